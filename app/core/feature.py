@@ -1,0 +1,51 @@
+"""What a feature tells the rest of the site about itself."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter, FastAPI
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlmodel import SQLModel
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry of the navigation bar."""
+
+    label: str
+    path: str
+    icon: str
+    """A Tabler icon's name without its prefix: `message` for `ti-message`."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Believable data to look at, which can be removed without touching anything else."""
+
+    load: "Callable[[AsyncSession], Awaitable[int]]"
+    """Adds the rows that are missing and says how many were added."""
+    clear: "Callable[[AsyncSession], Awaitable[int]]"
+    """Removes exactly the rows that `load` adds and says how many were removed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One entry of `app/installed.py`."""
+
+    name: str
+    """Also the name of its folders and the prefix of its tables."""
+    summary: str
+    """One sentence for the landing page."""
+    models: "Sequence[type[SQLModel]]" = ()
+    pages: "APIRouter | None" = None
+    api: "APIRouter | None" = None
+    """Mounted below /api/v1."""
+    admin: Sequence[Any] = ()
+    """SQLAdmin views, in the order of the menu."""
+    navigation: Sequence[Link] = ()
+    demo: Demo | None = None
+    lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None
+    """Entered after the database is set up and left before it is disposed of."""

@@ -1,0 +1,50 @@
+"""Logs for people (text) or for collectors (JSON), each line with its request's number."""
+
+import logging
+from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
+
+from app.core.settings import Settings
+from app.core.web.edge import request_id
+
+
+class RequestNumber(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True
+
+
+class LineFormatter(logging.Formatter):
+    """One line a message: what a visitor typed cannot forge a line of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
+        return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+
+
+def logging_config(settings: Settings) -> dict[str, Any]:
+    """For `logging.config.dictConfig`, and for uvicorn, which applies it in each worker."""
+    formatters = {
+        "text": {"()": LineFormatter, "format": "%(asctime)s %(levelname)-7s %(message)s  [%(name)s %(request_id)s]"},
+        "json": {
+            "()": JsonFormatter,
+            "fmt": "%(levelname)s %(name)s %(message)s %(request_id)s",
+            "rename_fields": {"levelname": "level", "name": "logger"},
+            "timestamp": True,
+        },
+    }
+    handler = {
+        "class": "logging.StreamHandler",
+        "formatter": settings.log_format,
+        "filters": ["request_number"],
+    }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_number": {"()": RequestNumber}},
+        "formatters": formatters,
+        "handlers": {"stderr": handler},
+        "root": {"handlers": ["stderr"], "level": "INFO"},
+        # Chatty, and their lines hold addresses of others.
+        "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore", "alembic", "asyncio")},
+    }

@@ -1,0 +1,185 @@
+"""Every setting, typed. Values come from the environment, then from `.env` in the project's folder."""
+
+import os
+import secrets
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.core.errors import OperatorError
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+# Keys that were published somewhere, whatever their length: production refuses them.
+KNOWN_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_change_in_production"}
+MINIMUM_KEY_LENGTH = 32
+
+# What each host sets by itself. It tells that this is production, and the public address where it can.
+HOST_VARIABLES = (
+    "RENDER",
+    "RAILWAY_ENVIRONMENT",
+    "FLY_APP_NAME",
+    "DYNO",
+    "K_SERVICE",
+    "LEAPCELL",
+    "KOYEB_APP_NAME",
+    "SPACE_ID",
+    "VERCEL",
+)
+
+
+class SettingsError(OperatorError):
+    """The settings are unsafe or malformed; the message holds no value."""
+
+
+def address_from_host() -> str:
+    """The public address that a known host tells, or an empty string."""
+    if url := os.environ.get("RENDER_EXTERNAL_URL"):
+        return url
+    if (
+        domain := os.environ.get("RAILWAY_PUBLIC_DOMAIN")
+        or os.environ.get("KOYEB_PUBLIC_DOMAIN")
+        or os.environ.get("SPACE_HOST")
+    ):
+        return f"https://{domain}"
+    if name := os.environ.get("FLY_APP_NAME"):
+        return f"https://{name}.fly.dev"
+    return ""
+
+
+def default_environment() -> Literal["development", "production"]:
+    """Production on a known host: a forgotten variable must not open a development server to the internet."""
+    return "production" if any(os.environ.get(name) for name in HOST_VARIABLES) else "development"
+
+
+class Settings(BaseSettings):
+    """One attribute per setting. `.env.example` shows the same list with the same words."""
+
+    model_config = SettingsConfigDict(
+        env_file=PROJECT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
+
+    environment: Literal["development", "test", "production"] = Field(default_factory=default_environment)
+    """development, test or production. Production refuses unsafe values."""
+    debug: bool = False
+    """Show tracebacks in the browser. Refused in production."""
+    secret_key: SecretStr = SecretStr("")
+    """Signs tokens: 32 characters or more. `python3 oppman.py quickstart` writes a random one."""
+    host: str = "127.0.0.1"
+    """Address to listen on; containers need 0.0.0.0."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; most hosts set it."""
+    base_url: str = Field(default_factory=address_from_host)
+    """Public address (https://example.org): links in mail, and forms from other origins are refused. Empty: the request's own."""
+    allowed_hosts: Annotated[list[str], NoDecode] = []
+    """Host names to answer to, with commas (*.example.org allowed). Empty: the one of BASE_URL, or any."""
+    trusted_proxies: str = ""
+    """Addresses (with commas, or *) of proxies whose X-Forwarded-* headers are believed."""
+
+    database_url: SecretStr = SecretStr("sqlite:///./data/app.db")
+    """sqlite:///file or postgresql://user:password@host/name, as your provider shows it."""
+    database_direct_url: SecretStr = SecretStr("")
+    """The same PostgreSQL without its pooler, for migrations. Empty: DATABASE_URL."""
+    database_pooled: Literal["auto", "true", "false"] = "auto"
+    """Is there a pooler such as PgBouncer in front? With true or auto no statement is prepared."""
+    database_pool_size: int = Field(default=5, ge=1)
+    """Connections each process keeps open."""
+    database_max_overflow: int = Field(default=5, ge=0)
+    """Connections each process may open beyond those."""
+    database_pool_timeout: float = Field(default=5, gt=0)
+    """Seconds a request waits for a connection before it is answered 503."""
+
+    llm_base_url: str = ""
+    """An OpenAI-compatible endpoint (https://openrouter.ai/api/v1, http://127.0.0.1:11434/v1). Empty: the local model."""
+    llm_api_key: SecretStr = SecretStr("")
+    """The key for that endpoint."""
+    llm_model: str = ""
+    """The model's name at that endpoint."""
+    llm_connect_timeout: float = Field(default=10, gt=0)
+    """Seconds to wait for a connection to the endpoint."""
+    llm_first_byte_timeout: float = Field(default=60, gt=0)
+    """Seconds to wait for the first piece of an answer."""
+    llm_idle_timeout: float = Field(default=60, gt=0)
+    """Seconds to wait between two pieces of an answer."""
+    llm_timeout: float = Field(default=600, gt=0)
+    """Seconds that a whole answer may take."""
+
+    log_format: Literal["text", "json"] = "text"
+    """text for people, json for log collectors."""
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_by_commas(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (
+            parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query
+        ):
+            raise ValueError("must be an address without a path, such as https://example.org")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        key = self.secret_key.get_secret_value()
+        if not self.is_production:
+            if not key:
+                # A key for this process alone: good enough to try the site, useless to a thief.
+                object.__setattr__(self, "secret_key", SecretStr(secrets.token_urlsafe(48)))
+            return self
+        if not key:
+            raise ValueError(
+                "SECRET_KEY is missing. Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            )
+        if key.lower() in KNOWN_KEYS or len(key) < MINIMUM_KEY_LENGTH or len(set(key)) < 8:
+            raise ValueError(
+                "SECRET_KEY is known or shorter than 32 random characters. Make a new one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            )
+        if self.debug:
+            raise ValueError(
+                "DEBUG shows secrets to visitors. Set DEBUG=false, or ENVIRONMENT=development on your own machine"
+            )
+        return self
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment == "production"
+
+    @property
+    def hosts(self) -> list[str]:
+        """Host names to answer to; empty means any."""
+        if self.allowed_hosts:
+            return self.allowed_hosts
+        name = urlsplit(self.base_url).hostname
+        return [name] if name else []
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: with one line that names the settings at fault and never shows their values.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_in_words(item["loc"], item["msg"]) for item in error.errors())) from None
+
+
+def _in_words(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]).upper() if location else ""
+    message = message.removeprefix("Value error, ")
+    return f"{name}: {message}" if name and not message.startswith(name) else message
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()

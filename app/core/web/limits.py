@@ -1,0 +1,55 @@
+"""What a request may name and weigh."""
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.health import PATHS
+from app.core.settings import Settings
+from app.core.web.problems import problem
+
+LARGEST_BODY = 2_500_000
+"""Bytes, as Django's DATA_UPLOAD_MAX_MEMORY_SIZE."""
+
+
+class KnownHosts(TrustedHostMiddleware):
+    """Answers 400 to host names that are not ours; health checks come with any name."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        super().__init__(app, allowed_hosts=settings.hosts or ["*"], www_redirect=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in PATHS:
+            await self.app(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
+
+
+class BodyLimit:
+    """Answers 413 to bodies over the limit, counted as they arrive: their announced length may be missing or a lie."""
+
+    def __init__(self, app: ASGIApp, largest: int = LARGEST_BODY) -> None:
+        self.app = app
+        self.largest = largest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if not announced.isdecimal() or len(announced) > 18 or int(announced) > self.largest:
+            await problem(Request(scope), 413)(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.largest:
+                raise HTTPException(status_code=413)
+            return message
+
+        await self.app(scope, counted, send)

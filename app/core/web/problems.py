@@ -1,0 +1,109 @@
+"""Errors as people and programs want them: a page, or RFC 9457 problem details, by `Accept`."""
+
+import logging
+import traceback
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError, IntegrityError
+from starlette.exceptions import HTTPException
+
+from app.core.db.faults import UNAVAILABLE
+from app.core.web.templating import templates
+
+logger = logging.getLogger(__name__)
+
+SENTENCES = {
+    400: "The request is not understood.",
+    401: "Sign in first.",
+    403: "You may not do this.",
+    404: "There is nothing at this address.",
+    405: "This address does not take that kind of request.",
+    409: "This conflicts with what is already there.",
+    413: "That is more than this address takes.",
+    422: "Some of the values are not valid.",
+    429: "Too many requests. Wait a moment and try again.",
+    500: "Something went wrong on our side. It has been logged.",
+    503: "The database does not answer. Try again in a moment.",
+}
+
+
+def wants_json(request: Request) -> bool:
+    if request.url.path.startswith("/api/"):
+        return True
+    accept = request.headers.get("accept", "")
+    return "json" in accept and "text/html" not in accept
+
+
+def problem(
+    request: Request,
+    status: int,
+    detail: str = "",
+    *,
+    errors: list[dict[str, Any]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer for an error; `detail` is a sentence for a person."""
+    title = HTTPStatus(status).phrase
+    detail = detail if detail and detail != title else SENTENCES.get(status, title)
+    if wants_json(request):
+        body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        if errors:
+            body["errors"] = errors
+        return JSONResponse(body, status, headers, media_type="application/problem+json")
+    page = templates.page(
+        request, "error.html", {"status": status, "title": title, "detail": detail, "trace": ""}, status
+    )
+    page.headers.update(headers or {})
+    return page
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - the type that this handler is registered for
+    if 300 <= error.status_code < 400:
+        return Response(status_code=error.status_code, headers=error.headers)
+    return problem(request, error.status_code, str(error.detail or ""), headers=error.headers)
+
+
+async def on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - the type that this handler is registered for
+    # The input itself stays out of the answer: it may be a password.
+    errors = [{"field": [str(part) for part in item["loc"][1:]], "message": item["msg"]} for item in error.errors()]
+    # A path that cannot name a row is an address where nothing is.
+    if any(item["loc"][0] == "path" for item in error.errors()):
+        return problem(request, 404)
+    return problem(request, 422, errors=jsonable_encoder(errors))
+
+
+async def on_database_unavailable(request: Request, error: Exception) -> Response:
+    logger.error("database unavailable: %s", type(error).__name__)
+    return problem(request, 503, headers={"Retry-After": "2"})
+
+
+async def on_conflict(request: Request, error: Exception) -> Response:
+    logger.warning("refused by the database: %s", type(getattr(error, "orig", error)).__name__)
+    return problem(request, 409 if isinstance(error, IntegrityError) else 422)
+
+
+def on_crash(request: Request, error: Exception) -> Response:
+    """The answer for a bug of ours; the log has the traceback, the visitor only where DEBUG is on."""
+    logger.error("unhandled error", exc_info=error)
+    if not request.app.state.settings.debug or wants_json(request):
+        return problem(request, 500)
+    trace = "".join(traceback.format_exception(error))
+    context = {"status": 500, "title": type(error).__name__, "detail": str(error), "trace": trace}
+    return templates.page(request, "error.html", context, 500)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    for kind in UNAVAILABLE:
+        app.add_exception_handler(kind, on_database_unavailable)
+    app.add_exception_handler(IntegrityError, on_conflict)
+    app.add_exception_handler(DataError, on_conflict)

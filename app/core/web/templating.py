@@ -1,0 +1,79 @@
+"""Pages and parts of pages from Jinja2 templates, escaped whatever their suffix."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2_fragments import render_block
+
+from app.core.settings import PROJECT
+from app.core.web.assets import assets
+
+
+class Templates:
+    """Renders `templates/<feature>/<page>.html`.
+
+    A template sees what the route gives it, `request`, `user` (who is signed in, or None), `navigation`, `settings` and
+    `asset(name)`.
+    """
+
+    def __init__(self) -> None:
+        loader = FileSystemLoader(PROJECT / "templates")
+        self.environment = Environment(
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        self.environment.globals["asset"] = assets.url
+        self.environment.filters["when"] = when
+
+    def page(
+        self, request: Request, name: str, context: Mapping[str, Any] | None = None, status_code: int = 200
+    ) -> HTMLResponse:
+        """A whole page."""
+        html = self.environment.get_template(name).render(self._context(request, context))
+        return HTMLResponse(html, status_code, headers=_privacy(request))
+
+    def block(
+        self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None, status_code: int = 200
+    ) -> HTMLResponse:
+        """One block of a page, for htmx to put in place."""
+        return HTMLResponse(self.fragment(request, name, block, context), status_code, headers=_privacy(request))
+
+    def fragment(self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None) -> str:
+        """One block of a page as text, for a stream."""
+        return render_block(self.environment, name, block, self._context(request, context))
+
+    @staticmethod
+    def _context(request: Request, context: Mapping[str, Any] | None) -> dict[str, Any]:
+        state = request.app.state
+        return {
+            "request": request,
+            "user": getattr(request.state, "user", None),
+            "navigation": [link for feature in state.features for link in feature.navigation],
+            "settings": state.settings,
+            **(context or {}),
+        }
+
+
+def _privacy(request: Request) -> dict[str, str]:
+    # Shared caches and the back button after sign-out must not show one person's page to another.
+    return (
+        {"Cache-Control": "no-store"}
+        if getattr(request.state, "user", None)
+        else {"Cache-Control": "private, no-cache"}
+    )
+
+
+def when(moment: datetime | None) -> str:
+    """A time for people, in UTC."""
+    return moment.strftime("%-d %b %Y, %H:%M UTC") if moment else ""
+
+
+def is_htmx(request: Request) -> bool:
+    """Whether htmx asks, and so wants a part of the page."""
+    return request.headers.get("HX-Request") == "true"
+
+
+templates = Templates()

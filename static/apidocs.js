@@ -1,0 +1,2 @@
+const place = document.getElementById("swagger");
+SwaggerUIBundle({ url: place.dataset.openapi, domNode: place, deepLinking: true });
