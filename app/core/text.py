@@ -8,11 +8,15 @@ from pydantic import AfterValidator, StringConstraints
 def _storable(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not contain the character NUL")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
+        raise ValueError("must be valid Unicode") from None
     return value
 
 
-Text = Annotated[str, AfterValidator(_storable)]
-"""Any text but NUL, which PostgreSQL refuses."""
+Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_storable)]
+"""Any text but NUL, which PostgreSQL refuses, without white space around it."""
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\r\n]*$"), AfterValidator(_storable)]
 """One line, without white space around it."""

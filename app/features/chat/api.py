@@ -1,0 +1,92 @@
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from app.accounts.current import CurrentUser
+from app.core.db.session import ReadSession
+from app.features.chat import answering
+from app.features.chat.current import CurrentAnswer, CurrentThread, CurrentView, RunsDependency, View
+from app.features.chat.events import json_events
+from app.features.chat.models import Message
+from app.features.chat.schemas import (
+    Ask,
+    Asked,
+    ConversationList,
+    ConversationRead,
+    ConversationWithMessages,
+    MessageRead,
+    Page,
+)
+from app.features.chat.service import AnswerRunningError, Chat, TooManyAnswersError
+
+router = APIRouter(prefix="/conversations", tags=["chat"])
+
+
+@router.get("")
+async def conversations(user: CurrentUser, session: ReadSession, page: Annotated[Page, Query()]) -> ConversationList:
+    chat = Chat(session, user.id)
+    found = await chat.conversations(page.limit, page.offset)
+    items = [ConversationRead.model_validate(conversation) for conversation in found]
+    return ConversationList(items=items, total=await chat.count())
+
+
+@router.post("", status_code=202)
+async def begin(ask: Ask, user: CurrentUser, runs: RunsDependency) -> Asked:
+    """Start a new conversation with a question."""
+    try:
+        conversation_id = await answering.begin(runs, user.id, ask)
+    except TooManyAnswersError:
+        raise HTTPException(429, "You have several answers running already.") from None
+    thread = await answering.thread(runs, user.id, conversation_id)
+    if thread is None:
+        raise HTTPException(404)
+    return _asked(thread.messages[0], thread.messages[1])
+
+
+@router.get("/{conversation_id}")
+async def conversation(thread: CurrentThread) -> ConversationWithMessages:
+    messages = [MessageRead.model_validate(message) for message in thread.messages]
+    read = ConversationRead.model_validate(thread.conversation)
+    return ConversationWithMessages(**read.model_dump(), messages=messages)
+
+
+@router.post("/{conversation_id}/messages", status_code=202)
+async def ask(ask: Ask, user: CurrentUser, runs: RunsDependency, thread: CurrentThread) -> Asked:
+    """Ask, and read the answer from `stream_url` as it comes."""
+    try:
+        question, answer = await answering.ask(runs, user.id, thread.conversation.id, ask)
+    except AnswerRunningError:
+        raise HTTPException(409, "The last answer is still being written.") from None
+    except TooManyAnswersError:
+        raise HTTPException(429, "You have several answers running already.") from None
+    return _asked(question, answer)
+
+
+def _asked(question: Message, answer: Message) -> Asked:
+    return Asked(
+        message=MessageRead.model_validate(question),
+        answer=MessageRead.model_validate(answer),
+        stream_url=f"/api/v1/conversations/{question.conversation_id}/stream",
+    )
+
+
+async def get_existing_view(user: CurrentUser, view: CurrentView) -> View:
+    if view is None:
+        raise HTTPException(404)
+    return view
+
+
+@router.get("/{conversation_id}/stream", response_class=EventSourceResponse)
+async def stream(view: Annotated[View, Depends(get_existing_view)]) -> AsyncIterator[ServerSentEvent]:
+    """The newest answer as `status`, `delta` (with `text`) and one `done` or `error`. `Last-Event-ID` resumes."""
+    async for event in json_events(view.live, view.offset):
+        yield event
+
+
+@router.post("/{conversation_id}/messages/{message_id}/stop", status_code=204)
+async def stop(conversation_id: int, answer: CurrentAnswer, user: CurrentUser, runs: RunsDependency) -> None:
+    if answer.conversation_id != conversation_id:
+        raise HTTPException(404)
+    await answering.stop(runs, user.id, answer)

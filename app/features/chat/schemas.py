@@ -1,0 +1,65 @@
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.core.text import Line, Text
+from app.features.chat.models import Role, Status
+
+LONGEST_QUESTION = 8_000
+
+Question = Annotated[Text, Field(min_length=1, max_length=LONGEST_QUESTION)]
+
+
+class Ask(BaseModel):
+    content: Question
+    client_key: Line | None = Field(default=None, max_length=64)
+    """The same key sent twice is one question."""
+
+
+class MessageRead(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    parent_id: int | None
+    role: Role
+    text: str
+    status: Status
+    error_code: str
+    error: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    usage_estimated: bool
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class ConversationRead(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    title: str
+    created_at: datetime
+
+
+class ConversationWithMessages(ConversationRead):
+    messages: list[MessageRead]
+
+
+class ConversationList(BaseModel):
+    items: list[ConversationRead]
+    total: int
+
+
+class Asked(BaseModel):
+    message: MessageRead
+    """The question as it was stored."""
+    answer: MessageRead
+    stream_url: str
+    """Where the answer is sent as it comes."""
+
+
+class Page(BaseModel):
+    limit: int = Field(default=50, ge=1, le=200)
+    offset: int = Field(default=0, ge=0, le=1_000_000)

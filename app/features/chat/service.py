@@ -1,0 +1,146 @@
+"""What one person may do with conversations. Knows no HTTP and never commits."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.core.db.model import utc_now
+from app.features.chat.models import Conversation, Message, Role, Status
+
+LEASE = timedelta(seconds=15)
+MOST_RUNNING = 3
+"""Answers that one person may have written at the same time."""
+
+LONGEST_TITLE = 60
+
+
+class AnswerRunningError(Exception):
+    """The conversation's last question is still being answered."""
+
+
+class TooManyAnswersError(Exception):
+    """This person already has as many answers running as one may have."""
+
+
+class Chat:
+    """The conversations of one owner; another's do not exist here."""
+
+    def __init__(self, session: AsyncSession, owner_id: int) -> None:
+        self.session = session
+        self.owner_id = owner_id
+
+    async def conversations(self, limit: int = 50, offset: int = 0) -> Sequence[Conversation]:
+        query = select(Conversation).where(col(Conversation.owner_id) == self.owner_id)
+        query = query.order_by(col(Conversation.id).desc()).limit(limit).offset(offset)
+        return (await self.session.scalars(query)).all()
+
+    async def count(self) -> int:
+        query = select(func.count()).select_from(Conversation).where(col(Conversation.owner_id) == self.owner_id)
+        return await self.session.scalar(query) or 0
+
+    async def conversation(self, id: int) -> Conversation | None:  # noqa: A002 - what it is everywhere
+        query = select(Conversation).where(col(Conversation.id) == id, col(Conversation.owner_id) == self.owner_id)
+        return (await self.session.scalars(query)).one_or_none()
+
+    async def messages(self, conversation_id: int) -> list[Message]:
+        """Questions and answers in order; where a question was asked again, its newest answer."""
+        query = select(Message).where(col(Message.conversation_id) == conversation_id).order_by(col(Message.id))
+        messages = (await self.session.scalars(query)).all()
+        newest = {message.parent_id: message.id for message in messages if message.role == Role.ASSISTANT}
+        shown = [message for message in messages if newest.get(message.parent_id, message.id) == message.id]
+        # An answer stands below its question, also when a later question was asked before the retry.
+        return sorted(shown, key=lambda message: (message.parent_id or message.id, message.id))
+
+    async def answer(self, id: int) -> Message | None:  # noqa: A002 - what it is everywhere
+        """An answer of this owner."""
+        query = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id))
+        query = query.where(col(Message.id) == id, col(Message.role) == Role.ASSISTANT)
+        return (await self.session.scalars(query.where(col(Conversation.owner_id) == self.owner_id))).one_or_none()
+
+    async def newest_answer(self, conversation_id: int) -> Message | None:
+        query = select(Message).where(
+            col(Message.conversation_id) == conversation_id, col(Message.role) == Role.ASSISTANT
+        )
+        return (await self.session.scalars(query.order_by(col(Message.id).desc()).limit(1))).one_or_none()
+
+    async def begin(self, question: str) -> Conversation:
+        """A new conversation with a title of the question's first words."""
+        conversation = Conversation(owner_id=self.owner_id, title=title_of(question))
+        self.session.add(conversation)
+        await self.session.flush()
+        return conversation
+
+    async def delete(self, conversation: Conversation) -> None:
+        await self.session.delete(conversation)
+        await self.session.flush()
+
+    async def ask(
+        self, conversation_id: int, content: str, worker: str, model: str, client_key: str | None = None
+    ) -> tuple[Message, Message]:
+        """Store a question and the empty answer that `worker` will write.
+
+        Raises:
+            AnswerRunningError, TooManyAnswersError: nothing was stored.
+        """
+        await self._check_may_run(conversation_id)
+        question = Message(conversation_id=conversation_id, role=Role.USER, text=content, client_key=client_key)
+        self.session.add(question)
+        await self.session.flush()
+        return question, await self._new_answer(question, worker, model)
+
+    async def asked_before(self, conversation_id: int, client_key: str) -> tuple[Message, Message] | None:
+        """The question that came with this key, and its newest answer."""
+        query = select(Message).where(col(Message.conversation_id) == conversation_id)
+        question = (await self.session.scalars(query.where(col(Message.client_key) == client_key))).one_or_none()
+        if not question:
+            return None
+        answers = query.where(col(Message.parent_id) == question.id).order_by(col(Message.id).desc()).limit(1)
+        return question, (await self.session.scalars(answers)).one()
+
+    async def retry(self, answer: Message, worker: str, model: str) -> tuple[Message, Message]:
+        """The same question and a new answer to it; the old one is kept and no longer shown.
+
+        Raises:
+            AnswerRunningError, TooManyAnswersError: nothing was stored.
+        """
+        await self._check_may_run(answer.conversation_id)
+        question = await self.session.get_one(Message, answer.parent_id)
+        return question, await self._new_answer(question, worker, model)
+
+    async def request_stop(self, answer: Message) -> None:
+        """Tell whichever process writes this answer to stop."""
+        running = (col(Message.id) == answer.id) & (col(Message.status) == Status.STREAMING)
+        await self.session.execute(update(Message).where(running).values(stop_requested=True))
+
+    async def _new_answer(self, question: Message, worker: str, model: str) -> Message:
+        answer = Message(
+            conversation_id=question.conversation_id,
+            parent_id=question.id,
+            role=Role.ASSISTANT,
+            status=Status.STREAMING,
+            worker=worker,
+            model=model,
+            lease_until=utc_now() + LEASE,
+        )
+        self.session.add(answer)
+        await self.session.flush()
+        return answer
+
+    async def _check_may_run(self, conversation_id: int) -> None:
+        query = select(col(Message.conversation_id)).join(
+            Conversation, col(Conversation.id) == col(Message.conversation_id)
+        )
+        query = query.where(col(Conversation.owner_id) == self.owner_id, col(Message.status) == Status.STREAMING)
+        running = (await self.session.scalars(query)).all()
+        if conversation_id in running:
+            raise AnswerRunningError
+        if len(running) >= MOST_RUNNING:
+            raise TooManyAnswersError
+
+
+def title_of(question: str) -> str:
+    words = " ".join(question.split())
+    return words if len(words) <= LONGEST_TITLE else words[: LONGEST_TITLE - 1].rstrip() + "…"
