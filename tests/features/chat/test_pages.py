@@ -1,0 +1,159 @@
+import asyncio
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from app.core import llm
+from app.core.llm.scripted import Scripted
+from tests.factories import make_user, signed_in_client
+
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+
+
+@pytest.fixture
+def script(app: FastAPI) -> Scripted:
+    model = Scripted("A *scripted* answer.")
+    app.state.chat.provider = model
+    return model
+
+
+async def begin(client: AsyncClient, question: str = "Why?") -> str:
+    """Ask the first question; the address of its conversation."""
+    response = await client.post("/chat", data={"content": question})
+    assert response.status_code == 303
+    return response.headers["location"]
+
+
+async def stream(client: AsyncClient, page: str) -> str:
+    return (await client.get(f"{page}/stream")).text
+
+
+async def test_anonymous_is_sent_to_sign_in(client: AsyncClient) -> None:
+    response = await client.get("/chat")
+    assert response.status_code == 303
+    assert response.headers["location"] == "/accounts/login?next=%2Fchat"
+
+
+async def test_a_question_without_javascript_shows_its_answer_after_a_reload(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        page = await begin(client, "<b>Why?</b>")
+        await stream(client, page)
+        html = (await client.get(page)).text
+    assert "&lt;b&gt;Why?&lt;/b&gt;" in html
+    assert "A <em>scripted</em> answer." in html
+    assert "hx-sse:connect" not in html, "nothing runs, so nothing is to be streamed"
+
+
+async def test_a_reload_in_the_middle_shows_what_is_there_and_where_to_go_on(app: FastAPI, script: Scripted) -> None:
+    gate = asyncio.Event()
+    script.script = ["The first half", gate, " and the second."]
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        async with asyncio.timeout(10):
+            while "The first half" not in (html := (await client.get(page)).text):
+                await asyncio.sleep(0)
+        found = re.search(r'hx-sse:connect="([^"]+)"', html)
+        assert found
+        assert found[1].endswith(f":{len('The first half')}")
+        assert '<meta http-equiv="refresh"' in html, "without JavaScript the page asks again"
+        gate.set()
+        events = (await client.get(found[1])).text
+    assert "event: done" in events
+    assert "The first half and the second." in events
+
+
+async def test_asking_with_htmx_gives_both_messages_and_the_stream(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        await stream(client, page)
+        response = await client.post(f"{page}/messages", data={"content": "Next?"}, headers=HTMX)
+    assert response.status_code == 200
+    assert "<html" not in response.text
+    assert "Next?" in response.text
+    assert f'hx-sse:connect="{page}/stream?after=' in response.text
+
+
+async def test_a_question_during_an_answer_is_refused_and_kept(app: FastAPI, script: Scripted) -> None:
+    script.script = [asyncio.Event()]
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        plain = await client.post(f"{page}/messages", data={"content": "And <this>?"})
+        part = await client.post(f"{page}/messages", data={"content": "And this?"}, headers=HTMX)
+    assert plain.status_code == part.status_code == 409
+    assert "And &lt;this&gt;?</textarea>" in plain.text
+    assert "still being written" in plain.text
+    assert 'hx-target="#refusal"' in part.text
+
+
+async def test_an_empty_question_is_refused(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        response = await client.post("/chat", data={"content": "  "})
+        assert response.status_code == 422
+        assert "Nothing asked yet." in response.text
+
+
+async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(app: FastAPI, script: Scripted) -> None:
+    script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        await stream(client, page)
+        html = (await client.get(page)).text
+        assert html.count("The model took too long.") == 1
+        retry = re.search(r'action="(/chat/messages/\d+/retry)"', html)
+        assert retry
+        script.script = ["Better."]
+        assert (await client.post(retry[1])).headers["location"] == page
+        await stream(client, page)
+        html = (await client.get(page)).text
+    assert "Better." in html
+    assert "The model took too long." not in html
+
+
+async def test_a_running_answer_is_stopped_by_its_button(app: FastAPI, script: Scripted) -> None:
+    script.script = ["So far", asyncio.Event()]
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        stop = re.search(r'action="(/chat/messages/\d+/stop)"', (await client.get(page)).text)
+        assert stop
+        assert (await client.post(stop[1])).status_code == 303
+        assert "Stopped" in (await client.get(page)).text
+
+
+async def test_without_a_model_the_page_names_the_settings(app: FastAPI) -> None:
+    app.state.chat.provider = None
+    async with signed_in_client(app) as client:
+        html = (await client.get("/chat")).text
+    assert all(name in html for name in ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL"))
+
+
+async def test_anothers_conversation_is_not_found(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as owner:
+        page = await begin(owner, "Private?")
+        answer = re.search(r'id="m(\d+)-open"', (await owner.get(page)).text)
+        assert answer
+    async with signed_in_client(app, await make_user(app.state.database)) as stranger:
+        assert (await stranger.get(page)).status_code == 404
+        assert (await stranger.post(f"{page}/messages", data={"content": "hi"})).status_code == 404
+        assert (await stranger.post(f"{page}/delete")).status_code == 404
+        assert (await stranger.post(f"/chat/messages/{answer[1]}/stop")).status_code == 404
+        assert (await stranger.post(f"/chat/messages/{answer[1]}/retry")).status_code == 404
+        assert "scripted" not in await stream(stranger, page)
+        assert "Private" not in (await stranger.get("/chat")).text
+
+
+async def test_a_stream_that_is_no_longer_theirs_ends_for_good(app: FastAPI, client: AsyncClient) -> None:
+    # htmx opens a stream again after every other answer, for ever.
+    response = await client.get("/chat/1/stream")
+    assert response.status_code == 200
+    assert "event: done" in response.text
+
+
+async def test_a_deleted_conversation_is_gone_and_its_answer_stops(app: FastAPI, script: Scripted) -> None:
+    script.script = ["So far", asyncio.Event()]
+    async with signed_in_client(app) as client:
+        page = await begin(client, "Delete me?")
+        assert (await client.post(f"{page}/delete")).headers["location"] == "/chat"
+        assert (await client.get(page)).status_code == 404
+        assert "Delete me?" not in (await client.get("/chat")).text
