@@ -1,0 +1,11 @@
+from app.accounts import api, pages
+from app.accounts.models import Session, User
+from app.core.feature import Feature
+
+accounts = Feature(
+    name="accounts",
+    summary="Registration, sign-in and profiles.",
+    models=(User, Session),
+    pages=pages.router,
+    api=api.router,
+)

@@ -1,0 +1,107 @@
+"""fastapi-users behind one class: beside it only `passwords` imports the library, which commits for itself.
+
+Its own methods hash on the event loop, and while they hold a connection. Ours replace the three that do.
+"""
+
+from typing import Any
+
+from fastapi import Request
+from fastapi.security import OAuth2PasswordRequestForm
+from fastapi_users import BaseUserManager, IntegerIDMixin
+from fastapi_users.exceptions import InvalidPasswordException, UserAlreadyExists
+from fastapi_users.schemas import BaseUserCreate, BaseUserUpdate
+from fastapi_users_db_sqlalchemy import SQLAlchemyUserDatabase
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts import passwords, sessions
+from app.accounts.keys import derived_key
+from app.accounts.models import User
+from app.core.settings import Settings
+
+__all__ = ["NOT_CURRENT", "TAKEN", "InvalidPasswordException", "UserAlreadyExists", "UserManager"]
+
+FLAGS = {"is_active", "is_superuser", "is_verified"}
+"""What people may not give themselves."""
+
+TAKEN = "There is an account with this e-mail already."
+NOT_CURRENT = "This is not your current password."
+
+
+class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
+    """Makes, finds and changes users in a session that writes."""
+
+    def __init__(self, session: AsyncSession, settings: Settings | None = None) -> None:
+        """Without settings it has no keys, and can neither reset passwords nor verify e-mails by token."""
+        super().__init__(SQLAlchemyUserDatabase(session, User))
+        self.session = session
+        if settings:
+            self.reset_password_token_secret = derived_key(settings, "reset-password")
+            self.verification_token_secret = derived_key(settings, "verify-email")
+
+    async def register(self, email: str, password: str, *, is_superuser: bool = False) -> User:
+        """Make a user.
+
+        Raises:
+            InvalidPasswordException: with a sentence in `reason`.
+            UserAlreadyExists: the e-mail has an account, whatever its case.
+        """
+        return await self.create(BaseUserCreate(email=email, password=password, is_superuser=is_superuser))
+
+    async def change(self, user: User, *, email: str | None = None, password: str | None = None) -> User:
+        """Change e-mail or password, or both. A new password ends every session and token of the user.
+
+        Raises:
+            InvalidPasswordException: with a sentence in `reason`.
+            UserAlreadyExists: the e-mail has another account, whatever its case.
+        """
+        given = {"email": email, "password": password}
+        wanted = {name: value for name, value in given.items() if value is not None}
+        return await self.update(BaseUserUpdate(**wanted), user)
+
+    async def is_password_of(self, user: User, password: str) -> bool:
+        right, _better = await passwords.verify(password, user.hashed_password)
+        return right
+
+    async def validate_password(self, password: str, user: BaseUserCreate | User) -> None:
+        if reason := passwords.fault(password, user.email):
+            raise InvalidPasswordException(reason)
+
+    async def authenticate(self, credentials: OAuth2PasswordRequestForm) -> User | None:
+        """The active user with this name and password. Nobody can tell from the time which of them was wrong."""
+        user = await self.user_db.get_by_email(credentials.username.strip().lower())
+        await self.session.commit()  # gives the connection back while we hash
+        if user is None:
+            await passwords.verify_nobody(credentials.password)
+            return None
+        right, better = await passwords.verify(credentials.password, user.hashed_password)
+        if not right or not user.is_active:
+            return None
+        return await self.user_db.update(user, {"hashed_password": better}) if better else user
+
+    async def create(self, user_create: BaseUserCreate, safe: bool = False, request: Request | None = None) -> User:
+        fields = user_create.model_dump(exclude_unset=True, exclude=FLAGS if safe else None)
+        await self.validate_password(user_create.password, user_create)
+        fields["hashed_password"] = await passwords.hashed(fields.pop("password"))
+        fields["email"] = fields["email"].lower()
+        try:
+            user = await self.user_db.create(fields)
+        except IntegrityError:
+            await self.session.rollback()
+            raise UserAlreadyExists from None
+        await self.on_after_register(user, request)
+        return user
+
+    async def _update(self, user: User, update_dict: dict[str, Any]) -> User:
+        fields = dict(update_dict)
+        if "email" in fields:
+            fields["email"] = fields["email"].lower()
+        if (password := fields.pop("password", None)) is not None:
+            await self.validate_password(password, user)
+            fields["hashed_password"] = await passwords.hashed(password)
+            await sessions.end_all(self.session, user)
+        try:
+            return await super()._update(user, fields)
+        except (IntegrityError, UserAlreadyExists):
+            await self.session.rollback()
+            raise UserAlreadyExists from None

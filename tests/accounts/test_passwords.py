@@ -1,0 +1,59 @@
+import threading
+
+import pytest
+from fastapi_users.password import PasswordHelper
+
+from app.accounts import passwords
+
+EMAIL = "ada@example.com"
+
+
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [
+        ("1234567", "at least 8"),
+        ("x" * 1025, "at most 1024"),
+        ("ADA@example.com", "e-mail"),
+        ("Password123", "Many people"),
+    ],
+)
+def test_a_weak_password_is_named(password: str, words: str) -> None:
+    assert words in (passwords.fault(password, EMAIL) or "")
+
+
+@pytest.mark.parametrize("password", ["eight ch", "x" * 1024, "пароль из слов", "nul\0 is a character"])
+def test_any_other_password_is_fine(password: str) -> None:
+    assert passwords.fault(password, EMAIL) is None
+
+
+def test_common_passwords_that_are_too_short_are_not_listed() -> None:
+    assert all(len(password) >= passwords.SHORTEST for password in passwords.COMMON)
+
+
+async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    class Spy(PasswordHelper):
+        def hash(self, password: str) -> str:
+            threads.append(threading.get_ident())
+            return super().hash(password)
+
+        def verify_and_update(self, plain_password: str, hashed_password: str) -> tuple[bool, str | None]:
+            threads.append(threading.get_ident())
+            return super().verify_and_update(plain_password, hashed_password)
+
+    monkeypatch.setattr(passwords, "helper", Spy())
+
+    stored = await passwords.hashed("a long password")
+    assert (await passwords.verify("a long password", stored))[0]
+    await passwords.verify_nobody("a long password")
+
+    assert len(threads) == 3
+    assert threading.get_ident() not in threads
+
+
+async def test_what_follows_the_longest_password_counts() -> None:
+    stored = await passwords.hashed("x" * passwords.LONGEST)
+
+    assert (await passwords.verify("x" * passwords.LONGEST, stored))[0]
+    assert not (await passwords.verify("x" * (passwords.LONGEST + 1), stored))[0]

@@ -1,0 +1,44 @@
+import pytest
+
+from app.accounts.redirects import local
+
+
+@pytest.mark.parametrize("address", ["/", "/todos", "/todos?text=a%20b&page=2", "/chat/7#end", "/@ada", "/größe"])
+def test_a_path_on_this_site_is_taken(address: str) -> None:
+    assert local(address) == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        None,
+        "",
+        "todos",
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "\\/evil.example",
+        "https:evil.example",
+        "https://evil.example",
+        "http:///evil.example",
+        "HTTPS://evil.example",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "/\t/evil.example",
+        "\t//evil.example",
+        "/\n/evil.example",
+        "/\r\nSet-Cookie: a=b",
+        " //evil.example",
+        "/\x00/evil.example",
+        "%2f%2fevil.example",
+        "/%2fevil.example",
+        "/%5cevil.example",
+        "/%09/evil.example",
+        "@evil.example",
+        "user@evil.example",
+        "http://testserver@evil.example",
+    ],
+)
+def test_anything_else_leads_to_the_start(address: str | None) -> None:
+    assert local(address) == "/"
