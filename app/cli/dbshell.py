@@ -1,0 +1,47 @@
+"""`oppman.py dbshell`: sqlite3 or psql on DATABASE_URL."""
+
+import os
+import shutil
+import sys
+from typing import Annotated
+
+import typer
+from sqlalchemy import URL
+
+from app.cli.process import become
+from app.core.db.url import DatabaseURL
+from app.core.errors import OperatorError
+from app.core.settings import get_settings
+
+
+def command(
+    arguments: Annotated[list[str] | None, typer.Argument(help="What follows -- is for sqlite3 or psql.")] = None,
+) -> None:
+    """Open the database's own client. Example: dbshell -- -c 'select 1'"""
+    url = DatabaseURL.parse(get_settings().database_url.get_secret_value())
+    client = sqlite(url) if url.kind == "sqlite" else postgresql(url)
+    become([*client, *(arguments or [])], {**os.environ, **password(url)})
+
+
+def sqlite(url: DatabaseURL) -> list[str]:
+    if not url.path.exists():
+        raise OperatorError(f"There is no database at {url.path} yet. Make it: python3 oppman.py migrate")
+    if shutil.which("sqlite3"):
+        return ["sqlite3", str(url.path)]
+    if sys.version_info >= (3, 12):
+        return [sys.executable, "-m", "sqlite3", str(url.path)]
+    raise OperatorError("The program sqlite3 is missing: install it (Debian: apt install sqlite3).")
+
+
+def postgresql(url: DatabaseURL) -> list[str]:
+    if not shutil.which("psql"):
+        raise OperatorError("The program psql is missing: install it (Debian: apt install postgresql-client).")
+    # Without the password: every user of the machine can read command lines.
+    where = url.url
+    address = URL.create("postgresql", where.username, None, where.host, where.port, where.database, where.query)
+    return ["psql", address.difference_update_query(["password"]).render_as_string()]
+
+
+def password(url: DatabaseURL) -> dict[str, str]:
+    word = url.url.password or url.url.query.get("password")
+    return {"PGPASSWORD": str(word)} if word else {}

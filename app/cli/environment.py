@@ -1,0 +1,190 @@
+"""Finds or makes the environment that the commands run in, with the standard library alone.
+
+The environment that oppman.py is started in is used as it is if it has the dependencies. Otherwise they go into
+`.venv`, and oppman.py starts again there. `.venv` keeps a copy of each lock it has: equal files, nothing to do.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Never
+
+from app.cli.process import become
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+PROJECT = Path(__file__).resolve().parents[2]
+SHIM = PROJECT / "oppman.py"
+VENV = PROJECT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+UNFINISHED = VENV / "unfinished"
+"""Is there while something is installed: whoever finds it makes .venv anew."""
+LOG = VENV / "install.log"
+BASE, MODEL, DEV = "requirements.lock", "requirements-model.lock", "requirements-dev.lock"
+TELLING = ("alembic", "fastapi_users", "jinja2_fragments", "sqladmin", "typer")
+"""Nobody has all of these by chance: where they are, somebody installed the dependencies."""
+PREPARED = "OPPMAN_PREPARED"
+"""Tells the restarted oppman.py not to try again what has just failed."""
+
+
+class InstallError(Exception):
+    """One line for the person at the command line."""
+
+
+def enter(arguments: list[str]) -> None:
+    """Come back only in an environment that has what the command needs; otherwise exit with one line."""
+    inside = Path(sys.prefix).resolve() == VENV
+    ours = inside and (VENV / BASE).exists()
+    if os.environ.pop(PREPARED, "") or (not ours and all(map(importlib.util.find_spec, TELLING))):
+        return
+    if sys.prefix != sys.base_prefix and not inside:
+        sys.exit(
+            "The active environment lacks the dependencies. "
+            f"Install them (python3 -m pip install --no-deps -r {BASE}), or deactivate it and run this again."
+        )
+    try:
+        installed = prepare(arguments)
+    except OSError as error:
+        sys.exit(f"Cannot install into {VENV}: {error.strerror or error}. Is it yours to write in, with space left?")
+    except InstallError as error:
+        sys.exit(str(error))
+    if installed or not inside:
+        restart(arguments)
+
+
+def restart(arguments: list[str]) -> Never:
+    """Do the same with the Python of .venv."""
+    become([str(PYTHON), str(SHIM), *arguments], {**os.environ, PREPARED: "1"})
+
+
+def prepare(arguments: list[str]) -> bool:
+    """Install what the command needs and .venv has not. True if there was anything."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    locks = [BASE, DEV] if command in {"test", "lock", "bench"} else [BASE]
+    model = [MODEL] if command == "quickstart" and "--no-model" not in arguments else []
+    if is_there(locks + model):
+        return False
+    with nobody_else_installing():
+        if not is_there(locks + model):
+            make_environment()
+        for lock in filter(changed, locks):
+            install(lock)
+        for lock in filter(changed, model):
+            install_if_possible(lock)
+    return True
+
+
+def is_there(locks: list[str]) -> bool:
+    return PYTHON.exists() and not any(map(changed, locks))
+
+
+def changed(lock: str) -> bool:
+    try:
+        return (VENV / lock).read_bytes() != (PROJECT / lock).read_bytes()
+    except FileNotFoundError:
+        return True
+
+
+@contextmanager
+def nobody_else_installing() -> Iterator[None]:
+    """Hold a lock on oppman.py itself. The system lets go of it however we end, so nothing is left behind."""
+    with SHIM.open("r+b") as held:
+        if sys.platform == "win32":
+            held.seek(1 << 30)  # beyond the end: what is locked cannot be read
+            msvcrt.locking(held.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            os.set_inheritable(held.fileno(), True)  # an installer that outlives us keeps the lock
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                tell("Waiting for another oppman.py, which is installing ...")
+                fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def make_environment() -> None:
+    """Make or repair .venv; anew if an installation was interrupted or its Python does not run."""
+    uv = shutil.which("uv")
+    if not uv and not importlib.util.find_spec("ensurepip"):
+        raise InstallError("Python's venv is missing: install it (Debian: apt install python3-venv), or install uv.")
+    if UNFINISHED.exists() or not runs(PYTHON):
+        shutil.rmtree(VENV, ignore_errors=True)
+    VENV.mkdir(exist_ok=True)
+    python = getattr(sys, "_base_executable", sys.executable)  # .venv's own may just have been removed
+    command = [uv, "venv", "--allow-existing", "--python", python] if uv else [python, "-m", "venv"]
+    run("Making .venv", [*command, str(VENV)])
+
+
+def runs(python: Path) -> bool:
+    test = "import sys; sys.exit(sys.version_info < (3, 11))"
+    try:
+        return subprocess.call([python, "-c", test], stderr=subprocess.DEVNULL) == 0  # noqa: S603 - .venv's own
+    except OSError:
+        return False
+
+
+def install(lock: str) -> None:
+    uv = shutil.which("uv")
+    command = [uv, "pip", "install", "--python", str(PYTHON)] if uv else [str(PYTHON), "-m", "pip", "install"]
+    (VENV / lock).unlink(missing_ok=True)
+    run(f"Installing {lock}", [*command, "--no-deps", "--require-hashes", "-r", str(PROJECT / lock)])
+    shutil.copyfile(PROJECT / lock, VENV / lock)
+
+
+def install_if_possible(lock: str) -> None:
+    try:
+        install(lock)
+    except InstallError as error:
+        tell(f"{error} Going on without a local model; for another set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")
+
+
+def run(title: str, command: list[str]) -> None:
+    """Run an installer to its end. Its own words go to the log, and the last of them into the error."""
+    UNFINISHED.touch()
+    with LOG.open("wb") as log:
+        installer = subprocess.Popen(  # noqa: S603 - no part of the command comes from outside
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=False
+        )
+        try:
+            watch(title, installer)
+        finally:
+            installer.kill()
+    if installer.wait() >= 0:  # less than nothing: a signal ended it, and who knows what it left
+        UNFINISHED.unlink()
+    if installer.returncode:
+        raise InstallError(f"{title} failed: {last_line()} (is the network there? all of it is in {LOG}).")
+
+
+def watch(title: str, installer: subprocess.Popen[bytes]) -> None:
+    """Show that it goes on: one line that advances on a terminal, a plain one elsewhere."""
+    started = time.monotonic()
+    live = sys.stderr.isatty()
+    if not live:
+        tell(f"{title} ...")
+    while installer.poll() is None:
+        if live:
+            width = shutil.get_terminal_size().columns - 1
+            line = f"{title}: {time.monotonic() - started:.0f} s  {last_line()}"
+            tell("\r" + line[:width].ljust(width), end="")
+        time.sleep(0.1)
+    if live:
+        tell("")
+
+
+def last_line() -> str:
+    """The last words of the installer."""
+    lines = LOG.read_text(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def tell(text: str, end: str = "\n") -> None:
+    print(text, end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,159 @@
+"""The command line: one table of commands, each loaded from its own file when it is called.
+
+The file `app/cli/<name>.py` defines `command`: a function with Typer's annotations, or a `typer.Typer()` with
+subcommands. It may import what it likes at its top, since nobody else imports it. `CONTEXT_SETTINGS` in the same file
+are handed to Typer as they are. A command that cannot go on raises `OperatorError`; `raise typer.Exit(code)` ends it
+with another code.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import Never
+
+import typer
+from typer._click import Command, Context, HelpFormatter  # Typer carries its own click and gives it no public name
+from typer.core import TyperGroup
+
+from app.core.errors import OperatorError
+
+PROGRAM = "oppman.py"
+COMMANDS = {
+    "Start": {
+        "quickstart": "Set up everything and run the site.",
+        "runserver": "Run the site; in development it reloads itself.",
+        "test": "Run the tests; arguments and options are pytest's.",
+    },
+    "Database": {
+        "migrate": "Apply migrations, or go back to one.",
+        "makemigrations": "Write the migrations that the models ask for.",
+        "showmigrations": "List the migrations and mark the applied ones.",
+        "demo": "Load or clear the demonstration data.",
+        "dbshell": "Open the database's own client.",
+    },
+    "Accounts": {
+        "createsuperuser": "Create somebody who may use the admin.",
+        "changepassword": "Set somebody's password.",
+    },
+    "Development": {
+        "startapp": "Create a feature of your own.",
+        "shell": "Open an async Python shell with the models at hand.",
+        "routes": "List the addresses of the site.",
+        "check": "Look for mistakes in settings, features and database.",
+    },
+    "Tools": {
+        "lock": "Make the requirements locks again.",
+    },
+}
+HELPS = {name: line for group in COMMANDS.values() for name, line in group.items()}
+
+
+class Commands(TyperGroup):
+    """Typer's group over the table above: its help loads no command, and a call loads one."""
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        return list(HELPS)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        return load(cmd_name) if cmd_name in HELPS else None
+
+    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
+        if args[0] not in HELPS:
+            fail_unknown(ctx, args[0])
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        width = max(map(len, HELPS))
+        for group, commands in COMMANDS.items():
+            with formatter.section(group):
+                formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
+
+
+def load(name: str) -> Command:
+    """The command of that name, from its file."""
+    module = import_module(f"app.cli.{name}")
+    holder = typer.Typer(rich_markup_mode=None, add_completion=False)
+    if isinstance(module.command, typer.Typer):
+        # A missing subcommand is wrong usage, which is one line.
+        holder.add_typer(module.command, name=name, help=HELPS[name], no_args_is_help=False)
+        return typer.main.get_group(holder).commands[name]
+    holder.command(
+        name,
+        context_settings=getattr(module, "CONTEXT_SETTINGS", None),
+        help=None if module.command.__doc__ else HELPS[name],
+    )(module.command)
+    return typer.main.get_command(holder)
+
+
+def fail_unknown(ctx: Context, name: str) -> Never:
+    near = get_close_matches(name, HELPS, n=1)
+    ctx.fail(f"Unknown command {name!r}." + (f" Did you mean {near[0]}?" if near else ""))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    group = Commands(name=PROGRAM, help="Run and look after your site.", rich_markup_mode=None)
+    try:
+        code = group.main(arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except OperatorError as error:
+        return complain(str(error), 1)
+    except typer.TyperException as error:
+        return complain(usage(error), error.exit_code)
+    except (typer.Abort, KeyboardInterrupt) as error:
+        return interrupted(error)
+    except BrokenPipeError:
+        return reader_left()
+    except Exception as error:  # noqa: BLE001 - the edge of the process: nothing above this could report it
+        return unexpected(error)
+    return code if isinstance(code, int) else 0
+
+
+def complain(message: str, code: int) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def usage(error: typer.TyperException) -> str:
+    ctx: Context | None = getattr(error, "ctx", None)
+    path = ctx.command_path if ctx else PROGRAM
+    return f"{path}: {error.format_message()} See: python3 {path} --help"
+
+
+def interrupted(error: BaseException) -> int:
+    """Ctrl-C is quiet; a question without anybody to answer it is not."""
+    if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+        return 130
+    if isinstance(error.__context__, EOFError):
+        return complain("Nobody answered: give the answer as an option (see --help).", 1)
+    return complain("Stopped.", 1)
+
+
+def reader_left() -> int:
+    """Nobody reads the rest (`| head`): also keep Python from complaining when it flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def unexpected(error: Exception) -> int:
+    """A bug. Its name and place are enough for most; DEBUG=true shows the rest."""
+    if os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}:
+        traceback.print_exception(error)
+        return 1
+    first_line = next(iter(str(error).splitlines()), "")
+    where = f"{type(error).__name__}: {first_line} ({place(error)})"
+    return complain(f"Unexpected {where}. For the traceback: DEBUG=true python3 {PROGRAM} …", 1)
+
+
+def place(error: Exception) -> str:
+    """The innermost line of this project that the error went through."""
+    project = Path(__file__).resolve().parents[2]
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    own = [(path, line) for path, line in frames if path.is_relative_to(project) and ".venv" not in path.parts]
+    path, line = (own or frames)[-1]
+    return f"{path.name if path not in dict(own) else path.relative_to(project)}:{line}"

@@ -1,0 +1,54 @@
+"""`oppman.py routes`: every address that the site answers."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, NamedTuple
+
+import typer
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.routing import BaseRoute, Mount
+
+from app.core.errors import OperatorError
+from app.main import create_app
+
+
+class Row(NamedTuple):
+    path: str
+    methods: str
+    name: str
+    origin: str
+    """The feature, or the part of the site, that answers."""
+
+
+HEADINGS = Row("PATH", "METHODS", "NAME", "FROM")
+
+
+def command(
+    words: Annotated[str, typer.Argument(metavar="FILTER", help="Only lines that contain this.")] = "",
+) -> None:
+    """List the addresses of the site with their methods and names, and the feature that answers."""
+    found = [row for row in sorted(find_rows(create_app().routes)) if words.lower() in " ".join(row).lower()]
+    if not found:
+        raise OperatorError(f"No address, name or feature contains {words!r}.")
+    widths = [max(map(len, column)) for column in zip(HEADINGS, *found, strict=True)]
+    for row in [HEADINGS, *found]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def find_rows(routes: Sequence[BaseRoute | RouteContext], prefix: str = "") -> Iterator[Row]:
+    for context in iter_route_contexts(routes):
+        path = prefix + (context.path or "")
+        mounted = context.original_route
+        if not isinstance(mounted, Mount):
+            yield Row(
+                path or "/", ",".join(sorted(context.methods or ["ANY"])), context.name or "", origin(context.endpoint)
+            )
+        elif mounted.routes:
+            yield from find_rows(mounted.routes, path)
+        else:
+            yield Row(f"{path}/…", "ANY", mounted.name or "", origin(mounted.app))
+
+
+def origin(endpoint: object) -> str:
+    """`todos` for code in app.features.todos, `accounts` for app.accounts, else the library's name."""
+    module: str = getattr(endpoint, "__module__", "")
+    return module.removeprefix("app.").removeprefix("features.").split(".")[0]

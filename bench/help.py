@@ -1,0 +1,47 @@
+"""How long `oppman.py --help` takes, beside a bare Typer program with as many commands.
+
+    .venv/bin/python -m bench.help [--rounds 11]
+
+Whole processes, one of each in turn, on the interpreter that runs this file.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+from app.cli.main import HELPS
+
+PROJECT = Path(__file__).resolve().parents[1]
+LIMIT = 1.3
+PROGRAMS = {
+    "oppman.py --help": [sys.executable, str(PROJECT / "oppman.py"), "--help"],
+    "bare Typer --help": [sys.executable, str(PROJECT / "bench/peers/typer_help.py"), str(len(HELPS)), "--help"],
+}
+
+
+def milliseconds(command: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return (time.perf_counter() - started) * 1000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=11)
+    rounds = parser.parse_args().rounds
+    for command in PROGRAMS.values():
+        milliseconds(command)  # compiles what has no bytecode yet
+    measured = [{name: milliseconds(command) for name, command in PROGRAMS.items()} for _ in range(rounds)]
+    medians = {name: median(one[name] for one in measured) for name in PROGRAMS}
+    for name, value in medians.items():
+        print(f"{name:20} {value:7.1f} ms")
+    ours, peer = medians.values()
+    print(f"{'ratio':20} {ours / peer:7.2f}    (at most {LIMIT}; medians of {rounds} rounds, {len(HELPS)} commands)")
+    return int(ours / peer > LIMIT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

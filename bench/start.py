@@ -1,0 +1,124 @@
+"""How long the site takes to its first page, beside a plain FastAPI app; and the local model to its first word.
+
+    .venv/bin/python -m bench.start [--rounds 7]
+
+Whole processes, one of each in turn, on the interpreter that runs this file, from the start of the process to the last
+byte of the first page. Every server has a migrated database of its own; quickstart begins each time with none.
+"""
+
+import argparse
+import asyncio
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
+from pathlib import Path
+from statistics import median
+
+from app.core.llm import Message, make_provider
+from app.core.settings import Settings
+
+PROJECT = Path(__file__).resolve().parents[1]
+PARTS = ("app", "migrations", "static", "templates", "oppman.py")
+LARGEST_RATIO, LONGEST_QUICKSTART, LONGEST_WAIT_FOR_A_WORD = 1.6, 5.0, 1.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as folder:
+        site, plain, quickstart = measure(Path(folder), rounds)
+    word = median(asyncio.run(seconds_to_first_word()) for _ in range(rounds))
+    print(f"{'':34}median  limit   ({rounds} rounds)")
+    print(f"{'plain app, first page':32}{plain:6.2f} s")
+    print(f"{'oppman.py runserver, first page':32}{site:6.2f} s")
+    print(f"{'  ratio':32}{site / plain:6.2f}   {LARGEST_RATIO:.2f}")
+    print(f"{'oppman.py quickstart, first page':32}{quickstart:6.2f} s {LONGEST_QUICKSTART:.2f} s")
+    print(f"{'local model, first word':32}{word:6.2f} s {LONGEST_WAIT_FOR_A_WORD:.2f} s")
+    slow = (site / plain > LARGEST_RATIO, quickstart > LONGEST_QUICKSTART, word > LONGEST_WAIT_FOR_A_WORD)
+    return int(any(slow))
+
+
+def measure(folder: Path, rounds: int) -> list[float]:
+    """The medians of our server, the plain app and quickstart."""
+    copy = copy_project(folder / "copy")
+    environ = {**os.environ, "ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{folder}/site.db"}
+    environ["PLAIN_DATABASE_URL"] = f"sqlite+aiosqlite:///{folder}/plain.db"
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    subprocess.run([sys.executable, "oppman.py", "migrate"], cwd=copy, env=environ, check=True, capture_output=True)
+    bare = {name: value for name, value in environ.items() if name not in ("ENVIRONMENT", "DATABASE_URL")}
+    tries: list[Callable[[], float]] = [
+        lambda: seconds_to_page(["oppman.py", "runserver", "--no-reload"], copy, environ),
+        lambda: seconds_to_page(["-m", "uvicorn", "bench.peers.plain_app:app"], PROJECT, environ),
+        lambda: seconds_to_page(["oppman.py", "quickstart", "--no-input"], afresh(copy), bare),
+    ]
+    for attempt in tries:
+        attempt()  # compiles what has no bytecode yet
+    measured = [[attempt() for attempt in tries] for _ in range(rounds)]
+    return [median(column) for column in zip(*measured, strict=True)]
+
+
+def copy_project(folder: Path) -> Path:
+    folder.mkdir()
+    for part in PARTS:
+        subprocess.run(["cp", "-r", str(PROJECT / part), str(folder)], check=True)
+    return folder
+
+
+def afresh(copy: Path) -> Path:
+    """The copy as it was before its first quickstart."""
+    (copy / ".env").unlink(missing_ok=True)
+    shutil.rmtree(copy / "data", ignore_errors=True)
+    return copy
+
+
+def seconds_to_page(arguments: Sequence[str], folder: Path, environ: dict[str, str]) -> float:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    command = [sys.executable, *arguments, "--port", str(port)]
+    started = time.perf_counter()
+    silent = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=folder, env=environ, stdin=silent, stdout=silent, stderr=silent) as server:
+        while not page_answers(port):
+            if server.poll() is not None:
+                sys.exit(f"{' '.join(command)} ended with {server.returncode}")
+            time.sleep(0.005)
+        seconds = time.perf_counter() - started
+        server.terminate()
+    return seconds
+
+
+def page_answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    with suppress(OSError):
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        response.read()
+        return response.status == 200
+    return False
+
+
+async def seconds_to_first_word() -> float:
+    """Of a model that has loaded, as it has when somebody has found the page and typed a question."""
+    provider = make_provider(Settings(_env_file=None, environment="development"))
+    if provider is None:
+        sys.exit("No local model is installed: python3 oppman.py quickstart does it.")
+    try:
+        await provider.setup()
+        started = time.perf_counter()
+        async with aclosing(provider.stream([Message("user", "What is the capital of France?")])) as pieces:
+            await anext(pieces)
+        return time.perf_counter() - started
+    finally:
+        await provider.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+"""The management command: `python3 oppman.py quickstart` sets up everything and runs the site; `--help` lists the rest.
+
+Any Python from 3.11 on will do, in any folder: what is missing is installed into `.venv` beside this file.
+"""
+
+import sys
+
+# An older Python gets this far, as nothing above or below is newer syntax than it knows.
+if sys.version_info < (3, 11):  # noqa: UP036
+    sys.exit("Opportune needs Python 3.11 or newer; this is %d.%d." % sys.version_info[:2])  # noqa: UP031
+
+from app.cli.environment import enter
+
+
+def main() -> int:
+    enter(sys.argv[1:])
+    from app.cli.main import main as command_line  # noqa: PLC0415 - what it imports is there from here on
+
+    return command_line()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
