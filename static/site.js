@@ -1,0 +1,15 @@
+// A whole page came where htmx asked for a part: an error, or somewhere else to go. Show it as a page.
+document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
+  if (!/^\s*<!doctype html/i.test(ctx.text)) return;
+  ctx.target = document.body;
+  ctx.swap = "outerSync";
+  // The address of a form that failed is no page to load again.
+  if (!ctx.response.raw.redirected) ctx.push = ctx.replace = "false";
+});
+
+// Nothing came at all. An aborted request is none of the visitor's business.
+const unreachable = (hidden) => { document.getElementById("unreachable").hidden = hidden; };
+document.addEventListener("htmx:error", ({ detail: { error } }) => {
+  if (error instanceof TypeError) unreachable(false);
+});
+document.addEventListener("htmx:before:response", () => unreachable(true));

@@ -1,4 +1,4 @@
-"""The one exception that speaks to whoever runs the command."""
+"""The exceptions that say something to a person."""
 
 
 class OperatorError(Exception):
@@ -7,3 +7,7 @@ class OperatorError(Exception):
     The message is one line that names the cause and the next step, and never a secret. The command line prints it on
     stderr and exits with 1; nothing else about it is shown.
     """
+
+
+class NotFound(LookupError):  # noqa: N818 - it is an answer, not a fault
+    """What was asked for is not there, or not for this person: the web answers 404, without telling which."""

@@ -38,7 +38,7 @@ class Database(ABC):
     @abstractmethod
     def _reading_engine(self) -> AsyncEngine: ...
 
-    async def setup(self) -> None:
+    async def setup(self) -> None:  # noqa: B027 - not every kind has something to prepare
         """Prepare what the first session needs."""
 
     async def dispose(self) -> None:
@@ -158,7 +158,7 @@ def postgresql_arguments(url: DatabaseURL, settings: Settings) -> dict[str, Any]
     }
     arguments = {name: value for name, value in arguments.items() if name not in url.url.query}
     if settings.database_pooled != "false":
-        # A pooler hands each transaction another server connection, where our prepared statement is not, or is not ours.
+        # A pooler gives each transaction another server connection, where our statement is not, or is not ours.
         arguments["prepare_threshold"] = None
     return arguments
 

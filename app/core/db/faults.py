@@ -13,7 +13,7 @@ EXPLANATIONS = (
     ("unable to open database file", "SQLite cannot open {place}: is its folder there, and may this user write to it?"),
     (
         "readonly database",
-        "{place} cannot be written: the file, its folder or the disk is read-only. On such a host use PostgreSQL: set DATABASE_URL.",
+        "{place} cannot be written: file, folder or disk are read-only. Use PostgreSQL there: set DATABASE_URL.",
     ),
     ("file is not a database", "{place} is not a SQLite database. Set DATABASE_URL to another file."),
     ("malformed", "{place} is damaged. Restore a backup."),

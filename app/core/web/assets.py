@@ -47,7 +47,10 @@ class Assets(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):
             raise HTTPException(status_code=405, headers={"Allow": "GET, HEAD"})
-        full_path, status = await asyncio.to_thread(self.lookup_path, path)
+        try:
+            full_path, status = await asyncio.to_thread(self.lookup_path, path)
+        except (OSError, ValueError):  # a name that no file can have
+            raise HTTPException(status_code=404) from None
         if status is None or not stat.S_ISREG(status.st_mode):
             raise HTTPException(status_code=404)
         digest = await asyncio.to_thread(_digest, full_path, status.st_mtime_ns)

@@ -40,7 +40,10 @@ class ForeignOrigins:
         return source is not None and not self._is_ours(source, headers.get("host", ""))
 
     def _is_ours(self, source: str, host: str) -> bool:
-        parts = urlsplit(source)
+        try:
+            parts = urlsplit(source)
+        except ValueError:  # no browser writes such an address
+            return False
         if self.base_url and f"{parts.scheme}://{parts.netloc}".lower() == self.base_url.lower():
             return True
         # Behind a proxy that ends TLS we may not know our own scheme; the host is enough to tell a stranger.

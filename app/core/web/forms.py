@@ -38,7 +38,7 @@ async def read_form(request: Request, model: type[M]) -> Form[M]:
 
 
 def _sentence(kind: str, message: str) -> str:
-    if kind == "missing":
+    if kind == "missing" or message == "String should have at least 1 character":
         return "Please fill this in."
     message = message.removeprefix("Value error, ")
     return message[:1].upper() + message[1:].rstrip(".") + "."

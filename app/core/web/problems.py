@@ -14,6 +14,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from starlette.exceptions import HTTPException
 
 from app.core.db.faults import UNAVAILABLE
+from app.core.errors import NotFound
 from app.core.web.templating import templates
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,10 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     return problem(request, error.status_code, str(error.detail or ""), headers=error.headers)
 
 
+async def on_not_found(request: Request, _error: Exception) -> Response:
+    return problem(request, 404)
+
+
 async def on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the type that this handler is registered for
     # The input itself stays out of the answer: it may be a password.
@@ -102,6 +107,7 @@ def on_crash(request: Request, error: Exception) -> Response:
 
 def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(NotFound, on_not_found)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     for kind in UNAVAILABLE:
         app.add_exception_handler(kind, on_database_unavailable)

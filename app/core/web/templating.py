@@ -72,8 +72,8 @@ def when(moment: datetime | None) -> str:
 
 
 def is_htmx(request: Request) -> bool:
-    """Whether htmx asks, and so wants a part of the page."""
-    return request.headers.get("HX-Request") == "true"
+    """Whether htmx asks for a part of the page. For the back button and for links to other pages it wants all of it."""
+    return request.headers.get("HX-Request-Type") == "partial"
 
 
 templates = Templates()

@@ -1,11 +1,44 @@
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+"""The landing page: what is installed and where its code is. Make it your own."""
 
+import asyncio
+import platform
+from collections.abc import Sequence
+from functools import lru_cache
+
+import fastapi
+from fastapi import APIRouter, Request, Response
+
+from app.accounts.current import OptionalUser
+from app.core.settings import PROJECT
 from app.core.web.templating import templates
 
 router = APIRouter()
 
+FOLDERS = (
+    "app/features/{}",
+    "app/{}",
+    "templates/{}",
+    "static/{}",
+    "migrations/versions/{}",
+    "tests/features/{}",
+    "tests/{}",
+)
+"""Where the parts of a feature may be."""
+
 
 @router.get("/")
-async def home(request: Request) -> HTMLResponse:
-    return templates.page(request, "home/home.html", {"features": request.app.state.features})
+async def home(request: Request, _user: OptionalUser) -> Response:
+    state = request.app.state
+    context = {
+        "features": state.features,
+        "folders": await asyncio.to_thread(folders, tuple(feature.name for feature in state.features)),
+        "database": "SQLite" if state.database.url.kind == "sqlite" else "PostgreSQL",
+        "versions": {"Python": platform.python_version(), "FastAPI": fastapi.__version__},
+    }
+    return templates.page(request, "home/home.html", context)
+
+
+@lru_cache
+def folders(names: Sequence[str]) -> dict[str, list[str]]:
+    """The folders that each feature really has. Those of `admin` and `accounts` are elsewhere than the user's."""
+    return {name: [place for part in FOLDERS if (PROJECT / (place := part.format(name))).is_dir()] for name in names}

@@ -1,0 +1,184 @@
+"""Cuts Markdown into pieces that can be parsed one by one, as the text arrives."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import fence
+from markdown_it.token import Token
+
+RUN = 1_000  # a code fence or table longer than this is continued in another piece
+LONG = 2_000  # a longer list is continued in another piece, at an item
+LIMIT = 10_000  # from this length on a piece ends wherever its line does, and a line of it counts as ended
+NESTING = 30  # each level may cost a pass over the rest of a line: ten thousand "[" would take half a second at 100
+
+_LINE = re.compile(rf"[^\n]{{0,{LIMIT - 1}}}\n|[^\n]{{{LIMIT}}}")
+_RETURN = re.compile(r"\r\n?")
+_UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
+_FENCE = re.compile(r"`{3,}[^`\n]*\n|~{3,}[^\n]*\n")
+_HEADING = re.compile(r"#{1,6}[ \t\n]")
+_ITEM = re.compile(r"(?:[-+*]|\d{1,9}[.)])[ \t\n]")
+# True of the beginning of a line only when it stays true whatever the line goes on with.
+_NOT_INDENTED = re.compile(r"[^ \t\n]")
+_NOT_INDENTED_NOR_ITEM = re.compile(r"(?![-+*](?:[ \t\n]|\Z)|\d{1,9}(?:[.)](?:[ \t\n]|\Z)|\Z))[^ \t\n]")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Markdown of whole blocks. `continued`: its first block goes on with the last block of the piece before."""
+
+    source: str
+    continued: bool = False
+
+
+def block_parser() -> MarkdownIt:
+    """Of the dialect: CommonMark with tables and strikethrough, without raw HTML and link reference definitions."""
+    # A definition at the end of a text would change blocks at its beginning, which a reader already has.
+    rules = ["reference", "html_block", "html_inline"]
+    parser = MarkdownIt("js-default", {"html": False, "maxNesting": NESTING}).disable(rules)
+    # As on GitHub: else the first line of a code block could turn out to be the head of a table.
+    parser.block.ruler.before("table", "fence_before_table", fence, {"alt": ["paragraph", "blockquote", "list"]})
+    return parser
+
+
+_PARSER = block_parser()
+
+
+def _last_block(source: str) -> tuple[Token, int, int]:
+    """Its first token, its first line, and the line after its last."""
+    tokens: list[Token] = []
+    _PARSER.block.parse(source, _PARSER, {}, tokens)
+    return next((token, token.map[0], token.map[1]) for token in reversed(tokens) if token.level == 0 and token.map)
+
+
+class Splitter:
+    """Finds the pieces of a text that is fed in parts.
+
+    The pieces depend on the text alone, not on how it was cut into parts. A piece ends where CommonMark cannot but
+    start a new block at the top level: at a line that is not indented after an empty one (unless it may go on with a
+    list), at a heading, and at either end of a code fence. Only a piece in doubt is parsed, at most once per doubling
+    of its length, so the work is linear in the length of the text.
+    """
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self._return = ""  # a trailing "\r", which a "\n" may follow
+        self._partial = ""  # the line that has not ended
+        self._start()
+
+    def feed(self, text: str) -> None:
+        text = self._return + text
+        self._return = "\r" if text.endswith("\r") else ""
+        text = _RETURN.sub("\n", text[:-1] if self._return else text)
+        text = self._partial + _UNSTORABLE.sub("\ufffd", text)
+        end = 0
+        while line := _LINE.match(text, end):
+            self._take(line[0])
+            end = line.end()
+        self._partial = text[end:]
+        if self._partial:
+            self._end_before(self._partial)
+
+    def finish(self) -> None:
+        """The text is whole: what is open becomes the last piece."""
+        if self._return:
+            self.feed("\n")
+        if self._partial:
+            self._take(self._partial)
+            self._partial = ""
+        self._cut()
+
+    @property
+    def open(self) -> Piece:
+        """What no piece holds yet."""
+        return Piece(self._source + self._partial, self._continued)
+
+    @property
+    def _source(self) -> str:
+        return self._prefix + "".join(self._lines)
+
+    def _start(self, prefix: str = "", lines: Iterable[str] = (), *, continued: bool = False) -> None:
+        self._prefix = prefix  # repeated from the piece before: the opening line of a fence, the head of a table
+        self._continued = continued
+        self._lines = list(lines)
+        self._size = sum(map(len, self._lines))
+        self._look_at = RUN  # the length at which the end of the piece is looked at
+        self._listed = False  # a list may be open
+        self._fence_end: re.Pattern[str] | None = None
+
+    def _take(self, line: str) -> None:
+        if self._fence_end is None:
+            self._end_before(line)
+        if not self._lines and not line.strip(" \t\n"):
+            return
+        self._lines.append(line)
+        self._size += len(line)
+        self._listed = self._listed or bool(_ITEM.match(line.lstrip(" \t")))
+        if self._fence_end is not None:
+            self._take_code(self._fence_end, line)
+        elif self._size >= LIMIT:
+            self._cut()
+        elif self._size >= self._look_at:
+            self._look_at *= 2
+            self._look()
+
+    def _take_code(self, fence_end: re.Pattern[str], line: str) -> None:
+        if fence_end.match(line):
+            self._cut()
+        elif self._size >= RUN:
+            self._continue(self._opening)
+            self._fence_end = fence_end
+
+    def _end_before(self, line: str) -> None:
+        """Ends the piece if the line, of which this is at least the beginning, is sure to start another."""
+        if not self._lines or self._fence_end is not None:
+            return
+        if self._is_start(line):
+            self._look()
+            if self._fence_end is None:
+                self._cut(continued=self._goes_on(line))
+
+    def _is_start(self, line: str) -> bool:
+        after_empty = not self._lines[-1].strip(" \t\n")
+        unmistakable = _NOT_INDENTED_NOR_ITEM if self._listed else _NOT_INDENTED
+        return bool(
+            (after_empty and unmistakable.match(line))
+            or _HEADING.match(line)
+            or _FENCE.match(line)
+            or (self._size > LONG and _ITEM.match(line))
+        )
+
+    def _goes_on(self, line: str) -> bool:
+        """Whether the line is another item of the list that the piece ends in."""
+        item = self._listed and _ITEM.match(line)
+        if not item:
+            return False
+        block, _, _ = _last_block(self._source)
+        return block.type.endswith("list_open") and block.markup == item[0].rstrip()[-1]
+
+    def _look(self) -> None:
+        """Finds out whether the piece ends in an open fence, or in a table that has become long."""
+        source = self._source
+        if "```" not in source and "~~~" not in source and "|" not in source:
+            return
+        lines = source.split("\n")
+        block, first, end = _last_block(source)
+        if block.type == "fence":
+            fence_end = re.compile(rf" {{0,3}}{block.markup[0]}{{{len(block.markup)},}}[ \t]*$")
+            if end - 1 == first or not fence_end.match(lines[end - 1]):
+                self._fence_end = fence_end
+                self._opening = lines[first] + "\n"
+        elif block.type == "table_open" and end == len(lines) - 1 and end - first > 3 and self._size >= RUN:
+            self._continue("\n".join(lines[first : first + 2]) + "\n")
+
+    def _cut(self, *, continued: bool = False) -> None:
+        if self._lines:
+            self.pieces.append(Piece(self._source, self._continued))
+        self._start(continued=continued)
+
+    def _continue(self, prefix: str) -> None:
+        """Ends the piece before its last line, which is left for the next one so that it is never empty."""
+        last = self._lines.pop()
+        self._cut()
+        self._start(prefix, [last], continued=True)

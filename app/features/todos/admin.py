@@ -1,0 +1,9 @@
+from app.admin.views import AdminView
+from app.features.todos.models import Todo
+
+
+class TodoAdmin(AdminView, model=Todo):
+    column_list = ("id", "title", "owner_id", "due_on", "done_at")
+    column_searchable_list = ("title", "notes")
+    column_filters = ("owner_id", "due_on", "done_at")
+    icon, category = "ti ti-checkbox", "To-dos"

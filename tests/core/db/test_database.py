@@ -1,0 +1,154 @@
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
+
+from app.accounts.models import User
+from app.core.db.database import Database, open_database, postgresql_arguments
+from app.core.db.url import DatabaseURL
+from app.core.errors import OperatorError
+from app.core.settings import Settings
+from tests.conftest import settings_for
+
+
+def user(email: str = "a@example.com") -> User:
+    return User(email=email, hashed_password="none")
+
+
+async def count(database: Database) -> int:
+    async with database.reader() as session:
+        return await session.scalar(select(func.count()).select_from(User)) or 0
+
+
+async def test_a_writer_commits_when_its_block_ends(database: Database) -> None:
+    async with database.writer() as session:
+        session.add(user())
+        await session.flush()
+        assert await count(database) == 0, "not before"
+    assert await count(database) == 1
+
+
+async def test_a_writer_takes_everything_back_when_its_block_raises(database: Database) -> None:
+    async def fail() -> None:
+        async with database.writer() as session:
+            session.add(user())
+            await session.flush()
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await fail()
+    assert await count(database) == 0
+
+
+async def test_a_reader_cannot_write(database: Database) -> None:
+    async with database.reader() as session:
+        with pytest.raises(DBAPIError):
+            await session.execute(text("UPDATE accounts_user SET email = 'x'"))
+
+
+async def test_a_reader_sees_one_snapshot(database: Database) -> None:
+    async with database.reader() as reader:
+        assert (await reader.execute(select(func.count()).select_from(User))).scalar() == 0
+        async with database.writer() as writer:
+            writer.add(user())
+        assert (await reader.execute(select(func.count()).select_from(User))).scalar() == 0
+    assert await count(database) == 1
+
+
+async def test_no_read_modify_write_is_lost_among_many_writers(database: Database) -> None:
+    async with database.writer() as session:
+        session.add(user("0"))
+
+    async def increment() -> None:
+        for _ in range(10):
+            async with database.writer() as session:
+                row = (await session.scalars(select(User).with_for_update())).one()
+                row.email = str(int(row.email) + 1)
+
+    await asyncio.gather(*(increment() for _ in range(5)))
+    async with database.reader() as session:
+        assert (await session.scalars(select(User.email))).one() == "50"  # type: ignore[call-overload]  # a column here
+
+
+async def test_a_ping_needs_no_write_lock(database: Database, database_kind: str) -> None:
+    other = open_database(database.settings)
+    async with database.writer() as session:
+        session.add(user())
+        await session.flush()
+        await other.ping()
+    await other.dispose()
+
+
+async def test_sqlite_is_set_up_to_lose_nothing(tmp_path: Path) -> None:
+    database = open_database(settings_for(f"sqlite:///{tmp_path}/new/folder/a.db"))
+    await database.setup()
+    async with database.writer() as session:
+        pragmas = {
+            name: (await session.execute(text(f"PRAGMA {name}"))).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    await database.dispose()
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+
+
+async def test_statements_are_prepared_only_where_no_pooler_can_be() -> None:
+    url = DatabaseURL.parse("postgresql://u:p@h/d?connect_timeout=30")
+    assert postgresql_arguments(url, settings_for("postgresql://u:p@h/d"))["prepare_threshold"] is None
+    direct = Settings(_env_file=None, environment="test", database_pooled="false")
+    assert "prepare_threshold" not in postgresql_arguments(url, direct)
+    assert "connect_timeout" not in postgresql_arguments(url, direct), "the URL's own wins"
+
+
+async def fault(url: str) -> str:
+    """The line that a ping of this address gives."""
+    database = open_database(settings_for(url))
+    try:
+        await database.setup()
+        with pytest.raises(OperatorError) as refusal:
+            await database.ping()
+    finally:
+        await database.dispose()
+    line = str(refusal.value)
+    assert "\n" not in line
+    return line
+
+
+async def test_a_server_that_is_not_there_is_named() -> None:
+    assert "Nothing answers at 127.0.0.1:1." in await fault("postgresql://me:hidden@127.0.0.1:1/d")
+
+
+async def test_an_unknown_host_is_named() -> None:
+    assert "host of nowhere.invalid:5432 is unknown" in await fault("postgresql://me:hidden@nowhere.invalid/d")
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_a_wrong_password_is_named_and_not_shown(database_url: str, database_kind: str) -> None:
+    right = DatabaseURL.parse(database_url).url
+    wrong = right.set(password="hidden").render_as_string(hide_password=False)
+    line = await fault(wrong)
+    assert "refuses the password" in line
+    assert "hidden" not in line
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_a_missing_database_is_named(database_url: str, database_kind: str) -> None:
+    url = DatabaseURL.parse(database_url).url.set(database="nosuch").render_as_string(hide_password=False)
+    assert "has no database 'nosuch'" in await fault(url)
+
+
+async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear database, " * 100)
+    assert f"{path} is not a SQLite database" in await fault(f"sqlite:///{path}")
+
+
+async def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    assert "cannot open" in await fault(f"sqlite:///{tmp_path}")
+
+
+async def test_a_folder_that_cannot_be_made_is_named() -> None:
+    with pytest.raises(OperatorError, match="cannot be made"):
+        await open_database(settings_for(f"sqlite:///{os.devnull}/x/a.db")).setup()

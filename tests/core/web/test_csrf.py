@@ -1,0 +1,73 @@
+import pytest
+from fastapi import FastAPI, Request
+from httpx import ASGITransport, AsyncClient
+
+from app.core.settings import Settings
+from app.main import create_app
+
+OURS = "http://testserver"
+
+
+@pytest.fixture
+async def echo(app: FastAPI, client: AsyncClient) -> AsyncClient:
+    """A site with a route that changes something."""
+
+    @app.api_route("/change", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    async def change(request: Request) -> str:
+        return request.method
+
+    return client
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://testserver.evil.example"},
+        {"Origin": "http://testserver:8080"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": OURS},
+        {"Referer": "https://evil.example/testserver"},
+        {"Origin": "https://evil.example", "Authorization": "Bearer x", "Cookie": "session=y"},
+    ],
+)
+async def test_what_another_site_sends_is_refused(echo: AsyncClient, method: str, headers: dict[str, str]) -> None:
+    response = await echo.request(method, "/change", headers=headers)
+    assert response.status_code == 403
+    assert "another site" in response.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": OURS},
+        {"Origin": OURS, "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
+        {"Referer": f"{OURS}/chat"},
+        {"Origin": "https://evil.example", "Authorization": "Bearer x"},
+    ],
+)
+async def test_what_our_pages_and_programs_send_is_taken(echo: AsyncClient, headers: dict[str, str]) -> None:
+    assert (await echo.post("/change", headers=headers)).status_code == 200
+
+
+async def test_reading_is_open_to_links_from_anywhere(echo: AsyncClient) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Referer": "https://evil.example/"}
+    assert (await echo.get("/change", headers=headers)).status_code == 200
+
+
+async def test_an_action_of_the_admin_is_fenced_though_it_is_a_get(client: AsyncClient) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    assert (await client.get("/admin/user/action/x?pks=1", headers=headers)).status_code == 403
+
+
+async def test_behind_a_proxy_that_ends_tls_the_public_address_counts(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"base_url": "https://site.example"}))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://site.example") as client:
+        assert (await client.post("/", headers={"Origin": "https://site.example"})).status_code == 405
+        assert (await client.post("/", headers={"Origin": "https://evil.example"})).status_code == 403

@@ -1,0 +1,64 @@
+import re
+
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from app.core.feature import Feature, Link
+from app.core.settings import PROJECT
+from app.installed import INSTALLED
+from tests.factories import make_user, signed_in_client
+
+
+async def test_the_page_says_what_is_installed_and_where_its_code_is(client: AsyncClient) -> None:
+    answer = await client.get("/")
+
+    assert answer.status_code == 200
+    for feature in INSTALLED:
+        assert feature.summary in answer.text.replace("&#39;", "'")
+        assert re.search(rf"<code>app/(features/)?{feature.name}/</code>", answer.text)
+
+
+async def test_only_folders_that_are_there_are_named(client: AsyncClient) -> None:
+    named = re.findall(r"<code>(\w[\w/]*)/</code>", (await client.get("/")).text)
+
+    assert "app/features/home" in named
+    assert [folder for folder in named if not (PROJECT / folder).is_dir()] == []
+
+
+async def test_a_visitor_is_asked_to_sign_in(client: AsyncClient) -> None:
+    answer = await client.get("/")
+
+    assert 'href="/accounts/login"' in answer.text
+    assert "Sign out" not in answer.text
+
+
+async def test_who_is_signed_in_sees_it(app: FastAPI) -> None:
+    user = await make_user(app.state.database, "ada@example.com")
+
+    async with signed_in_client(app, user) as browser:
+        answer = await browser.get("/")
+
+    assert "You are signed in as" in answer.text
+    assert "ada@example.com" in answer.text
+    assert 'action="/accounts/logout"' in answer.text
+
+
+async def test_any_set_of_features_will_do(app: FastAPI, client: AsyncClient) -> None:
+    links = [Link("One", "/one", "home"), Link("Two", "/two", "home"), Link("Three", "/three", "home")]
+    app.state.features = (Feature(name="other", summary="Something else.", navigation=links),)
+
+    answer = await client.get("/")
+
+    text = " ".join(re.sub(r"<[^>]+>", "", answer.text).split())
+    assert "Try One, Two and Three." in text
+    assert "Something else." in text
+
+
+async def test_the_page_holds_no_inline_script_or_style(client: AsyncClient) -> None:
+    text = (await client.get("/")).text
+
+    assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|javascript:", text)
+
+
+async def test_addresses_and_versions_are_for_developers_only(client: AsyncClient) -> None:
+    assert "FastAPI 0." not in (await client.get("/")).text
