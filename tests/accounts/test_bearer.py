@@ -65,7 +65,7 @@ async def test_a_token_signed_for_another_purpose_is_refused(
         {"password": "0" * 32},
         {"password": None},
     ],
-    ids=str,
+    ids=["expired", "audience", "nobody", "no id", "no number", "old password", "no password"],
 )
 async def test_a_token_with_another_claim_is_refused(
     client: AsyncClient, user: User, settings: Settings, changes: dict[str, object]

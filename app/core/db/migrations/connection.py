@@ -1,0 +1,109 @@
+"""A plain connection for migrations: no event loop, so that they run in a shell and inside a running loop alike."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from app.core.db.database import begin_sqlite, configure_sqlite, postgresql_arguments
+from app.core.db.faults import explain
+from app.core.db.url import DatabaseURL
+from app.core.errors import OperatorError
+from app.core.settings import Settings
+
+WAIT_FOR_OTHERS: float = 60  # seconds, while another process migrates
+WAIT_FOR_TABLES = 10  # seconds; while a migration waits for a table, everybody else queues behind it
+LOCK = 0x6F70706F7274  # any number will do, if it is the same in every process that migrates
+
+
+def migration_url(settings: Settings) -> DatabaseURL:
+    """The database without its pooler, where the settings name it."""
+    direct = settings.database_direct_url.get_secret_value()
+    return DatabaseURL.parse(direct or settings.database_url.get_secret_value())
+
+
+@contextmanager
+def connect(settings: Settings) -> Iterator[Connection]:
+    """A connection to the configured database.
+
+    Raises:
+        OperatorError: the database cannot be reached.
+    """
+    url = migration_url(settings)
+    engine = _sqlite_engine(url.sync_url) if url.kind == "sqlite" else _postgresql_engine(url, settings)
+    with _opened(engine, url) as connection:
+        try:
+            yield connection
+        except OperationalError as error:  # what fails in a migration itself does not come this far
+            raise OperatorError(explain(error, url)) from error
+
+
+def _opened(engine: Engine, url: DatabaseURL) -> Connection:
+    try:
+        if url.kind == "sqlite":
+            url.path.parent.mkdir(exist_ok=True)
+        return engine.connect()
+    except OSError as error:
+        place = url.path.parent
+        raise OperatorError(f"The folder {place} cannot be made ({error.strerror}). Set DATABASE_URL.") from error
+    except (DBAPIError, sqlite3.Error) as error:
+        raise OperatorError(explain(error, url)) from error
+
+
+@contextmanager
+def scratch() -> Iterator[Connection]:
+    """A connection to an empty SQLite database in memory, which is gone afterwards."""
+    with _sqlite_engine(URL.create("sqlite")).connect() as connection:
+        yield connection
+
+
+def take_lock(connection: Connection) -> None:
+    """Wait until no other process migrates, and keep others waiting until this transaction ends.
+
+    With SQLite the transaction itself is the lock. With PostgreSQL it is not the session's: that would stay behind in a
+    pooler.
+
+    Raises:
+        OperatorError: the other process takes too long.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    _wait_at_most(connection, WAIT_FOR_OTHERS)
+    try:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    except OperationalError as error:
+        raise OperatorError("Another process is migrating this database: wait for it, then run this again.") from error
+    _wait_at_most(connection, WAIT_FOR_TABLES)
+
+
+def _wait_at_most(connection: Connection, seconds: float) -> None:
+    connection.execute(text(f"SET LOCAL lock_timeout = '{seconds}s'"))
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        poolclass=NullPool,
+        # Without this the driver commits before a change of the schema, and a failing migration stays half done.
+        connect_args={"isolation_level": None},
+        execution_options={"sqlite_begin": "BEGIN"},  # `run` makes it IMMEDIATE
+        hide_parameters=True,
+    )
+    event.listen(engine, "connect", configure_sqlite)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # Most changes of a table are a copy of it under another name, which must not cascade to what points at it.
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute(f"PRAGMA busy_timeout = {WAIT_FOR_OTHERS * 1000:.0f}")
+
+
+def _postgresql_engine(url: DatabaseURL, settings: Settings) -> Engine:
+    arguments = postgresql_arguments(url, settings)
+    return create_engine(url.sync_url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)

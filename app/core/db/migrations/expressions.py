@@ -1,0 +1,93 @@
+"""Indexes on expressions in SQLite, such as `lower(email)`.
+
+SQLAlchemy cannot reflect them. Alembic therefore leaves them out when it compares a model with SQLite, and loses them
+when it alters a table by copying it. Here they are compared by name and put back.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from alembic.operations import ops
+from sqlalchemy import Column, Connection, Index, Table, event, text
+
+CREATED = """
+    SELECT name, tbl_name, sql FROM sqlite_master AS made
+    WHERE type = 'index' AND EXISTS (SELECT 1 FROM pragma_index_xinfo(made.name) WHERE cid = -2)
+"""
+
+
+class Created(NamedTuple):
+    name: str
+    table: str
+    sql: str
+
+
+def created(connection: Connection) -> list[Created]:
+    """The indexes on expressions that a SQLite database has."""
+    return [Created(*row) for row in connection.execute(text(CREATED))]
+
+
+@contextmanager
+def unmentioned() -> Iterator[None]:
+    """Without the warnings about these indexes: we see to them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*expression-based index")
+        yield
+
+
+@contextmanager
+def kept(connection: Connection) -> Iterator[None]:
+    """Put back what was not dropped by name when the block ends."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    before = created(connection)
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
+        statements.append(statement)
+
+    event.listen(connection, "before_cursor_execute", note)
+    try:
+        with unmentioned():
+            yield
+    finally:
+        event.remove(connection, "before_cursor_execute", note)
+    dropped = {words[-1].strip('"') for line in statements if (words := line.split())[:2] == ["DROP", "INDEX"]}
+    _put_back(connection, [index for index in before if index.name not in dropped])
+
+
+def _put_back(connection: Connection, wanted: Sequence[Created]) -> None:
+    tables = set(connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")))
+    present = {index.name for index in created(connection)}
+    for index in wanted:
+        if index.name not in present and index.table in tables:
+            connection.exec_driver_sql(index.sql)
+
+
+def differences(
+    connection: Connection, tables: Sequence[Table]
+) -> tuple[list[ops.MigrateOperation], list[ops.MigrateOperation]]:
+    """The operations on indexes that a comparison with SQLite leaves out, and those that undo them."""
+    if connection.dialect.name != "sqlite":
+        return [], []
+    present = {index.name: index for index in created(connection)}
+    wanted = {str(index.name): index for table in tables for index in table.indexes if _has_expression(index)}
+    names = {table.name for table in tables}
+    upgrade: list[ops.MigrateOperation] = []
+    downgrade: list[ops.MigrateOperation] = []
+    for name, made in present.items():
+        if name not in wanted and made.table in names:
+            upgrade.append(ops.DropIndexOp(name, made.table))
+            downgrade.append(ops.ExecuteSQLOp(made.sql))
+    for name, index in wanted.items():
+        if name not in present:
+            upgrade.append(ops.CreateIndexOp.from_index(index))
+            downgrade.append(ops.DropIndexOp.from_index(index))
+    return upgrade, downgrade
+
+
+def _has_expression(index: Index) -> bool:
+    return any(not isinstance(part, Column) for part in index.expressions)

@@ -1,0 +1,170 @@
+"""Writing migrations: what the models ask for, compared with what the migrations so far have made."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic.autogenerate import produce_migrations
+from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, MetaData
+
+from app.core.db.migrations.backfill import backfilled
+from app.core.db.migrations.connection import connect, migration_url, scratch
+from app.core.db.migrations.expressions import differences, unmentioned
+from app.core.db.migrations.options import OPTIONS
+from app.core.db.migrations.rendering import write_file
+from app.core.db.migrations.runner import plan_for, refuse_newer, run
+from app.core.db.migrations.state import recorded
+from app.core.db.migrations.tree import Tree, shown
+from app.core.db.migrations.wording import Change, describe, flat, name_for, slug
+from app.core.errors import OperatorError
+from app.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A migration that is not written yet."""
+
+    feature: str
+    name: str
+    """Such as `0002_todo_due_on`."""
+    upgrade: Sequence[ops.MigrateOperation]
+    downgrade: Sequence[ops.MigrateOperation]
+    changes: Sequence[Change]
+
+    @property
+    def dropped_tables(self) -> list[str]:
+        return [operation.table_name for operation in self.upgrade if isinstance(operation, ops.DropTableOp)]
+
+
+@contextmanager
+def up_to_date(settings: Settings, tree: Tree) -> Iterator[Connection]:
+    """A database that has every migration, to compare the models with.
+
+    With SQLite that is an empty one in memory, so the state of the user's own does not matter. PostgreSQL's types can
+    only be compared on PostgreSQL: there it is the configured database.
+
+    Raises:
+        OperatorError: the configured database lacks migrations.
+    """
+    if migration_url(settings).kind == "sqlite":
+        with scratch() as connection:
+            run(connection, tree, plan_for(tree))
+            yield connection
+        return
+    with connect(settings) as connection:
+        rows = recorded(connection)
+        refuse_newer(tree, rows)
+        if pending := tree.pending(rows):
+            names = ", ".join(map(str, pending))
+            raise OperatorError(f"The database, with which models are compared, lacks {names}: run `migrate` first.")
+        yield connection
+
+
+def draft(connection: Connection, tree: Tree, feature: str, metadata: MetaData, words: str | None = None) -> Draft:
+    """What the models of a feature ask for beyond its migrations; its `changes` are empty when that is nothing.
+
+    Raises:
+        OperatorError: a new column leaves existing rows without a value.
+    """
+    context = MigrationContext.configure(connection, opts=_options(tree, feature))
+    with unmentioned():
+        script = produce_migrations(context, metadata)
+    tables = [table for table in metadata.sorted_tables if owner(table.name, tree.features) == feature]
+    more, less = differences(connection, tables)
+    upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *more]
+    downgrade = [*less, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
+    changes = describe(upgrade, feature)
+    return Draft(feature, _name(tree, feature, changes, words), backfilled(upgrade), downgrade, changes)
+
+
+def refuse_strays(features: Sequence[str], metadata: MetaData) -> None:
+    """Stop before tables are overlooked.
+
+    Raises:
+        OperatorError: a model's table is not named after an installed feature.
+    """
+    if strays := [name for name in metadata.tables if owner(name, features) is None]:
+        raise OperatorError(
+            f"No feature owns the table '{strays[0]}': let its __tablename__ begin with the name of an installed one, "
+            f"as in '{features[-1]}_{strays[0]}'."
+        )
+
+
+def empty(tree: Tree, feature: str, words: str | None = None) -> Draft:
+    """A migration without operations, to be filled by hand."""
+    return Draft(feature, _name(tree, feature, [], words), [], [], [])
+
+
+def write(tree: Tree, draft: Draft) -> Path:
+    """Write a draft as the newest migration of its feature.
+
+    Raises:
+        OperatorError: it points at a feature that has no migrations, or its folder cannot be written.
+    """
+    newest = tree.newest(draft.feature)
+    path = tree.versions / draft.feature / f"{draft.name}.py"
+    names = {
+        "message": f"{draft.feature}: {draft.name[5:].replace('_', ' ')}",
+        "up_revision": f"{draft.feature}_{draft.name[:4]}_{secrets.token_hex(2)}",
+        "down_revision": newest.revision if newest else None,
+        "branch_labels": None if newest else (draft.feature,),
+        "depends_on": _dependencies(tree, draft),
+    }
+    try:
+        write_file(path, draft.upgrade, draft.downgrade, **names)
+    except OSError as error:
+        raise OperatorError(f"{shown(path)} cannot be written: {error.strerror}.") from error
+    return path
+
+
+def owner(table: str, features: Sequence[str]) -> str | None:
+    """The feature that a table belongs to: the longest whose name it begins with."""
+    return max((name for name in features if table.startswith(f"{name}_")), key=len, default=None)
+
+
+def _options(tree: Tree, feature: str) -> dict[str, object]:
+    def names(name: str | None, kind: str, _parents: object) -> bool:
+        return kind != "table" or owner(name or "", tree.features) == feature
+
+    def objects(_item: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
+        return names(name, kind, None)
+
+    return {**OPTIONS, "include_name": names, "include_object": objects}
+
+
+def _name(tree: Tree, feature: str, changes: Sequence[Change], words: str | None) -> str:
+    migrations = tree.of(feature)
+    number = max((migration.number for migration in migrations), default=0) + 1
+    return f"{number:04}_{slug(words or '') or name_for(changes, first=not migrations)}"
+
+
+def _dependencies(tree: Tree, draft: Draft) -> tuple[str, ...] | None:
+    """The newest migrations of other features whose tables the draft points at."""
+    newest = tree.newest(draft.feature)
+    known = tree.needed_by(newest) if newest else []
+    found: set[str] = set()
+    for table in _tables_pointed_at(draft.upgrade):
+        other = owner(table, tree.features)
+        if other in (None, draft.feature):
+            continue
+        needed = tree.newest(other)
+        if needed is None:
+            raise OperatorError(f"{draft.feature} points at {table}: run `makemigrations {other}` first.")
+        if needed not in known:
+            found.add(needed.revision)
+    return tuple(sorted(found)) or None
+
+
+def _tables_pointed_at(operations: Sequence[ops.MigrateOperation]) -> set[str]:
+    tables: set[str] = set()
+    for operation in flat(operations):
+        match operation:
+            case ops.CreateTableOp():
+                tables |= {key.target_fullname.split(".")[0] for key in operation.to_table().foreign_keys}
+            case ops.CreateForeignKeyOp(referent_table=table):
+                tables.add(table)
+    return tables

@@ -1,0 +1,39 @@
+"""Sets up Alembic's own command (`alembic current`, `alembic upgrade heads --sql`); ours need no environment.
+
+Everything here is synchronous, so it works in a shell and inside a running event loop alike.
+"""
+
+from alembic import context
+from sqlalchemy import Connection
+
+from app.core.db.migrations.connection import connect, migration_url
+from app.core.db.migrations.options import OPTIONS
+from app.core.db.migrations.state import as_alembic_records
+from app.core.db.migrations.tree import VERSIONS, Tree
+from app.core.db.model import Model
+from app.core.settings import load_settings
+from app.installed import INSTALLED  # importing the features also fills Model.metadata
+
+tree = Tree([feature.name for feature in INSTALLED])
+# alembic.ini names the folder of all features; only those that are installed count.
+context.script.version_locations = [str(VERSIONS / feature) for feature in tree.features]
+
+
+def migrate(connection: Connection) -> None:
+    context.configure(connection, target_metadata=Model.metadata, transaction_per_migration=True, **OPTIONS)
+    with as_alembic_records(connection, tree), context.begin_transaction():
+        context.run_migrations()
+
+
+def write_sql() -> None:
+    url = migration_url(load_settings()).sync_url
+    context.configure(url=url, target_metadata=Model.metadata, literal_binds=True, **OPTIONS)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    write_sql()
+else:
+    with connect(load_settings()) as connection:
+        migrate(connection)

@@ -1,0 +1,102 @@
+"""chat: initial"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "chat_0001_83d1"
+down_revision = None
+branch_labels = ("chat",)
+depends_on = ("accounts_0001_57fd",)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "chat_conversation",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("owner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("title", sa.String(length=100), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"],
+            ["accounts_user.id"],
+            name=op.f("fk_chat_conversation_owner_id_accounts_user"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_chat_conversation")),
+    )
+    with op.batch_alter_table("chat_conversation") as batch_op:
+        batch_op.create_index(batch_op.f("ix_chat_conversation_owner_id"), ["owner_id"], unique=False)
+
+    op.create_table(
+        "chat_message",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("conversation_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("parent_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("client_key", sa.String(length=64), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("worker", sa.String(length=32), nullable=False),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("stop_requested", sa.Boolean(), nullable=False),
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("error_code", sa.String(length=40), nullable=False),
+        sa.Column("error", sa.String(length=500), nullable=False),
+        sa.Column("prompt_tokens", sa.Integer(), nullable=False),
+        sa.Column("completion_tokens", sa.Integer(), nullable=False),
+        sa.Column("usage_estimated", sa.Boolean(), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"],
+            ["chat_conversation.id"],
+            name=op.f("fk_chat_message_conversation_id_chat_conversation"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["parent_id"], ["chat_message.id"], name=op.f("fk_chat_message_parent_id_chat_message"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_chat_message")),
+    )
+    with op.batch_alter_table("chat_message") as batch_op:
+        batch_op.create_index(batch_op.f("ix_chat_message_conversation_id"), ["conversation_id"], unique=False)
+        batch_op.create_index("uq_chat_message_client_key", ["conversation_id", "client_key"], unique=True)
+        batch_op.create_index(
+            "uq_chat_message_running",
+            ["conversation_id"],
+            unique=True,
+            sqlite_where=sa.text("status = 'streaming'"),
+            postgresql_where=sa.text("status = 'streaming'"),
+        )
+
+    op.create_table(
+        "chat_answer_chunk",
+        sa.Column("message_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["message_id"],
+            ["chat_message.id"],
+            name=op.f("fk_chat_answer_chunk_message_id_chat_message"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("message_id", "seq", name=op.f("pk_chat_answer_chunk")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("chat_answer_chunk")
+    with op.batch_alter_table("chat_message") as batch_op:
+        batch_op.drop_index(
+            "uq_chat_message_running",
+            sqlite_where=sa.text("status = 'streaming'"),
+            postgresql_where=sa.text("status = 'streaming'"),
+        )
+        batch_op.drop_index("uq_chat_message_client_key")
+        batch_op.drop_index(batch_op.f("ix_chat_message_conversation_id"))
+
+    op.drop_table("chat_message")
+    with op.batch_alter_table("chat_conversation") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_chat_conversation_owner_id"))
+
+    op.drop_table("chat_conversation")

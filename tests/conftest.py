@@ -1,0 +1,134 @@
+"""Every test has a database of its own, a copy of one that our own migrations have made."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr
+
+from app.core.db.database import Database, open_database
+from app.core.db.migrations.connection import connect
+from app.core.db.migrations.runner import plan_for, run
+from app.core.db.migrations.tree import Tree
+from app.core.settings import HOST_VARIABLES, Settings
+from app.installed import INSTALLED
+from app.main import create_app
+from tests.services.browser import chromium, page, site
+from tests.services.postgres import Postgres, postgres
+
+__all__ = ["chromium", "page", "site"]  # fixtures
+
+SECRET_KEY = "a key for tests that opens nothing anywhere"
+TEMPLATE = "template_opportune"
+
+
+def settings_for(database_url: str) -> Settings:
+    """Settings that no file of the machine reaches."""
+    return Settings(
+        _env_file=None,
+        environment="test",
+        secret_key=SecretStr(SECRET_KEY),
+        database_url=SecretStr(database_url),
+    )
+
+
+def migrate(database_url: str) -> None:
+    tree = Tree([feature.name for feature in INSTALLED])
+    with connect(settings_for(database_url)) as connection:
+        run(connection, tree, plan_for(tree))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*(field.upper() for field in Settings.model_fields), *HOST_VARIABLES):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: Postgres) -> str:
+    migrate(postgres_server.create_database(TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database without a single table."""
+    if database_kind == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    with _postgres_database(request.getfixturevalue("postgres_server")) as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a migrated database without rows: the test runs once on each kind."""
+    if database_kind == "sqlite":
+        path = tmp_path / "test.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    template = request.getfixturevalue("postgres_template")
+    with _postgres_database(request.getfixturevalue("postgres_server"), template) as url:
+        yield url
+
+
+@contextmanager
+def _postgres_database(server: Postgres, template: str | None = None) -> Iterator[str]:
+    name = f"test_{uuid4().hex}"
+    yield server.create_database(name, template)
+    server.drop_database(name)
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return settings_for(database_url)
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    database = open_database(settings)
+    await database.setup()
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The whole site, started."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """A browser without cookies."""
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+        yield client

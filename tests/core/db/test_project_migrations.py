@@ -1,0 +1,101 @@
+"""The migrations of the project itself, on both kinds of database."""
+
+import asyncio
+import io
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import inspect
+
+from app.core.db.database import Database
+from app.core.db.migrations.connection import connect
+from app.core.db.migrations.maker import draft, up_to_date
+from app.core.db.migrations.runner import plan_for, run
+from app.core.db.migrations.state import pending, pending_in
+from app.core.db.migrations.tree import Tree
+from app.core.db.model import Model
+from app.core.settings import PROJECT, Settings
+from app.installed import INSTALLED
+from tests.conftest import settings_for
+
+FEATURES = [feature.name for feature in INSTALLED]
+
+
+def tables_in(settings: Settings) -> set[str]:
+    with connect(settings) as connection:
+        return set(inspect(connection).get_table_names()) - {"alembic_version"}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_the_models_ask_for_nothing_more(settings: Settings, feature: str) -> None:
+    tree = Tree(FEATURES)
+    with up_to_date(settings, tree) as connection:
+        assert [str(change) for change in draft(connection, tree, feature, Model.metadata).changes] == []
+
+
+def test_every_table_of_the_models_is_made(settings: Settings) -> None:
+    assert tables_in(settings) == set(Model.metadata.tables)
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_each_feature_goes_to_zero_and_back(settings: Settings, feature: str) -> None:
+    tree = Tree(FEATURES)
+    before = tables_in(settings)
+    with connect(settings) as connection:
+        run(connection, tree, plan_for(tree, feature, "zero"))
+    assert not {name for name in tables_in(settings) if name.startswith(f"{feature}_")}
+    with connect(settings) as connection:
+        run(connection, tree, plan_for(tree))
+    assert tables_in(settings) == before
+
+
+async def test_an_open_database_tells_what_it_lacks(database: Database) -> None:
+    assert await pending_in(database, FEATURES) == []
+
+
+def test_an_empty_database_lacks_everything(empty_database_url: str) -> None:
+    assert pending(settings_for(empty_database_url), FEATURES) == [str(found) for found in Tree(FEATURES).ordered]
+
+
+async def test_alembics_own_command_works_inside_a_running_loop(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database_url)
+    settings = settings_for(empty_database_url)
+    said = io.StringIO()
+    config = Config(PROJECT / "alembic.ini", stdout=said)
+    command.upgrade(config, "heads")
+    assert pending(settings, FEATURES) == []
+    await asyncio.to_thread(command.current, config)
+    assert "accounts_0001" in said.getvalue()
+    assert tables_in(settings) == set(Model.metadata.tables)
+    command.downgrade(config, "accounts@base")
+    assert tables_in(settings) == set()
+    command.upgrade(config, "heads")
+    assert pending(settings, FEATURES) == []
+
+
+def test_alembic_writes_sql_for_a_reader(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database_url)
+    command.upgrade(Config(PROJECT / "alembic.ini"), "heads", sql=True)
+    assert "CREATE TABLE accounts_user" in capsys.readouterr().out
+
+
+def test_alembics_command_and_ours_go_on_where_the_other_stopped(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database_url)
+    settings = settings_for(empty_database_url)
+    config = Config(PROJECT / "alembic.ini")
+    tree = Tree(FEATURES)
+    with connect(settings) as connection:
+        run(connection, tree, plan_for(tree, "accounts"))
+    command.upgrade(config, "heads")
+    assert pending(settings, FEATURES) == []
+    with connect(settings) as connection:
+        run(connection, tree, plan_for(tree, "accounts", "zero"))
+    command.upgrade(config, "heads")
+    assert pending(settings, FEATURES) == []

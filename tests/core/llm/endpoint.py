@@ -1,0 +1,87 @@
+"""An endpoint on 127.0.0.1 that answers as badly as a test wants."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import Enum, auto
+from typing import Any
+
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+DONE = b"data: [DONE]\n\n"
+STOP: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+
+
+class Act(Enum):
+    HANG = auto()
+    """Say nothing until the client hangs up."""
+    RESET = auto()
+    """Cut the connection as a crash does."""
+
+
+Step = bytes | asyncio.Event | Act
+
+
+class Endpoint:
+    """Plays its steps, in order, for every request."""
+
+    def __init__(self, *steps: Step) -> None:
+        self.steps = steps
+        self.headers: list[bytes] = []
+        self.bodies: list[dict[str, Any]] = []
+        self.asked = asyncio.Event()
+        self.hung_up = asyncio.Event()
+        """The client closed its connection while we had more to say."""
+        self.address = ""
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.headers.append(head)
+        self.bodies.append(json.loads(await reader.readexactly(_length(head))))
+        self.asked.set()
+        try:
+            for step in self.steps:
+                await self._play(step, reader, writer)
+        except ConnectionError:
+            self.hung_up.set()
+        finally:
+            writer.close()
+
+    async def _play(self, step: Step, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if isinstance(step, bytes):
+            writer.write(step)
+            await writer.drain()
+        elif isinstance(step, asyncio.Event):
+            await step.wait()
+        elif step is Act.HANG:
+            await reader.read()
+            self.hung_up.set()
+        else:
+            writer.transport.abort()
+
+
+def _length(head: bytes) -> int:
+    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
+    return int(fields[b"content-length"])
+
+
+def event(chunk: object) -> bytes:
+    return b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"
+
+
+def text(words: str) -> bytes:
+    return event({"choices": [{"index": 0, "delta": {"content": words}, "finish_reason": None}]})
+
+
+def response(status: str, body: bytes = b"", *fields: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *fields]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@asynccontextmanager
+async def serving(*steps: Step) -> AsyncIterator[Endpoint]:
+    endpoint = Endpoint(*steps)
+    async with await asyncio.start_server(endpoint.answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        endpoint.address = f"http://127.0.0.1:{port}/v1"
+        yield endpoint

