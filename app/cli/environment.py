@@ -70,7 +70,7 @@ def prepare(arguments: list[str]) -> bool:
     """Install what the command needs and .venv has not. True if there was anything."""
     command = next((word for word in arguments if not word.startswith("-")), "")
     locks = [BASE, DEV] if command in {"test", "lock", "bench"} else [BASE]
-    model = [MODEL] if command == "quickstart" and "--no-model" not in arguments else []
+    model = [MODEL] if command in {"quickstart", "test"} and "--no-model" not in arguments else []
     if is_there(locks + model):
         return False
     with nobody_else_installing():
@@ -121,7 +121,7 @@ def make_environment() -> None:
     VENV.mkdir(exist_ok=True)
     python = getattr(sys, "_base_executable", sys.executable)  # .venv's own may just have been removed
     command = [uv, "venv", "--allow-existing", "--python", python] if uv else [python, "-m", "venv"]
-    run("Making .venv", [*command, str(VENV)])
+    run("Preparing .venv", [*command, str(VENV)])
 
 
 def runs(python: Path) -> bool:

@@ -21,4 +21,5 @@ def command(
     if not importlib.util.find_spec("pytest"):
         raise OperatorError(f"pytest is not installed here: python3 -m pip install --no-deps -r {DEV}")
     os.chdir(PROJECT)
-    become([sys.executable, "-m", "pytest", *(arguments or [])])
+    # The whole suite takes every core; a part of it would wait longer for them than it runs.
+    become([sys.executable, "-m", "pytest", *(arguments or ["-n", "auto"])])

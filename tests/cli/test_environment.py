@@ -118,7 +118,7 @@ def test_a_changed_lock_is_installed_again(machine: Machine) -> None:
         (["quickstart", "--port", "1"], [BASE, MODEL]),
         (["quickstart", "--no-model"], [BASE]),
         (["runserver"], [BASE]),
-        (["test", "-x"], [BASE, DEV]),
+        (["test", "-x"], [BASE, DEV, MODEL]),
         (["lock"], [BASE, DEV]),
         (["--help"], [BASE]),
     ],

@@ -5,7 +5,9 @@ from typing import Self
 from markupsafe import Markup
 
 from app.core.web.markdown import join, plain, render_piece
-from app.core.web.markdown_pieces import LONG, Splitter
+from app.core.web.markdown_pieces import Splitter
+
+PLAIN = 4_000  # what is open is shown as it was written from this length on
 
 
 class Blocks:
@@ -50,10 +52,10 @@ class Blocks:
 
     @property
     def open(self) -> Markup:
-        """The rest. Plain while it is long, because it is rendered anew each time it is sent."""
+        """The rest; rendered anew whenever it has grown, so its cost is bounded."""
         if self._open is None:
             piece = self._splitter.open
-            self._open = plain(piece.source) if len(piece.source) > LONG else render_piece(piece)
+            self._open = plain(piece.source) if len(piece.source) > PLAIN else render_piece(piece)
         return self._open
 
     @property

@@ -1,0 +1,160 @@
+"""`oppman.py quickstart`: from a fresh clone to a running site. Whatever is there already stays as it is."""
+
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+from dotenv import dotenv_values
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.accounts import passwords
+from app.accounts.models import User
+from app.accounts.schemas import Registration
+from app.accounts.service import create_superuser
+from app.cli import demo, server, startup
+from app.cli.runserver import Host, Port
+from app.cli.transaction import in_transaction
+from app.core.errors import OperatorError
+from app.core.llm import make_provider
+from app.core.settings import PROJECT, Settings, get_settings, load_settings
+from app.installed import INSTALLED
+
+EMAIL = "admin@example.com"
+PORTS_TRIED = 20
+
+
+class Superuser(NamedTuple):
+    email: str
+    password: str = ""
+    is_generated: bool = False
+    """Nobody but this process knows the password."""
+
+
+def command(
+    host: Host = None,
+    port: Port = None,
+    email: Annotated[str | None, typer.Option(envvar="SUPERUSER_EMAIL", help="E-mail of the first superuser.")] = None,
+    password: Annotated[
+        str | None, typer.Option(envvar="SUPERUSER_PASSWORD", help="Their password. [default: random, shown once]")
+    ] = None,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing.")] = False,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Leave out the local model (127 MB).")] = False,
+) -> None:
+    """Set up everything and run the site. Harmless to repeat."""
+    settings = load_settings()
+    refuse_production(settings)
+    interactive = sys.stdin.isatty() and not no_input
+    given = None if interactive and not (email and password) else checked(email or EMAIL, password)
+    with reserve(host or server.address(settings), settings.port, port) as listener:
+        if write_env(PROJECT / ".env"):
+            print("Wrote a new SECRET_KEY into .env.")
+        settings = get_settings()
+        if any(startup.inspect_schema(settings).faults):
+            startup.apply_migrations(settings)
+        superuser = in_transaction(first_superuser) or add(given or asked(email, password))
+        in_transaction(demo.load_all)
+        print("\n".join(summary(settings, server.url(listener), superuser)), flush=True)
+        server.serve(listener, settings, reload=settings.environment == "development")
+
+
+def refuse_production(settings: Settings) -> None:
+    if settings.is_production:
+        raise OperatorError(
+            "quickstart is for your own machine, and ENVIRONMENT (or a known host) says production. "
+            "There: python3 oppman.py runserver --migrate, and docs/deploy.md."
+        )
+
+
+def reserve(host: str, first: int, wanted: int | None) -> socket.socket:
+    """The port that is wanted and no other, or the first free one."""
+    if wanted is not None:
+        return server.reserve(host, wanted)
+    for port in range(first, first + PORTS_TRIED):
+        try:
+            listener = server.reserve(host, port)
+        except server.PortTakenError:
+            continue
+        if port != first:
+            print(f"Port {first} is taken: using {port}.")
+        return listener
+    return server.reserve(host, first)
+
+
+def write_env(path: Path) -> bool:
+    """Make the file of settings, or add the key that it lacks; True if there was anything to write.
+
+    Raises:
+        OperatorError: it cannot be written.
+    """
+    try:
+        if not path.exists():
+            path.touch(mode=0o600)
+            start = "# Your settings; .env.example lists all.\nENVIRONMENT=development\nDEBUG=true\n"
+        elif dotenv_values(path).get("SECRET_KEY"):
+            return False
+        else:
+            start = "\n"
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{start}SECRET_KEY={secrets.token_urlsafe(48)}\n")
+        return True
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be written ({error.strerror}). Make the folder writable.") from error
+
+
+def checked(email: str, password: str | None) -> Superuser:
+    """Complete what was given with a random password.
+
+    Raises:
+        OperatorError: the e-mail is none, or the password too weak.
+    """
+    random = "" if password else secrets.token_urlsafe(12)
+    try:
+        email = Registration(email=email, password=password or random).email
+    except ValidationError:
+        raise OperatorError(f"{email} is no e-mail address.") from None
+    if password and (reason := passwords.fault(password, email)):
+        raise OperatorError(f"The password is not accepted. {reason}")
+    return Superuser(email, password or random, is_generated=not password)
+
+
+def asked(email: str | None, password: str | None) -> Superuser:
+    """Ask for what was not given, until it is acceptable."""
+    print("The first superuser, who may use the admin:")
+    while True:
+        try:
+            return checked(
+                email or typer.prompt("E-mail", default=EMAIL),
+                password or typer.prompt("Password (Enter: a random one)", "", hide_input=True, show_default=False),
+            )
+        except OperatorError as error:
+            print(error)
+            email = password = None
+
+
+async def first_superuser(session: AsyncSession) -> Superuser | None:
+    wanted = select(col(User.email)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id)).limit(1)
+    email = await session.scalar(wanted)
+    return Superuser(email) if email else None
+
+
+def add(new: Superuser) -> Superuser:
+    in_transaction(lambda session: create_superuser(session, new.email, new.password))
+    return new
+
+
+def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
+    """Where to go, as whom, and what is missing."""
+    pages = [("Site", "/"), *((link.label, link.path) for feature in INSTALLED for link in feature.navigation)]
+    pages += [("Admin", "/admin"), ("API", "/api/docs")]
+    password = f"   password {superuser.password} (shown only now)" if superuser.is_generated else ""
+    lines = ["", *(f"  {label:<11}{site}{path}" for label, path in pages)]
+    lines += [f"  {'Superuser':<11}{superuser.email}{password}", ""]
+    if make_provider(settings) is None:
+        lines.append("No local model is installed: for answers set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env.")
+    return [*lines, "Ctrl-C stops it."]

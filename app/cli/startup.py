@@ -1,0 +1,110 @@
+"""What is looked at before the port opens: can the database be used, is it up to date, will it be kept?"""
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.core.db.database import Database, open_database
+from app.core.db.migrations.state import recorded
+from app.core.db.migrations.tree import Tree
+from app.core.db.url import DatabaseURL
+from app.core.errors import OperatorError
+from app.core.settings import HOST_VARIABLES, Settings
+from app.installed import INSTALLED
+
+PATIENCE = 4  # seconds in which a failed attempt is followed by another
+
+
+@dataclass(frozen=True)
+class Schema:
+    """How the database's migrations differ from those in the folder."""
+
+    pending: tuple[str, ...]
+    newer: tuple[str, ...]
+
+    @property
+    def faults(self) -> Iterator[str]:
+        """One line each, with the next step."""
+        if self.pending:
+            yield (
+                f"{_count(self.pending, 'migration')} not applied ({', '.join(self.pending)}): "
+                "run python3 oppman.py migrate."
+            )
+        if self.newer:
+            yield (
+                f"The database has {', '.join(self.newer)}, which this code lacks: "
+                "run the version that made them, or put their files back."
+            )
+
+
+def inspect_schema(settings: Settings) -> Schema:
+    """Use the database once and compare its migrations with the folder's.
+
+    Raises:
+        OperatorError: the database cannot be used.
+    """
+    # psycopg cannot use the loop that Windows has by default.
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        return runner.run(_inspect(settings))
+
+
+async def _inspect(settings: Settings) -> Schema:
+    database = open_database(settings)
+    try:
+        await database.setup()
+        await _reach(database, time.monotonic() + PATIENCE if settings.is_production else 0)
+        async with database.reader() as session:
+            rows = await (await session.connection()).run_sync(recorded)
+    finally:
+        await database.dispose()
+    tree = Tree([feature.name for feature in INSTALLED])
+    return Schema(tuple(map(str, tree.pending(rows))), tree.unknown(rows).newer)
+
+
+async def _reach(database: Database, until: float) -> None:
+    """Ask for a sign of life. On a host the database may have to wake up, or its name may not be known at once."""
+    while True:
+        try:
+            return await database.ping()
+        except OperatorError:
+            if time.monotonic() >= until:
+                raise
+            await asyncio.sleep(1)
+
+
+def apply_migrations(settings: Settings) -> None:
+    """Apply what is pending, telling of each step, in one process at a time.
+
+    Raises:
+        OperatorError: a migration failed, or the database is newer than the code.
+    """
+    from app.cli.migrate import carry_out  # noqa: PLC0415 - Alembic, which most starts can do without
+    from app.core.db.migrations.runner import plan_for  # noqa: PLC0415 - as above
+
+    tree = Tree([feature.name for feature in INSTALLED])
+    carry_out(settings, tree, plan_for(tree))
+
+
+def loss(settings: Settings) -> str:
+    """One line if this host will throw the SQLite file away, else nothing."""
+    url = DatabaseURL.parse(settings.database_url.get_secret_value())
+    if url.kind != "sqlite" or not any(os.environ.get(name) for name in HOST_VARIABLES) or _is_kept(url.path.parent):
+        return ""
+    return (
+        f"{url.path} is on a disk that this host does not keep: all data is lost at the next deploy or restart. "
+        "Use PostgreSQL (set DATABASE_URL), or a volume (docs/deploy.md)."
+    )
+
+
+def _is_kept(folder: Path) -> bool:
+    """Whether a volume is mounted there: the disk that the container itself is on goes with the container."""
+    temporary = folder.resolve().is_relative_to(Path(tempfile.gettempdir()).resolve())
+    return not temporary and folder.stat().st_dev != Path("/").stat().st_dev
+
+
+def _count(things: tuple[str, ...], name: str) -> str:
+    return f"1 {name} is" if len(things) == 1 else f"{len(things)} {name}s are"

@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from app.cli import check
+from tests.cli.conftest import Oppman
+from tests.conftest import settings_for
+
+KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
+EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where `.env` would be."""
+    monkeypatch.setattr(check, "PROJECT", tmp_path)
+    return tmp_path
+
+
+def test_a_sound_site_has_no_errors(oppman: Oppman, database_url: str) -> None:
+    assert oppman("check", DATABASE_URL=database_url) == (0, "No errors found.\n", "")
+
+
+def test_pending_migrations_are_an_error(oppman: Oppman, empty_database_url: str) -> None:
+    code, out, err = oppman("check", DATABASE_URL=empty_database_url)
+    assert (code, err) == (1, "This must be put right.\n")
+    assert "accounts.0001_initial" in out
+
+
+def test_a_database_out_of_reach_is_an_error_without_its_password(oppman: Oppman) -> None:
+    code, out, err = oppman("check", "--deploy", DATABASE_URL="postgresql://user:opensesame@127.0.0.1:1/name")
+    assert code == 1
+    assert out.count("Nothing answers at 127.0.0.1:1") == 1
+    assert "opensesame" not in out + err
+
+
+def test_secrets_that_others_can_read_are_an_error(folder: Path) -> None:
+    (folder / ".env").touch(mode=0o644)
+    (finding,) = check.check_env_file(settings_for("sqlite://"))
+    assert "chmod 600" in finding.text
+    (folder / ".env").chmod(0o600)
+    assert list(check.check_env_file(settings_for("sqlite://"))) == []
+
+
+def test_development_is_not_for_deployment(oppman: Oppman, database_url: str) -> None:
+    oppman("createsuperuser", DATABASE_URL=database_url, SUPERUSER_EMAIL=EMAIL, SUPERUSER_PASSWORD=PASSWORD)
+    code, out, _ = oppman("check", "--deploy", DATABASE_URL=database_url)
+    assert code == 1
+    for words in ("error: SECRET_KEY is missing", "error: Any Host", "warning: TRUSTED_PROXIES", f"error: {EMAIL}"):
+        assert words in out
+
+
+def test_a_site_that_is_ready_has_no_errors(oppman: Oppman, database_url: str) -> None:
+    code, out, _ = oppman(
+        "check",
+        "--deploy",
+        DATABASE_URL=database_url,
+        ENVIRONMENT="production",
+        SECRET_KEY=KEY,
+        BASE_URL="https://example.org",
+        TRUSTED_PROXIES="*",
+    )
+    assert code == 0
+    assert [line for line in out.splitlines() if "SQLite" not in line] == ["No errors found."]
+
+
+def test_an_address_without_tls_is_a_warning() -> None:
+    settings = settings_for("sqlite://").model_copy(update={"base_url": "http://example.org"})
+    (finding,) = check.check_hosts(settings)
+    assert not finding.is_error

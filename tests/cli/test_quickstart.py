@@ -1,0 +1,132 @@
+import re
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+import typer
+
+from app.cli import quickstart, server
+from app.cli.quickstart import Superuser, asked, checked, reserve, summary, write_env
+from app.core.errors import OperatorError
+from tests.cli.conftest import WAIT, Copy, Oppman, read_until
+from tests.conftest import settings_for
+
+UNATTENDED = ("quickstart", "--no-input", "--no-model")
+
+
+def site_in(said: str) -> str:
+    (site,) = re.findall(r"Site +(http://\S+)/", said)
+    assert isinstance(site, str)
+    return site
+
+
+def test_it_sets_up_a_site_once_and_serves_it_each_time(copy: Copy) -> None:
+    with copy.running(*UNATTENDED, environ={"PORT": "0"}) as process:
+        said = read_until(process, "Ctrl-C")
+        (password,) = re.findall(r"admin@example\.com +password (\S+)", said)
+        site = site_in(said)
+        assert httpx.get(site, timeout=WAIT).status_code == 200
+        credentials = {"username": "admin@example.com", "password": password}
+        assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=WAIT).status_code == 200
+    assert stat.S_IMODE(copy.env_file.stat().st_mode) == 0o600
+    settings = copy.env_file.read_text()
+    with copy.running(*UNATTENDED, environ={"PORT": "0"}) as process:
+        said = read_until(process, "Ctrl-C")
+        assert "admin@example.com" in said
+        assert "password" not in said
+        assert httpx.get(site_in(said), timeout=WAIT).status_code == 200
+    assert copy.env_file.read_text() == settings
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the project's `.env` and database would be."""
+    monkeypatch.setattr(quickstart, "PROJECT", tmp_path)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/data/app.db")
+    return tmp_path
+
+
+def test_a_port_that_is_asked_for_and_taken_ends_it_before_anything_is_done(oppman: Oppman, folder: Path) -> None:
+    with server.reserve("127.0.0.1", 0) as listener:
+        listener.listen()
+        code, _, err = oppman(*UNATTENDED, "--port", str(listener.getsockname()[1]))
+    assert (code, err.count("\n")) == (1, 1)
+    assert "is taken" in err
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "line"),
+    [("nobody", "a long enough one", "nobody is no e-mail address."), ("me@example.org", "sesame", "at least 8")],
+)
+def test_a_superuser_that_cannot_be_ends_it_before_anything_is_done(
+    oppman: Oppman, folder: Path, email: str, password: str, line: str
+) -> None:
+    code, out, err = oppman(*UNATTENDED, SUPERUSER_EMAIL=email, SUPERUSER_PASSWORD=password)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert line in err
+    assert password not in err
+    assert list(folder.iterdir()) == []
+
+
+def test_it_is_not_for_production(oppman: Oppman, folder: Path) -> None:
+    code, _, err = oppman(*UNATTENDED, ENVIRONMENT="production", SECRET_KEY="Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6")
+    assert code == 1
+    assert "runserver --migrate" in err
+    assert list(folder.iterdir()) == []
+
+
+def test_the_next_free_port_is_taken_if_none_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with server.reserve("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with reserve("127.0.0.1", port, None) as listener:
+            assert listener.getsockname()[1] > port
+    assert f"Port {port} is taken: using " in capsys.readouterr().out
+
+
+def test_settings_that_are_there_are_kept_and_a_missing_key_is_added(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("# mine\nPORT=9000\nSECRET_KEY=")
+    assert write_env(path)
+    assert re.fullmatch(r"# mine\nPORT=9000\nSECRET_KEY=\nSECRET_KEY=\S{64}\n", path.read_text())
+
+
+def test_a_key_that_is_there_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("SECRET_KEY=mine\n")
+    assert not write_env(path)
+    assert path.read_text() == "SECRET_KEY=mine\n"
+
+
+def test_a_file_that_cannot_be_written_is_one_line() -> None:
+    with pytest.raises(OperatorError, match="cannot be written"):
+        write_env(Path("/dev/null/.env"))
+
+
+def test_each_random_password_is_another() -> None:
+    first, second = checked("me@example.org", None), checked("me@example.org", None)
+    assert first.is_generated
+    assert len(first.password) >= 16
+    assert first.password != second.password
+
+
+def test_questions_are_asked_again_until_the_answers_will_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter(["me@example.org", "short", "Me@Example.org", "correct horse"])
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
+    assert asked(None, None) == Superuser("me@example.org", "correct horse", is_generated=False)
+    assert "at least 8" in capsys.readouterr().out
+
+
+def test_an_empty_answer_gives_a_random_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: "")
+    assert asked("me@example.org", None).is_generated
+
+
+def test_a_missing_model_is_told_with_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quickstart, "make_provider", lambda _settings: None)
+    lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
+    assert any("LLM_BASE_URL, LLM_API_KEY and LLM_MODEL" in line for line in lines)

@@ -1,0 +1,95 @@
+"""Servers are processes: these tests start them, talk to them and end them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.cli import server
+from app.core.errors import OperatorError
+from app.core.settings import PROJECT
+from tests.cli.conftest import WAIT
+from tests.conftest import settings_for
+
+SERVE = """
+import socket, sys
+from app.cli.server import serve
+from app.core.settings import get_settings
+if __name__ == "__main__":
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    serve(listener, get_settings(), app="tests.core.endless:create_app", **eval(sys.argv[2]))
+"""
+
+
+@contextmanager
+def serving(folder: Path, options: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A server in a process of its own, and its address."""
+    with server.reserve("127.0.0.1", 0) as listener:
+        listener.listen()
+        process = subprocess.Popen(  # noqa: S603 - our own words
+            [sys.executable, "-c", SERVE, str(listener.fileno()), options],
+            cwd=PROJECT,
+            env={**os.environ, "ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{folder}/app.db"},
+            pass_fds=[listener.fileno()],
+        )
+        address = server.url(listener)
+    with process:
+        try:
+            yield process, address
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("options", "number"),
+    [
+        ("{}", signal.SIGTERM),
+        ("{}", signal.SIGINT),
+        ("{'workers': 2}", signal.SIGTERM),
+        ("{'reload': True}", signal.SIGINT),
+    ],
+)
+def test_a_signal_ends_open_streams_and_then_the_server(tmp_path: Path, options: str, number: signal.Signals) -> None:
+    with (
+        serving(tmp_path, options) as (process, address),
+        httpx.stream("GET", f"{address}/endless", timeout=WAIT) as answer,
+    ):
+        lines = answer.iter_lines()
+        assert next(lines) == "begun"
+        process.send_signal(number)
+        assert list(lines) == ["ended"]
+        assert process.wait(WAIT) == 0
+
+
+def test_a_taken_port_is_told_with_what_to_do() -> None:
+    with server.reserve("127.0.0.1", 0) as other:
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(server.PortTakenError, match=f"Port {port} is taken.*--port"):
+            server.reserve("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_told() -> None:
+    with pytest.raises(OperatorError, match=r"192\.0\.2\.1 is no address of this machine"):
+        server.reserve("192.0.2.1", 0)
+
+
+def test_a_reserved_port_refuses_visitors() -> None:
+    with server.reserve("127.0.0.1", 0) as listener, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(listener.getsockname(), timeout=WAIT)
+
+
+@pytest.mark.parametrize(
+    ("environment", "host", "expected"),
+    [("development", "", "127.0.0.1"), ("production", "", "0.0.0.0"), ("production", "::1", "::1")],  # noqa: S104 - read only
+)
+def test_only_production_is_reached_from_outside_by_itself(environment: str, host: str, expected: str) -> None:
+    settings = settings_for("sqlite://").model_copy(update={"environment": environment, "host": host})
+    assert server.address(settings) == expected
