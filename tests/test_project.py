@@ -1,0 +1,102 @@
+"""House rules that no linter can state."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.cli.main import COMMANDS
+from app.core.settings import PROJECT
+
+FEATURES = sorted(path.name for path in (PROJECT / "app/features").iterdir() if (path / "feature.py").exists())
+
+FOLDERS = ("app/features", "templates", "static", "tests/features", "migrations/versions")
+
+NOT_OURS_TO_PRINT = re.compile(r"^\s*print\(", re.MULTILINE)
+
+
+def project_files() -> list[str]:
+    """What git has, or would have, of the project."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [name for name in listed if (PROJECT / name).is_file()]
+
+
+def remove(feature: str, project: Path) -> None:
+    """What the README says: its folders, and its lines in the list of what is installed."""
+    for folder in FOLDERS:
+        shutil.rmtree(project / folder / feature, ignore_errors=True)
+    installed = project / "app/installed.py"
+    lines = installed.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if f"app.features.{feature}." not in line and line.strip() != f"{feature},"]
+    assert len(lines) - len(kept) == 2, f"the import of {feature} and its entry"
+    installed.write_text("".join(kept))
+
+
+def run(project: Path, tool: str, *arguments: str) -> None:
+    """Run a tool of this environment in another copy of the project."""
+    command = [str(Path(sys.executable).parent / tool), *arguments]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
+
+
+@pytest.mark.parametrize("deleted", [*[[name] for name in FEATURES], FEATURES], ids=[*FEATURES, "all"])
+def test_a_feature_can_be_deleted_and_the_rest_goes_on(deleted: list[str], tmp_path: Path) -> None:
+    project = tmp_path / "copy"
+    for name in project_files():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, project / name)
+    for feature in deleted:
+        remove(feature, project)
+    run(project, "ruff", "check")
+    run(project, "lint-imports", "--no-cache")
+    run(project, "pytest", "-q", "-x", "--deselect", "tests/test_project.py", "-m", "not slow", "-k", "not postgresql")
+
+
+def test_every_command_is_in_the_docs_with_the_same_words() -> None:
+    documented = (PROJECT / "docs/commands.md").read_text()
+    for commands in COMMANDS.values():
+        for name, words in commands.items():
+            assert f"| `{name}` | {words} |" in documented, name
+
+
+def test_the_readme_is_short() -> None:
+    assert len((PROJECT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_nothing_names_an_index_or_a_path_of_a_machine() -> None:
+    forbidden = re.compile(r"/(root|work|home/\w+)/|pypi\.org|pythonhosted|registry\.npmjs")
+    found = [
+        name
+        for name in project_files()
+        if not name.endswith((".png", ".ico")) and forbidden.search((PROJECT / name).read_text())
+    ]
+    assert found == [str(Path(__file__).relative_to(PROJECT))], "only this list of what is forbidden"
+
+
+def test_the_locks_hold_hashes_and_no_address() -> None:
+    for lock in PROJECT.glob("requirements*.lock"):
+        text = lock.read_text()
+        assert "://" not in text
+        for entry in re.split(r"^(?=\S)", text, flags=re.MULTILINE)[1:]:
+            assert "--hash=sha256:" in entry, entry
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = [
+        name
+        for name in project_files()
+        if name.startswith("app/")
+        and not name.startswith("app/cli/")
+        and name.endswith(".py")
+        and NOT_OURS_TO_PRINT.search((PROJECT / name).read_text())
+    ]
+    assert printing == []
+
+
+def test_no_module_is_a_drawer() -> None:
+    drawers = {"utils.py", "helpers.py", "common.py", "misc.py"}
+    assert not [name for name in project_files() if Path(name).name in drawers]
