@@ -89,7 +89,7 @@ def _guarded(folder: Path, port: int) -> Iterator[None]:
     options += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--no-locale"]
     options += [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
     command = ["/bin/sh", "-c", GUARD, "sh", str(folder), str(port), str(programs), *options]
-    with subprocess.Popen(  # noqa: S603 - every word of it is ours
+    with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

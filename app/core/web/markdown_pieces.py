@@ -57,8 +57,10 @@ class Splitter:
 
     The pieces depend on the text alone, not on how it was cut into parts. A piece ends where CommonMark cannot but
     start a new block at the top level: at a line that is not indented after an empty one (unless it may go on with a
-    list), at a heading, and at either end of a code fence. Only a piece in doubt is parsed, at most once per doubling
-    of its length, so the work is linear in the length of the text.
+    list), at a heading, and at either end of a code fence. What is long ends earlier: fences, tables and lists so that
+    they can be joined again (only which items of a long list have paragraphs is decided for each piece), anything else
+    at `LIMIT`. A piece is parsed only in doubt, and then it ends or is left until it is twice as long: the work is
+    linear in the length of the text.
     """
 
     def __init__(self) -> None:
@@ -103,7 +105,8 @@ class Splitter:
         self._continued = continued
         self._lines = list(lines)
         self._size = sum(map(len, self._lines))
-        self._look_at = RUN  # the length at which the end of the piece is looked at
+        self._look_at = RUN  # the length at which to look what the piece ends in
+        self._long = LONG  # the length from which on a list is continued in another piece
         self._listed = False  # a list may be open
         self._fence_end: re.Pattern[str] | None = None
 
@@ -137,25 +140,21 @@ class Splitter:
         if self._is_start(line):
             self._look()
             if self._fence_end is None:
-                self._cut(continued=self._goes_on(line))
+                self._cut()
+        elif self._size >= self._long and (item := _ITEM.match(line)):
+            self._end_before_item(item[0].rstrip()[-1])
+
+    def _end_before_item(self, marker: str) -> None:
+        block, _, _ = _last_block(self._source)
+        if block.type in {"bullet_list_open", "ordered_list_open"}:
+            self._cut(continued=block.markup == marker)
+        else:
+            self._long = 2 * self._size
 
     def _is_start(self, line: str) -> bool:
         after_empty = not self._lines[-1].strip(" \t\n")
         unmistakable = _NOT_INDENTED_NOR_ITEM if self._listed else _NOT_INDENTED
-        return bool(
-            (after_empty and unmistakable.match(line))
-            or _HEADING.match(line)
-            or _FENCE.match(line)
-            or (self._size > LONG and _ITEM.match(line))
-        )
-
-    def _goes_on(self, line: str) -> bool:
-        """Whether the line is another item of the list that the piece ends in."""
-        item = self._listed and _ITEM.match(line)
-        if not item:
-            return False
-        block, _, _ = _last_block(self._source)
-        return block.type.endswith("list_open") and block.markup == item[0].rstrip()[-1]
+        return bool((after_empty and unmistakable.match(line)) or _HEADING.match(line) or _FENCE.match(line))
 
     def _look(self) -> None:
         """Finds out whether the piece ends in an open fence, or in a table that has become long."""

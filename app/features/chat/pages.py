@@ -1,13 +1,16 @@
 import secrets
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from markupsafe import Markup
 
 from app.accounts.current import CurrentUser
 from app.core.web.forms import Form, read_form
+from app.core.web.markdown import render
 from app.core.web.templating import is_htmx, templates
 from app.features.chat import answering
 from app.features.chat.answering import Thread
@@ -84,10 +87,10 @@ async def stream(request: Request, view: CurrentView) -> AsyncIterator[ServerSen
         yield ServerSentEvent(event="done", raw_data="gone")
         return
 
-    def render(message: Message) -> str:
+    def article(message: Message) -> str:
         return templates.fragment(request, "chat/message.html", "message", {"shown": _shown(message)})
 
-    async for event in html_events(view.live, view.offset, render):
+    async for event in html_events(view.live, view.offset, article):
         yield event
 
 
@@ -133,21 +136,24 @@ async def _page(
 
 def _shown(message: Message) -> dict[str, Any]:
     """A message as its template wants it: an answer in finished blocks and, while it is written, the open one."""
-    running = message.status == Status.STREAMING
     shown: dict[str, Any] = {
         "message": message,
-        "running": running,
+        "running": message.status == Status.STREAMING,
         "blocks": [],
         "open": "",
-        "offset": len(message.text),
     }
-    if message.role == Role.ASSISTANT:
+    if shown["running"]:
         blocks = Blocks.of(message.text)
-        if running:
-            return {**shown, "blocks": blocks.frozen, "open": blocks.open}
-        blocks.finish()
-        shown["blocks"] = [blocks.whole]
+        return {**shown, "blocks": blocks.frozen, "open": blocks.open, "offset": len(message.text)}
+    if message.role == Role.ASSISTANT:
+        shown["blocks"] = [_rendered(message.text)]
     return shown
+
+
+@lru_cache(maxsize=128)
+def _rendered(text: str) -> Markup:
+    """An answer that has ended; a page of long ones would hold up everybody else each time it is shown."""
+    return render(text)
 
 
 def _new_key() -> str:

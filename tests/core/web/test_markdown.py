@@ -45,9 +45,8 @@ VECTORS = [
 ]
 TAG = re.compile(r"<(/?)([a-z0-9]+)((?: [a-z-]+(?:=\"[^\"<]*\")?)*)>")
 ATTRIBUTE = re.compile(r' ([a-z-]+)(?:="([^"]*)")?')
-TAGS = (
-    "a blockquote br code div em h1 h2 h3 h4 h5 h6 hr li ol p pre s strong table tbody td th thead tr ul".split()  # noqa: SIM905 - read as one line
-)
+TAGS = "a blockquote br code div em h1 h2 h3 h4 h5 h6 hr li ol p pre s strong table tbody td th thead tr ul"
+SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 CLASS = re.compile(r"language-[\w+#.-]+|table|table-responsive|text-end|text-center")
 
 
@@ -55,10 +54,10 @@ def assert_harmless(html: str) -> None:
     """Nothing but tags and attributes that do nothing by themselves."""
     assert "<" not in TAG.sub("", html)
     for _, tag, attributes in TAG.findall(html):
-        assert tag in TAGS
+        assert tag in TAGS.split()
         for name, value in ATTRIBUTE.findall(attributes):
             assert name in {"href", "title", "rel", "class", "start", "data-continued"}
-            assert name != "href" or re.match(r"https?:|mailto:|[^:]*\Z", value)
+            assert name != "href" or not SCHEME.match(value) or value.startswith(("http:", "https:", "mailto:"))
             assert name != "class" or CLASS.fullmatch(value)
 
 
@@ -77,15 +76,16 @@ def test_any_text_is_rendered_harmless(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "html"),
     [
-        ("# A\nb *c* **d** ~~e~~ `<f>`", "<h1>A</h1>\n<p>b <em>c</em> <strong>d</strong> <s>e</s> <code>&lt;f&gt;</code></p>\n"),
+        ("# A\nb *c* **d**", "<h1>A</h1>\n<p>b <em>c</em> <strong>d</strong></p>\n"),
+        ("~~a~~ `<b>` <c>", "<p><s>a</s> <code>&lt;b&gt;</code> &lt;c&gt;</p>\n"),
         ("```py\na < b\n```", '<pre><code class="language-py">a &lt; b\n</code></pre>\n'),
         ("3. a\n4. b", '<ol start="3">\n<li>a</li>\n<li>b</li>\n</ol>\n'),
         ('[a](https://b.example "c")', f'<p><a href="https://b.example" title="c" {REL}>a</a></p>\n'),
         ("<https://b.example>", f'<p><a href="https://b.example" {REL}>https://b.example</a></p>\n'),
     ],
-)  # fmt: skip
+)
 def test_markdown_becomes_html(text: str, html: str) -> None:
-    assert render(text) == Markup(html)
+    assert str(render(text)) == html
 
 
 def test_a_table_can_scroll_and_keeps_its_alignment() -> None:
@@ -104,7 +104,7 @@ def test_a_table_can_scroll_and_keeps_its_alignment() -> None:
     ],
 )
 def test_an_image_becomes_a_link(text: str, html: str) -> None:
-    assert render(text) == Markup(f"<p>{html}</p>\n")
+    assert str(render(text)) == f"<p>{html}</p>\n"
 
 
 def test_link_reference_definitions_are_text() -> None:
