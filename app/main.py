@@ -1,12 +1,15 @@
 """The application, put together. Reads as a table of contents."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
+from app.admin.site import add_admin
 from app.core import health
 from app.core.db.database import open_database
+from app.core.lifetime import heed_signals
 from app.core.settings import Settings, get_settings
 from app.core.web import apidocs
 from app.core.web.assets import URL as STATIC_URL
@@ -25,6 +28,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.features = INSTALLED
     app.state.database = open_database(settings)
+    app.state.stopping = asyncio.Event()
     add_problem_handlers(app)
     add_middleware(app, settings)
     add_routes(app, settings)
@@ -39,6 +43,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         for feature in INSTALLED:
             if feature.lifespan:
                 await stack.enter_async_context(feature.lifespan(app))
+        await stack.enter_async_context(heed_signals(app))
         yield
 
 
@@ -60,5 +65,6 @@ def add_routes(app: FastAPI, settings: Settings) -> None:
         if feature.pages:
             app.include_router(feature.pages, include_in_schema=False)
     app.include_router(api)
+    add_admin(app)
     if not settings.is_production:
         apidocs.add_routes(app)

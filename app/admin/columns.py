@@ -1,0 +1,90 @@
+"""What a model's columns are to the admin, read from the model itself."""
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
+
+from sqlalchemy import Column, Integer, String, Text
+from sqlalchemy.orm import Mapper
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+SECRET = re.compile(r"password|secret|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
+LONG = 500
+"""Characters from which a text is for the form and not for the list."""
+
+
+def is_secret(name: str) -> bool:
+    """Whether a column's name says that its value is nobody's to see. Takes paths such as `owner.email` too."""
+    return bool(SECRET.search(name.rsplit(".", 1)[-1]))
+
+
+def label_of(name: str) -> str:
+    """What a person calls a column: `owner_id` is "Owner", `is_active` is "Active"."""
+    if name == "id":
+        return "ID"
+    words = name.removeprefix("is_").removesuffix("_id").replace(".", " ").replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def type_of(column: Column[Any]) -> TypeEngine[Any]:
+    """The column's type without SQLModel's wrapping."""
+    kind: TypeEngine[Any] = column.type
+    return kind.impl_instance if isinstance(kind, TypeDecorator) else kind
+
+
+def is_text(column: Column[Any]) -> bool:
+    return isinstance(type_of(column), String)
+
+
+def is_long(column: Column[Any]) -> bool:
+    kind = type_of(column)
+    return isinstance(kind, Text) or (isinstance(kind, String) and (kind.length or 0) > LONG)
+
+
+def references(mapper: Mapper[Any]) -> dict[str, type[Any]]:
+    """The columns that point at one row of another model, and that model."""
+    classes = {other.local_table: other.class_ for other in mapper.registry.mappers}
+    found = {}
+    for name, column in mapper.columns.items():
+        for key in column.foreign_keys:
+            if key.column.primary_key and isinstance(type_of(key.column), Integer):
+                found[name] = classes[key.column.table]
+    return {name: model for name, model in found.items() if not mapper.columns[name].primary_key}
+
+
+def choices_of(model: type[Any], name: str) -> tuple[Any, ...]:
+    """The values that an Enum or a Literal allows, or none where anything goes."""
+    field = getattr(model, "model_fields", {}).get(name)
+    for part in _parts(field.annotation) if field else ():
+        if isinstance(part, type) and issubclass(part, Enum):
+            return tuple(part)
+        if get_origin(part) is Literal:
+            return get_args(part)
+    return ()
+
+
+def plain(value: Any) -> str:
+    """How a choice is written in addresses and forms."""
+    return str(value.value if isinstance(value, Enum) else value)
+
+
+def spoken(value: Any) -> str:
+    """How a choice is shown to a person."""
+    return plain(value).replace("_", " ").capitalize()
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    yield from get_args(annotation)
+
+
+def title_of(row: Any) -> str:
+    """A row's own name if its class gives one, else its kind and number: never all its values."""
+    if any("__str__" in kind.__dict__ for kind in _own_classes(type(row))):
+        return str(row)
+    return f"{type(row).__name__} {row.id}"
+
+
+def _own_classes(kind: type[Any]) -> Iterator[type[Any]]:
+    return (cls for cls in kind.__mro__ if cls.__module__.split(".")[0] not in ("builtins", "pydantic", "sqlmodel"))

@@ -1,0 +1,277 @@
+"""The base of every model's pages in the admin."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from markupsafe import Markup
+from sqladmin import ModelView
+from sqladmin.filters import get_parameter_name
+from sqladmin.pagination import Pagination
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from app.admin.columns import choices_of, is_long, is_secret, is_text, label_of, references, spoken, title_of
+from app.admin.filters import filter_for
+from app.admin.formatters import FORMATTERS, NOTHING, shortened
+from app.admin.forms import AdminConverter, AdminForm, apply_rules
+from app.admin.references import Lookup, ReferenceField, parse_id
+from app.admin.refusals import Refused, refusals
+from app.admin.search import containing
+
+if TYPE_CHECKING:
+    from app.admin.site import Site
+
+
+class AdminView(ModelView):
+    """The pages of one model: list, details, form, deletion, export. It works with nothing but a model:
+
+        class TodoAdmin(AdminView, model=Todo):
+            column_list = ["id", "title", "owner_id", "due_on"]
+            column_searchable_list = ["title", "notes"]
+            column_filters = ["owner_id", "due_on", "done_at"]
+            readonly_columns = ["owner_id", "created_at"]
+            icon, category = "ti ti-checkbox", "To-dos"
+
+    Give it to the feature: `Feature(admin=[TodoAdmin])`. All options of SQLAdmin's ModelView hold, but:
+
+    - What is left out is chosen by type: short columns are listed and sort, short texts are searched, and choices,
+      times, numbers and references are filters.
+    - Foreign keys are looked up while typing, and shown as what they point at. Relationships are not in forms.
+    - Names such as `hashed_password` or `token_hash` are never shown, searched or exported.
+    - Forms obey the model's own rules, and what the database refuses becomes a sentence.
+    - Each change is one transaction. Hooks run inside it and may raise `Refused`.
+    """
+
+    column_filters: ClassVar[Sequence[Any]] = ()
+    """Names of columns, or filters of SQLAdmin."""
+
+    readonly_columns: ClassVar[Sequence[Any]] = ("created_at", "updated_at")
+    """Shown beside the form; what somebody sends for them is not read."""
+
+    page_size = 25
+    page_size_options: ClassVar[Sequence[int]] = [25, 50, 100]
+    column_type_formatters = FORMATTERS
+    column_type_formatters_detail = FORMATTERS
+    form_base_class = AdminForm
+    form_converter = AdminConverter
+    list_template = "admin/list.html"
+    create_template = "admin/form.html"
+    edit_template = "admin/form.html"
+    details_template = "admin/details.html"
+    icon = "ti ti-table"
+
+    _admin_ref: "ClassVar[Site]"
+
+    def __init__(self) -> None:
+        super().__init__()
+        columns = self._mapper.columns
+        self._column_labels = {name: label_of(name) for name in self._prop_names} | self._column_labels
+        self.references = {name: Lookup(name, model, self) for name, model in references(self._mapper).items()}
+        self._form_ajax_refs = dict(self.references)
+        self._form_overrides = dict.fromkeys(self.references, ReferenceField) | self._form_overrides
+        self._search_fields = [name for name in self._search_fields or self._texts() if not is_secret(name)]
+        sortable = self._sort_fields or [name for name in self._list_prop_names if name in columns]
+        self._sort_fields = [name for name in sortable if not is_secret(name)]
+        wishes = self.column_filters or self._filterable()
+        self._filters = [filter_for(self, wish) for wish in wishes if not is_secret(_parameter(wish))]
+        self._readonly = [name for name in map(self._get_prop_name, self.readonly_columns) if name in columns]
+
+    # Which columns
+
+    def _texts(self) -> list[str]:
+        return [name for name, column in self._mapper.columns.items() if is_text(column) and not is_long(column)]
+
+    def _filterable(self) -> list[str]:
+        """Columns whose values are few, or ask for a range. Not texts: these are searched."""
+        keys = {column.key for column in self.pk_columns}
+        return [
+            name
+            for name, column in self._mapper.columns.items()
+            if name not in keys and (choices_of(self.model, name) or not is_text(column))
+        ]
+
+    def _build_column_list(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
+        names = super()._build_column_list(defaults, include, exclude)
+        if include is None or include in ([], "__all__"):  # not named one by one: no relationship, which loads its rows
+            names = [name for name in names if name in self._mapper.columns]
+        return [name for name in names if not is_secret(name)]
+
+    def get_list_columns(self) -> list[str]:
+        short = [name for name, column in self._mapper.columns.items() if not is_long(column)]
+        return self._build_column_list(short, self.column_list, self.column_exclude_list)
+
+    def get_form_columns(self) -> list[str]:
+        fixed = {column.key for column in self.pk_columns} | {
+            self._get_prop_name(name) for name in self.readonly_columns
+        }
+        return [name for name in super().get_form_columns() if name in self._mapper.columns and name not in fixed]
+
+    def get_filters(self) -> list[Any]:
+        return self._filters
+
+    # Reading
+
+    def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
+        try:
+            if len(self.pk_columns) == 1 and self.pk_columns[0].type.python_type is int:
+                parse_id(identifier)
+            return super()._stmt_by_identifier(identifier)
+        except ValueError:
+            raise HTTPException(404) from None
+
+    def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
+        columns, joined = [], set[str]()
+        for path in self._search_fields:
+            stmt, model = self._join_relationship_paths(stmt, path, joined)
+            columns.append(getattr(model, path.rsplit(".", 1)[-1]))
+        return containing(stmt, columns, term)
+
+    def _get_default_sort(self) -> list[tuple[str, bool]]:
+        """The newest first, unless the view says otherwise."""
+        return super()._get_default_sort() if self.column_default_sort else [(key.key, True) for key in self.pk_columns]
+
+    async def found(self, request: Request) -> Select[Any]:
+        """The rows that the address asks for: its search and filters."""
+        statement, asked = self.list_query(request), request.query_params
+        for chosen in self._filters:
+            value = asked.get(chosen.parameter_name, "")
+            operation = asked.get(f"{chosen.parameter_name}_op", "")
+            if getattr(chosen, "has_operator", False):
+                statement = await chosen.get_filtered_query(statement, operation, value, self.model)
+            elif value:
+                statement = await chosen.get_filtered_query(statement, value, self.model)
+        return self.search_query(statement, asked["search"]) if asked.get("search") else statement
+
+    async def list(self, request: Request) -> Pagination:
+        page = self.validate_page_number(request.query_params.get("page"), 1)
+        size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
+        size = min(max(size, 1), max(self.page_size_options))
+        statement = await self.found(request)
+        # Not the sorted rows with all their columns, as SQLAdmin does: this is half the cost of a list.
+        numbers = statement.with_only_columns(self.pk_columns[0]).order_by(None)
+        count = await self.count(request, select(func.count()).select_from(numbers.subquery()))
+        page = min(max(page, 1), Pagination.max_page(count, size))
+        statement = self.sort_query(statement, request).options(*map(selectinload, self._list_relations))
+        rows = await self._run_query(statement.limit(size).offset((page - 1) * size))
+        for name in self.references.keys() & set(self._list_prop_names):
+            await self._name_references(request, name, rows)
+        return Pagination(rows=rows, page=page, page_size=size, count=count)
+
+    # Showing
+
+    async def _name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
+        """Find out what the rows that a column points at are called, in one query."""
+        ids = {getattr(row, column) for row in rows} - {None}
+        known = await self.references[column].rows(list(ids)) if ids else []
+        setattr(request.state, f"named_{column}", {row.id: title_of(row) for row in known})
+
+    async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
+        if request and prop not in self._list_formatters and self._is_special(prop):
+            return getattr(obj, prop), self._special(obj, prop, request)
+        value, shown = await super().get_list_value(obj, prop, request)
+        return value, shortened(shown)
+
+    async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
+        if request and prop not in self._detail_formatters and self._is_special(prop):
+            if prop in self.references:
+                await self._name_references(request, prop, [obj])
+            return getattr(obj, prop), self._special(obj, prop, request)
+        return await super().get_detail_value(obj, prop, request)
+
+    def _is_special(self, prop: str) -> bool:
+        return prop in self.references or bool(choices_of(self.model, prop))
+
+    def _special(self, obj: Any, prop: str, request: Request) -> str:
+        if getattr(obj, prop) is None:
+            return NOTHING
+        return self._link(obj, prop, request) if prop in self.references else spoken(getattr(obj, prop))
+
+    def _link(self, obj: Any, prop: str, request: Request) -> Markup:
+        number = getattr(obj, prop)
+        title = getattr(request.state, f"named_{prop}").get(number, number)
+        view = self._admin_ref.view_of(self.references[prop].model)
+        if view is None:
+            return Markup("{}").format(title)
+        address = request.url_for("admin:details", identity=view.identity, pk=number)
+        return Markup('<a href="{}">{}</a>').format(address, title)
+
+    def links(self, request: Request, row: Any) -> Sequence[tuple[str, str]]:
+        """More that can be done with a row: labels and addresses of buttons on its pages."""
+        return ()
+
+    # Changing
+
+    async def form_class(self, *, creating: bool) -> type[AdminForm]:
+        if not self._form_prop_names:
+            return AdminForm
+        form: type[AdminForm] = await self.scaffold_form(self._form_create_rules if creating else self._form_edit_rules)
+        return form
+
+    async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
+        return {name: getattr(obj, name) for name in self._form_prop_names}
+
+    def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
+        """What a form holds, as it is to be stored; `row` is None for a new one.
+
+        Raises:
+            Refused: something is not valid. What belongs to fields stands beside them.
+        """
+        if not form.validate():
+            raise Refused("Please correct the fields below.")
+        columns = self._mapper.columns
+        values = {
+            name: None if value == "" and name in columns and columns[name].nullable else value
+            for name, value in self._admin_ref.plain_names(form.data, self.model).items()
+        }
+        return apply_rules(self.model, form, values, row)
+
+    async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
+        with refusals(self._mapper.local_table):
+            async with self._admin_ref.database.writer() as session:
+                row = await self._change(session, request, self.model(), data, is_created=True)
+        await self.after_model_change(data, row, True, request)
+        return row
+
+    async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
+        with refusals(self._mapper.local_table):
+            async with self._admin_ref.database.writer() as session:
+                row = await self._change(session, request, await self._row(session, pk), data, is_created=False)
+        await self.after_model_change(data, row, False, request)
+        return row
+
+    async def _change(
+        self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], *, is_created: bool
+    ) -> Any:
+        await self.on_model_change(data, row, is_created, request)
+        for name, value in data.items():
+            setattr(row, name, value)
+        session.add(row)
+        return row
+
+    async def _row(self, session: AsyncSession, pk: str) -> Any:
+        row = (await session.scalars(self._stmt_by_identifier(pk))).one_or_none()
+        if row is None:
+            raise HTTPException(404)
+        return row
+
+    async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
+        """Delete all of them or none.
+
+        Raises:
+            Refused: one may not be deleted, or is still referred to.
+        """
+        with refusals(self._mapper.local_table, deleting=True):
+            async with self._admin_ref.database.writer() as session:
+                rows = [await self._row(session, pk) for pk in pks]
+                for row in rows:
+                    await self.on_model_delete(row, request)
+                    await session.delete(row)
+        for row in rows:
+            await self.after_model_delete(row, request)
+
+
+def _parameter(wish: Any) -> str:
+    return str(getattr(wish, "parameter_name", None) or get_parameter_name(wish))
