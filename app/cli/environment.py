@@ -134,7 +134,11 @@ def runs(python: Path) -> bool:
 
 def install(lock: str) -> None:
     uv = shutil.which("uv")
-    command = [uv, "pip", "install", "--python", str(PYTHON)] if uv else [str(PYTHON), "-m", "pip", "install"]
+    command = (
+        [uv, "pip", "install", "--compile-bytecode", "--python", str(PYTHON)]  # as pip does without being asked
+        if uv
+        else [str(PYTHON), "-m", "pip", "install"]
+    )
     (VENV / lock).unlink(missing_ok=True)
     run(f"Installing {lock}", [*command, "--no-deps", "--require-hashes", "-r", str(PROJECT / lock)])
     shutil.copyfile(PROJECT / lock, VENV / lock)

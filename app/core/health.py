@@ -1,11 +1,11 @@
 """What hosts ask to know whether to send visitors here. No detail for strangers: the log has it."""
 
 import logging
-from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from app.core.db.migrations.state import pending_in
 from app.core.db.session import DatabaseDependency
 from app.core.errors import OperatorError
 
@@ -37,8 +37,7 @@ async def health(database: DatabaseDependency) -> JSONResponse:
 @router.api_route("/health/ready", methods=METHODS)
 async def ready(request: Request, database: DatabaseDependency) -> JSONResponse:
     """The database answers and has every migration."""
-    state: Any = request.app.state
-    return _answer(await _database_answers(database) and not await state.pending_migrations())
+    return _answer(await _database_answers(database) and await _is_migrated(request.app))
 
 
 async def _database_answers(database: DatabaseDependency) -> bool:
@@ -48,6 +47,15 @@ async def _database_answers(database: DatabaseDependency) -> bool:
         logger.warning("health: %s", error)
         return False
     return True
+
+
+async def _is_migrated(app: FastAPI) -> bool:
+    """Asked until it is so: under a running server no migration goes missing."""
+    state = app.state
+    if not getattr(state, "migrated", False):
+        state.migrated = not await pending_in(state.database, [feature.name for feature in state.features])
+    migrated: bool = state.migrated
+    return migrated
 
 
 def _answer(healthy: bool) -> JSONResponse:

@@ -45,6 +45,8 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "formatters": formatters,
         "handlers": {"stderr": handler},
         "root": {"handlers": ["stderr"], "level": "INFO"},
-        # Chatty, and their lines hold addresses of others.
-        "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore", "alembic", "asyncio")},
+        # They say much that is nothing new, or hold addresses of others.
+        "loggers": {
+            name: {"level": "WARNING"} for name in ("uvicorn.error", "httpx", "httpcore", "alembic", "asyncio")
+        },
     }

@@ -4,7 +4,7 @@ import os
 import secrets
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -17,6 +17,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 # Keys that were published somewhere, whatever their length: production refuses them.
 KNOWN_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_change_in_production"}
 MINIMUM_KEY_LENGTH = 32
+MAKE_A_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 # What each host sets by itself. It tells that this is production, and the public address where it can.
 HOST_VARIABLES = (
@@ -59,9 +60,7 @@ def default_environment() -> Literal["development", "production"]:
 class Settings(BaseSettings):
     """One attribute per setting. `.env.example` shows the same list with the same words."""
 
-    model_config = SettingsConfigDict(
-        env_file=PROJECT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True, use_attribute_docstrings=True
-    )
+    model_config = SettingsConfigDict(env_file=PROJECT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
     environment: Literal["development", "test", "production"] = Field(default_factory=default_environment)
     """development, test or production. Production refuses unsafe values."""
@@ -69,12 +68,12 @@ class Settings(BaseSettings):
     """Show tracebacks in the browser. Refused in production."""
     secret_key: SecretStr = SecretStr("")
     """Signs tokens: 32 characters or more. `python3 oppman.py quickstart` writes a random one."""
-    host: str = "127.0.0.1"
-    """Address to listen on; containers need 0.0.0.0."""
+    host: str = ""
+    """Address to listen on. Empty: 0.0.0.0 in production, for the host's proxy; else 127.0.0.1, for you alone."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; most hosts set it."""
     base_url: str = Field(default_factory=address_from_host)
-    """Public address (https://example.org): links in mail, and forms from other origins are refused. Empty: the request's own."""
+    """Public address (https://example.org). Forms from elsewhere are refused. Empty: what host or request tell."""
     allowed_hosts: Annotated[list[str], NoDecode] = []
     """Host names to answer to, with commas (*.example.org allowed). Empty: the one of BASE_URL, or any."""
     trusted_proxies: str = ""
@@ -94,7 +93,7 @@ class Settings(BaseSettings):
     """Seconds a request waits for a connection before it is answered 503."""
 
     llm_base_url: str = ""
-    """An OpenAI-compatible endpoint (https://openrouter.ai/api/v1, http://127.0.0.1:11434/v1). Empty: the local model."""
+    """An OpenAI-compatible endpoint (https://openrouter.ai/api/v1, http://127.0.0.1:11434/v1). Empty: local model."""
     llm_api_key: SecretStr = SecretStr("")
     """The key for that endpoint."""
     llm_model: str = ""
@@ -135,16 +134,12 @@ class Settings(BaseSettings):
                 object.__setattr__(self, "secret_key", SecretStr(secrets.token_urlsafe(48)))
             return self
         if not key:
-            raise ValueError(
-                "SECRET_KEY is missing. Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-            )
+            raise ValueError(f"SECRET_KEY is missing. Make one: {MAKE_A_KEY}")
         if key.lower() in KNOWN_KEYS or len(key) < MINIMUM_KEY_LENGTH or len(set(key)) < 8:
-            raise ValueError(
-                "SECRET_KEY is known or shorter than 32 random characters. Make a new one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-            )
+            raise ValueError(f"SECRET_KEY is known or shorter than 32 random characters. Make a new one: {MAKE_A_KEY}")
         if self.debug:
             raise ValueError(
-                "DEBUG shows secrets to visitors. Set DEBUG=false, or ENVIRONMENT=development on your own machine"
+                "DEBUG shows secrets to visitors. Set DEBUG=false, or ENVIRONMENT=development on your own machine."
             )
         return self
 
@@ -161,16 +156,20 @@ class Settings(BaseSettings):
         return [name] if name else []
 
 
-def load_settings() -> Settings:
-    """Read the settings.
+def load_settings(**given: Any) -> Settings:
+    """Read the settings; what is given wins over environment and file.
 
     Raises:
         SettingsError: with one line that names the settings at fault and never shows their values.
     """
     try:
-        return Settings()
+        return Settings(**given)
     except ValidationError as error:
         raise SettingsError("; ".join(_in_words(item["loc"], item["msg"]) for item in error.errors())) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{PROJECT / '.env'} cannot be read: {type(error).__name__}. It is a text in UTF-8."
+        ) from None
 
 
 def _in_words(location: tuple[int | str, ...], message: str) -> str:

@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -36,7 +37,7 @@ class Copy:
         self, *arguments: str, environ: Mapping[str, str], before: Sequence[str] = ()
     ) -> Iterator[subprocess.Popen[str]]:
         """Run a command until the block ends, with nobody to answer it."""
-        with subprocess.Popen(  # noqa: S603 - our own words
+        with subprocess.Popen(
             [*before, sys.executable, "oppman.py", *arguments],
             cwd=self.folder,
             env={**os.environ, **environ},
@@ -44,11 +45,13 @@ class Copy:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         ) as process:
             try:
                 yield process
             finally:
-                process.kill()
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # a supervisor that is killed leaves its workers behind
 
 
 @pytest.fixture

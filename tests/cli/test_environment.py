@@ -70,7 +70,7 @@ class Machine:
     def start(self, *arguments: str, python: list[str] = BARE, **environ: str) -> subprocess.Popen[str]:
         command = [*python, str(self.project / "oppman.py"), *arguments]
         environ = {**self.environ, **environ}
-        return subprocess.Popen(  # noqa: S603 - our own words
+        return subprocess.Popen(
             command, env=environ, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
@@ -225,5 +225,5 @@ def test_an_old_python_is_told_so_in_one_line() -> None:
     source = (PROJECT / "oppman.py").read_text()
     ast.parse(source, feature_version=(3, 6))
     code = f"import sys; sys.version_info = (3, 8, 18); exec({source!r})"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603 - as above
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (1, "Opportune needs Python 3.11 or newer; this is 3.8.\n")

@@ -48,7 +48,7 @@ def raising(error: BaseException) -> Callable[[], None]:
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Another Python process, somewhere else."""
     command = [sys.executable, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)  # noqa: S603 - our own words
+    return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
 
 
 def test_help_lists_every_command_in_its_group() -> None:
@@ -161,6 +161,6 @@ def test_a_reader_that_leaves_is_no_traceback() -> None:
     left, written = os.pipe()
     os.close(left)
     command = [sys.executable, str(OPPMAN), "--help"]
-    result = subprocess.run(command, stdout=written, stderr=subprocess.PIPE, check=False)  # noqa: S603 - our own words
+    result = subprocess.run(command, stdout=written, stderr=subprocess.PIPE, check=False)
     os.close(written)
     assert (result.returncode, result.stderr) == (1, b"")

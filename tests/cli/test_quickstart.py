@@ -26,7 +26,7 @@ def test_it_sets_up_a_site_once_and_serves_it_each_time(copy: Copy) -> None:
         said = read_until(process, "Ctrl-C")
         (password,) = re.findall(r"admin@example\.com +password (\S+)", said)
         site = site_in(said)
-        assert httpx.get(site, timeout=WAIT).status_code == 200
+        assert httpx.get(f"{site}/accounts/login", timeout=WAIT).status_code == 200
         credentials = {"username": "admin@example.com", "password": password}
         assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=WAIT).status_code == 200
     assert stat.S_IMODE(copy.env_file.stat().st_mode) == 0o600
@@ -35,7 +35,7 @@ def test_it_sets_up_a_site_once_and_serves_it_each_time(copy: Copy) -> None:
         said = read_until(process, "Ctrl-C")
         assert "admin@example.com" in said
         assert "password" not in said
-        assert httpx.get(site_in(said), timeout=WAIT).status_code == 200
+        assert httpx.get(f"{site_in(said)}/accounts/login", timeout=WAIT).status_code == 200
     assert copy.env_file.read_text() == settings
 
 

@@ -29,14 +29,14 @@ if __name__ == "__main__":
 
 
 @contextmanager
-def serving(folder: Path, options: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def serving(folder: Path, options: str = "{}", **environ: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A server in a process of its own, and its address."""
     with server.reserve("127.0.0.1", 0) as listener:
         listener.listen()
-        process = subprocess.Popen(  # noqa: S603 - our own words
+        process = subprocess.Popen(
             [sys.executable, "-c", SERVE, str(listener.fileno()), options],
             cwd=PROJECT,
-            env={**os.environ, "ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{folder}/app.db"},
+            env={**os.environ, "ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{folder}/app.db", **environ},
             pass_fds=[listener.fileno()],
         )
         address = server.url(listener)
@@ -66,6 +66,13 @@ def test_a_signal_ends_open_streams_and_then_the_server(tmp_path: Path, options:
         process.send_signal(number)
         assert list(lines) == ["ended"]
         assert process.wait(WAIT) == 0
+
+
+@pytest.mark.parametrize(("trusted", "scheme"), [("", "http"), ("192.0.2.1", "http"), ("127.0.0.1", "https")])
+def test_a_proxy_is_believed_only_by_setting(tmp_path: Path, trusted: str, scheme: str) -> None:
+    with serving(tmp_path, TRUSTED_PROXIES=trusted) as (_, address):
+        answer = httpx.get(f"{address}/scheme", headers={"X-Forwarded-Proto": "https"}, timeout=WAIT)
+        assert answer.json() == scheme
 
 
 def test_a_taken_port_is_told_with_what_to_do() -> None:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
-from psycopg import IsolationLevel
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
@@ -130,8 +129,8 @@ class PostgreSQLDatabase(Database):
         return self._engine(isolation_level="READ COMMITTED")
 
     def _reading_engine(self) -> AsyncEngine:
-        engine = self._engine()
-        event.listen(engine.sync_engine, "connect", _read_one_snapshot)
+        engine = self._engine(isolation_level="REPEATABLE READ")
+        event.listen(engine.sync_engine, "connect", _only_read)
         return engine
 
     def _engine(self, **options: Any) -> AsyncEngine:
@@ -163,8 +162,7 @@ def postgresql_arguments(url: DatabaseURL, settings: Settings) -> dict[str, Any]
     return arguments
 
 
-def _read_one_snapshot(connection: Any, _record: object) -> None:
-    connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+def _only_read(connection: Any, _record: object) -> None:
     connection.set_read_only(True)
     connection.set_deferrable(True)
 

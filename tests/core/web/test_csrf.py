@@ -64,5 +64,5 @@ async def test_reading_is_open_to_links_from_anywhere(echo: AsyncClient) -> None
 async def test_behind_a_proxy_that_ends_tls_the_public_address_counts(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"base_url": "https://site.example"}))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://site.example") as client:
-        assert (await client.post("/", headers={"Origin": "https://site.example"})).status_code == 405
-        assert (await client.post("/", headers={"Origin": "https://evil.example"})).status_code == 403
+        assert (await client.post("/health", headers={"Origin": "https://site.example"})).status_code == 405
+        assert (await client.post("/health", headers={"Origin": "https://evil.example"})).status_code == 403

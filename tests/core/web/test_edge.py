@@ -18,7 +18,7 @@ EVERYWHERE = {
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/nothing", "/static/site.css", "/static/nothing", "/health/live", "/chat", "/api/v1/users/me", "/admin"],
+    ["/accounts/login", "/nothing", "/static/site.css", "/static/nothing", "/health/live", "/accounts/profile", "/api/v1/users/me", "/admin"],
 )
 async def test_every_answer_has_the_security_headers(client: AsyncClient, path: str) -> None:
     headers = (await client.get(path)).headers
@@ -44,9 +44,9 @@ async def test_a_request_has_a_number_in_its_answer_and_its_log_line(
     client: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "app.request")
-    response = await client.get("/?token=hidden", headers={"X-Request-ID": "from-the-proxy"})
+    response = await client.get("/accounts/login?token=hidden", headers={"X-Request-ID": "from-the-proxy"})
     assert response.headers["x-request-id"] == "from-the-proxy"
-    assert "GET / 200" in caplog.text
+    assert "GET /accounts/login 200" in caplog.text
     assert "hidden" not in caplog.text, "the query may hold a token"
 
 
@@ -58,4 +58,4 @@ async def test_a_strange_number_is_replaced(client: AsyncClient, number: str) ->
 
 async def test_pages_of_people_who_are_signed_in_are_not_stored(app: FastAPI) -> None:
     async with signed_in_client(app) as client:
-        assert (await client.get("/chat")).headers["cache-control"] == "no-store"
+        assert (await client.get("/accounts/profile")).headers["cache-control"] == "no-store"

@@ -62,5 +62,5 @@ async def test_a_strange_length_is_refused(reader: AsyncClient, length: str) -> 
 async def test_only_our_own_names_are_answered(settings: Settings, host: str, status: int) -> None:
     app = create_app(settings.model_copy(update={"base_url": "https://site.example"}))
     async with AsyncClient(transport=ASGITransport(app), base_url=f"http://{host}") as client:
-        assert (await client.get("/")).status_code == status
+        assert (await client.get("/accounts/login")).status_code == status
         assert (await client.get("/health/live")).status_code == 200, "health checks come with any name"
