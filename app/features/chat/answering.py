@@ -5,18 +5,18 @@ there for all to see.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 
 from app.core.db.database import Database
-from app.core.db.model import utc_now
-from app.features.chat import record
 from app.features.chat.models import Conversation, Message, Status
 from app.features.chat.prompt import prompt
 from app.features.chat.runs import Runs
 from app.features.chat.schemas import Ask
-from app.features.chat.service import AnswerRunningError, Chat
+from app.features.chat.service import AnswerRunningError, Author, Chat
+from app.features.chat.writing import FAULTS
 
 
 @dataclass(frozen=True)
@@ -27,47 +27,49 @@ class Thread:
     messages: list[Message]
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A question and its answer; `is_new` if the answer is still to be written."""
+
+    question: Message
+    answer: Message
+    is_new: bool = True
+
+
 async def thread(runs: Runs, owner_id: int, conversation_id: int) -> Thread | None:
     """A conversation of this owner, with what there is so far of a running answer.
 
-    Answers of dead processes are ended first.
+    Answers of dead processes are ended first, if the database can be written.
     """
     found = await _thread(runs.database, owner_id, conversation_id)
-    if found and any(_expired(message) for message in found.messages):
-        await record.interrupt_expired(runs.database, conversation_id)
-        found = await _thread(runs.database, owner_id, conversation_id)
+    if found and any(map(runs.is_dead, found.messages)):
+        with suppress(*FAULTS):
+            await runs.end_dead(conversation_id)
+            found = await _thread(runs.database, owner_id, conversation_id)
     for message in found.messages if found else []:
         if message.status == Status.STREAMING:
             message.text = await runs.text_so_far(message)
     return found
 
 
-async def begin(runs: Runs, owner_id: int, ask: Ask) -> int:
-    """Start a new conversation with its first question; gives its id."""
+async def ask(runs: Runs, owner_id: int, conversation_id: int | None, question: Ask) -> tuple[Message, Message]:
+    """Store a question, in a new conversation where none is named, and start its answer.
 
-    async def store(chat: Chat) -> tuple[Message, Message]:
-        conversation = await chat.begin(ask.content)
-        return await chat.ask(conversation.id, ask.content, runs.worker, runs.model)
-
-    question, _ = await _start(runs, owner_id, store)
-    return question.conversation_id
-
-
-async def ask(runs: Runs, owner_id: int, conversation_id: int, question: Ask) -> tuple[Message, Message]:
-    """Store a question and start its answer; the same `client_key` again gives what was stored the first time.
+    The same `client_key` again gives what was stored the first time.
 
     Raises:
         AnswerRunningError, TooManyAnswersError: nothing was stored.
     """
-    await record.interrupt_expired(runs.database, conversation_id)
+    key = question.client_key
 
-    async def store(chat: Chat) -> tuple[Message, Message]:
-        return await chat.ask(conversation_id, question.content, runs.worker, runs.model, question.client_key)
+    async def store(chat: Chat) -> Turn:
+        if key and (before := await chat.asked_before(key, conversation_id)):
+            return Turn(*before, is_new=False)
+        into = conversation_id or (await chat.begin(question.content)).id
+        return Turn(*await chat.ask(into, question.content, Author(runs.worker, runs.model), key))
 
-    async with runs.database.reader() as session:
-        key = question.client_key
-        if key and (before := await Chat(session, owner_id).asked_before(conversation_id, key)):
-            return before
+    if conversation_id is not None:
+        await runs.end_dead(conversation_id)
     return await _start(runs, owner_id, store)
 
 
@@ -77,8 +79,12 @@ async def retry(runs: Runs, owner_id: int, answer: Message) -> tuple[Message, Me
     Raises:
         AnswerRunningError, TooManyAnswersError: nothing was stored.
     """
-    await record.interrupt_expired(runs.database, answer.conversation_id)
-    return await _start(runs, owner_id, lambda chat: chat.retry(answer, runs.worker, runs.model))
+
+    async def store(chat: Chat) -> Turn:
+        return Turn(*await chat.retry(answer, Author(runs.worker, runs.model)))
+
+    await runs.end_dead(answer.conversation_id)
+    return await _start(runs, owner_id, store)
 
 
 async def stop(runs: Runs, owner_id: int, answer: Message) -> None:
@@ -88,18 +94,18 @@ async def stop(runs: Runs, owner_id: int, answer: Message) -> None:
     await runs.stop(answer.id)
 
 
-async def _start(
-    runs: Runs, owner_id: int, store: Callable[[Chat], Awaitable[tuple[Message, Message]]]
-) -> tuple[Message, Message]:
+async def _start(runs: Runs, owner_id: int, store: Callable[[Chat], Awaitable[Turn]]) -> tuple[Message, Message]:
     try:
         async with runs.database.writer() as session:
             chat = Chat(session, owner_id)
-            question, answer = await store(chat)
-            earlier = await chat.messages(question.conversation_id)
-    except IntegrityError:  # somebody was quicker: the index knows what our own look-up could not yet see
+            await chat.lock()
+            turn = await store(chat)
+            earlier = await chat.messages(turn.question.conversation_id)
+    except IntegrityError:  # a running answer that our own look-up did not count
         raise AnswerRunningError from None
-    runs.start(answer, prompt(earlier, question, runs.context_budget))
-    return question, answer
+    if turn.is_new:
+        runs.start(turn.answer, prompt(earlier, turn.question, runs.context_budget))
+    return turn.question, turn.answer
 
 
 async def _thread(database: Database, owner_id: int, conversation_id: int) -> Thread | None:
@@ -107,7 +113,3 @@ async def _thread(database: Database, owner_id: int, conversation_id: int) -> Th
         chat = Chat(session, owner_id)
         conversation = await chat.conversation(conversation_id)
         return Thread(conversation, await chat.messages(conversation_id)) if conversation else None
-
-
-def _expired(message: Message) -> bool:
-    return message.status == Status.STREAMING and message.lease_until is not None and message.lease_until < utc_now()

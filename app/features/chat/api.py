@@ -36,13 +36,9 @@ async def conversations(user: CurrentUser, session: ReadSession, page: Annotated
 async def begin(ask: Ask, user: CurrentUser, runs: RunsDependency) -> Asked:
     """Start a new conversation with a question."""
     try:
-        conversation_id = await answering.begin(runs, user.id, ask)
+        return _asked(*await answering.ask(runs, user.id, None, ask))
     except TooManyAnswersError:
         raise HTTPException(429, "You have several answers running already.") from None
-    thread = await answering.thread(runs, user.id, conversation_id)
-    if thread is None:
-        raise HTTPException(404)
-    return _asked(thread.messages[0], thread.messages[1])
 
 
 @router.get("/{conversation_id}")
@@ -56,12 +52,11 @@ async def conversation(thread: CurrentThread) -> ConversationWithMessages:
 async def ask(ask: Ask, user: CurrentUser, runs: RunsDependency, thread: CurrentThread) -> Asked:
     """Ask, and read the answer from `stream_url` as it comes."""
     try:
-        question, answer = await answering.ask(runs, user.id, thread.conversation.id, ask)
+        return _asked(*await answering.ask(runs, user.id, thread.conversation.id, ask))
     except AnswerRunningError:
         raise HTTPException(409, "The last answer is still being written.") from None
     except TooManyAnswersError:
         raise HTTPException(429, "You have several answers running already.") from None
-    return _asked(question, answer)
 
 
 def _asked(question: Message, answer: Message) -> Asked:

@@ -4,7 +4,7 @@ Both number their events `<message id>:<characters of text included>`, so that w
 there, at any process.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from fastapi.sse import ServerSentEvent
@@ -28,11 +28,13 @@ def parse_event_id(value: str | None) -> tuple[int, int] | None:
 
 
 async def html_events(
-    live: LiveAnswer, offset: int, render: Callable[[Message], str]
+    live: LiveAnswer, offset: int, render: Callable[[Message], Awaitable[str]]
 ) -> AsyncIterator[ServerSentEvent]:
     """For the page: finished blocks once, the open one as it grows, and at the end the answer as it is stored."""
-    seen = Blocks.of(live.text[:offset]).frozen_count
+    seen = -1
     async for text in live.growth(offset):
+        if seen < 0:  # only now: of an answer that is followed there was nothing here before
+            seen = Blocks.of(text[:offset]).frozen_count
         blocks = live.blocks
         new = Markup("").join(blocks.frozen[seen:])
         seen = blocks.frozen_count
@@ -40,7 +42,7 @@ async def html_events(
         html += PARTIAL.format(id=live.id, part="open", swap="innerHTML", html=blocks.open)
         yield ServerSentEvent(raw_data=html, id=f"{live.id}:{len(text)}")
     if live.ended:
-        article = f'<hx-partial hx-target="#m{live.id}" hx-swap="outerHTML">{render(live.message)}</hx-partial>'
+        article = f'<hx-partial hx-target="#m{live.id}" hx-swap="outerHTML">{await render(live.message)}</hx-partial>'
         yield ServerSentEvent(raw_data=article, id=_id(live))
         yield ServerSentEvent(raw_data="done", event="done", id=_id(live))
 

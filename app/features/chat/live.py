@@ -13,9 +13,9 @@ PACE = 0.1
 class LiveAnswer:
     """Viewers hold an offset and wait for more: a slow one costs no memory and never holds the writer up."""
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, text: str | None = None) -> None:
         self.message = message
-        self._parts = [message.text] if message.text else []
+        self._parts = [message.text if text is None else text]
         self._blocks = Blocks()
         self._rendered = 0
         self._left = False
@@ -29,7 +29,7 @@ class LiveAnswer:
     def text(self) -> str:
         if len(self._parts) > 1:
             self._parts = ["".join(self._parts)]
-        return self._parts[0] if self._parts else ""
+        return self._parts[0]
 
     @property
     def ended(self) -> bool:

@@ -1,5 +1,6 @@
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -43,10 +44,10 @@ async def begin(request: Request, user: CurrentUser, runs: RunsDependency) -> Re
     if form.data is None:
         return await _page(request, user.id, runs, None, form, 422)
     try:
-        conversation_id = await answering.begin(runs, user.id, form.data)
+        question, _ = await answering.ask(runs, user.id, None, form.data)
     except TooManyAnswersError as refusal:
         return await _page(request, user.id, runs, None, _refused(form, refusal), 429)
-    return _go_to(request, conversation_id)
+    return _go_to(request, question.conversation_id)
 
 
 @router.get("/{conversation_id}")
@@ -67,7 +68,7 @@ async def ask(request: Request, user: CurrentUser, runs: RunsDependency, thread:
         return await _page(request, user.id, runs, thread, _refused(form, refusal), 409)
     if not is_htmx(request):
         return _go_to(request, thread.conversation.id)
-    shown = [_shown(message) for message in (question, answer)]
+    shown = await _all_shown([question, answer])
     context = {"messages": shown, "answer": shown[1], "form": Form(), "client_key": _new_key()}
     return templates.block(request, PAGE, "asked", context)
 
@@ -87,8 +88,9 @@ async def stream(request: Request, view: CurrentView) -> AsyncIterator[ServerSen
         yield ServerSentEvent(event="done", raw_data="gone")
         return
 
-    def article(message: Message) -> str:
-        return templates.fragment(request, "chat/message.html", "message", {"shown": _shown(message)})
+    async def article(message: Message) -> str:
+        (shown,) = await _all_shown([message])
+        return templates.fragment(request, "chat/message.html", "message", {"shown": shown})
 
     async for event in html_events(view.live, view.offset, article):
         yield event
@@ -109,7 +111,7 @@ async def retry(request: Request, user: CurrentUser, runs: RunsDependency, answe
         return _go_to(request, answer.conversation_id)
     if not is_htmx(request):
         return _go_to(request, answer.conversation_id)
-    shown = _shown(again)
+    (shown,) = await _all_shown([again])
     return templates.block(request, PAGE, "retried", {"shown": shown, "answer": shown})
 
 
@@ -117,7 +119,7 @@ async def _page(
     request: Request, user_id: int, runs: Runs, thread: Thread | None, form: Form[Ask] | None = None, status: int = 200
 ) -> HTMLResponse:
     form = form or Form()
-    shown = [_shown(message) for message in thread.messages] if thread else []
+    shown = await _all_shown(thread.messages if thread else [])
     context: dict[str, Any] = {
         "messages": shown,
         "form": form,
@@ -132,6 +134,11 @@ async def _page(
     context["conversation"] = thread.conversation if thread else None
     context["answer"] = next((item for item in shown if item["running"]), None)
     return templates.page(request, PAGE, context, status)
+
+
+async def _all_shown(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    # In a thread: long answers take long to render, and everybody else would wait.
+    return await asyncio.to_thread(lambda: [_shown(message) for message in messages])
 
 
 def _shown(message: Message) -> dict[str, Any]:
@@ -152,7 +159,7 @@ def _shown(message: Message) -> dict[str, Any]:
 
 @lru_cache(maxsize=128)
 def _rendered(text: str) -> Markup:
-    """An answer that has ended; a page of long ones would hold up everybody else each time it is shown."""
+    """An answer that has ended."""
     return render(text)
 
 

@@ -3,10 +3,11 @@
 Each function is one short transaction. Every change has one winner: the row must still be streaming, by that worker.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -71,11 +72,13 @@ async def read(database: Database, message_id: int, after_seq: int = -1) -> Prog
         return Progress(message, "".join(piece.text for piece in pieces), last)
 
 
-async def interrupt_expired(database: Database, conversation_id: int | None = None) -> int:
-    """End the answers whose process has not renewed its lease: it is dead. Keeps the text that was saved."""
+async def interrupt_expired(database: Database, conversation_id: int | None = None, alive: Collection[int] = ()) -> int:
+    """End the answers whose process has not renewed its lease: it is dead, unless they are among those `alive`.
+
+    Keeps the text that was saved.
+    """
     expired = (col(Message.status) == Status.STREAMING) & (col(Message.lease_until) < utc_now())
-    if conversation_id is not None:
-        expired &= col(Message.conversation_id) == conversation_id
+    expired &= (col(Message.conversation_id) == conversation_id) & col(Message.id).not_in(alive)
     async with database.reader() as session:
         found = (await session.execute(select(col(Message.id), col(Message.worker)).where(expired))).all()
     if not found:
@@ -98,6 +101,8 @@ async def _end(
     session: AsyncSession, condition: ColumnElement[bool], message_id: int, text: str, outcome: Outcome
 ) -> bool:
     values: dict[str, Any] = {**vars(outcome), "text": text, "finished_at": utc_now(), "lease_until": None}
-    result = await session.execute(update(Message).where(condition).values(values))
+    result = await session.execute(update(Message).where(condition).values(values).returning(col(Message.id)))
+    if result.scalar_one_or_none() is None:
+        return False
     await session.execute(delete(AnswerChunk).where(col(AnswerChunk.message_id) == message_id))
-    return isinstance(result, CursorResult) and result.rowcount == 1
+    return True

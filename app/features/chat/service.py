@@ -1,12 +1,14 @@
 """What one person may do with conversations. Knows no HTTP and never commits."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.accounts.models import User
 from app.core.db.model import utc_now
 from app.features.chat.models import Conversation, Message, Role, Status
 
@@ -23,6 +25,14 @@ class AnswerRunningError(Exception):
 
 class TooManyAnswersError(Exception):
     """This person already has as many answers running as one may have."""
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who writes an answer: the process, and the model as people are shown it."""
+
+    worker: str
+    model: str
 
 
 class Chat:
@@ -77,10 +87,29 @@ class Chat:
         await self.session.delete(conversation)
         await self.session.flush()
 
+    async def lock(self) -> None:
+        """Let nobody else ask for this owner until the transaction ends, so that look-ups below stay true.
+
+        On SQLite whoever writes is alone already.
+        """
+        await self.session.execute(select(col(User.id)).where(col(User.id) == self.owner_id).with_for_update())
+
+    async def asked_before(self, client_key: str, conversation_id: int | None) -> tuple[Message, Message] | None:
+        """The question that came with this key, and its newest answer; in any conversation where none is named."""
+        query = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id))
+        query = query.where(col(Conversation.owner_id) == self.owner_id, col(Message.client_key) == client_key)
+        if conversation_id is not None:
+            query = query.where(col(Message.conversation_id) == conversation_id)
+        question = (await self.session.scalars(query.limit(1))).one_or_none()
+        if not question:
+            return None
+        answers = select(Message).where(col(Message.parent_id) == question.id).order_by(col(Message.id).desc())
+        return question, (await self.session.scalars(answers.limit(1))).one()
+
     async def ask(
-        self, conversation_id: int, content: str, worker: str, model: str, client_key: str | None = None
+        self, conversation_id: int, content: str, author: Author, client_key: str | None = None
     ) -> tuple[Message, Message]:
-        """Store a question and the empty answer that `worker` will write.
+        """Store a question and the empty answer that `author` will write.
 
         Raises:
             AnswerRunningError, TooManyAnswersError: nothing was stored.
@@ -89,18 +118,9 @@ class Chat:
         question = Message(conversation_id=conversation_id, role=Role.USER, text=content, client_key=client_key)
         self.session.add(question)
         await self.session.flush()
-        return question, await self._new_answer(question, worker, model)
+        return question, await self._new_answer(question, author)
 
-    async def asked_before(self, conversation_id: int, client_key: str) -> tuple[Message, Message] | None:
-        """The question that came with this key, and its newest answer."""
-        query = select(Message).where(col(Message.conversation_id) == conversation_id)
-        question = (await self.session.scalars(query.where(col(Message.client_key) == client_key))).one_or_none()
-        if not question:
-            return None
-        answers = query.where(col(Message.parent_id) == question.id).order_by(col(Message.id).desc()).limit(1)
-        return question, (await self.session.scalars(answers)).one()
-
-    async def retry(self, answer: Message, worker: str, model: str) -> tuple[Message, Message]:
+    async def retry(self, answer: Message, author: Author) -> tuple[Message, Message]:
         """The same question and a new answer to it; the old one is kept and no longer shown.
 
         Raises:
@@ -108,21 +128,21 @@ class Chat:
         """
         await self._check_may_run(answer.conversation_id)
         question = await self.session.get_one(Message, answer.parent_id)
-        return question, await self._new_answer(question, worker, model)
+        return question, await self._new_answer(question, author)
 
     async def request_stop(self, answer: Message) -> None:
         """Tell whichever process writes this answer to stop."""
         running = (col(Message.id) == answer.id) & (col(Message.status) == Status.STREAMING)
         await self.session.execute(update(Message).where(running).values(stop_requested=True))
 
-    async def _new_answer(self, question: Message, worker: str, model: str) -> Message:
+    async def _new_answer(self, question: Message, author: Author) -> Message:
         answer = Message(
             conversation_id=question.conversation_id,
             parent_id=question.id,
             role=Role.ASSISTANT,
             status=Status.STREAMING,
-            worker=worker,
-            model=model,
+            worker=author.worker,
+            model=author.model,
             lease_until=utc_now() + LEASE,
         )
         self.session.add(answer)
@@ -130,10 +150,10 @@ class Chat:
         return answer
 
     async def _check_may_run(self, conversation_id: int) -> None:
-        query = select(col(Message.conversation_id)).join(
-            Conversation, col(Conversation.id) == col(Message.conversation_id)
-        )
-        query = query.where(col(Conversation.owner_id) == self.owner_id, col(Message.status) == Status.STREAMING)
+        owned = select(col(Conversation.id)).where(col(Conversation.owner_id) == self.owner_id)
+        query = select(col(Message.conversation_id)).where(col(Message.status) == Status.STREAMING)
+        # Answers of dead processes do not count; where one is in the way, the index refuses.
+        query = query.where(col(Message.conversation_id).in_(owned), col(Message.lease_until) >= utc_now())
         running = (await self.session.scalars(query)).all()
         if conversation_id in running:
             raise AnswerRunningError

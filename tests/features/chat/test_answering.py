@@ -2,18 +2,19 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 from sqlmodel import col
 
 from app.core import llm
 from app.core.db.database import Database
 from app.core.db.model import utc_now
 from app.core.llm.scripted import Scripted
-from app.features.chat import answering, record
-from app.features.chat import runs as runs_module
+from app.features.chat import answering, record, writing
+from app.features.chat.events import html_events
 from app.features.chat.live import LiveAnswer
 from app.features.chat.models import AnswerChunk, Message, Role, Status
 from app.features.chat.runs import Runs
@@ -39,8 +40,8 @@ async def ended(runs: Runs, answer: Message) -> Message:
 
 
 async def begin(runs: Runs, owner_id: int, question: str = "Why?") -> tuple[int, Message]:
-    conversation_id = await answering.begin(runs, owner_id, Ask(content=question))
-    return conversation_id, (await shown(runs, owner_id, conversation_id))[-1]
+    asked, answer = await answering.ask(runs, owner_id, None, Ask(content=question))
+    return asked.conversation_id, answer
 
 
 async def until_saved(database: Database, message_id: int, text: str) -> None:
@@ -183,8 +184,8 @@ async def test_another_process_shows_the_answer_as_it_grows(
     conversation_id, answer = await begin(runs, owner_id)
     await until_saved(database, answer.id, "One, ")
     sibling = Runs(database, None)
-    assert (await shown(sibling, owner_id, conversation_id))[-1].text == "One, "
-    answer.text = ""
+    (_, answer) = await shown(sibling, owner_id, conversation_id)
+    assert answer.text == "One, "
     seen = []
     async with sibling.view(answer) as live, asyncio.timeout(BRIEFLY):
         async for text in live.growth(0):
@@ -291,7 +292,6 @@ async def test_a_process_that_lost_its_answer_does_not_write_it_any_more(
     await until_saved(database, answer.id, "Mine")
     async with database.writer() as session:
         await session.execute(update(Message).where(col(Message.id) == answer.id).values(worker="another"))
-    assert model.stopped
     async with asyncio.timeout(BRIEFLY):
         await model.stopped.wait()
     gate.set()
@@ -310,18 +310,167 @@ async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
 
     original = record.finish
     monkeypatch.setattr(record, "finish", finish)
-    monkeypatch.setattr(runs_module, "RETRY_END", (0, 0, 0))
+    monkeypatch.setattr(writing, "RETRY_END", (0, 0, 0))
     _, answer = await begin(runs, owner_id)
     stored = await ended(runs, answer)
     assert (stored.status, stored.text) == (Status.DONE, "An answer.")
 
 
+async def test_answers_of_dead_processes_keep_nobody_from_asking(
+    runs: Runs, owner_id: int, model: Scripted, database: Database
+) -> None:
+    model.script = [asyncio.Event()]
+    for _ in range(MOST_RUNNING):
+        _, answer = await begin(runs, owner_id)
+        await _kill(runs, database, answer)
+    model.script = ["An answer."]
+    restarted = Runs(database, model)
+    _, answer = await begin(restarted, owner_id)
+    assert (await ended(restarted, answer)).status == Status.DONE
+
+
+async def test_of_many_first_questions_at_once_no_more_than_allowed_are_taken(
+    runs: Runs, owner_id: int, model: Scripted
+) -> None:
+    model.script = [asyncio.Event()]
+    results = await asyncio.gather(*(begin(runs, owner_id) for _ in range(8)), return_exceptions=True)
+    assert sum(isinstance(result, TooManyAnswersError) for result in results) == 8 - MOST_RUNNING
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_the_same_key_sent_at_the_same_moment_is_one_question(
+    runs: Runs, owner_id: int, model: Scripted, is_first: bool
+) -> None:
+    conversation_id, answer = await begin(runs, owner_id)
+    await ended(runs, answer)
+    ask = Ask(content="Again?", client_key="k1")
+    into = None if is_first else conversation_id
+    asked = await asyncio.gather(*(answering.ask(runs, owner_id, into, ask) for _ in range(5)))
+    assert len({answer.id for _, answer in asked}) == 1
+    await ended(runs, asked[0][1])
+    assert len(model.received) == 2
+
+
+async def test_an_answer_of_this_process_is_alive_however_late_its_lease(
+    runs: Runs, owner_id: int, model: Scripted, database: Database
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["Still ", gate, "here."]
+    conversation_id, answer = await begin(runs, owner_id)
+    await until_saved(database, answer.id, "Still ")
+    await _set(database, answer, lease_until=utc_now() - timedelta(minutes=1))
+    assert (await shown(runs, owner_id, conversation_id))[-1].status == Status.STREAMING
+    gate.set()
+    assert (await ended(runs, answer)).text == "Still here."
+
+
+async def test_a_lease_that_is_renewed_in_the_last_moment_keeps_the_saved_text(
+    runs: Runs, owner_id: int, model: Scripted, database: Database
+) -> None:
+    model.script = ["Saved", asyncio.Event()]
+    _, answer = await begin(runs, owner_id)
+    await until_saved(database, answer.id, "Saved")
+    async with database.writer() as session:
+        late = (col(Message.id) == answer.id) & (col(Message.lease_until) < utc_now())
+        assert not await record._end(session, late, answer.id, "", writing.INTERRUPTED)
+    progress = await record.read(database, answer.id)
+    assert progress
+    assert progress.text == "Saved"
+
+
+async def test_stopping_an_answer_that_has_hardly_begun_stores_its_end(
+    runs: Runs, owner_id: int, model: Scripted
+) -> None:
+    model.script = [asyncio.Event()]
+    conversation_id, answer = await begin(runs, owner_id)
+    await runs.stop(answer.id)  # before its task has run for the first time
+    assert (await shown(runs, owner_id, conversation_id))[-1].status == Status.STOPPED
+    assert not runs._runs
+
+
+async def test_a_save_whose_acknowledgement_was_lost_is_not_saved_twice(
+    runs: Runs, owner_id: int, model: Scripted, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[str] = []
+
+    async def save(*arguments: Any) -> bool | None:
+        result = await original(*arguments)
+        attempts.append(arguments[-1])
+        if len(attempts) == 1:
+            raise OperationalError("commit", {}, Exception("connection lost"))
+        return result
+
+    original = record.save
+    monkeypatch.setattr(record, "save", save)
+    gate = asyncio.Event()
+    model.script = ["One, ", gate, "two."]
+    _, answer = await begin(runs, owner_id)
+    await until_saved(database, answer.id, "One, ")
+    gate.set()
+    assert (await ended(runs, answer)).text == "One, two."
+
+
+async def test_an_end_that_cannot_be_stored_is_told_to_the_viewers(
+    runs: Runs, owner_id: int, model: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def finish(*_: object) -> None:
+        raise InternalError("update", {}, Exception("read-only"))
+
+    monkeypatch.setattr(record, "finish", finish)
+    monkeypatch.setattr(writing, "RETRY_END", (0,))
+    _, answer = await begin(runs, owner_id)
+    assert (await ended(runs, answer)).error_code == "database"
+
+
+async def test_a_process_that_closes_does_not_wait_for_a_database_that_is_away(
+    runs: Runs, owner_id: int, model: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.script = ["So far", asyncio.Event()]
+    _, answer = await begin(runs, owner_id)
+    stuck = asyncio.Event()
+
+    async def finish(*_: object) -> None:
+        await stuck.wait()
+
+    monkeypatch.setattr(record, "finish", finish)
+    monkeypatch.setattr("app.features.chat.runs.CLOSE_WITHIN", 0.05)
+    async with asyncio.timeout(BRIEFLY), runs.view(answer) as live:
+        await runs.close()
+        async for _ in live.growth(0):
+            pass
+    stuck.set()
+
+
+async def test_a_page_that_is_opened_again_at_another_process_gets_no_block_twice(
+    runs: Runs, owner_id: int, model: Scripted, database: Database
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["One.\n\nTwo.\n\nThree.\n\n", gate, "Four."]
+    _, answer = await begin(runs, owner_id)
+    await until_saved(database, answer.id, "One.\n\nTwo.\n\nThree.\n\n")
+    sibling = Runs(database, None)
+
+    async def article(_: Message) -> str:
+        return ""
+
+    async with sibling.view(answer) as live, asyncio.timeout(BRIEFLY):
+        gate.set()
+        offset = len("One.\n\nTwo.\n\nThree.\n\n")
+        sent = [str(event.raw_data) async for event in html_events(live, offset, article)]
+    assert "Four." in "".join(sent)
+    assert "One." not in "".join(sent)
+
+
+async def _set(database: Database, answer: Message, **values: Any) -> None:
+    async with database.writer() as session:
+        await session.execute(update(Message).where(col(Message.id) == answer.id).values(values))
+
+
 async def _kill(runs: Runs, database: Database, answer: Message) -> None:
     """What remains of a process after SIGKILL: a row whose lease nobody renews."""
-    for run in runs._runs.values():
-        run.finished.set()  # no more saving
-    past = utc_now() - timedelta(seconds=1)
-    async with database.writer() as session:
-        await session.execute(
-            update(Message).where(col(Message.id) == answer.id).values(lease_until=past, worker="dead")
-        )
+    run = runs._runs.pop(answer.id)
+    run._generated.set()  # no more saving
+    run.task.cancel()
+    await asyncio.wait([run.task, run._saving])
+    run._generation.cancel()
+    await _set(database, answer, lease_until=utc_now() - timedelta(seconds=1))

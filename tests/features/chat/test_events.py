@@ -22,7 +22,7 @@ def answer(text: str = "", status: Status = Status.STREAMING, **values: Any) -> 
     return Message(id=7, conversation_id=1, role=Role.ASSISTANT, text=text, status=status, **values)
 
 
-def render(message: Message) -> str:
+async def render(message: Message) -> str:
     return f"<article>{message.status}</article>"
 
 
