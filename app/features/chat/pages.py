@@ -47,7 +47,7 @@ async def begin(request: Request, user: CurrentUser, runs: RunsDependency) -> Re
         question, _ = await answering.ask(runs, user.id, None, form.data)
     except TooManyAnswersError as refusal:
         return await _page(request, user.id, runs, None, _refused(form, refusal), 429)
-    return _go_to(request, question.conversation_id)
+    return _go_to(request, f"/chat/{question.conversation_id}")
 
 
 @router.get("/{conversation_id}")
@@ -67,7 +67,7 @@ async def ask(request: Request, user: CurrentUser, runs: RunsDependency, thread:
     except (AnswerRunningError, TooManyAnswersError) as refusal:
         return await _page(request, user.id, runs, thread, _refused(form, refusal), 409)
     if not is_htmx(request):
-        return _go_to(request, thread.conversation.id)
+        return _go_to(request, f"/chat/{thread.conversation.id}")
     shown = await _all_shown([question, answer])
     context = {"messages": shown, "answer": shown[1], "form": Form(), "client_key": _new_key()}
     return templates.block(request, PAGE, "asked", context)
@@ -79,7 +79,7 @@ async def delete(request: Request, user: CurrentUser, runs: RunsDependency, thre
         await runs.stop(message.id)
     async with runs.database.writer() as session:
         await Chat(session, user.id).delete(thread.conversation)
-    return RedirectResponse("/chat", 303)
+    return _go_to(request, "/chat")
 
 
 @router.get("/{conversation_id}/stream", response_class=EventSourceResponse)
@@ -100,7 +100,7 @@ async def stream(request: Request, view: CurrentView) -> AsyncIterator[ServerSen
 async def stop(request: Request, user: CurrentUser, runs: RunsDependency, answer: CurrentAnswer) -> Response:
     await answering.stop(runs, user.id, answer)
     # With htmx the stream brings the answer's last state.
-    return Response(status_code=204) if is_htmx(request) else _go_to(request, answer.conversation_id)
+    return Response(status_code=204) if is_htmx(request) else _go_to(request, f"/chat/{answer.conversation_id}")
 
 
 @router.post("/messages/{message_id}/retry")
@@ -108,9 +108,9 @@ async def retry(request: Request, user: CurrentUser, runs: RunsDependency, answe
     try:
         _, again = await answering.retry(runs, user.id, answer)
     except (AnswerRunningError, TooManyAnswersError):
-        return _go_to(request, answer.conversation_id)
+        return _go_to(request, f"/chat/{answer.conversation_id}")
     if not is_htmx(request):
-        return _go_to(request, answer.conversation_id)
+        return _go_to(request, f"/chat/{answer.conversation_id}")
     (shown,) = await _all_shown([again])
     return templates.block(request, PAGE, "retried", {"shown": shown, "answer": shown})
 
@@ -173,6 +173,5 @@ def _refused(form: Form[Ask], refusal: Exception) -> Form[Ask]:
     return form
 
 
-def _go_to(request: Request, conversation_id: int) -> Response:
-    path = f"/chat/{conversation_id}"
+def _go_to(request: Request, path: str) -> Response:
     return Response(headers={"HX-Redirect": path}) if is_htmx(request) else RedirectResponse(path, 303)

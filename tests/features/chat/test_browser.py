@@ -82,6 +82,16 @@ async def test_a_failed_answer_is_tried_again_in_place(page: Page, script: Scrip
     await expect(page.locator("article")).to_have_count(2)
 
 
+async def test_a_conversation_is_deleted_after_a_question(page: Page, script: Scripted) -> None:
+    await page.goto("/chat")
+    await ask(page, "Delete me")
+    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
+    page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await page.get_by_label("Delete this conversation").click()
+    await page.wait_for_url("**/chat")
+    await expect(page.get_by_text("Nothing asked yet.")).to_be_attached()
+
+
 async def test_a_question_during_an_answer_keeps_its_words(page: Page, script: Scripted) -> None:
     script.script = ["So far", asyncio.Event()]
     await page.goto("/chat")
