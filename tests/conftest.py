@@ -4,13 +4,18 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
+from fastapi_users.password import PasswordHelper
 from httpx import ASGITransport, AsyncClient
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
+from app.accounts import passwords
 from app.core.db.database import Database, open_database
 from app.core.db.migrations.connection import connect
 from app.core.db.migrations.runner import plan_for, run
@@ -20,6 +25,7 @@ from app.installed import INSTALLED
 from app.main import create_app
 from tests.services.browser import chromium, page, site
 from tests.services.postgres import Postgres, postgres
+from tests.services.scratch import scratch
 
 __all__ = ["chromium", "page", "site"]  # fixtures
 
@@ -48,6 +54,14 @@ def _no_settings_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in (*(field.upper() for field in Settings.model_fields), *HOST_VARIABLES):
             patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hashes_that_cost_little() -> Iterator[None]:
+    hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "helper", PasswordHelper(PasswordHash((hasher,))))
         yield
 
 
@@ -87,12 +101,13 @@ def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_p
 
 
 @pytest.fixture
-def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a migrated database without rows: the test runs once on each kind."""
     if database_kind == "sqlite":
-        path = tmp_path / "test.db"
-        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
+        with TemporaryDirectory(prefix="opportune-sqlite-", dir=scratch()) as folder:
+            path = Path(folder) / "test.db"
+            shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+            yield f"sqlite:///{path}"
         return
     template = request.getfixturevalue("postgres_template")
     with _postgres_database(request.getfixturevalue("postgres_server"), template) as url:

@@ -2,14 +2,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.security import OAuth2PasswordRequestForm
 
 from app.accounts import bearer
 from app.accounts.current import CurrentUser
 from app.accounts.dependencies import Manager
 from app.accounts.manager import NOT_CURRENT, TAKEN, InvalidPasswordException, UserAlreadyExists
 from app.accounts.models import User
-from app.accounts.schemas import Registration, Token, UserChange, UserShown
+from app.accounts.schemas import Credentials, Registration, Token, UserChange, UserShown
 
 router = APIRouter(tags=["accounts"])
 
@@ -29,7 +28,7 @@ async def login(
     request: Request,
     response: Response,
     manager: Manager,
-    credentials: Annotated[OAuth2PasswordRequestForm, Depends()],
+    credentials: Annotated[Credentials, Depends()],
 ) -> Token:
     """Exchange e-mail (as `username`) and password for a token of one hour. A new password ends it earlier."""
     user = await manager.authenticate(credentials)

@@ -11,8 +11,10 @@ from fastapi_users import BaseUserManager, IntegerIDMixin
 from fastapi_users.exceptions import InvalidPasswordException, UserAlreadyExists
 from fastapi_users.schemas import BaseUserCreate, BaseUserUpdate
 from fastapi_users_db_sqlalchemy import SQLAlchemyUserDatabase
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from app.accounts import passwords, sessions
 from app.accounts.keys import derived_key
@@ -26,6 +28,7 @@ FLAGS = {"is_active", "is_superuser", "is_verified"}
 
 TAKEN = "There is an account with this e-mail already."
 NOT_CURRENT = "This is not your current password."
+OVERTAKEN = "The password was changed at the same moment. Please try again."
 
 
 class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
@@ -68,16 +71,30 @@ class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
             raise InvalidPasswordException(reason)
 
     async def authenticate(self, credentials: OAuth2PasswordRequestForm) -> User | None:
-        """The active user with this name and password. Nobody can tell from the time which of them was wrong."""
+        """The active user with this name and password. Nobody can tell from the time which of them was wrong.
+
+        The user stays locked until the transaction ends: start the session in it, and no new password comes between.
+        """
         user = await self.user_db.get_by_email(credentials.username.strip().lower())
         await self.session.commit()  # gives the connection back while we hash
         if user is None:
             await passwords.verify_nobody(credentials.password)
             return None
         right, better = await passwords.verify(credentials.password, user.hashed_password)
-        if not right or not user.is_active:
+        if not right or not await self._lock(user):
             return None
-        return await self.user_db.update(user, {"hashed_password": better}) if better else user
+        if better:
+            user.hashed_password = better
+        return user
+
+    async def _lock(self, user: User) -> bool | None:
+        """Whether the user is active, or None if the password is no longer the one that we know.
+
+        Hashing takes its time, in which the owner may have shut out whoever knows the old password.
+        """
+        same = (col(User.id) == user.id, col(User.hashed_password) == user.hashed_password)
+        active: bool | None = await self.session.scalar(select(col(User.is_active)).where(*same).with_for_update())
+        return active
 
     async def create(self, user_create: BaseUserCreate, safe: bool = False, request: Request | None = None) -> User:
         fields = user_create.model_dump(exclude_unset=True, exclude=FLAGS if safe else None)
@@ -99,6 +116,9 @@ class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
         if (password := fields.pop("password", None)) is not None:
             await self.validate_password(password, user)
             fields["hashed_password"] = await passwords.hashed(password)
+        if await self._lock(user) is None:
+            raise InvalidPasswordException(OVERTAKEN)
+        if password is not None:
             await sessions.end_all(self.session, user)
         try:
             return await super()._update(user, fields)

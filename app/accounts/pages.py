@@ -2,14 +2,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from fastapi.security import OAuth2PasswordRequestForm
 
 from app.accounts import redirects, sessions
 from app.accounts.current import CurrentUser, OptionalUser
 from app.accounts.dependencies import Manager
 from app.accounts.manager import NOT_CURRENT, TAKEN, InvalidPasswordException, UserAlreadyExists, UserManager
 from app.accounts.models import User
-from app.accounts.schemas import PasswordChange, Registration, SignIn
+from app.accounts.schemas import Credentials, PasswordChange, Registration, SignIn
 from app.core.db.session import WriteSession
 from app.core.web.forms import Form, read_form
 from app.core.web.templating import templates
@@ -26,7 +25,7 @@ async def login(request: Request, user: OptionalUser) -> Response:
 async def sign_in(request: Request, manager: Manager) -> Response:
     form = await read_form(request, SignIn)
     if form.data:
-        credentials = OAuth2PasswordRequestForm(username=form.data.email, password=form.data.password)
+        credentials = Credentials(form.data.email, form.data.password)
         if user := await manager.authenticate(credentials):
             return await signed_in(request, manager, user, to_next(request, form))
         form.errors[""] = "E-mail or password is wrong."

@@ -1,9 +1,16 @@
 """What a password must be, and its hash. Hashing takes a tenth of a second of all cores: never on the event loop."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from fastapi_users.password import PasswordHelper
+
+from app.core.errors import Busy
+from app.core.text import storable
+
+T = TypeVar("T")
 
 SHORTEST = 8
 LONGEST = 1024
@@ -20,13 +27,42 @@ zxcvbnm1 zxcvbnm123
 """
 COMMON = frozenset(_COMMON.split())
 
+# The last in line waits some five seconds on a small machine, which is as long as people wait.
+MOST_AT_ONCE = 32
+
 helper = PasswordHelper()
-# Few threads, since each hash takes 64 MB; more people than that wait in line.
-_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="passwords")
+
+
+class _Line:
+    """Few threads, since each hash takes 64 MB. More people than that wait, and the rest is sent away.
+
+    So no flood of sign-ins can make the line long. It still fills the places: what each account and address may take of
+    them is for limits of their own.
+    """
+
+    def __init__(self) -> None:
+        self.threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="passwords")
+        self.length = 0
+
+    async def run(self, work: Callable[..., T], *given: str) -> T:
+        if self.length >= MOST_AT_ONCE:
+            raise Busy("Too many people are signing in. Try again in a moment.")
+        self.length += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.threads, work, *given)
+        finally:
+            self.length -= 1
+
+
+_line = _Line()
 
 
 def fault(password: str, email: str) -> str | None:
     """What is wrong with a new password, as a sentence for its owner."""
+    try:
+        storable(password)
+    except ValueError as error:
+        return f"It {error}."
     if len(password) < SHORTEST:
         return f"Please use at least {SHORTEST} characters."
     if len(password) > LONGEST:
@@ -39,13 +75,21 @@ def fault(password: str, email: str) -> str | None:
 
 
 async def hashed(password: str) -> str:
-    return await asyncio.get_running_loop().run_in_executor(_threads, helper.hash, password)
+    """The hash to store.
+
+    Raises:
+        Busy: too many others wait for theirs.
+    """
+    return await _line.run(helper.hash, password)
 
 
 async def verify(password: str, hashed_password: str) -> tuple[bool, str | None]:
-    """Whether it is the password, and a better hash to keep if the stored one is of an older kind."""
-    loop, tried = asyncio.get_running_loop(), password[: LONGEST + 1]
-    return await loop.run_in_executor(_threads, helper.verify_and_update, tried, hashed_password)
+    """Whether it is the password, and a better hash to keep if the stored one is of an older kind.
+
+    Raises:
+        Busy: too many others wait for theirs.
+    """
+    return await _line.run(helper.verify_and_update, password[: LONGEST + 1], hashed_password)
 
 
 async def verify_nobody(password: str) -> None:

@@ -17,7 +17,7 @@ FORMATTERS: dict[type[Any], Any] = {
     type(None): lambda _: NOTHING,
     bool: lambda value: YES if value else NO,
     datetime: when,
-    date: lambda value: value.strftime("%-d %b %Y"),
+    date: lambda value: f"{value.day} {value:%b %Y}",
 }
 
 

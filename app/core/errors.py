@@ -11,3 +11,7 @@ class OperatorError(Exception):
 
 class NotFound(LookupError):  # noqa: N818 - it is an answer, not a fault
     """What was asked for is not there, or not for this person: the web answers 404, without telling which."""
+
+
+class Busy(Exception):  # noqa: N818 - it is an answer, not a fault
+    """Too much is going on to do this now: the web answers 503 with this sentence and a time to come back."""

@@ -5,7 +5,12 @@ from typing import Annotated
 from pydantic import AfterValidator, StringConstraints
 
 
-def _storable(value: str) -> str:
+def storable(value: str) -> str:
+    """The same text.
+
+    Raises:
+        ValueError: no database takes it.
+    """
     if "\0" in value:
         raise ValueError("must not contain the character NUL")
     try:
@@ -15,8 +20,11 @@ def _storable(value: str) -> str:
     return value
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_storable)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(storable)]
 """Any text but NUL, which PostgreSQL refuses, without white space around it."""
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\r\n]*$"), AfterValidator(_storable)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\r\n]*$"), AfterValidator(storable)]
 """One line, without white space around it."""
+
+Password = Annotated[str, AfterValidator(storable)]
+"""To the letter: white space around it belongs to it."""

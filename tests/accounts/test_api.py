@@ -243,3 +243,43 @@ async def test_another_ones_email_is_a_conflict(ada: AsyncClient, database: Data
 
     assert (await ada.patch(ME, json=wanted)).status_code == 409
     assert (await login(ada)).status_code == 200
+
+
+SPACED = "  correct horse  "
+
+
+async def test_white_space_around_a_password_counts_everywhere(client: AsyncClient) -> None:
+    await client.post(REGISTER, json={"email": EMAIL, "password": SPACED})
+
+    assert (await login(client, SPACED)).status_code == 200
+    assert (await login(client, SPACED.strip())).status_code == 401
+    for password, status in ((SPACED, 303), (SPACED.strip(), 422)):
+        answer = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
+        assert answer.status_code == status
+
+
+async def test_white_space_around_a_new_password_counts(ada: AsyncClient) -> None:
+    await ada.patch(ME, json={"password": SPACED, "current_password": PASSWORD})
+    await authorize(ada, SPACED)
+    wanted = {"email": "new@example.com", "current_password": SPACED}
+
+    assert (await ada.patch(ME, json={**wanted, "current_password": SPACED.strip()})).status_code == 422
+    assert (await ada.patch(ME, json=wanted)).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["username", "password"])
+async def test_a_sign_in_with_what_nobody_can_have_is_invalid(client: AsyncClient, kind: str) -> None:
+    answer = await client.post(LOGIN, data={"username": EMAIL, "password": PASSWORD, kind: "nul\0"})
+
+    assert fields(answer) == [[kind]]
+
+
+async def test_when_too_many_sign_in_programs_are_told_to_come_back(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "MOST_AT_ONCE", 0)
+
+    registering = client.post(REGISTER, json={"email": EMAIL, "password": PASSWORD})
+    for answer in (await login(client), await registering):
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert "Too many people" in answer.json()["detail"]

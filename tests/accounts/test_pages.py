@@ -7,7 +7,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import select
 from sqlmodel import col
 
-from app.accounts import bearer
+from app.accounts import bearer, passwords
 from app.accounts.models import User
 from app.core.db.database import Database
 from app.core.settings import Settings
@@ -219,3 +219,23 @@ async def test_a_refused_password_change_changes_nothing(
     async with database.reader() as session:
         stored = await session.scalar(select(col(User.hashed_password)))
     assert stored == user.hashed_password
+
+
+async def test_white_space_around_a_password_counts(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    async with signed_in_client(app, await make_user(database, EMAIL)) as here:
+        await here.post("/accounts/profile", data={"current_password": PASSWORD, "new_password": f" {NEW} "})
+
+    for password, status in ((NEW, 422), (f" {NEW} ", 303)):
+        answer = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
+        assert answer.status_code == status
+
+
+async def test_when_too_many_sign_in_people_are_asked_to_come_back(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "MOST_AT_ONCE", 0)
+
+    for page in ("login", "register"):
+        answer = await client.post(f"/accounts/{page}", data={"email": EMAIL, "password": PASSWORD})
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert "Too many people" in answer.text

@@ -1,9 +1,11 @@
+import asyncio
 import threading
 
 import pytest
 from fastapi_users.password import PasswordHelper
 
 from app.accounts import passwords
+from app.core.errors import Busy
 
 EMAIL = "ada@example.com"
 
@@ -15,13 +17,15 @@ EMAIL = "ada@example.com"
         ("x" * 1025, "at most 1024"),
         ("ADA@example.com", "e-mail"),
         ("Password123", "Many people"),
+        ("nul\0 is no character", "NUL"),
+        ("half a character: \ud800", "Unicode"),
     ],
 )
 def test_a_weak_password_is_named(password: str, words: str) -> None:
     assert words in (passwords.fault(password, EMAIL) or "")
 
 
-@pytest.mark.parametrize("password", ["eight ch", "x" * 1024, "пароль из слов", "nul\0 is a character"])
+@pytest.mark.parametrize("password", ["eight ch", "x" * 1024, "пароль из слов", "  spaces around  "])
 def test_any_other_password_is_fine(password: str) -> None:
     assert passwords.fault(password, EMAIL) is None
 
@@ -57,3 +61,25 @@ async def test_what_follows_the_longest_password_counts() -> None:
 
     assert (await passwords.verify("x" * passwords.LONGEST, stored))[0]
     assert not (await passwords.verify("x" * (passwords.LONGEST + 1), stored))[0]
+
+
+async def test_who_finds_the_line_full_is_sent_away_until_it_moves_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    class Slow(PasswordHelper):
+        def hash(self, password: str) -> str:
+            assert go_on.wait(30)
+            return password
+
+    monkeypatch.setattr(passwords, "helper", Slow())
+    monkeypatch.setattr(passwords, "MOST_AT_ONCE", 3)
+    line = [asyncio.ensure_future(passwords.hashed("a long password")) for _ in range(3)]
+    await asyncio.sleep(0)  # they stand in line now
+    try:
+        with pytest.raises(Busy):
+            await passwords.hashed("a long password")
+    finally:
+        go_on.set()
+    await asyncio.gather(*line)
+
+    assert await passwords.hashed("a long password")

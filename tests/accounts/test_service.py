@@ -48,6 +48,15 @@ async def test_a_superuser_that_cannot_be_made_is_explained_in_one_line(
     assert password not in str(refused.value)
 
 
+async def test_white_space_around_a_password_counts(client: AsyncClient, database: Database) -> None:
+    async with database.writer() as session:
+        await create_superuser(session, EMAIL, f" {PASSWORD} ")
+
+    for password, status in ((PASSWORD, 422), (f" {PASSWORD} ", 303)):
+        answer = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
+        assert answer.status_code == status
+
+
 async def test_a_new_password_signs_out_everywhere(app: FastAPI, database: Database) -> None:
     user = await make_user(database, EMAIL)
     async with signed_in_client(app, user) as client:

@@ -107,7 +107,7 @@ def test_it_runs_from_a_tree_that_nobody_may_write(
     with read_only.running("runserver", "--port", "0", "--migrate", environ=environ, before=powerless) as process:
         address = address_in(read_until(process, "Listening on"))
         assert httpx.get(f"{address}/health/ready", timeout=WAIT).status_code == 200
-        assert httpx.get(address, timeout=WAIT).status_code == 200
+        assert httpx.get(f"{address}/accounts/login", timeout=WAIT).status_code == 200
     postgres_server.drop_database("read_only_tree")
 
 

@@ -16,7 +16,7 @@ def test_an_up_to_date_database_has_no_faults(settings: Settings) -> None:
 
 def test_pending_migrations_are_named_in_one_line(empty_database_url: str) -> None:
     (line,) = startup.inspect_schema(settings_for(empty_database_url)).faults
-    assert "are not applied (accounts.0001_initial, " in line
+    assert "not applied (accounts.0001_initial" in line
     assert line.endswith("run python3 oppman.py migrate.")
 
 

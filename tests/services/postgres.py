@@ -8,12 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
+
+from tests.services.scratch import scratch
 
 USER = "postgres"
 PASSWORD = "p@ss:w/rd %20?#&='ü"  # every character that a careless URL parser trips over
@@ -51,7 +54,7 @@ class Postgres:
 
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create a database, as a copy of `template` where one is named, and return its address."""
-        self._execute(
+        self.connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
                 sql.Identifier(name), sql.Identifier(template or "template1")
             )
@@ -60,21 +63,24 @@ class Postgres:
 
     def drop_database(self, name: str) -> None:
         """Drop a database and every connection to it."""
-        self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        self.connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def _execute(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(statement)
+    @cached_property
+    def connection(self) -> psycopg.Connection[tuple[object, ...]]:
+        """For databases to come and go: connecting takes longer than making one."""
+        return psycopg.connect(self.url("postgres"), autocommit=True)
 
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """Start a server of its own; it stops and its files are removed at the end, or when we are killed."""
-    folder = Path(tempfile.mkdtemp(prefix="opportune-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="opportune-postgres-", dir=scratch()))
     try:
         (folder / "password").write_text(PASSWORD, encoding="utf-8")
         with _guarded(folder, port := _free_port()):
-            yield Postgres(port)
+            server = Postgres(port)
+            yield server
+            server.connection.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # the guard has done it, if it came to start
 

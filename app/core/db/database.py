@@ -13,7 +13,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.core.db.faults import explain
+from app.core.db.pool import TimedPool
 from app.core.db.url import DatabaseURL
+from app.core.db.waiting import within
 from app.core.errors import OperatorError
 from app.core.settings import Settings
 
@@ -21,7 +23,7 @@ from app.core.settings import Settings
 class Database(ABC):
     """Gives sessions: `writer()` commits when its block ends well, `reader()` cannot write."""
 
-    ping_timeout: ClassVar[float] = 6
+    ping_timeout: ClassVar[float] = 4
 
     def __init__(self, url: DatabaseURL, settings: Settings) -> None:
         self.url = url
@@ -64,13 +66,15 @@ class Database(ABC):
             OperatorError: one of them does not answer; the message says what to do.
         """
         try:
-            async with asyncio.timeout(self.ping_timeout):
-                for engine in (self.engine, self.reading_engine):
-                    async with engine.connect() as connection:
-                        await connection.execution_options(sqlite_begin="BEGIN")
-                        await connection.execute(text("select 1"))
+            await within(self.ping_timeout, self._select_one())
         except (TimeoutError, DBAPIError, PoolTimeoutError) as error:
             raise OperatorError(explain(error, self.url)) from error
+
+    async def _select_one(self) -> None:
+        for engine in (self.engine, self.reading_engine):
+            async with engine.connect() as connection:
+                await connection.execution_options(sqlite_begin="BEGIN")
+                await connection.execute(text("select 1"))
 
 
 class SQLiteDatabase(Database):
@@ -137,6 +141,7 @@ class PostgreSQLDatabase(Database):
         return create_async_engine(
             self.url.url,
             connect_args=postgresql_arguments(self.url, self.settings),
+            poolclass=TimedPool,
             pool_size=self.settings.database_pool_size,
             max_overflow=self.settings.database_max_overflow,
             pool_timeout=self.settings.database_pool_timeout,

@@ -8,8 +8,16 @@ from app.core.db.url import DatabaseURL
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
 """The database is down, full, locked or out of reach: worth another try later, and no fault of the request."""
 
+MIGRATE = "{place} lacks a table. Run: python3 oppman.py migrate"
+
 # A part of the driver's words, and ours. `{place}` is the file or host, `{user}` and `{name}` are the URL's.
 EXPLANATIONS = (
+    ("no such table", MIGRATE),
+    ('relation "', MIGRATE),
+    (
+        "QueuePool limit",
+        "All connections to {place} are in use: something holds them for long, or DATABASE_POOL_SIZE is too small.",
+    ),
     ("unable to open database file", "SQLite cannot open {place}: is its folder there, and may this user write to it?"),
     (
         "readonly database",
@@ -38,6 +46,11 @@ EXPLANATIONS = (
     ("too many clients", "{place} has no free connection. Lower DATABASE_POOL_SIZE or end other clients."),
     ("invalid connection option", "DATABASE_URL has an option that PostgreSQL's library does not know."),
 )
+
+
+def lacks_table(error: BaseException) -> bool:
+    """Whether PostgreSQL misses a table. With SQLite that is an `OperationalError`, like all that is unavailable."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == "42P01"
 
 
 def explain(error: BaseException, url: DatabaseURL) -> str:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.settings import Settings
@@ -73,6 +73,8 @@ class Edge:
 
         try:
             await self.app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            pass  # nobody is left to be answered, and nothing is wrong
         except Exception as error:  # noqa: BLE001 - the edge of the process: every crash becomes an answer and a log line
             await _answer_crash(error, answer["status"], scope, receive, send_with_headers)
         finally:
@@ -83,6 +85,8 @@ class Edge:
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
         headers.setdefault("Content-Security-Policy", content_security_policy(scope["path"]))
+        if not scope["path"].startswith("/static/"):
+            headers.setdefault("Cache-Control", _privacy(scope))
         if self.settings.is_production and scope["scheme"] == "https":
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         headers["X-Request-ID"] = number
@@ -94,6 +98,12 @@ async def _answer_crash(error: Exception, status: int, scope: Scope, receive: Re
         return
     response = on_crash(Request(scope), error)
     await response(scope, receive, send)
+
+
+def _privacy(scope: Scope) -> str:
+    """Shared caches and the back button after sign-out must not show one person's page to another."""
+    shown = {name for name, _ in scope["headers"]}
+    return "no-store" if shown & {b"cookie", b"authorization"} else "private, no-cache"
 
 
 def _number(scope: Scope) -> str:

@@ -10,14 +10,17 @@ from fastapi import FastAPI, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from app.core.db.faults import UNAVAILABLE
-from app.core.errors import NotFound
+from app.core.db.faults import UNAVAILABLE, explain, lacks_table
+from app.core.errors import Busy, NotFound
 from app.core.web.templating import templates
 
 logger = logging.getLogger(__name__)
+
+SOON = {"Retry-After": "2"}
 
 SENTENCES = {
     400: "The request is not understood.",
@@ -66,6 +69,8 @@ def problem(
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the type that this handler is registered for
+    if isinstance(error.__cause__, ClientDisconnect):  # FastAPI takes it for a body that it cannot read
+        raise error.__cause__
     if 300 <= error.status_code < 400:
         return Response(status_code=error.status_code, headers=error.headers)
     return problem(request, error.status_code, str(error.detail or ""), headers=error.headers)
@@ -86,8 +91,19 @@ async def on_invalid_request(request: Request, error: Exception) -> Response:
 
 
 async def on_database_unavailable(request: Request, error: Exception) -> Response:
-    logger.error("database unavailable: %s", type(error).__name__)
-    return problem(request, 503, headers={"Retry-After": "2"})
+    logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
+    return problem(request, 503, headers=SOON)
+
+
+async def on_refused_statement(request: Request, error: Exception) -> Response:
+    """PostgreSQL answers a missing table and a statement of ours that is wrong alike."""
+    if not lacks_table(error):
+        raise error
+    return await on_database_unavailable(request, error)
+
+
+async def on_busy(request: Request, error: Exception) -> Response:
+    return problem(request, 503, str(error), headers=SOON)
 
 
 async def on_conflict(request: Request, error: Exception) -> Response:
@@ -111,5 +127,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     for kind in UNAVAILABLE:
         app.add_exception_handler(kind, on_database_unavailable)
+    app.add_exception_handler(ProgrammingError, on_refused_statement)
+    app.add_exception_handler(Busy, on_busy)
     app.add_exception_handler(IntegrityError, on_conflict)
     app.add_exception_handler(DataError, on_conflict)

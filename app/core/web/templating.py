@@ -33,13 +33,13 @@ class Templates:
     ) -> HTMLResponse:
         """A whole page."""
         html = self.environment.get_template(name).render(self._context(request, context))
-        return HTMLResponse(html, status_code, headers=_privacy(request))
+        return HTMLResponse(html, status_code)
 
     def block(
         self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None, status_code: int = 200
     ) -> HTMLResponse:
         """One block of a page, for htmx to put in place."""
-        return HTMLResponse(self.fragment(request, name, block, context), status_code, headers=_privacy(request))
+        return HTMLResponse(self.fragment(request, name, block, context), status_code)
 
     def fragment(self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None) -> str:
         """One block of a page as text, for a stream."""
@@ -57,18 +57,9 @@ class Templates:
         }
 
 
-def _privacy(request: Request) -> dict[str, str]:
-    # Shared caches and the back button after sign-out must not show one person's page to another.
-    return (
-        {"Cache-Control": "no-store"}
-        if getattr(request.state, "user", None)
-        else {"Cache-Control": "private, no-cache"}
-    )
-
-
 def when(moment: datetime | None) -> str:
     """A time for people, in UTC."""
-    return moment.strftime("%-d %b %Y, %H:%M UTC") if moment else ""
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC" if moment else ""
 
 
 def is_htmx(request: Request) -> bool:

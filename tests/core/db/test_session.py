@@ -1,11 +1,13 @@
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx import ASGITransport, AsyncClient
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session as SyncSession
 
 from app.accounts.models import User
 from app.core.db.session import ReadSession, WriteSession
+from app.main import create_app
+from tests.conftest import settings_for
 
 
 @pytest.fixture
@@ -67,3 +69,16 @@ async def test_one_request_gets_one_session(app: FastAPI, client: AsyncClient) -
         return first is second
 
     assert (await client.post("/api/same")).json() is True
+
+
+async def test_a_database_without_tables_is_unavailable_and_the_log_says_what_to_do(
+    empty_database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(settings_for(empty_database_url))
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client,
+    ):
+        form = {"email": "a@example.com", "password": "a long password"}
+        assert (await client.post("/accounts/login", data=form)).status_code == 503
+    assert "python3 oppman.py migrate" in caplog.text

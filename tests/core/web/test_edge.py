@@ -1,8 +1,10 @@
 import logging
+from collections.abc import Iterator
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from httpx import ASGITransport, AsyncClient
+from starlette.types import Message
 
 from app.core.settings import Settings
 from app.main import create_app
@@ -18,7 +20,16 @@ EVERYWHERE = {
 
 @pytest.mark.parametrize(
     "path",
-    ["/accounts/login", "/nothing", "/static/site.css", "/static/nothing", "/health/live", "/accounts/profile", "/api/v1/users/me", "/admin"],
+    [
+        "/accounts/login",
+        "/nothing",
+        "/static/site.css",
+        "/static/nothing",
+        "/health/live",
+        "/accounts/profile",
+        "/api/v1/users/me",
+        "/admin",
+    ],
 )
 async def test_every_answer_has_the_security_headers(client: AsyncClient, path: str) -> None:
     headers = (await client.get(path)).headers
@@ -56,6 +67,52 @@ async def test_a_strange_number_is_replaced(client: AsyncClient, number: str) ->
     assert response.headers["x-request-id"] != number
 
 
-async def test_pages_of_people_who_are_signed_in_are_not_stored(app: FastAPI) -> None:
+@pytest.mark.parametrize("path", ["/accounts/login", "/accounts/profile", "/api/v1/users/me", "/api/v1/nothing"])
+async def test_what_people_who_are_signed_in_get_is_not_stored(app: FastAPI, client: AsyncClient, path: str) -> None:
+    async with signed_in_client(app) as browser:
+        assert (await browser.get(path)).headers["cache-control"] == "no-store"
+    program = await client.get(path, headers={"Authorization": "Bearer x"})
+    assert program.headers["cache-control"] == "no-store"
+
+
+async def test_what_strangers_get_is_asked_for_again(client: AsyncClient) -> None:
+    """By the same browser it may be after signing in, and by others of the same cache."""
+    assert (await client.get("/accounts/login")).headers["cache-control"] == "private, no-cache"
+
+
+async def test_what_a_route_says_about_caches_stays(app: FastAPI) -> None:
+    @app.get("/own")
+    async def own(response: Response) -> None:
+        response.headers["Cache-Control"] = "public, max-age=60"
+
     async with signed_in_client(app) as client:
-        assert (await client.get("/accounts/profile")).headers["cache-control"] == "no-store"
+        assert (await client.get("/own")).headers["cache-control"] == "public, max-age=60"
+        assert (await client.get("/static/site.css")).headers["cache-control"] == "public, no-cache"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/accounts/login", b"application/x-www-form-urlencoded"), ("/api/v1/auth/register", b"application/json")],
+)
+async def test_who_leaves_during_the_body_is_no_error(
+    app: FastAPI, caplog: pytest.LogCaptureFixture, path: str, kind: bytes
+) -> None:
+    caplog.set_level(logging.INFO, "app")
+    messages: Iterator[Message] = iter(
+        [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    )
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"testserver"), (b"content-type", kind)]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers, "scheme": "http"}
+    await app(scope, receive, send)
+
+    assert sent == []
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert f"POST {path} cut" in caplog.text

@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI, Form
 from httpx import ASGITransport, AsyncClient
 from pydantic import BaseModel
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from app.core.settings import Settings
 from app.core.text import Text
@@ -29,8 +29,12 @@ async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
         raise RuntimeError("the password is s3cret")
 
     @app.get("/down")
-    async def down() -> None:
-        raise OperationalError("SELECT secret", {}, Exception("password=s3cret"))
+    async def down(words: str = "") -> None:
+        raise OperationalError("SELECT secret", {}, Exception(f"{words} password=s3cret"))
+
+    @app.get("/wrong")
+    async def wrong() -> None:
+        raise ProgrammingError("SELEKT", {}, Exception("syntax error"))
 
     @app.get("/nul")
     async def nul() -> None:
@@ -96,6 +100,33 @@ async def test_a_database_that_is_away_is_503_with_a_time_to_come_back(
     assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
     assert "s3cret" not in response.text + caplog.text
     assert caplog.records[-1].levelno <= logging.ERROR
+
+
+@pytest.mark.parametrize(
+    ("words", "explanation"),
+    [
+        ("database is locked", "is locked by another process"),
+        ("database or disk is full", "is full"),
+        ("Connection refused", "Nothing answers at"),
+        ("no such table: t", "python3 oppman.py migrate"),
+        ("QueuePool limit of size 5", "are in use"),
+    ],
+)
+async def test_the_log_tells_why_the_database_is_away(
+    faulty: AsyncClient, caplog: pytest.LogCaptureFixture, words: str, explanation: str
+) -> None:
+    response = await faulty.get("/down", params={"words": words})
+    assert response.status_code == 503
+    assert explanation in caplog.text
+    assert explanation not in response.text
+    assert "s3cret" not in response.text + caplog.text
+
+
+async def test_a_statement_of_ours_that_is_wrong_is_a_crash(
+    faulty: AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (await faulty.get("/wrong")).status_code == 500
+    assert "syntax error" in caplog.text
 
 
 async def test_what_the_database_cannot_store_is_the_senders_fault(faulty: AsyncClient) -> None:

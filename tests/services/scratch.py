@@ -1,0 +1,16 @@
+"""Where the databases of tests live: in memory if the machine offers enough, since what they promise of disks is kept
+by the system and not by us, and waiting for a disk takes most of a test's time."""
+
+import shutil
+from pathlib import Path
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - folders of random names are made there
+ENOUGH = 1_000_000_000
+"""Bytes."""
+
+
+def scratch() -> str | None:
+    """The folder for `tempfile` to use; None is its own choice."""
+    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > ENOUGH:
+        return str(SHARED_MEMORY)
+    return None
