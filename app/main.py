@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
+from app.accounts.current import user_of
 from app.admin.site import add_admin
 from app.core import health
 from app.core.db.database import open_database
@@ -63,7 +64,8 @@ def add_routes(app: FastAPI, settings: Settings) -> None:
         if feature.api:
             api.include_router(feature.api)
         if feature.pages:
-            app.include_router(feature.pages, include_in_schema=False)
+            # Each page knows who looks at it, also one that does not ask.
+            app.include_router(feature.pages, include_in_schema=False, dependencies=[Depends(user_of)])
     app.include_router(api)
     add_admin(app)
     if not settings.is_production:

@@ -5,7 +5,7 @@
   const nearEnd = () => document.documentElement.scrollHeight - innerHeight - scrollY < 80;
   let following = true;
 
-  const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight });
+  const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
   addEventListener("scroll", () => { following = nearEnd(); }, { passive: true });
   new MutationObserver(() => { if (following) toEnd(); })
     .observe(document.getElementById("messages"), { childList: true, subtree: true, characterData: true });

@@ -70,3 +70,11 @@ async def test_the_pages_of_the_api_need_nothing_from_elsewhere(page: Page, site
     await page.goto("/api/docs")
     await expect(page.get_by_role("heading", name="Opportune")).to_be_visible()
     assert elsewhere == []
+
+
+async def test_a_page_that_is_not_there_does_not_call_anybody_a_stranger(page: Page, app: FastAPI, site: str) -> None:
+    await sign_in_browser(page, app, await make_user(app.state.database), site)
+    await page.goto("/nothing")
+    await expect(page.get_by_role("link", name="Sign in")).to_have_count(0)
+    await page.get_by_role("link", name="Account").click()
+    await page.wait_for_url("**/accounts/profile")

@@ -1,5 +1,7 @@
 """What a driver's error means, in one line for a person."""
 
+import sqlite3
+
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -31,6 +33,7 @@ EXPLANATIONS = (
     ("no password supplied", "{place} wants a password for user '{user}'. Add it to DATABASE_URL."),
     ('role "', "{place} knows no user '{user}'. Check DATABASE_URL."),
     ("does not exist", "{place} has no database '{name}'. Create it, or check DATABASE_URL."),
+    ("SSL negotiation", "What answers at {place} is no PostgreSQL server. Check host and port in DATABASE_URL."),
     (
         "does not support SSL",
         "{place} does not offer TLS, which the URL asks for. Use sslmode=disable or another server.",
@@ -41,21 +44,26 @@ EXPLANATIONS = (
     ),
     ("pg_hba.conf", "{place} does not let user '{user}' in from here. Try sslmode=require in DATABASE_URL."),
     ("Connection refused", "Nothing answers at {place}. Is the database running, and is DATABASE_URL right?"),
+    ("No such file or directory", "Nothing answers at {place}. Is the database running, and is DATABASE_URL right?"),
+    ("unreachable", "This machine cannot reach {place}. Check its network and DATABASE_URL."),
+    ("No route to host", "This machine cannot reach {place}. Check its network and DATABASE_URL."),
     ("resolve", "The host of {place} is unknown. Check DATABASE_URL."),
     ("Name or service not known", "The host of {place} is unknown. Check DATABASE_URL."),
     ("too many clients", "{place} has no free connection. Lower DATABASE_POOL_SIZE or end other clients."),
+    ("bad value for", "DATABASE_URL has an option with a value that PostgreSQL's library does not understand."),
     ("invalid connection option", "DATABASE_URL has an option that PostgreSQL's library does not know."),
 )
 
 
 def lacks_table(error: BaseException) -> bool:
-    """Whether PostgreSQL misses a table. With SQLite that is an `OperationalError`, like all that is unavailable."""
-    return getattr(getattr(error, "orig", None), "sqlstate", None) == "42P01"
+    """Whether a table is missing: nothing has been migrated."""
+    driver = getattr(error, "orig", None)
+    return getattr(driver, "sqlstate", None) == "42P01" or "no such table" in str(driver)
 
 
 def explain(error: BaseException, url: DatabaseURL) -> str:
     """One line on what is wrong with this database and what to do. Holds no password."""
-    place = str(url.path) if url.kind == "sqlite" else f"{url.url.host or 'localhost'}:{url.url.port or 5432}"
+    place = str(url.path) if url.kind == "sqlite" else _server(url)
     words = str(getattr(error, "orig", None) or error)
     for part, explanation in EXPLANATIONS:
         if part.lower() in words.lower():
@@ -63,3 +71,17 @@ def explain(error: BaseException, url: DatabaseURL) -> str:
     if isinstance(error, TimeoutError | PoolTimeoutError) or "timeout" in words.lower():
         return f"{place} does not answer in time. Is the database running, and may this machine reach it?"
     return f"The database at {place} cannot be used ({type(error).__name__}). Check DATABASE_URL."
+
+
+def is_wrong_statement(error: BaseException) -> bool:
+    """Whether SQLite refused the statement itself, say for a column that a model has and its table has not.
+
+    Its driver calls that operational, like a database that is away.
+    """
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_ERROR and not lacks_table(error)
+
+
+def _server(url: DatabaseURL) -> str:
+    host = url.url.host or url.url.query.get("host") or "localhost"
+    return f"{host}:{url.url.port or url.url.query.get('port') or 5432}"

@@ -1,7 +1,8 @@
 """HTML forms into Pydantic models, with errors to show beside the fields."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
@@ -33,12 +34,24 @@ async def read_form(request: Request, model: type[M]) -> Form[M]:
     except ValidationError as error:
         for item in error.errors():
             name = str(item["loc"][0]) if item["loc"] else ""
-            form.errors.setdefault(name, _sentence(item["type"], item["msg"]))
+            form.errors.setdefault(name, in_words(item))
     return form
 
 
-def _sentence(kind: str, message: str) -> str:
-    if kind == "missing" or message == "String should have at least 1 character":
-        return "Please fill this in."
-    message = message.removeprefix("Value error, ")
+def in_words(item: Mapping[str, Any]) -> str:
+    """One of Pydantic's errors as a sentence for whoever filled in the field."""
+    limits = item.get("ctx", {})
+    match item["type"]:
+        case "missing":
+            return "Please fill this in."
+        case "string_too_short" | "too_short":
+            least = limits["min_length"]
+            return "Please fill this in." if least == 1 else f"Please write at least {least} characters."
+        case "string_too_long" | "too_long":
+            return f"Please write at most {limits['max_length']} characters."
+        case "date_from_datetime_parsing" | "date_parsing" | "date_type":
+            return "Please give a date, such as 2026-12-31."
+        case "int_parsing" | "int_type" | "float_parsing" | "decimal_parsing":
+            return "Please give a number."
+    message = str(item["msg"]).removeprefix("Value error, ")
     return message[:1].upper() + message[1:].rstrip(".") + "."

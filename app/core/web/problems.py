@@ -14,8 +14,9 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.core.db.faults import UNAVAILABLE, explain, lacks_table
+from app.core.db.faults import UNAVAILABLE, explain, is_wrong_statement, lacks_table
 from app.core.errors import Busy, NotFound
+from app.core.web.forms import in_words
 from app.core.web.templating import templates
 
 logger = logging.getLogger(__name__)
@@ -83,14 +84,21 @@ async def on_not_found(request: Request, _error: Exception) -> Response:
 async def on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the type that this handler is registered for
     # The input itself stays out of the answer: it may be a password.
-    errors = [{"field": [str(part) for part in item["loc"][1:]], "message": item["msg"]} for item in error.errors()]
+    errors = [{"field": _field(item), "message": in_words(item)} for item in error.errors()]
     # A path that cannot name a row is an address where nothing is.
     if any(item["loc"][0] == "path" for item in error.errors()):
         return problem(request, 404)
     return problem(request, 422, errors=jsonable_encoder(errors))
 
 
+def _field(item: Mapping[str, Any]) -> list[str]:
+    # Broken JSON has no fields; what stands there instead is a position.
+    return [] if item["type"] == "json_invalid" else [str(part) for part in item["loc"][1:]]
+
+
 async def on_database_unavailable(request: Request, error: Exception) -> Response:
+    if is_wrong_statement(error):
+        raise error
     logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
     return problem(request, 503, headers=SOON)
 

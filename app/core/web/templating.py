@@ -51,6 +51,8 @@ class Templates:
         return {
             "request": request,
             "user": getattr(request.state, "user", None),
+            # An address without a route has asked nobody who is there.
+            "user_is_known": hasattr(request.state, "user"),
             "navigation": [link for feature in state.features for link in feature.navigation],
             "settings": state.settings,
             **(context or {}),

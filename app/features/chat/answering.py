@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 
+from app.core import llm
 from app.core.db.database import Database
 from app.features.chat.models import Conversation, Message, Status
 from app.features.chat.prompt import prompt
 from app.features.chat.runs import Runs
 from app.features.chat.schemas import Ask
-from app.features.chat.service import AnswerRunningError, Author, Chat
+from app.features.chat.service import AnswerRunningError, Author, Chat, QuestionTooLongError
 from app.features.chat.writing import FAULTS
 
 
@@ -58,9 +59,11 @@ async def ask(runs: Runs, owner_id: int, conversation_id: int | None, question: 
     The same `client_key` again gives what was stored the first time.
 
     Raises:
-        AnswerRunningError, TooManyAnswersError: nothing was stored.
+        AnswerRunningError, QuestionTooLongError, TooManyAnswersError: nothing was stored.
     """
     key = question.client_key
+    if runs.provider and llm.tokens(question.content) > runs.context_budget:
+        raise QuestionTooLongError(runs.longest_question)
 
     async def store(chat: Chat) -> Turn:
         if key and (before := await chat.asked_before(key, conversation_id)):

@@ -5,11 +5,13 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.accounts.current import CurrentUser
+from app.accounts.models import User
 from app.core.db.session import ReadSession
 from app.features.chat import answering
 from app.features.chat.current import CurrentAnswer, CurrentThread, CurrentView, RunsDependency, View
 from app.features.chat.events import json_events
 from app.features.chat.models import Message
+from app.features.chat.runs import Runs
 from app.features.chat.schemas import (
     Ask,
     Asked,
@@ -19,7 +21,7 @@ from app.features.chat.schemas import (
     MessageRead,
     Page,
 )
-from app.features.chat.service import AnswerRunningError, Chat, TooManyAnswersError
+from app.features.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
 
 router = APIRouter(prefix="/conversations", tags=["chat"])
 
@@ -35,10 +37,7 @@ async def conversations(user: CurrentUser, session: ReadSession, page: Annotated
 @router.post("", status_code=202)
 async def begin(ask: Ask, user: CurrentUser, runs: RunsDependency) -> Asked:
     """Start a new conversation with a question."""
-    try:
-        return _asked(*await answering.ask(runs, user.id, None, ask))
-    except TooManyAnswersError:
-        raise HTTPException(429, "You have several answers running already.") from None
+    return _asked(*await _ask(runs, user, None, ask))
 
 
 @router.get("/{conversation_id}")
@@ -51,12 +50,18 @@ async def conversation(thread: CurrentThread) -> ConversationWithMessages:
 @router.post("/{conversation_id}/messages", status_code=202)
 async def ask(ask: Ask, user: CurrentUser, runs: RunsDependency, thread: CurrentThread) -> Asked:
     """Ask, and read the answer from `stream_url` as it comes."""
+    return _asked(*await _ask(runs, user, thread.conversation.id, ask))
+
+
+async def _ask(runs: Runs, user: User, conversation_id: int | None, ask: Ask) -> tuple[Message, Message]:
     try:
-        return _asked(*await answering.ask(runs, user.id, thread.conversation.id, ask))
+        return await answering.ask(runs, user.id, conversation_id, ask)
     except AnswerRunningError:
         raise HTTPException(409, "The last answer is still being written.") from None
     except TooManyAnswersError:
         raise HTTPException(429, "You have several answers running already.") from None
+    except QuestionTooLongError as refusal:
+        raise HTTPException(422, str(refusal)) from None
 
 
 def _asked(question: Message, answer: Message) -> Asked:

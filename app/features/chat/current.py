@@ -25,8 +25,14 @@ def get_runs(request: Request) -> Runs:
 RunsDependency = Annotated[Runs, Depends(get_runs)]
 
 
-async def get_thread(conversation_id: RowId, user: CurrentUser, runs: RunsDependency) -> Thread:
-    found = await thread(runs, user.id, conversation_id)
+async def find_thread(conversation_id: RowId, user: CurrentUser, runs: RunsDependency) -> Thread | None:
+    return await thread(runs, user.id, conversation_id)
+
+
+FoundThread = Annotated[Thread | None, Depends(find_thread)]
+
+
+async def get_thread(found: FoundThread) -> Thread:
     if found is None:
         raise HTTPException(404)
     return found

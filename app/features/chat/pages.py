@@ -16,20 +16,24 @@ from app.core.web.templating import is_htmx, templates
 from app.features.chat import answering
 from app.features.chat.answering import Thread
 from app.features.chat.blocks import Blocks
-from app.features.chat.current import CurrentAnswer, CurrentThread, CurrentView, RunsDependency
+from app.features.chat.current import CurrentAnswer, CurrentThread, CurrentView, FoundThread, RunsDependency
 from app.features.chat.events import html_events
 from app.features.chat.models import Message, Role, Status
 from app.features.chat.runs import Runs
-from app.features.chat.schemas import LONGEST_QUESTION, Ask
-from app.features.chat.service import AnswerRunningError, Chat, TooManyAnswersError
+from app.features.chat.schemas import Ask, AskInPage
+from app.features.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
 
 router = APIRouter(prefix="/chat")
 
 PAGE = "chat/chat.html"
 
-REFUSALS = {
-    AnswerRunningError: "The last answer is still being written. Wait for it or stop it.",
-    TooManyAnswersError: "You have several answers running in other conversations. Wait for one or stop it.",
+DELETED = "This conversation has been deleted meanwhile. Start a new one with this question."
+
+# What asking may be answered instead: the words for it and the status.
+REFUSALS: dict[type[Exception], tuple[str, int]] = {
+    AnswerRunningError: ("The last answer is still being written. Wait for it or stop it.", 409),
+    TooManyAnswersError: ("You have several answers running in other conversations. Wait for one or stop it.", 429),
+    QuestionTooLongError: ("", 422),
 }
 
 
@@ -45,8 +49,8 @@ async def begin(request: Request, user: CurrentUser, runs: RunsDependency) -> Re
         return await _page(request, user.id, runs, None, form, 422)
     try:
         question, _ = await answering.ask(runs, user.id, None, form.data)
-    except TooManyAnswersError as refusal:
-        return await _page(request, user.id, runs, None, _refused(form, refusal), 429)
+    except tuple(REFUSALS) as refusal:
+        return await _refuse(request, user.id, runs, None, form, refusal)
     return _go_to(request, f"/chat/{question.conversation_id}")
 
 
@@ -58,19 +62,20 @@ async def conversation(
 
 
 @router.post("/{conversation_id}/messages")
-async def ask(request: Request, user: CurrentUser, runs: RunsDependency, thread: CurrentThread) -> Response:
-    form = await read_form(request, Ask)
+async def ask(request: Request, user: CurrentUser, runs: RunsDependency, thread: FoundThread) -> Response:
+    form = await read_form(request, AskInPage)
+    if thread is None:
+        form.errors["content"] = DELETED
+        return await _page(request, user.id, runs, None, form, 404)
     if form.data is None:
         return await _page(request, user.id, runs, thread, form, 422)
     try:
-        question, answer = await answering.ask(runs, user.id, thread.conversation.id, form.data)
-    except (AnswerRunningError, TooManyAnswersError) as refusal:
-        return await _page(request, user.id, runs, thread, _refused(form, refusal), 409)
+        await answering.ask(runs, user.id, thread.conversation.id, form.data)
+    except tuple(REFUSALS) as refusal:
+        return await _refuse(request, user.id, runs, thread, form, refusal)
     if not is_htmx(request):
         return _go_to(request, f"/chat/{thread.conversation.id}")
-    shown = await _all_shown([question, answer])
-    context = {"messages": shown, "answer": shown[1], "form": Form(), "client_key": _new_key()}
-    return templates.block(request, PAGE, "asked", context)
+    return await _news(request, user.id, runs, thread.conversation.id, form.data.last)
 
 
 @router.post("/{conversation_id}/delete")
@@ -107,33 +112,54 @@ async def stop(request: Request, user: CurrentUser, runs: RunsDependency, answer
 async def retry(request: Request, user: CurrentUser, runs: RunsDependency, answer: CurrentAnswer) -> Response:
     try:
         _, again = await answering.retry(runs, user.id, answer)
-    except (AnswerRunningError, TooManyAnswersError):
+    except tuple(REFUSALS):
         return _go_to(request, f"/chat/{answer.conversation_id}")
     if not is_htmx(request):
         return _go_to(request, f"/chat/{answer.conversation_id}")
     (shown,) = await _all_shown([again])
-    return templates.block(request, PAGE, "retried", {"shown": shown, "answer": shown})
+    return templates.block(request, PAGE, "retried", {"shown": shown, "answer": again})
+
+
+async def _news(request: Request, user_id: int, runs: Runs, conversation_id: int, last: int) -> HTMLResponse:
+    """What has come since the last message that a page shows: what it asked, and what another tab did."""
+    now = await answering.thread(runs, user_id, conversation_id)
+    messages = [message for message in now.messages if message.id > last] if now else []
+    shown = await _all_shown(messages)
+    return templates.block(request, PAGE, "asked", {**_composer(runs, Form(), messages), "messages": shown})
 
 
 async def _page(
-    request: Request, user_id: int, runs: Runs, thread: Thread | None, form: Form[Ask] | None = None, status: int = 200
+    request: Request, user_id: int, runs: Runs, thread: Thread | None, form: Form[Any] | None = None, status: int = 200
 ) -> HTMLResponse:
-    form = form or Form()
-    shown = await _all_shown(thread.messages if thread else [])
-    context: dict[str, Any] = {
-        "messages": shown,
-        "form": form,
-        "longest": LONGEST_QUESTION,
-        "model": runs.model,
-        "client_key": form.value("client_key") or _new_key(),
-    }
+    messages = thread.messages if thread else []
+    context = _composer(runs, form or Form(), messages)
     if status != 200 and is_htmx(request):
         return templates.block(request, PAGE, "refused", context, status)
     async with runs.database.reader() as session:
         context["conversations"] = await Chat(session, user_id).conversations()
     context["conversation"] = thread.conversation if thread else None
-    context["answer"] = next((item for item in shown if item["running"]), None)
+    context["messages"] = await _all_shown(messages)
     return templates.page(request, PAGE, context, status)
+
+
+def _composer(runs: Runs, form: Form[Any], messages: Sequence[Message]) -> dict[str, Any]:
+    """What the form below the messages needs, and the stream of the answer that runs."""
+    return {
+        "form": form,
+        "longest": runs.longest_question,
+        "model": runs.model,
+        "client_key": form.value("client_key") or secrets.token_hex(8),  # sent twice, it is asked once
+        "last": max((message.id for message in messages), default=0),
+        "answer": next((message for message in messages if message.status == Status.STREAMING), None),
+    }
+
+
+async def _refuse(
+    request: Request, user_id: int, runs: Runs, thread: Thread | None, form: Form[Any], refusal: Exception
+) -> HTMLResponse:
+    words, status = REFUSALS[type(refusal)]
+    form.errors["content"] = words or str(refusal)
+    return await _page(request, user_id, runs, thread, form, status)
 
 
 async def _all_shown(messages: Sequence[Message]) -> list[dict[str, Any]]:
@@ -151,7 +177,7 @@ def _shown(message: Message) -> dict[str, Any]:
     }
     if shown["running"]:
         blocks = Blocks.of(message.text)
-        return {**shown, "blocks": blocks.frozen, "open": blocks.open, "offset": len(message.text)}
+        return {**shown, "blocks": blocks.frozen, "open": blocks.open}
     if message.role == Role.ASSISTANT:
         shown["blocks"] = [_rendered(message.text)]
     return shown
@@ -161,16 +187,6 @@ def _shown(message: Message) -> dict[str, Any]:
 def _rendered(text: str) -> Markup:
     """An answer that has ended."""
     return render(text)
-
-
-def _new_key() -> str:
-    """For the next question: sent twice, it is asked once."""
-    return secrets.token_hex(8)
-
-
-def _refused(form: Form[Ask], refusal: Exception) -> Form[Ask]:
-    form.errors["content"] = REFUSALS[type(refusal)]
-    return form
 
 
 def _go_to(request: Request, path: str) -> Response:

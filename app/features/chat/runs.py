@@ -16,6 +16,7 @@ from app.features.chat import record
 from app.features.chat.following import Follower
 from app.features.chat.live import LiveAnswer
 from app.features.chat.models import Message, Status
+from app.features.chat.schemas import LONGEST_QUESTION
 from app.features.chat.writing import INTERRUPTED, STOPPED, Run
 
 CLOSE_WITHIN = 3.0
@@ -40,6 +41,11 @@ class Runs:
     @property
     def context_budget(self) -> int:
         return self.provider.context_budget if self.provider else 0
+
+    @property
+    def longest_question(self) -> int:
+        """Characters of plain English that the model reads at a time."""
+        return min(LONGEST_QUESTION, 4 * self.context_budget) if self.provider else LONGEST_QUESTION
 
     def start(self, answer: Message, prompt: Sequence[llm.Message]) -> None:
         """Write an answer that has been committed as this worker's."""

@@ -17,6 +17,11 @@ class Ask(BaseModel):
     """The same key sent twice is one question."""
 
 
+class AskInPage(Ask):
+    last: int = Field(default=0, ge=0)
+    """The last message that the page shows: what came since, from another tab, is sent along."""
+
+
 class MessageRead(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 

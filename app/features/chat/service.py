@@ -23,6 +23,13 @@ class AnswerRunningError(Exception):
     """The conversation's last question is still being answered."""
 
 
+class QuestionTooLongError(Exception):
+    """The model reads no more than so many characters at a time."""
+
+    def __init__(self, longest: int) -> None:
+        super().__init__(f"This model reads at most {longest} characters. Please write less.")
+
+
 class TooManyAnswersError(Exception):
     """This person already has as many answers running as one may have."""
 

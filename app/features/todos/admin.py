@@ -3,6 +3,7 @@ from app.features.todos.models import Todo
 
 
 class TodoAdmin(AdminView, model=Todo):
+    name, name_plural = "To-do", "To-dos"
     column_list = ("id", "title", "owner_id", "due_on", "done_at")
     column_searchable_list = ("title", "notes")
     column_filters = ("owner_id", "due_on", "done_at")

@@ -40,7 +40,7 @@ async def test_a_field_that_was_left_empty_is_asked_for(app: FastAPI, client: As
 async def test_errors_are_sentences_beside_their_fields(app: FastAPI, client: AsyncClient) -> None:
     result = await sent(app, client, subject="x" * 21, body="a\0b")
     assert result["errors"] == {
-        "subject": "String should have at most 20 characters.",
+        "subject": "Please write at most 20 characters.",
         "body": "Must not contain the character NUL.",
     }
 

@@ -4,8 +4,10 @@ import pytest
 from fastapi import FastAPI, Form
 from httpx import ASGITransport, AsyncClient
 from pydantic import BaseModel
+from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
+from app.core.db.session import ReadSession
 from app.core.settings import Settings
 from app.core.text import Text
 from app.main import create_app
@@ -127,6 +129,17 @@ async def test_a_statement_of_ours_that_is_wrong_is_a_crash(
 ) -> None:
     assert (await faulty.get("/wrong")).status_code == 500
     assert "syntax error" in caplog.text
+
+
+async def test_a_statement_of_ours_that_is_wrong_is_a_crash_and_no_outage(
+    app: FastAPI, client: AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.get("/api/ahead")
+    async def ahead(session: ReadSession) -> None:
+        await session.execute(text("SELECT a_column_that_no_migration_made FROM accounts_user"))
+
+    assert (await client.get("/api/ahead")).status_code == 500
+    assert "a_column_that_no_migration_made" in caplog.text
 
 
 async def test_what_the_database_cannot_store_is_the_senders_fault(faulty: AsyncClient) -> None:

@@ -60,6 +60,19 @@ async def test_the_next_question_is_answered_without_a_reload(page: Page, script
     assert await page.evaluate("window.same"), "the page was not loaded again"
 
 
+async def test_two_tabs_end_with_the_same_messages(page: Page, script: Scripted) -> None:
+    await page.goto("/chat")
+    await ask(page, "One?")
+    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await ask(other, "Two?")
+    await expect(other.locator("article").nth(3)).to_contain_text("An answer.")
+    await ask(page, "Three?")
+    await expect(page.locator("article")).to_have_count(6)
+    await expect(page.locator(".chat-question")).to_have_text(["One?", "Two?", "Three?"])
+
+
 async def test_a_running_answer_is_stopped(page: Page, script: Scripted) -> None:
     script.script = ["So far", asyncio.Event()]
     await page.goto("/chat")

@@ -75,6 +75,42 @@ async def test_asking_with_htmx_gives_both_messages_and_the_stream(app: FastAPI,
     assert f'hx-sse:connect="{page}/stream?after=' in response.text
 
 
+async def test_a_tab_that_was_left_behind_gets_what_another_one_did(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        await stream(client, page)
+        last = re.search(r'name="last" value="(\d+)"', (await client.get(page)).text)
+        assert last
+        await client.post(f"{page}/messages", data={"content": "In the other tab?"})
+        await stream(client, page)
+        response = await client.post(
+            f"{page}/messages", data={"content": "In this one?", "last": last[1]}, headers=HTMX
+        )
+    assert "Why?" not in response.text
+    assert response.text.index("In the other tab?") < response.text.index("In this one?")
+
+
+async def test_a_question_for_a_conversation_that_is_gone_is_kept(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        await client.post(f"{page}/delete")
+        plain = await client.post(f"{page}/messages", data={"content": "Still there?"})
+        part = await client.post(f"{page}/messages", data={"content": "Still there?"}, headers=HTMX)
+    assert plain.status_code == part.status_code == 404
+    assert "Still there?</textarea>" in plain.text
+    assert "has been deleted" in plain.text
+    assert 'hx-target="#refusal"' in part.text
+
+
+async def test_what_the_model_cannot_read_at_a_time_is_refused_at_once(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        assert 'maxlength="4000"' in (await client.get("/chat")).text
+        response = await client.post("/chat", data={"content": "x" * 4_001})
+    assert response.status_code == 422
+    assert "at most 4000 characters" in response.text
+    assert script.received == []
+
+
 async def test_a_question_during_an_answer_is_refused_and_kept(app: FastAPI, script: Scripted) -> None:
     script.script = [asyncio.Event()]
     async with signed_in_client(app) as client:
@@ -91,6 +127,7 @@ async def test_an_empty_question_is_refused(app: FastAPI, script: Scripted) -> N
     async with signed_in_client(app) as client:
         response = await client.post("/chat", data={"content": "  "})
         assert response.status_code == 422
+        assert "Please fill this in." in response.text
         assert "Nothing asked yet." in response.text
 
 

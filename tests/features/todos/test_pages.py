@@ -15,7 +15,7 @@ INVALID: list[tuple[dict[str, str], str]] = [
     ({"title": "  "}, "Please fill this in."),
     ({"title": "a" * 10_000}, "at most 200 characters"),
     ({"title": "NUL \0"}, "must not contain the character NUL"),
-    ({"title": "Kept", "due_on": "tomorrow"}, "valid date"),
+    ({"title": "Kept", "due_on": "tomorrow"}, "give a date"),
 ]
 SAVED = {"title": "Buy milk", "done": "true"}
 
