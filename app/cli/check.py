@@ -3,19 +3,26 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
+from dotenv import dotenv_values
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.accounts.models import User
 from app.cli import startup
+from app.cli.makemigrations import collect
 from app.cli.transaction import in_transaction
+from app.core.db.migrations.tree import Tree
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
-from app.core.settings import PROJECT, Settings, get_settings, load_settings
+from app.core.settings import MAKE_A_KEY, MINIMUM_KEY_LENGTH, PROJECT, Settings, get_settings, load_settings
+from app.installed import INSTALLED
 
 SAMPLE_DOMAIN = "@example.com"
 
@@ -48,14 +55,65 @@ def check_env_file(_settings: Settings) -> Iterator[Finding]:
         yield Finding(f"Other users of this machine can read the secrets in .env: run chmod 600 {path}.")
 
 
+def check_names(_settings: Settings) -> Iterator[Finding]:
+    known = [name.upper() for name in Settings.model_fields]
+    for name in dotenv_values(PROJECT / ".env"):
+        if name.upper() not in known:
+            near = get_close_matches(name.upper(), known, n=1)
+            advice = f"Did you mean {near[0]}?" if near else ".env.example lists all."
+            yield Finding(f"{name} in .env is no setting and has no effect. {advice}", is_error=False)
+
+
+def check_key(settings: Settings) -> Iterator[Finding]:
+    if len(settings.secret_key.get_secret_value()) < MINIMUM_KEY_LENGTH:
+        yield Finding(
+            f"SECRET_KEY is shorter than {MINIMUM_KEY_LENGTH} characters, which production refuses. "
+            f"Make one: {MAKE_A_KEY}",
+            is_error=False,
+        )
+
+
+def check_llm(settings: Settings) -> Iterator[Finding]:
+    if not settings.llm_base_url:
+        return
+    if not settings.llm_model:
+        yield Finding("LLM_BASE_URL is set without LLM_MODEL: name the model to ask there.", is_error=False)
+    if not settings.llm_api_key.get_secret_value() and not is_near(urlsplit(settings.llm_base_url).hostname or ""):
+        yield Finding("LLM_BASE_URL is set without LLM_API_KEY, which most providers ask for.", is_error=False)
+
+
+def is_near(host: str) -> bool:
+    """Whether it is this machine or one beside it, where no key is usual."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".internal", ".localhost"))
+
+
 def check_database(settings: Settings) -> Iterator[Finding]:
     try:
-        yield from map(Finding, startup.inspect_schema(settings).faults)
+        faults = list(startup.inspect_schema(settings).faults)
     except OperatorError as error:
         yield Finding(str(error))
         return
+    yield from map(Finding, faults)
     if lost := startup.loss(settings):
         yield Finding(lost)
+    if not faults:
+        yield from check_models(settings)
+
+
+def check_models(settings: Settings) -> Iterator[Finding]:
+    try:
+        drafts = collect(settings, Tree([feature.name for feature in INSTALLED]), None, None, make_empty=False)
+    except OperatorError as error:
+        yield Finding(f"makemigrations would stop: {error}", is_error=False)
+        return
+    if features := ", ".join(draft.feature for draft in drafts):
+        yield Finding(
+            f"The models of {features} are ahead of their migrations: run python3 oppman.py makemigrations.",
+            is_error=False,
+        )
 
 
 def check_production(settings: Settings) -> Iterator[Finding]:
@@ -107,5 +165,5 @@ async def sample_superusers(session: AsyncSession) -> list[str]:
 
 
 Check = Callable[[Settings], Iterator[Finding]]
-CHECKS: tuple[Check, ...] = (check_env_file, check_database)
+CHECKS: tuple[Check, ...] = (check_env_file, check_names, check_key, check_llm, check_database)
 DEPLOY_CHECKS: tuple[Check, ...] = (check_production, check_hosts, check_proxies, check_sqlite, check_superusers)

@@ -1,5 +1,6 @@
 """`oppman.py dbshell`: sqlite3 or psql on DATABASE_URL."""
 
+import asyncio
 import os
 import shutil
 import sys
@@ -9,18 +10,36 @@ import typer
 from sqlalchemy import URL
 
 from app.cli.process import become
+from app.core.db.database import open_database
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
-from app.core.settings import get_settings
+from app.core.settings import Settings, get_settings
 
 
 def command(
     arguments: Annotated[list[str] | None, typer.Argument(help="What follows -- is for sqlite3 or psql.")] = None,
 ) -> None:
     """Open the database's own client. Example: dbshell -- -c 'select 1'"""
-    url = DatabaseURL.parse(get_settings().database_url.get_secret_value())
+    settings = get_settings()
+    url = DatabaseURL.parse(settings.database_url.get_secret_value())
     client = sqlite(url) if url.kind == "sqlite" else postgresql(url)
+    # psycopg cannot use the loop that Windows has by default.
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(reach(settings))
     become([*client, *(arguments or [])], {**os.environ, **password(url)})
+
+
+async def reach(settings: Settings) -> None:
+    """Complain in one line of ours, before the client does it in its own words.
+
+    Raises:
+        OperatorError: the database does not answer.
+    """
+    database = open_database(settings)
+    try:
+        await database.ping()
+    finally:
+        await database.dispose()
 
 
 def sqlite(url: DatabaseURL) -> list[str]:

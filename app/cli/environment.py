@@ -73,13 +73,19 @@ def prepare(arguments: list[str]) -> bool:
     model = [MODEL] if command in {"quickstart", "test"} and "--no-model" not in arguments else []
     if is_there(locks + model):
         return False
-    with nobody_else_installing():
-        if not is_there(locks + model):
-            make_environment()
-        for lock in filter(changed, locks):
-            install(lock)
-        for lock in filter(changed, model):
-            install_if_possible(lock)
+    try:
+        with nobody_else_installing():
+            if not is_there(locks + model):
+                make_environment()
+            for lock in filter(changed, locks):
+                install(lock)
+            for lock in filter(changed, model):
+                install_if_possible(lock)
+    except OSError as error:
+        if not is_there(locks):
+            raise
+        go_without_model(f"Cannot install into {VENV}: {error.strerror or error}.")
+        return False
     return True
 
 
@@ -148,7 +154,11 @@ def install_if_possible(lock: str) -> None:
     try:
         install(lock)
     except InstallError as error:
-        tell(f"{error} Going on without a local model; for another set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")
+        go_without_model(str(error))
+
+
+def go_without_model(reason: str) -> None:
+    tell(f"{reason} Going on without a local model; for another set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")
 
 
 def run(title: str, command: list[str]) -> None:

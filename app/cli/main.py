@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OperatorError as error:
         return complain(str(error), 1)
     except typer.TyperException as error:
-        return complain(usage(error), error.exit_code)
+        return complain(usage(error, arguments), error.exit_code)
     except (typer.Abort, KeyboardInterrupt) as error:
         return interrupted(error)
     except BrokenPipeError:
@@ -123,10 +123,24 @@ def complain(message: str, code: int) -> int:
     return code
 
 
-def usage(error: typer.TyperException) -> str:
+def usage(error: typer.TyperException, arguments: Sequence[str]) -> str:
     ctx: Context | None = getattr(error, "ctx", None)
-    path = ctx.command_path if ctx else PROGRAM
-    return f"{path}: {error.format_message()} See: python3 {path} --help"
+    # Typer does not say where it was when an option lacked its value.
+    named = [word for word in arguments[:1] if word in HELPS]
+    path = ctx.command_path if ctx else " ".join([PROGRAM, *named])
+    message = refusal(error) or error.format_message()
+    return f"{path}: {message if message.endswith(('.', '?')) else f'{message}.'} See: python3 {path} --help"
+
+
+def refusal(error: BaseException) -> str:
+    """Which value is wrong with which option, where Typer's words are Pydantic's; else nothing."""
+    from pydantic import ValidationError  # noqa: PLC0415 - takes long, and most calls are right
+
+    if not (isinstance(error, typer.BadParameter) and error.param and isinstance(error.__cause__, ValidationError)):
+        return ""
+    fault = error.__cause__.errors()[0]
+    reason = "is no whole number" if fault["type"] == "int_parsing" else fault["msg"].removeprefix("Input ")
+    return f"{error.param.opts[0]}: {fault['input']} {reason}"
 
 
 def interrupted(error: BaseException) -> int:
@@ -149,15 +163,18 @@ def unexpected(error: Exception) -> int:
     if os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}:
         traceback.print_exception(error)
         return 1
-    first_line = next(iter(str(error).splitlines()), "")
+    words = error.msg if isinstance(error, SyntaxError) else str(error)
+    first_line = next(iter(words.splitlines()), "")
     where = f"{type(error).__name__}: {first_line} ({place(error)})"
-    return complain(f"Unexpected {where}. For the traceback: DEBUG=true python3 {PROGRAM} …", 1)
+    return complain(f"Unexpected {where}. For its traceback, in the environment: DEBUG=true python3 {PROGRAM} …", 1)
 
 
 def place(error: Exception) -> str:
-    """The innermost line of this project that the error went through."""
+    """The innermost line of this project that the error went through, or that Python cannot read."""
     project = Path(__file__).resolve().parents[2]
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append((Path(error.filename), error.lineno))
     own = [(path, line) for path, line in frames if path.is_relative_to(project) and ".venv" not in path.parts]
     path, line = (own or frames)[-1]
     return f"{path.name if path not in dict(own) else path.relative_to(project)}:{line}"

@@ -50,14 +50,18 @@ def command(
     settings = load_settings()
     refuse_production(settings)
     interactive = sys.stdin.isatty() and not no_input
-    given = None if interactive and not (email and password) else checked(email or EMAIL, password)
+    given = checked(email or EMAIL, password)
     with reserve(host or server.address(settings), settings.port, port) as listener:
         if write_env(PROJECT / ".env"):
             print("Wrote a new SECRET_KEY into .env.")
         settings = get_settings()
         if any(startup.inspect_schema(settings).faults):
             startup.apply_migrations(settings)
-        superuser = in_transaction(first_superuser) or add(given or asked(email, password))
+        if superuser := in_transaction(first_superuser):
+            if password or (email and given.email.lower() != superuser.email.lower()):
+                print("There is a superuser already: --email and --password were not used.")
+        else:
+            superuser = add(asked(email, password) if interactive and not (email and password) else given)
         in_transaction(demo.load_all)
         print("\n".join(summary(settings, server.url(listener), superuser)), flush=True)
         server.serve(listener, settings, reload=settings.environment == "development")
@@ -128,8 +132,9 @@ def asked(email: str | None, password: str | None) -> Superuser:
     print("The first superuser, who may use the admin:")
     while True:
         try:
+            email = checked(email or typer.prompt("E-mail", default=EMAIL), password).email
             return checked(
-                email or typer.prompt("E-mail", default=EMAIL),
+                email,
                 password or typer.prompt("Password (Enter: a random one)", "", hide_input=True, show_default=False),
             )
         except OperatorError as error:
@@ -152,9 +157,16 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     """Where to go, as whom, and what is missing."""
     pages = [("Site", "/"), *((link.label, link.path) for feature in INSTALLED for link in feature.navigation)]
     pages += [("Admin", "/admin"), ("API", "/api/docs")]
-    password = f"   password {superuser.password} (shown only now)" if superuser.is_generated else ""
     lines = ["", *(f"  {label:<11}{site}{path}" for label, path in pages)]
-    lines += [f"  {'Superuser':<11}{superuser.email}{password}", ""]
+    lines += [f"  {'Superuser':<11}{superuser.email}{about_password(superuser)}", ""]
     if make_provider(settings) is None:
         lines.append("No local model is installed: for answers set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env.")
     return [*lines, "Ctrl-C stops it."]
+
+
+def about_password(superuser: Superuser) -> str:
+    if superuser.is_generated:
+        return f"   password {superuser.password} (shown only now)"
+    if superuser.password:
+        return ""  # whoever typed it knows it
+    return f"   (new password: python3 oppman.py changepassword {superuser.email})"

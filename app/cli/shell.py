@@ -12,7 +12,7 @@ from types import CodeType, FunctionType
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.core.db.database import open_database
 from app.core.settings import get_settings
@@ -54,8 +54,9 @@ async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
     session = await stack.enter_async_context(database.writer())
     stack.push_async_callback(session.rollback)  # before writer() commits: what was not saved was not meant
     models = {model.__name__: model for feature in INSTALLED for model in feature.models}
-    known = {"asyncio": asyncio, "select": select, "settings": settings, "database": database, "session": session}
-    return {"__name__": "__main__", **known, **models}
+    tools = {"asyncio": asyncio, "func": func, "select": select}
+    site = {"settings": settings, "database": database, "session": session}
+    return {"__name__": "__main__", **tools, **site, **models}
 
 
 class AsyncConsole(InteractiveConsole):

@@ -125,6 +125,14 @@ class Settings(BaseSettings):
             raise ValueError("must be an address without a path, such as https://example.org")
         return value.rstrip("/")
 
+    @field_validator("llm_base_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("must be an address such as https://openrouter.ai/api/v1")
+        return value
+
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
         key = self.secret_key.get_secret_value()

@@ -1,8 +1,11 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
+from sqlalchemy import Column, Integer, Table
 
 from app.cli import check
+from app.core.db.model import Model
 from tests.cli.conftest import Oppman
 from tests.conftest import settings_for
 
@@ -68,3 +71,56 @@ def test_an_address_without_tls_is_a_warning() -> None:
     settings = settings_for("sqlite://").model_copy(update={"base_url": "http://example.org"})
     (finding,) = check.check_hosts(settings)
     assert not finding.is_error
+
+
+def test_a_short_key_is_a_warning() -> None:
+    settings = settings_for("sqlite://").model_copy(update={"secret_key": SecretStr("sesame")})
+    (finding,) = check.check_key(settings)
+    assert not finding.is_error
+    assert "shorter than 32" in finding.text
+    assert "sesame" not in finding.text
+
+
+@pytest.mark.parametrize(
+    ("url", "model", "key", "missing"),
+    [
+        ("", "", "", []),
+        ("http://127.0.0.1:11434/v1", "small", "", []),
+        ("http://[::1]:11434/v1", "small", "", []),
+        ("http://ollama:11434/v1", "small", "", []),
+        ("https://openrouter.ai/api/v1", "small", "k", []),
+        ("https://openrouter.ai/api/v1", "small", "", ["LLM_API_KEY"]),
+        ("https://openrouter.ai/api/v1", "", "", ["LLM_MODEL", "LLM_API_KEY"]),
+        ("http://localhost:11434/v1", "", "", ["LLM_MODEL"]),
+    ],
+)
+def test_what_an_endpoint_lacks_is_a_warning(url: str, model: str, key: str, missing: list[str]) -> None:
+    given = {"llm_base_url": url, "llm_model": model, "llm_api_key": SecretStr(key)}
+    findings = list(check.check_llm(settings_for("sqlite://").model_copy(update=given)))
+    assert not any(finding.is_error for finding in findings)
+    assert [finding.text.split("without ")[1].split(":")[0].split(",")[0] for finding in findings] == missing
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_misspelt_setting_is_a_warning_and_exit_0(
+    oppman: Oppman, database_url: str, database_kind: str, folder: Path
+) -> None:
+    (folder / ".env").touch(mode=0o600)
+    (folder / ".env").write_text("DATABASE_ULR=sqlite:///x\nport=8000\nSOMETHING=else\n")
+    code, out, _ = oppman("check", DATABASE_URL=database_url)
+    assert code == 0
+    assert out.splitlines() == [
+        "warning: DATABASE_ULR in .env is no setting and has no effect. Did you mean DATABASE_URL?",
+        "warning: SOMETHING in .env is no setting and has no effect. .env.example lists all.",
+        "No errors found.",
+    ]
+
+
+def test_models_ahead_of_their_migrations_are_a_warning(oppman: Oppman, database_url: str) -> None:
+    table = Table("accounts_extra", Model.metadata, Column("id", Integer, primary_key=True))
+    try:
+        code, out, _ = oppman("check", DATABASE_URL=database_url)
+    finally:
+        Model.metadata.remove(table)
+    assert code == 0
+    assert "warning: The models of accounts are ahead of their migrations: run python3 oppman.py makemigrations" in out

@@ -7,6 +7,7 @@ import pytest
 
 from app.cli import dbshell
 from app.cli.main import main
+from app.core.settings import Settings
 from tests.conftest import settings_for
 
 PROGRAMS = {"sqlite3", "psql"}
@@ -63,7 +64,11 @@ def test_a_file_that_is_not_there_is_not_made(
     ],
 )
 def test_the_password_is_not_on_the_command_line(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answers(_settings: Settings) -> None:
+        pass
+
     use(monkeypatch, url)
+    monkeypatch.setattr(dbshell, "reach", answers)
     start = started("-c", "select 1")
     assert start.command == ["psql", "postgresql://ann@db.example:6432/site?sslmode=require", "-c", "select 1"]
     assert start.environ["PGPASSWORD"] == "se same"
@@ -80,4 +85,14 @@ def test_a_missing_client_is_one_line(
     assert main(["dbshell"]) == 1
     error = capsys.readouterr().err
     assert "is missing: install it" in error
+    assert error.count("\n") == 1
+
+
+def test_a_server_that_does_not_answer_is_one_line_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, "postgresql://ann:sesame@127.0.0.1:1/site")
+    assert main(["dbshell"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Nothing answers at 127.0.0.1:1.")
     assert error.count("\n") == 1

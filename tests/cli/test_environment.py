@@ -136,6 +136,15 @@ def test_a_model_that_cannot_be_had_is_one_line_and_the_command_runs(machine: Ma
     assert machine.installed() == [BASE, MODEL]
 
 
+def test_a_model_that_cannot_be_written_is_one_line_and_the_command_runs(machine: Machine) -> None:
+    machine.run("migrate")
+    (machine.venv / "install.log").unlink()
+    (machine.venv / "install.log").mkdir()
+    code, output, errors = machine.run("quickstart")
+    assert (code, output, len(errors)) == (0, "ran quickstart\n", 1)
+    assert errors[0].startswith(f"Cannot install into {machine.venv}: Is a directory. Going on without a local model")
+
+
 def test_dependencies_that_cannot_be_had_are_one_line_and_exit_1(machine: Machine) -> None:
     code, output, errors = machine.run("migrate", FAILS=BASE)
     assert (code, output) == (1, "")

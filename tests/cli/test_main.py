@@ -86,8 +86,11 @@ def test_every_command_of_the_table_is_there_and_explains_itself(name: str) -> N
     [
         (["migrat"], "Unknown command 'migrat'. Did you mean migrate?"),
         (["xyzzy"], "Unknown command 'xyzzy'. See: python3 oppman.py --help"),
-        (["--bogus"], "No such option: --bogus"),
-        (["check", "--bogus"], "oppman.py check: No such option: --bogus"),
+        (["--bogus"], "No such option: --bogus. See: "),
+        (["check", "--bogus"], "oppman.py check: No such option: --bogus. See: "),
+        (["quickstart", "--email"], "requires an argument. See: python3 oppman.py quickstart --help"),
+        (["runserver", "--port", "80x"], "oppman.py runserver: --port: 80x is no whole number. See: "),
+        (["runserver", "--port", "99999"], "--port: 99999 should be less than or equal to 65535. See: "),
         (["demo"], "oppman.py demo: Missing command."),
     ],
 )
@@ -131,6 +134,15 @@ def test_an_unexpected_error_is_one_line_with_its_place(
     output = capsys.readouterr().err
     assert output.startswith("Unexpected ValueError: odd (tests/cli/test_main.py:")
     assert output.count("\n") == 1
+
+
+def test_code_that_python_cannot_read_is_named_with_its_file_and_line(
+    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = PROJECT / "app/features/books/pages.py"
+    stand_in(lambda: compile("x = 1\ndef (", file, "exec"))
+    assert main(["check"]) == 1
+    assert capsys.readouterr().err.startswith("Unexpected SyntaxError: invalid syntax (app/features/books/pages.py:2)")
 
 
 def test_debug_shows_the_traceback_of_an_unexpected_error(

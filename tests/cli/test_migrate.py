@@ -71,7 +71,6 @@ def test_an_unknown_target_is_one_line(oppman: Oppman, tmp_path: Path) -> None:
         ("migrate", "postgresql://me:s3cret@127.0.0.1:1/name", "Nothing answers at 127.0.0.1:1."),
         ("migrate", "mysql://me:s3cret@127.0.0.1/name", "unknown scheme 'mysql'"),
         ("migrate", "sqlite:///{tmp}/a file/app.db", "cannot be made"),
-        ("migrate", "sqlite:///{tmp}/none/none/app.db", "cannot be made"),
         ("migrate", "sqlite:///{tmp}/a file", "is not a SQLite database"),
         ("showmigrations", "postgresql://me:s3cret@127.0.0.1:1/name", "Nothing answers at 127.0.0.1:1."),
         ("showmigrations", "sqlite:///{tmp}/a file", "is not a SQLite database"),
@@ -181,3 +180,9 @@ def remove_line(path: Path, feature: str) -> None:
 def test_the_working_directory_does_not_matter(oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert oppman("showmigrations", DATABASE_URL=f"sqlite:///{tmp_path}/app.db").out.startswith("accounts\n [ ] 0001")
+
+
+def test_migrate_makes_a_file_for_its_owner_alone(oppman: Oppman, tmp_path: Path) -> None:
+    path = tmp_path / "data/app.db"
+    assert oppman("migrate", DATABASE_URL=f"sqlite:///{path}").code == 0
+    assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)

@@ -31,10 +31,11 @@ def test_it_sets_up_a_site_once_and_serves_it_each_time(copy: Copy) -> None:
         assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=WAIT).status_code == 200
     assert stat.S_IMODE(copy.env_file.stat().st_mode) == 0o600
     settings = copy.env_file.read_text()
-    with copy.running(*UNATTENDED, environ={"PORT": "0"}) as process:
+    with copy.running(*UNATTENDED, "--email", "other@example.org", environ={"PORT": "0"}) as process:
         said = read_until(process, "Ctrl-C")
-        assert "admin@example.com" in said
-        assert "password" not in said
+        assert "There is a superuser already: --email and --password were not used." in said
+        assert "admin@example.com   (new password: python3 oppman.py changepassword admin@example.com)" in said
+        assert "shown only now" not in said
         assert httpx.get(f"{site_in(said)}/accounts/login", timeout=WAIT).status_code == 200
     assert copy.env_file.read_text() == settings
 
@@ -130,3 +131,9 @@ def test_a_missing_model_is_told_with_what_to_set(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(quickstart, "make_provider", lambda _settings: None)
     lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
     assert any("LLM_BASE_URL, LLM_API_KEY and LLM_MODEL" in line for line in lines)
+
+
+def test_an_address_that_is_none_is_asked_again_before_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["nobody", "me@example.org", "correct horse"])
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
+    assert asked(None, None) == Superuser("me@example.org", "correct horse", is_generated=False)

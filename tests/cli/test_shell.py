@@ -1,11 +1,13 @@
 import io
+import re
+import shlex
 import sys
 
 import pytest
 
 from app.cli import shell
 from app.cli.main import main
-from app.core.settings import Settings
+from app.core.settings import PROJECT, Settings
 from app.installed import INSTALLED
 from tests.conftest import settings_for
 
@@ -73,3 +75,10 @@ def test_a_database_out_of_reach_is_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "sesame" not in error
+
+
+def test_the_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    examples = re.findall(r"^python3 oppman\.py (shell .+)$", (PROJECT / "docs/commands.md").read_text(), re.MULTILINE)
+    assert examples
+    for example in examples:
+        assert main(shlex.split(example)) == 0, capsys.readouterr().err

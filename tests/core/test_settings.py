@@ -105,7 +105,13 @@ def test_the_public_address_comes_from_the_host(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "sesame-opens"), ("ENVIRONMENT", "sesame"), ("BASE_URL", "sesame/path")]
+    ("name", "value"),
+    [
+        ("PORT", "sesame-opens"),
+        ("ENVIRONMENT", "sesame"),
+        ("BASE_URL", "sesame/path"),
+        ("LLM_BASE_URL", "sesame:11434/v1"),
+    ],
 )
 def test_a_malformed_value_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.core.db.faults import explain
+from app.core.db.file import make_private
 from app.core.db.pool import TimedPool
 from app.core.db.url import DatabaseURL
 from app.core.db.waiting import within
@@ -107,11 +108,7 @@ class SQLiteDatabase(Database):
         return engine
 
     async def setup(self) -> None:
-        folder = self.url.path.parent
-        try:
-            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        except OSError as error:
-            raise OperatorError(f"The folder {folder} cannot be made ({error.strerror}). Set DATABASE_URL.") from error
+        await asyncio.to_thread(make_private, self.url.path)
 
 
 def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> None:

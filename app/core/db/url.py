@@ -17,6 +17,8 @@ SHAPES = "Use sqlite:///./data/app.db or postgresql://user:password@host/name"
 
 # Options of other clients, which libpq refuses.
 FOREIGN_OPTIONS = {"pgbouncer", "connection_limit", "pool_timeout", "schema"}
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+LARGEST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -81,4 +83,15 @@ def _postgresql(url: URL) -> URL:
     query = {name: value for name, value in url.query.items() if name not in FOREIGN_OPTIONS}
     if "ssl" in query:  # asyncpg's spelling
         query["sslmode"] = query.pop("ssl")
+    _refuse_mistakes(url.set(query=query))
     return url.set(drivername="postgresql+psycopg", query=query)
+
+
+def _refuse_mistakes(url: URL) -> None:
+    """What libpq would take for something else, or complain about in words that do not help."""
+    if not url.host and not {"host", "hostaddr", "service"} & url.query.keys():
+        raise OperatorError(f"DATABASE_URL names no host. {SHAPES}; for a local socket add ?host=/its/folder.")
+    if (url.port or 0) > LARGEST_PORT:
+        raise OperatorError(f"DATABASE_URL has the port {url.port}, but {LARGEST_PORT} is the largest there is.")
+    if url.query.get("sslmode", "prefer") not in SSL_MODES:
+        raise OperatorError(f"DATABASE_URL has an unknown sslmode. Use one of {', '.join(SSL_MODES)}.")

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,34 @@ async def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
 async def test_a_folder_that_cannot_be_made_is_named() -> None:
     with pytest.raises(OperatorError, match="cannot be made"):
         await open_database(settings_for(f"sqlite:///{os.devnull}/x/a.db")).setup()
+
+
+async def test_a_server_of_another_kind_is_named() -> None:
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        line = await fault(f"postgresql://me:hidden@127.0.0.1:{port}/d?sslmode=require")
+    assert f"What answers at 127.0.0.1:{port} is no PostgreSQL server" in line
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("host=/nowhere", "Nothing answers at /nowhere:5432."),
+        ("host=127.0.0.1&connect_timeout=soon", "an option with a value"),
+    ],
+)
+async def test_a_mistake_in_the_options_is_named(query: str, words: str) -> None:
+    assert words in await fault(f"postgresql:///d?{query}")
+
+
+async def test_a_new_sqlite_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "data/app.db"
+    database = open_database(settings_for(f"sqlite:///{path}"))
+    await database.setup()
+    await database.ping()
+    await database.dispose()
+    assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (0o700, 0o600)

@@ -69,3 +69,22 @@ def test_what_is_no_database_is_refused_in_one_line_without_the_password(address
     assert "DATABASE_URL" in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert "hidden" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("postgresql://", "names no host"),
+        ("postgresql:///d", "names no host"),
+        ("postgresql://me:hidden@h:99999/d", "has the port 99999"),
+        ("postgresql://me:hidden@h/d?sslmode=bogus", "Use one of disable, allow, prefer,"),
+        ("postgresql://me:hidden@h/d?ssl=bogus", "Use one of disable, allow, prefer,"),
+    ],
+)
+def test_a_mistake_in_an_address_is_named(address: str, words: str) -> None:
+    with pytest.raises(OperatorError, match=words):
+        DatabaseURL.parse(address)
+
+
+def test_a_local_socket_needs_no_host() -> None:
+    assert DatabaseURL.parse("postgresql:///d?host=/run/postgresql").url.query == {"host": "/run/postgresql"}

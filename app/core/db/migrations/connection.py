@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.core.db.database import begin_sqlite, configure_sqlite, postgresql_arguments
 from app.core.db.faults import explain
+from app.core.db.file import make_private
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 from app.core.settings import Settings
@@ -44,11 +45,8 @@ def connect(settings: Settings) -> Iterator[Connection]:
 def _opened(engine: Engine, url: DatabaseURL) -> Connection:
     try:
         if url.kind == "sqlite":
-            url.path.parent.mkdir(exist_ok=True)
+            make_private(url.path)
         return engine.connect()
-    except OSError as error:
-        place = url.path.parent
-        raise OperatorError(f"The folder {place} cannot be made ({error.strerror}). Set DATABASE_URL.") from error
     except (DBAPIError, sqlite3.Error) as error:
         raise OperatorError(explain(error, url)) from error
 

@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import pytest
+
+from app.core.db.file import make_private
+from app.core.errors import OperatorError
+
+
+def test_what_is_there_keeps_its_mode_and_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    path.write_text("rows")
+    path.chmod(0o640)
+    tmp_path.chmod(0o755)
+    make_private(path)
+    assert (tmp_path.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o755, 0o640)
+    assert path.read_text() == "rows"
+
+
+@pytest.mark.parametrize("name", ["a file/app.db", "a file/none/app.db"])
+def test_a_file_in_the_place_of_its_folder_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a file").touch()
+    with pytest.raises(OperatorError, match=r"^The folder .* cannot be made"):
+        make_private(tmp_path / name)
