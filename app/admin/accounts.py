@@ -40,6 +40,7 @@ class UserAdmin(AdminView, model=User):
     column_list = ("id", "email", "is_active", "is_superuser", "is_verified", "created_at")
     column_filters = ("is_active", "is_superuser", "is_verified", "created_at")
     column_labels = {"email": "E-mail"}  # noqa: RUF012 - SQLAdmin's way to declare
+    form_args = {"email": {"lines": False}}  # noqa: RUF012 - as above
     icon, category = "ti ti-users", "Accounts"
 
     async def form_class(self, *, creating: bool) -> type[AdminForm]:

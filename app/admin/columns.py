@@ -13,6 +13,9 @@ SECRET = re.compile(r"password|secret|api_?key|(^|_)(token|hash)(_|$)", re.IGNOR
 LONG = 500
 """Characters from which a text is for the form and not for the list."""
 
+WORD = 64
+"""Characters up to which a text is one thing, such as a key or an address, and shown whole."""
+
 
 def is_secret(name: str) -> bool:
     """Whether a column's name says that its value is nobody's to see. Takes paths such as `owner.email` too."""
@@ -40,6 +43,12 @@ def is_text(column: Column[Any]) -> bool:
 def is_long(column: Column[Any]) -> bool:
     kind = type_of(column)
     return isinstance(kind, Text) or (isinstance(kind, String) and (kind.length or 0) > LONG)
+
+
+def is_wordy(column: Column[Any]) -> bool:
+    """Whether a column may be cut in a list to make room: it holds words, or points at a row that is shown by them."""
+    words = is_text(column) and not 0 < (type_of(column).length or 0) <= WORD  # type: ignore[attr-defined]  # a String
+    return words or bool(column.foreign_keys)
 
 
 def references(mapper: Mapper[Any]) -> dict[str, type[Any]]:

@@ -4,11 +4,15 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from sqladmin.helpers import default_encoder, secure_filename
 from sqlalchemy import Select
 from starlette.responses import StreamingResponse
+
+from app.admin.columns import choices_of
 
 if TYPE_CHECKING:
     from app.admin.views import AdminView
@@ -33,10 +37,15 @@ async def _rows(view: "AdminView", statement: Select[Any]) -> AsyncIterator[dict
         piece = statement.order_by(None).order_by(key).limit(ROWS_AT_ONCE)
         rows = await view._run_query(piece if last is None else piece.where(key > last))
         for row in rows:
-            yield {name: await view.get_prop_value(row, name) for name in view._export_prop_names}
+            yield {name: await _value(view, row, name) for name in view._export_prop_names}
         if len(rows) < ROWS_AT_ONCE:
             return
         last = getattr(rows[-1], key.name)
+
+
+async def _value(view: "AdminView", row: Any, name: str) -> Any:
+    """SQLAdmin gives an Enum's name, which is not what filters and forms call it."""
+    return getattr(row, name) if choices_of(view.model, name) else await view.get_prop_value(row, name)
 
 
 async def _csv(view: "AdminView", rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
@@ -54,12 +63,19 @@ def _line(cells: Sequence[Any]) -> str:
 def _cell(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA):
         return f"'{value}"
-    return default_encoder(value) if value is not None else ""
+    return _exact(value) if value is not None else ""
 
 
 async def _json(rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
     separator = "["
     async for row in rows:
-        yield separator + json.dumps(row, default=default_encoder, ensure_ascii=False)
+        yield separator + json.dumps(row, default=_exact, ensure_ascii=False)
         separator = ",\n"
     yield "[]" if separator == "[" else "]"
+
+
+def _exact(value: Any) -> Any:
+    """SQLAdmin makes a Decimal a float, which drops digits."""
+    if isinstance(value, Enum):
+        return value.value
+    return f"{value:f}" if isinstance(value, Decimal) else default_encoder(value)

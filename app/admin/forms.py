@@ -15,6 +15,7 @@ from wtforms.validators import NumberRange  # type: ignore[import-untyped]  # ha
 
 from app.admin.columns import choices_of, plain, spoken, type_of
 from app.admin.refusals import Refused
+from app.admin.texts import TextField, has_lines
 
 ABOVE = "form"
 NUL = "This contains the character NUL, which cannot be stored."
@@ -48,7 +49,7 @@ class ChoiceField(SelectField):
 
 
 class AdminConverter(ModelConverter):
-    """SQLAdmin's choice of fields, with Enums, Literals, foreign keys and the bounds of integers."""
+    """SQLAdmin's choice of fields, with Enums, Literals, foreign keys, whole texts and the bounds of integers."""
 
     async def convert(self, model: type[Any], prop: Any, *args: Any, **options: Any) -> Any:
         values = choices_of(model, prop.key)
@@ -63,6 +64,13 @@ class AdminConverter(ModelConverter):
             kwargs["allow_blank"] = True
         # SQLAdmin leaves foreign keys to relationships, which our models need not have.
         return super()._prepare_column(prop, form_include_pk or bool(column.foreign_keys), kwargs)
+
+    @converts("String", "CHAR", "Text", "LargeBinary", "Binary")  # type: ignore[untyped-decorator]  # as below
+    def conv_string(self, model: type[Any], prop: ColumnProperty[Any], kwargs: dict[str, Any]) -> Any:
+        kwargs["validators"].extend(self._string_common(prop))
+        return TextField(**{"lines": has_lines(prop.columns[0]), **kwargs})
+
+    conv_text = conv_string
 
     @converts("Integer")  # type: ignore[untyped-decorator]  # SQLAdmin's own mark, without types
     def conv_integer(self, model: type[Any], prop: ColumnProperty[Any], kwargs: dict[str, Any]) -> Any:

@@ -1,10 +1,10 @@
-"""Who gets into the admin, and what every answer from there has in common."""
+"""Who gets into the admin, and in what shape its requests come."""
 
 from typing import Any
 
-from starlette.datastructures import MutableHeaders, URLPath
+from starlette.datastructures import URLPath
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.accounts.current import please_sign_in, user_of
 from app.core.web.problems import problem
@@ -27,13 +27,7 @@ class SuperusersOnly:
         if not user.is_superuser:
             await problem(request, 403, "The admin is for superusers.")(scope, receive, send)
             return
-
-        async def send_unstored(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Cache-Control"] = "no-store"
-            await send(message)
-
-        await self.app(scope, receive, send_unstored)
+        await self.app(scope, receive, send)
 
 
 class PathsOnly:

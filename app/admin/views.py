@@ -13,7 +13,7 @@ from sqlalchemy.orm import selectinload
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from app.admin.columns import choices_of, is_long, is_secret, is_text, label_of, references, spoken, title_of
+from app.admin.columns import choices_of, is_long, is_secret, is_text, is_wordy, label_of, references, spoken, title_of
 from app.admin.filters import filter_for
 from app.admin.formatters import FORMATTERS, NOTHING, shortened
 from app.admin.forms import AdminConverter, AdminForm, apply_rules
@@ -41,6 +41,7 @@ class AdminView(ModelView):
       times, numbers and references are filters.
     - Foreign keys are looked up while typing, and shown as what they point at. Relationships are not in forms.
     - Names such as `hashed_password` or `token_hash` are never shown, searched or exported.
+    - Texts of more than 255 characters have a box. `form_args = {"email": {"lines": False}}` asks for a line.
     - Forms obey the model's own rules, and what the database refuses becomes a sentence.
     - Each change is one transaction. Hooks run inside it and may raise `Refused`.
     """
@@ -77,6 +78,7 @@ class AdminView(ModelView):
         self._sort_fields = [name for name in sortable if not is_secret(name)]
         wishes = self.column_filters or self._filterable()
         self._filters = [filter_for(self, wish) for wish in wishes if not is_secret(_parameter(wish))]
+        self.wordy = {name for name, column in columns.items() if is_wordy(column) and not choices_of(self.model, name)}
         self._readonly = [name for name in map(self._get_prop_name, self.readonly_columns) if name in columns]
 
     # Which columns

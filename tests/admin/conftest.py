@@ -5,6 +5,10 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from app.accounts.models import User
+from app.core.settings import Settings
+from app.installed import INSTALLED
+from app.main import create_app
+from tests.admin.gadgets import Maker, Table, gadgets
 from tests.factories import make_user, signed_in_client
 
 
@@ -18,3 +22,16 @@ async def admin(app: FastAPI, superuser: User) -> AsyncIterator[AsyncClient]:
     """A browser in which a superuser is signed in."""
     async with signed_in_client(app, superuser) as client:
         yield client
+
+
+@pytest.fixture
+async def app_with_gadgets(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    """The site with one more feature."""
+    monkeypatch.setattr("app.main.INSTALLED", (*INSTALLED, gadgets))
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        async with app.state.database.engine.begin() as connection:
+            await connection.run_sync(Table.metadata.create_all)
+        async with app.state.database.writer() as session:
+            session.add_all([Maker(name="Acme", api_key="k3y"), Maker(name="100% Ltd")])
+        yield app

@@ -55,6 +55,8 @@ class Gadget(Table, table=True):
     made_on: date | None = None
     seen_at: datetime | None = None
     notes: str = Field(default="", sa_type=Text)
+    story: str = Field(default="", max_length=2000)
+    motto: str = ""
     nickname: str | None = Field(default=None, max_length=20)
     created_at: datetime = Field(default_factory=utc_now)
 

@@ -1,6 +1,7 @@
 """What AdminView does for any model, shown with one that has a column of every kind."""
 
-from collections.abc import AsyncIterator
+import csv
+import io
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -9,25 +10,15 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlalchemy import func, select
 
-from app.core.settings import Settings
-from app.installed import INSTALLED
 from app.main import create_app
-from tests.admin.gadgets import Colour, Gadget, Maker, Table, gadgets
+from tests.admin.gadgets import Colour, Gadget, Maker
 
 CREATE = "/admin/gadget/create"
 
 
 @pytest.fixture
-async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    """The site with one more feature."""
-    monkeypatch.setattr("app.main.INSTALLED", (*INSTALLED, gadgets))
-    app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        async with app.state.database.engine.begin() as connection:
-            await connection.run_sync(Table.metadata.create_all)
-        async with app.state.database.writer() as session:
-            session.add_all([Maker(name="Acme", api_key="k3y"), Maker(name="100% Ltd")])
-        yield app
+def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
 
 
 async def create(admin: AsyncClient, **fields: str) -> Response:
@@ -115,6 +106,7 @@ INVALID = [
     ("made_on", "soon"),
     ("seen_at", "yesterday"),
     ("notes", "nul \0"),
+    ("story", "x" * 2001),
 ]
 
 
@@ -242,6 +234,18 @@ async def test_an_export_in_several_pieces_is_whole(
     rows = (await admin.get("/admin/maker/export/json")).json()
     assert [row["name"] for row in rows] == ["Acme", "100% Ltd", "Maker 0", "Maker 1", "Maker 2"]
     assert "api_key" not in rows[0]
+
+
+async def test_an_export_keeps_every_value_as_it_is(admin: AsyncClient) -> None:
+    times = {"made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
+    await create(admin, colour="deep_blue", weight="-1234.50", ratio="0.5", motto="-1", **times)
+    exact = {"colour": "deep_blue", "weight": "-1234.50", "made_on": "2026-02-28"}
+    (row,) = (await admin.get("/admin/gadget/export/json")).json()
+    assert row | exact | {"ratio": 0.5, "size": 2, "spare_id": None, "motto": "-1"} == row
+    assert row["seen_at"] == "2026-02-28T23:59:59+00:00"
+    (cells,) = csv.DictReader(io.StringIO((await admin.get("/admin/gadget/export/csv")).text))
+    assert cells | exact | {"ratio": "0.5", "size": "2", "spare_id": "", "motto": "'-1"} == cells
+    assert cells["seen_at"] == "2026-02-28T23:59:59+00:00"
 
 
 async def test_two_sites_in_one_process_keep_to_their_own_database(app: FastAPI, admin: AsyncClient) -> None:
