@@ -1,0 +1,58 @@
+"""Asking and waiting, for tests of conversations."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import col
+
+from app.core.db.database import Database
+from app.core.db.model import utc_now
+from app.features.chat import answering, record
+from app.features.chat.models import Message
+from app.features.chat.runs import Runs
+from app.features.chat.schemas import Ask
+
+BRIEFLY = 10
+"""Seconds that a test waits for what must happen, before it fails."""
+
+
+async def shown(runs: Runs, owner_id: int, conversation_id: int) -> list[Message]:
+    found = await answering.thread(runs, owner_id, conversation_id)
+    assert found
+    return found.messages
+
+
+async def ended(runs: Runs, answer: Message) -> Message:
+    """The answer once it has ended, as a viewer sees it."""
+    async with runs.view(answer) as live, asyncio.timeout(BRIEFLY):
+        async for _ in live.growth(0):
+            pass
+    return live.message
+
+
+async def begin(runs: Runs, owner_id: int, question: str = "Why?") -> tuple[int, Message]:
+    asked, answer = await answering.ask(runs, owner_id, None, Ask(content=question))
+    return asked.conversation_id, answer
+
+
+async def until_saved(database: Database, message_id: int, text: str) -> None:
+    async with asyncio.timeout(BRIEFLY):
+        while (progress := await record.read(database, message_id)) and progress.text != text:
+            await asyncio.sleep(0.01)
+
+
+async def set_values(database: Database, answer: Message, **values: Any) -> None:
+    async with database.writer() as session:
+        await session.execute(update(Message).where(col(Message.id) == answer.id).values(values))
+
+
+async def kill(runs: Runs, database: Database, answer: Message) -> None:
+    """What remains of a process after SIGKILL: a row whose lease nobody renews."""
+    run = runs._runs.pop(answer.id)
+    run._generated.set()  # no more saving
+    run.task.cancel()
+    await asyncio.wait([run.task, run._saving])
+    run._generation.cancel()
+    await set_values(database, answer, lease_until=utc_now() - timedelta(seconds=1))
