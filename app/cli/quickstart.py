@@ -62,7 +62,7 @@ def command(
                 print("There is a superuser already: --email and --password were not used.")
         else:
             superuser = add(asked(email, password) if interactive and not (email and password) else given)
-        in_transaction(demo.load_all)
+            in_transaction(demo.load_all)  # the first time alone: whoever cleared it wants it no more
         print("\n".join(summary(settings, server.url(listener), superuser)), flush=True)
         server.serve(listener, settings, reload=settings.environment == "development")
 

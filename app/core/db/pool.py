@@ -1,3 +1,5 @@
+"""A pool whose users never wait for a silent server."""
+
 from sqlalchemy import AsyncAdaptedQueuePool, PoolProxiedConnection
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.util import await_only, greenlet_spawn
