@@ -8,7 +8,14 @@ from app.accounts.current import CurrentUser
 from app.accounts.models import User
 from app.core.db.session import ReadSession
 from app.features.chat import answering
-from app.features.chat.current import CurrentAnswer, CurrentThread, CurrentView, RunsDependency, View
+from app.features.chat.current import (
+    CurrentAnswer,
+    CurrentConversation,
+    CurrentThread,
+    CurrentView,
+    RunsDependency,
+    View,
+)
 from app.features.chat.events import json_events
 from app.features.chat.models import Message
 from app.features.chat.runs import Runs
@@ -48,9 +55,9 @@ async def conversation(thread: CurrentThread) -> ConversationWithMessages:
 
 
 @router.post("/{conversation_id}/messages", status_code=202)
-async def ask(ask: Ask, user: CurrentUser, runs: RunsDependency, thread: CurrentThread) -> Asked:
+async def ask(ask: Ask, user: CurrentUser, runs: RunsDependency, conversation: CurrentConversation) -> Asked:
     """Ask, and read the answer from `stream_url` as it comes."""
-    return _asked(*await _ask(runs, user, thread.conversation.id, ask))
+    return _asked(*await _ask(runs, user, conversation.id, ask))
 
 
 async def _ask(runs: Runs, user: User, conversation_id: int | None, ask: Ask) -> tuple[Message, Message]:

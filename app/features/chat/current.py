@@ -12,7 +12,7 @@ from app.core.db.model import RowId
 from app.features.chat.answering import Thread, thread
 from app.features.chat.events import parse_event_id
 from app.features.chat.live import LiveAnswer
-from app.features.chat.models import Message
+from app.features.chat.models import Conversation, Message
 from app.features.chat.runs import Runs
 from app.features.chat.service import Chat
 
@@ -25,21 +25,33 @@ def get_runs(request: Request) -> Runs:
 RunsDependency = Annotated[Runs, Depends(get_runs)]
 
 
-async def find_thread(conversation_id: RowId, user: CurrentUser, runs: RunsDependency) -> Thread | None:
-    return await thread(runs, user.id, conversation_id)
+async def find_conversation(conversation_id: RowId, user: CurrentUser, runs: RunsDependency) -> Conversation | None:
+    async with runs.database.reader() as session:
+        return await Chat(session, user.id).conversation(conversation_id)
 
 
-FoundThread = Annotated[Thread | None, Depends(find_thread)]
+FoundConversation = Annotated[Conversation | None, Depends(find_conversation)]
 
 
-async def get_thread(found: FoundThread) -> Thread:
+async def get_conversation(found: FoundConversation) -> Conversation:
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+CurrentConversation = Annotated[Conversation, Depends(get_conversation)]
+"""A conversation of the person who asks; another's is not found."""
+
+
+async def get_thread(conversation_id: RowId, user: CurrentUser, runs: RunsDependency) -> Thread:
+    found = await thread(runs, user.id, conversation_id)
     if found is None:
         raise HTTPException(404)
     return found
 
 
 CurrentThread = Annotated[Thread, Depends(get_thread)]
-"""A conversation of the person who asks; another's is not found."""
+"""The same with its messages."""
 
 
 async def get_answer(message_id: RowId, user: CurrentUser, runs: RunsDependency) -> Message:

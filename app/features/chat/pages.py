@@ -16,7 +16,7 @@ from app.core.web.templating import is_htmx, templates
 from app.features.chat import answering
 from app.features.chat.answering import Thread
 from app.features.chat.blocks import Blocks
-from app.features.chat.current import CurrentAnswer, CurrentThread, CurrentView, FoundThread, RunsDependency
+from app.features.chat.current import CurrentAnswer, CurrentThread, CurrentView, FoundConversation, RunsDependency
 from app.features.chat.events import html_events
 from app.features.chat.models import Message, Role, Status
 from app.features.chat.runs import Runs
@@ -46,11 +46,11 @@ async def index(request: Request, user: CurrentUser, runs: RunsDependency) -> HT
 async def begin(request: Request, user: CurrentUser, runs: RunsDependency) -> Response:
     form = await read_form(request, Ask)
     if form.data is None:
-        return await _page(request, user.id, runs, None, form, 422)
+        return await _refuse(request, user.id, runs, None, form, 422)
     try:
         question, _ = await answering.ask(runs, user.id, None, form.data)
     except tuple(REFUSALS) as refusal:
-        return await _refuse(request, user.id, runs, None, form, refusal)
+        return await _refuse(request, user.id, runs, None, form, _say(form, refusal))
     return _go_to(request, f"/chat/{question.conversation_id}")
 
 
@@ -62,20 +62,20 @@ async def conversation(
 
 
 @router.post("/{conversation_id}/messages")
-async def ask(request: Request, user: CurrentUser, runs: RunsDependency, thread: FoundThread) -> Response:
+async def ask(request: Request, user: CurrentUser, runs: RunsDependency, conversation: FoundConversation) -> Response:
     form = await read_form(request, AskInPage)
-    if thread is None:
+    if conversation is None:
         form.errors["content"] = DELETED
-        return await _page(request, user.id, runs, None, form, 404)
+        return await _refuse(request, user.id, runs, None, form, 404)
     if form.data is None:
-        return await _page(request, user.id, runs, thread, form, 422)
+        return await _refuse(request, user.id, runs, conversation.id, form, 422)
     try:
-        await answering.ask(runs, user.id, thread.conversation.id, form.data)
+        await answering.ask(runs, user.id, conversation.id, form.data)
     except tuple(REFUSALS) as refusal:
-        return await _refuse(request, user.id, runs, thread, form, refusal)
+        return await _refuse(request, user.id, runs, conversation.id, form, _say(form, refusal))
     if not is_htmx(request):
-        return _go_to(request, f"/chat/{thread.conversation.id}")
-    return await _news(request, user.id, runs, thread.conversation.id, form.data.last)
+        return _go_to(request, f"/chat/{conversation.id}")
+    return await _news(request, user.id, runs, conversation.id, form.data.last)
 
 
 @router.post("/{conversation_id}/delete")
@@ -133,8 +133,6 @@ async def _page(
 ) -> HTMLResponse:
     messages = thread.messages if thread else []
     context = _composer(runs, form or Form(), messages)
-    if status != 200 and is_htmx(request):
-        return templates.block(request, PAGE, "refused", context, status)
     async with runs.database.reader() as session:
         context["conversations"] = await Chat(session, user_id).conversations()
     context["conversation"] = thread.conversation if thread else None
@@ -155,11 +153,20 @@ def _composer(runs: Runs, form: Form[Any], messages: Sequence[Message]) -> dict[
 
 
 async def _refuse(
-    request: Request, user_id: int, runs: Runs, thread: Thread | None, form: Form[Any], refusal: Exception
+    request: Request, user_id: int, runs: Runs, conversation_id: int | None, form: Form[Any], status: int
 ) -> HTMLResponse:
+    """What is wrong with a question, which stays where it was typed."""
+    if is_htmx(request):
+        return templates.block(request, PAGE, "refused", {"form": form}, status)
+    thread = await answering.thread(runs, user_id, conversation_id) if conversation_id else None
+    return await _page(request, user_id, runs, thread, form, status)
+
+
+def _say(form: Form[Any], refusal: Exception) -> int:
+    """Put a refusal into words, and give its status."""
     words, status = REFUSALS[type(refusal)]
     form.errors["content"] = words or str(refusal)
-    return await _page(request, user_id, runs, thread, form, status)
+    return status
 
 
 async def _all_shown(messages: Sequence[Message]) -> list[dict[str, Any]]:
