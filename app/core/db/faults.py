@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.core.db.url import DatabaseURL
@@ -74,12 +74,12 @@ def explain(error: BaseException, url: DatabaseURL) -> str:
 
 
 def is_wrong_statement(error: BaseException) -> bool:
-    """Whether SQLite refused the statement itself, say for a column that a model has and its table has not.
+    """Whether the database refused the statement itself, say for a column that a model has and its table has not.
 
-    Its driver calls that operational, like a database that is away.
+    SQLite's driver calls that operational, like a database that is away.
     """
     code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
-    return code == sqlite3.SQLITE_ERROR and not lacks_table(error)
+    return (isinstance(error, ProgrammingError) or code == sqlite3.SQLITE_ERROR) and not lacks_table(error)
 
 
 def _server(url: DatabaseURL) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.core.db.faults import UNAVAILABLE, explain, is_wrong_statement, lacks_table
+from app.core.db.faults import UNAVAILABLE, explain, is_wrong_statement
 from app.core.errors import Busy, NotFound
 from app.core.web.forms import in_words
 from app.core.web.templating import templates
@@ -97,17 +97,11 @@ def _field(item: Mapping[str, Any]) -> list[str]:
 
 
 async def on_database_unavailable(request: Request, error: Exception) -> Response:
+    """A missing table counts as that: nothing has been migrated. A statement of ours that is wrong is a bug."""
     if is_wrong_statement(error):
         raise error
     logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
     return problem(request, 503, headers=SOON)
-
-
-async def on_refused_statement(request: Request, error: Exception) -> Response:
-    """PostgreSQL answers a missing table and a statement of ours that is wrong alike."""
-    if not lacks_table(error):
-        raise error
-    return await on_database_unavailable(request, error)
 
 
 async def on_busy(request: Request, error: Exception) -> Response:
@@ -133,9 +127,8 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(NotFound, on_not_found)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
-    for kind in UNAVAILABLE:
+    for kind in (*UNAVAILABLE, ProgrammingError):
         app.add_exception_handler(kind, on_database_unavailable)
-    app.add_exception_handler(ProgrammingError, on_refused_statement)
     app.add_exception_handler(Busy, on_busy)
     app.add_exception_handler(IntegrityError, on_conflict)
     app.add_exception_handler(DataError, on_conflict)
