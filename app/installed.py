@@ -12,3 +12,5 @@ INSTALLED: tuple[Feature, ...] = (
     chat,
     todos,
 )
+
+NAMES = [feature.name for feature in INSTALLED]

@@ -12,9 +12,9 @@ from app.core.db.migrations.state import as_alembic_records
 from app.core.db.migrations.tree import VERSIONS, Tree
 from app.core.db.model import Model
 from app.core.settings import load_settings
-from app.installed import INSTALLED  # importing the features also fills Model.metadata
+from app.installed import NAMES  # importing the features also fills Model.metadata
 
-tree = Tree([feature.name for feature in INSTALLED])
+tree = Tree(NAMES)
 # alembic.ini names the folder of all features; only those that are installed count.
 context.script.version_locations = [str(VERSIONS / feature) for feature in tree.features]
 

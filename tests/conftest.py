@@ -21,7 +21,7 @@ from app.core.db.migrations.connection import connect
 from app.core.db.migrations.runner import plan_for, run
 from app.core.db.migrations.tree import Tree
 from app.core.settings import HOST_VARIABLES, Settings
-from app.installed import INSTALLED
+from app.installed import NAMES
 from app.main import create_app
 from tests.services.browser import chromium, page, site
 from tests.services.postgres import Postgres, postgres
@@ -49,7 +49,7 @@ def settings_for(database_url: str) -> Settings:
 
 
 def migrate(database_url: str) -> None:
-    tree = Tree([feature.name for feature in INSTALLED])
+    tree = Tree(NAMES)
     with connect(settings_for(database_url)) as connection:
         run(connection, tree, plan_for(tree))
 

@@ -22,7 +22,7 @@ from app.core.db.migrations.tree import Tree
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 from app.core.settings import MAKE_A_KEY, MINIMUM_KEY_LENGTH, PROJECT, Settings, get_settings, load_settings
-from app.installed import INSTALLED
+from app.installed import NAMES
 
 SAMPLE_DOMAIN = "@example.com"
 
@@ -105,7 +105,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 
 def check_models(settings: Settings) -> Iterator[Finding]:
     try:
-        drafts = collect(settings, Tree([feature.name for feature in INSTALLED]), None, None, make_empty=False)
+        drafts = collect(settings, Tree(NAMES), None, None, make_empty=False)
     except OperatorError as error:
         yield Finding(f"makemigrations would stop: {error}", is_error=False)
         return

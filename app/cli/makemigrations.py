@@ -10,7 +10,7 @@ from app.core.db.migrations.tree import Tree, shown
 from app.core.db.model import Model
 from app.core.errors import OperatorError
 from app.core.settings import Settings, get_settings
-from app.installed import INSTALLED
+from app.installed import NAMES
 
 
 def command(
@@ -21,8 +21,7 @@ def command(
     make_empty: Annotated[bool, typer.Option("--empty", help="Write a migration without operations.")] = False,
     allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Let tables be dropped, with their rows.")] = False,
 ) -> None:
-    names = [installed.name for installed in INSTALLED]
-    tree = Tree(names)
+    tree = Tree(NAMES)
     drafts = collect(get_settings(), tree, feature, message, make_empty=make_empty)
     if not allow_drop:
         refuse_drops(drafts)
@@ -31,7 +30,7 @@ def command(
     for found in drafts:
         path = tree.versions / found.feature / f"{found.name}.py"
         if not (check or dry_run):
-            path = write(Tree(names), found)
+            path = write(Tree(NAMES), found)
         print(f"Migrations for '{found.feature}':\n  {shown(path)}")
         for change in found.changes:
             print(f"    {change}")

@@ -11,7 +11,7 @@ from app.core.db.migrations.runner import Plan, Step, plan_for, refuse_newer, ru
 from app.core.db.migrations.state import recorded_in
 from app.core.db.migrations.tree import Tree
 from app.core.settings import Settings, get_settings
-from app.installed import INSTALLED
+from app.installed import NAMES
 
 
 def command(
@@ -21,7 +21,7 @@ def command(
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if something would be done.")] = False,
 ) -> None:
     settings = get_settings()
-    tree = Tree([installed.name for installed in INSTALLED])
+    tree = Tree(NAMES)
     plan_of = plan_for(tree, feature, target)
     rows = recorded_in(settings)
     tell_of_removed(tree, rows)

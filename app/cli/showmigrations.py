@@ -8,11 +8,11 @@ from app.cli.migrate import tell_of_removed
 from app.core.db.migrations.state import recorded_in
 from app.core.db.migrations.tree import Tree
 from app.core.settings import get_settings
-from app.installed import INSTALLED
+from app.installed import NAMES
 
 
 def command(feature: Annotated[str | None, typer.Argument(help="Only this feature.")] = None) -> None:
-    tree = Tree([installed.name for installed in INSTALLED])
+    tree = Tree(NAMES)
     listed = {name: tree.of(name) for name in ([feature] if feature else tree.features)}
     rows = recorded_in(get_settings())
     applied = set(tree.applied(rows))

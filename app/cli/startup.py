@@ -14,7 +14,7 @@ from app.core.db.migrations.tree import Tree
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 from app.core.settings import HOST_VARIABLES, Settings
-from app.installed import INSTALLED
+from app.installed import NAMES
 
 PATIENCE = 4  # seconds in which a failed attempt is followed by another
 
@@ -61,7 +61,7 @@ async def _inspect(settings: Settings) -> Schema:
             rows = await (await session.connection()).run_sync(recorded)
     finally:
         await database.dispose()
-    tree = Tree([feature.name for feature in INSTALLED])
+    tree = Tree(NAMES)
     return Schema(tuple(map(str, tree.pending(rows))), tree.unknown(rows).newer)
 
 
@@ -85,7 +85,7 @@ def apply_migrations(settings: Settings) -> None:
     from app.cli.migrate import carry_out  # noqa: PLC0415 - Alembic, which most starts can do without
     from app.core.db.migrations.runner import plan_for  # noqa: PLC0415 - as above
 
-    tree = Tree([feature.name for feature in INSTALLED])
+    tree = Tree(NAMES)
     carry_out(settings, tree, plan_for(tree))
 
 

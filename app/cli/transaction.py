@@ -14,7 +14,7 @@ from app.core.db.faults import explain
 from app.core.db.migrations.state import pending
 from app.core.errors import OperatorError
 from app.core.settings import Settings, get_settings
-from app.installed import INSTALLED
+from app.installed import NAMES
 
 R = TypeVar("R")
 
@@ -26,7 +26,7 @@ def in_transaction(work: Callable[[AsyncSession], Awaitable[R]]) -> R:
         OperatorError: the database is out of reach or not migrated, or what the work itself complains about.
     """
     settings = get_settings()
-    if pending(settings, [feature.name for feature in INSTALLED]):
+    if pending(settings, NAMES):
         raise OperatorError("The database lacks migrations. Run: python3 oppman.py migrate")
     # psycopg does not work on the loop that Windows has by default.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop if sys.platform == "win32" else None) as runner:

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from app.core.db.migrations.tree import Tree
-from app.installed import INSTALLED
+from app.installed import INSTALLED, NAMES
 from tests.cli.conftest import Copy, Oppman
 from tests.services.postgres import Postgres
 
-TREE = Tree([feature.name for feature in INSTALLED])
+TREE = Tree(NAMES)
 APPLYING = "".join(f"  Applying {migration}... OK\n" for migration in TREE.ordered)
 
 

@@ -16,10 +16,10 @@ from app.core.db.migrations.state import pending, pending_in
 from app.core.db.migrations.tree import Tree
 from app.core.db.model import Model
 from app.core.settings import PROJECT, Settings
-from app.installed import INSTALLED
+from app.installed import NAMES
 from tests.conftest import settings_for
 
-FEATURES = [feature.name for feature in INSTALLED]
+FEATURES = NAMES
 
 
 def tables_in(settings: Settings) -> set[str]:
