@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from app.accounts.current import user_of
 from app.admin.site import add_admin
 from app.core import health
-from app.core.db.database import open_database
+from app.core.db.opening import open_database
 from app.core.lifetime import heed_signals
 from app.core.settings import Settings, get_settings
 from app.core.web import apidocs

@@ -16,10 +16,11 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from app.accounts import passwords
-from app.core.db.database import Database, open_database
+from app.core.db.database import Database
 from app.core.db.migrations.connection import connect
 from app.core.db.migrations.runner import plan_for, run
 from app.core.db.migrations.tree import Tree
+from app.core.db.opening import open_database
 from app.core.settings import HOST_VARIABLES, Settings
 from app.installed import NAMES
 from app.main import create_app

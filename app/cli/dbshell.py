@@ -10,7 +10,7 @@ import typer
 from sqlalchemy import URL
 
 from app.cli.process import become
-from app.core.db.database import open_database
+from app.core.db.opening import open_database
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 from app.core.settings import Settings, get_settings

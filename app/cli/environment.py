@@ -29,7 +29,7 @@ PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/pytho
 UNFINISHED = VENV / "unfinished"
 """Is there while something is installed: whoever finds it makes .venv anew."""
 LOG = VENV / "install.log"
-BASE, MODEL, DEV = "requirements.lock", "requirements-model.lock", "requirements-dev.lock"
+BASE, MODEL, AWS, DEV = (f"requirements{name}.lock" for name in ("", "-model", "-aws", "-dev"))
 TELLING = ("alembic", "fastapi_users", "jinja2_fragments", "sqladmin", "typer")
 """Nobody has all of these by chance: where they are, somebody installed the dependencies."""
 PREPARED = "OPPMAN_PREPARED"

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.environment import BASE, DEV, MODEL, PROJECT
+from app.cli.environment import AWS, BASE, DEV, MODEL, PROJECT
 from app.core.errors import OperatorError
 
 
@@ -32,7 +32,7 @@ def command(
 
 
 def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
-    """Make the three locks in a folder of their own, so that a failure leaves the project's as they are.
+    """Make the locks in a folder of their own, so that a failure leaves the project's as they are.
 
     Returns:
         The names of those that differ from the project's.
@@ -42,6 +42,7 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
     for lock, source in {
         BASE: ["pyproject.toml"],
         MODEL: ["--group", "model", "-c", str(base)],
+        AWS: ["--group", "aws", "-c", str(base)],
         DEV: ["--group", "dev", "-c", str(base)],
     }.items():
         if (PROJECT / lock).exists():
@@ -49,7 +50,7 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
         command = [uv, "pip", "compile", *source, *shape, "-o", str(folder / lock), *(["--upgrade"] if upgrade else [])]
         if subprocess.call(command, cwd=PROJECT):  # noqa: S603 - uv, with our own words
             raise OperatorError(f"uv could not make {lock}; no lock was changed.")
-    return [lock for lock in (BASE, MODEL, DEV) if content(folder / lock) != content(PROJECT / lock)]
+    return [lock for lock in (BASE, MODEL, AWS, DEV) if content(folder / lock) != content(PROJECT / lock)]
 
 
 def content(path: Path) -> str:

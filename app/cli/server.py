@@ -97,7 +97,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "timeout_graceful_shutdown": 3,
         "h11_max_incomplete_event_size": 32_768,
         # psycopg cannot use the loop that Windows has by default.
-        "loop": "asyncio:SelectorEventLoop",
+        "loop": "asyncio:SelectorEventLoop" if sys.platform == "win32" else "uvloop",
     }
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import func, select
 
-from app.core.db.database import open_database
+from app.core.db.opening import open_database
 from app.core.settings import get_settings
 from app.installed import INSTALLED
 

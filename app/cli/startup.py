@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.core.db.database import Database, open_database
+from app.core.db.database import Database
 from app.core.db.migrations.state import recorded
 from app.core.db.migrations.tree import Tree
+from app.core.db.opening import open_database
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 from app.core.settings import HOST_VARIABLES, Settings

@@ -9,9 +9,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db.database import open_database
 from app.core.db.faults import explain
 from app.core.db.migrations.state import pending
+from app.core.db.opening import open_database
 from app.core.errors import OperatorError
 from app.core.settings import Settings, get_settings
 from app.installed import NAMES

@@ -8,7 +8,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.accounts.models import User
-from app.core.db.database import Database, open_database, postgresql_arguments
+from app.core.db.database import Database
+from app.core.db.opening import open_database
+from app.core.db.postgresql import postgresql_arguments
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 from app.core.settings import Settings

@@ -6,7 +6,8 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from app.accounts.models import User
-from app.core.db.database import Database, open_database
+from app.core.db.database import Database
+from app.core.db.opening import open_database
 from tests.conftest import settings_for
 from tests.services.pgbouncer import pgbouncer
 

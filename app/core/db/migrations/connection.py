@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from app.core.db.database import begin_sqlite, configure_sqlite, postgresql_arguments
 from app.core.db.faults import explain
 from app.core.db.file import make_private
+from app.core.db.postgresql import postgresql_arguments
+from app.core.db.sqlite import begin_sqlite, configure_sqlite
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 from app.core.settings import Settings
