@@ -2,9 +2,9 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
-from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -18,7 +18,9 @@ from app.accounts.models import User
 from app.cli import startup
 from app.cli.makemigrations import collect
 from app.cli.transaction import in_transaction
+from app.core.db.migrations.connection import migration_url
 from app.core.db.migrations.tree import Tree
+from app.core.db.providers import is_local
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 from app.core.settings import MAKE_A_KEY, MINIMUM_KEY_LENGTH, PROJECT, Settings, get_settings, load_settings
@@ -42,6 +44,8 @@ def command(
     settings = get_settings()
     checks = [*CHECKS, *(DEPLOY_CHECKS if deploy else ())]
     findings = [finding for check in checks for finding in check(settings)]
+    for notice in notices(settings):
+        print(f"note: {notice}")
     for finding in findings:
         print(f"{'error' if finding.is_error else 'warning'}: {finding.text}")
     if errors := sum(finding.is_error for finding in findings):
@@ -78,16 +82,8 @@ def check_llm(settings: Settings) -> Iterator[Finding]:
         return
     if not settings.llm_model:
         yield Finding("LLM_BASE_URL is set without LLM_MODEL: name the model to ask there.", is_error=False)
-    if not settings.llm_api_key.get_secret_value() and not is_near(urlsplit(settings.llm_base_url).hostname or ""):
+    if not settings.llm_api_key.get_secret_value() and not is_local(urlsplit(settings.llm_base_url).hostname or ""):
         yield Finding("LLM_BASE_URL is set without LLM_API_KEY, which most providers ask for.", is_error=False)
-
-
-def is_near(host: str) -> bool:
-    """Whether it is this machine or one beside it, where no key is usual."""
-    try:
-        return ip_address(host).is_private
-    except ValueError:
-        return "." not in host or host.endswith((".local", ".internal", ".localhost"))
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
@@ -101,6 +97,20 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield Finding(lost)
     if not faults:
         yield from check_models(settings)
+
+
+def notices(settings: Settings) -> Iterator[str]:
+    """What the addresses of the databases say about themselves. One that cannot be read is check_database's to name."""
+    with suppress(OperatorError):
+        url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
+        direct = migration_url(settings)
+        yield from url.notices
+        if direct.name != url.name:
+            yield from (f"{direct.name}: {notice}" for notice in direct.notices)
+            if direct.pooled:
+                yield f"{direct.name} names a pooler, too: take the address that your provider shows as direct."
+        elif url.direct:
+            yield f"Migrations go through the pooler. To spare it, set DATABASE_DIRECT_URL to {url.direct}."
 
 
 def check_models(settings: Settings) -> Iterator[Finding]:

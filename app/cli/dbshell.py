@@ -7,7 +7,6 @@ import sys
 from typing import Annotated
 
 import typer
-from sqlalchemy import URL
 
 from app.cli.process import become
 from app.core.db.opening import open_database
@@ -22,7 +21,7 @@ def command(
     """Open the database's own client. Example: dbshell -- -c 'select 1'"""
     settings = get_settings()
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
-    client = sqlite(url) if url.kind == "sqlite" else postgresql(url)
+    client = postgresql(url) if url.kind == "postgresql" else sqlite(url)
     # psycopg cannot use the loop that Windows has by default.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         runner.run(reach(settings))
@@ -37,7 +36,7 @@ async def reach(settings: Settings) -> None:
     """
     database = open_database(settings)
     try:
-        await database.ping()
+        await database.ping(reader=False)
     finally:
         await database.dispose()
 
@@ -55,12 +54,8 @@ def sqlite(url: DatabaseURL) -> list[str]:
 def postgresql(url: DatabaseURL) -> list[str]:
     if not shutil.which("psql"):
         raise OperatorError("The program psql is missing: install it (Debian: apt install postgresql-client).")
-    # Without the password: every user of the machine can read command lines.
-    where = url.url
-    address = URL.create("postgresql", where.username, None, where.host, where.port, where.database, where.query)
-    return ["psql", address.difference_update_query(["password"]).render_as_string()]
+    return ["psql", url.conninfo]
 
 
 def password(url: DatabaseURL) -> dict[str, str]:
-    word = url.url.password or url.url.query.get("password")
-    return {"PGPASSWORD": str(word)} if word else {}
+    return {"PGPASSWORD": str(url.url.password)} if url.url.password else {}

@@ -37,6 +37,27 @@ def test_a_database_out_of_reach_is_an_error_without_its_password(oppman: Oppman
     assert "opensesame" not in out + err
 
 
+@pytest.mark.parametrize(
+    ("direct", "words"),
+    [
+        ("", "Migrations go through the pooler"),
+        ("postgresql://u:p@127.0.0.1:6432/name", "DATABASE_DIRECT_URL names a pooler, too"),
+    ],
+)
+def test_what_there_is_to_know_of_an_address_is_a_note(direct: str, words: str) -> None:
+    pooled = settings_for("postgresql://u:p@ep-x-pooler.eu.aws.neon.tech/name?connection_limit=1&sslmode=require")
+    notes = list(check.notices(pooled.model_copy(update={"database_direct_url": SecretStr(direct)})))
+    assert "DATABASE_POOL_SIZE" in notes[0]
+    assert words in notes[1]
+
+
+def test_notes_are_printed_before_what_is_wrong(oppman: Oppman) -> None:
+    code, out, _ = oppman("check", DATABASE_URL="postgresql://user:opensesame@127.0.0.1:1/name?connection_limit=1")
+    assert code == 1
+    assert out.startswith("note: The option connection_limit is left out")
+    assert "opensesame" not in out
+
+
 def test_secrets_that_others_can_read_are_an_error(folder: Path) -> None:
     (folder / ".env").touch(mode=0o644)
     (finding,) = check.check_env_file(settings_for("sqlite://"))

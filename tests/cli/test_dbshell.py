@@ -11,6 +11,7 @@ from app.core.settings import Settings
 from tests.conftest import settings_for
 
 PROGRAMS = {"sqlite3", "psql"}
+ADDRESS = "host=db.example dbname=site user=ann port=6432 sslmode=require"
 
 
 class Started(Exception):  # noqa: N818 - not an error: where the process would go on as another program
@@ -70,7 +71,7 @@ def test_the_password_is_not_on_the_command_line(url: str, monkeypatch: pytest.M
     use(monkeypatch, url)
     monkeypatch.setattr(dbshell, "reach", answers)
     start = started("-c", "select 1")
-    assert start.command == ["psql", "postgresql://ann@db.example:6432/site?sslmode=require", "-c", "select 1"]
+    assert start.command == ["psql", ADDRESS, "-c", "select 1"]
     assert start.environ["PGPASSWORD"] == "se same"
 
 
