@@ -1,17 +1,19 @@
 """The application, put together. Reads as a table of contents."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 
 from app.accounts.current import user_of
 from app.admin.site import add_admin
 from app.core import health
 from app.core.db.opening import open_database
-from app.core.lifetime import heed_signals
+from app.core.feature import Feature
+from app.core.lifetime import heed_signals, settle_memory
 from app.core.settings import Settings, get_settings
+from app.core.watcher import watch_loop
 from app.core.web import apidocs
 from app.core.web.assets import URL as STATIC_URL
 from app.core.web.assets import assets
@@ -19,20 +21,23 @@ from app.core.web.csrf import ForeignOrigins
 from app.core.web.edge import Edge
 from app.core.web.limits import BodyLimit, KnownHosts
 from app.core.web.problems import add_problem_handlers
+from app.core.web.recency import ReadYourWrites
+from app.core.web.routing import Router
 from app.installed import INSTALLED
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, features: Sequence[Feature] = INSTALLED) -> FastAPI:
     """The site of these settings; its database is opened when it starts and closed when it stops."""
     settings = settings or get_settings()
-    app = FastAPI(title="Opportune", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Opportune", docs_url=None, redoc_url=None, openapi_url=None)
+    app.router = router = Router(lifespan=lifespan, dependency_overrides_provider=app)
     app.state.settings = settings
-    app.state.features = INSTALLED
+    app.state.features = features
     app.state.database = open_database(settings)
     app.state.stopping = asyncio.Event()
     add_problem_handlers(app)
     add_middleware(app, settings)
-    add_routes(app, settings)
+    add_routes(app, router, settings)
     return app
 
 
@@ -41,32 +46,36 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         await app.state.database.setup()
         stack.push_async_callback(app.state.database.dispose)
-        for feature in INSTALLED:
+        for feature in app.state.features:
             if feature.lifespan:
                 await stack.enter_async_context(feature.lifespan(app))
         await stack.enter_async_context(heed_signals(app))
+        if app.state.settings.is_production:
+            settle_memory()
+        if app.state.settings.environment == "development":
+            await stack.enter_async_context(watch_loop())
         yield
 
 
 def add_middleware(app: FastAPI, settings: Settings) -> None:
     # The last one added is the outermost: headers and log lines are for refusals too.
+    if settings.database_reader_url.get_secret_value():
+        app.add_middleware(ReadYourWrites, settings=settings)
     app.add_middleware(BodyLimit)
     app.add_middleware(ForeignOrigins, settings=settings)
     app.add_middleware(KnownHosts, settings=settings)
     app.add_middleware(Edge, settings=settings)
 
 
-def add_routes(app: FastAPI, settings: Settings) -> None:
-    app.include_router(health.router)
+def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
+    router.take(health.router)
     app.mount(STATIC_URL, assets, name="static")
-    api = APIRouter(prefix="/api/v1")
-    for feature in INSTALLED:
+    for feature in app.state.features:
         if feature.api:
-            api.include_router(feature.api)
+            router.take(feature.api, "/api/v1")
         if feature.pages:
             # Each page knows who looks at it, also one that does not ask.
-            app.include_router(feature.pages, include_in_schema=False, dependencies=[Depends(user_of)])
-    app.include_router(api)
+            router.take(feature.pages, dependencies=[Depends(user_of)], include_in_schema=False)
     add_admin(app)
     if not settings.is_production:
         apidocs.add_routes(app)

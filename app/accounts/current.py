@@ -29,10 +29,10 @@ async def user_of(request: Request) -> User | None:
 async def _read_user(request: Request) -> User | None:
     database: Database = request.app.state.database
     if request.url.path.startswith("/api/") and (token := bearer.token_of(request)) is not None:
-        async with database.reader() as session:
+        async with database.reader(fresh=True) as session:
             return await bearer.owner(session, token, request.app.state.settings)
     if token := sessions.token_of(request):
-        async with database.reader() as session:
+        async with database.reader(fresh=True) as session:
             return await sessions.owner(session, token)
     return None
 

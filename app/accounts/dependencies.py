@@ -6,7 +6,7 @@ from app.accounts.manager import UserManager
 from app.core.db.session import WriteSession
 
 
-def get_manager(request: Request, session: WriteSession) -> UserManager:
+async def get_manager(request: Request, session: WriteSession) -> UserManager:
     return UserManager(session, request.app.state.settings)
 
 

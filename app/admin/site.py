@@ -111,7 +111,7 @@ class Site(Admin):
 
     async def index(self, request: Request) -> Response:
         views = [view for view in self.views if isinstance(view, ModelView) and view.is_visible(request)]
-        async with self.database.reader() as session:
+        async with self.database.reader(fresh=True) as session:
             counts = [(view, await session.scalar(view.count_query(request))) for view in views]
         return await self.templates.TemplateResponse(request, "admin/index.html", {"counts": counts})
 

@@ -50,7 +50,7 @@ async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
     database = open_database(settings)
     stack.push_async_callback(database.dispose)
     await database.setup()
-    await database.ping()
+    await database.ping(reader=False)
     session = await stack.enter_async_context(database.writer())
     stack.push_async_callback(session.rollback)  # before writer() commits: what was not saved was not meant
     models = {model.__name__: model for feature in INSTALLED for model in feature.models}

@@ -58,7 +58,7 @@ async def _inspect(settings: Settings) -> Schema:
     try:
         await database.setup()
         await _reach(database, time.monotonic() + PATIENCE if settings.is_production else 0)
-        async with database.reader() as session:
+        async with database.reader(fresh=True) as session:
             rows = await (await session.connection()).run_sync(recorded)
     finally:
         await database.dispose()
@@ -70,7 +70,7 @@ async def _reach(database: Database, until: float) -> None:
     """Ask for a sign of life. On a host the database may have to wake up, or its name may not be known at once."""
     while True:
         try:
-            return await database.ping()
+            return await database.ping(reader=False)
         except OperatorError:
             if time.monotonic() >= until:
                 raise

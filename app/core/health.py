@@ -1,13 +1,17 @@
 """What hosts ask to know whether to send visitors here. No detail for strangers: the log has it."""
 
+import asyncio
 import logging
+import time
+from collections.abc import Collection
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from app.core.db.database import Database, Role
+from app.core.db.faults import UNAVAILABLE
 from app.core.db.migrations.state import pending_in
-from app.core.db.session import DatabaseDependency
-from app.core.errors import OperatorError
+from app.core.db.waiting import within
 
 logger = logging.getLogger(__name__)
 
@@ -29,31 +33,60 @@ async def live() -> dict[str, bool]:
 
 
 @router.api_route("/health", methods=METHODS)
-async def health(database: DatabaseDependency) -> JSONResponse:
+async def health(request: Request) -> JSONResponse:
     """Reader and writer each answer."""
-    return _answer(await _database_answers(database))
+    return _answer(not await _checkup(request.app).away())
 
 
 @router.api_route("/health/ready", methods=METHODS)
-async def ready(request: Request, database: DatabaseDependency) -> JSONResponse:
-    """The database answers and has every migration."""
-    return _answer(await _database_answers(database) and await _is_migrated(request.app))
+async def ready(request: Request) -> JSONResponse:
+    """The writer answers, which reads for a replica that is away, and has every migration."""
+    away, migrated = await asyncio.gather(_checkup(request.app).away(), _is_migrated(request.app))
+    return _answer("writer" not in away and migrated)
 
 
-async def _database_answers(database: DatabaseDependency) -> bool:
-    try:
-        await database.ping()
-    except OperatorError as error:
-        logger.warning("health: %s", error)
-        return False
-    return True
+class Checkup:
+    """Looks who is away: once at a time, and once a second, however many ask."""
+
+    patience = 2
+    keeps = 1
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._looking: asyncio.Task[Collection[Role]] | None = None
+        self._looked = 0.0
+
+    async def away(self) -> Collection[Role]:
+        """The servers that give no sign of life in two seconds."""
+        look = self._looking
+        if look is None or (look.done() and time.monotonic() - self._looked > self.keeps):
+            look = self._looking = asyncio.create_task(self._look())
+        return await asyncio.shield(look)  # who asks may go away, and others wait for the same
+
+    async def _look(self) -> Collection[Role]:
+        away = await self._database.away(self.patience)
+        for role, line in away.items():
+            logger.warning("health: %s: %s", role, line)
+        self._looked = time.monotonic()
+        return away.keys()
+
+
+def _checkup(app: FastAPI) -> Checkup:
+    if not hasattr(app.state, "checkup"):
+        app.state.checkup = Checkup(app.state.database)
+    checkup: Checkup = app.state.checkup
+    return checkup
 
 
 async def _is_migrated(app: FastAPI) -> bool:
     """Asked until it is so: under a running server no migration goes missing."""
     state = app.state
     if not getattr(state, "migrated", False):
-        state.migrated = not await pending_in(state.database, [feature.name for feature in state.features])
+        names = [feature.name for feature in state.features]
+        try:
+            state.migrated = not await within(Checkup.patience, pending_in(state.database, names))
+        except (TimeoutError, *UNAVAILABLE):
+            return False
     migrated: bool = state.migrated
     return migrated
 

@@ -18,12 +18,21 @@ class RequestNumber(logging.Filter):
 class LineFormatter(logging.Formatter):
     """One line a message: what a visitor typed cannot forge a line of its own."""
 
+    _second, _shown = 0, ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - as below
+        if self._second != int(record.created):  # a busy second has hundreds of lines
+            self._second, self._shown = int(record.created), super().formatTime(record, self.default_time_format)
+        return f"{self._shown},{record.msecs:03.0f}"
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
         return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:
     """For `logging.config.dictConfig`, and for uvicorn, which applies it in each worker."""
+    # What no line of ours shows is not gathered for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     formatters = {
         "text": {"()": LineFormatter, "format": "%(asctime)s %(levelname)-7s %(message)s  [%(name)s %(request_id)s]"},
         "json": {
@@ -47,6 +56,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": "INFO"},
         # They say much that is nothing new, or hold addresses of others.
         "loggers": {
-            name: {"level": "WARNING"} for name in ("uvicorn.error", "httpx", "httpcore", "alembic", "asyncio")
+            name: {"level": "WARNING"}
+            for name in ("uvicorn.error", "httpx", "httpcore", "alembic", "asyncio", "botocore")
         },
     }

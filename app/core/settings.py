@@ -1,4 +1,4 @@
-"""Every setting, typed. Values come from the environment, then from `.env` in the project's folder."""
+"""Every setting, typed. Values come from the environment, then from `SECRETS_FROM`, then from `.env` in the project."""
 
 import os
 import secrets
@@ -8,7 +8,13 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from app.core.errors import OperatorError
 
@@ -81,8 +87,10 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = SecretStr("sqlite:///./data/app.db")
     """sqlite:///file or postgresql://user:password@host/name, as your provider shows it."""
+    database_reader_url: SecretStr = SecretStr("")
+    """A PostgreSQL replica for what is only read. Empty: DATABASE_URL."""
     database_direct_url: SecretStr = SecretStr("")
-    """The same PostgreSQL without its pooler, for migrations. Empty: DATABASE_URL."""
+    """The same PostgreSQL without its pooler, for migrations. Empty: what the host tells, else DATABASE_URL."""
     database_pooled: Literal["auto", "true", "false"] = "auto"
     """Is there a pooler such as PgBouncer in front? With true or auto no statement is prepared."""
     database_pool_size: int = Field(default=5, ge=1)
@@ -91,6 +99,8 @@ class Settings(BaseSettings):
     """Connections each process may open beyond those."""
     database_pool_timeout: float = Field(default=5, gt=0)
     """Seconds a request waits for a connection before it is answered 503."""
+    database_statement_timeout: float = Field(default=30, gt=0)
+    """Seconds a statement may take on PostgreSQL while the server lives. One that is silent is given up after 4."""
 
     llm_base_url: str = ""
     """An OpenAI-compatible endpoint (https://openrouter.ai/api/v1, http://127.0.0.1:11434/v1). Empty: local model."""
@@ -109,6 +119,27 @@ class Settings(BaseSettings):
 
     log_format: Literal["text", "json"] = "text"
     """text for people, json for log collectors."""
+    secrets_from: str = ""
+    """aws:NAME reads more settings from AWS Secrets Manager (docs/deploy.md); the environment wins over them."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, the environment, the secrets that any of them asks for, `.env`: the first to know wins."""
+        del file_secret_settings  # reads a folder that we do not have
+        usual = init_settings, env_settings, dotenv_settings
+        asked = [value for source in usual if (value := source().get("secrets_from")) is not None]
+        if not any(asked[:1]):
+            return usual
+        from app.core.secrets import settings_in  # noqa: PLC0415 - most sites have none
+
+        return init_settings, env_settings, InitSettingsSource(settings_cls, settings_in(asked[0])), dotenv_settings
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

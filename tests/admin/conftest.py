@@ -25,10 +25,9 @@ async def admin(app: FastAPI, superuser: User) -> AsyncIterator[AsyncClient]:
 
 
 @pytest.fixture
-async def app_with_gadgets(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+async def app_with_gadgets(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with one more feature."""
-    monkeypatch.setattr("app.main.INSTALLED", (*INSTALLED, gadgets))
-    app = create_app(settings)
+    app = create_app(settings, (*INSTALLED, gadgets))
     async with app.router.lifespan_context(app):
         async with app.state.database.engine.begin() as connection:
             await connection.run_sync(Table.metadata.create_all)

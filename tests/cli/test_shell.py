@@ -46,7 +46,7 @@ def test_only_what_is_committed_is_saved() -> None:
     ("code", "last"),
     [
         ("x = 1\nx / 0", "ZeroDivisionError: division by zero"),
-        ("await session.nothing()", "AttributeError: 'AsyncSession' object has no attribute 'nothing'"),
+        ("await session.nothing()", "AttributeError: 'Session' object has no attribute 'nothing'"),
         ("def", "SyntaxError: invalid syntax"),
     ],
 )

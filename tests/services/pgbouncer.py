@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.core.db.url import DatabaseURL
+from tests.services.certificate import make_certificate
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -26,12 +27,15 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = 2
+client_tls_sslmode = require
+client_tls_cert_file = {certificate}
+client_tls_key_file = {key}
 """
 
 
 @contextmanager
 def pgbouncer(database_url: str) -> Iterator[str]:
-    """The address of the same database with a pooler of two connections in between."""
+    """The address of the same database with a pooler in between that talks only TLS and has two connections."""
     if PROGRAM is None:
         if os.environ.get("CI"):
             pytest.fail("PgBouncer is missing: apt-get install pgbouncer")
@@ -43,17 +47,23 @@ def pgbouncer(database_url: str) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="opportune-pgbouncer-"))
     folder.chmod(0o755)
     password = str(url.password).replace("'", "''")
+    certificate, key = make_certificate(folder)
+    values = {"host": url.host, "port": url.port, "user": url.username, "password": password}
     (folder / "pgbouncer.ini").write_text(
-        CONFIGURATION.format(host=url.host, port=url.port, user=url.username, password=password, listen_port=port)
+        CONFIGURATION.format(**values, listen_port=port, certificate=certificate, key=key)
     )
     account = "nobody" if os.geteuid() == 0 else None  # PgBouncer refuses to run as root
+    if account:
+        shutil.chown(key, account)
     log = (folder / "log").open("wb")
     process = subprocess.Popen(
         [PROGRAM, str(folder / "pgbouncer.ini")], stdout=log, stderr=log, user=account, extra_groups=account and []
     )
     try:
         _wait_until_it_answers(port, process)
-        yield url.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        tls = {"sslmode": "verify-full", "sslrootcert": str(certificate)}
+        address = url.set(host="127.0.0.1", port=port).update_query_dict(tls)
+        yield address.render_as_string(hide_password=False)
     finally:
         process.kill()
         process.wait()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -34,7 +35,7 @@ SETTINGS = {
 GUARD = """
 folder=$1 port=$2 bin=$3; shift 3
 if {
-    "$bin/initdb" --pgdata "$folder/data" --pwfile "$folder/password" "$@" &&
+    "$bin/$@" --pgdata "$folder/data" &&
     "$bin/pg_ctl" --pgdata "$folder/data" --log "$folder/log" --options "-p $port -h 127.0.0.1 -k ''" --wait start
 } >"$folder/start" 2>&1; then echo ready; cat >/dev/null; else cat "$folder/start"; fi
 "$bin/pg_ctl" --pgdata "$folder/data" --mode immediate stop >/dev/null 2>&1
@@ -47,6 +48,8 @@ class Postgres:
     """A running server on 127.0.0.1 that asks for a password."""
 
     port: int
+    folder: Path
+    programs: Path
 
     def url(self, database: str) -> str:
         """The address of a database, as a hosting provider would show it."""
@@ -65,6 +68,24 @@ class Postgres:
         """Drop a database and every connection to it."""
         self.connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
+    def stop(self) -> None:
+        """Stop as a crash would: nobody is told."""
+        self._control("--mode", "immediate", "stop")
+
+    def start(self) -> None:
+        """Start again after `stop`."""
+        self._control("--log", str(self.folder / "log"), "--options", f"-p {self.port} -h 127.0.0.1 -k ''", "start")
+
+    def _control(self, *words: str) -> None:
+        subprocess.run(
+            [self.programs / "pg_ctl", "--pgdata", self.folder / "data", "--wait", *words],
+            check=True,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,  # the server keeps it open
+            stderr=subprocess.DEVNULL,
+            **_account(),
+        )
+
     @cached_property
     def connection(self) -> psycopg.Connection[tuple[object, ...]]:
         """For databases to come and go: connecting takes longer than making one."""
@@ -74,36 +95,50 @@ class Postgres:
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """Start a server of its own; it stops and its files are removed at the end, or when we are killed."""
+    words = ["initdb", "--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync"]
+    words += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--no-locale", "--pwfile", "password"]
+    words += [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    with _server(words) as server:
+        yield server
+        server.connection.close()
+
+
+@contextmanager
+def replica(primary: Postgres) -> Iterator[Postgres]:
+    """Start a server that follows another one by streaming."""
+    words = ["pg_basebackup", "--host", "127.0.0.1", "--port", str(primary.port), "--username", USER]
+    words += ["--write-recovery-conf", "--checkpoint", "fast", "--no-sync"]
+    with _server(words, primary.programs) as server:
+        yield server
+
+
+@contextmanager
+def _server(words: list[str], programs: Path | None = None) -> Iterator[Postgres]:
+    """A server whose data this program of PostgreSQL makes."""
     folder = Path(tempfile.mkdtemp(prefix="opportune-postgres-", dir=scratch()))
     try:
         (folder / "password").write_text(PASSWORD, encoding="utf-8")
-        with _guarded(folder, port := _free_port()):
-            server = Postgres(port)
+        account = _account().get("user")
+        server = Postgres(_free_port(), folder, programs or _programs(folder, account))
+        if account:
+            _hand_over(folder, account)
+        with _guarded(server, words):
             yield server
-            server.connection.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # the guard has done it, if it came to start
 
 
 @contextmanager
-def _guarded(folder: Path, port: int) -> Iterator[None]:
-    account = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
-    programs = _programs(folder, account)
-    if account:
-        _hand_over(folder, account)
-    options = ["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync"]
-    options += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--no-locale"]
-    options += [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    command = ["/bin/sh", "-c", GUARD, "sh", str(folder), str(port), str(programs), *options]
+def _guarded(server: Postgres, words: list[str]) -> Iterator[None]:
+    command = ["/bin/sh", "-c", GUARD, "sh", str(server.folder), str(server.port), str(server.programs), *words]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=folder,
+        cwd=server.folder,
+        env={**os.environ, "PGPASSWORD": PASSWORD},
         start_new_session=True,  # Ctrl-C is for us: the server goes when we close the pipe
-        user=account,
-        group=account and _group(account),
-        extra_groups=account and [],
+        **_account(),
     ) as guard:
         assert guard.stdout is not None
         if (line := guard.stdout.readline()) != b"ready\n":
@@ -116,10 +151,13 @@ def _hand_over(folder: Path, account: str) -> None:
         shutil.chown(path, account)
 
 
-def _group(account: str) -> int:
+def _account() -> dict[str, Any]:
+    """Who runs the server, for `subprocess`: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
     import pwd  # noqa: PLC0415 - Windows has no such module
 
-    return pwd.getpwnam(account).pw_gid
+    return {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
 
 
 def _programs(folder: Path, account: str | None) -> Path:

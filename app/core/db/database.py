@@ -1,34 +1,49 @@
 """The database behind one abstract class, made when the application starts and never at import."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import ClassVar
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, ClassVar, Literal
 
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from app.core.db.context import Context
 from app.core.db.faults import explain
+from app.core.db.replica import Replica, reads_fresh
 from app.core.db.url import DatabaseURL
 from app.core.db.waiting import within
 from app.core.errors import OperatorError
 from app.core.settings import Settings
+
+Role = Literal["writer", "reader"]
+
+
+class Session(AsyncSession):
+    async def __aexit__(self, kind: Any, value: Any, traceback: Any) -> None:
+        """Without a task where nothing has gone wrong: it is there to close in spite of a cancelled request."""
+        if kind is None:
+            await self.close()
+        else:
+            await super().__aexit__(kind, value, traceback)
 
 
 class Database(ABC):
     """Gives sessions: `writer()` commits when its block ends well, `reader()` cannot write."""
 
     ping_timeout: ClassVar[float] = 4
+    first_read: ClassVar[TextClause] = text("SELECT 1")
+    """The least that makes a reader take its snapshot."""
 
     def __init__(self, url: DatabaseURL, settings: Settings) -> None:
         self.url = url
         self.settings = settings
         self.engine = self._writing_engine()
         self.reading_engine = self._reading_engine()
-        self._writing = async_sessionmaker(self.engine, expire_on_commit=False)
-        self._reading = async_sessionmaker(self.reading_engine, expire_on_commit=False, autoflush=False)
+        self.replica = self._replica()
+        self._writing = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False)
+        self._reading = async_sessionmaker(self.reading_engine, class_=Session, expire_on_commit=False, autoflush=False)
 
     @abstractmethod
     def _writing_engine(self) -> AsyncEngine: ...
@@ -36,10 +51,15 @@ class Database(ABC):
     @abstractmethod
     def _reading_engine(self) -> AsyncEngine: ...
 
+    def _replica(self) -> Replica | None:
+        return None
+
     async def setup(self) -> None:  # noqa: B027 - not every kind has something to prepare
         """Prepare what the first session needs."""
 
     async def dispose(self) -> None:
+        if self.replica:
+            await self.replica.dispose()
         await self.reading_engine.dispose()
         await self.engine.dispose()
 
@@ -50,25 +70,56 @@ class Database(ABC):
             yield session
             await session.commit()
 
-    @asynccontextmanager
-    async def reader(self) -> AsyncIterator[AsyncSession]:
-        """A session on one snapshot, which the database itself keeps from writing."""
-        async with self._reading() as session:
-            yield session
+    def reader(self, *, fresh: bool = False) -> AbstractAsyncContextManager[AsyncSession]:
+        """A session on one snapshot, which the database itself keeps from writing.
 
-    async def ping(self) -> None:
+        Where there is a replica, it lags behind what was just written. `fresh` reads from the writer's server, for what
+        must not be out of date: who may do what, and what another process has to know.
+        """
+        if self.replica is None or fresh or self.replica.is_away or reads_fresh.get():
+            return self._reading()
+        return self.replica.reader(otherwise=self._reading)
+
+    def context(self) -> Context:
+        """A reader and a writer together; `ReadonlyContext(database)` is the one that only reads."""
+        return Context(self)
+
+    async def ping(self, *, reader: bool = True) -> None:
         """Ask writer and reader for a sign of life, without taking a lock.
+
+        Without the reader if the site, which can do without a replica, is all that matters.
 
         Raises:
             OperatorError: one of them does not answer; the message says what to do.
         """
-        try:
-            await within(self.ping_timeout, self._select_one())
-        except (TimeoutError, DBAPIError, PoolTimeoutError) as error:
-            raise OperatorError(explain(error, self.url)) from error
+        away = await self.away(self.ping_timeout)
+        if lines := [line for role, line in away.items() if reader or role == "writer"]:
+            raise OperatorError(" ".join(lines))
 
-    async def _select_one(self) -> None:
-        for engine in (self.engine, self.reading_engine):
-            async with engine.connect() as connection:
-                await connection.execution_options(sqlite_begin="BEGIN")
-                await connection.execute(text("select 1"))
+    async def away(self, seconds: float) -> dict[Role, str]:
+        """Who gives no sign of life in this time, each with a line on why.
+
+        They are asked on connections of their own: not those that a busy site waits for.
+        """
+        asked: dict[Role, DatabaseURL] = {"writer": self.url}
+        if self.replica:
+            asked["reader"] = self.replica.url
+        lines = await asyncio.gather(*(self._fault(url, seconds) for url in asked.values()))
+        return {role: line for role, line in zip(asked, lines, strict=True) if line}
+
+    async def _fault(self, url: DatabaseURL, seconds: float) -> str:
+        try:
+            await within(seconds, self._greet(url))
+        except OperatorError as error:
+            return str(error)
+        except TimeoutError as error:
+            return explain(error, url)
+        return ""
+
+    @abstractmethod
+    async def _greet(self, url: DatabaseURL) -> None:
+        """Connect, ask for a row and be gone.
+
+        Raises:
+            OperatorError: that cannot be done.
+        """

@@ -1,55 +1,69 @@
 """PostgreSQL by psycopg 3."""
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.db.database import Database
-from app.core.db.pool import TimedPool
+from app.core.db.faults import explain
+from app.core.db.pool import IN_TIME, TimedPool
+from app.core.db.replica import Replica
 from app.core.db.url import DatabaseURL
+from app.core.errors import OperatorError
 from app.core.settings import Settings
 
 
 class PostgreSQLDatabase(Database):
     """psycopg 3: READ COMMITTED to write, one read-only snapshot to read."""
 
+    def __init__(self, url: DatabaseURL, settings: Settings, reader_url: DatabaseURL | None = None) -> None:
+        self.reader_url = reader_url
+        super().__init__(url, settings)
+
     def _writing_engine(self) -> AsyncEngine:
-        return self._engine(isolation_level="READ COMMITTED")
+        return self._engine(self.url, isolation_level="READ COMMITTED")
 
     def _reading_engine(self) -> AsyncEngine:
-        engine = self._engine(isolation_level="REPEATABLE READ")
+        return self._snapshots(self.url)
+
+    def _replica(self) -> Replica | None:
+        return Replica(self._snapshots(self.reader_url), self.reader_url) if self.reader_url else None
+
+    def _snapshots(self, url: DatabaseURL) -> AsyncEngine:
+        engine = self._engine(url, isolation_level="REPEATABLE READ")
         event.listen(engine.sync_engine, "connect", _only_read)
         return engine
 
-    def _engine(self, **options: Any) -> AsyncEngine:
+    def _engine(self, url: DatabaseURL, **options: Any) -> AsyncEngine:
+        from app.core.db.timed import TimedConnection  # noqa: PLC0415 - psycopg, which SQLite can do without
+
+        connect = partial(TimedConnection.reach, limit=self.settings.database_statement_timeout)
         return create_async_engine(
-            self.url.url,
-            connect_args=postgresql_arguments(self.url, self.settings),
+            url.url,
+            connect_args={**url.arguments, "async_creator_fn": connect},
             poolclass=TimedPool,
             pool_size=self.settings.database_pool_size,
             max_overflow=self.settings.database_max_overflow,
-            pool_timeout=self.settings.database_pool_timeout,
-            pool_pre_ping=True,
+            pool_timeout=IN_TIME * self.settings.database_pool_timeout,
+            pool_use_lifo=True,  # the connection used last is the one that need not be asked whether it lives
             pool_recycle=280,  # hosts drop idle connections after five minutes
             hide_parameters=True,
             **options,
         )
 
+    async def _greet(self, url: DatabaseURL) -> None:
+        from psycopg import Error  # noqa: PLC0415 - as above
 
-def postgresql_arguments(url: DatabaseURL, settings: Settings) -> dict[str, Any]:
-    """libpq's and psycopg's arguments for one connection; those in the URL win."""
-    arguments: dict[str, Any] = {
-        "connect_timeout": 5,
-        "tcp_user_timeout": 5000,
-        "keepalives_idle": 30,
-        "application_name": "opportune",
-    }
-    arguments = {name: value for name, value in arguments.items() if name not in url.url.query}
-    if settings.database_pooled != "false":
-        # A pooler gives each transaction another server connection, where our statement is not, or is not ours.
-        arguments["prepare_threshold"] = None
-    return arguments
+        from app.core.db.timed import TimedConnection  # noqa: PLC0415 - as above
+
+        words, arguments = self.engine.dialect.create_connect_args(url.url)
+        try:
+            async with await TimedConnection.connect(*words, **{**arguments, **url.arguments}) as connection:
+                await connection.execute("SELECT 1")
+        except Error as error:
+            raise OperatorError(explain(error, url)) from error
 
 
 def _only_read(connection: Any, _record: object) -> None:

@@ -1,52 +1,80 @@
 """SQLite on disk."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.db.database import Database
+from app.core.db.faults import explain
 from app.core.db.file import make_private
+from app.core.db.fused import DRIVER
+from app.core.db.pool import IN_TIME
+from app.core.db.url import DatabaseURL
+from app.core.errors import OperatorError
+
+BUSY = 2000
+"""Milliseconds to wait for another process that writes."""
 
 
 class SQLiteDatabase(Database):
     """A file in WAL mode: one connection that writes, a pool that cannot."""
 
+    first_read = text("SELECT 1 FROM sqlite_master LIMIT 1")
+
     def _writing_engine(self) -> AsyncEngine:
         # A pool of one is the queue of writers: they wait here in their order, and not for SQLite's lock.
-        return self._engine(begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
+        # Other processes' writers are waited for as well (BUSY), and the visitor has an answer in the time of both.
+        patience = self.settings.database_pool_timeout / 2
+        return self._engine("BEGIN IMMEDIATE", pool_size=1, max_overflow=0, pool_timeout=patience)
 
     def _reading_engine(self) -> AsyncEngine:
         settings = self.settings
         engine = self._engine(
-            begin="BEGIN", pool_size=settings.database_pool_size, max_overflow=settings.database_max_overflow
+            "BEGIN",
+            pool_size=settings.database_pool_size,
+            max_overflow=settings.database_max_overflow,
+            pool_timeout=IN_TIME * settings.database_pool_timeout,
         )
         event.listen(engine.sync_engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only = ON"))
         return engine
 
-    def _engine(self, begin: str, **pool: int) -> AsyncEngine:
+    def _engine(self, begin: str, **pool: Any) -> AsyncEngine:
         engine = create_async_engine(
-            self.url.url,
+            self.url.url.set(drivername=DRIVER),
+            begin=begin,
             # Without this the driver begins transactions by its own rules, and never with IMMEDIATE.
             connect_args={"isolation_level": None},
-            execution_options={"sqlite_begin": begin},
-            pool_timeout=self.settings.database_pool_timeout,
             hide_parameters=True,
             **pool,
         )
         event.listen(engine.sync_engine, "connect", configure_sqlite)
-        event.listen(engine.sync_engine, "begin", begin_sqlite)
         return engine
 
     async def setup(self) -> None:
         await asyncio.to_thread(make_private, self.url.path)
 
+    async def _greet(self, url: DatabaseURL) -> None:
+        try:
+            await asyncio.to_thread(_read_something, url.path)
+        except sqlite3.Error as error:
+            raise OperatorError(explain(error, url)) from error
+
+
+def _read_something(path: Path) -> None:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=1, uri=True)) as connection:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+
 
 def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> None:
     """What every connection to a SQLite file needs; for migrations too."""
     cursor = connection.cursor()
-    for pragma in ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in (f"busy_timeout = {BUSY}", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

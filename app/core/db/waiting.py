@@ -1,20 +1,18 @@
 """Waits that end when they should, whatever happens to what is waited for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-Undo = Callable[[T], Awaitable[object]]
 
-_left: set[asyncio.Task[None]] = set()  # a loop alone does not keep its tasks
+_left: set[asyncio.Task[Any]] = set()  # a loop alone does not keep its tasks
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, T], undo: Undo[T] | None = None) -> T:
-    """The result of the work; `undo` gets one that comes too late.
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """The result of the work.
 
-    Work that is late, or that nobody waits for any more, is cancelled and left behind: when the server is silent,
-    psycopg takes ten seconds to be cancelled.
+    Work that is late, or that nobody waits for any more, is cancelled and left behind: a thread cannot be cancelled.
 
     Raises:
         TimeoutError: the work takes longer.
@@ -22,23 +20,26 @@ async def within(seconds: float, work: Coroutine[Any, Any, T], undo: Undo[T] | N
     task = asyncio.create_task(work)
     try:
         await asyncio.wait({task}, timeout=seconds)
-    except asyncio.CancelledError:
-        _leave(task, undo)
-        raise
-    if not task.done():
-        _leave(task, undo)
+    finally:
+        if not task.done():
+            task.cancel()
+            _keep(task)
+    if task.cancelled() or not task.done():
         raise TimeoutError
     return task.result()
 
 
-def _leave(task: asyncio.Task[T], undo: Undo[T] | None) -> None:
-    task.cancel()
-    ending = asyncio.create_task(_end(task, undo))
-    _left.add(ending)
-    ending.add_done_callback(_left.discard)
+def leave(work: Coroutine[Any, Any, object]) -> None:
+    """Have something done that nobody waits for."""
+    _keep(asyncio.create_task(work))
 
 
-async def _end(task: asyncio.Task[T], undo: Undo[T] | None) -> None:
-    await asyncio.wait({task})
-    if not task.cancelled() and task.exception() is None and undo:
-        await undo(task.result())
+def _keep(task: asyncio.Task[Any]) -> None:
+    _left.add(task)
+    task.add_done_callback(_forget)
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _left.discard(task)
+    if not task.cancelled():
+        task.exception()  # or asyncio would log that nobody asked for it

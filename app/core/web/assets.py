@@ -32,6 +32,7 @@ class Assets(StaticFiles):
 
     def __init__(self, folder: Path = PROJECT / "static") -> None:
         super().__init__(directory=folder, packages=list(WHEELS))
+        self._paths: dict[str, Path] = {}
 
     def url(self, name: str) -> str:
         """The address of a file, with the hash of its content.
@@ -39,10 +40,16 @@ class Assets(StaticFiles):
         Raises:
             FileNotFoundError: no folder has this file.
         """
+        path = self._paths.get(name) or self._find(name)
+        return f"{URL}/{name}?v={_digest(path, path.stat().st_mtime_ns)}"
+
+    def _find(self, name: str) -> Path:
+        """Where the file is: a search of all folders, and a page names many files."""
         path, status = self.lookup_path(name)
         if status is None:
             raise FileNotFoundError(f"static file {name}")
-        return f"{URL}/{name}?v={_digest(path, status.st_mtime_ns)}"
+        found = self._paths[name] = Path(path)
+        return found
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):
@@ -53,7 +60,7 @@ class Assets(StaticFiles):
             raise HTTPException(status_code=404) from None
         if status is None or not stat.S_ISREG(status.st_mode):
             raise HTTPException(status_code=404)
-        digest = await asyncio.to_thread(_digest, full_path, status.st_mtime_ns)
+        digest = await asyncio.to_thread(_digest, Path(full_path), status.st_mtime_ns)
         headers = Headers(scope=scope)
         versioned = QueryParams(scope["query_string"]).get("v") == digest
         answer = {
@@ -71,8 +78,8 @@ class Assets(StaticFiles):
 
 
 @lru_cache(maxsize=512)
-def _digest(path: str, _modified: int) -> str:
-    return hashlib.blake2b(Path(path).read_bytes(), digest_size=8).hexdigest()
+def _digest(path: Path, _modified: int) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
 @lru_cache(maxsize=64)

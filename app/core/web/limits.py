@@ -1,6 +1,5 @@
 """What a request may name and weigh."""
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -12,6 +11,10 @@ from app.core.web.problems import problem
 
 LARGEST_BODY = 2_500_000
 """Bytes, as Django's DATA_UPLOAD_MAX_MEMORY_SIZE."""
+
+
+WITHOUT_A_WORD_NO_BODY = ("1.0", "1.1")
+"""Versions of HTTP that announce a body in the headers. In the others it may just come."""
 
 
 class KnownHosts(TrustedHostMiddleware):
@@ -38,10 +41,20 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdecimal() or len(announced) > 18 or int(announced) > self.largest:
+        announced, comes = b"0", False
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                announced, comes = value, True
+            elif name == b"transfer-encoding":
+                comes = True
+        if not announced.isdigit() or len(announced) > 18 or int(announced) > self.largest:
             await problem(Request(scope), 413)(scope, receive, send)
             return
+        if comes or scope["http_version"] not in WITHOUT_A_WORD_NO_BODY:
+            receive = self._counted(receive)
+        await self.app(scope, receive, send)
+
+    def _counted(self, receive: Receive) -> Receive:
         received = 0
 
         async def counted() -> Message:
@@ -52,4 +65,4 @@ class BodyLimit:
                 raise HTTPException(status_code=413)
             return message
 
-        await self.app(scope, counted, send)
+        return counted

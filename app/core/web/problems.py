@@ -10,11 +10,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.core.db.faults import UNAVAILABLE, explain, is_wrong_statement
+from app.core.db.faults import explain, is_outage
 from app.core.errors import Busy, NotFound
 from app.core.web.forms import in_words
 from app.core.web.templating import templates
@@ -98,7 +99,7 @@ def _field(item: Mapping[str, Any]) -> list[str]:
 
 async def on_database_unavailable(request: Request, error: Exception) -> Response:
     """A missing table counts as that: nothing has been migrated. A statement of ours that is wrong is a bug."""
-    if is_wrong_statement(error):
+    if not is_outage(error):
         raise error
     logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
     return problem(request, 503, headers=SOON)
@@ -127,7 +128,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(NotFound, on_not_found)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
-    for kind in (*UNAVAILABLE, ProgrammingError):
+    for kind in (DBAPIError, PoolTimeoutError):
         app.add_exception_handler(kind, on_database_unavailable)
     app.add_exception_handler(Busy, on_busy)
     app.add_exception_handler(IntegrityError, on_conflict)

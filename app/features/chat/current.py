@@ -17,7 +17,7 @@ from app.features.chat.runs import Runs
 from app.features.chat.service import Chat
 
 
-def get_runs(request: Request) -> Runs:
+async def get_runs(request: Request) -> Runs:
     runs: Runs = request.app.state.chat
     return runs
 
@@ -100,7 +100,8 @@ CurrentView = Annotated[View | None, Depends(get_view)]
 
 
 async def _find(runs: Runs, owner_id: int, conversation_id: int, named: tuple[int, int] | None) -> Message | None:
-    async with runs.database.reader() as session:
+    # Fresh, since whoever lost a stream comes back to it later than a browser is known to have just written.
+    async with runs.database.reader(fresh=True) as session:
         chat = Chat(session, owner_id)
         if not await chat.conversation(conversation_id):
             return None

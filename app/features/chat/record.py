@@ -1,6 +1,7 @@
 """The database's side of a running answer, for the process that writes it and for those that follow.
 
 Each function is one short transaction. Every change has one winner: the row must still be streaming, by that worker.
+Reads are fresh: to a replica that lags, a new answer would be deleted and a living process dead.
 """
 
 from collections.abc import Collection
@@ -61,7 +62,7 @@ async def finish(database: Database, message_id: int, worker: str, text: str, ou
 
 async def read(database: Database, message_id: int, after_seq: int = -1) -> Progress | None:
     """An answer and the pieces after one; None where it has been deleted."""
-    async with database.reader() as session:
+    async with database.reader(fresh=True) as session:
         message = await session.get(Message, message_id)
         if message is None:
             return None
@@ -79,7 +80,7 @@ async def interrupt_expired(database: Database, conversation_id: int | None = No
     """
     expired = (col(Message.status) == Status.STREAMING) & (col(Message.lease_until) < utc_now())
     expired &= (col(Message.conversation_id) == conversation_id) & col(Message.id).not_in(alive)
-    async with database.reader() as session:
+    async with database.reader(fresh=True) as session:
         found = (await session.execute(select(col(Message.id), col(Message.worker)).where(expired))).all()
     if not found:
         return 0

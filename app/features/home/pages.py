@@ -32,7 +32,7 @@ async def home(request: Request, _user: OptionalUser) -> Response:
     context = {
         "features": state.features,
         "folders": await asyncio.to_thread(folders, tuple(feature.name for feature in state.features)),
-        "database": "SQLite" if state.database.url.kind == "sqlite" else "PostgreSQL",
+        "database": "PostgreSQL" if state.database.url.kind == "postgresql" else "SQLite",
         "versions": {"Python": platform.python_version(), "FastAPI": fastapi.__version__},
     }
     return templates.page(request, "home/home.html", context)

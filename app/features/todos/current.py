@@ -9,11 +9,11 @@ from app.core.db.session import ReadSession, WriteSession
 from app.features.todos.service import Todos
 
 
-def reading(session: ReadSession, user: CurrentUser) -> Todos:
+async def reading(session: ReadSession, user: CurrentUser) -> Todos:
     return Todos(session, user.id)
 
 
-def writing(session: WriteSession, user: CurrentUser) -> Todos:
+async def writing(session: WriteSession, user: CurrentUser) -> Todos:
     return Todos(session, user.id)
 
 

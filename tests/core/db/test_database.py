@@ -10,10 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from app.accounts.models import User
 from app.core.db.database import Database
 from app.core.db.opening import open_database
-from app.core.db.postgresql import postgresql_arguments
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
-from app.core.settings import Settings
 from tests.conftest import settings_for
 
 
@@ -94,15 +92,7 @@ async def test_sqlite_is_set_up_to_lose_nothing(tmp_path: Path) -> None:
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
     await database.dispose()
-    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
-
-
-async def test_statements_are_prepared_only_where_no_pooler_can_be() -> None:
-    url = DatabaseURL.parse("postgresql://u:p@h/d?connect_timeout=30")
-    assert postgresql_arguments(url, settings_for("postgresql://u:p@h/d"))["prepare_threshold"] is None
-    direct = Settings(_env_file=None, environment="test", database_pooled="false")
-    assert "prepare_threshold" not in postgresql_arguments(url, direct)
-    assert "connect_timeout" not in postgresql_arguments(url, direct), "the URL's own wins"
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 2000}
 
 
 async def fault(url: str) -> str:

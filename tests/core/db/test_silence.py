@@ -1,18 +1,24 @@
-"""PostgreSQL, or the pooler before it, takes what we send and does not answer."""
+"""What visitors get while PostgreSQL, or the network before it, fails, and right afterwards."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
-from sqlalchemy import make_url
+from httpx import ASGITransport, AsyncClient, Response
+from sqlalchemy import make_url, text
 
+from app.core.db import pool, timed
+from app.core.db.session import ReadSession, WriteSession
+from app.core.db.timed import TimedConnection
+from app.core.health import Checkup
 from app.core.settings import Settings
 from app.main import create_app
 from tests.conftest import settings_for
 from tests.core.db.gateway import Gateway
 from tests.factories import PASSWORD, make_user, sign_in
+from tests.services.postgres import postgres
 
 LONG_ENOUGH = 12  # seconds; without a limit of ours an answer takes from 16 to for ever
 
@@ -20,6 +26,19 @@ LONG_ENOUGH = 12  # seconds; without a limit of ours an answer takes from 16 to 
 @pytest.fixture
 def database_kind() -> str:
     return "postgresql"
+
+
+@pytest.fixture(autouse=True)
+def hurry() -> Iterator[None]:
+    """Everything that is waited for in seconds, in tenths of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TimedConnection, "silence", 0.2)
+        patch.setattr(TimedConnection, "sign_of_life", 0.2)
+        patch.setattr(pool, "TO_ANSWER", 0.2)
+        patch.setattr(timed, "PAUSES", (0.01, 0.02))
+        patch.setattr(Checkup, "patience", 0.3)
+        patch.setattr(Checkup, "keeps", 0)
+        yield
 
 
 @pytest.fixture
@@ -31,47 +50,210 @@ async def gateway(database_url: str) -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 def settings(database_url: str, gateway: Gateway) -> Settings:
-    url = make_url(database_url).set(port=gateway.port).render_as_string(hide_password=False)
-    return settings_for(url).model_copy(update={"database_pool_timeout": 0.5})
+    return behind(gateway, database_url)
+
+
+def behind(gateway: Gateway, url: str, **changes: object) -> Settings:
+    address = make_url(url).set(port=gateway.port).render_as_string(hide_password=False)
+    return settings_for(address).model_copy(update={"database_pool_timeout": 0.5, **changes})
 
 
 @pytest.fixture
-async def visitor(app: FastAPI, client: AsyncClient) -> AsyncClient:
+async def visitor(app: FastAPI, client: AsyncClient, caplog: pytest.LogCaptureFixture) -> AsyncIterator[AsyncClient]:
     """Somebody who is signed in, with connections in the pools of the reader and the writer."""
     await sign_in(client, app, await make_user(app.state.database, "ada@example.com"))
     assert (await client.get("/accounts/profile")).status_code == 200
+    caplog.set_level(logging.INFO)
+    yield client
+    tracebacks = [record.getMessage() for record in caplog.records if record.exc_info]
+    assert tracebacks == []
+
+
+async def visit(visitor: AsyncClient) -> list[Response]:
+    """Signed-in pages, the API, a form that writes: all at once."""
+    form = {"email": "ada@example.com", "password": PASSWORD}
+    async with asyncio.timeout(LONG_ENOUGH):
+        return list(
+            await asyncio.gather(
+                visitor.get("/accounts/profile"),
+                visitor.get("/api/v1/users/me"),
+                visitor.get("/admin/"),
+                visitor.post("/accounts/login", data=form),
+            )
+        )
+
+
+def statuses(answers: list[Response]) -> list[int]:
+    return [answer.status_code for answer in answers]
+
+
+@pytest.mark.parametrize("trusted", [60, 0], ids=["used just now", "idle"])
+async def test_requests_are_answered_503_while_the_server_is_silent_and_as_usual_afterwards(
+    visitor: AsyncClient, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, trusted: int
+) -> None:
+    monkeypatch.setattr(pool, "TRUSTED", trusted)
+    usual = statuses(await visit(visitor))
+
+    gateway.silence()
+    answers, health = await asyncio.gather(visit(visitor), visitor.get("/health"))
+    assert statuses([*answers, health]) == [503] * 5
+    assert {answer.headers["retry-after"] for answer in answers} == {"2"}
+
+    await gateway.restore()
+    assert statuses(await visit(visitor)) == usual
+    assert (await visitor.get("/health")).status_code == 200
+
+
+async def test_connections_that_were_cut_are_replaced_before_they_are_used(
+    visitor: AsyncClient, gateway: Gateway
+) -> None:
+    usual = statuses(await visit(visitor))
+    gateway.cut()
+    assert statuses(await visit(visitor)) == usual
+
+
+async def test_requests_are_answered_503_while_nobody_listens_and_as_usual_afterwards(
+    visitor: AsyncClient, gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    usual = statuses(await visit(visitor))
+    gateway.refuse()
+    assert statuses(await visit(visitor)) == [503] * 4
+    assert f"Nothing answers at 127.0.0.1:{gateway.port}." in caplog.text
+    assert (await visitor.get("/health/ready")).status_code == 503
+    assert (await visitor.get("/health/live")).status_code == 200
+    await gateway.restore()
+    assert statuses(await visit(visitor)) == usual
+
+
+@pytest.fixture
+async def laboratory(app: FastAPI, client: AsyncClient) -> AsyncClient:
+    """A site with routes that do what is said."""
+
+    @app.get("/api/read")
+    async def read(session: ReadSession, statement: str = "SELECT 1") -> str:
+        return str(await session.scalar(text(statement)))
+
+    @app.post("/api/write")
+    async def write(session: WriteSession, statement: str) -> None:
+        await session.execute(text(statement))
+
     return client
 
 
-async def test_requests_are_answered_503_while_the_server_is_silent_and_200_afterwards(
-    visitor: AsyncClient, gateway: Gateway
+async def test_connecting_is_tried_again(laboratory: AsyncClient, gateway: Gateway) -> None:
+    gateway.cut(more=2)
+    assert (await laboratory.get("/api/read")).status_code == 200
+    assert gateway.visits == 3
+
+
+async def test_a_statement_is_not_tried_again(laboratory: AsyncClient, gateway: Gateway) -> None:
+    await laboratory.post("/api/write", params={"statement": "CREATE SEQUENCE calls"})
+    call = {"statement": "SELECT nextval('calls'), pg_sleep(60)"}
+    asking = asyncio.create_task(laboratory.post("/api/write", params=call))
+    await until(laboratory, "SELECT last_value FROM calls WHERE is_called", "1")
+    gateway.cut()
+    assert (await asking).status_code == 503
+    assert (await laboratory.get("/api/read", params={"statement": "SELECT last_value FROM calls"})).json() == "1"
+
+
+async def until(laboratory: AsyncClient, statement: str, result: str) -> None:
+    async with asyncio.timeout(LONG_ENOUGH):
+        while (await laboratory.get("/api/read", params={"statement": statement})).json() != result:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_slow_statement_is_left_alone_while_the_server_shows_signs_of_life(laboratory: AsyncClient) -> None:
+    slow = {"statement": "SELECT 'done' FROM pg_sleep(0.5)"}
+    assert (await laboratory.get("/api/read", params=slow)).json() == "done"
+
+
+RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%%pg_sleep(60)'"
+
+
+async def test_a_statement_that_takes_too_long_is_ended_here_and_at_the_server(
+    database_url: str, gateway: Gateway, laboratory: AsyncClient, app: FastAPI
 ) -> None:
-    form = {"email": "ada@example.com", "password": PASSWORD}
+    other = create_app(behind(gateway, database_url, database_statement_timeout=0.1))
+    other.router.routes.extend(app.router.routes[-2:])
+    async with other.router.lifespan_context(other), client_of(other) as impatient:
+        answer = await impatient.get("/api/read", params={"statement": "SELECT pg_sleep(60)"})
+    assert answer.status_code == 503
+    await until(laboratory, RUNNING, "0")
 
-    gateway.passing.clear()
-    async with asyncio.timeout(LONG_ENOUGH):
-        answers = await asyncio.gather(
-            visitor.get("/accounts/profile"),
-            visitor.get("/api/v1/users/me"),
-            visitor.post("/accounts/login", data=form),
-            visitor.get("/health"),
-        )
-    assert [answer.status_code for answer in answers] == [503] * 4
 
-    gateway.passing.set()
-    async with asyncio.timeout(LONG_ENOUGH):
-        assert (await visitor.get("/accounts/profile")).status_code == 200
-        assert (await visitor.post("/accounts/login", data=form)).status_code == 303
-        assert (await visitor.get("/health")).status_code == 200
+async def test_a_cancelled_request_ends_its_statement_and_returns_its_connection(
+    laboratory: AsyncClient, app: FastAPI
+) -> None:
+    asking = asyncio.create_task(laboratory.get("/api/read", params={"statement": "SELECT pg_sleep(60)"}))
+    await until(laboratory, RUNNING, "1")
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert app.state.database.reading_engine.pool.checkedout() == 0
+    await until(laboratory, RUNNING, "0")
+
+
+async def test_a_full_pool_is_503_and_neither_hides_nor_blocks_the_state_of_health(
+    laboratory: AsyncClient, app: FastAPI, settings: Settings, gateway: Gateway
+) -> None:
+    places = settings.database_pool_size + settings.database_max_overflow
+    held = [app.state.database.reading_engine.connect() for _ in range(places)]
+    await asyncio.gather(*held)
+    assert (await laboratory.get("/api/read")).status_code == 503
+    visits, Checkup.keeps = gateway.visits, 60
+    answers = await asyncio.gather(*(laboratory.get("/health") for _ in range(9)))
+    assert (statuses(answers), gateway.visits) == ([200] * 9, visits + 1)
+    await asyncio.gather(*(connection.close() for connection in held))
+    assert (await laboratory.get("/api/read")).status_code == 200
+
+
+async def test_a_server_without_a_free_connection_is_503_until_it_has_one(
+    laboratory: AsyncClient, app: FastAPI, gateway: Gateway, database_url: str
+) -> None:
+    name = make_url(database_url).database
+    account = f"limited_{name}"
+    await laboratory.post(
+        "/api/write", params={"statement": f"CREATE ROLE {account} LOGIN PASSWORD 'p' CONNECTION LIMIT 0"}
+    )
+    limited = make_url(database_url).set(username=account, password="p").render_as_string(hide_password=False)
+    other = create_app(behind(gateway, limited))
+    other.router.routes.extend(app.router.routes[-2:])
+    async with other.router.lifespan_context(other), client_of(other) as client:
+        assert (await client.get("/api/read")).status_code == 503
+        await laboratory.post("/api/write", params={"statement": f"ALTER ROLE {account} CONNECTION LIMIT 9"})
+        assert (await client.get("/api/read")).status_code == 200
+    await laboratory.post("/api/write", params={"statement": f"DROP ROLE {account}"})
+
+
+async def test_what_the_server_cannot_help_is_503_and_a_wrong_statement_is_our_fault(
+    app: FastAPI, laboratory: AsyncClient
+) -> None:
+    for code in ("53100", "40001", "40P01", "25006", "55P03", "57P01", "58030"):
+        statement = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
+        answer = await laboratory.post("/api/write", params={"statement": statement})
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2"), code
+    async with client_of(app) as client:
+        assert (await client.get("/api/read", params={"statement": "SELECT nothing"})).status_code == 500
+
+
+def client_of(app: FastAPI) -> AsyncClient:
+    return AsyncClient(transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://testserver")
 
 
 async def test_a_server_that_does_not_even_greet_is_unavailable(settings: Settings, gateway: Gateway) -> None:
-    gateway.passing.clear()
+    gateway.silence()
     app = create_app(settings)
-    async with (
-        app.router.lifespan_context(app),
-        AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client,
-        asyncio.timeout(LONG_ENOUGH),
-    ):
+    async with app.router.lifespan_context(app), client_of(app) as client, asyncio.timeout(LONG_ENOUGH):
         assert (await client.post("/accounts/login", data={"email": "a", "password": "b"})).status_code == 503
-    gateway.passing.set()
+
+
+async def test_a_server_that_restarts_is_used_again(laboratory: AsyncClient, app: FastAPI) -> None:
+    with postgres() as server:
+        other = create_app(settings_for(server.url("postgres")))
+        other.router.routes.extend(app.router.routes[-2:])
+        async with other.router.lifespan_context(other), client_of(other) as client:
+            assert (await client.get("/api/read")).status_code == 200
+            await asyncio.to_thread(server.stop)
+            assert (await client.get("/api/read")).status_code == 503
+            await asyncio.to_thread(server.start)
+            assert (await client.get("/api/read")).status_code == 200

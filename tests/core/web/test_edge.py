@@ -110,7 +110,8 @@ async def test_who_leaves_during_the_body_is_no_error(
         sent.append(message)
 
     headers = [(b"host", b"testserver"), (b"content-type", kind)]
-    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers, "scheme": "http"}
+    scope: dict[str, object] = {"type": "http", "http_version": "1.1", "scheme": "http", "method": "POST"}
+    scope |= {"path": path, "query_string": b"", "headers": headers}
     await app(scope, receive, send)
 
     assert sent == []

@@ -1,8 +1,9 @@
 """A plain connection for migrations: no event loop, so that they run in a shell and inside a running loop alike."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
@@ -10,7 +11,6 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.core.db.faults import explain
 from app.core.db.file import make_private
-from app.core.db.postgresql import postgresql_arguments
 from app.core.db.sqlite import begin_sqlite, configure_sqlite
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
@@ -20,11 +20,30 @@ WAIT_FOR_OTHERS: float = 60  # seconds, while another process migrates
 WAIT_FOR_TABLES = 10  # seconds; while a migration waits for a table, everybody else queues behind it
 LOCK = 0x6F70706F7274  # any number will do, if it is the same in every process that migrates
 
+# Where hosts put the address without the pooler: Railway, Neon on Vercel, and those that follow Prisma.
+DIRECT_URL_VARIABLES = ("DATABASE_UNPOOLED_URL", "DATABASE_URL_UNPOOLED", "DIRECT_URL")
+
 
 def migration_url(settings: Settings) -> DatabaseURL:
-    """The database without its pooler, where the settings name it."""
-    direct = settings.database_direct_url.get_secret_value()
-    return DatabaseURL.parse(direct or settings.database_url.get_secret_value())
+    """The database without its pooler, where settings or host name it.
+
+    Raises:
+        OperatorError: DATABASE_DIRECT_URL or DATABASE_URL is not understood.
+    """
+    if direct := settings.database_direct_url.get_secret_value():
+        return DatabaseURL.parse(direct, name="DATABASE_DIRECT_URL")
+    url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
+    return _direct_url_of_host(url) or url
+
+
+def _direct_url_of_host(url: DatabaseURL) -> DatabaseURL | None:
+    """What the host's own variable names, if it is the same database: another project's may be set here as well."""
+    for name in DIRECT_URL_VARIABLES:
+        with suppress(OperatorError):  # whatever it is, it is not ours
+            direct = DatabaseURL.parse(os.environ.get(name, ""), name=name)
+            if url.url.password and (direct.database, direct.url.password) == (url.database, url.url.password):
+                return direct
+    return None
 
 
 @contextmanager
@@ -35,7 +54,7 @@ def connect(settings: Settings) -> Iterator[Connection]:
         OperatorError: the database cannot be reached.
     """
     url = migration_url(settings)
-    engine = _sqlite_engine(url.sync_url) if url.kind == "sqlite" else _postgresql_engine(url, settings)
+    engine = _postgresql_engine(url) if url.kind == "postgresql" else _sqlite_engine(url.sync_url)
     with _opened(engine, url) as connection:
         try:
             yield connection
@@ -45,7 +64,7 @@ def connect(settings: Settings) -> Iterator[Connection]:
 
 def _opened(engine: Engine, url: DatabaseURL) -> Connection:
     try:
-        if url.kind == "sqlite":
+        if url.kind != "postgresql":
             make_private(url.path)
         return engine.connect()
     except (DBAPIError, sqlite3.Error) as error:
@@ -103,6 +122,5 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.execute(f"PRAGMA busy_timeout = {WAIT_FOR_OTHERS * 1000:.0f}")
 
 
-def _postgresql_engine(url: DatabaseURL, settings: Settings) -> Engine:
-    arguments = postgresql_arguments(url, settings)
-    return create_engine(url.sync_url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+def _postgresql_engine(url: DatabaseURL) -> Engine:
+    return create_engine(url.sync_url, poolclass=NullPool, connect_args=url.arguments, hide_parameters=True)

@@ -50,7 +50,7 @@ def up_to_date(settings: Settings, tree: Tree) -> Iterator[Connection]:
     Raises:
         OperatorError: the configured database lacks migrations.
     """
-    if migration_url(settings).kind == "sqlite":
+    if migration_url(settings).kind != "postgresql":
         with scratch() as connection:
             run(connection, tree, plan_for(tree))
             yield connection

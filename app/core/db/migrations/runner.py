@@ -79,6 +79,16 @@ def run(connection: Connection, tree: Tree, plan: Plan, announce: Announce = lam
     return taken
 
 
+def run_within(connection: Connection, tree: Tree, plan: Plan) -> None:
+    """Take the steps of a plan as a part of the transaction that the connection is in: all of them hold, or none.
+
+    Raises:
+        OperatorError: a step failed.
+    """
+    while _take_next(connection, tree, plan, lambda _step: nullcontext()):
+        pass
+
+
 def refuse_newer(tree: Tree, rows: Sequence[str]) -> None:
     """Stop before an old version of the code harms a database that a newer one has migrated.
 

@@ -68,7 +68,7 @@ def recorded_in(settings: Settings) -> list[str]:
         OperatorError: the database cannot be reached.
     """
     url = migration_url(settings)
-    if url.kind == "sqlite" and not url.path.exists():
+    if url.kind != "postgresql" and not url.path.exists():
         return []
     with connect(settings) as connection:
         return recorded(connection)
@@ -86,6 +86,6 @@ def pending(settings: Settings, features: Sequence[str]) -> list[str]:
 async def pending_in(database: Database, features: Sequence[str]) -> list[str]:
     """The same for an open database."""
     tree = await asyncio.to_thread(Tree, features)
-    async with database.reader() as session:
+    async with database.reader(fresh=True) as session:
         rows = await (await session.connection()).run_sync(recorded)
     return [str(migration) for migration in tree.pending(rows)]

@@ -1,0 +1,178 @@
+"""aiosqlite with one hop to its thread for each statement.
+
+SQLAlchemy's own adapter makes four of them (cursor, execute, fetchall, close), one more to begin and one to end a
+transaction. Each wakes two threads, which costs more than SQLite's own work.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiosqlite
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.aiosqlite import (
+    AsyncAdapt_aiosqlite_connection,
+    AsyncAdapt_aiosqlite_cursor,
+    AsyncAdapt_aiosqlite_dbapi,
+    SQLiteDialect_aiosqlite,
+)
+from sqlalchemy.util import await_only
+
+
+@dataclass(slots=True, eq=False)
+class Round:
+    """What one hop takes to the thread, and what it brings back."""
+
+    values: Any
+    many: bool = False
+    begin: str = ""
+    done: bool = False
+    rows: Sequence[Any] = ()
+    description: Any = None
+    lastrowid: Any = -1
+    rowcount: int = -1
+
+
+class RoundTrips(sqlite3.Connection):
+    """Does a whole `Round` where aiosqlite's public `execute_fetchall` calls `execute`, in its thread."""
+
+    def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:
+        if not isinstance(values, Round):
+            return super().execute(statement, values)
+        try:
+            return self._go(statement, values)
+        finally:
+            values.done = True
+
+    def _go(self, statement: str, round_: Round) -> sqlite3.Cursor:
+        if round_.begin:
+            super().execute(round_.begin)
+        cursor = (super().executemany if round_.many else super().execute)(statement, round_.values)
+        if cursor.description:
+            round_.description, round_.rows = cursor.description, cursor.fetchall()
+        else:
+            round_.lastrowid, round_.rowcount = cursor.lastrowid, cursor.rowcount
+        return cursor
+
+
+class FusedCursor(AsyncAdapt_aiosqlite_cursor):
+    __slots__ = ()
+
+    _adapt_connection: "FusedConnection"
+
+    def execute(self, operation: Any, parameters: Any = None) -> None:
+        self._go(operation, Round(() if parameters is None else parameters))
+
+    def executemany(self, operation: Any, seq_of_parameters: Any) -> None:
+        self._go(operation, Round(seq_of_parameters, many=True))
+
+    def _go(self, operation: str, round_: Round) -> None:
+        try:
+            self._adapt_connection.send(operation, round_)
+        except Exception as error:  # noqa: BLE001 - as in the method that this one replaces, which knows what to do
+            self._adapt_connection._handle_exception(error)
+        self._rows = deque(round_.rows)
+        self.description, self.lastrowid, self.rowcount = round_.description, round_.lastrowid, round_.rowcount
+
+
+class FusedConnection(AsyncAdapt_aiosqlite_connection):
+    """Sends BEGIN along with the first statement, and ends what has only read without a hop."""
+
+    __slots__ = ("_begin", "_last", "_open", "_reads", "_sqlite")
+
+    def __init__(self, dbapi: Any, connection: Any, made: RoundTrips) -> None:
+        super().__init__(dbapi, connection)
+        self._sqlite = made
+        self._begin = ""
+        self._open = self._reads = False
+        self._last = Round((), done=True)
+
+    def begin(self, statement: str) -> None:
+        """Begin a transaction with the next statement."""
+        self._begin = statement
+
+    def send(self, statement: str, round_: Round) -> None:
+        if self._begin:
+            round_.begin, self._begin = self._begin, ""
+            self._reads, self._open = round_.begin == "BEGIN", True
+        self._last = round_
+        self.await_(self._connection.execute_fetchall(statement, round_))
+
+    def cursor(self, server_side: bool = False) -> AsyncAdapt_aiosqlite_cursor:
+        if not server_side:
+            return FusedCursor(self)
+        if self._begin:  # a cursor that streams makes hops of its own
+            self.send("SELECT 1", Round(()))
+        return super().cursor(server_side)
+
+    def commit(self) -> None:
+        if self._is_open():
+            super().commit()
+            self._open = False  # a commit that fails leaves something to roll back
+
+    def rollback(self) -> None:
+        if not self._is_open():
+            return
+        self._open = False
+        if not self._last.done:  # a cancelled request has left it behind
+            self._sqlite.interrupt()
+        elif self._reads:  # lets go of a lock in shared memory: no disk, nothing to wait for
+            self._sqlite.rollback()
+            return
+        super().rollback()
+
+    async def _terminate_graceful_close(self) -> None:
+        while not self._last.done:  # a cancelled request has left it behind, and it may not even have begun
+            self._sqlite.interrupt()
+            await asyncio.sleep(0.01)
+        await super()._terminate_graceful_close()
+
+    def _is_open(self) -> bool:
+        """Whether there is a transaction to end; one that no statement followed was never begun."""
+        self._begin = ""
+        return self._open
+
+
+class FusedDriver(AsyncAdapt_aiosqlite_dbapi):
+    def __init__(self) -> None:
+        super().__init__(aiosqlite, sqlite3)
+
+    def connect(self, *arguments: Any, **options: Any) -> FusedConnection:
+        made: list[RoundTrips] = []
+
+        def connect(*arguments: Any, **options: Any) -> RoundTrips:
+            made.append(RoundTrips(*arguments, **options))
+            return made[0]
+
+        # Our thread too ends transactions and interrupts statements; SQLite itself is made for that.
+        options |= {"factory": connect, "check_same_thread": False}
+        connection = aiosqlite.connect(*arguments, **options)
+        connection._thread.daemon = True  # as in the method that this one replaces
+        await_only(connection)
+        return FusedConnection(self, connection, made[0])
+
+
+class FusedDialect(SQLiteDialect_aiosqlite):
+    """`begin` is the statement that begins a transaction: an argument of `create_async_engine`."""
+
+    driver = "fused"
+    supports_statement_cache = True
+
+    def __init__(self, begin: str = "BEGIN", **options: Any) -> None:
+        super().__init__(**options)
+        self.begin = begin
+
+    @classmethod
+    def import_dbapi(cls) -> FusedDriver:
+        return FusedDriver()
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        # An event would do, but an engine with one looks for others before and after each statement.
+        dbapi_connection.begin(self.begin)
+
+
+DRIVER = "sqlite+fused"
+registry.register(DRIVER.replace("+", "."), __name__, FusedDialect.__name__)

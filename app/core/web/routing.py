@@ -1,0 +1,64 @@
+"""The site's router: FastAPI's, told where to look."""
+
+from collections.abc import Sequence
+from inspect import signature
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.params import Depends
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute, Match, Mount
+from starlette.types import Receive, Scope, Send
+
+# What makes a route, as far as a route remembers it under the same name.
+OPTIONS = signature(APIRouter.add_api_route).parameters.keys() - {"self", "path", "endpoint", "dependencies"}
+
+
+class Router(APIRouter):
+    """Asks only routes whose path begins like the request's.
+
+    FastAPI asks all of them in turn, those of an included router once more for each level, which takes longer than
+    most routes take to answer.
+    """
+
+    def take(self, router: APIRouter, prefix: str = "", dependencies: Sequence[Depends] = (), **options: Any) -> None:
+        """As `include_router`, but each route becomes one of this router's own."""
+        if not all(isinstance(route, APIRoute) for route in router.routes):
+            self.include_router(router, prefix=prefix, dependencies=dependencies, **options)
+            return
+        for route in router.routes:
+            assert isinstance(route, APIRoute)  # noqa: S101 - just asked
+            kept = {name: getattr(route, name) for name in OPTIONS if hasattr(route, name)} | options
+            self.add_api_route(
+                prefix + route.path, route.endpoint, dependencies=[*dependencies, *route.dependencies], **kept
+            )
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Telemetry wants to be told of the choice, in FastAPI's own words.
+        if scope["type"] == "http" and scope.get("fastapi.telemetry") is None:
+            for route in self._near(scope["path"]):
+                match, found = route.matches(scope)
+                if match is Match.FULL:
+                    scope.setdefault("router", self)
+                    scope.update(found)
+                    await route.handle(scope, receive, send)
+                    return
+        await super().app(scope, receive, send)  # another method, a slash too many, or nothing
+
+    def _near(self, path: str) -> Sequence[BaseRoute]:
+        if self._known != len(self.routes):
+            self._known = len(self.routes)
+            self._beginnings = [(_beginning(route), route) for route in self.routes]
+            self._literal = {path: self._begun(path) for path, _ in self._beginnings}
+        return self._literal.get(path) or self._begun(path)
+
+    def _begun(self, path: str) -> list[BaseRoute]:
+        return [route for beginning, route in self._beginnings if path.startswith(beginning)]
+
+    _known = -1
+
+
+def _beginning(route: BaseRoute) -> str:
+    """What all paths of a route have in common: nothing, for a kind of route that we do not know."""
+    path: str = getattr(route, "path", "")
+    return path if isinstance(route, Mount) else path.partition("{")[0]
