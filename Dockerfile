@@ -1,8 +1,10 @@
 # What production runs, and nothing else: no compiler, no pip cache, no tests, not root.
 FROM python:3.11-slim AS build
 RUN python -m venv /environment
-COPY requirements.lock .
-RUN /environment/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
+COPY requirements.lock requirements-aws.lock ./
+# With SECRETS_FROM=aws:… in production: docker build --build-arg ALSO="-r requirements-aws.lock"
+ARG ALSO=""
+RUN /environment/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock $ALSO
 COPY . /site
 # The site's own bytecode, for starts on a disk that nobody may write.
 RUN /environment/bin/python -m compileall -q --invalidation-mode unchecked-hash /site/app

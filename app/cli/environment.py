@@ -6,6 +6,7 @@ The environment that oppman.py is started in is used as it is if it has the depe
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,7 @@ def prepare(arguments: list[str]) -> bool:
     """Install what the command needs and .venv has not. True if there was anything."""
     command = next((word for word in arguments if not word.startswith("-")), "")
     locks = [BASE, DEV] if command in {"test", "lock", "bench"} else [BASE]
+    locks += [AWS] if asks_aws() else []
     model = [MODEL] if command in {"quickstart", "test"} and "--no-model" not in arguments else []
     if is_there(locks + model):
         return False
@@ -87,6 +89,17 @@ def prepare(arguments: list[str]) -> bool:
         go_without_model(f"Cannot install into {VENV}: {error.strerror or error}.")
         return False
     return True
+
+
+def asks_aws() -> bool:
+    """Whether settings are kept at AWS, as the environment or .env says."""
+    if (source := os.environ.get("SECRETS_FROM")) is not None:
+        return source.startswith("aws:")
+    try:
+        text = (PROJECT / ".env").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return bool(re.search(r"""^\s*(?:export\s+)?SECRETS_FROM\s*=\s*["']?aws:""", text, re.MULTILINE))
 
 
 def is_there(locks: list[str]) -> bool:

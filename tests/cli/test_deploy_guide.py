@@ -13,7 +13,14 @@ from app.core.settings import HOST_VARIABLES, PROJECT, Settings
 GUIDE = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")
 DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
 INSTALL = "pip install --no-deps --require-hashes -r requirements.lock"
-NOT_OURS = {"DATABASE_PUBLIC_URL", "DATABASE_UNPOOLED_URL", "RAILWAY_RUN_UID", "ON_FAILURE", *HOST_VARIABLES}
+NOT_OURS = {
+    "DATABASE_PUBLIC_URL",
+    "DATABASE_UNPOOLED_URL",
+    "RAILWAY_RUN_UID",
+    "ON_FAILURE",
+    "AWS_ENDPOINT_URL",
+    *HOST_VARIABLES,
+}
 
 
 def blocks(language: str) -> list[str]:
@@ -22,7 +29,7 @@ def blocks(language: str) -> list[str]:
 
 def test_the_files_of_the_hosts_can_be_parsed() -> None:
     (fly,) = map(tomllib.loads, blocks("toml"))
-    (railway,) = map(json.loads, blocks("json"))
+    _secret, railway = map(json.loads, blocks("json"))
     assert fly["http_service"]["internal_port"] == int(fly["env"]["PORT"])
     assert railway["deploy"]["healthcheckPath"] in PATHS
 

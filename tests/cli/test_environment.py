@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import environment
-from app.cli.environment import BASE, DEV, MODEL, PROJECT, InstallError
+from app.cli.environment import AWS, BASE, DEV, MODEL, PROJECT, InstallError
 
 # The Python below ours, without its site-packages: a machine that has nothing yet.
 BARE = [getattr(sys, "_base_executable", sys.executable), "-S"]
@@ -62,7 +62,7 @@ class Machine:
         ):
             shutil.copyfile(PROJECT / name, self.project / name)
         (self.project / "app/cli/main.py").write_text(COMMAND_LINE)
-        for lock in (BASE, MODEL, DEV):
+        for lock in (BASE, MODEL, AWS, DEV):
             (self.project / lock).write_text(f"{lock} 1\n")
         (folder / "uv").write_text(UV)
         (folder / "uv").chmod(0o755)
@@ -126,6 +126,27 @@ def test_a_changed_lock_is_installed_again(machine: Machine) -> None:
 def test_a_command_installs_the_locks_that_it_needs(machine: Machine, arguments: list[str], locks: list[str]) -> None:
     assert machine.run(*arguments)[0] == 0
     assert machine.installed() == locks
+
+
+def test_settings_kept_at_aws_bring_its_lock(machine: Machine) -> None:
+    (machine.project / ".env").write_text("PORT=1\nexport SECRETS_FROM='aws:site'\n")
+    assert machine.run("migrate")[0] == 0
+    assert machine.installed() == [BASE, AWS]
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "asked"),
+    [("aws:site", None, True), ("", "SECRETS_FROM=aws:site", False), (None, "# SECRETS_FROM=aws:site", False)],
+)
+def test_the_environment_says_before_the_file_whether_settings_are_kept_at_aws(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str | None, file: str | None, asked: bool
+) -> None:
+    monkeypatch.setattr(environment, "PROJECT", tmp_path)
+    if source is not None:
+        monkeypatch.setenv("SECRETS_FROM", source)
+    if file is not None:
+        (tmp_path / ".env").write_text(file)
+    assert environment.asks_aws() is asked
 
 
 def test_a_model_that_cannot_be_had_is_one_line_and_the_command_runs(machine: Machine) -> None:
