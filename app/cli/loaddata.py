@@ -1,0 +1,62 @@
+"""`loaddata`: rows from JSON."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from app.core.db.copying.connections import destination, told_of
+from app.core.db.fixtures.loading import Found, load
+from app.core.db.fixtures.names import named
+from app.core.db.fixtures.reading import objects
+from app.core.db.migrations.connection import migration_url
+from app.core.db.migrations.state import pending
+from app.core.db.model import Model
+from app.core.errors import OperatorError
+from app.core.settings import get_settings
+from app.installed import INSTALLED, NAMES
+
+STDIN = "-"
+
+
+def command(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="What dumpdata has written; - is the input.")],
+) -> None:
+    """Add the rows of JSON files, and replace those whose key is there. All of them, or none if one is wrong."""
+    settings = get_settings()
+    if pending(settings, NAMES):
+        raise OperatorError("The database lacks migrations. Run: python3 oppman.py migrate")
+    url = migration_url(settings)
+    models = [model for feature in INSTALLED for model in feature.models]
+    with destination(url) as connection, told_of(url):
+        number = load(connection, named(Model.metadata, NAMES), models, every_object(files))
+    print(f"Loaded {number:,} rows.")
+
+
+def every_object(files: Sequence[str]) -> Iterator[Found]:
+    for name in files:
+        shown = "The input" if name == STDIN else name
+        number = 0
+        with opened(name) as file:
+            try:
+                for number, value in enumerate(objects(file), 1):
+                    yield Found(f"{shown}, object {number}", value)
+            except ValueError as error:
+                after = f" after object {number}" if number else ""
+                raise OperatorError(f"{shown}{after} {error}. Nothing was loaded.") from None
+
+
+@contextmanager
+def opened(name: str) -> Iterator[TextIO]:
+    if name == STDIN:
+        yield TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig")
+        return
+    try:
+        with Path(name).open(encoding="utf-8-sig") as file:
+            yield file
+    except OSError as error:
+        raise OperatorError(f"{name} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,166 @@
+"""The two sides of a copy: a snapshot that is only read, and a transaction that brings everything or nothing."""
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from glob import escape
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.db.faults import explain
+from app.core.db.file import make_private
+from app.core.db.sqlite import begin_sqlite, configure_sqlite
+from app.core.db.url import DatabaseURL
+from app.core.errors import OperatorError
+
+WAIT_FOR_OTHERS = 60
+"""Seconds that we wait for another writer of a SQLite file."""
+
+FOR_LONG_WORK = (
+    "SET LOCAL statement_timeout = 0",  # some hosts set it to a minute or two for everybody
+    "SET LOCAL idle_in_transaction_session_timeout = 0",  # one side waits while the other works
+    "SET LOCAL lock_timeout = '10s'",  # while we wait for a table, everybody else queues behind us
+    "SET LOCAL TIME ZONE 'UTC'",
+)
+
+
+@contextmanager
+def told_of(url: DatabaseURL) -> Iterator[None]:
+    """Turn a driver's complaint into one line about this database."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
+        raise OperatorError(explain(error, url)) from error
+
+
+@contextmanager
+def snapshot(url: DatabaseURL) -> Iterator[Connection]:
+    """One state of the database, whatever others write meanwhile. Nothing can be written through it.
+
+    Raises:
+        OperatorError: the database cannot be reached.
+    """
+    if url.kind == "postgresql":
+        engine = _postgresql(url, isolation_level="REPEATABLE READ", execution_options={"postgresql_readonly": True})
+    elif url.path.is_file():
+        engine = _sqlite(url.path, "BEGIN", query_only="ON")
+    else:
+        raise OperatorError(f"There is no database at {url.path}.")
+    with _transaction(engine, url) as connection:
+        yield connection
+
+
+@contextmanager
+def destination(url: DatabaseURL) -> Iterator[Connection]:
+    """A transaction that is committed when the block ends well. Until then the database is as it was, kill -9 or not.
+
+    Raises:
+        OperatorError: the database cannot be reached or written.
+    """
+    if url.kind == "postgresql":
+        with _transaction(_postgresql(url), url) as connection:
+            yield connection
+            with told_of(url):
+                connection.commit()
+        return
+    # A new file must not be in two parts when it gets its name, so it begins without WAL.
+    journal = "WAL" if url.path.exists() else "DELETE"
+    with _whole(url.path) as path, _transaction(_writing_sqlite(path, journal), url) as connection:
+        yield connection
+        with told_of(url):
+            connection.commit()
+
+
+@contextmanager
+def _transaction(engine: Engine, url: DatabaseURL) -> Iterator[Connection]:
+    with told_of(url):
+        connection = engine.connect()
+    try:
+        with told_of(url):
+            connection.begin()
+            for setting in FOR_LONG_WORK if url.kind == "postgresql" else ():
+                connection.execute(text(setting))
+        yield connection
+    finally:
+        connection.close()
+
+
+def _postgresql(url: DatabaseURL, **options: object) -> Engine:
+    return create_engine(url.sync_url, poolclass=NullPool, connect_args=url.arguments, hide_parameters=True, **options)
+
+
+def _writing_sqlite(path: Path, journal: str) -> Engine:
+    wait = str(WAIT_FOR_OTHERS * 1000)
+    engine = _sqlite(path, "BEGIN IMMEDIATE", foreign_keys="OFF", busy_timeout=wait, journal_mode=journal)
+    event.listen(engine, "connect", configure_sqlite, insert=True)
+    return engine
+
+
+def _sqlite(path: Path, begin: str, **pragmas: str) -> Engine:
+    """SQLite on a file that is there. What only looks opens it for writing too, or it would leave a -wal behind."""
+    engine = create_engine(
+        "sqlite+pysqlite://",
+        creator=lambda: sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None),
+        poolclass=NullPool,
+        execution_options={"sqlite_begin": begin},
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        for name, value in pragmas.items():
+            connection.execute(f"PRAGMA {name} = {value}")
+
+    event.listen(engine, "begin", begin_sqlite)
+    return engine
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """The file to write. A file that is there stays in its place: others may have it open, and SQLite's own
+    transaction keeps it whole. One that is not there comes with everything in it.
+    """
+    if path.exists():
+        yield path
+        return
+    _remove_leftovers(path)
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.copying")
+    make_private(new)
+    try:
+        yield new
+        if path.exists():
+            raise OperatorError(f"{path} was made by somebody else meanwhile: it was left as it is.")
+        new.replace(path)
+        _make_durable(path.parent)
+    finally:
+        _remove(new)
+
+
+def _make_durable(folder: Path) -> None:
+    """The new name itself has to reach the disk."""
+    with suppress(OSError):  # Windows opens no folders
+        opened = os.open(folder, os.O_RDONLY)
+        os.fsync(opened)
+        os.close(opened)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """What a killed copy to the same place has left."""
+    for leftover in path.parent.glob(f".{escape(path.name)}.*.copying"):
+        try:
+            with sqlite3.connect(leftover, timeout=0, isolation_level=None) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+            connection.close()
+        except sqlite3.OperationalError:
+            raise OperatorError(f"Another process is copying to {path}: wait for it.") from None
+        _remove(leftover)
+
+
+def _remove(path: Path) -> None:
+    for ending in ("", "-journal", "-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)

@@ -1,0 +1,122 @@
+"""How many rows a second `copydb` copies between local databases, and whether its memory grows with their number.
+
+    .venv/bin/python -m bench.copydb [--rounds 3] [--rows 1000000]
+
+Whole processes, one for each copy, on the interpreter that runs this file; the time is that of the copy itself, with
+the comparison of both sides. The source is a SQLite file of one user's sessions, a table with three indexes. With one
+round it is a test of the benchmark, on few rows, and no judgement.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from sqlalchemy import text
+
+from app.core.db.migrations.connection import connect
+from app.core.db.migrations.runner import plan_for, run
+from app.core.db.migrations.tree import Tree
+from app.core.settings import Settings
+from app.installed import NAMES
+from tests.services.postgres import postgres
+
+PROJECT = Path(__file__).resolve().parents[1]
+FEW = 5_000
+LEAST_PER_SECOND = 50_000
+MOST_GROWTH = 1.2
+"""Of the peak memory, from a tenth of the rows to all of them."""
+
+COPY = """
+import json, resource, sys, time
+from app.core.db.copying import copy
+from app.core.db.migrations.tree import Tree
+from app.core.db.url import DatabaseURL
+from app.installed import NAMES
+
+started = time.perf_counter()
+reports = copy(*map(DatabaseURL.parse, sys.argv[1:]), Tree(NAMES))
+seconds = time.perf_counter() - started
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([sum(report.rows for report in reports) / seconds, peak]))
+"""
+USER = """
+    INSERT INTO accounts_user (id, email, hashed_password, is_active, is_superuser, is_verified, created_at)
+    VALUES (1, 'a@example.com', 'x', true, false, true, '2026-11-20 10:11:12.000034')
+"""
+SESSIONS = """
+    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :rows)
+    INSERT INTO accounts_session (id, token_hash, user_id, created_at, expires_at, address, agent)
+    SELECT n, printf('%064x', n), 1, '2026-11-20 10:11:12.000034', '2026-12-20 10:11:12.000000', '127.0.0.1', 'Browser'
+    FROM numbers
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int)
+    options = parser.parse_args()
+    judging = options.rounds > 1
+    rows = options.rows or (1_000_000 if judging else FEW)
+    with tempfile.TemporaryDirectory(prefix="opportune-bench-") as folder:
+        measured = measure(Path(folder), rows, options.rounds)
+    print(f"{rows:,} rows, {options.rounds} rounds{'':19}median    limit")
+    for name, speed in measured.items():
+        print(f"{name:32}{speed[0]:10,.0f} rows/s   peak {speed[1] / 1024:.0f} MiB")
+    few, all_rows = (measured[f"SQLite to SQLite, {part}"] for part in ("a tenth", "all"))
+    growth = all_rows[1] / few[1]
+    print(f"{'memory, all rows to a tenth':32}{growth:10.2f} x   {MOST_GROWTH:.2f} x at most")
+    return int(judging and (all_rows[0] < LEAST_PER_SECOND or growth > MOST_GROWTH))
+
+
+def measure(folder: Path, rows: int, rounds: int) -> dict[str, tuple[float, float]]:
+    """Rows a second and peak memory in KiB of each kind of copy: medians."""
+    few, source = filled(folder / "few.db", rows // 10), filled(folder / "all.db", rows)
+    tries: dict[str, list[tuple[float, float]]] = {}
+    with postgres() as server:
+        for number in range(rounds):
+            one, two = (server.create_database(f"bench_{number}_{part}") for part in (1, 2))
+            for name, arguments in (
+                ("SQLite to SQLite, a tenth", (few, f"sqlite:///{folder}/few-{number}.db")),
+                ("SQLite to SQLite, all", (source, f"sqlite:///{folder}/all-{number}.db")),
+                ("SQLite to PostgreSQL", (source, one)),
+                ("PostgreSQL to PostgreSQL", (one, two)),
+                ("PostgreSQL to SQLite", (one, f"sqlite:///{folder}/back-{number}.db")),
+            ):
+                tries.setdefault(name, []).append(copied(*arguments))
+            for path in folder.glob(f"*-{number}.db"):
+                path.unlink()
+            for part in (1, 2):
+                server.drop_database(f"bench_{number}_{part}")
+    return {
+        name: (median(speed for speed, _ in found), median(peak for _, peak in found)) for name, found in tries.items()
+    }
+
+
+def filled(path: Path, rows: int) -> str:
+    """A migrated SQLite file with this many sessions."""
+    address = f"sqlite:///{path}"
+    tree = Tree(NAMES)
+    with connect(Settings(_env_file=None, environment="test", database_url=address)) as connection:
+        run(connection, tree, plan_for(tree))
+        with connection.begin():
+            connection.execute(text(USER))
+            connection.execute(text(SESSIONS), {"rows": rows})
+    return address
+
+
+def copied(source: str, target: str) -> tuple[float, float]:
+    environ = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-c", COPY, source, target]
+    output = subprocess.run(command, cwd=PROJECT, env=environ, check=True, capture_output=True, text=True).stdout
+    speed, peak = json.loads(output)
+    return speed, peak
+
+
+if __name__ == "__main__":
+    sys.exit(main())
