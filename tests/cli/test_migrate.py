@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,8 @@ import pytest
 from app.core.db.migrations.tree import Tree
 from app.installed import INSTALLED, NAMES
 from tests.cli.conftest import Copy, Oppman
+from tests.cli.processes import migrate_at_once
+from tests.cli.walking import Walk, walking
 from tests.services.postgres import Postgres
 
 TREE = Tree(NAMES)
@@ -18,6 +21,11 @@ def test_it_tells_each_migration_and_then_that_there_is_none(oppman: Oppman, emp
     assert first.out.startswith("Operations to perform:\n  Apply all migrations: accounts")
     assert first.out.endswith(f"Running migrations:\n{APPLYING}")
     assert oppman("migrate").out.endswith("Running migrations:\n  No migrations to apply.\n")
+
+
+def test_processes_at_once_all_end_well(oppman: Oppman, empty_database_url: str) -> None:
+    assert migrate_at_once(empty_database_url, 2) == [0, 0]
+    assert oppman("migrate", "--check", DATABASE_URL=empty_database_url).code == 0
 
 
 def test_a_feature_goes_to_zero(oppman: Oppman, database_url: str) -> None:
@@ -69,7 +77,7 @@ def test_an_unknown_target_is_one_line(oppman: Oppman, tmp_path: Path) -> None:
     ("command", "url", "words"),
     [
         ("migrate", "postgresql://me:s3cret@127.0.0.1:1/name", "Nothing answers at 127.0.0.1:1."),
-        ("migrate", "mysql://me:s3cret@127.0.0.1/name", "unknown scheme 'mysql'"),
+        ("migrate", "mysql://me:s3cret@127.0.0.1/name", "is one of another database"),
         ("migrate", "sqlite:///{tmp}/a file/app.db", "cannot be made"),
         ("migrate", "sqlite:///{tmp}/a file", "is not a SQLite database"),
         ("showmigrations", "postgresql://me:s3cret@127.0.0.1:1/name", "Nothing answers at 127.0.0.1:1."),
@@ -118,58 +126,57 @@ def test_an_empty_migration_wants_a_feature(oppman: Oppman, tmp_path: Path) -> N
     assert (result.code, result.err.count("\n")) == (1, 1)
 
 
-def run(copy: Copy, *arguments: str) -> tuple[int, str]:
-    url = f"sqlite:///{copy.folder}/data/app.db"
-    with copy.running(*arguments, environ={"DATABASE_URL": url, "ENVIRONMENT": "test"}) as process:
-        said, _ = process.communicate()
-        return process.returncode, said
+@pytest.fixture
+def walk(copy: Copy) -> Iterator[Walk]:
+    with walking(copy.folder) as walk:
+        yield walk
 
 
-def test_a_changed_model_is_made_migrated_and_taken_back(copy: Copy) -> None:
+def test_a_changed_model_is_made_migrated_and_taken_back(copy: Copy, walk: Walk) -> None:
     models = copy.folder / "app/accounts/models.py"
     text = models.read_text(encoding="utf-8")
-    code, _ = run(copy, "migrate")
+    code, _ = walk("migrate")
     assert code == 0
     changed = text.replace("    is_active: bool = True\n", "    is_active: bool = True\n    level: int = 3\n")
     models.write_text(changed, encoding="utf-8")
     path = "migrations/versions/accounts/0002_user_level.py"
     words = f"Migrations for 'accounts':\n  {path}\n    + Add column level to accounts_user\n"
-    assert run(copy, "makemigrations", "--check") == (1, words)
-    assert run(copy, "makemigrations", "--dry-run") == (0, words)
-    assert run(copy, "makemigrations", "accounts", "-m", "A level!") == (0, words.replace("user_level", "a_level"))
-    assert run(copy, "makemigrations") == (0, "No changes detected\n")
-    code, said = run(copy, "migrate", "accounts")
+    assert walk("makemigrations", "--check") == (1, words)
+    assert walk("makemigrations", "--dry-run") == (0, words)
+    assert walk("makemigrations", "accounts", "-m", "A level!") == (0, words.replace("user_level", "a_level"))
+    assert walk("makemigrations") == (0, "No changes detected\n")
+    code, said = walk("migrate", "accounts")
     assert (code, said.splitlines()[-1]) == (0, "  Applying accounts.0002_a_level... OK")
-    code, said = run(copy, "migrate", "accounts", "1")
+    code, said = walk("migrate", "accounts", "1")
     assert (code, said.splitlines()[-1]) == (0, "  Unapplying accounts.0002_a_level... OK")
 
 
-def test_a_table_is_dropped_only_when_that_is_asked_for(copy: Copy) -> None:
+def test_a_table_is_dropped_only_when_that_is_asked_for(copy: Copy, walk: Walk) -> None:
     models = copy.folder / "app/accounts/models.py"
     text = models.read_text(encoding="utf-8")
     models.write_text(f'{text}\n\nclass Badge(Model, table=True):\n    __tablename__ = "accounts_badge"\n')
-    assert run(copy, "makemigrations")[0] == 0
+    assert walk("makemigrations")[0] == 0
     models.write_text(text, encoding="utf-8")
-    code, said = run(copy, "makemigrations")
+    code, said = walk("makemigrations")
     assert (code, said.count("\n")) == (1, 1)
     assert "accounts_badge" in said
     assert "--allow-drop" in said
-    code, said = run(copy, "makemigrations", "--allow-drop")
+    code, said = walk("makemigrations", "--allow-drop")
     assert code == 0
     assert "    - Drop table accounts_badge\n" in said
 
 
-def test_a_deleted_feature_leaves_the_rest_working(copy: Copy) -> None:
+def test_a_deleted_feature_leaves_the_rest_working(copy: Copy, walk: Walk) -> None:
     features = [feature.name for feature in INSTALLED if TREE.of(feature.name) and feature.name != "accounts"]
-    assert run(copy, "migrate")[0] == 0
+    assert walk("migrate")[0] == 0
     for feature in features:
         shutil.rmtree(copy.folder / "migrations/versions" / feature)
         remove_line(copy.folder / "app/installed.py", feature)
-    code, said = run(copy, "migrate")
+    code, said = walk("migrate")
     assert code == 0
     assert "  No migrations to apply.\n" in said
     assert ("Notice: the database has migrations of features that are not installed" in said) == bool(features)
-    assert "accounts\n [X] 0001_initial\n" in run(copy, "showmigrations")[1]
+    assert "accounts\n [X] 0001_initial\n" in walk("showmigrations")[1]
 
 
 def remove_line(path: Path, feature: str) -> None:

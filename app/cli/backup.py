@@ -1,0 +1,25 @@
+"""`backup`: database and uploads in one file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.core.backup.making import make, prune
+from app.core.db.migrations.tree import Tree
+from app.core.settings import get_settings
+from app.installed import NAMES
+
+
+def command(
+    destination: Annotated[
+        Path | None, typer.Argument(metavar="[FILE|FOLDER]", help="Where to. Without it: data/backups.")
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Keep this many backups of this database in that folder, the newest.")
+    ] = None,
+) -> None:
+    path = make(get_settings(), Tree(NAMES), destination, notify=lambda line: typer.echo(f"Notice: {line}", err=True))
+    print(f"Backed up to {path} ({path.stat().st_size / 1000:,.0f} kB).")
+    for old in prune(path, keep) if keep else ():
+        print(f"Removed {old}.")

@@ -1,0 +1,36 @@
+"""`restore`: database and uploads as they were when a backup was made."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.core.backup.archive import Manifest
+from app.core.backup.restoring import Target, restore
+from app.core.db.migrations.tree import Tree
+from app.core.db.model import Model
+from app.core.settings import get_settings
+from app.installed import NAMES
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="A file that `backup` has written.")],
+    no_input: Annotated[bool, typer.Option("--no-input", help="Do not ask before all data is replaced.")] = False,
+) -> None:
+    if not (no_input or sys.stdin.isatty()):
+        raise typer.BadParameter("Nobody can be asked whether all data may be replaced: say so by --no-input.")
+    target = Target(get_settings(), Tree(NAMES), Model.metadata.tables.keys())
+    restored = restore(file, target, lambda manifest: None if no_input else ask(manifest, target))
+    print(f"Restored {file}.")
+    if restored.kept:
+        print(f"The database before is kept as {restored.kept}.")
+    if pending := target.tree.pending(restored.manifest.revisions):
+        print(f"It lacks {', '.join(map(str, pending))}. Run: python3 oppman.py migrate")
+
+
+def ask(manifest: Manifest, target: Target) -> None:
+    print(f"This backup of {manifest.source} was made at {manifest.created:%Y-%m-%d %H:%M} UTC.")
+    print(f"All data in {target.url.shown} will be replaced by it.")
+    if typer.prompt("Type yes to go on") != "yes":
+        raise typer.Abort

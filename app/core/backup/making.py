@@ -1,0 +1,182 @@
+"""Writing a backup."""
+
+import re
+import sqlite3
+import tomllib
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from app.core.backup import postgresql, uploads
+from app.core.backup.archive import Content, Manifest, Writer, opened
+from app.core.backup.files import is_abandoned, private_file, replacement, temporary
+from app.core.backup.sqlite import State, examine, make_single, snapshot
+from app.core.db.copying import copy
+from app.core.db.faults import explain
+from app.core.db.migrations.connection import migration_url
+from app.core.db.migrations.state import recorded_in
+from app.core.db.migrations.tree import Tree
+from app.core.db.url import DatabaseURL
+from app.core.errors import OperatorError
+from app.core.settings import PROJECT, Settings
+
+FOLDER = PROJECT / "data" / "backups"
+DATABASE = ".database"
+OURS = re.compile(r"\d{8}T\d{6}Z-[a-z]+(-\d+)?\.zip(\.database)?\.tmp")
+WRITE_FAULTS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE)
+NOT_MIGRATED = "There is nothing to back up: the database has no migrations. Run: python3 oppman.py migrate"
+
+Notify = Callable[[str], None]
+
+
+def make(settings: Settings, tree: Tree, destination: Path | None, notify: Notify) -> Path:
+    """Back up database and uploads into one file: `destination`, or one with a name of its own in that folder.
+
+    Raises:
+        OperatorError: it could not be made; what was there by that name is still there.
+    """
+    url = migration_url(settings)
+    if not recorded_in(settings):
+        raise OperatorError(NOT_MIGRATED)
+    path = choose(destination, url)
+    try:
+        sweep(path.parent)
+        with replacement(path) as file, Writer(file) as writer:
+            content, namespace, state = _add_database(writer, settings, tree, temporary(path, DATABASE), notify)
+            uploads.add_to(writer)
+            writer.finish(
+                Manifest(
+                    created=datetime.now(UTC),
+                    program=_program(),
+                    source=url.shown,
+                    kind=url.kind,
+                    database=content,
+                    namespace=namespace,
+                    revisions=state.revisions,
+                    tables=state.tables,
+                    members=writer.members,
+                )
+            )
+            with opened(temporary(path)) as archive:
+                archive.check()
+    except OSError as error:
+        raise OperatorError(f"The backup {path} cannot be written: {error.strerror or error}.") from error
+    return path
+
+
+def choose(destination: Path | None, url: DatabaseURL) -> Path:
+    """The file to write.
+
+    Raises:
+        OperatorError: something else is there, or no folder.
+    """
+    if destination is None:
+        destination = FOLDER
+        try:
+            FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OperatorError(f"The folder {FOLDER} cannot be made: {error.strerror}.") from error
+    if destination.is_dir():
+        return _unused(destination, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{url.kind}")
+    if not destination.parent.is_dir():
+        raise OperatorError(f"There is no folder {destination.parent}: make it, or choose another.")
+    if destination.exists() or destination.is_symlink():
+        _refuse_others(destination)
+    return destination
+
+
+def prune(newest: Path, keep: int) -> list[Path]:
+    """Remove our backups of the same database beside `newest`, all but that one and the `keep - 1` before it."""
+    with opened(newest) as archive:
+        source = archive.manifest.source
+    others: list[tuple[datetime, Path]] = []
+    for path in newest.parent.glob("*.zip"):
+        with suppress(OperatorError):  # somebody else's
+            if path != newest and path.is_file() and not path.is_symlink():
+                with opened(path) as archive:
+                    if archive.manifest.source == source:
+                        others.append((archive.manifest.created, path))
+    old = [path for _, path in sorted(others, reverse=True)[keep - 1 :]]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return old
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs have left."""
+    for path in folder.glob("*.tmp"):
+        if OURS.fullmatch(path.name):
+            with suppress(OSError):
+                archive = path.with_name(path.name.replace(f"{DATABASE}.", "."))  # locked for both
+                if is_abandoned(archive if archive.exists() else path):
+                    path.unlink()
+
+
+def _add_database(
+    writer: Writer, settings: Settings, tree: Tree, path: Path, notify: Notify
+) -> tuple[Content, str, State]:
+    """Add one moment of the database, by way of a file at `path`."""
+    if migration_url(settings).kind != "postgresql":
+        take: Callable[..., State] = _take_sqlite
+    elif obstacle := postgresql.obstacle(settings):
+        notify(f"pg_dump is not used: {obstacle}. The backup will hold the models' tables as SQLite.")
+        take = _take_copy
+    else:
+        return _add_dump(writer, settings, tree, path)
+    with private_file(path, lock=False):
+        state = take(settings, tree, path)
+        with path.open("rb") as file:
+            writer.add("database.sqlite3", file)
+    return "database.sqlite3", "", state
+
+
+def _add_dump(writer: Writer, settings: Settings, tree: Tree, path: Path) -> tuple[Content, str, State]:
+    with private_file(path, lock=False) as file, postgresql.dumping(settings, tree) as dump:
+        dump.write(settings, file)
+        postgresql.refuse_unreadable(path)
+        file.seek(0)
+        writer.add("database.dump", file)
+        return "database.dump", dump.namespace, dump.state
+
+
+def _take_sqlite(settings: Settings, _tree: Tree, path: Path) -> State:
+    url = migration_url(settings)
+    try:
+        snapshot(url.path, path)
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode in WRITE_FAULTS:
+            raise OperatorError(f"The backup cannot be written to {path.parent}: {error}. Is its disk full?") from error
+        raise OperatorError(explain(error, url)) from error
+    return examine(path)
+
+
+def _take_copy(settings: Settings, tree: Tree, path: Path) -> State:
+    copy(migration_url(settings), DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path))), tree)
+    make_single(path)
+    path.chmod(0o600)
+    return examine(path)
+
+
+def _refuse_others(path: Path) -> None:
+    if path.is_symlink() or not path.is_file():
+        raise OperatorError(f"{path} is not a regular file: a backup does not take its place. Choose another name.")
+    try:
+        with opened(path):
+            pass
+    except OperatorError as error:
+        raise OperatorError(f"{path} is there and is no backup: remove it, or choose another name.") from error
+
+
+def _unused(folder: Path, stem: str) -> Path:
+    names = [f"{stem}.zip", *(f"{stem}-{number}.zip" for number in range(2, 100))]
+    return next(path for name in names if not (path := folder / name).exists())
+
+
+def _program() -> str:
+    with suppress(OSError):
+        version: str = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+        return version
+    return "unknown"

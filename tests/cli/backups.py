@@ -1,0 +1,120 @@
+"""A site to back up: a database with one account, and an upload."""
+
+import os
+import resource
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.core.backup import making, uploads
+from app.core.db.migrations.connection import connect
+from app.core.settings import Settings
+from app.installed import NAMES
+from tests.cli.conftest import Oppman
+from tests.cli.processes import Work
+from tests.conftest import settings_for
+from tests.services.postgres import Postgres
+
+INSERT = """
+    INSERT INTO accounts_user (email, hashed_password, is_active, is_superuser, is_verified, created_at)
+    VALUES ('{email}', 'x', true, false, true, '2026-01-01 00:00:00')
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    settings: Settings
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return self.settings.database_url.get_secret_value()
+
+    @property
+    def path(self) -> Path:
+        """The file of its SQLite database."""
+        return Path(self.url.removeprefix("sqlite:///"))
+
+    @property
+    def upload(self) -> Path:
+        return self.folder / "uploads" / "a" / "picture.png"
+
+    def execute(self, statement: str) -> list[tuple[object, ...]]:
+        with connect(self.settings) as connection, connection.begin():
+            result = connection.exec_driver_sql(statement)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    def emails(self) -> list[object]:
+        return [email for (email,) in self.execute("SELECT email FROM accounts_user ORDER BY id")]
+
+    def add(self, email: str) -> None:
+        self.execute(INSERT.format(email=email))
+
+    def with_url(self, url: str) -> "Site":
+        return Site(settings_for(url), self.folder)
+
+    def work(self, file: Path) -> Work:
+        """For a process of its own."""
+        touched = (str(self.folder), str(self.path.parent))
+        return Work(
+            self.settings,
+            tuple(NAMES),
+            self.folder / "uploads",
+            file,
+            touched,
+            os.environ["PATH"],
+            tempfile.gettempdir(),
+        )
+
+    @contextmanager
+    def at_home(self) -> Iterator[None]:
+        """With the folders of uploads and backups beside the database."""
+        before = uploads.FOLDER, making.FOLDER
+        uploads.FOLDER, making.FOLDER = self.folder / "uploads", self.folder / "backups"
+        yield
+        uploads.FOLDER, making.FOLDER = before
+
+
+@pytest.fixture
+def site(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    site = Site(settings, tmp_path)
+    monkeypatch.setenv("DATABASE_URL", site.url)
+    site.upload.parent.mkdir(parents=True)
+    site.upload.write_bytes(b"picture")
+    with site.at_home():
+        site.add("ada@example.com")
+        yield site
+
+
+@pytest.fixture
+def programs(database_kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's own pg_dump on the path."""
+    if database_kind == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres_server")
+        monkeypatch.setenv("PATH", f"{server.programs}{os.pathsep}{os.environ['PATH']}")
+
+
+only_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+only_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+
+
+def refused(oppman: Oppman, *arguments: str) -> str:
+    """The one line that a command ends with."""
+    result = oppman(*arguments)
+    assert (result.code, result.err.count("\n")) == (1, 1), result
+    return result.err
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """What a full disk is to a program, without filling one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

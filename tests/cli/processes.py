@@ -1,0 +1,117 @@
+"""Commands' work in processes of their own, most of them killed. They import little: each starts in milliseconds."""
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from app.cli.main import main
+from app.core.backup import making, postgresql, uploads
+from app.core.backup.restoring import Target, restore
+from app.core.db.migrations.tree import Tree
+from app.core.settings import Settings
+
+TOUCHING = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
+PROCESSES = get_context("forkserver")
+PROCESSES.set_forkserver_preload(["pytest", __name__])
+
+
+@dataclass(frozen=True)
+class Work:
+    """A backup into `file`, or a restore from it."""
+
+    settings: Settings
+    features: tuple[str, ...]
+    uploads: Path
+    file: Path
+    touched: tuple[str, ...]
+    """The folders in which steps are counted."""
+    path: str
+    """Where programs are."""
+    temporary: str
+
+    def back_up(self) -> None:
+        uploads.FOLDER = self.uploads
+        making.make(self.settings, Tree(self.features), self.file, notify=lambda _line: None)
+
+    def bring_back(self) -> None:
+        uploads.FOLDER = self.uploads
+        restore(self.file, Target(self.settings, Tree(self.features), tables=()), confirm=lambda _manifest: None)
+
+
+def at_each_step(act: Callable[[Work], None], work: Work) -> Iterator[None]:
+    """Let processes do the same, each killed one step further than the one before it, until one gets through.
+
+    A step is whatever touches a file below the folders of the work.
+    """
+    step, code = 0, -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        step += 1
+        code = _exit_code(_until, step, act, work)
+        yield
+    assert code == 0
+    assert step > 10
+
+
+def before_the_commit(moment: str, work: Work) -> None:
+    """Be killed with all its children at a moment of a restore into PostgreSQL."""
+    assert _exit_code(_at, moment, work) == -signal.SIGKILL
+
+
+def migrate_at_once(url: str, number: int) -> list[int]:
+    """Run `migrate` in several processes, and give their exit codes."""
+    processes = [PROCESSES.Process(target=_migrate, args=(url,)) for _ in range(number)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return [process.exitcode or 0 for process in processes]
+
+
+def _migrate(url: str) -> None:
+    os.environ["DATABASE_URL"] = url
+    Settings.model_config["env_file"] = None
+    sys.exit(main(["migrate"]))
+
+
+def _exit_code(act: Callable[..., None], *arguments: Any) -> int:
+    process = PROCESSES.Process(target=act, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _until(last: int, act: Callable[[Work], None], work: Work) -> None:
+    os.setsid()
+    steps = 0
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal steps
+        if event in TOUCHING and str(arguments[0]).startswith(work.touched):
+            steps += 1
+            if steps == last:
+                os.killpg(0, signal.SIGKILL)
+
+    sys.addaudithook(count)
+    act(work)
+
+
+def _at(moment: str, work: Work) -> None:
+    os.setsid()
+    os.environ["PATH"] = work.path
+    tempfile.tempdir = work.temporary
+    go_on = getattr(postgresql, moment)
+
+    def end(*arguments: Any) -> None:
+        if moment == "pass_on":
+            go_on(*arguments)  # the server has everything but the COMMIT
+        os.killpg(0, signal.SIGKILL)
+
+    setattr(postgresql, moment, end)
+    work.bring_back()

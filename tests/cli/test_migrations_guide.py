@@ -1,0 +1,50 @@
+"""docs/migrations.md is true: a copy of the project goes through it from top to bottom."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from app.core.settings import PROJECT
+from tests.cli.conftest import Copy
+from tests.cli.walking import walking
+
+GUIDE = (PROJECT / "docs" / "migrations.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def test_every_command_of_the_guide_works_in_its_order(copy: Copy) -> None:
+    with walking(copy.folder, "app.main", "app.core.backup.making") as walk:
+        done = []
+        for language, text in BLOCK.findall(GUIDE):
+            if language == "python":
+                write(copy, text)
+                continue
+            for words in commands(text):
+                code, said = walk(*words)
+                assert code == 0, f"{words}: {said}"
+                done.append(words[0])
+    assert {"makemigrations", "migrate", "showmigrations", "sqlmigrate", "backup"} <= set(done)
+    names = sorted(path.name for path in (copy.folder / "migrations/versions/notes").glob("*.py"))
+    assert [name[:4] for name in names] == ["0001", "0002", "0003", "0004"]
+    assert len(list((copy.folder / "data/backups").iterdir())) == 1
+
+
+def commands(block: str) -> Iterator[list[str]]:
+    for line in block.splitlines():
+        start, program, *words = shlex.split(line)
+        assert (start, program) == ("python3", "oppman.py")
+        yield words
+
+
+def write(copy: Copy, code: str) -> None:
+    """A block that begins with a path is that file, or a line of it; any other stands in the newest migration."""
+    if named := re.match(r"# (\S+\.py)(?:, in place of (\w+))?\n", code):
+        path = copy.folder / named[1]
+        text = path.read_text(encoding="utf-8")
+        new = re.sub(rf"^ +{named[2]}:.*\n", code[named.end() :], text, flags=re.MULTILINE) if named[2] else code
+        assert new != text
+        path.write_text(new, encoding="utf-8")
+        return
+    path = max((copy.folder / "migrations/versions/notes").glob("*.py"))
+    head, _, _ = path.read_text(encoding="utf-8").partition("def upgrade()")
+    path.write_text(head + code, encoding="utf-8")
