@@ -1,0 +1,53 @@
+"""Who is measured, and how each is run: as its own guide says."""
+
+from dataclasses import dataclass, field
+
+KEY = "a key for benchmarks that opens nothing"
+
+
+@dataclass(frozen=True)
+class Peer:
+    prepare: str
+    """A module that makes the tables and rows, and prints the cookie of somebody who is signed in."""
+    serve: tuple[str, ...]
+    """Arguments for Python; {port} is the port."""
+    environ: dict[str, str] = field(default_factory=dict)
+    variable: str = "BENCH_DATABASE_URL"
+    """Tells it the address of its database."""
+    drivers: dict[str, str] = field(default_factory=dict)
+    """What SQLAlchemy wants to read before the `://` of an address."""
+
+    def environ_for(self, url: str) -> dict[str, str]:
+        scheme, rest = url.split("://", 1)
+        return {**self.environ, self.variable: f"{self.drivers.get(scheme, scheme)}://{rest}"}
+
+
+PEERS = {
+    "ours": Peer(
+        prepare="bench.peers.ours.prepare",
+        serve=("-m", "bench.peers.ours.serve"),
+        variable="DATABASE_URL",
+        environ={
+            "ENVIRONMENT": "production",
+            "DEBUG": "false",
+            "SECRET_KEY": KEY,
+            "HOST": "127.0.0.1",
+            "ALLOWED_HOSTS": "127.0.0.1",
+            "LLM_BASE_URL": "http://127.0.0.1:9/v1",  # no model of our own loads meanwhile
+        },
+    ),
+    "plain": Peer(
+        prepare="bench.peers.plain.prepare",
+        serve=("-m", "uvicorn", "bench.peers.plain.app:app", "--port", "{port}"),
+        drivers={"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"},
+    ),
+    "django": Peer(
+        prepare="bench.peers.django_site.prepare",
+        serve=("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "4", "bench.peers.django_site.wsgi"),
+        environ={"DJANGO_SETTINGS_MODULE": "bench.peers.django_site.settings"},
+    ),
+    "bare": Peer(
+        prepare="bench.peers.bare.prepare",
+        serve=("-m", "uvicorn", "bench.peers.bare.app:app", "--port", "{port}", "--no-access-log"),
+    ),
+}

@@ -1,0 +1,57 @@
+"""What every peer is asked, on the same addresses, about the same rows."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from bench.harness.load import Request
+
+EMAIL = "visitor@example.com"
+ITEMS: list[dict[str, Any]] = [
+    {"title": f"Item {number}", "note": f"What is to be known of <{number}> & done about it", "done": number % 3 == 0}
+    for number in range(1, 21)
+]
+"""The rows of a new table; the lists show the first twenty, however many are inserted after them."""
+
+BROWSER = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+
+
+@dataclass(frozen=True)
+class Task:
+    title: str
+    asked: tuple[str, ...]
+    """Names of requests, in turn."""
+    connections: int = 4
+    """Fewer than anybody's pool has: no connection to a database is opened for one request."""
+    is_page: bool = False
+
+
+TASKS = {
+    "ping": Task("JSON ping", ("ping",)),
+    "page": Task("HTML list of 20 rows", ("page",), is_page=True),
+    "list": Task("JSON list of 20 rows", ("list",)),
+    "insert": Task("committed insert", ("insert",)),
+    "mixed": Task("insert and read, 32 connections", ("insert", "list"), connections=32),
+    "mine": Task("signed-in page", ("mine",), is_page=True),
+}
+
+
+def make_requests(cookie: str) -> dict[str, Request]:
+    """By name; the cookie is that of somebody who is signed in."""
+    new = json.dumps({"title": "Buy milk", "note": "Two bottles, and bread if there is any"})
+    return {
+        "ping": Request(_bytes("GET", "/api/v1/ping", "application/json"), 200, b'"pong"'),
+        "page": Request(_bytes("GET", "/items", "text/html"), 200, b"Item 20</a>"),
+        "list": Request(_bytes("GET", "/api/v1/items", "application/json"), 200, b'"Item 20"'),
+        "insert": Request(_bytes("POST", "/api/v1/items", "application/json", body=new), 201, b'"Buy milk"'),
+        "mine": Request(_bytes("GET", "/items/mine", "text/html", cookie=cookie), 200, EMAIL.encode()),
+    }
+
+
+def _bytes(method: str, path: str, accept: str, cookie: str = "", body: str = "") -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", BROWSER, f"Accept: {accept}", "Accept-Language: en"]
+    if cookie:
+        lines.append(f"Cookie: {cookie}")
+    if body:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", body]).encode()

@@ -1,0 +1,182 @@
+"""The same answers by hand: one ASGI function under uvicorn, SQL in strings, pages put together from pieces.
+
+Nothing guards it: no limits, no headers of security, no log. SQLite is called inside the loop, where a writer that
+waits would stop everybody; PostgreSQL by five connections of psycopg that are never looked after.
+"""
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from html import escape
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+URL = os.environ["BENCH_DATABASE_URL"]
+CONNECTIONS = 5
+HEAD, TAIL = (Path(__file__).parent / "page.html").read_text().split("{content}")
+VISITOR = (
+    '<a class="nav-link px-2" href="/login">Sign in</a>'
+    '<a class="btn btn-primary d-none d-sm-inline-flex" href="/register">Register</a>'
+)
+
+LIST = "SELECT id, title, note, done, created_at FROM items ORDER BY id LIMIT 20"
+INSERT = (
+    "INSERT INTO items (title, note, done, created_at) VALUES (%s, %s, %s, %s)"
+    " RETURNING id, title, note, done, created_at"
+)
+OWNER = (
+    "SELECT users.email, users.created_at FROM sessions JOIN users ON users.id = sessions.user_id"
+    " WHERE sessions.token_hash = %s AND sessions.expires_at > %s"
+)
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Rows = list[tuple[Any, ...]]
+
+
+class SQLite:
+    async def open(self) -> None:
+        self.connection = sqlite3.connect(URL.removeprefix("sqlite:///"), isolation_level=None)
+
+    async def fetch(self, statement: str, values: tuple[object, ...] = ()) -> Rows:
+        texts = [value.isoformat() if isinstance(value, datetime) else value for value in values]
+        return self.connection.execute(statement.replace("%s", "?"), texts).fetchall()
+
+
+class PostgreSQL:
+    async def open(self) -> None:
+        self.free: asyncio.LifoQueue[psycopg.AsyncConnection] = asyncio.LifoQueue()
+        for _ in range(CONNECTIONS):
+            self.free.put_nowait(await psycopg.AsyncConnection.connect(URL, autocommit=True))
+
+    async def fetch(self, statement: str, values: tuple[object, ...] = ()) -> Rows:
+        connection = await self.free.get()
+        try:
+            return await (await connection.execute(statement.encode(), values or None)).fetchall()
+        finally:
+            self.free.put_nowait(connection)
+
+
+database = SQLite() if URL.startswith("sqlite:") else PostgreSQL()
+
+
+async def app(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        await start(receive, send)
+        return
+    respond = ROUTES.get((scope["method"], scope["path"]), not_found)
+    status, kind, body = await respond(scope, receive)
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def start(receive: Receive, send: Send) -> None:
+    await receive()
+    await database.open()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+Answer = tuple[int, bytes, bytes]
+
+
+def as_json(value: object, status: int = 200) -> Answer:
+    return status, b"application/json", json.dumps(value, separators=(",", ":")).encode()
+
+
+def as_page(content: str, account: str) -> Answer:
+    return 200, b"text/html; charset=utf-8", f"{HEAD.replace('{account}', account)}{content}{TAIL}".encode()
+
+
+def shown(row: tuple[Any, ...]) -> dict[str, object]:
+    number, title, note, done, created_at = row
+    return {
+        "id": number,
+        "title": title,
+        "note": note,
+        "done": bool(done),
+        "created_at": moment(created_at).isoformat(),
+    }
+
+
+def moment(value: str | datetime) -> datetime:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+async def not_found(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
+    return as_json({"detail": "Not Found"}, 404)
+
+
+async def ping(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
+    return as_json({"ping": "pong"})
+
+
+async def items(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
+    return as_json([shown(row) for row in await database.fetch(LIST)])
+
+
+async def add(_scope: Mapping[str, Any], receive: Receive) -> Answer:
+    sent = json.loads(await read(receive))
+    rows = await database.fetch(INSERT, (sent["title"], sent["note"], False, datetime.now(UTC)))
+    return as_json(shown(rows[0]), 201)
+
+
+async def read(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+async def items_page(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
+    return as_page(table(await database.fetch(LIST)), VISITOR)
+
+
+def table(rows: Iterable[tuple[Any, ...]]) -> str:
+    head = "<tr><th>Number</th><th>Title</th><th>Note</th><th>State</th><th>Made</th></tr>"
+    body = "".join(map(line, rows))
+    return (
+        f'<h1>Items</h1><div class="card"><table class="table table-vcenter card-table"><thead>{head}</thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def line(row: tuple[Any, ...]) -> str:
+    number, title, note, done, created_at = row
+    made = moment(created_at)
+    state = '<span class="badge bg-green">done</span>' if done else '<span class="badge">open</span>'
+    return (
+        f'<tr id="item-{number}"><td>{number}</td><td><a href="/items/{number}">{escape(title)}</a></td>'
+        f'<td class="text-secondary">{escape(note)}</td><td>{state}</td>'
+        f'<td><time datetime="{made.isoformat()}">{made:%d %b %Y}</time></td></tr>'
+    )
+
+
+async def mine(scope: Mapping[str, Any], _receive: Receive) -> Answer:
+    cookies = SimpleCookie(next((value.decode() for name, value in scope["headers"] if name == b"cookie"), ""))
+    token = cookies["session"].value if "session" in cookies else ""
+    owners = await database.fetch(OWNER, (sha256(token.encode()).hexdigest(), datetime.now(UTC)))
+    if not owners:
+        return as_json({"detail": "Not signed in"}, 401)
+    email, created_at = escape(owners[0][0]), moment(owners[0][1])
+    return as_page(f"<h1>Yours</h1><p>You are signed in as {email} since {created_at:%d %b %Y}.</p>", email)
+
+
+ROUTES: dict[tuple[str, str], Callable[[Mapping[str, Any], Receive], Awaitable[Answer]]] = {
+    ("GET", "/api/v1/ping"): ping,
+    ("GET", "/api/v1/items"): items,
+    ("POST", "/api/v1/items"): add,
+    ("GET", "/items"): items_page,
+    ("GET", "/items/mine"): mine,
+}

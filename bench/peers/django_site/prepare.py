@@ -1,0 +1,41 @@
+"""Makes tables and rows; prints the cookie of somebody who is signed in."""
+
+# mypy: disable-error-code="import-untyped"
+# Django has no types.
+
+import django
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+
+from bench.harness.tasks import EMAIL, ITEMS
+
+
+def fill() -> str:
+    """The key of a session."""
+    from django.contrib.auth import (  # noqa: PLC0415 - Django's models exist after its setup
+        BACKEND_SESSION_KEY,
+        HASH_SESSION_KEY,
+        SESSION_KEY,
+    )
+    from django.contrib.auth.models import User  # noqa: PLC0415 - as above
+    from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - as above
+
+    from bench.peers.django_site.models import Item  # noqa: PLC0415 - as above
+
+    user = User.objects.create_user("visitor", EMAIL)
+    Item.objects.bulk_create(Item(**item) for item in ITEMS)
+    session = SessionStore()
+    session[SESSION_KEY] = user.pk
+    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.save()
+    return str(session.session_key)
+
+
+if __name__ == "__main__":
+    django.setup()
+    if connection.vendor == "sqlite":
+        connection.cursor().execute("PRAGMA journal_mode = WAL")
+    call_command("migrate", run_syncdb=True, verbosity=0)
+    print(f"{settings.SESSION_COOKIE_NAME}={fill()}")

@@ -1,0 +1,15 @@
+# mypy: disable-error-code="import-untyped"
+# Django has no types.
+
+from django.contrib import admin
+from django.urls import path
+
+from bench.peers.django_site import views
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/v1/ping", views.ping),
+    path("api/v1/items", views.items),
+    path("items", views.items_page),
+    path("items/mine", views.mine_page),
+]

@@ -1,0 +1,46 @@
+# mypy: disable-error-code="import-untyped, untyped-decorator"
+# Django has no types.
+
+import json
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
+
+from bench.peers.django_site.models import Item
+
+NAVIGATION = [("Chat", "/chat", "message"), ("To-dos", "/todos", "checkbox"), ("Items", "/items", "list")]
+
+
+def ping(_request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"ping": "pong"})
+
+
+@csrf_exempt
+def items(request: HttpRequest) -> HttpResponse:
+    if request.method == "POST":
+        sent = json.loads(request.body)
+        item = Item.objects.create(title=sent["title"], note=sent["note"])
+        return JsonResponse(_shown(item), status=201)
+    return JsonResponse([_shown(item) for item in Item.objects.order_by("id")[:20]], safe=False)
+
+
+def _shown(item: Any) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "title": item.title,
+        "note": item.note,
+        "done": item.done,
+        "created_at": item.created_at,
+    }
+
+
+def items_page(request: HttpRequest) -> HttpResponse:
+    return render(request, "items.html", {"items": Item.objects.order_by("id")[:20], "navigation": NAVIGATION})
+
+
+@login_required
+def mine_page(request: HttpRequest) -> HttpResponse:
+    return render(request, "mine.html", {"navigation": NAVIGATION})

@@ -1,0 +1,97 @@
+"""The site itself with one more feature, written as its guide says: a table, two pages, three addresses of JSON.
+
+All that guards the site in production is on. A feature of somebody's own would be in app/installed.py; this one is
+given to the application as it is made, so that the site has no trace of it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from jinja2 import ChoiceLoader, FileSystemLoader
+from pydantic import BaseModel
+from pydantic import Field as Checked
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import Field, col
+
+from app.accounts.current import CurrentUser
+from app.core.db.model import Model, utc_now
+from app.core.db.session import ReadSession, WriteSession
+from app.core.feature import Feature, Link
+from app.core.text import Line, Text
+from app.core.web.templating import templates
+from app.installed import INSTALLED
+from app.main import create_app
+
+pages = APIRouter(prefix="/items")
+api = APIRouter(tags=["items"])
+
+
+class Item(Model, table=True):
+    __tablename__ = "bench_item"
+
+    title: str = Field(max_length=200)
+    note: str = Field(default="", max_length=2000)
+    done: bool = False
+    created_at: datetime = Field(default_factory=utc_now)
+
+
+class ItemCreate(BaseModel):
+    title: Line = Checked(min_length=1, max_length=200)
+    note: Text = Checked("", max_length=2000)
+
+
+class ItemRead(ItemCreate):
+    id: int
+    done: bool
+    created_at: datetime
+
+
+async def first_items(session: AsyncSession) -> Sequence[Item]:
+    return (await session.scalars(select(Item).order_by(col(Item.id)).limit(20))).all()
+
+
+@pages.get("")
+async def index(request: Request, session: ReadSession) -> Response:
+    return templates.page(request, "items/list.html", {"items": await first_items(session)})
+
+
+@pages.get("/mine")
+async def mine(request: Request, user: CurrentUser) -> Response:
+    return templates.page(request, "items/mine.html", {"owner": user})
+
+
+@api.get("/ping")
+async def ping() -> dict[str, str]:
+    return {"ping": "pong"}
+
+
+@api.get("/items", response_model=list[ItemRead])
+async def find(session: ReadSession) -> Sequence[Item]:
+    return await first_items(session)
+
+
+@api.post("/items", response_model=ItemRead, status_code=201)
+async def add(session: WriteSession, new: ItemCreate) -> Item:
+    item = Item(**new.model_dump())
+    session.add(item)
+    await session.flush()
+    return item
+
+
+items = Feature(
+    name="items",
+    summary="A list.",
+    models=[Item],
+    pages=pages,
+    api=api,
+    navigation=[Link("Items", "/items", "list")],
+)
+
+
+def create() -> FastAPI:
+    own = FileSystemLoader(Path(__file__).parent / "templates")
+    templates.environment.loader = ChoiceLoader([own, *filter(None, [templates.environment.loader])])
+    return create_app(features=[*INSTALLED, items])

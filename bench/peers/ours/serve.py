@@ -1,0 +1,9 @@
+"""What `oppman.py runserver` does in production, with the benchmark's feature; all settings by the environment."""
+
+from app.cli import server
+from app.core.settings import get_settings
+
+if __name__ == "__main__":
+    settings = get_settings()
+    with server.reserve(settings.host, settings.port) as listener:
+        server.serve(listener, settings, app="bench.peers.ours.feature:create")

@@ -1,0 +1,126 @@
+"""Statements a second through PgBouncer: our database beside engines with the same settings written by hand.
+
+    .venv/bin/python -m bench.pooler [--rounds 11]
+
+One process, 16 tasks, one statement a transaction, reads and inserts in turn; both ways one after the other in each
+round, and the other way round in the next. PgBouncer shares two connections to the server among all of them.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from statistics import median
+from typing import Any
+
+import uvloop
+from pydantic import SecretStr
+from sqlalchemy import event, make_url, text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from app.core.db.database import Database
+from app.core.db.opening import open_database
+from app.core.settings import Settings
+from tests.services.pgbouncer import PROGRAM, pgbouncer
+from tests.services.postgres import postgres
+
+SMALLEST_RATIO = 0.95
+ENOUGH_ROUNDS = 5
+"""With fewer it is a test of the benchmark, and no judgement."""
+TASKS = 16
+PAIRS, PAIRS_OF_A_TEST = 25, 5
+"""Reads and inserts of each task in each round."""
+READ = text("SELECT title FROM item WHERE id = :id")
+INSERT = text("INSERT INTO item (title) VALUES (:title) RETURNING id")
+
+Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=11)
+    rounds = parser.parse_args().rounds
+    if PROGRAM is None:
+        sys.exit("PgBouncer is missing: apt-get install pgbouncer")
+    with postgres() as server, pgbouncer(server.create_database("pooled")) as url:
+        ours, by_hand = uvloop.run(measure(url, rounds))
+    print(f"{'our database':24} {ours:7.0f} statements a second")
+    print(f"{'engines by hand':24} {by_hand:7.0f}")
+    print(f"{'ratio':24} {ours / by_hand:7.2f}    (at least {SMALLEST_RATIO}; medians of {rounds} rounds)")
+    return int(rounds >= ENOUGH_ROUNDS and ours / by_hand < SMALLEST_RATIO)
+
+
+async def measure(url: str, rounds: int) -> tuple[float, float]:
+    """The medians of our database and of the engines by hand."""
+    settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
+    database, peer = open_database(settings), ByHand(url, settings)
+    await database.setup()
+    ways: list[tuple[Sessions, Sessions]] = [(database.reader, database.writer), (peer.reader, peer.writer)]
+    await make_table(database)
+    pairs = PAIRS if rounds >= ENOUGH_ROUNDS else PAIRS_OF_A_TEST
+    figures: tuple[list[float], list[float]] = ([], [])
+    for number in range(-1, rounds):  # the first opens connections, and is not counted
+        for way in (0, 1) if number % 2 else (1, 0):
+            rate = await statements_a_second(*ways[way], pairs)
+            if number >= 0:
+                figures[way].append(rate)
+    await database.dispose()
+    await peer.dispose()
+    return median(figures[0]), median(figures[1])
+
+
+class ByHand:
+    """What somebody writes who knows all that app/core/db knows about pools and poolers."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self.engines = [
+            create_async_engine(
+                make_url(url).set(drivername="postgresql+psycopg"),
+                connect_args={"prepare_threshold": None, "connect_timeout": 5, "application_name": "by hand"},
+                isolation_level=level,
+                pool_size=settings.database_pool_size,
+                max_overflow=settings.database_max_overflow,
+                pool_timeout=settings.database_pool_timeout,
+                pool_pre_ping=True,
+                pool_recycle=280,
+            )
+            for level in ("READ COMMITTED", "REPEATABLE READ")
+        ]
+        writing, reading = self.engines
+        event.listen(reading.sync_engine, "connect", only_read)
+        self.writer: Sessions = async_sessionmaker(writing, expire_on_commit=False).begin
+        self.reader: Sessions = async_sessionmaker(reading, expire_on_commit=False, autoflush=False)
+
+    async def dispose(self) -> None:
+        for engine in self.engines:
+            await engine.dispose()
+
+
+def only_read(connection: Any, _record: object) -> None:
+    connection.set_read_only(True)
+    connection.set_deferrable(True)
+
+
+async def make_table(database: Database) -> None:
+    async with database.writer() as session:
+        await session.execute(text("CREATE TABLE item (id bigserial PRIMARY KEY, title text NOT NULL)"))
+        await session.execute(INSERT, {"title": "Item 1"})
+
+
+async def statements_a_second(reader: Sessions, writer: Sessions, pairs: int) -> float:
+    async def work() -> None:
+        for _ in range(pairs):
+            async with reader() as session:
+                assert await session.scalar(READ, {"id": 1}) == "Item 1"
+            async with writer() as session:
+                assert await session.scalar(INSERT, {"title": "Buy milk"})
+
+    started = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(TASKS)))
+    return TASKS * pairs * 2 / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""The site's processor time a request and its requests a second, beside three other ways to write the same pages.
+
+    .venv/bin/python -m bench.speed [--rounds 5] [--requests 400] [--only sqlite,list] [--peers ours,plain]
+
+Whole servers of one worker each, started together; each in turn is asked the same things. What is told are medians of
+the rounds. The processor time is that of a server's own processes, without the database server's and the client's.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from bench.harness.load import Request, WrongAnswerError, drive
+from bench.harness.peers import PEERS
+from bench.harness.servers import Server, environment, run, serve
+from bench.harness.tables import Figure, Figures, excesses, show
+from bench.harness.tasks import TASKS, Task, make_requests
+from tests.services.postgres import postgres
+
+ENOUGH_ROUNDS = 3
+"""With fewer it is a test of the benchmark, and no judgement."""
+REQUESTS, REQUESTS_OF_A_TEST = 400, 20
+DATABASES = ("sqlite", "postgresql")
+
+
+@dataclass(frozen=True)
+class Player:
+    """A peer with its server running."""
+
+    name: str
+    server: Server
+    requests: dict[str, Request]
+    client: Executor
+
+    def play(self, task: Task, count: int) -> Figure:
+        before = self.server.cpu_seconds()
+        asked = [self.requests[name] for name in task.asked]
+        seconds = self.client.submit(drive, self.server.port, asked, count, task.connections).result()
+        return Figure((self.server.cpu_seconds() - before) / count * 1e6, count / seconds)
+
+
+def main() -> int:
+    options = read_options()
+    found: list[str] = []
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
+        for database in options.databases:
+            with addresses(database, Path(folder)) as address, ExitStack() as stack:
+                players = [start(stack, name, address(name), Path(folder), client) for name in options.peers]
+                figures = measure(players, options.tasks, options.rounds, options.requests)
+            show(database, figures, options.rounds)
+            found += excesses(database, figures)
+    if options.rounds < ENOUGH_ROUNDS:
+        return 0
+    for excess in found:
+        print(excess)
+    return int(bool(found))
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, help="of each kind in each round")
+    parser.add_argument("--only", type=chosen(*DATABASES, *TASKS), default=[], help=", ".join((*DATABASES, *TASKS)))
+    parser.add_argument("--peers", type=chosen(*PEERS), default=list(PEERS), help=", ".join(PEERS))
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds must be 1 or more")
+    options.databases = [name for name in DATABASES if name in options.only] or DATABASES
+    options.tasks = [name for name in TASKS if name in options.only] or list(TASKS)
+    options.requests = options.requests or (REQUESTS if options.rounds >= ENOUGH_ROUNDS else REQUESTS_OF_A_TEST)
+    return options
+
+
+def chosen(*names: str) -> Callable[[str], list[str]]:
+    """For argparse: some of these names, with commas."""
+
+    def parse(value: str) -> list[str]:
+        given = value.split(",")
+        if unknown := set(given) - set(names):
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: not one of {', '.join(names)}")
+        return given
+
+    return parse
+
+
+@contextmanager
+def addresses(database: str, folder: Path) -> Iterator[Callable[[str], str]]:
+    """Gives the address of a new, empty database for each name."""
+    if database == "sqlite":
+        yield lambda name: f"sqlite:///{folder / name}.db"
+        return
+    with postgres() as server:
+        yield server.create_database
+
+
+def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor) -> Player:
+    peer = PEERS[name]
+    environ = environment(**peer.environ_for(url))
+    cookie = run(["-m", peer.prepare], environ)
+    server = stack.enter_context(serve(peer.serve, environ, folder / f"{name}.log"))
+    return Player(name, server, make_requests(cookie), client)
+
+
+def measure(players: Sequence[Player], tasks: Sequence[str], rounds: int, count: int) -> Figures:
+    """The figures of each round, by task and peer. Before them is a short round that nobody counts."""
+    figures: Figures = {task: {player.name: [] for player in players} for task in tasks}
+    for number in range(rounds + 1):
+        for task in tasks:
+            for player in players:
+                figure = attempt(player, task, count if number else max(count // 5, 1))
+                if number:
+                    figures[task][player.name].append(figure)
+    return figures
+
+
+def attempt(player: Player, task: str, count: int) -> Figure:
+    try:
+        return player.play(TASKS[task], count)
+    except WrongAnswerError as error:
+        sys.exit(f"{player.name}, {TASKS[task].title}: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

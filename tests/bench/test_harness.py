@@ -1,0 +1,76 @@
+"""That the benchmarks of speed tell a failing server from a good one, and a slow one from a quick one."""
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from socket import create_server
+
+import pytest
+
+from bench.harness.load import Request, WrongAnswerError, drive
+from bench.harness.servers import Server
+from bench.harness.tables import Figure, excesses
+
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong"
+ASKED = Request(b"GET /ping HTTP/1.1\r\n\r\n", 200, b"pong")
+
+
+@contextmanager
+def server_that_answers(*answers: bytes) -> Iterator[int]:
+    """The port of a server that takes one connection for each answer."""
+
+    def serve() -> None:
+        for answer in answers:
+            client, _ = listener.accept()
+            with client:
+                client.recv(1000)
+                client.sendall(answer)
+
+    with create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
+        served = thread.submit(serve)
+        yield listener.getsockname()[1]
+        served.result()
+
+
+def test_every_request_is_answered_over_one_connection_that_is_kept() -> None:
+    with server_that_answers(GOOD) as port:
+        assert drive(port, [ASKED], count=1, connections=4) > 0
+
+
+def test_a_server_that_closes_its_connections_is_asked_over_new_ones() -> None:
+    closing = GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with server_that_answers(closing, closing, closing) as port:
+        assert drive(port, [ASKED], count=3, connections=1) > 0
+
+
+@pytest.mark.parametrize("answer", [GOOD.replace(b"200 OK", b"500 No"), GOOD.replace(b"pong", b"oops"), b"HTTP/1.1"])
+def test_a_server_that_fails_does_not_win(answer: bytes) -> None:
+    with server_that_answers(answer) as port, pytest.raises(WrongAnswerError):
+        drive(port, [ASKED], count=1, connections=1)
+
+
+def test_the_processor_time_of_a_server_is_counted() -> None:
+    server = Server(os.getpid(), port=0)
+    before = server.cpu_seconds()
+    started = time.process_time()
+    sum(range(100_000))
+    spent = time.process_time() - started
+    assert server.cpu_seconds() - before >= spent > 0
+
+
+def figures(task: str, ours: float, **peers: float) -> dict[str, dict[str, list[Figure]]]:
+    return {task: {name: [Figure(value, 1)] for name, value in {"ours": ours, **peers}.items()}}
+
+
+def test_what_takes_more_than_its_share_of_a_peers_time_is_told() -> None:
+    assert list(excesses("sqlite", figures("ping", 51, plain=100, django=50, bare=1))) == [
+        "Too slow: JSON ping on sqlite is 0.51 x plain (at most 0.5)."
+    ]
+    assert not list(excesses("sqlite", figures("ping", 50, plain=100, django=39)))
+
+
+def test_a_page_may_not_take_more_than_djangos() -> None:
+    assert not list(excesses("sqlite", figures("page", 100, django=100)))
+    assert list(excesses("sqlite", figures("page", 101, django=100)))
