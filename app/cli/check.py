@@ -105,6 +105,8 @@ def notices(settings: Settings) -> Iterator[str]:
         url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
         direct = migration_url(settings)
         yield from url.notices
+        if url.written_never:
+            yield url.written_never
         if direct.name != url.name:
             yield from (f"{direct.name}: {notice}" for notice in direct.notices)
             if direct.pooled:

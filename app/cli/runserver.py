@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli import server, startup
+from app.core.db.url import DatabaseURL
 from app.core.settings import Settings, get_settings
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: HOST]")]
@@ -39,6 +40,7 @@ def look_at_database(settings: Settings, migrate: bool) -> None:
     if migrate and schema.pending:
         startup.apply_migrations(settings)
         schema = startup.inspect_schema(settings)
-    for line in (*schema.faults, startup.loss(settings)):
+    url = DatabaseURL.parse(settings.database_url.get_secret_value())
+    for line in (*schema.faults, startup.loss(settings), url.written_never):
         if line:
             print(line, file=sys.stderr)

@@ -9,6 +9,10 @@ class OperatorError(Exception):
     """
 
 
+class ReadOnlyError(OperatorError):
+    """Nothing can be written here, and that is meant so: the web answers 503."""
+
+
 class NotFound(LookupError):  # noqa: N818 - it is an answer, not a fault
     """What was asked for is not there, or not for this person: the web answers 404, without telling which."""
 

@@ -18,6 +18,10 @@ def open_database(settings: Settings) -> Database:
     reader_url = replica_of(url, settings)
     if url.kind == "sqlite":
         return SQLiteDatabase(url, settings)
+    if url.kind == "memory":
+        from app.core.db.memory import MemoryDatabase  # noqa: PLC0415 - few sites have one
+
+        return MemoryDatabase(url, settings)
     return PostgreSQLDatabase(url, settings, reader_url)
 
 

@@ -143,11 +143,23 @@ class DatabaseURL:
         return make_conninfo(**{name: value for name, value in named.items() if name not in SECRET_OPTIONS})
 
     @property
+    def environ(self) -> dict[str, str]:
+        """What `conninfo` leaves out, where those programs look for it and no other user can."""
+        return {"PGPASSWORD": str(self.url.password)} if self.url.password else {}
+
+    @property
     def shown(self) -> str:
         """The address without its password."""
         url = self.url.set(drivername="sqlite+memory") if self.kind == "memory" else self.url
         hidden = {name: "***" for name in SECRET_OPTIONS if name in url.query}
         return url.update_query_dict(hidden).render_as_string(hide_password=True)
+
+    @property
+    def written_never(self) -> str:
+        """A line on what is only read, or nothing."""
+        if self.kind != "memory":
+            return ""
+        return f"{self.shown} is read into memory and never written. To write, set {self.name} to sqlite:///{self.path}"
 
     def __repr__(self) -> str:
         return f"<DatabaseURL {self.shown}>"

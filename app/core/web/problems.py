@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.core.db.faults import explain, is_outage
-from app.core.errors import Busy, NotFound
+from app.core.errors import Busy, NotFound, ReadOnlyError
 from app.core.web.forms import in_words
 from app.core.web.templating import templates
 
@@ -109,6 +109,11 @@ async def on_busy(request: Request, error: Exception) -> Response:
     return problem(request, 503, str(error), headers=SOON)
 
 
+async def on_read_only(request: Request, error: Exception) -> Response:
+    logger.warning("%s", error)
+    return problem(request, 503, "This site only shows what is there: nothing can be changed.")
+
+
 async def on_conflict(request: Request, error: Exception) -> Response:
     logger.warning("refused by the database: %s", type(getattr(error, "orig", error)).__name__)
     return problem(request, 409 if isinstance(error, IntegrityError) else 422)
@@ -131,5 +136,6 @@ def add_problem_handlers(app: FastAPI) -> None:
     for kind in (DBAPIError, PoolTimeoutError):
         app.add_exception_handler(kind, on_database_unavailable)
     app.add_exception_handler(Busy, on_busy)
+    app.add_exception_handler(ReadOnlyError, on_read_only)
     app.add_exception_handler(IntegrityError, on_conflict)
     app.add_exception_handler(DataError, on_conflict)

@@ -1,0 +1,124 @@
+"""A SQLite file in memory, by SQLite's two ways to share it, and on disk: a list of 20 rows by its key.
+
+    .venv/bin/python -m bench.memory [--rounds 7]
+
+One process with 16 connections. At last, how many lists a second one reader gets while another's statement takes long:
+in a shared cache all wait for it.
+"""
+
+import argparse
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import uvloop
+from sqlalchemy import text
+
+from app.core.db.database import Database
+from app.core.db.memory import MemoryDatabase
+from app.core.db.sqlite import SQLiteDatabase
+from app.core.db.url import DatabaseURL
+from app.core.settings import Settings
+
+READERS = (1, 4, 16)
+LISTS, ROWS, OWNERS = 1600, 100_000, 1000
+LIST = text("SELECT id, title, done, body FROM item WHERE owner = :owner ORDER BY id DESC LIMIT 20")
+LONG = text("SELECT count(*) FROM item AS a JOIN item AS b ON b.id % 25 = a.id % 25 WHERE a.id <= 100")
+
+
+class SharedCache(MemoryDatabase):
+    shared = "file:{}?mode=memory&cache=shared"
+
+
+class Figure(NamedTuple):
+    lists_a_second: float
+    cpu: float
+    """Microseconds of the processor for each."""
+
+
+KINDS: dict[str, tuple[type[Database], str]] = {
+    "memory (memdb)": (MemoryDatabase, "sqlite+memory"),
+    "memory (shared cache)": (SharedCache, "sqlite+memory"),
+    "file": (SQLiteDatabase, "sqlite"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    with example() as path:
+        uvloop.run(measure(path, parser.parse_args().rounds))
+
+
+@contextmanager
+def example() -> Iterator[Path]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "items.db"
+        rows = ((n % OWNERS, f"Item {n}", n % 2, f"About {n}. " * 5) for n in range(ROWS))
+        with closing(sqlite3.connect(path)) as file, file:
+            file.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, owner INT, title TEXT, done INT, body TEXT)")
+            file.executemany("INSERT INTO item (owner, title, done, body) VALUES (?, ?, ?, ?)", rows)
+            file.execute("CREATE INDEX item_owner ON item (owner)")
+        yield path
+
+
+async def measure(path: Path, rounds: int) -> None:
+    databases = {kind: await opened(kind, path) for kind in KINDS}
+    figures: dict[tuple[str, int], list[Figure]] = {(kind, number): [] for kind in KINDS for number in READERS}
+    for turn in range(-1, rounds):  # the first opens connections, and is not counted
+        for number in READERS:
+            for kind in KINDS if turn % 2 else reversed(KINDS):
+                figure = await lists(databases[kind], number, LISTS // number)
+                if turn >= 0:
+                    figures[kind, number].append(figure)
+    for (kind, number), found in figures.items():
+        rate, cpu = (median(column) for column in zip(*found, strict=True))
+        print(f"{kind:24} {number:2} readers {rate:7.0f} lists a second {cpu:7.0f} µs of CPU each")
+    for kind, database in databases.items():
+        print(f"{kind:24} {await beside_a_long_one(database):18.0f} lists a second beside a long statement")
+        await database.dispose()
+
+
+async def opened(kind: str, path: Path) -> Database:
+    made, scheme = KINDS[kind]
+    settings = Settings(_env_file=None, environment="test", database_pool_size=max(READERS))
+    database = made(DatabaseURL.parse(f"{scheme}:///{path}"), settings)
+    await database.setup()
+    return database
+
+
+async def lists(database: Database, readers: int, each: int) -> Figure:
+    async def read(reader: int) -> None:
+        for number in range(each):
+            async with database.reader() as session:
+                rows = (await session.execute(LIST, {"owner": (number * 37 + reader) % OWNERS})).all()
+            assert len(rows) == 20
+
+    started, processor = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(read(reader) for reader in range(readers)))
+    count = readers * each
+    return Figure(count / (time.perf_counter() - started), (time.process_time() - processor) / count * 1e6)
+
+
+async def beside_a_long_one(database: Database) -> float:
+    async def read_long() -> None:
+        async with database.reader() as session:
+            await session.execute(LONG)
+
+    count, reading = 0, asyncio.create_task(read_long())
+    await asyncio.sleep(0.05)  # until its thread is at it
+    started = time.perf_counter()
+    while not reading.done():
+        await lists(database, 1, 1)
+        count += 1
+    return count / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()
