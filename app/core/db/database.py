@@ -23,10 +23,12 @@ Role = Literal["writer", "reader"]
 class Session(AsyncSession):
     async def __aexit__(self, kind: Any, value: Any, traceback: Any) -> None:
         """Without a task where nothing has gone wrong: it is there to close in spite of a cancelled request."""
-        if kind is None:
-            await self.close()
-        else:
+        if kind is not None:
             await super().__aexit__(kind, value, traceback)
+        elif self.sync_session.in_transaction():
+            await self.close()
+        else:  # nothing to end, so nothing to wait for
+            self.sync_session.close()
 
 
 class Database(ABC):

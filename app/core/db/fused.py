@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     SQLiteDialect_aiosqlite,
 )
 from sqlalchemy.util import await_only
+from sqlalchemy.util.concurrency import in_greenlet
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +52,7 @@ class RoundTrips(sqlite3.Connection):
     def _go(self, statement: str, round_: Round) -> sqlite3.Cursor:
         if round_.begin:
             super().execute(round_.begin)
+            round_.begin = ""
         cursor = (super().executemany if round_.many else super().execute)(statement, round_.values)
         if cursor.description:
             round_.description, round_.rows = cursor.description, cursor.fetchall()
@@ -81,7 +84,7 @@ class FusedCursor(AsyncAdapt_aiosqlite_cursor):
 class FusedConnection(AsyncAdapt_aiosqlite_connection):
     """Sends BEGIN along with the first statement, and ends what has only read without a hop."""
 
-    __slots__ = ("_begin", "_last", "_open", "_reads", "_sqlite")
+    __slots__ = ("_begin", "_last", "_open", "_reads", "_sqlite", "_streams")
 
     def __init__(self, dbapi: Any, connection: Any, made: RoundTrips) -> None:
         super().__init__(dbapi, connection)
@@ -89,6 +92,7 @@ class FusedConnection(AsyncAdapt_aiosqlite_connection):
         self._begin = ""
         self._open = self._reads = False
         self._last = Round((), done=True)
+        self._streams: list[AsyncAdapt_aiosqlite_cursor] = []
 
     def begin(self, statement: str) -> None:
         """Begin a transaction with the next statement."""
@@ -99,21 +103,33 @@ class FusedConnection(AsyncAdapt_aiosqlite_connection):
             round_.begin, self._begin = self._begin, ""
             self._reads, self._open = round_.begin == "BEGIN", True
         self._last = round_
-        self.await_(self._connection.execute_fetchall(statement, round_))
+        try:
+            self.await_(self._connection.execute_fetchall(statement, round_))
+        except sqlite3.Error:
+            self._begin = round_.begin  # what could not even begin must not go on without
+            raise
 
     def cursor(self, server_side: bool = False) -> AsyncAdapt_aiosqlite_cursor:
         if not server_side:
             return FusedCursor(self)
         if self._begin:  # a cursor that streams makes hops of its own
             self.send("SELECT 1", Round(()))
-        return super().cursor(server_side)
+        self._streams.append(super().cursor(server_side))
+        return self._streams[-1]
 
     def commit(self) -> None:
-        if self._is_open():
+        if not self._is_open():
+            return
+        try:
             super().commit()
-            self._open = False  # a commit that fails leaves something to roll back
+        except sqlite3.Error:
+            self.rollback()  # SQLAlchemy takes a commit that fails for the end, and the next user would find this open
+            raise
+        self._open = False
 
     def rollback(self) -> None:
+        while self._streams:  # one that is left unread would keep its snapshot, for the next user too
+            self._streams.pop().close()
         if not self._is_open():
             return
         self._open = False
@@ -124,11 +140,21 @@ class FusedConnection(AsyncAdapt_aiosqlite_connection):
             return
         super().rollback()
 
+    def terminate(self) -> None:
+        with suppress(asyncio.CancelledError):  # another one: the first is on its way, and the close goes on by itself
+            super().terminate()
+
+    def _terminate_force_close(self) -> None:
+        if not in_greenlet():  # else a close is under way, which this would cut short of its rollback
+            super()._terminate_force_close()
+
     async def _terminate_graceful_close(self) -> None:
-        while not self._last.done:  # a cancelled request has left it behind, and it may not even have begun
-            self._sqlite.interrupt()
-            await asyncio.sleep(0.01)
-        await super()._terminate_graceful_close()
+        closing = asyncio.ensure_future(super()._terminate_graceful_close())
+        while not closing.done():  # what a cancelled request has left behind may not even have begun
+            with suppress(sqlite3.ProgrammingError):  # it is closed
+                self._sqlite.interrupt()
+            await asyncio.wait({closing}, timeout=0.01)
+        closing.result()
 
     def _is_open(self) -> bool:
         """Whether there is a transaction to end; one that no statement followed was never begun."""

@@ -1,6 +1,7 @@
 """What visitors get while a SQLite file cannot be used, and right afterwards."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +13,7 @@ from httpx import ASGITransport, AsyncClient
 from sqlalchemy import text
 
 from app.core.db import sqlite
+from app.core.db.database import Database
 from app.core.db.session import ReadSession, WriteSession
 from app.core.settings import Settings
 from app.main import create_app
@@ -136,3 +138,31 @@ async def test_a_damaged_file_is_503_and_the_log_says_so(
         answer = await client.post("/accounts/login", data={"email": "a@example.com", "password": "a long password"})
     assert answer.status_code == 503
     assert f"database unavailable: {path} {words}" in caplog.text
+
+
+async def test_who_is_cancelled_again_and_again_leaves_no_lock_behind(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the scopes of anyio do it to a stream whose visitor goes."""
+    async with database.writer() as session:
+        await session.execute(text("CREATE TABLE thing (id INTEGER)"))
+
+    async def write() -> None:
+        async with database.writer() as session:
+            await session.execute(text("INSERT INTO thing VALUES (1)"))
+            await session.execute(text("INSERT INTO thing VALUES (2)"))
+
+    async def cut(hops: int) -> None:
+        task = asyncio.create_task(write())
+        for _ in range(hops):
+            await asyncio.sleep(0)
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait({task})
+
+    for _ in range(3):
+        await asyncio.gather(*map(cut, range(0, 200, 10)))
+    await write()
+    assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a pool that counts
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
