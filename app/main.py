@@ -23,6 +23,7 @@ from app.core.web.limits import BodyLimit, KnownHosts
 from app.core.web.problems import add_problem_handlers
 from app.core.web.recency import ReadYourWrites
 from app.core.web.routing import Router
+from app.core.web.templating import templates
 from app.installed import INSTALLED
 
 
@@ -33,6 +34,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] = I
     app.router = router = Router(lifespan=lifespan, dependency_overrides_provider=app)
     app.state.settings = settings
     app.state.features = features
+    templates.environment.auto_reload = settings.environment == "development"
     app.state.database = open_database(settings)
     app.state.stopping = asyncio.Event()
     add_problem_handlers(app)

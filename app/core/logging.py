@@ -57,6 +57,15 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         # They say much that is nothing new, or hold addresses of others.
         "loggers": {
             name: {"level": "WARNING"}
-            for name in ("uvicorn.error", "httpx", "httpcore", "alembic", "asyncio", "botocore")
+            for name in (
+                "uvicorn.error",
+                "httpx",
+                "httpcore",
+                "alembic",
+                "asyncio",
+                "botocore",
+                "app.core.db.pool",
+                "app.core.db.memory",
+            )
         },
     }

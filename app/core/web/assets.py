@@ -11,6 +11,7 @@ import mimetypes
 import stat
 from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
@@ -25,6 +26,8 @@ WHEELS = [("sqladmin", "statics"), ("django_htmx", "static"), ("fastapi_offline"
 COMPRESSIBLE = {".css", ".js", ".svg", ".html", ".json", ".txt", ".map"}
 FOR_A_YEAR = "public, max-age=31536000, immutable"
 ASK_AGAIN = "public, no-cache"
+LOOK_AGAIN = 1
+"""Seconds until a changed file has another address."""
 
 
 class Assets(StaticFiles):
@@ -32,7 +35,7 @@ class Assets(StaticFiles):
 
     def __init__(self, folder: Path = PROJECT / "static") -> None:
         super().__init__(directory=folder, packages=list(WHEELS))
-        self._paths: dict[str, Path] = {}
+        self._urls: dict[str, tuple[float, str]] = {}
 
     def url(self, name: str) -> str:
         """The address of a file, with the hash of its content.
@@ -40,16 +43,17 @@ class Assets(StaticFiles):
         Raises:
             FileNotFoundError: no folder has this file.
         """
-        path = self._paths.get(name) or self._find(name)
-        return f"{URL}/{name}?v={_digest(path, path.stat().st_mtime_ns)}"
+        known = self._urls.get(name)
+        if known is None or known[0] < monotonic():
+            # A page names many files, and looking for them takes longer than the rest of it.
+            known = self._urls[name] = monotonic() + LOOK_AGAIN, self._url(name)
+        return known[1]
 
-    def _find(self, name: str) -> Path:
-        """Where the file is: a search of all folders, and a page names many files."""
+    def _url(self, name: str) -> str:
         path, status = self.lookup_path(name)
         if status is None:
             raise FileNotFoundError(f"static file {name}")
-        found = self._paths[name] = Path(path)
-        return found
+        return f"{URL}/{name}?v={_digest(path, status.st_mtime_ns)}"
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):
@@ -60,7 +64,7 @@ class Assets(StaticFiles):
             raise HTTPException(status_code=404) from None
         if status is None or not stat.S_ISREG(status.st_mode):
             raise HTTPException(status_code=404)
-        digest = await asyncio.to_thread(_digest, Path(full_path), status.st_mtime_ns)
+        digest = await asyncio.to_thread(_digest, full_path, status.st_mtime_ns)
         headers = Headers(scope=scope)
         versioned = QueryParams(scope["query_string"]).get("v") == digest
         answer = {
@@ -78,8 +82,8 @@ class Assets(StaticFiles):
 
 
 @lru_cache(maxsize=512)
-def _digest(path: Path, _modified: int) -> str:
-    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+def _digest(path: str, _modified: int) -> str:
+    return hashlib.blake2b(Path(path).read_bytes(), digest_size=8).hexdigest()
 
 
 @lru_cache(maxsize=64)

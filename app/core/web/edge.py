@@ -1,5 +1,6 @@
 """The outermost layer: a number for each request, one log line, security headers on every answer, no bare crash."""
 
+import itertools
 import logging
 import re
 import secrets
@@ -18,6 +19,9 @@ logger = logging.getLogger("app.request")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
+# No secret: it only has to differ from those of other processes.
+PROCESS = secrets.token_hex(4)
+requests = itertools.count(1)
 ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 POLICY = {
@@ -54,6 +58,7 @@ def security_headers(style: str = "") -> tuple[Header, ...]:
 
 # Put together once: every answer has them.
 OURS, STYLED = security_headers(), security_headers(style=" 'unsafe-inline'")
+NAMES = {name for name, _ in OURS}
 ONLY_BY_TLS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -94,9 +99,8 @@ class Edge:
         headers = list(given)
         present = {name for name, _ in headers}
         path = scope["path"]
-        headers += [
-            header for header in (STYLED if path.startswith(STYLED_BY_OTHERS) else OURS) if header[0] not in present
-        ]
+        ours = STYLED if path.startswith(STYLED_BY_OTHERS) else OURS
+        headers += ours if NAMES.isdisjoint(present) else [header for header in ours if header[0] not in present]
         if b"cache-control" not in present and not path.startswith("/static/"):
             headers.append((b"cache-control", _privacy(scope)))
         if self.settings.is_production and scope["scheme"] == "https":
@@ -121,8 +125,15 @@ def _privacy(scope: Scope) -> bytes:
 
 def _number(scope: Scope) -> str:
     """The caller's request id where it is harmless, else a new one."""
-    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-    return given if ACCEPTABLE_ID.fullmatch(given) else secrets.token_hex(8)
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given: str = value.decode("latin-1")
+            return given if ACCEPTABLE_ID.fullmatch(given) else _new_number()
+    return _new_number()
+
+
+def _new_number() -> str:
+    return f"{PROCESS}{next(requests):08x}"
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:

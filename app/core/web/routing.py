@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute, Match, Mount
+from starlette._utils import get_route_path
+from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 # What makes a route, as far as a route remembers it under the same name.
@@ -29,14 +30,13 @@ class Router(APIRouter):
         for route in router.routes:
             assert isinstance(route, APIRoute)  # noqa: S101 - just asked
             kept = {name: getattr(route, name) for name in OPTIONS if hasattr(route, name)} | options
-            self.add_api_route(
-                prefix + route.path, route.endpoint, dependencies=[*dependencies, *route.dependencies], **kept
-            )
+            kept["dependencies"] = [*dependencies, *route.dependencies]
+            self.add_api_route(prefix + route.path, route.endpoint, route_class_override=type(route), **kept)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Telemetry wants to be told of the choice, in FastAPI's own words.
         if scope["type"] == "http" and scope.get("fastapi.telemetry") is None:
-            for route in self._near(scope["path"]):
+            for route in self._near(get_route_path(scope)):
                 match, found = route.matches(scope)
                 if match is Match.FULL:
                     scope.setdefault("router", self)
@@ -61,4 +61,4 @@ class Router(APIRouter):
 def _beginning(route: BaseRoute) -> str:
     """What all paths of a route have in common: nothing, for a kind of route that we do not know."""
     path: str = getattr(route, "path", "")
-    return path if isinstance(route, Mount) else path.partition("{")[0]
+    return path.partition("{")[0]

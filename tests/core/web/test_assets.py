@@ -1,11 +1,12 @@
 import re
+import time
 from pathlib import Path
 
 import pytest
 from httpx import AsyncClient
 
 from app.core.settings import PROJECT
-from app.core.web.assets import Assets, assets
+from app.core.web.assets import LOOK_AGAIN, Assets, assets
 
 STYLE = "css/tabler.min.css"
 
@@ -55,11 +56,12 @@ async def test_nothing_is_posted_to_files(client: AsyncClient) -> None:
     assert (await client.post("/static/site.css")).status_code == 405
 
 
-def test_a_changed_file_has_another_address(tmp_path: Path) -> None:
+def test_a_changed_file_has_another_address_a_second_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Assets(tmp_path)
     (tmp_path / "a.css").write_text("one")
     first = own.url("a.css")
     (tmp_path / "a.css").write_text("other")
+    monkeypatch.setattr("app.core.web.assets.monotonic", lambda: time.monotonic() + LOOK_AGAIN)
     assert own.url("a.css") != first
 
 
