@@ -4,12 +4,18 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from inspect import isasyncgenfunction, isclass, iscoroutinefunction
 from pathlib import Path
 
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
 from app.cli.main import COMMANDS
 from app.core.settings import PROJECT
+from app.main import create_app
+from tests.conftest import settings_for
 
 FEATURES = sorted(path.name for path in (PROJECT / "app/features").iterdir() if (path / "feature.py").exists())
 
@@ -17,6 +23,9 @@ FOLDERS = ("app/features", "templates", "static", "tests/features", "migrations/
 
 # On one kind of database and without programs of their own: this is about what refers to what.
 QUICKLY = ("-q", "-x", "-m", "not e2e and not model", "-k")
+
+# These are collected and not run: what they test knows no feature, which import-linter sees to, and it takes long.
+KERNEL = ("core/db", "core/llm", "bench", "cli/test_environment.py", "cli/test_server.py", "test_project.py")
 
 NOT_OURS_TO_PRINT = re.compile(r"^\s*print\(", re.MULTILINE)
 
@@ -58,7 +67,7 @@ def test_a_feature_can_be_deleted_and_the_rest_goes_on(deleted: list[str], tmp_p
     run(project, "lint-imports", "--no-cache")
     # All of it is collected each time, so what still names the deleted shows; with all deleted, all the rest runs.
     chosen = "not postgresql" if deleted == FEATURES else "not postgresql and features and (pages or api)"
-    run(project, "pytest", *QUICKLY, chosen, "--deselect=tests/test_project.py")
+    run(project, "pytest", *QUICKLY, chosen, *(f"--deselect=tests/{part}" for part in KERNEL))
 
 
 def test_every_command_is_in_the_docs_with_the_same_words() -> None:
@@ -105,3 +114,24 @@ def test_only_the_command_line_prints() -> None:
 def test_no_module_is_a_drawer() -> None:
     drawers = {"utils.py", "helpers.py", "common.py", "misc.py"}
     assert not [name for name in project_files() if Path(name).name in drawers]
+
+
+def called(dependant: Dependant) -> Iterator[Callable[..., object]]:
+    for dependency in dependant.dependencies:
+        if dependency.call:
+            yield dependency.call
+        yield from called(dependency)
+
+
+def test_no_route_sends_a_dependency_to_a_thread() -> None:
+    # FastAPI runs what is plain `def` in a thread: a hop on each request for what is done in less time.
+    app = create_app(settings_for("sqlite:///unused.db"))
+    routes = [route for route in app.routes if isinstance(route, APIRoute)]
+    calls = {call for route in routes for call in called(route.dependant)}
+    assert len(routes) > 20
+    assert len(calls) > 3
+    assert [call for call in calls if not isclass(call) and not is_awaited(call)] == []
+
+
+def is_awaited(call: Callable[..., object]) -> bool:
+    return any(iscoroutinefunction(each) or isasyncgenfunction(each) for each in (call, type(call).__call__))

@@ -13,7 +13,8 @@ from app.installed import NAMES
 
 def command(
     destination: Annotated[
-        Path | None, typer.Argument(metavar="[FILE|FOLDER]", help="Where to. Without it: data/backups.")
+        Path | None,
+        typer.Argument(metavar="FILE|FOLDER", help="A folder, or a file that ends in .zip. Without it: data/backups."),
     ] = None,
     keep: Annotated[
         int | None, typer.Option(min=1, help="Keep this many backups of this database in that folder, the newest.")

@@ -34,12 +34,13 @@ def command(
     counts = examine(from_url, to_url, tree, force=force)
     if dry_run:
         show(("table", "rows", ""), ((name, f"{rows:,}", "") for name, rows in counts.items()))
-        print(f"{sum(counts.values()):,} rows would be copied from {from_url.server} to {to_url.server}.")
+        print(f"{sum(counts.values()):,} rows would be copied from {from_url.shown} to {to_url.shown}.")
         return
     started = time.monotonic()
     with typer.progressbar(
         length=2 * sum(counts.values()),  # each is copied and compared
         label="Copying",
+        width=0,  # the terminal's
         file=sys.stderr,
         hidden=not sys.stderr.isatty(),
     ) as bar:

@@ -1,6 +1,5 @@
 """`oppman.py dbshell`: sqlite3 or psql on DATABASE_URL."""
 
-import asyncio
 import os
 import shutil
 import sys
@@ -8,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.loop import runner
 from app.cli.process import become
 from app.core.db.opening import open_database
 from app.core.db.url import DatabaseURL
@@ -22,10 +22,9 @@ def command(
     settings = get_settings()
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
     client = postgresql(url) if url.kind == "postgresql" else sqlite(url)
-    # psycopg cannot use the loop that Windows has by default.
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        runner.run(reach(settings))
-    become([*client, *(arguments or [])], {**os.environ, **password(url)})
+    with runner() as loop:
+        loop.run(reach(settings))
+    become([*client, *(arguments or [])], {**os.environ, **url.environ})
 
 
 async def reach(settings: Settings) -> None:
@@ -55,7 +54,3 @@ def postgresql(url: DatabaseURL) -> list[str]:
     if not shutil.which("psql"):
         raise OperatorError("The program psql is missing: install it (Debian: apt install postgresql-client).")
     return ["psql", url.conninfo]
-
-
-def password(url: DatabaseURL) -> dict[str, str]:
-    return {"PGPASSWORD": str(url.url.password)} if url.url.password else {}

@@ -1,6 +1,5 @@
 """`oppman.py doctor`: what is the matter with the database?"""
 
-import asyncio
 import json
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
+from app.cli.loop import runner
 from app.core.db.diagnosis.diagnosing import diagnose
 from app.core.db.diagnosis.findings import Diagnosis, Finding, Status
 from app.core.db.diagnosis.subject import Circumstances
@@ -26,14 +26,13 @@ NAME_WIDTH = 12
 
 
 def command(
-    url: Annotated[str | None, typer.Argument(metavar="[URL]", help="Another database than the settings'.")] = None,
+    url: Annotated[str | None, typer.Argument(metavar="URL", help="Another database than the settings'.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that serve, as given to runserver.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="For programs (docs/databases.md has the keys).")] = False,
 ) -> None:
     """Examine the database and say what is wrong with it. Changes nothing. Exits with 1 if the site would not work."""
-    # psycopg cannot use the loop that Windows has by default.
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        diagnoses = runner.run(diagnose(circumstances(get_settings(), url, workers)))
+    with runner() as loop:
+        diagnoses = loop.run(diagnose(circumstances(get_settings(), url, workers)))
     if as_json:
         print(json.dumps(as_data(diagnoses), indent=2))
     else:

@@ -6,32 +6,28 @@ from typing import Annotated
 
 import typer
 
-from app.core.backup.files import replacement
+from app.cli.transaction import migrated_settings
 from app.core.db.copying.connections import snapshot, told_of
 from app.core.db.fixtures.dumping import dump
 from app.core.db.fixtures.names import chosen, named
 from app.core.db.migrations.connection import migration_url
-from app.core.db.migrations.state import pending
 from app.core.db.model import Model
 from app.core.errors import OperatorError
-from app.core.settings import get_settings
+from app.core.files import replacement
 from app.installed import NAMES
 
 
 def command(
     wanted: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FEATURE[.TABLE]]...", help="Only these, such as todos or chat.message."),
+        typer.Argument(metavar="FEATURE[.TABLE]", help="Only these, such as todos or chat.message."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="A file, which only you will be able to read.")] = None,
     indent: Annotated[int | None, typer.Option(min=0, max=16, help="Spread each row over lines.")] = None,
 ) -> None:
     """Write rows as JSON, for loaddata to read. Hashes of passwords and of sessions are data: keep the file secret."""
     tables = chosen(named(Model.metadata, NAMES), wanted or [], NAMES)
-    settings = get_settings()
-    if pending(settings, NAMES):
-        raise OperatorError("The database lacks migrations. Run: python3 oppman.py migrate")
-    url = migration_url(settings)
+    url = migration_url(migrated_settings())
     with snapshot(url) as connection, told_of(url):
         if output is None:
             for piece in dump(connection, tables, indent):

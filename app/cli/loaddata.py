@@ -9,28 +9,24 @@ from typing import Annotated, TextIO
 
 import typer
 
+from app.cli.transaction import migrated_settings
 from app.core.db.copying.connections import destination, told_of
 from app.core.db.fixtures.loading import Found, load
 from app.core.db.fixtures.names import named
 from app.core.db.fixtures.reading import objects
 from app.core.db.migrations.connection import migration_url
-from app.core.db.migrations.state import pending
 from app.core.db.model import Model
 from app.core.errors import OperatorError
-from app.core.settings import get_settings
 from app.installed import INSTALLED, NAMES
 
 STDIN = "-"
 
 
 def command(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="What dumpdata has written; - is the input.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="What dumpdata has written; - is the input.")],
 ) -> None:
     """Add the rows of JSON files, and replace those whose key is there. All of them, or none if one is wrong."""
-    settings = get_settings()
-    if pending(settings, NAMES):
-        raise OperatorError("The database lacks migrations. Run: python3 oppman.py migrate")
-    url = migration_url(settings)
+    url = migration_url(migrated_settings())
     models = [model for feature in INSTALLED for model in feature.models]
     with destination(url) as connection, told_of(url):
         number = load(connection, named(Model.metadata, NAMES), models, every_object(files))

@@ -6,6 +6,7 @@ are handed to Typer as they are. A command that cannot go on raises `OperatorErr
 with another code.
 """
 
+import errno
 import gc
 import os
 import sys
@@ -126,7 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def complain(message: str, code: int) -> int:
-    print(" ".join(message.split()), file=sys.stderr)
+    line = " ".join(message.split())
+    # Names of files and words of servers may hold what a terminal obeys.
+    print("".join(mark if mark.isprintable() else "?" for mark in line), file=sys.stderr)
     return code
 
 
@@ -166,11 +169,13 @@ def reader_left() -> int:
 
 
 def unexpected(error: Exception) -> int:
-    """A bug. Its name and place are enough for most; DEBUG=true shows the rest."""
+    """A full disk, or a bug. Its name and place are enough for most; DEBUG=true shows the rest."""
     if os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}:
         traceback.print_exception(error)
         return 1
     words = error.msg if isinstance(error, SyntaxError) else str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return complain(f"The disk of {error.filename or 'the output'} is full: make room, then run this again.", 1)
     first_line = next(iter(words.splitlines()), "")
     where = f"{type(error).__name__}: {first_line} ({place(error)})"
     return complain(f"Unexpected {where}. For its traceback, in the environment: DEBUG=true python3 {PROGRAM} …", 1)

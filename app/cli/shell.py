@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import func, select
 
+from app.cli.loop import runner
 from app.core.db.opening import open_database
 from app.core.settings import get_settings
 from app.installed import INSTALLED
@@ -31,17 +32,16 @@ def command(
     """Open an async Python shell; code on standard input is run, too."""
     if code is None and not sys.stdin.isatty():
         code = sys.stdin.read()
-    # psycopg does not work on the loop that Windows has by default.
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+    with runner() as loop:
         stack = AsyncExitStack()
         try:
-            console = AsyncConsole(runner, runner.run(open_names(stack)))
+            console = AsyncConsole(loop, loop.run(open_names(stack)))
             if code is None:
                 console.start()
             elif not console.execute(code):
                 raise typer.Exit(1)
         finally:
-            runner.run(stack.aclose())
+            loop.run(stack.aclose())
 
 
 async def open_names(stack: AsyncExitStack) -> dict[str, Any]:

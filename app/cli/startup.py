@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.cli.loop import runner
 from app.core.db.database import Database
 from app.core.db.migrations.state import recorded
 from app.core.db.migrations.tree import Tree
@@ -48,9 +49,8 @@ def inspect_schema(settings: Settings) -> Schema:
     Raises:
         OperatorError: the database cannot be used.
     """
-    # psycopg cannot use the loop that Windows has by default.
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        return runner.run(_inspect(settings))
+    with runner() as loop:
+        return loop.run(_inspect(settings))
 
 
 async def _inspect(settings: Settings) -> Schema:

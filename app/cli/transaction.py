@@ -1,7 +1,5 @@
 """A piece of work in one transaction on the configured database, for commands."""
 
-import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -9,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cli.loop import runner
 from app.core.db.faults import explain
 from app.core.db.migrations.state import pending
 from app.core.db.opening import open_database
@@ -25,12 +24,21 @@ def in_transaction(work: Callable[[AsyncSession], Awaitable[R]]) -> R:
     Raises:
         OperatorError: the database is out of reach or not migrated, or what the work itself complains about.
     """
+    settings = migrated_settings()
+    with runner() as loop:
+        return loop.run(_do(settings, work))
+
+
+def migrated_settings() -> Settings:
+    """The settings, where their database has every migration.
+
+    Raises:
+        OperatorError: it lacks some, or is out of reach.
+    """
     settings = get_settings()
     if pending(settings, NAMES):
         raise OperatorError("The database lacks migrations. Run: python3 oppman.py migrate")
-    # psycopg does not work on the loop that Windows has by default.
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop if sys.platform == "win32" else None) as runner:
-        return runner.run(_do(settings, work))
+    return settings
 
 
 async def _do(settings: Settings, work: Callable[[AsyncSession], Awaitable[R]]) -> R:

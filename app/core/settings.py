@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -202,6 +203,7 @@ def load_settings(**given: Any) -> Settings:
         SettingsError: with one line that names the settings at fault and never shows their values.
     """
     try:
+        _refuse_broken_lines(Settings.model_config.get("env_file"))
         return Settings(**given)
     except ValidationError as error:
         raise SettingsError("; ".join(_in_words(item["loc"], item["msg"]) for item in error.errors())) from None
@@ -209,6 +211,19 @@ def load_settings(**given: Any) -> Settings:
         raise SettingsError(
             f"{PROJECT / '.env'} cannot be read: {type(error).__name__}. It is a text in UTF-8."
         ) from None
+
+
+def _refuse_broken_lines(file: object) -> None:
+    """What would be left out with a warning: a site whose DATABASE_URL is not read would run on an empty SQLite."""
+    if not (isinstance(file, Path) and file.is_file()):
+        return
+    with file.open(encoding="utf-8") as stream:
+        broken = next((statement.original.line for statement in parse_stream(stream) if statement.error), None)
+    if broken:
+        raise SettingsError(
+            f"{file} cannot be understood at line {broken}: write NAME='value', with no such quote inside; "
+            "in a database's address %27 stands for ' and %22 for \"."
+        )
 
 
 def _in_words(location: tuple[int | str, ...], message: str) -> str:

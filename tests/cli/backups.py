@@ -2,9 +2,10 @@
 
 import os
 import resource
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,6 +108,12 @@ def refused(oppman: Oppman, *arguments: str) -> str:
     result = oppman(*arguments)
     assert (result.code, result.err.count("\n")) == (1, 1), result
     return result.err
+
+
+def enlarge(site: Site) -> None:
+    """Make a SQLite database large, which is small where every feature is deleted."""
+    with closing(sqlite3.connect(site.path)) as connection:
+        connection.execute("CREATE TABLE room AS SELECT zeroblob(100000)")
 
 
 @contextmanager

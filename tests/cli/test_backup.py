@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from app.core.backup import postgresql
 from app.core.backup.archive import opened
+from app.core.db.migrations.connection import connect
 from app.core.db.migrations.tree import Tree
 from app.core.settings import PROJECT
 from app.installed import NAMES
-from tests.cli.backups import Site, files_no_larger_than, only_postgresql, only_sqlite, programs, refused, site
+from tests.cli.backups import Site, enlarge, files_no_larger_than, only_postgresql, only_sqlite, programs, refused, site
 from tests.cli.conftest import Oppman
 from tests.cli.processes import Work, at_each_step
 
@@ -82,6 +84,7 @@ def test_what_is_no_backup_keeps_its_place(oppman: Oppman, site: Site, tmp_path:
         assert "is not a regular file" in refused(oppman, "backup", str(tmp_path / name))
     assert "is there and is no backup" in refused(oppman, "backup", str(site.path))
     assert "There is no folder" in refused(oppman, "backup", str(tmp_path / "nowhere" / "b.zip"))
+    assert "There is no folder" in refused(oppman, "backup", str(tmp_path / "not-mounted"), "--keep", "14")
     assert site.path.read_bytes() == before
 
 
@@ -89,6 +92,7 @@ def test_what_is_no_backup_keeps_its_place(oppman: Oppman, site: Site, tmp_path:
 def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     folder = tmp_path / "full"
     folder.mkdir()
+    enlarge(site)
     assert oppman("backup", str(folder / "b.zip")).code == 0
     before = (folder / "b.zip").read_bytes()
     with files_no_larger_than(50_000):
@@ -109,6 +113,14 @@ def test_a_database_out_of_reach_is_one_line_without_secrets(oppman: Oppman, tmp
         oppman("showmigrations", DATABASE_URL=url)
         assert "s3cret" not in refused(oppman, "backup", str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["text.db"]
+
+
+@only_postgresql
+def test_the_moment_of_a_dump_is_held_however_long_the_dump_takes(site: Site) -> None:
+    with connect(site.settings) as connection:
+        connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '1min'")
+        postgresql.Dump(connection, Tree(NAMES))
+        assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "0"
 
 
 @only_postgresql

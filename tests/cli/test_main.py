@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import subprocess
@@ -126,6 +127,14 @@ def test_an_operators_error_is_one_line_and_exit_1(
     assert capsys.readouterr() == ("", "The host is away. Try later.\n")
 
 
+def test_what_a_terminal_would_obey_is_not_written_to_it(
+    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(raising(OperatorError("'\x1b[2J\x9bü\udcff' is no file.")))
+    assert main(["check"]) == 1
+    assert capsys.readouterr().err == "'?[2J?ü?' is no file.\n"
+
+
 def test_an_unexpected_error_is_one_line_with_its_place(
     stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +143,12 @@ def test_an_unexpected_error_is_one_line_with_its_place(
     output = capsys.readouterr().err
     assert output.startswith("Unexpected ValueError: odd (tests/cli/test_main.py:")
     assert output.count("\n") == 1
+
+
+def test_a_full_disk_is_no_bug(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in(raising(OSError(errno.ENOSPC, "No space left on device")))
+    assert main(["check"]) == 1
+    assert capsys.readouterr().err == "The disk of the output is full: make room, then run this again.\n"
 
 
 def test_code_that_python_cannot_read_is_named_with_its_file_and_line(

@@ -12,7 +12,7 @@ import pytest
 from app.core.backup import postgresql
 from app.core.db.migrations.tree import Tree
 from app.installed import NAMES
-from tests.cli.backups import Site, files_no_larger_than, only_postgresql, only_sqlite, programs, refused, site
+from tests.cli.backups import Site, enlarge, files_no_larger_than, only_postgresql, only_sqlite, programs, refused, site
 from tests.cli.conftest import Oppman
 from tests.cli.processes import Work, at_each_step, before_the_commit
 from tests.cli.spoiled import SPOILED
@@ -103,6 +103,8 @@ def test_a_database_that_somebody_has_open_is_left_alone(oppman: Oppman, site: S
 
 @only_sqlite
 def test_a_disk_that_is_full_is_one_line_and_changes_nothing(oppman: Oppman, site: Site, backup: Path) -> None:
+    enlarge(site)
+    assert oppman("backup", str(backup)).code == 0
     with files_no_larger_than(50_000):
         line = refused(oppman, "restore", "--no-input", str(backup))
     assert line.startswith("The backup cannot be restored: ")

@@ -137,6 +137,7 @@ def test_nothing_is_touched_and_no_server_is_asked(oppman: Oppman, tmp_path: Pat
     [
         (("acounts", "1"), 1, "No feature 'acounts' is installed. Did you mean accounts?"),
         (("accounts", "99"), 1, "accounts has no migration '99'."),
+        (("accounts", "zero"), 1, "accounts has no migration 'zero'. List them:"),
         (("accounts",), 2, "Missing argument 'migration'"),
     ],
 )

@@ -127,6 +127,16 @@ def test_an_unreadable_file_is_one_line(tmp_path: Path) -> None:
         load_settings()
 
 
+@pytest.mark.parametrize(
+    "line", ["DATABASE_URL='postgresql://me:it's@h/d'", 'DATABASE_URL="postgresql://me:sesame@h/d']
+)
+def test_a_line_that_would_be_skipped_is_named_and_not_shown(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"PORT=1\n{line}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"\.env cannot be understood at line 2: ") as caught:
+        load_settings()
+    assert "me:" not in str(caught.value)
+
+
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PORT=1111\nLLM_MODEL=small\n", encoding="utf-8")
     monkeypatch.setenv("PORT", "2222")

@@ -26,7 +26,7 @@ listen_port = {listen_port}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
-default_pool_size = 2
+default_pool_size = {connections}
 client_tls_sslmode = require
 client_tls_cert_file = {certificate}
 client_tls_key_file = {key}
@@ -34,8 +34,8 @@ client_tls_key_file = {key}
 
 
 @contextmanager
-def pgbouncer(database_url: str) -> Iterator[str]:
-    """The address of the same database with a pooler in between that talks only TLS and has two connections."""
+def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
+    """The address of the same database with a pooler in between that talks only TLS and has few connections."""
     if PROGRAM is None:
         if os.environ.get("CI"):
             pytest.fail("PgBouncer is missing: apt-get install pgbouncer")
@@ -50,7 +50,7 @@ def pgbouncer(database_url: str) -> Iterator[str]:
     certificate, key = make_certificate(folder)
     values = {"host": url.host, "port": url.port, "user": url.username, "password": password}
     (folder / "pgbouncer.ini").write_text(
-        CONFIGURATION.format(**values, listen_port=port, certificate=certificate, key=key)
+        CONFIGURATION.format(**values, listen_port=port, connections=connections, certificate=certificate, key=key)
     )
     account = "nobody" if os.geteuid() == 0 else None  # PgBouncer refuses to run as root
     if account:

@@ -12,7 +12,6 @@ from sqlalchemy import URL
 
 from app.core.backup import postgresql, uploads
 from app.core.backup.archive import Content, Manifest, Writer, opened
-from app.core.backup.files import is_abandoned, private_file, replacement, temporary
 from app.core.backup.sqlite import State, examine, make_single, snapshot
 from app.core.db.copying import copy
 from app.core.db.faults import explain
@@ -21,6 +20,7 @@ from app.core.db.migrations.state import recorded_in
 from app.core.db.migrations.tree import Tree
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
+from app.core.files import is_abandoned, private_file, replacement, temporary
 from app.core.settings import PROJECT, Settings
 
 FOLDER = PROJECT / "data" / "backups"
@@ -81,6 +81,8 @@ def choose(destination: Path | None, url: DatabaseURL) -> Path:
             raise OperatorError(f"The folder {FOLDER} cannot be made: {error.strerror}.") from error
     if destination.is_dir():
         return _unused(destination, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{url.kind}")
+    if destination.suffix != ".zip" and not destination.exists():  # or a missing folder would be made a file each night
+        raise OperatorError(f"There is no folder {destination}: make it, or name a file that ends in .zip.")
     if not destination.parent.is_dir():
         raise OperatorError(f"There is no folder {destination.parent}: make it, or choose another.")
     if destination.exists() or destination.is_symlink():

@@ -16,7 +16,6 @@ from sqlalchemy import Connection, text
 from app.core.backup.archive import CHUNK, Manifest
 from app.core.backup.programs import Program, reason
 from app.core.backup.sqlite import State
-from app.core.db.libpq import SECRET_OPTIONS
 from app.core.db.migrations.connection import LOCK, WAIT_FOR_TABLES, connect, migration_url
 from app.core.db.migrations.state import VERSION, recorded
 from app.core.db.migrations.tree import Tree, owner_of
@@ -40,6 +39,8 @@ class Dump:
     """One moment of a database, to be written by pg_dump."""
 
     def __init__(self, connection: Connection, tree: Tree) -> None:
+        # While pg_dump works, this connection only waits. Some hosts would cut it after a few minutes.
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         self._snapshot = str(connection.scalar(text("SELECT pg_export_snapshot()")))
         self.namespace = str(connection.scalar(text("SELECT current_schema()")))
         self.state = State(sorted(recorded(connection)), own_tables(connection, tree))
@@ -50,12 +51,12 @@ class Dump:
         Raises:
             OperatorError: pg_dump fails.
         """
-        tables = [f'--table="{self.namespace}"."{_quoted(name)}"' for name in self.state.tables]
+        tables = [f'--table="{_quoted(self.namespace)}"."{_quoted(name)}"' for name in self.state.tables]
         command = ["pg_dump", "--format=custom", "--compress=0", "--no-owner", "--no-privileges", "--no-password"]
         command += [f"--snapshot={self._snapshot}", f"--lock-wait-timeout={WAIT_FOR_TABLES}s", *tables]
         done = subprocess.run(  # noqa: S603 - no word of it comes from outside
             [*command, "--dbname", address(settings)],
-            env=_environ(settings),
+            env={**os.environ, **migration_url(settings).environ},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.PIPE,
@@ -118,9 +119,10 @@ def restore(settings: Settings, tree: Tree, manifest: Manifest, dump: Path) -> N
     read = ["pg_restore", "--file=-", "--no-owner", "--no-privileges", str(dump)]
     execute = ["psql", "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-"]
     execute += ["--dbname", address(settings)]
+    environ = {**os.environ, **migration_url(settings).environ}
     with (
         Program(read, stdout=subprocess.PIPE) as script,
-        Program(execute, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=_environ(settings)) as client,
+        Program(execute, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environ) as client,
     ):
         with client.accepting() as statements:
             statements.write(_beginning(namespace, tables))
@@ -146,12 +148,10 @@ def own_tables(connection: Connection, tree: Tree, manifest: Manifest | None = N
 
 
 def address(settings: Settings) -> str:
-    """How libpq's programs are told the database: without the password, since all can read command lines."""
+    """How libpq's programs are told the database, and how long to try."""
     url = migration_url(settings)
-    _, named = url.url.get_dialect()().create_connect_args(url.url)
-    arguments = {**url.arguments, **named}
-    hidden = {"prepare_threshold", *SECRET_OPTIONS}  # the first is psycopg's own
-    return make_conninfo(**{name: value for name, value in arguments.items() if name not in hidden})
+    arguments = {name: value for name, value in url.arguments.items() if name != "prepare_threshold"}  # psycopg's own
+    return make_conninfo(url.conninfo, **arguments)
 
 
 def _beginning(namespace: str, tables: Sequence[str]) -> bytes:
@@ -190,12 +190,6 @@ def pass_on(script: IO[bytes], statements: IO[bytes]) -> None:
         if line.startswith(FIRST_OBJECT):
             break
     shutil.copyfileobj(script, statements, CHUNK)
-
-
-def _environ(settings: Settings) -> dict[str, str]:
-    url = migration_url(settings).url
-    password = url.password or url.query.get("password")
-    return {**os.environ, "PGPASSWORD": str(password)} if password else dict(os.environ)
 
 
 def _quoted(name: str) -> str:

@@ -9,7 +9,6 @@ from pydantic import SecretStr
 
 from app.core.backup import postgresql, uploads
 from app.core.backup.archive import Archive, Manifest, opened
-from app.core.backup.files import private_file, private_folder, sync, temporary
 from app.core.backup.sqlite import examine, take_place
 from app.core.db.copying import copy
 from app.core.db.migrations.connection import connect, migration_url
@@ -17,6 +16,7 @@ from app.core.db.migrations.runner import plan_for, run
 from app.core.db.migrations.tree import Tree
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
+from app.core.files import private_file, private_folder, sync, temporary
 from app.core.settings import Settings
 
 FOLDER = "opportune-restore-"

@@ -9,15 +9,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.core.backup.files import put, temporary
+from app.core.db.file import is_database
 from app.core.errors import OperatorError
+from app.core.files import put, temporary
 
 PATIENCE = 1.0  # seconds; who has the database open for good is not waited for
 PAGES = 4096
 SIDECARS = ("-wal", "-journal", "-shm")
 KEPT = ".before-restore"
-
-HEADER = b"SQLite format 3\0"
 
 # Where SQLite's locks on a file are, whatever the file holds (https://sqlite.org/fileformat2.html#lockbyte).
 FIRST_SHARED_BYTE = 0x40000002
@@ -97,7 +96,7 @@ def take_place(new: Path, path: Path) -> Path | None:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Keep everybody else out. What stood in the log is in the file then, and there is no log any more."""
-    if not _is_database(path):  # SQLite would throw its log away
+    if not is_database(path):  # SQLite would throw its log away
         _refuse_locked(path)
         yield
         return
@@ -117,11 +116,6 @@ def _alone(path: Path) -> Iterator[None]:
         yield
     finally:
         connection.close()
-
-
-def _is_database(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(HEADER)) in (HEADER, b"")
 
 
 def _refusal(path: Path, error: sqlite3.OperationalError) -> str:

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.core.backup.archive import UPLOADS, Archive, Writer
-from app.core.backup.files import put, sync
+from app.core.files import put, sync
 from app.core.settings import PROJECT
 
 FOLDER = PROJECT / "data" / "uploads"

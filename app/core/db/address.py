@@ -1,7 +1,7 @@
 """What follows the scheme of a PostgreSQL address, taken apart as libpq does, and more forgiving of raw passwords."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -51,10 +51,10 @@ class Address:
     """The parts, decoded. `options` holds what is left of the query, its names in lower case."""
 
     user: str
-    password: str
+    password: str = field(repr=False)
     hosts: tuple[Host, ...]
     database: str
-    options: dict[str, str]
+    options: dict[str, str] = field(repr=False)  # some of them are secrets
     is_raw: bool
     """Whether user or password hold characters that other programs would trip over."""
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import Enum as PythonEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -163,6 +164,34 @@ def test_every_type_of_value_arrives_on_the_other_kind_and_comes_back(shop: Toys
     assert rows_of(back) == ROWS
     with connect(settings_for(server)) as connection, pytest.raises(Exception, match="violates foreign key"):
         connection.execute(insert(ITEMS).values(id=9, part_of=99))  # no later than here: the keys wait no more
+
+
+def test_no_value_and_the_null_of_json_stay_apart_and_its_numbers_exact(
+    shop: Toys, items: str, databases: Databases
+) -> None:
+    add_more = "INSERT INTO shop_item (id, more) VALUES (8, 'null'), (9, :more)"
+    more = '{"b": -0.0, "a": [1e2, 12345678901234567890.125, true]}'
+    execute(items, add_more, more=more)
+    server, back = databases.missing("postgresql"), databases.missing("sqlite")
+    run(items, server, shop.tree)
+    run(server, back, shop.tree)
+    for address in (server, back):
+        found = execute(address, "SELECT id, CAST(more AS TEXT) FROM shop_item ORDER BY id")
+        assert found == [(7, None), (8, "null"), (9, more)]
+
+
+@pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal")
+def test_values_arrive_whole_from_a_server_that_is_set_to_spell_them_otherwise(
+    shop: Toys, databases: Databases
+) -> None:
+    start, server, back = (databases.missing(kind) for kind in ("sqlite", "postgresql", "sqlite"))
+    Toys(settings_for(start), shop.versions, shop.features).migrate()
+    add(start, ROWS)
+    odd = ("datestyle=SQL,DMY", "intervalstyle=iso_8601", "extra_float_digits=-5", "bytea_output=escape")
+    server += f"?options={quote(' '.join(f'-c {setting}' for setting in odd))}"
+    run(start, server, shop.tree)
+    run(server, back, shop.tree)
+    assert rows_of(back) == ROWS
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, String
 
-from app.core.db.copying import copy, examine
+from app.core.db.copying import copy, examine, rows, writing
 from app.core.db.migrations.tree import Tree
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
@@ -179,6 +179,22 @@ def run(target):
 for target in sys.argv[2:]:
     threading.Thread(target=run, args=(target,)).start()
 """
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ctrl_c_is_quiet_and_leaves_the_destination_as_it_was(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    source, target = databases.filled(kind, "a@x.org", "b@x.org"), databases.filled("postgresql", "old@x.org")
+    monkeypatch.setattr(rows, "BATCH", 1)  # so that the source has not given all when the writer stops
+    monkeypatch.setattr(writing, "_keys", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(source, target, force=True)
+    assert emails(target) == ["old@x.org"]
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_copy_that_is_killed_leaves_the_destination_as_it_was(databases: Databases) -> None:

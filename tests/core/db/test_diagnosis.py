@@ -9,7 +9,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from app.core.db import timed
-from app.core.db.diagnosis import diagnosing, server
+from app.core.db.diagnosis import diagnosing, prepared, server
 from app.core.db.diagnosis.diagnosing import diagnose
 from app.core.db.diagnosis.findings import Diagnosis, Finding, Status
 from app.core.db.diagnosis.schema import compare
@@ -120,6 +120,18 @@ async def test_a_pooler_loses_prepared_statements_and_nothing_is_left_on_it(pool
     ):
         left = [link.execute("SELECT name FROM pg_prepared_statements").fetchall() for link in (one, other)]
     assert left == [[], []]
+
+
+@on_postgresql
+async def test_nothing_is_left_on_the_single_connection_of_a_pooler(
+    settings: Settings, database_kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared, "A_MOMENT", 0.01)  # nobody else gives that connection back
+    with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
+        assert (await finding("prepared", settings_for(url))).values["survive"]
+        parts = DatabaseURL.parse(url).url.translate_connect_args(username="user", database="dbname")
+        with psycopg.connect(**parts, prepare_threshold=None) as link:
+            assert link.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
 
 
 async def test_a_pooler_that_the_settings_deny_is_a_fault(pooled_url: str) -> None:

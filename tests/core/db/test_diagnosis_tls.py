@@ -10,7 +10,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.core.db.diagnosis import server
 from app.core.db.diagnosis.diagnosing import diagnose
 from app.core.db.diagnosis.findings import Finding, Status
 from app.core.db.diagnosis.subject import Circumstances
@@ -125,7 +124,7 @@ async def test_no_tls_is_in_order_on_this_machine(
 async def test_no_tls_is_a_notice_elsewhere(
     database_url: str, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "is_local", lambda _host: False)
+    monkeypatch.setattr(DatabaseURL, "is_local", False)
     found = await examine(database_url, postgres_server.port, "disable")
     assert found.status == Status.NOTICE
     assert "sslmode=require" in found.fix

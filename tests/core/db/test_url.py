@@ -1,6 +1,7 @@
 import psycopg
 import pytest
 
+from app.core.db.address import read
 from app.core.db.opening import open_database
 from app.core.db.url import DatabaseURL, Pooled
 from app.core.errors import OperatorError
@@ -323,6 +324,7 @@ def test_what_is_shown_holds_no_password(address: str) -> None:
     url = DatabaseURL.parse(address)
     assert "hidden" not in f"{url.shown} {url!r} {url} {url.notices}"
     assert "hidden" in url.url.render_as_string(hide_password=False)
+    assert "hidden" not in repr(read(address.partition("://")[2]))
 
 
 def test_messages_name_the_setting_that_they_are_about() -> None:

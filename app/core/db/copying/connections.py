@@ -1,10 +1,9 @@
 """The two sides of a copy: a snapshot that is only read, and a transaction that brings everything or nothing."""
 
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from app.core.db.file import make_private
 from app.core.db.sqlite import begin_sqlite, configure_sqlite
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
+from app.core.files import put
 
 WAIT_FOR_OTHERS = 60
 """Seconds that we wait for another writer of a SQLite file."""
@@ -25,7 +25,13 @@ FOR_LONG_WORK = (
     "SET LOCAL statement_timeout = 0",  # some hosts set it to a minute or two for everybody
     "SET LOCAL idle_in_transaction_session_timeout = 0",  # one side waits while the other works
     "SET LOCAL lock_timeout = '10s'",  # while we wait for a table, everybody else queues behind us
+)
+FOR_ONE_SPELLING = (  # of each value, and all of its digits, whatever the user or the database is set to
     "SET LOCAL TIME ZONE 'UTC'",
+    "SET LOCAL datestyle = 'ISO'",
+    "SET LOCAL intervalstyle = 'postgres'",
+    "SET LOCAL extra_float_digits = 3",
+    "SET LOCAL bytea_output = 'hex'",
 )
 
 
@@ -83,7 +89,7 @@ def _transaction(engine: Engine, url: DatabaseURL) -> Iterator[Connection]:
     try:
         with told_of(url):
             connection.begin()
-            for setting in FOR_LONG_WORK if url.kind == "postgresql" else ():
+            for setting in (*FOR_LONG_WORK, *FOR_ONE_SPELLING) if url.kind == "postgresql" else ():
                 connection.execute(text(setting))
         yield connection
     finally:
@@ -130,23 +136,14 @@ def _whole(path: Path) -> Iterator[Path]:
         return
     _remove_leftovers(path)
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.copying")
-    make_private(new)
+    make_private(new, "Copy to another folder, or make that one writable for this user.")
     try:
         yield new
         if path.exists():
             raise OperatorError(f"{path} was made by somebody else meanwhile: it was left as it is.")
-        new.replace(path)
-        _make_durable(path.parent)
+        put(new, path)
     finally:
         _remove(new)
-
-
-def _make_durable(folder: Path) -> None:
-    """The new name itself has to reach the disk."""
-    with suppress(OSError):  # Windows opens no folders
-        opened = os.open(folder, os.O_RDONLY)
-        os.fsync(opened)
-        os.close(opened)
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Everything from one database into another: schema by the migrations, rows, sequences, and a comparison of both."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, MetaData, Table
@@ -93,10 +94,12 @@ class _Transfer:
         """Copy a table and tell what was in it."""
         checksum = Checksum()
         forms = conversions(table, self.connection, self.writer.connection)
-        self.writer.write(table, self._batches(table, forms, checksum))
+        # However writing ends, reading ends first: psycopg's COPY would keep the connection from being closed.
+        with closing(self._batches(table, forms, checksum)) as batches:
+            self.writer.write(table, batches)
         return checksum
 
-    def _batches(self, table: Table, forms: Conversions, checksum: Checksum) -> Iterator[Sequence[tuple[object, ...]]]:
+    def _batches(self, table: Table, forms: Conversions, checksum: Checksum) -> Generator[Sequence[tuple[object, ...]]]:
         with told_of(self.source):
             for rows in read(self.connection, table):
                 if self.target.kind == "postgresql" != self.source.kind:

@@ -5,14 +5,14 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import MAX_PREC, Context, Decimal
 from hashlib import blake2b
 from itertools import islice, repeat
 from types import NoneType
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Table, TypeDecorator, select
+from sqlalchemy import JSON, Column, Connection, Table, TypeDecorator, select
 from sqlalchemy.types import TypeEngine
 
 from app.core.errors import OperatorError
@@ -35,6 +35,9 @@ FITTING: Mapping[type, Collection[type]] = {
     object: {int, float, str, bytes},
 }
 TEXT = {str}
+TEXT_CODE = 25
+"""PostgreSQL's number for it."""
+EXACT = Context(prec=MAX_PREC)
 
 
 @dataclass
@@ -198,36 +201,61 @@ def _fitting(table: Table, position: int) -> Collection[type]:
 
 
 def _type_codes(connection: Connection, table: Table) -> list[int]:
-    """PostgreSQL's numbers of the columns' types."""
+    """PostgreSQL's numbers of the columns' types. JSON stays the text that it is."""
     with psycopg_driver(connection).cursor() as cursor:
         cursor.execute(f"{statement(connection, table)} LIMIT 0".encode())
-        return [column.type_code for column in cursor.description or ()]
+        codes = [column.type_code for column in cursor.description or ()]
+    return [TEXT_CODE if _is_json(column) else code for column, code in zip(table.columns, codes, strict=True)]
+
+
+def _is_json(column: Column[Any]) -> bool:
+    """Then it is copied as text: read by a driver, JSON's own null would be the same as no value at all."""
+    return isinstance(column.type, JSON)
 
 
 def _loaders(table: Table, connection: Connection) -> Converters:
     dialect = connection.dialect
     codes = _type_codes(connection, table) if dialect.name == "postgresql" else repeat(None)
     found = (
-        column.type.dialect_impl(dialect).result_processor(dialect, code)
+        _json_text if _is_json(column) else column.type.dialect_impl(dialect).result_processor(dialect, code)
         for column, code in zip(table.columns, codes, strict=False)
     )
     return {position: convert for position, convert in enumerate(found) if convert}
 
 
+def _json_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) else value  # what SQLite has made a number
+
+
 def _storers(table: Table, connection: Connection) -> Converters:
     dialect = connection.dialect
-    found = (column.type.dialect_impl(dialect).bind_processor(dialect) for column in table.columns)
+    found = (
+        None if _is_json(column) else column.type.dialect_impl(dialect).bind_processor(dialect)
+        for column in table.columns
+    )
     return {position: convert for position, convert in enumerate(found) if convert}
 
 
 def _canonical(table: Table) -> Converters:
     """Where the same value has several forms: keys in any order, zeros at the end, a time zone that is always UTC."""
-    found = (_canonical_form(_python_type(column.type)) for column in table.columns)
+    found = (
+        _sorted_json if _is_json(column) else _canonical_form(_python_type(column.type)) for column in table.columns
+    )
     return {position: convert for position, convert in enumerate(found) if convert}
 
 
+def _sorted_json(text: Any) -> Any:
+    if text is None:
+        return None
+    return json.dumps(json.loads(text, parse_int=_exact, parse_float=_exact), sort_keys=True, default=repr)
+
+
+def _exact(number: str | Decimal) -> Decimal:
+    return Decimal(number).normalize(EXACT) or Decimal(0)  # which may have had a minus
+
+
 def _canonical_form(kind: type) -> Convert | None:
-    if kind is dict:
+    if kind is dict:  # JSON that somebody's own type makes something of
         return lambda value: json.dumps(value, sort_keys=True, default=repr)
     if kind in (float, Decimal):
         return _number
@@ -236,7 +264,7 @@ def _canonical_form(kind: type) -> Convert | None:
 
 def _number(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return value.normalize()
+        return _exact(value)
     return None if value is None else value + 0.0  # SQLite keeps no minus before a zero
 
 

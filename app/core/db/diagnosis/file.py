@@ -12,13 +12,13 @@ from app.core.db.diagnosis.disk import check_filesystem, check_permissions, chec
 from app.core.db.diagnosis.findings import Finding, Status, counted, explained, fault, notice, ok
 from app.core.db.diagnosis.schema import compare
 from app.core.db.faults import explain
+from app.core.db.file import is_database
 from app.core.db.migrations.tree import Tree
 from app.core.db.url import DatabaseURL
 
 A_MOMENT = 1  # seconds to wait for the lock of writers
 FOR_INTEGRITY = 4  # seconds
 INSTRUCTIONS = 100_000  # of SQLite's own machine, between two looks at the clock
-MAGIC = b"SQLite format 3\0"
 MIGRATE = "Run: python3 oppman.py migrate"
 
 
@@ -60,16 +60,11 @@ def _presence(url: DatabaseURL) -> Finding:
         if not path.is_file():
             return fault("file", f"SQLite cannot open {path}, which is no file", another)
         size = path.stat().st_size
-        if size and os.access(path, os.R_OK) and _beginning(path) != MAGIC:
+        if os.access(path, os.R_OK) and not is_database(path):
             return fault("file", f"{path} is not a SQLite database", another)
     except OSError as error:
         return fault("file", f"{path} cannot be looked at ({error.strerror})", another)
     return ok("file", f"{path}, {size:,} bytes; SQLite {sqlite3.sqlite_version}", bytes=size)
-
-
-def _beginning(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(len(MAGIC))
 
 
 def _open(path: Path, *, is_written: bool) -> sqlite3.Connection:

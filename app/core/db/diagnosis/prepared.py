@@ -47,9 +47,12 @@ async def _use_again(client: Driver, rival: Driver, first: int) -> Trial:
             await rival.execute(LEFT_BEHIND, prepare=False)
     await rival.rollback()
     try:
-        return Trial(lost=False, swapped=await again != first)
+        swapped = await again != first
     except (DuplicatePreparedStatement, InvalidSqlStatementName):
         return Trial(lost=True, swapped=True)
+    with suppress(DatabaseError):  # a pooler with a single connection would hand it to the next client
+        await client.execute(LEFT_BEHIND, prepare=False)
+    return Trial(lost=False, swapped=swapped)
 
 
 async def _where(client: Driver) -> int:

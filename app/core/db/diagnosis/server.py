@@ -15,7 +15,6 @@ from app.core.db.diagnosis.schema import compare
 from app.core.db.diagnosis.subject import Role, Subject
 from app.core.db.diagnosis.tls import Handshake, shake_hands
 from app.core.db.migrations.state import recorded
-from app.core.db.providers import is_local
 
 OLDEST = 13
 EXTENSIONS = ("pg_trgm", "vector", "unaccent", "citext")
@@ -62,7 +61,7 @@ async def check_tls(subject: Subject) -> Finding:
     driver = await subject.driver()
     mode = str(subject.url.url.query.get("sslmode", "prefer"))
     if not driver.pgconn.ssl_in_use:
-        return _without_tls(mode, is_near=all(is_local(host.name) for host in subject.url.hosts))
+        return _without_tls(mode, is_near=subject.url.is_local)
     try:
         handshake = await shake_hands(driver.info.host, driver.info.port)
     except (OSError, EOFError, ValueError):  # the server lets us in nevertheless: it speaks to libpq alone

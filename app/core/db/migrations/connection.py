@@ -13,7 +13,7 @@ from app.core.db.faults import explain
 from app.core.db.file import make_private
 from app.core.db.sqlite import begin_sqlite, configure_sqlite
 from app.core.db.url import DatabaseURL
-from app.core.errors import OperatorError
+from app.core.errors import OperatorError, ReadOnlyError
 from app.core.settings import Settings
 
 WAIT_FOR_OTHERS: float = 60  # seconds, while another process migrates
@@ -54,6 +54,8 @@ def connect(settings: Settings) -> Iterator[Connection]:
         OperatorError: the database cannot be reached.
     """
     url = migration_url(settings)
+    if url.written_never:
+        raise ReadOnlyError(url.written_never)
     engine = _postgresql_engine(url) if url.kind == "postgresql" else _sqlite_engine(url.sync_url)
     with _opened(engine, url) as connection:
         try:

@@ -68,7 +68,7 @@ def recorded_in(settings: Settings) -> list[str]:
         OperatorError: the database cannot be reached.
     """
     url = migration_url(settings)
-    if url.kind != "postgresql" and not url.path.exists():
+    if url.kind == "sqlite" and not url.path.exists():
         return []
     with connect(settings) as connection:
         return recorded(connection)

@@ -215,5 +215,5 @@ def _by_revision(migrations: Iterable[Migration]) -> dict[str, Migration]:
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word, known, n=1)
+    near = get_close_matches(word, [name for name in known if name != word], n=1)
     return f" Did you mean {near[0]}?" if near else ""

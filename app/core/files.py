@@ -33,8 +33,10 @@ def private_file(path: Path, *, lock: bool = True) -> Iterator[BinaryIO]:
         OperatorError: another process is at it.
     """
     with open(os.open(path, FLAGS, 0o600), "r+b") as file:  # noqa: PTH123 - pathlib opens no descriptors
-        if lock and not _lock(file):
+        if lock and not (_lock(file) and _is_at(path, file)):
             raise OperatorError(f"Another process is writing {path}: wait for it, then run this again.")
+        if sys.platform != "win32" and os.fstat(file.fileno()).st_uid != os.geteuid():
+            raise OperatorError(f"{path} belongs to another user, who could read what is written: remove it.")
         try:
             file.truncate()
             path.chmod(0o600)
@@ -91,6 +93,14 @@ def is_abandoned(path: Path) -> bool:
     """Whether nobody writes this temporary file any more."""
     with path.open("r+b") as file:
         return _lock(file)
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    """Whether it is still called so: a process that had the lock before us has given the file its lasting name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _lock(file: BinaryIO) -> bool:
