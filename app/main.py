@@ -52,8 +52,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             if feature.lifespan:
                 await stack.enter_async_context(feature.lifespan(app))
         await stack.enter_async_context(heed_signals(app))
-        if app.state.settings.is_production:
-            settle_memory()
+        settle_memory()
         if app.state.settings.environment == "development":
             await stack.enter_async_context(watch_loop())
         yield

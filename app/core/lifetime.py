@@ -20,6 +20,9 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":
     SIGNALS.append(signal.SIGBREAK)
 
+RARELY = (20_000, 20, 20)
+"""Python's own are 700, 10, 10: new objects, and rounds of the younger generations, until it looks for garbage."""
+
 Handler = Callable[[int, FrameType | None], Any]
 
 
@@ -48,9 +51,10 @@ def settle_memory() -> None:
 
     New garbage is looked for less often. Most of what a request leaves behind goes at once, without that.
     """
-    if not gc.get_freeze_count():
+    gc.enable()  # `app.cli.server` starts without: imports leave no garbage
+    if gc.get_threshold() != RARELY:
         gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
+        gc.set_threshold(*RARELY)
 
 
 def _add_handlers(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> dict[signal.Signals, Handler]:

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import signal
 import threading
 from types import FrameType
@@ -6,7 +7,7 @@ from types import FrameType
 import pytest
 from fastapi import FastAPI
 
-from app.core.lifetime import heed_signals, stopping
+from app.core.lifetime import RARELY, heed_signals, settle_memory, stopping
 
 
 @pytest.fixture
@@ -56,3 +57,11 @@ def test_it_runs_in_a_thread_where_there_are_no_signals(app: FastAPI) -> None:
     thread.start()
     thread.join(10)
     assert stopping(app).is_set()
+
+
+def test_a_site_that_has_started_looks_for_garbage_again_and_rarely() -> None:
+    gc.set_threshold(700, 10, 10)
+    gc.disable()
+    settle_memory()
+    assert gc.isenabled()
+    assert gc.get_threshold() == RARELY

@@ -25,8 +25,11 @@ class TodoChange(TodoCreate):
     done: bool = False
 
 
-class TodoRead(TodoCreate):
+class TodoRead(BaseModel):
     id: int
+    title: str
+    notes: str
+    due_on: date | None
     done_at: datetime | None
     created_at: datetime
 

@@ -43,8 +43,10 @@ class ItemCreate(BaseModel):
     note: Text = Checked("", max_length=2000)
 
 
-class ItemRead(ItemCreate):
+class ItemRead(BaseModel):
     id: int
+    title: str
+    note: str
     done: bool
     created_at: datetime
 
