@@ -92,14 +92,20 @@ def prepare(arguments: list[str]) -> bool:
 
 
 def asks_aws() -> bool:
-    """Whether settings are kept at AWS, as the environment or .env says."""
-    if (source := os.environ.get("SECRETS_FROM")) is not None:
-        return source.startswith("aws:")
+    """Whether settings are kept at AWS, as the environment or .env says. Without a name of a secret they are not."""
+    if (source := os.environ.get("SECRETS_FROM")) is None:
+        source = secrets_from_file()
+    scheme, _, names = source.partition(":")
+    return scheme == "aws" and all(name.strip() for name in names.split(","))
+
+
+def secrets_from_file() -> str:
     try:
         text = (PROJECT / ".env").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return False
-    return bool(re.search(r"""^\s*(?:export\s+)?SECRETS_FROM\s*=\s*["']?aws:""", text, re.MULTILINE))
+        return ""
+    found = re.findall(r"""^\s*(?:export\s+)?SECRETS_FROM\s*=[ \t]*["']?([^"'#\n]*)""", text, re.MULTILINE)
+    return found[-1] if found else ""
 
 
 def is_there(locks: list[str]) -> bool:

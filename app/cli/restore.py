@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.core.backup.archive import Manifest
+from app.core.backup.archive import Manifest, opened
 from app.core.backup.restoring import Target, restore
 from app.core.db.migrations.tree import Tree
 from app.core.db.model import Model
@@ -19,7 +19,8 @@ def command(
     no_input: Annotated[bool, typer.Option("--no-input", help="Do not ask before all data is replaced.")] = False,
 ) -> None:
     if not (no_input or sys.stdin.isatty()):
-        raise typer.BadParameter("Nobody can be asked whether all data may be replaced: say so by --no-input.")
+        with opened(file):  # what is no backup is the first thing to know
+            raise typer.BadParameter("Nobody can be asked whether all data may be replaced: say so by --no-input.")
     target = Target(get_settings(), Tree(NAMES), Model.metadata.tables.keys())
     restored = restore(file, target, lambda manifest: None if no_input else ask(manifest, target))
     print(f"Restored {file}.")

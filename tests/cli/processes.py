@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from app.cli.main import main
 from app.core.backup import making, postgresql, uploads
@@ -58,9 +58,9 @@ def at_each_step(act: Callable[[Work], None], work: Work) -> Iterator[None]:
     assert step > 10
 
 
-def before_the_commit(moment: str, work: Work) -> None:
-    """Be killed with all its children at a moment of a restore into PostgreSQL."""
-    assert _exit_code(_at, moment, work) == -signal.SIGKILL
+def before_the_commit(work: Work) -> None:
+    """Be killed with all its children when PostgreSQL has everything of a restore but the COMMIT."""
+    assert _exit_code(_until_commit, work) == -signal.SIGKILL
 
 
 def migrate_at_once(url: str, number: int) -> list[int]:
@@ -102,16 +102,15 @@ def _until(last: int, act: Callable[[Work], None], work: Work) -> None:
     act(work)
 
 
-def _at(moment: str, work: Work) -> None:
+def _until_commit(work: Work) -> None:
     os.setsid()
     os.environ["PATH"] = work.path
     tempfile.tempdir = work.temporary
-    go_on = getattr(postgresql, moment)
+    pass_on = postgresql.pass_on
 
-    def end(*arguments: Any) -> None:
-        if moment == "pass_on":
-            go_on(*arguments)  # the server has everything but the COMMIT
-        os.killpg(0, signal.SIGKILL)
+    def pass_on_and_die(script: IO[bytes], statements: IO[bytes]) -> None:
+        pass_on(script, statements)
+        statements.write(b"\\! kill -KILL 0\n")  # done by psql, after all that comes before it
 
-    setattr(postgresql, moment, end)
+    postgresql.pass_on = pass_on_and_die
     work.bring_back()

@@ -100,6 +100,20 @@ def with_a_broken_database(path: Path) -> None:
     rewritten(path, change)
 
 
+def with_a_changed_row(path: Path) -> None:
+    def change(members: Members, _manifest: dict[str, Any]) -> None:
+        members["database.sqlite3"] = members["database.sqlite3"].replace(b"ada@example.com", b"eve@example.com")
+
+    rewritten(path, change)
+
+
+def with_a_changed_upload(path: Path) -> None:
+    def change(members: Members, _manifest: dict[str, Any]) -> None:
+        members.update({name: content[::-1] for name, content in members.items() if name.startswith("uploads/")})
+
+    rewritten(path, change)
+
+
 def newer(path: Path) -> None:
     rewritten(path, lambda _members, manifest: manifest["revisions"].append("accounts_0099_ffff"))
 
@@ -125,6 +139,8 @@ SPOILED: list[tuple[Callable[[Path], None], str]] = [
     (with_an_empty_database, "its database is empty"),
     (with_another_database, "its database is not the one that its manifest tells of"),
     (with_a_broken_database, "The SQLite database in it"),
+    (with_a_changed_row, "database.sqlite3 is not what was backed up"),
+    (with_a_changed_upload, "is not what was backed up"),
     (newer, "migrations that this one lacks (accounts_0099_ffff)"),
     (of_a_later_form, "newer version"),
     (unmigrated, "without migrations"),

@@ -66,7 +66,8 @@ def test_the_oldest_of_our_own_are_removed(oppman: Oppman, site: Site, tmp_path:
     (folder / "notes.zip").write_text("not a zip")
     with zipfile.ZipFile(folder / "holiday.zip", "w") as foreign:
         foreign.writestr("manifest.json", json.dumps({"format": "another"}))
-    (folder / "20200101T000000Z-sqlite.zip.tmp").write_text("left by a killed run")
+    for part in (".tmp", ".database.tmp", ".database.tmp-wal", ".database.tmp-shm"):
+        (folder / f"20200101T000000Z-sqlite.zip{part}").write_text("left by a killed run")
     names = [f"{name}.zip" for name in ("c", "a", "d")]
     for name in names:
         result = oppman("backup", str(folder / name), "--keep", "2")
@@ -100,6 +101,15 @@ def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(oppman: Oppman, site
     assert line.startswith(f"The backup cannot be written to {folder}: ")
     assert [path.name for path in folder.iterdir()] == ["b.zip"]
     assert (folder / "b.zip").read_bytes() == before
+
+
+@only_sqlite
+def test_an_upload_whose_name_is_not_utf8_is_one_line(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+    wrong = site.upload.with_name(os.fsdecode(b"caf\xe9.png"))
+    wrong.write_bytes(b"picture")
+    line = refused(oppman, "backup", str(tmp_path / "b.zip"))
+    assert "caf\\udce9.png' has a name that is not UTF-8: rename it" in line
+    assert not (tmp_path / "b.zip").exists()
 
 
 def test_there_is_nothing_to_back_up_before_the_first_migration(oppman: Oppman, empty_database_url: str) -> None:
@@ -154,7 +164,7 @@ def test_without_a_pg_dump_of_the_servers_age_the_copy_is_a_sqlite_file(
 
 @only_sqlite
 def test_the_guides_commands_work(oppman: Oppman, site: Site) -> None:
-    section = (PROJECT / "docs/databases.md").read_text(encoding="utf-8").split("## Backup\n")[1].split("\n## ")[0]
+    section = (PROJECT / "docs/data.md").read_text(encoding="utf-8").split("## Backup\n")[1].split("\n## ")[0]
     (site.folder / "nightly").mkdir()
     lines = re.findall(r"^python3 oppman.py (.+)", section, re.MULTILINE)
     assert [line.split()[0] for line in lines] == ["backup", "backup", "restore"]

@@ -69,7 +69,7 @@ def test_wrong_addresses_are_one_line(
 
 
 def test_the_guides_commands_work(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
-    guide = (PROJECT / "docs" / "databases.md").read_text(encoding="utf-8")
+    guide = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
     section = guide.partition("## From SQLite to PostgreSQL")[2]
     places = {
         "sqlite:///./data/app.db": databases.filled("sqlite", "a@example.com"),

@@ -136,7 +136,16 @@ def test_settings_kept_at_aws_bring_its_lock(machine: Machine) -> None:
 
 @pytest.mark.parametrize(
     ("source", "file", "asked"),
-    [("aws:site", None, True), ("", "SECRETS_FROM=aws:site", False), (None, "# SECRETS_FROM=aws:site", False)],
+    [
+        ("aws:site", None, True),
+        ("aws: ", None, False),
+        ("aws:a,,b", None, False),
+        ("", "SECRETS_FROM=aws:site", False),
+        (None, "# SECRETS_FROM=aws:site", False),
+        (None, "SECRETS_FROM=aws:\nSECRET_KEY=aws:site", False),
+        (None, "SECRETS_FROM='aws:'", False),
+        (None, "SECRETS_FROM = aws:a, b # ours", True),
+    ],
 )
 def test_the_environment_says_before_the_file_whether_settings_are_kept_at_aws(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str | None, file: str | None, asked: bool

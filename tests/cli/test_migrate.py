@@ -1,10 +1,13 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.core.db.migrations import connection
 from app.core.db.migrations.tree import Tree
+from app.core.db.sqlite import configure_sqlite
 from app.installed import INSTALLED, NAMES
 from tests.cli.conftest import Copy, Oppman
 from tests.cli.processes import migrate_at_once
@@ -59,6 +62,20 @@ def test_looking_makes_no_file(oppman: Oppman, tmp_path: Path) -> None:
 def test_the_folder_of_the_file_is_made(oppman: Oppman, tmp_path: Path) -> None:
     assert oppman("migrate", DATABASE_URL=f"sqlite:///{tmp_path}/new/app.db").code == 0
     assert (tmp_path / "new/app.db").exists()
+
+
+def test_a_disk_that_is_full_is_one_line_and_leaves_no_new_file(
+    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cramped(made: Any, _record: object) -> None:
+        configure_sqlite(made)
+        made.execute("PRAGMA max_page_count = 3")
+
+    monkeypatch.setattr(connection, "configure_sqlite", cramped)
+    result = oppman("migrate", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert result.err.endswith("database or disk is full. Free some space, then run this again.\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["migrate", "showmigrations", "makemigrations"])

@@ -25,7 +25,7 @@ from app.core.settings import PROJECT, Settings
 
 FOLDER = PROJECT / "data" / "backups"
 DATABASE = ".database"
-OURS = re.compile(r"\d{8}T\d{6}Z-[a-z]+(-\d+)?\.zip(\.database)?\.tmp")
+OURS = re.compile(r"(\d{8}T\d{6}Z-[a-z]+(-\d+)?\.zip)(\.tmp|\.database\.tmp(-wal|-shm|-journal)?)")
 WRITE_FAULTS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE)
 NOT_MIGRATED = "There is nothing to back up: the database has no migrations. Run: python3 oppman.py migrate"
 
@@ -109,10 +109,10 @@ def prune(newest: Path, keep: int) -> list[Path]:
 
 def sweep(folder: Path) -> None:
     """Remove what killed runs have left."""
-    for path in folder.glob("*.tmp"):
-        if OURS.fullmatch(path.name):
+    for path in folder.glob("*.tmp*"):
+        if ours := OURS.fullmatch(path.name):
             with suppress(OSError):
-                archive = path.with_name(path.name.replace(f"{DATABASE}.", "."))  # locked for both
+                archive = temporary(path.with_name(ours[1]))  # locked for all of them
                 if is_abandoned(archive if archive.exists() else path):
                     path.unlink()
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.core.backup.archive import UPLOADS, Archive, Writer
+from app.core.errors import OperatorError
 from app.core.files import put, sync
 from app.core.settings import PROJECT
 
@@ -13,11 +14,25 @@ FOLDER = PROJECT / "data" / "uploads"
 
 
 def add_to(writer: Writer) -> None:
-    """Add them to an archive. Links are not followed; what is removed meanwhile is left out."""
+    """Add them to an archive. Links are not followed; what is removed meanwhile is left out.
+
+    Raises:
+        OperatorError: an archive cannot hold the name of one.
+    """
     for path in sorted(FOLDER.rglob("*")):
         if path.is_file() and not path.is_symlink():
+            _refuse_unnamable(path)
             with suppress(FileNotFoundError), path.open("rb") as file:
                 writer.add(UPLOADS + path.relative_to(FOLDER).as_posix(), file)
+
+
+def _refuse_unnamable(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise OperatorError(
+            f"The upload {str(path)!a} has a name that is not UTF-8: rename it, then run this again."
+        ) from error
 
 
 @contextmanager

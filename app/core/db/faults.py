@@ -15,7 +15,7 @@ ALSO_UNAVAILABLE = {"25006", "25P03"}
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 MIGRATE = "{place} lacks a table. Run: python3 oppman.py migrate"
-FULL = "The disk of {place} is full."
+FULL = "The disk of {place} is full. Free some space, then try again."
 CUT = "{place} has cut the connection: it restarts, or something on the way does not keep connections."
 NO_PLACE = "{place} has no free connection. Lower DATABASE_POOL_SIZE, end other clients, or use your provider's pooler."
 ABSENT = "Nothing answers at {place}. Is the database running, and is {setting} right?"
@@ -38,7 +38,7 @@ EXPLANATIONS = (
     (
         "readonly database",
         "{place} cannot be written: file, folder or disk are read-only, or the session only reads. "
-        "On a host whose disk is read-only use PostgreSQL: set {setting}.",
+        "On a host whose disk is read-only use PostgreSQL: set {setting}. To look into such a file, copy it elsewhere.",
     ),
     (
         "read-only transaction",
@@ -134,6 +134,14 @@ def is_outage(error: BaseException) -> bool:
     if code is not None and code & 0xFF in DAMAGED:
         return True
     return isinstance(error, UNAVAILABLE) and code != sqlite3.SQLITE_ERROR
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the disk of the database has no room left."""
+    driver = getattr(error, "orig", None)
+    return (
+        getattr(driver, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(driver, "sqlstate", "") == "53100"
+    )
 
 
 def lacks_table(error: BaseException) -> bool:

@@ -1,5 +1,7 @@
 """The file of a SQLite database."""
 
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 from app.core.errors import OperatorError
@@ -30,3 +32,15 @@ def make_private(path: Path, advice: str = "Set DATABASE_URL.") -> None:
             path.touch(mode=0o600)
     except OSError as error:
         raise OperatorError(f"The file {path} cannot be made ({error.strerror}). {advice}") from error
+
+
+def discard_unused(path: Path) -> None:
+    """Remove a database that has nothing in it, and that nobody else has open."""
+    with (
+        suppress(sqlite3.Error, OSError),
+        closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=0, isolation_level=None, uri=True)) as connection,
+    ):
+        connection.execute("PRAGMA journal_mode = DELETE")  # refused while somebody else has it open
+        connection.execute("BEGIN EXCLUSIVE")
+        if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            path.unlink()

@@ -65,12 +65,15 @@ class Gateway:
             self._open[writer] = asyncio.create_task(self._visit(reader, writer))
 
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, questions = await asyncio.open_connection("127.0.0.1", self.target)
+        ends = [writer]
         try:
-            await asyncio.gather(self._pass(reader, questions), self._pass(answers, writer))
+            with suppress(ConnectionRefusedError):
+                answers, questions = await asyncio.open_connection("127.0.0.1", self.target)
+                ends.append(questions)
+                await asyncio.gather(self._pass(reader, questions), self._pass(answers, writer))
         finally:
             self._open.pop(writer, None)
-            for end in (writer, questions):
+            for end in ends:
                 end.transport.abort()
                 with suppress(OSError):
                     await end.wait_closed()

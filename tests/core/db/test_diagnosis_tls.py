@@ -2,13 +2,9 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.core.db.diagnosis.diagnosing import diagnose
 from app.core.db.diagnosis.findings import Finding, Status
@@ -17,6 +13,7 @@ from app.core.db.diagnosis.tls import shake_hands
 from app.core.db.url import DatabaseURL
 from app.installed import NAMES
 from tests.conftest import settings_for
+from tests.services.certificate import LOCALHOST, make_certificate
 from tests.services.postgres import Postgres
 
 
@@ -25,31 +22,11 @@ def database_kind() -> str:
     return "postgresql"
 
 
-def certificate(folder: Path, days: int) -> Path:
-    """A certificate for localhost that nobody vouches for, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return path
-
-
 @asynccontextmanager
-async def speaking_tls(target: int, path: Path) -> AsyncIterator[int]:
+async def speaking_tls(target: int, certificate: tuple[Path, Path]) -> AsyncIterator[int]:
     """The port of something that speaks TLS as PostgreSQL does, and hands on what it is told."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(path)
+    context.load_cert_chain(*certificate)
 
     visits: set[asyncio.Task[None]] = set()
 
@@ -97,10 +74,10 @@ async def examine(database_url: str, port: int, sslmode: str) -> Finding:
 
 
 async def test_tls_is_described(database_url: str, postgres_server: Postgres, tmp_path: Path) -> None:
-    async with speaking_tls(postgres_server.port, certificate(tmp_path, days=90)) as port:
+    async with speaking_tls(postgres_server.port, make_certificate(tmp_path, days=90)) as port:
         found = await examine(database_url, port, "require")
     assert found.status == Status.OK
-    assert found.text.startswith("TLSv1.3, certificate of CN=localhost until ")
+    assert found.text.startswith("TLSv1.3, certificate of CN=tests of Opportune until ")
     assert "not verified (sslmode=require" in found.text
     assert (found.values["in_use"], found.values["trusted"]) == (True, False)
 
@@ -108,7 +85,7 @@ async def test_tls_is_described(database_url: str, postgres_server: Postgres, tm
 async def test_a_certificate_that_ends_soon_is_a_notice(
     database_url: str, postgres_server: Postgres, tmp_path: Path
 ) -> None:
-    async with speaking_tls(postgres_server.port, certificate(tmp_path, days=3)) as port:
+    async with speaking_tls(postgres_server.port, make_certificate(tmp_path, days=3)) as port:
         found = await examine(database_url, port, "require")
     assert found.status == Status.NOTICE
     assert found.fix.startswith("Renew the certificate")
@@ -133,9 +110,9 @@ async def test_no_tls_is_a_notice_elsewhere(
 async def test_a_certificate_that_this_machine_vouches_for_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = certificate(tmp_path, days=90)
-    monkeypatch.setenv("SSL_CERT_FILE", str(path))
-    async with speaking_tls(1, path) as port:
+    certificate = make_certificate(tmp_path, names=[LOCALHOST])
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    async with speaking_tls(1, certificate) as port:
         assert (await shake_hands("localhost", port)).distrust == ""
         assert "127.0.0.1" in (await shake_hands("127.0.0.1", port)).distrust
 

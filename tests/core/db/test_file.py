@@ -1,8 +1,10 @@
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from app.core.db.file import make_private
+from app.core.db.file import discard_unused, make_private
 from app.core.errors import OperatorError
 
 
@@ -21,3 +23,20 @@ def test_a_file_in_the_place_of_its_folder_is_one_line(tmp_path: Path, name: str
     (tmp_path / "a file").touch()
     with pytest.raises(OperatorError, match=r"^The folder .* cannot be made"):
         make_private(tmp_path / name)
+
+
+def test_only_a_database_with_nothing_in_it_that_nobody_has_open_is_discarded(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    discard_unused(path)
+    assert not path.exists()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("SELECT * FROM sqlite_master").fetchall()
+        discard_unused(path)
+        assert path.exists()
+    discard_unused(path)
+    assert not path.exists()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE notes (id)")
+    discard_unused(path)
+    assert path.exists()

@@ -67,6 +67,8 @@ async def visitor(app: FastAPI, client: AsyncClient, caplog: pytest.LogCaptureFi
     yield client
     tracebacks = [record.getMessage() for record in caplog.records if record.exc_info]
     assert tracebacks == []
+    database = app.state.database
+    assert [engine.pool.checkedout() for engine in (database.engine, database.reading_engine)] == [0, 0]
 
 
 async def visit(visitor: AsyncClient) -> list[Response]:
@@ -78,7 +80,8 @@ async def visit(visitor: AsyncClient) -> list[Response]:
                 visitor.get("/accounts/profile"),
                 visitor.get("/api/v1/users/me"),
                 visitor.get("/admin/"),
-                visitor.post("/accounts/login", data=form),
+                # As from another browser: in this one it would end the session that the others are of.
+                visitor.post("/accounts/login", data=form, headers={"cookie": "another=browser"}),
             )
         )
 
@@ -176,9 +179,25 @@ async def test_a_statement_that_takes_too_long_is_ended_here_and_at_the_server(
     other = create_app(behind(gateway, database_url, database_statement_timeout=0.1))
     other.router.routes.extend(app.router.routes[-2:])
     async with other.router.lifespan_context(other), client_of(other) as impatient:
-        answer = await impatient.get("/api/read", params={"statement": "SELECT pg_sleep(60)"})
+        async with asyncio.timeout(LONG_ENOUGH):
+            answer = await impatient.get("/api/read", params={"statement": "SELECT pg_sleep(60)"})
     assert answer.status_code == 503
     await until(laboratory, RUNNING, "0")
+
+
+async def test_a_lock_timeout_of_the_role_ends_the_wait_for_a_table_that_another_session_has_locked(
+    database_url: str, gateway: Gateway, laboratory: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    setting = f"ALTER ROLE CURRENT_USER IN DATABASE {make_url(database_url).database} SET lock_timeout = '100ms'"
+    await laboratory.post("/api/write", params={"statement": setting})
+    other = create_app(behind(gateway, database_url))
+    other.router.routes.extend(app.router.routes[-2:])
+    async with other.router.lifespan_context(other), client_of(other) as impatient:
+        async with app.state.database.writer() as session:
+            await session.execute(text("LOCK TABLE accounts_user"))
+            answer = await impatient.get("/api/read", params={"statement": "SELECT count(*) FROM accounts_user"})
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "held for long what this one needs" in caplog.text
 
 
 async def test_a_cancelled_request_ends_its_statement_and_returns_its_connection(

@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.core.db.faults import explain
-from app.core.db.file import make_private
+from app.core.db.file import discard_unused, make_private
 from app.core.db.sqlite import begin_sqlite, configure_sqlite
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError, ReadOnlyError
@@ -48,7 +48,7 @@ def _direct_url_of_host(url: DatabaseURL) -> DatabaseURL | None:
 
 @contextmanager
 def connect(settings: Settings) -> Iterator[Connection]:
-    """A connection to the configured database.
+    """A connection to the configured database. If it fails, a file that it has made and not filled is gone again.
 
     Raises:
         OperatorError: the database cannot be reached.
@@ -57,11 +57,22 @@ def connect(settings: Settings) -> Iterator[Connection]:
     if url.written_never:
         raise ReadOnlyError(url.written_never)
     engine = _postgresql_engine(url) if url.kind == "postgresql" else _sqlite_engine(url.sync_url)
-    with _opened(engine, url) as connection:
-        try:
+    is_new = url.kind != "postgresql" and not url.path.exists()
+    try:
+        with _opened(engine, url) as connection, _explained(url):
             yield connection
-        except OperationalError as error:  # what fails in a migration itself does not come this far
-            raise OperatorError(explain(error, url)) from error
+    except OperatorError:
+        if is_new:
+            discard_unused(url.path)
+        raise
+
+
+@contextmanager
+def _explained(url: DatabaseURL) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:  # what fails in a migration itself does not come this far
+        raise OperatorError(explain(error, url)) from error
 
 
 def _opened(engine: Engine, url: DatabaseURL) -> Connection:

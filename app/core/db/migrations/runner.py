@@ -12,6 +12,7 @@ from alembic.util import load_python_file
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from app.core.db.faults import is_full
 from app.core.db.migrations.connection import take_lock
 from app.core.db.migrations.expressions import kept
 from app.core.db.migrations.options import OPTIONS
@@ -125,7 +126,8 @@ def _take(connection: Connection, tree: Tree, applied: Sequence[Migration], step
         _refuse_dangling_rows(connection, migration)
         record(connection, tree, tree.rows([*others, migration] if step.direction == "upgrade" else others))
     except SQLAlchemyError as error:
-        raise OperatorError(f"{migration} failed and was undone: {_reason(error)}") from error
+        advice = ". Free some space, then run this again." if is_full(error) else ""
+        raise OperatorError(f"{migration} failed and was undone: {_reason(error)}{advice}") from error
 
 
 def _refuse_dangling_rows(connection: Connection, migration: Migration) -> None:
