@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import re
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.core.backup import postgresql
-from app.core.backup.archive import opened
+from app.core.backup import postgresql, uploads
+from app.core.backup.archive import Writer, opened
 from app.core.db.migrations.connection import connect
 from app.core.db.migrations.tree import Tree
 from app.core.settings import PROJECT
@@ -112,6 +113,20 @@ def test_an_upload_whose_name_is_not_utf8_is_one_line(oppman: Oppman, site: Site
     assert not (tmp_path / "b.zip").exists()
 
 
+@only_sqlite
+@pytest.mark.usefixtures("site")
+def test_a_backup_that_reads_back_otherwise_is_not_kept(
+    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add_other(writer: Writer) -> None:
+        writer.add("uploads/a", io.BytesIO(b"a"))
+        writer.members["uploads/a"].sha256 = "that of b"
+
+    monkeypatch.setattr(uploads, "add_to", add_other)
+    assert "uploads/a is not what was backed up" in refused(oppman, "backup", str(tmp_path / "b.zip"))
+    assert not list(tmp_path.glob("b.zip*"))
+
+
 def test_there_is_nothing_to_back_up_before_the_first_migration(oppman: Oppman, empty_database_url: str) -> None:
     oppman("showmigrations", DATABASE_URL=empty_database_url)
     assert "There is nothing to back up" in refused(oppman, "backup")
@@ -131,6 +146,16 @@ def test_the_moment_of_a_dump_is_held_however_long_the_dump_takes(site: Site) ->
         connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '1min'")
         postgresql.Dump(connection, Tree(NAMES))
         assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "0"
+
+
+@only_postgresql
+@pytest.mark.usefixtures("programs")
+def test_a_dump_holds_what_was_there_when_it_began(site: Site, tmp_path: Path) -> None:
+    with (tmp_path / "dump").open("wb") as file, postgresql.dumping(site.settings, Tree(NAMES)) as dump:
+        site.add("later@example.com")
+        dump.write(site.settings, file)
+    dumped = (tmp_path / "dump").read_bytes()
+    assert (b"ada@example.com" in dumped, b"later@example.com" in dumped) == (True, False)
 
 
 @only_postgresql

@@ -32,17 +32,20 @@ class ReadonlyContext:
     async def __aenter__(self) -> Self:
         if self._owner:
             raise RuntimeError("This context is open already: a second one begins its own transactions.")
+        self._owner = asyncio.current_task()
         async with AsyncExitStack() as stack:
+            stack.callback(self._leave)
             await self._begin(stack)
             self._stack = stack.pop_all()
-        self._owner = asyncio.current_task()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._owner = None
         await self._stack.__aexit__(kind, error, trace)
+
+    def _leave(self) -> None:
+        self._owner = None
 
     async def _begin(self, stack: AsyncExitStack) -> None:
         self._reader = await stack.enter_async_context(self.database.reader())

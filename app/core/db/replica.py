@@ -75,12 +75,17 @@ class Replica:
             self._coming_back = asyncio.create_task(self._come_back(), name="wait for the replica")
 
     async def _come_back(self) -> None:
-        while True:
+        try:
             await asyncio.sleep(self.pause)
-            try:
-                async with self.engine.connect():
-                    break
-            except SILENT:
-                continue
-        self._coming_back = None
+            while not await self._answers():
+                await asyncio.sleep(self.pause)
+        finally:
+            self._coming_back = None
         logger.warning("The replica is back.")
+
+    async def _answers(self) -> bool:
+        try:
+            async with self.engine.connect():
+                return True
+        except SILENT:
+            return False

@@ -96,14 +96,14 @@ class Edge:
 
     def _complete(self, given: Iterable[Header], scope: Scope, number: str) -> list[Header]:
         """The headers of an answer with those that are missing."""
-        headers = list(given)
+        headers = [header for header in given if header[0] != b"x-request-id"]
         present = {name for name, _ in headers}
         path = scope["path"]
         ours = STYLED if path.startswith(STYLED_BY_OTHERS) else OURS
         headers += ours if NAMES.isdisjoint(present) else [header for header in ours if header[0] not in present]
         if b"cache-control" not in present and not path.startswith("/static/"):
             headers.append((b"cache-control", _privacy(scope)))
-        if self.settings.is_production and scope["scheme"] == "https":
+        if self.settings.is_production and scope["scheme"] == "https" and ONLY_BY_TLS[0] not in present:
             headers.append(ONLY_BY_TLS)
         headers.append((b"x-request-id", number.encode()))
         return headers

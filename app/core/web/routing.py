@@ -1,12 +1,11 @@
 """The site's router: FastAPI's, told where to look."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.params import Depends
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, _DefaultLifespan
 from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
@@ -22,15 +21,23 @@ class Router(APIRouter):
     most routes take to answer.
     """
 
-    def take(self, router: APIRouter, prefix: str = "", dependencies: Sequence[Depends] = (), **options: Any) -> None:
-        """As `include_router`, but each route becomes one of this router's own."""
-        if not all(isinstance(route, APIRoute) for route in router.routes):
-            self.include_router(router, prefix=prefix, dependencies=dependencies, **options)
+    def take(
+        self,
+        router: APIRouter,
+        prefix: str = "",
+        dependencies: Sequence[Depends] = (),
+        *,
+        include_in_schema: bool = True,
+    ) -> None:
+        """As `include_router`, but each route that is there by now becomes one of this router's own."""
+        routes = [route for route in router.routes if isinstance(route, APIRoute) and prefix + route.path]
+        if len(routes) < len(router.routes) or _has_more_than_routes(router):
+            self.include_router(router, prefix=prefix, dependencies=dependencies, include_in_schema=include_in_schema)
             return
-        for route in router.routes:
-            assert isinstance(route, APIRoute)  # noqa: S101 - just asked
-            kept = {name: getattr(route, name) for name in OPTIONS if hasattr(route, name)} | options
+        for route in routes:
+            kept = {name: getattr(route, name) for name in OPTIONS if hasattr(route, name)}
             kept["dependencies"] = [*dependencies, *route.dependencies]
+            kept["include_in_schema"] &= include_in_schema
             self.add_api_route(prefix + route.path, route.endpoint, route_class_override=type(route), **kept)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,8 +53,8 @@ class Router(APIRouter):
         await super().app(scope, receive, send)  # another method, a slash too many, or nothing
 
     def _near(self, path: str) -> Sequence[BaseRoute]:
-        if self._known != len(self.routes):
-            self._known = len(self.routes)
+        if self._known != self.routes:
+            self._known = list(self.routes)
             self._beginnings = [(_beginning(route), route) for route in self.routes]
             self._literal = {path: self._begun(path) for path, _ in self._beginnings}
         return self._literal.get(path) or self._begun(path)
@@ -55,7 +62,15 @@ class Router(APIRouter):
     def _begun(self, path: str) -> list[BaseRoute]:
         return [route for beginning, route in self._beginnings if path.startswith(beginning)]
 
-    _known = -1
+    _known: Sequence[BaseRoute] = ()
+    _beginnings: Sequence[tuple[str, BaseRoute]] = ()
+    _literal: Mapping[str, Sequence[BaseRoute]] = {}
+
+
+def _has_more_than_routes(router: APIRouter) -> bool:
+    """Whether it wants to know of start and stop, or has files that come after all routes."""
+    is_told = router.on_startup or router.on_shutdown or not isinstance(router.lifespan_context, _DefaultLifespan)
+    return bool(is_told or router._low_priority_routes)
 
 
 def _beginning(route: BaseRoute) -> str:

@@ -138,6 +138,20 @@ async def test_it_can_be_opened_again_and_not_twice_at_once(database: Database) 
     assert await emails(database) == {"a@example.com", "b@example.com"}
 
 
+async def test_of_two_tasks_that_open_it_at_once_the_second_is_refused(database: Database) -> None:
+    context = database.context()
+
+    async def write() -> None:
+        async with context:
+            context.writer.add(user())
+
+    first, second = await asyncio.gather(write(), write(), return_exceptions=True)
+    assert first is None
+    assert isinstance(second, RuntimeError)
+    assert len(await emails(database)) == 1
+    assert database.reading_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # it is one that counts
+
+
 async def test_extras_are_given_by_a_call(database: Database) -> None:
     async with Greeting(database)("Ada") as greeting:
         assert greeting.name == "Ada"

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Column, String
 
 from app.core.db.copying import copy, examine, rows, writing
+from app.core.db.migrations.connection import LOCK
 from app.core.db.migrations.tree import Tree
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
@@ -163,9 +164,24 @@ def test_examining_makes_no_file(databases: Databases) -> None:
     assert [path.name for path in databases.folder.iterdir()] == [DatabaseURL.parse(source).path.name]
 
 
+def test_meanwhile_nobody_else_writes_into_the_destination_or_migrates_it(databases: Databases) -> None:
+    source, target = databases.filled("sqlite", "a@example.com"), databases.migrated("postgresql")
+    migrators: list[tuple[object, ...]] = []
+
+    def look(_rows: int) -> None:
+        with pytest.raises(OperatorError) as raised:
+            execute(target, "LOCK TABLE accounts_user IN ROW EXCLUSIVE MODE NOWAIT")
+        assert "could not obtain lock" in str(raised.value.__cause__)
+        migrators.extend(execute(target, "SELECT pg_try_advisory_xact_lock(:number)", number=LOCK))
+
+    copy(DatabaseURL.parse(source), DatabaseURL.parse(target), Tree(NAMES), progress=look)
+    assert {*migrators} == {(False,)}
+
+
 STUCK_IN_THE_MIDDLE = """
 import sys, threading
 from app.core.db.copying import copy
+from app.core.db.migrations.connection import LOCK
 from app.core.db.migrations.tree import Tree
 from app.core.db.url import DatabaseURL
 from app.installed import NAMES
@@ -195,6 +211,22 @@ def test_ctrl_c_is_quiet_and_leaves_the_destination_as_it_was(
 
 def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_until_all_is_compared_the_destination_is_as_it_was(databases: Databases, kind: str) -> None:
+    source, target = databases.filled("sqlite", "new@x.org"), databases.filled(kind, "old@x.org")
+    copied: list[int] = []
+
+    def stop_at_the_comparison(rows: int) -> None:
+        if copied:
+            raise KeyboardInterrupt
+        copied.append(rows)
+
+    addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
+    with pytest.raises(KeyboardInterrupt):
+        copy(*addresses, Tree(NAMES), force=True, progress=stop_at_the_comparison)
+    assert emails(target) == ["old@x.org"]
 
 
 def test_a_copy_that_is_killed_leaves_the_destination_as_it_was(databases: Databases) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
+from psycopg import OperationalError
 from sqlalchemy import make_url, text
 
 from app.core.db import pool, timed
@@ -147,6 +148,14 @@ async def test_connecting_is_tried_again(laboratory: AsyncClient, gateway: Gatew
     gateway.cut(more=2)
     assert (await laboratory.get("/api/read")).status_code == 200
     assert gateway.visits == 3
+
+
+async def test_a_refusal_is_not_asked_for_again(database_url: str, gateway: Gateway) -> None:
+    url = make_url(database_url)
+    there = {"host": "127.0.0.1", "port": gateway.port, "user": url.username, "password": url.password}
+    with pytest.raises(OperationalError, match="does not exist"):
+        await TimedConnection.reach(**there, dbname="unknown", limit=1)
+    assert gateway.visits == 1
 
 
 async def test_a_statement_is_not_tried_again(laboratory: AsyncClient, gateway: Gateway) -> None:

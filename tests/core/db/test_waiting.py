@@ -27,6 +27,21 @@ async def test_late_work_is_left_behind(stubborn: threading.Event) -> None:
     stubborn.set()
 
 
+async def test_late_work_is_cancelled() -> None:
+    cancelled = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    with pytest.raises(TimeoutError):
+        await within(0.01, work())
+    async with asyncio.timeout(10):
+        await cancelled.wait()
+
+
 async def test_work_that_nobody_waits_for_any_more_is_left_behind_too(stubborn: threading.Event) -> None:
     waiting = asyncio.create_task(within(10, asyncio.to_thread(stubborn.wait)))
     await asyncio.sleep(0)

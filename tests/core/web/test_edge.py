@@ -51,6 +51,19 @@ async def test_strict_transport_is_asked_for_in_production_over_tls_alone(settin
             assert ("strict-transport-security" in response.headers) is expected
 
 
+async def test_what_a_route_says_of_transport_and_number_is_not_said_twice(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"environment": "production"}))
+
+    @app.get("/own")
+    async def own(response: Response) -> None:
+        response.headers.update({"strict-transport-security": "max-age=1", "x-request-id": "of-another"})
+
+    async with AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client:
+        headers = (await client.get("/own", headers={"x-request-id": "of-the-proxy"})).headers
+    assert headers.get_list("strict-transport-security") == ["max-age=1"]
+    assert headers.get_list("x-request-id") == ["of-the-proxy"]
+
+
 async def test_a_request_has_a_number_in_its_answer_and_its_log_line(
     client: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:

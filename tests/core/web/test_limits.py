@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import FastAPI, Request
 from httpx import ASGITransport, AsyncClient
+from starlette.types import Receive, Scope, Send
 
 from app.core.settings import Settings
 from app.core.web.limits import LARGEST_BODY
@@ -38,6 +39,16 @@ async def test_a_body_over_the_limit_is_refused_by_its_announced_length(reader: 
 @pytest.mark.parametrize("path", ["/api/read", "/api/parse"])
 async def test_a_body_without_a_length_is_counted_as_it_comes(reader: AsyncClient, path: str) -> None:
     response = await reader.post(path, content=in_pieces(LARGEST_BODY + 200_000))
+    assert response.status_code == 413
+
+
+async def test_a_body_that_comes_unannounced_is_counted_too(app: FastAPI, reader: AsyncClient) -> None:
+    async def by_http_2(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [header for header in scope["headers"] if header[0] != b"transfer-encoding"]
+        await app({**scope, "http_version": "2", "headers": headers}, receive, send)
+
+    async with AsyncClient(transport=ASGITransport(by_http_2), base_url="http://testserver") as client:
+        response = await client.post("/api/read", content=in_pieces(LARGEST_BODY + 200_000))
     assert response.status_code == 413
 
 

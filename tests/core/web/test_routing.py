@@ -1,11 +1,13 @@
 """Our router beside FastAPI's own: the same routes, the same requests, the same answers."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
+from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient, Response
 from starlette.responses import PlainTextResponse
@@ -232,6 +234,11 @@ async def answer() -> str:
     return "added"
 
 
+def take(app: FastAPI, router: APIRouter) -> None:
+    assert isinstance(app.router, Router)
+    app.router.take(router)
+
+
 def by_decorator(app: FastAPI) -> None:
     app.get("/added")(answer)
 
@@ -253,6 +260,53 @@ async def test_a_route_that_is_added_later_is_found(
     assert (await browsers.ours.get("/added")).status_code == 404
     add(pair.ours)
     assert (await browsers.ours.get("/added")).json() == "added"
+
+
+async def test_a_route_that_takes_the_place_of_another_is_found(pair: Pair, browsers: Browsers) -> None:
+    by_hand(pair.ours)
+    assert (await browsers.ours.get("/added")).status_code == 200
+    pair.ours.router.routes[0] = APIRoute("/replaced", answer)
+    assert (await browsers.ours.get("/added")).status_code == 404
+    assert (await browsers.ours.get("/replaced")).status_code == 200
+
+
+async def test_a_router_that_wants_to_know_of_start_and_stop_is_told(pair: Pair) -> None:
+    told_of: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        told_of.append("start")
+        yield
+        told_of.append("stop")
+
+    router = APIRouter(lifespan=lifespan)
+    router.get("/added")(answer)
+    take(pair.ours, router)
+    async with pair.ours.router.lifespan_context(pair.ours):
+        assert told_of == ["start"]
+    assert told_of == ["start", "stop"]
+
+
+async def test_the_files_of_a_router_come_along(pair: Pair, browsers: Browsers, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("files")
+    router = APIRouter()
+    router.frontend("/shop", directory=tmp_path)
+    take(pair.ours, router)
+    assert (await browsers.ours.get("/shop/")).text == "files"
+
+
+def test_a_route_that_is_not_in_the_schema_stays_out_of_it(pair: Pair) -> None:
+    router = APIRouter()
+    router.get("/added", include_in_schema=False)(answer)
+    take(pair.ours, router)
+    assert "/added" not in pair.ours.openapi()["paths"]
+
+
+def test_a_route_without_any_path_is_refused(pair: Pair) -> None:
+    router = APIRouter()
+    router.get("")(answer)
+    with pytest.raises(FastAPIError, match="cannot be both empty"):
+        take(pair.ours, router)
 
 
 async def test_the_first_of_two_routes_that_match_wins(pair: Pair, browsers: Browsers) -> None:
@@ -313,6 +367,6 @@ async def test_a_dependency_may_be_given_with_the_parameters_of_the_path(pair: P
         async def double(doubled: Annotated[int, Depends(doubled)]) -> int:
             return doubled
 
-        app.router.take(router) if isinstance(app.router, Router) else app.include_router(router)
+        take(app, router) if app is pair.ours else app.include_router(router)
     ours, theirs = await browsers.both("GET", "/double/4")
     assert ours.json() == theirs.json() == 8
