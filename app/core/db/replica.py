@@ -76,9 +76,10 @@ class Replica:
 
     async def _come_back(self) -> None:
         try:
-            await asyncio.sleep(self.pause)
-            while not await self._answers():
+            while True:
                 await asyncio.sleep(self.pause)
+                if await self._answers():
+                    break
         finally:
             self._coming_back = None
         logger.warning("The replica is back.")
