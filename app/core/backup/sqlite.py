@@ -9,13 +9,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.core.db.file import is_database
+from app.core.db.file import LOGS, discard_sidecars, is_database
 from app.core.errors import OperatorError
 from app.core.files import put, temporary
 
 PATIENCE = 1.0  # seconds; who has the database open for good is not waited for
 PAGES = 4096
-SIDECARS = ("-wal", "-journal", "-shm")
 KEPT = ".before-restore"
 
 # Where SQLite's locks on a file are, whatever the file holds (https://sqlite.org/fileformat2.html#lockbyte).
@@ -82,13 +81,13 @@ def take_place(new: Path, path: Path) -> Path | None:
         OperatorError: somebody has the old one open.
     """
     if not path.exists():
-        _discard_sidecars(path)
+        discard_sidecars(path)
         put(new, path)
         return None
     with _alone(path):
         _resemble(path, new)
         kept = _keep(path)
-        _discard_sidecars(path)  # or SQLite would add them to the new one
+        discard_sidecars(path)  # or SQLite would add them to the new one
         put(new, path)
     return kept
 
@@ -149,8 +148,8 @@ def _resemble(old: Path, new: Path) -> None:
 
 def _keep(path: Path) -> Path:
     kept = path.with_name(path.name + KEPT)
-    _discard_sidecars(kept)
-    for suffix in ("", *SIDECARS[:2]):  # a damaged one still has its log
+    discard_sidecars(kept)
+    for suffix in ("", *LOGS):  # a damaged one still has its log
         if (old := path.with_name(path.name + suffix)).exists():
             _link(old, kept.with_name(kept.name + suffix))
     return kept
@@ -164,11 +163,6 @@ def _link(old: Path, name: Path) -> None:
     except OSError:  # some disks have no links
         shutil.copy2(old, new)
     new.replace(name)
-
-
-def _discard_sidecars(path: Path) -> None:
-    for suffix in SIDECARS:
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _open(path: Path) -> sqlite3.Connection:

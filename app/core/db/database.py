@@ -31,6 +31,10 @@ class Session(AsyncSession):
             self.sync_session.close()
 
 
+def reading_sessions(engine: AsyncEngine) -> async_sessionmaker[Session]:
+    return async_sessionmaker(engine, class_=Session, expire_on_commit=False, autoflush=False)
+
+
 class Database(ABC):
     """Gives sessions: `writer()` commits when its block ends well, `reader()` cannot write."""
 
@@ -45,7 +49,7 @@ class Database(ABC):
         self.reading_engine = self._reading_engine()
         self.replica = self._replica()
         self._writing = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False)
-        self._reading = async_sessionmaker(self.reading_engine, class_=Session, expire_on_commit=False, autoflush=False)
+        self._reading = reading_sessions(self.reading_engine)
 
     @abstractmethod
     def _writing_engine(self) -> AsyncEngine: ...

@@ -8,6 +8,10 @@ from app.core.errors import OperatorError
 
 HEADER = b"SQLite format 3\0"
 
+# What SQLite keeps beside a file: logs with a part of its content, and an index of the first of them.
+LOGS = ("-wal", "-journal")
+SIDECARS = (*LOGS, "-shm")
+
 
 def is_database(path: Path) -> bool:
     """Whether SQLite would open it: its own, or an empty one."""
@@ -32,6 +36,11 @@ def make_private(path: Path, advice: str = "Set DATABASE_URL.") -> None:
             path.touch(mode=0o600)
     except OSError as error:
         raise OperatorError(f"The file {path} cannot be made ({error.strerror}). {advice}") from error
+
+
+def discard_sidecars(path: Path) -> None:
+    for suffix in SIDECARS:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def discard_unused(path: Path) -> None:

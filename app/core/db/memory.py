@@ -16,7 +16,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from app.core.db.database import Database
 from app.core.db.faults import explain
 from app.core.db.fused import DRIVER, FusedConnection, FusedDriver
-from app.core.db.pool import IN_TIME
+from app.core.db.pool import pool_options
+from app.core.db.sqlite import only_read
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError, ReadOnlyError
 from app.core.settings import Settings
@@ -63,17 +64,14 @@ class MemoryDatabase(Database):
         super().__init__(url, settings)
 
     def _writing_engine(self) -> AsyncEngine:
-        settings = self.settings
         engine = create_async_engine(
             self.url.url.set(drivername=DRIVER),
             creator=self._connect,
             poolclass=PassingPool,
-            pool_size=settings.database_pool_size,
-            max_overflow=settings.database_max_overflow,
-            pool_timeout=IN_TIME * settings.database_pool_timeout,
             hide_parameters=True,
+            **pool_options(self.settings),
         )
-        event.listen(engine.sync_engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only = ON"))
+        event.listen(engine.sync_engine, "connect", only_read)
         return engine
 
     def _reading_engine(self) -> AsyncEngine:

@@ -2,13 +2,15 @@
 
 import asyncio
 from time import time
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from sqlalchemy import AsyncAdaptedQueuePool
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.pool.base import _ConnectionRecord as Record
 from sqlalchemy.util import await_only, greenlet_spawn
+
+from app.core.settings import Settings
 
 IN_TIME = 0.9
 """What of DATABASE_POOL_TIMEOUT is spent on waiting: the visitor has the answer before it ends."""
@@ -18,6 +20,15 @@ TO_ANSWER = 1.5
 """Seconds for a connection that was idle for longer to show that it lives."""
 FOR_CONTACT = 0.25
 """Seconds beyond the wait for a place in the pool, so that the pool's own error comes first: it tells more."""
+
+
+def pool_options(settings: Settings) -> dict[str, Any]:
+    """A pool's size and patience, for `create_async_engine`."""
+    return {
+        "pool_size": settings.database_pool_size,
+        "max_overflow": settings.database_max_overflow,
+        "pool_timeout": IN_TIME * settings.database_pool_timeout,
+    }
 
 
 class Pooled(Protocol):

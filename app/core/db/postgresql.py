@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.core.db.database import Database
+from app.core.db.database import Database, reading_sessions
 from app.core.db.faults import explain
-from app.core.db.pool import IN_TIME, TimedPool
+from app.core.db.pool import TimedPool, pool_options
 from app.core.db.replica import Replica
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
@@ -29,7 +29,10 @@ class PostgreSQLDatabase(Database):
         return self._snapshots(self.url)
 
     def _replica(self) -> Replica | None:
-        return Replica(self._snapshots(self.reader_url), self.reader_url) if self.reader_url else None
+        if self.reader_url is None:
+            return None
+        engine = self._snapshots(self.reader_url)
+        return Replica(engine, reading_sessions(engine), self.reader_url)
 
     def _snapshots(self, url: DatabaseURL) -> AsyncEngine:
         engine = self._engine(url, isolation_level="REPEATABLE READ")
@@ -44,12 +47,10 @@ class PostgreSQLDatabase(Database):
             url.url,
             connect_args={**url.arguments, "async_creator_fn": connect},
             poolclass=TimedPool,
-            pool_size=self.settings.database_pool_size,
-            max_overflow=self.settings.database_max_overflow,
-            pool_timeout=IN_TIME * self.settings.database_pool_timeout,
             pool_use_lifo=True,  # the connection used last is the one that need not be asked whether it lives
             pool_recycle=280,  # hosts drop idle connections after five minutes
             hide_parameters=True,
+            **pool_options(self.settings),
             **options,
         )
 

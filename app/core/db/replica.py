@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.core.db.faults import explain
 from app.core.db.url import DatabaseURL
@@ -31,10 +31,10 @@ class Replica:
     pause: float = 2
     """Seconds between two attempts at a replica that is away."""
 
-    def __init__(self, engine: AsyncEngine, url: DatabaseURL) -> None:
+    def __init__(self, engine: AsyncEngine, sessions: Callable[[], AsyncSession], url: DatabaseURL) -> None:
         self.engine = engine
         self.url = url
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+        self._sessions = sessions
         self._coming_back: asyncio.Task[None] | None = None
 
     @property

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -14,7 +14,7 @@ from app.core.db.database import Database
 from app.core.db.faults import explain
 from app.core.db.file import make_private
 from app.core.db.fused import DRIVER
-from app.core.db.pool import IN_TIME
+from app.core.db.pool import pool_options
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 
@@ -34,14 +34,8 @@ class SQLiteDatabase(Database):
         return self._engine("BEGIN IMMEDIATE", pool_size=1, max_overflow=0, pool_timeout=patience)
 
     def _reading_engine(self) -> AsyncEngine:
-        settings = self.settings
-        engine = self._engine(
-            "BEGIN",
-            pool_size=settings.database_pool_size,
-            max_overflow=settings.database_max_overflow,
-            pool_timeout=IN_TIME * settings.database_pool_timeout,
-        )
-        event.listen(engine.sync_engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only = ON"))
+        engine = self._engine("BEGIN", **pool_options(self.settings))
+        event.listen(engine.sync_engine, "connect", only_read)
         return engine
 
     def _engine(self, begin: str, **pool: Any) -> AsyncEngine:
@@ -79,5 +73,7 @@ def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> Non
     cursor.close()
 
 
-def begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options()["sqlite_begin"])
+def only_read(connection: DBAPIConnection, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only = ON")
+    cursor.close()

@@ -8,23 +8,22 @@ from glob import escape
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.db.faults import explain
-from app.core.db.file import make_private
-from app.core.db.sqlite import begin_sqlite, configure_sqlite
+from app.core.db.file import discard_sidecars, make_private
+from app.core.db.migrations.connection import WAIT_FOR_OTHERS, WAIT_FOR_TABLES
+from app.core.db.plain import postgresql_engine, sqlite_engine
+from app.core.db.sqlite import configure_sqlite
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 from app.core.files import put
 
-WAIT_FOR_OTHERS = 60
-"""Seconds that we wait for another writer of a SQLite file."""
-
 FOR_LONG_WORK = (
     "SET LOCAL statement_timeout = 0",  # some hosts set it to a minute or two for everybody
     "SET LOCAL idle_in_transaction_session_timeout = 0",  # one side waits while the other works
-    "SET LOCAL lock_timeout = '10s'",  # while we wait for a table, everybody else queues behind us
+    f"SET LOCAL lock_timeout = '{WAIT_FOR_TABLES}s'",  # while we wait for a table, everybody else queues behind us
 )
 FOR_ONE_SPELLING = (  # of each value, and all of its digits, whatever the user or the database is set to
     "SET LOCAL TIME ZONE 'UTC'",
@@ -52,7 +51,9 @@ def snapshot(url: DatabaseURL) -> Iterator[Connection]:
         OperatorError: the database cannot be reached.
     """
     if url.kind == "postgresql":
-        engine = _postgresql(url, isolation_level="REPEATABLE READ", execution_options={"postgresql_readonly": True})
+        engine = postgresql_engine(
+            url, isolation_level="REPEATABLE READ", execution_options={"postgresql_readonly": True}
+        )
     elif url.path.is_file():
         engine = _sqlite(url.path, "BEGIN", query_only="ON")
     else:
@@ -69,7 +70,7 @@ def destination(url: DatabaseURL) -> Iterator[Connection]:
         OperatorError: the database cannot be reached or written.
     """
     if url.kind == "postgresql":
-        with _transaction(_postgresql(url), url) as connection:
+        with _transaction(postgresql_engine(url), url) as connection:
             yield connection
             with told_of(url):
                 connection.commit()
@@ -96,12 +97,8 @@ def _transaction(engine: Engine, url: DatabaseURL) -> Iterator[Connection]:
         connection.close()
 
 
-def _postgresql(url: DatabaseURL, **options: object) -> Engine:
-    return create_engine(url.sync_url, poolclass=NullPool, connect_args=url.arguments, hide_parameters=True, **options)
-
-
 def _writing_sqlite(path: Path, journal: str) -> Engine:
-    wait = str(WAIT_FOR_OTHERS * 1000)
+    wait = f"{WAIT_FOR_OTHERS * 1000:.0f}"
     engine = _sqlite(path, "BEGIN IMMEDIATE", foreign_keys="OFF", busy_timeout=wait, journal_mode=journal)
     event.listen(engine, "connect", configure_sqlite, insert=True)
     return engine
@@ -109,12 +106,9 @@ def _writing_sqlite(path: Path, journal: str) -> Engine:
 
 def _sqlite(path: Path, begin: str, **pragmas: str) -> Engine:
     """SQLite on a file that is there. What only looks opens it for writing too, or it would leave a -wal behind."""
-    engine = create_engine(
-        "sqlite+pysqlite://",
-        creator=lambda: sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None),
-        poolclass=NullPool,
-        execution_options={"sqlite_begin": begin},
-        hide_parameters=True,
+    address = f"{path.as_uri()}?mode=rw"
+    engine = sqlite_engine(
+        "sqlite+pysqlite://", begin, creator=lambda: sqlite3.connect(address, uri=True, isolation_level=None)
     )
 
     @event.listens_for(engine, "connect")
@@ -122,7 +116,6 @@ def _sqlite(path: Path, begin: str, **pragmas: str) -> Engine:
         for name, value in pragmas.items():
             connection.execute(f"PRAGMA {name} = {value}")
 
-    event.listen(engine, "begin", begin_sqlite)
     return engine
 
 
@@ -159,5 +152,5 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    for ending in ("", "-journal", "-wal", "-shm"):
-        path.with_name(path.name + ending).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    discard_sidecars(path)

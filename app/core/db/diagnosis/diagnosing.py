@@ -12,7 +12,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.db.diagnosis.file import examine_file
-from app.core.db.diagnosis.findings import Diagnosis, Finding, explained, fault, notice, ok
+from app.core.db.diagnosis.findings import (
+    Diagnosis,
+    Finding,
+    explained,
+    fault,
+    milliseconds_since,
+    notice,
+    ok,
+)
 from app.core.db.diagnosis.server import CHECKS
 from app.core.db.diagnosis.subject import Circumstances, Role, Subject
 from app.core.db.faults import UNAVAILABLE, explain
@@ -86,7 +94,7 @@ async def _use_as_the_site(circumstances: Circumstances) -> Finding:
             started = time.perf_counter()
             async with database.reader() as session:
                 values.append(await session.scalar(text(f"PRAGMA {pragma}")))
-            times.append(_milliseconds(started))
+            times.append(milliseconds_since(started))
     except UNAVAILABLE as error:
         return explained("connect", explain(error, database.url))
     finally:
@@ -107,7 +115,7 @@ async def _examine_server(url: DatabaseURL, role: Role, circumstances: Circumsta
             started = time.perf_counter()
             async with engine.connect() as connection:
                 subject = Subject(url, role, engine, connection, circumstances)
-                found.append(await _time(subject, cold, _milliseconds(started)))
+                found.append(await _time(subject, cold, milliseconds_since(started)))
                 await _ask_everything(subject, found)
     except (DBAPIError, OSError) as error:  # OSError: the time is over, too
         found.append(explained("connect", explain(error, url)))
@@ -125,7 +133,7 @@ async def _connect_cold(engine: AsyncEngine) -> float:
     started = time.perf_counter()
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
-    return _milliseconds(started)
+    return milliseconds_since(started)
 
 
 async def _time(subject: Subject, cold: float, warm: float) -> Finding:
@@ -133,7 +141,7 @@ async def _time(subject: Subject, cold: float, warm: float) -> Finding:
     for _ in range(3):
         started = time.perf_counter()
         await subject.row("SELECT 1")
-        rounds.append(_milliseconds(started))
+        rounds.append(milliseconds_since(started))
     statement = min(rounds)
     words = f"first connection {cold} ms, the next {warm} ms, a statement {statement} ms"
     values = {"cold_milliseconds": cold, "warm_milliseconds": warm, "statement_milliseconds": statement}
@@ -158,7 +166,3 @@ async def _ask_everything(subject: Subject, found: list[Finding]) -> None:
 
 def _unknown(name: str, error: BaseException | None) -> Finding:
     return notice(name, f"the server does not tell ({type(error).__name__})")
-
-
-def _milliseconds(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 1)

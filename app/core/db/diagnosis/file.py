@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.db.diagnosis.disk import check_filesystem, check_permissions, check_space
-from app.core.db.diagnosis.findings import Finding, Status, counted, explained, fault, notice, ok
+from app.core.db.diagnosis.findings import Finding, Status, counted, explained, fault, milliseconds_since, notice, ok
 from app.core.db.diagnosis.schema import compare
 from app.core.db.faults import explain
 from app.core.db.file import is_database
@@ -90,7 +90,7 @@ def check_writes(file: OpenFile) -> Finding:
     started = time.perf_counter()
     try:
         file.connection.execute("BEGIN IMMEDIATE")
-        took = round((time.perf_counter() - started) * 1000, 1)
+        took = milliseconds_since(started)
         file.connection.execute("CREATE TABLE opportune_doctor (id INTEGER)")
     except sqlite3.OperationalError as error:
         return _unwritable(file.path, error)

@@ -1,5 +1,6 @@
 """What a look at a database brings to light."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -58,6 +59,11 @@ def explained(check: str, line: str) -> Finding:
         if mark:
             return fault(check, f"{cause}.", fix[:1].upper() + fix[1:])
     return fault(check, line, "Check DATABASE_URL.")
+
+
+def milliseconds_since(started: float) -> float:
+    """Since a `time.perf_counter()`."""
+    return round((time.perf_counter() - started) * 1000, 1)
 
 
 def counted(number: int, name: str, plural: str = "") -> str:

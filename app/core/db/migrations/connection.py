@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.core.db.faults import explain
 from app.core.db.file import discard_unused, make_private
-from app.core.db.sqlite import begin_sqlite, configure_sqlite
+from app.core.db.plain import postgresql_engine, sqlite_engine
+from app.core.db.sqlite import configure_sqlite
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError, ReadOnlyError
 from app.core.settings import Settings
@@ -56,7 +57,7 @@ def connect(settings: Settings) -> Iterator[Connection]:
     url = migration_url(settings)
     if url.written_never:
         raise ReadOnlyError(url.written_never)
-    engine = _postgresql_engine(url) if url.kind == "postgresql" else _sqlite_engine(url.sync_url)
+    engine = postgresql_engine(url) if url.kind == "postgresql" else _sqlite_engine(url.sync_url)
     is_new = url.kind != "postgresql" and not url.path.exists()
     try:
         with _opened(engine, url) as connection, _explained(url):
@@ -115,17 +116,10 @@ def _wait_at_most(connection: Connection, seconds: float) -> None:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(
-        url,
-        poolclass=NullPool,
-        # Without this the driver commits before a change of the schema, and a failing migration stays half done.
-        connect_args={"isolation_level": None},
-        execution_options={"sqlite_begin": "BEGIN"},  # `run` makes it IMMEDIATE
-        hide_parameters=True,
-    )
+    # Without this the driver commits before a change of the schema, and a failing migration stays half done.
+    engine = sqlite_engine(url, connect_args={"isolation_level": None})  # `run` makes it begin IMMEDIATE
     event.listen(engine, "connect", configure_sqlite)
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", begin_sqlite)
     return engine
 
 
@@ -133,7 +127,3 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # Most changes of a table are a copy of it under another name, which must not cascade to what points at it.
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute(f"PRAGMA busy_timeout = {WAIT_FOR_OTHERS * 1000:.0f}")
-
-
-def _postgresql_engine(url: DatabaseURL) -> Engine:
-    return create_engine(url.sync_url, poolclass=NullPool, connect_args=url.arguments, hide_parameters=True)
