@@ -20,6 +20,8 @@ from tests.services.scratch import scratch
 
 NOBODY = 65534
 
+TREE = Tree(NAMES)  # read by the user who has the project: another may not look into its folder
+
 
 @pytest.fixture
 def path(sqlite_template: Path) -> Iterator[Path]:
@@ -33,7 +35,7 @@ def path(sqlite_template: Path) -> Iterator[Path]:
 
 
 def look_at(path: Path, scheme: str = "sqlite") -> tuple[Finding, ...]:
-    return tuple(examine_file(DatabaseURL.parse(f"{scheme}:///{path}"), Tree(NAMES)))
+    return tuple(examine_file(DatabaseURL.parse(f"{scheme}:///{path}"), TREE))
 
 
 def faults(findings: tuple[Finding, ...]) -> list[str]:
