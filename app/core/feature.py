@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlmodel import SQLModel
 
+    from app.core.jobs import Job
+
 
 @dataclass(frozen=True)
 class Link:
@@ -47,5 +49,7 @@ class Feature:
     """SQLAdmin views, in the order of the menu."""
     navigation: Sequence[Link] = ()
     demo: Demo | None = None
+    jobs: "Sequence[Job[Any]]" = ()
+    """Work for later and by schedule; one that is not listed here cannot be queued."""
     lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None
     """Entered after the database is set up and left before it is disposed of."""

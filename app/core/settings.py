@@ -118,6 +118,19 @@ class Settings(BaseSettings):
     llm_timeout: float = Field(default=600, gt=0)
     """Seconds that a whole answer may take."""
 
+    mail_url: SecretStr = SecretStr("console:")
+    """console: shows mail in the log, file:./data/mail keeps it in a folder, smtp://user:password@host:587 sends it."""
+    mail_from: str = ""
+    """Who mail comes from (Site <site@example.org>). Empty: the address of BASE_URL's host."""
+    storage_url: SecretStr = SecretStr("file:./data/uploads")
+    """Where uploaded files are kept: file:folder, or s3://key:secret@host/bucket?region=name."""
+    cache_url: SecretStr = SecretStr("memory:")
+    """Where finished pages are kept: memory: for each process, redis://host:6379/0 for all of them."""
+    jobs: Literal["inline", "worker", "off"] = "inline"
+    """Who does the jobs: inline, this process; worker, `oppman.py worker`; off, nobody for now, and they wait."""
+    pydocs_database_url: SecretStr = SecretStr("")
+    """Where the index of Python's documentation is. Empty: DATABASE_URL if PostgreSQL, else sqlite:///./data/pydocs.db"""
+
     log_format: Literal["text", "json"] = "text"
     """text for people, json for log collectors."""
     secrets_from: str = ""

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar, Literal
 
@@ -20,7 +20,19 @@ from app.core.settings import Settings
 Role = Literal["writer", "reader"]
 
 
+AFTER_COMMIT = "after_commit"
+
+
 class Session(AsyncSession):
+    async def commit(self) -> None:
+        await super().commit()
+        for act in self.info.pop(AFTER_COMMIT, ()):
+            await act()
+
+    async def rollback(self) -> None:
+        self.info.pop(AFTER_COMMIT, None)
+        await super().rollback()
+
     async def __aexit__(self, kind: Any, value: Any, traceback: Any) -> None:
         """Without a task where nothing has gone wrong: it is there to close in spite of a cancelled request."""
         if kind is not None:
@@ -29,6 +41,11 @@ class Session(AsyncSession):
             await self.close()
         else:  # nothing to end, so nothing to wait for
             self.sync_session.close()
+
+
+def after_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:
+    """Have this done when the session has committed, before the response is sent; a rollback forgets it."""
+    session.info.setdefault(AFTER_COMMIT, []).append(act)
 
 
 def reading_sessions(engine: AsyncEngine) -> async_sessionmaker[Session]:
@@ -48,7 +65,9 @@ class Database(ABC):
         self.engine = self._writing_engine()
         self.reading_engine = self._reading_engine()
         self.replica = self._replica()
-        self._writing = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False)
+        self.info: dict[str, Any] = {}
+        """What every writing session carries in its own `info`: what is done after its commit needs it."""
+        self._writing = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False, info=self.info)
         self._reading = reading_sessions(self.reading_engine)
 
     @abstractmethod

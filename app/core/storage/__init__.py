@@ -1,0 +1,5 @@
+"""Uploaded files: in a folder of this machine or in a bucket, private unless a signed address is given out."""
+
+from app.core.storage.storage import MissingFileError, Storage, StorageError
+
+__all__ = ["MissingFileError", "Storage", "StorageError"]
