@@ -24,8 +24,11 @@ FOLDERS = ("app/features", "templates", "static", "tests/features", "migrations/
 # On one kind of database and without programs of their own: this is about what refers to what.
 QUICKLY = ("-q", "-x", "-m", "not e2e and not model", "-k")
 
-# These are collected and not run: what they test knows no feature, which import-linter sees to, and it takes long.
-KERNEL = ("core/db", "core/llm", "bench", "cli/test_environment.py", "cli/test_server.py", "test_project.py")
+# Collected and not run: the kernel knows no feature, which import-linter sees to, and the others start servers.
+APART = (
+    *("core", "bench", "test_project.py"),
+    *(f"cli/test_{name}.py" for name in ("environment", "server", "runserver", "migrations_guide")),
+)
 
 NOT_OURS_TO_PRINT = re.compile(r"^\s*print\(", re.MULTILINE)
 
@@ -65,9 +68,10 @@ def test_a_feature_can_be_deleted_and_the_rest_goes_on(deleted: list[str], tmp_p
         remove(feature, project)
     run(project, "ruff", "check")
     run(project, "lint-imports", "--no-cache")
-    # All of it is collected each time, so what still names the deleted shows; with all deleted, all the rest runs.
-    chosen = "not postgresql" if deleted == FEATURES else "not postgresql and features and (pages or api)"
-    run(project, "pytest", *QUICKLY, chosen, *(f"--deselect=tests/{part}" for part in KERNEL))
+    if deleted == FEATURES:
+        run(project, "pytest", *QUICKLY, "not postgresql", *(f"--deselect=tests/{part}" for part in APART))
+    else:
+        run(project, "pytest", *QUICKLY, "not postgresql and api", "tests/features")
 
 
 def test_every_command_is_in_the_docs_with_the_same_words() -> None:

@@ -58,7 +58,7 @@ class Postgres:
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create a database, as a copy of `template` where one is named, and return its address."""
         self.connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(  # twice as quick, without fsync
                 sql.Identifier(name), sql.Identifier(template or "template1")
             )
         )
