@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from app.core.backup import making, uploads
+from app.core.backup import making
 from app.core.db.migrations.connection import connect
 from app.core.settings import Settings
 from app.installed import NAMES
 from tests.cli.conftest import Oppman
 from tests.cli.processes import Work
-from tests.conftest import settings_for
 from tests.services.postgres import Postgres
 
 INSERT = """
@@ -56,7 +56,7 @@ class Site:
         self.execute(INSERT.format(email=email))
 
     def with_url(self, url: str) -> "Site":
-        return Site(settings_for(url), self.folder)
+        return Site(self.settings.model_copy(update={"database_url": SecretStr(url)}), self.folder)
 
     def work(self, file: Path) -> Work:
         """For a process of its own."""
@@ -64,31 +64,24 @@ class Site:
         return Work(
             self.settings,
             tuple(NAMES),
-            self.folder / "uploads",
             file,
             touched,
             os.environ["PATH"],
             tempfile.gettempdir(),
         )
 
-    @contextmanager
-    def at_home(self) -> Iterator[None]:
-        """With the folders of uploads and backups beside the database."""
-        before = uploads.FOLDER, making.FOLDER
-        uploads.FOLDER, making.FOLDER = self.folder / "uploads", self.folder / "backups"
-        yield
-        uploads.FOLDER, making.FOLDER = before
-
 
 @pytest.fixture
-def site(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    site = Site(settings, tmp_path)
+def site(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    storage_url = f"file:{tmp_path / 'uploads'}"
+    site = Site(settings.model_copy(update={"storage_url": SecretStr(storage_url)}), tmp_path)
     monkeypatch.setenv("DATABASE_URL", site.url)
+    monkeypatch.setenv("STORAGE_URL", storage_url)
+    monkeypatch.setattr(making, "FOLDER", site.folder / "backups")
     site.upload.parent.mkdir(parents=True)
     site.upload.write_bytes(b"picture")
-    with site.at_home():
-        site.add("ada@example.com")
-        yield site
+    site.add("ada@example.com")
+    return site
 
 
 @pytest.fixture

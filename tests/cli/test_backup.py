@@ -46,6 +46,20 @@ def test_a_backup_is_one_private_file_that_tells_what_it_holds(oppman: Oppman, s
 
 
 @only_sqlite
+def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_URL", "s3://AK:s3cr3t@s3.example/files")
+    result = oppman("backup")
+    (path,) = backups(site)
+    assert (
+        result.err
+        == "Notice: The uploads are in s3://s3.example/files, and not in this backup: look after them there.\n"
+    )
+    with opened(path) as archive:
+        assert (archive.uploads, archive.manifest.elsewhere) == ([], "s3://s3.example/files")
+    assert "Its uploads are in s3://s3.example/files: set STORAGE_URL" in oppman("restore", "--no-input", str(path)).out
+
+
+@only_sqlite
 def test_a_live_database_is_backed_up_at_one_moment(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     with closing(sqlite3.connect(site.path, isolation_level=None)) as writer:
         writer.execute("UPDATE accounts_user SET email = 'in@the.log'")
@@ -118,7 +132,7 @@ def test_an_upload_whose_name_is_not_utf8_is_one_line(oppman: Oppman, site: Site
 def test_a_backup_that_reads_back_otherwise_is_not_kept(
     oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def add_other(writer: Writer) -> None:
+    def add_other(writer: Writer, _folder: Path) -> None:
         writer.add("uploads/a", io.BytesIO(b"a"))
         writer.members["uploads/a"].sha256 = "that of b"
 

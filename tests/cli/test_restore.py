@@ -53,6 +53,19 @@ def test_database_and_uploads_are_as_they_were(oppman: Oppman, site: Site, backu
 
 
 @only_sqlite
+def test_uploads_are_not_put_into_a_bucket(
+    oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_URL", "s3://AK:s3cr3t@s3.example/files")
+    result = oppman("restore", "--no-input", str(backup))
+    assert (
+        "Its uploads are not restored into s3://s3.example/files: unpack uploads/ of the archive there." in result.out
+    )
+    assert site.emails() == ["ada@example.com"]
+    assert not site.upload.exists()
+
+
+@only_sqlite
 def test_what_was_there_before_is_kept(oppman: Oppman, site: Site, backup: Path) -> None:
     site.path.chmod(0o640)
     result = oppman("restore", "--no-input", str(backup))

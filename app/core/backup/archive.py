@@ -49,6 +49,8 @@ class Manifest(BaseModel):
     """The member with the database: a SQLite file, or a dump of PostgreSQL's own."""
     namespace: str = ""
     """The schema that a dump is of."""
+    elsewhere: str = ""
+    """The bucket in which the uploads are, where the archive has none of them."""
     revisions: list[str]
     """The rows of the version table."""
     tables: list[str]

@@ -22,6 +22,7 @@ from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 from app.core.files import is_abandoned, private_file, replacement, temporary
 from app.core.settings import PROJECT, Settings
+from app.core.storage.place import Bucket, place_of
 
 FOLDER = PROJECT / "data" / "backups"
 DATABASE = ".database"
@@ -41,12 +42,13 @@ def make(settings: Settings, tree: Tree, destination: Path | None, notify: Notif
     url = migration_url(settings)
     if not recorded_in(settings):
         raise OperatorError(NOT_MIGRATED)
+    place = place_of(settings)
     path = choose(destination, url)
     try:
         sweep(path.parent)
         with replacement(path) as file, Writer(file) as writer:
             content, namespace, state = _add_database(writer, settings, tree, temporary(path, DATABASE), notify)
-            uploads.add_to(writer)
+            elsewhere = _add_uploads(writer, place, notify)
             writer.finish(
                 Manifest(
                     created=datetime.now(UTC),
@@ -55,6 +57,7 @@ def make(settings: Settings, tree: Tree, destination: Path | None, notify: Notif
                     kind=url.kind,
                     database=content,
                     namespace=namespace,
+                    elsewhere=elsewhere,
                     revisions=state.revisions,
                     tables=state.tables,
                     members=writer.members,
@@ -133,6 +136,15 @@ def _add_database(
         with path.open("rb") as file:
             writer.add("database.sqlite3", file)
     return "database.sqlite3", "", state
+
+
+def _add_uploads(writer: Writer, place: Path | Bucket, notify: Notify) -> str:
+    """Add those of a folder, or tell in which bucket they are."""
+    if isinstance(place, Path):
+        uploads.add_to(writer, place)
+        return ""
+    notify(f"The uploads are in {place.shown}, and not in this backup: look after them there.")
+    return place.shown
 
 
 def _add_dump(writer: Writer, settings: Settings, tree: Tree, path: Path) -> tuple[Content, str, State]:

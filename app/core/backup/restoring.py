@@ -18,6 +18,7 @@ from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 from app.core.files import private_file, private_folder, sync, temporary
 from app.core.settings import Settings
+from app.core.storage.place import Bucket, place_of
 
 FOLDER = "opportune-restore-"
 LOCK = ".restore"
@@ -39,6 +40,10 @@ class Target:
     @property
     def url(self) -> DatabaseURL:
         return migration_url(self.settings)
+
+    @property
+    def place(self) -> Path | Bucket:
+        return place_of(self.settings)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,11 @@ def _into_sqlite(archive: Archive, target: Target, confirm: Confirm) -> Restored
     path = target.url.path
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = temporary(path, DATABASE)
-    with private_file(temporary(path, LOCK)), _extracted(archive, target, new), uploads.staged(archive) as files:
+    with (
+        private_file(temporary(path, LOCK)),
+        _extracted(archive, target, new),
+        uploads.staged(archive, target.place) as files,
+    ):
         confirm(archive.manifest)
         files.add_missing()
         kept = take_place(new, path)
@@ -85,7 +94,7 @@ def _into_sqlite(archive: Archive, target: Target, confirm: Confirm) -> Restored
 
 
 def _into_postgresql(archive: Archive, target: Target, confirm: Confirm) -> Restored:
-    with private_folder(FOLDER) as folder, uploads.staged(archive) as files:
+    with private_folder(FOLDER) as folder, uploads.staged(archive, target.place) as files:
         path = folder / archive.manifest.database
         with _extracted(archive, target, path):
             if archive.manifest.database == "database.dump":

@@ -1,29 +1,27 @@
 """The files that people have uploaded."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.core.backup.archive import UPLOADS, Archive, Writer
 from app.core.errors import OperatorError
-from app.core.files import put, sync
-from app.core.settings import PROJECT
-
-FOLDER = PROJECT / "data" / "uploads"
+from app.core.files import TEMPORARY, put, sync
+from app.core.storage.place import Bucket
 
 
-def add_to(writer: Writer) -> None:
-    """Add them to an archive. Links are not followed; what is removed meanwhile is left out.
+def add_to(writer: Writer, folder: Path) -> None:
+    """Add those in a folder to an archive. Links are not followed; what is removed meanwhile is left out.
 
     Raises:
         OperatorError: an archive cannot hold the name of one.
     """
-    for path in sorted(FOLDER.rglob("*")):
-        if path.is_file() and not path.is_symlink():
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.suffix != TEMPORARY:
             _refuse_unnamable(path)
             with suppress(FileNotFoundError), path.open("rb") as file:
-                writer.add(UPLOADS + path.relative_to(FOLDER).as_posix(), file)
+                writer.add(UPLOADS + path.relative_to(folder).as_posix(), file)
 
 
 def _refuse_unnamable(path: Path) -> None:
@@ -36,18 +34,22 @@ def _refuse_unnamable(path: Path) -> None:
 
 
 @contextmanager
-def staged(archive: Archive) -> Iterator["Staged"]:
-    """The uploads of an archive, extracted and checked, beside the folder that they belong to."""
-    folder = FOLDER.with_name(f"{FOLDER.name}.restore.tmp")
+def staged(archive: Archive, place: Path | Bucket) -> Iterator["Staged"]:
+    """The uploads of an archive, extracted and checked, beside the folder that they belong to; none for a bucket."""
+    if isinstance(place, Bucket):
+        yield Staged(())
+        return
+    folder = place.with_name(f"{place.name}.restore{TEMPORARY}")
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        for name in archive.uploads:
-            path = folder / name.removeprefix(UPLOADS)
+        names = [name.removeprefix(UPLOADS) for name in archive.uploads]
+        for name in names:
+            path = folder / name
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with path.open("xb") as file:
-                archive.extract(name, file)
+                archive.extract(UPLOADS + name, file)
                 sync(file)
-        yield Staged(folder)
+        yield Staged([(folder / name, place / name) for name in names])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -59,21 +61,17 @@ class Staged:
     new database ever lacks one of its files.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, moves: Sequence[tuple[Path, Path]]) -> None:
+        self._moves = moves
 
     def add_missing(self) -> None:
-        for path, target in self._moves():
-            if not target.exists():
-                put(path, target)
+        self._put((path, target) for path, target in self._moves if not target.exists())
 
     def replace_rest(self) -> None:
-        for path, target in self._moves():
-            put(path, target)
+        self._put((path, target) for path, target in self._moves if path.exists())
 
-    def _moves(self) -> Iterator[tuple[Path, Path]]:
-        for path in sorted(self._folder.rglob("*")):
-            if path.is_file():
-                target = FOLDER / path.relative_to(self._folder)
-                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                yield path, target
+    @staticmethod
+    def _put(moves: Iterable[tuple[Path, Path]]) -> None:
+        for path, target in moves:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            put(path, target)

@@ -8,10 +8,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core.health import PATHS
 from app.core.settings import Settings
 from app.core.web.problems import problem
+from app.core.web.uploads import LARGEST_FILE, MORE, has_parts
 
 LARGEST_BODY = 2_500_000
 """Bytes, as Django's DATA_UPLOAD_MAX_MEMORY_SIZE."""
-
 
 WITHOUT_A_WORD_NO_BODY = ("1.0", "1.1")
 """Versions of HTTP that announce a body in the headers. In the others it may just come."""
@@ -31,7 +31,10 @@ class KnownHosts(TrustedHostMiddleware):
 
 
 class BodyLimit:
-    """Answers 413 to bodies over the limit, counted as they arrive: their announced length may be missing or a lie."""
+    """Answers 413 to bodies over the limit, counted as they arrive: their announced length may be missing or a lie.
+
+    A body of parts may announce as much as one with files: how much of it is read is up to the route (`allow_files`).
+    """
 
     def __init__(self, app: ASGIApp, largest: int = LARGEST_BODY) -> None:
         self.app = app
@@ -41,27 +44,29 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        announced, comes = b"0", False
+        announced, comes, largest = b"0", False, self.largest
         for name, value in scope["headers"]:
             if name == b"content-length":
                 announced, comes = value, True
             elif name == b"transfer-encoding":
                 comes = True
-        if not announced.isdigit() or len(announced) > 18 or int(announced) > self.largest:
+            elif name == b"content-type" and has_parts(value):
+                largest = self.largest + LARGEST_FILE
+        if not announced.isdigit() or len(announced) > 18 or int(announced) > largest:
             await problem(Request(scope), 413)(scope, receive, send)
             return
         if comes or scope["http_version"] not in WITHOUT_A_WORD_NO_BODY:
-            receive = self._counted(receive)
+            receive = self._counted(scope, receive)
         await self.app(scope, receive, send)
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _counted(self, scope: Scope, receive: Receive) -> Receive:
         received = 0
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.largest:
+            if received > self.largest + scope.get(MORE, 0):
                 raise HTTPException(status_code=413)
             return message
 

@@ -1,0 +1,68 @@
+"""Pictures as cameras and enemies make them."""
+
+import io
+import struct
+import zipfile
+import zlib
+from typing import Any
+
+from PIL import Image, ImageCms
+
+UPRIGHT, LYING = (30, 40), (40, 30)
+ROTATED, MAKER, GPS = 0x0112, 0x010F, 0x8825
+RED, BLUE = (250, 5, 5), (5, 5, 250)
+
+
+def camera_exif() -> Image.Exif:
+    """Held upright, by a named maker, at a place."""
+    exif = Image.Exif()
+    exif[ROTATED], exif[MAKER] = 6, "Secret camera"
+    exif[GPS] = {1: "N", 2: (48.0, 8.0, 0.0)}
+    return exif
+
+
+def profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def drawn(size: tuple[int, int] = LYING, mode: str = "RGB") -> Image.Image:
+    """The left half is red, the right one blue."""
+    image = Image.new("RGB", size, BLUE)
+    image.paste(RED, (0, 0, size[0] // 2, size[1]))
+    return image.convert(mode)
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def photo(kind: str = "JPEG", **options: Any) -> bytes:
+    return encoded(drawn(), kind, exif=camera_exif(), icc_profile=profile(), **options)
+
+
+def decoded(content: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(content))
+    image.load()
+    return image
+
+
+def bomb(side: int) -> bytes:
+    """A PNG of a few hundred bytes that says it has that many pixels in each direction."""
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + _chunk(b"IEND")
+    )
+
+
+def with_archive(content: bytes) -> bytes:
+    """A picture that is a ZIP, too."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("program.py", "")
+    return content + file.getvalue()
+
+
+def _chunk(kind: bytes, content: bytes = b"") -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
