@@ -1,0 +1,50 @@
+"""From a letter to its delivery."""
+
+import asyncio
+import logging
+from dataclasses import asdict
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.jobs import GiveUp, Run, defer, job
+from app.core.mail.errors import LetterError, RefusedError
+from app.core.mail.letter import Letter
+from app.core.mail.transport import transport_for
+from app.core.settings import Settings
+
+logger = logging.getLogger("app.mail")
+
+
+def post(session: AsyncSession, letter: Letter) -> None:
+    """Have it sent when this session commits, and not at all when it does not."""
+    defer(session, send(asdict(letter)), key=letter.message_id)
+
+
+@job("mail.send", attempts=10, wait=5)  # the last try comes after 42 minutes: servers that know nobody ask for patience
+async def send(run: Run, letter: dict[str, str]) -> None:
+    try:
+        await deliver(run.settings, Letter(**letter))
+    except (LetterError, RefusedError) as error:
+        raise GiveUp(str(error)) from None
+
+
+async def deliver(settings: Settings, letter: Letter) -> None:
+    """Send it now.
+
+    Raises:
+        LetterError: its address is none.
+        RefusedError: it is not taken, and would not be the next time.
+        DeliveryError: it could not be sent now.
+        OperatorError: MAIL_URL or MAIL_FROM cannot be understood.
+    """
+    # Python's own knowledge of mail takes a while to load, and most starts send none.
+    from app.core.mail import mailbox  # noqa: PLC0415 - as just said
+    from app.core.mail.addresses import sender  # noqa: PLC0415 - as above
+    from app.core.mail.message import message_of  # noqa: PLC0415 - as above
+
+    transport = transport_for(settings)
+    message = message_of(letter, sender(settings))
+    await transport.send(message)
+    logger.info("%s went to %s", letter.message_id, transport.name)
+    if settings.environment == "development":
+        await asyncio.to_thread(mailbox.keep, message)
