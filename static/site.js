@@ -13,3 +13,11 @@ document.addEventListener("htmx:error", ({ detail: { error } }) => {
   if (error instanceof TypeError) unreachable(false);
 });
 document.addEventListener("htmx:before:response", () => unreachable(true));
+
+// htmx forgets a request that has replaced another: the next would not stop it, and its answer could come last.
+const newest = new WeakMap();
+document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+  if (ctx.queueStrategy !== "replace") return;
+  newest.get(ctx.sourceElement)?.request.abort();
+  newest.set(ctx.sourceElement, ctx);
+});

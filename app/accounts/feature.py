@@ -1,6 +1,6 @@
-from app.accounts import api, pages
+from app.accounts import api, demo, pages
 from app.accounts.models import Session, User
-from app.core.feature import Feature
+from app.core.feature import Demo, Feature
 
 accounts = Feature(
     name="accounts",
@@ -8,4 +8,5 @@ accounts = Feature(
     models=(User, Session),
     pages=pages.router,
     api=api.router,
+    demo=Demo(demo.load, demo.clear),
 )

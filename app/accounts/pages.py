@@ -18,7 +18,7 @@ router = APIRouter(prefix="/accounts")
 
 @router.get("/login")
 async def login(request: Request, user: OptionalUser) -> Response:
-    return to_next(request) if user else show(request, "login", Form())
+    return to_next(request) if user else show(request, "login", Form(SignIn))
 
 
 @router.post("/login")
@@ -28,7 +28,7 @@ async def sign_in(request: Request, manager: Manager) -> Response:
         credentials = Credentials(form.data.email, form.data.password)
         if user := await manager.authenticate(credentials):
             return await signed_in(request, manager, user, to_next(request, form))
-        form.errors[""] = "E-mail or password is wrong."
+        form.refuse("E-mail or password is wrong.")
     return show(request, "login", form)
 
 
@@ -41,7 +41,7 @@ async def sign_out(request: Request, session: WriteSession) -> Response:
 
 @router.get("/register")
 async def registration(request: Request, user: OptionalUser) -> Response:
-    return to_next(request) if user else show(request, "register", Form())
+    return to_next(request) if user else show(request, "register", Form(Registration))
 
 
 @router.post("/register")
@@ -52,9 +52,9 @@ async def register(request: Request, manager: Manager) -> Response:
             user = await manager.register(form.data.email, form.data.password)
         except UserAlreadyExists:
             # Tells that the account exists, until registering goes by mail.
-            form.errors["email"] = TAKEN
+            form.refuse(TAKEN, "email")
         except InvalidPasswordException as error:
-            form.errors["password"] = error.reason
+            form.refuse(error.reason, "password")
         else:
             return await signed_in(request, manager, user, to_next(request, form))
     return show(request, "register", form)
@@ -62,7 +62,7 @@ async def register(request: Request, manager: Manager) -> Response:
 
 @router.get("/profile")
 async def profile(request: Request, _user: CurrentUser) -> Response:
-    return show(request, "profile", Form())
+    return show(request, "profile", Form(PasswordChange))
 
 
 @router.post("/profile")
@@ -70,12 +70,12 @@ async def change_password(request: Request, user: CurrentUser, manager: Manager)
     form = await read_form(request, PasswordChange)
     if form.data:
         if not await manager.is_password_of(user, form.data.current_password):
-            form.errors["current_password"] = NOT_CURRENT
+            form.refuse(NOT_CURRENT, "current_password")
             return show(request, "profile", form)
         try:
             user = await manager.change(user, password=form.data.new_password)
         except InvalidPasswordException as error:
-            form.errors["new_password"] = error.reason
+            form.refuse(error.reason, "new_password")
         else:
             return await signed_in(request, manager, user, RedirectResponse("/accounts/profile?changed=1", 303))
     return show(request, "profile", form)
@@ -87,13 +87,13 @@ async def signed_in(request: Request, manager: UserManager, user: User, response
 
 
 def to_next(request: Request, form: Form[Any] | None = None) -> Response:
-    return RedirectResponse(next_page(request, form or Form()), 303)
+    return RedirectResponse(next_page(request, form), 303)
 
 
-def next_page(request: Request, form: Form[Any]) -> str:
-    return redirects.local(form.value("next") or request.query_params.get("next"))
+def next_page(request: Request, form: Form[Any] | None) -> str:
+    return redirects.local((form and form.value("next")) or request.query_params.get("next"))
 
 
 def show(request: Request, name: str, form: Form[Any]) -> Response:
     context = {"form": form, "next": next_page(request, form)}
-    return templates.page(request, f"accounts/{name}.html", context, 422 if form.errors else 200)
+    return templates.page(request, f"accounts/{name}.html", context, form.status)

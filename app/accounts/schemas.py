@@ -3,21 +3,27 @@ from typing import Annotated
 
 from fastapi import Form
 from fastapi.security import OAuth2PasswordRequestForm
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field
 
 from app.core.text import Line, Password
+from app.core.web.fields import Html
 
 Email = Annotated[EmailStr, AfterValidator(str.lower)]
 
 
+# What makes a good one is the manager's to say; this is what the browser can tell at once.
+NewPassword = Annotated[Password, Html(autocomplete="new-password", minlength=8, maxlength=1024)]
+KnownPassword = Annotated[Password, Html(autocomplete="current-password")]
+
+
 class Registration(BaseModel):
-    email: Email
-    password: Password
+    email: Annotated[Email, Html(autocomplete="username")] = Field(title="E-mail")
+    password: NewPassword = Field(title="Password (at least 8 characters)")
 
 
 class SignIn(BaseModel):
-    email: Line
-    password: Password
+    email: Annotated[Line, Html(type="email", autocomplete="username")] = Field(title="E-mail")
+    password: KnownPassword
 
 
 class Credentials(OAuth2PasswordRequestForm):
@@ -28,8 +34,8 @@ class Credentials(OAuth2PasswordRequestForm):
 
 
 class PasswordChange(BaseModel):
-    current_password: Password
-    new_password: Password
+    current_password: KnownPassword
+    new_password: NewPassword = Field(title="New password (at least 8 characters)")
 
 
 class UserChange(BaseModel):

@@ -73,7 +73,7 @@ def render(name: str) -> dict[Path, str]:
         "label": name.replace("_", " ").capitalize(),
     }
     places = {
-        code: ("models.py", "pages.py", "admin.py", "feature.py"),
+        code: ("models.py", "schemas.py", "pages.py", "admin.py", "feature.py"),
         pages: ("index.html",),
         tests: ("test_pages.py",),
     }

@@ -1,20 +1,41 @@
-"""Long lists, a page at a time."""
+"""Long lists, a page at a time, in an order that the reader chooses."""
 
-from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, Field
-from sqlalchemy import Select, func
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema, core_schema
+from sqlalchemy import Select, SQLColumnExpression, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
 T = TypeVar("T")
 
+NEIGHBOURS = 2
+"""Pages on each side of the one that is shown, whose numbers are shown too."""
+
+
+class SortBy:
+    """What a list may be sorted by: `sort: Annotated[str, SortBy("title", "due_on")] = ""`; `-title` turns it round."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(["", *self.names, *(f"-{name}" for name in self.names)])
+
 
 class Paging(BaseModel):
-    """The query of a list: `Annotated[Paging, Query()]`. Lists with filters extend it."""
+    """The query of a list, for pages and the API: `Annotated[Paging, Query()]`. Filters and `sort` are added to it."""
 
     page: int = Field(1, ge=1, le=1_000_000)
     size: int = Field(20, ge=1, le=100)
+    sort: Annotated[str, SortBy()] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_empty(cls, sent: Any) -> Any:
+        """Browsers send what nobody filled in."""
+        return {name: value for name, value in sent.items() if value != ""} if isinstance(sent, dict) else sent
 
 
 class Page(BaseModel, Generic[T]):
@@ -25,6 +46,16 @@ class Page(BaseModel, Generic[T]):
     page: int
     pages: int
 
+    @property
+    def numbers(self) -> list[int]:
+        """The pages to offer: the first, the last and those nearby. What is left out in between is 0."""
+        near = range(self.page - NEIGHBOURS, self.page + NEIGHBOURS + 1)
+        offered = sorted({1, self.pages, *(number for number in near if 1 <= number <= self.pages)})
+        numbers = [1]
+        for number in offered[1:]:
+            numbers += [number] if number == numbers[-1] + 1 else [0, number]
+        return numbers
+
 
 async def paginate(session: AsyncSession, query: Select[tuple[T]], paging: Paging) -> Page[Any]:
     """The rows of an ordered query that belong on this page."""
@@ -32,3 +63,15 @@ async def paginate(session: AsyncSession, query: Select[tuple[T]], paging: Pagin
     total = await session.scalar(count) or 0
     rows = await session.scalars(query.offset((paging.page - 1) * paging.size).limit(paging.size))
     return Page[Any](items=rows.all(), total=total, page=paging.page, pages=max(1, -(-total // paging.size)))
+
+
+def order(
+    sort: str, columns: Mapping[str, SQLColumnExpression[Any]], *then: SQLColumnExpression[Any]
+) -> Sequence[SQLColumnExpression[Any]]:
+    """For `order_by`: the column that `sort` names, what has none last, and `then`, which ends with a unique one."""
+    column = columns.get(sort.removeprefix("-"))
+    if column is None:
+        return then
+    turned = column.desc() if sort.startswith("-") else column.asc()
+    # The databases do not agree where NULL goes; where there is none, an index may serve.
+    return turned.nulls_last() if getattr(column, "nullable", True) else turned, *then

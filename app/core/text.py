@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
+
+ONE_LINE = r"^[^\r\n]*$"
 
 
 def storable(value: str) -> str:
@@ -20,11 +22,16 @@ def storable(value: str) -> str:
     return value
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(storable)]
+Text = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True),
+    AfterValidator(storable),
+    Field(json_schema_extra={"format": "multiline"}),
+]
 """Any text but NUL, which PostgreSQL refuses, without white space around it."""
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\r\n]*$"), AfterValidator(storable)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, pattern=ONE_LINE), AfterValidator(storable)]
 """One line, without white space around it."""
 
-Password = Annotated[str, AfterValidator(storable)]
+Password = Annotated[str, AfterValidator(storable), Field(json_schema_extra={"format": "password"})]
 """To the letter: white space around it belongs to it."""

@@ -7,6 +7,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from app.accounts.current import CurrentUser
 from app.accounts.models import User
 from app.core.db.session import ReadSession
+from app.core.pagination import Page
 from app.features.chat import answering
 from app.features.chat.current import (
     CurrentAnswer,
@@ -17,28 +18,26 @@ from app.features.chat.current import (
     View,
 )
 from app.features.chat.events import json_events
-from app.features.chat.models import Message
+from app.features.chat.models import Conversation, Message
 from app.features.chat.runs import Runs
 from app.features.chat.schemas import (
     Ask,
     Asked,
-    ConversationList,
+    ConversationFilter,
     ConversationRead,
     ConversationWithMessages,
     MessageRead,
-    Page,
 )
 from app.features.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
 
 router = APIRouter(prefix="/conversations", tags=["chat"])
 
 
-@router.get("")
-async def conversations(user: CurrentUser, session: ReadSession, page: Annotated[Page, Query()]) -> ConversationList:
-    chat = Chat(session, user.id)
-    found = await chat.conversations(page.limit, page.offset)
-    items = [ConversationRead.model_validate(conversation) for conversation in found]
-    return ConversationList(items=items, total=await chat.count())
+@router.get("", response_model=Page[ConversationRead])
+async def conversations(
+    user: CurrentUser, session: ReadSession, wanted: Annotated[ConversationFilter, Query()]
+) -> Page[Conversation]:
+    return await Chat(session, user.id).conversations(wanted)
 
 
 @router.post("", status_code=202)

@@ -1,4 +1,5 @@
-from app.core.feature import Feature, Link
+from app.core.feature import Demo, Feature, Link
+from app.features.chat import demo
 from app.features.chat.admin import ConversationAdmin, MessageAdmin
 from app.features.chat.api import router as api
 from app.features.chat.lifespan import running_answers
@@ -13,5 +14,6 @@ chat = Feature(
     api=api,
     admin=(ConversationAdmin, MessageAdmin),
     navigation=(Link("Chat", "/chat", "message-circle"),),
+    demo=Demo(demo.load, demo.clear),
     lifespan=running_answers,
 )

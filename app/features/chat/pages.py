@@ -2,17 +2,17 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from markupsafe import Markup
 
 from app.accounts.current import CurrentUser
 from app.core.web.forms import Form, read_form
 from app.core.web.markdown import render
-from app.core.web.templating import is_htmx, templates
+from app.core.web.templating import go_to, is_htmx, templates
 from app.features.chat import answering
 from app.features.chat.answering import Thread
 from app.features.chat.blocks import Blocks
@@ -20,12 +20,14 @@ from app.features.chat.current import CurrentAnswer, CurrentThread, CurrentView,
 from app.features.chat.events import html_events
 from app.features.chat.models import Message, Role, Status
 from app.features.chat.runs import Runs
-from app.features.chat.schemas import Ask, AskInPage
+from app.features.chat.schemas import Ask, AskInPage, ConversationFilter
 from app.features.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
 
 router = APIRouter(prefix="/chat")
 
 PAGE = "chat/chat.html"
+
+Wanted = Annotated[ConversationFilter, Query()]
 
 DELETED = "This conversation has been deleted meanwhile. Start a new one with this question."
 
@@ -38,43 +40,45 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
 
 
 @router.get("")
-async def index(request: Request, user: CurrentUser, runs: RunsDependency) -> HTMLResponse:
-    return await _page(request, user.id, runs, None)
+async def index(request: Request, user: CurrentUser, runs: RunsDependency, wanted: Wanted) -> HTMLResponse:
+    return await _page(request, user.id, runs, None, wanted=wanted)
 
 
 @router.post("")
 async def begin(request: Request, user: CurrentUser, runs: RunsDependency) -> Response:
     form = await read_form(request, Ask)
     if form.data is None:
-        return await _refuse(request, user.id, runs, None, form, 422)
+        return await _refuse(request, user.id, runs, None, form)
     try:
         question, _ = await answering.ask(runs, user.id, None, form.data)
     except tuple(REFUSALS) as refusal:
-        return await _refuse(request, user.id, runs, None, form, _say(form, refusal))
-    return _go_to(request, f"/chat/{question.conversation_id}")
+        _say(form, refusal)
+        return await _refuse(request, user.id, runs, None, form)
+    return go_to(request, f"/chat/{question.conversation_id}")
 
 
 @router.get("/{conversation_id}")
 async def conversation(
-    request: Request, user: CurrentUser, runs: RunsDependency, thread: CurrentThread
+    request: Request, user: CurrentUser, runs: RunsDependency, thread: CurrentThread, wanted: Wanted
 ) -> HTMLResponse:
-    return await _page(request, user.id, runs, thread)
+    return await _page(request, user.id, runs, thread, wanted=wanted)
 
 
 @router.post("/{conversation_id}/messages")
 async def ask(request: Request, user: CurrentUser, runs: RunsDependency, conversation: FoundConversation) -> Response:
     form = await read_form(request, AskInPage)
     if conversation is None:
-        form.errors["content"] = DELETED
-        return await _refuse(request, user.id, runs, None, form, 404)
+        form.refuse(DELETED, "content", 404)
+        return await _refuse(request, user.id, runs, None, form)
     if form.data is None:
-        return await _refuse(request, user.id, runs, conversation.id, form, 422)
+        return await _refuse(request, user.id, runs, conversation.id, form)
     try:
         await answering.ask(runs, user.id, conversation.id, form.data)
     except tuple(REFUSALS) as refusal:
-        return await _refuse(request, user.id, runs, conversation.id, form, _say(form, refusal))
+        _say(form, refusal)
+        return await _refuse(request, user.id, runs, conversation.id, form)
     if not is_htmx(request):
-        return _go_to(request, f"/chat/{conversation.id}")
+        return go_to(request, f"/chat/{conversation.id}")
     return await _news(request, user.id, runs, conversation.id, form.data.last)
 
 
@@ -84,7 +88,7 @@ async def delete(request: Request, user: CurrentUser, runs: RunsDependency, thre
         await runs.stop(message.id)
     async with runs.database.writer() as session:
         await Chat(session, user.id).delete(thread.conversation)
-    return _go_to(request, "/chat")
+    return go_to(request, "/chat")
 
 
 @router.get("/{conversation_id}/stream", response_class=EventSourceResponse)
@@ -105,7 +109,7 @@ async def stream(request: Request, view: CurrentView) -> AsyncIterator[ServerSen
 async def stop(request: Request, user: CurrentUser, runs: RunsDependency, answer: CurrentAnswer) -> Response:
     await answering.stop(runs, user.id, answer)
     # With htmx the stream brings the answer's last state.
-    return Response(status_code=204) if is_htmx(request) else _go_to(request, f"/chat/{answer.conversation_id}")
+    return Response(status_code=204) if is_htmx(request) else go_to(request, f"/chat/{answer.conversation_id}")
 
 
 @router.post("/messages/{message_id}/retry")
@@ -113,9 +117,9 @@ async def retry(request: Request, user: CurrentUser, runs: RunsDependency, answe
     try:
         _, again = await answering.retry(runs, user.id, answer)
     except tuple(REFUSALS):
-        return _go_to(request, f"/chat/{answer.conversation_id}")
+        return go_to(request, f"/chat/{answer.conversation_id}")
     if not is_htmx(request):
-        return _go_to(request, f"/chat/{answer.conversation_id}")
+        return go_to(request, f"/chat/{answer.conversation_id}")
     (shown,) = await _all_shown([again])
     return templates.block(request, PAGE, "retried", {"shown": shown, "answer": again})
 
@@ -125,19 +129,25 @@ async def _news(request: Request, user_id: int, runs: Runs, conversation_id: int
     now = await answering.thread(runs, user_id, conversation_id)
     messages = [message for message in now.messages if message.id > last] if now else []
     shown = await _all_shown(messages)
-    return templates.block(request, PAGE, "asked", {**_composer(runs, Form(), messages), "messages": shown})
+    return templates.block(request, PAGE, "asked", {**_composer(runs, Form(AskInPage), messages), "messages": shown})
 
 
 async def _page(
-    request: Request, user_id: int, runs: Runs, thread: Thread | None, form: Form[Any] | None = None, status: int = 200
+    request: Request,
+    user_id: int,
+    runs: Runs,
+    thread: Thread | None,
+    form: Form[Any] | None = None,
+    wanted: ConversationFilter | None = None,
 ) -> HTMLResponse:
     messages = thread.messages if thread else []
-    context = _composer(runs, form or Form(), messages)
+    form = form or Form(AskInPage)
+    context = _composer(runs, form, messages)
     async with runs.database.reader() as session:
-        context["conversations"] = await Chat(session, user_id).conversations()
+        context["conversations"] = await Chat(session, user_id).conversations(wanted or ConversationFilter())
     context["conversation"] = thread.conversation if thread else None
     context["messages"] = await _all_shown(messages)
-    return templates.page(request, PAGE, context, status)
+    return templates.page(request, PAGE, context, form.status)
 
 
 def _composer(runs: Runs, form: Form[Any], messages: Sequence[Message]) -> dict[str, Any]:
@@ -153,20 +163,18 @@ def _composer(runs: Runs, form: Form[Any], messages: Sequence[Message]) -> dict[
 
 
 async def _refuse(
-    request: Request, user_id: int, runs: Runs, conversation_id: int | None, form: Form[Any], status: int
+    request: Request, user_id: int, runs: Runs, conversation_id: int | None, form: Form[Any]
 ) -> HTMLResponse:
     """What is wrong with a question, which stays where it was typed."""
     if is_htmx(request):
-        return templates.block(request, PAGE, "refused", {"form": form}, status)
+        return templates.block(request, PAGE, "refused", {"form": form}, form.status)
     thread = await answering.thread(runs, user_id, conversation_id) if conversation_id else None
-    return await _page(request, user_id, runs, thread, form, status)
+    return await _page(request, user_id, runs, thread, form)
 
 
-def _say(form: Form[Any], refusal: Exception) -> int:
-    """Put a refusal into words, and give its status."""
+def _say(form: Form[Any], refusal: Exception) -> None:
     words, status = REFUSALS[type(refusal)]
-    form.errors["content"] = words or str(refusal)
-    return status
+    form.refuse(words or str(refusal), "content", status)
 
 
 async def _all_shown(messages: Sequence[Message]) -> list[dict[str, Any]]:
@@ -194,7 +202,3 @@ def _shown(message: Message) -> dict[str, Any]:
 def _rendered(text: str) -> Markup:
     """An answer that has ended."""
     return render(text)
-
-
-def _go_to(request: Request, path: str) -> Response:
-    return Response(headers={"HX-Redirect": path}) if is_htmx(request) else RedirectResponse(path, 303)

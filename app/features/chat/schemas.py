@@ -3,7 +3,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.core.pagination import Paging, SortBy
 from app.core.text import Line, Text
+from app.core.web.fields import Html
 from app.features.chat.models import Role, Status
 
 LONGEST_QUESTION = 8_000
@@ -52,11 +54,6 @@ class ConversationWithMessages(ConversationRead):
     messages: list[MessageRead]
 
 
-class ConversationList(BaseModel):
-    items: list[ConversationRead]
-    total: int
-
-
 class Asked(BaseModel):
     message: MessageRead
     """The question as it was stored."""
@@ -65,6 +62,7 @@ class Asked(BaseModel):
     """Where the answer is sent as it comes."""
 
 
-class Page(BaseModel):
-    limit: int = Field(default=50, ge=1, le=200)
-    offset: int = Field(default=0, ge=0, le=1_000_000)
+class ConversationFilter(Paging):
+    q: Annotated[Line, Html(type="search")] = Field("", max_length=200, title="Search")
+    size: int = Field(50, ge=1, le=100)
+    sort: Annotated[str, SortBy("title", "created_at")] = ""

@@ -1,6 +1,5 @@
 """What one person may do with conversations. Knows no HTTP and never commits."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,7 +9,9 @@ from sqlmodel import col
 
 from app.accounts.models import User
 from app.core.db.model import utc_now
+from app.core.pagination import Page, order, paginate
 from app.features.chat.models import Conversation, Message, Role, Status
+from app.features.chat.schemas import ConversationFilter
 
 LEASE = timedelta(seconds=15)
 MOST_RUNNING = 3
@@ -49,14 +50,16 @@ class Chat:
         self.session = session
         self.owner_id = owner_id
 
-    async def conversations(self, limit: int = 50, offset: int = 0) -> Sequence[Conversation]:
+    async def conversations(self, wanted: ConversationFilter) -> Page[Conversation]:
+        """The newest first, if nothing else is wanted."""
+        title, created_at = col(Conversation.title), col(Conversation.created_at)
         query = select(Conversation).where(col(Conversation.owner_id) == self.owner_id)
-        query = query.order_by(col(Conversation.id).desc()).limit(limit).offset(offset)
-        return (await self.session.scalars(query)).all()
-
-    async def count(self) -> int:
-        query = select(func.count()).select_from(Conversation).where(col(Conversation.owner_id) == self.owner_id)
-        return await self.session.scalar(query) or 0
+        if wanted.q:
+            query = query.where(title.icontains(wanted.q, autoescape=True))
+        columns = {"title": func.lower(title), "created_at": created_at}
+        return await paginate(
+            self.session, query.order_by(*order(wanted.sort, columns, col(Conversation.id).desc())), wanted
+        )
 
     async def conversation(self, id: int) -> Conversation | None:  # noqa: A002 - what it is everywhere
         query = select(Conversation).where(col(Conversation.id) == id, col(Conversation.owner_id) == self.owner_id)

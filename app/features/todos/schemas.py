@@ -3,19 +3,17 @@
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 
-from app.core.pagination import Paging
+from app.core.pagination import Paging, SortBy
 from app.core.text import Line, Text
-
-# A form sends an empty text for a date that nobody chose.
-ChosenDate = Annotated[date | None, BeforeValidator(lambda value: value or None)]
+from app.core.web.fields import Html
 
 
 class TodoCreate(BaseModel):
     title: Line = Field(min_length=1, max_length=200)
-    notes: Text = Field("", max_length=2000)
-    due_on: date | None = None
+    notes: Annotated[Text, Html(rows=6)] = Field("", max_length=2000)
+    due_on: date | None = Field(None, title="Due")
 
 
 class TodoChange(TodoCreate):
@@ -35,10 +33,11 @@ class TodoRead(BaseModel):
 
 
 class TodoFilter(Paging):
-    q: Line = Field("", max_length=200)
-    state: Literal["", "open", "done", "overdue"] = ""
-    due_from: ChosenDate = None
-    due_to: ChosenDate = None
+    q: Annotated[Line, Html(type="search")] = Field("", max_length=200, title="Search")
+    state: Annotated[Literal["", "open", "done", "overdue"], Html({"": "All"})] = ""
+    due_from: date | None = None
+    due_to: date | None = Field(None, title="Due until")
+    sort: Annotated[str, SortBy("due_on", "title", "created_at")] = ""
 
 
 class Statistics(BaseModel):

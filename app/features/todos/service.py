@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from app.core.db.model import utc_now
 from app.core.errors import NotFound
-from app.core.pagination import Page, paginate
+from app.core.pagination import Page, order, paginate
 from app.features.todos.models import Todo
 from app.features.todos.schemas import Statistics, TodoChange, TodoCreate, TodoFilter
 
@@ -23,10 +23,11 @@ class Todos:
         self.today = today or utc_now().date()
 
     async def find(self, wanted: TodoFilter) -> Page[Todo]:
-        """Open ones first, the most urgent at the top."""
+        """Open ones first, the most urgent at the top, if nothing else is wanted."""
         query = self._own().where(*self._conditions(wanted))
         urgency = col(Todo.done_at).is_not(None), col(Todo.due_on).is_(None), col(Todo.due_on), col(Todo.id)
-        return await paginate(self.session, query.order_by(*urgency), wanted)
+        columns = {"due_on": col(Todo.due_on), "title": func.lower(col(Todo.title)), "created_at": col(Todo.created_at)}
+        return await paginate(self.session, query.order_by(*order(wanted.sort, columns, *urgency)), wanted)
 
     async def get(self, todo_id: int) -> Todo:
         """Raises NotFound."""

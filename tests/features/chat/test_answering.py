@@ -10,7 +10,7 @@ from app.core.llm.scripted import Scripted
 from app.features.chat import answering
 from app.features.chat.models import Role, Status
 from app.features.chat.runs import Runs
-from app.features.chat.schemas import Ask
+from app.features.chat.schemas import Ask, ConversationFilter
 from app.features.chat.service import MOST_RUNNING, AnswerRunningError, Chat, TooManyAnswersError
 from tests.features.chat.talking import begin, ended, shown
 
@@ -119,7 +119,7 @@ async def test_one_person_has_no_more_than_so_many_answers_running(runs: Runs, o
     with pytest.raises(TooManyAnswersError):
         await begin(runs, owner_id)
     async with runs.database.reader() as session:
-        assert await Chat(session, owner_id).count() == MOST_RUNNING
+        assert (await Chat(session, owner_id).conversations(ConversationFilter())).total == MOST_RUNNING
 
 
 async def test_a_retry_answers_the_same_question_and_replaces_the_failed_answer(

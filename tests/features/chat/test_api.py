@@ -8,6 +8,7 @@ from httpx import AsyncClient
 
 from app.core import llm
 from app.core.llm.scripted import Scripted
+from app.features.chat.models import Conversation
 from app.features.chat.schemas import LONGEST_QUESTION
 from tests.factories import make_user, signed_in_client
 
@@ -126,7 +127,7 @@ async def test_anothers_conversation_is_not_found(app: FastAPI, script: Scripted
         resumed = {"Last-Event-ID": f"{asked['answer']['id']}:0"}
         assert (await client.get(asked["stream_url"], headers=resumed)).status_code == 404
         assert (await client.post(f"{url}/messages/{asked['answer']['id']}/stop")).status_code == 404
-        assert (await client.get(CONVERSATIONS)).json() == {"items": [], "total": 0}
+        assert (await client.get(CONVERSATIONS)).json()["total"] == 0
 
 
 @pytest.mark.parametrize(
@@ -169,3 +170,24 @@ async def test_owner_and_status_cannot_be_sent(app: FastAPI, script: Scripted) -
         asked = (await client.post(CONVERSATIONS, json=body)).json()
         assert asked["message"]["role"] == "user"
         assert (await client.get(CONVERSATIONS)).json()["total"] == 1
+
+
+async def test_conversations_are_found_sorted_and_shown_by_the_page(app: FastAPI) -> None:
+    owner, other = await make_user(app.state.database), await make_user(app.state.database)
+    async with app.state.database.writer() as session:
+        for title, owner_id in [("Bread", owner.id), ("Apples", owner.id), ("apple pie", owner.id), ("Apes", other.id)]:
+            session.add(Conversation(owner_id=owner_id, title=title))
+
+    async with signed_in_client(app, owner) as client:
+
+        async def titles(query: str) -> list[str]:
+            return [item["title"] for item in (await client.get(f"{CONVERSATIONS}?{query}")).json()["items"]]
+
+        assert await titles("") == ["apple pie", "Apples", "Bread"]
+        assert await titles("q=APPLE&sort=-title") == ["Apples", "apple pie"]
+        assert await titles("size=2&page=2") == ["Bread"]
+        assert (await client.get(f"{CONVERSATIONS}?sort=owner_id")).status_code == 422
+
+        page = (await client.get("/chat?size=2")).text
+        assert ("apple pie" in page, "Bread" in page) == (True, False)
+        assert 'href="?size=2&amp;page=2"' in page

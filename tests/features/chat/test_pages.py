@@ -131,6 +131,13 @@ async def test_an_empty_question_is_refused(app: FastAPI, script: Scripted) -> N
         assert "Nothing asked yet." in response.text
 
 
+async def test_a_form_that_was_tampered_with_is_refused_in_words(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        response = await client.post("/chat", data={"content": "Why?", "client_key": "x" * 65})
+    assert (response.status_code, "Please ask again." in response.text) == (422, True)
+    assert "Why?</textarea>" in response.text
+
+
 async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(app: FastAPI, script: Scripted) -> None:
     script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
     async with signed_in_client(app) as client:

@@ -51,6 +51,8 @@ INVALID_FILTERS = [
     "size=101",
     "q=%00",
     f"q={'a' * 10_000}",
+    "sort=owner_id",
+    "sort=--title",
 ]
 IDS_OF_NOTHING = ["1", "0", "-1", 2**63 - 1, 2**63, 10**30, "1.5", "milk", "%00"]
 

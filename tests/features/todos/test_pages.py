@@ -166,7 +166,7 @@ async def test_the_filter_finds_and_is_filled_in_again(browser: AsyncClient, ann
 
 
 async def test_an_invalid_filter_is_refused(browser: AsyncClient) -> None:
-    for query in ["state=lost", "due_to=32", "page=0", "q=%00", f"q={'a' * 10_000}"]:
+    for query in ["state=lost", "due_to=32", "page=0", "q=%00", f"q={'a' * 10_000}", "sort=notes"]:
         assert (await browser.get(f"/todos?{query}")).status_code == 422, query
 
 
@@ -179,6 +179,30 @@ async def test_the_pages_of_a_long_list_keep_the_filter(browser: AsyncClient, an
     assert "Page 2 of 3" in answer.text
     assert 'href="?q=task&amp;size=1&amp;page=1"' in answer.text
     assert 'href="?q=task&amp;size=1&amp;page=3"' in answer.text
+
+
+async def test_the_list_is_sorted_and_turned_round(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+    for title in ("Apples", "bread", "Cheese"):
+        await make_todo(ann, title)
+
+    answer = await browser.get("/todos?q=e&sort=-title&page=1")
+
+    assert answer.text.index("Cheese") < answer.text.index("bread") < answer.text.index("Apples")
+    assert 'href="?q=e&amp;sort=title">title' in answer.text
+    assert 'href="?q=e&amp;sort=due_on">due</a>' in answer.text
+    assert '<input type="hidden" name="sort" value="-title">' in answer.text
+
+
+async def test_htmx_gets_the_form_with_its_errors_alone(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(ann)
+
+    for path in ("/todos", f"/todos/{todo.id}"):
+        answer = await browser.post(path, data={"title": ""}, headers=HTMX)
+        assert (answer.status_code, answer.text.count("<form")) == (422, 1)
+        assert "Please fill this in." in answer.text
+
+        answer = await browser.post(path, data={"title": "Buy milk"}, headers=HTMX)
+        assert answer.headers["HX-Redirect"] == "/todos"
 
 
 async def test_htmx_gets_the_board_alone(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:

@@ -30,6 +30,10 @@ FILTERS: list[tuple[dict[str, object], list[str]]] = [
     ({"due_from": TODAY}, ["Pay the Rent"]),
     ({"due_to": YESTERDAY}, ["Call the bank", "Pay taxes"]),
     ({"due_from": YESTERDAY, "due_to": TODAY, "q": "pay", "state": "open"}, ["Pay the Rent"]),
+    ({"sort": "title"}, ["Call the bank", "Pay taxes", "Pay the Rent", "Sleep"]),
+    ({"sort": "-title", "q": "pay"}, ["Pay the Rent", "Pay taxes"]),
+    ({"sort": "due_on"}, ["Call the bank", "Pay taxes", "Pay the Rent", "Sleep"]),
+    ({"sort": "-due_on"}, ["Pay the Rent", "Call the bank", "Pay taxes", "Sleep"]),
 ]
 
 

@@ -1,0 +1,74 @@
+"""Pydantic's errors as sentences for whoever filled in a form or called the API."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+A_DATE = "Please give a date, such as 2026-12-31."
+A_MOMENT = "Please give a date and a time, such as 2026-12-31 18:30."
+A_TIME = "Please give a time, such as 18:30."
+A_NUMBER = "Please give a number."
+WHOLE = "Please give a whole number."
+EMPTY = "Please fill this in."
+NOT_A_CHOICE = "Please choose one of those on offer."
+YES_OR_NO = "Please choose yes or no."
+
+WORDS = {
+    "missing": EMPTY,
+    "string_too_short": "Please write at least {min_length} characters.",
+    "string_too_long": "Please write at most {max_length} characters.",
+    "string_pattern_mismatch": "Please write this as it is asked for.",
+    "too_short": "Please give at least {min_length}.",
+    "too_long": "Please give at most {max_length}.",
+    "date_from_datetime_parsing": A_DATE,
+    "date_from_datetime_inexact": A_DATE,
+    "date_parsing": A_DATE,
+    "date_type": A_DATE,
+    "datetime_from_date_parsing": A_MOMENT,
+    "datetime_parsing": A_MOMENT,
+    "datetime_type": A_MOMENT,
+    "time_parsing": A_TIME,
+    "time_type": A_TIME,
+    "int_parsing": WHOLE,
+    "int_parsing_size": "Please give a smaller number.",
+    "int_from_float": WHOLE,
+    "int_type": WHOLE,
+    "float_parsing": A_NUMBER,
+    "float_type": A_NUMBER,
+    "decimal_parsing": A_NUMBER,
+    "finite_number": A_NUMBER,
+    "decimal_max_places": "Please give at most {decimal_places} digits after the point.",
+    "decimal_max_digits": "Please give at most {max_digits} digits.",
+    "decimal_whole_digits": "Please give at most {whole_digits} digits before the point.",
+    "multiple_of": "Please give a multiple of {multiple_of}.",
+    "greater_than": "Please give more than {gt}.",
+    "greater_than_equal": "Please give {ge} or more.",
+    "less_than": "Please give less than {lt}.",
+    "less_than_equal": "Please give {le} or less.",
+    "bool_parsing": YES_OR_NO,
+    "bool_type": YES_OR_NO,
+    "enum": NOT_A_CHOICE,
+    "literal_error": NOT_A_CHOICE,
+    "url_parsing": "Please give an address, such as https://example.com.",
+    "url_scheme": "Please give an address that begins with {expected_schemes}.",
+}
+OF_DATES = {
+    "greater_than": "Please give a date after {gt}.",
+    "greater_than_equal": "Please give {ge} or later.",
+    "less_than": "Please give a date before {lt}.",
+    "less_than_equal": "Please give {le} or earlier.",
+}
+
+
+def in_words(item: Mapping[str, Any]) -> str:
+    """One of Pydantic's errors as a sentence."""
+    kind = item["type"]
+    limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in item.get("ctx", {}).items()}
+    if limits.get("min_length") == 1:
+        return EMPTY
+    if any(isinstance(limit, date) for limit in limits.values()) and kind in OF_DATES:
+        return OF_DATES[kind].format(**limits)
+    if kind in WORDS:
+        return WORDS[kind].format(**limits)
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return message[:1].upper() + message[1:].rstrip(".") + "."
