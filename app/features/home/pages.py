@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.accounts.current import OptionalUser
 from app.core.settings import PROJECT
+from app.core.web.cache import cached
 from app.core.web.templating import templates
 
 router = APIRouter()
@@ -27,6 +28,7 @@ FOLDERS = (
 
 
 @router.get("/")
+@cached(60, stale=300, query=())
 async def home(request: Request, _user: OptionalUser) -> Response:
     state = request.app.state
     context = {

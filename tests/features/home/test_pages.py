@@ -62,3 +62,26 @@ async def test_the_page_holds_no_inline_script_or_style(client: AsyncClient) -> 
 
 async def test_addresses_and_versions_are_for_developers_only(client: AsyncClient) -> None:
     assert "FastAPI 0." not in (await client.get("/")).text
+
+
+async def test_it_is_built_once_for_visitors_and_for_each_who_is_signed_in(app: FastAPI, client: AsyncClient) -> None:
+    user = await make_user(app.state.database, "ada@example.com")
+    async with signed_in_client(app, user) as browser:
+        hers = await browser.get("/")
+        public = [await client.get("/?utm_source=a"), await client.get("/")]
+        hers_again = await browser.get("/")
+
+    assert "ada@example.com" in hers.text
+    assert "ada@example.com" in hers_again.text
+    assert hers.headers["cache-control"] == "no-store"
+    assert public[0].text == public[1].text
+    assert "ada@example.com" not in public[1].text
+    assert public[1].headers["cache-control"] == "no-cache"
+
+
+async def test_a_browser_that_has_the_page_does_not_get_it_again(client: AsyncClient) -> None:
+    first = await client.get("/")
+    again = await client.get("/", headers={"if-none-match": first.headers["etag"]})
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["content-security-policy"] == first.headers["content-security-policy"]

@@ -1,0 +1,45 @@
+"""What the response cache does, and a way to clear it."""
+
+from typing import cast
+
+from sqladmin import BaseView, Flash, expose
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.admin.forms import sent_texts
+from app.core.web.cache import ALL, Cache
+from app.core.web.cache.route import CachedRoute, Counts
+
+
+class CacheAdmin(BaseView):
+    name = "Cache"
+    icon, category = "ti ti-bolt", "Operations"
+
+    @expose("/cache", methods=["GET", "POST"], identity="cache")
+    async def show(self, request: Request) -> Response:
+        cache: Cache = request.app.state.cache
+        if request.method == "POST":
+            return await self._clear(request, cache)
+        routes = [route for route in request.app.router.routes if isinstance(route, CachedRoute)]
+        context = {
+            "model_view": self,
+            "title": self.name,
+            "cache": cache,
+            "size": await cache.store.size(),
+            "routes": routes,
+            "total": sum((route.counts for route in routes), Counts()),
+            "tags": sorted({tag for route in routes for tag in route.rule.tags}),
+        }
+        return cast("Response", await self.templates.TemplateResponse(request, "admin/cache.html", context))
+
+    @staticmethod
+    async def _clear(request: Request, cache: Cache) -> Response:
+        tag = str((await sent_texts(request)).get("tag", "")).strip()
+        if tag:
+            await cache.clear(tag)
+            Flash.success(
+                request, "Everything was cleared." if tag == ALL else f"What has the tag “{tag}” was cleared."
+            )
+        else:
+            Flash.error(request, "Nothing was cleared: which tag?")
+        return RedirectResponse(request.url_for("admin:view-cache"), 303)

@@ -1,0 +1,85 @@
+"""Requests a second of a page from the response cache, of the same page built each time, and of a static JSON route.
+
+    .venv/bin/python -m bench.cache [--rounds 7] [--requests 1000]
+
+One worker of the whole site for each place that answers are kept in, asked in turn. At least 0.6 x the JSON route is
+wanted of memory; Redis is asked over a socket each time, so that what is cleared anywhere is cleared at once.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+
+from bench.harness.load import Request, drive
+from bench.harness.peers import PEERS
+from bench.harness.servers import Server, environment, run, serve
+from bench.harness.tasks import make_requests
+from tests.services.redis import PROGRAM, redis
+
+WANTED = 0.6
+ENOUGH_ROUNDS = 3
+REQUESTS, REQUESTS_OF_A_TEST = 1000, 20
+CONNECTIONS = 16
+JSON = "static JSON route"
+KEPT = "page from the cache"
+KNOWN = make_requests(cookie="")
+PAGE = KNOWN["page"]
+ASKED = {
+    JSON: KNOWN["ping"],
+    KEPT: Request(PAGE.sent.replace(b" /items ", b" /items/kept "), PAGE.status, PAGE.marker),
+    "page built each time": PAGE,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--requests", type=int, help="of each kind in each round")
+    options = parser.parse_args()
+    requests = options.requests or (REQUESTS if options.rounds >= ENOUGH_ROUNDS else REQUESTS_OF_A_TEST)
+    ratio = show("memory", "memory:", options.rounds, requests)
+    if PROGRAM:
+        with redis() as url:
+            show("Redis", url, options.rounds, requests)
+    if options.rounds < ENOUGH_ROUNDS or ratio >= WANTED:
+        return 0
+    print(f"Too slow: a cached page is {ratio:.2f} x a static JSON route (at least {WANTED}).")
+    return 1
+
+
+def show(where: str, cache_url: str, rounds: int, count: int) -> float:
+    """Print what was measured; how a page from the cache compares with the JSON route."""
+    with site(cache_url) as server:
+        rates = measure(server, rounds, count)
+    print(f"\n{where}, medians of {rounds} rounds\n")
+    for name, rate in rates.items():
+        print(f"{name:24}{rate:8.0f} a second{rate / rates[JSON]:8.2f} x")
+    return rates[KEPT] / rates[JSON]
+
+
+def measure(server: Server, rounds: int, count: int) -> dict[str, float]:
+    """Requests a second of each; a round before the first is not counted."""
+    rates: dict[str, list[float]] = {name: [] for name in ASKED}
+    for number in range(rounds + 1):
+        for name, request in ASKED.items():
+            seconds = drive(server.port, [request], count, CONNECTIONS)
+            if number:
+                rates[name].append(count / seconds)
+    return {name: median(found) for name, found in rates.items()}
+
+
+@contextmanager
+def site(cache_url: str) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        peer = PEERS["ours"]
+        environ = environment(**peer.environ_for(f"sqlite:///{folder}/site.db"), CACHE_URL=cache_url)
+        run(["-m", peer.prepare], environ)
+        yield stack.enter_context(serve(peer.serve, environ, Path(folder) / "log"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
