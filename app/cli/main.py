@@ -4,8 +4,12 @@ The file `app/cli/<name>.py` defines `command`: a function with Typer's annotati
 subcommands. It may import what it likes at its top, since nobody else imports it. `CONTEXT_SETTINGS` in the same file
 are handed to Typer as they are. A command that cannot go on raises `OperatorError`; `raise typer.Exit(code)` ends it
 with another code.
+
+A feature has a command of its own name in its `commands.py`, of the same shape; its help is the first line of that
+file's docstring.
 """
 
+import ast
 import errno
 import gc
 import os
@@ -44,6 +48,10 @@ COMMANDS = {
         "dbshell": "Open the database's own client.",
         "doctor": "Examine the database and say what is wrong with it.",
     },
+    "Jobs": {
+        "worker": "Do the jobs that the site queues.",
+        "jobs": "List, show, retry or cancel jobs.",
+    },
     "Accounts": {
         "createsuperuser": "Create somebody who may use the admin.",
         "changepassword": "Set somebody's password.",
@@ -53,56 +61,76 @@ COMMANDS = {
         "shell": "Open an async Python shell with the models at hand.",
         "routes": "List the addresses of the site.",
         "check": "Look for mistakes in settings and database.",
+        "sendtestemail": "Send a letter to see whether mail arrives.",
     },
     "Tools": {
         "lock": "Make the requirements locks again.",
     },
 }
 HELPS = {name: line for group in COMMANDS.values() for name, line in group.items()}
+FEATURES = Path(__file__).parents[1] / "features"
+
+
+def feature_commands() -> dict[str, str]:
+    """The features with commands and a line on each, read from the text: to list a feature must not import it."""
+    files = sorted(FEATURES.glob("*/commands.py"))
+    return {file.parent.name: _first_line(file) for file in files if file.parent.name not in HELPS}
+
+
+def _first_line(file: Path) -> str:
+    try:
+        doc = ast.get_docstring(ast.parse(file.read_bytes()))
+    except (SyntaxError, ValueError):  # whoever calls it hears of that
+        doc = None
+    return (doc or "").partition("\n")[0]
 
 
 class Commands(TyperGroup):
     """Typer's group over the table above: its help loads no command, and a call loads one."""
 
     def list_commands(self, ctx: Context) -> list[str]:
-        return list(HELPS)
+        return [*HELPS, *feature_commands()]
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
-        return load(cmd_name) if cmd_name in HELPS else None
+        return load(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
-        if args[0] not in HELPS:
-            fail_unknown(ctx, args[0])
+        if args[0] not in (names := self.list_commands(ctx)):
+            fail_unknown(ctx, args[0], names)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
-        width = max(map(len, HELPS))
-        for group, commands in COMMANDS.items():
+        features = feature_commands()
+        width = max(map(len, [*HELPS, *features]))
+        for group, commands in {**COMMANDS, **({"Features": features} if features else {})}.items():
             with formatter.section(group):
                 formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
 
 
 def load(name: str) -> Command:
     """The command of that name, from its file."""
+    file, words = f"app.cli.{name}", HELPS.get(name)
+    if words is None:
+        file, words = f"app.features.{name}.commands", feature_commands()[name]
     gc.disable()  # imports leave no garbage, and looking for it would take a tenth of their time
-    module = import_module(f"app.cli.{name}")
+    module = import_module(file)
     gc.freeze()
     gc.enable()
     holder = typer.Typer(rich_markup_mode=None, add_completion=False)
     if isinstance(module.command, typer.Typer):
         # A missing subcommand is wrong usage, which is one line.
-        holder.add_typer(module.command, name=name, help=HELPS[name], no_args_is_help=False)
+        holder.add_typer(module.command, name=name, help=words, no_args_is_help=False)
         return typer.main.get_group(holder).commands[name]
     holder.command(
         name,
         context_settings=getattr(module, "CONTEXT_SETTINGS", None),
-        help=None if module.command.__doc__ else HELPS[name],
+        help=None if module.command.__doc__ else words,
     )(module.command)
     return typer.main.get_command(holder)
 
 
-def fail_unknown(ctx: Context, name: str) -> Never:
-    near = get_close_matches(name, HELPS, n=1)
+def fail_unknown(ctx: Context, name: str, names: Sequence[str]) -> Never:
+    near = get_close_matches(name, names, n=1)
     ctx.fail(f"Unknown command {name!r}." + (f" Did you mean {near[0]}?" if near else ""))
 
 
@@ -136,7 +164,7 @@ def complain(message: str, code: int) -> int:
 def usage(error: typer.TyperException, arguments: Sequence[str]) -> str:
     ctx: Context | None = getattr(error, "ctx", None)
     # Typer does not say where it was when an option lacked its value.
-    named = [word for word in arguments[:1] if word in HELPS]
+    named = [word for word in arguments[:1] if word in HELPS or word in feature_commands()]
     path = ctx.command_path if ctx else " ".join([PROGRAM, *named])
     message = refusal(error) or error.format_message()
     return f"{path}: {message if message.endswith(('.', '?')) else f'{message}.'} See: python3 {path} --help"

@@ -21,12 +21,16 @@ from app.cli import demo, server, startup
 from app.cli.runserver import Host, Port
 from app.cli.transaction import in_transaction
 from app.core.errors import OperatorError
+from app.core.jobs import defer
 from app.core.llm import make_provider
+from app.core.mail.transport import transport_for
 from app.core.settings import PROJECT, Settings, get_settings, load_settings
 from app.installed import INSTALLED
 
 EMAIL = "admin@example.com"
 PORTS_TRIED = 20
+WHEN_UP = 3.0
+"""Seconds from now, when the first page has been served."""
 
 
 class Superuser(NamedTuple):
@@ -49,6 +53,7 @@ def command(
     """Set up everything and run the site. Harmless to repeat."""
     settings = load_settings()
     refuse_production(settings)
+    transport_for(settings)  # as in runserver
     interactive = sys.stdin.isatty() and not no_input
     given = checked(email or EMAIL, password)
     with reserve(host or server.address(settings), settings.port, port) as listener:
@@ -62,9 +67,17 @@ def command(
                 print("There is a superuser already: --email and --password were not used.")
         else:
             superuser = add(asked(email, password) if interactive and not (email and password) else given)
-            in_transaction(demo.load_all)  # the first time alone: whoever cleared it wants it no more
+            in_transaction(fill)  # the first time alone: whoever cleared it wants it no more
         print("\n".join(summary(settings, server.url(listener), superuser)), flush=True)
         server.serve(listener, settings, reload=settings.environment == "development")
+
+
+async def fill(session: AsyncSession) -> None:
+    """What there is to look at: the demonstration data now, and what takes longer when the site is up."""
+    await demo.load_all(session)
+    for feature in INSTALLED:
+        for call in feature.first_jobs:
+            defer(session, call, key=f"first {call.job.name}", delay=WHEN_UP)
 
 
 def refuse_production(settings: Settings) -> None:

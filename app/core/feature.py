@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlmodel import SQLModel
 
-    from app.core.jobs import Job
+    from app.core.jobs import Call, Job
 
 
 @dataclass(frozen=True)
@@ -51,5 +51,7 @@ class Feature:
     demo: Demo | None = None
     jobs: "Sequence[Job[Any]]" = ()
     """Work for later and by schedule; one that is not listed here cannot be queued."""
+    first_jobs: "Sequence[Call[Any]]" = ()
+    """What quickstart queues when it sets up a site: done beside the first visitors."""
     lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None
     """Entered after the database is set up and left before it is disposed of."""

@@ -29,8 +29,12 @@ class WrongAnswerError(Exception):
     """A server that fails must not win by failing quickly."""
 
 
-def drive(port: int, requests: Sequence[Request], count: int, connections: int) -> float:
+def drive(
+    port: int, requests: Sequence[Request], count: int, connections: int, waits: list[float] | None = None
+) -> float:
     """Send `count` requests, these in turn, each connection its next one when it has its answer. Returns seconds.
+
+    How long each answer took is added to `waits`, in seconds.
 
     Raises:
         WrongAnswerError: an answer is not the expected one, or none comes.
@@ -47,7 +51,11 @@ def drive(port: int, requests: Sequence[Request], count: int, connections: int) 
             if not ready:
                 raise WrongAnswerError(f"no answer in {PATIENCE} s")
             for key, _ in ready:
-                if key.data.has_answer() and not key.data.ask():
+                if not key.data.has_answer():
+                    continue
+                if waits is not None:
+                    waits.append(perf_counter() - key.data.asked_at)
+                if not key.data.ask():
                     under_way -= 1
         return perf_counter() - started
 
@@ -69,6 +77,7 @@ class _Client:
             return False
         self.socket = self.socket or self._connect()
         self.request, self.received = request, b""
+        self.asked_at = perf_counter()
         self.socket.sendall(request.sent)
         return True
 

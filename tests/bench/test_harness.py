@@ -45,6 +45,15 @@ def test_a_server_that_closes_its_connections_is_asked_over_new_ones() -> None:
         assert drive(port, [ASKED], count=3, connections=1) > 0
 
 
+def test_each_answers_time_is_told() -> None:
+    closing = GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    waits: list[float] = []
+    with server_that_answers(closing, closing) as port:
+        seconds = drive(port, [ASKED], count=2, connections=1, waits=waits)
+    assert len(waits) == 2
+    assert 0 < sum(waits) <= seconds
+
+
 @pytest.mark.parametrize("answer", [GOOD.replace(b"200 OK", b"500 No"), GOOD.replace(b"pong", b"oops"), b"HTTP/1.1"])
 def test_a_server_that_fails_does_not_win(answer: bytes) -> None:
     with server_that_answers(answer) as port, pytest.raises(WrongAnswerError):

@@ -5,10 +5,15 @@ from pathlib import Path
 import httpx
 import pytest
 import typer
+from fastapi import FastAPI
+from sqlalchemy import select
 
-from app.cli import quickstart, server
-from app.cli.quickstart import Superuser, asked, checked, reserve, summary, write_env
+from app.cli import demo, quickstart, server
+from app.cli.quickstart import Superuser, asked, checked, fill, reserve, summary, write_env
 from app.core.errors import OperatorError
+from app.core.feature import Feature
+from app.core.jobs import Run, job
+from app.jobs.models import QueuedJob
 from tests.cli.conftest import WAIT, Copy, Oppman, read_until
 from tests.conftest import settings_for
 
@@ -22,7 +27,7 @@ def site_in(said: str) -> str:
 
 
 def test_it_sets_up_a_site_once_and_serves_it_each_time(copy: Copy) -> None:
-    with copy.running(*UNATTENDED, environ={"PORT": "0"}) as process:
+    with copy.running(*UNATTENDED, environ={"PORT": "0", "JOBS": "off"}) as process:
         said = read_until(process, "Ctrl-C")
         (password,) = re.findall(r"admin@example\.com +password (\S+)", said)
         site = site_in(said)
@@ -31,13 +36,32 @@ def test_it_sets_up_a_site_once_and_serves_it_each_time(copy: Copy) -> None:
         assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=WAIT).status_code == 200
     assert stat.S_IMODE(copy.env_file.stat().st_mode) == 0o600
     settings = copy.env_file.read_text()
-    with copy.running(*UNATTENDED, "--email", "other@example.org", environ={"PORT": "0"}) as process:
+    with copy.running(*UNATTENDED, "--email", "other@example.org", environ={"PORT": "0", "JOBS": "off"}) as process:
         said = read_until(process, "Ctrl-C")
         assert "There is a superuser already: --email and --password were not used." in said
         assert "admin@example.com   (new password: python3 oppman.py changepassword admin@example.com)" in said
         assert "shown only now" not in said
         assert httpx.get(f"{site_in(said)}/accounts/login", timeout=WAIT).status_code == 200
     assert copy.env_file.read_text() == settings
+
+
+@job("late.work")
+async def late_work(_run: Run) -> None:
+    pass
+
+
+async def test_what_takes_long_is_queued_for_when_the_site_is_up(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = Feature(name="late", summary="For tests.", jobs=[late_work], first_jobs=[late_work()])
+    monkeypatch.setattr(quickstart, "INSTALLED", [late])
+    monkeypatch.setattr(demo, "INSTALLED", [late])
+    app.state.jobs.jobs[late_work.name] = late_work
+    for _ in range(2):  # once all the same
+        async with app.state.database.writer() as session:
+            await fill(session)
+    async with app.state.database.reader() as session:
+        (queued,) = await session.scalars(select(QueuedJob))
+    assert queued.name == "late.work"
+    assert queued.due_at > queued.created_at
 
 
 @pytest.fixture

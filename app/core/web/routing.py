@@ -1,17 +1,20 @@
 """The site's router: FastAPI's, told where to look."""
 
 from collections.abc import Mapping, Sequence
-from inspect import signature
+from copy import copy
+from dataclasses import replace
 
 from fastapi import APIRouter
+from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi.params import Depends
-from fastapi.routing import APIRoute, _DefaultLifespan
+from fastapi.routing import APIRoute, _DefaultLifespan, request_response
+from fastapi.utils import generate_unique_id
 from starlette._utils import get_route_path
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, compile_path
 from starlette.types import Receive, Scope, Send
 
-# What makes a route, as far as a route remembers it under the same name.
-OPTIONS = signature(APIRouter.add_api_route).parameters.keys() - {"self", "path", "endpoint", "dependencies"}
+from app.core.web.cache.route import CachedRoute
+from app.core.web.cache.rule import rule_of
 
 
 class Router(APIRouter):
@@ -32,13 +35,31 @@ class Router(APIRouter):
         """As `include_router`, but each route that is there by now becomes one of this router's own."""
         routes = [route for route in router.routes if isinstance(route, APIRoute) and prefix + route.path]
         if len(routes) < len(router.routes) or _has_more_than_routes(router):
+            if any(rule_of(route.endpoint) for route in routes):
+                raise TypeError("cached routes want a router of routes alone")
             self.include_router(router, prefix=prefix, dependencies=dependencies, include_in_schema=include_in_schema)
             return
         for route in routes:
-            kept = {name: getattr(route, name) for name in OPTIONS if hasattr(route, name)}
-            kept["dependencies"] = [*dependencies, *route.dependencies]
-            kept["include_in_schema"] &= include_in_schema
-            self.add_api_route(prefix + route.path, route.endpoint, route_class_override=type(route), **kept)
+            taken = self._own(route, prefix, dependencies)
+            taken.include_in_schema &= include_in_schema
+            self.routes.append(taken)
+
+    def _own(self, route: APIRoute, prefix: str, dependencies: Sequence[Depends]) -> APIRoute:
+        """Its copy at another path. Its parameters are not analysed again: that is most of what making an app takes."""
+        rule = rule_of(route.endpoint)
+        taken = CachedRoute.of(route, rule) if rule else copy(route)
+        taken.path = prefix + route.path
+        taken.path_regex, taken.path_format, taken.param_convertors = compile_path(taken.path)
+        taken.unique_id = route.operation_id or generate_unique_id(taken)
+        if route.response_field:
+            taken.response_field = copy(route.response_field)
+            taken.response_field.name = f"Response_{taken.unique_id}"  # the description of the API shows it
+        taken.dependencies = [*dependencies, *route.dependencies]
+        before = [get_parameterless_sub_dependant(depends=each, path=taken.path_format) for each in dependencies]
+        taken.dependant = replace(route.dependant, dependencies=[*before, *route.dependant.dependencies])
+        taken.dependency_overrides_provider = self.dependency_overrides_provider
+        taken.app = request_response(taken.get_route_handler())
+        return taken
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Telemetry wants to be told of the choice, in FastAPI's own words.

@@ -1,13 +1,13 @@
 """The route of an endpoint that is marked with `@cached`. It also answers HEAD."""
 
 from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Self
 
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
-from app.core.web.cache.rule import rule_of, unknown_names
+from app.core.web.cache.rule import Rule, unknown_names
 
 
 @dataclass
@@ -38,15 +38,19 @@ class Counts:
 class CachedRoute(APIRoute):
     """Asks the cache before anything of the route is run, its dependencies included."""
 
-    def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
-        super().__init__(path, endpoint, **options)
-        rule = rule_of(endpoint)
-        if rule is None or self.methods != {"GET"}:
-            raise TypeError(f"{path}: only a route for GET alone can be cached")
-        if unknown := unknown_names(rule, self.param_convertors):
-            raise TypeError(f"{path}: no {', '.join(sorted(unknown))} in the path for the tags of its answers")
-        self.rule = rule
-        self.counts = Counts()
+    rule: Rule
+    counts: Counts
+
+    @classmethod
+    def of(cls, route: APIRoute, rule: Rule) -> Self:
+        """A route like this one."""
+        if route.methods != {"GET"}:
+            raise TypeError(f"{route.path}: only a route for GET alone can be cached")
+        if unknown := unknown_names(rule, route.param_convertors):
+            raise TypeError(f"{route.path}: no {', '.join(sorted(unknown))} in the path for the tags of its answers")
+        cached = cls.__new__(cls)
+        vars(cached).update(vars(route), rule=rule, counts=Counts())
+        return cached
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] == "http" and scope["method"] == "HEAD":

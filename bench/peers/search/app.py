@@ -1,0 +1,41 @@
+"""The search of pydocs on its file, through plain SQLAlchemy: FastAPI's and SQLAlchemy's own guides, under `uvicorn`.
+
+The statements, what is made of their rows and the template are the site's own, so that what differs is the rest.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from jinja2_fragments.fastapi import Jinja2Blocks
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from app.core.db.url import DatabaseURL
+from app.core.settings import PROJECT, Settings
+from app.features.pydocs.engines.sqlite import SQLiteEngine
+from app.features.pydocs.schemas import DEEPEST
+from app.features.pydocs.service import Search
+
+FILE = os.environ["BENCH_INDEX"]
+
+engine = create_async_engine(f"sqlite+aiosqlite:///{FILE}")
+sessions = async_sessionmaker(engine, expire_on_commit=False)
+templates = Jinja2Blocks(directory=PROJECT / "templates")
+
+
+class OnDisk(SQLiteEngine):
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        async with sessions() as session:
+            yield session
+
+
+app = FastAPI()
+index = Search(OnDisk(DatabaseURL.parse(f"sqlite:///{FILE}"), Settings(_env_file=None)))
+
+
+@app.get("/pydocs")
+async def search(request: Request, q: str = "", page: int = 1) -> Response:
+    context = {"results": await index.find(q, page=page), "deepest": DEEPEST}
+    return templates.TemplateResponse(request, "pydocs/search.html", context, block_name="found")

@@ -1,0 +1,32 @@
+"""Makes an index of 20,000 entries in the file that BENCH_INDEX names, and prints their names."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+from app.core.db.url import DatabaseURL
+from app.features.pydocs.index.contents import Contents
+from app.features.pydocs.index.piece import Piece
+from app.features.pydocs.index.python import PythonSource
+from app.features.pydocs.index.store import store_of
+
+ENTRIES = 20_000
+
+
+def pieces() -> Iterator[Piece]:
+    """Python's own, and as many of them once more under another name as are missing."""
+    source = PythonSource()
+    found = {piece.slug: piece for _, some in source.read(source.batches()) if isinstance(some, list) for piece in some}
+    originals = list(found.values())[:ENTRIES]
+    yield from originals
+    for piece in originals[: ENTRIES - len(originals)]:
+        yield replace(piece, slug=f"more.{piece.slug}", name=f"more.{piece.name}", parent=f"more.{piece.parent}")
+
+
+if __name__ == "__main__":
+    contents = Contents.of(PythonSource.title, pieces(), skipped=0)
+    assert len(contents.entries) == ENTRIES
+    store = store_of(DatabaseURL.parse(f"sqlite:///{os.environ['BENCH_INDEX']}"))
+    store.prepare()
+    store.write(contents, lambda _: None)
+    print("\n".join(entry.piece.name for entry in contents.entries))
