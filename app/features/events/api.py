@@ -1,0 +1,31 @@
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query, Request
+
+from app.core.pagination import Page
+from app.features.events.current import ReadEvents, Slug, WriteRegistrations, count_attempt
+from app.features.events.schemas import Answer, Attendee, EventFilter, EventRead
+from app.features.events.service import Closed
+
+router = APIRouter(prefix="/events", tags=["events"])
+
+
+@router.get("")
+async def find(events: ReadEvents, wanted: Annotated[EventFilter, Query()]) -> Page[EventRead]:
+    return await events.find(wanted)
+
+
+@router.get("/{slug}")
+async def read(events: ReadEvents, slug: Slug) -> EventRead:
+    return await events.read(slug)
+
+
+@router.post("/{slug}/registrations", status_code=202)
+async def register(request: Request, registrations: WriteRegistrations, slug: Slug, new: Attendee) -> Answer:
+    """The answer is the same for an address that is registered already: its mailbox has the news."""
+    await count_attempt(request, new)
+    try:
+        await registrations.register(slug, new)
+    except Closed as closed:
+        raise HTTPException(409, str(closed)) from closed
+    return Answer(detail="Look into your mailbox: we have sent you a confirmation.")

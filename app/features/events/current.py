@@ -1,0 +1,45 @@
+"""How routes get the data layer. Tests put their own in its place with `app.dependency_overrides`."""
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from app.core.db.session import ReadSession, WriteSession
+from app.core.storage.storage import StorageDependency
+from app.core.web.throttle import address_of
+from app.features.events.registrations import Registrations
+from app.features.events.schemas import Attendee
+from app.features.events.service import Events
+
+AN_HOUR = 3600
+
+Slug = Annotated[str, Path(pattern=r"^[a-z0-9-]+$", max_length=80)]
+"""An event's name in a path: what none can have is not found."""
+
+
+async def reading(session: ReadSession) -> Events:
+    return Events(session)
+
+
+async def reading_registrations(request: Request, session: ReadSession, storage: StorageDependency) -> Registrations:
+    return Registrations(session, request.app.state.settings, storage)
+
+
+async def writing_registrations(request: Request, session: WriteSession, storage: StorageDependency) -> Registrations:
+    return Registrations(session, request.app.state.settings, storage)
+
+
+ReadEvents = Annotated[Events, Depends(reading)]
+ReadRegistrations = Annotated[Registrations, Depends(reading_registrations)]
+WriteRegistrations = Annotated[Registrations, Depends(writing_registrations)]
+
+
+async def count_attempt(request: Request, new: Attendee) -> None:
+    """Let nobody fill an event, or a stranger's mailbox.
+
+    Raises:
+        TooMany: not now.
+    """
+    throttle = request.app.state.throttle
+    await throttle.count("events.register", address_of(request), most=20, seconds=AN_HOUR)
+    await throttle.count("events.letter", new.email, most=5, seconds=AN_HOUR)

@@ -1,0 +1,52 @@
+"""What forms and the API send, and what the API answers."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, EmailStr, Field
+
+from app.core.pagination import Paging, SortBy
+from app.core.text import Line, Text
+from app.core.web.fields import Html
+from app.core.web.uploads import ImageUpload
+
+
+class EventFilter(Paging):
+    q: Annotated[Line, Html(type="search")] = Field("", max_length=200, title="Search")
+    when: Literal["upcoming", "past"] = "upcoming"
+    sort: Annotated[str, SortBy("starts_at", "title")] = ""
+
+
+class EventRead(BaseModel):
+    slug: str
+    title: str
+    summary: str
+    description: str
+    """Markdown."""
+    starts_at: datetime
+    ends_at: datetime
+    place: str
+    is_online: bool
+    capacity: int
+    seats_left: int
+    closed: str
+    """Why nobody can register now; empty as long as somebody can."""
+
+
+class Attendee(BaseModel):
+    name: Annotated[Line, Html(autocomplete="name")] = Field(min_length=1, max_length=100)
+    email: Annotated[EmailStr, AfterValidator(str.lower), Html(autocomplete="email")] = Field(
+        max_length=254, title="E-mail", description="The confirmation goes there."
+    )
+    organisation: Annotated[Line, Html(autocomplete="organization")] = Field("", max_length=100)
+    question: Annotated[Text, Html(rows=3)] = Field("", max_length=1000, title="Question to the speaker")
+
+
+class RegistrationForm(Attendee):
+    photo: ImageUpload | None = Field(None, description="For those at the door. Nobody else sees it.")
+    website: str = ""
+    """Nobody sees this field: what fills it in is a program."""
+
+
+class Answer(BaseModel):
+    detail: str

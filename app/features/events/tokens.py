@@ -1,0 +1,32 @@
+"""What a link for cancelling holds: which registration it is for, signed. Nothing of it is stored."""
+
+from datetime import datetime
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from app.core.errors import NotFound
+from app.core.keys import derived_key
+from app.core.settings import Settings
+from app.features.events.models import Registration
+
+
+def token_of(settings: Settings, registration: Registration) -> str:
+    made_at = registration.created_at.isoformat()
+    return str(_signer(settings).dumps([registration.id, made_at]))
+
+
+def read_token(settings: Settings, token: str) -> tuple[int, datetime]:
+    """The number of a registration, and when it was made.
+
+    Raises:
+        NotFound: we have not signed this.
+    """
+    try:
+        number, made_at = _signer(settings).loads(token)
+    except BadSignature:
+        raise NotFound from None
+    return number, datetime.fromisoformat(made_at)
+
+
+def _signer(settings: Settings) -> URLSafeSerializer:
+    return URLSafeSerializer(derived_key(settings, "events: cancel"))

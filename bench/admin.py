@@ -1,0 +1,176 @@
+"""The admin's list of attendees with 50,000 rows beside the same list with 500.
+
+    .venv/bin/python -m bench.admin [--rounds 15] [--only sqlite]
+
+Two sites in this process are asked for the same pages in turn. What is told are medians of the rounds, in milliseconds.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import uvloop
+from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr
+from sqlalchemy import insert
+
+from app.core.db.database import Database
+from app.core.db.migrations.connection import connect
+from app.core.db.migrations.runner import plan_for, run
+from app.core.db.migrations.tree import Tree
+from app.core.db.model import utc_now
+from app.core.settings import Settings
+from app.installed import NAMES
+from app.main import create_app
+from bench.harness.peers import KEY
+from bench.speed import ENOUGH_ROUNDS, addresses, chosen
+from tests.factories import make_user, sign_in
+
+FEW, MANY = 500, 50_000
+EVENTS = 10
+LIMIT = 1.3
+"""Times as long as with few; gaps below that are noise."""
+AT_ONCE = 5000
+DATABASES = ("sqlite", "postgresql")
+LIST = "/admin/registration/list"
+PAGES = {
+    "the list": "",
+    "its second page": "?page=2",
+    "by date": "?sortBy=created_at&sort=desc",
+    "of one event": "?event_id=3",
+    "of one group": "?group_op=equals&group=speakers",
+    "of who is here": "?is_present=true",
+}
+
+Clients = Mapping[int, AsyncClient]
+Times = dict[str, dict[int, list[float]]]
+
+
+def main() -> int:
+    if find_spec("app.features.events") is None:
+        print("The feature whose list is measured, events, is not installed.")
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", type=chosen(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
+    options = parser.parse_args()
+    found: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in options.only:
+            with addresses(kind, Path(folder)) as address:
+                urls = {rows: address(f"rows_{rows}") for rows in (FEW, MANY)}
+                for url in urls.values():
+                    migrate(settings_for(url))
+                found += show(kind, uvloop.run(measure(urls, options.rounds)))
+    return int(options.rounds >= ENOUGH_ROUNDS and print_all(found))
+
+
+def print_all(lines: list[str]) -> bool:
+    for line in lines:
+        print(line)
+    return bool(lines)
+
+
+def settings_for(url: str) -> Settings:
+    return Settings(
+        _env_file=None, environment="test", secret_key=SecretStr(KEY), database_url=SecretStr(url), jobs="off"
+    )
+
+
+def migrate(settings: Settings) -> None:
+    tree = Tree(NAMES)
+    with connect(settings) as connection:
+        run(connection, tree, plan_for(tree))
+
+
+async def measure(urls: Mapping[int, str], rounds: int) -> Times:
+    """Milliseconds of each round, by page and number of rows. Before them is a round that nobody counts."""
+    times: Times = {page: {rows: [] for rows in urls} for page in PAGES}
+    async with AsyncExitStack() as stack:
+        clients = {rows: await stack.enter_async_context(site(url, rows)) for rows, url in urls.items()}
+        for turn in range(-1, rounds):
+            for page, query in PAGES.items():
+                for rows in clients if turn % 2 else reversed(clients):
+                    took = await ask(clients[rows], LIST + query)
+                    if turn >= 0:
+                        times[page][rows].append(took)
+    return times
+
+
+@asynccontextmanager
+async def site(url: str, rows: int) -> AsyncIterator[AsyncClient]:
+    """A browser in which a superuser of a site with so many attendees is signed in."""
+    app = create_app(settings_for(url))
+    async with app.router.lifespan_context(app):
+        await fill(app.state.database, rows)
+        async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
+            await sign_in(client, app, await make_user(app.state.database, is_superuser=True))
+            yield client
+
+
+async def fill(database: Database, rows: int) -> None:
+    from app.features.events.models import Event, Registration  # noqa: PLC0415 - the feature may have been deleted
+
+    async with database.writer() as session:
+        start = utc_now() + timedelta(days=7)
+        events = [
+            Event(title=f"Event {n}", slug=f"event-{n}", starts_at=start, ends_at=start, capacity=rows)
+            for n in range(EVENTS)
+        ]
+        session.add_all(events)
+        await session.flush()
+        people = list(attendees(rows, [event.id for event in events]))
+        for begin in range(0, rows, AT_ONCE):
+            await session.execute(insert(Registration), people[begin : begin + AT_ONCE])
+
+
+def attendees(rows: int, events: list[int]) -> Iterator[dict[str, Any]]:
+    first = utc_now() - timedelta(days=60)
+    for n in range(rows):
+        yield {
+            "event_id": events[n % EVENTS],
+            "name": f"Attendee {n}",
+            "email": f"attendee{n}@example.com",
+            "organisation": f"Organisation {n % 97}",
+            "question": "",
+            "photo": "",
+            "group": ("speakers", "guests", "press", "")[n // EVENTS % 4],
+            "notes": "",
+            "is_present": n % 3 == 0,
+            "created_at": first + timedelta(seconds=n),
+        }
+
+
+async def ask(client: AsyncClient, address: str) -> float:
+    started = time.perf_counter()
+    answer = await client.get(address)
+    took = time.perf_counter() - started
+    if answer.status_code != 200 or "attendee" not in answer.text:
+        sys.exit(f"{address} was answered {answer.status_code}: {answer.text[:500]}")
+    return took * 1000
+
+
+def show(kind: str, times: Times) -> list[str]:
+    """Print the table, and give a line for each page that takes too long."""
+    print(f"\n{kind + ', ms':24}{FEW:>8,}{MANY:>8,}   ratio")
+    slow = []
+    for page, by_rows in times.items():
+        few, many = median(by_rows[FEW]), median(by_rows[MANY])
+        print(f"{page:24}{few:8.1f}{many:8.1f}{many / few:8.2f}")
+        if page == "the list" and many / few > LIMIT:
+            slow.append(
+                f"Too slow: {page} of {MANY:,} on {kind} is {many / few:.2f} x that of {FEW} (at most {LIMIT})."
+            )
+    return slow
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+from sqlalchemy import select
+from sqlmodel import col
+
+from app.core.db.database import Database
+from app.core.db.model import utc_now
+from app.features.events.demo import PEOPLE, SAMPLES, clear, load
+from app.features.events.models import Event
+from tests.features.events.conftest import MakeEvent, add_registration, registrations
+
+ALL = len(SAMPLES) + sum(sample.attendees for sample in SAMPLES)
+
+
+async def loaded(database: Database) -> int:
+    async with database.writer() as session:
+        return await load(session)
+
+
+async def cleared(database: Database) -> int:
+    async with database.writer() as session:
+        return await clear(session)
+
+
+async def test_the_demo_has_events_to_come_and_people_who_say_that_they_are_made_up(database: Database) -> None:
+    assert await loaded(database) == ALL
+
+    people = await registrations(database)
+    assert all(person.name.endswith(" (made up)") and person.email.endswith("@example.com") for person in people)
+    assert len({person.email for person in people}) == len(PEOPLE)
+    async with database.reader() as session:
+        events = (await session.scalars(select(Event))).all()
+    assert sorted(event.starts_at > utc_now() for event in events) == [False, True, True, True]
+    assert all(event.ends_at > event.starts_at for event in events)
+
+
+async def test_loading_again_adds_only_the_events_that_are_missing(database: Database) -> None:
+    await loaded(database)
+    async with database.writer() as session:
+        await session.delete((await session.scalars(select(Event).where(col(Event.slug) == SAMPLES[0].slug))).one())
+
+    assert await loaded(database) == 1 + SAMPLES[0].attendees
+    assert await loaded(database) == 0
+
+
+async def test_clearing_takes_the_demo_and_nobody_elses_events(database: Database, make_event: MakeEvent) -> None:
+    await add_registration(database, await make_event(SAMPLES[0].slug + "-2"))
+    await loaded(database)
+
+    assert await cleared(database) == ALL
+    assert [person.name for person in await registrations(database)] == ["Ada"]
+    assert await cleared(database) == 0
