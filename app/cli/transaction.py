@@ -1,6 +1,7 @@
 """A piece of work in one transaction on the configured database, for commands."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -13,7 +14,11 @@ from app.core.db.migrations.state import pending
 from app.core.db.opening import open_database
 from app.core.errors import OperatorError
 from app.core.settings import Settings, get_settings
-from app.installed import NAMES
+from app.core.storage import open_storage
+from app.core.web.cache import open_cache
+from app.installed import INSTALLED, NAMES
+from app.jobs.opening import open_jobs
+from app.jobs.site import SiteJobs
 
 R = TypeVar("R")
 
@@ -23,6 +28,20 @@ def in_transaction(work: Callable[[AsyncSession], Awaitable[R]]) -> R:
 
     Raises:
         OperatorError: the database is out of reach or not migrated, or what the work itself complains about.
+    """
+
+    async def commit(jobs: SiteJobs) -> R:
+        async with jobs.database.writer() as session:
+            return await work(session)
+
+    return with_jobs(commit)
+
+
+def with_jobs(work: Callable[[SiteJobs], Awaitable[R]]) -> R:
+    """Do work that queues jobs. With JOBS=inline they are done before this ends.
+
+    Raises:
+        OperatorError: as above.
     """
     settings = migrated_settings()
     with runner() as loop:
@@ -41,12 +60,23 @@ def migrated_settings() -> Settings:
     return settings
 
 
-async def _do(settings: Settings, work: Callable[[AsyncSession], Awaitable[R]]) -> R:
+async def _do(settings: Settings, work: Callable[[SiteJobs], Awaitable[R]]) -> R:
+    async with opened(settings) as jobs:
+        try:
+            result = await work(jobs)
+            await jobs.drain()
+            return result
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise OperatorError(explain(error, jobs.database.url)) from error
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[SiteJobs]:
+    """The site's jobs and database, without the site."""
     database = open_database(settings)
+    cache = open_cache(settings, database)  # what the work clears is cleared for the site
     try:
-        async with database.writer() as session:
-            return await work(session)
-    except (DBAPIError, PoolTimeoutError) as error:
-        raise OperatorError(explain(error, database.url)) from error
+        yield open_jobs(settings, database, open_storage(settings), INSTALLED)
     finally:
+        await cache.close()
         await database.dispose()

@@ -20,17 +20,21 @@ from app.core.settings import Settings
 Role = Literal["writer", "reader"]
 
 
+BEFORE_COMMIT = "before_commit"
 AFTER_COMMIT = "after_commit"
 
 
 class Session(AsyncSession):
     async def commit(self) -> None:
+        for act in self.info.pop(BEFORE_COMMIT, ()):
+            await act()
         await super().commit()
         for act in self.info.pop(AFTER_COMMIT, ()):
             await act()
 
     async def rollback(self) -> None:
-        self.info.pop(AFTER_COMMIT, None)
+        for waiting in (BEFORE_COMMIT, AFTER_COMMIT):
+            self.info.pop(waiting, None)
         await super().rollback()
 
     async def __aexit__(self, kind: Any, value: Any, traceback: Any) -> None:
@@ -41,6 +45,11 @@ class Session(AsyncSession):
             await self.close()
         else:  # nothing to end, so nothing to wait for
             self.sync_session.close()
+
+
+def before_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:
+    """Have this done as the last part of the transaction; a rollback forgets it."""
+    session.info.setdefault(BEFORE_COMMIT, []).append(act)
 
 
 def after_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:

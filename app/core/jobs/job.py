@@ -16,6 +16,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class GiveUp(Exception):  # noqa: N818 - it is a decision, not a fault of the job
+    """Raised by a job that no further try can help: it has failed at once, with this line for its reason."""
+
+
 class Run(Protocol):
     """One execution of a job. A crash in its middle begins the function again; what was recorded is not done twice."""
 

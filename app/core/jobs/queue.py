@@ -15,17 +15,25 @@ class Jobs(ABC):
         """Queue a call and give its id; it is on disk when this returns.
 
         A second call with the same key is the first one: nothing new is queued. `delay` is in seconds.
+
+        Raises:
+            LookupError: no installed feature lists the job.
         """
+
+    def defer(self, session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:
+        """What `app.core.jobs.defer` does."""
+
+        async def queue() -> None:
+            await self.enqueue(call, key=key, delay=delay)
+
+        after_commit(session, queue)
 
 
 def defer(session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:
-    """Queue a call when this session commits, and not at all when it does not.
+    """Queue a call in the transaction of this writing session: the change and the job are there both, or neither.
 
-    It is queued before the answer is sent: what was acknowledged is done, also after a crash.
+    Raises:
+        LookupError: no installed feature lists the job.
     """
     jobs: Jobs = session.info["jobs"]
-
-    async def queue() -> None:
-        await jobs.enqueue(call, key=key, delay=delay)
-
-    after_commit(session, queue)
+    jobs.defer(session, call, key=key, delay=delay)

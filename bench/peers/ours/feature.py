@@ -21,6 +21,7 @@ from app.core.db.model import Model, utc_now
 from app.core.db.session import ReadSession, WriteSession
 from app.core.feature import Feature, Link
 from app.core.text import Line, Text
+from app.core.web.cache import cached
 from app.core.web.templating import templates
 from app.installed import INSTALLED
 from app.main import create_app
@@ -57,6 +58,12 @@ async def first_items(session: AsyncSession) -> Sequence[Item]:
 
 @pages.get("")
 async def index(request: Request, session: ReadSession) -> Response:
+    return templates.page(request, "items/list.html", {"items": await first_items(session)})
+
+
+@pages.get("/kept")
+@cached(60, stale=300, tags=["items"])
+async def kept(request: Request, session: ReadSession) -> Response:
     return templates.page(request, "items/list.html", {"items": await first_items(session)})
 
 

@@ -1,0 +1,89 @@
+"""The admin's page of jobs: looked at, tried again, cancelled."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from markupsafe import Markup
+from sqladmin import Flash, action
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.admin.views import AdminView
+from app.core.errors import OperatorError
+from app.jobs.models import QueuedJob, State
+from app.jobs.site import SiteJobs
+
+COLOURS = {
+    State.WAITING: "cyan",
+    State.RUNNING: "blue",
+    State.DONE: "green",
+    State.FAILED: "red",
+    State.CANCELLED: "yellow",
+}
+
+
+def _state(job: Any, _name: str) -> Markup:
+    state = State(job.state)
+    return Markup('<span class="status status-{}">{}</span>').format(COLOURS[state], state)
+
+
+class JobAdmin(AdminView, model=QueuedJob):
+    name, name_plural = "Job", "Jobs"
+    column_list = ("id", "state", "name", "due_at", "attempt", "remark")
+    column_details_list = (
+        "id",
+        "state",
+        "name",
+        "arguments",
+        "attempt",
+        "progress",
+        "error",
+        "created_at",
+        "due_at",
+        "started_at",
+        "ended_at",
+        "key",
+    )
+    column_searchable_list = ("name", "error")
+    column_filters = ("state", "created_at", "due_at")
+    column_sortable_list = ("id", "state", "name", "due_at", "attempt")
+    column_labels = {  # noqa: RUF012 - SQLAdmin's way to declare
+        "due_at": "Due",
+        "attempt": "Tries",
+        "progress": "Progress",
+        "remark": "Progress or error",
+    }
+    column_formatters = column_formatters_detail = {"state": _state}  # noqa: RUF012 - as above
+    can_create = can_edit = can_delete = False
+    icon, category = "ti ti-stack-2", "Operations"
+
+    @action("retry", "Try again")
+    async def retry(self, request: Request) -> Response:
+        return await self._each(request, _jobs(request).retry, "queued again")
+
+    @action("cancel", "Cancel", "Cancel these jobs? One that runs ends at its next step.")
+    async def cancel(self, request: Request) -> Response:
+        return await self._each(request, _jobs(request).cancel, "cancelled")
+
+    async def _each(self, request: Request, act: Callable[[int], Awaitable[None]], done: str) -> Response:
+        """Do it to every job that was chosen, and say what could not be done."""
+        numbers = [int(pk) for pk in request.query_params.get("pks", "").split(",") if pk.isdecimal() and len(pk) < 20]
+        refusals = [line for number in numbers if (line := await _refusal(act, number))]
+        if count := len(numbers) - len(refusals):
+            Flash.success(request, f"{count} {'job' if count == 1 else 'jobs'} {done}.")
+        for line in refusals:
+            Flash.error(request, line)
+        return RedirectResponse(request.url_for("admin:list", identity=self.identity), 303)
+
+
+async def _refusal(act: Callable[[int], Awaitable[None]], number: int) -> str:
+    try:
+        await act(number)
+    except OperatorError as error:
+        return str(error)
+    return ""
+
+
+def _jobs(request: Request) -> SiteJobs:
+    jobs: SiteJobs = request.app.state.jobs
+    return jobs

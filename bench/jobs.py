@@ -1,0 +1,147 @@
+"""How long jobs of nothing take in one process, what its idleness costs the database, and what a crash, beside DBOS.
+
+    .venv/bin/python -m bench.jobs [--rounds 3]
+
+Whole processes, one of each in turn, each on a new database: one job is queued and done, then 1,000 are queued one by
+one while they are done, five at a time. Then nothing is to be done, and PostgreSQL counts transactions for ten seconds.
+At last processes commit changes to a SQLite file that each ask for a job, and are killed: which jobs are not there?
+"""
+
+import argparse
+import json
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from statistics import median
+
+from tests.services.postgres import Postgres, postgres
+
+LONGEST = 20.0
+"""Seconds for a thousand."""
+ENOUGH_ROUNDS = 3
+"""With fewer it is a test of the benchmark, and no judgement."""
+PEERS = {"ours": "bench.peers.jobs.ours", "DBOS": "bench.peers.jobs.dbos_engine"}
+LATE = 11.0
+"""Seconds until an idle connection has told the server's statistics what it did before."""
+KINDS = ("SQLite", "PostgreSQL")
+numbers = count()
+
+
+@dataclass(frozen=True)
+class Task:
+    jobs: int
+    idle: float
+    """Seconds in which transactions are counted."""
+    kills: int
+
+
+@dataclass(frozen=True)
+class Figure:
+    seconds: float
+    megabytes: float
+    transactions: int
+    """In the idle time; 0 on SQLite, where nobody counts."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    task = Task(1000, 10, 20) if rounds >= ENOUGH_ROUNDS else Task(20, 1.5, 1)
+    peers = [name for name in PEERS if name == "ours" or find_spec("dbos")]
+    print(_line(f"{task.jobs} jobs ({rounds} rounds)", "seconds", "MiB", f"transactions in {task.idle:.0f} s"))
+    faults = list[str]()
+    with postgres() as server, tempfile.TemporaryDirectory() as folder:
+        server.connection.execute("ALTER SYSTEM SET autovacuum = off")  # its transactions would be counted too
+        server.connection.execute("SELECT pg_reload_conf()")
+        for kind in KINDS:
+            measured = [
+                {peer: measure(peer, kind, server, Path(folder), task) for peer in peers} for _ in range(rounds)
+            ]
+            medians = {peer: _median([one[peer] for one in measured]) for peer in peers}
+            for peer, figure in medians.items():
+                shown = str(figure.transactions) if kind == "PostgreSQL" else "-"
+                print(_line(f"{kind}, {peer}", f"{figure.seconds:.2f}", f"{figure.megabytes:.0f}", shown))
+            faults += excesses(kind, medians["ours"])
+        lost = {peer: lost_jobs(peer, Path(folder), task.kills) for peer in peers}
+    for peer, number in lost.items():
+        print(f"{peer}: {number} jobs lost by {task.kills} kills")
+    faults += [f"Lost: {lost['ours']} changes have no job."] if lost["ours"] else []
+    print("\n".join(faults))
+    return int(rounds >= ENOUGH_ROUNDS and bool(faults))
+
+
+def excesses(kind: str, ours: Figure) -> Iterator[str]:
+    if ours.seconds > LONGEST:
+        yield f"Too slow: the jobs on {kind} took {ours.seconds:.1f} s (at most {LONGEST:.0f})."
+    if ours.transactions:
+        yield f"Awake: {ours.transactions} transactions while nothing was to be done."
+
+
+def measure(peer: str, kind: str, server: Postgres, folder: Path, task: Task) -> Figure:
+    name = f"jobs_{next(numbers)}"
+    url = server.create_database(name) if kind == "PostgreSQL" else f"sqlite:///{folder / name}.db"
+    command = [sys.executable, "-m", PEERS[peer], url, str(task.jobs)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        told = json.loads(process.stdout.readline())
+        used = idle_transactions(server, name, task.idle) if kind == "PostgreSQL" else 0
+        process.stdin.close()
+    return Figure(told["seconds"], told["megabytes"], used)
+
+
+def _median(figures: Sequence[Figure]) -> Figure:
+    """The worst of the transactions: one is too many."""
+    worst = max(one.transactions for one in figures)
+    return Figure(median(one.seconds for one in figures), median(one.megabytes for one in figures), worst)
+
+
+def _line(title: str, *cells: str) -> str:
+    return f"{title:28}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, (11, 8, 24), strict=True))
+
+
+def lost_jobs(peer: str, folder: Path, kills: int) -> int:
+    """How many changes are without the job that they asked for."""
+    file = folder / f"{peer}.db"
+    for number in range(kills):
+        command = [sys.executable, "-m", PEERS[peer], f"sqlite:///{file}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            process.stdout.readline()
+            time.sleep(0.3 + 0.013 * number)
+            process.kill()
+    jobs = (file, "jobs_job") if peer == "ours" else (Path(f"{file}.jobs"), "workflow_status")
+    return _rows(file, "change") - _rows(*jobs)
+
+
+def _rows(file: Path, table: str) -> int:
+    with closing(sqlite3.connect(file)) as connection:
+        (number,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - our own two
+        return int(number)
+
+
+def idle_transactions(server: Postgres, database: str, seconds: float) -> int:
+    time.sleep(LATE if seconds > LATE / 2 else 0)
+    before = transactions(server, database)
+    time.sleep(seconds)
+    return transactions(server, database) - before
+
+
+def transactions(server: Postgres, database: str) -> int:
+    query = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = %s"
+    row = server.connection.execute(query, [database]).fetchone()
+    assert row
+    return int(str(row[0]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

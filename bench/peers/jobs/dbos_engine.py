@@ -1,0 +1,67 @@
+"""Empty jobs on DBOS as its guide sets it up, with the arguments of `ours`."""
+
+import asyncio
+import sys
+import time
+
+from dbos import DBOS, DBOSConfig
+from sqlalchemy import create_engine, make_url, text
+
+from bench.peers.jobs.telling import AT_A_TIME, CHANGE, CHANGES, tell
+
+QUEUE = "jobs"
+POLL = 0.1
+"""Seconds. With DBOS's own second the jobs wait for a poll most of the time."""
+
+
+@DBOS.workflow(name="nothing")
+async def nothing() -> None: ...
+
+
+async def main(url: str, number: int) -> None:
+    address = make_url(url)
+    if address.get_backend_name() == "postgresql":
+        address = address.set(drivername="postgresql+psycopg")
+    else:
+        address = address.set(database=f"{address.database}.jobs")  # where its guide has a file of its own
+    config = DBOSConfig(
+        name="opportune",
+        system_database_url=address.render_as_string(hide_password=False),
+        executor_id="one",
+        application_version="1",
+        use_listen_notify=False,
+        log_level="ERROR",
+    )
+    DBOS(config=config)
+    DBOS.launch()
+    await DBOS.register_queue_async(QUEUE, worker_concurrency=AT_A_TIME, polling_interval_sec=POLL if number else 3600)
+    if number:
+        await tell(await seconds_for(number))
+    else:
+        await change(url)
+    await asyncio.to_thread(DBOS.destroy)
+
+
+async def seconds_for(number: int) -> float:
+    await (await DBOS.enqueue_workflow_async(QUEUE, nothing)).get_result()
+    started = time.perf_counter()
+    queued = [await DBOS.enqueue_workflow_async(QUEUE, nothing) for _ in range(number)]
+    for handle in queued[-AT_A_TIME:]:
+        await handle.get_result(polling_interval_sec=POLL)
+    return time.perf_counter() - started
+
+
+async def change(url: str) -> None:
+    """Commit changes, each of which asks for a job, until killed."""
+    with create_engine(url).connect() as connection:
+        connection.execute(text(CHANGES))
+        connection.commit()
+        print("ready", flush=True)
+        while True:
+            connection.execute(text(CHANGE))
+            connection.commit()
+            await DBOS.enqueue_workflow_async(QUEUE, nothing)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0))

@@ -1,0 +1,62 @@
+"""Empty jobs on the site's own engine: `python -m bench.peers.jobs.ours URL NUMBER`; without a number, `change`."""
+
+import asyncio
+import sys
+import time
+
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from app.core.db.migrations.connection import connect
+from app.core.db.migrations.runner import plan_for, run
+from app.core.db.migrations.tree import Tree
+from app.core.db.opening import open_database
+from app.core.jobs import Run, defer, job
+from app.core.settings import Settings
+from app.core.storage import open_storage
+from app.jobs.site import SiteJobs
+from bench.peers.jobs.telling import AT_A_TIME, CHANGE, CHANGES, tell
+
+
+@job("bench.nothing")
+async def nothing(run: Run) -> None: ...
+
+
+async def main(url: str, number: int) -> None:
+    settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
+    tree = Tree(["jobs"])
+    with connect(settings) as connection:
+        run(connection, tree, plan_for(tree))
+    database = open_database(settings)
+    await database.setup()
+    jobs = SiteJobs(settings, database, open_storage(settings), [nothing])
+    if number:
+        async with jobs.running():
+            await tell(await seconds_for(jobs, number))
+    else:
+        await change(jobs)
+    await database.dispose()
+
+
+async def seconds_for(jobs: SiteJobs, number: int) -> float:
+    await jobs.finished(await jobs.enqueue(nothing()))
+    started = time.perf_counter()
+    queued = [await jobs.enqueue(nothing()) for _ in range(number)]
+    for each in queued[-AT_A_TIME:]:  # the longest due come first
+        await jobs.finished(each)
+    return time.perf_counter() - started
+
+
+async def change(jobs: SiteJobs) -> None:
+    """Commit changes, each of which asks for a job, until killed."""
+    async with jobs.database.writer() as session:
+        await session.execute(text(CHANGES))
+    print("ready", flush=True)
+    while True:
+        async with jobs.database.writer() as session:
+            await session.execute(text(CHANGE))
+            defer(session, nothing())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0))

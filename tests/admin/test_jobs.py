@@ -1,0 +1,71 @@
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from app.core.db.model import utc_now
+from app.jobs.models import QueuedJob, State
+from tests.factories import signed_in_client
+
+LIST = "/admin/queued-job/list"
+
+
+@pytest.fixture
+async def rows(app: FastAPI) -> None:
+    """Of jobs that no installed feature has, so nobody does them."""
+    failed = QueuedJob(
+        name="gone.fail", state=State.FAILED, attempt=5, error="<b>Nobody</b> answers.", ended_at=utc_now()
+    )
+    running = QueuedJob(name="gone.run", state=State.RUNNING, attempt=1, done=3, total=10, note="thumbnails")
+    async with app.state.database.writer() as session:
+        session.add_all([failed, running, QueuedJob(name="gone.wait"), QueuedJob(name="gone.done", state=State.DONE)])
+
+
+async def names(admin: AsyncClient, query: str = "") -> list[str]:
+    response = await admin.get(f"{LIST}{query}")
+    assert response.status_code == 200
+    return re.findall(r"gone\.\w+", response.text)
+
+
+async def test_only_superusers_see_and_touch_jobs(app: FastAPI, client: AsyncClient) -> None:
+    assert (await client.get(LIST)).status_code == 303
+    async with signed_in_client(app) as visitor:
+        assert (await visitor.get(LIST)).status_code == 403
+        assert (await visitor.post("/admin/queued-job/action/cancel?pks=1")).status_code == 403
+
+
+async def test_the_list_tells_state_tries_progress_and_why_in_one_line(admin: AsyncClient, rows: None) -> None:
+    text = (await admin.get(LIST)).text
+    assert "3 of 10: thumbnails" in text
+    assert "&lt;b&gt;Nobody&lt;/b&gt; answers." in text
+    assert await names(admin) == ["gone.done", "gone.wait", "gone.run", "gone.fail"]
+    assert await names(admin, "?state=failed") == ["gone.fail"]
+    details = await admin.get("/admin/queued-job/details/1")
+    assert details.status_code == 200
+    assert "gone.fail" in details.text
+
+
+async def test_jobs_are_not_made_changed_or_deleted_by_hand(admin: AsyncClient, rows: None) -> None:
+    for path in ("create", "edit/1", "delete?pks=1"):
+        response = await admin.request("DELETE" if "delete" in path else "GET", f"/admin/queued-job/{path}")
+        assert response.status_code == 403, path
+
+
+async def test_what_failed_is_queued_again_and_what_waits_is_cancelled(
+    app: FastAPI, admin: AsyncClient, rows: None
+) -> None:
+    for act, said in (("retry", "1 job queued again."), ("cancel", "1 job cancelled.")):
+        response = await admin.post(f"/admin/queued-job/action/{act}?pks=1")
+        assert (response.status_code, response.headers["location"]) == (303, LIST)
+        assert said in (await admin.get(LIST)).text
+    async with app.state.database.reader() as session:
+        assert (await session.get_one(QueuedJob, 1)).state == State.CANCELLED
+
+
+async def test_what_cannot_be_done_is_said_and_the_rest_is_done(admin: AsyncClient, rows: None) -> None:
+    await admin.post(f"/admin/queued-job/action/cancel?pks=3,4,99,x,{'9' * 5000}")
+    text = (await admin.get(LIST)).text
+    for line in ("1 job cancelled.", "Job 4 is done: there is nothing to cancel.", "There is no job 99."):
+        assert line in text
+    assert (await admin.get("/admin/queued-job/action/cancel?pks=1")).status_code == 405

@@ -1,0 +1,34 @@
+"""Processes of a site that die while they do a job."""
+
+import asyncio
+import signal
+from datetime import timedelta
+from multiprocessing import get_context
+
+from app.core.db.opening import open_database
+from app.core.settings import Settings
+from app.core.storage import open_storage
+from app.jobs import queue
+from app.jobs.site import SiteJobs
+from tests.jobs.tasks import TASKS
+
+PROCESSES = get_context("forkserver")
+PROCESSES.set_forkserver_preload(["pytest", __name__])  # imports little: no conftest
+
+
+def die_at_work(settings: Settings) -> None:
+    """Do what is queued in a process that is killed in the midst of it."""
+    process = PROCESSES.Process(target=_work, args=(settings,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def _work(settings: Settings) -> None:
+    queue.LEASE = timedelta(0)  # taken for dead as soon as it is
+    asyncio.run(_drain(settings))
+
+
+async def _drain(settings: Settings) -> None:
+    database = open_database(settings)
+    await SiteJobs(settings, database, open_storage(settings), TASKS).worker.drain()
