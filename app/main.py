@@ -12,11 +12,15 @@ from app.core import health
 from app.core.db.opening import open_database
 from app.core.feature import Feature
 from app.core.lifetime import heed_signals, settle_memory
+from app.core.mail import pages as mailbox
+from app.core.mail.transport import transport_for
 from app.core.settings import Settings, get_settings
+from app.core.storage import open_storage, serving
 from app.core.watcher import watch_loop
 from app.core.web import apidocs
 from app.core.web.assets import URL as STATIC_URL
 from app.core.web.assets import assets
+from app.core.web.cache import open_cache
 from app.core.web.csrf import ForeignOrigins
 from app.core.web.edge import Edge
 from app.core.web.limits import BodyLimit, KnownHosts
@@ -24,7 +28,9 @@ from app.core.web.problems import add_problem_handlers
 from app.core.web.recency import ReadYourWrites
 from app.core.web.routing import Router
 from app.core.web.templating import templates
+from app.core.web.throttle import Throttle
 from app.installed import INSTALLED
+from app.jobs.opening import open_jobs
 
 
 def create_app(settings: Settings | None = None, features: Sequence[Feature] = INSTALLED) -> FastAPI:
@@ -36,6 +42,11 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] = I
     app.state.features = features
     templates.environment.auto_reload = settings.environment == "development"
     app.state.database = open_database(settings)
+    transport_for(settings)  # a MAIL_URL that cannot be understood shows now
+    app.state.storage = open_storage(settings)
+    app.state.jobs = open_jobs(settings, app.state.database, app.state.storage, features)
+    app.state.throttle = Throttle(settings)
+    app.state.cache = open_cache(settings, app.state.database, who=user_of)
     app.state.stopping = asyncio.Event()
     add_problem_handlers(app)
     add_middleware(app, settings)
@@ -48,6 +59,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         await app.state.database.setup()
         stack.push_async_callback(app.state.database.dispose)
+        await stack.enter_async_context(app.state.jobs.running())
+        stack.push_async_callback(app.state.throttle.close)
+        stack.push_async_callback(app.state.cache.close)
         for feature in app.state.features:
             if feature.lifespan:
                 await stack.enter_async_context(feature.lifespan(app))
@@ -70,6 +84,7 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
 
 def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
     router.take(health.router)
+    router.take(serving.router)
     app.mount(STATIC_URL, assets, name="static")
     for feature in app.state.features:
         if feature.api:
@@ -80,3 +95,4 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
     add_admin(app)
     if not settings.is_production:
         apidocs.add_routes(app)
+        router.take(mailbox.router, dependencies=[Depends(user_of)], include_in_schema=False)

@@ -26,6 +26,7 @@ from app.installed import NAMES
 from app.main import create_app
 from tests.services.browser import chromium, page, site
 from tests.services.postgres import Postgres, postgres
+from tests.services.redis import redis
 from tests.services.scratch import scratch
 
 __all__ = ["chromium", "page", "site"]  # fixtures
@@ -75,6 +76,13 @@ def _hashes_that_cost_little() -> Iterator[None]:
 def postgres_server() -> Iterator[Postgres]:
     with postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """One Redis for all tests: they keep out of each other's way by names, or clear it."""
+    with redis() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,13 @@ from starlette.routing import Mount, Route
 
 from app.accounts.keys import derived_key
 from app.admin.accounts import SessionAdmin, UserAdmin
+from app.admin.cache import CacheAdmin
 from app.admin.columns import title_of
 from app.admin.export import export_response
 from app.admin.formatters import shortened
 from app.admin.forms import AdminForm, sent_texts, show_refusal
 from app.admin.gate import KeptMessages, PathsOnly, SuperusersOnly
+from app.admin.jobs import JobAdmin
 from app.admin.refusals import Refused
 from app.admin.views import AdminView
 from app.core.db.database import Database
@@ -36,7 +38,7 @@ UNUSED = {"statics", "logout", "import", "file_download", "file_preview"}
 def add_admin(app: FastAPI) -> None:
     """Put the admin with the views of every feature into the site."""
     site = Site(app.state.database)
-    for view in (UserAdmin, SessionAdmin):
+    for view in (UserAdmin, SessionAdmin, JobAdmin, CacheAdmin):
         site.add_view(view)
     for feature in app.state.features:
         for view in feature.admin:

@@ -16,6 +16,7 @@ from sqlmodel import col
 
 from app.accounts.models import User
 from app.cli import startup
+from app.cli.loop import runner
 from app.cli.makemigrations import collect
 from app.cli.transaction import in_transaction
 from app.core.db.migrations.connection import migration_url
@@ -23,7 +24,10 @@ from app.core.db.migrations.tree import Tree
 from app.core.db.providers import is_local
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
+from app.core.mail.addresses import sender
+from app.core.mail.transport import Console, transport_for
 from app.core.settings import MAKE_A_KEY, MINIMUM_KEY_LENGTH, PROJECT, Settings, get_settings, load_settings
+from app.core.storage import open_storage
 from app.installed import NAMES
 
 SAMPLE_DOMAIN = "@example.com"
@@ -84,6 +88,34 @@ def check_llm(settings: Settings) -> Iterator[Finding]:
         yield Finding("LLM_BASE_URL is set without LLM_MODEL: name the model to ask there.", is_error=False)
     if not settings.llm_api_key.get_secret_value() and not is_local(urlsplit(settings.llm_base_url).hostname or ""):
         yield Finding("LLM_BASE_URL is set without LLM_API_KEY, which most providers ask for.", is_error=False)
+
+
+def check_mail(settings: Settings) -> Iterator[Finding]:
+    for look in (transport_for, sender):
+        try:
+            look(settings)
+        except OperatorError as error:
+            yield Finding(str(error))
+
+
+def check_letters(settings: Settings) -> Iterator[Finding]:
+    """What check_mail finds no mistake in, and production would not want."""
+    with suppress(OperatorError):
+        if isinstance(transport_for(settings), Console):
+            yield Finding("MAIL_URL is console: no letter is sent. Set smtp://user:password@host:587.", is_error=False)
+    if settings.hosts and not settings.base_url:  # without either, check_hosts tells
+        yield Finding("BASE_URL is empty: letters cannot tell where the site is. Set it.", is_error=False)
+
+
+def check_storage(settings: Settings) -> Iterator[Finding]:
+    try:
+        storage = open_storage(settings)
+    except OperatorError as error:
+        yield Finding(str(error))
+        return
+    with runner() as loop:
+        if fault := loop.run(storage.fault()):
+            yield Finding(fault)
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
@@ -177,5 +209,20 @@ async def sample_superusers(session: AsyncSession) -> list[str]:
 
 
 Check = Callable[[Settings], Iterator[Finding]]
-CHECKS: tuple[Check, ...] = (check_env_file, check_names, check_key, check_llm, check_database)
-DEPLOY_CHECKS: tuple[Check, ...] = (check_production, check_hosts, check_proxies, check_sqlite, check_superusers)
+CHECKS: tuple[Check, ...] = (
+    check_env_file,
+    check_names,
+    check_key,
+    check_llm,
+    check_mail,
+    check_storage,
+    check_database,
+)
+DEPLOY_CHECKS: tuple[Check, ...] = (
+    check_production,
+    check_hosts,
+    check_proxies,
+    check_sqlite,
+    check_letters,
+    check_superusers,
+)

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from app.core.backup.archive import Manifest, opened
+from app.core.backup.archive import UPLOADS, Manifest, opened
 from app.core.backup.restoring import Target, restore
 from app.core.db.migrations.tree import Tree
 from app.core.db.model import Model
 from app.core.settings import get_settings
+from app.core.storage.place import Bucket
 from app.installed import NAMES
 
 
@@ -26,8 +27,19 @@ def command(
     print(f"Restored {file}.")
     if restored.kept:
         print(f"The database before is kept as {restored.kept}.")
+    if notice := uploads_left(restored.manifest, target):
+        print(notice)
     if pending := target.tree.pending(restored.manifest.revisions):
         print(f"It lacks {', '.join(map(str, pending))}. Run: python3 oppman.py migrate")
+
+
+def uploads_left(manifest: Manifest, target: Target) -> str:
+    """What is said where uploads are not as they were."""
+    if manifest.elsewhere:
+        return f"Its uploads are in {manifest.elsewhere}: set STORAGE_URL to that place."
+    if isinstance(target.place, Bucket) and any(name.startswith(UPLOADS) for name in manifest.members):
+        return f"Its uploads are not restored into {target.place.shown}: unpack {UPLOADS} of the archive there."
+    return ""
 
 
 def ask(manifest: Manifest, target: Target) -> None:

@@ -14,7 +14,7 @@ from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from app.core.errors import OperatorError
 from app.core.logging import logging_config
-from app.core.settings import PROJECT, Settings
+from app.core.settings import PROJECT, Settings, get_settings
 
 APPLICATION = "app.main:create_app"
 
@@ -72,6 +72,7 @@ def serve(
     """
     signal.signal(signal.SIGTERM, _exit)  # also for PID 1 in a container, which no signal ends by default
     _listen(listener)
+    tell_port(listener, settings)
     config = uvicorn.Config(app, factory=True, workers=workers, **_options(settings), **_reloading(reload))
     server = uvicorn.Server(config)
     try:
@@ -84,6 +85,14 @@ def serve(
             server.run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # Ctrl-C, or Fly's signal to stop: the server has ended as it should
+
+
+def tell_port(listener: socket.socket, settings: Settings) -> None:
+    """Give the port to the settings that this process and its workers read from now on: letters link to it."""
+    port = listener.getsockname()[1]
+    if port != settings.port:
+        os.environ["PORT"] = str(port)
+        get_settings.cache_clear()
 
 
 def _options(settings: Settings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from app.cli.main import main
-from app.core.backup import making, postgresql, uploads
+from app.core.backup import making, postgresql
 from app.core.backup.restoring import Target, restore
 from app.core.db.migrations.tree import Tree
 from app.core.settings import Settings
@@ -27,7 +27,6 @@ class Work:
 
     settings: Settings
     features: tuple[str, ...]
-    uploads: Path
     file: Path
     touched: tuple[str, ...]
     """The folders in which steps are counted."""
@@ -36,11 +35,9 @@ class Work:
     temporary: str
 
     def back_up(self) -> None:
-        uploads.FOLDER = self.uploads
         making.make(self.settings, Tree(self.features), self.file, notify=lambda _line: None)
 
     def bring_back(self) -> None:
-        uploads.FOLDER = self.uploads
         restore(self.file, Target(self.settings, Tree(self.features), tables=()), confirm=lambda _manifest: None)
 
 

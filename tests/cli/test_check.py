@@ -83,6 +83,7 @@ def test_a_site_that_is_ready_has_no_errors(oppman: Oppman, database_url: str) -
         SECRET_KEY=KEY,
         BASE_URL="https://example.org",
         TRUSTED_PROXIES="*",
+        MAIL_URL="smtp://ada:hunter2@mail.example.org",
     )
     assert code == 0
     assert [line for line in out.splitlines() if "SQLite" not in line] == ["No errors found."]
@@ -123,6 +124,23 @@ def test_what_an_endpoint_lacks_is_a_warning(url: str, model: str, key: str, mis
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_place_of_files_that_takes_none_is_an_error(
+    oppman: Oppman, database_url: str, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    (tmp_path / "file").touch()
+    for url, words in (
+        (f"file:{tmp_path / 'file' / 'uploads'}", f"{tmp_path / 'file'} is no folder"),
+        (f"s3://AK:s3cr3t@127.0.0.1:{unused_tcp_port}/files?tls=false", "/files does not answer as it should: "),
+        ("s3://AK:s3cr3t@host", "STORAGE_URL lacks the host or the bucket"),
+    ):
+        code, out, err = oppman("check", DATABASE_URL=database_url, STORAGE_URL=url)
+        assert (code, err) == (1, "This must be put right.\n")
+        assert out.startswith("error: ")
+        assert words in out
+        assert "s3cr3t" not in out
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_a_misspelt_setting_is_a_warning_and_exit_0(
     oppman: Oppman, database_url: str, database_kind: str, folder: Path
 ) -> None:
@@ -145,3 +163,28 @@ def test_models_ahead_of_their_migrations_are_a_warning(oppman: Oppman, database
         Model.metadata.remove(table)
     assert code == 0
     assert "warning: The models of accounts are ahead of their migrations: run python3 oppman.py makemigrations" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("MAIL_URL", "smtp://ada:hun/ter2@example.org", "error: MAIL_URL cannot be taken apart."),
+        ("MAIL_FROM", "Site <site>", "error: MAIL_FROM is no e-mail address"),
+    ],
+)
+def test_mail_that_could_not_leave_is_an_error(oppman: Oppman, name: str, value: str, words: str) -> None:
+    code, out, err = oppman("check", DATABASE_URL="postgresql://127.0.0.1:1/name", **{name: value})
+    assert code == 1
+    assert words in out
+    assert "hun" not in out + err
+
+
+def test_production_is_warned_of_letters_that_nobody_gets() -> None:
+    settings = settings_for("sqlite:///unused.db")
+    fields = {"base_url": "https://example.org", "mail_url": SecretStr("smtp://mail.example.org")}
+    assert [finding.text[:21] for finding in check.check_letters(settings)] == ["MAIL_URL is console: "]
+    assert list(check.check_letters(settings.model_copy(update=fields))) == []
+    fields |= {"base_url": "", "allowed_hosts": ["example.org"]}
+    assert [finding.text[:17] for finding in check.check_letters(settings.model_copy(update=fields))] == [
+        "BASE_URL is empty"
+    ]

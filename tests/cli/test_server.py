@@ -14,7 +14,8 @@ import pytest
 
 from app.cli import server
 from app.core.errors import OperatorError
-from app.core.settings import PROJECT
+from app.core.mail.letter import site_address
+from app.core.settings import PROJECT, Settings, get_settings
 from tests.cli.conftest import WAIT
 from tests.conftest import settings_for
 
@@ -100,3 +101,13 @@ def test_a_reserved_port_refuses_visitors() -> None:
 def test_only_production_is_reached_from_outside_by_itself(environment: str, host: str, expected: str) -> None:
     settings = settings_for("sqlite://").model_copy(update={"environment": environment, "host": host})
     assert server.address(settings) == expected
+
+
+def test_letters_link_to_the_port_that_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+    monkeypatch.setenv("PORT", "8000")  # so that it is put back, too
+    get_settings.cache_clear()
+    with server.reserve("127.0.0.1", 0) as listener:
+        server.tell_port(listener, get_settings())
+        assert site_address(get_settings()) == server.url(listener)
+    get_settings.cache_clear()

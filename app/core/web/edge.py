@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.settings import Settings
+from app.core.storage.place import Bucket, place_of
 from app.core.web.problems import on_crash
 
 logger = logging.getLogger("app.request")
@@ -49,16 +50,14 @@ HEADERS = {
 Header = tuple[bytes, bytes]
 
 
-def security_headers(style: str = "") -> tuple[Header, ...]:
-    policy = POLICY | {"style-src": f"{POLICY['style-src']}{style}"}
+def security_headers(style: str = "", images: str = "") -> tuple[Header, ...]:
+    policy = POLICY | {"style-src": POLICY["style-src"] + style, "img-src": POLICY["img-src"] + images}
     content = "; ".join(f"{name} {value}" for name, value in policy.items())
     headers = {**HEADERS, "Content-Security-Policy": content}
     return tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
 
 
-# Put together once: every answer has them.
-OURS, STYLED = security_headers(), security_headers(style=" 'unsafe-inline'")
-NAMES = {name for name, _ in OURS}
+NAMES = {name for name, _ in security_headers()}
 ONLY_BY_TLS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -68,6 +67,10 @@ class Edge:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.settings = settings
+        # Put together once: every answer has them. Pictures in a bucket are shown from there.
+        place = place_of(settings)
+        images = f" {place.origin}" if isinstance(place, Bucket) else ""
+        self.ours, self.styled = security_headers("", images), security_headers(" 'unsafe-inline'", images)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -99,7 +102,7 @@ class Edge:
         headers = [header for header in given if header[0] != b"x-request-id"]
         present = {name for name, _ in headers}
         path = scope["path"]
-        ours = STYLED if path.startswith(STYLED_BY_OTHERS) else OURS
+        ours = self.styled if path.startswith(STYLED_BY_OTHERS) else self.ours
         headers += ours if NAMES.isdisjoint(present) else [header for header in ours if header[0] not in present]
         if b"cache-control" not in present and not path.startswith("/static/"):
             headers.append((b"cache-control", _privacy(scope)))

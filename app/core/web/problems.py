@@ -17,8 +17,9 @@ from starlette.requests import ClientDisconnect
 
 from app.core.db.faults import explain, is_outage
 from app.core.errors import Busy, NotFound, ReadOnlyError
-from app.core.web.forms import in_words
+from app.core.storage.storage import StorageError
 from app.core.web.templating import templates
+from app.core.web.wording import in_words
 
 logger = logging.getLogger(__name__)
 
@@ -136,6 +137,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     for kind in (DBAPIError, PoolTimeoutError):
         app.add_exception_handler(kind, on_database_unavailable)
     app.add_exception_handler(Busy, on_busy)
+    app.add_exception_handler(StorageError, on_busy)
     app.add_exception_handler(ReadOnlyError, on_read_only)
     app.add_exception_handler(IntegrityError, on_conflict)
     app.add_exception_handler(DataError, on_conflict)

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2_fragments import render_block
 
 from app.core.settings import PROJECT
 from app.core.web.assets import assets
+from app.core.web.forms import Form
 
 
 class Templates:
@@ -35,11 +36,21 @@ class Templates:
         html = self.environment.get_template(name).render(self._context(request, context))
         return HTMLResponse(html, status_code)
 
+    def form(
+        self, request: Request, name: str, form: Form[Any], context: Mapping[str, Any] | None = None
+    ) -> HTMLResponse:
+        """A page with a form; where htmx sent it and it is not valid, its block `form` to put in place of the form."""
+        context = {**(context or {}), "form": form}
+        if form.errors and is_htmx(request):
+            return self.block(request, name, "form", context, form.status)
+        return self.page(request, name, context, form.status)
+
     def block(
         self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None, status_code: int = 200
     ) -> HTMLResponse:
         """One block of a page, for htmx to put in place."""
-        return HTMLResponse(self.fragment(request, name, block, context), status_code)
+        # The page has the same address, and the back button must not show the part that a browser has kept for it.
+        return HTMLResponse(self.fragment(request, name, block, context), status_code, {"Vary": "HX-Request-Type"})
 
     def fragment(self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None) -> str:
         """One block of a page as text, for a stream."""
@@ -67,6 +78,11 @@ def when(moment: datetime | None) -> str:
 def is_htmx(request: Request) -> bool:
     """Whether htmx asks for a part of the page. For the back button and for links to other pages it wants all of it."""
     return request.headers.get("HX-Request-Type") == "partial"
+
+
+def go_to(request: Request, path: str) -> Response:
+    """After a form: on to a page, by a whole one for htmx, too."""
+    return Response(headers={"HX-Redirect": path}) if is_htmx(request) else RedirectResponse(path, 303)
 
 
 templates = Templates()

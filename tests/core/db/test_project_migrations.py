@@ -70,7 +70,7 @@ async def test_alembics_own_command_works_inside_a_running_loop(
     await asyncio.to_thread(command.current, config)
     assert "accounts_0001" in said.getvalue()
     assert tables_in(settings) == set(Model.metadata.tables)
-    command.downgrade(config, "accounts@base")
+    command.downgrade(config, "base")
     assert tables_in(settings) == set()
     command.upgrade(config, "heads")
     assert pending(settings, FEATURES) == []
