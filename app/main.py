@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import Depends, FastAPI
+from starlette.datastructures import State
 
 from app.accounts.current import user_of
 from app.admin.site import add_admin
@@ -41,13 +42,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] = I
     app.state.settings = settings
     app.state.features = features
     templates.environment.auto_reload = settings.environment == "development"
-    app.state.database = open_database(settings)
-    transport_for(settings)  # a MAIL_URL that cannot be understood shows now
-    app.state.storage = open_storage(settings)
-    app.state.jobs = open_jobs(settings, app.state.database, app.state.storage, features)
-    app.state.throttle = Throttle(settings)
-    app.state.cache = open_cache(settings, app.state.database, who=user_of)
-    app.state.stopping = asyncio.Event()
+    add_services(app.state, settings)
     add_problem_handlers(app)
     add_middleware(app, settings)
     add_routes(app, router, settings)
@@ -57,11 +52,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] = I
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        await app.state.database.setup()
-        stack.push_async_callback(app.state.database.dispose)
-        await stack.enter_async_context(app.state.jobs.running())
-        stack.push_async_callback(app.state.throttle.close)
-        stack.push_async_callback(app.state.cache.close)
+        await start_services(app.state, stack)
         for feature in app.state.features:
             if feature.lifespan:
                 await stack.enter_async_context(feature.lifespan(app))
@@ -70,6 +61,25 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if app.state.settings.environment == "development":
             await stack.enter_async_context(watch_loop())
         yield
+
+
+def add_services(state: State, settings: Settings) -> None:
+    """What routes find at `app.state`. What their settings say is understood now; nothing is opened yet."""
+    transport_for(settings)  # letters leave by a job, which makes its own
+    state.database = open_database(settings)
+    state.storage = open_storage(settings)
+    state.jobs = open_jobs(settings, state.database, state.storage, state.features)
+    state.cache = open_cache(settings, state.database, who=user_of)
+    state.throttle = Throttle(settings)
+    state.stopping = asyncio.Event()
+
+
+async def start_services(state: State, stack: AsyncExitStack) -> None:
+    """They are closed in reverse: jobs end while all that they use is there."""
+    await state.database.setup()
+    for close in (state.database.dispose, state.cache.close, state.throttle.close):
+        stack.push_async_callback(close)
+    await stack.enter_async_context(state.jobs.running())
 
 
 def add_middleware(app: FastAPI, settings: Settings) -> None:

@@ -21,3 +21,11 @@ document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
   newest.get(ctx.sourceElement)?.request.abort();
   newest.set(ctx.sourceElement, ctx);
 });
+
+// Too large a file is refused before it is sent: the whole request would be, with all that was typed.
+document.addEventListener("change", ({ target }) => {
+  if (target.type !== "file") return;
+  const { largest, tooLarge } = target.dataset;
+  target.setCustomValidity([...target.files].some(({ size }) => size > largest) ? tooLarge : "");
+  target.reportValidity();
+});

@@ -1,6 +1,7 @@
 """Who uses the site."""
 
 import sys
+from typing import Any
 
 # fastapi-users imports redis where it is installed, for sessions that we do not keep there: 0.2 s at each start.
 if "redis" not in sys.modules:
@@ -8,3 +9,15 @@ if "redis" not in sys.modules:
     import fastapi_users  # noqa: F401
 
     del sys.modules["redis"]
+
+from fastapi._compat import shared
+
+_asks = shared.is_pydantic_v1_model_class
+
+
+def _is_pydantic_v1_model_class(cls: Any) -> bool:
+    """FastAPI imports all of pydantic.v1 to ask this of each model. Where nobody else has, the answer is no."""
+    return "pydantic.v1" in sys.modules and _asks(cls)
+
+
+shared.is_pydantic_v1_model_class = _is_pydantic_v1_model_class

@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from app.accounts import passwords
 from app.accounts.models import User
+from app.core.errors import OperatorError
 
 NAMES = (
     "mara.lindqvist",
@@ -49,6 +50,18 @@ async def load(session: AsyncSession) -> int:
         for name, email, mark in missing
     )
     return len(missing)
+
+
+async def owner(session: AsyncSession, rows: str) -> User:
+    """Whom the rows of a feature's demo belong to, which `rows` names, such as "The to-dos": the first superuser.
+
+    Raises:
+        OperatorError: there is none yet.
+    """
+    user = await session.scalar(select(User).where(col(User.is_superuser)).order_by(col(User.id)).limit(1))
+    if user is None:
+        raise OperatorError(f"{rows} of the demo need an owner. Run: python3 oppman.py createsuperuser")
+    return user
 
 
 async def clear(session: AsyncSession) -> int:

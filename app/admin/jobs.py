@@ -21,6 +21,9 @@ COLOURS = {
     State.CANCELLED: "yellow",
 }
 
+SAID = 5
+"""Refusals, each in its own words: all of them wait in one cookie."""
+
 
 def _state(job: Any, _name: str) -> Markup:
     state = State(job.state)
@@ -71,8 +74,10 @@ class JobAdmin(AdminView, model=QueuedJob):
         refusals = [line for number in numbers if (line := await _refusal(act, number))]
         if count := len(numbers) - len(refusals):
             Flash.success(request, f"{count} {'job' if count == 1 else 'jobs'} {done}.")
-        for line in refusals:
+        for line in refusals[:SAID]:
             Flash.error(request, line)
+        if more := len(refusals[SAID:]):
+            Flash.error(request, f"Nor could this be done to {more} others.")
         return RedirectResponse(request.url_for("admin:list", identity=self.identity), 303)
 
 

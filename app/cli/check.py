@@ -28,6 +28,7 @@ from app.core.mail.addresses import sender
 from app.core.mail.transport import Console, transport_for
 from app.core.settings import MAKE_A_KEY, MINIMUM_KEY_LENGTH, PROJECT, Settings, get_settings, load_settings
 from app.core.storage import open_storage
+from app.core.web.cache.opening import open_store
 from app.installed import NAMES
 
 SAMPLE_DOMAIN = "@example.com"
@@ -107,6 +108,20 @@ def check_letters(settings: Settings) -> Iterator[Finding]:
         yield Finding("BASE_URL is empty: letters cannot tell where the site is. Set it.", is_error=False)
 
 
+def check_cache(settings: Settings) -> Iterator[Finding]:
+    try:
+        open_store(settings.cache_url.get_secret_value())
+    except OperatorError as error:
+        yield Finding(str(error))
+
+
+def check_index(settings: Settings) -> Iterator[Finding]:
+    try:
+        startup.read_index_address(settings)
+    except OperatorError as error:
+        yield Finding(str(error))
+
+
 def check_storage(settings: Settings) -> Iterator[Finding]:
     try:
         storage = open_storage(settings)
@@ -183,6 +198,12 @@ def check_proxies(settings: Settings) -> Iterator[Finding]:
             "would have the proxy's address.",
             is_error=False,
         )
+    elif settings.trusted_proxies == "*" and not settings.client_address_header:
+        yield Finding(
+            "TRUSTED_PROXIES is *: visitors could give themselves any address, unless the proxy replaces "
+            "X-Forwarded-For. Name its addresses, or set CLIENT_ADDRESS_HEADER.",
+            is_error=False,
+        )
 
 
 def check_sqlite(settings: Settings) -> Iterator[Finding]:
@@ -216,6 +237,8 @@ CHECKS: tuple[Check, ...] = (
     check_llm,
     check_mail,
     check_storage,
+    check_cache,
+    check_index,
     check_database,
 )
 DEPLOY_CHECKS: tuple[Check, ...] = (

@@ -177,6 +177,8 @@ def refusal(error: BaseException) -> str:
     if not (isinstance(error, typer.BadParameter) and error.param and isinstance(error.__cause__, ValidationError)):
         return ""
     fault = error.__cause__.errors()[0]
+    if fault["type"] == "value_error":  # one of Typer's own, which names the value
+        return f"{error.param.opts[0]}: {fault['msg'].removeprefix('Value error, ')}"
     reason = "is no whole number" if fault["type"] == "int_parsing" else fault["msg"].removeprefix("Input ")
     return f"{error.param.opts[0]}: {fault['input']} {reason}"
 

@@ -23,7 +23,6 @@ from app.cli.transaction import in_transaction
 from app.core.errors import OperatorError
 from app.core.jobs import defer
 from app.core.llm import make_provider
-from app.core.mail.transport import transport_for
 from app.core.settings import PROJECT, Settings, get_settings, load_settings
 from app.installed import INSTALLED
 
@@ -53,7 +52,7 @@ def command(
     """Set up everything and run the site. Harmless to repeat."""
     settings = load_settings()
     refuse_production(settings)
-    transport_for(settings)  # as in runserver
+    startup.read_addresses(settings)
     interactive = sys.stdin.isatty() and not no_input
     given = checked(email or EMAIL, password)
     with reserve(host or server.address(settings), settings.port, port) as listener:
@@ -170,8 +169,9 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     """Where to go, as whom, and what is missing."""
     pages = [("Site", "/"), *((link.label, link.path) for feature in INSTALLED for link in feature.navigation)]
     pages += [("Admin", "/admin"), ("API", "/api/docs")]
-    lines = ["", *(f"  {label:<11}{site}{path}" for label, path in pages)]
-    lines += [f"  {'Superuser':<11}{superuser.email}{about_password(superuser)}", ""]
+    width = max(len(label) for label in ("Superuser", *dict(pages))) + 2
+    lines = ["", *(f"  {label:<{width}}{site}{path}" for label, path in pages)]
+    lines += [f"  {'Superuser':<{width}}{superuser.email}{about_password(superuser)}", ""]
     if make_provider(settings) is None:
         lines.append("No local model is installed: for answers set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env.")
     return [*lines, "Ctrl-C stops it."]

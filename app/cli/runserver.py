@@ -7,9 +7,7 @@ import typer
 
 from app.cli import server, startup
 from app.core.db.url import DatabaseURL
-from app.core.mail.transport import transport_for
 from app.core.settings import Settings, get_settings
-from app.core.storage.place import place_of
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: HOST]")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on. [default: PORT]")]
@@ -26,9 +24,7 @@ def command(
 ) -> None:
     """Run the site until Ctrl-C; in development it reloads itself."""
     settings = get_settings()
-    # An address that is not understood is one line here, and a traceback in a worker.
-    transport_for(settings)
-    place_of(settings)
+    startup.read_addresses(settings)
     if reload is None:
         reload = settings.environment == "development" and workers == 1
     elif reload and workers > 1:

@@ -17,7 +17,7 @@ from app.core.errors import OperatorError
 
 SKELETON = Path(__file__).parent / "skeleton"
 LONGEST_NAME = 24
-RESERVED = {"api", "field", "fields", "health", "model", "models", "pages"}
+RESERVED = {"api", "field", "fields", "files", "health", "mailbox", "model", "models", "pages", "static"}
 """Addresses of the kernel, and names that the skeleton's own code needs."""
 
 

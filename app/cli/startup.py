@@ -15,7 +15,10 @@ from app.core.db.migrations.tree import Tree
 from app.core.db.opening import open_database
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
+from app.core.mail.transport import transport_for
 from app.core.settings import HOST_VARIABLES, Settings
+from app.core.storage.place import place_of
+from app.core.web.cache.opening import open_store
 from app.installed import NAMES
 
 PATIENCE = 4  # seconds in which a failed attempt is followed by another
@@ -41,6 +44,24 @@ class Schema:
                 f"The database has {', '.join(self.newer)}, which this code lacks: "
                 "run the version that made them, or put their files back."
             )
+
+
+def read_addresses(settings: Settings) -> None:
+    """Understand the addresses of what is not the database: a fault is one line here, and a traceback in a worker.
+
+    Raises:
+        OperatorError: one of them is not understood.
+    """
+    transport_for(settings)
+    place_of(settings)
+    open_store(settings.cache_url.get_secret_value())
+    read_index_address(settings)
+
+
+def read_index_address(settings: Settings) -> None:
+    """As above; a feature that is found as late as in a worker cannot say it here."""
+    if given := settings.pydocs_database_url.get_secret_value():
+        DatabaseURL.parse(given, settings.database_pooled, "PYDOCS_DATABASE_URL")
 
 
 def inspect_schema(settings: Settings) -> Schema:

@@ -40,6 +40,10 @@ HOST_VARIABLES = (
 )
 
 
+# They replace what visitors write there; to X-Forwarded-For they append.
+ADDRESS_HEADERS = {"FLY_APP_NAME": "Fly-Client-IP", "RAILWAY_ENVIRONMENT": "X-Real-IP", "RENDER": "CF-Connecting-IP"}
+
+
 class SettingsError(OperatorError):
     """The settings are unsafe or malformed; the message holds no value."""
 
@@ -57,6 +61,11 @@ def address_from_host() -> str:
     if name := os.environ.get("FLY_APP_NAME"):
         return f"https://{name}.fly.dev"
     return ""
+
+
+def address_header_from_host() -> str:
+    """The header that a known host has for a visitor's address, or an empty string."""
+    return next((header for name, header in ADDRESS_HEADERS.items() if os.environ.get(name)), "")
 
 
 def default_environment() -> Literal["development", "production"]:
@@ -85,6 +94,8 @@ class Settings(BaseSettings):
     """Host names to answer to, with commas (*.example.org allowed). Empty: the one of BASE_URL, or any."""
     trusted_proxies: str = ""
     """Addresses (with commas, or *) of proxies whose X-Forwarded-* headers are believed."""
+    client_address_header: str = Field(default_factory=address_header_from_host)
+    """Header in which the host's proxy tells a visitor's address. Empty: what the host has, else X-Forwarded-For."""
 
     database_url: SecretStr = SecretStr("sqlite:///./data/app.db")
     """sqlite:///file or postgresql://user:password@host/name, as your provider shows it."""

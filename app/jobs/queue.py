@@ -123,7 +123,9 @@ class Queue:
             return {job_id for job_id, cancel_asked in rows if cancel_asked}
 
     async def end(self, job: QueuedJob, state: State, error: str = "") -> None:
-        await self._change(job, {"state": state, "error": error, "ended_at": utc_now(), **FREE})
+        # What is done is never done again: the links and addresses of a letter need not lie about any longer.
+        forgotten: dict[str, Any] = {"arguments": []} if state == State.DONE else {}
+        await self._change(job, {"state": state, "error": error, "ended_at": utc_now(), **forgotten, **FREE})
 
     async def postpone(self, job: QueuedJob, seconds: float, error: str) -> None:
         """Have it tried again later, unless somebody has cancelled it."""

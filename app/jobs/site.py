@@ -64,9 +64,10 @@ class SiteJobs(Jobs):
         await self._tell()
 
     async def cancel(self, job_id: int) -> None:
-        """See `app.jobs.control.cancel`."""
+        """See `app.jobs.control.cancel`. A schedule goes on after it."""
         async with self.database.writer() as session:
             await control.cancel(session, job_id)
+            await self.worker.plan_after(session, await control.find(session, job_id))
 
     async def _add(self, session: AsyncSession, call: Call[Any], key: str, delay: float) -> int:
         self._check(call)

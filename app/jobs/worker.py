@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db.faults import explain
 from app.core.db.model import utc_now
@@ -164,19 +165,25 @@ class Worker:
 
     async def _plan(self, names: Iterable[str]) -> None:
         """Queue the next run of those that have a schedule. What was missed while nothing ran is done once."""
-        times = {name: time for name in set(names) if (time := self._next_time(self.jobs[name]))}
+        now = utc_now()
+        times = {name: time for name in set(names) if (time := self._next_time(name, now))}
         if not times:
             return
         async with self.queue.database.writer() as session:
             for name, due_at in times.items():
                 await add(session, name, (), key_of(name, due_at), due_at)
 
-    @staticmethod
-    def _next_time(job: Job[Any]) -> datetime | None:
+    async def plan_after(self, session: AsyncSession, job: QueuedJob) -> None:
+        """Queue the run that its schedule has after this one, which will not come to plan it."""
+        if due_at := self._next_time(job.name, max(job.due_at, utc_now())):
+            await add(session, job.name, (), key_of(job.name, due_at), due_at)
+
+    def _next_time(self, name: str, after: datetime) -> datetime | None:
+        declared = self.jobs.get(name)
         try:
-            return next_time(job.schedule, utc_now()) if job.schedule else None
+            return next_time(declared.schedule, after) if declared and declared.schedule else None
         except OperatorError as error:
-            logger.warning("Job %s is never begun by itself: %s", job.name, error)
+            logger.warning("Job %s is never begun by itself: %s", name, error)
             return None
 
     async def _prune(self) -> None:
@@ -235,7 +242,7 @@ class Worker:
             attempt.act.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=TO_STOP)
-        self._stops = False
+        self._stops = bool(self._running)  # what ends later has been cut short as well
 
 
 def wait_after(job: Job[Any], attempt: int) -> float:
@@ -244,9 +251,11 @@ def wait_after(job: Job[Any], attempt: int) -> float:
 
 
 def in_one_line(error: Exception) -> str:
+    """What any database can store and any terminal show."""
     lines = str(error).strip().splitlines()
     name = "" if isinstance(error, PLAIN) else type(error).__name__
-    return ": ".join(filter(None, (name, lines[0] if lines else "")))[:500]
+    words = ": ".join(filter(None, (name, lines[0] if lines else "")))[:500]
+    return "".join(char if char.isprintable() else " " for char in words).strip()
 
 
 def _trace(error: Exception) -> Exception | None:

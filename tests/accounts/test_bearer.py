@@ -16,6 +16,15 @@ from tests.factories import make_user, signed_in_client
 ME = "/api/v1/users/me"
 
 
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """One is enough where a token is refused before the database is asked."""
+    return "sqlite"
+
+
 @pytest.fixture
 async def user(database: Database) -> User:
     return await make_user(database)
@@ -34,6 +43,7 @@ def forged(settings: Settings, token: str, changes: dict[str, object], purpose: 
     return jwt.encode({**claims(token), **changes}, derived_key(settings, purpose), bearer.ALGORITHM)
 
 
+@on_both
 async def test_a_token_tells_who_it_is(client: AsyncClient, user: User, settings: Settings) -> None:
     answer = await client.get(ME, headers={"Authorization": f"bearer {bearer.issue(user, settings)}"})
 
@@ -54,23 +64,21 @@ async def test_a_token_signed_for_another_purpose_is_refused(
     assert await status_of(client, forged(settings, token, {}, "reset-password")) == 401
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"exp": utc_now() - timedelta(seconds=1)},
-        {"aud": "fastapi-users:reset"},
-        {"sub": "2147483648"},
-        {"sub": str(2**63)},
-        {"sub": "ada"},
-        {"password": "0" * 32},
-        {"password": None},
-    ],
-    ids=["expired", "audience", "nobody", "no id", "no number", "old password", "no password"],
-)
-async def test_a_token_with_another_claim_is_refused(
-    client: AsyncClient, user: User, settings: Settings, changes: dict[str, object]
-) -> None:
-    assert await status_of(client, forged(settings, bearer.issue(user, settings), changes)) == 401
+OTHER_CLAIMS: list[dict[str, object]] = [
+    {"exp": utc_now() - timedelta(seconds=1)},
+    {"aud": "fastapi-users:reset"},
+    {"sub": "2147483648"},
+    {"sub": str(2**63)},
+    {"sub": "ada"},
+    {"password": "0" * 32},
+    {"password": None},
+]
+
+
+@on_both
+async def test_a_token_with_another_claim_is_refused(client: AsyncClient, user: User, settings: Settings) -> None:
+    for changes in OTHER_CLAIMS:
+        assert await status_of(client, forged(settings, bearer.issue(user, settings), changes)) == 401, changes
 
 
 async def test_a_token_that_never_ends_is_refused(client: AsyncClient, user: User, settings: Settings) -> None:
@@ -81,11 +89,11 @@ async def test_a_token_that_never_ends_is_refused(client: AsyncClient, user: Use
     assert await status_of(client, token) == 401
 
 
-@pytest.mark.parametrize("token", ["", "x", "a.b.c", "ü", "Bearer"])
-async def test_nonsense_is_refused(client: AsyncClient, token: str) -> None:
-    answer = await client.get(ME, headers={b"Authorization": f"Bearer {token}".encode()})
+async def test_nonsense_is_refused(client: AsyncClient) -> None:
+    for token in ("", "x", "a.b.c", "ü", "Bearer"):
+        answer = await client.get(ME, headers={b"Authorization": f"Bearer {token}".encode()})
 
-    assert answer.status_code == 401
+        assert answer.status_code == 401, token
 
 
 async def test_an_unsigned_token_is_refused(client: AsyncClient, user: User, settings: Settings) -> None:
@@ -94,6 +102,7 @@ async def test_an_unsigned_token_is_refused(client: AsyncClient, user: User, set
     assert await status_of(client, token) == 401
 
 
+@on_both
 async def test_a_deactivated_users_token_is_refused(
     client: AsyncClient, user: User, settings: Settings, database: Database
 ) -> None:

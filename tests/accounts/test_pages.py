@@ -19,6 +19,15 @@ WRONG = "E-mail or password is wrong."
 TAKEN = "There is an account with this e-mail already."
 
 
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What a page asks of the database is asked of both kinds in the tests of the API and of sessions."""
+    return "sqlite"
+
+
 async def emails(database: Database) -> list[str]:
     async with database.reader() as session:
         return list(await session.scalars(select(col(User.email))))
@@ -130,6 +139,7 @@ async def test_nobody_registers_as_a_superuser(client: AsyncClient, database: Da
     assert user.id != 77
 
 
+@on_both
 @pytest.mark.parametrize("email", [EMAIL, "ADA@EXAMPLE.COM"])
 async def test_an_email_registers_once_whatever_its_case(client: AsyncClient, database: Database, email: str) -> None:
     await make_user(database, EMAIL)
@@ -141,6 +151,7 @@ async def test_an_email_registers_once_whatever_its_case(client: AsyncClient, da
     assert await emails(database) == [EMAIL]
 
 
+@on_both
 async def test_the_database_itself_keeps_emails_apart_whatever_their_case(database: Database) -> None:
     await make_user(database, EMAIL)
 
@@ -148,6 +159,7 @@ async def test_the_database_itself_keeps_emails_apart_whatever_their_case(databa
         await make_user(database, "Ada@example.com")
 
 
+@on_both
 async def test_twenty_registrations_at_once_make_one_user(client: AsyncClient, database: Database) -> None:
     forms = [{"email": "ada@example.com" if n % 2 else "ADA@example.com", "password": PASSWORD} for n in range(20)]
 
@@ -173,6 +185,7 @@ async def test_the_profile_is_for_its_owner(client: AsyncClient) -> None:
     assert (await client.post("/accounts/profile", data={})).status_code == 303
 
 
+@on_both
 async def test_a_new_password_ends_every_other_session_and_token(
     app: FastAPI, client: AsyncClient, database: Database, settings: Settings
 ) -> None:

@@ -23,6 +23,12 @@ TEXTS: dict[str, Any] = {
 
 
 @pytest.fixture
+def database_kind() -> str:
+    """A browser shows the same with both kinds."""
+    return "sqlite"
+
+
+@pytest.fixture
 def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 

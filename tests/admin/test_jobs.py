@@ -69,3 +69,10 @@ async def test_what_cannot_be_done_is_said_and_the_rest_is_done(admin: AsyncClie
     for line in ("1 job cancelled.", "Job 4 is done: there is nothing to cancel.", "There is no job 99."):
         assert line in text
     assert (await admin.get("/admin/queued-job/action/cancel?pks=1")).status_code == 405
+
+
+async def test_of_many_refusals_the_first_are_said(admin: AsyncClient) -> None:
+    await admin.post(f"/admin/queued-job/action/retry?pks={','.join(map(str, range(1, 101)))}")
+    text = (await admin.get(LIST)).text
+    assert text.count("There is no job ") == 5
+    assert "Nor could this be done to 95 others." in text

@@ -13,6 +13,12 @@ EDIT = "/admin/gadget/edit/1"
 
 
 @pytest.fixture
+def database_kind() -> str:
+    """Both kinds store a text as it comes."""
+    return "sqlite"
+
+
+@pytest.fixture
 def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 

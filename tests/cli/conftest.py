@@ -28,7 +28,8 @@ class Copy:
         self.env_file = folder / ".env"
         for part in PARTS:
             if (PROJECT / part).is_dir():
-                shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+                # What is compiled need not be compiled again, but for what somebody is writing just now.
+                shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("*.pyc.*"))
             else:
                 shutil.copyfile(PROJECT / part, folder / part)
 

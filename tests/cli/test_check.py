@@ -83,10 +83,23 @@ def test_a_site_that_is_ready_has_no_errors(oppman: Oppman, database_url: str) -
         SECRET_KEY=KEY,
         BASE_URL="https://example.org",
         TRUSTED_PROXIES="*",
+        CLIENT_ADDRESS_HEADER="X-Real-IP",
         MAIL_URL="smtp://ada:hunter2@mail.example.org",
     )
     assert code == 0
     assert [line for line in out.splitlines() if "SQLite" not in line] == ["No errors found."]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "header", "words"),
+    [("", "", "is empty"), ("*", "", "is *"), ("*", "X-Real-IP", ""), ("10.0.0.1", "", "")],
+)
+def test_proxies_that_hide_visitors_or_believe_them_anything_are_a_warning(
+    proxies: str, header: str, words: str
+) -> None:
+    given = {"trusted_proxies": proxies, "client_address_header": header}
+    findings = list(check.check_proxies(settings_for("sqlite://").model_copy(update=given)))
+    assert [(finding.is_error, words in finding.text) for finding in findings] == [(False, True)] * bool(words)
 
 
 def test_an_address_without_tls_is_a_warning() -> None:
@@ -170,9 +183,11 @@ def test_models_ahead_of_their_migrations_are_a_warning(oppman: Oppman, database
     [
         ("MAIL_URL", "smtp://ada:hun/ter2@example.org", "error: MAIL_URL cannot be taken apart."),
         ("MAIL_FROM", "Site <site>", "error: MAIL_FROM is no e-mail address"),
+        ("PYDOCS_DATABASE_URL", "mysql://:hunter2@example.org/x", "error: PYDOCS_DATABASE_URL begins with mysql://"),
+        ("CACHE_URL", "redi://:hunter2@example.org", "error: CACHE_URL must be memory: or redis://"),
     ],
 )
-def test_mail_that_could_not_leave_is_an_error(oppman: Oppman, name: str, value: str, words: str) -> None:
+def test_an_address_that_is_not_understood_is_an_error(oppman: Oppman, name: str, value: str, words: str) -> None:
     code, out, err = oppman("check", DATABASE_URL="postgresql://127.0.0.1:1/name", **{name: value})
     assert code == 1
     assert words in out

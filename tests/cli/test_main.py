@@ -90,6 +90,7 @@ def test_every_command_of_the_table_is_there_and_explains_itself(name: str) -> N
         (["--bogus"], "No such option: --bogus. See: "),
         (["check", "--bogus"], "oppman.py check: No such option: --bogus. See: "),
         (["quickstart", "--email"], "requires an argument. See: python3 oppman.py quickstart --help"),
+        (["jobs", "list", "--state", "x"], "oppman.py jobs list: --state: 'x' is not one of 'waiting', 'running', "),
         (["runserver", "--port", "80x"], "oppman.py runserver: --port: 80x is no whole number. See: "),
         (["runserver", "--port", "99999"], "--port: 99999 should be less than or equal to 65535. See: "),
         (["demo"], "oppman.py demo: Missing command."),

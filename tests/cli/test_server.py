@@ -25,7 +25,7 @@ from app.cli.server import serve
 from app.core.settings import get_settings
 if __name__ == "__main__":
     listener = socket.socket(fileno=int(sys.argv[1]))
-    serve(listener, get_settings(), app="tests.core.endless:create_app", **eval(sys.argv[2]))
+    serve(listener, get_settings(), **{"app": "tests.core.endless:create_app", **eval(sys.argv[2])})
 """
 
 
@@ -51,7 +51,7 @@ def serving(folder: Path, options: str = "{}", **environ: str) -> Iterator[tuple
 @pytest.mark.parametrize(
     ("options", "number"),
     [
-        ("{}", signal.SIGTERM),
+        ("{'app': 'tests.core.endless:create_site'}", signal.SIGTERM),
         ("{}", signal.SIGINT),
         ("{'workers': 2}", signal.SIGTERM),
         ("{'reload': True}", signal.SIGINT),

@@ -89,6 +89,7 @@ def test_the_table_is_named_after_feature_and_thing() -> None:
         ("class", "is taken"),
         ("list", "is taken"),
         ("api", "is taken"),
+        ("files", "is taken"),
         ("json", "Python module"),
         ("accounts", "Python module"),
         ("sqlalchemy", "Python module"),

@@ -1,16 +1,28 @@
-"""The site with two pages more: a stream that ends only when the server stops, and what it takes its scheme for."""
+"""Two pages: a stream that ends only when the server stops, and what it takes its scheme for."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
-from app.core.lifetime import stopping
-from app.main import create_app as create_site
+from app.core.lifetime import heed_signals, stopping
+
+
+def create_site() -> FastAPI:
+    """With all of the site beside them."""
+    from app.main import create_app  # noqa: PLC0415 - for those who take the other one it would be most of the start
+
+    return with_pages(create_app())
 
 
 def create_app() -> FastAPI:
-    app = create_site()
+    app = FastAPI(lifespan=heed_signals)
+    app.state.stopping = asyncio.Event()
+    return with_pages(app)
+
+
+def with_pages(app: FastAPI) -> FastAPI:
     app.add_api_route("/endless", endless)
     app.add_api_route("/scheme", scheme)
     return app

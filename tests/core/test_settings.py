@@ -79,6 +79,13 @@ def test_development_makes_a_key_for_each_process() -> None:
     assert first != second
 
 
+@pytest.mark.parametrize(("name", "header"), [("FLY_APP_NAME", "Fly-Client-IP"), ("DYNO", "")])
+def test_the_header_of_addresses_comes_from_the_host(monkeypatch: pytest.MonkeyPatch, name: str, header: str) -> None:
+    monkeypatch.setenv("SECRET_KEY", GOOD_KEY)
+    monkeypatch.setenv(name, "site")
+    assert load_settings().client_address_header == header
+
+
 @pytest.mark.parametrize("name", HOST_VARIABLES)
 def test_a_known_host_is_production(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "something")

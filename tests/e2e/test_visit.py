@@ -9,6 +9,15 @@ from tests.factories import PASSWORD, make_user, sign_in_browser
 pytestmark = pytest.mark.e2e
 
 
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """A browser shows the same with both kinds."""
+    return "sqlite"
+
+
 async def sign_in(page: Page, email: str, password: str) -> None:
     await page.goto("/accounts/login")
     await page.get_by_label("E-mail").fill(email)
@@ -16,6 +25,7 @@ async def sign_in(page: Page, email: str, password: str) -> None:
     await page.get_by_role("main").get_by_role("button", name="Sign in").click()
 
 
+@on_both
 async def test_a_visitor_registers_signs_out_and_in_again(page: Page) -> None:
     await page.goto("/accounts/register")
     await page.get_by_label("E-mail").fill("Ada@Example.com")

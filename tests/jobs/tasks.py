@@ -55,7 +55,7 @@ async def refuse(run: Run) -> None:
 
 @job("test.break", attempts=1)
 async def break_down(run: Run) -> None:
-    raise ValueError("three\nlines\nlong")
+    raise ValueError("three\0\x1b\ud800\nlines\nlong")
 
 
 @job("test.quit", attempts=1)
@@ -73,6 +73,17 @@ async def wait(run: Run) -> None:
     await run.write(add_user, "second@example.com")
 
 
+@job("test.linger")
+async def linger(run: Run) -> None:
+    """Ends some time after it was told to."""
+    gate.begun.set()
+    try:
+        await gate.let_go.wait()
+    except asyncio.CancelledError:
+        await gate.let_go.wait()
+        raise
+
+
 @job("test.die")
 async def die(run: Run) -> None:
     """Writes, and the first time ends its process as a crash would."""
@@ -86,4 +97,4 @@ async def die(run: Run) -> None:
 async def hourly(run: Run) -> None: ...
 
 
-TASKS = (register, stumble, refuse, break_down, quit_work, wait, die)
+TASKS = (register, stumble, refuse, break_down, quit_work, wait, linger, die)

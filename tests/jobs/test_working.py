@@ -2,6 +2,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from sqlalchemy import func, select, update
@@ -19,7 +20,7 @@ from app.jobs.site import SiteJobs
 from tests.conftest import settings_for
 from tests.jobs.conftest import Emails, Find, MakeSite
 from tests.jobs.processes import die_at_work
-from tests.jobs.tasks import TASKS, break_down, die, gate, hourly, quit_work, refuse, register, stumble, wait
+from tests.jobs.tasks import TASKS, break_down, die, gate, hourly, linger, quit_work, refuse, register, stumble, wait
 
 BOTH = ["first@example.com", "second@example.com"]
 
@@ -29,7 +30,7 @@ async def test_a_job_that_fails_is_tried_again_and_writes_once(jobs: SiteJobs, f
     assert await jobs.finished(job_id) == State.DONE
     assert await emails() == BOTH
     job = await find(job_id)
-    assert (job.attempt, job.error, job.claim) == (3, "", None)
+    assert (job.attempt, job.error, job.claim, job.arguments) == (3, "", None, [])
 
 
 async def test_after_its_last_try_a_job_has_failed_until_somebody_has_it_tried_again(
@@ -83,6 +84,19 @@ async def test_what_the_end_of_the_site_cuts_short_is_done_after_its_next_start(
     assert await emails() == BOTH
 
 
+async def test_what_ends_long_after_it_was_cut_short_has_not_failed(
+    make_site: MakeSite, find: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "TO_STOP", 0)
+    site = make_site()
+    async with site.running():
+        job_id = await site.enqueue(linger())
+        await gate.begun.wait()
+    gate.let_go.set()
+    await asyncio.wait(site.worker._running)
+    assert ((job := await find(job_id)).state, job.attempt, job.error) == (State.WAITING, 0, "")
+
+
 async def test_no_job_is_taken_from_a_living_process(make_site: MakeSite) -> None:
     one, other = make_site().worker.queue, make_site().worker.queue
     await make_site().enqueue(wait())
@@ -129,6 +143,28 @@ async def test_after_the_last_job_it_sleeps_until_it_is_woken(jobs: SiteJobs) ->
     assert await jobs.worker.look() is None
 
 
+async def test_while_nothing_is_to_be_done_it_does_not_look_whatever_time_passes(
+    jobs: SiteJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, asleep, loop = jobs.worker.look, asyncio.Event(), asyncio.get_running_loop()
+
+    async def look_and_tell(poll: float | None = None) -> float | None:
+        pause = await look(poll)
+        if pause is None:
+            asleep.set()
+        return pause
+
+    monkeypatch.setattr(jobs.worker, "look", look_and_tell)
+    jobs.worker.wake()
+    await asyncio.wait_for(asleep.wait(), 10)
+    looked, now, days = jobs.worker.looked, loop.time, count()
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "time", lambda: now() + 86_400 * next(days))
+        for _ in range(9):
+            await asyncio.sleep(0)
+    assert jobs.worker.looked == looked
+
+
 async def test_a_site_whose_jobs_others_do_does_none(settings: Settings, database: Database, find: Find) -> None:
     for setting in ("worker", "off"):
         site = SiteJobs(settings.model_copy(update={"jobs": setting}), database, open_storage(settings), TASKS)
@@ -154,6 +190,17 @@ async def test_however_many_plan_a_scheduled_job_one_does_it_and_then_the_next_i
     async with database.reader() as session:
         states = list(await session.scalars(select(col(QueuedJob.state)).order_by(col(QueuedJob.id))))
     assert states == [State.DONE, State.WAITING]
+
+
+async def test_a_schedule_goes_on_after_the_run_that_was_cancelled(make_site: MakeSite, database: Database) -> None:
+    site = make_site(hourly)
+    await site.worker.look()
+    async with database.reader() as session:
+        (planned,) = await session.scalars(select(QueuedJob))
+    await site.cancel(planned.id)
+    async with database.reader() as session:
+        waiting = select(col(QueuedJob.due_at)).where(col(QueuedJob.state) == State.WAITING)
+        assert list(await session.scalars(waiting)) == [planned.due_at + timedelta(hours=1)]
 
 
 async def test_without_its_tables_it_says_so_and_looks_again_later(

@@ -2,12 +2,13 @@
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.db.database import Database
@@ -68,9 +69,24 @@ def _read_something(path: Path) -> None:
 def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> None:
     """What every connection to a SQLite file needs; for migrations too."""
     cursor = connection.cursor()
-    for pragma in (f"busy_timeout = {BUSY}", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY}")
+    _log_ahead(cursor)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _log_ahead(cursor: DBAPICursor) -> None:
+    """Write-ahead logging, which a file keeps. SQLite waits for nobody who makes a new file do the same just now."""
+    deadline = time.monotonic() + BUSY / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def only_read(connection: DBAPIConnection, _record: object) -> None:

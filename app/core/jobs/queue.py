@@ -5,7 +5,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db.database import after_commit
 from app.core.jobs.job import Call
 
 
@@ -20,13 +19,9 @@ class Jobs(ABC):
             LookupError: no installed feature lists the job.
         """
 
+    @abstractmethod
     def defer(self, session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:
         """What `app.core.jobs.defer` does."""
-
-        async def queue() -> None:
-            await self.enqueue(call, key=key, delay=delay)
-
-        after_commit(session, queue)
 
 
 def defer(session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:

@@ -19,7 +19,7 @@ FOLDER = PROJECT / "data" / "mailbox"
 MOST = 100
 """Letters that are kept; the oldest go first."""
 
-NAME = re.compile(r"\d{8}T\d{6}-\w+")
+NAME = re.compile(r"\d{8}T\d{6}-\w{1,100}")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ from app.core.web.templating import templates
 if TYPE_CHECKING:
     from app.core.mail.mailbox import Kept
 
+ONLY_HERE = ("127.0.0.1", "::1", "localhost")
+# What proxies and tunnels add, which bring strangers in from an address of this machine.
+FROM_AFAR = ("forwarded", "x-forwarded-for")
 # Styles of its own and pictures that it brings along. Links open beside it; nothing in it may run.
 ALLOWED = "allow-popups allow-popups-to-escape-sandbox"
 POLICY = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox {ALLOWED}"
@@ -20,13 +23,16 @@ POLICY = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-a
 async def refuse_strangers(request: Request) -> None:
     """Letters hold links that sign people in: they are for this machine, and for superusers from elsewhere."""
     user = getattr(request.state, "user", None)
-    if not (_is_here(request.client.host if request.client else "") or (user and user.is_superuser)):
+    if not (_is_here(request) or (user and user.is_superuser)):
         raise HTTPException(403, "The mailbox opens on the machine that runs the site, and for superusers.")
 
 
-def _is_here(address: str) -> bool:
+def _is_here(request: Request) -> bool:
+    """Whether a browser of this machine asks, for a page of this site: any name can be made to lead here."""
+    if request.url.hostname not in ONLY_HERE or any(name in request.headers for name in FROM_AFAR):
+        return False
     try:
-        return ip_address(address).is_loopback
+        return ip_address(request.client.host if request.client else "").is_loopback
     except ValueError:
         return False
 

@@ -75,9 +75,9 @@ class Server(Transport):
         """What it means that the server said no. What it says to a password stays out: some repeat it."""
         from aiosmtplib import SMTPAuthenticationError  # noqa: PLC0415 - as above
 
+        if isinstance(error, SMTPAuthenticationError):  # the letters can wait for somebody who puts that right
+            return self._fault(DeliveryError, f"does not accept the user and password of MAIL_URL ({error.code})")
         kind = RefusedError if error.code >= 500 else DeliveryError
-        if isinstance(error, SMTPAuthenticationError):
-            return self._fault(kind, f"does not accept the user and password of MAIL_URL ({error.code})")
         return self._fault(kind, f"refused the letter: {error.code} {error.message}")
 
     def _fault(self, kind: type[DeliveryError], words: str) -> DeliveryError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.core.errors import OperatorError
-from app.core.mail.errors import DeliveryError
+from app.core.mail.errors import DeliveryError, RefusedError
 from app.core.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class Console(Transport):
 
     async def send(self, message: "EmailMessage") -> None:
         if not self.shows_text:
-            logger.warning("%s was not sent: MAIL_URL is console:", message["Message-ID"])
-            return
+            raise RefusedError(f"Not sent: MAIL_URL is console:, which shows no letters in production. {SHAPES}")
         logger.info("Mail to %s: %s", message["To"], message["Subject"])
         text = message.get_body(("plain",))
         for line in text.get_content().splitlines() if text else ():

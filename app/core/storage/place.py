@@ -56,9 +56,10 @@ def _folder(text: str) -> Path:
         if host not in ("", "localhost"):
             raise _refusal(f"names the folder of another machine ({host})")
         text = f"/{path}"
+    text = unquote(text)
     if not text or "\0" in text:
         raise _refusal("names no folder")
-    folder = (PROJECT / unquote(text)).resolve()
+    folder = (PROJECT / text).resolve()
     if PROJECT.is_relative_to(folder) or folder.is_relative_to(PROJECT / "static"):
         raise _refusal(f"names {folder}, where files of other kinds are")
     return folder

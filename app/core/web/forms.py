@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from app.core.web.fields import Attribute, Control, as_text, controls_of
-from app.core.web.uploads import Upload, allow_files, read_upload
+from app.core.web.uploads import LARGEST_FILE, TOO_LARGE, Upload, allow_files, read_upload
 from app.core.web.wording import NOT_A_CHOICE, in_words
 
 M = TypeVar("M", bound=BaseModel)
@@ -29,6 +29,7 @@ UNANSWERED = {
     "select": "Please choose one.",
 }
 CHOOSE_AGAIN = "Please choose the file again."
+ABOUT_FILES: Mapping[str, Attribute] = {"data-largest": LARGEST_FILE, "data-too-large": TOO_LARGE}
 # What browsers send of a datetime-local: we take it for UTC, as we show it.
 WITHOUT_ZONE = re.compile(r"\d{4,}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
 
@@ -138,6 +139,7 @@ class Form(Generic[M]):
             "name": control.name,
             "required": control.required and control.type != "checkboxes",
             "multiple": control.multiple and control.type != "checkboxes",
+            **(ABOUT_FILES if control.type == "file" else {}),
             **control.attributes,
         }
 
@@ -169,7 +171,9 @@ class Form(Generic[M]):
         for name in sent:
             control = self.controls.get(name)
             if control and control.type == "file":
-                uploads = [await read_upload(file) for file in sent.getlist(name) if isinstance(file, UploadFile)]
+                files = [file for file in sent.getlist(name) if isinstance(file, UploadFile)]
+                # To look at a picture costs much: no more of them than are asked for.
+                uploads = [await read_upload(file) for file in (files if control.multiple else files[-1:])]
                 self.files[name] = [upload for upload in uploads if upload]
             elif "password" not in name and not (control and control.type == "password"):
                 # What no page could show is shown as a question mark.

@@ -32,7 +32,7 @@ SENTENCES = {
     404: "There is nothing at this address.",
     405: "This address does not take that kind of request.",
     409: "This conflicts with what is already there.",
-    413: "That is more than this address takes.",
+    413: "That is more than this address takes. Go back and send less, or a smaller file.",
     422: "Some of the values are not valid.",
     429: "Too many requests. Wait a moment and try again.",
     500: "Something went wrong on our side. It has been logged.",

@@ -5,10 +5,16 @@ from copy import copy
 from dataclasses import replace
 
 from fastapi import APIRouter
-from fastapi.dependencies.utils import get_parameterless_sub_dependant
+from fastapi._compat import ModelField
+from fastapi.datastructures import DefaultPlaceholder
+from fastapi.dependencies.utils import (
+    _get_body_field,
+    _get_flat_body_params,
+    _should_embed_body_fields,
+    get_parameterless_sub_dependant,
+)
 from fastapi.params import Depends
 from fastapi.routing import APIRoute, _DefaultLifespan, request_response
-from fastapi.utils import generate_unique_id
 from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match, compile_path
 from starlette.types import Receive, Scope, Send
@@ -50,14 +56,12 @@ class Router(APIRouter):
         taken = CachedRoute.of(route, rule) if rule else copy(route)
         taken.path = prefix + route.path
         taken.path_regex, taken.path_format, taken.param_convertors = compile_path(taken.path)
-        taken.unique_id = route.operation_id or generate_unique_id(taken)
-        if route.response_field:
-            taken.response_field = copy(route.response_field)
-            taken.response_field.name = f"Response_{taken.unique_id}"  # the description of the API shows it
-        taken.dependencies = [*dependencies, *route.dependencies]
-        before = [get_parameterless_sub_dependant(depends=each, path=taken.path_format) for each in dependencies]
+        outer = [*self.dependencies, *dependencies]
+        taken.dependencies = [*outer, *route.dependencies]
+        before = [get_parameterless_sub_dependant(depends=each, path=taken.path_format) for each in outer]
         taken.dependant = replace(route.dependant, dependencies=[*before, *route.dependant.dependencies])
         taken.dependency_overrides_provider = self.dependency_overrides_provider
+        _name_again(taken)
         taken.app = request_response(taken.get_route_handler())
         return taken
 
@@ -86,6 +90,28 @@ class Router(APIRouter):
     _known: Sequence[BaseRoute] = ()
     _beginnings: Sequence[tuple[str, BaseRoute]] = ()
     _literal: Mapping[str, Sequence[BaseRoute]] = {}
+
+
+def _name_again(route: APIRoute) -> None:
+    """What the description of the API names after the path, and the body with what its new dependencies take of it."""
+    name = route.generate_unique_id_function
+    route.unique_id = route.operation_id or (name.value if isinstance(name, DefaultPlaceholder) else name)(route)
+    if route.response_field:
+        route.response_field = _named(route.response_field, f"Response_{route.unique_id}")
+    route.response_fields = {
+        status: _named(field, f"Response_{status}_{route.unique_id}") for status, field in route.response_fields.items()
+    }
+    body = _get_flat_body_params(route.dependant)
+    route._embed_body_fields = _should_embed_body_fields(body)
+    route.body_field = _get_body_field(
+        body_params=body, name=route.unique_id, embed_body_fields=route._embed_body_fields
+    )
+
+
+def _named(field: ModelField, name: str) -> ModelField:
+    field = copy(field)
+    field.name = name
+    return field
 
 
 def _has_more_than_routes(router: APIRouter) -> bool:

@@ -49,8 +49,13 @@ class Templates:
         self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None, status_code: int = 200
     ) -> HTMLResponse:
         """One block of a page, for htmx to put in place."""
+        return self.part(self.fragment(request, name, block, context), status_code)
+
+    @staticmethod
+    def part(html: str, status_code: int = 200) -> HTMLResponse:
+        """A part of a page that has been rendered."""
         # The page has the same address, and the back button must not show the part that a browser has kept for it.
-        return HTMLResponse(self.fragment(request, name, block, context), status_code, {"Vary": "HX-Request-Type"})
+        return HTMLResponse(html, status_code, {"Vary": "HX-Request-Type"})
 
     def fragment(self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None) -> str:
         """One block of a page as text, for a stream."""

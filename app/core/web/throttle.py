@@ -37,7 +37,7 @@ class Throttle:
     """At `app.state.throttle`. Nothing is imported or opened before something is counted."""
 
     def __init__(self, settings: Settings) -> None:
-        self._url = settings.cache_url.get_secret_value()
+        self._url = settings.cache_url.get_secret_value().strip()
         self._opening = asyncio.Lock()
         self._memory: MemoryStorage | None = None
         self._limiters: list[FixedWindowRateLimiter] = []
@@ -80,7 +80,7 @@ class Throttle:
 
         self._memory = MemoryStorage()
         storages: list[MemoryStorage | RedisStorage] = [self._memory]
-        if not self._url.startswith("memory:"):
+        if self._url.startswith("redis"):
             waits: dict[str, Any] = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
             shared = RedisStorage(f"async+{self._url}", implementation="redispy", wrap_exceptions=True, **waits)
             storages.insert(0, shared)
@@ -95,9 +95,14 @@ class Throttle:
 
 def address_of(request: Request) -> str:
     """Who sends this, behind trusted proxies. Of IPv6 the network, in which one visitor has all addresses."""
-    host = request.client.host if request.client else ""
+    header = request.app.state.settings.client_address_header
+    told = request.headers.get(header, "").strip() if header else ""
+    host = told or (request.client.host if request.client else "")
     try:
         address = ip_address(host)
     except ValueError:  # a Unix socket's, or a test's
         return host
-    return str(ip_network((address, 64), strict=False)) if address.version == 6 else host
+    if address.version == 4:
+        return host
+    # One that listens on both kinds sees those of IPv4 so, all of them in one network.
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))

@@ -10,6 +10,7 @@ A_TIME = "Please give a time, such as 18:30."
 A_NUMBER = "Please give a number."
 WHOLE = "Please give a whole number."
 EMPTY = "Please fill this in."
+AN_EMAIL = "Please give an e-mail address, such as ada@example.com."
 NOT_A_CHOICE = "Please choose one of those on offer."
 YES_OR_NO = "Please choose yes or no."
 
@@ -52,6 +53,8 @@ WORDS = {
     "url_parsing": "Please give an address, such as https://example.com.",
     "url_scheme": "Please give an address that begins with {expected_schemes}.",
 }
+NOT_AN_EMAIL = "value is not a valid email address"
+"""How Pydantic begins; the error has no type of its own."""
 OF_DATES = {
     "greater_than": "Please give a date after {gt}.",
     "greater_than_equal": "Please give {ge} or later.",
@@ -71,4 +74,6 @@ def in_words(item: Mapping[str, Any]) -> str:
     if kind in WORDS:
         return WORDS[kind].format(**limits)
     message = str(item["msg"]).removeprefix("Value error, ")
+    if message.startswith(NOT_AN_EMAIL):
+        return AN_EMAIL
     return message[:1].upper() + message[1:].rstrip(".") + "."

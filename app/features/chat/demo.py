@@ -7,8 +7,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.accounts.models import User
-from app.core.errors import OperatorError
+from app.accounts import demo
 from app.features.chat.models import Conversation, Message, Role
 from app.features.chat.service import title_of
 
@@ -58,9 +57,7 @@ is_ours = col(Conversation.created_at).in_(MARKS)
 
 
 async def load(session: AsyncSession) -> int:
-    owner = await session.scalar(select(User).where(col(User.is_superuser)).order_by(col(User.id)).limit(1))
-    if owner is None:
-        raise OperatorError("The conversations of the demo need an owner. Run: python3 oppman.py createsuperuser")
+    owner = await demo.owner(session, "The conversations")
     there = set(await session.scalars(select(col(Conversation.created_at)).where(is_ours)))
     missing = [sample for sample in zip(MARKS, SAMPLES, strict=True) if sample[0] not in there]
     return sum([await _add(session, owner.id, mark, turns) for mark, turns in missing])

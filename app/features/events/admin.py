@@ -34,11 +34,15 @@ PHOTO = Markup('<a href="{address}"><img class="rounded" src="{address}" alt="Ph
 
 
 class EventAdmin(AdminView, model=Event):
-    column_list = ("id", "title", "starts_at", "place", "capacity", "is_published")
+    column_list = ("title", "starts_at", "place", "capacity", "is_published")
     column_searchable_list = ("title", "summary", "place")
     column_filters = ("starts_at", "is_published")
     column_default_sort = ("starts_at", True)
-    form_args = {"link": {"lines": False}}  # noqa: RUF012 - SQLAdmin's way to declare
+    form_args = {  # noqa: RUF012 - SQLAdmin's way to declare
+        "slug": {"description": "The end of its address. Left empty, it is made of the title."},
+        "description": {"description": "Markdown."},
+        "link": {"lines": False, "description": "Of a meeting online. Only those who are registered get it."},
+    }
     icon, category = "ti ti-calendar-event", "Events"
 
     def links(self, request: Request, row: Event) -> Sequence[tuple[str, str]]:
@@ -131,7 +135,8 @@ class RegistrationAdmin(AdminView, model=Registration):
         change = chosen.values(is_present=is_present).returning(col(Registration.id))
         async with self._admin_ref.database.writer() as session:
             changed = len((await session.execute(change)).all())
-        Flash.success(request, f"{changed} {'here' if is_present else 'not here'}.")
+        who = "1 attendee is" if changed == 1 else f"{changed} attendees are"
+        Flash.success(request, f"{who} {'here' if is_present else 'not here'}.")
         came_from = urlsplit(request.headers.get("referer", ""))
         attendees = str(request.url_for("admin:list", identity=self.identity))
         back = redirects.local(urlunsplit(("", "", came_from.path, came_from.query, "")), attendees)

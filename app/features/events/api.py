@@ -3,7 +3,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request
 
 from app.core.pagination import Page
-from app.features.events.current import ReadEvents, Slug, WriteRegistrations, count_attempt
+from app.features.events.current import FewPerVisitor, ReadEvents, Slug, WriteRegistrations, count_letter
 from app.features.events.schemas import Answer, Attendee, EventFilter, EventRead
 from app.features.events.service import Closed
 
@@ -20,10 +20,10 @@ async def read(events: ReadEvents, slug: Slug) -> EventRead:
     return await events.read(slug)
 
 
-@router.post("/{slug}/registrations", status_code=202)
+@router.post("/{slug}/registrations", status_code=202, dependencies=[FewPerVisitor])
 async def register(request: Request, registrations: WriteRegistrations, slug: Slug, new: Attendee) -> Answer:
     """The answer is the same for an address that is registered already: its mailbox has the news."""
-    await count_attempt(request, new)
+    await count_letter(request, new)
     try:
         await registrations.register(slug, new)
     except Closed as closed:

@@ -12,6 +12,8 @@ from app.features.events.schemas import Attendee
 from app.features.events.service import Events
 
 AN_HOUR = 3600
+MOST = 60
+"""Attempts of one address, mistyped ones too: a whole office may have but one."""
 
 Slug = Annotated[str, Path(pattern=r"^[a-z0-9-]+$", max_length=80)]
 """An event's name in a path: what none can have is not found."""
@@ -34,12 +36,22 @@ ReadRegistrations = Annotated[Registrations, Depends(reading_registrations)]
 WriteRegistrations = Annotated[Registrations, Depends(writing_registrations)]
 
 
-async def count_attempt(request: Request, new: Attendee) -> None:
-    """Let nobody fill an event, or a stranger's mailbox.
+async def count_visitor(request: Request) -> None:
+    """Before the form is read: looking at a picture takes long.
 
     Raises:
         TooMany: not now.
     """
-    throttle = request.app.state.throttle
-    await throttle.count("events.register", address_of(request), most=20, seconds=AN_HOUR)
-    await throttle.count("events.letter", new.email, most=5, seconds=AN_HOUR)
+    await request.app.state.throttle.count("events.register", address_of(request), most=MOST, seconds=AN_HOUR)
+
+
+async def count_letter(request: Request, new: Attendee) -> None:
+    """Let nobody fill a stranger's mailbox.
+
+    Raises:
+        TooMany: not now.
+    """
+    await request.app.state.throttle.count("events.letter", new.email, most=5, seconds=AN_HOUR)
+
+
+FewPerVisitor = Depends(count_visitor)

@@ -10,14 +10,18 @@ from app.features.events.models import Registration
 FOLDER = "events"
 LARGEST = 800
 """Pixels of the longer side."""
+PATIENT = 12
+"""Tries in 34 minutes: a place of files may be away for a while, and what people sent has to go."""
 
 
-@job("events.shrink_photo")
+@job("events.shrink_photo", attempts=PATIENT)
 async def shrink_photo(run: Run, registration_id: int, original: str) -> None:
     """Put a small picture without metadata in the place of what was sent, which is deleted."""
     try:
         small = await run.storage.save(FOLDER, "webp", await shrink(await run.storage.read(original), LARGEST), WEBP)
     except MissingFileError:
+        if await is_used(run, registration_id, original):
+            raise  # its place is away: what was sent still has its metadata
         return  # an earlier try has deleted it, or the registration was cancelled
     except ImageRefusedError:
         small = ""
@@ -27,10 +31,16 @@ async def shrink_photo(run: Run, registration_id: int, original: str) -> None:
         await run.storage.delete(name)
 
 
-@job("events.delete_photos")
+@job("events.delete_photos", attempts=PATIENT)
 async def delete_photos(run: Run, names: Sequence[str]) -> None:
     for name in names:
         await run.storage.delete(name)
+
+
+async def is_used(run: Run, registration_id: int, photo: str) -> bool:
+    async with run.database.reader(fresh=True) as session:
+        registration = await session.get(Registration, registration_id)
+    return registration is not None and registration.photo == photo
 
 
 async def use_photo(session: AsyncSession, registration_id: int, original: str, small: str) -> str:

@@ -11,7 +11,14 @@ from app.core.web.forms import Form, read_form
 from app.core.web.markdown import render
 from app.core.web.templating import go_to, is_htmx, templates
 from app.core.web.throttle import TooMany
-from app.features.events.current import ReadEvents, ReadRegistrations, Slug, WriteRegistrations, count_attempt
+from app.features.events.current import (
+    FewPerVisitor,
+    ReadEvents,
+    ReadRegistrations,
+    Slug,
+    WriteRegistrations,
+    count_letter,
+)
 from app.features.events.schemas import EventFilter, RegistrationForm
 from app.features.events.service import Closed, Events
 
@@ -34,7 +41,7 @@ async def show(request: Request, events: ReadEvents, slug: Slug) -> Response:
     return await show_event(request, events, slug, Form(RegistrationForm))
 
 
-@router.post("/{slug}")
+@router.post("/{slug}", dependencies=[FewPerVisitor])
 async def register(request: Request, registrations: WriteRegistrations, slug: Slug) -> Response:
     form = await read_form(request, RegistrationForm)
     if form.data is None:
@@ -42,17 +49,17 @@ async def register(request: Request, registrations: WriteRegistrations, slug: Sl
     if form.data.website:
         return to_registered(request, slug)  # a program need not know that it has been found out
     try:
-        await count_attempt(request, form.data)
+        await count_letter(request, form.data)
         await registrations.register(slug, form.data, form.data.photo)
     except TooMany as refusal:
-        form.errors[""] = refusal.detail
-        return await show_event(request, registrations.events, slug, form, 429, refusal.headers)
+        form.refuse(refusal.detail, status=refusal.status_code)
+        return await show_event(request, registrations.events, slug, form, refusal.headers)
     except StorageError as error:
-        form.errors["photo"] = f"{error} You can also register without a photo."
-        return await show_event(request, registrations.events, slug, form, 503)
+        form.refuse(f"{error} You can also register without a photo.", "photo", 503)
+        return await show_event(request, registrations.events, slug, form)
     except Closed as closed:
-        form.errors[""] = str(closed)
-        return await show_event(request, registrations.events, slug, form, 409)
+        form.refuse(str(closed), status=409)
+        return await show_event(request, registrations.events, slug, form)
     return to_registered(request, slug)
 
 
@@ -77,7 +84,8 @@ async def ask_to_cancel(request: Request, registrations: ReadRegistrations, slug
 async def cancel(request: Request, registrations: WriteRegistrations, token: str = "") -> Response:
     with suppress(Closed, NotFound):  # the page that is shown now says so
         await registrations.cancel(token)
-    return RedirectResponse(request.url, 303)
+    # Without the host, which we may know by another scheme than the visitor.
+    return RedirectResponse(f"?{request.url.query}", 303)
 
 
 async def show_event(
@@ -85,13 +93,11 @@ async def show_event(
     events: Events,
     slug: str,
     form: Form[RegistrationForm],
-    status: int = 0,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     event = await events.read(slug)
     context = {"event": event, "description": render(event.description)}
     answer = templates.form(request, "events/event.html", form, context)
-    answer.status_code = status or form.status
     answer.headers.update(headers or {})
     return answer
 

@@ -42,6 +42,7 @@ class Registrations:
             done = await self.events.register(slug, new, name)
         finally:
             if name and done is None:
+                await self.session.rollback()  # others wait for the event, and not for the place of files
                 with suppress(StorageError):  # why nobody was registered matters more
                     await self.storage.delete(name)
         if name:

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, EmailStr, Field
+from pydantic import BaseModel, Field
 
+from app.accounts.schemas import Email
 from app.core.pagination import Paging, SortBy
 from app.core.text import Line, Text
 from app.core.web.fields import Html
@@ -35,7 +36,7 @@ class EventRead(BaseModel):
 
 class Attendee(BaseModel):
     name: Annotated[Line, Html(autocomplete="name")] = Field(min_length=1, max_length=100)
-    email: Annotated[EmailStr, AfterValidator(str.lower), Html(autocomplete="email")] = Field(
+    email: Annotated[Email, Html(autocomplete="email")] = Field(
         max_length=254, title="E-mail", description="The confirmation goes there."
     )
     organisation: Annotated[Line, Html(autocomplete="organization")] = Field("", max_length=100)

@@ -34,7 +34,7 @@ def index(
         Path | None, typer.Argument(help="HTML pages that Sphinx made, with their objects.inv.", show_default="Python")
     ] = None,
 ) -> None:
-    """Make the index anew: of the Python that runs this, or of a folder of pages."""
+    """Make the index anew, of this Python or of a folder."""
     started = time.monotonic()
     source = SphinxSource(folder) if folder else PythonSource()
     try:

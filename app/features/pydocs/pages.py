@@ -2,8 +2,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.core.web.templating import is_htmx, templates
-from app.features.pydocs.current import Asked, Index
+from app.features.pydocs.current import Asked, Index, Words
 from app.features.pydocs.schemas import DEEPEST, NoIndex
+from app.features.pydocs.service import Search
 
 router = APIRouter(prefix="/pydocs")
 
@@ -12,14 +13,26 @@ router = APIRouter(prefix="/pydocs")
 async def search(request: Request, index: Index, asked: Asked) -> Response:
     results = status = None
     try:
-        results = await index.find(asked.q, limit=asked.size, page=asked.page)
         if is_htmx(request):
-            return templates.block(request, "pydocs/search.html", "found", {"results": results, "deepest": DEEPEST})
+            return templates.part(await _found(request, index, asked))
+        results = await index.find(asked.q, limit=asked.size, page=asked.page)
         status = await index.status()
     except NoIndex:
         """The page says what makes one."""
     context = {"results": results, "deepest": DEEPEST, "status": status, "command": NoIndex.COMMAND}
     return templates.page(request, "pydocs/search.html", context)
+
+
+async def _found(request: Request, index: Search, asked: Words) -> str:
+    """The results alone, which depend on nothing but the address and the index."""
+    edition, query = await index.edition(), request.scope["query_string"]
+    part = index.kept.find(edition, query)
+    if part is None:
+        results = await index.find(asked.q, limit=asked.size, page=asked.page)
+        context = {"results": results, "deepest": DEEPEST}
+        part = templates.fragment(request, "pydocs/search.html", "found", context)
+        index.kept.keep(edition, query, part)
+    return part
 
 
 @router.get("/")

@@ -52,7 +52,8 @@ class Query:
             if chunk["plain"] in ("or", "OR") and choices[-1].wanted and chunk.end() < len(text):
                 choices.append(Choice())
                 continue
-            found = words(chunk["quoted"] or chunk["plain"] or "")[:left]
+            # One letter may stand for many, and PostgreSQL refuses a word of more than 2046 bytes.
+            found = [word[:LONGEST] for word in words(chunk["quoted"] or chunk["plain"] or "")[:left]]
             left -= len(found)
             if found and not quoted and not minus and chunk.end() == len(text):
                 last = found.pop()

@@ -7,6 +7,7 @@ from typing import Any
 from app.core.errors import NotFound
 from app.features.pydocs.engines.engine import MENTIONS, Engine, Fields
 from app.features.pydocs.highlight import Highlighter
+from app.features.pydocs.kept import Kept
 from app.features.pydocs.query import Query
 from app.features.pydocs.schemas import DEEPEST, Entry, Hit, Link, NoIndex, Results, Status
 from app.features.pydocs.spelling import SHORTEST, nearest
@@ -19,6 +20,7 @@ class Search:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.kept = Kept()
 
     async def find(self, query: str, *, limit: int = 20, page: int = 1) -> Results:
         """What any text finds: symbols by their name first, then by the words of their text.
@@ -61,6 +63,10 @@ class Search:
             raise NoIndex
         built_at = datetime.fromisoformat(about["built_at"])
         return Status(**{**about, "built_at": built_at})
+
+    async def edition(self) -> int | None:
+        """What is made of the answers may be kept until this grows; None: not at all."""
+        return await self.engine.edition()
 
     async def refresh(self) -> None:
         """Look for a newer index now. It is done by itself, at most a second after one was made and is asked for."""

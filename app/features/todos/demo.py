@@ -6,9 +6,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.accounts.models import User
+from app.accounts import demo
 from app.core.db.model import utc_now
-from app.core.errors import OperatorError
 from app.features.todos.models import Todo
 
 # Title, days until it is due, whether it is done.
@@ -32,9 +31,7 @@ is_ours = col(Todo.created_at).in_(MARKS)
 
 
 async def load(session: AsyncSession) -> int:
-    owner = await session.scalar(select(User).where(col(User.is_superuser)).order_by(col(User.id)).limit(1))
-    if owner is None:
-        raise OperatorError("The to-dos of the demo need an owner. Run: python3 oppman.py createsuperuser")
+    owner = await demo.owner(session, "The to-dos")
     there = set(await session.scalars(select(col(Todo.created_at)).where(is_ours)))
     missing = [sample for sample in zip(MARKS, SAMPLES, strict=True) if sample[0] not in there]
     for mark, (title, days, done) in missing:

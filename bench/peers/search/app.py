@@ -4,15 +4,17 @@ The statements, what is made of their rows and the template are the site's own, 
 """
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from jinja2_fragments.fastapi import Jinja2Blocks
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy import TextClause
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from app.core.db.url import DatabaseURL
 from app.core.settings import PROJECT, Settings
+from app.features.pydocs.engines.engine import Fields
 from app.features.pydocs.engines.sqlite import SQLiteEngine
 from app.features.pydocs.schemas import DEEPEST
 from app.features.pydocs.service import Search
@@ -25,10 +27,9 @@ templates = Jinja2Blocks(directory=PROJECT / "templates")
 
 
 class OnDisk(SQLiteEngine):
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncSession]:
+    async def ask(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
         async with sessions() as session:
-            yield session
+            return (await session.execute(statement, values)).mappings().all()
 
 
 app = FastAPI()

@@ -189,7 +189,7 @@ from app.installed import NAMES
 def run(target):
     def stop(_rows):
         print("in the middle", flush=True)
-        threading.Event().wait()
+        sys.stdin.read()
     copy(DatabaseURL.parse(sys.argv[1]), DatabaseURL.parse(target), Tree(NAMES), force=True, progress=stop)
 
 for target in sys.argv[2:]:
@@ -234,7 +234,8 @@ def test_a_copy_that_is_killed_leaves_the_destination_as_it_was(databases: Datab
     old = [databases.filled(kind, "old@example.com") for kind in KINDS]
     absent = [databases.missing(kind) for kind in KINDS]
     command = [sys.executable, "-c", STUCK_IN_THE_MIDDLE, source, *old, *absent]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True) as child:
+    pipe = subprocess.PIPE  # what reads from it ends with us, whatever happens
+    with subprocess.Popen(command, cwd=PROJECT, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as child:
         assert child.stdout
         assert [child.stdout.readline() for _ in (*old, *absent)] == ["in the middle\n"] * 4
         os.killpg(child.pid, signal.SIGKILL)

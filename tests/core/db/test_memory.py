@@ -314,3 +314,34 @@ async def test_a_session_is_an_ordinary_one(database: MemoryDatabase) -> None:
         assert isinstance(session, AsyncSession)
         result = await session.stream(WORD)
         assert [row.word async for row in result] == ["old"]
+
+
+async def test_rows_without_a_session_are_those_of_the_newest_copy(path: Path, database: MemoryDatabase) -> None:
+    before = await asyncio.gather(*(database.rows("SELECT word, :one AS one FROM fact", {"one": 1}) for _ in range(5)))
+    address_before = address(database)
+    write(path, "new")
+    await database.refresh()
+    after = await database.rows("SELECT word FROM fact", {})
+
+    assert before == [[{"word": "old", "one": 1}]] * 5
+    assert after == [{"word": "new"}]
+    assert is_freed(address_before)
+
+
+async def test_what_reads_rows_during_a_refresh_ends_on_the_old_copy_and_frees_it(
+    path: Path, database: MemoryDatabase
+) -> None:
+    with database._lent() as connection:
+        before = address(database)
+        write(path, "new")
+        await database.refresh()
+        assert connection.execute("SELECT word FROM fact").fetchall() == [("old",)]
+        assert not is_freed(before)
+
+    assert is_freed(before)
+
+
+async def test_rows_are_only_read(database: MemoryDatabase) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        await database.rows("DELETE FROM fact RETURNING word", {})
+    assert await word(database) == "old"

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
@@ -171,3 +172,22 @@ async def test_who_is_cancelled_again_and_again_leaves_no_lock_behind(
             await asyncio.sleep(0.01)
     assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a pool that counts
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_new_file_that_somebody_else_is_making_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path)) as first, closing(sqlite3.connect(path)) as second:
+        first.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr("time.sleep", lambda _seconds: first.rollback())
+
+        sqlite.configure_sqlite(cast("Any", second))
+
+        assert second.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_new_file_that_stays_locked_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path)) as first, closing(sqlite3.connect(path)) as second:
+        first.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            sqlite.configure_sqlite(cast("Any", second))

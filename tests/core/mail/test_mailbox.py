@@ -40,9 +40,8 @@ async def test_only_so_many_are_kept(folder: Path, monkeypatch: pytest.MonkeyPat
     assert [kept.name[-4:] for kept in mailbox.letters()] == ["0003", "0002"]
 
 
-@pytest.mark.parametrize("environment", ["test", "production"])
-async def test_elsewhere_nothing_is_kept(folder: Path, environment: str) -> None:
-    await put(environment=environment)
+async def test_elsewhere_nothing_is_kept(folder: Path) -> None:
+    await put(environment="test")
     assert mailbox.letters() == []
 
 
@@ -92,10 +91,31 @@ async def test_html_of_a_letter_is_shown_where_nothing_in_it_can_run(folder: Pat
 
 
 @pytest.mark.parametrize(
-    "path", ["/mailbox/20261120T130009-0009", "/mailbox/20261120T130009-0009/html", "/mailbox/a.eml"]
+    "path",
+    [
+        "/mailbox/20261120T130009-0009",
+        "/mailbox/20261120T130009-0009/html",
+        "/mailbox/a.eml",
+        f"/mailbox/20261120T130009-{'0' * 300}",
+    ],
 )
 async def test_a_letter_that_is_gone_is_not_found(folder: Path, client: AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 404
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """A browser on the machine that runs the site."""
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://localhost:8000") as client:
+        yield client
+
+
+@pytest.mark.parametrize("header", [("X-Forwarded-For", "203.0.113.9"), ("Host", "example.org:8000")])
+async def test_who_comes_through_a_tunnel_or_by_another_name_is_a_stranger(
+    folder: Path, client: AsyncClient, header: tuple[str, str]
+) -> None:
+    assert (await client.get("/mailbox")).status_code == 200
+    assert (await client.get("/mailbox", headers=[header])).status_code == 403
 
 
 @pytest.fixture

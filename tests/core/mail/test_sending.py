@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db.database import Database
+from app.core.db.database import Database, after_commit
 from app.core.jobs import Call, GiveUp, Jobs, Run
 from app.core.mail import Letter, compose, post
 from app.core.mail.errors import DeliveryError
@@ -29,9 +30,13 @@ class Noted(Jobs):
         self.calls: list[tuple[Call[Any], str]] = []
 
     async def enqueue(self, call: Call[Any], *, key: str = "", delay: float = 0) -> str:
-        del delay
-        self.calls.append((call, key))
-        return key
+        raise NotImplementedError
+
+    def defer(self, session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:
+        async def note() -> None:
+            self.calls.append((call, key))
+
+        after_commit(session, note)
 
 
 @pytest.fixture

@@ -76,8 +76,9 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(certificate
 
 async def test_a_wrong_password_is_named_and_not_shown() -> None:
     async with smtp_server(has_users=True) as office:
-        with pytest.raises(RefusedError, match=r"does not accept the user and password of MAIL_URL \(535\)") as told:
+        with pytest.raises(DeliveryError, match=r"does not accept the user and password of MAIL_URL \(535\)") as told:
             await deliver(settings_with(f"smtp://{USER}:hunter2@127.0.0.1:{office.port}"), letter_to())
+    assert type(told.value) is DeliveryError, "the letters wait until that is put right"
     assert "hunter2" not in str(told.value)
     assert base64.b64encode(f"\0{USER}\0hunter2".encode()).decode() not in str(told.value)
     assert told.value.__cause__ is None

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import OperatorError
-from app.core.mail.errors import DeliveryError
+from app.core.mail.errors import DeliveryError, RefusedError
 from app.core.mail.sending import deliver
 from app.core.mail.smtp import Server
 from app.core.mail.transport import Console, Folder, transport_for
@@ -81,13 +81,14 @@ async def test_the_log_shows_letters_line_by_line(caplog: pytest.LogCaptureFixtu
     assert caplog.messages[:3] == ["Mail to ada@example.com: Hello", "| Line one.", "| Line two: Zoë"]
 
 
-async def test_the_log_of_production_holds_nothing_of_a_letter(caplog: pytest.LogCaptureFixture) -> None:
+async def test_without_a_server_production_refuses_and_its_log_holds_nothing_of_a_letter(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO, "app.mail")
     settings = settings_with(environment="production")
-    await deliver(settings, letter_to(text="https://example.org/reset/secret"))
-    assert caplog.messages[0] == "<0123abcd@example.org> was not sent: MAIL_URL is console:"
-    assert "secret" not in caplog.text
-    assert "ada@" not in caplog.text
+    with pytest.raises(RefusedError, match=r"^Not sent: MAIL_URL is console:"):
+        await deliver(settings, letter_to(text="https://example.org/reset/secret"))
+    assert caplog.messages == []
 
 
 async def test_a_folder_gets_one_file_for_each_letter(tmp_path: Path) -> None:

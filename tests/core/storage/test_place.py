@@ -51,6 +51,7 @@ def test_a_bucket(url: str, bucket: Bucket) -> None:
         ("s3:bucket", "names neither a folder nor a bucket"),
         ("file:", "names no folder"),
         ("file:a\0b", "names no folder"),
+        ("file:a%00b", "names no folder"),
         ("file:.", "where files of other kinds are"),
         ("file:/", "where files of other kinds are"),
         ("file:static/uploads", "where files of other kinds are"),

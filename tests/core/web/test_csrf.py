@@ -19,7 +19,6 @@ async def echo(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize(
     "headers",
     [
@@ -35,10 +34,11 @@ async def echo(app: FastAPI, client: AsyncClient) -> AsyncClient:
         {"Origin": "https://evil.example", "Authorization": "Bearer x", "Cookie": "session=y"},
     ],
 )
-async def test_what_another_site_sends_is_refused(echo: AsyncClient, method: str, headers: dict[str, str]) -> None:
-    response = await echo.request(method, "/change", headers=headers)
-    assert response.status_code == 403
-    assert "another site" in response.text
+async def test_what_another_site_sends_is_refused(echo: AsyncClient, headers: dict[str, str]) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        response = await echo.request(method, "/change", headers=headers)
+        assert response.status_code == 403, method
+        assert "another site" in response.text
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from fastapi import FastAPI, Request
 from httpx import AsyncClient
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, EmailStr, Field, create_model, model_validator
 from starlette.datastructures import FormData, Headers, UploadFile
 
 from app.core.text import Line, Text
@@ -81,6 +81,12 @@ async def test_more_fields_or_files_than_anybody_fills_in_are_refused(app: FastA
     assert (await client.post("/api/letter", data=many)).status_code == 400
     answer = await client.post("/api/letter", content=file * 21 + b"--x--\r\n", headers=headers)
     assert (answer.status_code, "Too many files" in answer.text) == (400, True)
+
+
+async def test_what_is_no_e_mail_address_is_said_in_our_words() -> None:
+    form = Form(create_model("Reader", email=(EmailStr, ...)))
+    await form.take(FormData([("email", "ada")]))
+    assert form.errors == {"email": "Please give an e-mail address, such as ada@example.com."}
 
 
 class Seat(BaseModel):

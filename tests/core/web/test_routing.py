@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
+from fastapi import APIRouter, Body, Depends, FastAPI, Request, WebSocket
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient, Response
@@ -77,6 +77,20 @@ def loud() -> APIRouter:
     return router
 
 
+async def sign(signature: Annotated[str, Body()]) -> str:
+    return signature
+
+
+def letters() -> APIRouter:
+    router = APIRouter(generate_unique_id_function=lambda route: f"letters-{route.path}")
+
+    @router.post("/letters", responses={409: {"model": list[str]}})
+    async def write(text: Annotated[str, Body()], to: Annotated[str, Body()]) -> list[str]:
+        return [text, to]
+
+    return router
+
+
 def nested() -> APIRouter:
     outer = APIRouter(prefix="/outer")
     outer.include_router(things())
@@ -95,6 +109,7 @@ class Pair(NamedTuple):
 def fill(app: FastAPI, take: Callable[..., None]) -> None:
     take(things(), dependencies=[Depends(note_first)])
     take(loud(), "/api")
+    take(letters(), "/api", dependencies=[Depends(sign)])
     take(nested(), "/nested", dependencies=[Depends(note_first)])
     app.mount("/static", Mount("", routes=[Route("/{name:path}", plain_text)]), name="static")
     app.router.routes.append(Mount("/{tenant}/files", routes=[Route("/{name}", plain_text)]))
@@ -208,13 +223,29 @@ async def test_dependencies_run_from_the_outside_in(browsers: Browsers) -> None:
     assert (await browsers.ours.get("/things")).json() == ["first", "second"]
 
 
+async def test_a_dependency_takes_its_part_of_the_body(browsers: Browsers) -> None:
+    letter = {"text": "Come", "to": "Ann"}
+    for sent, status in ((letter, 422), (letter | {"signature": "Bob"}, 200)):
+        ours, theirs = await browsers.both("POST", "/api/letters", json=sent)
+        assert told(ours) == told(theirs)
+        assert ours.status_code == status
+
+
+async def test_the_dependencies_of_the_router_itself_come_first() -> None:
+    app = FastAPI()
+    app.router = router = Router(dependencies=[Depends(note_first)])
+    router.take(things())
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as browser:
+        assert (await browser.get("/things")).json() == ["first", "second"]
+
+
 async def test_a_route_keeps_its_class(browsers: Browsers) -> None:
     assert (await browsers.ours.get("/api/loud")).headers["x-loud"] == "yes"
 
 
 def test_the_description_of_the_api_is_the_same(pair: Pair) -> None:
     assert pair.ours.openapi() == pair.theirs.openapi()
-    assert len(pair.ours.openapi()["paths"]) == 13
+    assert len(pair.ours.openapi()["paths"]) == 14
 
 
 @pytest.mark.parametrize(

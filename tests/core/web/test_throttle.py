@@ -1,7 +1,10 @@
 import logging
+from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from app.core.web import throttle
@@ -26,8 +29,9 @@ async def counted(throttle: Throttle, who: str, times: int, most: int = 2) -> in
     return passed
 
 
-async def test_one_too_many_is_told_when_to_come_back() -> None:
-    throttle = throttle_at("memory:")
+@pytest.mark.parametrize("url", ["memory:", ""])
+async def test_one_too_many_is_told_when_to_come_back(url: str) -> None:
+    throttle = throttle_at(url)
 
     assert await counted(throttle, "ada", 3) == 2
     with pytest.raises(TooMany) as refusal:
@@ -78,17 +82,32 @@ async def test_without_its_redis_a_process_counts_by_itself(caplog: pytest.LogCa
     await throttle.close()
 
 
+def request_from(host: str, sent: Mapping[str, str] | None = None, header: str = "") -> Request:
+    app = SimpleNamespace(state=SimpleNamespace(settings=SimpleNamespace(client_address_header=header)))
+    client = (host, 1) if host else None
+    return Request({"type": "http", "app": app, "client": client, "headers": Headers(sent).raw})
+
+
 @pytest.mark.parametrize(
     ("host", "expected"),
     [
         ("203.0.113.7", "203.0.113.7"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
         ("testclient", "testclient"),
     ],
 )
 def test_a_network_of_ipv6_is_one_visitor(host: str, expected: str) -> None:
-    assert address_of(Request({"type": "http", "client": (host, 1)})) == expected
+    assert address_of(request_from(host)) == expected
 
 
 def test_a_request_through_a_socket_has_no_address() -> None:
-    assert address_of(Request({"type": "http", "client": None})) == ""
+    assert address_of(request_from("")) == ""
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"), [("", "10.0.0.1"), ("X-Real-IP", "203.0.113.7"), ("Fly-Client-IP", "10.0.0.1")]
+)
+def test_where_a_header_tells_the_address_it_is_believed_and_no_other(header: str, expected: str) -> None:
+    sent = {"X-Real-IP": "203.0.113.7", "X-Forwarded-For": "198.51.100.9"}
+    assert address_of(request_from("10.0.0.1", sent, header)) == expected

@@ -69,6 +69,22 @@ async def test_a_picture_is_taken_for_what_it_is_whatever_is_said_of_it(browser:
     assert answer["files"] == [["me.exe", "image/png", "png", len(photo("PNG"))]]
 
 
+async def test_where_one_picture_is_asked_for_one_is_looked_at(
+    browser: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+
+    def look(content: bytes) -> str:
+        seen.append(content)
+        return "image/png"
+
+    monkeypatch.setattr(images, "_check", look)
+    files = [("photo", (name, name.encode(), "image/png")) for name in ("a.png", "b.png")]
+    response = await browser.post(PATH, data={"title": "Ada"}, files=files)
+    assert [name for name, *_ in response.json()["files"]] == ["b.png"]
+    assert seen == [b"b.png"]
+
+
 async def test_a_field_where_nothing_was_chosen_is_left_out(browser: AsyncClient) -> None:
     answer = await sent(browser, photo=("", b"", "application/octet-stream"))
     assert (answer["errors"], answer["files"]) == ({}, [])

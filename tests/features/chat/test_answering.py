@@ -43,17 +43,20 @@ async def test_the_history_is_sent_with_the_next_question(runs: Runs, owner_id: 
     assert [turn.content for turn in model.received[1][1:]] == ["First?", "An answer.", "Second?"]
 
 
-@pytest.mark.parametrize("code", ["refused", "unauthorised", "rate_limited", "timeout", "malformed", "unavailable"])
+CODES: list[llm.provider.Code] = ["refused", "unauthorised", "rate_limited", "timeout", "malformed", "unavailable"]
+
+
 async def test_a_model_that_fails_leaves_one_sentence_and_the_text_so_far(
-    runs: Runs, owner_id: int, model: Scripted, code: llm.provider.Code
+    runs: Runs, owner_id: int, model: Scripted
 ) -> None:
-    model.script = ["Half an", llm.LLMError(code, "The model said no.")]
-    conversation_id, answer = await begin(runs, owner_id)
-    await ended(runs, answer)
-    question, answer = await shown(runs, owner_id, conversation_id)
-    assert question.text == "Why?"
-    assert (answer.status, answer.text, answer.error_code) == (Status.FAILED, "Half an", code)
-    assert answer.error == "The model said no."
+    for code in CODES:
+        model.script = ["Half an", llm.LLMError(code, "The model said no.")]
+        conversation_id, answer = await begin(runs, owner_id)
+        await ended(runs, answer)
+        question, answer = await shown(runs, owner_id, conversation_id)
+        assert question.text == "Why?"
+        assert (answer.status, answer.text, answer.error_code) == (Status.FAILED, "Half an", code)
+        assert answer.error == "The model said no."
 
 
 async def test_a_model_that_crashes_is_an_error_without_detail(

@@ -14,6 +14,12 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
+def database_kind() -> str:
+    """A browser shows the same with both kinds."""
+    return "sqlite"
+
+
+@pytest.fixture
 async def script(app: FastAPI, page: Page, site: str) -> Scripted:
     """What the model answers to the signed-in visitor."""
     await sign_in_browser(page, app, await make_user(app.state.database), site)

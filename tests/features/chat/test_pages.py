@@ -13,6 +13,12 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 @pytest.fixture
+def database_kind() -> str:
+    """What a page asks of the database is asked of both kinds in the tests of answers and the API."""
+    return "sqlite"
+
+
+@pytest.fixture
 def script(app: FastAPI) -> Scripted:
     model = Scripted("A *scripted* answer.")
     app.state.chat.provider = model

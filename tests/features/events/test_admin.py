@@ -100,6 +100,7 @@ async def test_who_is_here_is_marked_by_a_click_or_many_at_once(
     answer = await admin.post(f"/admin/registration/action/check-in?pks={ada.id},{bob.id}", headers=back)
     assert answer.headers["location"] == f"{ATTENDEES}?search=a"
     assert [registration.is_present for registration in await registrations(database)] == [True, True]
+    assert "2 attendees are here." in (await admin.get(ATTENDEES)).text
 
     away = {"Referer": "http://testserver//elsewhere.example/"}
     answer = await admin.post(f"/admin/registration/action/check-out?pks={bob.id}", headers=away)

@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from app.core.db.database import Database
+from app.core.web.uploads import LARGEST_FILE, TOO_LARGE
 from tests.features.events.conftest import MakeEvent, RecordedJobs, cancel_link, picture, registrations
 
 pytestmark = pytest.mark.e2e
@@ -39,6 +40,12 @@ async def test_a_visitor_registers_with_a_photo_and_cancels(
     await register.click()
     await expect(page.locator("#photo-error")).to_contain_text("not a picture")
     await expect(page.get_by_label("Name")).to_have_value("Ada")
+
+    huge = tmp_path / "huge.jpg"
+    with huge.open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
+    await page.get_by_label("Photo").set_input_files(huge)
+    assert await page.get_by_label("Photo").evaluate("field => field.validationMessage") == TOO_LARGE
 
     await page.get_by_label("Photo").set_input_files(good)
     await register.click()

@@ -3,9 +3,10 @@ from sqlmodel import col
 
 from app.core.db.database import Database
 from app.core.db.model import utc_now
+from app.core.settings import Settings
 from app.features.events.demo import PEOPLE, SAMPLES, clear, load
 from app.features.events.models import Event
-from tests.features.events.conftest import MakeEvent, add_registration, registrations
+from tests.features.events.conftest import MakeEvent, RecordedJobs, add_registration, files_in, registrations
 
 ALL = len(SAMPLES) + sum(sample.attendees for sample in SAMPLES)
 
@@ -42,9 +43,24 @@ async def test_loading_again_adds_only_the_events_that_are_missing(database: Dat
 
 
 async def test_clearing_takes_the_demo_and_nobody_elses_events(database: Database, make_event: MakeEvent) -> None:
-    await add_registration(database, await make_event(SAMPLES[0].slug + "-2"))
+    await add_registration(database, await make_event(SAMPLES[0].slug + "-2"), photo="events/adas.webp")
     await loaded(database)
 
     assert await cleared(database) == ALL
     assert [person.name for person in await registrations(database)] == ["Ada"]
     assert await cleared(database) == 0
+
+
+async def test_clearing_takes_the_photos_of_those_who_came_to_the_demo(
+    jobs: RecordedJobs, database: Database, settings: Settings
+) -> None:
+    database.info["jobs"] = jobs
+    name = await jobs.run.storage.save("events", "webp", b"a picture", "image/webp")
+    await loaded(database)
+    async with database.reader() as session:
+        event = (await session.scalars(select(Event).limit(1))).one()
+    await add_registration(database, event, photo=name)
+
+    assert await cleared(database) == ALL + 1
+    await jobs.work()
+    assert files_in(settings) == []

@@ -1,3 +1,4 @@
+import asyncio
 from io import BytesIO
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from PIL import ExifTags, Image
+from sqlalchemy import update
 
 from app.core.db.database import Database
 from app.core.settings import Settings
@@ -78,6 +80,21 @@ async def test_the_photo_of_who_has_cancelled_is_not_kept(jobs: RecordedJobs, se
     assert files_in(settings) == []
 
 
+async def test_a_photo_whose_place_is_away_is_tried_again(
+    jobs: RecordedJobs, database: Database, tea: Event, tmp_path: Path
+) -> None:
+    ada = await add_registration(database, tea, photo=await kept(jobs, with_metadata()))
+    away = (tmp_path / "uploads").rename(tmp_path / "away")
+
+    with pytest.raises(MissingFileError):
+        await shrink_photo.function(jobs.run, ada.id, ada.photo)
+
+    away.rename(tmp_path / "uploads")
+    await shrink_photo.function(jobs.run, ada.id, ada.photo)
+    (after,) = await registrations(database)
+    assert after.photo.endswith(".webp")
+
+
 async def test_what_cannot_be_drawn_is_dropped(
     jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
@@ -142,3 +159,20 @@ async def test_with_the_storage_down_what_was_typed_stays(
     assert "You can also register without a photo." in answer.text
     assert await registrations(database) == []
     assert (await client.post("/events/tea", data=ADA)).status_code == 303
+
+
+async def test_nobody_waits_while_a_photo_that_is_not_needed_is_deleted(
+    app: FastAPI, client: AsyncClient, jobs: RecordedJobs, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted = []
+
+    async def delete(name: str) -> None:
+        async with asyncio.timeout(3), database.writer() as session:
+            await session.execute(update(Event).values(place=name))
+        deleted.append(name)
+
+    monkeypatch.setattr(app.state.storage, "delete", delete)
+    answer = await client.post("/events/no-such-event", data=ADA, files=photo())
+
+    assert answer.status_code == 404
+    assert len(deleted) == 1

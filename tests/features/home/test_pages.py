@@ -1,5 +1,6 @@
 import re
 
+import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
@@ -7,6 +8,12 @@ from app.core.feature import Feature, Link
 from app.core.settings import PROJECT
 from app.installed import INSTALLED
 from tests.factories import make_user, signed_in_client
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """The page asks nothing of the database itself."""
+    return "sqlite"
 
 
 async def test_the_page_says_what_is_installed_and_where_its_code_is(client: AsyncClient) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import escape
 
 from app.core.errors import NotFound
+from app.features.pydocs.kept import Kept
 from app.features.pydocs.schemas import LONGEST, Entry, Hit, Link, NoIndex, Results, Status
 from app.features.pydocs.service import Search
 
@@ -24,6 +25,7 @@ class Shelf(Search):
 
     def __init__(self) -> None:
         self.is_empty = False
+        self.kept = Kept()
         self.later: dict[str, asyncio.Event] = {}
         """Queries that are answered only after their event."""
         self.asked: list[str] = []
@@ -46,6 +48,9 @@ class Shelf(Search):
             query=query,
             corrected=corrected,
         )
+
+    async def edition(self) -> None:
+        """Keeps nothing."""
 
     async def entry(self, slug: str) -> Entry:
         if self.is_empty:

@@ -55,6 +55,7 @@ HOSTILE = [
     "name:os",
     "os -",
     "a" * 10_000,
+    "㌕" * 200,  # each stands for six letters
     "🐍 \u202ex",
 ]
 

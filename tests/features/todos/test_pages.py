@@ -1,5 +1,6 @@
 from datetime import date
 
+import pytest
 from httpx import AsyncClient
 
 from app.accounts.models import User
@@ -18,6 +19,12 @@ INVALID: list[tuple[dict[str, str], str]] = [
     ({"title": "Kept", "due_on": "tomorrow"}, "give a date"),
 ]
 SAVED = {"title": "Buy milk", "done": "true"}
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What a page asks of the database is asked of both kinds in the tests of the service and the API."""
+    return "sqlite"
 
 
 async def stored(database: Database, todo: Todo) -> Todo | None:

@@ -52,7 +52,7 @@ class RedisStore(Store):
     async def find(self, key: str, tags: tuple[str, ...]) -> Found:
         names = (PREFIX + key, *(_mark(tag) for tag in (ALL, *tags)))
         nothing: list[bytes | None] = [None] * len(names)
-        kept, *states = await self._ask(lambda redis: redis.take(*names), nothing)
+        kept, *states = await self._ask(lambda redis: redis.take(names, PROMPTLY), nothing)
         marks = tuple([state.decode() if state else "" for state in states])
         return Found(_answer(kept, marks), marks)
 

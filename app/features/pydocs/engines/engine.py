@@ -2,11 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar
 
 from sqlalchemy import RowMapping, TextClause, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.features.pydocs.query import Query
 from app.features.pydocs.schemas import DEEPEST
@@ -76,28 +74,32 @@ class Engine(ABC):
     async def search(self, query: Query, limit: int, offset: int) -> Sequence[Fields]:
         """Columns of entries, with `place` and `total`, the best first."""
         wanted = {"symbol": query.symbol, "beyond": query.symbol + BEYOND, "match": self.match(query)}
-        return await self._ask(self._search, wanted | {"deepest": DEEPEST, "limit": limit, "offset": offset})
+        return await self.ask(self._search, wanted | {"deepest": DEEPEST, "limit": limit, "offset": offset})
 
-    async def entry(self, slug: str) -> tuple[RowMapping | None, Sequence[RowMapping]]:
+    async def entry(self, slug: str) -> tuple[Fields | None, Sequence[Fields]]:
         """The entry with its parent, and its children; for a place on a page that is none, the page."""
-        rows = await self._ask(self._entry, {"slug": slug, "page": slug.partition("#")[0]})
+        rows = await self.ask(self._entry, {"slug": slug, "page": slug.partition("#")[0]})
         if not rows:
             return None, ()
-        return rows[0], await self._ask(self._children, {"slug": rows[0]["slug"]})
+        return rows[0], await self.ask(self._children, {"slug": rows[0]["slug"]})
 
     async def knows(self, word: str, *, in_name: bool) -> bool:
         """Whether a word of the index begins so; or, where it was a part of a name, is one in another."""
         beyond = word + (NOTHING_MORE if in_name else BEYOND)
-        return bool(await self._ask(self._known, {"word": word, "beyond": beyond, "in_name": in_name}))
+        return bool(await self.ask(self._known, {"word": word, "beyond": beyond, "in_name": in_name}))
 
     async def similar_terms(self, word: str) -> list[Term]:
         """Nothing where the database cannot compare words."""
-        rows = await self._ask(self._similar, {"candidates": CANDIDATES, **self.likeness(word)})
+        rows = await self.ask(self._similar, {"candidates": CANDIDATES, **self.likeness(word)})
         return [Term(**row) for row in rows]
 
-    async def about(self) -> RowMapping | None:
-        rows = await self._ask(self._about, {})
+    async def about(self) -> Fields | None:
+        rows = await self.ask(self._about, {})
         return rows[0] if rows else None
+
+    async def edition(self) -> int | None:
+        """Grows when another index takes the place of this one. None where only the database knows."""
+        return None
 
     @abstractmethod
     def match(self, query: Query) -> str:
@@ -114,12 +116,8 @@ class Engine(ABC):
     async def close(self) -> None: ...
 
     @abstractmethod
-    def session(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """A context with a session that reads."""
-
-    async def _ask(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[RowMapping]:
-        async with self.session() as session:
-            return (await session.execute(statement, values)).mappings().all()
+    async def ask(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
+        """The rows that a statement finds."""
 
     def _statement(self, sql: str) -> TextClause:
         return text(sql.format(schema=self.schema, documents=self.documents, compares=self.compares))

@@ -1,14 +1,13 @@
 """The index in PostgreSQL: its full-text search, and pg_trgm for typing errors where the server has it."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import TextClause
 from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db.database import Database
-from app.features.pydocs.engines.engine import ENOUGH, IMPORTANCE, Engine
+from app.features.pydocs.engines.engine import ENOUGH, IMPORTANCE, Engine, Fields
 from app.features.pydocs.query import Choice, Query
 from app.features.pydocs.schemas import NoIndex
 from app.features.pydocs.spelling import Term
@@ -56,11 +55,10 @@ class PostgreSQLEngine(Engine):
                 raise
             return []
 
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncSession]:
+    async def ask(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
         try:
             async with self.database.reader() as session:
-                yield session
+                return (await session.execute(statement, values)).mappings().all()
         except ProgrammingError as error:
             if getattr(error.orig, "sqlstate", "") in ABSENT:
                 raise NoIndex from error

@@ -3,13 +3,12 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import TextClause
 
 from app.core.db.memory import MemoryDatabase
 from app.core.db.url import DatabaseURL
@@ -25,8 +24,6 @@ logger = logging.getLogger(__name__)
 PAUSE: float = 1
 """Seconds between two looks at the file."""
 
-CONNECTIONS = 2
-"""Each has a thread. Nothing is waited for in memory, and more would only take Python's lock from one another."""
 COLUMNS = ("slug", "name", "kind", "title", "module", "text", "place", "total")
 
 Stamp = tuple[int, int, int]
@@ -54,15 +51,13 @@ class SQLiteEngine(Engine):
     def __init__(self, url: DatabaseURL, settings: Settings) -> None:
         super().__init__()
         self.path = url.path
-        pool = {"database_pool_size": CONNECTIONS, "database_max_overflow": 0}
-        self.database = MemoryDatabase(url, settings.model_copy(update=pool))
+        self.database = MemoryDatabase(url, settings)
         self._read: Stamp | None = None
         """The file that was read, or could not be."""
         self._is_there = False
+        self._edition = 0
         self._looked = -PAUSE
         self._one_at_a_time = asyncio.Lock()
-        self._turns = asyncio.Semaphore(CONNECTIONS)
-        """Who came first is served first, which the pool does not see to."""
         self._reading: asyncio.Task[None] | None = None
 
     async def search(self, query: Query, limit: int, offset: int) -> Sequence[Fields]:
@@ -79,14 +74,15 @@ class SQLiteEngine(Engine):
         grams = "[" + ",".join(f'"{gram}"' for gram in trigrams(word)) + "]"
         return {"grams": grams, "least": len(word) - slips, "most": len(word) + slips}
 
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncSession]:
-        if not self._is_there or monotonic() - self._looked >= PAUSE:
-            await self._look()
+    async def edition(self) -> int | None:
+        await self._look_now_and_then()
+        return self._edition if self._is_there else None
+
+    async def ask(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
+        await self._look_now_and_then()
         if not self._is_there:
             raise NoIndex
-        async with self._turns, self.database.reader() as session:
-            yield session
+        return await self.database.rows(statement.text, values)
 
     async def refresh(self) -> None:
         async with self._one_at_a_time:
@@ -99,8 +95,10 @@ class SQLiteEngine(Engine):
             await self._reading
         await self.database.dispose()
 
-    async def _look(self) -> None:
+    async def _look_now_and_then(self) -> None:
         """Where an index is there already, nobody waits for the next."""
+        if self._is_there and monotonic() - self._looked < PAUSE:
+            return
         self._looked = monotonic()
         if not self._is_there:
             await self.refresh()
@@ -115,6 +113,7 @@ class SQLiteEngine(Engine):
             return
         try:
             await self.database.refresh()
+            self._edition += 1  # not before: what is still found in the old one must not be kept for the new
             self._is_there = True
         except OperatorError as error:  # what was read before goes on answering
             logger.error("%s Make the index again: %s", error, NoIndex.COMMAND)  # noqa: TRY400 - its line says it all

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Iterable
 
 import pytest
 
@@ -122,3 +123,28 @@ async def test_what_is_kept_is_no_pickle_and_goes_by_itself(redis_url: str) -> N
     assert not any(b"\x80\x04" in value for value in kept)
     assert all(life > 0 for life in lives)
     assert not any(":lock:" in key for key in keys)
+
+
+async def test_those_who_ask_at_once_share_a_command(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(redis_url)
+    assert isinstance(store, RedisStore)
+    client = (await store._opened())._client
+    mget, asked = client.mget, []
+
+    async def noted(names: Iterable[str]) -> list[bytes | None]:
+        asked.append(set(names))
+        values: list[bytes | None] = await mget(names)
+        return values
+
+    monkeypatch.setattr(client, "mget", noted)
+    first, *others = [asyncio.create_task(store.find(f"{number}", ("things",))) for number in range(9)]
+    await asyncio.sleep(0)
+    first.cancel()
+    found = await asyncio.gather(*others)
+    await store.clear("things")
+    later = await store.find("1", ("things",))
+    await store.close()
+
+    assert [len(names) for names in asked] == [9 + 2, 1 + 2]  # the keys, and the marks of two tags
+    assert len({each.marks for each in found}) == 1
+    assert later.marks != found[0].marks
