@@ -69,6 +69,10 @@ async def test_a_bug_is_one_line_in_the_list_and_a_traceback_in_the_log(
     assert record.exc_info
 
 
+def test_the_reason_is_storable_whatever_an_error_says() -> None:
+    assert worker.in_one_line(ValueError("half a \ud800 pair\0\nand more")) == "ValueError: half a   pair"
+
+
 async def test_what_the_end_of_the_site_cuts_short_is_done_after_its_next_start(
     make_site: MakeSite, find: Find, emails: Emails
 ) -> None:
