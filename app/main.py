@@ -104,5 +104,5 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
             router.take(feature.pages, dependencies=[Depends(user_of)], include_in_schema=False)
     add_admin(app)
     if not settings.is_production:
-        apidocs.add_routes(app)
+        router.take(apidocs.router, include_in_schema=False)
         router.take(mailbox.router, dependencies=[Depends(user_of)], include_in_schema=False)

@@ -6,7 +6,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,10 +14,9 @@ from app.core.backup import making, postgresql
 from app.core.backup.restoring import Target, restore
 from app.core.db.migrations.tree import Tree
 from app.core.settings import Settings
+from tests.services.forked import PROCESSES
 
 TOUCHING = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
-PROCESSES = get_context("forkserver")
-PROCESSES.set_forkserver_preload(["pytest", __name__])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from datetime import timedelta
-from multiprocessing import get_context
 
 from app.core.db.opening import open_database
 from app.core.settings import Settings
@@ -11,9 +10,7 @@ from app.core.storage import open_storage
 from app.jobs import queue
 from app.jobs.site import SiteJobs
 from tests.jobs.tasks import TASKS
-
-PROCESSES = get_context("forkserver")
-PROCESSES.set_forkserver_preload(["pytest", __name__])  # imports little: no conftest
+from tests.services.forked import PROCESSES
 
 
 def die_at_work(settings: Settings) -> None:
