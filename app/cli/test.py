@@ -21,5 +21,6 @@ def command(
     if not importlib.util.find_spec("pytest"):
         raise OperatorError(f"pytest is not installed here: python3 -m pip install --no-deps -r {DEV}")
     os.chdir(PROJECT)
-    # The whole suite takes every core; a part of it would wait longer for them than it runs.
-    become([sys.executable, "-m", "pytest", *(arguments or ["-n", "auto"])])
+    # The whole suite takes every core, and one process more, since each now and then waits for a server. A part of it
+    # would wait longer for them than it runs.
+    become([sys.executable, "-m", "pytest", *(arguments or ["-n", str((os.cpu_count() or 1) + 1)])])
