@@ -119,6 +119,16 @@ def test_no_module_is_a_drawer() -> None:
     assert not [name for name in project_files() if Path(name).name in drawers]
 
 
+def test_what_few_requests_need_is_not_imported_at_the_start() -> None:
+    heavy = {"PIL", "aiosmtplib", "cashews", "croniter", "limits", "obstore", "pydantic.v1", "redis", "xllamacpp"}
+    code = (
+        "import sys; from app.core.settings import Settings; from app.main import create_app; "
+        "create_app(Settings(_env_file=None, environment='test')); print(*sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert heavy.isdisjoint(result.stdout.split())
+
+
 def called(dependant: Dependant) -> Iterator[Callable[..., object]]:
     for dependency in dependant.dependencies:
         if dependency.call:
