@@ -89,7 +89,7 @@ def standby(postgres_server: Postgres) -> Iterator[Standby]:
 def settings(database_url: str, standby: Standby) -> Settings:
     url = make_url(database_url).set(port=standby.server.port).render_as_string(hide_password=False)
     standby.catch_up()
-    return settings_for(database_url).model_copy(update={"database_reader_url": SecretStr(url)})
+    return settings_for(database_url).model_copy(update={"jobs": "off", "database_reader_url": SecretStr(url)})
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def settings(database_url: str, gateway: Gateway) -> Settings:
 
 def behind(gateway: Gateway, url: str, **changes: object) -> Settings:
     address = make_url(url).set(port=gateway.port).render_as_string(hide_password=False)
-    return settings_for(address).model_copy(update={"database_pool_timeout": 0.5, **changes})
+    return settings_for(address).model_copy(update={"jobs": "off", "database_pool_timeout": 0.5, **changes})
 
 
 @pytest.fixture
