@@ -28,7 +28,6 @@ from app.core.mail.addresses import sender
 from app.core.mail.transport import Console, transport_for
 from app.core.settings import MAKE_A_KEY, MINIMUM_KEY_LENGTH, PROJECT, Settings, get_settings, load_settings
 from app.core.storage import open_storage
-from app.core.web.cache.opening import open_store
 from app.installed import NAMES
 
 SAMPLE_DOMAIN = "@example.com"
@@ -91,16 +90,16 @@ def check_llm(settings: Settings) -> Iterator[Finding]:
         yield Finding("LLM_BASE_URL is set without LLM_API_KEY, which most providers ask for.", is_error=False)
 
 
-def check_mail(settings: Settings) -> Iterator[Finding]:
-    for look in (transport_for, sender):
+def check_addresses(settings: Settings) -> Iterator[Finding]:
+    for read in (*startup.ADDRESSES, sender):
         try:
-            look(settings)
+            read(settings)
         except OperatorError as error:
             yield Finding(str(error))
 
 
 def check_letters(settings: Settings) -> Iterator[Finding]:
-    """What check_mail finds no mistake in, and production would not want."""
+    """What check_addresses finds no mistake in, and production would not want."""
     with suppress(OperatorError):
         if isinstance(transport_for(settings), Console):
             yield Finding("MAIL_URL is console: no letter is sent. Set smtp://user:password@host:587.", is_error=False)
@@ -108,25 +107,10 @@ def check_letters(settings: Settings) -> Iterator[Finding]:
         yield Finding("BASE_URL is empty: letters cannot tell where the site is. Set it.", is_error=False)
 
 
-def check_cache(settings: Settings) -> Iterator[Finding]:
-    try:
-        open_store(settings.cache_url.get_secret_value())
-    except OperatorError as error:
-        yield Finding(str(error))
-
-
-def check_index(settings: Settings) -> Iterator[Finding]:
-    try:
-        startup.read_index_address(settings)
-    except OperatorError as error:
-        yield Finding(str(error))
-
-
 def check_storage(settings: Settings) -> Iterator[Finding]:
     try:
         storage = open_storage(settings)
-    except OperatorError as error:
-        yield Finding(str(error))
+    except OperatorError:  # check_addresses tells
         return
     with runner() as loop:
         if fault := loop.run(storage.fault()):
@@ -235,10 +219,8 @@ CHECKS: tuple[Check, ...] = (
     check_names,
     check_key,
     check_llm,
-    check_mail,
+    check_addresses,
     check_storage,
-    check_cache,
-    check_index,
     check_database,
 )
 DEPLOY_CHECKS: tuple[Check, ...] = (

@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,22 +46,28 @@ class Schema:
             )
 
 
+def read_cache_address(settings: Settings) -> None:
+    open_store(settings.cache_url.get_secret_value())
+
+
+def read_index_address(settings: Settings) -> None:
+    """A feature that is found as late as in a worker cannot say it here."""
+    if given := settings.pydocs_database_url.get_secret_value():
+        DatabaseURL.parse(given, settings.database_pooled, "PYDOCS_DATABASE_URL")
+
+
+ADDRESSES: tuple[Callable[[Settings], object], ...] = (transport_for, place_of, read_cache_address, read_index_address)
+"""Each understands the address of something that is not the database, or raises OperatorError."""
+
+
 def read_addresses(settings: Settings) -> None:
-    """Understand the addresses of what is not the database: a fault is one line here, and a traceback in a worker.
+    """A fault is one line here, and a traceback in a worker.
 
     Raises:
         OperatorError: one of them is not understood.
     """
-    transport_for(settings)
-    place_of(settings)
-    open_store(settings.cache_url.get_secret_value())
-    read_index_address(settings)
-
-
-def read_index_address(settings: Settings) -> None:
-    """As above; a feature that is found as late as in a worker cannot say it here."""
-    if given := settings.pydocs_database_url.get_secret_value():
-        DatabaseURL.parse(given, settings.database_pooled, "PYDOCS_DATABASE_URL")
+    for read in ADDRESSES:
+        read(settings)
 
 
 def inspect_schema(settings: Settings) -> Schema:
