@@ -1,6 +1,7 @@
 """THE list of what is installed. Add your feature here; delete a line (and the feature's folders) to remove one."""
 
 from app.accounts.feature import accounts
+from app.admin.feature import admin
 from app.core.feature import Feature
 from app.features.chat.feature import chat
 from app.features.events.feature import events
@@ -11,6 +12,7 @@ from app.jobs.feature import jobs
 
 INSTALLED: tuple[Feature, ...] = (
     accounts,
+    admin,
     jobs,
     home,
     chat,

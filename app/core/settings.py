@@ -73,6 +73,10 @@ def default_environment() -> Literal["development", "production"]:
     return "production" if any(os.environ.get(name) for name in HOST_VARIABLES) else "development"
 
 
+def is_weak(key: str) -> bool:
+    return key.lower() in KNOWN_KEYS or len(key) < MINIMUM_KEY_LENGTH or len(set(key)) < 8
+
+
 class Settings(BaseSettings):
     """One attribute per setting. `.env.example` shows the same list with the same words."""
 
@@ -84,6 +88,8 @@ class Settings(BaseSettings):
     """Show tracebacks in the browser. Refused in production."""
     secret_key: SecretStr = SecretStr("")
     """Signs tokens: 32 characters or more. `python3 oppman.py quickstart` writes a random one."""
+    secret_key_fallbacks: SecretStr = SecretStr("")
+    """Older secret keys, with commas: what they signed still counts. Take them out after a month."""
     host: str = ""
     """Address to listen on. Empty: 0.0.0.0 in production, for the host's proxy; else 127.0.0.1, for you alone."""
     port: int = Field(default=8000, ge=0, le=65535)
@@ -96,6 +102,11 @@ class Settings(BaseSettings):
     """Addresses (with commas, or *) of proxies whose X-Forwarded-* headers are believed."""
     client_address_header: str = Field(default_factory=address_header_from_host)
     """Header in which the host's proxy tells a visitor's address. Empty: what the host has, else X-Forwarded-For."""
+
+    admin_email: str = ""
+    """Who gets the link that sets up the first superuser. It is in the log, too. Empty: there alone."""
+    staff_needs_two_factor: bool = False
+    """Let staff and superusers into the admin only with an authenticator app."""
 
     database_url: SecretStr = SecretStr("sqlite:///./data/app.db")
     """sqlite:///file or postgresql://user:password@host/name, as your provider shows it."""
@@ -199,13 +210,20 @@ class Settings(BaseSettings):
             return self
         if not key:
             raise ValueError(f"SECRET_KEY is missing. Make one: {MAKE_A_KEY}")
-        if key.lower() in KNOWN_KEYS or len(key) < MINIMUM_KEY_LENGTH or len(set(key)) < 8:
-            raise ValueError(f"SECRET_KEY is known or shorter than 32 random characters. Make a new one: {MAKE_A_KEY}")
+        for weak in filter(is_weak, self.secret_keys):
+            name = "SECRET_KEY" if weak == key else "One of SECRET_KEY_FALLBACKS"
+            raise ValueError(f"{name} is known or shorter than 32 random characters. Make a new one: {MAKE_A_KEY}")
         if self.debug:
             raise ValueError(
                 "DEBUG shows secrets to visitors. Set DEBUG=false, or ENVIRONMENT=development on your own machine."
             )
         return self
+
+    @property
+    def secret_keys(self) -> list[str]:
+        """The key that signs, and after it those whose signatures still count."""
+        older = self.secret_key_fallbacks.get_secret_value().split(",")
+        return [self.secret_key.get_secret_value(), *(key.strip() for key in older if key.strip())]
 
     @property
     def is_production(self) -> bool:

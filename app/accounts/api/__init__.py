@@ -1,0 +1,9 @@
+"""Accounts for programs, below /api/v1."""
+
+from fastapi import APIRouter
+
+from app.accounts.api import devices, me, signing_in, two_factor
+
+router = APIRouter(tags=["accounts"])
+for part in (signing_in, me, devices, two_factor):
+    router.include_router(part.router)

@@ -1,0 +1,5 @@
+"""Sessions and tokens."""
+
+from fastapi import APIRouter
+
+router = APIRouter(prefix="/users/me")

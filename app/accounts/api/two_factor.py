@@ -1,0 +1,5 @@
+"""The second factor."""
+
+from fastapi import APIRouter
+
+router = APIRouter(prefix="/users/me")

@@ -1,0 +1,5 @@
+"""Where somebody is signed in, and the tokens of their programs."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""The second factor: an authenticator app, and codes to recover."""
+
+from fastapi import APIRouter
+
+router = APIRouter()
