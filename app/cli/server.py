@@ -17,6 +17,8 @@ from app.core.logging import logging_config
 from app.core.settings import PROJECT, Settings, get_settings
 
 APPLICATION = "app.main:create_app"
+RELOADED = "app.cli.development:create_app"
+"""The same, but it tells in the browser why it cannot start."""
 
 
 class PortTakenError(OperatorError):
@@ -73,6 +75,7 @@ def serve(
     signal.signal(signal.SIGTERM, _exit)  # also for PID 1 in a container, which no signal ends by default
     _listen(listener)
     tell_port(listener, settings)
+    app = RELOADED if reload and app == APPLICATION else app
     config = uvicorn.Config(app, factory=True, workers=workers, **_options(settings), **_reloading(reload))
     server = uvicorn.Server(config)
     try:

@@ -4,6 +4,7 @@ Browsers say where a request comes from (`Sec-Fetch-Site`, `Origin`, `Referer`) 
 need no token. Programs without a browser send none of the three and are let through: they hold no visitor's cookies.
 """
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -12,6 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.settings import Settings
 from app.core.web.problems import problem
+
+if TYPE_CHECKING:
+    from app.core.web.lessons import Lesson
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
@@ -22,14 +26,23 @@ class ForeignOrigins:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.base_url = settings.base_url
+        self.teaches = settings.environment == "development"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and self._is_foreign(Headers(scope=scope)):
             detail = "This form was sent from another site. Open the page here and send it again."
-            response = problem(Request(scope), 403, detail)
+            response = problem(Request(scope), 403, detail, lesson=self._lesson(Request(scope)))
             await response(scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+    def _lesson(self, request: Request) -> "Lesson | None":
+        if not self.teaches:
+            return None
+        from app.core.web.lessons import foreign_form  # noqa: PLC0415 - most sites never need it
+
+        source = request.headers.get("origin") or request.headers.get("referer") or "another site"
+        return foreign_form(source, f"{request.url.scheme}://{request.url.netloc}")
 
     def _is_foreign(self, headers: Headers) -> bool:
         if "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):

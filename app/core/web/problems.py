@@ -4,7 +4,7 @@ import logging
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.encoders import jsonable_encoder
@@ -20,6 +20,9 @@ from app.core.errors import Busy, NotFound, ReadOnlyError
 from app.core.storage.storage import StorageError
 from app.core.web.templating import templates
 from app.core.web.wording import in_words
+
+if TYPE_CHECKING:
+    from app.core.web.lessons import Lesson
 
 logger = logging.getLogger(__name__)
 
@@ -54,18 +57,20 @@ def problem(
     *,
     errors: list[dict[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
+    lesson: "Lesson | None" = None,
 ) -> Response:
-    """The answer for an error; `detail` is a sentence for a person."""
+    """The answer for an error; `detail` is a sentence for a person, and a lesson is for who writes the site."""
     title = HTTPStatus(status).phrase
     detail = detail if detail and detail != title else SENTENCES.get(status, title)
+    if lesson:
+        detail = f"{lesson.title}. {lesson.cause} {lesson.change} {lesson.code}".strip()
     if wants_json(request):
         body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         if errors:
             body["errors"] = errors
         return JSONResponse(body, status, headers, media_type="application/problem+json")
-    page = templates.page(
-        request, "error.html", {"status": status, "title": title, "detail": detail, "trace": ""}, status
-    )
+    context = {"status": status, "title": title, "detail": detail, "trace": "", "lesson": lesson}
+    page = templates.page(request, "error.html", context, status)
     page.headers.update(headers or {})
     return page
 
@@ -103,7 +108,7 @@ async def on_database_unavailable(request: Request, error: Exception) -> Respons
     if not is_outage(error):
         raise error
     logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
-    return problem(request, 503, headers=SOON)
+    return problem(request, 503, headers=SOON, lesson=_lesson(request, error))
 
 
 async def on_busy(request: Request, error: Exception) -> Response:
@@ -123,11 +128,21 @@ async def on_conflict(request: Request, error: Exception) -> Response:
 def on_crash(request: Request, error: Exception) -> Response:
     """The answer for a bug of ours; the log has the traceback, the visitor only where DEBUG is on."""
     logger.error("unhandled error", exc_info=error)
-    if not request.app.state.settings.debug or wants_json(request):
-        return problem(request, 500)
+    lesson, shows_trace = _lesson(request, error), request.app.state.settings.debug
+    if not shows_trace or wants_json(request):
+        return problem(request, 500, lesson=lesson)
     trace = "".join(traceback.format_exception(error))
-    context = {"status": 500, "title": type(error).__name__, "detail": str(error), "trace": trace}
+    context = {"status": 500, "title": type(error).__name__, "detail": str(error), "trace": trace, "lesson": lesson}
     return templates.page(request, "error.html", context, 500)
+
+
+def _lesson(request: Request, error: Exception) -> "Lesson | None":
+    """What the error teaches who writes the site. Visitors of a public one are told nothing."""
+    if request.app.state.settings.environment != "development":
+        return None
+    from app.core.web.lessons import lesson_for  # noqa: PLC0415 - a site that works needs none
+
+    return lesson_for(error)
 
 
 def add_problem_handlers(app: FastAPI) -> None:

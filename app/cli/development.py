@@ -1,0 +1,51 @@
+"""The site of a server that reloads: code that cannot be imported is told in the browser, until it is mended."""
+
+import logging
+import traceback
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from app.core.settings import get_settings
+from app.core.web.assets import URL as STATIC_URL
+from app.core.web.assets import assets
+from app.core.web.edge import security_headers
+from app.core.web.lessons import lesson_for
+from app.core.web.templating import templates
+
+logger = logging.getLogger("app")
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def create_app() -> FastAPI | ASGIApp:
+    try:
+        from app.main import create_app  # noqa: PLC0415 - what may fail is this import
+
+        return create_app()
+    except Exception as error:
+        if get_settings().environment != "development":
+            raise
+        logger.exception("The site cannot start.")
+        return broken(error)
+
+
+def broken(error: Exception) -> Starlette:
+    """A site that has one page, which says why there is no other."""
+    context = {
+        "status": 500,
+        "title": f"{type(error).__name__}: {error}",
+        "lesson": lesson_for(error),
+        "trace": "".join(traceback.format_exception(error)),
+    }
+    html = templates.environment.get_template("broken.html").render(context)
+    headers = {name.decode(): value.decode() for name, value in security_headers()}
+
+    async def tell(_request: Request) -> Response:
+        return HTMLResponse(html, 500, headers)
+
+    return Starlette(routes=[Mount(STATIC_URL, assets), Route("/{path:path}", tell, methods=METHODS)])
