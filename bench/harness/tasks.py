@@ -7,6 +7,7 @@ from typing import Any
 from bench.harness.load import Request
 
 EMAIL = "visitor@example.com"
+PASSWORD = "a password that only the benchmarks use"  # noqa: S105 - as it says
 ITEMS: list[dict[str, Any]] = [
     {"title": f"Item {number}", "note": f"What is to be known of <{number}> & done about it", "done": number % 3 == 0}
     for number in range(1, 21)
@@ -34,6 +35,11 @@ TASKS = {
     "mixed": Task("insert and read, 32 connections", ("insert", "list"), connections=32),
     "mine": Task("signed-in page", ("mine",), is_page=True),
 }
+
+
+def people(count: int = 20) -> list[str]:
+    """The e-mails of those who sign in at once."""
+    return [f"person{number}@example.com" for number in range(count)]
 
 
 def make_requests(cookie: str) -> dict[str, Request]:

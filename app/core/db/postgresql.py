@@ -21,6 +21,12 @@ class PostgreSQLDatabase(Database):
     def __init__(self, url: DatabaseURL, settings: Settings, reader_url: DatabaseURL | None = None) -> None:
         self.reader_url = reader_url
         super().__init__(url, settings)
+        self._without_transaction = self.reading_engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def _at_once(self) -> AsyncEngine:
+        """BEGIN and ROLLBACK would be two more round trips."""
+        return self._without_transaction
 
     def _writing_engine(self) -> AsyncEngine:
         return self._engine(self.url, isolation_level="READ COMMITTED")

@@ -61,6 +61,12 @@ async def index(request: Request, session: ReadSession) -> Response:
     return templates.page(request, "items/list.html", {"items": await first_items(session)})
 
 
+@pages.get("/guarded")
+async def guarded(request: Request, session: ReadSession, _user: CurrentUser) -> Response:
+    """The same page, for people who are signed in."""
+    return templates.page(request, "items/list.html", {"items": await first_items(session)})
+
+
 @pages.get("/kept")
 @cached(60, stale=300, tags=["items"])
 async def kept(request: Request, session: ReadSession) -> Response:

@@ -4,14 +4,16 @@ import stat
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import col
 
 from app.accounts.models import User
 from app.core.db.database import Database
 from app.core.db.opening import open_database
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
+from app.core.settings import Settings
 from tests.conftest import settings_for
 
 
@@ -57,6 +59,31 @@ async def test_a_reader_sees_one_snapshot(database: Database) -> None:
             writer.add(user())
         assert (await reader.execute(select(func.count()).select_from(User))).scalar() == 0
     assert await count(database) == 1
+
+
+async def test_a_lookup_reads_one_row_or_none_as_it_is_now(database: Database) -> None:
+    by_email = select(col(User.id), col(User.email)).where(col(User.email) == bindparam("email"))
+    assert await database.lookup(by_email, {"email": "a@example.com"}) is None
+    async with database.writer() as session:
+        session.add(user())
+    row = await database.lookup(by_email, {"email": "a@example.com"})
+    assert row is not None
+    assert row.email == "a@example.com"
+
+
+async def test_after_a_lookup_readers_cannot_write_and_see_one_snapshot(settings: Settings) -> None:
+    database = open_database(settings.model_copy(update={"database_pool_size": 1, "database_max_overflow": 0}))
+    await database.lookup(select(func.count()).select_from(User), {})
+    async with database.reader() as session:
+        session.add(user())
+        with pytest.raises(DBAPIError, match="read"):
+            await session.flush()
+    async with database.reader() as session:
+        before = await session.scalar(select(func.count()).select_from(User))
+        async with database.writer() as other:
+            other.add(user())
+        assert await session.scalar(select(func.count()).select_from(User)) == before
+    await database.dispose()
 
 
 async def test_no_read_modify_write_is_lost_among_many_writers(database: Database) -> None:

@@ -1,0 +1,146 @@
+"""What it costs a page to know who looks at it, and what others notice of twenty people who sign in at once.
+
+    .venv/bin/python -m bench.accounts [--rounds 7] [--only sqlite]
+
+One worker of the whole site. The same list of 20 rows is asked for as anybody and as somebody who is signed in, whose
+session and account are read afresh each time: at most 1.3 x the processor time. Then `/health/live` is asked every five
+milliseconds, whether or not the last answer has come, first alone and then while twenty people sign in: what is told is
+the 99th percentile of the times from when an answer was due to be asked for until it was there, at most 50 ms.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.client import HTTPConnection
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median, quantiles
+from urllib.parse import urlencode
+
+from bench.harness.load import Request, drive
+from bench.harness.peers import PEERS
+from bench.harness.servers import Server, environment, run, serve
+from bench.harness.tasks import PASSWORD, make_requests, people
+from bench.speed import DATABASES, ENOUGH_ROUNDS, addresses, chosen
+
+LARGEST_RATIO = 1.3
+LARGEST_WAIT = 50.0
+"""Milliseconds."""
+REQUESTS, REQUESTS_OF_A_TEST = 600, 40
+CONNECTIONS = 4
+PACE = 0.005
+"""Seconds from one question to the next."""
+ALONE = 1.5
+"""Seconds in which nobody signs in."""
+
+
+@dataclass
+class Figures:
+    """Of each round."""
+
+    microseconds: dict[str, list[float]] = field(default_factory=lambda: {"/items": [], "/items/guarded": []})
+    alone: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)
+    sign_ins: list[float] = field(default_factory=list)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", type=chosen(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
+    options = parser.parse_args()
+    found: list[str] = []
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
+        for kind in options.only:
+            with addresses(kind, Path(folder)) as address, site(address("ours"), Path(folder)) as (server, cookie):
+                figures = measure(server, make_requests(cookie)["mine"], options.rounds, client)
+            found += show(kind, figures)
+    if options.rounds < ENOUGH_ROUNDS:
+        return 0
+    for line in found:
+        print(line)
+    return int(bool(found))
+
+
+@contextmanager
+def site(url: str, folder: Path) -> Iterator[tuple[Server, str]]:
+    """The server, and the cookie of somebody who is signed in."""
+    peer = PEERS["ours"]
+    environ = environment(**peer.environ_for(url))
+    cookie = run(["-m", peer.prepare], environ)
+    run(["-m", "bench.peers.ours.people"], environ)
+    with serve(peer.serve, environ, folder / "log") as server:
+        yield server, cookie
+
+
+def measure(server: Server, known: Request, rounds: int, client: Executor) -> Figures:
+    """A round before the first is not counted."""
+    figures, count = Figures(), REQUESTS if rounds >= ENOUGH_ROUNDS else REQUESTS_OF_A_TEST
+    for number in range(rounds + 1):
+        counted = figures if number else Figures()
+        for path, took in counted.microseconds.items():
+            request = Request(known.sent.replace(b" /items/mine ", f" {path} ".encode()), 200, b"Item 20</a>")
+            if path == "/items":
+                request = make_requests("")["page"]
+            before = server.cpu_seconds()
+            client.submit(drive, server.port, [request], count, CONNECTIONS).result()
+            took.append((server.cpu_seconds() - before) / count * 1e6)
+        end = time.perf_counter() + ALONE
+        counted.alone.append(worst(server.port, partial(has_passed, end)))
+        signing_in: Future[float] = client.submit(drive, server.port, sign_ins(), len(people()), len(people()))
+        counted.beside.append(worst(server.port, signing_in.done))
+        counted.sign_ins.append(signing_in.result())
+    return figures
+
+
+def has_passed(moment: float) -> bool:
+    return time.perf_counter() > moment
+
+
+def sign_ins() -> list[Request]:
+    head = "POST /accounts/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    bodies = [urlencode({"email": email, "password": PASSWORD}) for email in people()]
+    return [Request(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode(), 303, b"") for body in bodies]
+
+
+def worst(port: int, is_over: Callable[[], bool]) -> float:
+    """The 99th percentile of the waits for `/health/live` until it is over, in milliseconds."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    waits: list[float] = []
+    due = time.perf_counter()
+    while not is_over() or len(waits) < 2:
+        time.sleep(max(0.0, due - time.perf_counter()))
+        connection.request("GET", "/health/live")
+        connection.getresponse().read()
+        waits.append((time.perf_counter() - due) * 1000)
+        due += PACE
+    connection.close()
+    return quantiles(waits, n=100)[98]
+
+
+def show(kind: str, figures: Figures) -> list[str]:
+    """Print the table, and give a line for each limit that is exceeded."""
+    opened, guarded = (median(took) for took in figures.microseconds.values())
+    alone, beside = median(figures.alone), median(figures.beside)
+    print(f"\n{kind}")
+    print(f"{'page open to all':44}{opened:8.0f} µs")
+    print(f"{'the same page, signed in':44}{guarded:8.0f} µs{guarded / opened:8.2f} x (at most {LARGEST_RATIO})")
+    print(f"{'p99 of /health/live, alone':44}{alone:8.1f} ms")
+    print(f"{'the same while 20 people sign in':44}{beside:8.1f} ms{beside / alone:8.1f} x (at most {LARGEST_WAIT} ms)")
+    print(f"{'until all of them have signed in':44}{median(figures.sign_ins):8.2f} s")
+    found = []
+    if guarded / opened > LARGEST_RATIO:
+        found.append(f"Too slow: a signed-in page on {kind} is {guarded / opened:.2f} x the open one.")
+    if beside > LARGEST_WAIT:
+        found.append(f"Too long: others wait {beside:.1f} ms on {kind}.")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""Makes people who can sign in, with hashes as the site makes them."""
+
+import asyncio
+
+from app.accounts import passwords
+from app.accounts.models import User
+from app.core.db.opening import open_database
+from app.core.settings import get_settings
+from bench.harness.tasks import PASSWORD, people
+
+
+async def add_people() -> None:
+    database = open_database(get_settings())
+    await database.setup()
+    hashed = await passwords.hashed(PASSWORD)
+    async with database.writer() as session:
+        session.add_all(User(email=email, hashed_password=hashed) for email in people())
+    await database.dispose()
+
+
+if __name__ == "__main__":
+    asyncio.run(add_people())
