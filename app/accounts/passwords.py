@@ -1,6 +1,9 @@
 """What a password must be, and its hash. Hashing takes a tenth of a second of all cores: never on the event loop."""
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -33,6 +36,12 @@ MOST_AT_ONCE = 32
 helper = PasswordHelper()
 
 
+def give_way() -> None:
+    """Let the event loop go first. The threads that a hash takes all cores with inherit this one's place."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
 class _Line:
     """Few threads, since each hash takes 64 MB. More people than that wait, and the rest is sent away.
 
@@ -41,7 +50,7 @@ class _Line:
     """
 
     def __init__(self) -> None:
-        self.threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="passwords")
+        self.threads = ThreadPoolExecutor(2, "passwords", give_way)
         self.length = 0
 
     async def run(self, work: Callable[..., T], *given: str) -> T:

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import sys
 import threading
 
 import pytest
@@ -36,10 +38,12 @@ def test_common_passwords_that_are_too_short_are_not_listed() -> None:
 
 async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
+    nice: set[int] = set()
 
     class Spy(PasswordHelper):
         def hash(self, password: str) -> str:
             threads.append(threading.get_ident())
+            nice.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
             return super().hash(password)
 
         def verify_and_update(self, plain_password: str, hashed_password: str) -> tuple[bool, str | None]:
@@ -54,6 +58,8 @@ async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPat
 
     assert len(threads) == 3
     assert threading.get_ident() not in threads
+    if sys.platform == "linux":
+        assert min(nice) > os.getpriority(os.PRIO_PROCESS, 0), "the loop goes first"
 
 
 async def test_what_follows_the_longest_password_counts() -> None:
