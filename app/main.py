@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI
 from starlette.datastructures import State
 
 from app.accounts.current import user_of
+from app.accounts.seen import LastSeen
 from app.admin.site import add_admin
 from app.core import health
 from app.core.db.opening import open_database
@@ -71,13 +72,14 @@ def add_services(state: State, settings: Settings) -> None:
     state.jobs = open_jobs(settings, state.database, state.storage, state.features)
     state.cache = open_cache(settings, state.database, who=user_of)
     state.throttle = Throttle(settings)
+    state.last_seen = LastSeen(state.database)
     state.stopping = asyncio.Event()
 
 
 async def start_services(state: State, stack: AsyncExitStack) -> None:
     """They are closed in reverse: jobs end while all that they use is there."""
     await state.database.setup()
-    for close in (state.database.dispose, state.cache.close, state.throttle.close):
+    for close in (state.database.dispose, state.cache.close, state.throttle.close, state.last_seen.close):
         stack.push_async_callback(close)
     await stack.enter_async_context(state.jobs.running())
 

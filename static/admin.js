@@ -1,37 +1,24 @@
-// Deletion and actions of the admin. What is chosen in a list goes along in the address.
+// The boxes of a list: how many are chosen, and all of a page at once. What is done with them is asked on a page.
 (() => {
-  const boxes = () => [...document.querySelectorAll(".select-box")];
-  const chosen = () => boxes().filter((box) => box.checked).map((box) => box.value);
+  const told = document.querySelector("[data-chosen]");
+  if (!told) return;
+  const boxes = [...document.querySelectorAll(".select-box")];
+  const page = document.getElementById("select-all");
+  const all = document.getElementById("choose-all");
 
-  const showChoice = () => {
-    for (const button of document.querySelectorAll("[data-needs-choice]")) button.disabled = chosen().length === 0;
+  const show = () => {
+    const chosen = boxes.filter((box) => box.checked).length;
+    const count = all?.checked ? Number(told.dataset.chosen) : chosen;
+    told.textContent = count ? `${count.toLocaleString("en")} chosen:` : "With those chosen:";
+    for (const button of document.querySelectorAll("[data-needs-choice]")) button.disabled = !count;
+    page.checked = chosen === boxes.length;
+    page.indeterminate = chosen > 0 && chosen < boxes.length;
+    for (const box of boxes) box.disabled = all?.checked ?? false;
   };
-  document.addEventListener("change", (event) => {
-    if (event.target.id === "select-all") for (const box of boxes()) box.checked = event.target.checked;
-    showChoice();
+  page.addEventListener("change", () => {
+    for (const box of boxes) box.checked = page.checked;
   });
-  showChoice();
-
-  document.addEventListener("submit", (event) => {
-    if (!event.target.matches("[data-action]") || !boxes().length) return;
-    event.target.action = `${event.target.action.split("?")[0]}?pks=${chosen().join(",")}`;
-  });
-
-  const dialog = document.getElementById("delete");
-  if (!dialog) return;
-  let address = "";
-  dialog.addEventListener("show.bs.modal", ({ relatedTarget: { dataset } }) => {
-    const pks = chosen();
-    const several = pks.length === 1 ? `this ${dataset.one}` : `these ${pks.length} ${dataset.many}`;
-    address = dataset.what ? dataset.url : `${dataset.url}?pks=${pks.join(",")}`;
-    document.getElementById("delete-what").textContent = `Delete ${dataset.what || several}? This cannot be undone.`;
-  });
-  document.getElementById("delete-now").addEventListener("click", async () => {
-    const response = await fetch(address, { method: "DELETE", headers: { Accept: "application/json" } });
-    if (response.ok) {
-      location.href = await response.text();
-    } else {
-      document.getElementById("delete-what").textContent = (await response.json()).detail;
-    }
-  });
+  document.addEventListener("change", show);
+  window.addEventListener("pageshow", show); // a browser that goes back has kept the boxes
+  show();
 })();

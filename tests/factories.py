@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from playwright.async_api import Page
 
-from app.accounts import passwords, sessions
-from app.accounts.models import User
+from app.accounts import bearer, passwords, sessions
+from app.accounts.models import Grant, Group, Membership, User
 from app.core.db.database import Database
 
 PASSWORD = "correct horse battery"
@@ -28,11 +28,27 @@ async def make_user(database: Database, email: str = "", password: str = PASSWOR
     return user
 
 
+async def grant(database: Database, user: User, identity: str, action: str) -> Group:
+    """Put the user into a new group that may do this."""
+    async with database.writer() as session:
+        session.add(group := Group(name=f"group {next(_numbers)}"))
+        await session.flush()
+        session.add(Grant(group_id=group.id, identity=identity, action=action))
+        session.add(Membership(user_id=user.id, group_id=group.id))
+    return group
+
+
 async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
     """Give the client the cookie of a new session."""
     async with app.state.database.writer() as session:
         token = await sessions.start(session, user)
     client.cookies.set(sessions.cookie_name(app.state.settings), token)
+
+
+async def make_token(database: Database, user: User) -> str:
+    """A bearer token of an hour."""
+    async with database.writer() as session:
+        return await bearer.issue(session, user, "Signed in", bearer.SIGNED_IN)
 
 
 async def sign_in_browser(page: Page, app: FastAPI, user: User, site: str) -> None:

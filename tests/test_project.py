@@ -26,7 +26,8 @@ QUICKLY = ("-q", "-x", "-m", "not e2e and not model", "-k")
 
 # Collected and not run: the kernel knows no feature, which import-linter sees to, and the others start processes.
 PROCESSES = ("backup", "restore", "migrate", "environment", "server", "runserver", "migrations_guide")
-APART = ("core", "jobs", "bench", "test_project.py", *(f"cli/test_{name}.py" for name in PROCESSES))
+LONG = ("security/test_fuzz.py", "security/test_hostile.py")
+APART = ("core", "jobs", "bench", "test_project.py", *LONG, *(f"cli/test_{name}.py" for name in PROCESSES))
 
 NOT_OURS_TO_PRINT = re.compile(r"^\s*print\(", re.MULTILINE)
 

@@ -6,7 +6,8 @@ from urllib.parse import urlencode, urlsplit
 from fastapi import Depends, HTTPException, Request
 
 from app.accounts import bearer, sessions
-from app.accounts.models import User
+from app.accounts.models import ApiToken, Session, User
+from app.accounts.reading import find
 from app.core.db.database import Database
 from app.core.web.problems import wants_json
 from app.core.web.templating import is_htmx
@@ -17,6 +18,7 @@ LOGIN = "/accounts/login"
 async def user_of(request: Request) -> User | None:
     """The active user who sends this request, read afresh once a request; also at `request.state.user`.
 
+    `request.state.session` is the session of the browser that they use, or None.
     Pages know people by the session's cookie. Addresses under /api take a bearer token too, which then decides alone.
     The user belongs to no session: `session.add(user)` in a `WriteSession` before changing it.
     """
@@ -27,14 +29,20 @@ async def user_of(request: Request) -> User | None:
 
 
 async def _read_user(request: Request) -> User | None:
+    request.state.session = None
     database: Database = request.app.state.database
-    if request.url.path.startswith("/api/") and (token := bearer.token_of(request)) is not None:
-        async with database.reader(fresh=True) as session:
-            return await bearer.owner(session, token, request.app.state.settings)
-    if token := sessions.token_of(request):
-        async with database.reader(fresh=True) as session:
-            return await sessions.owner(session, token)
-    return None
+    by_bearer = bearer.token_of(request) if request.scope["path"].startswith("/api/") else None
+    found: tuple[Session, User] | tuple[ApiToken, User] | None = None
+    if by_bearer is not None:
+        found = await find(database, ApiToken, by_bearer)
+    elif token := sessions.token_of(request):
+        found = await find(database, Session, token)
+    if found is None:
+        return None
+    row, user = found
+    request.state.session = row if isinstance(row, Session) else None
+    request.app.state.last_seen.note(row, request)
+    return user
 
 
 OptionalUser = Annotated[User | None, Depends(user_of)]

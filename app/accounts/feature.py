@@ -1,6 +1,7 @@
-from app.accounts import api, demo, pages
+from app.accounts import api, demo, letters, pages, setup, sweeping
 from app.accounts.models import ApiToken, Attempt, Grant, Group, Membership, RecoveryCode, Session, User
-from app.core.feature import Demo, Feature
+from app.accounts.personal import personal_data
+from app.core.feature import Demo, Feature, Figure
 
 accounts = Feature(
     name="accounts",
@@ -8,5 +9,14 @@ accounts = Feature(
     models=(User, Session, ApiToken, RecoveryCode, Attempt, Group, Grant, Membership),
     pages=pages.router,
     api=api.router,
+    figures=(Figure("Sign-ups", User.created_at),),
     demo=Demo(demo.load, demo.clear),
+    personal_data=personal_data,
+    jobs=(
+        letters.write_of_registration,
+        letters.write_of_reset,
+        letters.write_of_verification,
+        sweeping.sweep_daily,
+    ),
+    lifespan=setup.inviting,
 )

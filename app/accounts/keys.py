@@ -1,7 +1,5 @@
 """Keys for one purpose each, made from SECRET_KEY: what is signed for one is worth nothing for another."""
 
-import hashlib
-
 from app.core import keys
 from app.core.settings import Settings
 
@@ -9,8 +7,3 @@ from app.core.settings import Settings
 def derived_key(settings: Settings, purpose: str) -> str:
     """64 characters that tell nothing about SECRET_KEY, nor about the key for any other purpose."""
     return keys.derived_key(settings, f"accounts:{purpose}")
-
-
-def fingerprint(hashed_password: str) -> str:
-    """Changes with the password, and lets nobody find either of the two."""
-    return hashlib.sha256(hashed_password.encode()).hexdigest()[:32]

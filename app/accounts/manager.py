@@ -11,15 +11,13 @@ from fastapi_users import BaseUserManager, IntegerIDMixin
 from fastapi_users.exceptions import InvalidPasswordException, UserAlreadyExists
 from fastapi_users.schemas import BaseUserCreate, BaseUserUpdate
 from fastapi_users_db_sqlalchemy import SQLAlchemyUserDatabase
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.accounts import passwords, sessions
-from app.accounts.keys import derived_key
+from app.accounts import passwords
 from app.accounts.models import User
-from app.core.settings import Settings
 
 __all__ = ["NOT_CURRENT", "TAKEN", "InvalidPasswordException", "UserAlreadyExists", "UserManager"]
 
@@ -34,13 +32,9 @@ OVERTAKEN = "The password was changed at the same moment. Please try again."
 class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
     """Makes, finds and changes users in a session that writes."""
 
-    def __init__(self, session: AsyncSession, settings: Settings | None = None) -> None:
-        """Without settings it has no keys, and can neither reset passwords nor verify e-mails by token."""
+    def __init__(self, session: AsyncSession) -> None:
         super().__init__(SQLAlchemyUserDatabase(session, User))
         self.session = session
-        if settings:
-            self.reset_password_token_secret = derived_key(settings, "reset-password")
-            self.verification_token_secret = derived_key(settings, "verify-email")
 
     async def register(self, email: str, password: str, *, is_superuser: bool = False) -> User:
         """Make a user.
@@ -51,16 +45,23 @@ class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
         """
         return await self.create(BaseUserCreate(email=email, password=password, is_superuser=is_superuser))
 
-    async def change(self, user: User, *, email: str | None = None, password: str | None = None) -> User:
-        """Change e-mail or password, or both. A new password ends every session and token of the user.
+    async def change(
+        self, user: User, *, email: str | None = None, password: str | None = None, is_verified: bool | None = None
+    ) -> User:
+        """Change e-mail or password, or both. Whoever calls this tells the owner.
+
+        A new password ends every session and token of the user. A new e-mail counts as not verified, unless it is.
 
         Raises:
             InvalidPasswordException: with a sentence in `reason`.
             UserAlreadyExists: the e-mail has another account, whatever its case.
         """
-        given = {"email": email, "password": password}
+        given = {"email": email, "password": password, "is_verified": is_verified}
         wanted = {name: value for name, value in given.items() if value is not None}
         return await self.update(BaseUserUpdate(**wanted), user)
+
+    async def is_taken(self, email: str) -> bool:
+        return await self.user_db.get_by_email(email) is not None
 
     async def is_password_of(self, user: User, password: str) -> bool:
         right, _better = await passwords.verify(password, user.hashed_password)
@@ -83,9 +84,13 @@ class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
         right, better = await passwords.verify(credentials.password, user.hashed_password)
         if not right or not await self._lock(user):
             return None
-        if better:
-            user.hashed_password = better
+        if better:  # by a statement, which ends no session: the password is the same
+            await self.session.execute(update(User).where(col(User.id) == user.id).values(hashed_password=better))
         return user
+
+    async def is_unchanged(self, user: User) -> bool:
+        """Whether a user who was read before is still active, with the same password; it stays so until the end."""
+        return bool(await self._lock(user))
 
     async def _lock(self, user: User) -> bool | None:
         """Whether the user is active, or None if the password is no longer the one that we know.
@@ -118,8 +123,6 @@ class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
             fields["hashed_password"] = await passwords.hashed(password)
         if await self._lock(user) is None:
             raise InvalidPasswordException(OVERTAKEN)
-        if password is not None:
-            await sessions.end_all(self.session, user)
         try:
             return await super()._update(user, fields)
         except (IntegrityError, UserAlreadyExists):

@@ -14,6 +14,9 @@ from app.accounts.models import Grant, Membership, User
 Grants = AbstractSet[tuple[str, str]]
 """Pairs of a model's name in the admin's addresses and an action; `*` stands for all of them."""
 
+FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not do this."}}
+"""For the OpenAPI page: `@router.get("", responses=FORBIDDEN)`."""
+
 
 async def grants_of(request: Request) -> Grants:
     """Of whoever sends this request; read once a request."""

@@ -2,10 +2,14 @@
 
 from urllib.parse import unquote
 
+LONGEST = 2000
+
 
 def local(address: str | None, default: str = "/") -> str:
     """The address if it is a path on this site, else the default."""
-    return address if address and all(map(_is_path, (address, unquote(address)))) else default
+    if not address or len(address) > LONGEST:
+        return default
+    return address if all(map(_is_path, (address, unquote(address)))) else default
 
 
 def _is_path(text: str) -> bool:

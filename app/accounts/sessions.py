@@ -2,19 +2,27 @@
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, event, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.accounts.models import Session, User
+from app.accounts.models import ApiToken, Session, User
 from app.core.db.model import utc_now
 from app.core.settings import Settings
+from app.core.web.throttle import address_of
 
-LIFETIME = timedelta(days=14)
+LONGEST = timedelta(days=30)
+"""Of a session that is remembered. The others end with the browser, or as long after they began."""
+UNSEEN = timedelta(days=1)
+"""After which one that is not remembered is over."""
+
+DECISIVE = ("hashed_password", "is_active", "is_staff", "is_superuser")
+"""What sessions and tokens were given out for: none of them outlives a change."""
 
 
 def cookie_name(settings: Settings) -> str:
@@ -26,55 +34,75 @@ def token_of(request: Request) -> str | None:
     return request.cookies.get(cookie_name(request.app.state.settings))
 
 
-async def owner(session: AsyncSession, token: str) -> User | None:
-    """The active user who is signed in with this token."""
-    statement = (
-        select(User)
-        .join(Session, col(Session.user_id) == col(User.id))
-        .where(col(Session.token_hash) == _hash(token), col(Session.expires_at) > utc_now(), col(User.is_active))
-    )
-    return (await session.scalars(statement)).one_or_none()
-
-
-async def sign_in(session: AsyncSession, user: User, request: Request, response: Response) -> None:
+async def sign_in(
+    session: AsyncSession, user: User, request: Request, response: Response, remember: bool = False
+) -> None:
     """Start a session. The browser's old one ends: a token from before the sign-in is worth nothing after it."""
     await end(session, request)
-    address = request.client.host if request.client else ""
-    token = await start(session, user, address, request.headers.get("user-agent", ""))
-    _set_cookie(request, response, token, int(LIFETIME.total_seconds()))
+    token = await start(session, user, address_of(request), request.headers.get("user-agent", ""), remember)
+    _set_cookie(request, response, token, LONGEST if remember else None)
 
 
-async def start(session: AsyncSession, user: User, address: str = "", agent: str = "") -> str:
+async def start(session: AsyncSession, user: User, address: str = "", agent: str = "", remember: bool = False) -> str:
     """Make a session and give its token, which is stored nowhere. Sweeps out the user's expired ones."""
     now, token = utc_now(), secrets.token_urlsafe(32)
     await session.execute(delete(Session).where(col(Session.user_id) == user.id, col(Session.expires_at) <= now))
-    made = Session(token_hash=_hash(token), user_id=user.id, expires_at=now + LIFETIME)
+    made = Session(token_hash=hashed(token), user_id=user.id, expires_at=now, is_remembered=remember)
+    made.expires_at = end_of(made, now)
     made.address, made.agent = address[:64], agent[:256]
     session.add(made)
     return token
 
 
+def end_of(row: Session, seen_at: datetime) -> datetime:
+    """When it is over, if it is not seen after this."""
+    last = row.created_at + LONGEST
+    return last if row.is_remembered else min(last, seen_at + UNSEEN)
+
+
+async def confirm(session: AsyncSession, row: Session, request: Request, response: Response) -> None:
+    """Note that the password was asked again just now. The session may do more from here, so it gets another token."""
+    token, now = secrets.token_urlsafe(32), utc_now()
+    session.add(row)
+    row.token_hash, row.confirmed_at = hashed(token), now
+    _set_cookie(request, response, token, row.expires_at - now if row.is_remembered else None)
+
+
 async def sign_out(session: AsyncSession, request: Request, response: Response) -> None:
     await end(session, request)
-    _set_cookie(request, response, "", 0)
+    _set_cookie(request, response, "", timedelta())
 
 
 async def end(session: AsyncSession, request: Request) -> None:
     """End the session of this browser, if it has one."""
     if token := token_of(request):
-        await session.execute(delete(Session).where(col(Session.token_hash) == _hash(token)))
+        await session.execute(delete(Session).where(col(Session.token_hash) == hashed(token)))
 
 
-async def end_all(session: AsyncSession, user: User) -> None:
-    """Sign somebody out everywhere."""
-    await session.execute(delete(Session).where(col(Session.user_id) == user.id))
+async def end_all(session: AsyncSession, user: User, keep: Session | None = None) -> None:
+    """Sign somebody out everywhere, programs too, but for the session to keep."""
+    others = delete(Session).where(col(Session.user_id) == user.id)
+    await session.execute(others.where(col(Session.id) != keep.id) if keep else others)
+    await session.execute(delete(ApiToken).where(col(ApiToken.user_id) == user.id))
 
 
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+@event.listens_for(User, "after_update")
+def _end_with_what_they_were_given_for(_mapper: Any, connection: Connection, user: User) -> None:
+    """Whoever changes it, by page, admin or command. Statements that update many rows at once pass this by."""
+    attributes = inspect(user, raiseerr=True).attrs
+    if any(attributes[name].history.has_changes() for name in DECISIVE):
+        for kind in (Session, ApiToken):
+            connection.execute(delete(kind).where(col(kind.user_id) == user.id))
 
 
-def _set_cookie(request: Request, response: Response, token: str, seconds: int) -> None:
+def hashed(token: str) -> str:
+    """What is stored of a token. It is random and long: nothing slower is needed, and this is found by an index."""
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def _set_cookie(request: Request, response: Response, token: str, lifetime: timedelta | None) -> None:
+    """Without a lifetime the browser forgets it when it is closed."""
     settings: Settings = request.app.state.settings
     name, secure = cookie_name(settings), settings.is_production
+    seconds = None if lifetime is None else int(lifetime.total_seconds())
     response.set_cookie(name, token, max_age=seconds, path="/", secure=secure, httponly=True, samesite="lax")

@@ -2,16 +2,18 @@
 
 from typing import cast
 
-from sqladmin import BaseView, Flash, expose
+from sqladmin import Flash, expose
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app.admin import audit
+from app.admin.authorization import ForSuperusers
 from app.admin.forms import sent_texts
 from app.core.web.cache import ALL, Cache
 from app.core.web.cache.route import CachedRoute, Counts
 
 
-class CacheAdmin(BaseView):
+class CacheAdmin(ForSuperusers):
     name = "Cache"
     icon, category = "ti ti-bolt", "Operations"
 
@@ -36,6 +38,8 @@ class CacheAdmin(BaseView):
     async def _clear(request: Request, cache: Cache) -> Response:
         tag = str((await sent_texts(request)).get("tag", "")).strip()
         if tag:
+            async with request.app.state.database.writer() as session:
+                audit.record(session, request, "clear", "cache", title=tag)
             await cache.clear(tag)
             Flash.success(
                 request, "Everything was cleared." if tag == ALL else f"What has the tag “{tag}” was cleared."

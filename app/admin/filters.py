@@ -3,14 +3,15 @@
 They have the shape that SQLAdmin asks of filters, and take any value that somebody may put into an address.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from sqladmin.filters import BooleanFilter, ForeignKeyFilter, OperationColumnFilter
 from sqladmin.helpers import get_column_python_type
-from sqlalchemy import Select, false
+from sqlalchemy import ColumnElement, Select, false, or_
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from app.admin.columns import choices_of, label_of, plain, spoken
@@ -21,56 +22,82 @@ if TYPE_CHECKING:
 
 RunQuery = Callable[[Select[Any]], Any]
 
+EMPTY = "empty"
+MOST_VALUES = 100
+BUCKETS = {
+    "today": "today",
+    "last_7_days": "in the last 7 days",
+    "this_month": "this month",
+    "this_year": "this year",
+}
+WITHOUT_VALUE = {*BUCKETS, "empty", "filled"}
 
-class ChoiceFilter:
+
+class Filter:
     has_operator = False
+    is_several = False
+    """Whether it takes all values that an address has for it, and not the first alone."""
 
-    def __init__(self, name: str, title: str, values: tuple[Any, ...]) -> None:
+    def __init__(self, name: str, title: str) -> None:
         self.parameter_name = name
         self.title = title
-        self.values = {plain(value): value for value in values}
+
+
+class ChoiceFilter(Filter):
+    is_several = True
+
+    def __init__(self, name: str, title: str, values: tuple[Any, ...], *, nullable: bool = False) -> None:
+        super().__init__(name, title)
+        self.values = {plain(value): value for value in values} | ({EMPTY: None} if nullable else {})
 
     async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
-        return [(name, spoken(value)) for name, value in self.values.items()]
+        return [(name, "Empty" if value is None else spoken(value)) for name, value in self.values.items()]
 
-    async def get_filtered_query(self, query: Select[Any], value: str, model: Any) -> Select[Any]:
-        chosen = self.values.get(value)
-        return query if chosen is None else query.where(getattr(model, self.parameter_name) == chosen)
+    async def get_filtered_query(self, query: Select[Any], values: Sequence[str], model: Any) -> Select[Any]:
+        chosen = [self.values[value] for value in values if value in self.values]
+        return query.where(_is_one_of(getattr(model, self.parameter_name), chosen)) if chosen else query
 
 
-class ReferenceFilter:
-    """Rows that point at one other row, which is looked up by typing."""
+class ReferenceFilter(Filter):
+    """Rows that point at another row, which is looked up by typing."""
 
-    has_operator = False
+    is_several = True
 
-    def __init__(self, name: str, title: str, lookup: Lookup) -> None:
-        self.parameter_name = name
-        self.title = title
+    def __init__(self, name: str, title: str, lookup: Lookup, *, nullable: bool) -> None:
+        super().__init__(name, title)
         self.lookup = lookup
+        self.nullable = nullable
 
     async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
-        """The one that is chosen: the others are not loaded."""
+        """Those that are chosen: the others are not loaded."""
+        given = request.query_params.getlist(self.parameter_name)[:MOST_VALUES]
         try:
-            chosen = await self.lookup.format_by_pk(request.query_params.get(self.parameter_name, ""))
+            rows = await self.lookup.rows([parse_id(value) for value in given if value not in ("", EMPTY)])
         except ValueError:
             return []
-        return [(chosen["id"], chosen["text"])] if chosen else []
+        found = [self.lookup.format(row) for row in rows]
+        return [(row["id"], row["text"]) for row in found] + ([(EMPTY, "Empty")] if EMPTY in given else [])
 
-    async def get_filtered_query(self, query: Select[Any], value: str, model: Any) -> Select[Any]:
+    async def get_filtered_query(self, query: Select[Any], values: Sequence[str], model: Any) -> Select[Any]:
         try:
-            return query.where(getattr(model, self.parameter_name) == parse_id(value))
+            chosen = [None if value == EMPTY else parse_id(value) for value in values[:MOST_VALUES] if value]
         except ValueError:
             return query.where(false())
+        return query.where(_is_one_of(getattr(model, self.parameter_name), chosen)) if chosen else query
 
 
-class Comparison:
+def _is_one_of(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+    present = column.in_([value for value in values if value is not None])
+    return or_(present, column.is_(None)) if None in values else present
+
+
+class Comparison(Filter):
     """A text, number or time against what somebody types; `empty` and `filled` where a column may be null."""
 
     has_operator = True
 
     def __init__(self, name: str, title: str, kind: type[Any], nullable: bool) -> None:
-        self.parameter_name = name
-        self.title = title
+        super().__init__(name, title)
         self.kind = kind
         self.nullable = nullable
 
@@ -82,7 +109,7 @@ class Comparison:
 
     def operations(self) -> list[tuple[str, str]]:
         offered = {
-            "date": [("equals", "on"), ("less_than", "before"), ("greater_than", "after")],
+            "date": [("equals", "on"), ("less_than", "before"), ("greater_than", "after"), *BUCKETS.items()],
             "number": [("equals", "equals"), ("less_than", "less than"), ("greater_than", "more than")],
             "text": [("contains", "contains"), ("equals", "equals"), ("starts_with", "starts with")],
         }[self.input_type]
@@ -94,6 +121,9 @@ class Comparison:
             return query.where(column.is_(None) if operation == "empty" else column.is_not(None))
         if self.input_type == "text":
             return _compare_text(query, column, operation, value.replace("\0", " ").strip())
+        if self.input_type == "date" and operation in BUCKETS:
+            first, after = (self._moment(day) for day in _bucket(operation, datetime.now(UTC).date()))
+            return query.where(column >= first, column < after)
         bounds = self._bounds(value.strip())
         return query if bounds is None else _compare(query, column, operation, *bounds)
 
@@ -101,12 +131,25 @@ class Comparison:
         """The first value that `value` means, and the first one after it: a day is many moments."""
         try:
             if self.kind is datetime:
-                start = datetime.combine(date.fromisoformat(value), time(), UTC)
-                return start, start + timedelta(days=1)
+                day = date.fromisoformat(value)
+                return self._moment(day), self._moment(day + timedelta(days=1))
             found = date.fromisoformat(value) if self.kind is date else _number(self.kind, value)
         except (ValueError, OverflowError, InvalidOperation):
             return None
         return found, found
+
+    def _moment(self, day: date) -> date:
+        return datetime.combine(day, time(), UTC) if self.kind is datetime else day
+
+
+def _bucket(name: str, today: date) -> tuple[date, date]:
+    """Its first day and the first one after it."""
+    if name == "this_month":
+        first = today.replace(day=1)
+        return first, (first + timedelta(days=31)).replace(day=1)
+    if name == "this_year":
+        return date(today.year, 1, 1), date(today.year + 1, 1, 1)
+    return today - timedelta(days=6 if name == "last_7_days" else 0), today + timedelta(days=1)
 
 
 def _number(kind: type[Any], value: str) -> Any:
@@ -143,10 +186,23 @@ def filter_for(view: "AdminView", wish: Any) -> Any:
     name = view._get_prop_name(wish)
     title, column = view._column_labels.get(name, label_of(name)), view._mapper.columns[name]
     if name in view.references:
-        return ReferenceFilter(name, title, view.references[name])
+        return ReferenceFilter(name, title, view.references[name], nullable=bool(column.nullable))
     if values := choices_of(view.model, name):
-        return ChoiceFilter(name, title, values)
+        return ChoiceFilter(name, title, values, nullable=bool(column.nullable))
     kind = get_column_python_type(column)
     if kind is bool:
         return BooleanFilter(name, title)
     return Comparison(name, title, kind, bool(column.nullable))
+
+
+async def filtered(statement: Select[Any], chosen: Any, asked: QueryParams, model: Any) -> Select[Any]:
+    """The statement with what an address asks of one filter."""
+    name, change = chosen.parameter_name, chosen.get_filtered_query
+    changed: Select[Any] = statement
+    if getattr(chosen, "has_operator", False):
+        changed = await change(statement, asked.get(f"{name}_op", ""), asked.get(name, ""), model)
+    elif getattr(chosen, "is_several", False):
+        changed = await change(statement, asked.getlist(name), model)
+    elif value := asked.get(name):
+        changed = await change(statement, value, model)
+    return changed

@@ -41,6 +41,12 @@ class ChoiceField(SelectField):
         super().__init__(*args, **options)
         self.values = values
 
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError(f"Choose one of: {', '.join(map(plain, self.values))}.") from None
+
     def _value_of(self, given: Any) -> Any:
         for value in self.values:
             if given is value or str(given) == plain(value):
@@ -52,7 +58,9 @@ class AdminConverter(ModelConverter):
     """SQLAdmin's choice of fields, with Enums, Literals, foreign keys, whole texts and the bounds of integers."""
 
     async def convert(self, model: type[Any], prop: Any, *args: Any, **options: Any) -> Any:
-        values = choices_of(model, prop.key)
+        values, described = choices_of(model, prop.key), getattr(model, "model_fields", {}).get(prop.key)
+        if described and described.description:
+            options["field_args"] = {"description": described.description, **options["field_args"]}
         if values and not options.get("override"):
             options["override"] = ChoiceField
             options["field_args"] = {"values": values, "render_kw": {"class": "form-select"}, **options["field_args"]}

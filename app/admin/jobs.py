@@ -8,8 +8,11 @@ from sqladmin import Flash, action
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app.admin.actions import list_again
+from app.admin.authorization import ForSuperusers
 from app.admin.views import AdminView
 from app.core.errors import OperatorError
+from app.jobs import control
 from app.jobs.models import QueuedJob, State
 from app.jobs.site import SiteJobs
 
@@ -21,6 +24,8 @@ COLOURS = {
     State.CANCELLED: "yellow",
 }
 
+POSSIBLE = {"retry": control.CAN_BE_RETRIED, "cancel": control.CAN_BE_CANCELLED}
+
 SAID = 5
 """Refusals, each in its own words: all of them wait in one cookie."""
 
@@ -30,7 +35,9 @@ def _state(job: Any, _name: str) -> Markup:
     return Markup('<span class="status status-{}">{}</span>').format(COLOURS[state], state)
 
 
-class JobAdmin(AdminView, model=QueuedJob):
+class JobAdmin(ForSuperusers, AdminView, model=QueuedJob):
+    """The arguments of jobs hold letters, and these the links by which people get in."""
+
     name, name_plural = "Job", "Jobs"
     column_list = ("id", "state", "name", "due_at", "attempt", "remark")
     column_details_list = (
@@ -60,6 +67,11 @@ class JobAdmin(AdminView, model=QueuedJob):
     can_create = can_edit = can_delete = False
     icon, category = "ti ti-stack-2", "Operations"
 
+    def actions_for(self, request: Request, row: QueuedJob) -> dict[str, str]:
+        """Of these the ones that this job is in a state for."""
+        offered = super().actions_for(request, row)
+        return {slug: label for slug, label in offered.items() if row.state in POSSIBLE[slug]}
+
     @action("retry", "Try again")
     async def retry(self, request: Request) -> Response:
         return await self._each(request, _jobs(request).retry, "queued again")
@@ -78,7 +90,7 @@ class JobAdmin(AdminView, model=QueuedJob):
             Flash.error(request, line)
         if more := len(refusals[SAID:]):
             Flash.error(request, f"Nor could this be done to {more} others.")
-        return RedirectResponse(request.url_for("admin:list", identity=self.identity), 303)
+        return RedirectResponse(list_again(request, self), 303)
 
 
 async def _refusal(act: Callable[[int], Awaitable[None]], number: int) -> str:

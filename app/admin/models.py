@@ -29,3 +29,6 @@ class AuditEntry(Model, table=True):
     changes: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """By column what was there before and after, [before, after]. Secrets are not told, only that they changed."""
     address: str = Field(default="", max_length=64)
+
+    def __str__(self) -> str:
+        return f"{self.action.rpartition(':')[2].capitalize()} {self.identity} {self.title or self.row_id}".rstrip()

@@ -4,45 +4,57 @@ from collections.abc import Callable
 from inspect import unwrap
 from types import FunctionType
 from typing import Any, cast
-from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import FastAPI
-from sqladmin import Admin, BaseView, Flash, ModelView
+from sqladmin import Admin, BaseView, ModelView
+from sqladmin.authorization import Action
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from starlette.applications import Starlette
-from starlette.datastructures import URL
+from starlette.datastructures import URL, FormData
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
 from app.accounts.keys import derived_key
-from app.admin.accounts import SessionAdmin, UserAdmin
+from app.admin.accounts import ACCOUNTS
+from app.admin.actions import asking_first
+from app.admin.authorization import Authorization, may_look_up
 from app.admin.cache import CacheAdmin
+from app.admin.children import children_of
 from app.admin.columns import title_of
-from app.admin.export import export_response
-from app.admin.formatters import shortened
-from app.admin.forms import AdminForm, sent_texts, show_refusal
-from app.admin.gate import KeptMessages, PathsOnly, SuperusersOnly
+from app.admin.dashboard import Dashboard
+from app.admin.deletion import delete_page
+from app.admin.export import export_page
+from app.admin.gate import KeptMessages, PathsOnly, StaffOnly
+from app.admin.groups import GROUPS
+from app.admin.history import LogAdmin, history_page
+from app.admin.importing import import_page
 from app.admin.jobs import JobAdmin
-from app.admin.refusals import Refused
+from app.admin.layout import grouped
+from app.admin.operations.view import OperationsAdmin
+from app.admin.saving import form_page
 from app.admin.views import AdminView
 from app.core.db.database import Database
 from app.core.settings import PROJECT, Settings
 from app.core.web.assets import assets
+from app.core.web.templating import when
 
 ADDRESS = "/admin"
 # Assets come from /static, people sign in and out at /accounts, and nothing here takes files.
-UNUSED = {"statics", "logout", "import", "file_download", "file_preview"}
+UNUSED = {"statics", "logout", "file_download", "file_preview"}
+ASKED_FIRST = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "POST"}}
+"""Methods of routes that are pages here: SQLAdmin's own are for its scripts."""
 MARKS = {"_action", "_exposed"}
 
 
 def add_admin(app: FastAPI) -> None:
     """Put the admin with the views of every feature into the site."""
     site = Site(app.state.database)
-    for view in (UserAdmin, SessionAdmin, JobAdmin, CacheAdmin):
+    site.dashboard = Dashboard(app, site)
+    for view in (*ACCOUNTS, *GROUPS, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
         site.add_view(view)
     for feature in app.state.features:
         for view in feature.admin:
@@ -50,10 +62,10 @@ def add_admin(app: FastAPI) -> None:
     app.router.routes.append(Route(ADDRESS, _to_index, methods=["GET"], include_in_schema=False))
     # The router alone: as an application of its own it would answer errors its own way.
     middleware = [
-        Middleware(SuperusersOnly),
+        Middleware(StaffOnly),
         messages_in_cookie(app.state.settings),
         Middleware(KeptMessages),
-        Middleware(PathsOnly),
+        Middleware(PathsOnly, routes=site.admin.router.routes, address=ADDRESS),
     ]
     app.router.routes.append(Mount(ADDRESS, site.admin.router, name="admin", middleware=middleware))
 
@@ -74,6 +86,8 @@ def messages_in_cookie(settings: Settings) -> Middleware:
 
 
 class Site(Admin):
+    dashboard: Dashboard
+
     def __init__(self, database: Database) -> None:
         self.database = database
         # What SQLAdmin does by itself is reading; it must not hold SQLite's one writing connection. Our views write.
@@ -82,12 +96,19 @@ class Site(Admin):
             Starlette(),  # where it mounts itself: the real place is behind the gate
             session_maker=reading,
             base_url=ADDRESS,
+            authorization_backend=Authorization(),
             title="Admin",
             templates_dir=str(PROJECT / "templates"),
         )
-        self.templates.env.globals |= {"asset": assets.url, "title_of": title_of}
+        self.templates.env.globals |= {"asset": assets.url, "title_of": title_of, "when": when}
+        self.templates.env.globals |= {"children_of": children_of, "grouped": grouped}
         self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
         self.admin.router.routes = [route for route in self.admin.routes if cast("Any", route).name not in UNUSED]
+        for route in self.admin.routes:
+            if isinstance(route, Route) and route.name in ASKED_FIRST:
+                route.methods = ASKED_FIRST[route.name]
+
+        self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
 
     def add_view(self, view: type[ModelView] | type[BaseView], feature: str = "") -> None:
         # SQLAdmin writes on the class, and one process may have several sites: each gets a class of its own.
@@ -98,6 +119,10 @@ class Site(Admin):
             if isinstance(route, Route) and (route.name or "").startswith("action-"):
                 route.methods = {"POST"}
 
+    def _handle_action_decorated_func(self, func: Any, view: Any, view_instance: Any) -> None:
+        asked: Any = asking_first(func, view_instance) if hasattr(func, "_action") else func
+        super()._handle_action_decorated_func(asked, view, view_instance)
+
     @staticmethod
     def _find_decorated_funcs(view: Any, view_instance: Any, handle_fn: Callable[[Any, Any, Any], None]) -> None:
         """As SQLAdmin's, which takes long: it looks at every attribute, several hundred in each view."""
@@ -107,6 +132,9 @@ class Site(Admin):
 
     def view_of(self, model: type[Any]) -> ModelView | None:
         return next((view for view in self.views if isinstance(view, ModelView) and view.model is model), None)
+
+    def view_called(self, identity: str) -> AdminView | None:
+        return next((view for view in self.views if isinstance(view, AdminView) and view.identity == identity), None)
 
     def _admin_view(self, request: Request) -> AdminView:
         view = self._find_model_view(request.path_params["identity"])
@@ -120,17 +148,24 @@ class Site(Admin):
         return plain
 
     async def login(self, request: Request) -> Response:
-        return RedirectResponse(f"{ADDRESS}/")  # the gate has seen to it that this is a superuser
+        return RedirectResponse(f"{ADDRESS}/")  # the gate has seen to it that this is somebody who may
 
     async def index(self, request: Request) -> Response:
-        views = [view for view in self.views if isinstance(view, ModelView) and view.is_visible(request)]
-        async with self.database.reader(fresh=True) as session:
-            counts = [(view, await session.scalar(view.count_query(request))) for view in views]
-        return await self.templates.TemplateResponse(request, "admin/index.html", {"counts": counts})
+        return await self.templates.TemplateResponse(request, "admin/index.html", await self.dashboard.context(request))
+
+    async def _list(self, request: Request) -> bool:
+        if not await super()._list(request):
+            raise HTTPException(403)
+        return True
+
+    def get_save_redirect_url(self, request: Request, form: FormData, model_view: ModelView, obj: Any) -> str | URL:  # type: ignore[override]  # a static method there
+        if form.get("save") == "Save" and not model_view.has_permission(request, Action.LIST):
+            return request.url_for("admin:index")
+        return super().get_save_redirect_url(request, form, model_view, obj)
 
     async def create(self, request: Request) -> Response:
         await self._create(request)
-        return await self._form(request, self._admin_view(request), None)
+        return await form_page(request, self._admin_view(request), None)
 
     async def edit(self, request: Request) -> Response:
         await self._edit(request)
@@ -138,57 +173,24 @@ class Site(Admin):
         row = await view.get_object_for_edit(request)
         if row is None:
             raise HTTPException(404)
-        return await self._form(request, view, row)
+        return await form_page(request, view, row)
 
-    async def _form(self, request: Request, view: AdminView, row: Any) -> Response:
-        form_class = await view.form_class(creating=row is None)
-        initial = {} if row is None else await view.get_form_data_for_edit(row)
-        if request.method == "GET":
-            return await self._form_page(request, view, row, form_class(data=initial))
-        sent = await sent_texts(request)
-        form = form_class(sent, data=initial)
-        try:
-            saved = await self._save(request, view, row, form)
-        except Refused as refusal:
-            return await self._form_page(request, view, row, form, show_refusal(form, refusal))
-        Flash.success(request, f"{view.name} “{shortened(title_of(saved))}” was saved.")
-        return RedirectResponse(self.get_save_redirect_url(request, sent, view, saved), 303)
-
-    @staticmethod
-    async def _save(request: Request, view: AdminView, row: Any, form: AdminForm) -> Any:
-        values = view.clean(form, row)
-        if row is None:
-            return await view.insert_model(request, values)
-        return await view.update_model(request, request.path_params["pk"], values)
-
-    async def _form_page(
-        self, request: Request, view: AdminView, row: Any, form: AdminForm, error: str = ""
-    ) -> Response:
-        context = {"model_view": view, "obj": row, "form": form, "error": error}
-        context |= await (view.create_context(request) if row is None else view.edit_context(request))
-        status = 400 if error or form.errors else 200
-        return await self.templates.TemplateResponse(request, view.edit_template, context, status)
+    async def history(self, request: Request) -> Response:
+        return await history_page(request, self._admin_view(request))
 
     async def delete(self, request: Request) -> Response:
-        if not request.query_params.get("pks"):
-            raise HTTPException(400, "Nothing was chosen.")
-        await self._delete(request)
-        view = self._admin_view(request)
-        pks = [pk for pk in request.query_params["pks"].split(",") if pk]
-        try:
-            await view.delete_rows(request, pks)
-            Flash.success(request, f"Deleted {len(pks)} {view.name if len(pks) == 1 else view.name_plural}.")
-        except Refused as refusal:
-            Flash.error(request, f"Nothing was deleted. {refusal}")
-        # Back to the same search and page.
-        back = dict(parse_qsl(urlsplit(request.headers.get("referer", "")).query))
-        url = URL(str(request.url_for("admin:list", identity=view.identity)))
-        return PlainTextResponse(str(url.include_query_params(**back)))
+        return await delete_page(request, self._admin_view(request))
+
+    async def import_endpoint(self, request: Request) -> Response:
+        await self._import(request)
+        return await import_page(request, self._admin_view(request))
 
     async def ajax_lookup(self, request: Request) -> Response:
         """Rows that a column can point at, for forms and for filters. (SQLAdmin's own is for forms alone.)"""
         view, asked = self._admin_view(request), request.query_params
-        lookup = view.references.get(asked.get("name", ""))
+        lookup = view.references.get(asked.get("name", "").rpartition("-")[2])
+        if not await may_look_up(request, view, lookup):
+            raise HTTPException(403)
         if lookup is None:
             raise HTTPException(404)
         found = await lookup.get_list(request, asked.get("term", ""))
@@ -196,8 +198,7 @@ class Site(Admin):
 
     async def export(self, request: Request) -> Response:
         await self._export(request)
-        view = self._admin_view(request)
-        return export_response(view, await view.found(request), request.path_params["export_type"])
+        return await export_page(request, self._admin_view(request))
 
 
 def _marked(view: type[Any]) -> set[str]:

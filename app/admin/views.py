@@ -1,10 +1,8 @@
 """The base of every model's pages in the admin."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from markupsafe import Markup
-from sqladmin import ModelView
 from sqladmin.filters import get_parameter_name
 from sqladmin.pagination import Pagination
 from sqlalchemy import Select, func, select
@@ -13,19 +11,26 @@ from sqlalchemy.orm import selectinload
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from app.admin.columns import choices_of, is_long, is_secret, is_text, is_wordy, label_of, references, spoken, title_of
-from app.admin.filters import filter_for
-from app.admin.formatters import FORMATTERS, NOTHING, shortened
+from app.admin import audit, changes
+from app.admin.actions import is_one_of
+from app.admin.chips import list_context
+from app.admin.columns import choices_of, is_long, is_secret, is_text, is_wordy, label_of, references
+from app.admin.files import field_for
+from app.admin.filters import filter_for, filtered
+from app.admin.formatters import FORMATTERS
 from app.admin.forms import AdminConverter, AdminForm, apply_rules
+from app.admin.inlines import TABLES, Inline, save_tables
 from app.admin.references import Lookup, ReferenceField, parse_id
 from app.admin.refusals import Refused, refusals
 from app.admin.search import containing
+from app.admin.showing import Showing
+from app.admin.stored import delete_later
 
 if TYPE_CHECKING:
     from app.admin.site import Site
 
 
-class AdminView(ModelView):
+class AdminView(Showing):
     """The pages of one model: list, details, form, deletion, export. It works with nothing but a model:
 
         class TodoAdmin(AdminView, model=Todo):
@@ -42,6 +47,8 @@ class AdminView(ModelView):
     - Foreign keys are looked up while typing, and shown as what they point at. Relationships are not in forms.
     - Names such as `hashed_password` or `token_hash` are never shown, searched or exported.
     - Texts of more than 255 characters have a box. `form_args = {"email": {"lines": False}}` asks for a line.
+    - Files are columns with the name of a stored one: `file_columns = {"photo": ImageColumn("events")}`.
+    - Rows that point at a row are shown with it; `inlines` are edited with it.
     - Forms obey the model's own rules, and what the database refuses becomes a sentence.
     - Each change is one transaction. Hooks run inside it and may raise `Refused`.
     """
@@ -51,6 +58,25 @@ class AdminView(ModelView):
 
     readonly_columns: ClassVar[Sequence[Any]] = ("created_at", "updated_at")
     """Shown beside the form; what somebody sends for them is not read."""
+
+    readonly_after_create: ClassVar[Sequence[str]] = ()
+    """As those, but for a new row, which may choose."""
+
+    inlines: ClassVar[Sequence[Inline]] = ()
+    """Rows of other models that are edited with this one."""
+
+    prepopulated: ClassVar[Mapping[str, str]] = {}
+    """A slug and the column that it is made of while somebody types: `{"slug": "title"}`."""
+
+    has_history: ClassVar[bool] = True
+    """Whether there is a page that tells what was done to a row here."""
+
+    related_fields: ClassVar[Sequence[str]] = ()
+    """Fields of the form that are no columns: `save_related` stores them."""
+
+    max_import_file_size = 1_000_000
+    import_max_rows = 2_000
+    """Of a file, where a view says `can_import = True`: a new row each, all or none."""
 
     page_size = 25
     page_size_options: ClassVar[Sequence[int]] = [25, 50, 100]
@@ -72,7 +98,8 @@ class AdminView(ModelView):
         self._column_labels = {name: label_of(name) for name in self._prop_names} | self._column_labels
         self.references = {name: Lookup(name, model, self) for name, model in references(self._mapper).items()}
         self._form_ajax_refs = dict(self.references)
-        self._form_overrides = dict.fromkeys(self.references, ReferenceField) | self._form_overrides
+        files = {name: field_for(column) for name, column in self.file_columns.items()}
+        self._form_overrides = {**dict.fromkeys(self.references, ReferenceField), **files, **self._form_overrides}
         self._search_fields = [name for name in self._search_fields or self._texts() if not is_secret(name)]
         sortable = self._sort_fields or [name for name in self._list_prop_names if name in columns]
         self._sort_fields = [name for name in sortable if not is_secret(name)]
@@ -84,7 +111,8 @@ class AdminView(ModelView):
     # Which columns
 
     def _texts(self) -> list[str]:
-        return [name for name, column in self._mapper.columns.items() if is_text(column) and not is_long(column)]
+        short = [name for name, column in self._mapper.columns.items() if is_text(column) and not is_long(column)]
+        return [name for name in short if name not in self.file_columns]
 
     def _filterable(self) -> list[str]:
         """Columns whose values are few, or ask for a range. Not texts: these are searched."""
@@ -139,13 +167,11 @@ class AdminView(ModelView):
         """The rows that the address asks for: its search and filters."""
         statement, asked = self.list_query(request), request.query_params
         for chosen in self._filters:
-            value = asked.get(chosen.parameter_name, "")
-            operation = asked.get(f"{chosen.parameter_name}_op", "")
-            if getattr(chosen, "has_operator", False):
-                statement = await chosen.get_filtered_query(statement, operation, value, self.model)
-            elif value:
-                statement = await chosen.get_filtered_query(statement, value, self.model)
+            statement = await filtered(statement, chosen, asked, self.model)
         return self.search_query(statement, asked["search"]) if asked.get("search") else statement
+
+    async def list_context(self, request: Request) -> dict[str, Any]:
+        return await list_context(request, self)
 
     async def list(self, request: Request) -> Pagination:
         page = self.validate_page_number(request.query_params.get("page"), 1)
@@ -162,51 +188,13 @@ class AdminView(ModelView):
             await self._name_references(request, name, rows)
         return Pagination(rows=rows, page=page, page_size=size, count=count)
 
-    # Showing
-
-    async def _name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
-        """Find out what the rows that a column points at are called, in one query."""
-        ids = {getattr(row, column) for row in rows} - {None}
-        known = await self.references[column].rows(list(ids)) if ids else []
-        setattr(request.state, f"named_{column}", {row.id: title_of(row) for row in known})
-
-    async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        if request and prop not in self._list_formatters and self._is_special(prop):
-            return getattr(obj, prop), self._special(obj, prop, request)
-        value, shown = await super().get_list_value(obj, prop, request)
-        return value, shortened(shown)
-
-    async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        if request and prop not in self._detail_formatters and self._is_special(prop):
-            if prop in self.references:
-                await self._name_references(request, prop, [obj])
-            return getattr(obj, prop), self._special(obj, prop, request)
-        return await super().get_detail_value(obj, prop, request)
-
-    def _is_special(self, prop: str) -> bool:
-        return prop in self.references or bool(choices_of(self.model, prop))
-
-    def _special(self, obj: Any, prop: str, request: Request) -> str:
-        if getattr(obj, prop) is None:
-            return NOTHING
-        return self._link(obj, prop, request) if prop in self.references else spoken(getattr(obj, prop))
-
-    def _link(self, obj: Any, prop: str, request: Request) -> Markup:
-        number = getattr(obj, prop)
-        title = getattr(request.state, f"named_{prop}").get(number, number)
-        view = self._admin_ref.view_of(self.references[prop].model)
-        if view is None:
-            return Markup("{}").format(title)
-        address = request.url_for("admin:details", identity=view.identity, pk=number)
-        return Markup('<a href="{}">{}</a>').format(address, title)
-
-    def links(self, request: Request, row: Any) -> Sequence[tuple[str, str]]:
-        """More that can be done with a row: labels and addresses of buttons on its pages."""
-        return ()
-
     # Changing
 
-    async def form_class(self, *, creating: bool) -> type[AdminForm]:
+    def readonly(self, request: Request, row: Any) -> Sequence[str]:
+        """Columns that this person may see and not change; `row` is None for a new one."""
+        return () if row is None else self.readonly_after_create
+
+    async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
         if not self._form_prop_names:
             return AdminForm
         form: type[AdminForm] = await self.scaffold_form(self._form_create_rules if creating else self._form_edit_rules)
@@ -228,7 +216,8 @@ class AdminView(ModelView):
             name: None if value == "" and name in columns and columns[name].nullable else value
             for name, value in self._admin_ref.plain_names(form.data, self.model).items()
         }
-        return apply_rules(self.model, form, values, row)
+        valid = apply_rules(self.model, form, values, row)
+        return {name: value for name, value in valid.items() if name not in self.file_columns}
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         with refusals(self._mapper.local_table):
@@ -247,11 +236,26 @@ class AdminView(ModelView):
     async def _change(
         self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], *, is_created: bool
     ) -> Any:
+        before = {} if is_created else changes.values_of(row)
+        related = {name: data.pop(name) for name in self.related_fields if name in data}
+        tables = data.pop(TABLES, ())
         await self.on_model_change(data, row, is_created, request)
+        await delete_later(session, row, data.keys() & self.file_columns.keys())
         for name, value in data.items():
             setattr(row, name, value)
         session.add(row)
+        await session.flush()
+        told = changes.of_edit(before, row) | await self.save_related(session, request, row, related)
+        if is_created or told:
+            audit.record_row(session, request, "create" if is_created else "edit", self.identity, row, told)
+        await save_tables(session, request, row, tables)
         return row
+
+    async def save_related(
+        self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]
+    ) -> changes.Changes:
+        """Store what `related_fields` hold, and tell the log of it."""
+        return {}
 
     async def _row(self, session: AsyncSession, pk: str) -> Any:
         row = (await session.scalars(self._stmt_by_identifier(pk))).one_or_none()
@@ -267,12 +271,19 @@ class AdminView(ModelView):
         """
         with refusals(self._mapper.local_table, deleting=True):
             async with self._admin_ref.database.writer() as session:
-                rows = [await self._row(session, pk) for pk in pks]
+                rows: Sequence[Any] = (await session.scalars(select(self.model).where(is_one_of(self, pks)))).all()
+                if len(rows) < len(pks):
+                    raise HTTPException(404)
                 for row in rows:
-                    await self.on_model_delete(row, request)
-                    await session.delete(row)
+                    await self._delete(session, request, row)
         for row in rows:
             await self.after_model_delete(row, request)
+
+    async def _delete(self, session: AsyncSession, request: Request, row: Any) -> None:
+        await self.on_model_delete(row, request)
+        await delete_later(session, row, self.file_columns.keys())
+        audit.record_row(session, request, "delete", self.identity, row, changes.of_deleted(row))
+        await session.delete(row)
 
 
 def _parameter(wish: Any) -> str:

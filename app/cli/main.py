@@ -55,6 +55,8 @@ COMMANDS = {
     "Accounts": {
         "createsuperuser": "Create somebody who may use the admin.",
         "changepassword": "Set somebody's password.",
+        "clearsessions": "Throw out sessions and tokens that are over.",
+        "users": "List users, and change what they may do.",
     },
     "Development": {
         "startapp": "Create a feature of your own.",

@@ -35,13 +35,13 @@ async def live() -> dict[str, bool]:
 @router.api_route("/health", methods=METHODS)
 async def health(request: Request) -> JSONResponse:
     """Reader and writer each answer."""
-    return _answer(not await _checkup(request.app).away())
+    return _answer(not await checkup_of(request.app).away())
 
 
 @router.api_route("/health/ready", methods=METHODS)
 async def ready(request: Request) -> JSONResponse:
     """The writer answers, which reads for a replica that is away, and has every migration."""
-    away, migrated = await asyncio.gather(_checkup(request.app).away(), _is_migrated(request.app))
+    away, migrated = await asyncio.gather(checkup_of(request.app).away(), _is_migrated(request.app))
     return _answer("writer" not in away and migrated)
 
 
@@ -71,7 +71,7 @@ class Checkup:
         return away.keys()
 
 
-def _checkup(app: FastAPI) -> Checkup:
+def checkup_of(app: FastAPI) -> Checkup:
     if not hasattr(app.state, "checkup"):
         app.state.checkup = Checkup(app.state.database)
     checkup: Checkup = app.state.checkup

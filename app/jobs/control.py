@@ -1,14 +1,18 @@
 """What people do with jobs: look at them, stop them, have them tried again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
-from sqlalchemy import case, select, update
+from sqlalchemy import CursorResult, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.core.db.model import LARGEST_ID, utc_now
 from app.core.errors import OperatorError
 from app.jobs.models import QueuedJob, State
+
+CAN_BE_RETRIED = (State.FAILED, State.CANCELLED)
+CAN_BE_CANCELLED = (State.WAITING, State.RUNNING)
 
 
 async def newest(session: AsyncSession, state: State | None, most: int) -> Sequence[QueuedJob]:
@@ -32,10 +36,28 @@ async def retry(session: AsyncSession, job_id: int) -> None:
     Raises:
         OperatorError: it has neither failed nor been cancelled.
     """
-    afresh = {"state": State.WAITING, "attempt": 0, "due_at": utc_now(), "cancel_asked": False, "ended_at": None}
-    if not await _change(session, job_id, (State.FAILED, State.CANCELLED), afresh):
+    if not await _change(session, job_id, CAN_BE_RETRIED, _afresh()):
         job = await find(session, job_id)
         raise OperatorError(f"Job {job_id} is {job.state}: only one that failed or was cancelled can be tried again.")
+
+
+async def retry_failed(session: AsyncSession) -> int:
+    """Queue all that failed again, as `retry` does, and give their number."""
+    failed = update(QueuedJob).where(col(QueuedJob.state) == State.FAILED).values(_afresh())
+    return cast("CursorResult[Any]", await session.execute(failed)).rowcount
+
+
+async def forget_ended(session: AsyncSession) -> int:
+    """Delete what is done or was cancelled, and give the number. What failed stays: somebody has to look at it."""
+    ended = delete(QueuedJob).where(col(QueuedJob.state).in_((State.DONE, State.CANCELLED)))
+    return cast("CursorResult[Any]", await session.execute(ended)).rowcount
+
+
+async def counts(session: AsyncSession) -> Mapping[State, int]:
+    """How many are in each state."""
+    rows = await session.execute(select(col(QueuedJob.state), func.count()).group_by(col(QueuedJob.state)))
+    found = {State(state): number for state, number in rows}
+    return {state: found.get(state, 0) for state in State}
 
 
 async def cancel(session: AsyncSession, job_id: int) -> None:
@@ -50,9 +72,13 @@ async def cancel(session: AsyncSession, job_id: int) -> None:
         "state": case((waits, State.CANCELLED), else_=col(QueuedJob.state)),
         "ended_at": case((waits, utc_now()), else_=None),
     }
-    if not await _change(session, job_id, (State.WAITING, State.RUNNING), ending):
+    if not await _change(session, job_id, CAN_BE_CANCELLED, ending):
         job = await find(session, job_id)
         raise OperatorError(f"Job {job_id} is {job.state}: there is nothing to cancel.")
+
+
+def _afresh() -> dict[str, object]:
+    return {"state": State.WAITING, "attempt": 0, "due_at": utc_now(), "cancel_asked": False, "ended_at": None}
 
 
 async def _change(session: AsyncSession, job_id: int, states: Sequence[State], values: dict[str, object]) -> bool:

@@ -63,6 +63,11 @@ class SiteJobs(Jobs):
             await control.retry(session, job_id)
         await self._tell()
 
+    async def retry_failed(self, session: AsyncSession) -> int:
+        """See `app.jobs.control.retry_failed`."""
+        after_commit(session, self._tell)
+        return await control.retry_failed(session)
+
     async def cancel(self, job_id: int) -> None:
         """See `app.jobs.control.cancel`. A schedule goes on after it."""
         async with self.database.writer() as session:

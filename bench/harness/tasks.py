@@ -1,7 +1,10 @@
 """What every peer is asked, on the same addresses, about the same rows."""
 
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from bench.harness.load import Request
@@ -13,6 +16,30 @@ ITEMS: list[dict[str, Any]] = [
     for number in range(1, 21)
 ]
 """The rows of a new table; the lists show the first twenty, however many are inserted after them."""
+MORE = "BENCH_MORE_ITEMS"
+"""How many rows there are besides, by the environment: for what is to be quick with many."""
+AT_ONCE = 5_000
+
+
+def many() -> int:
+    """How many rows are wanted besides; with them, who visits may use the admin."""
+    return int(os.environ.get(MORE, "0"))
+
+
+def more_items(at: datetime) -> Iterator[list[dict[str, Any]]]:
+    """In pieces; each row a second older than the next."""
+    count = many()
+    for start in range(0, count, AT_ONCE):
+        yield [
+            {
+                "title": f"Entry {number}",
+                "note": f"Note {number % 97}",
+                "done": number % 3 == 0,
+                "created_at": at - timedelta(seconds=count - number),
+            }
+            for number in range(start, min(start + AT_ONCE, count))
+        ]
+
 
 BROWSER = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
@@ -52,6 +79,10 @@ def make_requests(cookie: str) -> dict[str, Request]:
         "insert": Request(_bytes("POST", "/api/v1/items", "application/json", body=new), 201, b'"Buy milk"'),
         "mine": Request(_bytes("GET", "/items/mine", "text/html", cookie=cookie), 200, EMAIL.encode()),
     }
+
+
+def page_request(path: str, cookie: str, marker: str) -> Request:
+    return Request(_bytes("GET", path, "text/html", cookie=cookie), 200, marker.encode())
 
 
 def _bytes(method: str, path: str, accept: str, cookie: str = "", body: str = "") -> bytes:

@@ -113,7 +113,7 @@ async def test_who_knows_the_old_password_cannot_set_another(
     user = await make_user(database, EMAIL)
     async with signed_in_client(app, user) as thief:
         request = (
-            thief.post("/accounts/profile", data={"current_password": PASSWORD, "new_password": THIEFS})
+            thief.post("/accounts/password", data={"current_password": PASSWORD, "new_password": THIEFS})
             if way == "page"
             else thief.patch("/api/v1/users/me", json={"current_password": PASSWORD, "password": THIEFS})
         )
@@ -124,6 +124,17 @@ async def test_who_knows_the_old_password_cannot_set_another(
     hashed, count = await stored(database)
     assert (await passwords.verify(NEW, hashed))[0]
     assert count == 0
+
+
+async def test_who_knows_the_old_password_cannot_delete_the_account(
+    app: FastAPI, database: Database, held: Held
+) -> None:
+    async with signed_in_client(app, await make_user(database, EMAIL)) as thief:
+        request = thief.request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
+        answer = await held.overtaken(request, give_new_password(database))
+
+    assert answer.status_code == 409
+    assert (await passwords.verify(NEW, (await stored(database))[0]))[0]
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])

@@ -38,6 +38,13 @@ def test_a_path_on_this_site_is_taken(address: str) -> None:
         "@evil.example",
         "user@evil.example",
         "http://testserver@evil.example",
+        "/\u2028/evil.example",
+        "/\ud800",
+        "/todos\x7f",
+        "/%5c%5cevil.example",
+        "/%252f%252f\r\nevil.example",
+        "/%0d%0aSet-Cookie:a=b",
+        "/" + "x" * 2000,
     ],
 )
 def test_anything_else_leads_to_the_start(address: str | None) -> None:

@@ -1,16 +1,20 @@
 from datetime import timedelta
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy import func, select, update
+from sqlmodel import col
 
+from app.accounts import sessions
+from app.accounts.current import CurrentUser
 from app.accounts.models import Session, User
 from app.core.db.database import Database
 from app.core.db.model import utc_now
+from app.core.db.session import WriteSession
 from app.core.settings import Settings
 from app.main import create_app
-from tests.factories import PASSWORD, make_user, sign_in, signed_in_client
+from tests.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
 
 PROFILE = "/accounts/profile"
 
@@ -38,8 +42,9 @@ async def test_the_cookie_is_for_this_site_and_no_script(client: AsyncClient) ->
 
     name, _, attributes = cookie.partition("=")
     assert name == "session"
-    assert {"HttpOnly", "Path=/", "SameSite=lax", "Max-Age=1209600"} <= set(attributes.split("; "))
+    assert {"HttpOnly", "Path=/", "SameSite=lax"} <= set(attributes.split("; "))
     assert "Domain" not in cookie
+    assert "Max-Age" not in attributes.partition(", ")[0]  # the browser forgets it when it is closed
 
 
 @pytest.mark.usefixtures("user")
@@ -138,3 +143,72 @@ async def test_an_expired_session_is_over_and_swept_out_at_the_next_sign_in(
     await enter(client)
 
     assert await count(database) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"is_staff": True}, 303),
+        ({"is_superuser": True}, 303),
+        ({"is_active": False}, 303),
+        ({"hashed_password": "x"}, 303),
+        ({"name": "Ada"}, 200),
+    ],
+)
+async def test_what_was_given_out_for_rights_or_a_password_ends_with_them(
+    app: FastAPI, client: AsyncClient, user: User, database: Database, change: dict[str, object], status: int
+) -> None:
+    token = await make_token(database, user)
+    async with signed_in_client(app, user) as browser:
+        async with database.writer() as session:
+            session.add(user)
+            for name, value in change.items():
+                setattr(user, name, value)
+        async with database.writer() as session:  # back again, by a statement that ends nothing
+            await session.execute(update(User).values(is_active=True))
+
+        assert (await browser.get(PROFILE)).status_code == status
+        answer = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == (200 if status == 200 else 401)
+
+
+@pytest.mark.usefixtures("user")
+async def test_who_asks_to_be_remembered_keeps_the_cookie_for_a_month(client: AsyncClient, database: Database) -> None:
+    data = {"email": "ada@example.com", "password": PASSWORD, "remember": "true"}
+    answer = await client.post("/accounts/login", data=data)
+
+    assert "Max-Age=2592000" in answer.headers["set-cookie"].partition(", ")[0]
+    async with database.reader() as session:
+        assert (await session.scalars(select(Session))).one().is_remembered
+
+
+async def test_a_session_that_may_do_more_has_another_token(app: FastAPI, user: User, database: Database) -> None:
+    @app.post("/confirm")
+    async def confirm(request: Request, response: Response, _user: CurrentUser, session: WriteSession) -> None:
+        await sessions.confirm(session, request.state.session, request, response)
+
+    async with signed_in_client(app, user) as client:
+        old = client.cookies["session"]
+        answer = await client.post("/confirm")
+        new = answer.headers["set-cookie"].partition(";")[0]
+        client.cookies.clear()
+
+        assert (await client.get(PROFILE, headers={"Cookie": f"session={old}"})).status_code == 303
+        assert (await client.get(PROFILE, headers={"Cookie": new})).status_code == 200
+    async with database.reader() as session:
+        assert (await session.scalars(select(Session))).one().confirmed_at
+
+
+async def test_signing_out_everywhere_may_spare_one_session(
+    app: FastAPI, client: AsyncClient, user: User, database: Database
+) -> None:
+    token = await make_token(database, user)
+    async with signed_in_client(app, user) as here, signed_in_client(app, user) as there:
+        async with database.writer() as session:
+            first = (await session.scalars(select(Session).order_by(col(Session.id)))).first()
+            await sessions.end_all(session, user, keep=first)
+
+        assert (await here.get(PROFILE)).status_code == 200
+        assert (await there.get(PROFILE)).status_code == 303
+    answer = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 401

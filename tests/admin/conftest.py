@@ -1,14 +1,17 @@
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
+from pydantic import SecretStr
 
 from app.accounts.models import User
 from app.core.settings import Settings
 from app.installed import INSTALLED
 from app.main import create_app
 from tests.admin.gadgets import Maker, Table, gadgets
+from tests.admin.shelves import shelves
 from tests.factories import make_user, signed_in_client
 
 
@@ -33,4 +36,15 @@ async def app_with_gadgets(settings: Settings) -> AsyncIterator[FastAPI]:
             await connection.run_sync(Table.metadata.create_all)
         async with app.state.database.writer() as session:
             session.add_all([Maker(name="Acme", api_key="k3y"), Maker(name="100% Ltd")])
+        yield app
+
+
+@pytest.fixture
+async def app_with_shelves(settings: Settings, tmp_path: Path) -> AsyncIterator[FastAPI]:
+    """The site with a feature that has files and children."""
+    ours = settings.model_copy(update={"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}")})
+    app = create_app(ours, (*INSTALLED, shelves))
+    async with app.router.lifespan_context(app):
+        async with app.state.database.engine.begin() as connection:
+            await connection.run_sync(Table.metadata.create_all)
         yield app

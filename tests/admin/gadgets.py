@@ -73,6 +73,8 @@ class MakerAdmin(AdminView, model=Maker):
 
 
 class GadgetAdmin(AdminView, model=Gadget):
+    can_import = True
+
     async def on_model_delete(self, model: Any, request: Request) -> None:
         if model.name == "keep me":
             raise Refused("This one stays.")

@@ -60,12 +60,12 @@ async def test_the_address_without_a_slash_leads_to_the_admin_by_a_path(client: 
     assert (await client.get("/admin")).headers["location"] == "/admin/"
 
 
-async def test_a_user_who_is_no_superuser_is_refused(app: FastAPI) -> None:
+async def test_a_user_who_is_no_staff_is_refused(app: FastAPI) -> None:
     async with signed_in_client(app) as client:
         for path in PAGES + DATA + NOTHING:
             response = await client.get(path)
             assert response.status_code == 403, path
-            assert "for superusers" in response.text, path
+            assert "for staff" in response.text, path
 
 
 @on_both

@@ -16,7 +16,7 @@ async def test_deleting_a_session_signs_that_browser_out(app: FastAPI, admin: As
             number = await session.scalar(select(col(Session.id)).where(col(Session.user_id) == user.id))
         page = (await admin.get(f"/admin/session/list?user_id={user.id}")).text
         assert f'<a href="/admin/user/details/{user.id}">user@example.com</a>' in page
-        assert (await admin.delete(f"/admin/session/delete?pks={number}")).status_code == 200
+        assert (await admin.post(f"/admin/session/delete?pks={number}", data={"confirmed": "yes"})).status_code == 303
         assert (await browser.get("/accounts/profile")).status_code == 303
 
 

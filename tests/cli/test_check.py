@@ -5,6 +5,7 @@ from pydantic import SecretStr
 from sqlalchemy import Column, Integer, Table
 
 from app.cli import check
+from app.core import checks
 from app.core.db.model import Model
 from tests.cli.conftest import Oppman
 from tests.conftest import settings_for
@@ -98,19 +99,19 @@ def test_proxies_that_hide_visitors_or_believe_them_anything_are_a_warning(
     proxies: str, header: str, words: str
 ) -> None:
     given = {"trusted_proxies": proxies, "client_address_header": header}
-    findings = list(check.check_proxies(settings_for("sqlite://").model_copy(update=given)))
+    findings = list(checks.check_proxies(settings_for("sqlite://").model_copy(update=given)))
     assert [(finding.is_error, words in finding.text) for finding in findings] == [(False, True)] * bool(words)
 
 
 def test_an_address_without_tls_is_a_warning() -> None:
     settings = settings_for("sqlite://").model_copy(update={"base_url": "http://example.org"})
-    (finding,) = check.check_hosts(settings)
+    (finding,) = checks.check_hosts(settings)
     assert not finding.is_error
 
 
 def test_a_short_key_is_a_warning() -> None:
     settings = settings_for("sqlite://").model_copy(update={"secret_key": SecretStr("sesame")})
-    (finding,) = check.check_key(settings)
+    (finding,) = checks.check_key(settings)
     assert not finding.is_error
     assert "shorter than 32" in finding.text
     assert "sesame" not in finding.text
@@ -131,7 +132,7 @@ def test_a_short_key_is_a_warning() -> None:
 )
 def test_what_an_endpoint_lacks_is_a_warning(url: str, model: str, key: str, missing: list[str]) -> None:
     given = {"llm_base_url": url, "llm_model": model, "llm_api_key": SecretStr(key)}
-    findings = list(check.check_llm(settings_for("sqlite://").model_copy(update=given)))
+    findings = list(checks.check_llm(settings_for("sqlite://").model_copy(update=given)))
     assert not any(finding.is_error for finding in findings)
     assert [finding.text.split("without ")[1].split(":")[0].split(",")[0] for finding in findings] == missing
 
@@ -197,9 +198,9 @@ def test_an_address_that_is_not_understood_is_an_error(oppman: Oppman, name: str
 def test_production_is_warned_of_letters_that_nobody_gets() -> None:
     settings = settings_for("sqlite:///unused.db")
     fields = {"base_url": "https://example.org", "mail_url": SecretStr("smtp://mail.example.org")}
-    assert [finding.text[:21] for finding in check.check_letters(settings)] == ["MAIL_URL is console: "]
-    assert list(check.check_letters(settings.model_copy(update=fields))) == []
+    assert [finding.text[:21] for finding in checks.check_letters(settings)] == ["MAIL_URL is console: "]
+    assert list(checks.check_letters(settings.model_copy(update=fields))) == []
     fields |= {"base_url": "", "allowed_hosts": ["example.org"]}
-    assert [finding.text[:17] for finding in check.check_letters(settings.model_copy(update=fields))] == [
+    assert [finding.text[:17] for finding in checks.check_letters(settings.model_copy(update=fields))] == [
         "BASE_URL is empty"
     ]

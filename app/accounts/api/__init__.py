@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from app.accounts.api import devices, me, signing_in, two_factor
+from app.accounts.api import by_mail, devices, me, signing_in, two_factor
 
 router = APIRouter(tags=["accounts"])
-for part in (signing_in, me, devices, two_factor):
+for part in (signing_in, by_mail, me, devices, two_factor):
     router.include_router(part.router)

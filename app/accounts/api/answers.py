@@ -1,5 +1,8 @@
 from fastapi.exceptions import RequestValidationError
 
+ASKED = "If this address is right, a letter is on its way."
+"""Whether or not there is an account."""
+
 
 def invalid(field: str, message: str) -> RequestValidationError:
     """The same answer as for what a schema refuses."""

@@ -1,13 +1,18 @@
 """What people see and change about themselves."""
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Request, Response
+from pydantic_core import to_json
 
+from app.accounts import email_change, leaving
 from app.accounts.api.answers import invalid
+from app.accounts.confirming import is_current_password
 from app.accounts.current import CurrentUser
 from app.accounts.dependencies import Manager
-from app.accounts.manager import NOT_CURRENT, TAKEN, InvalidPasswordException, UserAlreadyExists
+from app.accounts.manager import NOT_CURRENT, TAKEN, InvalidPasswordException, UserAlreadyExists, UserManager
 from app.accounts.models import User
-from app.accounts.schemas import UserChange, UserShown
+from app.accounts.password_change import change_password
+from app.accounts.schemas import Confirmed, UserChange, UserShown
+from app.core.db.session import ReadSession
 
 router = APIRouter()
 
@@ -17,17 +22,53 @@ async def show_me(user: CurrentUser) -> User:
     return user
 
 
-@router.patch("/users/me", response_model=UserShown)
-async def change_me(wanted: UserChange, user: CurrentUser, manager: Manager) -> User:
-    """Change e-mail or password. A new password ends every session and token, this one too."""
+@router.patch("/users/me", response_model=UserShown, responses={202: {"model": UserShown}})
+async def change_me(
+    request: Request, response: Response, wanted: UserChange, user: CurrentUser, manager: Manager
+) -> User:
+    """Change what is given. E-mail and password want the current password too.
+
+    A new password ends every session and token, this one too. A new e-mail counts once the link in a letter to it has
+    been opened: 202.
+    """
+    settings = request.app.state.settings
     email = None if wanted.email == user.email else wanted.email
-    if email is None and wanted.password is None:
-        return user
-    if not await manager.is_password_of(user, wanted.current_password):
-        raise invalid("current_password", NOT_CURRENT)
+    if email or wanted.password is not None:
+        await confirm(request, manager, user, wanted.current_password)
     try:
-        return await manager.change(user, email=email, password=wanted.password)
+        if email:
+            await email_change.prepare(request, manager, user, email)
+        if wanted.password is not None:
+            user = await change_password(manager, settings, user, wanted.password)
+        if email and await email_change.ask(manager, settings, user, email):
+            response.status_code = 202
     except UserAlreadyExists:
         raise HTTPException(409, TAKEN) from None
     except InvalidPasswordException as error:
         raise invalid("password", error.reason) from None
+    if wanted.name is not None:
+        manager.session.add(user)
+        user.name = wanted.name
+    return user
+
+
+@router.delete("/users/me", status_code=204)
+async def delete_me(request: Request, wanted: Confirmed, user: CurrentUser, manager: Manager) -> None:
+    """Delete the account and all that is kept with it. 409 for the last superuser."""
+    await confirm(request, manager, user, wanted.current_password)
+    try:
+        await leaving.leave(manager, request.app.state.settings, request.app.state.features, user)
+    except leaving.StayError as error:
+        raise HTTPException(409, str(error)) from None
+
+
+@router.get("/users/me/export")
+async def export_me(request: Request, user: CurrentUser, session: ReadSession) -> Response:
+    """All that is kept of one, by feature and kind."""
+    rows = await leaving.everything(session, request.app.state.features, user)
+    return Response(to_json(rows), headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+
+async def confirm(request: Request, manager: UserManager, user: User, password: str) -> None:
+    if not await is_current_password(request, manager, user, password):
+        raise invalid("current_password", NOT_CURRENT)

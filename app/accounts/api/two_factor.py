@@ -1,5 +1,55 @@
 """The second factor."""
 
-from fastapi import APIRouter
+from collections.abc import Awaitable
+from typing import TypeVar
 
-router = APIRouter(prefix="/users/me")
+from fastapi import APIRouter, HTTPException
+
+from app.accounts import two_factor
+from app.accounts.api.answers import invalid
+from app.accounts.current import CurrentUser
+from app.accounts.own_factor import Factor, Unfit, Unproven
+from app.accounts.schemas import FactorBegun, FactorProof, FactorShown, FirstCode, PasswordProof, RecoveryCodes
+from app.accounts.two_factor import Beginning
+from app.core.db.session import ReadSession
+
+T = TypeVar("T")
+
+router = APIRouter(prefix="/users/me/two-factor")
+
+
+@router.get("")
+async def show_factor(user: CurrentUser, session: ReadSession) -> FactorShown:
+    return FactorShown(is_on=user.has_two_factor, recovery_codes_left=await two_factor.codes_left(session, user))
+
+
+@router.post("", response_model=FactorBegun)
+async def begin(proof: PasswordProof, factor: Factor) -> Beginning:
+    """A key for an authenticator app. It counts as soon as a code of it comes back."""
+    return await _answer(factor.begin(proof.password))
+
+
+@router.put("")
+async def confirm(first: FirstCode, factor: Factor) -> RecoveryCodes:
+    """Turn it on. All sessions end, but the one that asks."""
+    return RecoveryCodes(recovery_codes=await _answer(factor.confirm(first.sealed, first.code)))
+
+
+@router.delete("", status_code=204)
+async def turn_off(proof: FactorProof, factor: Factor) -> None:
+    await _answer(factor.turn_off(proof.password, proof.code))
+
+
+@router.post("/recovery-codes")
+async def renew_codes(proof: FactorProof, factor: Factor) -> RecoveryCodes:
+    """New ones in place of the old ones."""
+    return RecoveryCodes(recovery_codes=await _answer(factor.renew_codes(proof.password, proof.code)))
+
+
+async def _answer(change: Awaitable[T]) -> T:
+    try:
+        return await change
+    except Unproven as refusal:
+        raise invalid(refusal.field, refusal.words) from None
+    except Unfit as refusal:
+        raise HTTPException(409, str(refusal)) from None

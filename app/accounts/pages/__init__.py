@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from app.accounts.pages import devices, profile, registering, setup, signing_in, two_factor
+from app.accounts.pages import data, devices, password, profile, registering, resetting, setup, signing_in, two_factor
 
 router = APIRouter(prefix="/accounts")
-for part in (signing_in, registering, two_factor, profile, devices, setup):
+for part in (signing_in, registering, resetting, two_factor, profile, password, devices, data, setup):
     router.include_router(part.router)

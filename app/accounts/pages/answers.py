@@ -1,19 +1,28 @@
-"""What the pages of accounts have in common."""
+"""What the pages for strangers have in common."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from app.accounts import redirects, sessions
+from app.accounts import browsers, letters, redirects, sessions
 from app.accounts.manager import UserManager
 from app.accounts.models import User
 from app.core.web.forms import Form
 from app.core.web.templating import templates
+from app.core.web.throttle import TooMany
+
+# Pages whose address holds a token tell it to no other site. With "no-referrer" browsers would send their forms with
+# `Origin: null`, as foreign ones.
+TELLS_NOBODY = {"Referrer-Policy": "same-origin"}
 
 
-async def signed_in(request: Request, manager: UserManager, user: User, response: Response) -> Response:
-    await sessions.sign_in(manager.session, user, request, response)
+async def signed_in(
+    request: Request, manager: UserManager, user: User, response: Response, remember: bool = False
+) -> Response:
+    await sessions.sign_in(manager.session, user, request, response, remember)
+    browsers.remember(request, response, user)
     return response
 
 
@@ -25,6 +34,29 @@ def next_page(request: Request, form: Form[Any] | None) -> str:
     return redirects.local((form and form.value("next")) or request.query_params.get("next"))
 
 
-def show(request: Request, name: str, form: Form[Any]) -> Response:
-    context = {"form": form, "next": next_page(request, form)}
-    return templates.page(request, f"accounts/{name}.html", context, form.status)
+def show(
+    request: Request, name: str, form: Form[Any], headers: Mapping[str, str] | None = None, **more: Any
+) -> Response:
+    mail_leaves = letters.leave(request.app.state.settings)
+    context = {"form": form, "next": next_page(request, form), "mail_leaves": mail_leaves, **more}
+    page = templates.page(request, f"accounts/{name}.html", context, form.status)
+    page.headers.update(headers or {})
+    return page
+
+
+def refuse(form: Form[Any], refusal: TooMany) -> Mapping[str, str] | None:
+    """Say in the form when to try again; gives the headers of the answer."""
+    form.refuse(refusal.detail, status=refusal.status_code)
+    return refusal.headers
+
+
+def sent(request: Request) -> Response:
+    """The answer to all who asked for a letter: it does not tell whether there is one."""
+    return templates.page(request, "accounts/sent.html")
+
+
+def broken(request: Request, again: str) -> Response:
+    """The answer to a link that counts no more; `again` is where there is another."""
+    page = templates.page(request, "accounts/broken_link.html", {"again": again}, 410)
+    page.headers.update(TELLS_NOBODY)
+    return page

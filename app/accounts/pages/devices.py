@@ -1,5 +1,87 @@
 """Where somebody is signed in, and the tokens of their programs."""
 
-from fastapi import APIRouter
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.accounts import bearer, sessions
+from app.accounts.agents import device
+from app.accounts.current import CurrentUser
+from app.accounts.dependencies import Manager
+from app.accounts.devices import Devices
+from app.accounts.models import ApiToken, Session, User
+from app.accounts.pages.frame import confirmed, done, show
+from app.accounts.schemas import NewToken
+from app.core.db.model import RowId
+from app.core.db.session import DatabaseDependency, WriteSession
+from app.core.web.forms import Form, read_form
 
 router = APIRouter()
+
+
+@router.get("/sessions")
+async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
+    async with database.reader(fresh=True) as session:
+        rows = await Devices(session, user.id).sessions()
+    return show(request, "sessions", sessions=rows, device=device, here=current_session(request))
+
+
+@router.post("/sessions/{session_id}/end")
+async def end_session(session_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
+    await Devices(session, user.id).end(Session, session_id)
+    return done("sessions", "session")
+
+
+@router.post("/sessions/end-others")
+async def end_other_sessions(request: Request, user: CurrentUser, session: WriteSession) -> Response:
+    await Devices(session, user.id).end_all(Session, keep=current_session(request))
+    return done("sessions", "others")
+
+
+@router.post("/sessions/end-all")
+async def end_all_sessions(request: Request, user: CurrentUser, session: WriteSession) -> Response:
+    response = RedirectResponse("/", 303)
+    await Devices(session, user.id).end_all(Session)
+    await sessions.sign_out(session, request, response)
+    return response
+
+
+@router.get("/tokens")
+async def list_tokens(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
+    async with database.reader(fresh=True) as session:
+        return await show_tokens(request, session, user, Form(NewToken))
+
+
+@router.post("/tokens")
+async def make_token(request: Request, user: CurrentUser, manager: Manager) -> Response:
+    """Shows it at once: no other page ever can."""
+    form = await read_form(request, NewToken)
+    token = ""
+    if wanted := await confirmed(request, manager, user, form):
+        token = await bearer.issue(manager.session, user, wanted.name, timedelta(days=wanted.days))
+        form = Form(NewToken)
+    return await show_tokens(request, manager.session, user, form, token)
+
+
+@router.post("/tokens/{token_id}/revoke")
+async def revoke_token(token_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
+    await Devices(session, user.id).end(ApiToken, token_id)
+    return done("tokens", "token")
+
+
+async def show_tokens(
+    request: Request, session: AsyncSession, user: User, form: Form[Any], token: str = ""
+) -> Response:
+    rows = await Devices(session, user.id).tokens()
+    response = show(request, "tokens", form.status, form=form, tokens=rows, token=token)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def current_session(request: Request) -> int | None:
+    """The id of the session that this browser has."""
+    row: Session | None = request.state.session
+    return row.id if row else None

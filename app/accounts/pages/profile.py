@@ -1,34 +1,85 @@
-"""What people change about themselves."""
+"""What people tell of themselves: their name, and their e-mail address."""
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
+from sqlalchemy import update
+from sqlmodel import col
 
+from app.accounts import by_mail, email_change
 from app.accounts.current import CurrentUser
 from app.accounts.dependencies import Manager
-from app.accounts.manager import NOT_CURRENT, InvalidPasswordException
-from app.accounts.pages.answers import show, signed_in
-from app.accounts.schemas import PasswordChange
+from app.accounts.manager import TAKEN, InvalidPasswordException, UserAlreadyExists
+from app.accounts.models import User
+from app.accounts.pages.answers import broken
+from app.accounts.pages.frame import confirmed, done, show
+from app.accounts.schemas import EmailChange, EmailConfirmation, NameChange
+from app.core.db.session import DatabaseDependency, WriteSession
 from app.core.web.forms import Form, read_form
+
+PROFILE = "/accounts/profile"
 
 router = APIRouter()
 
 
 @router.get("/profile")
-async def profile(request: Request, _user: CurrentUser) -> Response:
-    return show(request, "profile", Form(PasswordChange))
+async def profile(request: Request, user: CurrentUser) -> Response:
+    return show_profile(request, Form(NameChange, user), Form(EmailChange))
 
 
 @router.post("/profile")
-async def change_password(request: Request, user: CurrentUser, manager: Manager) -> Response:
-    form = await read_form(request, PasswordChange)
-    if form.data:
-        if not await manager.is_password_of(user, form.data.current_password):
-            form.refuse(NOT_CURRENT, "current_password")
-            return show(request, "profile", form)
+async def change_name(request: Request, user: CurrentUser, session: WriteSession) -> Response:
+    form = await read_form(request, NameChange)
+    if form.data is None:
+        return show_profile(request, form, Form(EmailChange))
+    await session.execute(update(User).where(col(User.id) == user.id).values(name=form.data.name))
+    return done("profile", "name")
+
+
+@router.post("/profile/verification")
+async def ask_for_verification(request: Request, user: CurrentUser, manager: Manager) -> Response:
+    await by_mail.ask_verification(request, manager, user.email)
+    return done("profile", "verification")
+
+
+@router.post("/profile/email")
+async def ask_for_email(request: Request, user: CurrentUser, manager: Manager) -> Response:
+    form = await read_form(request, EmailChange)
+    if form.data and form.data.email == user.email:
+        form.refuse("This is your address already.", "email")
+    if wanted := await confirmed(request, manager, user, form):
         try:
-            user = await manager.change(user, password=form.data.new_password)
-        except InvalidPasswordException as error:
-            form.refuse(error.reason, "new_password")
-        else:
-            return await signed_in(request, manager, user, RedirectResponse("/accounts/profile?changed=1", 303))
-    return show(request, "profile", form)
+            await email_change.prepare(request, manager, user, wanted.email)
+            asked = await email_change.ask(manager, request.app.state.settings, user, wanted.email)
+            return done("profile", "email-asked" if asked else "email")
+        except UserAlreadyExists:
+            form.refuse(TAKEN, "email")
+    return show_profile(request, Form(NameChange, user), form)
+
+
+@router.get("/change-email")
+async def confirm_email(request: Request, user: CurrentUser, database: DatabaseDependency, token: str = "") -> Response:
+    """Where the link leads. It changes nothing: programs open links too, to look for harm."""
+    async with database.reader(fresh=True) as session:
+        found = await email_change.read(session, request.app.state.settings, user, token)
+    if found is None:
+        return broken(request, PROFILE)
+    return show(request, "change_email", email=found[1], token=token)
+
+
+@router.post("/change-email")
+async def change_email(request: Request, user: CurrentUser, manager: Manager) -> Response:
+    form = await read_form(request, EmailConfirmation)
+    token = form.data.token if form.data else ""
+    found = await email_change.read(manager.session, request.app.state.settings, user, token)
+    if found is None:
+        return broken(request, PROFILE)
+    known, email = found
+    try:
+        await email_change.confirm(manager, request.app.state.settings, known, email)
+    except (UserAlreadyExists, InvalidPasswordException):  # in the meantime
+        return broken(request, PROFILE)
+    return done("profile", "email")
+
+
+def show_profile(request: Request, name: Form[NameChange], email: Form[EmailChange]) -> Response:
+    status = name.status if name.errors else email.status
+    return show(request, "profile", status, name=name, email=email)

@@ -1,5 +1,82 @@
 """The first superuser, by a link from the log."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-router = APIRouter()
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import Field
+from sqlalchemy.exc import IntegrityError
+
+from app.accounts import passwords, sessions, setup
+from app.accounts.models import User
+from app.accounts.schemas import Registration
+from app.core.db.session import WriteSession
+from app.core.text import Line
+from app.core.web.fields import Html
+from app.core.web.forms import Form, read_form
+from app.core.web.templating import templates
+
+
+async def not_done(request: Request) -> None:
+    async with request.app.state.database.reader(fresh=True) as session:
+        if await setup.is_done(session):
+            raise HTTPException(404)
+
+
+router = APIRouter(dependencies=[Depends(not_done)])
+
+
+class SetUp(Registration):
+    token: Annotated[Line, Html(type="hidden")] = Field(default="")
+
+
+@router.get("/setup")
+async def show_setup(request: Request, token: str = "") -> Response:
+    if not setup.is_genuine(request.app.state.settings, token):
+        return await _without_link(request)
+    return _show(request, Form(SetUp, {"email": request.app.state.settings.admin_email, "token": token}))
+
+
+@router.post("/setup")
+async def set_up(request: Request, session: WriteSession) -> Response:
+    form = await read_form(request, SetUp)
+    if not setup.is_genuine(request.app.state.settings, form.value("token")):
+        return await _without_link(request)
+    if user := await _make(session, form):
+        response = RedirectResponse("/admin", 303)
+        await sessions.sign_in(session, user, request, response)
+        return response
+    return _show(request, form)
+
+
+async def _make(session: WriteSession, form: Form[SetUp]) -> User | None:
+    """The new superuser, or what is wrong in the form.
+
+    Raises:
+        HTTPException: somebody else was first.
+    """
+    if form.data is None:
+        return None
+    if reason := passwords.fault(form.data.password, form.data.email):
+        form.refuse(reason, "password")
+        return None
+    hashed = await passwords.hashed(form.data.password)
+    try:
+        user = await setup.make_superuser(session, form.data.email, hashed)
+    except IntegrityError:
+        await session.rollback()
+        form.refuse("Somebody registered this e-mail at the same moment. Please send it again.", "email")
+        return None
+    if user is None:
+        raise HTTPException(404)
+    return user
+
+
+async def _without_link(request: Request) -> Response:
+    await setup.invite(request.app)
+    context = {"is_mailed": setup.is_mailed(request.app.state.settings)}
+    return templates.page(request, "accounts/setup_link.html", context, 403)
+
+
+def _show(request: Request, form: Form[SetUp]) -> Response:
+    return templates.page(request, "accounts/setup.html", {"form": form}, form.status)

@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-import tomllib
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from app.core.errors import OperatorError
 from app.core.files import is_abandoned, private_file, replacement, temporary
 from app.core.settings import PROJECT, Settings
 from app.core.storage.place import Bucket, place_of
+from app.core.version import project_version
 
 FOLDER = PROJECT / "data" / "backups"
 DATABASE = ".database"
@@ -52,7 +52,7 @@ def make(settings: Settings, tree: Tree, destination: Path | None, notify: Notif
             writer.finish(
                 Manifest(
                     created=datetime.now(UTC),
-                    program=_program(),
+                    program=project_version(),
                     source=url.shown,
                     kind=url.kind,
                     database=content,
@@ -187,10 +187,3 @@ def _refuse_others(path: Path) -> None:
 def _unused(folder: Path, stem: str) -> Path:
     names = [f"{stem}.zip", *(f"{stem}-{number}.zip" for number in range(2, 100))]
     return next(path for name in names if not (path := folder / name).exists())
-
-
-def _program() -> str:
-    with suppress(OSError):
-        version: str = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-        return version
-    return "unknown"

@@ -15,9 +15,9 @@ from app.core.settings import Settings
 logger = logging.getLogger("app.mail")
 
 
-def post(session: AsyncSession, letter: Letter) -> None:
-    """Have it sent when this session commits, and not at all when it does not."""
-    defer(session, send(asdict(letter)), key=letter.message_id)
+def post(session: AsyncSession, letter: Letter, *, key: str = "") -> None:
+    """Have it sent when this session commits, and not at all when it does not. Of letters with one key, the first."""
+    defer(session, send(asdict(letter)), key=key or letter.message_id)
 
 
 @job("mail.send", attempts=10, wait=5)  # the last try comes after 42 minutes: servers that know nobody ask for patience

@@ -2,11 +2,12 @@
 
 import hmac
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import quote, urlencode
 
-from app.core.keys import derived_key
+from app.core.keys import derived_keys
 from app.core.settings import Settings
 
 PATH = "/files"
@@ -16,25 +17,25 @@ PATH = "/files"
 class Signer:
     """Signs the name, the time until which it may be seen, and the name for keeping it."""
 
-    key: str
+    keys: Sequence[str]
+    """The first one signs; the others are older, and addresses that they have signed still open."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Signer":
-        return cls(derived_key(settings, "files"))
+        return cls(derived_keys(settings, "files"))
 
     def address(self, name: str, seconds: int, download_as: str = "") -> str:
         until = str(int(time.time()) + seconds)
-        query = {"until": until, "signature": self.signature(name, until, download_as)}
+        query = {"until": until, "signature": self.signatures(name, until, download_as)[0]}
         if download_as:
             query["as"] = download_as
         return f"{PATH}/{quote(name)}?{urlencode(query)}"
 
-    def signature(self, name: str, until: str, download_as: str) -> str:
+    def signatures(self, name: str, until: str, download_as: str) -> list[str]:
         message = f"{until}\n{name}\n{download_as}".encode(errors="surrogatepass")
-        return hmac.new(self.key.encode(), message, sha256).hexdigest()
+        return [hmac.new(key.encode(), message, sha256).hexdigest() for key in self.keys]
 
     def knows(self, signature: str, name: str, until: str, download_as: str) -> bool:
         """Whether the address is one of ours, which may have ended."""
-        return hmac.compare_digest(
-            signature.encode(errors="replace"), self.signature(name, until, download_as).encode()
-        )
+        given, ours = signature.encode(errors="replace"), self.signatures(name, until, download_as)
+        return any(hmac.compare_digest(given, each.encode()) for each in ours)

@@ -1,7 +1,8 @@
 """Refuses what another site makes a visitor's browser send (cross-site request forgery).
 
 Browsers say where a request comes from (`Sec-Fetch-Site`, `Origin`, `Referer`) and a page cannot forge it, so forms
-need no token. Programs without a browser send none of the three and are let through: they hold no visitor's cookies.
+need no token. Programs without a browser send none of the three and are let through: they hold no visitor's cookies,
+and each browser since 2020 sends `Origin` with every form.
 """
 
 from typing import TYPE_CHECKING
@@ -29,7 +30,8 @@ class ForeignOrigins:
         self.teaches = settings.environment == "development"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and self._is_foreign(Headers(scope=scope)):
+        unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
+        if unsafe and self._is_foreign(scope, Headers(scope=scope)):
             detail = "This form was sent from another site. Open the page here and send it again."
             response = problem(Request(scope), 403, detail, lesson=self._lesson(Request(scope)))
             await response(scope, receive, send)
@@ -44,20 +46,27 @@ class ForeignOrigins:
         source = request.headers.get("origin") or request.headers.get("referer") or "another site"
         return foreign_form(source, f"{request.url.scheme}://{request.url.netloc}")
 
-    def _is_foreign(self, headers: Headers) -> bool:
+    def _is_foreign(self, scope: Scope, headers: Headers) -> bool:
         if "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):
             return False  # no browser adds a bearer token by itself
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        site = headers.get("sec-fetch-site")
+        if site not in (None, "same-origin", "none"):
             return True
         source = headers.get("origin") or headers.get("referer")
-        return source is not None and not self._is_ours(source, headers.get("host", ""))
+        if source is None or self._is_ours(source, headers.get("host", ""), scope["scheme"]):
+            return False
+        # A proxy may have changed the host's name. Where nobody has told us the public one, the browser knows it.
+        return bool(self.base_url) or site != "same-origin"
 
-    def _is_ours(self, source: str, host: str) -> bool:
+    def _is_ours(self, source: str, host: str, scheme: str) -> bool:
         try:
             parts = urlsplit(source)
         except ValueError:  # no browser writes such an address
             return False
         if self.base_url and f"{parts.scheme}://{parts.netloc}".lower() == self.base_url.lower():
             return True
-        # Behind a proxy that ends TLS we may not know our own scheme; the host is enough to tell a stranger.
-        return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+        if parts.netloc.lower() != host.lower():
+            return False
+        # Whoever sits in a network can write pages for http:. Behind a proxy that ends TLS it may be all we know of us.
+        by_tls = scheme == "https" or self.base_url.lower() == f"https://{host}".lower()
+        return parts.scheme == "https" or (parts.scheme == "http" and not by_tls)

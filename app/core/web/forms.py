@@ -96,7 +96,7 @@ class Form(Generic[M]):
     @property
     def marks_required(self) -> bool:
         """Whether some fields may be left empty, so that it is worth to say which may not."""
-        return not all(control.required for control in self.controls.values() if control.type != "hidden")
+        return not all(each.required for each in self.controls.values() if each.type not in ("hidden", "checkbox"))
 
     def refuse(self, words: str, name: str = "", status: int = 422) -> None:
         """Say what is wrong with a field, or with all of it."""

@@ -61,12 +61,13 @@ class BodyLimit:
 
     def _counted(self, scope: Scope, receive: Receive) -> Receive:
         received = 0
+        more: list[int] = scope.setdefault(MORE, [0])
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.largest + scope.get(MORE, 0):
+            if received > self.largest + more[0]:
                 raise HTTPException(status_code=413)
             return message
 

@@ -17,7 +17,8 @@ LARGEST_FILE = 10_000_000
 TOO_LARGE = f"Please choose a file of at most {LARGEST_FILE // 1_000_000} MB."
 
 MORE = "opportune.more_body"
-"""Where in a request's scope stands by how many bytes its body may be larger than others."""
+"""Where in a request's scope stands by how many bytes its body may be larger than others: in a list, which copies of
+the scope share."""
 
 # What a path of any system has before the name, and what no line of text can show.
 BEFORE_THE_NAME = re.compile(r".*[/\\]", re.DOTALL)
@@ -76,7 +77,7 @@ ImageUpload = Annotated[
 def allow_files(request: Request) -> None:
     """Let this request's body have files in it. A route that takes some calls it before it reads anything."""
     if has_parts(request.headers.get("content-type", "").encode()):
-        request.scope[MORE] = LARGEST_FILE
+        request.scope.setdefault(MORE, [0])[0] = LARGEST_FILE
 
 
 def has_parts(content_type: bytes) -> bool:

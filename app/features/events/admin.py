@@ -1,11 +1,10 @@
 import re
 import unicodedata
-from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from sqladmin import Flash, action
+from sqladmin.authorization import custom_action
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import async_object_session
 from sqlmodel import col
@@ -13,15 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.accounts import redirects
-from app.admin.formatters import NOTHING
+from app.admin.actions import choosing, list_again
+from app.admin.files import ImageColumn
 from app.admin.forms import AdminForm
 from app.admin.references import parse_id
 from app.admin.refusals import Refused
 from app.admin.views import AdminView
 from app.core.jobs import defer
-from app.core.storage import StorageError
-from app.features.events.jobs import delete_photos
+from app.features.events.jobs import FOLDER, LARGEST, delete_photos
 from app.features.events.models import Event, Registration
 
 TOGGLE = Markup(
@@ -30,7 +28,6 @@ TOGGLE = Markup(
 )
 # What a click does, in words, and how it is before.
 CAME, WENT = ("check-in", "is here", "x"), ("check-out", "is not here", "check text-green")
-PHOTO = Markup('<a href="{address}"><img class="rounded" src="{address}" alt="Photo" width="200"></a>')
 
 
 class EventAdmin(AdminView, model=Event):
@@ -38,17 +35,23 @@ class EventAdmin(AdminView, model=Event):
     column_searchable_list = ("title", "summary", "place")
     column_filters = ("starts_at", "is_published")
     column_default_sort = ("starts_at", True)
+    can_import = True
     form_args = {  # noqa: RUF012 - SQLAdmin's way to declare
         "slug": {"description": "The end of its address. Left empty, it is made of the title."},
         "description": {"description": "Markdown."},
         "link": {"lines": False, "description": "Of a meeting online. Only those who are registered get it."},
     }
+    fieldsets = (
+        ("What", ("title", "slug", "summary", "description")),
+        ("When and where", ("starts_at", "ends_at", "place", "link")),
+        ("Who", ("capacity", "is_published")),
+    )
+    prepopulated = {"slug": "title"}  # noqa: RUF012 - as above
+    save_as = True
     icon, category = "ti ti-calendar-event", "Events"
 
-    def links(self, request: Request, row: Event) -> Sequence[tuple[str, str]]:
-        attendees = request.url_for("admin:list", identity="registration").include_query_params(event_id=row.id)
-        page = [("Page", f"/events/{row.slug}")] if row.is_published else []
-        return [*page, ("Attendees", str(attendees))]
+    def site_address(self, row: Event) -> str:
+        return f"/events/{row.slug}" if row.is_published else ""
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
         values = super().clean(form, row)
@@ -77,45 +80,25 @@ class RegistrationAdmin(AdminView, model=Registration):
     column_filters = ("event_id", "group", "is_present", "created_at")
     column_labels = {"email": "E-mail"}  # noqa: RUF012 - SQLAdmin's way to declare
     column_export_exclude_list = ["photo"]  # noqa: RUF012 - SQLAdmin's way to declare
-    readonly_columns = ("photo", "created_at")
+    file_columns = {"photo": ImageColumn(FOLDER, largest=LARGEST)}  # noqa: RUF012 - as above
     icon, category = "ti ti-ticket", "Events"
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
         values = super().clean(form, row)
         return {**values, "email": values["email"].lower()}
 
-    async def on_model_delete(self, model: Registration, request: Request) -> None:
-        session = async_object_session(model)
-        if session and model.photo:
-            # A job may just put another there.
-            await session.refresh(model, ["photo"], with_for_update=True)
-            defer(session, delete_photos([model.photo]))
-
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        if prop == "is_present" and request:
-            return obj.is_present, self._toggle(obj, request)
+        if prop == "is_present" and request and (toggle := self._toggle(obj, request)):
+            return obj.is_present, toggle
         return await super().get_list_value(obj, prop, request)
 
     def _toggle(self, row: Registration, request: Request) -> Markup:
-        """A click at the door. A form of its own, so that it works without JavaScript."""
+        """A click at the door, for whoever may. A form of its own, so that it works without JavaScript."""
         slug, label, icon = WENT if row.is_present else CAME
-        address = f"{self._url_for_action(request, slug)}?pks={row.id}"
+        if not self.has_permission(request, custom_action(slug)):
+            return Markup("")
+        address = f"{self._url_for_action(request, slug)}?{choosing(request, row.id)}"
         return TOGGLE.format(address=address, label=f"{row.name} {label}", icon=icon)
-
-    async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        if prop == "photo" and request:
-            return obj.photo, await self._photo(obj.photo, request)
-        return await super().get_detail_value(obj, prop, request)
-
-    @staticmethod
-    async def _photo(name: str, request: Request) -> Markup:
-        if not name:
-            return NOTHING
-        try:
-            address = await request.app.state.storage.url(name)
-        except StorageError as error:
-            return escape(error)
-        return PHOTO.format(address=address)
 
     # SQLAdmin shows them from the last to the first.
     @action("check-out", "Is not here")
@@ -137,10 +120,7 @@ class RegistrationAdmin(AdminView, model=Registration):
             changed = len((await session.execute(change)).all())
         who = "1 attendee is" if changed == 1 else f"{changed} attendees are"
         Flash.success(request, f"{who} {'here' if is_present else 'not here'}.")
-        came_from = urlsplit(request.headers.get("referer", ""))
-        attendees = str(request.url_for("admin:list", identity=self.identity))
-        back = redirects.local(urlunsplit(("", "", came_from.path, came_from.query, "")), attendees)
-        return RedirectResponse(back, 303)
+        return RedirectResponse(list_again(request, self), 303)
 
 
 def slug_of(title: str) -> str:

@@ -2,9 +2,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request
 
-from app.core.pagination import Page
+from app.accounts.permissions import FORBIDDEN, may
+from app.core.pagination import Page, Paging
 from app.features.events.current import FewPerVisitor, ReadEvents, Slug, WriteRegistrations, count_letter
-from app.features.events.schemas import Answer, Attendee, EventFilter, EventRead
+from app.features.events.schemas import Answer, Attendee, Coming, EventFilter, EventRead
 from app.features.events.service import Closed
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -18,6 +19,12 @@ async def find(events: ReadEvents, wanted: Annotated[EventFilter, Query()]) -> P
 @router.get("/{slug}")
 async def read(events: ReadEvents, slug: Slug) -> EventRead:
     return await events.read(slug)
+
+
+@router.get("/{slug}/registrations", dependencies=[may("registration", "list")], responses=FORBIDDEN)
+async def who_comes(events: ReadEvents, slug: Slug, wanted: Annotated[Paging, Query()]) -> Page[Coming]:
+    """For those at the door: they need the right that opens the same list in the admin."""
+    return await events.who_comes(slug, wanted)
 
 
 @router.post("/{slug}/registrations", status_code=202, dependencies=[FewPerVisitor])

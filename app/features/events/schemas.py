@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.accounts.schemas import Email
 from app.core.pagination import Paging, SortBy
@@ -47,6 +47,19 @@ class RegistrationForm(Attendee):
     photo: ImageUpload | None = Field(None, description="For those at the door. Nobody else sees it.")
     website: str = ""
     """Nobody sees this field: what fills it in is a program."""
+
+
+class Coming(BaseModel):
+    """Somebody who is registered, as staff see it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    name: str
+    email: str
+    organisation: str
+    group: str
+    is_present: bool
 
 
 class Answer(BaseModel):

@@ -10,9 +10,9 @@ from sqlmodel import col
 
 from app.core.db.model import utc_now
 from app.core.errors import NotFound
-from app.core.pagination import Page, order, paginate
+from app.core.pagination import Page, Paging, order, paginate
 from app.features.events.models import Event, Registration
-from app.features.events.schemas import Attendee, EventFilter, EventRead
+from app.features.events.schemas import Attendee, Coming, EventFilter, EventRead
 
 
 class Closed(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -74,6 +74,15 @@ class Events:
         self.session.add(registration)
         await self.session.flush()
         return Registered(event, registration, is_new=True)
+
+    async def who_comes(self, slug: str, wanted: Paging) -> Page[Coming]:
+        """Raises NotFound."""
+        event = await self._get(slug)
+        theirs = select(Registration).where(col(Registration.event_id) == event.id)
+        by_name = theirs.order_by(func.lower(col(Registration.name)), col(Registration.id))
+        page: Page[Registration] = await paginate(self.session, by_name, wanted)
+        items = [Coming.model_validate(registration) for registration in page.items]
+        return Page[Coming](items=items, total=page.total, page=page.page, pages=page.pages)
 
     async def registration(self, number: int, made_at: datetime) -> tuple[Registration, Event]:
         """Raises NotFound."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from app.core.errors import NotFound
-from app.core.keys import derived_key
+from app.core.keys import derived_keys
 from app.core.settings import Settings
 from app.features.events.models import Registration
 
@@ -29,4 +29,5 @@ def read_token(settings: Settings, token: str) -> tuple[int, datetime]:
 
 
 def _signer(settings: Settings) -> URLSafeSerializer:
-    return URLSafeSerializer(derived_key(settings, "events: cancel"))
+    # The last one signs, and all of them are known.
+    return URLSafeSerializer(list(reversed(derived_keys(settings, "events: cancel"))))

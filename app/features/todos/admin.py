@@ -7,4 +7,5 @@ class TodoAdmin(AdminView, model=Todo):
     column_list = ("id", "title", "owner_id", "due_on", "done_at")
     column_searchable_list = ("title", "notes")
     column_filters = ("owner_id", "due_on", "done_at")
+    can_import = True
     icon, category = "ti ti-checkbox", "To-dos"

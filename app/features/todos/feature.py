@@ -2,6 +2,7 @@ from app.core.feature import Demo, Feature, Link
 from app.features.todos import api, demo, pages
 from app.features.todos.admin import TodoAdmin
 from app.features.todos.models import Todo
+from app.features.todos.personal import personal_data
 
 todos = Feature(
     name="todos",
@@ -12,4 +13,5 @@ todos = Feature(
     admin=[TodoAdmin],
     navigation=[Link("To-dos", "/todos", "checkbox")],
     demo=Demo(demo.load, demo.clear),
+    personal_data=personal_data,
 )

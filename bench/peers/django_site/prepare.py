@@ -7,8 +7,9 @@ import django
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 
-from bench.harness.tasks import EMAIL, ITEMS
+from bench.harness.tasks import EMAIL, ITEMS, many, more_items
 
 
 def fill() -> str:
@@ -23,8 +24,11 @@ def fill() -> str:
 
     from bench.peers.django_site.models import Item  # noqa: PLC0415 - as above
 
-    user = User.objects.create_user("visitor", EMAIL)
+    create = User.objects.create_superuser if many() else User.objects.create_user
+    user = create("visitor", EMAIL)
     Item.objects.bulk_create(Item(**item) for item in ITEMS)
+    for piece in more_items(timezone.now()):
+        Item.objects.bulk_create(Item(**item) for item in piece)
     session = SessionStore()
     session[SESSION_KEY] = user.pk
     session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
 from app.accounts.current import CurrentUser
+from app.admin.views import AdminView
 from app.core.db.model import Model, utc_now
 from app.core.db.session import ReadSession, WriteSession
 from app.core.feature import Feature, Link
@@ -96,6 +97,12 @@ async def add(session: WriteSession, new: ItemCreate) -> Item:
     return item
 
 
+class ItemAdmin(AdminView, model=Item):
+    column_list = ("id", "title", "done", "created_at")
+    column_searchable_list = ("title", "note")
+    column_filters = ("done", "created_at")
+
+
 items = Feature(
     name="items",
     summary="A list.",
@@ -103,6 +110,7 @@ items = Feature(
     pages=pages,
     api=api,
     navigation=[Link("Items", "/items", "list")],
+    admin=[ItemAdmin],
 )
 
 

@@ -2,16 +2,18 @@
 
 import asyncio
 
+from sqlalchemy import insert
+
 from app.accounts import sessions
 from app.accounts.models import User
 from app.core.db.migrations.connection import connect
 from app.core.db.migrations.runner import plan_for, run
 from app.core.db.migrations.tree import Tree
-from app.core.db.model import Model
+from app.core.db.model import Model, utc_now
 from app.core.db.opening import open_database
 from app.core.settings import Settings, get_settings
 from app.installed import NAMES
-from bench.harness.tasks import EMAIL, ITEMS
+from bench.harness.tasks import EMAIL, ITEMS, many, more_items
 from bench.peers.ours.feature import Item
 
 
@@ -28,9 +30,11 @@ async def fill(settings: Settings) -> str:
     database = open_database(settings)
     await database.setup()
     async with database.writer() as session:
-        user = User(email=EMAIL, hashed_password="nobody signs in with it")  # noqa: S106 - as it says
+        user = User(email=EMAIL, hashed_password="nobody signs in with it", is_superuser=many() > 0)  # noqa: S106 - as it says
         session.add_all([user, *(Item(**item) for item in ITEMS)])
         await session.flush()
+        for piece in more_items(utc_now()):
+            await session.execute(insert(Item), piece)
         token = await sessions.start(session, user)
     await database.dispose()
     return token

@@ -70,7 +70,10 @@ async def test_a_file_that_is_gone_is_not_found(storage: Storage, visitor: Async
 
 def test_another_key_signs_otherwise() -> None:
     settings = settings_for("sqlite:///never-opened.db")
-    one, other = Signer.of(settings), Signer.of(settings.model_copy(update={"secret_key": SecretStr("x" * 40)}))
-    signature = one.signature("photos/x.jpg", "1", "")
-    assert one.knows(signature, "photos/x.jpg", "1", "")
-    assert not other.knows(signature, "photos/x.jpg", "1", "")
+    newer = settings.model_copy(update={"secret_key": SecretStr("x" * 40)})
+    both = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
+    (signature,) = Signer.of(settings).signatures("photos/x.jpg", "1", "")
+    assert Signer.of(settings).knows(signature, "photos/x.jpg", "1", "")
+    assert Signer.of(both).knows(signature, "photos/x.jpg", "1", ""), "the older key still counts"
+    assert Signer.of(both).address("photos/x.jpg", 9) == Signer.of(newer).address("photos/x.jpg", 9), "the newest signs"
+    assert not Signer.of(newer).knows(signature, "photos/x.jpg", "1", "")

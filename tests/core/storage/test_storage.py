@@ -115,7 +115,7 @@ async def test_a_service_that_is_silent_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         bucket = Bucket(host, "opportune", tls=False, key="access", secret=SECRET)
-        storage = BucketStorage(bucket, Signer("key"), patience=0.1)
+        storage = BucketStorage(bucket, Signer(["key"]), patience=0.1)
         with pytest.raises(StorageError):
             await saved(storage)
 

@@ -2,12 +2,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from httpx import AsyncClient
 
 from app.core.db.database import Database
 from app.features.events import current
 from app.features.events.models import Event
 from app.features.events.service import BEGUN, FULL
+from tests.factories import grant, make_user, signed_in_client
 from tests.features.events.conftest import ADA, MakeEvent, RecordedJobs, add_registration, cancel_link, registrations
 
 EVENTS = "/api/v1/events"
@@ -49,7 +51,25 @@ async def test_an_event_tells_nobody_its_link_nor_who_comes(
     assert answer.json().items() >= {"title": "Tea", "is_online": True, "seats_left": 2, "closed": ""}.items()
     assert "meet.example.com" not in answer.text
     assert "ada" not in answer.text.lower()
-    assert (await client.get(f"{EVENTS}/tea/registrations")).status_code == 405
+    assert (await client.get(f"{EVENTS}/tea/registrations")).status_code == 401
+
+
+async def test_who_comes_is_for_those_who_may_list_attendees(
+    app: FastAPI, database: Database, tea: Event, make_event: MakeEvent
+) -> None:
+    await add_registration(database, await make_event("cake"), "Eve")
+    for name in ("bob", "Ada"):
+        await add_registration(database, tea, name)
+    doorkeeper, visitor = await make_user(database), await make_user(database, is_staff=True)
+    await grant(database, doorkeeper, "registration", "list")
+
+    async with signed_in_client(app, visitor) as client:
+        assert (await client.get(f"{EVENTS}/tea/registrations")).status_code == 403
+    async with signed_in_client(app, doorkeeper) as client:
+        answer = await client.get(f"{EVENTS}/tea/registrations")
+        assert [person["name"] for person in answer.json()["items"]] == ["Ada", "bob"]
+        assert (await client.get(f"{EVENTS}/tea/registrations?size=0")).status_code == 422
+        assert (await client.get(f"{EVENTS}/nothing/registrations")).status_code == 404
 
 
 async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: RecordedJobs, make_event: MakeEvent) -> None:

@@ -1,12 +1,14 @@
 import pytest
 from httpx import AsyncClient
+from pydantic import SecretStr
 
 from app.core.db.database import Database
+from app.core.errors import NotFound
 from app.core.settings import Settings
 from app.features.events import current, pages
 from app.features.events.models import Event
 from app.features.events.service import BEGUN, FULL
-from app.features.events.tokens import token_of
+from app.features.events.tokens import read_token, token_of
 from tests.features.events.conftest import (
     ADA,
     MakeEvent,
@@ -236,6 +238,19 @@ async def test_nobody_cancels_with_a_link_that_is_not_ours(
         assert "not complete" in answer.text
         assert (await client.post(f"/events/tea/cancel?token={wrong}")).status_code == 303
     assert len(await registrations(database)) == 1
+
+
+async def test_a_link_outlives_a_new_secret_key_while_the_old_one_counts(
+    database: Database, settings: Settings, tea: Event
+) -> None:
+    ada = await add_registration(database, tea)
+    newer = settings.model_copy(update={"secret_key": SecretStr("a newer key that is long enough")})
+    both = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
+
+    assert read_token(both, token_of(settings, ada))[0] == ada.id
+    assert read_token(newer, token_of(both, ada))[0] == ada.id
+    with pytest.raises(NotFound):
+        read_token(newer, token_of(settings, ada))
 
 
 async def test_what_has_begun_is_not_cancelled_any_more(

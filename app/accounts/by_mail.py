@@ -1,0 +1,135 @@
+"""What takes a letter: to register, to prove an address, and to get back in without the password.
+
+Where letters arrive, all answers are the same whether or not there is an account, and take as long: who asks learns it
+from the letter alone, which a job writes. Where they do not arrive (MAIL_URL is `console:`), registering lets people in
+at once, and so tells of a taken address; how often it does is limited.
+"""
+
+import json
+
+from sqlalchemy.exc import IntegrityError
+from starlette.requests import Request
+
+from app.accounts import attempts, letters, links, passwords
+from app.accounts.attempts import Rule, Try
+from app.accounts.manager import InvalidPasswordException, UserManager
+from app.accounts.models import User
+from app.core.jobs import Call, defer
+from app.core.keys import seal, unseal
+from app.core.settings import Settings
+from app.core.web.throttle import address_of
+
+AN_HOUR = 3600
+ASKED = Rule("letters asked from an address", 20)
+LETTERS = Rule("letters to an address", 5, AN_HOUR)
+TAKEN = Rule("registrations from an address that did not work", 20)
+MADE = Rule("accounts from an address", 100, AN_HOUR)
+
+TO_REGISTER = "accounts: register"
+
+
+async def register(request: Request, manager: UserManager, email: str, password: str) -> User | None:
+    """Make an account and give it, or None where the rest is up to a letter.
+
+    Raises:
+        TooMany: there were too many before.
+        InvalidPasswordException: with a sentence in `reason`.
+        UserAlreadyExists: only where no letters arrive.
+    """
+    settings: Settings = request.app.state.settings
+    if not letters.arrive(settings):
+        return await _register_now(request, manager, email, password)
+    if reason := passwords.fault(password, email):
+        raise InvalidPasswordException(reason)
+    await _count_letter(request, email)
+    new = json.dumps([email, await passwords.hashed(password)])
+    defer(manager.session, letters.write_of_registration(email, seal(settings, TO_REGISTER, new)))
+    return None
+
+
+async def ask_reset(request: Request, manager: UserManager, email: str) -> None:
+    """Raises TooMany."""
+    await _ask(request, manager, letters.write_of_reset(email), email)
+
+
+async def ask_verification(request: Request, manager: UserManager, email: str) -> None:
+    """Raises TooMany."""
+    await _ask(request, manager, letters.write_of_verification(email), email)
+
+
+async def is_verification(manager: UserManager, settings: Settings, token: str) -> bool:
+    """Whether `verify` would do something."""
+    if found := await links.read(manager.session, settings, "verify", token):
+        return not found[0].is_verified
+    new = _unsealed(settings, token)
+    return new is not None and not await manager.is_taken(new[0])
+
+
+async def verify(manager: UserManager, settings: Settings, token: str) -> User | None:
+    """Take a link from a letter for the proof of its address, and make the account if there is none yet.
+
+    None if the link is not ours, too old, or has been used.
+    """
+    if found := await links.read(manager.session, settings, "verify", token):
+        user, _ = found
+        fresh, user.is_verified = not user.is_verified, True
+        return user if fresh else None
+    new = _unsealed(settings, token)
+    if new is None:
+        return None
+    email, hashed_password = new
+    user = User(email=email, hashed_password=hashed_password, is_verified=True)
+    manager.session.add(user)
+    try:
+        await manager.session.commit()
+    except IntegrityError:
+        await manager.session.rollback()
+        return None
+    return user
+
+
+async def reset(manager: UserManager, settings: Settings, token: str, password: str) -> User | None:
+    """Give the user of a link a new password, which signs them out everywhere. None as above.
+
+    Raises:
+        InvalidPasswordException: with a sentence in `reason`. The link can be used again.
+    """
+    found = await links.read(manager.session, settings, "reset", token)
+    await manager.session.commit()  # gives the connection back while we hash
+    if found is None:
+        return None
+    # The link has come by mail, so the address is theirs.
+    user = await manager.change(found[0], password=password, is_verified=True)
+    letters.tell_of_reset(manager.session, settings, user)
+    return user
+
+
+async def _register_now(request: Request, manager: UserManager, email: str, password: str) -> User:
+    settings: Settings = request.app.state.settings
+    address = address_of(request)
+    await attempts.count(request, Try(MADE, address), Try(TAKEN, address))
+    user = await manager.register(email, password)
+    await attempts.take_back(manager.session, settings, Try(TAKEN, address))
+    letters.offer_verification(manager.session, settings, user)
+    return user
+
+
+async def _ask(request: Request, manager: UserManager, call: Call[[str]], email: str) -> None:
+    await _count_letter(request, email)
+    if letters.leave(request.app.state.settings):
+        defer(manager.session, call)
+
+
+async def _count_letter(request: Request, email: str) -> None:
+    """Lets nobody fill a stranger's mailbox."""
+    await attempts.count(request, Try(ASKED, address_of(request)), Try(LETTERS, email))
+
+
+def _unsealed(settings: Settings, token: str) -> tuple[str, str] | None:
+    """E-mail and hash of the password."""
+    seconds = int(links.LIFETIMES["verify"].total_seconds())
+    text = unseal(settings, TO_REGISTER, token, seconds)
+    if text is None:
+        return None
+    email, hashed_password = json.loads(text)
+    return email, hashed_password

@@ -1,0 +1,94 @@
+"""Taking along all that the site knows of oneself, and leaving it."""
+
+import asyncio
+import io
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.accounts import letters
+from app.accounts.manager import UserManager
+from app.accounts.models import User
+from app.core.feature import Feature, Person, PersonalData
+from app.core.mail import compose, post
+from app.core.settings import Settings
+from app.core.storage import MissingFileError, Storage
+
+OVERTAKEN = "Your account was changed at the same moment. Please try again."
+LAST_SUPERUSER = "You are the only superuser: nobody could run the site. Make somebody else one first."
+
+
+class StayError(Exception):
+    """Somebody cannot leave; the message says why, to them."""
+
+
+async def everything(session: AsyncSession, features: Sequence[Feature], user: User) -> dict[str, dict[str, Any]]:
+    """All rows of this person, by feature and kind."""
+    person = _person(user)
+    return {
+        feature.name: dict(await feature.personal_data.read(session, person))
+        for feature in features
+        if feature.personal_data
+    }
+
+
+async def files(session: AsyncSession, features: Sequence[Feature], user: User) -> list[str]:
+    """The names of all stored files of this person."""
+    person = _person(user)
+    return [name for kept in _kept(features) if kept.files for name in await kept.files(session, person)]
+
+
+async def leave(manager: UserManager, settings: Settings, features: Sequence[Feature], user: User) -> None:
+    """Remove the user and all that features keep of the person, who is told so by mail.
+
+    Raises:
+        StayError: with a sentence; nothing was removed.
+    """
+    session = manager.session
+    if user.is_superuser and not await _others_stay(session, user):
+        raise StayError(LAST_SUPERUSER)
+    if not await manager.is_unchanged(user):
+        raise StayError(OVERTAKEN)
+    for kept in _kept(features):
+        if kept.forget:
+            await kept.forget(session, _person(user))
+    await session.execute(delete(User).where(col(User.id) == user.id))
+    if letters.leave(settings):
+        post(session, compose(settings, user.email, "accounts/mail/left", {"email": user.email}))
+
+
+async def pack(rows: bytes, storage: Storage, names: Sequence[str]) -> bytes:
+    """A zip archive of the rows, written as JSON, and of the files that are still there."""
+    contents = {"data.json": rows}
+    for name in names:
+        with suppress(MissingFileError):
+            contents[f"files/{name}"] = await storage.read(name)
+    return await asyncio.to_thread(_zipped, contents)
+
+
+def _zipped(contents: dict[str, bytes]) -> bytes:
+    import zipfile  # noqa: PLC0415 - with the kinds of compression it knows, for few
+
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return target.getvalue()
+
+
+async def _others_stay(session: AsyncSession, user: User) -> bool:
+    """Whether there are other superusers. All of them are locked, so that no two think so of each other."""
+    superusers = select(col(User.id)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id))
+    return any(each != user.id for each in await session.scalars(superusers.with_for_update()))
+
+
+def _kept(features: Sequence[Feature]) -> list[PersonalData]:
+    return [feature.personal_data for feature in features if feature.personal_data]
+
+
+def _person(user: User) -> Person:
+    return Person(user.id, user.email if user.is_verified else "")

@@ -1,0 +1,52 @@
+"""What the pages about one's own account have in common."""
+
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.accounts import letters
+from app.accounts.confirming import is_current_password
+from app.accounts.manager import NOT_CURRENT, UserManager
+from app.accounts.models import User
+from app.accounts.schemas import Confirmed
+from app.core.web.forms import Form
+from app.core.web.templating import templates
+
+M = TypeVar("M", bound=Confirmed)
+
+DONE = {
+    "name": "Your name is saved.",
+    "email-asked": "We have written to the new address. Open the link in that letter, and it becomes yours here.",
+    "email": "Your e-mail address is changed.",
+    "password": "Your password is changed. Every other device has been signed out, and all API tokens have ended.",
+    "session": "That device is signed out.",
+    "others": "Every other device is signed out.",
+    "token": "The token has ended.",
+    "verification": "We have written to you. Open the link in the letter.",
+}
+
+
+def show(request: Request, name: str, status: int = 200, /, **context: Any) -> Response:
+    notice = DONE.get(request.query_params.get("done", ""), "")
+    context = {**context, "notice": notice, "mail_leaves": letters.leave(request.app.state.settings)}
+    return templates.page(request, f"accounts/{name}.html", context, status)
+
+
+def done(page: str, word: str) -> Response:
+    """Back to a page, which then says what has been done."""
+    return RedirectResponse(f"/accounts/{page}?done={word}", 303)
+
+
+async def confirmed(request: Request, manager: UserManager, user: User, form: Form[M]) -> M | None:
+    """What a valid form says, if it also holds their current password; if it does not, the form says so.
+
+    Raises:
+        TooMany: it was guessed too often.
+    """
+    if form.data is None or form.errors:
+        return None
+    if await is_current_password(request, manager, user, form.data.current_password):
+        return form.data
+    form.refuse(NOT_CURRENT, "current_password")
+    return None

@@ -1,0 +1,35 @@
+"""A new password."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.accounts.current import CurrentUser
+from app.accounts.dependencies import Manager
+from app.accounts.manager import InvalidPasswordException
+from app.accounts.models import Session
+from app.accounts.pages.answers import signed_in
+from app.accounts.pages.frame import confirmed, done, show
+from app.accounts.password_change import change_password
+from app.accounts.schemas import PasswordChange
+from app.core.web.forms import Form, read_form
+
+router = APIRouter()
+
+
+@router.get("/password")
+async def password(request: Request, _user: CurrentUser) -> Response:
+    return show(request, "password", form=Form(PasswordChange))
+
+
+@router.post("/password")
+async def set_password(request: Request, user: CurrentUser, manager: Manager) -> Response:
+    """Ends every session and token; this browser gets a new session."""
+    form = await read_form(request, PasswordChange)
+    if wanted := await confirmed(request, manager, user, form):
+        try:
+            user = await change_password(manager, request.app.state.settings, user, wanted.new_password)
+        except InvalidPasswordException as error:
+            form.refuse(error.reason, "new_password")
+        else:
+            here: Session = request.state.session
+            return await signed_in(request, manager, user, done("password", "password"), here.is_remembered)
+    return show(request, "password", form.status, form=form)

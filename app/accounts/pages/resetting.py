@@ -1,0 +1,57 @@
+"""Back in without the password."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.accounts import by_mail, links
+from app.accounts.current import LOGIN
+from app.accounts.dependencies import Manager
+from app.accounts.manager import InvalidPasswordException
+from app.accounts.pages.answers import TELLS_NOBODY, broken, refuse, sent, show
+from app.accounts.schemas import Address, PasswordReset
+from app.core.db.session import ReadSession
+from app.core.web.forms import Form, read_form
+from app.core.web.throttle import TooMany
+
+FORGOT = "/accounts/forgot-password"
+
+router = APIRouter()
+
+
+@router.get("/forgot-password")
+async def forgot(request: Request) -> Response:
+    return show(request, "forgot_password", Form(Address))
+
+
+@router.post("/forgot-password")
+async def ask_reset(request: Request, manager: Manager) -> Response:
+    form = await read_form(request, Address)
+    headers = None
+    if form.data:
+        try:
+            await by_mail.ask_reset(request, manager, form.data.email)
+        except TooMany as refusal:
+            headers = refuse(form, refusal)
+        else:
+            return sent(request)
+    return show(request, "forgot_password", form, headers)
+
+
+@router.get("/reset-password")
+async def show_link(request: Request, session: ReadSession, token: str = "") -> Response:
+    if await links.read(session, request.app.state.settings, "reset", token) is None:
+        return broken(request, FORGOT)
+    return show(request, "reset_password", Form(PasswordReset, {"token": token}), TELLS_NOBODY)
+
+
+@router.post("/reset-password")
+async def reset(request: Request, manager: Manager) -> Response:
+    form = await read_form(request, PasswordReset)
+    if form.data:
+        try:
+            user = await by_mail.reset(manager, request.app.state.settings, form.data.token, form.data.password)
+        except InvalidPasswordException as error:
+            form.refuse(error.reason, "password")
+        else:
+            return RedirectResponse(f"{LOGIN}?done=reset", 303) if user else broken(request, FORGOT)
+    return show(request, "reset_password", form, TELLS_NOBODY)

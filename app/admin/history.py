@@ -1,0 +1,161 @@
+"""The log of what was done here: all of it in a list, and of one row on a page of its own."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from markupsafe import Markup
+from sqladmin import ModelView
+from sqladmin.authorization import Action
+from sqlalchemy import Select, select
+from sqlmodel import col
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.admin.audit import is_seen_with
+from app.admin.changes import HIDDEN
+from app.admin.columns import label_of
+from app.admin.filters import Filter, RunQuery
+from app.admin.models import AuditEntry
+from app.admin.references import parse_id
+from app.admin.views import AdminView
+
+A_PAGE = 30
+ABSENT = "\N{EN DASH}"
+
+
+class ModelFilter(Filter):
+    """The models of the admin, which are known when the list is asked for."""
+
+    def __init__(self, view: "LogAdmin") -> None:
+        super().__init__("identity", "Model")
+        self.view = view
+
+    async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
+        views = [view for view in self.view._admin_ref.views if isinstance(view, ModelView)]
+        return sorted(
+            ((view.identity, view.name_plural) for view in views if view.is_accessible(request)),
+            key=lambda choice: choice[1],
+        )
+
+    async def get_filtered_query(self, query: Select[Any], value: str, model: Any) -> Select[Any]:
+        return query.where(col(AuditEntry.identity) == value)
+
+
+class LogAdmin(AdminView, model=AuditEntry):
+    """Read only, for superusers too. Others see what was done to rows that they may open."""
+
+    name, name_plural = "Log entry", "Audit log"
+    column_list = ["at", "actor", "action", "identity", "title", "address"]  # noqa: RUF012 - SQLAdmin's way to declare
+    column_details_list = [*column_list, "changes"]  # noqa: RUF012 - as above
+    column_export_list = [*column_list, "row_id", "changes"]  # noqa: RUF012 - as above
+    column_labels = {  # noqa: RUF012 - as above
+        "at": "When",
+        "actor": "Who",
+        "action": "What",
+        "identity": "Model",
+        "title": "Row",
+        "address": "From",
+    }
+    column_searchable_list = ("actor", "title")
+    column_default_sort = ("id", True)
+    can_create = can_edit = can_delete = False
+    has_history = False
+    icon, category = "ti ti-history", "Operations"
+
+    def __init__(self) -> None:
+        self.column_filters = ("actor", "action", ModelFilter(self), "at")  # type: ignore[misc]  # each of its own
+        super().__init__()
+        self.wordy -= {"action", "identity"}
+
+    def list_query(self, request: Request) -> Select[Any]:
+        return super().list_query(request).where(is_seen_with(request.state.grants, Action.DETAILS))
+
+    def details_query(self, request: Request) -> Select[Any]:
+        return super().details_query(request).where(is_seen_with(request.state.grants, Action.DETAILS))
+
+    async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
+        if request and prop in ("title", "identity", "action"):
+            return getattr(obj, prop), self._shown(obj, prop, request)
+        return await super().get_list_value(obj, prop, request)
+
+    async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
+        if request and prop in ("title", "identity", "action"):
+            return getattr(obj, prop), self._shown(obj, prop, request)
+        if prop == "changes":
+            template = self.templates.env.get_template("admin/changes.html")
+            return obj.changes, Markup(await template.render_async(changes=told(obj)))  # noqa: S704 - it has escaped
+        return await super().get_detail_value(obj, prop, request)
+
+    def _shown(self, entry: AuditEntry, prop: str, request: Request) -> str:
+        view = self._admin_ref.view_called(entry.identity)
+        if prop == "action":
+            return deed(entry, view)
+        if prop == "identity":
+            return view.name if view else entry.identity
+        title = entry.title or entry.row_id
+        if not (view and entry.row_id and view.has_history and view.has_permission(request, Action.DETAILS)):
+            return title
+        address = request.url_for("admin:history", identity=entry.identity, pk=entry.row_id)
+        return Markup('<a href="{}">{}</a>').format(address, title)
+
+
+async def history_page(request: Request, view: AdminView) -> Response:
+    """What was done to one row, which may be gone."""
+    pk = request.path_params["pk"]
+    if not (view.has_history and view.is_accessible(request) and view.has_permission(request, Action.DETAILS)):
+        raise HTTPException(403)
+    row = await view.get_object_for_details(request)
+    if row is not None and not await view.check_can_view_details(request, row):
+        raise HTTPException(403)
+    entries = await _entries(view, pk, request.query_params.get("before", ""))
+    if row is None and not entries:
+        raise HTTPException(404)
+    context = {
+        "model_view": view,
+        "row": row,
+        "pk": pk,
+        "entries": [(entry, deed(entry, view), told(entry, view)) for entry in entries[:A_PAGE]],
+        "older": entries[A_PAGE - 1].id if len(entries) > A_PAGE else None,
+    }
+    return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
+
+
+async def _entries(view: AdminView, pk: str, before: str) -> Sequence[AuditEntry]:
+    """The newest first, and one more than a page shows."""
+    entries = select(AuditEntry).where(col(AuditEntry.identity) == view.identity, col(AuditEntry.row_id) == pk)
+    if before:
+        try:
+            entries = entries.where(col(AuditEntry.id) < parse_id(before))
+        except ValueError:
+            raise HTTPException(404) from None
+    found: Sequence[AuditEntry] = await view._run_query(entries.order_by(col(AuditEntry.id).desc()).limit(A_PAGE + 1))
+    return found
+
+
+def deed(entry: AuditEntry, view: AdminView | None) -> str:
+    """What was done, as the page calls it."""
+    kind, _, slug = entry.action.partition(":")
+    if not slug:
+        return kind.capitalize()
+    labels = {**view._custom_actions_in_list, **view._custom_actions_in_detail} if view else {}
+    return str(labels.get(slug, slug.replace("-", " ").capitalize()))
+
+
+def told(entry: AuditEntry, view: AdminView | None = None) -> list[tuple[str, str, str]]:
+    """Label, before and after of each change; of a row's history only what its own pages show."""
+    shown = {*view._details_prop_names, *view._form_prop_names, *view.related_fields} if view else None
+    labels = view._column_labels if view else {}
+    return [
+        (labels.get(name, label_of(name)), *map(_spoken, pair))
+        for name, pair in entry.changes.items()
+        if shown is None or name in shown or HIDDEN in pair
+    ]
+
+
+def _spoken(value: Any) -> str:
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or ABSENT
+    return ABSENT if value in (None, "") else str(value)

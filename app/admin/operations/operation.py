@@ -1,0 +1,118 @@
+"""What a superuser can have done by one button. Each is written down, together with what came of it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, delete, true
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
+from app.accounts.models import ApiToken, Session
+from app.admin import audit
+from app.core.db.model import utc_now
+from app.core.errors import OperatorError
+from app.core.mail import LetterError, compose
+from app.core.mail.sending import deliver
+from app.core.mail.transport import transport_for
+from app.core.web.cache import ALL, Cache
+from app.jobs import control
+from app.jobs.site import SiteJobs
+
+IDENTITY = "operations"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Either changes rows, in one transaction with its entry in the log, or does something else.
+
+    Both give a sentence on what they have done, or raise OperatorError.
+    """
+
+    change: Callable[[AsyncSession, Request], Awaitable[str]] | None = None
+    act: Callable[[Request, FormData], Awaitable[str]] | None = None
+
+
+async def perform(request: Request, name: str, sent: FormData) -> str:
+    """Do it and write it down, also when it fails.
+
+    Raises:
+        OperatorError: it could not be done.
+    """
+    operation = OPERATIONS[name]
+    if operation.change:
+        async with request.app.state.database.writer() as session:
+            said = await operation.change(session, request)
+            audit.record(session, request, name, IDENTITY, title=said)
+        return said
+    assert operation.act  # noqa: S101 - there is one of the two
+    try:
+        said = await operation.act(request, sent)
+    except OperatorError as error:
+        await note(request, name, f"Failed: {error}")
+        raise
+    await note(request, name, said)
+    return said
+
+
+async def note(request: Request, name: str, said: str) -> None:
+    async with request.app.state.database.writer() as session:
+        audit.record(session, request, name, IDENTITY, title=said)
+
+
+async def retry_failed(session: AsyncSession, request: Request) -> str:
+    jobs: SiteJobs = request.app.state.jobs
+    return f"{_counted(await jobs.retry_failed(session), 'failed job')} queued again."
+
+
+async def clear_jobs(session: AsyncSession, _request: Request) -> str:
+    return f"{_counted(await control.forget_ended(session), 'ended job')} cleared."
+
+
+async def clear_sessions(session: AsyncSession, _request: Request) -> str:
+    ended = [await _delete(session, kind, col(kind.expires_at) <= utc_now()) for kind in (Session, ApiToken)]
+    return f"{_counted(sum(ended), 'expired session and token', 'expired sessions and tokens')} cleared."
+
+
+async def sign_everybody_out(session: AsyncSession, request: Request) -> str:
+    """Also programs: whoever has got hold of a token is out. Who does this stays."""
+    browsers = await _delete(session, Session, col(Session.id) != request.state.session.id)
+    tokens = await _delete(session, ApiToken, true())
+    return f"{_counted(browsers, 'session')} and {_counted(tokens, 'token')} ended. Only this browser is signed in."
+
+
+async def clear_cache(request: Request, _sent: FormData) -> str:
+    cache: Cache = request.app.state.cache
+    await cache.clear(ALL)
+    return "Everything was cleared from the cache."
+
+
+async def send_letter(request: Request, sent: FormData) -> str:
+    settings = request.app.state.settings
+    try:
+        letter = compose(settings, str(sent.get("to", "")).strip(), "mail/test", {})
+    except LetterError as error:
+        raise OperatorError(str(error)) from None
+    await deliver(settings, letter)
+    return f"The letter to {letter.to} went to {transport_for(settings).name}."
+
+
+async def _delete(session: AsyncSession, kind: type[Any], which: Any) -> int:
+    return cast("CursorResult[Any]", await session.execute(delete(kind).where(which))).rowcount
+
+
+def _counted(number: int, name: str, plural: str = "") -> str:
+    return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "retry-failed-jobs": Operation(change=retry_failed),
+    "clear-ended-jobs": Operation(change=clear_jobs),
+    "clear-expired-sessions": Operation(change=clear_sessions),
+    "sign-everybody-out": Operation(change=sign_everybody_out),
+    "clear-cache": Operation(act=clear_cache),
+    "send-test-letter": Operation(act=send_letter),
+}
+"""By their names in addresses and in the log."""

@@ -1,0 +1,37 @@
+// Forms of the admin: changes are not lost by accident, slugs write themselves, files that are too large are not sent.
+(() => {
+  const form = document.querySelector("form[data-unsaved]");
+  if (!form) return;
+  form.querySelector("[aria-invalid=true]")?.focus();
+
+  // What a script fills in at the start, such as what a picker shows, is no change of the visitor's.
+  let changed = Boolean(form.querySelector(".is-invalid"));
+  for (const kind of ["input", "change"]) form.addEventListener(kind, (event) => { changed = changed || event.isTrusted; });
+  jQuery(form).on("select2:select select2:clear", () => { changed = true; });
+  form.addEventListener("submit", () => { changed = false; });
+  window.addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
+
+  const slugOf = (text) => text.normalize("NFKD").replace(/[^\x00-\x7f]/g, "").toLowerCase().match(/[a-z0-9]+/g)?.join("-") ?? "";
+  for (const slug of form.querySelectorAll("[data-slug-from]")) {
+    const source = form.elements[slug.dataset.slugFrom];
+    if (!source) continue;
+    let own = slug.value !== "" && slug.value !== slugOf(source.value);
+    slug.addEventListener("input", () => { own = slug.value !== ""; });
+    source.addEventListener("input", () => {
+      if (!own) slug.value = slugOf(source.value).slice(0, slug.maxLength > 0 ? slug.maxLength : undefined);
+    });
+  }
+
+  for (const input of form.querySelectorAll("input[type=file]")) {
+    const fault = document.createElement("div");
+    fault.className = "invalid-feedback";
+    fault.setAttribute("role", "alert");
+    input.after(fault);
+    input.addEventListener("change", () => {
+      const tooLarge = [...input.files].some((file) => file.size > Number(input.dataset.largest));
+      if (tooLarge) input.value = "";
+      input.classList.toggle("is-invalid", tooLarge);
+      fault.textContent = tooLarge ? input.dataset.tooLarge : "";
+    });
+  }
+})();

@@ -1,0 +1,65 @@
+// Keys of the admin, and the box that filters its menu. All of it can be done without.
+(() => {
+  const keys = document.getElementById("keys");
+  const filter = document.getElementById("menu-filter");
+  const box = filter.parentElement;
+  const menu = document.getElementById("menu");
+  box.hidden = false;
+  for (const part of document.querySelectorAll("[data-needs-keys]")) part.hidden = false;
+
+  const groups = [...menu.querySelectorAll("ul:not(.menu-end)")];
+  const isHeading = (part) => part && part.classList.contains("menu-heading");
+  filter.addEventListener("input", () => {
+    const wanted = filter.value.trim().toLowerCase();
+    for (const group of groups) {
+      const heading = isHeading(group.previousElementSibling) ? group.previousElementSibling : null;
+      const all = heading && heading.textContent.toLowerCase().includes(wanted);
+      let some = false;
+      for (const entry of group.children) {
+        entry.hidden = !all && !entry.textContent.toLowerCase().includes(wanted);
+        some = some || !entry.hidden;
+      }
+      if (heading) heading.hidden = !some;
+    }
+  });
+  filter.addEventListener("keydown", (event) => {
+    const first = menu.querySelector(".nav-item:not([hidden]) > a.nav-link");
+    if (event.key === "Enter" && filter.value && first) first.click();
+    if (event.key === "Escape") {
+      filter.value = "";
+      filter.dispatchEvent(new Event("input"));
+    }
+  });
+
+  const focus = (part) => { if (part) { part.focus(); part.select?.(); } };
+  const follow = (part) => { if (part) part.click(); };
+  const openMenu = () => {
+    if (filter.offsetParent) return focus(filter);
+    menu.addEventListener("shown.bs.collapse", () => focus(filter), { once: true });
+    follow(document.querySelector(".navbar-toggler"));
+  };
+  const PLAIN = {
+    "/": () => focus(document.querySelector("main input[type=search]")),
+    "m": openMenu,
+    "n": () => follow(document.querySelector('.page-header a[href$="/create"]')),
+    "e": () => follow(document.querySelector('.page-header a[href*="/edit/"]')),
+    "?": () => keys.showModal(),
+  };
+  const save = (part) => document.querySelector("main [name=save][value=Save]") ?? part.closest("form[method=post]")?.querySelector(".btn-primary");
+  const types = (part) => part.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable], [role=combobox], .select2-container");
+
+  document.addEventListener("keydown", (event) => {
+    if (event.altKey || event.isComposing || event.defaultPrevented) return;
+    if (event.ctrlKey || event.metaKey) {
+      const button = ["Enter", "s"].includes(event.key) && save(event.target);
+      if (button) { event.preventDefault(); button.click(); }
+      return;
+    }
+    if (event.key === "Escape" && types(event.target)) event.target.blur();
+    if (types(event.target) || keys.open || document.querySelector(".modal.show") || !PLAIN[event.key]) return;
+    event.preventDefault();
+    PLAIN[event.key]();
+  });
+  document.getElementById("show-keys").addEventListener("click", () => keys.showModal());
+  keys.addEventListener("click", (event) => { if (event.target === keys) keys.close(); });
+})();
