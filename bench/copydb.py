@@ -45,13 +45,16 @@ peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([sum(report.rows for report in reports) / seconds, peak]))
 """
 USER = """
-    INSERT INTO accounts_user (id, email, hashed_password, is_active, is_superuser, is_verified, created_at)
-    VALUES (1, 'a@example.com', 'x', true, false, true, '2026-11-20 10:11:12.000034')
+    INSERT INTO accounts_user (id, email, name, hashed_password, is_active, is_staff, is_superuser, is_verified,
+        totp_secret, totp_step, created_at)
+    VALUES (1, 'a@example.com', '', 'x', true, false, false, true, '', 0, '2026-11-20 10:11:12.000034')
 """
 SESSIONS = """
     WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :rows)
-    INSERT INTO accounts_session (id, token_hash, user_id, created_at, expires_at, address, agent)
-    SELECT n, printf('%064x', n), 1, '2026-11-20 10:11:12.000034', '2026-12-20 10:11:12.000000', '127.0.0.1', 'Browser'
+    INSERT INTO accounts_session (id, token_hash, user_id, created_at, seen_at, expires_at, is_remembered,
+        address, agent)
+    SELECT n, printf('%064x', n), 1, '2026-11-20 10:11:12.000034', '2026-11-20 10:11:12.000000',
+        '2026-12-20 10:11:12.000000', false, '127.0.0.1', 'Browser'
     FROM numbers
 """
 

@@ -1,5 +1,21 @@
 // Forms of the admin: changes are not lost by accident, slugs write themselves, files that are too large are not sent.
 (() => {
+  // SQLAdmin's own format leaves out a zero: 16:00:0.
+  for (const input of document.querySelectorAll("[data-role=datetimepicker]")) input._flatpickr?.set("dateFormat", "Y-m-d H:i:S");
+
+  for (const input of document.querySelectorAll("input[type=file][data-largest]")) {
+    const fault = document.createElement("div");
+    fault.className = "invalid-feedback";
+    fault.setAttribute("role", "alert");
+    input.after(fault);
+    input.addEventListener("change", () => {
+      const tooLarge = [...input.files].some((file) => file.size > Number(input.dataset.largest));
+      if (tooLarge) input.value = "";
+      input.classList.toggle("is-invalid", tooLarge);
+      fault.textContent = tooLarge ? input.dataset.tooLarge : "";
+    });
+  }
+
   const form = document.querySelector("form[data-unsaved]");
   if (!form) return;
   form.querySelector("[aria-invalid=true]")?.focus();
@@ -19,19 +35,6 @@
     slug.addEventListener("input", () => { own = slug.value !== ""; });
     source.addEventListener("input", () => {
       if (!own) slug.value = slugOf(source.value).slice(0, slug.maxLength > 0 ? slug.maxLength : undefined);
-    });
-  }
-
-  for (const input of form.querySelectorAll("input[type=file]")) {
-    const fault = document.createElement("div");
-    fault.className = "invalid-feedback";
-    fault.setAttribute("role", "alert");
-    input.after(fault);
-    input.addEventListener("change", () => {
-      const tooLarge = [...input.files].some((file) => file.size > Number(input.dataset.largest));
-      if (tooLarge) input.value = "";
-      input.classList.toggle("is-invalid", tooLarge);
-      fault.textContent = tooLarge ? input.dataset.tooLarge : "";
     });
   }
 })();

@@ -7,6 +7,7 @@
   box.hidden = false;
   for (const part of document.querySelectorAll("[data-needs-keys]")) part.hidden = false;
 
+  menu.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
   const groups = [...menu.querySelectorAll("ul:not(.menu-end)")];
   const isHeading = (part) => part && part.classList.contains("menu-heading");
   filter.addEventListener("input", () => {

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
-from fastapi_users.password import PasswordHelper
 from httpx import ASGITransport, AsyncClient
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -68,7 +67,7 @@ def _no_settings_from_outside() -> Iterator[None]:
 def _hashes_that_cost_little() -> Iterator[None]:
     hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "helper", PasswordHelper(PasswordHash((hasher,))))
+        patch.setattr(passwords, "helper", PasswordHash((hasher,)))
         yield
 
 

@@ -1,24 +1,5 @@
-"""Who uses the site."""
+"""Who uses the site, how they prove it, and what they may do.
 
-import sys
-from typing import Any
-
-# fastapi-users imports redis where it is installed, for sessions that we do not keep there: 0.2 s at each start.
-if "redis" not in sys.modules:
-    sys.modules["redis"] = None  # type: ignore[assignment]  # "not there", for an import
-    import fastapi_users  # noqa: F401
-
-    del sys.modules["redis"]
-
-from fastapi._compat import shared
-
-_asks = getattr(shared, "is_pydantic_v1_model_class", None)  # private: another FastAPI may have no such thing
-
-
-def _is_pydantic_v1_model_class(cls: Any) -> bool:
-    """FastAPI imports all of pydantic.v1 to ask this of each model. Where nobody else has, the answer is no."""
-    return "pydantic.v1" in sys.modules and _asks is not None and _asks(cls)
-
-
-if _asks:
-    shared.is_pydantic_v1_model_class = _is_pydantic_v1_model_class
+Whoever signs in goes through `entering`, `sessions` and `bearer`; what comes by mail is in `by_mail`, `letters` and
+`links`; what people do with their own account in `own`. `pages` and `api` are the two ways to all of it.
+"""

@@ -10,7 +10,7 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from app.accounts.models import ApiToken, User
-from app.accounts.sessions import hashed
+from app.accounts.sessions import hashed, make_room
 from app.core.db.model import utc_now
 
 SIGNED_IN = timedelta(hours=1)
@@ -25,12 +25,10 @@ scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login", auto_error=False)
 
 
 async def issue(session: AsyncSession, user: User, name: str, lifetime: timedelta) -> str:
-    """Make a token and give it, which is stored nowhere. Sweeps out the user's expired ones."""
-    now, token = utc_now(), PREFIX + secrets.token_urlsafe(32)
-    await session.execute(delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.expires_at) <= now))
-    session.add(
-        ApiToken(token_hash=hashed(token), user_id=user.id, name=name, hint=token[:HINT], expires_at=now + lifetime)
-    )
+    """Make a token and give it, which is stored nowhere."""
+    await make_room(session, user, ApiToken)
+    token, ends = PREFIX + secrets.token_urlsafe(32), utc_now() + lifetime
+    session.add(ApiToken(token_hash=hashed(token), user_id=user.id, name=name, hint=token[:HINT], expires_at=ends))
     return token
 
 

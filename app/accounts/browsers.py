@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.accounts.models import User
-from app.core.keys import derived_key, signer
+from app.core.keys import derived_keys, signer
 from app.core.settings import Settings
 
 PURPOSE = "accounts: browser"
@@ -29,7 +29,7 @@ def remember(request: Request, response: Response, user: User) -> None:
     """Know this browser again when this user signs in."""
     settings: Settings = request.app.state.settings
     number = known(request, user.email) or secrets.token_hex(8)
-    value = signer(settings, PURPOSE).dumps([_mark(settings, user.email), number])
+    value = signer(settings, PURPOSE).dumps([_marks(settings, user.email)[0], number])
     response.set_cookie(
         cookie_name(settings),
         value,
@@ -49,9 +49,10 @@ def known(request: Request, email: str) -> str:
         mark, number = signer(settings, PURPOSE).loads(value, max_age=LIFETIME)
     except BadData:
         return ""
-    return str(number) if hmac.compare_digest(mark, _mark(settings, email)) else ""
+    return str(number) if any(hmac.compare_digest(mark, own) for own in _marks(settings, email)) else ""
 
 
-def _mark(settings: Settings, email: str) -> str:
-    """Names an account without its address: a browser may be anybody's to look into."""
-    return hmac.digest(derived_key(settings, PURPOSE).encode(), email.encode(), "sha256").hex()[:16]
+def _marks(settings: Settings, email: str) -> list[str]:
+    """Name an account without its address: a browser may be anybody's to look into. One for each secret key."""
+    keys = derived_keys(settings, PURPOSE)
+    return [hmac.digest(key.encode(), email.encode(), "sha256").hex()[:16] for key in keys]

@@ -7,13 +7,16 @@ at once, and so tells of a taken address; how often it does is limited.
 
 import json
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 from starlette.requests import Request
 
 from app.accounts import attempts, letters, links, passwords
 from app.accounts.attempts import Rule, Try
-from app.accounts.manager import InvalidPasswordException, UserManager
+from app.accounts.manager import PasswordError, TakenError, UserManager, find
 from app.accounts.models import User
+from app.accounts.schemas import MailedToken, Proof
 from app.core.jobs import Call, defer
 from app.core.keys import seal, unseal
 from app.core.settings import Settings
@@ -24,6 +27,9 @@ ASKED = Rule("letters asked from an address", 20)
 LETTERS = Rule("letters to an address", 5, AN_HOUR)
 TAKEN = Rule("registrations from an address that did not work", 20)
 MADE = Rule("accounts from an address", 100, AN_HOUR)
+PROOFS = Rule("proofs of a registration", 20)
+
+NOT_CHOSEN = "This is not the password of the registration. If you have not registered, leave this page."
 
 TO_REGISTER = "accounts: register"
 
@@ -33,14 +39,14 @@ async def register(request: Request, manager: UserManager, email: str, password:
 
     Raises:
         TooMany: there were too many before.
-        InvalidPasswordException: with a sentence in `reason`.
-        UserAlreadyExists: only where no letters arrive.
+        PasswordError: with a sentence for its owner.
+        TakenError: only where no letters arrive.
     """
     settings: Settings = request.app.state.settings
     if not letters.arrive(settings):
         return await _register_now(request, manager, email, password)
     if reason := passwords.fault(password, email):
-        raise InvalidPasswordException(reason)
+        raise PasswordError(reason)
     await _count_letter(request, email)
     new = json.dumps([email, await passwords.hashed(password)])
     defer(manager.session, letters.write_of_registration(email, seal(settings, TO_REGISTER, new)))
@@ -57,42 +63,45 @@ async def ask_verification(request: Request, manager: UserManager, email: str) -
     await _ask(request, manager, letters.write_of_verification(email), email)
 
 
-async def is_verification(manager: UserManager, settings: Settings, token: str) -> bool:
-    """Whether `verify` would do something."""
-    if found := await links.read(manager.session, settings, "verify", token):
-        return not found[0].is_verified
+async def proof_of(session: AsyncSession, settings: Settings, token: str) -> type[MailedToken] | None:
+    """What `verify` wants to be told, or None where it would do nothing."""
+    if found := await links.read(session, settings, "verify", token):
+        return None if found[0].is_verified else MailedToken
     new = _unsealed(settings, token)
-    return new is not None and not await manager.is_taken(new[0])
+    return Proof if new and await find(session, new[0]) is None else None
 
 
-async def verify(manager: UserManager, settings: Settings, token: str) -> User | None:
+async def verify(request: Request, manager: UserManager, proof: Proof) -> User | None:
     """Take a link from a letter for the proof of its address, and make the account if there is none yet.
 
     None if the link is not ours, too old, or has been used.
+
+    Raises:
+        PasswordError: somebody else may have registered this address, to share the account when its owner opens it.
+        TooMany: there were too many wrong ones before.
     """
-    if found := await links.read(manager.session, settings, "verify", token):
-        user, _ = found
-        fresh, user.is_verified = not user.is_verified, True
-        return user if fresh else None
-    new = _unsealed(settings, token)
+    settings: Settings = request.app.state.settings
+    if found := await links.read(manager.session, settings, "verify", proof.token):
+        return await _verify_now(manager, found[0])
+    new = _unsealed(settings, proof.token)
     if new is None:
         return None
     email, hashed_password = new
-    user = User(email=email, hashed_password=hashed_password, is_verified=True)
-    manager.session.add(user)
+    await attempts.count(request, Try(PROOFS, email))
+    await manager.session.commit()  # gives the connection back while we hash
+    if not (await passwords.verify(proof.password, hashed_password))[0]:
+        raise PasswordError(NOT_CHOSEN)
     try:
-        await manager.session.commit()
-    except IntegrityError:
-        await manager.session.rollback()
+        return await manager.add(email, hashed_password, is_verified=True)
+    except TakenError:
         return None
-    return user
 
 
 async def reset(manager: UserManager, settings: Settings, token: str, password: str) -> User | None:
     """Give the user of a link a new password, which signs them out everywhere. None as above.
 
     Raises:
-        InvalidPasswordException: with a sentence in `reason`. The link can be used again.
+        PasswordError: with a sentence for its owner. The link can be used again.
     """
     found = await links.read(manager.session, settings, "reset", token)
     await manager.session.commit()  # gives the connection back while we hash
@@ -100,8 +109,15 @@ async def reset(manager: UserManager, settings: Settings, token: str, password: 
         return None
     # The link has come by mail, so the address is theirs.
     user = await manager.change(found[0], password=password, is_verified=True)
-    letters.tell_of_reset(manager.session, settings, user)
+    letters.tell(manager.session, settings, user.email, "reset_done", email=user.email)
     return user
+
+
+async def _verify_now(manager: UserManager, user: User) -> User | None:
+    """By a statement that is about this address: at the same moment it may become another, which nobody has proved."""
+    same = (col(User.id) == user.id, col(User.email) == user.email, ~col(User.is_verified))
+    done = update(User).where(*same).values(is_verified=True).returning(col(User.id))
+    return user if await manager.session.scalar(done) else None
 
 
 async def _register_now(request: Request, manager: UserManager, email: str, password: str) -> User:

@@ -6,7 +6,6 @@ from app.accounts import attempts, browsers, two_factor
 from app.accounts.attempts import Rule, Try
 from app.accounts.manager import UserManager
 from app.accounts.models import User
-from app.accounts.schemas import Credentials
 from app.core.web.throttle import address_of
 
 FOR_ACCOUNT = Rule("passwords for an account", 10)
@@ -26,7 +25,7 @@ async def check_password(request: Request, manager: UserManager, email: str, pas
     email = email.strip().lower()
     tries = _tries(request, email)
     await attempts.count(request, *tries)
-    user = await manager.authenticate(Credentials(email, password))
+    user = await manager.authenticate(email, password)
     if user:
         await attempts.take_back(manager.session, request.app.state.settings, *tries)
     return user

@@ -1,11 +1,11 @@
 from app.accounts import api, demo, letters, pages, setup, sweeping
 from app.accounts.models import ApiToken, Attempt, Grant, Group, Membership, RecoveryCode, Session, User
-from app.accounts.personal import personal_data
+from app.accounts.own.personal import personal_data
 from app.core.feature import Demo, Feature, Figure
 
 accounts = Feature(
     name="accounts",
-    summary="Registration, sign-in and profiles.",
+    summary="Who uses the site: sign-in, profile, sessions, tokens, groups.",
     models=(User, Session, ApiToken, RecoveryCode, Attempt, Group, Grant, Membership),
     pages=pages.router,
     api=api.router,

@@ -1,10 +1,11 @@
 """The letters of accounts, and the jobs that write those of which nobody else may learn whether there is an account."""
 
-from sqlalchemy import func, select
+from typing import Any
+
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from app.accounts import links
+from app.accounts.manager import find
 from app.accounts.models import User
 from app.core.jobs import Run, job
 from app.core.mail import compose, post
@@ -21,16 +22,15 @@ def leave(settings: Settings) -> bool:
     return arrive(settings) or not settings.is_production
 
 
+def tell(session: AsyncSession, settings: Settings, to: str, letter: str, /, **context: Any) -> None:
+    """Send one of the letters of accounts, where any are sent."""
+    if leave(settings):
+        post(session, compose(settings, to, f"accounts/mail/{letter}", context))
+
+
 def offer_verification(session: AsyncSession, settings: Settings, user: User) -> None:
     """Send a link that proves that the address is theirs."""
-    if leave(settings):
-        token = links.make(settings, "verify", user)
-        post(session, compose(settings, user.email, "accounts/mail/verify", {"token": token}))
-
-
-def tell_of_reset(session: AsyncSession, settings: Settings, user: User) -> None:
-    if leave(settings):
-        post(session, compose(settings, user.email, "accounts/mail/reset_done", {"email": user.email}))
+    tell(session, settings, user.email, "verify", token=links.make(settings, "verify", user))
 
 
 @job("accounts.write_of_registration")
@@ -52,23 +52,16 @@ async def write_of_verification(run: Run, email: str) -> None:
 
 
 async def _write_of_registration(session: AsyncSession, settings: Settings, email: str, token: str) -> None:
-    name = "registered_already" if await _find(session, email) else "register"
-    post(session, compose(settings, email, f"accounts/mail/{name}", {"token": token}))
+    tell(session, settings, email, "registered_already" if await find(session, email) else "register", token=token)
 
 
 async def _write_of_reset(session: AsyncSession, settings: Settings, email: str) -> None:
-    user = await _find(session, email)
+    user = await find(session, email)
     if user and user.is_active:
-        token = links.make(settings, "reset", user)
-        post(session, compose(settings, user.email, "accounts/mail/reset", {"token": token}))
+        tell(session, settings, user.email, "reset", token=links.make(settings, "reset", user))
 
 
 async def _write_of_verification(session: AsyncSession, settings: Settings, email: str) -> None:
-    user = await _find(session, email)
+    user = await find(session, email)
     if user and user.is_active and not user.is_verified:
         offer_verification(session, settings, user)
-
-
-async def _find(session: AsyncSession, email: str) -> User | None:
-    user: User | None = await session.scalar(select(User).where(func.lower(col(User.email)) == email))
-    return user

@@ -1,17 +1,8 @@
-"""fastapi-users behind one class: beside it only `passwords` imports the library, which commits for itself.
-
-Its own methods hash on the event loop, and while they hold a connection. Ours replace the three that do.
-"""
+"""Users made, found and changed, in the transaction of whoever asks. What hashes does so before it locks anything."""
 
 from typing import Any
 
-from fastapi import Request
-from fastapi.security import OAuth2PasswordRequestForm
-from fastapi_users import BaseUserManager, IntegerIDMixin
-from fastapi_users.exceptions import InvalidPasswordException, UserAlreadyExists
-from fastapi_users.schemas import BaseUserCreate, BaseUserUpdate
-from fastapi_users_db_sqlalchemy import SQLAlchemyUserDatabase
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -19,31 +10,50 @@ from sqlmodel import col
 from app.accounts import passwords
 from app.accounts.models import User
 
-__all__ = ["NOT_CURRENT", "TAKEN", "InvalidPasswordException", "UserAlreadyExists", "UserManager"]
-
-FLAGS = {"is_active", "is_superuser", "is_verified"}
-"""What people may not give themselves."""
-
 TAKEN = "There is an account with this e-mail already."
 NOT_CURRENT = "This is not your current password."
 OVERTAKEN = "The password was changed at the same moment. Please try again."
 
 
-class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
-    """Makes, finds and changes users in a session that writes."""
+class PasswordError(Exception):
+    """This cannot be the new password; the message tells its owner why."""
+
+
+class TakenError(Exception):
+    """The e-mail has an account, whatever its case."""
+
+
+async def find(session: AsyncSession, email: str) -> User | None:
+    """Who has this e-mail, whatever its case."""
+    user: User | None = await session.scalar(select(User).where(func.lower(col(User.email)) == email.strip().lower()))
+    return user
+
+
+class UserManager:
+    """For a session that writes."""
 
     def __init__(self, session: AsyncSession) -> None:
-        super().__init__(SQLAlchemyUserDatabase(session, User))
         self.session = session
 
-    async def register(self, email: str, password: str, *, is_superuser: bool = False) -> User:
+    async def register(self, email: str, password: str, **flags: bool) -> User:
         """Make a user.
 
         Raises:
-            InvalidPasswordException: with a sentence in `reason`.
-            UserAlreadyExists: the e-mail has an account, whatever its case.
+            PasswordError: it is too weak.
+            TakenError: the e-mail has an account.
         """
-        return await self.create(BaseUserCreate(email=email, password=password, is_superuser=is_superuser))
+        return await self.add(email, await self._hashed(password, email), **flags)
+
+    async def add(self, email: str, hashed_password: str, **flags: bool) -> User:
+        """As `register`, of a password that has been looked at."""
+        fields: dict[str, Any] = {"email": email.lower(), "hashed_password": hashed_password, **flags}
+        self.session.add(user := User(**fields))
+        try:
+            await self.session.flush()
+        except IntegrityError:
+            await self.session.rollback()
+            raise TakenError from None
+        return user
 
     async def change(
         self, user: User, *, email: str | None = None, password: str | None = None, is_verified: bool | None = None
@@ -53,36 +63,46 @@ class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
         A new password ends every session and token of the user. A new e-mail counts as not verified, unless it is.
 
         Raises:
-            InvalidPasswordException: with a sentence in `reason`.
-            UserAlreadyExists: the e-mail has another account, whatever its case.
+            PasswordError: it is too weak, or somebody else has just changed it.
+            TakenError: the e-mail has another account.
         """
-        given = {"email": email, "password": password, "is_verified": is_verified}
-        wanted = {name: value for name, value in given.items() if value is not None}
-        return await self.update(BaseUserUpdate(**wanted), user)
+        hashed_password = None if password is None else await self._hashed(password, user.email)
+        if await self._lock(user) is None:
+            raise PasswordError(OVERTAKEN)
+        self.session.add(user)
+        if email is not None and email.lower() != user.email:
+            user.email, user.is_verified = email.lower(), False
+        if hashed_password is not None:
+            user.hashed_password = hashed_password
+        if is_verified is not None:
+            user.is_verified = is_verified
+        try:
+            await self.session.flush()
+        except IntegrityError:
+            await self.session.rollback()
+            await self.session.refresh(user)  # the page that says so shows them, too
+            raise TakenError from None
+        return user
 
     async def is_taken(self, email: str) -> bool:
-        return await self.user_db.get_by_email(email) is not None
+        return await find(self.session, email) is not None
 
     async def is_password_of(self, user: User, password: str) -> bool:
         right, _better = await passwords.verify(password, user.hashed_password)
         return right
 
-    async def validate_password(self, password: str, user: BaseUserCreate | User) -> None:
-        if reason := passwords.fault(password, user.email):
-            raise InvalidPasswordException(reason)
-
-    async def authenticate(self, credentials: OAuth2PasswordRequestForm) -> User | None:
-        """The active user with this name and password. Nobody can tell from the time which of them was wrong.
+    async def authenticate(self, email: str, password: str) -> User | None:
+        """The active user with this e-mail and password. Nobody can tell from the time which of them was wrong.
 
         The user stays locked until the transaction ends: start the session in it, and no new password comes between.
         """
-        user = await self.user_db.get_by_email(credentials.username.strip().lower())
+        user = await find(self.session, email)
         await self.session.commit()  # gives the connection back while we hash
         if user is None:
-            await passwords.verify_nobody(credentials.password)
+            await passwords.verify_nobody(password)
             return None
-        right, better = await passwords.verify(credentials.password, user.hashed_password)
-        if not right or not await self._lock(user):
+        right, better = await passwords.verify(password, user.hashed_password)
+        if not right or not await self.is_unchanged(user):
             return None
         if better:  # by a statement, which ends no session: the password is the same
             await self.session.execute(update(User).where(col(User.id) == user.id).values(hashed_password=better))
@@ -101,30 +121,7 @@ class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
         active: bool | None = await self.session.scalar(select(col(User.is_active)).where(*same).with_for_update())
         return active
 
-    async def create(self, user_create: BaseUserCreate, safe: bool = False, request: Request | None = None) -> User:
-        fields = user_create.model_dump(exclude_unset=True, exclude=FLAGS if safe else None)
-        await self.validate_password(user_create.password, user_create)
-        fields["hashed_password"] = await passwords.hashed(fields.pop("password"))
-        fields["email"] = fields["email"].lower()
-        try:
-            user = await self.user_db.create(fields)
-        except IntegrityError:
-            await self.session.rollback()
-            raise UserAlreadyExists from None
-        await self.on_after_register(user, request)
-        return user
-
-    async def _update(self, user: User, update_dict: dict[str, Any]) -> User:
-        fields = dict(update_dict)
-        if "email" in fields:
-            fields["email"] = fields["email"].lower()
-        if (password := fields.pop("password", None)) is not None:
-            await self.validate_password(password, user)
-            fields["hashed_password"] = await passwords.hashed(password)
-        if await self._lock(user) is None:
-            raise InvalidPasswordException(OVERTAKEN)
-        try:
-            return await super()._update(user, fields)
-        except (IntegrityError, UserAlreadyExists):
-            await self.session.rollback()
-            raise UserAlreadyExists from None
+    async def _hashed(self, password: str, email: str) -> str:
+        if reason := passwords.fault(password, email):
+            raise PasswordError(reason)
+        return await passwords.hashed(password)

@@ -6,12 +6,14 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
-
-from fastapi_users.password import PasswordHelper
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 from app.core.errors import Busy
 from app.core.text import storable
+
+if TYPE_CHECKING:
+    from pwdlib import PasswordHash
 
 T = TypeVar("T")
 
@@ -33,7 +35,24 @@ COMMON = frozenset(_COMMON.split())
 # The last in line waits some five seconds on a small machine, which is as long as people wait.
 MOST_AT_ONCE = 32
 
-helper = PasswordHelper()
+
+class _Helper:
+    """Argon2id with pwdlib's measures, imported by the first hash."""
+
+    @cached_property
+    def _its(self) -> "PasswordHash":
+        from pwdlib import PasswordHash  # noqa: PLC0415 - as just said
+
+        return PasswordHash.recommended()
+
+    def hash(self, password: str) -> str:
+        return self._its.hash(password)
+
+    def verify_and_update(self, password: str, hashed_password: str) -> tuple[bool, str | None]:
+        return self._its.verify_and_update(password, hashed_password)
+
+
+helper = _Helper()
 
 
 def give_way() -> None:

@@ -89,9 +89,13 @@ async def _groups_of(session: AsyncSession, user_ids: Collection[int]) -> dict[i
 
 
 async def _keep_one_superuser(session: AsyncSession, leaving: User) -> None:
-    # Locked: two who remove each other at the same moment wait here.
     with session.no_autoflush:
-        active = select(col(User.id)).where(IS_SUPERUSER).order_by(col(User.id)).with_for_update()
-        is_last = set(await session.scalars(active)) == {leaving.id}
+        is_last = await lock_superusers(session) == {leaving.id}
     if is_last:
         raise OperatorError(LAST.format(email=leaving.email))
+
+
+async def lock_superusers(session: AsyncSession) -> set[int]:
+    """Who is an active superuser. Locked: two who remove each other at the same moment wait here."""
+    active = select(col(User.id)).where(IS_SUPERUSER).order_by(col(User.id)).with_for_update()
+    return set(await session.scalars(active))

@@ -1,8 +1,6 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Form
-from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
 
 from app.core.text import Line, Password
@@ -49,21 +47,22 @@ class MailedToken(BaseModel):
     token: Annotated[MailedText, Html(type="hidden")]
 
 
+class Proof(MailedToken):
+    """Of an address; to register, of the password as well."""
+
+    password: KnownPassword = Field("", title="The password that you chose when you registered")
+
+
 class PasswordReset(MailedToken):
     password: NewPassword = Field(title="New password (at least 8 characters)")
 
 
-class Credentials(OAuth2PasswordRequestForm):
-    """What programs send to sign in: the names are OAuth's, the rules are ours."""
+class Credentials(BaseModel):
+    """What programs send to sign in, by the names that OAuth gives it."""
 
-    def __init__(
-        self,
-        username: Annotated[Line, Form()],
-        password: Annotated[Password, Form()],
-        code: Annotated[Line, Form(max_length=100)] = "",
-    ) -> None:
-        super().__init__(username=username, password=password)
-        self.code = code
+    username: Line
+    password: Password
+    code: Annotated[Line, StringConstraints(max_length=100)] = ""
 
 
 class NameChange(BaseModel):

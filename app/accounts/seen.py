@@ -33,11 +33,12 @@ class LastSeen:
     def note(self, row: Session | ApiToken, request: Request) -> None:
         """Write it down, unless it was used within the last minutes."""
         seen_at = row.seen_at if isinstance(row, Session) else row.used_at
-        if (seen_at and utc_now() - seen_at < EVERY) or row.token_hash in self._notes or len(self._notes) >= MOST:
+        key = row.token_hash  # the request may give the session another token before this is written
+        if (seen_at and utc_now() - seen_at < EVERY) or key in self._notes or len(self._notes) >= MOST:
             return
         task = asyncio.create_task(self._write(row, address_of(request)))
-        self._notes[row.token_hash] = task
-        task.add_done_callback(lambda _task: self._notes.pop(row.token_hash))
+        self._notes[key] = task
+        task.add_done_callback(lambda _task: self._notes.pop(key))
 
     async def close(self) -> None:
         await asyncio.gather(*self._notes.values())

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydantic import ValidationError
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.accounts.manager import InvalidPasswordException, UserAlreadyExists, UserManager
+from app.accounts.manager import PasswordError, TakenError, UserManager, find
 from app.accounts.models import User
 from app.accounts.schemas import Registration
 from app.core.errors import OperatorError
@@ -23,10 +22,9 @@ async def create_superuser(session: AsyncSession, email: str, password: str) -> 
     """
     with in_one_line(email):
         new = Registration(email=email, password=password)
-        user = await UserManager(session).register(new.email, new.password, is_superuser=True)
-    # Who has a shell here vouches for the address.
-    user.is_staff = user.is_verified = True
-    return user
+        # Who has a shell here vouches for the address.
+        flags = dict.fromkeys(("is_staff", "is_superuser", "is_verified"), True)
+        return await UserManager(session).register(new.email, new.password, **flags)
 
 
 async def set_password(session: AsyncSession, email: str, password: str) -> User:
@@ -47,7 +45,7 @@ async def find_user(session: AsyncSession, email: str) -> User:
     Raises:
         OperatorError: nobody has it.
     """
-    user = await session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
+    user = await find(session, email)
     if user is None:
         raise OperatorError(f"Nobody has the e-mail {email}.")
     return user
@@ -60,7 +58,10 @@ def in_one_line(email: str) -> Iterator[None]:
     except ValidationError as error:
         field = error.errors(include_input=False)[0]["loc"][0]
         raise OperatorError(f"{email} is no e-mail address." if field == "email" else UNREADABLE) from None
-    except UserAlreadyExists:
-        raise OperatorError(f"{email} has an account already. For a new password: changepassword {email}") from None
-    except InvalidPasswordException as error:
-        raise OperatorError(f"The password is not accepted. {error.reason}") from None
+    except TakenError:
+        raise OperatorError(
+            f"{email} has an account already. To make it a superuser: python3 oppman.py users change {email} "
+            f"--superuser. For a new password: python3 oppman.py changepassword {email}"
+        ) from None
+    except PasswordError as error:
+        raise OperatorError(f"The password is not accepted. {error}") from None

@@ -5,7 +5,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, event, inspect
+from sqlalchemy import Connection, delete, event, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
@@ -20,6 +20,9 @@ LONGEST = timedelta(days=30)
 """Of a session that is remembered. The others end with the browser, or as long after they began."""
 UNSEEN = timedelta(days=1)
 """After which one that is not remembered is over."""
+
+MOST = 100
+"""Sessions, and tokens, that one person can have: signing in again and again fills no disk."""
 
 DECISIVE = ("hashed_password", "is_active", "is_staff", "is_superuser")
 """What sessions and tokens were given out for: none of them outlives a change."""
@@ -44,14 +47,21 @@ async def sign_in(
 
 
 async def start(session: AsyncSession, user: User, address: str = "", agent: str = "", remember: bool = False) -> str:
-    """Make a session and give its token, which is stored nowhere. Sweeps out the user's expired ones."""
+    """Make a session and give its token, which is stored nowhere."""
+    await make_room(session, user, Session)
     now, token = utc_now(), secrets.token_urlsafe(32)
-    await session.execute(delete(Session).where(col(Session.user_id) == user.id, col(Session.expires_at) <= now))
     made = Session(token_hash=hashed(token), user_id=user.id, expires_at=now, is_remembered=remember)
     made.expires_at = end_of(made, now)
     made.address, made.agent = address[:64], agent[:256]
     session.add(made)
     return token
+
+
+async def make_room(session: AsyncSession, user: User, kind: type[Session | ApiToken]) -> None:
+    """For one more: the user's expired ones go, and of too many those that would end first."""
+    mine, ends = col(kind.user_id) == user.id, col(kind.expires_at)
+    too_many = select(col(kind.id)).where(mine).order_by(ends.desc(), col(kind.id).desc()).offset(MOST - 1)
+    await session.execute(delete(kind).where(mine, (ends <= utc_now()) | col(kind.id).in_(too_many)))
 
 
 def end_of(row: Session, seen_at: datetime) -> datetime:

@@ -82,9 +82,10 @@ async def turn_on(session: AsyncSession, settings: Settings, user: User, key: st
     step = _step(key, "".join(code.split()))
     if step is None:
         return None
-    without = update(User).where(col(User.id) == user.id, col(User.totp_secret) == "")
-    done = without.values(totp_secret=_seal(settings, user, key), totp_step=step).returning(col(User.id))
-    return await renew_codes(session, user) if await session.scalar(done) else None
+    # In the meantime the owner may have shut out, by a new password, whoever began.
+    same = (col(User.id) == user.id, col(User.hashed_password) == user.hashed_password, col(User.totp_secret) == "")
+    done = update(User).where(*same).values(totp_secret=_seal(settings, user, key), totp_step=step)
+    return await renew_codes(session, user) if await session.scalar(done.returning(col(User.id))) else None
 
 
 async def turn_off(session: AsyncSession, user: User) -> None:

@@ -1,13 +1,13 @@
 """The admin's pages for users, their sessions and their tokens."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 from sqladmin import Flash, action, expose
-from sqladmin.authorization import Action, custom_action
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
+from sqladmin.authorization import Action
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,17 +16,18 @@ from wtforms import PasswordField  # type: ignore[import-untyped]  # has no type
 from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # has no types
 
 from app.accounts import passwords, sessions, two_factor
-from app.accounts.manager import InvalidPasswordException, UserManager
 from app.accounts.models import ApiToken, Membership, Session, User
+from app.accounts.own.agents import device
+from app.accounts.rights import lock_superusers
 from app.accounts.schemas import Email
-from app.admin import audit, changes
-from app.admin.actions import list_again
+from app.admin import audit
 from app.admin.authorization import ForSuperusers, is_superuser, may_touch
 from app.admin.forms import AdminForm, add_error, sent_texts
 from app.admin.groups import GroupsField, groups_of, set_groups
 from app.admin.layout import without
 from app.admin.refusals import Refused
 from app.admin.views import AdminView
+from app.admin.writing import Act, Check, session_of
 
 EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 COLUMNS: list[Any] = ["id", "email", "name", "is_active", "is_staff", "is_superuser", "is_verified", "created_at"]
@@ -34,8 +35,6 @@ RIGHTS = ("is_superuser", "is_staff")
 YOURSELF = "You cannot take your own rights here: ask another superuser."
 LAST = "Nobody else is an active superuser."
 COLLEAGUE = "Only a superuser may change the account of somebody who has rights."
-
-Act = Callable[[AsyncSession, User], Awaitable[None]]
 
 
 def password_field(label: str) -> PasswordField:
@@ -88,6 +87,11 @@ class UserAdmin(AdminView, model=User):
 
     # Changes
 
+    async def locked(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Sequence[Any]:
+        # These first: two superusers who remove each other at the same moment must not wait for each other.
+        await lock_superusers(session)
+        return await super().locked(session, request, rows, check)
+
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         # Before the transaction, which on SQLite makes all other writers wait.
         hashed = await passwords.hashed(data.pop("password"))
@@ -96,7 +100,8 @@ class UserAdmin(AdminView, model=User):
     async def on_model_change(self, data: dict[str, Any], model: User, is_created: bool, request: Request) -> None:
         if is_created:
             return
-        session = await _guarded(model, request)
+        session = session_of(model)
+        await _guard(session, model, request)
         lost = [name for name in ("is_superuser", "is_active") if getattr(model, name) and not data.get(name, True)]
         if lost:
             await _keep_superusers(session, model, request, YOURSELF, lost[0])
@@ -105,7 +110,8 @@ class UserAdmin(AdminView, model=User):
         return await set_groups(session, row, related["groups"]) if "groups" in related else {}
 
     async def on_model_delete(self, model: User, request: Request) -> None:
-        session = await _guarded(model, request)
+        session = session_of(model)
+        await _guard(session, model, request)
         await _keep_superusers(session, model, request, "You cannot delete yourself.")
 
     # Who may
@@ -154,18 +160,11 @@ class UserAdmin(AdminView, model=User):
         return await self._each(request, "reset-two-factor", two_factor.turn_off, "without a second factor now")
 
     async def _each(self, request: Request, slug: str, act: Act, done: str) -> Response:
-        """Do it to all that were chosen, or to none."""
-        async with self._admin_ref.database.writer() as session:
-            users = [await self._row(session, pk) for pk in request.query_params["pks"].split(",")]
-            for user in users:
-                await _guarded(user, request)
-                before = changes.values_of(user)
-                await act(session, user)
-                told = changes.of_edit(before, user)
-                audit.record_row(session, request, custom_action(slug), self.identity, user, told)
-        who = str(users[0]) if len(users) == 1 else f"{len(users):,} users"
-        Flash.success(request, f"{who}: {done}.")
-        return RedirectResponse(list_again(request, self), 303)
+        async def guarded(session: AsyncSession, user: User) -> None:
+            await _guard(session, user, request)
+            await act(session, user)
+
+        return await self.to_each(request, slug, guarded, done)
 
     @expose("/password/{pk}", methods=["GET", "POST"])
     async def set_password(self, request: Request) -> Response:
@@ -175,57 +174,62 @@ class UserAdmin(AdminView, model=User):
         if not await self.check_can_edit(request, user):
             raise HTTPException(403)
         form = PasswordForm(await sent_texts(request) if request.method == "POST" else None)
-        if request.method == "POST" and form.validate() and await self._change_password(request, form):
+        if request.method == "POST" and form.validate() and await self._change_password(request, form, user):
             Flash.success(request, f"{user} has a new password and is signed out everywhere.")
             return RedirectResponse(request.url_for("admin:details", identity=self.identity, pk=user.id), 303)
         context = {"form": form, "obj": user, "model_view": self}
         status = 400 if form.errors else 200
         return cast("Response", await self.templates.TemplateResponse(request, "admin/password.html", context, status))
 
-    async def _change_password(self, request: Request, form: PasswordForm) -> bool:
-        if form.password.data != form.again.data:
+    async def _change_password(self, request: Request, form: PasswordForm, user: User) -> bool:
+        password = form.password.data
+        if password != form.again.data:
             add_error(form.again, "This differs from the first.")
             return False
+        if reason := passwords.fault(password, user.email):
+            add_error(form.password, reason)
+            return False
+        hashed = await passwords.hashed(password)  # before the transaction: as in `insert_model`
         try:
-            async with self._admin_ref.database.writer() as session:
-                user = await self._row(session, request.path_params["pk"])
-                await _guarded(user, request)
-                audit.record_row(session, request, "set password", self.identity, user, {})
-                await UserManager(session).change(user, password=form.password.data)
-        except (InvalidPasswordException, Refused) as error:
-            add_error(form.password, getattr(error, "reason", str(error)))
+            await self._store_password(request, hashed)
+        except Refused as refusal:
+            add_error(form.password, str(refusal))
             return False
         return True
 
+    async def _store_password(self, request: Request, hashed: str) -> None:
+        async with self._admin_ref.database.writer() as session:
+            user = await self.one_locked(session, request, self.form_edit_query(request), self.check_can_edit)
+            await _guard(session, user, request)
+            user.hashed_password = hashed
+            audit.record_row(session, request, "set password", self.identity, user, {})
 
-async def _guarded(user: User, request: Request) -> AsyncSession:
-    """The session of a user whom one may change. Locked: somebody may give the user rights at this moment.
+
+async def _guard(session: AsyncSession, user: User, request: Request) -> None:
+    """Look at a locked user, to whom somebody may have given rights since the page was shown.
 
     Raises:
         Refused: only a superuser may. Groups count for whoever becomes staff, so their members are spared too.
     """
-    session = cast("AsyncSession", async_object_session(user))
     if not is_superuser(request):
-        await session.refresh(user, with_for_update=True)
         member = select(col(Membership.id)).where(col(Membership.user_id) == user.id).limit(1)
         if not may_touch(request, user) or await session.scalar(member):
             raise Refused(COLLEAGUE)
-    return session
 
 
 async def _keep_superusers(session: AsyncSession, leaving: User, request: Request, yourself: str, *fields: str) -> None:
     if leaving.id == request.state.user.id:
         raise Refused(yourself, *fields)
-    # Locked: two superusers may remove each other at the same moment.
-    active = select(col(User.id)).where(col(User.is_superuser), col(User.is_active)).with_for_update()
-    if leaving.is_superuser and set(await session.scalars(active)) <= {leaving.id}:
+    if leaving.is_superuser and await lock_superusers(session) <= {leaving.id}:
         raise Refused(LAST, *fields)
 
 
 class SessionAdmin(ForSuperusers, AdminView, model=Session):
     """Deleting one signs that browser out."""
 
-    column_list = ("id", "user_id", "address", "agent", "created_at", "seen_at", "expires_at")
+    column_list = ("id", "user_id", "agent", "address", "created_at", "seen_at")
+    column_labels = {"agent": "Device"}  # noqa: RUF012 - SQLAdmin's way to declare
+    column_formatters = {"agent": lambda row, _: device(row.agent)}  # noqa: RUF012 - as above
     column_searchable_list = ("address", "agent")
     column_filters = ("user_id", "created_at", "seen_at", "expires_at")
     can_create = can_edit = False

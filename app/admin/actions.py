@@ -6,7 +6,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from sqladmin import Flash
+from sqladmin import Flash, ModelView
 from sqladmin.authorization import custom_action
 from sqladmin.helpers import get_object_identifier, object_identifier_values
 from sqlalchemy import Column, ColumnElement, bindparam, tuple_
@@ -65,7 +65,7 @@ async def _all_found(request: Request, view: "AdminView") -> list[str]:
     return [str(get_object_identifier(row)) for row in rows]
 
 
-def is_one_of(view: "AdminView", pks: Sequence[str]) -> ColumnElement[bool]:
+def is_one_of(view: ModelView, pks: Sequence[str]) -> ColumnElement[bool]:
     """Whether a row is one of the chosen.
 
     Raises:
@@ -83,7 +83,7 @@ def is_one_of(view: "AdminView", pks: Sequence[str]) -> ColumnElement[bool]:
     return keys[0].in_(bindparam("pks", [value for (value,) in values], expanding=True, literal_execute=is_number))
 
 
-def _key(view: "AdminView", pk: str) -> tuple[Any, ...]:
+def _key(view: ModelView, pk: str) -> tuple[Any, ...]:
     if len(view.pk_columns) == 1 and view.pk_columns[0].type.python_type is int:
         return (parse_id(pk),)
     return tuple(object_identifier_values(pk, view.model))
@@ -103,7 +103,7 @@ def _of_list(request: Request) -> list[tuple[str, str]]:
     return [(name, value) for name, value in request.query_params.multi_items() if name != "pks"]
 
 
-def list_again(request: Request, view: "AdminView") -> str:
+def list_again(request: Request, view: ModelView) -> str:
     """The address of the list with the search, filters, order and page that this request came from."""
     kept = _of_list(request)
     address = str(request.url_for("admin:list", identity=view.identity))
@@ -118,7 +118,8 @@ def refuse(request: Request, view: "AdminView", message: str) -> Response:
 def asking_first(act: Any, view: "AdminView") -> Act:
     """An action of a view (`@action`) that finds what was chosen as `pks` in the query, as SQLAdmin has it.
 
-    With a question to ask, or several rows to do it to, it asks.
+    With a question to ask, or several rows to do it to, it asks. What it writes into the log itself, as `to_each` does,
+    is all that the log has of it; of another the log names the rows when it is done.
     """
     slug: str = act._slug
 
@@ -128,13 +129,10 @@ def asking_first(act: Any, view: "AdminView") -> Act:
             raise HTTPException(403)
         try:
             choice = await read_choice(request, view)
-        except Refused as refusal:
-            return refuse(request, view, str(refusal))
-        question = view._custom_actions_confirmation.get(slug, "")
-        if not choice.is_confirmed and (question or len(choice.pks) > 1):
-            rows = await chosen_rows(request, view, choice.pks[:NAMED])
-            return await ask(request, view, choice, rows, title=act._label, question=question)
-        try:
+            question = view._custom_actions_confirmation.get(slug, "")
+            if not choice.is_confirmed and (question or len(choice.pks) > 1):
+                rows = await chosen_rows(request, view, choice.pks[:NAMED])
+                return await ask(request, view, choice, rows, title=act._label, question=question)
             answer: Response = await act(_with(request, choice.pks))
         except Refused as refusal:
             return refuse(request, view, str(refusal))
@@ -169,6 +167,6 @@ def _with(request: Request, pks: Sequence[str]) -> Request:
 async def _record(request: Request, view: "AdminView", name: str, pks: Sequence[str]) -> None:
     async with view._admin_ref.database.writer() as session:
         for pk in pks[:NAMED]:
-            audit.record(session, request, name, view.identity, row_id=pk[:64])
+            audit.record(session, request, name, view.identity, row_id=pk)
         if len(pks) > NAMED:
             audit.record(session, request, name, view.identity, title=f"and {len(pks) - NAMED:,} more")

@@ -42,11 +42,15 @@ def record(
             address=address_of(request)[:64],
         )
     )
+    settle(request)
+
+
+def settle(request: Request) -> None:
+    """Say that the log has all that it needs of this request."""
     request.state.is_recorded = True
 
 
 def is_recorded(request: Request) -> bool:
-    """Whether this request has left an entry already."""
     return getattr(request.state, "is_recorded", False)
 
 

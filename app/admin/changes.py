@@ -28,10 +28,6 @@ def values_of(row: Any) -> Values:
     return {name: state.dict[name] for name in names if name in state.dict}
 
 
-def of_new(row: Any) -> Changes:
-    return between({}, values_of(row))
-
-
 def of_edit(before: Values, row: Any) -> Changes:
     after = values_of(row)
     return between({name: value for name, value in before.items() if name in after}, after)

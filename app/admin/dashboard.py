@@ -1,7 +1,7 @@
 """The first page of the admin: what there is, what came in lately, how the site is and what was done here."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from app.accounts.permissions import grants_of
 from app.admin import audit
 from app.admin.figures import Chart, chart_of
 from app.admin.health import Health
+from app.admin.history import deed, kind_of
 from app.admin.kept import Kept
 from app.admin.models import AuditEntry
 from app.core.feature import Figure
@@ -43,7 +44,7 @@ class Dashboard:
             context: dict[str, Any] = {
                 "groups": await self._groups(session, request),
                 "charts": await self._drawn(session, request),
-                "recent": await audit.recent(session, await grants_of(request), RECENT),
+                "recent": self._told(await audit.recent(session, await grants_of(request), RECENT)),
             }
         log = self._site.view_of(AuditEntry)
         context["log"] = log if log and self._is_listed(log, request) else None
@@ -51,6 +52,10 @@ class Dashboard:
             context["signs"] = await self._health.signs()
             context["version"] = f"Opportune {project_version()}, Python {platform.python_version()}"
         return context
+
+    def _told(self, entries: Sequence[AuditEntry]) -> list[tuple[AuditEntry, str, str]]:
+        views = [(entry, self._site.view_called(entry.identity)) for entry in entries]
+        return [(entry, deed(entry, view), kind_of(entry, view)) for entry, view in views]
 
     async def _groups(self, session: AsyncSession, request: Request) -> dict[str, list[Card]]:
         """Each group of the menu with its models and how many rows they have, all counted by one query."""

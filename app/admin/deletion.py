@@ -54,14 +54,14 @@ async def delete_page(request: Request, view: "AdminView") -> Response:
         choice = await read_choice(request, view)
     except Refused as refusal:
         return refuse(request, view, str(refusal))
+    if request.method == "POST" and choice.is_confirmed:
+        return await _delete(request, view, choice)
     rows = await chosen_rows(request, view, choice.pks)
     if len(rows) < len(choice.pks):
         raise HTTPException(404)
     for row in rows:
         if not await view.check_can_delete(request, row):
             raise HTTPException(403)
-    if request.method == "POST" and choice.is_confirmed:
-        return await _delete(request, view, choice)
     found = await consequences(request, view, choice.pks)
     return await ask(request, view, choice, rows, title="Delete", consequences=found)
 

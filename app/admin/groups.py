@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 from sqladmin.contrib.rbac import PermissionMatrixField
 from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
 from wtforms import SelectMultipleField  # type: ignore[import-untyped]  # has no types
@@ -19,6 +19,7 @@ from app.admin.formatters import NOTHING
 from app.admin.forms import AdminForm
 from app.admin.refusals import Refused
 from app.admin.views import AdminView
+from app.admin.writing import session_of
 from app.core.db.database import Database
 
 TOO_MUCH = "This group may do more than you may. A superuser can delete it."
@@ -82,8 +83,7 @@ class GroupAdmin(AdminView, model=Group):
         return {"permissions": [sorted(held), sorted(after)]} if held != after else {}
 
     async def on_model_delete(self, model: Group, request: Request) -> None:
-        session = async_object_session(model)
-        if session and not all(holds(request, *grant.split(":", 1)) for grant in await _grants(session, model)):
+        if not all(holds(request, *grant.split(":", 1)) for grant in await _grants(session_of(model), model)):
             raise Refused(TOO_MUCH)
 
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:

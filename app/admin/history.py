@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.admin.audit import is_seen_with
-from app.admin.changes import HIDDEN
+from app.admin.changes import HIDDEN, Changes
 from app.admin.columns import label_of
 from app.admin.filters import Filter, RunQuery
 from app.admin.models import AuditEntry
@@ -71,9 +71,6 @@ class LogAdmin(AdminView, model=AuditEntry):
     def list_query(self, request: Request) -> Select[Any]:
         return super().list_query(request).where(is_seen_with(request.state.grants, Action.DETAILS))
 
-    def details_query(self, request: Request) -> Select[Any]:
-        return super().details_query(request).where(is_seen_with(request.state.grants, Action.DETAILS))
-
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and prop in ("title", "identity", "action"):
             return getattr(obj, prop), self._shown(obj, prop, request)
@@ -83,16 +80,22 @@ class LogAdmin(AdminView, model=AuditEntry):
         if request and prop in ("title", "identity", "action"):
             return getattr(obj, prop), self._shown(obj, prop, request)
         if prop == "changes":
-            template = self.templates.env.get_template("admin/changes.html")
-            return obj.changes, Markup(await template.render_async(changes=told(obj)))  # noqa: S704 - it has escaped
+            template, view = self.templates.env.get_template("admin/changes.html"), self._view_of(obj)
+            return obj.changes, Markup(await template.render_async(changes=told(obj, view)))  # noqa: S704 - it has escaped
         return await super().get_detail_value(obj, prop, request)
 
+    async def get_prop_value(self, obj: Any, prop: str) -> Any:
+        return shown_changes(obj, self._view_of(obj)) if prop == "changes" else await super().get_prop_value(obj, prop)
+
+    def _view_of(self, entry: AuditEntry) -> AdminView | None:
+        return self._admin_ref.view_called(entry.identity)
+
     def _shown(self, entry: AuditEntry, prop: str, request: Request) -> str:
-        view = self._admin_ref.view_called(entry.identity)
+        view = self._view_of(entry)
         if prop == "action":
             return deed(entry, view)
         if prop == "identity":
-            return view.name if view else entry.identity
+            return kind_of(entry, view)
         title = entry.title or entry.row_id
         if not (view and entry.row_id and view.has_history and view.has_permission(request, Action.DETAILS)):
             return title
@@ -106,6 +109,8 @@ async def history_page(request: Request, view: AdminView) -> Response:
     if not (view.has_history and view.is_accessible(request) and view.has_permission(request, Action.DETAILS)):
         raise HTTPException(403)
     row = await view.get_object_for_details(request)
+    if row is None and await view._get_object_by_pk(view._stmt_by_identifier(pk)):
+        raise HTTPException(404)  # it is not gone, but none of those that the view gives
     if row is not None and not await view.check_can_view_details(request, row):
         raise HTTPException(403)
     entries = await _entries(view, pk, request.query_params.get("before", ""))
@@ -142,15 +147,24 @@ def deed(entry: AuditEntry, view: AdminView | None) -> str:
     return str(labels.get(slug, slug.replace("-", " ").capitalize()))
 
 
-def told(entry: AuditEntry, view: AdminView | None = None) -> list[tuple[str, str, str]]:
-    """Label, before and after of each change; of a row's history only what its own pages show."""
-    shown = {*view._details_prop_names, *view._form_prop_names, *view.related_fields} if view else None
+def kind_of(entry: AuditEntry, view: AdminView | None) -> str:
+    """To what it was done, as the page calls it."""
+    return view.name if view else entry.identity.replace("-", " ").capitalize()
+
+
+def told(entry: AuditEntry, view: AdminView | None) -> list[tuple[str, str, str]]:
+    """Label, before and after of each change."""
     labels = view._column_labels if view else {}
-    return [
-        (labels.get(name, label_of(name)), *map(_spoken, pair))
-        for name, pair in entry.changes.items()
-        if shown is None or name in shown or HIDDEN in pair
-    ]
+    shown = shown_changes(entry, view)
+    return [(labels.get(name, label_of(name)), *map(_spoken, pair)) for name, pair in shown.items()]
+
+
+def shown_changes(entry: AuditEntry, view: AdminView | None) -> Changes:
+    """Those of columns that the row's own pages show, and of secrets that they changed. All, if there are no pages."""
+    if view is None:
+        return entry.changes
+    shown = {*view._details_prop_names, *view._form_prop_names, *view.related_fields}
+    return {name: pair for name, pair in entry.changes.items() if name in shown or HIDDEN in pair}
 
 
 def _spoken(value: Any) -> str:

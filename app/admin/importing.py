@@ -176,7 +176,7 @@ async def _add(session: AsyncSession, request: Request, view: "AdminView", value
     try:
         with refusals(view._mapper.local_table):
             async with session.begin_nested():
-                return await view._change(session, request, view.model(), values, is_created=True)
+                return await view.add_row(session, request, values)
     except Refused as refusal:
         labels = ", ".join(str(view._column_labels.get(name, name)) for name in refusal.fields)
         raise Refused(f"{labels}: {refusal}" if labels else str(refusal)) from None

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqladmin.authorization import Action
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
+from app.admin.columns import is_secret
 from app.admin.forms import AdminForm, show_refusal
 from app.admin.layout import without
 from app.admin.refusals import Refused, refusals
@@ -72,6 +72,10 @@ class Table:
     lines: list[Line]
     may_delete: bool
 
+    @property
+    def columns(self) -> Sequence[str]:
+        return [name for name in self.inline.columns if not is_secret(name)]
+
     def clean(self) -> bool:
         """Find out what is to be stored. Whether all of it may be."""
         for line in self.lines:
@@ -104,9 +108,12 @@ async def _table(request: Request, inline: Inline, view: Any, parent: Any, sent:
     if len(rows) > MOST:
         return None
     may_delete = view.can_delete and view.has_permission(request, Action.DELETE)
-    lines = [await _line(request, inline, view, row, row.id, sent) for row in rows]
-    if view.can_create and await view.check_can_create(request):
-        lines += [await _line(request, inline, view, None, f"new{number}", sent) for number in range(inline.extra)]
+    kind = await view.form_class(request, creating=False)
+    lines = [await _line(request, inline, view, kind, row, row.id, sent) for row in rows]
+    if await view.check_can_create(request):
+        kind = await view.form_class(request, creating=True)
+        new = [f"new{number}" for number in range(inline.extra)]
+        lines += [await _line(request, inline, view, kind, None, key, sent) for key in new]
     for line in lines:
         line.is_deleted = line.is_deleted and may_delete and await view.check_can_delete(request, line.row)
     return Table(inline, view, lines, may_delete)
@@ -118,10 +125,11 @@ async def _rows(request: Request, inline: Inline, view: Any, parent: Any) -> lis
     return [row for row in rows if await view.check_can_edit(request, row)]
 
 
-async def _line(request: Request, inline: Inline, view: Any, row: Any, key: Any, sent: FormData | None) -> Line:
-    form_class = await view.form_class(request, creating=row is None)
+async def _line(
+    request: Request, inline: Inline, view: Any, kind: type[AdminForm], row: Any, key: Any, sent: FormData | None
+) -> Line:
     others = {name for name in view._form_prop_names if name not in inline.columns} | set(view.file_columns)
-    form_class = without(form_class, {*others, *view.readonly(request, row)})
+    form_class = without(kind, {*others, *view.readonly(request, row)})
     prefix = f"{view.identity}-{key}-"
     initial = {} if row is None else await view.get_form_data_for_edit(row)
     # Nothing at all where the page that was sent had no such row: its switches would count as turned off.
@@ -159,18 +167,17 @@ async def save_tables(session: AsyncSession, request: Request, parent: Any, tabl
 async def _save(session: AsyncSession, request: Request, parent: Any, table: Table, line: Line) -> None:
     if not line.is_deleted and not line.values:
         return
-    view: Any = table.view
-    by = table.inline.by
+    view, by = table.view, table.inline.by
     if line.row is None:
-        await view._change(session, request, view.model(), {**line.values, by: parent.id}, is_created=True)
+        await view.add_row(session, request, {**line.values, by: parent.id})
         return
-    key, owner = view.pk_columns[0], getattr(view.model, by)
-    mine = select(view.model).where(key == line.row.id, owner == parent.id).with_for_update()
-    row = (await session.scalars(mine)).one_or_none()
-    if row is None:
+    mine = view.list_query(request).where(view.pk_columns[0] == line.row.id, getattr(view.model, by) == parent.id)
+    check = view.check_can_delete if line.is_deleted else view.check_can_edit
+    found = await view.locked(session, request, mine, check)
+    if not found:
         raise Refused(GONE)
     if line.is_deleted:
-        await view._delete(session, request, row)
+        await view.remove_row(session, request, found[0])
         await session.flush()
     else:
-        await view._change(session, request, row, line.values, is_created=False)
+        await view.change_row(session, request, found[0], line.values)

@@ -5,9 +5,12 @@ from typing import Any
 
 from markupsafe import Markup
 from sqladmin import Flash, action
+from sqladmin.authorization import custom_action
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app.admin import audit
 from app.admin.actions import list_again
 from app.admin.authorization import ForSuperusers
 from app.admin.views import AdminView
@@ -15,6 +18,8 @@ from app.core.errors import OperatorError
 from app.jobs import control
 from app.jobs.models import QueuedJob, State
 from app.jobs.site import SiteJobs
+
+Act = Callable[[AsyncSession, int], Awaitable[None]]
 
 COLOURS = {
     State.WAITING: "cyan",
@@ -74,16 +79,27 @@ class JobAdmin(ForSuperusers, AdminView, model=QueuedJob):
 
     @action("retry", "Try again")
     async def retry(self, request: Request) -> Response:
-        return await self._each(request, _jobs(request).retry, "queued again")
+        return await self._each(request, "retry", _jobs(request).retry, "queued again")
 
     @action("cancel", "Cancel", "Cancel these jobs? One that runs ends at its next step.")
     async def cancel(self, request: Request) -> Response:
-        return await self._each(request, _jobs(request).cancel, "cancelled")
+        return await self._each(request, "cancel", _jobs(request).cancel, "cancelled")
 
-    async def _each(self, request: Request, act: Callable[[int], Awaitable[None]], done: str) -> Response:
+    async def _each(self, request: Request, slug: str, act: Act, done: str) -> Response:
         """Do it to every job that was chosen, and say what could not be done."""
-        numbers = [int(pk) for pk in request.query_params.get("pks", "").split(",") if pk.isdecimal() and len(pk) < 20]
-        refusals = [line for number in numbers if (line := await _refusal(act, number))]
+        pks = request.query_params["pks"].split(",")
+        numbers = sorted(int(pk) for pk in pks if pk.isdecimal() and len(pk) < 20)
+        refusals = []
+        async with self._admin_ref.database.writer() as session:
+            for number in numbers:
+                try:
+                    await act(session, number)
+                except OperatorError as error:
+                    refusals.append(str(error))
+                else:
+                    job = await control.find(session, number)
+                    audit.record_row(session, request, custom_action(slug), self.identity, job, {})
+        audit.settle(request)
         if count := len(numbers) - len(refusals):
             Flash.success(request, f"{count} {'job' if count == 1 else 'jobs'} {done}.")
         for line in refusals[:SAID]:
@@ -91,14 +107,6 @@ class JobAdmin(ForSuperusers, AdminView, model=QueuedJob):
         if more := len(refusals[SAID:]):
             Flash.error(request, f"Nor could this be done to {more} others.")
         return RedirectResponse(list_again(request, self), 303)
-
-
-async def _refusal(act: Callable[[int], Awaitable[None]], number: int) -> str:
-    try:
-        await act(number)
-    except OperatorError as error:
-        return str(error)
-    return ""
 
 
 def _jobs(request: Request) -> SiteJobs:

@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
-from app.accounts.keys import derived_key
 from app.admin.accounts import ACCOUNTS
 from app.admin.actions import asking_first
 from app.admin.authorization import Authorization, may_look_up
@@ -38,6 +37,7 @@ from app.admin.operations.view import OperationsAdmin
 from app.admin.saving import form_page
 from app.admin.views import AdminView
 from app.core.db.database import Database
+from app.core.keys import derived_key
 from app.core.settings import PROJECT, Settings
 from app.core.web.assets import assets
 from app.core.web.templating import when
@@ -78,7 +78,7 @@ def messages_in_cookie(settings: Settings) -> Middleware:
     """A cookie for messages that wait for the next page. Who is signed in is not in it."""
     return Middleware(
         SessionMiddleware,
-        secret_key=derived_key(settings, "admin messages"),
+        secret_key=derived_key(settings, "admin: messages"),
         session_cookie="__Host-messages" if settings.is_production else "messages",
         max_age=300,
         https_only=settings.is_production,

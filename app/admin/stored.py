@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.jobs import Run, defer, job
@@ -18,11 +17,7 @@ async def delete_files(run: Run, names: Sequence[str]) -> None:
         await run.storage.delete(name)
 
 
-async def delete_later(session: AsyncSession, row: Any, columns: Collection[str]) -> None:
-    """Queue the deletion of what these columns of a row name now: with the change that takes the names away."""
-    if not columns or not inspect(row).persistent:
-        return
-    # A job may just put another there.
-    await session.refresh(row, list(columns), with_for_update=True)
+def delete_later(session: AsyncSession, row: Any, columns: Collection[str]) -> None:
+    """Queue the deletion of what these columns of a locked row name: with the change that takes the names away."""
     if names := [name for column in columns if (name := getattr(row, column))]:
         defer(session, delete_files(names))

@@ -6,31 +6,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqladmin.filters import get_parameter_name
 from sqladmin.pagination import Pagination
 from sqlalchemy import Select, func, select
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from app.admin import audit, changes
-from app.admin.actions import is_one_of
 from app.admin.chips import list_context
 from app.admin.columns import choices_of, is_long, is_secret, is_text, is_wordy, label_of, references
 from app.admin.files import field_for
 from app.admin.filters import filter_for, filtered
 from app.admin.formatters import FORMATTERS
 from app.admin.forms import AdminConverter, AdminForm, apply_rules
-from app.admin.inlines import TABLES, Inline, save_tables
+from app.admin.inlines import Inline
 from app.admin.references import Lookup, ReferenceField, parse_id
-from app.admin.refusals import Refused, refusals
+from app.admin.refusals import Refused
 from app.admin.search import containing
-from app.admin.showing import Showing
-from app.admin.stored import delete_later
+from app.admin.writing import Writing
 
 if TYPE_CHECKING:
     from app.admin.site import Site
 
 
-class AdminView(Showing):
+class AdminView(Writing):
     """The pages of one model: list, details, form, deletion, export. It works with nothing but a model:
 
         class TodoAdmin(AdminView, model=Todo):
@@ -50,7 +46,8 @@ class AdminView(Showing):
     - Files are columns with the name of a stored one: `file_columns = {"photo": ImageColumn("events")}`.
     - Rows that point at a row are shown with it; `inlines` are edited with it.
     - Forms obey the model's own rules, and what the database refuses becomes a sentence.
-    - Each change is one transaction. Hooks run inside it and may raise `Refused`.
+    - Each change is one transaction: see `Writing`. Hooks run inside it and may raise `Refused`.
+    - What `list_query` leaves out is not found by its number either, nor looked up, counted or changed.
     """
 
     column_filters: ClassVar[Sequence[Any]] = ()
@@ -70,9 +67,6 @@ class AdminView(Showing):
 
     has_history: ClassVar[bool] = True
     """Whether there is a page that tells what was done to a row here."""
-
-    related_fields: ClassVar[Sequence[str]] = ()
-    """Fields of the form that are no columns: `save_related` stores them."""
 
     max_import_file_size = 1_000_000
     import_max_rows = 2_000
@@ -152,6 +146,24 @@ class AdminView(Showing):
         except ValueError:
             raise HTTPException(404) from None
 
+    def form_details_query(self, request: Request) -> Select[Any]:
+        return self._one_listed(request).options(*map(selectinload, self._details_relations))
+
+    def form_edit_query(self, request: Request) -> Select[Any]:
+        return self._one_listed(request)
+
+    def _one_listed(self, request: Request) -> Select[Any]:
+        """The row that the address names. What `list_query` leaves out has no pages of its own either."""
+        is_named: Any = self._stmt_by_identifier(request.path_params["pk"]).whereclause
+        return self.list_query(request).where(is_named)
+
+    def count_query(self, request: Request) -> Select[Any]:
+        return self._counting(self.list_query(request))
+
+    def _counting(self, rows: Select[Any]) -> Select[Any]:
+        """Not the sorted rows with all their columns, nor a column, as SQLAdmin does: both take many times as long."""
+        return select(func.count()).select_from(rows.with_only_columns(self.pk_columns[0]).order_by(None).subquery())
+
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
         columns, joined = [], set[str]()
         for path in self._search_fields:
@@ -178,9 +190,7 @@ class AdminView(Showing):
         size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
         size = min(max(size, 1), max(self.page_size_options))
         statement = await self.found(request)
-        # Not the sorted rows with all their columns, as SQLAdmin does: this is half the cost of a list.
-        numbers = statement.with_only_columns(self.pk_columns[0]).order_by(None)
-        count = await self.count(request, select(func.count()).select_from(numbers.subquery()))
+        count = await self.count(request, self._counting(statement))
         page = min(max(page, 1), Pagination.max_page(count, size))
         statement = self.sort_query(statement, request).options(*map(selectinload, self._list_relations))
         rows = await self._run_query(statement.limit(size).offset((page - 1) * size))
@@ -218,72 +228,6 @@ class AdminView(Showing):
         }
         valid = apply_rules(self.model, form, values, row)
         return {name: value for name, value in valid.items() if name not in self.file_columns}
-
-    async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
-        with refusals(self._mapper.local_table):
-            async with self._admin_ref.database.writer() as session:
-                row = await self._change(session, request, self.model(), data, is_created=True)
-        await self.after_model_change(data, row, True, request)
-        return row
-
-    async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
-        with refusals(self._mapper.local_table):
-            async with self._admin_ref.database.writer() as session:
-                row = await self._change(session, request, await self._row(session, pk), data, is_created=False)
-        await self.after_model_change(data, row, False, request)
-        return row
-
-    async def _change(
-        self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], *, is_created: bool
-    ) -> Any:
-        before = {} if is_created else changes.values_of(row)
-        related = {name: data.pop(name) for name in self.related_fields if name in data}
-        tables = data.pop(TABLES, ())
-        await self.on_model_change(data, row, is_created, request)
-        await delete_later(session, row, data.keys() & self.file_columns.keys())
-        for name, value in data.items():
-            setattr(row, name, value)
-        session.add(row)
-        await session.flush()
-        told = changes.of_edit(before, row) | await self.save_related(session, request, row, related)
-        if is_created or told:
-            audit.record_row(session, request, "create" if is_created else "edit", self.identity, row, told)
-        await save_tables(session, request, row, tables)
-        return row
-
-    async def save_related(
-        self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]
-    ) -> changes.Changes:
-        """Store what `related_fields` hold, and tell the log of it."""
-        return {}
-
-    async def _row(self, session: AsyncSession, pk: str) -> Any:
-        row = (await session.scalars(self._stmt_by_identifier(pk))).one_or_none()
-        if row is None:
-            raise HTTPException(404)
-        return row
-
-    async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
-        """Delete all of them or none.
-
-        Raises:
-            Refused: one may not be deleted, or is still referred to.
-        """
-        with refusals(self._mapper.local_table, deleting=True):
-            async with self._admin_ref.database.writer() as session:
-                rows: Sequence[Any] = (await session.scalars(select(self.model).where(is_one_of(self, pks)))).all()
-                if len(rows) < len(pks):
-                    raise HTTPException(404)
-                for row in rows:
-                    await self._delete(session, request, row)
-        for row in rows:
-            await self.after_model_delete(row, request)
-
-    async def _delete(self, session: AsyncSession, request: Request, row: Any) -> None:
-        await self.on_model_delete(row, request)
-        await delete_later(session, row, self.file_columns.keys())
-        audit.record_row(session, request, "delete", self.identity, row, changes.of_deleted(row))
-        await session.delete(row)
 
 
 def _parameter(wish: Any) -> str:

@@ -22,7 +22,8 @@ from app.core.db.migrations.connection import migration_url
 from app.core.db.migrations.tree import Tree
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
-from app.core.mail.addresses import sender
+from app.core.mail import LetterError
+from app.core.mail.addresses import recipient, sender
 from app.core.settings import PROJECT, Settings, get_settings
 from app.core.storage import open_storage
 from app.installed import NAMES
@@ -67,6 +68,14 @@ def check_addresses(settings: Settings) -> Iterator[Finding]:
             read(settings)
         except OperatorError as error:
             yield Finding(str(error))
+
+
+def check_admin_email(settings: Settings) -> Iterator[Finding]:
+    if settings.admin_email:
+        try:
+            recipient(settings.admin_email)
+        except LetterError as error:
+            yield Finding(f"Nobody would get the link of ADMIN_EMAIL: {error}")
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
@@ -141,6 +150,7 @@ CHECKS: tuple[Check, ...] = (
     check_key,
     check_llm,
     check_addresses,
+    check_admin_email,
     check_storage,
     check_database,
 )

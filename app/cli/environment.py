@@ -31,7 +31,7 @@ UNFINISHED = VENV / "unfinished"
 """Is there while something is installed: whoever finds it makes .venv anew."""
 LOG = VENV / "install.log"
 BASE, MODEL, AWS, DEV = (f"requirements{name}.lock" for name in ("", "-model", "-aws", "-dev"))
-TELLING = ("alembic", "fastapi_users", "jinja2_fragments", "sqladmin", "typer")
+TELLING = ("alembic", "jinja2_fragments", "pwdlib", "sqladmin", "typer")
 """Nobody has all of these by chance: where they are, somebody installed the dependencies."""
 PREPARED = "OPPMAN_PREPARED"
 """Tells the restarted oppman.py not to try again what has just failed."""

@@ -42,7 +42,7 @@ def show(number: Number) -> None:
 @command.command()
 def retry(number: Number) -> None:
     """Do a job again that failed or was cancelled."""
-    with_jobs(lambda jobs: jobs.retry(number))
+    with_jobs(lambda jobs, session: jobs.retry(session, number))
     job = in_transaction(lambda session: control.find(session, number))
     print(f"Job {number} is {job.state}.{_who_does_it(job)}")
 
@@ -50,7 +50,7 @@ def retry(number: Number) -> None:
 @command.command()
 def cancel(number: Number) -> None:
     """End a job that waits, or at its next step one that runs."""
-    with_jobs(lambda jobs: jobs.cancel(number))
+    with_jobs(lambda jobs, session: jobs.cancel(session, number))
     job = in_transaction(lambda session: control.find(session, number))
     print(f"Job {number} ends at its next step." if job.state == State.RUNNING else f"Job {number} is {job.state}.")
 

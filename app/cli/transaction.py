@@ -29,16 +29,11 @@ def in_transaction(work: Callable[[AsyncSession], Awaitable[R]]) -> R:
     Raises:
         OperatorError: the database is out of reach or not migrated, or what the work itself complains about.
     """
-
-    async def commit(jobs: SiteJobs) -> R:
-        async with jobs.database.writer() as session:
-            return await work(session)
-
-    return with_jobs(commit)
+    return with_jobs(lambda _jobs, session: work(session))
 
 
-def with_jobs(work: Callable[[SiteJobs], Awaitable[R]]) -> R:
-    """Do work that queues jobs. With JOBS=inline they are done before this ends.
+def with_jobs(work: Callable[[SiteJobs, AsyncSession], Awaitable[R]]) -> R:
+    """The same for work on the site's jobs. What it queues is done before this ends where JOBS=inline.
 
     Raises:
         OperatorError: as above.
@@ -60,10 +55,11 @@ def migrated_settings() -> Settings:
     return settings
 
 
-async def _do(settings: Settings, work: Callable[[SiteJobs], Awaitable[R]]) -> R:
+async def _do(settings: Settings, work: Callable[[SiteJobs, AsyncSession], Awaitable[R]]) -> R:
     async with opened(settings) as jobs:
         try:
-            result = await work(jobs)
+            async with jobs.database.writer() as session:
+                result = await work(jobs, session)
             await jobs.drain()
             return result
         except (DBAPIError, PoolTimeoutError) as error:

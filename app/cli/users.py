@@ -49,9 +49,9 @@ def change(
     superuser: Annotated[bool | None, typer.Option("--superuser/--no-superuser", help="May do everything.")] = None,
     join: Names = None,
     leave: Names = None,
-    reset_two_factor: Annotated[bool, typer.Option("--reset-two-factor", help="Leave the password alone.")] = False,
+    reset_two_factor: Annotated[bool, typer.Option("--reset-two-factor", help="The password is enough then.")] = False,
 ) -> None:
-    """Change what a user is and may do, at once and all of it or nothing."""
+    """Change what somebody may do, all or nothing."""
     given = {"is_active": active, "is_staff": staff, "is_superuser": superuser}
     flags = {name: value for name, value in given.items() if value is not None}
     if not (flags or join or leave or reset_two_factor):

@@ -51,10 +51,10 @@ def settle_memory() -> None:
 
     New garbage is looked for less often. Most of what a request leaves behind goes at once, without that.
     """
-    gc.enable()  # `app.cli.server` starts without: imports leave no garbage
     if gc.get_threshold() != RARELY:
         gc.freeze()
         gc.set_threshold(*RARELY)
+    gc.enable()  # `app.cli.server` starts without: imports leave no garbage
 
 
 def _add_handlers(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> dict[signal.Signals, Handler]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -25,6 +26,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 KNOWN_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_change_in_production"}
 MINIMUM_KEY_LENGTH = 32
 MAKE_A_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+
+WORDS = {"bool_parsing": "Write true or false.", "int_parsing": "Write a whole number."}
+"""What Pydantic says at more length."""
 
 # What each host sets by itself. It tells that this is production, and the public address where it can.
 HOST_VARIABLES = (
@@ -248,7 +252,7 @@ def load_settings(**given: Any) -> Settings:
         _refuse_broken_lines(Settings.model_config.get("env_file"))
         return Settings(**given)
     except ValidationError as error:
-        raise SettingsError("; ".join(_in_words(item["loc"], item["msg"]) for item in error.errors())) from None
+        raise SettingsError("; ".join(map(_in_words, error.errors()))) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"{PROJECT / '.env'} cannot be read: {type(error).__name__}. It is a text in UTF-8."
@@ -268,9 +272,9 @@ def _refuse_broken_lines(file: object) -> None:
         )
 
 
-def _in_words(location: tuple[int | str, ...], message: str) -> str:
-    name = str(location[0]).upper() if location else ""
-    message = message.removeprefix("Value error, ")
+def _in_words(error: ErrorDetails) -> str:
+    name = str(error["loc"][0]).upper() if error["loc"] else ""
+    message = WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
     return f"{name}: {message}" if name and not message.startswith(name) else message
 
 

@@ -57,22 +57,20 @@ class SiteJobs(Jobs):
         before_commit(session, queue)
         after_commit(session, self._tell)
 
-    async def retry(self, job_id: int) -> None:
+    async def retry(self, session: AsyncSession, job_id: int) -> None:
         """See `app.jobs.control.retry`."""
-        async with self.database.writer() as session:
-            await control.retry(session, job_id)
-        await self._tell()
+        await control.retry(session, job_id)
+        after_commit(session, self._tell)
 
     async def retry_failed(self, session: AsyncSession) -> int:
         """See `app.jobs.control.retry_failed`."""
         after_commit(session, self._tell)
         return await control.retry_failed(session)
 
-    async def cancel(self, job_id: int) -> None:
+    async def cancel(self, session: AsyncSession, job_id: int) -> None:
         """See `app.jobs.control.cancel`. A schedule goes on after it."""
-        async with self.database.writer() as session:
-            await control.cancel(session, job_id)
-            await self.worker.plan_after(session, await control.find(session, job_id))
+        await control.cancel(session, job_id)
+        await self.worker.plan_after(session, await control.find(session, job_id))
 
     async def _add(self, session: AsyncSession, call: Call[Any], key: str, delay: float) -> int:
         self._check(call)

@@ -1,5 +1,4 @@
 import pytest
-from fastapi_users.password import PasswordHelper
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -10,4 +9,4 @@ from app.accounts import passwords
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same hashes with the least work: these tests sign in a hundred times."""
     cheap = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "helper", PasswordHelper(PasswordHash((cheap,))))
+    monkeypatch.setattr(passwords, "helper", PasswordHash((cheap,)))

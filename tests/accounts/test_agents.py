@@ -1,6 +1,6 @@
 import pytest
 
-from app.accounts.agents import device
+from app.accounts.own.agents import device
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 

@@ -5,11 +5,15 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlmodel import col
 
-from app.accounts import by_mail, letters, passwords
+from app.accounts import by_mail, letters, links, passwords
+from app.accounts.manager import UserManager
 from app.accounts.models import User
+from app.accounts.own.password_change import change_password
 from app.core.db.database import Database
+from app.core.mail import LetterError
 from app.core.settings import Settings
 from tests.accounts import mailed
 from tests.accounts.mailed import newest, with_mail
@@ -57,7 +61,7 @@ async def test_registering_ends_with_a_letter(app: FastAPI, client: AsyncClient,
     page = await client.get(path, params={"token": token})
     assert (page.status_code, page.headers["referrer-policy"]) == (200, "same-origin")
     assert await users(database) == []  # programs open links by themselves: nothing has changed
-    done = await client.post(path, data={"token": token})
+    done = await client.post(path, data={"token": token, "password": PASSWORD})
     assert (done.status_code, done.headers["location"]) == (303, "/accounts/login?done=verified")
     assert (await users(database), await enter(client)) == ([(EMAIL, True)], 200)
 
@@ -66,9 +70,10 @@ async def test_registering_ends_with_a_letter(app: FastAPI, client: AsyncClient,
 async def test_a_link_registers_once(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await register(client)
     path, token = await newest(app)
-    await client.post(path, data={"token": token})
+    proof = {"token": token, "password": PASSWORD}
+    await client.post(path, data=proof)
 
-    for again in (await client.get(path, params={"token": token}), await client.post(path, data={"token": token})):
+    for again in (await client.get(path, params={"token": token}), await client.post(path, data=proof)):
         assert again.status_code == 410
         assert "does not work any more" in again.text
     assert len(await users(database)) == 1
@@ -100,9 +105,34 @@ async def test_programs_learn_no_more(app: FastAPI, client: AsyncClient, databas
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].json() == answers[1].json()
     _, token = await newest(app)
-    made = await client.post(f"{AUTH}/verify", json={"token": token})
+    proof = {"token": token, "password": PASSWORD}
+    made = await client.post(f"{AUTH}/verify", json=proof)
     assert (made.status_code, made.json()["email"]) == (200, "bob@example.com")
-    assert (await client.post(f"{AUTH}/verify", json={"token": token})).status_code == 410
+    assert (await client.post(f"{AUTH}/verify", json=proof)).status_code == 410
+
+
+@on_sqlite
+async def test_who_did_not_register_opens_no_account_that_somebody_else_knows_the_password_of(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    await register(client)
+    path, token = await newest(app)
+
+    for given in ({}, {"password": "a password of my own"}):
+        page = await client.post(path, data={"token": token, **given})
+        assert page.status_code == 422
+        assert "This is not the password of the registration." in page.text
+        answer = await client.post(f"{AUTH}/verify", json={"token": token, **given})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, ["password"])
+    assert await users(database) == []
+
+
+@on_sqlite
+async def test_guesses_at_the_password_of_a_registration_end(app: FastAPI, client: AsyncClient) -> None:
+    await register(client)
+    path, token = await newest(app)
+    codes = [(await client.post(path, data={"token": token, "password": "guess"})).status_code for _ in range(21)]
+    assert (codes[:20], codes[20]) == ([422] * 20, 429)
 
 
 @on_sqlite
@@ -260,3 +290,37 @@ async def test_a_site_that_sends_no_mail_says_so_and_lets_people_in_at_once(
     assert (await register(client)).status_code == 303
     app.state.settings = settings
     assert await told(app) == []
+
+
+@on_sqlite
+async def test_a_link_proves_no_address_that_came_in_the_meantime(database: Database, settings: Settings) -> None:
+    user = await make_user(database, EMAIL)
+    token = links.make(settings, "verify", user)
+    async with database.writer() as session, database.reader() as earlier:
+        found = await links.read(earlier, settings, "verify", token)
+        assert found
+        await session.execute(update(User).values(email="bob@example.com"))
+        assert await by_mail._verify_now(UserManager(session), found[0]) is None
+
+    assert await users(database) == [("bob@example.com", False)]
+
+
+async def test_a_new_password_and_the_letter_about_it_are_stored_together_or_not_at_all(
+    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (await make_user(database, EMAIL)).hashed_password
+
+    def fail(*_given: object, **_context: object) -> None:
+        raise LetterError("The disk is full.")
+
+    async def change() -> None:
+        async with database.writer() as session:
+            user = (await session.scalars(select(User))).one()
+            await change_password(UserManager(session), app.state.settings, user, NEW)
+
+    monkeypatch.setattr(letters, "tell", fail)
+    with pytest.raises(LetterError):
+        await change()
+
+    async with database.reader() as session:
+        assert await session.scalar(select(col(User.hashed_password))) == before

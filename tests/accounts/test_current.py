@@ -11,6 +11,14 @@ from app.core.db.database import Database
 from app.core.db.session import WriteSession
 from tests.factories import make_user, signed_in_client
 
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What differs between the databases is marked `on_both`."""
+    return "sqlite"
+
 
 @pytest.fixture(autouse=True)
 def _routes(app: FastAPI) -> None:
@@ -93,6 +101,7 @@ async def test_an_open_page_knows_who_is_there(app: FastAPI, client: AsyncClient
         assert (await known.get("/open")).json() == user.email
 
 
+@on_both
 async def test_the_user_is_read_once_a_request_by_one_query(app: FastAPI) -> None:
     statements: list[str] = []
     engine = app.state.database.reading_engine.sync_engine
@@ -104,6 +113,7 @@ async def test_the_user_is_read_once_a_request_by_one_query(app: FastAPI) -> Non
     assert len([text for text in statements if "SELECT" in text and "accounts_" in text]) == 1
 
 
+@on_both
 async def test_the_user_can_be_changed_in_a_session_that_writes(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
 

@@ -6,7 +6,7 @@ from app.accounts import links
 from app.accounts.models import User
 from app.core.db.database import Database
 from app.core.keys import signer
-from app.core.settings import Settings
+from app.core.settings import PROJECT, Settings
 from tests.factories import make_user
 
 
@@ -79,3 +79,13 @@ async def test_a_link_of_nobody_is_none(database: Database, settings: Settings) 
         token = signer(settings, "accounts: reset").dumps([number, "", {}])
 
         assert await read(database, settings, token) is None
+
+
+@pytest.mark.parametrize(
+    ("purpose", "letters"),
+    [("verify", ("verify", "register")), ("change-email", ("email_change",)), ("reset", ("reset",))],
+)
+def test_a_letter_tells_how_long_its_link_lasts(purpose: str, letters: tuple[str, ...]) -> None:
+    words = {timedelta(hours=1): "within an hour", timedelta(days=3): "within three days"}[links.LIFETIMES[purpose]]
+    for file in (f"{name}.{kind}" for name in letters for kind in ("txt", "html")):
+        assert words in (PROJECT / "templates/accounts/mail" / file).read_text(encoding="utf-8").lower()

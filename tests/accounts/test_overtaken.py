@@ -4,18 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pyotp
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import func, select, text, update
 
-from app.accounts import passwords, sessions
+from app.accounts import passwords, sessions, two_factor
 from app.accounts.manager import UserManager
-from app.accounts.models import Session, User
-from app.accounts.schemas import Credentials
+from app.accounts.models import ApiToken, Session, User
 from app.accounts.service import set_password
 from app.core.db.database import Database
+from app.core.settings import Settings
 from tests.factories import PASSWORD, make_user, signed_in_client
 
 EMAIL = "ada@example.com"
@@ -137,13 +138,38 @@ async def test_who_knows_the_old_password_cannot_delete_the_account(
     assert (await passwords.verify(NEW, (await stored(database))[0]))[0]
 
 
+@pytest.mark.parametrize(
+    ("address", "kind"), [("/accounts/tokens", "data"), ("/api/v1/users/me/tokens", "json")], ids=["page", "api"]
+)
+async def test_who_knows_the_old_password_gets_no_token(
+    app: FastAPI, database: Database, held: Held, address: str, kind: str
+) -> None:
+    wanted: dict[str, Any] = {kind: {"name": "for later", "days": 365, "current_password": PASSWORD}}
+    async with signed_in_client(app, await make_user(database, EMAIL)) as thief:
+        answer = await held.overtaken(thief.post(address, **wanted), give_new_password(database))
+
+    assert answer.status_code == (401 if kind == "json" else 303)
+    async with database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_a_second_factor_that_was_begun_before_is_not_turned_on(database: Database, settings: Settings) -> None:
+    user = await make_user(database, EMAIL)
+    key = two_factor.begin(settings, user).key
+    await give_new_password(database)
+
+    async with database.writer() as session:
+        assert await two_factor.turn_on(session, settings, user, key, pyotp.TOTP(key).now()) is None
+
+
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 async def test_a_new_password_waits_for_a_sign_in_that_was_earlier_and_ends_its_session(
     database: Database, database_kind: str
 ) -> None:
     await make_user(database, EMAIL)
     async with asyncio.timeout(30), database.writer() as session:
-        user = await UserManager(session).authenticate(Credentials(EMAIL, PASSWORD))
+        user = await UserManager(session).authenticate(EMAIL, PASSWORD)
         assert user is not None
         change = asyncio.create_task(give_new_password(database))
         while not await someone_waits(database):

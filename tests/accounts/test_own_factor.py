@@ -12,8 +12,9 @@ from httpx import ASGITransport, AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
-from app.accounts import bearer, own_factor, two_factor
+from app.accounts import bearer, two_factor
 from app.accounts.models import User
+from app.accounts.own import factor
 from app.core.db.database import Database
 from app.core.settings import Settings
 from app.jobs.models import QueuedJob
@@ -118,7 +119,7 @@ async def test_a_wrong_first_code_turns_nothing_on_and_shows_the_same_key_again(
     user = await make_user(database)
     async with signed_in_client(app, user) as client:
         begun = (await client.post(PAGE, data={"password": PASSWORD})).text
-        for code, words in (("000", own_factor.WRONG_CODE), ("", "Please fill this in.")):
+        for code, words in (("000", factor.WRONG_CODE), ("", "Please fill this in.")):
             answer = await client.post(f"{PAGE}/confirm", data={"sealed": sealed_in(begun), "code": code})
             assert answer.status_code == 422
             assert html.escape(words) in answer.text
@@ -152,7 +153,7 @@ async def test_renewing_codes_and_turning_off_ask_password_and_code(app: FastAPI
         assert set(old).isdisjoint(new)
 
         refused = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": old[1]})
-        assert (refused.status_code, own_factor.USED_UP in refused.text) == (422, True)
+        assert (refused.status_code, factor.USED_UP in refused.text) == (422, True)
 
         done = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": code_of(key, 1)})
         assert (done.status_code, done.headers["location"]) == (303, PAGE)
@@ -195,7 +196,7 @@ async def test_pages_that_do_not_fit_go_back_to_how_it_is(app: FastAPI) -> None:
 
 @on_sqlite
 async def test_guesses_end(app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_factor, "GUESSES", own_factor.GUESSES._replace(most=3))
+    monkeypatch.setattr(factor, "GUESSES", factor.GUESSES._replace(most=3))
     async with signed_in_client(app, await make_user(database)) as client:
         key, _ = await turn_on(client)
         guess = {"password": PASSWORD, "code": "000000"}

@@ -1,3 +1,4 @@
+import asyncio
 from datetime import datetime, timedelta
 from typing import NoReturn
 
@@ -6,6 +7,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import event, select, update
 from sqlmodel import col
+from starlette.requests import Request
 
 from app.accounts import sessions
 from app.accounts.models import ApiToken, Session
@@ -139,3 +141,16 @@ async def test_a_page_needs_no_database_that_can_be_written(
             await app.state.last_seen.close()
 
     assert not is_now((await stored(app)).seen_at)
+
+
+@on_sqlite
+async def test_a_session_that_gets_another_token_meanwhile_is_noted_again_later(app: FastAPI) -> None:
+    request = Request({"type": "http", "app": app, "headers": [], "client": ("192.0.2.1", 1)})
+    row = Session(id=1, token_hash="a" * 64, user_id=1, expires_at=utc_now(), seen_at=utc_now() - timedelta(hours=1))
+
+    app.state.last_seen.note(row, request)
+    row.token_hash = "b" * 64
+    await app.state.last_seen.close()
+    await asyncio.sleep(0)  # for what the loop does at the end of a task
+
+    assert app.state.last_seen._notes == {}

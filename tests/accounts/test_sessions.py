@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request, Response
@@ -8,7 +9,7 @@ from sqlmodel import col
 
 from app.accounts import sessions
 from app.accounts.current import CurrentUser
-from app.accounts.models import Session, User
+from app.accounts.models import ApiToken, Session, User
 from app.core.db.database import Database
 from app.core.db.model import utc_now
 from app.core.db.session import WriteSession
@@ -16,7 +17,15 @@ from app.core.settings import Settings
 from app.main import create_app
 from tests.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
 
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
 PROFILE = "/accounts/profile"
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What differs between the databases is marked `on_both`."""
+    return "sqlite"
 
 
 @pytest.fixture
@@ -62,6 +71,7 @@ async def test_in_production_the_cookie_needs_tls(settings: Settings) -> None:
     assert inside.status_code == 200
 
 
+@on_both
 @pytest.mark.usefixtures("user")
 async def test_the_database_does_not_know_the_token(client: AsyncClient, database: Database) -> None:
     await enter(client)
@@ -132,6 +142,7 @@ async def test_another_site_can_sign_nobody_in_or_out(app: FastAPI, user: User) 
         assert (await client.get(PROFILE)).status_code == 200
 
 
+@on_both
 async def test_an_expired_session_is_over_and_swept_out_at_the_next_sign_in(
     app: FastAPI, user: User, client: AsyncClient, database: Database
 ) -> None:
@@ -182,6 +193,7 @@ async def test_who_asks_to_be_remembered_keeps_the_cookie_for_a_month(client: As
         assert (await session.scalars(select(Session))).one().is_remembered
 
 
+@on_both
 async def test_a_session_that_may_do_more_has_another_token(app: FastAPI, user: User, database: Database) -> None:
     @app.post("/confirm")
     async def confirm(request: Request, response: Response, _user: CurrentUser, session: WriteSession) -> None:
@@ -199,6 +211,7 @@ async def test_a_session_that_may_do_more_has_another_token(app: FastAPI, user: 
         assert (await session.scalars(select(Session))).one().confirmed_at
 
 
+@on_both
 async def test_signing_out_everywhere_may_spare_one_session(
     app: FastAPI, client: AsyncClient, user: User, database: Database
 ) -> None:
@@ -212,3 +225,23 @@ async def test_signing_out_everywhere_may_spare_one_session(
         assert (await there.get(PROFILE)).status_code == 303
     answer = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("kind", [Session, ApiToken])
+async def test_of_very_many_the_first_to_end_goes(
+    database: Database, user: User, monkeypatch: pytest.MonkeyPatch, kind: type[Session | ApiToken]
+) -> None:
+    monkeypatch.setattr(sessions, "MOST", 3)
+    other = await make_user(database)
+    ends = [utc_now() + timedelta(hours=hours) for hours in (4, 1, 3, 2)]
+    fields: dict[str, Any] = {"name": "a program"} if kind is ApiToken else {}
+    async with database.writer() as session:
+        for number, end in enumerate(ends):
+            session.add(kind(token_hash=str(number), user_id=user.id, expires_at=end, **fields))
+        session.add(kind(token_hash="another's", user_id=other.id, expires_at=ends[1], **fields))
+    async with database.writer() as session:
+        await sessions.make_room(session, user, kind)
+
+    async with database.reader() as session:
+        left = await session.scalars(select(col(kind.token_hash)).order_by(col(kind.id)))
+        assert left.all() == ["0", "2", "another's"]

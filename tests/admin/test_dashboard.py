@@ -126,7 +126,7 @@ async def test_what_was_done_last_is_told_to_those_who_may_list_it(
             AuditEntry(actor="root@example.com", action="action:give-back", identity="user", title="<b>Tea</b>")
         )
     page = (await admin.get("/admin/")).text
-    assert "<strong>Give back</strong> user: " in page
+    assert "<strong>Give back</strong> User: " in page
     assert "&lt;b&gt;Tea&lt;/b&gt;" in page
     assert 'href="/admin/audit-entry/list">All of them' in page
     async with signed_in_client(app, staff) as client:

@@ -1,5 +1,6 @@
 """Groups and rights: who gives what to whom, and that nobody comes up by it."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -225,3 +226,15 @@ async def test_tokens_are_listed_and_revoked_and_their_hashes_not_shown(
             assert token not in text
         await admin.post("/admin/api-token/delete?pks=1", data={"confirmed": "yes"})
         assert (await program.get("/api/v1/users/me", headers=bearer)).status_code == 401
+
+
+@on_both
+async def test_two_superusers_who_demote_each_other_at_once_leave_one(app: FastAPI, superuser: User) -> None:
+    other = await make_user(app.state.database, "other@example.com", is_superuser=True)
+    async with signed_in_client(app, superuser) as one, signed_in_client(app, other) as two:
+        answers = await asyncio.gather(
+            one.post(f"/admin/user/edit/{other.id}", data={"email": other.email, "is_active": "y"}),
+            two.post(f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, "is_active": "y"}),
+        )
+    assert 303 in {answer.status_code for answer in answers}
+    assert [(await fresh(app.state.database, user)).is_superuser for user in (superuser, other)].count(True) == 1

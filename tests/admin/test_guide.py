@@ -70,7 +70,7 @@ async def test_its_view_works(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         await session.execute(update(Book).values(lent_at=utc_now()))
     answer = await admin.post("/admin/book/action/return", data={"pks": "1", "confirmed": "yes"}, follow_redirects=True)
-    assert "They are here again." in answer.text
+    assert "Book 1: here again." in answer.text
     async with app.state.database.reader() as session:
         assert (await session.get_one(Book, 1)).lent_at is None
     assert 'href="/books/tea"' in (await admin.get("/admin/book/details/1")).text

@@ -76,6 +76,7 @@ async def test_what_is_refused_or_fails_leaves_no_entry(app_with_gadgets: FastAP
         async with app.state.database.writer() as session:
             session.add(Gadget(name="keep me", maker_id=1))
         await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
+        await admin.post("/admin/maker/delete?pks=2,1", data={"confirmed": "yes"})  # the database keeps the second
         await admin.post(f"/admin/user/action/deactivate?pks={root.id}", data={"confirmed": "yes"})
         await admin.post(f"/admin/user/password/{root.id}", data={"password": "short", "again": "short"})
     assert await entries(app) == []

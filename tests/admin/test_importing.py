@@ -13,7 +13,8 @@ from sqlmodel import col
 from app.admin.models import AuditEntry
 from app.admin.refusals import Refused
 from app.admin.tables import read_lines
-from tests.admin.gadgets import Gadget
+from tests.admin.gadgets import Gadget, MakerAdmin
+from tests.factories import make_user, signed_in_client
 
 IMPORT = "/admin/gadget/import"
 HEADER = "name,maker_id,colour,state,size"
@@ -198,8 +199,14 @@ async def test_import_is_closed_where_a_view_does_not_open_it_and_to_other_sites
     assert (await admin.post(IMPORT, files=files, headers={"origin": "https://evil.example"})).status_code == 403
 
 
-async def test_what_was_shown_to_one_is_not_confirmed_by_another(app: FastAPI, admin: AsyncClient) -> None:
+async def test_what_was_shown_to_one_is_confirmed_by_nobody_else_and_for_no_other_model(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown = await send(admin, f"{HEADER}\nfirst,1,red,new,2\n")
     (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
-    answer = await admin.post("/admin/todo/import", data={"sealed": sealed})
-    assert "choose the file again" in answer.text
+    monkeypatch.setattr(MakerAdmin, "can_import", True)
+    colleague = await make_user(app.state.database, is_superuser=True)
+    async with signed_in_client(app, colleague) as other:
+        for client, address in ((admin, "/admin/maker/import"), (other, IMPORT)):
+            answer = await client.post(address, data={"sealed": sealed})
+            assert "choose the file again" in answer.text

@@ -8,10 +8,18 @@ from httpx import AsyncClient
 from app.jobs.models import QueuedJob, State
 from tests.factories import signed_in_client
 
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
 LIST = "/admin/queued-job/list"
 DETAILS = "/admin/queued-job/details/{}"
 FAILED, RUNNING, WAITING, DONE = range(101, 105)
 YES = {"confirmed": "yes"}
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What differs between the databases is marked `on_both`."""
+    return "sqlite"
 
 
 @pytest.fixture
@@ -40,6 +48,7 @@ async def test_only_superusers_see_and_touch_jobs(app: FastAPI, client: AsyncCli
         assert (await visitor.post("/admin/queued-job/action/cancel?pks=1")).status_code == 403
 
 
+@on_both
 async def test_the_list_tells_state_tries_progress_and_why_in_one_line(admin: AsyncClient, rows: None) -> None:
     text = (await admin.get(LIST)).text
     assert "3 of 10: thumbnails" in text
@@ -57,6 +66,7 @@ async def test_jobs_are_not_made_changed_or_deleted_by_hand(admin: AsyncClient, 
         assert response.status_code == 403, path
 
 
+@on_both
 async def test_what_failed_is_queued_again_and_what_waits_is_cancelled(
     app: FastAPI, admin: AsyncClient, rows: None
 ) -> None:
@@ -79,6 +89,8 @@ async def test_what_cannot_be_done_is_said_and_the_rest_is_done(admin: AsyncClie
     text = (await admin.get(LIST)).text
     for line in ("1 job cancelled.", f"Job {DONE} is done: there is nothing to cancel.", "There is no job 99."):
         assert line in text
+    log = (await admin.get("/admin/audit-entry/export/json?identity=queued-job")).json()
+    assert [(entry["action"], entry["row_id"]) for entry in log] == [("action:cancel", str(WAITING))]
     assert (await admin.get("/admin/queued-job/action/cancel?pks=1")).status_code == 405
 
 

@@ -12,11 +12,10 @@ from httpx import AsyncClient
 from sqlalchemy import func, insert, select
 from sqlmodel import col
 
-from app.accounts.models import User
+from app.accounts.models import ApiToken, User
 from app.admin.export import _cell, without_quote
 from app.admin.models import AuditEntry
 from app.core.db.model import utc_now
-from app.features.todos.models import Todo
 from tests.admin.gadgets import Gadget
 from tests.factories import grant, make_user, signed_in_client
 
@@ -118,15 +117,16 @@ async def test_nothing_is_deleted_by_a_link_a_fetch_or_from_elsewhere(
 async def test_a_deletion_tells_what_goes_along_counted_and_what_it_leaves(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "many@example.com")
     async with app.state.database.writer() as session:
-        rows = [{"owner_id": user.id, "title": f"task {n}", "created_at": utc_now(), "notes": ""} for n in range(300)]
-        await session.execute(insert(Todo), rows)
+        token = {"user_id": user.id, "name": "a program", "expires_at": utc_now()}
+        rows = [{**token, "token_hash": str(number)} for number in range(300)]
+        await session.execute(insert(ApiToken), rows)
     page = unescape((await admin.get(f"/admin/user/delete?pks={user.id}")).text)
     assert "Delete 1 User? This cannot be undone." in page
-    assert re.search(r"300 To-dos: task \d+, task \d+, task \d+, task \d+, task \d+ and 295 more", page)
+    assert re.search(r"300 API tokens: ([\w ]+, ){4}[\w ]+ and 295 more", page)
     answer = await admin.post(f"/admin/user/delete?pks={user.id}&search=many&page=1", data=YES)
     assert answer.headers["location"] == "/admin/user/list?search=many&page=1"
     async with app.state.database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(Todo)) == 0
+        assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0
 
 
 @on_both

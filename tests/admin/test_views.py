@@ -13,8 +13,17 @@ from sqlalchemy import func, select
 from app.main import create_app
 from tests.admin.gadgets import Colour, Gadget, Maker
 
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
 CREATE = "/admin/gadget/create"
 YES = {"confirmed": "yes"}
+VALID = {"name": "first", "maker_id": "1", "colour": "red", "state": "new", "size": "2", "save": "Save"}
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What differs between the databases is marked `on_both`."""
+    return "sqlite"
 
 
 @pytest.fixture
@@ -23,8 +32,7 @@ def app(app_with_gadgets: FastAPI) -> FastAPI:
 
 
 async def create(admin: AsyncClient, **fields: str) -> Response:
-    values = {"name": "first", "maker_id": "1", "colour": "red", "state": "new", "size": "2", "save": "Save"}
-    return await admin.post(CREATE, data=values | fields)
+    return await admin.post(CREATE, data=VALID | fields)
 
 
 async def only_gadget(app: FastAPI) -> Gadget:
@@ -38,6 +46,7 @@ def error_of(response: Response, field: str) -> str:
     return text.split(f'id="error-{field}">')[1].split("</div>")[0] if f'id="error-{field}">' in text else ""
 
 
+@on_both
 async def test_every_kind_of_value_is_stored_and_shown(app: FastAPI, admin: AsyncClient) -> None:
     full = {
         "colour": "deep_blue",
@@ -111,6 +120,7 @@ INVALID = [
 ]
 
 
+@on_both
 async def test_what_is_not_valid_stands_beside_its_field(app: FastAPI, admin: AsyncClient) -> None:
     for field, value in INVALID:
         response = await create(admin, **{field: value})
@@ -121,6 +131,7 @@ async def test_what_is_not_valid_stands_beside_its_field(app: FastAPI, admin: As
         assert await session.scalar(select(func.count()).select_from(Gadget)) == 0
 
 
+@on_both
 async def test_what_the_database_refuses_is_a_sentence(app: FastAPI, admin: AsyncClient) -> None:
     await create(admin)
     assert error_of(await create(admin), "name") == "Another one already has this value."
@@ -132,6 +143,7 @@ async def test_the_models_own_rule_speaks_for_itself(admin: AsyncClient) -> None
     assert error_of(await create(admin, name="gizmo"), "name") == "a gizmo is no gadget."
 
 
+@on_both
 async def test_a_row_that_others_refer_to_is_not_deleted(admin: AsyncClient) -> None:
     await create(admin)
     answer = await admin.post("/admin/maker/delete?pks=1", data=YES)
@@ -161,6 +173,18 @@ async def test_a_form_never_loads_the_rows_that_it_could_point_at(app: FastAPI, 
     assert "Acme" not in page
 
 
+async def test_without_a_script_a_form_keeps_what_a_row_points_at_or_takes_the_number_of_another(
+    app: FastAPI, admin: AsyncClient
+) -> None:
+    await create(admin, spare_id="1")
+    page = (await admin.get("/admin/gadget/edit/1")).text
+    assert page.count('<option value="1" selected>Acme</option>') == 2
+    for sent, kept in ((["1", ""], 1), (["1", "2"], 2), (["", ""], None)):
+        await admin.post("/admin/gadget/edit/1", data=VALID | {"spare_id": sent})
+        assert (await only_gadget(app)).spare_id == kept, sent
+
+
+@on_both
 async def test_look_ups_search_by_name_and_number_and_not_by_secrets(admin: AsyncClient) -> None:
     for term, found in (
         ("acm", ["Acme"]),
@@ -194,6 +218,7 @@ FILTERS = [
 ]
 
 
+@on_both
 async def test_filters_follow_from_the_types_of_columns(admin: AsyncClient) -> None:
     await create(admin)
     more = {"colour": "deep_blue", "maker_id": "2", "size": "3", "weight": "1"}
@@ -218,6 +243,7 @@ async def test_an_action_runs_by_post_alone_and_not_from_other_sites(app: FastAP
     assert (await only_gadget(app)).notes == "polished"
 
 
+@on_both
 async def test_what_only_reads_does_not_wait_for_a_writer(app: FastAPI, admin: AsyncClient) -> None:
     await create(admin)
     async with app.state.database.writer() as session:
@@ -227,6 +253,7 @@ async def test_what_only_reads_does_not_wait_for_a_writer(app: FastAPI, admin: A
             assert (await admin.get(f"/admin/gadget/{path}")).status_code == 200, path
 
 
+@on_both
 async def test_an_export_in_several_pieces_is_whole(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +265,7 @@ async def test_an_export_in_several_pieces_is_whole(
     assert "api_key" not in rows[0]
 
 
+@on_both
 async def test_an_export_keeps_every_value_as_it_is(admin: AsyncClient) -> None:
     times = {"made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
     await create(admin, colour="deep_blue", weight="-1234.50", ratio="0.5", motto="-1", **times)

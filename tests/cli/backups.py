@@ -21,8 +21,9 @@ from tests.cli.processes import Work
 from tests.services.postgres import Postgres
 
 INSERT = """
-    INSERT INTO accounts_user (email, hashed_password, is_active, is_superuser, is_verified, created_at)
-    VALUES ('{email}', 'x', true, false, true, '2026-01-01 00:00:00')
+    INSERT INTO accounts_user (email, name, hashed_password, is_active, is_staff, is_superuser, is_verified,
+        totp_secret, totp_step, created_at)
+    VALUES ('{email}', '', 'x', true, false, false, true, '', 0, '2026-01-01 00:00:00')
 """
 
 

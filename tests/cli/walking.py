@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
-LIBRARIES = ("fastapi_users", "jinja2", "sqladmin", "app.core.db.migrations.maker")
+LIBRARIES = ("jinja2", "pwdlib", "sqladmin", "app.core.db.migrations.maker")
 """What commands take longest to import, and nothing that a test changes."""
 
 

@@ -128,6 +128,15 @@ def test_a_malformed_value_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatc
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "words"), [("DEBUG", "true or false"), ("PORT", "a whole number")])
+def test_a_value_of_another_kind_is_answered_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
+    monkeypatch.setenv(name, "maybe")
+    with pytest.raises(SettingsError, match=f"^{name}: Write {words}\\.$"):
+        load_settings()
+
+
 def test_an_unreadable_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"SECRET_KEY=\xff\xfe")
     with pytest.raises(SettingsError, match=r"\.env cannot be read"):

@@ -59,6 +59,16 @@ def find(database: Database) -> Find:
     return find
 
 
+async def retry(jobs: SiteJobs, job_id: int | str) -> None:
+    async with jobs.database.writer() as session:
+        await jobs.retry(session, int(job_id))
+
+
+async def cancel(jobs: SiteJobs, job_id: int | str) -> None:
+    async with jobs.database.writer() as session:
+        await jobs.cancel(session, int(job_id))
+
+
 @pytest.fixture
 def emails(database: Database) -> Emails:
     """What the jobs have done."""

@@ -5,7 +5,7 @@ from app.jobs import worker
 from app.jobs.models import State
 from app.jobs.queue import LEASE
 from app.jobs.site import SiteJobs
-from tests.jobs.conftest import Emails, Find
+from tests.jobs.conftest import Emails, Find, cancel, retry
 from tests.jobs.tasks import gate, register, wait
 
 
@@ -13,9 +13,9 @@ async def test_a_job_that_waits_is_cancelled_at_once_and_can_be_tried_again(
     jobs: SiteJobs, find: Find, emails: Emails
 ) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"), delay=3600)
-    await jobs.cancel(int(job_id))
+    await cancel(jobs, job_id)
     assert (await find(job_id)).state == State.CANCELLED
-    await jobs.retry(int(job_id))
+    await retry(jobs, job_id)
     assert await jobs.finished(job_id) == State.DONE
     assert await emails() == ["ann@example.com"]
 
@@ -23,7 +23,7 @@ async def test_a_job_that_waits_is_cancelled_at_once_and_can_be_tried_again(
 async def test_a_job_that_runs_ends_at_its_next_step(jobs: SiteJobs, emails: Emails) -> None:
     job_id = await jobs.enqueue(wait())
     await gate.begun.wait()
-    await jobs.cancel(int(job_id))
+    await cancel(jobs, job_id)
     gate.let_go.set()
     assert await jobs.finished(job_id) == State.CANCELLED
     assert await emails() == ["first@example.com"]
@@ -32,7 +32,7 @@ async def test_a_job_that_runs_ends_at_its_next_step(jobs: SiteJobs, emails: Ema
 async def test_a_job_that_takes_no_step_ends_as_well(jobs: SiteJobs, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await jobs.enqueue(wait())
     await gate.begun.wait()
-    await jobs.cancel(int(job_id))
+    await cancel(jobs, job_id)
     monkeypatch.setattr(worker, "RENEW", 0)
     jobs.worker.wake()
     assert await jobs.finished(job_id) == State.CANCELLED
@@ -44,7 +44,7 @@ async def test_a_cancelled_job_of_a_dead_process_is_not_begun_again(
     monkeypatch.setattr("app.jobs.queue.LEASE", -LEASE)
     job_id = await idle.enqueue(register("ann@example.com"))
     await idle.worker.queue.claim(1)
-    await idle.cancel(int(job_id))
+    await cancel(idle, job_id)
     await idle.worker.drain()
     assert (await find(job_id)).state == State.CANCELLED
     assert await emails() == []
@@ -54,9 +54,9 @@ async def test_what_cannot_be_done_is_said_in_one_line(jobs: SiteJobs) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"))
     await jobs.finished(job_id)
     with pytest.raises(OperatorError, match=r"^Job 1 is done: there is nothing to cancel\.$"):
-        await jobs.cancel(1)
+        await cancel(jobs, 1)
     with pytest.raises(OperatorError, match=r"^Job 1 is done: only one that failed or was cancelled"):
-        await jobs.retry(1)
+        await retry(jobs, 1)
     for number in (7, -1, 2**80):
         with pytest.raises(OperatorError, match=f"^There is no job {number}\\."):
-            await jobs.retry(number)
+            await retry(jobs, number)

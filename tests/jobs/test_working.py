@@ -18,7 +18,7 @@ from app.jobs.models import DoneStep, QueuedJob, State
 from app.jobs.queue import KEPT
 from app.jobs.site import SiteJobs
 from tests.conftest import settings_for
-from tests.jobs.conftest import Emails, Find, MakeSite
+from tests.jobs.conftest import Emails, Find, MakeSite, cancel, retry
 from tests.jobs.processes import die_at_work
 from tests.jobs.tasks import TASKS, break_down, die, gate, hourly, linger, quit_work, refuse, register, stumble, wait
 
@@ -41,7 +41,7 @@ async def test_after_its_last_try_a_job_has_failed_until_somebody_has_it_tried_a
     job = await find(job_id)
     assert (job.attempt, job.error) == (3, "The other side is closed.")
     assert await emails() == BOTH[:1]
-    await jobs.retry(int(job_id))
+    await retry(jobs, job_id)
     assert await jobs.finished(job_id) == State.FAILED
     assert await emails() == BOTH[:1]
 
@@ -201,7 +201,7 @@ async def test_a_schedule_goes_on_after_the_run_that_was_cancelled(make_site: Ma
     await site.worker.look()
     async with database.reader() as session:
         (planned,) = await session.scalars(select(QueuedJob))
-    await site.cancel(planned.id)
+    await cancel(site, planned.id)
     async with database.reader() as session:
         waiting = select(col(QueuedJob.due_at)).where(col(QueuedJob.state) == State.WAITING)
         assert list(await session.scalars(waiting)) == [planned.due_at + timedelta(hours=1)]

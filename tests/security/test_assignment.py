@@ -31,6 +31,7 @@ FIT: dict[str, Any] = {
     "content": "Words",
     "email": "new@example.com",
     "password": PASSWORD,
+    "current_password": PASSWORD,
 }
 """What forms of ours ask for: with it many of them are taken."""
 

@@ -1,13 +1,17 @@
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
+from starlette.datastructures import Headers
 
+from app.accounts import browsers
+from app.accounts.models import User
 from app.core.keys import derived_key, seal, signer, unseal
 from app.core.logging import logging_config
 from app.core.settings import Settings
@@ -81,6 +85,22 @@ def test_what_an_older_key_signed_or_sealed_can_still_be_read_and_the_newest_wri
     assert unseal(ROTATED, "a purpose", sealed) == "text"
     assert signer(NEWER, "a purpose").loads(signer(ROTATED, "a purpose").dumps(2), max_age=9) == 2
     assert unseal(NEWER, "a purpose", seal(ROTATED, "a purpose", "new")) == "new"
+
+
+def test_a_browser_stays_known_when_the_key_is_replaced() -> None:
+    user, response = User(email="ada@example.com", hashed_password=""), Response()
+    browsers.remember(_asking(SITE), response, user)
+    name, _, value = response.headers["set-cookie"].partition(";")[0].partition("=")
+    cookie = {"cookie": f"{name}={value}"}
+
+    assert browsers.known(_asking(ROTATED, cookie), user.email)
+    assert not browsers.known(_asking(ROTATED, cookie), "bob@example.com")
+    assert not browsers.known(_asking(NEWER, cookie), user.email)
+
+
+def _asking(settings: Settings, headers: Mapping[str, str] = MappingProxyType({})) -> Request:
+    app = SimpleNamespace(state=SimpleNamespace(settings=settings))
+    return Request({"type": "http", "app": app, "headers": Headers(headers).raw})
 
 
 def test_what_a_key_signed_or_sealed_is_worth_nothing_without_it_or_for_another_purpose() -> None:

@@ -5,11 +5,11 @@ from fastapi import APIRouter, HTTPException, Request
 from app.accounts import by_mail
 from app.accounts.api.answers import ASKED, invalid
 from app.accounts.dependencies import Manager
-from app.accounts.manager import InvalidPasswordException
+from app.accounts.manager import PasswordError
 from app.accounts.models import User
-from app.accounts.schemas import Address, Answer, MailedToken, PasswordReset, UserShown
+from app.accounts.schemas import Address, Answer, PasswordReset, Proof, UserShown
 
-router = APIRouter(prefix="/auth")
+router = APIRouter(prefix="/auth", tags=["accounts"])
 
 BROKEN = "This link is not ours, too old, or has been used."
 
@@ -21,9 +21,12 @@ async def ask_verification(request: Request, wanted: Address, manager: Manager) 
 
 
 @router.post("/verify", response_model=UserShown)
-async def verify(request: Request, mailed: MailedToken, manager: Manager) -> User:
-    """Prove an address by the token of a letter; the one of a registration makes the account."""
-    user = await by_mail.verify(manager, request.app.state.settings, mailed.token)
+async def verify(request: Request, proof: Proof, manager: Manager) -> User:
+    """Prove an address by the token of a letter. The one of a registration makes the account, by its password too."""
+    try:
+        user = await by_mail.verify(request, manager, proof)
+    except PasswordError as error:
+        raise invalid("password", str(error)) from None
     if user is None:
         raise HTTPException(410, BROKEN)
     return user
@@ -40,8 +43,8 @@ async def reset(request: Request, wanted: PasswordReset, manager: Manager) -> Us
     """Choose a new password, which ends every session and token."""
     try:
         user = await by_mail.reset(manager, request.app.state.settings, wanted.token, wanted.password)
-    except InvalidPasswordException as error:
-        raise invalid("password", error.reason) from None
+    except PasswordError as error:
+        raise invalid("password", str(error)) from None
     if user is None:
         raise HTTPException(410, BROKEN)
     return user

@@ -6,17 +6,17 @@ from datetime import timedelta
 from fastapi import APIRouter, Request, Response
 
 from app.accounts import bearer
-from app.accounts.agents import device
 from app.accounts.api.me import confirm
-from app.accounts.current import CurrentUser
+from app.accounts.current import CurrentUser, please_sign_in
 from app.accounts.dependencies import Manager
-from app.accounts.devices import Devices
 from app.accounts.models import ApiToken, Session
+from app.accounts.own.agents import device
+from app.accounts.own.devices import Devices
 from app.accounts.schemas import NewToken, SessionShown, TokenMade, TokenShown
 from app.core.db.model import RowId
 from app.core.db.session import DatabaseDependency, WriteSession
 
-router = APIRouter(prefix="/users/me")
+router = APIRouter(prefix="/users/me", tags=["accounts"])
 
 
 @router.get("/sessions")
@@ -52,6 +52,8 @@ async def make_token(
 ) -> TokenMade:
     """The token is in this answer and in no other."""
     await confirm(request, manager, user, wanted.current_password)
+    if not await manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
+        raise please_sign_in(request)
     token = await bearer.issue(manager.session, user, wanted.name, timedelta(days=wanted.days))
     made, *_older = await Devices(manager.session, user.id).tokens()
     response.headers["Cache-Control"] = "no-store"

@@ -3,18 +3,18 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic_core import to_json
 
-from app.accounts import email_change, leaving
 from app.accounts.api.answers import invalid
-from app.accounts.confirming import is_current_password
 from app.accounts.current import CurrentUser
 from app.accounts.dependencies import Manager
-from app.accounts.manager import NOT_CURRENT, TAKEN, InvalidPasswordException, UserAlreadyExists, UserManager
+from app.accounts.manager import NOT_CURRENT, TAKEN, PasswordError, TakenError, UserManager
 from app.accounts.models import User
-from app.accounts.password_change import change_password
+from app.accounts.own import email_change, leaving
+from app.accounts.own.confirming import is_current_password
+from app.accounts.own.password_change import change_password
 from app.accounts.schemas import Confirmed, UserChange, UserShown
 from app.core.db.session import ReadSession
 
-router = APIRouter()
+router = APIRouter(tags=["accounts"])
 
 
 @router.get("/users/me", response_model=UserShown)
@@ -42,10 +42,10 @@ async def change_me(
             user = await change_password(manager, settings, user, wanted.password)
         if email and await email_change.ask(manager, settings, user, email):
             response.status_code = 202
-    except UserAlreadyExists:
+    except TakenError:
         raise HTTPException(409, TAKEN) from None
-    except InvalidPasswordException as error:
-        raise invalid("password", error.reason) from None
+    except PasswordError as error:
+        raise invalid("password", str(error)) from None
     if wanted.name is not None:
         manager.session.add(user)
         user.name = wanted.name

@@ -2,17 +2,17 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.accounts import bearer, by_mail, entering, sessions
 from app.accounts.api.answers import ASKED, invalid
 from app.accounts.dependencies import Manager
-from app.accounts.manager import TAKEN, InvalidPasswordException, UserAlreadyExists
+from app.accounts.manager import TAKEN, PasswordError, TakenError
 from app.accounts.schemas import Credentials, Registration, Token, UserShown
 from app.core.db.session import WriteSession
 
-router = APIRouter(prefix="/auth")
+router = APIRouter(prefix="/auth", tags=["accounts"])
 
 WRONG = "E-mail or password is wrong."
 WANTS_CODE = "Send a `code` of your authenticator app, or a recovery code, too."
@@ -31,16 +31,16 @@ async def register(request: Request, new: Registration, manager: Manager) -> Any
     """
     try:
         user = await by_mail.register(request, manager, new.email, new.password)
-    except UserAlreadyExists:
+    except TakenError:
         raise HTTPException(409, TAKEN) from None
-    except InvalidPasswordException as error:
-        raise invalid("password", error.reason) from None
+    except PasswordError as error:
+        raise invalid("password", str(error)) from None
     return user or JSONResponse({"detail": ASKED}, 202)
 
 
 @router.post("/login")
 async def login(
-    request: Request, response: Response, manager: Manager, credentials: Annotated[Credentials, Depends()]
+    request: Request, response: Response, manager: Manager, credentials: Annotated[Credentials, Form()]
 ) -> Token:
     """Exchange e-mail (as `username`) and password for a token of one hour. A new password ends it earlier.
 

@@ -8,14 +8,14 @@ from fastapi import APIRouter, HTTPException
 from app.accounts import two_factor
 from app.accounts.api.answers import invalid
 from app.accounts.current import CurrentUser
-from app.accounts.own_factor import Factor, Unfit, Unproven
+from app.accounts.own.factor import Factor, Unfit, Unproven
 from app.accounts.schemas import FactorBegun, FactorProof, FactorShown, FirstCode, PasswordProof, RecoveryCodes
 from app.accounts.two_factor import Beginning
 from app.core.db.session import ReadSession
 
 T = TypeVar("T")
 
-router = APIRouter(prefix="/users/me/two-factor")
+router = APIRouter(prefix="/users/me/two-factor", tags=["accounts"])
 
 
 @router.get("")

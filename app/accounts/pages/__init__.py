@@ -4,6 +4,6 @@ from fastapi import APIRouter
 
 from app.accounts.pages import data, devices, password, profile, registering, resetting, setup, signing_in, two_factor
 
-router = APIRouter(prefix="/accounts")
+router = APIRouter()
 for part in (signing_in, registering, resetting, two_factor, profile, password, devices, data, setup):
-    router.include_router(part.router)
+    router.routes += part.router.routes  # `include_router` would analyse each of them once more

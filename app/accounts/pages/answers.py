@@ -1,6 +1,6 @@
 """What the pages for strangers have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import Request, Response
@@ -9,7 +9,8 @@ from fastapi.responses import RedirectResponse
 from app.accounts import browsers, letters, redirects, sessions
 from app.accounts.manager import UserManager
 from app.accounts.models import User
-from app.core.web.forms import Form
+from app.accounts.schemas import Address
+from app.core.web.forms import Form, read_form
 from app.core.web.templating import templates
 from app.core.web.throttle import TooMany
 
@@ -48,6 +49,22 @@ def refuse(form: Form[Any], refusal: TooMany) -> Mapping[str, str] | None:
     """Say in the form when to try again; gives the headers of the answer."""
     form.refuse(refusal.detail, status=refusal.status_code)
     return refusal.headers
+
+
+async def send(
+    request: Request, manager: UserManager, ask: Callable[[Request, UserManager, str], Awaitable[None]], name: str
+) -> Response:
+    """The answer to who asks for a letter in the form of the page `name`."""
+    form = await read_form(request, Address)
+    headers = None
+    if form.data:
+        try:
+            await ask(request, manager, form.data.email)
+        except TooMany as refusal:
+            headers = refuse(form, refusal)
+        else:
+            return sent(request)
+    return show(request, name, form, headers)
 
 
 def sent(request: Request) -> Response:

@@ -4,9 +4,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic_core import to_json
 
-from app.accounts import leaving, sessions
+from app.accounts import sessions
 from app.accounts.current import CurrentUser
 from app.accounts.dependencies import Manager
+from app.accounts.own import leaving
 from app.accounts.pages.frame import confirmed, show
 from app.accounts.schemas import Leaving
 from app.core.db.model import utc_now
@@ -14,7 +15,7 @@ from app.core.db.session import DatabaseDependency
 from app.core.storage.storage import StorageDependency
 from app.core.web.forms import Form, read_form
 
-router = APIRouter()
+router = APIRouter(prefix="/accounts")
 
 
 @router.get("/data")

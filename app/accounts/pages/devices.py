@@ -8,18 +8,18 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts import bearer, sessions
-from app.accounts.agents import device
-from app.accounts.current import CurrentUser
+from app.accounts.current import CurrentUser, please_sign_in
 from app.accounts.dependencies import Manager
-from app.accounts.devices import Devices
 from app.accounts.models import ApiToken, Session, User
+from app.accounts.own.agents import device
+from app.accounts.own.devices import Devices
 from app.accounts.pages.frame import confirmed, done, show
 from app.accounts.schemas import NewToken
 from app.core.db.model import RowId
 from app.core.db.session import DatabaseDependency, WriteSession
 from app.core.web.forms import Form, read_form
 
-router = APIRouter()
+router = APIRouter(prefix="/accounts")
 
 
 @router.get("/sessions")
@@ -61,6 +61,8 @@ async def make_token(request: Request, user: CurrentUser, manager: Manager) -> R
     form = await read_form(request, NewToken)
     token = ""
     if wanted := await confirmed(request, manager, user, form):
+        if not await manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
+            raise please_sign_in(request)
         token = await bearer.issue(manager.session, user, wanted.name, timedelta(days=wanted.days))
         form = Form(NewToken)
     return await show_tokens(request, manager.session, user, form, token)

@@ -6,9 +6,9 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.accounts import letters
-from app.accounts.confirming import is_current_password
 from app.accounts.manager import NOT_CURRENT, UserManager
 from app.accounts.models import User
+from app.accounts.own.confirming import is_current_password
 from app.accounts.schemas import Confirmed
 from app.core.web.forms import Form
 from app.core.web.templating import templates

@@ -4,15 +4,15 @@ from fastapi import APIRouter, Request, Response
 
 from app.accounts.current import CurrentUser
 from app.accounts.dependencies import Manager
-from app.accounts.manager import InvalidPasswordException
+from app.accounts.manager import PasswordError
 from app.accounts.models import Session
+from app.accounts.own.password_change import change_password
 from app.accounts.pages.answers import signed_in
 from app.accounts.pages.frame import confirmed, done, show
-from app.accounts.password_change import change_password
 from app.accounts.schemas import PasswordChange
 from app.core.web.forms import Form, read_form
 
-router = APIRouter()
+router = APIRouter(prefix="/accounts")
 
 
 @router.get("/password")
@@ -27,8 +27,8 @@ async def set_password(request: Request, user: CurrentUser, manager: Manager) ->
     if wanted := await confirmed(request, manager, user, form):
         try:
             user = await change_password(manager, request.app.state.settings, user, wanted.new_password)
-        except InvalidPasswordException as error:
-            form.refuse(error.reason, "new_password")
+        except PasswordError as error:
+            form.refuse(str(error), "new_password")
         else:
             here: Session = request.state.session
             return await signed_in(request, manager, user, done("password", "password"), here.is_remembered)

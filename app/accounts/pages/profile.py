@@ -4,11 +4,12 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import update
 from sqlmodel import col
 
-from app.accounts import by_mail, email_change
+from app.accounts import by_mail
 from app.accounts.current import CurrentUser
 from app.accounts.dependencies import Manager
-from app.accounts.manager import TAKEN, InvalidPasswordException, UserAlreadyExists
+from app.accounts.manager import TAKEN, PasswordError, TakenError
 from app.accounts.models import User
+from app.accounts.own import email_change
 from app.accounts.pages.answers import broken
 from app.accounts.pages.frame import confirmed, done, show
 from app.accounts.schemas import EmailChange, EmailConfirmation, NameChange
@@ -17,7 +18,7 @@ from app.core.web.forms import Form, read_form
 
 PROFILE = "/accounts/profile"
 
-router = APIRouter()
+router = APIRouter(prefix="/accounts")
 
 
 @router.get("/profile")
@@ -50,7 +51,7 @@ async def ask_for_email(request: Request, user: CurrentUser, manager: Manager) -
             await email_change.prepare(request, manager, user, wanted.email)
             asked = await email_change.ask(manager, request.app.state.settings, user, wanted.email)
             return done("profile", "email-asked" if asked else "email")
-        except UserAlreadyExists:
+        except TakenError:
             form.refuse(TAKEN, "email")
     return show_profile(request, Form(NameChange, user), form)
 
@@ -75,7 +76,7 @@ async def change_email(request: Request, user: CurrentUser, manager: Manager) ->
     known, email = found
     try:
         await email_change.confirm(manager, request.app.state.settings, known, email)
-    except (UserAlreadyExists, InvalidPasswordException):  # in the meantime
+    except (TakenError, PasswordError):  # in the meantime
         return broken(request, PROFILE)
     return done("profile", "email")
 

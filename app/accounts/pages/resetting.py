@@ -6,16 +6,15 @@ from fastapi.responses import RedirectResponse
 from app.accounts import by_mail, links
 from app.accounts.current import LOGIN
 from app.accounts.dependencies import Manager
-from app.accounts.manager import InvalidPasswordException
-from app.accounts.pages.answers import TELLS_NOBODY, broken, refuse, sent, show
+from app.accounts.manager import PasswordError
+from app.accounts.pages.answers import TELLS_NOBODY, broken, send, show
 from app.accounts.schemas import Address, PasswordReset
 from app.core.db.session import ReadSession
 from app.core.web.forms import Form, read_form
-from app.core.web.throttle import TooMany
 
 FORGOT = "/accounts/forgot-password"
 
-router = APIRouter()
+router = APIRouter(prefix="/accounts")
 
 
 @router.get("/forgot-password")
@@ -25,16 +24,7 @@ async def forgot(request: Request) -> Response:
 
 @router.post("/forgot-password")
 async def ask_reset(request: Request, manager: Manager) -> Response:
-    form = await read_form(request, Address)
-    headers = None
-    if form.data:
-        try:
-            await by_mail.ask_reset(request, manager, form.data.email)
-        except TooMany as refusal:
-            headers = refuse(form, refusal)
-        else:
-            return sent(request)
-    return show(request, "forgot_password", form, headers)
+    return await send(request, manager, by_mail.ask_reset, "forgot_password")
 
 
 @router.get("/reset-password")
@@ -50,8 +40,8 @@ async def reset(request: Request, manager: Manager) -> Response:
     if form.data:
         try:
             user = await by_mail.reset(manager, request.app.state.settings, form.data.token, form.data.password)
-        except InvalidPasswordException as error:
-            form.refuse(error.reason, "password")
+        except PasswordError as error:
+            form.refuse(str(error), "password")
         else:
             return RedirectResponse(f"{LOGIN}?done=reset", 303) if user else broken(request, FORGOT)
     return show(request, "reset_password", form, TELLS_NOBODY)

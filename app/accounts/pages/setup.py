@@ -23,7 +23,7 @@ async def not_done(request: Request) -> None:
             raise HTTPException(404)
 
 
-router = APIRouter(dependencies=[Depends(not_done)])
+router = APIRouter(prefix="/accounts", dependencies=[Depends(not_done)])
 
 
 class SetUp(Registration):

@@ -16,7 +16,7 @@ from app.core.settings import Settings
 from app.core.web.forms import Form, read_form
 from app.core.web.throttle import TooMany
 
-router = APIRouter()
+router = APIRouter(prefix="/accounts")
 
 WRONG = "E-mail or password is wrong."
 WRONG_CODE = "This code is wrong, or has been used."

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse
 
 from app.accounts import two_factor
 from app.accounts.current import CurrentUser
-from app.accounts.own_factor import Factor, Unfit, Unproven
+from app.accounts.own.factor import Factor, Unfit, Unproven
 from app.accounts.schemas import FactorProof, FirstCode, PasswordProof
 from app.core.db.session import ReadSession
 from app.core.web.forms import Form, read_form
@@ -18,7 +18,7 @@ HERE = "/accounts/two-factor"
 
 T = TypeVar("T")
 
-router = APIRouter(prefix="/two-factor")
+router = APIRouter(prefix="/accounts/two-factor")
 
 
 @router.get("")

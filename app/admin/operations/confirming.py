@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.accounts import attempts, sessions, two_factor
-from app.accounts.confirming import is_current_password
 from app.accounts.manager import UserManager
 from app.accounts.models import Session, User
+from app.accounts.own.confirming import is_current_password
 from app.core.db.model import utc_now
 
 LASTS = timedelta(minutes=15)

@@ -1,7 +1,6 @@
 """What a superuser can have done by one button. Each is written down, together with what came of it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, delete, true
@@ -11,8 +10,8 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from app.accounts.models import ApiToken, Session
+from app.accounts.sweeping import sweep
 from app.admin import audit
-from app.core.db.model import utc_now
 from app.core.errors import OperatorError
 from app.core.mail import LetterError, compose
 from app.core.mail.sending import deliver
@@ -24,15 +23,10 @@ from app.jobs.site import SiteJobs
 IDENTITY = "operations"
 
 
-@dataclass(frozen=True)
-class Operation:
-    """Either changes rows, in one transaction with its entry in the log, or does something else.
-
-    Both give a sentence on what they have done, or raise OperatorError.
-    """
-
-    change: Callable[[AsyncSession, Request], Awaitable[str]] | None = None
-    act: Callable[[Request, FormData], Awaitable[str]] | None = None
+Change = Callable[[AsyncSession, Request], Awaitable[str]]
+"""Changes rows, in one transaction with its entry in the log. Gives a sentence on what it has done."""
+Act = Callable[[Request, FormData], Awaitable[str]]
+"""Does something else, and says so as well. Raises OperatorError."""
 
 
 async def perform(request: Request, name: str, sent: FormData) -> str:
@@ -41,15 +35,13 @@ async def perform(request: Request, name: str, sent: FormData) -> str:
     Raises:
         OperatorError: it could not be done.
     """
-    operation = OPERATIONS[name]
-    if operation.change:
+    if change := CHANGES.get(name):
         async with request.app.state.database.writer() as session:
-            said = await operation.change(session, request)
+            said = await change(session, request)
             audit.record(session, request, name, IDENTITY, title=said)
         return said
-    assert operation.act  # noqa: S101 - there is one of the two
     try:
-        said = await operation.act(request, sent)
+        said = await ACTS[name](request, sent)
     except OperatorError as error:
         await note(request, name, f"Failed: {error}")
         raise
@@ -72,8 +64,9 @@ async def clear_jobs(session: AsyncSession, _request: Request) -> str:
 
 
 async def clear_sessions(session: AsyncSession, _request: Request) -> str:
-    ended = [await _delete(session, kind, col(kind.expires_at) <= utc_now()) for kind in (Session, ApiToken)]
-    return f"{_counted(sum(ended), 'expired session and token', 'expired sessions and tokens')} cleared."
+    ended = await sweep(session)
+    number = ended["sessions"] + ended["tokens"]
+    return f"{_counted(number, 'expired session and token', 'expired sessions and tokens')} cleared."
 
 
 async def sign_everybody_out(session: AsyncSession, request: Request) -> str:
@@ -107,12 +100,12 @@ def _counted(number: int, name: str, plural: str = "") -> str:
     return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
 
 
-OPERATIONS: Mapping[str, Operation] = {
-    "retry-failed-jobs": Operation(change=retry_failed),
-    "clear-ended-jobs": Operation(change=clear_jobs),
-    "clear-expired-sessions": Operation(change=clear_sessions),
-    "sign-everybody-out": Operation(change=sign_everybody_out),
-    "clear-cache": Operation(act=clear_cache),
-    "send-test-letter": Operation(act=send_letter),
+CHANGES: Mapping[str, Change] = {
+    "retry-failed-jobs": retry_failed,
+    "clear-ended-jobs": clear_jobs,
+    "clear-expired-sessions": clear_sessions,
+    "sign-everybody-out": sign_everybody_out,
 }
+ACTS: Mapping[str, Act] = {"clear-cache": clear_cache, "send-test-letter": send_letter}
+OPERATIONS = (*CHANGES, *ACTS)
 """By their names in addresses and in the log."""

@@ -6,17 +6,24 @@ from pathlib import Path
 
 from app.core.errors import OperatorError
 
-HEADER = b"SQLite format 3\0"
-
 # What SQLite keeps beside a file: logs with a part of its content, and an index of the first of them.
 LOGS = ("-wal", "-journal")
 SIDECARS = (*LOGS, "-shm")
 
 
 def is_database(path: Path) -> bool:
-    """Whether SQLite would open it: its own, or an empty one."""
-    with path.open("rb") as file:
-        return file.read(len(HEADER)) in (HEADER, b"")
+    """Whether SQLite would open it: its own, or an empty one.
+
+    SQLite itself looks, and leaves the log beside it alone. Were the file opened and closed past it, all locks of this
+    process would be gone (POSIX), and the next program to leave the database would delete the log under our feet.
+    """
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.DatabaseError as error:
+        return error.sqlite_errorcode != sqlite3.SQLITE_NOTADB
+    return True
 
 
 def make_private(path: Path, advice: str = "Set DATABASE_URL.") -> None:

@@ -15,6 +15,9 @@ from app.core.llm.provider import Limits, LLMError, Message, Piece, Provider
 if TYPE_CHECKING:
     from app.core.llm.upstream import Body, Upstream
 
+HEAD_START = 1.0
+"""Seconds that the site has for its first page, before it gets ready for the first question."""
+
 
 class OpenAICompatible(Provider):
     """Nothing is asked twice: whoever waits for the answer decides whether to try again."""
@@ -43,6 +46,7 @@ class OpenAICompatible(Provider):
         self._opening = asyncio.Lock()
 
     async def setup(self) -> None:
+        await asyncio.sleep(HEAD_START)
         await self._open()
 
     async def close(self) -> None:

@@ -3,23 +3,20 @@ import unicodedata
 from typing import Any
 
 from markupsafe import Markup
-from sqladmin import Flash, action
+from sqladmin import action
 from sqladmin.authorization import custom_action
-from sqlalchemy import delete, update
-from sqlalchemy.ext.asyncio import async_object_session
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from app.admin.actions import choosing, list_again
+from app.admin.actions import choosing
 from app.admin.files import ImageColumn
 from app.admin.forms import AdminForm
-from app.admin.references import parse_id
 from app.admin.refusals import Refused
 from app.admin.views import AdminView
-from app.core.jobs import defer
-from app.features.events.jobs import FOLDER, LARGEST, delete_photos
+from app.admin.writing import session_of
+from app.features.events.jobs import FOLDER, LARGEST, forget_registrations
 from app.features.events.models import Event, Registration
 
 TOGGLE = Markup(
@@ -66,11 +63,7 @@ class EventAdmin(AdminView, model=Event):
         return values
 
     async def on_model_delete(self, model: Event, request: Request) -> None:
-        if session := async_object_session(model):
-            gone = delete(Registration).where(col(Registration.event_id) == model.id)
-            photos = await session.scalars(gone.returning(col(Registration.photo)))
-            if kept := [photo for photo in photos if photo]:
-                defer(session, delete_photos(kept))
+        await forget_registrations(session_of(model), col(Registration.event_id) == model.id)
 
 
 class RegistrationAdmin(AdminView, model=Registration):
@@ -103,24 +96,17 @@ class RegistrationAdmin(AdminView, model=Registration):
     # SQLAdmin shows them from the last to the first.
     @action("check-out", "Is not here")
     async def check_out(self, request: Request) -> Response:
-        return await self._mark(request, is_present=False)
+        return await self._mark(request, "check-out", "not here", is_present=False)
 
     @action("check-in", "Is here")
     async def check_in(self, request: Request) -> Response:
-        return await self._mark(request, is_present=True)
+        return await self._mark(request, "check-in", "here", is_present=True)
 
-    async def _mark(self, request: Request, *, is_present: bool) -> Response:
-        try:
-            numbers = [parse_id(pk) for pk in request.query_params.get("pks", "").split(",") if pk]
-        except ValueError:
-            raise HTTPException(404) from None
-        chosen = update(Registration).where(col(Registration.id).in_(numbers))
-        change = chosen.values(is_present=is_present).returning(col(Registration.id))
-        async with self._admin_ref.database.writer() as session:
-            changed = len((await session.execute(change)).all())
-        who = "1 attendee is" if changed == 1 else f"{changed} attendees are"
-        Flash.success(request, f"{who} {'here' if is_present else 'not here'}.")
-        return RedirectResponse(list_again(request, self), 303)
+    async def _mark(self, request: Request, slug: str, done: str, *, is_present: bool) -> Response:
+        async def mark(_session: AsyncSession, registration: Registration) -> None:
+            registration.is_present = is_present
+
+        return await self.to_each(request, slug, mark, done)
 
 
 def slug_of(title: str) -> str:

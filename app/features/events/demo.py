@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.core.db.model import utc_now
-from app.core.jobs import defer
-from app.features.events.jobs import delete_photos
+from app.features.events.jobs import forget_registrations
 from app.features.events.models import Event, Registration
 
 
@@ -118,12 +117,9 @@ async def load(session: AsyncSession) -> int:
 async def clear(session: AsyncSession) -> int:
     """What people have done with our events goes too."""
     ours = select(col(Event.id)).where(is_ours)
-    gone = delete(Registration).where(col(Registration.event_id).in_(ours)).returning(col(Registration.photo))
-    photos = (await session.scalars(gone)).all()
-    if kept := [photo for photo in photos if photo]:
-        defer(session, delete_photos(kept))
+    registrations = await forget_registrations(session, col(Registration.event_id).in_(ours))
     events = (await session.execute(delete(Event).where(is_ours).returning(col(Event.id)))).all()
-    return len(photos) + len(events)
+    return registrations + len(events)
 
 
 def event_of(sample: Sample, mark: datetime) -> Event:
@@ -144,6 +140,7 @@ def event_of(sample: Sample, mark: datetime) -> Event:
 
 
 def attendees_of(sample: Sample, event: Event) -> Iterator[Registration]:
+    last = min(utc_now(), event.starts_at)
     for number, person in enumerate(PEOPLE[: sample.attendees]):
         yield Registration(
             event_id=event.id,
@@ -153,5 +150,5 @@ def attendees_of(sample: Sample, event: Event) -> Iterator[Registration]:
             question=QUESTIONS[number % 4],
             group=GROUPS[number % 4],
             is_present=sample.days < 0 and number % 5 > 0,
-            created_at=event.created_at + timedelta(days=number, hours=number % 7),
+            created_at=last - timedelta(days=number * number % 27, hours=number % 7),
         )

@@ -1,8 +1,10 @@
 from collections.abc import Sequence
 
+from sqlalchemy import ColumnElement, delete
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
-from app.core.jobs import Run, job
+from app.core.jobs import Run, defer, job
 from app.core.storage import MissingFileError
 from app.core.storage.images import ImageRefusedError, shrink
 from app.features.events.models import Registration
@@ -35,6 +37,14 @@ async def shrink_photo(run: Run, registration_id: int, original: str) -> None:
 async def delete_photos(run: Run, names: Sequence[str]) -> None:
     for name in names:
         await run.storage.delete(name)
+
+
+async def forget_registrations(session: AsyncSession, which: ColumnElement[bool]) -> int:
+    """Delete these, have their photos deleted, and give their number."""
+    photos = (await session.scalars(delete(Registration).where(which).returning(col(Registration.photo)))).all()
+    if kept := [photo for photo in photos if photo]:
+        defer(session, delete_photos(kept))
+    return len(photos)
 
 
 async def is_used(run: Run, registration_id: int, photo: str) -> bool:

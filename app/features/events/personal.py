@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.core.feature import Person, PersonalData
-from app.core.jobs import defer
-from app.features.events.jobs import delete_photos
+from app.features.events.jobs import forget_registrations
 from app.features.events.models import Event, Registration
 
 
@@ -31,9 +30,7 @@ async def files(session: AsyncSession, person: Person) -> Sequence[str]:
 
 async def forget(session: AsyncSession, person: Person) -> None:
     """Give their seats back, and have their photos deleted."""
-    gone = delete(Registration).where(_is_theirs(person)).returning(col(Registration.photo))
-    if photos := [photo for photo in await session.scalars(gone) if photo]:
-        defer(session, delete_photos(photos))
+    await forget_registrations(session, _is_theirs(person))
 
 
 def _is_theirs(person: Person) -> ColumnElement[bool]:

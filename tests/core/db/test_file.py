@@ -1,10 +1,12 @@
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from app.core.db.file import discard_unused, make_private
+from app.core.db.file import discard_unused, is_database, make_private
 from app.core.errors import OperatorError
 
 
@@ -40,3 +42,26 @@ def test_only_a_database_with_nothing_in_it_that_nobody_has_open_is_discarded(tm
         other.execute("CREATE TABLE notes (id)")
     discard_unused(path)
     assert path.exists()
+
+
+@pytest.mark.parametrize(("content", "expected"), [(b"", True), (b"no database", False), (b"no database" * 500, False)])
+def test_a_file_is_a_database_if_sqlite_would_open_it(tmp_path: Path, content: bytes, expected: bool) -> None:
+    path = tmp_path / "site.db"
+    path.write_bytes(content)
+
+    assert is_database(path) is expected
+    assert path.read_bytes() == content
+
+
+def test_a_look_at_a_database_in_use_takes_no_lock_from_this_process(tmp_path: Path) -> None:
+    path, log = tmp_path / "site.db", tmp_path / "site.db-wal"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE todo (id INTEGER)")
+
+        assert is_database(path)
+
+        # Whoever leaves the database as the last one deletes the log.
+        another = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM todo'); c.close()"
+        subprocess.run([sys.executable, "-I", "-c", another, path], check=True)
+        assert log.exists()

@@ -12,7 +12,15 @@ from app.features.chat.models import Conversation
 from app.features.chat.schemas import LONGEST_QUESTION
 from tests.factories import make_user, signed_in_client
 
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
 CONVERSATIONS = "/api/v1/conversations"
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What differs between the databases is marked `on_both`."""
+    return "sqlite"
 
 
 @pytest.fixture
@@ -48,6 +56,7 @@ async def test_anonymous_is_refused_everywhere(client: AsyncClient) -> None:
         assert response.headers["content-type"] == "application/problem+json"
 
 
+@on_both
 async def test_asking_gives_the_question_and_where_its_answer_streams(app: FastAPI, script: Scripted) -> None:
     async with signed_in_client(app) as client:
         asked = await client.post(CONVERSATIONS, json={"content": "  Why?  "})
@@ -102,6 +111,7 @@ async def test_a_model_that_fails_is_one_error_event(app: FastAPI, script: Scrip
     assert events[-1]["data"]["message"] == "The model took too long."
 
 
+@on_both
 async def test_a_running_answer_can_be_read_and_stopped(app: FastAPI, script: Scripted) -> None:
     script.script = ["So far", asyncio.Event()]
     async with signed_in_client(app) as client:
@@ -149,6 +159,7 @@ async def test_an_invalid_question_is_refused_and_stores_nothing(app: FastAPI, s
         assert (await client.get(CONVERSATIONS)).json()["total"] == 0
 
 
+@on_both
 async def test_half_a_surrogate_pair_is_refused(app: FastAPI, script: Scripted) -> None:
     async with signed_in_client(app) as client:
         headers = {"Content-Type": "application/json"}
@@ -156,6 +167,7 @@ async def test_half_a_surrogate_pair_is_refused(app: FastAPI, script: Scripted) 
     assert response.status_code == 422
 
 
+@on_both
 async def test_an_id_that_no_row_can_have_is_not_found(app: FastAPI) -> None:
     async with signed_in_client(app) as client:
         for number in ("0", "-1", "9223372036854775808", "9" * 40, "x", "1.5"):
@@ -172,6 +184,7 @@ async def test_owner_and_status_cannot_be_sent(app: FastAPI, script: Scripted) -
         assert (await client.get(CONVERSATIONS)).json()["total"] == 1
 
 
+@on_both
 async def test_conversations_are_found_sorted_and_shown_by_the_page(app: FastAPI) -> None:
     owner, other = await make_user(app.state.database), await make_user(app.state.database)
     async with app.state.database.writer() as session:

@@ -102,11 +102,14 @@ async def test_who_is_here_is_marked_by_a_click_or_many_at_once(
     answer = await admin.post(both, data={"confirmed": "yes"})
     assert answer.headers["location"] == f"{ATTENDEES}?search=a"
     assert [registration.is_present for registration in await registrations(database)] == [True, True]
-    assert "2 attendees are here." in (await admin.get(ATTENDEES)).text
+    assert "2 Attendees: here." in (await admin.get(ATTENDEES)).text
 
     answer = await admin.post(f"/admin/registration/action/check-out?pks={bob.id}")
     assert answer.headers["location"] == ATTENDEES
     assert [registration.is_present for registration in await registrations(database)] == [True, False]
+    log = (await admin.get("/admin/audit-entry/export/json?identity=registration")).json()
+    assert [entry["title"] for entry in log] == ["Ada", "Bob", "Bob"]
+    assert log[-1]["changes"] == {"is_present": [True, False]}
 
 
 async def test_a_mere_link_marks_nobody(admin: AsyncClient, database: Database, tea: Event) -> None:

@@ -12,6 +12,8 @@ from app.features.events.service import BEGUN, FULL
 from tests.factories import grant, make_user, signed_in_client
 from tests.features.events.conftest import ADA, MakeEvent, RecordedJobs, add_registration, cancel_link, registrations
 
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
 EVENTS = "/api/v1/events"
 INVALID: list[Any] = [
     {},
@@ -29,6 +31,13 @@ INVALID: list[Any] = [
 ]
 
 
+@pytest.fixture
+def database_kind() -> str:
+    """What differs between the databases is marked `on_both`."""
+    return "sqlite"
+
+
+@on_both
 async def test_events_are_listed_for_anybody(client: AsyncClient, make_event: MakeEvent) -> None:
     for slug, days in [("tea", 1), ("cake", 2), ("soup", -3)]:
         await make_event(slug, days=days)
@@ -72,6 +81,7 @@ async def test_who_comes_is_for_those_who_may_list_attendees(
         assert (await client.get(f"{EVENTS}/nothing/registrations")).status_code == 404
 
 
+@on_both
 async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: RecordedJobs, make_event: MakeEvent) -> None:
     await make_event("draft", is_published=False)
 
@@ -80,6 +90,7 @@ async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: Recorde
         assert (await client.post(f"{EVENTS}/{slug}/registrations", json=ADA)).status_code == 404, slug
 
 
+@on_both
 async def test_whether_an_address_is_registered_is_told_to_its_mailbox_only(
     client: AsyncClient, jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:

@@ -2,6 +2,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
@@ -11,6 +12,8 @@ from app.features.todos.current import reading
 from app.features.todos.schemas import Statistics
 from app.features.todos.service import Todos
 from tests.features.todos.conftest import MakeTodo
+
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
 
 TODOS = "/api/v1/todos"
 ROUTES = [
@@ -57,6 +60,12 @@ INVALID_FILTERS = [
 IDS_OF_NOTHING = ["1", "0", "-1", 2**63 - 1, 2**63, 10**30, "1.5", "milk", "%00"]
 
 
+@pytest.fixture
+def database_kind() -> str:
+    """What differs between the databases is marked `on_both`."""
+    return "sqlite"
+
+
 async def titles(browser: AsyncClient, query: str = "") -> list[str]:
     answer = await browser.get(f"{TODOS}?{query}")
     return [item["title"] for item in answer.json()["items"]]
@@ -84,6 +93,7 @@ async def test_a_todo_is_created_and_read_back(browser: AsyncClient) -> None:
     assert found.json().items() >= {"title": "Buy milk", "due_on": "2026-03-10", "done_at": None}.items()
 
 
+@on_both
 async def test_an_invalid_todo_is_refused(browser: AsyncClient) -> None:
     for body in INVALID:
         # Not json=body: httpx would not send half a character.
@@ -104,6 +114,7 @@ async def test_nobody_chooses_the_owner_or_the_id(browser: AsyncClient, bob: Use
     assert await titles(browser) == ["Mine"]
 
 
+@on_both
 async def test_a_change_names_only_what_is_different(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann, "Buy milk", notes="2 litres", due_on=utc_now().date())
 
@@ -130,6 +141,7 @@ async def test_a_deleted_todo_is_gone(browser: AsyncClient, ann: User, make_todo
     assert (await browser.get(f"{TODOS}/{todo.id}")).status_code == 404
 
 
+@on_both
 async def test_what_is_not_there_is_not_found(browser: AsyncClient) -> None:
     for todo_id in IDS_OF_NOTHING:
         assert await statuses(browser, f"{TODOS}/{todo_id}") == [404, 404, 404], todo_id
@@ -142,6 +154,7 @@ async def test_another_users_todo_is_not_found(browser: AsyncClient, bob: User, 
     assert await titles(browser) == []
 
 
+@on_both
 async def test_the_list_is_filtered_and_comes_in_pages(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     today = utc_now().date()
     for days in range(5):
@@ -159,6 +172,7 @@ async def test_an_invalid_filter_is_refused(browser: AsyncClient) -> None:
         assert (await browser.get(f"{TODOS}?{query}")).status_code == 422, query
 
 
+@on_both
 async def test_overdue_is_what_was_due_before_today(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     long_ago = utc_now().date() - timedelta(30)
     await make_todo(ann, "Late", due_on=long_ago)

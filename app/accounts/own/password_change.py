@@ -3,7 +3,6 @@
 from app.accounts import letters
 from app.accounts.manager import UserManager
 from app.accounts.models import User
-from app.core.mail import compose, post
 from app.core.settings import Settings
 
 
@@ -11,10 +10,8 @@ async def change_password(manager: UserManager, settings: Settings, user: User, 
     """Ends every session and token.
 
     Raises:
-        InvalidPasswordException: with a sentence in `reason`.
+        PasswordError: with a sentence for its owner.
     """
     user = await manager.change(user, password=password)
-    if letters.leave(settings):
-        letter = compose(settings, user.email, "accounts/mail/password_changed", {"email": user.email})
-        post(manager.session, letter)
+    letters.tell(manager.session, settings, user.email, "password_changed", email=user.email)
     return user

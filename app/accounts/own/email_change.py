@@ -5,9 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts import letters, links
 from app.accounts.attempts import Rule, Try, count
-from app.accounts.manager import UserAlreadyExists, UserManager
+from app.accounts.manager import TakenError, UserManager
 from app.accounts.models import User
-from app.core.mail import compose, post
 from app.core.settings import Settings
 
 PAGE = "/accounts/change-email"
@@ -20,12 +19,12 @@ async def prepare(request: Request, manager: UserManager, user: User, email: str
 
     Raises:
         TooMany: they have had enough letters written.
-        UserAlreadyExists: the address has an account, and no letters leave that could say so to its owner alone.
+        TakenError: the address has an account, and no letters leave that could say so to its owner alone.
     """
     settings: Settings = request.app.state.settings
     await count(request, Try(LETTERS, str(user.id)))
     if not letters.leave(settings) and await manager.is_taken(email):
-        raise UserAlreadyExists
+        raise TakenError
     await manager.session.commit()  # gives the connection back: a password may have to be hashed
 
 
@@ -35,14 +34,14 @@ async def ask(manager: UserManager, settings: Settings, user: User, email: str) 
     Where no letters leave the change is made at once, and this is False; the address is not verified then.
 
     Raises:
-        UserAlreadyExists: the address got an account since `prepare`.
+        TakenError: the address got an account since `prepare`.
     """
     if not letters.leave(settings):
         await manager.change(user, email=email)
         return False
     path = f"{PAGE}?token={links.make(settings, PURPOSE, user, email=email)}"
-    template = "email_taken" if await manager.is_taken(email) else "email_change"
-    post(manager.session, compose(settings, email, f"accounts/mail/{template}", {"old": user.email, "path": path}))
+    letter = "email_taken" if await manager.is_taken(email) else "email_change"
+    letters.tell(manager.session, settings, email, letter, old=user.email, path=path)
     return True
 
 
@@ -59,9 +58,9 @@ async def confirm(manager: UserManager, settings: Settings, user: User, email: s
     """Make the change that a link is about, and tell the old address.
 
     Raises:
-        UserAlreadyExists: the address has another account by now.
-        InvalidPasswordException: the password was changed at the same moment.
+        TakenError: the address has another account by now.
+        PasswordError: the password was changed at the same moment.
     """
     old = user.email
     await manager.change(user, email=email, is_verified=True)
-    post(manager.session, compose(settings, old, "accounts/mail/email_changed", {"new": email}))
+    letters.tell(manager.session, settings, old, "email_changed", new=email)

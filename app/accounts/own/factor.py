@@ -6,14 +6,13 @@ from fastapi import Depends, Request
 
 from app.accounts import letters, two_factor
 from app.accounts.attempts import Rule, Try, count, take_back
-from app.accounts.confirming import is_current_password
 from app.accounts.current import CurrentUser
 from app.accounts.dependencies import Manager
-from app.accounts.devices import Devices
 from app.accounts.manager import NOT_CURRENT, UserManager
 from app.accounts.models import Session, User
+from app.accounts.own.confirming import is_current_password
+from app.accounts.own.devices import Devices
 from app.accounts.two_factor import Beginning
-from app.core.mail import compose, post
 from app.core.settings import Settings
 
 GUESSES = Rule("second factor: code", most=10)
@@ -118,9 +117,7 @@ class OwnFactor:
         await take_back(self._session, self._settings, guess)
 
     def _tell(self, *, is_on: bool) -> None:
-        if letters.leave(self._settings):
-            context = {"is_on": is_on}
-            post(self._session, compose(self._settings, self._user.email, "accounts/mail/two_factor", context))
+        letters.tell(self._session, self._settings, self._user.email, "two_factor", is_on=is_on)
 
 
 async def own_factor(request: Request, user: CurrentUser, manager: Manager) -> OwnFactor:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.accounts import letters
 from app.accounts.manager import UserManager
 from app.accounts.models import User
+from app.accounts.rights import lock_superusers
 from app.core.feature import Feature, Person, PersonalData
-from app.core.mail import compose, post
 from app.core.settings import Settings
 from app.core.storage import MissingFileError, Storage
 
@@ -49,7 +49,7 @@ async def leave(manager: UserManager, settings: Settings, features: Sequence[Fea
         StayError: with a sentence; nothing was removed.
     """
     session = manager.session
-    if user.is_superuser and not await _others_stay(session, user):
+    if user.is_superuser and await lock_superusers(session) <= {user.id}:
         raise StayError(LAST_SUPERUSER)
     if not await manager.is_unchanged(user):
         raise StayError(OVERTAKEN)
@@ -57,8 +57,7 @@ async def leave(manager: UserManager, settings: Settings, features: Sequence[Fea
         if kept.forget:
             await kept.forget(session, _person(user))
     await session.execute(delete(User).where(col(User.id) == user.id))
-    if letters.leave(settings):
-        post(session, compose(settings, user.email, "accounts/mail/left", {"email": user.email}))
+    letters.tell(session, settings, user.email, "left", email=user.email)
 
 
 async def pack(rows: bytes, storage: Storage, names: Sequence[str]) -> bytes:
@@ -78,12 +77,6 @@ def _zipped(contents: dict[str, bytes]) -> bytes:
         for name, content in contents.items():
             archive.writestr(name, content)
     return target.getvalue()
-
-
-async def _others_stay(session: AsyncSession, user: User) -> bool:
-    """Whether there are other superusers. All of them are locked, so that no two think so of each other."""
-    superusers = select(col(User.id)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id))
-    return any(each != user.id for each in await session.scalars(superusers.with_for_update()))
 
 
 def _kept(features: Sequence[Feature]) -> list[PersonalData]:
