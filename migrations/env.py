@@ -1,4 +1,4 @@
-"""Sets up Alembic's own command (`alembic current`, `alembic upgrade heads --sql`); ours need no environment.
+"""Sets up Alembic's own command (`alembic current`, `alembic upgrade heads`); ours need no environment.
 
 Everything here is synchronous, so it works in a shell and inside a running event loop alike.
 """
@@ -7,6 +7,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from app.core.db.migrations.connection import connect, migration_url
+from app.core.db.migrations.expressions import kept
 from app.core.db.migrations.options import OPTIONS
 from app.core.db.migrations.state import as_alembic_records
 from app.core.db.migrations.tree import VERSIONS, Tree
@@ -20,9 +21,17 @@ context.script.version_locations = [str(VERSIONS / feature) for feature in tree.
 
 
 def migrate(connection: Connection) -> None:
-    context.configure(connection, target_metadata=Model.metadata, transaction_per_migration=True, **OPTIONS)
-    with as_alembic_records(connection, tree), context.begin_transaction():
-        context.run_migrations()
+    with as_alembic_records(connection, tree), kept(connection) as put_back:
+        connection.rollback()  # to look has begun a transaction, which Alembic would leave to us
+        context.configure(
+            connection,
+            target_metadata=Model.metadata,
+            transaction_per_migration=True,
+            on_version_apply=lambda **_: put_back(),
+            **OPTIONS,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
 
 
 def write_sql() -> None:

@@ -53,11 +53,15 @@ def remove(feature: str, project: Path) -> None:
 
 
 def naming(features: list[str], project: Path) -> Iterator[str]:
-    """The modules of tests that are left and name one of these by package, address or model: others cannot want it."""
+    """The modules of tests that are left and name one of these by package, address or model: others cannot want it.
+
+    What is not a feature's own is asked when all are gone, and not for each again.
+    """
+    folder = "tests" if features == FEATURES else "tests/features"
     names = "|".join(name.removesuffix("s") for name in features)
     named = re.compile(rf'features\.(?:{names})|/(?:{names})s?\b|"(?:{names})"')
     apart = tuple(f"tests/{part}" for part in APART)
-    for path in sorted((project / "tests").rglob("*.py")):
+    for path in sorted((project / folder).rglob("*.py")):
         name = path.relative_to(project).as_posix()
         if not name.startswith((*apart, WALK)) and named.search(path.read_text()):
             yield name

@@ -4,8 +4,9 @@ SQLAlchemy cannot reflect them. Alembic therefore leaves them out when it compar
 when it alters a table by copying it. Here they are compared by name and put back.
 """
 
+import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -16,6 +17,10 @@ CREATED = """
     SELECT name, tbl_name, sql FROM sqlite_master AS made
     WHERE type = 'index' AND EXISTS (SELECT 1 FROM pragma_index_xinfo(made.name) WHERE cid = -2)
 """
+
+
+MADE = re.compile(r'\s*CREATE (?:UNIQUE )?INDEX "?(\w+)"? ON "?(\w+)"? \(.*\(', re.DOTALL)
+DROPPED = re.compile(r'\s*DROP INDEX "?(\w+)"?')
 
 
 class Created(NamedTuple):
@@ -38,25 +43,29 @@ def unmentioned() -> Iterator[None]:
 
 
 @contextmanager
-def kept(connection: Connection) -> Iterator[None]:
-    """Put back what was not dropped by name when the block ends."""
+def kept(connection: Connection) -> Iterator[Callable[[], None]]:
+    """Put back what was not dropped by name when the block ends, and whenever what it gives is called."""
     if connection.dialect.name != "sqlite":
-        yield
+        yield lambda: None
         return
-    before = created(connection)
-    statements: list[str] = []
+    wanted = {index.name: index for index in created(connection)}
 
     def note(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
-        statements.append(statement)
+        if made := MADE.match(statement):
+            wanted[made[1]] = Created(made[1], made[2], statement)
+        elif dropped := DROPPED.match(statement):
+            wanted.pop(dropped[1], None)
+
+    def put_back() -> None:
+        _put_back(connection, list(wanted.values()))
 
     event.listen(connection, "before_cursor_execute", note)
     try:
         with unmentioned():
-            yield
+            yield put_back
     finally:
         event.remove(connection, "before_cursor_execute", note)
-    dropped = {words[-1].strip('"') for line in statements if (words := line.split())[:2] == ["DROP", "INDEX"]}
-    _put_back(connection, [index for index in before if index.name not in dropped])
+    put_back()
 
 
 def _put_back(connection: Connection, wanted: Sequence[Created]) -> None:
