@@ -113,7 +113,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
         raise HTTPException(404)  # it is not gone, but none of those that the view gives
     if row is not None and not await view.check_can_view_details(request, row):
         raise HTTPException(403)
-    entries = await _entries(view, pk, request.query_params.get("before", ""))
+    entries = await _entries(view, pk, row, request.query_params.get("before", ""))
     if row is None and not entries:
         raise HTTPException(404)
     context = {
@@ -126,9 +126,12 @@ async def history_page(request: Request, view: AdminView) -> Response:
     return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
 
 
-async def _entries(view: AdminView, pk: str, before: str) -> Sequence[AuditEntry]:
+async def _entries(view: AdminView, pk: str, row: Any, before: str) -> Sequence[AuditEntry]:
     """The newest first, and one more than a page shows."""
     entries = select(AuditEntry).where(col(AuditEntry.identity) == view.identity, col(AuditEntry.row_id) == pk)
+    if born := getattr(row, "created_at", None):
+        # SQLite gives the numbers of rows that were deleted to new ones.
+        entries = entries.where(col(AuditEntry.at) >= born)
     if before:
         try:
             entries = entries.where(col(AuditEntry.id) < parse_id(before))

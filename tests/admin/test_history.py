@@ -1,5 +1,7 @@
 """The log of what was done in the admin, and the history of one row."""
 
+from datetime import timedelta
+
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
@@ -65,6 +67,17 @@ async def test_a_row_s_life_is_told_with_what_was_before_and_after(app_with_gadg
     await grant(app.state.database, staff, "gadget", "list")
     async with signed_in_client(app, staff) as client:
         assert (await client.get("/admin/gadget/history/1")).status_code == 403
+
+
+async def test_a_row_has_no_history_from_before_it_was_made(app: FastAPI, admin: AsyncClient) -> None:
+    user = await make_user(app.state.database)
+    hour = timedelta(hours=1)
+    async with app.state.database.writer() as session:
+        for moment, title in ((user.created_at - hour, "who had the number"), (user.created_at + hour, "who has it")):
+            session.add(AuditEntry(at=moment, identity="user", row_id=str(user.id), action="edit", actor=title))
+    page = (await admin.get(f"/admin/user/history/{user.id}")).text
+    assert "who has it" in page
+    assert "who had the number" not in page
 
 
 async def test_what_is_refused_or_fails_leaves_no_entry(app_with_gadgets: FastAPI) -> None:

@@ -4,6 +4,7 @@ Read as text: what is pending can be told without importing a migration, and wit
 """
 
 import ast
+import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,6 +15,9 @@ from app.core.errors import OperatorError
 from app.core.settings import PROJECT
 
 VERSIONS = PROJECT / "migrations" / "versions"
+
+# Python counts how deep it is in a tree for all threads together, and two that build one at once are a SystemError.
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,9 @@ def read(path: Path) -> Migration:
         OperatorError: it does not say which revision it is.
     """
     try:
-        values = _assignments(ast.parse(path.read_text(encoding="utf-8")))
+        with _one_at_a_time:
+            module = ast.parse(path.read_text(encoding="utf-8"))
+        values = _assignments(module)
         return Migration(path, values["revision"][0], values.get("down_revision", ()), values.get("depends_on", ()))
     except (SyntaxError, ValueError, LookupError) as error:
         raise OperatorError(f"{shown(path)} is not a migration: {type(error).__name__}: {error}") from None
