@@ -62,14 +62,14 @@ def give_way() -> None:
 
 
 class _Line:
-    """Few threads, since each hash takes 64 MB. More people than that wait, and the rest is sent away.
+    """One hash at a time takes all cores, and 64 MB. More people than that wait, and the rest is sent away.
 
     So no flood of sign-ins can make the line long. It still fills the places: what each account and address may take of
     them is for limits of their own.
     """
 
     def __init__(self) -> None:
-        self.threads = ThreadPoolExecutor(2, "passwords", give_way)
+        self.thread = ThreadPoolExecutor(1, "passwords", give_way)
         self.length = 0
 
     async def run(self, work: Callable[..., T], *given: str) -> T:
@@ -77,7 +77,7 @@ class _Line:
             raise Busy("Too many people are signing in. Try again in a moment.")
         self.length += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.threads, work, *given)
+            return await asyncio.get_running_loop().run_in_executor(self.thread, work, *given)
         finally:
             self.length -= 1
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from sqlalchemy import Executable, Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.util import greenlet_spawn
 
 from app.core.db.context import Context
 from app.core.db.faults import explain
@@ -119,8 +120,12 @@ class Database(ABC):
 
         It costs a third of what a session and its transaction cost, so it is for Core and a statement made once.
         """
-        async with self._at_once.connect() as connection:
-            return (await connection.execute(statement, parameters)).one_or_none()
+        return await greenlet_spawn(self._look_up, statement, parameters)
+
+    def _look_up(self, statement: Executable, parameters: Mapping[str, Any]) -> Row[Any] | None:
+        """All of it in one greenlet: an asynchronous connection takes three, and a task to close it."""
+        with self._at_once.sync_engine.connect() as connection:
+            return connection.execute(statement, parameters).one_or_none()
 
     @property
     def _at_once(self) -> AsyncEngine:
