@@ -1,18 +1,21 @@
 """Jobs that are only written down, so that a test reads the letters that were to be sent."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from httpx import AsyncClient
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db.database import after_commit
+from app.accounts.models import User
+from app.core.db.database import Database, after_commit
 from app.core.jobs import Call, Jobs
 from app.core.settings import Settings
 from tests.conftest import settings_for
+from tests.factories import make_user, signed_in_client
 
 
 class Posted(Jobs):
@@ -52,3 +55,22 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 def posted(app: FastAPI) -> Posted:
     app.state.database.info["jobs"] = posted = Posted()
     return posted
+
+
+@pytest.fixture
+async def user(database: Database) -> User:
+    return await make_user(database, "ada@example.com")
+
+
+@pytest.fixture
+async def ada(app: FastAPI, user: User, posted: Posted) -> AsyncIterator[AsyncClient]:
+    """Ada's browser."""
+    async with signed_in_client(app, user) as client:
+        yield client
+
+
+@pytest.fixture
+async def other(app: FastAPI, user: User, ada: AsyncClient) -> AsyncIterator[AsyncClient]:
+    """Another browser of hers."""
+    async with signed_in_client(app, user) as client:
+        yield client

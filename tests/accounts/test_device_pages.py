@@ -1,17 +1,16 @@
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlalchemy import func, select
 
-from app.accounts.models import ApiToken, User
+from app.accounts.models import ApiToken
 from app.core.db.database import Database
-from tests.accounts.posted import Posted, posted, settings
-from tests.factories import PASSWORD, make_user, signed_in_client
+from tests.accounts.posted import ada, other, posted, settings, user
+from tests.factories import PASSWORD, signed_in_client
 
-__all__ = ["posted", "settings"]  # fixtures
+__all__ = ["ada", "other", "posted", "settings", "user"]  # fixtures
 
 SESSIONS, TOKENS = "/accounts/sessions", "/accounts/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWORD}
@@ -21,24 +20,6 @@ NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWO
 def database_kind() -> str:
     """What these ask of the database is asked of both kinds in the tests of the API."""
     return "sqlite"
-
-
-@pytest.fixture
-async def user(database: Database) -> User:
-    return await make_user(database, "ada@example.com")
-
-
-@pytest.fixture
-async def ada(app: FastAPI, user: User, posted: Posted) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, user) as client:
-        yield client
-
-
-@pytest.fixture
-async def other(app: FastAPI, user: User, ada: AsyncClient) -> AsyncIterator[AsyncClient]:
-    """Another browser of hers."""
-    async with signed_in_client(app, user) as client:
-        yield client
 
 
 async def is_in(client: AsyncClient) -> bool:

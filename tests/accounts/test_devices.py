@@ -8,13 +8,13 @@ from httpx import AsyncClient
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from app.accounts.models import ApiToken, Session, User
+from app.accounts.models import ApiToken, Session
 from app.core.db.database import Database
 from app.core.db.model import utc_now
-from tests.accounts.posted import Posted, posted, settings
-from tests.factories import PASSWORD, make_user, signed_in_client
+from tests.accounts.posted import ada, other, posted, settings, user
+from tests.factories import PASSWORD, signed_in_client
 
-__all__ = ["posted", "settings"]  # fixtures
+__all__ = ["ada", "other", "posted", "settings", "user"]  # fixtures
 
 ME, SESSIONS, TOKENS = "/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWORD}
@@ -26,25 +26,6 @@ on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
 @pytest.fixture
 def database_kind() -> str:
     return "sqlite"
-
-
-@pytest.fixture
-async def user(database: Database) -> User:
-    return await make_user(database, "ada@example.com")
-
-
-@pytest.fixture
-async def ada(app: FastAPI, user: User, posted: Posted) -> AsyncIterator[AsyncClient]:
-    """Ada's browser."""
-    async with signed_in_client(app, user) as client:
-        yield client
-
-
-@pytest.fixture
-async def other(app: FastAPI, user: User, ada: AsyncClient) -> AsyncIterator[AsyncClient]:
-    """Another browser of hers."""
-    async with signed_in_client(app, user) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -8,10 +7,10 @@ from httpx import AsyncClient
 
 from app.accounts.models import User
 from app.core.db.database import Database
-from tests.accounts.posted import Posted, posted, settings
+from tests.accounts.posted import Posted, ada, posted, settings, user
 from tests.factories import PASSWORD, make_user, signed_in_client
 
-__all__ = ["posted", "settings"]  # fixtures
+__all__ = ["ada", "posted", "settings", "user"]  # fixtures
 
 EMAIL, NEW, TAKEN = "ada@example.com", "new@example.com", "bob@example.com"
 PAGES = ("profile", "password", "sessions", "tokens", "data")
@@ -21,18 +20,6 @@ PAGES = ("profile", "password", "sessions", "tokens", "data")
 def database_kind() -> str:
     """What a page asks of the database is asked of both kinds in the tests of the API and of leaving."""
     return "sqlite"
-
-
-@pytest.fixture
-async def user(database: Database) -> User:
-    return await make_user(database, EMAIL)
-
-
-@pytest.fixture
-async def ada(app: FastAPI, user: User, posted: Posted) -> AsyncIterator[AsyncClient]:
-    """Ada's browser."""
-    async with signed_in_client(app, user) as client:
-        yield client
 
 
 async def stored(database: Database, user: User) -> User:
