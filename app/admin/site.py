@@ -1,6 +1,7 @@
 """The admin at /admin: SQLAdmin with our gate, our forms and our pages."""
 
 from collections.abc import Callable
+from functools import cache
 from inspect import unwrap
 from types import FunctionType
 from typing import Any, cast
@@ -201,7 +202,15 @@ class Site(Admin):
         return await export_page(request, self._admin_view(request))
 
 
-def _marked(view: type[Any]) -> set[str]:
+def _marked(view: type[Any]) -> frozenset[str]:
     """Names of the methods that have an address: those with `@action` or `@expose`."""
-    members = (member for kind in view.__mro__ for member in vars(kind).items())
-    return {name for name, value in members if isinstance(value, FunctionType) and vars(value).keys() & MARKS}
+    own, *bases = view.__mro__  # the first is this site's, and goes with it
+    return _marked_in(own).union(*map(_marked_before, bases))
+
+
+def _marked_in(kind: type[Any]) -> frozenset[str]:
+    members = vars(kind).items()
+    return frozenset(name for name, value in members if isinstance(value, FunctionType) and vars(value).keys() & MARKS)
+
+
+_marked_before = cache(_marked_in)

@@ -1,6 +1,6 @@
 """The site's router: FastAPI's, told where to look."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -81,15 +81,21 @@ class Router(APIRouter):
         if self._known != self.routes:
             self._known = list(self.routes)
             self._beginnings = [(_beginning(route), route) for route in self.routes]
-            self._literal = {path: self._begun(path) for path, _ in self._beginnings}
-        return self._literal.get(path) or self._begun(path)
+            self._literal = dict.fromkeys(path for path, _ in self._beginnings)
+        if path not in self._literal:
+            return self._begun(path)
+        found = self._literal[path]
+        if found is None:  # asked for the first time
+            found = self._literal[path] = self._begun(path)
+        return found
 
     def _begun(self, path: str) -> list[BaseRoute]:
         return [route for beginning, route in self._beginnings if path.startswith(beginning)]
 
     _known: Sequence[BaseRoute] = ()
     _beginnings: Sequence[tuple[str, BaseRoute]] = ()
-    _literal: Mapping[str, Sequence[BaseRoute]] = {}
+    _literal: dict[str, Sequence[BaseRoute] | None]
+    """By paths that routes have as they are; no more than these, or strangers would fill the memory."""
 
 
 def _name_again(route: APIRoute) -> None:
