@@ -1,43 +1,25 @@
 """Jobs that are only written down, so that a test reads the letters that were to be sent."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.models import User
-from app.core.db.database import Database, after_commit
-from app.core.jobs import Call, Jobs
+from app.core.db.database import Database
 from app.core.settings import Settings
 from tests.conftest import settings_for
 from tests.factories import make_user, signed_in_client
+from tests.noted import NotedJobs
 
 
-class Posted(Jobs):
-    def __init__(self) -> None:
-        self.calls: list[Call[Any]] = []
-
-    async def enqueue(self, call: Call[Any], *, key: str = "", delay: float = 0) -> str:
-        raise NotImplementedError
-
-    def defer(self, session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:
-        async def note() -> None:
-            self.calls.append(call)
-
-        after_commit(session, note)
-
+class Posted(NotedJobs):
     @property
     def names(self) -> list[str]:
         return [call.job.name for call in self.calls]
-
-    @property
-    def letters(self) -> list[Mapping[str, str]]:
-        return [call.arguments[0] for call in self.calls if call.job.name == "mail.send"]
 
     @property
     def told(self) -> list[tuple[str, str]]:

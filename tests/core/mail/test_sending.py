@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db.database import Database, after_commit
-from app.core.jobs import Call, GiveUp, Jobs, Run
+from app.core.db.database import Database
+from app.core.jobs import GiveUp, Run
 from app.core.mail import Letter, compose, post
 from app.core.mail.errors import DeliveryError
 from app.core.mail.sending import deliver, send
@@ -18,30 +17,15 @@ from app.core.settings import Settings
 from app.jobs.models import QueuedJob, State
 from app.main import create_app
 from tests.core.mail.conftest import letter_to, settings_with
+from tests.noted import NotedJobs
 from tests.services.smtp import smtp_server
 
 Write = Callable[[str, str], None]
 
 
-class Noted(Jobs):
-    """Notes what is queued."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[Call[Any], str]] = []
-
-    async def enqueue(self, call: Call[Any], *, key: str = "", delay: float = 0) -> str:
-        raise NotImplementedError
-
-    def defer(self, session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:
-        async def note() -> None:
-            self.calls.append((call, key))
-
-        after_commit(session, note)
-
-
 @pytest.fixture
-def jobs(database: Database) -> Noted:
-    database.info["jobs"] = jobs = Noted()
+def jobs(database: Database) -> NotedJobs:
+    database.info["jobs"] = jobs = NotedJobs()
     return jobs
 
 
@@ -50,18 +34,18 @@ def run_with(settings: Settings) -> Run:
 
 
 async def test_a_letter_is_queued_by_its_number_with_the_change_that_it_tells_of(
-    database: Database, jobs: Noted
+    database: Database, jobs: NotedJobs
 ) -> None:
     letter = letter_to(html="<p>A text.</p>")
     async with database.writer() as session:
         post(session, letter)
         assert jobs.calls == []
-    ((call, key),) = jobs.calls
+    (call,), (key,) = jobs.calls, jobs.keys
     assert (call.job.name, key) == ("mail.send", letter.message_id)
     assert Letter(**call.arguments[0]) == letter
 
 
-async def test_a_change_that_fails_sends_no_letter(database: Database, jobs: Noted) -> None:
+async def test_a_change_that_fails_sends_no_letter(database: Database, jobs: NotedJobs) -> None:
     async with database.writer() as session:
         post(session, letter_to())
         await session.rollback()

@@ -11,42 +11,28 @@ from httpx import AsyncClient
 from PIL import Image
 from pydantic import SecretStr
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.core.db.database import Database, after_commit
+from app.core.db.database import Database
 from app.core.db.model import utc_now
-from app.core.jobs import Call, Jobs
 from app.core.settings import Settings
 from app.core.storage import Storage
 from app.features.events.models import Event, Registration
 from tests.conftest import settings_for
 from tests.factories import make_user, signed_in_client
+from tests.noted import NotedJobs
 
 MakeEvent = Callable[..., Awaitable[Event]]
 
 ADA = {"name": "Ada", "email": "ada@example.com"}
 
 
-class RecordedJobs(Jobs):
+class RecordedJobs(NotedJobs):
     """Does nothing by itself: a test looks at what is queued, and does it."""
 
     def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
-        self.calls: list[Call[Any]] = []
+        super().__init__()
         self.run = DirectRun(settings, database, storage)
-
-    async def enqueue(self, call: Call[Any], *, key: str = "", delay: float = 0) -> str:
-        raise NotImplementedError
-
-    def defer(self, session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:
-        async def note() -> None:
-            self.calls.append(call)
-
-        after_commit(session, note)
-
-    @property
-    def letters(self) -> list[Mapping[str, str]]:
-        return [call.arguments[0] for call in self.calls if call.job.name == "mail.send"]
 
     @property
     def names(self) -> list[str]:
