@@ -16,7 +16,7 @@ from app.accounts import attempts, letters, links, passwords
 from app.accounts.attempts import Rule, Try
 from app.accounts.manager import PasswordError, TakenError, UserManager, find
 from app.accounts.models import User
-from app.accounts.schemas import MailedToken, Proof
+from app.accounts.schemas import Proof
 from app.core.jobs import Call, defer
 from app.core.keys import seal, unseal
 from app.core.settings import Settings
@@ -63,12 +63,12 @@ async def ask_verification(request: Request, manager: UserManager, email: str) -
     await _ask(request, manager, letters.write_of_verification(email), email)
 
 
-async def proof_of(session: AsyncSession, settings: Settings, token: str) -> type[MailedToken] | None:
-    """What `verify` wants to be told, or None where it would do nothing."""
+async def can_verify(session: AsyncSession, settings: Settings, token: str) -> bool:
+    """Whether `verify` would do anything."""
     if found := await links.read(session, settings, "verify", token):
-        return None if found[0].is_verified else MailedToken
+        return not found[0].is_verified
     new = _unsealed(settings, token)
-    return Proof if new and await find(session, new[0]) is None else None
+    return new is not None and await find(session, new[0]) is None
 
 
 async def verify(request: Request, manager: UserManager, proof: Proof) -> User | None:
@@ -77,20 +77,23 @@ async def verify(request: Request, manager: UserManager, proof: Proof) -> User |
     None if the link is not ours, too old, or has been used.
 
     Raises:
-        PasswordError: somebody else may have registered this address, to share the account when its owner opens it.
+        PasswordError: somebody else may have registered this address, or staff have made its account, to share it when
+            its owner opens the link.
         TooMany: there were too many wrong ones before.
     """
     settings: Settings = request.app.state.settings
-    if found := await links.read(manager.session, settings, "verify", proof.token):
-        return await _verify_now(manager, found[0])
-    new = _unsealed(settings, proof.token)
-    if new is None:
-        return None
-    email, hashed_password = new
-    await attempts.count(request, Try(PROOFS, email))
+    found = await links.read(manager.session, settings, "verify", proof.token)
     await manager.session.commit()  # gives the connection back while we hash
+    user = found[0] if found else None
+    claim = (user.email, user.hashed_password) if user else _unsealed(settings, proof.token)
+    if claim is None or (user and user.is_verified):
+        return None
+    email, hashed_password = claim
+    await attempts.count(request, Try(PROOFS, email))
     if not (await passwords.verify(proof.password, hashed_password))[0]:
         raise PasswordError(NOT_CHOSEN)
+    if user:
+        return await _verify_now(manager, user)
     try:
         return await manager.add(email, hashed_password, is_verified=True)
     except TakenError:
@@ -114,9 +117,10 @@ async def reset(manager: UserManager, settings: Settings, token: str, password: 
 
 
 async def _verify_now(manager: UserManager, user: User) -> User | None:
-    """By a statement that is about this address: at the same moment it may become another, which nobody has proved."""
-    same = (col(User.id) == user.id, col(User.email) == user.email, ~col(User.is_verified))
-    done = update(User).where(*same).values(is_verified=True).returning(col(User.id))
+    """By a statement about this address and password: at the same moment they may become others, not proved."""
+    same = (col(User.id) == user.id, col(User.email) == user.email, col(User.hashed_password) == user.hashed_password)
+    unproved = update(User).where(*same, ~col(User.is_verified))
+    done = unproved.values(is_verified=True).returning(col(User.id))
     return user if await manager.session.scalar(done) else None
 
 

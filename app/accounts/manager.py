@@ -12,7 +12,7 @@ from app.accounts.models import User
 
 TAKEN = "There is an account with this e-mail already."
 NOT_CURRENT = "This is not your current password."
-OVERTAKEN = "The password was changed at the same moment. Please try again."
+OVERTAKEN = "The account was changed at the same moment. Please try again."
 
 
 class PasswordError(Exception):
@@ -63,7 +63,7 @@ class UserManager:
         A new password ends every session and token of the user. A new e-mail counts as not verified, unless it is.
 
         Raises:
-            PasswordError: it is too weak, or somebody else has just changed it.
+            PasswordError: it is too weak, or somebody else has just changed it or the e-mail.
             TakenError: the e-mail has another account.
         """
         hashed_password = None if password is None else await self._hashed(password, user.email)
@@ -109,15 +109,20 @@ class UserManager:
         return user
 
     async def is_unchanged(self, user: User) -> bool:
-        """Whether a user who was read before is still active, with the same password; it stays so until the end."""
+        """Whether a user who was read before is still active, with the same password and e-mail; so until the end."""
         return bool(await self._lock(user))
 
     async def _lock(self, user: User) -> bool | None:
-        """Whether the user is active, or None if the password is no longer the one that we know.
+        """Whether the user is active, or None if password or e-mail are no longer those that we know.
 
-        Hashing takes its time, in which the owner may have shut out whoever knows the old password.
+        Hashing takes its time, in which the owner may have shut out whoever knows the old password, or the account may
+        have got an address that no link proves.
         """
-        same = (col(User.id) == user.id, col(User.hashed_password) == user.hashed_password)
+        same = (
+            col(User.id) == user.id,
+            col(User.email) == user.email,
+            col(User.hashed_password) == user.hashed_password,
+        )
         active: bool | None = await self.session.scalar(select(col(User.is_active)).where(*same).with_for_update())
         return active
 

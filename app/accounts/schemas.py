@@ -48,9 +48,9 @@ class MailedToken(BaseModel):
 
 
 class Proof(MailedToken):
-    """Of an address; to register, of the password as well."""
+    """Of an address, and that the account is not one that somebody else has made for it."""
 
-    password: KnownPassword = Field("", title="The password that you chose when you registered")
+    password: KnownPassword = Field("", title="The password that you chose here")
 
 
 class PasswordReset(MailedToken):

@@ -20,7 +20,7 @@ from app.accounts.models import ApiToken, Membership, Session, User
 from app.accounts.own.agents import device
 from app.accounts.rights import lock_superusers
 from app.accounts.schemas import Email
-from app.admin import audit
+from app.admin import audit, changes
 from app.admin.authorization import ForSuperusers, is_superuser, may_touch
 from app.admin.forms import AdminForm, add_error, sent_texts
 from app.admin.groups import GroupsField, groups_of, set_groups
@@ -48,7 +48,11 @@ class PasswordForm(AdminForm):
 
 
 class UserAdmin(AdminView, model=User):
-    """Superusers change everybody and give rights. Staff change those who have none, and see no rights in the form."""
+    """Superusers change everybody and give rights. Staff change those who have none, and see no rights in the form.
+
+    An address is proved by a letter to it or vouched for by a superuser. What staff write proves none: neither an
+    e-mail that they choose, nor the account behind a password that they know.
+    """
 
     column_list = COLUMNS
     column_export_list = COLUMNS
@@ -85,6 +89,9 @@ class UserAdmin(AdminView, model=User):
             raise Refused(reason, "password")
         return values
 
+    def readonly(self, request: Request, row: Any) -> Sequence[str]:
+        return (*super().readonly(request, row), *(() if is_superuser(request) else ("is_verified",)))
+
     # Changes
 
     async def locked(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Sequence[Any]:
@@ -98,6 +105,8 @@ class UserAdmin(AdminView, model=User):
         return await super().insert_model(request, {**data, "hashed_password": hashed})
 
     async def on_model_change(self, data: dict[str, Any], model: User, is_created: bool, request: Request) -> None:
+        if not is_superuser(request):
+            data["is_verified"] = model.is_verified and data.get("email", model.email) == model.email
         if is_created:
             return
         session = session_of(model)
@@ -201,8 +210,11 @@ class UserAdmin(AdminView, model=User):
         async with self._admin_ref.database.writer() as session:
             user = await self.one_locked(session, request, self.form_edit_query(request), self.check_can_edit)
             await _guard(session, user, request)
+            proof = {"is_verified": user.is_verified}
             user.hashed_password = hashed
-            audit.record_row(session, request, "set password", self.identity, user, {})
+            user.is_verified = user.is_verified and is_superuser(request)
+            told = changes.between(proof, {"is_verified": user.is_verified})
+            audit.record_row(session, request, "set password", self.identity, user, told)
 
 
 async def _guard(session: AsyncSession, user: User, request: Request) -> None:

@@ -227,9 +227,29 @@ async def test_an_address_is_verified_once_and_by_a_button(
 
     assert (await client.get(path, params={"token": token})).status_code == 200
     assert await users(database) == [(EMAIL, False)]
-    assert (await client.post(path, data={"token": token})).status_code == 303
+    assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 303
     assert await users(database) == [(EMAIL, True)]
-    assert (await client.post(path, data={"token": token})).status_code == 410
+    assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 410
+
+
+@on_sqlite
+async def test_who_gets_a_letter_does_not_prove_the_address_of_an_account_that_somebody_else_made_for_it(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    await make_user(database, EMAIL)  # by staff, say, who know its password and ask for the letter
+    await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
+    path, token = await newest(app)
+
+    for given in ({}, {"password": "a password of my own"}):
+        assert (await client.post(path, data={"token": token, **given})).status_code == 422
+        assert (await client.post(f"{AUTH}/verify", json={"token": token, **given})).status_code == 422
+    assert await users(database) == [(EMAIL, False)]
+
+    await client.post(f"{ACCOUNTS}/forgot-password", data={"email": EMAIL})
+    _, token = await newest(app)
+    assert await reset(client, "page", token, NEW) == 303
+    assert await users(database) == [(EMAIL, True)]
+    assert (await enter(client), await enter(client, NEW)) == (401, 200), "the other one is out"
 
 
 @on_sqlite

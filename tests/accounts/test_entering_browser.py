@@ -58,7 +58,7 @@ async def register(page: Page, app: FastAPI) -> None:
     await page.locator("main").get_by_role("button", name="Register").click()
     await expect(page.get_by_role("heading", name="Check your mail")).to_be_visible()
     await follow_the_link(page, app)
-    await page.get_by_label("The password that you chose").fill(PASSWORD)
+    await page.get_by_label("The password that you chose here").fill(PASSWORD)
     await page.get_by_role("button", name="Yes, this is my address").click()
     await expect(page.get_by_role("status")).to_contain_text("You can sign in now.")
 

@@ -11,7 +11,7 @@ from httpx import AsyncClient, Response
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import func, select, text, update
 
-from app.accounts import passwords, sessions, two_factor
+from app.accounts import links, passwords, sessions, two_factor
 from app.accounts.manager import UserManager
 from app.accounts.models import ApiToken, Session, User
 from app.accounts.service import set_password
@@ -186,3 +186,24 @@ async def someone_waits(database: Database) -> bool:
     )
     async with database.reader() as session:
         return bool(await session.scalar(waiting))
+
+
+async def test_a_link_proves_no_address_that_the_account_gets_meanwhile(
+    client: AsyncClient, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await make_user(database, EMAIL)
+    monkeypatch.setattr(passwords, "hashed", held := Held(passwords.hashed))
+    token = links.make(settings, "reset", user)
+
+    request = client.post("/accounts/reset-password", data={"token": token, "password": NEW})
+    answer = await held.overtaken(request, readdress(database))
+
+    assert answer.status_code == 422
+    async with database.reader() as session:
+        (changed,) = await session.scalars(select(User))
+    assert (changed.email, changed.is_verified) == ("stranger@example.com", False)
+
+
+async def readdress(database: Database) -> None:
+    async with database.writer() as session:
+        await session.execute(update(User).values(email="stranger@example.com"))

@@ -22,7 +22,7 @@ async def ask_verification(request: Request, wanted: Address, manager: Manager) 
 
 @router.post("/verify", response_model=UserShown)
 async def verify(request: Request, proof: Proof, manager: Manager) -> User:
-    """Prove an address by the token of a letter. The one of a registration makes the account, by its password too."""
+    """Prove an address by the token of a letter and the password. The token of a registration makes the account."""
     try:
         user = await by_mail.verify(request, manager, proof)
     except PasswordError as error:

@@ -46,10 +46,9 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
     """Mail programs open links by themselves, so the link alone changes nothing: its page has a button."""
     if not token:
         return show(request, "verify_again", Form(Address))
-    proof = await by_mail.proof_of(session, request.app.state.settings, token)
-    if proof is None:
+    if not await by_mail.can_verify(session, request.app.state.settings, token):
         return broken(request, "/accounts/verify")
-    return show(request, "verify", Form(proof, {"token": token}), TELLS_NOBODY)
+    return show(request, "verify", Form(Proof, {"token": token}), TELLS_NOBODY)
 
 
 @router.post("/verify")
