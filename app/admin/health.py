@@ -16,6 +16,7 @@ from app.core.db.migrations.tree import Migration, Tree
 from app.core.errors import OperatorError
 from app.core.health import checkup_of
 from app.core.mail.transport import Console, transport_for
+from app.core.storage import Storage
 from app.jobs import control
 from app.jobs.models import State
 
@@ -76,9 +77,10 @@ class Health:
         return await asyncio.to_thread(Tree, [feature.name for feature in self.app.state.features])
 
     async def _look_after_files(self) -> Sign:
+        storage: Storage = self.app.state.storage
         try:
             async with asyncio.timeout(PATIENCE):
-                fault = await self.app.state.storage.fault()
+                fault = await storage.fault() or storage.loss
         except TimeoutError:
             fault = "The place of files does not answer."
         return Sign("Files", fault or "can be saved", "fault" if fault else "ok")

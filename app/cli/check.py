@@ -90,6 +90,7 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
 
 def check_database(settings: Settings) -> Iterator[Finding]:
     try:
+        startup.require_file(DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled))
         faults = list(startup.inspect_schema(settings).faults)
     except OperatorError as error:
         yield Finding(str(error))

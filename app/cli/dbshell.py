@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli import startup
 from app.cli.loop import runner
 from app.cli.process import become
 from app.core.db.opening import open_database
@@ -41,8 +42,7 @@ async def reach(settings: Settings) -> None:
 
 
 def sqlite(url: DatabaseURL) -> list[str]:
-    if not url.path.exists():
-        raise OperatorError(f"There is no database at {url.path} yet. Make it: python3 oppman.py migrate")
+    startup.require_file(url)
     if shutil.which("sqlite3"):
         return ["sqlite3", str(url.path)]
     if sys.version_info >= (3, 12):

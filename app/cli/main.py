@@ -13,11 +13,13 @@ import ast
 import errno
 import gc
 import os
+import platform
 import sys
 import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Never
 
@@ -138,10 +140,19 @@ def fail_unknown(ctx: Context, name: str, names: Sequence[str]) -> Never:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    group = Commands(name=PROGRAM, help="Run and look after your site.", rich_markup_mode=None)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    group = Commands(
+        name=PROGRAM,
+        help="Run and look after your site; --version tells which release of the starter it stands on.",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode=None,
+    )
     try:
-        code = group.main(arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+        code = (
+            tell_version()
+            if arguments == ["--version"]
+            else group.main(arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+        )
         sys.stdout.flush()
     except OperatorError as error:
         return complain(str(error), 1)
@@ -154,6 +165,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the edge of the process: nothing above this could report it
         return unexpected(error)
     return code if isinstance(code, int) else 0
+
+
+def tell_version() -> int:
+    from app.core.version import project_version  # noqa: PLC0415 - reads the settings, which help can do without
+
+    print(f"Opportune {project_version()} (FastAPI {version('fastapi')}, Python {platform.python_version()})")
+    return 0
 
 
 def complain(message: str, code: int) -> int:

@@ -1,10 +1,13 @@
 """`oppman.py routes`: every address that the site answers."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Annotated, NamedTuple
 
 import typer
 from fastapi.routing import RouteContext, iter_route_contexts
+from rich.console import Console
+from rich.table import Table
 from starlette.routing import BaseRoute, Mount
 
 from app.core.errors import OperatorError
@@ -20,6 +23,8 @@ class Row(NamedTuple):
 
 
 HEADINGS = Row("PATH", "METHODS", "NAME", "FROM")
+UNFOLDED = 1000
+"""Columns, more than any address takes."""
 
 
 def command(
@@ -29,9 +34,18 @@ def command(
     found = [row for row in sorted(find_rows(create_app().routes)) if words.lower() in " ".join(row).lower()]
     if not found:
         raise OperatorError(f"No address, name or feature contains {words!r}.")
-    widths = [max(map(len, column)) for column in zip(HEADINGS, *found, strict=True)]
-    for row in [HEADINGS, *found]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(found, Console(width=None if sys.stdout.isatty() else UNFOLDED, markup=False, highlight=False))
+
+
+def print_table(rows: Sequence[Row], console: Console) -> None:
+    """Fold what is too long for the console; `| grep` gets each address on one line."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="none")
+    for heading in HEADINGS:
+        narrow = heading == HEADINGS.methods and console.width < UNFOLDED
+        table.add_column(heading, overflow="fold", max_width=len("GET,HEAD,") if narrow else None)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def find_rows(routes: Sequence[BaseRoute | RouteContext], prefix: str = "") -> Iterator[Row]:

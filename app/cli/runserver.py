@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from app.cli import server, startup
+from app.core.checks import START_CHECKS
 from app.core.db.url import DatabaseURL
 from app.core.settings import Settings, get_settings
+from app.core.storage import open_storage
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: HOST]")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on. [default: PORT]")]
@@ -42,6 +44,8 @@ def look_at_database(settings: Settings, migrate: bool) -> None:
         startup.apply_migrations(settings)
         schema = startup.inspect_schema(settings)
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
-    for line in (*schema.faults, startup.loss(settings), url.written_never):
+    lost = startup.loss(settings), open_storage(settings).loss
+    missed = [finding.text for check in START_CHECKS for finding in check(settings)] if settings.is_production else []
+    for line in (*schema.faults, *lost, url.written_never, *missed):
         if line:
             print(line, file=sys.stderr)

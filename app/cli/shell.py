@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import func, select
 
+from app.cli import startup
 from app.cli.loop import runner
 from app.core.db.opening import open_database
 from app.core.settings import get_settings
@@ -48,6 +49,7 @@ async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
     """What the shell has at hand; the stack closes it."""
     settings = get_settings()
     database = open_database(settings)
+    startup.require_file(database.url)
     stack.push_async_callback(database.dispose)
     await database.setup()
     await database.ping(reader=False)

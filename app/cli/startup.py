@@ -1,12 +1,9 @@
 """What is looked at before the port opens: can the database be used, is it up to date, will it be kept?"""
 
 import asyncio
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from app.cli.loop import runner
 from app.core.db.database import Database
@@ -15,8 +12,9 @@ from app.core.db.migrations.tree import Tree
 from app.core.db.opening import open_database
 from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
+from app.core.hosts import loses
 from app.core.mail.transport import transport_for
-from app.core.settings import HOST_VARIABLES, Settings
+from app.core.settings import Settings
 from app.core.storage.place import place_of
 from app.core.web.cache.opening import open_store
 from app.installed import NAMES
@@ -70,6 +68,18 @@ def read_addresses(settings: Settings) -> None:
         read(settings)
 
 
+def require_file(url: DatabaseURL) -> None:
+    """For commands that look: SQLite would make an empty database at an address with a mistake in it.
+
+    Raises:
+        OperatorError: the database is a file that is not there.
+    """
+    if url.kind == "sqlite" and not url.path.exists():
+        raise OperatorError(
+            f"There is no database at {url.path} yet. If DATABASE_URL is right, make it: python3 oppman.py migrate"
+        )
+
+
 def inspect_schema(settings: Settings) -> Schema:
     """Use the database once and compare its migrations with the folder's.
 
@@ -120,18 +130,12 @@ def apply_migrations(settings: Settings) -> None:
 def loss(settings: Settings) -> str:
     """One line if this host will throw the SQLite file away, else nothing."""
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
-    if url.kind != "sqlite" or not any(os.environ.get(name) for name in HOST_VARIABLES) or _is_kept(url.path.parent):
+    if url.kind != "sqlite" or not loses(url.path.parent):
         return ""
     return (
         f"{url.path} is on a disk that this host does not keep: all data is lost at the next deploy or restart. "
         "Use PostgreSQL (set DATABASE_URL), or a volume (docs/deploy.md)."
     )
-
-
-def _is_kept(folder: Path) -> bool:
-    """Whether a volume is mounted there: the disk that the container itself is on goes with the container."""
-    temporary = folder.resolve().is_relative_to(Path(tempfile.gettempdir()).resolve())
-    return not temporary and folder.stat().st_dev != Path("/").stat().st_dev
 
 
 def _count(things: tuple[str, ...], name: str) -> str:

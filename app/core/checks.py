@@ -10,6 +10,8 @@ from app.core.db.url import DatabaseURL
 from app.core.errors import OperatorError
 from app.core.mail.transport import Console, transport_for
 from app.core.settings import MAKE_A_KEY, MINIMUM_KEY_LENGTH, Settings, load_settings
+from app.core.storage import open_storage
+from app.core.storage.folder import FolderStorage
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,29 @@ def check_sqlite(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def check_uploads(settings: Settings) -> Iterator[Finding]:
+    with suppress(OperatorError):  # check_addresses tells
+        storage = open_storage(settings)
+        if storage.loss:
+            yield Finding(storage.loss, is_error=False)
+        elif isinstance(storage, FolderStorage):
+            yield Finding(
+                "STORAGE_URL is a folder: for one machine with a disk that is kept. Free hosts lose it at each deploy; "
+                "there set a bucket (s3://…, docs/files.md).",
+                is_error=False,
+            )
+
+
+def check_model(settings: Settings) -> Iterator[Finding]:
+    from app.core.llm import make_provider  # noqa: PLC0415 - its client takes long to import
+
+    if make_provider(settings) is None:
+        yield Finding(
+            "There is no model: whoever asks it something gets no answer. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.",
+            is_error=False,
+        )
+
+
 def check_letters(settings: Settings) -> Iterator[Finding]:
     """What check_addresses finds no mistake in, and production would not want."""
     with suppress(OperatorError):
@@ -90,5 +115,15 @@ def check_letters(settings: Settings) -> Iterator[Finding]:
         yield Finding("BASE_URL is empty: letters cannot tell where the site is. Set it.", is_error=False)
 
 
-PRODUCTION_CHECKS: tuple[Check, ...] = (check_production, check_hosts, check_proxies, check_sqlite, check_letters)
+PRODUCTION_CHECKS: tuple[Check, ...] = (
+    check_production,
+    check_hosts,
+    check_proxies,
+    check_sqlite,
+    check_uploads,
+    check_letters,
+    check_model,
+)
 """What matters where strangers come."""
+START_CHECKS: tuple[Check, ...] = (check_letters, check_model)
+"""What a site starts without, and its visitors would miss."""

@@ -224,3 +224,12 @@ async def test_a_row_leads_to_its_page_on_the_site(admin: AsyncClient) -> None:
     await save(admin)
     for address in (EDIT, DETAILS):
         assert 'href="/shelves/novels"' in (await admin.get(address)).text
+
+
+@pytest.mark.parametrize("host", ["", "RENDER"])
+async def test_a_form_with_files_says_that_the_host_will_lose_them(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv(host or "AT_HOME", "true")
+    assert ("they are lost at the next deploy" in (await admin.get(CREATE)).text) == bool(host)
+    assert "they are lost" not in (await admin.get("/admin/group/create")).text, "a form without files"

@@ -5,7 +5,7 @@ from pydantic import SecretStr
 from sqlalchemy import Column, Integer, Table
 
 from app.cli import check
-from app.core import checks
+from app.core import checks, llm
 from app.core.db.model import Model
 from tests.cli.conftest import Oppman
 from tests.conftest import settings_for
@@ -26,6 +26,8 @@ def test_a_sound_site_has_no_errors(oppman: Oppman, database_url: str) -> None:
 
 
 def test_pending_migrations_are_an_error(oppman: Oppman, empty_database_url: str) -> None:
+    if empty_database_url.startswith("sqlite"):
+        Path(empty_database_url.removeprefix("sqlite:///")).touch()
     code, out, err = oppman("check", DATABASE_URL=empty_database_url)
     assert (code, err) == (1, "This must be put right.\n")
     assert "accounts.0001_initial" in out
@@ -86,9 +88,12 @@ def test_a_site_that_is_ready_has_no_errors(oppman: Oppman, database_url: str) -
         TRUSTED_PROXIES="*",
         CLIENT_ADDRESS_HEADER="X-Real-IP",
         MAIL_URL="smtp://ada:hunter2@mail.example.org",
+        LLM_BASE_URL="http://127.0.0.1:11434/v1",
+        LLM_MODEL="small",
     )
     assert code == 0
-    assert [line for line in out.splitlines() if "SQLite" not in line] == ["No errors found."]
+    meant_so = ("warning: SQLite is for one machine", "warning: STORAGE_URL is a folder")
+    assert [line for line in out.splitlines() if not line.startswith(meant_so)] == ["No errors found."]
 
 
 @pytest.mark.parametrize(
@@ -210,3 +215,40 @@ def test_production_is_warned_of_letters_that_nobody_gets() -> None:
     assert [finding.text[:17] for finding in checks.check_letters(settings.model_copy(update=fields))] == [
         "BASE_URL is empty"
     ]
+
+
+def test_a_mistyped_path_is_an_error_and_nothing_is_made_there(oppman: Oppman, tmp_path: Path) -> None:
+    path = tmp_path / "typo" / "app.db"
+    code, out, _ = oppman("check", DATABASE_URL=f"sqlite:///{path}")
+    assert code == 1
+    assert f"error: There is no database at {path} yet. If DATABASE_URL is right, make it: " in out
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("storage", "host", "words"),
+    [
+        ("file:./data/uploads", "", "STORAGE_URL is a folder"),
+        ("file:{tmp_path}/uploads", "RENDER", "on a disk that this host does not keep"),
+        ("s3://AK:s3cr3t@host/files", "RENDER", ""),
+    ],
+)
+def test_production_is_warned_of_uploads_that_its_host_will_lose(
+    storage: str, host: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(host or "AT_HOME", "true")
+    given = {"storage_url": SecretStr(storage.format(tmp_path=tmp_path))}
+    findings = list(checks.check_uploads(settings_for("sqlite://").model_copy(update=given)))
+    assert [(finding.is_error, words in finding.text) for finding in findings] == [(False, True)] * bool(words)
+
+
+@pytest.mark.parametrize(
+    ("url", "weights", "warns"), [("", False, True), ("", True, False), ("http://x/v1", False, False)]
+)
+def test_production_is_warned_when_there_is_no_model(
+    url: str, weights: bool, warns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm, "find_weights", lambda: tmp_path / "model.gguf" if weights else None)
+    given = {"environment": "production", "llm_base_url": url, "llm_model": "small"}
+    findings = list(checks.check_model(settings_for("sqlite://").model_copy(update=given)))
+    assert ["There is no model" in finding.text and not finding.is_error for finding in findings] == [True] * warns

@@ -12,6 +12,7 @@ import typer
 from app.cli.main import COMMANDS, HELPS, load, main
 from app.core.errors import OperatorError
 from app.core.settings import PROJECT
+from app.core.version import project_version
 
 OPPMAN = PROJECT / "oppman.py"
 HEAVY = [
@@ -58,6 +59,19 @@ def test_help_lists_every_command_in_its_group() -> None:
     for group, commands in COMMANDS.items():
         section = result.stdout.split(f"\n{group}:\n")[1].split("\n\n")[0]
         assert [line.split(maxsplit=1)[0] for line in section.splitlines() if line.strip()] == list(commands)
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["check", "-h"], ["jobs", "list", "-h"]])
+def test_h_is_short_for_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.startswith("Usage: oppman.py ")
+
+
+def test_version_names_the_starters_release_and_what_it_runs_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    python = ".".join(map(str, sys.version_info[:3]))
+    assert capsys.readouterr().out.startswith(f"Opportune {project_version()} (FastAPI 0.")
+    assert run(str(OPPMAN), "--version").stdout.endswith(f", Python {python})\n")
 
 
 def test_no_arguments_ask_for_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,9 @@ import httpx
 import pytest
 
 from app.cli import server
+from app.cli.runserver import look_at_database
+from app.core import llm
+from app.core.settings import Settings
 from tests.cli.conftest import WAIT, Copy, Oppman, read_until
 from tests.services.postgres import Postgres
 
@@ -41,6 +44,23 @@ def test_it_migrates_first_if_asked(copy: Copy) -> None:
         assert "not applied" not in said
         answer = httpx.get(f"{address_in(said)}/health/ready", timeout=WAIT)
         assert (answer.status_code, answer.headers.get("server")) == (200, None)
+
+
+def test_production_says_at_its_start_what_visitors_will_miss(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm, "find_weights", lambda: None)
+    look_at_database(settings.model_copy(update={"environment": "production"}), migrate=False)
+    said = capsys.readouterr().err
+    assert "MAIL_URL is console: no letter is sent." in said
+    assert "There is no model" in said
+    assert "lost" not in said
+
+    monkeypatch.setenv("RENDER", "true")
+    look_at_database(settings, migrate=False)
+    said = capsys.readouterr().err
+    assert "Uploads go to" in said
+    assert "There is no model" not in said, "development has its own ways"
 
 
 def test_a_taken_port_is_one_line_before_anything_is_done(oppman: Oppman, taken_port: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import io
 import re
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +83,13 @@ def test_the_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None
     assert examples
     for example in examples:
         assert main(shlex.split(example)) == 0, capsys.readouterr().err
+
+
+def test_a_mistyped_path_is_one_line_and_nothing_is_made_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    mistyped = settings_for(f"sqlite:///{tmp_path}/typo/app.db")
+    monkeypatch.setattr(shell, "get_settings", lambda: mistyped)
+    assert main(["shell", "-c", "1"]) == 1
+    assert capsys.readouterr().err.startswith(f"There is no database at {tmp_path}/typo/app.db yet.")
+    assert list(tmp_path.iterdir()) == []

@@ -5,10 +5,12 @@ import errno
 import logging
 import os
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 from app.core.files import replacement
+from app.core.hosts import loses
 from app.core.storage.addresses import Signer
 from app.core.storage.storage import MissingFileError, Storage, StorageError, is_name, new_name
 
@@ -25,6 +27,15 @@ class FolderStorage(Storage):
     def __init__(self, folder: Path, signer: Signer) -> None:
         self.folder = folder.resolve()
         self._signer = signer
+
+    @cached_property
+    def loss(self) -> str:  # type: ignore[override]  # asks the disk, and only once
+        if not loses(self.folder):
+            return ""
+        return (
+            f"Uploads go to {self.folder}, on a disk that this host does not keep: they are lost at the next deploy or "
+            "restart. Set STORAGE_URL to a bucket (s3://…), or mount a volume there (docs/files.md)."
+        )
 
     async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
         del content_type  # the suffix tells

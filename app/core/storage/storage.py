@@ -30,6 +30,9 @@ class MissingFileError(NotFound):
 class Storage(ABC):
     """Files by names that we make: `<folder>/<random>.<suffix>`. Names of people are for showing and nothing else."""
 
+    loss: str = ""
+    """One line for the operator if this host will throw the files away, else nothing."""
+
     @abstractmethod
     async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
         """Keep this and give its new name. Raises StorageError."""

@@ -20,7 +20,6 @@ Choices = Mapping[str, Mapping[Any, str]]
 
 MOST_FIELDS = 1_000
 MOST_FILES = 20
-WITH_FILES = "multipart/form-data"
 UNANSWERED = {
     "checkbox": "Please tick this.",
     "checkboxes": "Please tick at least one.",
@@ -83,9 +82,12 @@ class Form(Generic[M]):
         return self.refusal if self.errors else 200
 
     @property
+    def takes_files(self) -> bool:
+        return any(control.type == "file" for control in self.controls.values())
+
+    @property
     def enctype(self) -> str:
-        has_files = any(control.type == "file" for control in self.controls.values())
-        return WITH_FILES if has_files else "application/x-www-form-urlencoded"
+        return "multipart/form-data" if self.takes_files else "application/x-www-form-urlencoded"
 
     @property
     def faults(self) -> list[str]:
@@ -205,7 +207,7 @@ class Form(Generic[M]):
 async def read_form(request: Request, model: type[M], *, choices: Choices | None = None, prefix: str = "") -> Form[M]:
     """Read and validate the body."""
     form = Form(model, choices=choices, prefix=prefix)
-    if form.enctype == WITH_FILES:
+    if form.takes_files:
         allow_files(request)
     try:
         async with request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS) as sent:

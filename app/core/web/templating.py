@@ -67,12 +67,21 @@ class Templates:
         return {
             "request": request,
             "user": getattr(request.state, "user", None),
+            "uploads_notice": uploads_notice(request, context or {}),
             # An address without a route has asked nobody who is there.
             "user_is_known": hasattr(request.state, "user"),
             "navigation": [link for feature in state.features for link in feature.navigation],
             "settings": state.settings,
             **(context or {}),
         }
+
+
+def uploads_notice(request: Request, context: Mapping[str, Any]) -> str:
+    """What staff should know of a page that takes files, on a host that will throw them away."""
+    if not any(isinstance(value, Form) and value.takes_files for value in context.values()):
+        return ""
+    user = getattr(request.state, "user", None)
+    return request.app.state.storage.loss if user and (user.is_staff or user.is_superuser) else ""
 
 
 def when(moment: datetime | None) -> str:

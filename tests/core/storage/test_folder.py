@@ -82,3 +82,16 @@ def test_a_folder_is_seen_from_the_project_wherever_the_server_was_started(monke
     storage = open_storage(with_files_at("file:./data/uploads"))
     assert isinstance(storage, FolderStorage)
     assert storage.folder == PROJECT / "data" / "uploads"
+
+
+def test_a_host_that_keeps_no_files_is_told_in_one_line(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RENDER", "true")
+    assert "lost at the next deploy or restart. Set STORAGE_URL to a bucket" in storage.loss
+
+
+def test_a_disk_at_home_a_volume_and_a_bucket_lose_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert storage.loss == ""
+    monkeypatch.setenv("RENDER", "true")
+    assert open_storage(with_files_at("s3://AK:s3cr3t@host/files")).loss == ""
+    if Path("/dev/shm").is_dir():  # noqa: S108 - a place that is mounted, as a volume is
+        assert open_storage(with_files_at("file:/dev/shm/not/yet/made")).loss == ""

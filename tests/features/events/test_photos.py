@@ -13,6 +13,7 @@ from app.core.settings import Settings
 from app.core.storage import MissingFileError, StorageError
 from app.features.events.jobs import LARGEST, delete_photos, shrink_photo
 from app.features.events.models import Event
+from tests.factories import make_user, signed_in_client
 from tests.features.events.conftest import ADA, RecordedJobs, add_registration, files_in, photo, picture, registrations
 
 
@@ -176,3 +177,14 @@ async def test_nobody_waits_while_a_photo_that_is_not_needed_is_deleted(
 
     assert answer.status_code == 404
     assert len(deleted) == 1
+
+
+async def test_staff_are_told_beside_the_form_that_the_host_will_lose_photos(
+    app: FastAPI, client: AsyncClient, tea: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RENDER", "true")
+    staff = await make_user(app.state.database, is_staff=True)
+    async with signed_in_client(app, staff) as colleague:
+        assert "they are lost at the next deploy" in (await colleague.get("/events/tea")).text
+        assert "they are lost" not in (await colleague.get("/events")).text, "no file is asked for here"
+    assert "they are lost" not in (await client.get("/events/tea")).text, "it is no visitor's concern"
