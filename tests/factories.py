@@ -48,7 +48,7 @@ async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
 async def make_token(database: Database, user: User) -> str:
     """A bearer token of an hour."""
     async with database.writer() as session:
-        return await bearer.issue(session, user, "Signed in", bearer.SIGNED_IN)
+        return await bearer.issue(session, user, bearer.AT_SIGN_IN, bearer.SIGNED_IN)
 
 
 async def sign_in_browser(page: Page, app: FastAPI, user: User, site: str) -> None:

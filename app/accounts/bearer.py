@@ -15,6 +15,8 @@ from app.core.db.model import utc_now
 
 SIGNED_IN = timedelta(hours=1)
 """Of the token that signing in gives."""
+AT_SIGN_IN = "Signed in"
+"""The name of that token; to others their owner gives one."""
 PREFIX = "opp_"
 """By which people, and programs that search for leaks, know what they have found."""
 HINT = len(PREFIX) + 6
@@ -36,6 +38,12 @@ def token_of(request: Request) -> str | None:
     """The token that came with a request, or None if the request shows none."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else None
+
+
+async def end_sign_ins(session: AsyncSession, user: User, keep: str | None) -> None:
+    """End what mere signing in gave, but for one token; what its owner has named stays."""
+    given = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == AT_SIGN_IN)
+    await session.execute(given.where(col(ApiToken.token_hash) != hashed(keep)) if keep else given)
 
 
 async def end(session: AsyncSession, token: str) -> None:

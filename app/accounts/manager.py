@@ -109,19 +109,20 @@ class UserManager:
         return user
 
     async def is_unchanged(self, user: User) -> bool:
-        """Whether a user who was read before is still active, with the same password and e-mail; so until the end."""
+        """Whether a user who was read before is still active, with the same password, e-mail and second factor."""
         return bool(await self._lock(user))
 
     async def _lock(self, user: User) -> bool | None:
-        """Whether the user is active, or None if password or e-mail are no longer those that we know.
+        """Whether the user is active, or None if password, e-mail or the need of a code are not those that we know.
 
-        Hashing takes its time, in which the owner may have shut out whoever knows the old password, or the account may
-        have got an address that no link proves.
+        Hashing takes its time, in which the owner may have shut out whoever knows the old password, or it alone, or the
+        account may have got an address that no link proves.
         """
         same = (
             col(User.id) == user.id,
             col(User.email) == user.email,
             col(User.hashed_password) == user.hashed_password,
+            (col(User.totp_secret) != "") == user.has_two_factor,
         )
         active: bool | None = await self.session.scalar(select(col(User.is_active)).where(*same).with_for_update())
         return active

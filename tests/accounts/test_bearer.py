@@ -61,7 +61,7 @@ async def test_signing_in_gives_a_token_of_an_hour(client: AsyncClient, database
     assert await status_of(client, answer.json()["access_token"]) == 200
     async with database.reader() as session:
         stored = (await session.scalars(select(ApiToken))).one()
-    assert stored.name == "Signed in"
+    assert stored.name == bearer.AT_SIGN_IN
     assert abs(stored.expires_at - utc_now() - timedelta(hours=1)) < timedelta(minutes=1)
 
 

@@ -207,3 +207,20 @@ async def test_a_link_proves_no_address_that_the_account_gets_meanwhile(
 async def readdress(database: Database) -> None:
     async with database.writer() as session:
         await session.execute(update(User).values(email="stranger@example.com"))
+
+
+@pytest.mark.parametrize(("address", "name"), [("/accounts/login", "email"), ("/api/v1/auth/login", "username")])
+async def test_who_signs_in_without_a_code_while_the_owner_begins_to_need_one_stays_out(
+    client: AsyncClient, database: Database, settings: Settings, held: Held, address: str, name: str
+) -> None:
+    user = await make_user(database, EMAIL)
+    key = two_factor.begin(settings, user).key
+
+    async def turn_on() -> None:
+        async with database.writer() as session:
+            await two_factor.turn_on(session, settings, user, key, pyotp.TOTP(key).now())
+
+    answer = await held.overtaken(client.post(address, data={name: EMAIL, "password": PASSWORD}), turn_on())
+
+    assert "access_token" not in answer.text
+    assert (await stored(database))[1] == 0

@@ -19,7 +19,7 @@ from app.core.db.database import Database
 from app.core.settings import Settings
 from app.jobs.models import QueuedJob
 from tests.conftest import settings_for
-from tests.factories import PASSWORD, make_user, signed_in_client
+from tests.factories import PASSWORD, make_token, make_user, signed_in_client
 
 PAGE = "/accounts/two-factor"
 API = "/api/v1/users/me/two-factor"
@@ -244,6 +244,47 @@ async def test_the_api_turns_it_on_and_off(app: FastAPI, database: Database) -> 
         proof["code"] = renewed[0]
         assert (await client.request("DELETE", API, json=proof)).status_code == 204
         assert (await client.get(API)).json() == {"is_on": False, "recovery_codes_left": 0}
+
+
+@pytest.mark.parametrize("way", ["page", "api"])
+async def test_what_signing_in_without_a_code_gave_ends_and_what_has_a_name_stays(
+    app: FastAPI, database: Database, way: str
+) -> None:
+    user = await make_user(database)
+    others = [await make_token(database, user), await make_token(database, await make_user(database))]
+    async with database.writer() as session:
+        others.append(await bearer.issue(session, user, "Backup", timedelta(days=7)))
+    mine = await make_token(database, user)
+    async with signed_in_client(app, user) as client:
+        if way == "api":
+            client.cookies.clear()
+            client.headers["Authorization"] = f"Bearer {mine}"
+        begun = (await client.post(API, json={"password": PASSWORD})).json()
+        sent = {"sealed": begun["sealed"], "code": code_of(begun["key"])}
+        if way == "page":
+            page = (await client.post(f"{PAGE}/confirm", data=sent)).text
+            assert "Tokens that you\n      have made stay" in page
+            assert 'href="/accounts/tokens"' in page
+        else:
+            assert (await client.put(API, json=sent)).status_code == 200
+    assert [await works(app, token) for token in others] == [False, True, True]
+    assert await works(app, mine) == (way == "api"), "it has shown the code"
+
+
+@on_sqlite
+async def test_no_token_is_kept_by_showing_it_to_a_page(app: FastAPI, database: Database) -> None:
+    user = await make_user(database)
+    thiefs = await make_token(database, user)
+    async with signed_in_client(app, user) as client:
+        client.headers["Authorization"] = f"Bearer {thiefs}"
+        await turn_on(client)
+    assert not await works(app, thiefs)
+
+
+async def works(app: FastAPI, token: str) -> bool:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver", headers=headers) as program:
+        return (await program.get("/api/v1/users/me")).status_code == 200
 
 
 @on_sqlite

@@ -55,7 +55,7 @@ async def login(
         await manager.session.commit()  # what was counted stays counted, and the right password is no guess
         raise HTTPException(401, WRONG_CODE if credentials.code else WANTS_CODE, bearer.REALM)
     response.headers["Cache-Control"] = "no-store"
-    return Token(access_token=await bearer.issue(manager.session, user, "Signed in", bearer.SIGNED_IN))
+    return Token(access_token=await bearer.issue(manager.session, user, bearer.AT_SIGN_IN, bearer.SIGNED_IN))
 
 
 @router.post("/logout", status_code=204)

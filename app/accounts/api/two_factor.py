@@ -31,7 +31,7 @@ async def begin(proof: PasswordProof, factor: Factor) -> Beginning:
 
 @router.put("")
 async def confirm(first: FirstCode, factor: Factor) -> RecoveryCodes:
-    """Turn it on. All sessions end, but the one that asks."""
+    """Turn it on. All sessions and tokens of signing in end, but the one that asks; tokens with names stay."""
     return RecoveryCodes(recovery_codes=await _answer(factor.confirm(first.sealed, first.code)))
 
 

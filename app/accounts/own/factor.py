@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.accounts import letters, two_factor
+from app.accounts import bearer, letters, two_factor
 from app.accounts.attempts import Rule, Try, count, take_back
 from app.accounts.current import CurrentUser
 from app.accounts.dependencies import Manager
@@ -69,7 +69,7 @@ class OwnFactor:
     async def confirm(self, sealed: str, code: str) -> list[str]:
         """Turn it on and give the recovery codes, which are shown this once.
 
-        All other sessions end: they began with less. Programs keep their tokens.
+        All other sessions and what programs got by signing in end: they began with less. Tokens that were named stay.
 
         Raises:
             Unproven: the code is wrong.
@@ -81,6 +81,7 @@ class OwnFactor:
             raise Unproven("code", WRONG_CODE)
         here: Session | None = self._request.state.session
         await Devices(self._session, self._user.id).end_all(Session, keep=here.id if here else None)
+        await bearer.end_sign_ins(self._session, self._user, keep=None if here else bearer.token_of(self._request))
         self._tell(is_on=True)
         return codes
 

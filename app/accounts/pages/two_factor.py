@@ -42,7 +42,7 @@ async def confirm(request: Request, factor: Factor) -> Response:
     form = await read_form(request, FirstCode)
     codes = await _try(form, factor.confirm(form.data.sealed, form.data.code)) if form.data else None
     if codes:
-        return _page(request, "two_factor_codes", form, codes=codes)
+        return _page(request, "two_factor_codes", form, codes=codes, is_new=True)
     try:
         beginning = factor.begun(form.value("sealed"))
     except Unfit:
@@ -60,7 +60,7 @@ async def renew_codes(request: Request, factor: Factor) -> Response:
     form = await read_form(request, FactorProof)
     codes = await _try(form, factor.renew_codes(form.data.password, form.data.code)) if form.data else None
     if codes:
-        return _page(request, "two_factor_codes", form, codes=codes)
+        return _page(request, "two_factor_codes", form, codes=codes, is_new=False)
     return _page(request, "two_factor_prove", form, to="codes") if form.errors else _back()
 
 
