@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, MetaData, Table
 
 from app.core.db.copying.connections import destination, snapshot, told_of
-from app.core.db.copying.examining import check_source, check_target, examine, in_order, refuse_same_database
+from app.core.db.copying.examining import (
+    check_source,
+    check_target,
+    examine,
+    has_rows,
+    in_order,
+    refuse_same_database,
+)
 from app.core.db.copying.rows import Checksum, Conversions, conversions, converted, read, refuse_misfits
 from app.core.db.copying.writing import NOTHING, Writer, writer_for
 from app.core.db.migrations.connection import take_lock
@@ -63,12 +70,12 @@ def copy(
 
 
 def _prepare(writer: Writer, tree: Tree, tables: Sequence[Table], *, force: bool) -> None:
-    """Make the tables, or empty them. What was seen before may have changed until we hold the lock."""
+    """Make the tables and empty them. What was seen before may have changed until we hold the lock."""
     take_lock(writer.connection)
     writer.reserve(tables)
     if not check_target(writer.connection, tree, tables, force=force):
         run_within(writer.connection, tree, plan_for(tree))
-    elif force:
+    if any(has_rows(writer.connection, table) for table in tables):  # which may be replaced, or came by a migration
         writer.clear(tables)
 
 

@@ -7,6 +7,9 @@ from sqlalchemy import Connection, MetaData, Table, func, inspect, select
 from sqlalchemy.schema import sort_tables_and_constraints
 
 from app.core.db.copying.connections import snapshot, told_of
+from app.core.db.copying.rows import Checksum, conversions, read
+from app.core.db.migrations.connection import scratch
+from app.core.db.migrations.runner import plan_for, run
 from app.core.db.migrations.state import VERSION, recorded
 from app.core.db.migrations.tree import Tree
 from app.core.db.model import Model
@@ -122,9 +125,32 @@ def check_target(connection: Connection, tree: Tree, tables: Sequence[Table], *,
         raise OperatorError(
             f"The destination is at another state: it lacks {', '.join(map(str, pending))}. Run: {MIGRATE}"
         )
-    if filled := [table.name for table in tables if not force and _has_rows(connection, table)]:
+    if not force and (filled := _somebodys(connection, tree, tables)):
         raise OperatorError(f"The destination has rows in {', '.join(filled)}. To replace them: --force")
     return True
+
+
+def has_rows(connection: Connection, table: Table) -> bool:
+    return connection.execute(select(1).select_from(table).limit(1)).first() is not None
+
+
+def _somebodys(connection: Connection, tree: Tree, tables: Sequence[Table]) -> list[str]:
+    """The names of tables with other rows than the migrations insert."""
+    filled = [table for table in tables if has_rows(connection, table)]
+    if not filled:
+        return []
+    with scratch() as fresh:
+        try:
+            run(fresh, tree, plan_for(tree))
+        except OperatorError:  # a migration that SQLite cannot do
+            return [table.name for table in filled]
+        return [table.name for table in filled if not _have_the_same_rows(table, fresh, connection)]
+
+
+def _have_the_same_rows(table: Table, one: Connection, other: Connection) -> bool:
+    forms = conversions(table, one, other)
+    found = Checksum.of(table, read(one, table), forms.load, forms.canonical)
+    return found == Checksum.of(table, read(other, table), forms.back, forms.canonical)
 
 
 def _refuse_newer(tree: Tree, rows: Sequence[str], side: str) -> None:
@@ -139,7 +165,3 @@ def _refuse_other_columns(connection: Connection, table: Table) -> None:
             f"The columns of {table.name} are not those of its model ({', '.join(sorted(differing))}). "
             "Run: python3 oppman.py makemigrations, then migrate."
         )
-
-
-def _has_rows(connection: Connection, table: Table) -> bool:
-    return connection.execute(select(1).select_from(table).limit(1)).first() is not None

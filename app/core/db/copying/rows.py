@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import MAX_PREC, Context, Decimal
@@ -46,6 +46,17 @@ class Checksum:
 
     rows: int = 0
     total: int = 0
+
+    @classmethod
+    def of(cls, table: Table, batches: Iterable[Sequence[Row]], *forms: Converters) -> "Checksum":
+        """That of all batches, whose rows go through these conversions one after the other."""
+        found = cls()
+        for batch in batches:
+            rows = batch
+            for form in forms:
+                rows = converted(table, rows, form)
+            found.add(rows)
+        return found
 
     def add(self, rows: Sequence[Row]) -> None:
         self.rows += len(rows)
