@@ -3,7 +3,7 @@
 from typing import Any
 
 from pydantic import ValidationError
-from sqladmin.fields import SelectField
+from sqladmin.fields import IntervalField, JSONField, SelectField, UuidField
 from sqladmin.forms import ModelConverter, converts
 from sqlalchemy import BigInteger, Column, SmallInteger
 from sqlalchemy.orm import ColumnProperty
@@ -16,6 +16,7 @@ from wtforms.validators import NumberRange  # type: ignore[import-untyped]  # ha
 from app.admin.columns import choices_of, plain, spoken, type_of
 from app.admin.refusals import Refused
 from app.admin.texts import TextField, has_lines
+from app.core.web.wording import in_words
 
 ABOVE = "form"
 NUL = "This contains the character NUL, which cannot be stored."
@@ -54,6 +55,26 @@ class ChoiceField(SelectField):
         raise ValueError
 
 
+def _worded(kind: type[Field], words: str) -> type[Field]:
+    """SQLAdmin's field, but that it says of what it cannot read neither Python's words nor nothing."""
+
+    def process_formdata(self: Field, valuelist: list[str]) -> None:
+        try:
+            kind.process_formdata(self, valuelist)
+        except (ValueError, OverflowError, RecursionError):
+            self.data = None
+            raise ValueError(words) from None
+
+    return type(kind.__name__, (kind,), {"process_formdata": process_formdata})
+
+
+WORDED = {
+    UuidField: _worded(UuidField, "Please give a UUID, such as 123e4567-e89b-12d3-a456-426614174000."),
+    JSONField: _worded(JSONField, 'Please write this as JSON, such as {"colour": "red"}.'),
+    IntervalField: _worded(IntervalField, "Please give a span of time, such as 1 day 1:25:33."),
+}
+
+
 class AdminConverter(ModelConverter):
     """SQLAdmin's choice of fields, with Enums, Literals, foreign keys, whole texts and the bounds of integers."""
 
@@ -64,7 +85,10 @@ class AdminConverter(ModelConverter):
         if values and not options.get("override"):
             options["override"] = ChoiceField
             options["field_args"] = {"values": values, "render_kw": {"class": "form-select"}, **options["field_args"]}
-        return await super().convert(model, prop, *args, **options)
+        field = await super().convert(model, prop, *args, **options)
+        if field is not None:
+            field.field_class = WORDED.get(field.field_class, field.field_class)
+        return field
 
     def _prepare_column(self, prop: ColumnProperty[Any], form_include_pk: bool, kwargs: Any) -> Any:
         column = prop.columns[0]
@@ -130,7 +154,7 @@ def _refuse(form: Form, values: dict[str, Any], error: ValidationError) -> dict[
     broken = ""
     for item in error.errors():
         name = str(item["loc"][0]) if item["loc"] else ""
-        message = item["msg"].removeprefix("Value error, ") + "."
+        message = in_words(item)
         if name in form:
             add_error(form[name], message)
             broken = broken or "Please correct the fields below."

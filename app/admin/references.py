@@ -1,5 +1,6 @@
 """Columns that point at another model's row: looked up while somebody types, never all loaded."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -8,6 +9,7 @@ from sqladmin.fields import AjaxSelectField
 from sqladmin.widgets import AjaxSelect2Widget
 from sqlalchemy import inspect, select
 from starlette.requests import Request
+from wtforms import Form, ValidationError  # type: ignore[import-untyped]  # has no types
 from wtforms.widgets import html_params  # type: ignore[import-untyped]  # has no types
 
 from app.admin.columns import is_long, is_secret, is_text, title_of
@@ -22,6 +24,7 @@ PICKER = Markup(
     '<select {}><option value=""></option>{}</select><noscript><input class="form-control mt-1" type="number" min="1"'
     ' name="{}" placeholder="Number of another" aria-label="{}: number of another"></noscript>'
 )
+NO_NUMBER = "Choose one from the list, or give its number."
 CHOSEN = Markup('<option value="{id}" selected>{text}</option>')
 
 
@@ -75,6 +78,10 @@ class ReferenceField(AjaxSelectField):
         given = [text for text in valuelist if text not in ("", "__None")]
         self.data = parse_id(given[-1]) if given else None
 
+    def pre_validate(self, form: Form) -> None:
+        if self.data is None and not self.allow_blank and not self.process_errors:
+            raise ValidationError("Please choose one.")
+
 
 def parse_id(text: str) -> int:
     """The number of a row.
@@ -82,7 +89,7 @@ def parse_id(text: str) -> int:
     Raises:
         ValueError: no row can have it.
     """
-    number = int(text)
-    if not 1 <= number <= LARGEST_ID:
-        raise ValueError("Choose one from the list.")
-    return number
+    with suppress(ValueError):
+        if 1 <= (number := int(text)) <= LARGEST_ID:
+            return number
+    raise ValueError(NO_NUMBER)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")
 NOTHING = "__None"
 """What SQLAdmin's selects send for no choice."""
+UNREADABLE = "Line {line} cannot be read: a quotation mark is not closed, or a cell has more than {most:,} characters."
 MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
@@ -65,8 +66,8 @@ def _read_csv(text: str) -> tuple[list[str], list[Line]]:
             if None in row:
                 raise Refused(f"Line {reader.line_num} has more cells than the first line.")
             lines.append(Line(reader.line_num, {name: without_quote(cell or "") for name, cell in row.items()}))
-    except csv.Error as error:
-        raise Refused(f"Line {reader.line_num} cannot be read: {error}.") from None
+    except csv.Error:
+        raise Refused(UNREADABLE.format(line=reader.line_num, most=csv.field_size_limit())) from None
     if len(set(header)) < len(header):
         raise Refused("Two columns have the same name.")
     return header, lines

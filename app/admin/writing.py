@@ -1,7 +1,8 @@
 """Changes to rows. Each is one transaction, in which rights are asked again, hooks run and the log is written."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, ClassVar, Literal, cast
+from contextlib import nullcontext
+from typing import Any, ClassVar, Literal
 
 from sqladmin import Flash
 from sqladmin.authorization import custom_action
@@ -119,11 +120,13 @@ class Writing(Showing):
         before = {} if is_created else changes.values_of(row)
         related = {name: data.pop(name) for name in self.related_fields if name in data}
         tables = data.pop(TABLES, ())
-        await self.on_model_change(data, row, is_created, request)
+        if is_created:
+            session.add(row)
+        with session.no_autoflush if is_created else nullcontext():  # the row is not filled in yet
+            await self.on_model_change(data, row, is_created, request)
         delete_later(session, row, data.keys() & self.file_columns.keys())
         for name, value in data.items():
             setattr(row, name, value)
-        session.add(row)
         await session.flush()
         told = changes.of_edit(before, row) | await self.save_related(session, request, row, related)
         if is_created or told:
@@ -144,5 +147,12 @@ class Writing(Showing):
 
 
 def session_of(row: Any) -> AsyncSession:
-    """The transaction that changes this row, for hooks. A new row is in none yet."""
-    return cast("AsyncSession", async_object_session(row))
+    """The transaction that adds, changes or deletes this row, for hooks. A new row has no number in it yet.
+
+    Raises:
+        RuntimeError: the transaction is over, as it is in `after_model_change` and `after_model_delete`.
+    """
+    session = async_object_session(row)
+    if session is None:
+        raise RuntimeError("The transaction of this row is over. Do it in on_model_change or on_model_delete.")
+    return session

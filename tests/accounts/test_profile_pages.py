@@ -2,10 +2,14 @@ import re
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from httpx import AsyncClient
 
+from app.accounts.api.me import change_me
+from app.accounts.manager import UserManager
 from app.accounts.models import User
+from app.accounts.pages import profile
+from app.accounts.schemas import NameChange, UserChange
 from app.core.db.database import Database
 from tests.accounts.posted import Posted, ada, posted, settings, user
 from tests.factories import PASSWORD, make_user, signed_in_client
@@ -77,6 +81,39 @@ async def test_a_name_that_is_none_is_refused(ada: AsyncClient, database: Databa
         assert answer.status_code == 422
         assert "invalid-feedback" in answer.text
     assert (await stored(database, user)).name == ""
+
+
+class WithMore(NameChange):
+    """As somebody adds a field, for which there is a column."""
+
+    totp_step: int = 0
+
+
+async def test_a_field_that_is_added_to_the_form_of_the_name_is_shown_and_stored(
+    ada: AsyncClient, database: Database, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profile, "NameChange", WithMore)
+    assert 'name="totp_step"' in (await ada.get("/accounts/profile")).text
+
+    await ada.post("/accounts/profile", data={"name": "Ada", "totp_step": "7"})
+
+    changed = await stored(database, user)
+    assert (changed.name, changed.totp_step) == ("Ada", 7)
+
+
+async def test_a_field_that_is_added_to_what_programs_change_is_stored(
+    app: FastAPI, database: Database, user: User
+) -> None:
+    class Wanted(UserChange):
+        totp_step: int | None = None
+
+    request = Request({"type": "http", "app": app})
+    async with database.writer() as session:
+        known = await session.get_one(User, user.id)
+        await change_me(request, Response(), Wanted(name="Ada", totp_step=7), known, UserManager(session))
+
+    changed = await stored(database, user)
+    assert (changed.name, changed.totp_step) == ("Ada", 7)
 
 
 async def test_a_profile_gives_nobody_rights(ada: AsyncClient, database: Database, user: User) -> None:

@@ -91,10 +91,10 @@ async def test_every_wrong_line_is_told_in_words_and_nothing_is_stored(app: Fast
     assert page.status_code == 400
     assert "sealed" not in text
     for words in (
-        "Line 3: Name: a gizmo is no gadget.",
+        "Line 3: Name: A gizmo is no gadget.",
         "Line 5: Name: ",
         "Line 6: Colour: Choose one of: red, deep_blue.",
-        "Line 7: Maker: ",
+        "Line 7: Maker: Choose one from the list, or give its number. Size: ",
     ):
         assert words in text
     twice = unescape((await send(admin, "\n".join([HEADER, good, good, lines[1], "x,1,red,new,13"]))).text)
@@ -103,6 +103,22 @@ async def test_every_wrong_line_is_told_in_words_and_nothing_is_stored(app: Fast
     assert "What this points at is not there" in twice
     assert "Line 5: The database does not allow this value." in twice.replace("Line 5: Size: ", "Line 5: ")
     assert await stored(app) == []
+
+
+PYTHONS = ("invalid literal", "Exceeds the limit", "Input should", "Decimal input", "Not a valid choice", "Traceback")
+GARBAGE = ("abc", "1.5", "nan", "-1", "9" * 30, "9" * 5000, "[]", "1e999999")
+
+
+async def test_what_no_field_can_read_is_told_in_our_words(app: FastAPI, admin: AsyncClient) -> None:
+    row = {"name": "fine", "maker_id": "1", "spare_id": "", "size": "1", "weight": "1", "made_on": "2026-01-01"}
+    for column in ("maker_id", "spare_id", "size", "weight", "made_on"):
+        for value in GARBAGE:
+            sent = row | {column: value}
+            form = await admin.post("/admin/gadget/create", data={**sent, "colour": "red", "state": "new"})
+            file = await send(admin, f"{','.join(sent)}\n{','.join(sent.values())}\n")
+            for page in (form, file):
+                assert page.status_code in (200, 303, 400), (column, value)
+                assert not [words for words in PYTHONS if words in page.text], (column, value)
 
 
 @on_both
@@ -128,7 +144,7 @@ ROW = "a,1,red,new,2"
         (f"{HEADER},name\n{ROW},1", "rows.csv", "Two columns have the same name."),
         (f"{HEADER}\n{ROW},1", "rows.csv", "Line 2 has more cells than the first line."),
         (f'{HEADER}\n"a,1', "rows.csv", "cannot be read"),
-        (f"{HEADER}\n{'a' * 200_000}", "rows.csv", "cannot be read: field larger"),
+        (f"{HEADER}\n{'a' * 200_000}", "rows.csv", "a cell has more than 131,072 characters"),
         ("{", "rows.json", "This is no JSON."),
         ("[" * 100_000, "rows.json", "This is no JSON."),
         ('{"a": 1}', "rows.json", "This is no list of objects"),

@@ -62,7 +62,7 @@ async def test_a_new_row_comes_with_its_lines(app: FastAPI, admin: AsyncClient) 
 
 REFUSED = [
     ({"label-1-text": ""}, "label-1-text", "This field is required."),
-    ({"label-new0-text": "gold", "label-new0-size": "0"}, "label-new0-size", "greater than or equal to 1"),
+    ({"label-new0-text": "gold", "label-new0-size": "0"}, "label-new0-size", "Please give 1 or more."),
     ({"label-new0-text": "green"}, "label-new0-text", "Another one already has this value."),
 ]
 

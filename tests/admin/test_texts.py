@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
+from sqladmin.forms import get_model_form
+from sqlalchemy import JSON, Column, Integer, Interval, Uuid
+from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlalchemy.orm import declarative_base
+from starlette.datastructures import FormData
 
+from app.admin.forms import AdminConverter
 from tests.admin.gadgets import Gadget
 
 EDIT = "/admin/gadget/edit/1"
@@ -54,3 +60,25 @@ async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: Asyn
     full = "x" * 999 + "\r\n" + "x" * 1000  # as many as the column takes, if a line break counts once
     assert (await admin.post(EDIT, data={"name": "first", "maker_id": "1", "story": full})).status_code == 303
     assert (await stored(app)).story == full.replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        (Uuid(), "abc", "Please give a UUID"),
+        (JSON(), "{", "Please write this as JSON"),
+        (JSON(), "[" * 100_000, "Please write this as JSON"),
+        (Interval(), "soon", "Please give a span of time"),
+        (Interval(), "9" * 12 + " days", "Please give a span of time"),
+    ],
+)
+async def test_what_is_no_such_value_is_told_in_our_words(kind: Any, text: str, words: str) -> None:
+    class Odd(declarative_base()):  # type: ignore[misc]  # made here
+        __tablename__ = "test_odd"
+        id = Column(Integer, primary_key=True)
+        value = Column(kind)
+
+    form = (await get_model_form(Odd, async_sessionmaker(), form_converter=AdminConverter))(FormData([("value", text)]))
+    assert not form.validate()
+    (message,) = form["value"].errors
+    assert message.startswith(words)

@@ -140,7 +140,7 @@ async def test_what_the_database_refuses_is_a_sentence(app: FastAPI, admin: Asyn
 
 
 async def test_the_models_own_rule_speaks_for_itself(admin: AsyncClient) -> None:
-    assert error_of(await create(admin, name="gizmo"), "name") == "a gizmo is no gadget."
+    assert error_of(await create(admin, name="gizmo"), "name") == "A gizmo is no gadget."
 
 
 @on_both

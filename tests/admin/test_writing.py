@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import async_object_session
 from sqlmodel import col
 
 from app.admin.accounts import UserAdmin
 from app.admin.models import AuditEntry
+from app.admin.refusals import Refused
+from app.admin.writing import session_of
 from tests.admin.gadgets import Gadget, GadgetAdmin
 from tests.factories import grant, make_user, signed_in_client
 
@@ -120,3 +122,26 @@ async def test_a_filter_names_nobody_to_whom_one_may_not_look_up(app: FastAPI) -
         assert "Acme" not in page
         await grant(database, staff, "maker", "list")
         assert "Maker: Acme" in (await client.get(address)).text
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+async def test_a_hook_of_a_new_row_has_its_transaction_and_asks_the_database_before_the_row_is_whole(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_more_than_one(_self: Any, data: Any, model: Any, is_created: bool, request: Any) -> None:
+        count = await session_of(model).scalar(select(func.count()).select_from(Gadget))
+        if is_created and count:
+            raise Refused("One is enough.")
+        data["notes"] = f"{count} before"
+
+    monkeypatch.setattr(GadgetAdmin, "on_model_change", no_more_than_one)
+    assert (await admin.post("/admin/gadget/create", data=ANVIL)).status_code == 303
+    assert (await admin.post("/admin/gadget/edit/1", data=ANVIL | {"name": "Hammer"})).status_code == 303
+    second = await admin.post("/admin/gadget/create", data=ANVIL)
+    assert (second.status_code, "One is enough." in second.text) == (400, True)
+    assert await names(app) == ["Hammer"]
+
+
+def test_who_asks_for_the_transaction_when_it_is_over_is_told_so() -> None:
+    with pytest.raises(RuntimeError, match="on_model_change"):
+        session_of(Gadget(name="Anvil", maker_id=1))

@@ -16,6 +16,9 @@ from app.core.db.session import ReadSession
 
 router = APIRouter(tags=["accounts"])
 
+PROVED = {"email", "password", "current_password"}
+"""What is changed in ways of its own; all else that the schema takes is stored as it is."""
+
 
 @router.get("/users/me", response_model=UserShown)
 async def show_me(user: CurrentUser) -> User:
@@ -46,9 +49,9 @@ async def change_me(
         raise HTTPException(409, TAKEN) from None
     except PasswordError as error:
         raise invalid("password", str(error)) from None
-    if wanted.name is not None:
+    if others := wanted.model_dump(exclude=PROVED, exclude_none=True):
         manager.session.add(user)
-        user.name = wanted.name
+        user.sqlmodel_update(others)
     return user
 
 

@@ -31,7 +31,7 @@ async def change_name(request: Request, user: CurrentUser, session: WriteSession
     form = await read_form(request, NameChange)
     if form.data is None:
         return show_profile(request, form, Form(EmailChange))
-    await session.execute(update(User).where(col(User.id) == user.id).values(name=form.data.name))
+    await session.execute(update(User).where(col(User.id) == user.id).values(form.data.model_dump()))
     return done("profile", "name")
 
 
