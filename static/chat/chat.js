@@ -11,6 +11,16 @@
     .observe(document.getElementById("messages"), { childList: true, subtree: true, characterData: true });
   toEnd();
 
+  // The list, where it is opened or shown beside, shows the conversation that is open.
+  const list = document.querySelector(".chat-list");
+  const current = list.querySelector("[aria-current]");
+  const showCurrent = () => {
+    const links = current?.closest("ul");
+    links?.scrollTo({ top: current.offsetTop - (links.clientHeight - current.offsetHeight) / 2, behavior: "instant" });
+  };
+  list.addEventListener("toggle", showCurrent);
+  showCurrent();
+
   content.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();

@@ -143,8 +143,12 @@ async def _page(
     messages = thread.messages if thread else []
     form = form or Form(AskInPage)
     context = _composer(runs, form, messages)
+    wanted = wanted or ConversationFilter()
     async with runs.database.reader() as session:
-        context["conversations"] = await Chat(session, user_id).conversations(wanted or ConversationFilter())
+        chat = Chat(session, user_id)
+        if thread and wanted.model_fields_set <= {"size"}:  # the list opens where the conversation stands
+            wanted = wanted.model_copy(update={"page": await chat.page_of(thread.conversation, wanted.size)})
+        context["conversations"] = await chat.conversations(wanted)
     context["conversation"] = thread.conversation if thread else None
     context["messages"] = await _all_shown(messages)
     return templates.page(request, PAGE, context, form.status)

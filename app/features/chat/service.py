@@ -61,6 +61,12 @@ class Chat:
             self.session, query.order_by(*order(wanted.sort, columns, col(Conversation.id).desc())), wanted
         )
 
+    async def page_of(self, conversation: Conversation, size: int) -> int:
+        """The page of the list of all that shows this conversation."""
+        newer = (col(Conversation.owner_id) == self.owner_id) & (col(Conversation.id) > conversation.id)
+        count = await self.session.scalar(select(func.count()).select_from(Conversation).where(newer))
+        return (count or 0) // size + 1
+
     async def conversation(self, id: int) -> Conversation | None:  # noqa: A002 - what it is everywhere
         query = select(Conversation).where(col(Conversation.id) == id, col(Conversation.owner_id) == self.owner_id)
         return (await self.session.scalars(query)).one_or_none()
