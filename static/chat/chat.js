@@ -11,6 +11,18 @@
     .observe(document.getElementById("messages"), { childList: true, subtree: true, characterData: true });
   toEnd();
 
+  // Earlier messages come in above what is being read, which stays where it is.
+  let kept, top;
+  document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
+    if (ctx.sourceElement.id !== "earlier") return;
+    kept = ctx.sourceElement.nextElementSibling;
+    top = kept.getBoundingClientRect().top;
+  });
+  document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
+    if (ctx.sourceElement.id !== "earlier") return;
+    scrollBy({ top: kept.getBoundingClientRect().top - top, behavior: "instant" });
+  });
+
   // The list, where it is opened or shown beside, shows the conversation that is open.
   const list = document.querySelector(".chat-list");
   const current = list.querySelector("[aria-current]");

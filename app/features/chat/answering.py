@@ -4,7 +4,7 @@ These functions commit for themselves instead of taking the request's session: a
 there for all to see.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -26,6 +26,8 @@ class Thread:
 
     conversation: Conversation
     messages: list[Message]
+    earlier: int | None
+    """The question before which there are more; None if these are the first."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +39,27 @@ class Turn:
     is_new: bool = True
 
 
-async def thread(runs: Runs, owner_id: int, conversation_id: int) -> Thread | None:
-    """A conversation of this owner, with what there is so far of a running answer.
+async def thread(runs: Runs, owner_id: int, conversation_id: int, before: int | None = None) -> Thread | None:
+    """The end of a conversation of this owner, or what came before a question, with what there is of a running answer.
 
     Answers of dead processes are ended first, if the database can be written.
     """
-    found = await _thread(runs.database, owner_id, conversation_id)
+    found = await _thread(runs.database, owner_id, conversation_id, before)
     if found and any(map(runs.is_dead, found.messages)):
         with suppress(*FAULTS):
             await runs.end_dead(conversation_id)
-            found = await _thread(runs.database, owner_id, conversation_id)
-    for message in found.messages if found else []:
-        if message.status == Status.STREAMING:
-            message.text = await runs.text_so_far(message)
+            found = await _thread(runs.database, owner_id, conversation_id, before)
+    if found:
+        await _add_text_so_far(runs, found.messages)
     return found
+
+
+async def news(runs: Runs, owner_id: int, conversation_id: int, last: int) -> list[Message]:
+    """What has come into a conversation of this owner since the last message that somebody has."""
+    async with runs.database.reader() as session:
+        messages = await Chat(session, owner_id).messages(conversation_id, after=last)
+    await _add_text_so_far(runs, messages)
+    return messages
 
 
 async def ask(runs: Runs, owner_id: int, conversation_id: int | None, question: Ask) -> tuple[Message, Message]:
@@ -111,8 +120,14 @@ async def _start(runs: Runs, owner_id: int, store: Callable[[Chat], Awaitable[Tu
     return turn.question, turn.answer
 
 
-async def _thread(database: Database, owner_id: int, conversation_id: int) -> Thread | None:
+async def _thread(database: Database, owner_id: int, conversation_id: int, before: int | None) -> Thread | None:
     async with database.reader() as session:
         chat = Chat(session, owner_id)
         conversation = await chat.conversation(conversation_id)
-        return Thread(conversation, await chat.messages(conversation_id)) if conversation else None
+        return Thread(conversation, *await chat.newest_messages(conversation_id, before)) if conversation else None
+
+
+async def _add_text_so_far(runs: Runs, messages: Sequence[Message]) -> None:
+    for message in messages:
+        if message.status == Status.STREAMING:
+            message.text = await runs.text_so_far(message)

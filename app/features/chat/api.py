@@ -48,9 +48,10 @@ async def begin(ask: Ask, user: CurrentUser, runs: RunsDependency) -> Asked:
 
 @router.get("/{conversation_id}")
 async def conversation(thread: CurrentThread) -> ConversationWithMessages:
+    """The newest messages, in order. `?before=` what `earlier` says gives those before them."""
     messages = [MessageRead.model_validate(message) for message in thread.messages]
     read = ConversationRead.model_validate(thread.conversation)
-    return ConversationWithMessages(**read.model_dump(), messages=messages)
+    return ConversationWithMessages(**read.model_dump(), messages=messages, earlier=thread.earlier)
 
 
 @router.post("/{conversation_id}/messages", status_code=202)

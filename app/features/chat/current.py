@@ -5,10 +5,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, HTTPException, Request
+from fastapi import Depends, Header, HTTPException, Query, Request
 
 from app.accounts.current import CurrentUser, OptionalUser
-from app.core.db.model import RowId
+from app.core.db.model import LARGEST_ID, RowId
 from app.features.chat.answering import Thread, thread
 from app.features.chat.events import parse_event_id
 from app.features.chat.live import LiveAnswer
@@ -43,15 +43,20 @@ CurrentConversation = Annotated[Conversation, Depends(get_conversation)]
 """A conversation of the person who asks; another's is not found."""
 
 
-async def get_thread(conversation_id: RowId, user: CurrentUser, runs: RunsDependency) -> Thread:
-    found = await thread(runs, user.id, conversation_id)
+EarlierThan = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
+
+
+async def get_thread(
+    conversation_id: RowId, user: CurrentUser, runs: RunsDependency, before: EarlierThan = None
+) -> Thread:
+    found = await thread(runs, user.id, conversation_id, before)
     if found is None:
         raise HTTPException(404)
     return found
 
 
 CurrentThread = Annotated[Thread, Depends(get_thread)]
-"""The same with its messages."""
+"""The same with its newest messages, or those before the one that the address names."""
 
 
 async def get_answer(message_id: RowId, user: CurrentUser, runs: RunsDependency) -> Message:

@@ -16,7 +16,14 @@ from app.core.web.templating import go_to, is_htmx, templates
 from app.features.chat import answering
 from app.features.chat.answering import Thread
 from app.features.chat.blocks import Blocks
-from app.features.chat.current import CurrentAnswer, CurrentThread, CurrentView, FoundConversation, RunsDependency
+from app.features.chat.current import (
+    CurrentAnswer,
+    CurrentConversation,
+    CurrentThread,
+    CurrentView,
+    FoundConversation,
+    RunsDependency,
+)
 from app.features.chat.events import html_events
 from app.features.chat.models import Message, Role, Status
 from app.features.chat.runs import Runs
@@ -61,7 +68,9 @@ async def begin(request: Request, user: CurrentUser, runs: RunsDependency) -> Re
 async def conversation(
     request: Request, user: CurrentUser, runs: RunsDependency, thread: CurrentThread, wanted: Wanted
 ) -> HTMLResponse:
-    return await _page(request, user.id, runs, thread, wanted=wanted)
+    if not is_htmx(request):
+        return await _page(request, user.id, runs, thread, wanted=wanted)
+    return templates.block(request, PAGE, "brought", await _messages(thread))
 
 
 @router.post("/{conversation_id}/messages")
@@ -83,11 +92,15 @@ async def ask(request: Request, user: CurrentUser, runs: RunsDependency, convers
 
 
 @router.post("/{conversation_id}/delete")
-async def delete(request: Request, user: CurrentUser, runs: RunsDependency, thread: CurrentThread) -> Response:
-    for message in thread.messages:
-        await runs.stop(message.id)
+async def delete(
+    request: Request, user: CurrentUser, runs: RunsDependency, conversation: CurrentConversation
+) -> Response:
+    async with runs.database.reader() as session:
+        newest = await Chat(session, user.id).newest_answer(conversation.id)
+    if newest:  # no other can be running
+        await runs.stop(newest.id)
     async with runs.database.writer() as session:
-        await Chat(session, user.id).delete(thread.conversation)
+        await Chat(session, user.id).delete(conversation)
     return go_to(request, "/chat")
 
 
@@ -126,10 +139,9 @@ async def retry(request: Request, user: CurrentUser, runs: RunsDependency, answe
 
 async def _news(request: Request, user_id: int, runs: Runs, conversation_id: int, last: int) -> HTMLResponse:
     """What has come since the last message that a page shows: what it asked, and what another tab did."""
-    now = await answering.thread(runs, user_id, conversation_id)
-    messages = [message for message in now.messages if message.id > last] if now else []
-    shown = await _all_shown(messages)
-    return templates.block(request, PAGE, "asked", {**_composer(runs, Form(AskInPage), messages), "messages": shown})
+    messages = await answering.news(runs, user_id, conversation_id, last)
+    context = {"messages": await _all_shown(messages), "answer": _running(messages)}
+    return templates.block(request, PAGE, "asked", {**_composer(runs, Form(AskInPage), messages), **context})
 
 
 async def _page(
@@ -149,20 +161,33 @@ async def _page(
         if thread and wanted.model_fields_set <= {"size"}:  # the list opens where the conversation stands
             wanted = wanted.model_copy(update={"page": await chat.page_of(thread.conversation, wanted.size)})
         context["conversations"] = await chat.conversations(wanted)
-    context["conversation"] = thread.conversation if thread else None
-    context["messages"] = await _all_shown(messages)
+    context |= await _messages(thread)
     return templates.page(request, PAGE, context, form.status)
 
 
+async def _messages(thread: Thread | None) -> dict[str, Any]:
+    """What stands above the form."""
+    messages = thread.messages if thread else []
+    return {
+        "conversation": thread.conversation if thread else None,
+        "messages": await _all_shown(messages),
+        "earlier": thread.earlier if thread else None,
+        "answer": _running(messages),
+    }
+
+
+def _running(messages: Sequence[Message]) -> Message | None:
+    return next((message for message in messages if message.status == Status.STREAMING), None)
+
+
 def _composer(runs: Runs, form: Form[Any], messages: Sequence[Message]) -> dict[str, Any]:
-    """What the form below the messages needs, and the stream of the answer that runs."""
+    """What the form below the messages needs."""
     return {
         "form": form,
         "longest": runs.longest_question,
         "model": runs.model,
         "client_key": form.value("client_key") or secrets.token_hex(8),  # sent twice, it is asked once
         "last": max((message.id for message in messages), default=0),
-        "answer": next((message for message in messages if message.status == Status.STREAMING), None),
     }
 
 

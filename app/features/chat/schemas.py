@@ -52,6 +52,8 @@ class ConversationRead(BaseModel):
 
 class ConversationWithMessages(ConversationRead):
     messages: list[MessageRead]
+    earlier: int | None
+    """There are earlier messages: those `before` this one. Null: these are the first."""
 
 
 class Asked(BaseModel):

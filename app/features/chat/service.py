@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -18,6 +18,9 @@ MOST_RUNNING = 3
 """Answers that one person may have written at the same time."""
 
 LONGEST_TITLE = 60
+
+QUESTIONS_AT_A_TIME = 25
+"""Questions of a conversation that are shown at a time, each with its answer."""
 
 
 class AnswerRunningError(Exception):
@@ -71,10 +74,26 @@ class Chat:
         query = select(Conversation).where(col(Conversation.id) == id, col(Conversation.owner_id) == self.owner_id)
         return (await self.session.scalars(query)).one_or_none()
 
-    async def messages(self, conversation_id: int) -> list[Message]:
+    async def messages(self, conversation_id: int, after: int = 0) -> list[Message]:
         """Questions and answers in order; where a question was asked again, its newest answer."""
-        query = select(Message).where(col(Message.conversation_id) == conversation_id).order_by(col(Message.id))
-        messages = (await self.session.scalars(query)).all()
+        return await self._shown((col(Message.conversation_id) == conversation_id) & (col(Message.id) > after))
+
+    async def newest_messages(
+        self, conversation_id: int, before: int | None = None
+    ) -> tuple[list[Message], int | None]:
+        """The newest of them, of those before a question; and that question before which there are earlier ones."""
+        conversation = col(Message.conversation_id) == conversation_id
+        query = select(col(Message.id)).where(conversation, col(Message.parent_id).is_(None))
+        if before is not None:
+            query = query.where(col(Message.id) < before)
+        newest = query.order_by(col(Message.id).desc()).limit(QUESTIONS_AT_A_TIME + 1)
+        found = (await self.session.scalars(newest)).all()
+        questions = found[:QUESTIONS_AT_A_TIME]
+        shown = or_(col(Message.id).in_(questions), col(Message.parent_id).in_(questions))
+        return await self._shown(conversation & shown), questions[-1] if len(found) > len(questions) else None
+
+    async def _shown(self, condition: ColumnElement[bool]) -> list[Message]:
+        messages = (await self.session.scalars(select(Message).where(condition).order_by(col(Message.id)))).all()
         newest = {message.parent_id: message.id for message in messages if message.role == Role.ASSISTANT}
         shown = [message for message in messages if newest.get(message.parent_id, message.id) == message.id]
         # An answer stands below its question, also when a later question was asked before the retry.

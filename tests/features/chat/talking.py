@@ -10,7 +10,7 @@ from sqlmodel import col
 from app.core.db.database import Database
 from app.core.db.model import utc_now
 from app.features.chat import answering, record
-from app.features.chat.models import Message
+from app.features.chat.models import Conversation, Message, Role
 from app.features.chat.runs import Runs
 from app.features.chat.schemas import Ask
 
@@ -56,3 +56,19 @@ async def kill(runs: Runs, database: Database, answer: Message) -> None:
     await asyncio.wait([run.task, run._saving])
     run._generation.cancel()
     await set_values(database, answer, lease_until=utc_now() - timedelta(seconds=1))
+
+
+async def talked(database: Database, owner_id: int, questions: int) -> int:
+    """A conversation of so many questions, `Question 0?` and so on, each with its `Answer`."""
+    async with database.writer() as session:
+        conversation = Conversation(owner_id=owner_id, title="A long talk")
+        session.add(conversation)
+        await session.flush()
+        for number in range(questions):
+            question = Message(conversation_id=conversation.id, role=Role.USER, text=f"Question {number}?")
+            session.add(question)
+            await session.flush()
+            answer = Message(conversation_id=conversation.id, role=Role.ASSISTANT, parent_id=question.id)
+            answer.text = f"Answer {number}."
+            session.add(answer)
+    return conversation.id

@@ -10,7 +10,9 @@ from app.core import llm
 from app.core.llm.scripted import Scripted
 from app.features.chat.models import Conversation
 from app.features.chat.schemas import LONGEST_QUESTION
+from app.features.chat.service import QUESTIONS_AT_A_TIME
 from tests.factories import make_user, signed_in_client
+from tests.features.chat.talking import talked
 
 on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
 
@@ -204,3 +206,20 @@ async def test_conversations_are_found_sorted_and_shown_by_the_page(app: FastAPI
         page = (await client.get("/chat?size=2")).text
         assert ("apple pie" in page, "Bread" in page) == (True, False)
         assert 'href="?size=2&amp;page=2"' in page
+
+
+@on_both
+async def test_a_long_conversation_is_read_from_its_end(app: FastAPI) -> None:
+    owner = await make_user(app.state.database)
+    questions = 2 * QUESTIONS_AT_A_TIME
+    conversation_id = await talked(app.state.database, owner.id, questions)
+    await talked(app.state.database, owner.id, 1)  # in another conversation
+    async with signed_in_client(app, owner) as client:
+        url = f"{CONVERSATIONS}/{conversation_id}"
+        newest = (await client.get(url)).json()
+        first = (await client.get(url, params={"before": newest["earlier"]})).json()
+        nothing = (await client.get(url, params={"before": first["messages"][0]["id"]})).json()
+    assert len(newest["messages"]) == 2 * QUESTIONS_AT_A_TIME
+    asked = [message["text"] for message in first["messages"] + newest["messages"] if message["role"] == "user"]
+    assert asked == [f"Question {number}?" for number in range(questions)]
+    assert (first["earlier"], nothing["messages"], nothing["earlier"]) == (None, [], None)

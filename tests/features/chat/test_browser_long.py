@@ -1,12 +1,18 @@
 """The chat of somebody who has talked much, in Chromium."""
 
+import asyncio
+
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from app.accounts.models import User
+from app.core.llm.scripted import Scripted
+from app.features.chat import answering
 from app.features.chat.models import Conversation
+from app.features.chat.service import QUESTIONS_AT_A_TIME, Chat
 from tests.factories import make_user, sign_in_browser
+from tests.features.chat.talking import talked
 
 pytestmark = pytest.mark.e2e
 
@@ -62,3 +68,53 @@ async def test_the_list_shows_the_conversation_that_is_open(
         await page.get_by_text("Conversations", exact=True).click()
     await expect(page.get_by_role("link", name=f"Number {number}", exact=True)).to_be_in_viewport(ratio=1)
     await expect(page.get_by_role("heading", name=f"Number {number}")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("scrolled_to", [0, 1])
+async def test_earlier_messages_come_in_above_without_a_jump(
+    page: Page, app: FastAPI, owner: User, scrolled_to: int
+) -> None:
+    questions = 2 * QUESTIONS_AT_A_TIME + 5
+    conversation_id = await talked(app.state.database, owner.id, questions)
+    may_come = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await may_come.wait()
+        await route.continue_()
+
+    await page.route("**/chat/*?before=*", hold)
+    await show(page, DESKTOP, conversation_id)
+    shown, oldest = page.locator("article"), page.get_by_text(f"Question {questions - QUESTIONS_AT_A_TIME}?")
+    await expect(page.get_by_text(f"Answer {questions - 1}.")).to_be_in_viewport()
+    await expect(shown).to_have_count(2 * QUESTIONS_AT_A_TIME)
+
+    await page.evaluate(f"scrollTo(0, {scrolled_to})")
+    before = await oldest.bounding_box()
+    may_come.set()
+    await expect(shown).to_have_count(4 * QUESTIONS_AT_A_TIME)
+    after = await oldest.bounding_box()
+    assert before
+    assert after
+    assert abs(before["y"] - after["y"]) < 1
+
+    await page.evaluate("scrollTo(0, 0)")
+    await expect(shown).to_have_count(2 * questions)
+    await expect(page.locator(".chat-question")).to_have_text([f"Question {number}?" for number in range(questions)])
+    await expect(page.get_by_text("Earlier messages")).to_have_count(0)
+
+
+async def test_an_old_answer_that_is_tried_again_goes_on_where_it_is_scrolled_to(
+    page: Page, app: FastAPI, owner: User
+) -> None:
+    end = asyncio.Event()
+    runs = app.state.chat
+    runs.provider = Scripted("So far", end, " and the rest.")
+    conversation_id = await talked(app.state.database, owner.id, QUESTIONS_AT_A_TIME + 1)
+    async with app.state.database.reader() as session:
+        oldest = (await Chat(session, owner.id).messages(conversation_id))[1]
+    await answering.retry(runs, owner.id, oldest)
+    await show(page, DESKTOP, conversation_id)
+    await page.evaluate("scrollTo(0, 0)")
+    await expect(page.locator("article").nth(1)).to_contain_text("So far")
+    end.set()
+    await expect(page.locator("article").nth(1)).to_contain_text("So far and the rest.")

@@ -7,7 +7,9 @@ from httpx import AsyncClient
 
 from app.core import llm
 from app.core.llm.scripted import Scripted
+from app.features.chat.service import QUESTIONS_AT_A_TIME
 from tests.factories import make_user, signed_in_client
+from tests.features.chat.talking import talked
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
@@ -208,3 +210,36 @@ async def test_a_deleted_conversation_is_gone_and_its_answer_stops(app: FastAPI,
         assert (await client.post(f"{page}/delete")).headers["location"] == "/chat"
         assert (await client.get(page)).status_code == 404
         assert "Delete me?" not in (await client.get("/chat")).text
+
+
+async def test_a_long_conversation_is_read_by_its_links_without_javascript(app: FastAPI) -> None:
+    owner = await make_user(app.state.database)
+    page = f"/chat/{await talked(app.state.database, owner.id, QUESTIONS_AT_A_TIME + 2)}"
+    async with signed_in_client(app, owner) as client:
+        newest = (await client.get(page)).text
+        assert ("Question 1?" in newest, "Question 2?" in newest) == (False, True)
+        earlier = re.search(r'href="([^"]+)" hx-get=[^>]+>Earlier messages<', newest)
+        assert earlier
+        first = (await client.get(earlier[1])).text
+        assert ("Answer 1." in first, "Question 2?" in first) == (True, False)
+        assert "Earlier messages" not in first
+        assert f'href="{page}">Newest messages<' in first
+        assert "hx-post" not in first.split('id="composer"')[1], "what is asked here is shown below the newest"
+        part = (await client.get(earlier[1], headers=HTMX)).text
+        assert ("Answer 1." in part, "<html" in part) == (True, False)
+
+
+async def test_a_question_in_a_long_conversation_sends_only_what_is_new(app: FastAPI, script: Scripted) -> None:
+    owner = await make_user(app.state.database)
+    page = f"/chat/{await talked(app.state.database, owner.id, 2)}"
+    async with signed_in_client(app, owner) as client:
+        last = re.search(r'name="last" value="(\d+)"', (await client.get(page)).text)
+        assert last
+        response = await client.post(f"{page}/messages", data={"content": "Next?", "last": last[1]}, headers=HTMX)
+    assert ("Next?" in response.text, "Question 1?" in response.text) == (True, False)
+
+
+@pytest.mark.parametrize("before", ["0", "-1", "x", "9" * 30])
+async def test_messages_before_what_is_no_message_are_refused(app: FastAPI, before: str) -> None:
+    async with signed_in_client(app) as client:
+        assert (await client.get(f"/chat/1?before={before}")).status_code == 422
