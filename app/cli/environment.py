@@ -10,12 +10,12 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Never
 
+from app.cli.installation import UNFINISHED, InstallError, run, tell
 from app.cli.process import become
 
 if sys.platform == "win32":
@@ -27,18 +27,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 SHIM = PROJECT / "oppman.py"
 VENV = PROJECT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-UNFINISHED = VENV / "unfinished"
-"""Is there while something is installed: whoever finds it makes .venv anew."""
-LOG = VENV / "install.log"
-BASE, MODEL, AWS, DEV = (f"requirements{name}.lock" for name in ("", "-model", "-aws", "-dev"))
+FEATURES_TESTS = PROJECT / "tests/features"
+BASE, MODEL, AWS, DEV, FRAMEWORK = (f"requirements{name}.lock" for name in ("", "-model", "-aws", "-dev", "-framework"))
 TELLING = ("alembic", "jinja2_fragments", "pwdlib", "sqladmin", "typer")
 """Nobody has all of these by chance: where they are, somebody installed the dependencies."""
 PREPARED = "OPPMAN_PREPARED"
 """Tells the restarted oppman.py not to try again what has just failed."""
-
-
-class InstallError(Exception):
-    """One line for the person at the command line."""
 
 
 def enter(arguments: list[str]) -> None:
@@ -70,9 +64,9 @@ def restart(arguments: list[str]) -> Never:
 def prepare(arguments: list[str]) -> bool:
     """Install what the command needs and .venv has not. True if there was anything."""
     command = next((word for word in arguments if not word.startswith("-")), "")
-    locks = [BASE, DEV] if command in {"test", "lock", "bench"} else [BASE]
+    locks = [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if command == "lock" else [BASE]
     locks += [AWS] if asks_aws() else []
-    model = [MODEL] if command in {"quickstart", "test"} and "--no-model" not in arguments else []
+    model = [MODEL] if wants_model(command, arguments) else []
     if is_there(locks + model):
         return False
     try:
@@ -89,6 +83,25 @@ def prepare(arguments: list[str]) -> bool:
         go_without_model(f"Cannot install into {VENV}: {error.strerror or error}.")
         return False
     return True
+
+
+def locks_of_tests(arguments: list[str]) -> list[str]:
+    """What pytest needs for these arguments: the framework's own tests want more than those of features."""
+    return [DEV] if features_tests(arguments) else [DEV, FRAMEWORK]
+
+
+def features_tests(arguments: list[str]) -> list[Path]:
+    """The tests of features that are named, if nothing else is to be tested."""
+    words = (PROJECT / word.partition("::")[0] for word in arguments if not word.startswith("-"))
+    paths = [word.resolve() for word in words if word.exists()]
+    return paths if all(path.is_relative_to(FEATURES_TESTS) for path in paths) else []
+
+
+def wants_model(command: str, arguments: list[str]) -> bool:
+    if command != "test":
+        return command == "quickstart" and "--no-model" not in arguments
+    files = [file for path in features_tests(arguments) for file in (path, *path.rglob("*.py")) if file.is_file()]
+    return not files or any(b"pytest.mark.model" in file.read_bytes() for file in files)
 
 
 def asks_aws() -> bool:
@@ -141,12 +154,12 @@ def make_environment() -> None:
     uv = shutil.which("uv")
     if not uv and not importlib.util.find_spec("ensurepip"):
         raise InstallError("Python's venv is missing: install it (Debian: apt install python3-venv), or install uv.")
-    if UNFINISHED.exists() or not runs(PYTHON):
+    if (VENV / UNFINISHED).exists() or not runs(PYTHON):
         shutil.rmtree(VENV, ignore_errors=True)
     VENV.mkdir(exist_ok=True)
     python = getattr(sys, "_base_executable", sys.executable)  # .venv's own may just have been removed
     command = [uv, "venv", "--allow-existing", "--python", python] if uv else [python, "-m", "venv"]
-    run("Preparing .venv", [*command, str(VENV)])
+    run(VENV, "Preparing", ".venv", [*command, str(VENV)])
 
 
 def runs(python: Path) -> bool:
@@ -165,7 +178,7 @@ def install(lock: str) -> None:
         else [str(PYTHON), "-m", "pip", "install"]
     )
     (VENV / lock).unlink(missing_ok=True)
-    run(f"Installing {lock}", [*command, "--no-deps", "--require-hashes", "-r", str(PROJECT / lock)])
+    run(VENV, "Installing", lock, [*command, "--no-deps", "--require-hashes", "-r", str(PROJECT / lock)])
     shutil.copyfile(PROJECT / lock, VENV / lock)
 
 
@@ -178,46 +191,3 @@ def install_if_possible(lock: str) -> None:
 
 def go_without_model(reason: str) -> None:
     tell(f"{reason} Going on without a local model; for another set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")
-
-
-def run(title: str, command: list[str]) -> None:
-    """Run an installer to its end. Its own words go to the log, and the last of them into the error."""
-    UNFINISHED.touch()
-    with LOG.open("wb") as log:
-        installer = subprocess.Popen(  # noqa: S603 - no part of the command comes from outside
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=False
-        )
-        try:
-            watch(title, installer)
-        finally:
-            installer.kill()
-    if installer.wait() >= 0:  # less than nothing: a signal ended it, and who knows what it left
-        UNFINISHED.unlink()
-    if installer.returncode:
-        raise InstallError(f"{title} failed: {last_line()} (is the network there? all of it is in {LOG}).")
-
-
-def watch(title: str, installer: subprocess.Popen[bytes]) -> None:
-    """Show that it goes on: one line that advances on a terminal, a plain one elsewhere."""
-    started = time.monotonic()
-    live = sys.stderr.isatty()
-    if not live:
-        tell(f"{title} ...")
-    while installer.poll() is None:
-        if live:
-            width = shutil.get_terminal_size().columns - 1
-            line = f"{title}: {time.monotonic() - started:.0f} s  {last_line()}"
-            tell("\r" + line[:width].ljust(width), end="")
-        time.sleep(0.1)
-    if live:
-        tell("")
-
-
-def last_line() -> str:
-    """The last words of the installer."""
-    lines = LOG.read_text(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
-
-
-def tell(text: str, end: str = "\n") -> None:
-    print(text, end=end, file=sys.stderr, flush=True)

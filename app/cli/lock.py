@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.environment import AWS, BASE, DEV, MODEL, PROJECT
+from app.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL, PROJECT
 from app.core.errors import OperatorError
 
 
@@ -37,20 +37,22 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
     Returns:
         The names of those that differ from the project's.
     """
-    base = folder / BASE
+    base, dev = folder / BASE, folder / DEV
     shape = ["--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
-    for lock, source in {
+    sources = {
         BASE: ["pyproject.toml"],
         MODEL: ["--group", "model", "-c", str(base)],
         AWS: ["--group", "aws", "-c", str(base)],
         DEV: ["--group", "dev", "-c", str(base)],
-    }.items():
+        FRAMEWORK: ["--group", "framework", "-c", str(base), "-c", str(dev)],
+    }
+    for lock, source in sources.items():
         if (PROJECT / lock).exists():
             shutil.copyfile(PROJECT / lock, folder / lock)
         command = [uv, "pip", "compile", *source, *shape, "-o", str(folder / lock), *(["--upgrade"] if upgrade else [])]
         if subprocess.call(command, cwd=PROJECT):  # noqa: S603 - uv, with our own words
             raise OperatorError(f"uv could not make {lock}; no lock was changed.")
-    return [lock for lock in (BASE, MODEL, AWS, DEV) if content(folder / lock) != content(PROJECT / lock)]
+    return [lock for lock in sources if content(folder / lock) != content(PROJECT / lock)]
 
 
 def content(path: Path) -> str:

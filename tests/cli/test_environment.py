@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.cli import environment
-from app.cli.environment import AWS, BASE, DEV, MODEL, PROJECT, InstallError
+from app.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL, PROJECT
+from app.cli.installation import InstallError
 
 # The Python below ours, without its site-packages: a machine that has nothing yet.
 BARE = [getattr(sys, "_base_executable", sys.executable), "-S"]
@@ -58,12 +59,20 @@ class Machine:
             "app/__init__.py",
             "app/cli/__init__.py",
             "app/cli/environment.py",
+            "app/cli/installation.py",
             "app/cli/process.py",
         ):
             shutil.copyfile(PROJECT / name, self.project / name)
         (self.project / "app/cli/main.py").write_text(COMMAND_LINE)
-        for lock in (BASE, MODEL, AWS, DEV):
+        for lock in (BASE, MODEL, AWS, DEV, FRAMEWORK):
             (self.project / lock).write_text(f"{lock} 1\n")
+        for test, text in {
+            "features/books/test_pages.py": "",
+            "features/chat/test_answers.py": "pytestmark = pytest.mark.model\n",
+            "core/test_settings.py": "",
+        }.items():
+            (self.project / "tests" / test).parent.mkdir(parents=True)
+            (self.project / "tests" / test).write_text(text)
         (folder / "uv").write_text(UV)
         (folder / "uv").chmod(0o755)
 
@@ -118,7 +127,11 @@ def test_a_changed_lock_is_installed_again(machine: Machine) -> None:
         (["quickstart", "--port", "1"], [BASE, MODEL]),
         (["quickstart", "--no-model"], [BASE]),
         (["runserver"], [BASE]),
-        (["test", "-x"], [BASE, DEV, MODEL]),
+        (["test", "-x"], [BASE, DEV, FRAMEWORK, MODEL]),
+        (["test", "-k", "books", "tests/core"], [BASE, DEV, FRAMEWORK, MODEL]),
+        (["test", "tests/features/books", "tests/core"], [BASE, DEV, FRAMEWORK, MODEL]),
+        (["test", "-x", "tests/features/books/test_pages.py::test_one", "-k", "one"], [BASE, DEV]),
+        (["test", "tests/features/chat"], [BASE, DEV, MODEL]),
         (["lock"], [BASE, DEV]),
         (["--help"], [BASE]),
     ],
@@ -178,7 +191,7 @@ def test_a_model_that_cannot_be_written_is_one_line_and_the_command_runs(machine
 def test_dependencies_that_cannot_be_had_are_one_line_and_exit_1(machine: Machine) -> None:
     code, output, errors = machine.run("migrate", FAILS=BASE)
     assert (code, output) == (1, "")
-    assert errors[-1].startswith(f"Installing {BASE} failed: error: nobody answers (is the network there?")
+    assert errors[-1].startswith(f"Installing {BASE} failed: error: nobody answers. Is the network there?")
     assert machine.run("migrate")[0] == 0
 
 
@@ -254,7 +267,7 @@ def test_without_uv_pip_checks_the_hashes(monkeypatch: pytest.MonkeyPatch, tmp_p
     asked: list[list[str]] = []
     monkeypatch.setattr(environment, "VENV", tmp_path)
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.setattr(environment, "run", lambda _, command: asked.append(command))
+    monkeypatch.setattr(environment, "run", lambda *words: asked.append(words[-1]))
     environment.install(BASE)
     assert asked[0][1:4] == ["-m", "pip", "install"]
     assert {"--no-deps", "--require-hashes"} < set(asked[0])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import lock
-from app.cli.environment import AWS, BASE, DEV, MODEL
+from app.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL
 from app.cli.main import main
 
 
@@ -34,14 +34,14 @@ def uv(monkeypatch: pytest.MonkeyPatch) -> Uv:
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in (BASE, MODEL, AWS, DEV):
+    for name in (BASE, MODEL, AWS, DEV, FRAMEWORK):
         (tmp_path / name).write_text("old\n")
     monkeypatch.setattr(lock, "PROJECT", tmp_path)
     return tmp_path
 
 
 def contents(project: Path) -> set[str]:
-    return {(project / name).read_text() for name in (BASE, MODEL, AWS, DEV)}
+    return {(project / name).read_text() for name in (BASE, MODEL, AWS, DEV, FRAMEWORK)}
 
 
 def test_the_locks_are_made_with_hashes_and_agree(uv: Uv, project: Path) -> None:
@@ -49,7 +49,7 @@ def test_the_locks_are_made_with_hashes_and_agree(uv: Uv, project: Path) -> None
     assert contents(project) == {"new\n"}
     assert all({"--universal", "--generate-hashes"} < set(command) for command in uv.commands)
     base = uv.commands[0][-1]
-    assert [command[command.index("-c") + 1] for command in uv.commands[1:]] == [base] * 3
+    assert [command[command.index("-c") + 1] for command in uv.commands[1:]] == [base] * 4
 
 
 def test_versions_stay_unless_an_upgrade_is_asked_for(uv: Uv) -> None:
@@ -70,7 +70,7 @@ def test_check_names_what_is_out_of_date_and_writes_nothing(
     uv: Uv, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["lock", "--check"]) == 1
-    assert capsys.readouterr().err.startswith(f"Out of date: {BASE}, {MODEL}, {AWS}, {DEV}.")
+    assert capsys.readouterr().err.startswith(f"Out of date: {BASE}, {MODEL}, {AWS}, {DEV}, {FRAMEWORK}.")
     assert contents(project) == {"old\n"}
 
 

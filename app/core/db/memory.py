@@ -202,7 +202,7 @@ def _opened(url: DatabaseURL) -> Iterator[sqlite3.Connection]:
     if not url.path.is_file():
         raise OperatorError(f"There is no file {url.path}. Check {url.name}.")
     try:
-        with closing(sqlite3.connect(_address(url.path), PATIENCE, uri=True, isolation_level=None)) as file:
+        with closing(sqlite3.connect(_address(url.path), timeout=PATIENCE, uri=True, isolation_level=None)) as file:
             _check_size(file, url)
             yield file
     except sqlite3.Error as error:

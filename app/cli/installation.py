@@ -1,0 +1,123 @@
+"""Runs an installer, uv or pip, and shows how far it has come. With the standard library alone."""
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+UNFINISHED = "unfinished"
+"""Is in .venv while something is installed: whoever finds it makes .venv anew."""
+LOG = "install.log"
+PLAIN_PROGRESS_SECONDS = 10
+"""How often a line tells of the progress where there is no terminal."""
+NEARLY_NOTHING_BYTES = 1_000_000
+DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space on the disk|\[Errno 28\]")
+
+
+class InstallError(Exception):
+    """One line for the person at the command line."""
+
+
+def run(venv: Path, verb: str, what: str, command: list[str]) -> None:
+    """Run an installer to its end. Its own words go to the log, and the last of them into the error."""
+    (venv / UNFINISHED).touch()
+    with (venv / LOG).open("wb") as log:
+        installer = subprocess.Popen(  # noqa: S603 - no part of the command comes from outside
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=False
+        )
+        try:
+            watch(Progress(venv, verb, what), installer)
+        finally:
+            installer.kill()
+    if installer.wait() >= 0:  # less than nothing: a signal ended it, and who knows what it left
+        (venv / UNFINISHED).unlink()
+    if installer.returncode:
+        words = last_line(venv).rstrip(".")
+        raise InstallError(f"{verb} {what} failed: {words}. {mend(venv)} All of it is in {venv / LOG}.")
+
+
+class Progress:
+    """How far an installer has come, by what it says in its log and by what is in .venv."""
+
+    def __init__(self, venv: Path, verb: str, what: str) -> None:
+        self.venv, self.verb, self.what = venv, verb, what
+        self.started = time.monotonic()
+        lock = venv.parent / what
+        text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
+        pins = re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE)
+        self.pins = {(plain(name), version) for name, version in pins}
+
+    def __str__(self) -> str:
+        seconds = f"{time.monotonic() - self.started:.0f} s"
+        if not self.pins:
+            return f"{self.verb} {self.what}: {seconds}"
+        verb, done, total = self.counted((self.venv / LOG).read_text(errors="replace"))
+        return f"{verb} {self.what}: {done} of {total} packages, {seconds}"
+
+    def counted(self, log: str) -> tuple[str, int, int]:
+        """What is being done, with how many packages it has been done, and how many there are on this machine."""
+        resolved = re.search(r"^(?:Resolved|Audited|Checked) (\d+) package", log, re.MULTILINE)  # uv says it
+        total = int(resolved[1]) if resolved else len(self.pins) - len(re.findall("^Ignoring ", log, re.MULTILINE))
+        fetched = len(re.findall("^(?:Collecting|Requirement already satisfied)", log, re.MULTILINE))
+        if 0 < fetched < total and "\nInstalling collected packages" not in log:
+            return "Downloading", fetched, total  # pip brings all of them before it installs the first
+        return self.verb, min(len(self.pins & installed(self.venv)), total), total
+
+
+def installed(venv: Path) -> set[tuple[str, str]]:
+    """Names and versions of what is in .venv."""
+    site_packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(venv)}))
+    folders = (found.name.removesuffix(".dist-info") for found in site_packages.glob("*.dist-info"))
+    return {(plain(name), version) for name, _, version in (folder.partition("-") for folder in folders)}
+
+
+def plain(name: str) -> str:
+    """A package's name as all its spellings have it in common."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def watch(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
+    """Show that it goes on: one line that advances on a terminal, a new one now and then elsewhere."""
+    live = sys.stderr.isatty()
+    if not live:
+        tell(f"{progress.verb} {progress.what} ...")
+    told = time.monotonic()
+    while installer.poll() is None:
+        if live:
+            show(f"{progress}  {last_line(progress.venv)}")
+        elif time.monotonic() - told >= PLAIN_PROGRESS_SECONDS:
+            tell(str(progress))
+            told = time.monotonic()
+        time.sleep(0.1)
+    if live:
+        show(str(progress))
+        tell("")
+    elif progress.pins:
+        tell(str(progress))
+
+
+def show(line: str) -> None:
+    """Write over the terminal's line."""
+    width = shutil.get_terminal_size().columns - 1
+    tell("\r" + line[:width].ljust(width), end="")
+
+
+def last_line(venv: Path) -> str:
+    """The last words of the installer."""
+    lines = (venv / LOG).read_text(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def mend(venv: Path) -> str:
+    """What to do about a failure."""
+    log = (venv / LOG).read_text(errors="replace")
+    if DISK_FULL.search(log) or shutil.disk_usage(venv).free < NEARLY_NOTHING_BYTES:
+        return "The disk is full: make room for .venv, the installer's cache and TMPDIR, then run this again."
+    return "Is the network there?"
+
+
+def tell(text: str, end: str = "\n") -> None:
+    print(text, end=end, file=sys.stderr, flush=True)
