@@ -1,5 +1,6 @@
 """Markdown from people and models, as HTML that is safe to put on a page."""
 
+import asyncio
 import re
 from collections.abc import Iterable, Sequence
 
@@ -17,6 +18,9 @@ _TAGS = (
     | {"li", "ol", "ul"}
     | {"table", "tbody", "td", "th", "thead", "tr"}
 )
+MOST_KNOWN = 64
+"""Texts whose HTML is kept."""
+_known: dict[str, Markup] = {}
 _CONTINUED = " data-continued"
 _SEAM = re.compile(
     rf"</code></pre>\n<pre{_CONTINUED}><code[^>]*>"
@@ -34,6 +38,15 @@ def render(text: str) -> Markup:
     splitter.feed(text)
     splitter.finish()
     return join(render_piece(piece) for piece in splitter.pieces)
+
+
+async def rendered(text: str) -> Markup:
+    """As `render`, for pages: once for a text that is shown again, in a thread, since one may be made to take long."""
+    if text not in _known:
+        _known[text] = await asyncio.to_thread(render, text)
+        if len(_known) > MOST_KNOWN:
+            del _known[next(iter(_known))]
+    return _known[text]
 
 
 def plain(text: str) -> Markup:

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import fence
+from markdown_it.rules_block import StateBlock, fence, table
 from markdown_it.token import Token
 
 RUN = 1_000  # a code fence or table longer than this is continued in another piece
 LONG = 2_000  # a longer list is continued in another piece, at an item
 LIMIT = 10_000  # from this length on a piece ends wherever its line does, and a line of it counts as ended
-NESTING = 30  # each level may cost a pass over the rest of a line: ten thousand "[" would take half a second at 100
+NESTING = 20  # each level may cost a pass over the rest of a line: ten thousand "![" would take a second at 100
 
 _LINE = re.compile(rf"[^\n]{{0,{LIMIT - 1}}}\n|[^\n]{{{LIMIT}}}")
 _RETURN = re.compile(r"\r\n?")
@@ -39,7 +39,19 @@ def block_parser() -> MarkdownIt:
     parser = MarkdownIt("js-default", {"html": False, "maxNesting": NESTING}).disable(rules)
     # As on GitHub: else the first line of a code block could turn out to be the head of a table.
     parser.block.ruler.before("table", "fence_before_table", fence, {"alt": ["paragraph", "blockquote", "list"]})
+    parser.block.ruler.at("table", _written_table, {"alt": ["paragraph", "reference"]})
     return parser
+
+
+def _written_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Not one that has more cells than characters: rows of one character each would be filled up to its width."""
+    if not table(state, start, end, silent=True):
+        return False
+    last = next((line for line in range(start, end) if state.isEmpty(line)), end) - 1
+    columns = state.src[state.bMarks[start + 1] : state.eMarks[start + 1]].strip(" \t|").count("|") + 1
+    if columns * (last - start) > state.eMarks[last] - state.bMarks[start]:
+        return False
+    return silent or table(state, start, end, silent=False)
 
 
 _PARSER = block_parser()

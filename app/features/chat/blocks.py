@@ -59,6 +59,16 @@ class Blocks:
         return self._open
 
     @property
+    def waiting(self) -> int:
+        """Characters that `render` has to do."""
+        new = self._splitter.pieces[len(self._frozen) :]
+        return sum(len(piece.source) for piece in (*new, self._splitter.open))
+
+    def render(self) -> None:
+        """Has `frozen` and `open` ready."""
+        _ = self.frozen, self.open
+
+    @property
     def whole(self) -> Markup:
         """Everything at once; after `finish`, what `render` makes of the text."""
         return join([*self.frozen, self.open])

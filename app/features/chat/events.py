@@ -35,12 +35,12 @@ async def html_events(
     async for text in live.growth(offset):
         if seen < 0:  # only now: of an answer that is followed there was nothing here before
             seen = Blocks.of(text[:offset]).frozen_count
-        blocks = live.blocks
+        blocks, length = await live.blocks()
         new = Markup("").join(blocks.frozen[seen:])
         seen = blocks.frozen_count
         html = PARTIAL.format(id=live.id, part="blocks", swap="beforeend", html=new) if new else Markup("")
         html += PARTIAL.format(id=live.id, part="open", swap="innerHTML", html=blocks.open)
-        yield ServerSentEvent(raw_data=html, id=f"{live.id}:{len(text)}")
+        yield ServerSentEvent(raw_data=html, id=f"{live.id}:{length}")
     if live.ended:
         article = f'<hx-partial hx-target="#m{live.id}" hx-swap="outerHTML">{await render(live.message)}</hx-partial>'
         yield ServerSentEvent(raw_data=article, id=_id(live))

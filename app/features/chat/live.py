@@ -9,6 +9,9 @@ from app.features.chat.models import Message, Status
 PACE = 0.1
 """Seconds between two updates to a viewer: more often costs much and shows nothing."""
 
+AT_ONCE = 1_000
+"""Characters that are rendered between two others' requests: a text may be made to take long, then a thread does it."""
+
 
 class LiveAnswer:
     """Viewers hold an offset and wait for more: a slow one costs no memory and never holds the writer up."""
@@ -17,7 +20,8 @@ class LiveAnswer:
         self.message = message
         self._parts = [message.text if text is None else text]
         self._blocks = Blocks()
-        self._rendered = 0
+        self._fed = 0
+        self._rendering: asyncio.Future[None] | None = None
         self._left = False
         self._changed = asyncio.Event()
 
@@ -35,13 +39,20 @@ class LiveAnswer:
     def ended(self) -> bool:
         return self.message.status != Status.STREAMING
 
-    @property
-    def blocks(self) -> Blocks:
-        """The text so far as HTML, rendered once for all viewers."""
-        text = self.text
-        self._blocks.feed(text[self._rendered :])
-        self._rendered = len(text)
-        return self._blocks
+    async def blocks(self) -> tuple[Blocks, int]:
+        """The text so far as HTML, and its length, until the next `await`; rendered once for all viewers."""
+        await self._settled()
+        if new := self.text[self._fed :]:
+            self._fed += len(new)
+            self._blocks.feed(new)
+            if self._blocks.waiting > AT_ONCE:
+                self._rendering = asyncio.get_running_loop().run_in_executor(None, self._blocks.render)
+                await self._settled()
+        return self._blocks, self._fed
+
+    async def _settled(self) -> None:
+        while self._rendering and not self._rendering.done():
+            await asyncio.shield(self._rendering)  # a viewer who leaves does not stop it for the others
 
     def add(self, text: str) -> None:
         if text:

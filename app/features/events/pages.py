@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse
 from app.core.errors import NotFound
 from app.core.storage import StorageError
 from app.core.web.forms import Form, read_form
-from app.core.web.markdown import render
+from app.core.web.markdown import rendered
 from app.core.web.templating import go_to, is_htmx, templates
 from app.core.web.throttle import TooMany
 from app.features.events.current import (
@@ -96,7 +96,7 @@ async def show_event(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     event = await events.read(slug)
-    context = {"event": event, "description": render(event.description)}
+    context = {"event": event, "description": await rendered(event.description)}
     answer = templates.form(request, "events/event.html", form, context)
     answer.headers.update(headers or {})
     return answer

@@ -1,11 +1,14 @@
 import re
+import sys
+import threading
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from app.core.web.markdown import render
+from app.core.web import markdown
+from app.core.web.markdown import render, rendered
 from tests.core.web.markdown_samples import documents
 
 REL = 'rel="noopener noreferrer nofollow"'
@@ -120,6 +123,94 @@ def test_nul_and_lone_surrogates_become_replacement_characters() -> None:
 )
 def test_deep_nesting_is_rendered(text: str) -> None:
     assert_harmless(render(text))
+
+
+def work(text: str) -> int:
+    """The function calls that it takes to render, which do not depend on how busy the machine is."""
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        render(text)
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+HOSTILE = [
+    "[",
+    "![",
+    "![<",
+    "*[",
+    "[*",
+    "[(",
+    "`[",
+    "![a](b",
+    "[a](b)",
+    "*a",
+    "**a *b ",
+    "_a* ",
+    "``a` ",
+    "~~a ",
+    "&a;",
+    "<a:b>",
+]
+HOSTILE += [
+    "> ",
+    "- ",
+    "- a\n",
+    "> a\n",
+    "- a\n> a\n",
+    "1. |\n=\n",
+    "# a\n",
+    "```\n",
+    "|a\n|-\n",
+    "a|\n",
+    "\\",
+    "-\n",
+    "  - a\n",
+]
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_no_text_takes_more_than_its_length_allows(unit: str) -> None:
+    assert work(unit * (4_000 // len(unit))) < 4_000 * 450
+
+
+@pytest.mark.parametrize("columns", [10, 100, 1000])
+def test_a_table_is_not_filled_up_to_more_cells_than_were_written(columns: int) -> None:
+    table = "|a" * columns + "\n" + "|-" * columns + "\n" + "|\n" * columns
+    assert work(table) < len(table) * 450
+    assert render(f"- {table}\n\n> {table}").count("<td") == 0
+
+
+def test_a_table_may_leave_cells_out() -> None:
+    html = render("a|b|c\n-|-|-\none\ntwo|2\nthree|3|III")
+    assert html.count("<td") == 9
+    assert render("|a|\n|-|\n" + "b\n" * 50).count("<td") == 50
+
+
+async def test_a_page_has_a_text_rendered_once_and_not_in_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    def noted(text: str) -> Markup:
+        threads.append(threading.current_thread())
+        return render(text)
+
+    monkeypatch.setattr(markdown, "render", noted)
+    monkeypatch.setattr(markdown, "_known", {})
+    texts = [f"*{number}*" for number in range(markdown.MOST_KNOWN + 1)]
+    for text in [*texts, *texts[1:]]:
+        assert await rendered(text) == render(text)
+    assert len(threads) == len(texts)
+    assert threading.current_thread() not in threads
+    await rendered(texts[0])
+    assert len(threads) == len(texts) + 1, "the oldest has left its room to others"
 
 
 def test_what_is_nested_too_deep_is_shown_as_it_was_written() -> None:

@@ -1,12 +1,17 @@
 import asyncio
 import re
+import threading
 from typing import Any
 
 import pytest
 from fastapi.sse import ServerSentEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markupsafe import Markup
 
+from app.core.web.markdown import render_piece
+from app.core.web.markdown_pieces import Piece
+from app.features.chat import blocks
 from app.features.chat.blocks import Blocks
 from app.features.chat.events import html_events, json_events, parse_event_id
 from app.features.chat.live import LiveAnswer
@@ -129,3 +134,29 @@ async def _one_event(text: str, offset: int) -> ServerSentEvent | None:
     async for event in html_events(live, offset, render):
         return event
     return None
+
+
+LONG = "![" * 600
+
+
+async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_not_in_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = []
+
+    def noted(piece: Piece) -> Markup:
+        threads.append(threading.current_thread())
+        return render_piece(piece)
+
+    monkeypatch.setattr(blocks, "render_piece", noted)
+    live = LiveAnswer(answer(LONG))
+    live.leave()
+    leaves = asyncio.create_task(live.blocks())
+    await asyncio.sleep(0)
+    leaves.cancel()  # while it is rendered
+    viewers = [[event async for event in html_events(live, 0, render)] for _ in range(2)]
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
+    for (event,) in viewers:
+        assert str(render_piece(Piece(LONG))) in str(event.raw_data)
+        assert event.id == f"7:{len(LONG)}"

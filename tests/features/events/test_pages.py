@@ -1,10 +1,15 @@
+import threading
+
 import pytest
 from httpx import AsyncClient
+from markupsafe import Markup
 from pydantic import SecretStr
 
 from app.core.db.database import Database
 from app.core.errors import NotFound
 from app.core.settings import Settings
+from app.core.web import markdown
+from app.core.web.markdown_pieces import Piece
 from app.features.events import current, pages
 from app.features.events.models import Event
 from app.features.events.service import BEGUN, FULL
@@ -71,6 +76,24 @@ async def test_an_event_is_shown_with_safe_markdown_and_without_its_link(
     assert "<script>alert" not in page
     assert "Online: the link comes with the confirmation." in page
     assert "meet.example.com" not in page
+
+
+async def test_the_text_of_an_event_is_not_rendered_in_the_event_loop(
+    client: AsyncClient, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    render_piece = markdown.render_piece
+
+    def noted(piece: Piece) -> Markup:
+        threads.append(threading.current_thread())
+        return render_piece(piece)
+
+    monkeypatch.setattr(markdown, "render_piece", noted)
+    await make_event(description="*Rendered but once*" + "![" * 4_000)
+    for _ in range(2):
+        assert "<em>Rendered but once</em>" in (await client.get("/events/tea")).text
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
 
 
 async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: RecordedJobs, make_event: MakeEvent) -> None:
