@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
-from sqladmin import Flash, action, expose
+from sqladmin import action, expose
 from sqladmin.authorization import Action
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,6 +28,7 @@ from app.admin.layout import without
 from app.admin.refusals import Refused
 from app.admin.views import AdminView
 from app.admin.writing import Act, Check, session_of
+from app.core.web.flash import flash
 
 EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 COLUMNS: list[Any] = ["id", "email", "name", "is_active", "is_staff", "is_superuser", "is_verified", "created_at"]
@@ -184,7 +185,7 @@ class UserAdmin(AdminView, model=User):
             raise HTTPException(403)
         form = PasswordForm(await sent_texts(request) if request.method == "POST" else None)
         if request.method == "POST" and form.validate() and await self._change_password(request, form, user):
-            Flash.success(request, f"{user} has a new password and is signed out everywhere.")
+            flash(request, f"{user} has a new password and is signed out everywhere.")
             return RedirectResponse(request.url_for("admin:details", identity=self.identity, pk=user.id), 303)
         context = {"form": form, "obj": user, "model_view": self}
         status = 400 if form.errors else 200

@@ -6,7 +6,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from sqladmin import Flash, ModelView
+from sqladmin import ModelView
 from sqladmin.authorization import custom_action
 from sqladmin.helpers import get_object_identifier, object_identifier_values
 from sqlalchemy import Column, ColumnElement, bindparam, tuple_
@@ -19,6 +19,7 @@ from app.admin import audit
 from app.admin.forms import sent_texts
 from app.admin.references import parse_id
 from app.admin.refusals import Refused
+from app.core.web.flash import flash
 
 if TYPE_CHECKING:
     from app.admin.views import AdminView
@@ -111,7 +112,7 @@ def list_again(request: Request, view: ModelView) -> str:
 
 
 def refuse(request: Request, view: "AdminView", message: str) -> Response:
-    Flash.error(request, message)
+    flash(request, message, "danger")
     return RedirectResponse(list_again(request, view), 303)
 
 

@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from sqladmin import Flash, expose
+from sqladmin import expose
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -11,6 +11,7 @@ from app.admin.authorization import ForSuperusers
 from app.admin.forms import sent_texts
 from app.core.web.cache import ALL, Cache
 from app.core.web.cache.route import CachedRoute, Counts
+from app.core.web.flash import flash
 
 
 class CacheAdmin(ForSuperusers):
@@ -41,9 +42,7 @@ class CacheAdmin(ForSuperusers):
             async with request.app.state.database.writer() as session:
                 audit.record(session, request, "clear", "cache", title=tag)
             await cache.clear(tag)
-            Flash.success(
-                request, "Everything was cleared." if tag == ALL else f"What has the tag “{tag}” was cleared."
-            )
+            flash(request, "Everything was cleared." if tag == ALL else f"What has the tag “{tag}” was cleared.")
         else:
-            Flash.error(request, "Nothing was cleared: which tag?")
+            flash(request, "Nothing was cleared: which tag?", "danger")
         return RedirectResponse(request.url_for("admin:view-cache"), 303)

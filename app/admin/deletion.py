@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from sqladmin import Flash
 from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper, RelationshipDirection
@@ -15,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from app.admin.actions import Choice, ask, chosen_rows, is_one_of, list_again, read_choice, refuse
 from app.admin.columns import title_of
 from app.admin.refusals import Refused
+from app.core.web.flash import flash
 
 if TYPE_CHECKING:
     from app.admin.views import AdminView
@@ -72,7 +72,7 @@ async def _delete(request: Request, view: "AdminView", choice: Choice) -> Respon
     except Refused as refusal:
         return refuse(request, view, f"Nothing was deleted. {refusal}")
     count = len(choice.pks)
-    Flash.success(request, f"Deleted {count:,} {view.name if count == 1 else view.name_plural}.")
+    flash(request, f"Deleted {count:,} {view.name if count == 1 else view.name_plural}.")
     return RedirectResponse(list_again(request, view), 303)
 
 

@@ -84,18 +84,3 @@ class _Paths:
         if route := self.by_name.get(name):
             return URLPath(self.address + route.url_path_for(name.partition(":")[2], **parameters))
         return URLPath(str(self.router.url_path_for(name, **parameters)))
-
-
-class KeptMessages:
-    """Keeps a message that comes while another one still waits for a page to show it.
-
-    SQLAdmin appends to the session's list in place, which the session does not notice and so does not store.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if waiting := scope["session"].get("_messages"):
-            scope["session"]["_messages"] = waiting
-        await self.app(scope, receive, send)

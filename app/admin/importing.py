@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqladmin import Flash
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -17,6 +16,7 @@ from app.admin.forms import AdminForm, show_refusal
 from app.admin.refusals import Refused, refusals
 from app.admin.tables import Line, empty_form, fields_to_import, fill, read_lines, split_header
 from app.core.keys import seal, unseal
+from app.core.web.flash import flash
 from app.core.web.uploads import shown
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ async def import_page(request: Request, view: "AdminView") -> Response:
     if not (is_confirmed and outcome.is_good):
         return await _show(request, view, outcome)
     count = len(outcome.lines)
-    Flash.success(request, f"Imported {count:,} {view.name if count == 1 else view.name_plural}.")
+    flash(request, f"Imported {count:,} {view.name if count == 1 else view.name_plural}.")
     return RedirectResponse(list_again(request, view), 303)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from markupsafe import Markup
-from sqladmin import Flash, action
+from sqladmin import action
 from sqladmin.authorization import custom_action
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from app.admin.actions import list_again
 from app.admin.authorization import ForSuperusers
 from app.admin.views import AdminView
 from app.core.errors import OperatorError
+from app.core.web.flash import flash
 from app.jobs import control
 from app.jobs.models import QueuedJob, State
 from app.jobs.site import SiteJobs
@@ -101,11 +102,11 @@ class JobAdmin(ForSuperusers, AdminView, model=QueuedJob):
                     audit.record_row(session, request, custom_action(slug), self.identity, job, {})
         audit.settle(request)
         if count := len(numbers) - len(refusals):
-            Flash.success(request, f"{count} {'job' if count == 1 else 'jobs'} {done}.")
+            flash(request, f"{count} {'job' if count == 1 else 'jobs'} {done}.")
         for line in refusals[:SAID]:
-            Flash.error(request, line)
+            flash(request, line, "danger")
         if more := len(refusals[SAID:]):
-            Flash.error(request, f"Nor could this be done to {more} others.")
+            flash(request, f"Nor could this be done to {more} others.", "danger")
         return RedirectResponse(list_again(request, self), 303)
 
 

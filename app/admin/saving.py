@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from sqladmin import Flash
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,6 +15,7 @@ from app.admin.forms import AdminForm, show_refusal
 from app.admin.inlines import FAULTY, TABLES, Table, check, tables_of
 from app.admin.layout import fill_in, grouped, without
 from app.admin.refusals import Refused
+from app.core.web.flash import flash
 
 if TYPE_CHECKING:
     from app.admin.views import AdminView
@@ -72,8 +72,7 @@ def _tell(request: Request, view: "AdminView", row: Any) -> None:
     address = ""
     if view.can_edit:
         address = str(view._build_url_for("admin:edit", request, row))
-    Flash.success(request, f"{view.name} “{shortened(title_of(row))}” was saved.")
-    request.session["_messages"][-1]["address"] = address
+    flash(request, f"{view.name} “{shortened(title_of(row))}” was saved.", address=address)
 
 
 async def _page(

@@ -14,7 +14,6 @@ from starlette.applications import Starlette
 from starlette.datastructures import URL, FormData
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -28,7 +27,7 @@ from app.admin.columns import title_of
 from app.admin.dashboard import Dashboard
 from app.admin.deletion import delete_page
 from app.admin.export import export_page
-from app.admin.gate import KeptMessages, PathsOnly, StaffOnly
+from app.admin.gate import PathsOnly, StaffOnly
 from app.admin.groups import GROUPS
 from app.admin.history import LogAdmin, history_page
 from app.admin.importing import import_page
@@ -38,9 +37,9 @@ from app.admin.operations.view import OperationsAdmin
 from app.admin.saving import form_page
 from app.admin.views import AdminView
 from app.core.db.database import Database
-from app.core.keys import derived_key
-from app.core.settings import PROJECT, Settings
+from app.core.settings import PROJECT
 from app.core.web.assets import assets
+from app.core.web.flash import flashed
 from app.core.web.templating import when
 
 ADDRESS = "/admin"
@@ -64,8 +63,6 @@ def add_admin(app: FastAPI) -> None:
     # The router alone: as an application of its own it would answer errors its own way.
     middleware = [
         Middleware(StaffOnly),
-        messages_in_cookie(app.state.settings),
-        Middleware(KeptMessages),
         Middleware(PathsOnly, routes=site.admin.router.routes, address=ADDRESS),
     ]
     app.router.routes.append(Mount(ADDRESS, site.admin.router, name="admin", middleware=middleware))
@@ -73,17 +70,6 @@ def add_admin(app: FastAPI) -> None:
 
 async def _to_index(request: Request) -> Response:
     return RedirectResponse(f"{ADDRESS}/")
-
-
-def messages_in_cookie(settings: Settings) -> Middleware:
-    """A cookie for messages that wait for the next page. Who is signed in is not in it."""
-    return Middleware(
-        SessionMiddleware,
-        secret_key=derived_key(settings, "admin: messages"),
-        session_cookie="__Host-messages" if settings.is_production else "messages",
-        max_age=300,
-        https_only=settings.is_production,
-    )
 
 
 class Site(Admin):
@@ -101,7 +87,7 @@ class Site(Admin):
             title="Admin",
             templates_dir=str(PROJECT / "templates"),
         )
-        self.templates.env.globals |= {"asset": assets.url, "title_of": title_of, "when": when}
+        self.templates.env.globals |= {"asset": assets.url, "flashed": flashed, "title_of": title_of, "when": when}
         self.templates.env.globals |= {"children_of": children_of, "grouped": grouped}
         self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
         self.admin.router.routes = [route for route in self.admin.routes if cast("Any", route).name not in UNUSED]

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, ClassVar, Literal
 
-from sqladmin import Flash
 from sqladmin.authorization import custom_action
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
@@ -19,6 +18,7 @@ from app.admin.inlines import TABLES, save_tables
 from app.admin.refusals import refusals
 from app.admin.showing import Showing
 from app.admin.stored import delete_later
+from app.core.web.flash import flash
 
 Check = Callable[[Request, Any], Awaitable[bool]]
 Act = Callable[[AsyncSession, Any], Awaitable[None]]
@@ -73,7 +73,7 @@ class Writing(Showing):
                     told = changes.of_edit(before, row)
                     audit.record_row(session, request, custom_action(slug), self.identity, row, told)
         what = title_of(rows[0]) if len(rows) == 1 else f"{len(rows):,} {self.name_plural}"
-        Flash.success(request, f"{what}: {done}.")
+        flash(request, f"{what}: {done}.")
         return RedirectResponse(list_again(request, self), 303)
 
     # In somebody's transaction

@@ -38,7 +38,8 @@ async def test_another_device_is_signed_out_by_its_button(ada: AsyncClient, othe
 
     answer = await ada.post(end)
 
-    assert answer.headers["location"] == f"{SESSIONS}?done=session"
+    assert answer.headers["location"] == f"{SESSIONS}"
+    assert "That device is signed out." in (await ada.get(SESSIONS)).text
     assert not await is_in(other)
     assert await is_in(ada)
 
@@ -46,7 +47,8 @@ async def test_another_device_is_signed_out_by_its_button(ada: AsyncClient, othe
 async def test_all_others_are_signed_out_and_this_one_stays(ada: AsyncClient, other: AsyncClient) -> None:
     answer = await ada.post(f"{SESSIONS}/end-others")
 
-    assert answer.headers["location"] == f"{SESSIONS}?done=others"
+    assert answer.headers["location"] == f"{SESSIONS}"
+    assert "Every other device is signed out." in (await ada.get(SESSIONS)).text
     assert (await is_in(ada), await is_in(other)) == (True, False)
     assert "end-others" not in (await ada.get(SESSIONS)).text
 
@@ -55,6 +57,7 @@ async def test_signing_out_everywhere_signs_out_here_too(ada: AsyncClient, other
     answer = await ada.post(f"{SESSIONS}/end-all")
 
     assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert "You are signed out on every device." in (await ada.get("/")).text
     assert (await is_in(ada), await is_in(other)) == (False, False)
 
 

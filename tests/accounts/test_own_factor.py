@@ -157,6 +157,7 @@ async def test_renewing_codes_and_turning_off_ask_password_and_code(app: FastAPI
 
         done = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": code_of(key, 1)})
         assert (done.status_code, done.headers["location"]) == (303, PAGE)
+        assert "Two-factor authentication is off." in (await client.get(PAGE)).text
     assert not (await stored(database, user)).has_two_factor
     assert await letters_to(database, user) == ["Two-factor authentication is on", "Two-factor authentication is off"]
 

@@ -17,6 +17,7 @@ from app.accounts.pages.frame import confirmed, done, show
 from app.accounts.schemas import NewToken
 from app.core.db.model import RowId
 from app.core.db.session import DatabaseDependency, WriteSession
+from app.core.web.flash import flash
 from app.core.web.forms import Form, read_form
 
 router = APIRouter(prefix="/accounts")
@@ -30,15 +31,15 @@ async def list_sessions(request: Request, user: CurrentUser, database: DatabaseD
 
 
 @router.post("/sessions/{session_id}/end")
-async def end_session(session_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
+async def end_session(request: Request, session_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
     await Devices(session, user.id).end(Session, session_id)
-    return done("sessions", "session")
+    return done(request, "sessions", "That device is signed out.")
 
 
 @router.post("/sessions/end-others")
 async def end_other_sessions(request: Request, user: CurrentUser, session: WriteSession) -> Response:
     await Devices(session, user.id).end_all(Session, keep=current_session(request))
-    return done("sessions", "others")
+    return done(request, "sessions", "Every other device is signed out.")
 
 
 @router.post("/sessions/end-all")
@@ -46,6 +47,7 @@ async def end_all_sessions(request: Request, user: CurrentUser, session: WriteSe
     response = RedirectResponse("/", 303)
     await Devices(session, user.id).end_all(Session)
     await sessions.sign_out(session, request, response)
+    flash(request, "You are signed out on every device.")
     return response
 
 
@@ -69,9 +71,9 @@ async def make_token(request: Request, user: CurrentUser, manager: Manager) -> R
 
 
 @router.post("/tokens/{token_id}/revoke")
-async def revoke_token(token_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
+async def revoke_token(request: Request, token_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
     await Devices(session, user.id).end(ApiToken, token_id)
-    return done("tokens", "token")
+    return done(request, "tokens", "The token has ended.")
 
 
 async def show_tokens(

@@ -10,32 +10,22 @@ from app.accounts.manager import NOT_CURRENT, UserManager
 from app.accounts.models import User
 from app.accounts.own.confirming import is_current_password
 from app.accounts.schemas import Confirmed
+from app.core.web.flash import flash
 from app.core.web.forms import Form
 from app.core.web.templating import templates
 
 M = TypeVar("M", bound=Confirmed)
 
-DONE = {
-    "name": "Your name is saved.",
-    "email-asked": "We have written to the new address. Open the link in that letter, and it becomes yours here.",
-    "email": "Your e-mail address is changed.",
-    "password": "Your password is changed. Every other device has been signed out, and all API tokens have ended.",
-    "session": "That device is signed out.",
-    "others": "Every other device is signed out.",
-    "token": "The token has ended.",
-    "verification": "We have written to you. Open the link in the letter.",
-}
-
 
 def show(request: Request, name: str, status: int = 200, /, **context: Any) -> Response:
-    notice = DONE.get(request.query_params.get("done", ""), "")
-    context = {**context, "notice": notice, "mail_leaves": letters.leave(request.app.state.settings)}
+    context = {**context, "mail_leaves": letters.leave(request.app.state.settings)}
     return templates.page(request, f"accounts/{name}.html", context, status)
 
 
-def done(page: str, word: str) -> Response:
+def done(request: Request, page: str, words: str) -> Response:
     """Back to a page, which then says what has been done."""
-    return RedirectResponse(f"/accounts/{page}?done={word}", 303)
+    flash(request, words)
+    return RedirectResponse(f"/accounts/{page}", 303)
 
 
 async def confirmed(request: Request, manager: UserManager, user: User, form: Form[M]) -> M | None:

@@ -12,6 +12,8 @@ from app.accounts.pages.frame import confirmed, done, show
 from app.accounts.schemas import PasswordChange
 from app.core.web.forms import Form, read_form
 
+CHANGED = "Your password is changed. Every other device has been signed out, and all API tokens have ended."
+
 router = APIRouter(prefix="/accounts")
 
 
@@ -31,5 +33,5 @@ async def set_password(request: Request, user: CurrentUser, manager: Manager) ->
             form.refuse(str(error), "new_password")
         else:
             here: Session = request.state.session
-            return await signed_in(request, manager, user, done("password", "password"), here.is_remembered)
+            return await signed_in(request, manager, user, done(request, "password", CHANGED), here.is_remembered)
     return show(request, "password", form.status, form=form)

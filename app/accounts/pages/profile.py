@@ -18,6 +18,9 @@ from app.core.web.forms import Form, read_form
 
 PROFILE = "/accounts/profile"
 
+ASKED = "We have written to the new address. Open the link in that letter, and it becomes yours here."
+CHANGED = "Your e-mail address is changed."
+
 router = APIRouter(prefix="/accounts")
 
 
@@ -32,13 +35,13 @@ async def change_name(request: Request, user: CurrentUser, session: WriteSession
     if form.data is None:
         return show_profile(request, form, Form(EmailChange))
     await session.execute(update(User).where(col(User.id) == user.id).values(form.data.model_dump()))
-    return done("profile", "name")
+    return done(request, "profile", "Your name is saved.")
 
 
 @router.post("/profile/verification")
 async def ask_for_verification(request: Request, user: CurrentUser, manager: Manager) -> Response:
     await by_mail.ask_verification(request, manager, user.email)
-    return done("profile", "verification")
+    return done(request, "profile", "We have written to you. Open the link in the letter.")
 
 
 @router.post("/profile/email")
@@ -50,7 +53,7 @@ async def ask_for_email(request: Request, user: CurrentUser, manager: Manager) -
         try:
             await email_change.prepare(request, manager, user, wanted.email)
             asked = await email_change.ask(manager, request.app.state.settings, user, wanted.email)
-            return done("profile", "email-asked" if asked else "email")
+            return done(request, "profile", ASKED if asked else CHANGED)
         except TakenError:
             form.refuse(TAKEN, "email")
     return show_profile(request, Form(NameChange, user), form)
@@ -78,7 +81,7 @@ async def change_email(request: Request, user: CurrentUser, manager: Manager) ->
         await email_change.confirm(manager, request.app.state.settings, known, email)
     except (TakenError, PasswordError):  # in the meantime
         return broken(request, PROFILE)
-    return done("profile", "email")
+    return done(request, "profile", CHANGED)
 
 
 def show_profile(request: Request, name: Form[NameChange], email: Form[EmailChange]) -> Response:

@@ -10,6 +10,7 @@ from app.accounts.manager import PasswordError, TakenError
 from app.accounts.pages.answers import TELLS_NOBODY, broken, refuse, send, sent, show, signed_in, to_next
 from app.accounts.schemas import Address, Proof, Registration
 from app.core.db.session import ReadSession
+from app.core.web.flash import flash
 from app.core.web.forms import Form, read_form
 from app.core.web.throttle import TooMany
 
@@ -37,7 +38,10 @@ async def register(request: Request, manager: Manager) -> Response:
         except PasswordError as error:
             form.refuse(str(error), "password")
         else:
-            return await signed_in(request, manager, user, to_next(request, form)) if user else sent(request)
+            if not user:
+                return sent(request)
+            flash(request, "Welcome! You have an account now, and are signed in.")
+            return await signed_in(request, manager, user, to_next(request, form))
     return show(request, "register", form, headers)
 
 
@@ -63,7 +67,8 @@ async def verify(request: Request, manager: Manager) -> Response:
             form.refuse(str(error), "password")
             return show(request, "verify", form, TELLS_NOBODY)
         if user:
-            return RedirectResponse(f"{LOGIN}?done=verified", 303)
+            flash(request, "Thank you, your address is verified. You can sign in now.")
+            return RedirectResponse(LOGIN, 303)
     return broken(request, "/accounts/verify")
 
 

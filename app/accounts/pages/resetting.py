@@ -10,6 +10,7 @@ from app.accounts.manager import PasswordError
 from app.accounts.pages.answers import TELLS_NOBODY, broken, send, show
 from app.accounts.schemas import Address, PasswordReset
 from app.core.db.session import ReadSession
+from app.core.web.flash import flash
 from app.core.web.forms import Form, read_form
 
 FORGOT = "/accounts/forgot-password"
@@ -43,5 +44,8 @@ async def reset(request: Request, manager: Manager) -> Response:
         except PasswordError as error:
             form.refuse(str(error), "password")
         else:
-            return RedirectResponse(f"{LOGIN}?done=reset", 303) if user else broken(request, FORGOT)
+            if not user:
+                return broken(request, FORGOT)
+            flash(request, "You have a new password. Sign in with it.")
+            return RedirectResponse(LOGIN, 303)
     return show(request, "reset_password", form, TELLS_NOBODY)

@@ -13,6 +13,7 @@ from app.accounts.schemas import Registration
 from app.core.db.session import WriteSession
 from app.core.text import Line
 from app.core.web.fields import Html
+from app.core.web.flash import flash
 from app.core.web.forms import Form, read_form
 from app.core.web.templating import templates
 
@@ -45,6 +46,7 @@ async def set_up(request: Request, session: WriteSession) -> Response:
     if user := await _make(session, form):
         response = RedirectResponse("/admin", 303)
         await sessions.sign_in(session, user, request, response)
+        flash(request, "You are this site's first superuser. Welcome!")
         return response
     return _show(request, form)
 

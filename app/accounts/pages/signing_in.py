@@ -13,6 +13,7 @@ from app.accounts.pages.answers import next_page, refuse, show, signed_in, to_ne
 from app.accounts.schemas import CodeStep, SignIn
 from app.core.db.session import ReadSession, WriteSession
 from app.core.settings import Settings
+from app.core.web.flash import flash
 from app.core.web.forms import Form, read_form
 from app.core.web.throttle import TooMany
 
@@ -76,6 +77,7 @@ async def check_code(request: Request, manager: Manager) -> Response:
 async def sign_out(request: Request, session: WriteSession) -> Response:
     response = RedirectResponse("/", 303)
     await sessions.sign_out(session, request, response)
+    flash(request, "You are signed out.")
     return response
 
 

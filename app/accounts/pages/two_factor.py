@@ -11,6 +11,7 @@ from app.accounts.current import CurrentUser
 from app.accounts.own.factor import Factor, Unfit, Unproven
 from app.accounts.schemas import FactorProof, FirstCode, PasswordProof
 from app.core.db.session import ReadSession
+from app.core.web.flash import flash
 from app.core.web.forms import Form, read_form
 from app.core.web.templating import templates
 
@@ -73,8 +74,13 @@ async def show_turning_off(request: Request, user: CurrentUser) -> Response:
 async def turn_off(request: Request, factor: Factor) -> Response:
     form = await read_form(request, FactorProof)
     if form.data:
-        await _try(form, factor.turn_off(form.data.password, form.data.code))
+        await _try(form, _turn_off(request, factor, form.data))
     return _page(request, "two_factor_prove", form, to="off") if form.errors else _back()
+
+
+async def _turn_off(request: Request, factor: Factor, proof: FactorProof) -> None:
+    await factor.turn_off(proof.password, proof.code)
+    flash(request, "Two-factor authentication is off.")
 
 
 async def _try(form: Form[Any], change: Awaitable[T]) -> T | None:

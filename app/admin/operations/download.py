@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from sqladmin import Flash
 from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
@@ -16,6 +15,7 @@ from app.core.db.migrations.tree import Tree
 from app.core.errors import OperatorError
 from app.core.files import private_folder
 from app.core.settings import Settings
+from app.core.web.flash import flash
 
 ACTION = "download-backup"
 PREFIX = "opportune-download-"
@@ -57,7 +57,7 @@ async def backup(request: Request) -> Download:
         await note(request, ACTION, str(made.filename))
         undo.pop_all()
     for notice in notices:
-        Flash.warning(request, notice)
+        flash(request, notice, "warning")
     return made
 
 

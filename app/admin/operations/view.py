@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 from fastapi import FastAPI
-from sqladmin import Flash, expose
+from sqladmin import expose
 from sqlalchemy import func, select
 from sqlmodel import col
 from starlette.exceptions import HTTPException
@@ -24,6 +24,7 @@ from app.admin.operations.upgrade import Upgrade, state_of
 from app.core.db.model import utc_now
 from app.core.errors import OperatorError
 from app.core.settings import Settings
+from app.core.web.flash import flash
 from app.core.web.throttle import TooMany
 from app.jobs import control
 
@@ -41,7 +42,7 @@ def confirmed(answer: Answer[V]) -> Answer[V]:
         if confirming.is_confirmed(request):
             return await answer(view, request)
         if request.method != "GET":
-            Flash.info(request, "Nothing was done yet: type your password, then press the button again.")
+            flash(request, "Nothing was done yet: type your password, then press the button again.", "info")
         back = request.url.path if request.method == "GET" else PAGE
         return RedirectResponse(f"{PAGE}/confirm?next={quote(back)}", 303)
 
@@ -91,9 +92,9 @@ class OperationsAdmin(ForSuperusers):
         if name not in OPERATIONS:
             raise HTTPException(404)
         try:
-            Flash.success(request, await perform(request, name, await sent_texts(request)))
+            flash(request, await perform(request, name, await sent_texts(request)))
         except OperatorError as error:
-            Flash.error(request, str(error))
+            flash(request, str(error), "danger")
         return RedirectResponse(PAGE, 303)
 
     @expose("/operations/upgrade", methods=["POST"], identity="operations-upgrade")
@@ -102,9 +103,9 @@ class OperationsAdmin(ForSuperusers):
         upgrade = _upgrade(request.app)
         try:
             if await upgrade.run(partial(note, request, "apply-migrations")) and upgrade.went_well:
-                Flash.success(request, upgrade.said)
+                flash(request, upgrade.said)
         except OperatorError as error:
-            Flash.error(request, str(error))
+            flash(request, str(error), "danger")
         return RedirectResponse(PAGE, 303)
 
     @expose("/operations/backup", methods=["POST"], identity="operations-backup")
@@ -115,7 +116,7 @@ class OperationsAdmin(ForSuperusers):
         try:
             return await download.backup(request)
         except OperatorError as error:
-            Flash.error(request, str(error))
+            flash(request, str(error), "danger")
             return RedirectResponse(PAGE, 303)
 
     @expose("/operations/settings", identity="operations-settings")

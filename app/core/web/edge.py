@@ -5,7 +5,6 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any
 
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.settings import Settings
 from app.core.storage.place import Bucket, place_of
+from app.core.web import flash
 from app.core.web.problems import on_crash
 
 logger = logging.getLogger("app.request")
@@ -76,6 +76,7 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        scope.setdefault("state", {})  # before any copy of the scope: what is put there is for all of them
         number = _number(scope)
         token = request_id.set(number)
         answer = {"status": 0}
@@ -84,7 +85,7 @@ class Edge:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer["status"] = message["status"]
-                message["headers"] = self._complete(message.get("headers", ()), scope, number)
+                message["headers"] = self._complete(message, scope, number)
             await send(message)
 
         try:
@@ -97,9 +98,9 @@ class Edge:
             _log(scope, answer["status"], time.perf_counter() - began)
             request_id.reset(token)
 
-    def _complete(self, given: Iterable[Header], scope: Scope, number: str) -> list[Header]:
+    def _complete(self, start: Message, scope: Scope, number: str) -> list[Header]:
         """The headers of an answer with those that are missing."""
-        headers = [header for header in given if header[0] != b"x-request-id"]
+        headers = [header for header in start.get("headers", ()) if header[0] != b"x-request-id"]
         present = {name for name, _ in headers}
         path = scope["path"]
         ours = self.styled if path.startswith(STYLED_BY_OTHERS) else self.ours
@@ -108,6 +109,7 @@ class Edge:
             headers.append((b"cache-control", _privacy(scope)))
         if self.settings.is_production and scope["scheme"] == "https" and ONLY_BY_TLS[0] not in present:
             headers.append(ONLY_BY_TLS)
+        headers += flash.cookie(scope, start["status"], self.settings)
         headers.append((b"x-request-id", number.encode()))
         return headers
 

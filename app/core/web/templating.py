@@ -11,6 +11,7 @@ from jinja2_fragments import render_block
 
 from app.core.settings import PROJECT
 from app.core.web.assets import assets
+from app.core.web.flash import flashed
 from app.core.web.forms import Form
 
 
@@ -26,7 +27,7 @@ class Templates:
         self.environment = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self.environment.globals["asset"] = assets.url
+        self.environment.globals |= {"asset": assets.url, "flashed": flashed}
         self.environment.filters["when"] = when
 
     def page(

@@ -10,6 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from markupsafe import Markup
 
 from app.accounts.current import CurrentUser
+from app.core.web.flash import flash
 from app.core.web.forms import Form, read_form
 from app.core.web.markdown import render
 from app.core.web.templating import go_to, is_htmx, templates
@@ -101,6 +102,7 @@ async def delete(
         await runs.stop(newest.id)
     async with runs.database.writer() as session:
         await Chat(session, user.id).delete(conversation)
+    flash(request, f"The conversation “{conversation.title}” is deleted.")
     return go_to(request, "/chat")
 
 

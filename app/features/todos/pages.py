@@ -6,6 +6,7 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import URL
 
 from app.core.db.model import RowId
+from app.core.web.flash import flash
 from app.core.web.forms import Form, read_form
 from app.core.web.templating import go_to, is_htmx, templates
 from app.features.todos.current import ReadTodos, WriteTodos
@@ -41,6 +42,7 @@ async def save(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
     if form.data is None:
         return templates.form(request, "todos/edit.html", form, {"todo": todo})
     await todos.change(todo_id, TodoChange.model_validate(form.data.model_dump()))
+    flash(request, f"“{form.data.title}” is saved.")
     return go_to(request, to_list(request))
 
 

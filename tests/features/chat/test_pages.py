@@ -208,6 +208,7 @@ async def test_a_deleted_conversation_is_gone_and_its_answer_stops(app: FastAPI,
     async with signed_in_client(app) as client:
         page = await begin(client, "Delete me?")
         assert (await client.post(f"{page}/delete")).headers["location"] == "/chat"
+        assert "The conversation “Delete me?” is deleted." in (await client.get("/chat")).text
         assert (await client.get(page)).status_code == 404
         assert "Delete me?" not in (await client.get("/chat")).text
 

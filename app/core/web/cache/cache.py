@@ -17,6 +17,7 @@ from app.core.db.replica import reads_fresh
 from app.core.web.cache.answer import Answer, Take
 from app.core.web.cache.rule import PERSONAL, key_of
 from app.core.web.cache.store import Found, Store
+from app.core.web.flash import are_waiting
 
 if TYPE_CHECKING:
     from app.core.web.cache.route import CachedRoute
@@ -124,6 +125,8 @@ class Cache:
         rule, names = route.rule, {name for name, _ in scope["headers"]}
         is_personal = not names.isdisjoint(PERSONAL)
         if not self.keeps or not names.isdisjoint(WITH_BODY) or (is_personal and not rule.per_user):
+            return None
+        if are_waiting(scope):  # a page with a message is for one visit
             return None
         user = await self._who(Request(scope)) if is_personal else None
         seen = {**scope, "headers": rule.headers_seen(scope), "query_string": rule.query_seen(scope)}
