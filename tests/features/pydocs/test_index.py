@@ -273,3 +273,8 @@ async def entry_of(url: str, slug: str) -> Entry:
         return await search.entry(slug)
     finally:
         await search.close()
+
+
+def test_a_line_that_begins_with_emphasis_is_no_list() -> None:
+    assert to_html("The value is an\n*iterable* object.").startswith("<p>")
+    assert to_html("* one\n* two").startswith("<pre>")

@@ -6,7 +6,7 @@ from markupsafe import escape
 
 BLANK_LINES = re.compile(r"\n\s*\n")
 HEADING = re.compile(r"([^\n]+)\n([-=*~^\"])\2{2,}\s*")
-LAID_OUT = re.compile(r"^(?:\s|>>>|[-=+|*#]|\d+[.)])", re.MULTILINE)
+LAID_OUT = re.compile(r"^(?:\s|>>>|[-+*] |-{2}|[=|#]|\d+[.)])", re.MULTILINE)
 
 
 def to_html(doc: str) -> str:
