@@ -61,6 +61,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         settle_memory()
         if app.state.settings.environment == "development":
             await stack.enter_async_context(watch_loop())
+            mailbox.tell(app.state.settings)
         yield
 
 
