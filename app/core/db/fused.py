@@ -168,16 +168,25 @@ class FusedDriver(AsyncAdapt_aiosqlite_dbapi):
 
     def connect(self, *arguments: Any, **options: Any) -> FusedConnection:
         made: list[RoundTrips] = []
+        given_up = False
 
         def connect(*arguments: Any, **options: Any) -> RoundTrips:
             made.append(RoundTrips(*arguments, **options))
+            if given_up:
+                made[0].close()
             return made[0]
 
         # Our thread too ends transactions and interrupts statements; SQLite itself is made for that.
         options |= {"factory": connect, "check_same_thread": False}
         connection = aiosqlite.connect(*arguments, **options)
         connection._thread.daemon = True  # as in the method that this one replaces
-        await_only(connection)
+        try:
+            await_only(connection)
+        except BaseException:  # a cancelled request leaves behind what its thread has made, or is about to
+            given_up = True
+            for left in made:
+                left.close()
+            raise
         return FusedConnection(self, connection, made[0])
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, Text, event
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from app.core.db import fused
 from app.core.db.fused import DRIVER
 
 METADATA = MetaData()
@@ -254,8 +255,9 @@ async def test_errors_are_sqlalchemys_own(engines: Engines, statement: str, kind
 
 
 async def begun(said: list[str]) -> None:
-    while str(ENDLESS) not in said:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while str(ENDLESS) not in said:
+            await asyncio.sleep(0)
 
 
 async def cancelled(said: list[str], work: Awaitable[object]) -> None:
@@ -329,3 +331,40 @@ async def test_closing_twice_is_closing_once(engines: Engines) -> None:
         adapted.rollback()
         await connection.invalidate()
     assert await titles(engines) == ["one", "two", "three"]
+
+
+async def test_who_is_cancelled_while_a_connection_opens_leaves_none_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[fused.RoundTrips] = []
+
+    class Noted(fused.RoundTrips):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+    monkeypatch.setattr(fused, "RoundTrips", Noted)
+    reading = engine(tmp_path / "test.db", "BEGIN")
+
+    async def read() -> None:
+        async with reading.connect() as connection:
+            await connection.scalar(text("SELECT 1"))
+
+    for hops in range(20):
+        task = asyncio.create_task(read())
+        for _ in range(hops):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+    await reading.dispose()
+    assert made
+    async with asyncio.timeout(10):
+        while any(map(is_open, made)):  # threads come to their end
+            await asyncio.sleep(0.01)
+
+
+def is_open(connection: sqlite3.Connection) -> bool:
+    try:
+        return connection.total_changes >= 0
+    except sqlite3.ProgrammingError:
+        return False
