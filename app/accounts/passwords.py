@@ -58,7 +58,8 @@ helper = _Helper()
 def give_way() -> None:
     """Let the event loop go first. The threads that a hash takes all cores with inherit this one's place."""
     if sys.platform == "linux":  # elsewhere it would be the whole process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        # The least is 19, and from where a `nice` process is only root comes back.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19))
 
 
 class _Line:
