@@ -21,13 +21,11 @@ INSPECTING = Path(__file__).with_name("inspecting.py")
 PATIENCE = 20
 """Seconds for a module to be imported and described."""
 
-LANGUAGE = "the language"
-"""The batch that is no module."""
-
 # They open a browser or a window, print poems, or are no library.
 LEFT_OUT = {"antigravity", "this", "idlelib", "turtledemo", "lib2to3", "ensurepip", "pydoc_data", "test", "tests"}
 # What people call by another name than its own.
 ALIASES = {"posixpath": "os.path", "ntpath": ""} if os.name == "posix" else {"ntpath": "os.path", "posixpath": ""}
+ALIASES["_collections_abc"] = "collections.abc"  # which has no file of its own from Python 3.14 on
 
 
 class PythonSource:
@@ -39,13 +37,10 @@ class PythonSource:
         names = (ALIASES.get(name, name) for name in sorted(sys.stdlib_module_names) if is_public(name))
         found = {name for top in names if top for name in (top, *submodules(top))}
         # Packages come before their modules: what both show is the package's.
-        modules = sorted(found, key=lambda name: (name.count("."), name))
-        return [Batch(name, sys.version) for name in (LANGUAGE, *modules)]
+        return [Batch(name, sys.version) for name in sorted(found, key=lambda name: (name.count("."), name))]
 
     def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Piece] | str], None, None]:
         left = deque(batches)
-        if left and left[0].name == LANGUAGE:
-            yield left.popleft(), language()
         while left:
             with inspector() as process:
                 while left and process.poll() is None:
@@ -54,16 +49,8 @@ class PythonSource:
                     yield batch, pieces(described) if isinstance(described, list) else described
 
 
-def language() -> list[Piece] | str:
-    try:
-        from app.features.pydocs.index.language import language_pieces  # noqa: PLC0415 - not every Python has it
-    except ImportError:
-        return "this Python comes without it"
-    return list(language_pieces())
-
-
 def is_public(name: str) -> bool:
-    return name not in LEFT_OUT and (not name.startswith("_") or name in ("__future__", "_thread"))
+    return name not in LEFT_OUT and (not name.startswith("_") or name in ("__future__", "_thread", *ALIASES))
 
 
 def submodules(package: str) -> Iterator[str]:
