@@ -1,6 +1,7 @@
 """Every test has a database of its own, a copy of one that our own migrations have made."""
 
 import shutil
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import partialmethod
@@ -28,11 +29,12 @@ from app.core.settings import HOST_VARIABLES, Settings
 from app.installed import NAMES
 from app.main import create_app
 from tests.services.browser import chromium, page, site
+from tests.services.missing import pytest_terminal_summary
 from tests.services.postgres import Postgres, postgres
 from tests.services.redis import redis
 from tests.services.scratch import scratch
 
-__all__ = ["chromium", "page", "site"]  # fixtures
+__all__ = ["chromium", "page", "pytest_terminal_summary", "site"]  # fixtures, and a hook
 
 SECRET_KEY = "a key for tests that opens nothing anywhere"
 TEMPLATE = "template_opportune"
@@ -65,6 +67,14 @@ def _no_settings_from_outside() -> Iterator[None]:
         for name in (*(field.upper() for field in Settings.model_fields), *HOST_VARIABLES):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts_that_arrive() -> Iterator[None]:
+    """Started with `&` or nohup we are made to ignore them, and what we start would inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session", autouse=True)

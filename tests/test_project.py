@@ -1,11 +1,12 @@
 """House rules that no linter can state."""
 
-import ast
+import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from inspect import isasyncgenfunction, isclass, iscoroutinefunction
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.conftest import settings_for
 
 FEATURES = sorted(path.name for path in (PROJECT / "app/features").iterdir() if (path / "feature.py").exists())
 
-FOLDERS = ("app/features", "templates", "static", "tests/features", "migrations/versions", "bench/features")
+FOLDERS = ("app/features", "templates", "static", "tests/features", "migrations/versions")
 
 # On one kind of database and without programs of their own: this is about what refers to what.
 QUICKLY = ("-q", "-x", "-m", "not e2e and not model", "-k")
@@ -36,10 +37,24 @@ NOT_OURS_TO_PRINT = re.compile(r"^\s*print\(", re.MULTILINE)
 
 
 def project_files() -> list[str]:
-    """What git has, or would have, of the project."""
+    """What git has, or would have, of the project. Neither git nor a clone has to be there."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [name for name in listed if (PROJECT / name).is_file()]
+    try:
+        listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return files_not_ignored()
+    return sorted(name for name in listed if (PROJECT / name).is_file())
+
+
+def files_not_ignored() -> list[str]:
+    """The files that no line of .gitignore names, for those kinds of lines that are there."""
+    patterns = [".git", *(line.strip("/") for line in (PROJECT / ".gitignore").read_text().splitlines())]
+    found = []
+    for folder, folders, files in os.walk(PROJECT):
+        folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in patterns)]
+        names = (name for name in files if not any(fnmatch(name, pattern) for pattern in patterns))
+        found += [(Path(folder) / name).relative_to(PROJECT).as_posix() for name in names]
+    return sorted(found)
 
 
 def remove(feature: str, project: Path) -> None:
@@ -89,31 +104,52 @@ def test_a_feature_can_be_deleted_and_the_rest_goes_on(deleted: list[str], tmp_p
     run(project, "pytest", *QUICKLY, "not postgresql", WALK, *naming(deleted, project))
 
 
-def imported_features(code: str) -> Iterator[str]:
-    if "app.features." not in code:
-        return
-    for node in ast.walk(ast.parse(code)):
-        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        yield from (name.split(".")[2] for name in names if name.startswith("app.features."))
+def test_the_files_of_the_project_are_the_same_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = project_files()
+    assert {"oppman.py", ".gitignore", ".env.example", "tests/test_project.py"} < set(listed)
+    monkeypatch.setenv("PATH", "")
+    assert project_files() == listed
 
 
-def test_nothing_outside_a_feature_imports_it() -> None:
-    """So that what is left when it is deleted passes mypy, which takes too long to be run for each."""
-    others = [
-        (name, feature)
-        for name in project_files()
-        if name.endswith(".py") and name != "app/installed.py"
-        for feature in imported_features((PROJECT / name).read_text())
-        if not name.startswith(tuple(f"{folder}/{feature}/" for folder in FOLDERS))
-    ]
-    assert others == []
+def run_tests(folder: Path, code: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Run tests of their own with the project's configuration."""
+    (folder / "test_it.py").write_text(code)
+    options = f"-c {PROJECT}/pyproject.toml --rootdir={folder} -p pytest_asyncio.plugin -p no:cacheprovider"
+    options += " -p tests.services.missing -o faulthandler_timeout=0.5"
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", str(folder)],
+        cwd=PROJECT,
+        env={**os.environ, "PYTEST_ADDOPTS": options, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
-def test_no_test_holds_the_name_that_an_owner_changes() -> None:
-    of_the_starter = {"tests/cli/test_main.py", "tests/cli/test_environment.py", "tests/test_project.py"}
-    files = {name for name in project_files() if name.startswith("tests/") and name.endswith(".py")}
-    assert [name for name in sorted(files - of_the_starter) if "Opportune" in (PROJECT / name).read_text()] == []
+def test_no_test_waits_for_ever(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    assert float(pytestconfig.getini("faulthandler_timeout")) == 300
+    result = run_tests(tmp_path, "import threading\ndef test_it(): threading.Event().wait()\n")
+    assert result.returncode == 1
+    assert "test_it.py" in result.stderr
+
+
+SKIPPED = """
+import pytest
+from tests.services.missing import missing
+
+@pytest.mark.parametrize("program", ["PgBouncer", "Redis", "PgBouncer"])
+def test_it(program): missing(program, f"apt install {program.lower()}")
+"""
+
+
+def test_what_is_skipped_is_counted_at_the_end_with_what_brings_it(tmp_path: Path) -> None:
+    *_, total, first, second, last = run_tests(tmp_path, SKIPPED, CI="").stdout.splitlines()
+    assert total == "3 tests were skipped:"
+    assert first == "     2  PgBouncer is missing: apt install pgbouncer"
+    assert second == "     1  Redis is missing: apt install redis"
+    assert "3 skipped in" in last
+    assert "3 failed in" in run_tests(tmp_path, SKIPPED, CI="true").stdout
 
 
 def test_every_command_is_in_the_docs_with_the_same_words() -> None:

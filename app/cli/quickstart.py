@@ -67,8 +67,7 @@ def command(
         else:
             superuser = add(asked(email, password) if interactive and not (email and password) else given)
             in_transaction(fill)  # the first time alone: whoever cleared it wants it no more
-        print("\n".join(summary(settings, server.url(listener), superuser)))
-        print(f"Listening on {server.listening(listener)} (Ctrl-C stops it)", flush=True)
+        print("\n".join(summary(settings, server.url(listener), superuser)), flush=True)
         server.serve(listener, settings, reload=settings.environment == "development")
 
 
@@ -175,7 +174,7 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     lines += [f"  {'Superuser':<{width}}{superuser.email}{about_password(superuser)}", ""]
     if make_provider(settings) is None:
         lines.append("No local model is installed: for answers set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env.")
-    return lines
+    return [*lines, "Ctrl-C stops it."]
 
 
 def about_password(superuser: Superuser) -> str:

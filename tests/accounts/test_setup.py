@@ -238,7 +238,7 @@ async def test_a_start_in_earnest_writes_the_link_beside_the_first_requests(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = create_app(settings.model_copy(update={"environment": "development", "jobs": "off"}))
-    async with app.router.lifespan_context(app):
+    async with app.router.lifespan_context(app), asyncio.timeout(10):
         while not links(caplog):
             await asyncio.sleep(0.01)
 

@@ -17,6 +17,7 @@ from app.installed import NAMES
 from tests.cli.conftest import Oppman
 from tests.conftest import settings_for
 from tests.core.db.toys import Toys
+from tests.services.missing import missing
 
 DESCRIBE = """
     SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
@@ -152,8 +153,9 @@ def test_what_is_not_there_is_one_line(
     assert words in result.err
 
 
-@pytest.mark.skipif(not shutil.which("sqlite3"), reason="needs SQLite's own client: Debian's package sqlite3")
 def test_sqlites_own_client_runs_it(oppman: Oppman, tmp_path: Path) -> None:
+    if not shutil.which("sqlite3"):
+        missing("SQLite's own client", "apt install sqlite3")
     shown = oppman("sqlmigrate", "accounts", "1", DATABASE_URL=f"sqlite:///{tmp_path}/app.db").out
     command = ["sqlite3", "-bail", str(tmp_path / "app.db")]
     subprocess.run(command, input=shown, text=True, check=True)

@@ -1,6 +1,5 @@
 """The site behind a real port, and Chromium to visit it."""
 
-import os
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -10,6 +9,8 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, async_playwright
+
+from tests.services.missing import missing
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -53,9 +54,7 @@ async def site(app: FastAPI) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("Chromium is missing: apt-get install chromium")
-        pytest.skip("Chromium is not installed")
+        missing("Chromium", "apt install chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from app.core.db.url import DatabaseURL
 from tests.services.certificate import make_certificate
+from tests.services.missing import missing
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -37,9 +36,7 @@ client_tls_key_file = {key}
 def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
     """The address of the same database with a pooler in between that talks only TLS and has few connections."""
     if PROGRAM is None:
-        if os.environ.get("CI"):
-            pytest.fail("PgBouncer is missing: apt-get install pgbouncer")
-        pytest.skip("PgBouncer is not installed")
+        missing("PgBouncer", "apt install pgbouncer")
     url = DatabaseURL.parse(database_url).url
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

