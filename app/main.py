@@ -19,10 +19,11 @@ from app.core.mail.transport import transport_for
 from app.core.settings import Settings, get_settings
 from app.core.storage import open_storage, serving
 from app.core.watcher import watch_loop
-from app.core.web import apidocs
+from app.core.web import apidocs, icons
 from app.core.web.assets import URL as STATIC_URL
 from app.core.web.assets import assets
 from app.core.web.cache import open_cache
+from app.core.web.compression import Compression
 from app.core.web.csrf import ForeignOrigins
 from app.core.web.edge import Edge
 from app.core.web.limits import BodyLimit, KnownHosts
@@ -42,6 +43,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] = I
     app.router = router = Router(lifespan=lifespan, dependency_overrides_provider=app)
     app.state.settings = settings
     app.state.features = features
+    icons.add(*(link.icon for feature in features for link in feature.navigation))
     templates.environment.auto_reload = settings.environment == "development"
     add_services(app.state, settings)
     add_problem_handlers(app)
@@ -91,6 +93,7 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(BodyLimit)
     app.add_middleware(ForeignOrigins, settings=settings)
     app.add_middleware(KnownHosts, settings=settings)
+    app.add_middleware(Compression, apart=STATIC_URL)
     app.add_middleware(Edge, settings=settings)
 
 

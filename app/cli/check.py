@@ -26,7 +26,8 @@ from app.core.mail import LetterError
 from app.core.mail.addresses import recipient, sender
 from app.core.settings import PROJECT, Settings, get_settings
 from app.core.storage import open_storage
-from app.installed import NAMES
+from app.core.web import icons
+from app.installed import INSTALLED, NAMES
 
 SAMPLE_DOMAIN = "@example.com"
 
@@ -131,6 +132,11 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def check_icons(_settings: Settings) -> Iterator[Finding]:
+    icons.add(*(link.icon for feature in INSTALLED for link in feature.navigation))
+    yield from (Finding(fault, is_error=False) for fault in icons.faults())
+
+
 def check_superusers(_settings: Settings) -> Iterator[Finding]:
     try:
         emails = in_transaction(sample_superusers)
@@ -154,5 +160,6 @@ CHECKS: tuple[Check, ...] = (
     check_admin_email,
     check_storage,
     check_database,
+    check_icons,
 )
 DEPLOY_CHECKS: tuple[Check, ...] = (*PRODUCTION_CHECKS, check_superusers)

@@ -125,7 +125,7 @@ async def test_signing_in_gives_a_bearer_token(client: AsyncClient, database: Da
 
     assert answer.status_code == 200
     assert answer.json()["token_type"] == "bearer"
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == "no-store, no-transform"
     await authorize(client)
     assert (await client.get(ME)).json()["email"] == EMAIL
 

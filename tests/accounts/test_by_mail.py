@@ -183,7 +183,10 @@ async def test_a_forgotten_password_is_replaced_once_by_a_link_of_an_hour(
     async with signed_in_client(app, user) as browser:
         await client.post(f"{ACCOUNTS}/forgot-password", data={"email": "Ada@Example.com"})
         path, token = await newest(app)
-        assert (await client.get(path, params={"token": token})).headers["referrer-policy"] == "same-origin"
+        page = await client.get(path, params={"token": token})
+        assert page.headers["referrer-policy"] == "same-origin"
+        assert page.headers["cache-control"] == "no-store, no-transform"
+        assert "content-encoding" not in page.headers
         statuses = [await reset(client, way, token, password) for password in ("password", NEW)]
         told_so = "You have a new password." in (await client.get(f"{ACCOUNTS}/login")).text
 

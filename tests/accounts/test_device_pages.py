@@ -76,7 +76,7 @@ async def test_a_token_is_shown_on_the_page_that_makes_it_and_on_no_other(
 ) -> None:
     page = await ada.post(TOKENS, data=NEW_TOKEN)
 
-    assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
+    assert (page.status_code, page.headers["cache-control"]) == (200, "no-store, no-transform")
     (token,) = re.findall(r"user-select-all[^>]*>(\S+)</code>", page.text)
     assert "Backup &lt;script&gt;" in page.text
     bearer = {"Authorization": f"Bearer {token}"}

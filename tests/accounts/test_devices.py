@@ -95,7 +95,7 @@ async def test_a_token_is_shown_once_and_opens_the_api(
     answer = await make(ada)
 
     assert answer.status_code == 201
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == "no-store, no-transform"
     token = answer.json()["token"]
     (shown,) = (await ada.get(TOKENS)).json()
     assert shown.keys() == answer.json().keys() - {"token"}

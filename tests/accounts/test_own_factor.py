@@ -56,10 +56,12 @@ def codes_in(text: str) -> list[str]:
 
 async def turn_on(client: AsyncClient) -> tuple[str, list[str]]:
     """By the pages: the key, whose code of this moment is used up, and the recovery codes."""
-    begun = (await client.post(PAGE, data={"password": PASSWORD})).text
+    page = await client.post(PAGE, data={"password": PASSWORD})
+    assert page.headers["cache-control"] == "no-store, no-transform", "it shows the key"
+    begun = page.text
     key = key_in(begun)
     answer = await client.post(f"{PAGE}/confirm", data={"sealed": sealed_in(begun), "code": code_of(key)})
-    assert answer.status_code == 200
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store, no-transform")
     return key, codes_in(answer.text)
 
 

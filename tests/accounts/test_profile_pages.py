@@ -144,6 +144,7 @@ async def test_a_new_email_counts_once_the_link_sent_there_is_opened(
     page = await ada.get(link_of(posted))
     assert page.status_code == 200
     assert page.headers["referrer-policy"] == "same-origin"
+    assert page.headers["cache-control"] == "no-store, no-transform"
     assert (await stored(database, user)).email == EMAIL  # mail programs open links to look for harm
 
     answer = await open_link(ada, link_of(posted))

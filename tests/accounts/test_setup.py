@@ -60,6 +60,7 @@ async def letters(database: Database) -> list[dict[str, str]]:
 async def test_the_link_makes_a_superuser_and_signs_in(client: AsyncClient, database: Database, token: str) -> None:
     await make_user(database, "stranger@example.com")
     page = await client.get(PAGE, params={"token": token})
+    assert page.headers["cache-control"] == "no-store, no-transform"
     assert page.status_code == 200
     assert await superusers(database) == []
 

@@ -7,6 +7,7 @@ from sqlalchemy import Column, Integer, Table
 from app.cli import check
 from app.core import checks, llm
 from app.core.db.model import Model
+from app.core.web import icons
 from tests.cli.conftest import Oppman
 from tests.conftest import settings_for
 
@@ -67,6 +68,16 @@ def test_secrets_that_others_can_read_are_an_error(folder: Path) -> None:
     assert "chmod 600" in finding.text
     (folder / ".env").chmod(0o600)
     assert list(check.check_env_file(settings_for("sqlite://"))) == []
+
+
+def test_an_icon_that_nobody_would_see_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for place in icons.PLACES:
+        (tmp_path / place).mkdir()
+    (tmp_path / "templates/page.html").write_text('<i class="ti ti-hoem"></i>')
+    monkeypatch.setattr(icons, "PROJECT", tmp_path)
+    (finding,) = check.check_icons(settings_for("sqlite://"))
+    assert finding.text.startswith("templates/page.html: Tabler has no icon named hoem")
+    assert not finding.is_error
 
 
 def test_development_is_not_for_deployment(oppman: Oppman, database_url: str) -> None:

@@ -15,6 +15,7 @@ from app.accounts.own.devices import Devices
 from app.accounts.schemas import NewToken, SessionShown, TokenMade, TokenShown
 from app.core.db.model import RowId
 from app.core.db.session import DatabaseDependency, WriteSession
+from app.core.web.compression import SECRET
 
 router = APIRouter(prefix="/users/me", tags=["accounts"])
 
@@ -56,7 +57,7 @@ async def make_token(
         raise please_sign_in(request)
     token = await bearer.issue(manager.session, user, wanted.name, timedelta(days=wanted.days))
     made, *_older = await Devices(manager.session, user.id).tokens()
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.update(SECRET)
     return TokenMade(token=token, **made.model_dump())
 
 

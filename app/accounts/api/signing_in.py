@@ -11,6 +11,7 @@ from app.accounts.dependencies import Manager
 from app.accounts.manager import TAKEN, PasswordError, TakenError
 from app.accounts.schemas import Credentials, Registration, Token, UserShown
 from app.core.db.session import WriteSession
+from app.core.web.compression import SECRET
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 
@@ -54,7 +55,7 @@ async def login(
     ):
         await manager.session.commit()  # what was counted stays counted, and the right password is no guess
         raise HTTPException(401, WRONG_CODE if credentials.code else WANTS_CODE, bearer.REALM)
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.update(SECRET)
     return Token(access_token=await bearer.issue(manager.session, user, bearer.AT_SIGN_IN, bearer.SIGNED_IN))
 
 

@@ -10,13 +10,14 @@ from app.accounts import browsers, letters, redirects, sessions
 from app.accounts.manager import UserManager
 from app.accounts.models import User
 from app.accounts.schemas import Address
+from app.core.web.compression import SECRET
 from app.core.web.forms import Form, read_form
 from app.core.web.templating import templates
 from app.core.web.throttle import TooMany
 
 # Pages whose address holds a token tell it to no other site. With "no-referrer" browsers would send their forms with
 # `Origin: null`, as foreign ones.
-TELLS_NOBODY = {"Referrer-Policy": "same-origin"}
+TELLS_NOBODY = {"Referrer-Policy": "same-origin", **SECRET}
 
 
 async def signed_in(

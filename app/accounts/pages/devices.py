@@ -17,6 +17,7 @@ from app.accounts.pages.frame import confirmed, done, show
 from app.accounts.schemas import NewToken
 from app.core.db.model import RowId
 from app.core.db.session import DatabaseDependency, WriteSession
+from app.core.web.compression import SECRET
 from app.core.web.flash import flash
 from app.core.web.forms import Form, read_form
 
@@ -81,7 +82,7 @@ async def show_tokens(
 ) -> Response:
     rows = await Devices(session, user.id).tokens()
     response = show(request, "tokens", form.status, form=form, tokens=rows, token=token)
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.update(SECRET if token else {})
     return response
 
 

@@ -14,6 +14,7 @@ from app.accounts.pages.answers import broken
 from app.accounts.pages.frame import confirmed, done, show
 from app.accounts.schemas import EmailChange, EmailConfirmation, NameChange
 from app.core.db.session import DatabaseDependency, WriteSession
+from app.core.web.compression import SECRET
 from app.core.web.forms import Form, read_form
 
 PROFILE = "/accounts/profile"
@@ -66,7 +67,9 @@ async def confirm_email(request: Request, user: CurrentUser, database: DatabaseD
         found = await email_change.read(session, request.app.state.settings, user, token)
     if found is None:
         return broken(request, PROFILE)
-    return show(request, "change_email", email=found[1], token=token)
+    response = show(request, "change_email", email=found[1], token=token)
+    response.headers.update(SECRET)
+    return response
 
 
 @router.post("/change-email")

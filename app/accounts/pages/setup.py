@@ -12,6 +12,7 @@ from app.accounts.models import User
 from app.accounts.schemas import Registration
 from app.core.db.session import WriteSession
 from app.core.text import Line
+from app.core.web.compression import SECRET
 from app.core.web.fields import Html
 from app.core.web.flash import flash
 from app.core.web.forms import Form, read_form
@@ -81,4 +82,6 @@ async def _without_link(request: Request) -> Response:
 
 
 def _show(request: Request, form: Form[SetUp]) -> Response:
-    return templates.page(request, "accounts/setup.html", {"form": form}, form.status)
+    response = templates.page(request, "accounts/setup.html", {"form": form}, form.status)
+    response.headers.update(SECRET)
+    return response

@@ -11,11 +11,13 @@ from app.accounts.current import CurrentUser
 from app.accounts.own.factor import Factor, Unfit, Unproven
 from app.accounts.schemas import FactorProof, FirstCode, PasswordProof
 from app.core.db.session import ReadSession
+from app.core.web.compression import SECRET
 from app.core.web.flash import flash
 from app.core.web.forms import Form, read_form
 from app.core.web.templating import templates
 
 HERE = "/accounts/two-factor"
+SHOW_SECRETS = ("two_factor_begin", "two_factor_codes")
 
 T = TypeVar("T")
 
@@ -99,4 +101,6 @@ def _back() -> Response:
 
 
 def _page(request: Request, name: str, form: Form[Any], **context: Any) -> Response:
-    return templates.page(request, f"accounts/{name}.html", {"form": form, **context}, form.status)
+    response = templates.page(request, f"accounts/{name}.html", {"form": form, **context}, form.status)
+    response.headers.update(SECRET if name in SHOW_SECRETS else {})
+    return response

@@ -21,10 +21,10 @@ from app.features.events.models import Event, Registration
 
 TOGGLE = Markup(
     '<form method="post" action="{address}"><button class="btn btn-icon btn-sm btn-ghost-secondary"'
-    ' title="{label}" aria-label="{label}"><i class="ti ti-{icon}"></i></button></form>'
+    ' title="{label}" aria-label="{label}"><i class="ti {icon}"></i></button></form>'
 )
 # What a click does, in words, and how it is before.
-CAME, WENT = ("check-in", "is here", "x"), ("check-out", "is not here", "check text-green")
+CAME, WENT = ("check-in", "is here", "ti-x"), ("check-out", "is not here", "ti-check text-green")
 
 
 class EventAdmin(AdminView, model=Event):
