@@ -27,7 +27,12 @@ async def add(request: Request, todos: WriteTodos) -> Response:
     if form.data is None:
         return await show_list(request, todos, TodoFilter(), form)
     await todos.add(form.data)
-    return go_to(request, to_list(request))
+    if not is_htmx(request):
+        return RedirectResponse("/todos#title", 303)  # to add the next
+    context = await list_context(todos, TodoFilter(), Form(TodoCreate))
+    answer = templates.block(request, "todos/list.html", "added", context | {"is_added": True})
+    answer.headers["HX-Replace-Url"] = "/todos"
+    return answer
 
 
 @router.get("/{todo_id}")
@@ -59,12 +64,22 @@ async def delete(request: Request, todos: WriteTodos, todo_id: RowId) -> Respons
 
 
 async def show_list(request: Request, todos: Todos, wanted: TodoFilter, form: Form[TodoCreate]) -> Response:
-    page, statistics = await todos.find(wanted), await todos.statistics()
-    context = {"page": page, "statistics": statistics, "wanted": wanted, "today": todos.today}
+    context = await list_context(todos, wanted, form)
     if is_htmx(request) and not form.errors:
         return templates.block(request, "todos/list.html", "board", context)
-    context["filter"] = Form(TodoFilter, wanted, prefix="filter-")
     return templates.form(request, "todos/list.html", form, context)
+
+
+async def list_context(todos: Todos, wanted: TodoFilter, form: Form[TodoCreate]) -> dict[str, object]:
+    return {
+        "page": await todos.find(wanted),
+        "statistics": await todos.statistics(),
+        "wanted": wanted,
+        "today": todos.today,
+        "form": form,
+        "filter": Form(TodoFilter, wanted, prefix="filter-"),
+        "is_added": False,
+    }
 
 
 def to_list(request: Request) -> str:

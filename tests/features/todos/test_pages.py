@@ -60,7 +60,7 @@ async def test_an_empty_list_says_what_to_do(browser: AsyncClient) -> None:
 
 async def test_a_todo_is_added_without_javascript(browser: AsyncClient) -> None:
     answer = await browser.post("/todos", data={"title": "Buy milk", "due_on": ""})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/todos")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/todos#title")
 
     assert "Buy milk" in (await browser.get("/todos")).text
 
@@ -209,7 +209,8 @@ async def test_htmx_gets_the_form_with_its_errors_alone(browser: AsyncClient, an
         assert "Please fill this in." in answer.text
 
         answer = await browser.post(path, data={"title": "Buy milk"}, headers=HTMX)
-        assert answer.headers["HX-Redirect"] == "/todos"
+        went_to = answer.headers["HX-Replace-Url" if path == "/todos" else "HX-Redirect"]
+        assert (answer.status_code, went_to) == (200, "/todos")
 
 
 async def test_htmx_gets_the_board_alone(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
