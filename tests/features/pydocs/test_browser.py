@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.features.pydocs.shelf import Shelf
+from tests.services.axe import complaints
 
 pytestmark = pytest.mark.e2e
 
@@ -37,6 +38,7 @@ async def test_an_older_answer_never_takes_the_place_of_a_newer(page: Page, shel
 
     await expect(hits).to_have_text([re.compile("os.pathconf")])
     await expect(hits.locator("mark")).to_have_text("os.pathc")
+    assert not await complaints(page)
     assert page.url == f"{site}/pydocs?q=os.pathc"
 
 
@@ -57,6 +59,7 @@ async def test_keys_search_walk_open_and_clear(page: Page, shelf: Shelf, site: s
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("os.path.join")
+    assert not await complaints(page)
 
     await page.go_back()
     await expect(box).to_have_value("os.p")
