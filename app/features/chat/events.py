@@ -16,6 +16,9 @@ from app.features.chat.models import Message, Status
 
 HAS_TEXT = {Status.DONE, Status.TRUNCATED, Status.STOPPED}
 
+# A comment would not reach the page's scripts. Programs get one from FastAPI as often.
+PING = ServerSentEvent(event="ping", raw_data="ping")
+
 PARTIAL = Markup('<hx-partial hx-target="#m{id}-{part}" hx-swap="{swap}">{html}</hx-partial>')
 
 
@@ -33,14 +36,17 @@ async def html_events(
     """For the page: finished blocks once, the open one as it grows, and at the end the answer as it is stored."""
     seen = -1
     async for text in live.growth(offset):
+        if len(text) <= offset:
+            yield PING
+            continue
         if seen < 0:  # only now: of an answer that is followed there was nothing here before
             seen = Blocks.of(text[:offset]).frozen_count
-        blocks, length = await live.blocks()
+        blocks, offset = await live.blocks()
         new = Markup("").join(blocks.frozen[seen:])
         seen = blocks.frozen_count
         html = PARTIAL.format(id=live.id, part="blocks", swap="beforeend", html=new) if new else Markup("")
         html += PARTIAL.format(id=live.id, part="open", swap="innerHTML", html=blocks.open)
-        yield ServerSentEvent(raw_data=html, id=f"{live.id}:{length}")
+        yield ServerSentEvent(raw_data=html, id=f"{live.id}:{offset}")
     if live.ended:
         article = f'<hx-partial hx-target="#m{live.id}" hx-swap="outerHTML">{await render(live.message)}</hx-partial>'
         yield ServerSentEvent(raw_data=article, id=_id(live))
@@ -51,8 +57,9 @@ async def json_events(live: LiveAnswer, offset: int) -> AsyncIterator[ServerSent
     """For programs: `status`, then `delta` with `text`, then one `done` or one `error`."""
     yield _event("status", live, offset, status=live.message.status)
     async for text in live.growth(offset):
-        yield _event("delta", live, len(text), text=text[offset:])
-        offset = len(text)
+        if len(text) > offset:
+            yield _event("delta", live, len(text), text=text[offset:])
+            offset = len(text)
     if not live.ended:
         return
     message = live.message

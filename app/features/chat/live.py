@@ -12,6 +12,12 @@ PACE = 0.1
 AT_ONCE = 1_000
 """Characters that are rendered between two others' requests: a text may be made to take long, then a thread does it."""
 
+HEARTBEAT_SECONDS = 15.0
+"""After so long without news a viewer is told that there is none: a connection that died says nothing either."""
+
+SILENCE_SECONDS = 40.0
+"""A page that has heard nothing for so long takes its connection for dead: two heartbeats have not come."""
+
 
 class LiveAnswer:
     """Viewers hold an offset and wait for more: a slow one costs no memory and never holds the writer up."""
@@ -71,7 +77,10 @@ class LiveAnswer:
         self._notify()
 
     async def growth(self, offset: int) -> AsyncIterator[str]:
-        """The text each time it is longer than what the viewer has, at a bounded pace, until the answer ends."""
+        """The text each time it is longer than what the viewer has, at a bounded pace, until the answer ends.
+
+        After `HEARTBEAT_SECONDS` without growth it comes as it was.
+        """
         while True:
             if len(self.text) > offset:
                 offset = len(self.text)
@@ -80,7 +89,11 @@ class LiveAnswer:
             elif self.ended or self._left:
                 return
             else:
-                await self._changed.wait()
+                try:
+                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                        await self._changed.wait()
+                except TimeoutError:
+                    yield self.text
 
     def _notify(self) -> None:
         self._changed.set()

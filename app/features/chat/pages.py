@@ -14,7 +14,7 @@ from app.core.web.flash import flash
 from app.core.web.forms import Form, read_form
 from app.core.web.markdown import render
 from app.core.web.templating import go_to, is_htmx, templates
-from app.features.chat import answering
+from app.features.chat import answering, live
 from app.features.chat.answering import Thread
 from app.features.chat.blocks import Blocks
 from app.features.chat.current import (
@@ -163,7 +163,7 @@ async def _page(
         if thread and wanted.model_fields_set <= {"size"}:  # the list opens where the conversation stands
             wanted = wanted.model_copy(update={"page": await chat.page_of(thread.conversation, wanted.size)})
         context["conversations"] = await chat.conversations(wanted)
-    context |= await _messages(thread)
+    context |= {**await _messages(thread), "silence": live.SILENCE_SECONDS}
     return templates.page(request, PAGE, context, form.status)
 
 

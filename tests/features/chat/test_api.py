@@ -6,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
+from app.accounts.sessions import cookie_name
 from app.core import llm
 from app.core.llm.scripted import Scripted
 from app.features.chat.models import Conversation
@@ -223,3 +224,20 @@ async def test_a_long_conversation_is_read_from_its_end(app: FastAPI) -> None:
     asked = [message["text"] for message in first["messages"] + newest["messages"] if message["role"] == "user"]
     assert asked == [f"Question {number}?" for number in range(questions)]
     assert (first["earlier"], nothing["messages"], nothing["earlier"]) == (None, [], None)
+
+
+async def test_a_silent_stream_sends_comments(
+    app: FastAPI, script: Scripted, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastapi.routing._PING_INTERVAL", 0.01)
+    script.script = ["Half", asyncio.Event()]
+    async with signed_in_client(app) as client:
+        asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
+        name = cookie_name(app.state.settings)
+        async with (
+            AsyncClient(base_url=site, cookies={name: client.cookies[name]}) as program,
+            program.stream("GET", asked["stream_url"]) as response,
+            asyncio.timeout(10),
+        ):
+            comments = (line async for line in response.aiter_lines() if line.startswith(":"))
+            assert await anext(comments) == ": ping"

@@ -84,6 +84,28 @@ async def test_a_viewer_gets_what_is_added_while_it_looks() -> None:
     assert (await anext(events)).event == "done"
 
 
+async def test_a_silent_answer_tells_the_page_again_and_again_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.features.chat.live.HEARTBEAT_SECONDS", 0.01)
+    live = LiveAnswer(answer("Half"))
+    events = html_events(live, 0, render)
+    assert [(await anext(events)).event for _ in range(3)] == [None, "ping", "ping"]
+    live.add(" and half")
+    grown = await anext(events)
+    assert "Half and half" in str(grown.raw_data)
+    assert grown.id == "7:13"
+
+
+async def test_a_program_gets_no_events_without_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.features.chat.live.HEARTBEAT_SECONDS", 0.01)
+    live = LiveAnswer(answer("Half"))
+    beats = live.growth(0)
+    viewer = asyncio.create_task(json(live))
+    for _ in range(3):
+        await anext(beats)
+    live.end(answer("Half", Status.DONE))
+    assert [event.event for event in await viewer] == ["status", "delta", "done"]
+
+
 async def test_a_viewer_of_a_process_that_stops_is_sent_away_without_an_end() -> None:
     live = LiveAnswer(answer())
     viewer = asyncio.create_task(json(live))
