@@ -38,6 +38,7 @@
   stream.addEventListener("htmx:sse:close", ({ detail: { reason } }) => {
     if (reason !== "message") return; // the answer has not ended
     stream.replaceChildren();
+    document.querySelector("#refusal [data-until-answered]")?.remove();
     hear();
   });
 

@@ -86,10 +86,11 @@ async def ask(request: Request, user: CurrentUser, runs: RunsDependency, convers
         await answering.ask(runs, user.id, conversation.id, form.data)
     except tuple(REFUSALS) as refusal:
         _say(form, refusal)
+    if is_htmx(request):
+        return await _news(request, user.id, runs, conversation.id, form, form.data.last)
+    if form.errors:
         return await _refuse(request, user.id, runs, conversation.id, form)
-    if not is_htmx(request):
-        return go_to(request, f"/chat/{conversation.id}")
-    return await _news(request, user.id, runs, conversation.id, form.data.last)
+    return go_to(request, f"/chat/{conversation.id}")
 
 
 @router.post("/{conversation_id}/delete")
@@ -139,11 +140,18 @@ async def retry(request: Request, user: CurrentUser, runs: RunsDependency, answe
     return templates.block(request, PAGE, "retried", {"shown": shown, "answer": again})
 
 
-async def _news(request: Request, user_id: int, runs: Runs, conversation_id: int, last: int) -> HTMLResponse:
-    """What has come since the last message that a page shows: what it asked, and what another tab did."""
+async def _news(
+    request: Request, user_id: int, runs: Runs, conversation_id: int, form: Form[Any], last: int
+) -> HTMLResponse:
+    """What has come since the last message that a page shows: what it asked, and what another tab did.
+
+    What was refused is refused for the answer that another tab waits for, too, which is shown then.
+    """
     messages = await answering.news(runs, user_id, conversation_id, last)
-    context = {"messages": await _all_shown(messages), "answer": _running(messages)}
-    return templates.block(request, PAGE, "asked", {**_composer(runs, Form(AskInPage), messages), **context})
+    context: dict[str, Any] = {"messages": await _all_shown(messages), "answer": _running(messages)}
+    form = form if form.errors else Form(AskInPage)
+    context |= _composer(runs, form, last, messages)
+    return templates.block(request, PAGE, "asked", context, form.status)
 
 
 async def _page(
@@ -156,7 +164,7 @@ async def _page(
 ) -> HTMLResponse:
     messages = thread.messages if thread else []
     form = form or Form(AskInPage)
-    context = _composer(runs, form, messages)
+    context = _composer(runs, form, 0, messages)
     wanted = wanted or ConversationFilter()
     async with runs.database.reader() as session:
         chat = Chat(session, user_id)
@@ -182,14 +190,14 @@ def _running(messages: Sequence[Message]) -> Message | None:
     return next((message for message in messages if message.status == Status.STREAMING), None)
 
 
-def _composer(runs: Runs, form: Form[Any], messages: Sequence[Message]) -> dict[str, Any]:
-    """What the form below the messages needs."""
+def _composer(runs: Runs, form: Form[Any], last: int, messages: Sequence[Message]) -> dict[str, Any]:
+    """What the form needs below a message and those that follow."""
     return {
         "form": form,
         "longest": runs.longest_question,
         "model": runs.model,
         "client_key": form.value("client_key") or secrets.token_hex(8),  # sent twice, it is asked once
-        "last": max((message.id for message in messages), default=0),
+        "last": max((message.id for message in messages), default=last),
     }
 
 

@@ -75,8 +75,9 @@ class Chat:
         return (await self.session.scalars(query)).one_or_none()
 
     async def messages(self, conversation_id: int, after: int = 0) -> list[Message]:
-        """Questions and answers in order; where a question was asked again, its newest answer."""
-        return await self._shown((col(Message.conversation_id) == conversation_id) & (col(Message.id) > after))
+        """Questions asked after a message, in order, each with its newest answer."""
+        question_id = func.coalesce(col(Message.parent_id), col(Message.id))
+        return await self._shown((col(Message.conversation_id) == conversation_id) & (question_id > after))
 
     async def newest_messages(
         self, conversation_id: int, before: int | None = None

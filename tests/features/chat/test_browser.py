@@ -101,6 +101,38 @@ async def test_a_failed_answer_is_tried_again_in_place(page: Page, script: Scrip
     await expect(page.locator("article")).to_have_count(2)
 
 
+async def test_the_focus_stays_at_an_answer_whose_button_is_pressed(page: Page, script: Scripted) -> None:
+    script.script = ["So far", asyncio.Event()]
+    await page.goto("/chat")
+    await ask(page, "Why?")
+    stop, again = page.get_by_role("button", name="Stop"), page.get_by_role("button", name="Try again")
+    await stop.press("Enter")
+    await expect(again).to_be_focused()
+    end = asyncio.Event()
+    script.script = ["Again", end]
+    await again.press("Enter")
+    await expect(stop).to_be_focused()
+    end.set()
+    await expect(page.locator("article").nth(1).locator("small:focus")).to_have_text("Scripted")
+
+
+async def test_an_answer_that_was_tried_again_is_shown_once_after_the_next_question(
+    page: Page, script: Scripted
+) -> None:
+    script.script = [llm.LLMError("timeout", "The model took too long.")]
+    await page.goto("/chat")
+    await ask(page, "One?")
+    script.script = ["Better."]
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_text("Better.")).to_be_visible()
+    await expect(page.get_by_text("Stop", exact=True)).to_have_count(0)
+    script.script = ["Two."]
+    await ask(page, "Two?")
+    await expect(page.get_by_text("Two.")).to_be_visible()
+    await expect(page.locator("article")).to_contain_text(["One?", "Better.", "Two?", "Two."])
+    await expect(page.locator("article")).to_have_count(4)
+
+
 async def test_a_conversation_is_deleted_after_a_question(page: Page, script: Scripted) -> None:
     await page.goto("/chat")
     await ask(page, "Delete me")
@@ -119,6 +151,32 @@ async def test_a_question_during_an_answer_keeps_its_words(page: Page, script: S
     await ask(page, "Second")
     await expect(page.get_by_text("still being written")).to_be_visible()
     await expect(page.get_by_label("Your question")).to_have_value("Second")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_text("still being written")).to_have_count(0)
+    await expect(page.get_by_label("Your question")).to_have_value("Second")
+
+
+async def test_a_question_during_an_answer_to_another_tab_shows_that_and_is_refused_until_its_end(
+    page: Page, script: Scripted
+) -> None:
+    await page.goto("/chat")
+    await ask(page, "One?")
+    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
+    end = asyncio.Event()
+    script.script = ["So far", end, " and the rest."]
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await ask(other, "Two?")
+    await expect(other.locator("article").nth(3)).to_contain_text("So far")
+    await page.bring_to_front()
+    await ask(page, "Three?")
+    await expect(page.get_by_text("still being written")).to_be_visible()
+    await expect(page.locator("article").nth(3)).to_contain_text("So far")
+    end.set()
+    await expect(page.locator("article").nth(3)).to_contain_text("and the rest.")
+    await expect(page.get_by_text("still being written")).to_have_count(0)
+    await ask(page, "Three?")
+    await expect(page.locator(".chat-question")).to_have_text(["One?", "Two?", "Three?"])
 
 
 async def test_nothing_is_asked_of_the_server_after_the_end(page: Page, script: Scripted) -> None:
