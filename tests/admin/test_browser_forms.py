@@ -12,6 +12,7 @@ from app.accounts.models import User
 from tests.admin.shelves import Book, Shelf
 from tests.admin.test_forms import picture
 from tests.factories import sign_in_browser
+from tests.services.axe import complaints
 
 pytestmark = pytest.mark.e2e
 
@@ -46,6 +47,7 @@ async def test_a_row_is_made_found_changed_and_deleted(browser_page: Page, tmp_p
     await page.get_by_label("Photo").set_input_files(photo)
     await page.keyboard.press("Control+Enter")
     await expect(page.get_by_role("status")).to_contain_text("“Çay & Kek” was saved.")
+    assert not await complaints(page)
 
     await page.goto("/admin/shelf/list?search=kek")
     await expect(page.get_by_role("row", name="Poems")).to_have_count(0)

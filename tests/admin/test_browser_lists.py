@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from app.accounts.models import User
 from tests.admin.gadgets import Colour, Gadget
-from tests.factories import sign_in_browser
+from tests.factories import make_user, sign_in_browser
 
 pytestmark = pytest.mark.e2e
 
@@ -78,3 +78,29 @@ async def test_a_list_is_narrowed_exported_imported_and_acted_on(
     await page.get_by_role("button", name="Delete", exact=True).click()
     await page.get_by_role("button", name="Yes, delete").click()
     await expect(page.get_by_role("status")).to_contain_text(re.compile("Deleted 26 "))
+
+
+async def test_an_email_has_the_room_that_an_empty_column_does_not_need(
+    app: FastAPI, page: Page, superuser: User, site: str
+) -> None:
+    email = "somebody.with.a.long.name@subdomain.example.org"
+    await make_user(app.state.database, email)
+    await sign_in_browser(page, app, superuser, site)
+    for width in (1280, 390):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await page.goto("/admin/user/list")
+        link = page.get_by_role("link", name=email)
+        assert await link.evaluate("link => link.scrollWidth - link.clientWidth") <= 0, width
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_a_phone_without_javascript_has_the_menu(
+    app: FastAPI, chromium: Browser, superuser: User, site: str
+) -> None:
+    phone: ViewportSize = {"width": 390, "height": 780}
+    async with await chromium.new_context(base_url=site, java_script_enabled=False, viewport=phone) as context:
+        page = await context.new_page()
+        await sign_in_browser(page, app, superuser, site)
+        await page.goto("/admin/")
+        await page.get_by_label("Admin").get_by_role("link", name="Users").click()
+        await page.wait_for_url("**/admin/user/list")
