@@ -16,6 +16,7 @@ from app.core.db.diagnosis.diagnosing import diagnose
 from app.core.db.diagnosis.findings import Diagnosis, Finding, Status
 from app.core.db.diagnosis.subject import Circumstances
 from app.core.errors import OperatorError
+from app.core.llm import lacking
 from app.core.settings import Settings, get_settings
 from app.installed import NAMES
 
@@ -31,12 +32,15 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="For programs (docs/databases.md has the keys).")] = False,
 ) -> None:
     """Examine the database and say what is wrong with it. Changes nothing. Exits with 1 if the site would not work."""
+    settings = get_settings()
     with runner() as loop:
-        diagnoses = loop.run(diagnose(circumstances(get_settings(), url, workers)))
+        diagnoses = loop.run(diagnose(circumstances(settings, url, workers)))
     if as_json:
         print(json.dumps(as_data(diagnoses), indent=2))
     else:
         print("\n\n".join("\n".join(lines(diagnosis)) for diagnosis in diagnoses))
+        if url is None and (line := lacking(settings)):
+            print(f"\n{line}")
     if faults := [fault for diagnosis in diagnoses for fault in diagnosis.faults]:
         raise OperatorError(summary(faults))
 

@@ -22,7 +22,7 @@ from app.cli.runserver import Host, Port
 from app.cli.transaction import in_transaction
 from app.core.errors import OperatorError
 from app.core.jobs import defer
-from app.core.llm import make_provider
+from app.core.llm import lacking, make_provider
 from app.core.settings import PROJECT, Settings, get_settings, load_settings
 from app.installed import INSTALLED
 
@@ -174,6 +174,8 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     lines += [f"  {'Superuser':<{width}}{superuser.email}{about_password(superuser)}", ""]
     if make_provider(settings) is None:
         lines.append("No local model is installed: for answers set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env.")
+    elif line := lacking(settings):
+        lines.append(line)
     return [*lines, "Ctrl-C stops it."]
 
 

@@ -36,6 +36,10 @@ def check_key(settings: Settings) -> Iterator[Finding]:
 
 def check_llm(settings: Settings) -> Iterator[Finding]:
     if not settings.llm_base_url:
+        from app.core.llm import lacking  # noqa: PLC0415 - its client takes long to import
+
+        if line := lacking(settings):
+            yield Finding(line, is_error=False)
         return
     if not settings.llm_model:
         yield Finding("LLM_BASE_URL is set without LLM_MODEL: name the model to ask there.", is_error=False)

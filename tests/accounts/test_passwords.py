@@ -2,6 +2,7 @@ import asyncio
 import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -60,6 +61,17 @@ async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPat
     assert threading.get_ident() not in threads
     if sys.platform == "linux":
         assert min(nice) > os.getpriority(os.PRIO_PROCESS, 0), "the loop goes first"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no place of their own")
+def test_hashing_gives_way_in_a_process_that_gives_way_itself() -> None:
+    def place() -> int:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 12)
+        passwords.give_way()
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(place).result() == 19
 
 
 async def test_what_follows_the_longest_password_counts() -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import Column, Integer, Table
 from app.cli import check
 from app.core import checks, llm
 from app.core.db.model import Model
+from app.core.llm import libraries
 from app.core.web import icons
 from tests.cli.conftest import Oppman
 from tests.conftest import settings_for
@@ -263,3 +264,10 @@ def test_production_is_warned_when_there_is_no_model(
     given = {"environment": "production", "llm_base_url": url, "llm_model": "small"}
     findings = list(checks.check_model(settings_for("sqlite://").model_copy(update=given)))
     assert ["There is no model" in finding.text and not finding.is_error for finding in findings] == [True] * warns
+
+
+def test_a_library_that_the_local_model_lacks_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llm, "find_weights", lambda: tmp_path / "model.gguf")
+    monkeypatch.setattr(libraries, "lacking", lambda: "Do this: apt install libgomp1.")
+    settings = settings_for("sqlite://").model_copy(update={"environment": "development"})
+    assert list(checks.check_llm(settings)) == [checks.Finding("Do this: apt install libgomp1.", is_error=False)]

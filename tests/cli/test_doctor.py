@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from app.cli import doctor
+from app.core import llm
 from app.core.db import timed
 from app.core.db.diagnosis.findings import Diagnosis, fault, notice, ok
 from app.core.db.url import DatabaseURL
+from app.core.llm import libraries
 from tests.cli.conftest import Oppman
 
 PASSWORD = "opensesame"
@@ -53,6 +55,16 @@ def test_json_says_the_same_to_programs(oppman: Oppman, database_url: str) -> No
     for check in database["checks"]:
         assert check.keys() == {"check", "status", "text", "fix", "values"}
         assert check["status"] in ("ok", "notice", "fault")
+
+
+def test_a_library_that_the_local_model_lacks_is_told_below(
+    oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm, "find_weights", lambda: Path("model.gguf"))
+    monkeypatch.setattr(libraries, "lacking", lambda: "Do this: apt install libgomp1.")
+    code, out, _ = oppman("doctor", DATABASE_URL=database_url)
+    assert (code, out.splitlines()[-1]) == (0, "Do this: apt install libgomp1.")
+    assert "libgomp1" not in oppman("doctor", database_url).out, "asked about that database alone"
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

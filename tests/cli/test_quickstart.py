@@ -157,6 +157,13 @@ def test_a_missing_model_is_told_with_what_to_set(monkeypatch: pytest.MonkeyPatc
     assert any("LLM_BASE_URL, LLM_API_KEY and LLM_MODEL" in line for line in lines)
 
 
+def test_a_library_that_the_local_model_lacks_is_told_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quickstart, "make_provider", lambda _: "a model")
+    monkeypatch.setattr(quickstart, "lacking", lambda _: "Do this: apt install libgomp1.")
+    lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
+    assert lines[-2:] == ["Do this: apt install libgomp1.", "Ctrl-C stops it."]
+
+
 def test_an_address_that_is_none_is_asked_again_before_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["nobody", "me@example.org", "correct horse"])
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))

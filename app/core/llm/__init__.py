@@ -1,12 +1,13 @@
 """Language models: one small interface, any OpenAI-compatible endpoint, a small model on this machine."""
 
+from app.core.llm import libraries
 from app.core.llm.local import LocalModel, find_weights
 from app.core.llm.openai_compatible import OpenAICompatible
 from app.core.llm.provider import Finish, Limits, LLMError, Message, Piece, Provider, tokens
 from app.core.llm.scripted import Scripted
 from app.core.settings import Settings
 
-__all__ = ["Finish", "LLMError", "Limits", "Message", "Piece", "Provider", "make_provider", "tokens"]
+__all__ = ["Finish", "LLMError", "Limits", "Message", "Piece", "Provider", "lacking", "make_provider", "tokens"]
 
 
 def make_provider(settings: Settings) -> Provider | None:
@@ -21,3 +22,8 @@ def make_provider(settings: Settings) -> Provider | None:
         return Scripted("A scripted answer.")
     weights = find_weights()
     return LocalModel(weights, limits) if weights else None
+
+
+def lacking(settings: Settings) -> str:
+    """A line for whoever runs the site, if the local model would answer and lacks a library of the system."""
+    return libraries.lacking() if isinstance(make_provider(settings), LocalModel) else ""

@@ -5,14 +5,18 @@ import logging
 import secrets
 import subprocess
 import sys
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
+from typing import IO
 
 from pydantic import SecretStr
 
+from app.core.llm import libraries
 from app.core.llm.openai_compatible import OpenAICompatible
 from app.core.llm.provider import Limits, LLMError, Message, Piece, Provider
 
@@ -20,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 PROGRAM = Path(__file__).with_name("local_server.py")
 MAX_TOKENS = 1_024
+SHORTLY = 5
+"""Seconds for the last words of a program that has ended."""
 INSTRUCTIONS = Message("system", "You are a helpful assistant who gives short, correct answers.")
 
 
@@ -41,6 +47,7 @@ class LocalModel(Provider):
     def __init__(self, weights: Path, limits: Limits) -> None:
         self._weights = weights
         self._limits = limits
+        self.fault = ""
         self._process: subprocess.Popen[str] | None = None
         self._client: OpenAICompatible | None = None
         self._starting: asyncio.Task[OpenAICompatible] | None = None
@@ -88,20 +95,26 @@ class LocalModel(Provider):
     def _launch(self, key: str) -> str:
         """Start the program; return its address, or nothing if it ended."""
         try:
-            self._process = process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-P", PROGRAM, self._weights],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-            assert process.stdin and process.stdout  # noqa: S101, PT018 - for mypy: both are pipes
-            process.stdin.write(f"{key}\n")
-            process.stdin.flush()
-            return process.stdout.readline().strip()
+            with libraries.environment() as environ:
+                self._process = process = subprocess.Popen(  # noqa: S603 - our own program
+                    [sys.executable, "-P", PROGRAM, self._weights],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    errors="replace",
+                    env=environ,
+                )
+                assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018 - for mypy: pipes
+                errors = Errors(process.stderr)
+                process.stdin.write(f"{key}\n")
+                process.stdin.flush()
+                address = process.stdout.readline().strip()
+            self.fault = "" if address else libraries.reason(errors.last_words())
         except OSError as error:
             logger.warning("the local model's process: %s", error)
-            return ""
+            self.fault, address = libraries.reason(str(error)), ""
+        return address
 
     async def _discard(self) -> None:
         client, self._client = self._client, None
@@ -110,6 +123,26 @@ class LocalModel(Provider):
             await client.close()
         if process:
             await asyncio.to_thread(_end, process)
+
+
+class Errors:
+    """Hands what the program writes to its standard error on to the log, for as long as it runs."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._last: deque[str] = deque(maxlen=1)
+        self._thread = Thread(target=self._hand_on, args=(stream,), name="errors of the local model", daemon=True)
+        self._thread.start()
+
+    def _hand_on(self, stream: IO[str]) -> None:
+        with suppress(ValueError):  # it is closed, since the program has to end
+            for line in stream:
+                logger.warning("the local model: %s", line.rstrip())
+                self._last.append(line)
+
+    def last_words(self) -> str:
+        """Its last line, of a program that has ended."""
+        self._thread.join(SHORTLY)
+        return "".join(self._last)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

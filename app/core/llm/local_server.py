@@ -5,7 +5,7 @@ and a crash or a lack of memory ends the process: none of that may happen to the
 does, so it cannot outlive the process that started it, however that one ends.
 
 It is run by its path, with the weights as its argument and the key on standard input, and writes its address to
-standard output. It must import nothing of the application.
+standard output; standard error is for the site's log. It must import nothing of the application.
 """
 
 import os
@@ -33,11 +33,10 @@ def main() -> None:
 
 
 def silence_output() -> int:
-    """Send what llama.cpp prints to nowhere; return a descriptor of the real standard output."""
+    """Send what llama.cpp prints to nowhere, but its errors; return a descriptor of the real standard output."""
     report = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
     return report
 
 

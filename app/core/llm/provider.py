@@ -87,6 +87,8 @@ class Provider(ABC):
     """What people are shown."""
     context_budget: int
     """Tokens of conversation, by `tokens()`, that are worth sending."""
+    fault: str = ""
+    """Why it cannot answer, as far as it knows, and what to do: a line for whoever runs the site."""
 
     async def setup(self) -> None:  # noqa: B027 - not every provider has something to prepare
         """Get ready ahead of the first question. `stream` does it too; calling it again costs nothing."""

@@ -171,7 +171,7 @@ async def _page(
         if thread and wanted.model_fields_set <= {"size"}:  # the list opens where the conversation stands
             wanted = wanted.model_copy(update={"page": await chat.page_of(thread.conversation, wanted.size)})
         context["conversations"] = await chat.conversations(wanted)
-    context |= {**await _messages(thread), "silence": live.SILENCE_SECONDS}
+    context |= {**await _messages(thread), "fault": runs.fault, "silence": live.SILENCE_SECONDS}
     return templates.page(request, PAGE, context, form.status)
 
 

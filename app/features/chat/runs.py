@@ -39,6 +39,11 @@ class Runs:
         return self.provider.name if self.provider else ""
 
     @property
+    def fault(self) -> str:
+        """Why there will be no answer, for whoever runs the site."""
+        return self.provider.fault if self.provider else ""
+
+    @property
     def context_budget(self) -> int:
         return self.provider.context_budget if self.provider else 0
 

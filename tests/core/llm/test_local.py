@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core.llm import Finish, Limits, LLMError, Message
+from app.core.llm import Finish, Limits, LLMError, Message, libraries, local
 from app.core.llm.local import MAX_TOKENS, PROGRAM, LocalModel, find_weights
 from tests.services.missing import INSTALL_MODEL, missing
 
@@ -128,8 +128,32 @@ async def test_a_closed_model_leaves_no_process(model: LocalModel) -> None:
     assert process.returncode is not None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
+async def test_a_system_without_openmp_gets_it_from_a_wheel(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "is_there", lambda _: False)
+    await model.setup()
+    assert model._process
+    mapped = await asyncio.to_thread(Path(f"/proc/{model._process.pid}/maps").read_text)
+    assert "/pykdtree.libs/libgomp" in mapped
+
+
+async def test_what_ends_the_process_is_in_the_log_and_told_to_whoever_runs_the_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
+    monkeypatch.setattr(local, "PROGRAM", program)
+    model = LocalModel(tmp_path / "weights.gguf", Limits())
+    with pytest.raises(LLMError) as caught:
+        await model.setup()
+    await model.close()
+    assert "libgomp" not in str(caught.value)
+    assert "the local model: ImportError: libgomp.so.1: cannot open shared object file" in caplog.messages
+    assert "apt install libgomp1" in model.fault
+
+
 @pytest.mark.usefixtures("weights")
-async def test_a_broken_file_is_one_error_each_time(tmp_path: Path) -> None:
+async def test_a_broken_file_is_one_error_each_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF")
     model = LocalModel(broken, Limits())
@@ -137,7 +161,9 @@ async def test_a_broken_file_is_one_error_each_time(tmp_path: Path) -> None:
         with pytest.raises(LLMError) as caught:
             await read(model, CAPITAL)
         assert caught.value.code == "unavailable"
+        assert "Failed to init server" in model.fault
     await model.close()
+    assert "Failed to init server" in caplog.text
 
 
 def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(weights: Path) -> None:

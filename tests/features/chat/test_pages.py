@@ -181,6 +181,14 @@ async def test_without_a_model_the_page_names_the_settings(app: FastAPI) -> None
     assert all(name in html for name in ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL"))
 
 
+async def test_what_keeps_the_model_from_answering_is_told_to_superusers_alone(app: FastAPI, script: Scripted) -> None:
+    script.fault = "The local model needs <libgomp>: apt install libgomp1."
+    boss = await make_user(app.state.database, email="boss@example.com", is_superuser=True)
+    async with signed_in_client(app, boss) as superuser, signed_in_client(app) as client:
+        assert "needs &lt;libgomp&gt;: apt install libgomp1." in (await superuser.get("/chat")).text
+        assert "libgomp" not in (await client.get("/chat")).text
+
+
 async def test_anothers_conversation_is_not_found(app: FastAPI, script: Scripted) -> None:
     async with signed_in_client(app) as owner:
         page = await begin(owner, "Private?")
