@@ -44,6 +44,19 @@ async def test_anonymous_is_sent_to_sign_in(client: AsyncClient) -> None:
     assert response.headers["location"] == "/accounts/login?next=%2Fchat"
 
 
+async def test_a_stream_is_compressed_for_a_page_of_ours_and_says_the_same(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        plain = await client.get(f"{page}/stream", headers={"Accept-Encoding": "gzip"})
+        packed = await client.get(
+            f"{page}/stream", headers={"Accept-Encoding": "gzip", "Sec-Fetch-Site": "same-origin", "Last-Event-ID": ""}
+        )
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["x-accel-buffering"] == plain.headers["x-accel-buffering"] == "no"
+    assert "A <em>scripted</em> answer." in packed.text
+
+
 async def test_a_question_without_javascript_shows_its_answer_after_a_reload(app: FastAPI, script: Scripted) -> None:
     async with signed_in_client(app) as client:
         page = await begin(client, "<b>Why?</b>")
