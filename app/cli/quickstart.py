@@ -23,7 +23,7 @@ from app.cli.transaction import in_transaction
 from app.core.errors import OperatorError
 from app.core.jobs import defer
 from app.core.llm import lacking, make_provider
-from app.core.settings import PROJECT, Settings, get_settings, load_settings
+from app.core.settings import NOT_OURS, PROJECT, Settings, get_settings, load_settings
 from app.installed import INSTALLED
 
 EMAIL = "admin@example.com"
@@ -119,8 +119,11 @@ def write_env(path: Path) -> bool:
         with path.open("a", encoding="utf-8") as file:
             file.write(f"{start}SECRET_KEY={secrets.token_urlsafe(48)}\n")
         return True
+    except UnicodeDecodeError:
+        return False  # reading the settings tells of it
     except OSError as error:
-        raise OperatorError(f"{path} cannot be written ({error.strerror}). Make the folder writable.") from error
+        advice = NOT_OURS if path.exists() else "Make the folder writable."
+        raise OperatorError(f"{path} cannot be written ({error.strerror}). {advice}") from error
 
 
 def checked(email: str, password: str | None) -> Superuser:

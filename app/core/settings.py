@@ -27,6 +27,7 @@ KNOWN_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_c
 MINIMUM_KEY_LENGTH = 32
 MAKE_A_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
+NOT_OURS = "Run this as the user whose file it is, or give the file to this user (chown)."
 WORDS = {"bool_parsing": "Write true or false.", "int_parsing": "Write a whole number."}
 """What Pydantic says at more length."""
 
@@ -253,10 +254,12 @@ def load_settings(**given: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_in_words, error.errors()))) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"{PROJECT / '.env'} cannot be read: {type(error).__name__}. It is a text in UTF-8."
-        ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{PROJECT / '.env'} is no text in UTF-8: save it as such.") from None
+    except PermissionError:
+        raise SettingsError(f"{PROJECT / '.env'} may not be read by this user. {NOT_OURS}") from None
+    except OSError as error:
+        raise SettingsError(f"{PROJECT / '.env'} cannot be read: {error.strerror or error}.") from None
 
 
 def _refuse_broken_lines(file: object) -> None:

@@ -1,5 +1,6 @@
 import re
 import stat
+import sys
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ from app.core.jobs import Run, job
 from app.jobs.models import QueuedJob
 from tests.cli.conftest import WAIT, Copy, Oppman, read_until
 from tests.conftest import settings_for
+from tests.services.unreadable import unreadable
 
 UNATTENDED = ("quickstart", "--no-input", "--no-model")
 
@@ -128,6 +130,18 @@ def test_a_key_that_is_there_is_kept(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_one_line() -> None:
     with pytest.raises(OperatorError, match="cannot be written"):
         write_env(Path("/dev/null/.env"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other owners")
+def test_a_file_of_another_user_is_one_line_that_says_so() -> None:
+    with unreadable(".env", "PORT=1\n") as path, pytest.raises(OperatorError, match="Run this as the user whose file"):
+        write_env(path)
+
+
+def test_a_file_in_another_encoding_is_left_to_who_reads_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(b"SECRET_KEY=\xff\xfe")
+    assert not write_env(path)
 
 
 def test_each_random_password_is_another() -> None:

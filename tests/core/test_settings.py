@@ -1,5 +1,6 @@
 import ast
 import inspect
+import sys
 import textwrap
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.core.settings import HOST_VARIABLES, PROJECT, Settings, SettingsError, load_settings
+from tests.services.unreadable import unreadable
 
 GOOD_KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 
@@ -137,10 +139,18 @@ def test_a_value_of_another_kind_is_answered_with_what_to_write(
         load_settings()
 
 
-def test_an_unreadable_file_is_one_line(tmp_path: Path) -> None:
+def test_a_file_in_another_encoding_is_one_line(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"SECRET_KEY=\xff\xfe")
-    with pytest.raises(SettingsError, match=r"\.env cannot be read"):
+    with pytest.raises(SettingsError, match=r"\.env is no text in UTF-8: save it as such\.$"):
         load_settings()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other owners")
+def test_a_file_of_another_user_is_one_line_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with unreadable(".env", "PORT=1\n") as path:
+        monkeypatch.setitem(Settings.model_config, "env_file", path)
+        with pytest.raises(SettingsError, match=r"\.env may not be read by this user\. Run this as the user whose"):
+            load_settings()
 
 
 @pytest.mark.parametrize(
