@@ -19,10 +19,12 @@ logger = logging.getLogger(__name__)
 
 PLACES = ("templates", "static", "app")
 SOURCES = (".html", ".js", ".py")
-NAMED = re.compile(rb"(?<![\w-])ti-([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])")
+# What must not stand before it is asked afterwards: what begins with plain letters is found much faster.
+NAMED = re.compile(rb"ti-(?<![\w-]ti-)([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])")
 PUT_TOGETHER = re.compile(rb"(?<![\w-])ti-(?:[a-z0-9-]*-)?(?:\{|[\"']\s*[~+%])")
 TOLD = b"ti-{{ link.icon }}"
 """What is put together of names that `add` was told, those of the navigation."""
+ELEMENT = re.compile(r"<(?!svg|/)[^>]*>")
 FILLED = "-filled"
 BASE = """\
 .ti { display: inline-block; line-height: 1; vertical-align: -0.09em; }
@@ -67,7 +69,7 @@ def faults() -> Iterator[str]:
 
 def _unknown(names: Iterable[str]) -> Iterator[str]:
     for name in sorted(names):
-        if not _drawing(name).exists():
+        if _paths(name) is None:
             yield f"Tabler has no icon named {name}: see https://tabler.io/icons for those that it has."
 
 
@@ -89,31 +91,41 @@ def _files(folder: str) -> Iterator[tuple[str, int]]:
 
 @lru_cache(maxsize=4096)
 def _names(path: str, _modified: int) -> frozenset[str]:
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - in half the time of Path's, at each start
-        text = file.read()
-    return frozenset(name.decode() for name in NAMED.findall(text)) if b"ti-" in text else frozenset()
+    text = _read(path)
+    return frozenset(name.decode() for name in NAMED.findall(text))
 
 
 @lru_cache(maxsize=4)
 def _sheet(names: frozenset[str]) -> bytes:
     for fault in _unknown(names):
         logger.warning(fault)
-    return "".join([BASE, *(_rule(name) for name in sorted(names) if _drawing(name).exists())]).encode()
+    return "".join([BASE, *(_rule(name, paths) for name in sorted(names) if (paths := _paths(name)))]).encode()
 
 
-def _rule(name: str) -> str:
-    text = _drawing(name).read_text(encoding="utf-8")
-    # The first one is the frame, which is not painted.
-    paths = re.findall(r"<(?!svg|/)[^>]*>", text)[1:]
+def _rule(name: str, paths: str) -> str:
     paint = "" if name.endswith(FILLED) else OUTLINED
-    drawn = "".join(paths).replace('"', "'").replace(" />", "/>")
-    return SHAPE.format(css="-".join(("ti", name)), paint=paint, paths=drawn)
+    return SHAPE.format(css="-".join(("ti", name)), paint=paint, paths=paths)
 
 
-def _drawing(name: str) -> Path:
-    """The file of an icon, which need not exist."""
+@lru_cache(maxsize=1024)
+def _paths(name: str) -> str | None:
+    """What is drawn, or None where there is no such icon."""
     kind = "filled" if name.endswith(FILLED) else "outline"
-    return _drawings() / kind / f"{name.removesuffix(FILLED)}.svg"
+    try:
+        text = _read(f"{_drawings()}/{kind}/{name.removesuffix(FILLED)}.svg").decode()
+    except FileNotFoundError:
+        return None
+    # The first one is the frame, which is not painted.
+    return "".join(ELEMENT.findall(text)[1:]).replace('"', "'").replace(" />", "/>")
+
+
+def _read(path: str) -> bytes:
+    # Not Path.read_bytes, which takes twice as long: these are hundreds of files before the first page.
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(file, os.fstat(file).st_size)
+    finally:
+        os.close(file)
 
 
 @lru_cache(maxsize=1)
