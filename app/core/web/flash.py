@@ -54,7 +54,7 @@ def flashed(request: Request) -> list[Message]:
 def are_waiting(scope: Scope) -> bool:
     """Whether a request may come with messages to show."""
     # Not parsed: a cookie of a longer name costs no more than a page that need not have been built for one visitor.
-    return any(name == b"cookie" and f"{PURPOSE}=".encode() in value for name, value in scope["headers"])
+    return any(name == b"cookie" and b"messages=" in value for name, value in scope["headers"])
 
 
 def cookie(scope: Scope, status: int, settings: Settings) -> list[tuple[bytes, bytes]]:

@@ -124,9 +124,9 @@ class Cache:
         """None if the answer is not to come from what is kept."""
         rule, names = route.rule, {name for name, _ in scope["headers"]}
         is_personal = not names.isdisjoint(PERSONAL)
-        if not self.keeps or not names.isdisjoint(WITH_BODY) or (is_personal and not rule.per_user):
+        if not self.keeps or not names.isdisjoint(WITH_BODY):
             return None
-        if are_waiting(scope):  # a page with a message is for one visit
+        if is_personal and (not rule.per_user or are_waiting(scope)):  # a page with a message is for one visit
             return None
         user = await self._who(Request(scope)) if is_personal else None
         seen = {**scope, "headers": rule.headers_seen(scope), "query_string": rule.query_seen(scope)}
