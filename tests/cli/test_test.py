@@ -30,7 +30,7 @@ def test_arguments_and_options_go_to_pytest_in_the_projects_folder(
     ("arguments", "installing"),
     [
         ([], "--no-deps -r requirements-dev.lock -r requirements-framework.lock\n"),
-        (["tests/features/home"], "--no-deps -r requirements-dev.lock\n"),
+        (["tests/features"], "--no-deps -r requirements-dev.lock\n"),
     ],
 )
 def test_what_the_tests_lack_is_one_line_that_installs_it(

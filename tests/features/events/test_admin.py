@@ -27,7 +27,7 @@ INVALID = [
     ({"title": "茶"}, "Please choose a name for its address."),
     ({"slug": "Tea"}, "Another one already has this value."),
     ({"link": "javascript:alert(1)"}, "This is no address"),
-    ({"capacity": "0"}, "greater than or equal to 1"),
+    ({"capacity": "0"}, "Please give 1 or more."),
 ]
 
 
