@@ -1,14 +1,16 @@
-"""The database's side of a running answer, for the process that writes it and for those that follow.
+"""The database's side of running answers, for the process that writes them and for those that follow.
 
-Each function is one short transaction. Every change has one winner: the row must still be streaming, by that worker.
+Each function is one short transaction for any number of answers: it costs far more than what it says of each. Every
+change has one winner: the row must still be streaming, by that worker. Nobody waits here for a row that another
+transaction holds: one answer would keep up all the others.
 Reads are fresh: to a replica that lags, a new answer would be deleted and a living process dead.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -30,6 +32,30 @@ class Outcome:
     usage_estimated: bool = True
 
 
+STOPPED = Outcome(Status.STOPPED)
+INTERRUPTED = Outcome(Status.INTERRUPTED, "interrupted", "The server stopped while this answer was being written.")
+LOST = Outcome(Status.FAILED, "database", "The answer could not be stored. Try again.")
+BROKEN = Outcome(Status.FAILED, "internal", "Something went wrong on our side. Try again.")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What an answer has grown by since its piece before; that may be nothing."""
+
+    message_id: int
+    seq: int
+    text: str
+
+
+@dataclass(frozen=True)
+class End:
+    """A whole answer, and how it ended."""
+
+    message_id: int
+    text: str
+    outcome: Outcome
+
+
 @dataclass(frozen=True)
 class Progress:
     """What the database knows of an answer; `text` is all of it once it has ended, else what came after a piece."""
@@ -39,71 +65,108 @@ class Progress:
     last_seq: int
 
 
-def _held(message_id: int, worker: str) -> ColumnElement[bool]:
-    return (col(Message.id) == message_id) & (col(Message.status) == Status.STREAMING) & (col(Message.worker) == worker)
+async def save(database: Database, worker: str, pieces: Sequence[Piece], *, renew: bool) -> dict[int, bool | None]:
+    """Append pieces, and renew the leases of their answers if wanted.
 
-
-async def save(database: Database, message_id: int, worker: str, seq: int, text: str) -> bool | None:
-    """Append a piece and renew the lease. True: somebody asked to stop. None: the answer is no longer this worker's."""
+    By answer: True if somebody has asked to stop it, None if it is no longer this worker's. What is missing is in
+    somebody else's transaction, and nothing of it was saved. A piece that is there already is not saved twice.
+    """
     async with database.writer() as session:
-        renewal = update(Message).where(_held(message_id, worker)).values(lease_until=utc_now() + LEASE)
-        stop = (await session.execute(renewal.returning(col(Message.stop_requested)))).scalar_one_or_none()
-        if stop is not None and text:
-            session.add(AnswerChunk(message_id=message_id, seq=seq, text=text))
-        return stop
+        stops = await _hold(session, worker, [piece.message_id for piece in pieces])
+        held = [message_id for message_id, stop in stops.items() if stop is not None]
+        if renew:
+            renewal = update(Message).where(col(Message.id).in_(held)).values(lease_until=utc_now() + LEASE)
+            await session.execute(renewal, execution_options={"synchronize_session": False})
+        if rows := [asdict(piece) for piece in pieces if piece.text and piece.message_id in held]:
+            await _append(session, rows)
+        return stops
 
 
-async def finish(database: Database, message_id: int, worker: str, text: str, outcome: Outcome) -> Message | None:
-    """Write the whole answer and how it ended, if it is still this worker's, and give back what is now stored."""
+async def finish(database: Database, worker: str, ends: Sequence[End]) -> dict[int, Message | None]:
+    """Write whole answers and how they ended, where they are still this worker's, and give back what is now stored.
+
+    What is missing is in somebody else's transaction, and was not written.
+    """
     async with database.writer() as session:
-        await _end(session, _held(message_id, worker), message_id, text, outcome)
-        return await session.get(Message, message_id)
+        stops = await _hold(session, worker, [end.message_id for end in ends])
+        await _end(session, [end for end in ends if stops.get(end.message_id) is not None])
+        stored = await session.scalars(select(Message).where(col(Message.id).in_(stops)))
+        return {**dict.fromkeys(stops), **{message.id: message for message in stored}}
 
 
-async def read(database: Database, message_id: int, after_seq: int = -1) -> Progress | None:
-    """An answer and the pieces after one; None where it has been deleted."""
+async def read(database: Database, after: Mapping[int, int]) -> dict[int, Progress]:
+    """Answers by their ids, with the pieces after those that are named (-1 for all). Deleted ones are missing."""
     async with database.reader(fresh=True) as session:
-        message = await session.get(Message, message_id)
-        if message is None:
-            return None
-        if message.status != Status.STREAMING:
-            return Progress(message, message.text, after_seq)
-        pieces = await _pieces(session, message_id, after_seq)
-        last = pieces[-1].seq if pieces else after_seq
-        return Progress(message, "".join(piece.text for piece in pieces), last)
+        messages = (await session.scalars(select(Message).where(col(Message.id).in_(after)))).all()
+        pieces = await _pieces(session, {row.id: after[row.id] for row in messages if row.status == Status.STREAMING})
+    return {row.id: _progress(row, pieces.get(row.id, ()), after[row.id]) for row in messages}
 
 
-async def interrupt_expired(database: Database, conversation_id: int | None = None, alive: Collection[int] = ()) -> int:
+async def interrupt_expired(database: Database, conversations: Collection[int], alive: Collection[int] = ()) -> int:
     """End the answers whose process has not renewed its lease: it is dead, unless they are among those `alive`.
 
     Keeps the text that was saved.
     """
     expired = (col(Message.status) == Status.STREAMING) & (col(Message.lease_until) < utc_now())
-    expired &= (col(Message.conversation_id) == conversation_id) & col(Message.id).not_in(alive)
+    expired &= col(Message.conversation_id).in_(conversations) & col(Message.id).not_in(alive)
+    found = select(col(Message.id)).where(expired)
     async with database.reader(fresh=True) as session:
-        found = (await session.execute(select(col(Message.id), col(Message.worker)).where(expired))).all()
-    if not found:
-        return 0
-    outcome = Outcome(Status.INTERRUPTED, "interrupted", "The server stopped while this answer was being written.")
+        if not (await session.scalars(found)).first():
+            return 0
     async with database.writer() as session:
-        ended = 0
-        for message_id, worker in found:
-            text = "".join(piece.text for piece in await _pieces(session, message_id, -1))
-            ended += await _end(session, _held(message_id, worker) & expired, message_id, text, outcome)
-        return ended
+        dead = (await session.scalars(found.with_for_update(skip_locked=True))).all()
+        pieces = await _pieces(session, dict.fromkeys(dead, -1))
+        await _end(session, [End(each, _joined(pieces.get(each, ())), INTERRUPTED) for each in dead])
+        return len(dead)
 
 
-async def _pieces(session: AsyncSession, message_id: int, after_seq: int) -> list[AnswerChunk]:
-    query = select(AnswerChunk).where(col(AnswerChunk.message_id) == message_id, col(AnswerChunk.seq) > after_seq)
-    return list((await session.scalars(query.order_by(col(AnswerChunk.seq)))).all())
+async def _hold(session: AsyncSession, worker: str, ids: Collection[int]) -> dict[int, bool | None]:
+    """Keep those that are this worker's from all others until the transaction ends; the result is as `save` tells."""
+    free = select(col(Message.id), col(Message.stop_requested)).where(_held(worker, ids))
+    rows = await session.execute(free.with_for_update(skip_locked=True))
+    stops: dict[int, bool | None] = {row.id: row.stop_requested for row in rows}
+    if missing := set(ids) - stops.keys():
+        locked = await session.scalars(select(col(Message.id)).where(_held(worker, missing)))
+        stops |= dict.fromkeys(missing - set(locked))
+    return stops
 
 
-async def _end(
-    session: AsyncSession, condition: ColumnElement[bool], message_id: int, text: str, outcome: Outcome
-) -> bool:
-    values: dict[str, Any] = {**vars(outcome), "text": text, "finished_at": utc_now(), "lease_until": None}
-    result = await session.execute(update(Message).where(condition).values(values).returning(col(Message.id)))
-    if result.scalar_one_or_none() is None:
-        return False
-    await session.execute(delete(AnswerChunk).where(col(AnswerChunk.message_id) == message_id))
-    return True
+def _held(worker: str, ids: Collection[int]) -> ColumnElement[bool]:
+    return col(Message.id).in_(ids) & (col(Message.status) == Status.STREAMING) & (col(Message.worker) == worker)
+
+
+async def _append(session: AsyncSession, rows: Sequence[dict[str, object]]) -> None:
+    from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415 - the other database's, at each start
+
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    await session.execute(insert(AnswerChunk).on_conflict_do_nothing(), rows)
+
+
+async def _end(session: AsyncSession, ends: Sequence[End]) -> None:
+    if not ends:
+        return
+    ended = {"finished_at": utc_now(), "lease_until": None}
+    rows = [{"id": end.message_id, "text": end.text, **vars(end.outcome), **ended} for end in ends]
+    await session.execute(update(Message), rows)
+    ids = [end.message_id for end in ends]
+    await session.execute(delete(AnswerChunk).where(col(AnswerChunk.message_id).in_(ids)))
+
+
+async def _pieces(session: AsyncSession, after: Mapping[int, int]) -> dict[int, list[AnswerChunk]]:
+    """In their order, by answer."""
+    if not after:
+        return {}
+    message_id, seq = col(AnswerChunk.message_id), col(AnswerChunk.seq)
+    newer = or_(*((message_id == answer) & (seq > last) for answer, last in after.items()))
+    found = await session.scalars(select(AnswerChunk).where(newer).order_by(message_id, seq))
+    return {answer: list(pieces) for answer, pieces in groupby(found, lambda piece: piece.message_id)}
+
+
+def _progress(message: Message, pieces: Sequence[AnswerChunk], after: int) -> Progress:
+    if message.status != Status.STREAMING:
+        return Progress(message, message.text, after)
+    return Progress(message, _joined(pieces), pieces[-1].seq if pieces else after)
+
+
+def _joined(pieces: Iterable[AnswerChunk]) -> str:
+    return "".join(piece.text for piece in pieces)

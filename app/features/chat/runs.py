@@ -13,11 +13,13 @@ from app.core import llm
 from app.core.db.database import Database
 from app.core.db.model import utc_now
 from app.features.chat import record
-from app.features.chat.following import Follower
+from app.features.chat.flushing import Flusher
+from app.features.chat.following import Followers
 from app.features.chat.live import LiveAnswer
 from app.features.chat.models import Message, Status
+from app.features.chat.record import INTERRUPTED, STOPPED
 from app.features.chat.schemas import LONGEST_QUESTION
-from app.features.chat.writing import INTERRUPTED, STOPPED, Run
+from app.features.chat.writing import Run
 
 CLOSE_WITHIN = 3.0
 """Seconds to store what there is when the process stops. What is not stored by then is ended by its lease."""
@@ -31,7 +33,8 @@ class Runs:
         self.provider = provider
         self.worker = secrets.token_hex(16)
         self._runs: dict[int, Run] = {}
-        self._followers: dict[int, Follower] = {}
+        self._flusher = Flusher(database, self.worker)
+        self._followers = Followers(database)
 
     @property
     def model(self) -> str:
@@ -54,7 +57,7 @@ class Runs:
 
     def start(self, answer: Message, prompt: Sequence[llm.Message]) -> None:
         """Write an answer that has been committed as this worker's."""
-        run = self._runs[answer.id] = Run(self.database, self.provider, self.worker, answer, prompt)
+        run = self._runs[answer.id] = Run(self._flusher, self.provider, answer, prompt)
         run.start()
         run.task.add_done_callback(lambda _: self._runs.pop(answer.id, None))
 
@@ -73,8 +76,7 @@ class Runs:
             await asyncio.wait([run.task for run in runs], timeout=CLOSE_WITHIN)
         for run in runs:
             run.live.leave()
-        for follower in self._followers.values():
-            follower.leave()
+        self._followers.leave()
 
     def is_dead(self, answer: Message) -> bool:
         """Whether the process that wrote this answer has gone. Ours is alive, however long it could not say so."""
@@ -84,13 +86,13 @@ class Runs:
 
     async def end_dead(self, conversation_id: int) -> None:
         """End the answers of a conversation whose processes have gone."""
-        await record.interrupt_expired(self.database, conversation_id, alive=self._runs.keys())
+        await record.interrupt_expired(self.database, [conversation_id], alive=self._runs.keys())
 
     async def text_so_far(self, answer: Message) -> str:
         if run := self._runs.get(answer.id):
             return run.live.text
-        progress = await record.read(self.database, answer.id)
-        return progress.text if progress else ""
+        progress = await record.read(self.database, {answer.id: -1})
+        return progress[answer.id].text if progress else ""
 
     @asynccontextmanager
     async def view(self, answer: Message) -> AsyncIterator[LiveAnswer]:
@@ -100,19 +102,5 @@ class Runs:
         elif answer.status != Status.STREAMING:
             yield LiveAnswer(answer)
         else:
-            async with self._followed(answer) as live:
+            async with self._followers.follow(answer) as live:
                 yield live
-
-    @asynccontextmanager
-    async def _followed(self, answer: Message) -> AsyncIterator[LiveAnswer]:
-        follower = self._followers.get(answer.id)
-        if follower is None:
-            follower = self._followers[answer.id] = Follower(self.database, answer)
-        follower.viewers += 1
-        try:
-            yield follower.live
-        finally:
-            follower.viewers -= 1
-            if not follower.viewers:
-                del self._followers[answer.id]
-                follower.leave()

@@ -39,7 +39,7 @@ async def begin(runs: Runs, owner_id: int, question: str = "Why?") -> tuple[int,
 
 async def until_saved(database: Database, message_id: int, text: str) -> None:
     async with asyncio.timeout(BRIEFLY):
-        while (progress := await record.read(database, message_id)) and progress.text != text:
+        while (progress := (await record.read(database, {message_id: -1})).get(message_id)) and progress.text != text:
             await asyncio.sleep(0.01)
 
 
@@ -51,9 +51,8 @@ async def set_values(database: Database, answer: Message, **values: Any) -> None
 async def kill(runs: Runs, database: Database, answer: Message) -> None:
     """What remains of a process after SIGKILL: a row whose lease nobody renews."""
     run = runs._runs.pop(answer.id)
-    run._generated.set()  # no more saving
-    run.task.cancel()
-    await asyncio.wait([run.task, run._saving])
+    run.task.cancel()  # no more saving, and no end
+    await asyncio.wait([run.task])
     run._generation.cancel()
     await set_values(database, answer, lease_until=utc_now() - timedelta(seconds=1))
 

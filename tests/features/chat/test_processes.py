@@ -1,16 +1,20 @@
 """Several processes on one database: the one that writes, those that follow, those that died."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.core.db.database import Database
 from app.core.db.model import utc_now
 from app.core.llm.scripted import Scripted
-from app.features.chat import answering, record, writing
+from app.features.chat import answering, record
 from app.features.chat.events import html_events
 from app.features.chat.live import LiveAnswer
 from app.features.chat.models import Message, Status
@@ -125,18 +129,26 @@ async def test_an_answer_of_this_process_is_alive_however_late_its_lease(
     assert (await ended(runs, answer)).text == "Still here."
 
 
-async def test_a_lease_that_is_renewed_in_the_last_moment_keeps_the_saved_text(
-    runs: Runs, owner_id: int, model: Scripted, database: Database
+async def test_a_lease_that_is_renewed_in_the_last_moment_keeps_the_answer(
+    runs: Runs, owner_id: int, model: Scripted, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model.script = ["Saved", asyncio.Event()]
-    _, answer = await begin(runs, owner_id)
+    conversation_id, answer = await begin(runs, owner_id)
     await until_saved(database, answer.id, "Saved")
-    async with database.writer() as session:
-        late = (col(Message.id) == answer.id) & (col(Message.lease_until) < utc_now())
-        assert not await record._end(session, late, answer.id, "", writing.INTERRUPTED)
-    progress = await record.read(database, answer.id)
-    assert progress
-    assert progress.text == "Saved"
+    await kill(runs, database, answer)
+    writer = database.writer
+
+    @asynccontextmanager
+    async def renewed_just_before() -> AsyncIterator[AsyncSession]:
+        monkeypatch.undo()
+        await set_values(database, answer, lease_until=utc_now() + timedelta(minutes=1))
+        async with writer() as session:
+            yield session
+
+    monkeypatch.setattr(database, "writer", renewed_just_before)
+    assert not await record.interrupt_expired(database, [conversation_id])
+    progress = (await record.read(database, {answer.id: -1}))[answer.id]
+    assert (progress.message.status, progress.text) == (Status.STREAMING, "Saved")
 
 
 async def test_a_process_that_closes_does_not_wait_for_a_database_that_is_away(
@@ -146,9 +158,11 @@ async def test_a_process_that_closes_does_not_wait_for_a_database_that_is_away(
     _, answer = await begin(runs, owner_id)
     stuck = asyncio.Event()
 
-    async def finish(*_: object) -> None:
+    async def finish(*arguments: Any) -> dict[int, Message | None]:
         await stuck.wait()
+        return await original(*arguments)
 
+    original = record.finish
     monkeypatch.setattr(record, "finish", finish)
     monkeypatch.setattr("app.features.chat.runs.CLOSE_WITHIN", 0.05)
     async with asyncio.timeout(BRIEFLY), runs.view(answer) as live:

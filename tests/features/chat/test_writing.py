@@ -68,10 +68,10 @@ async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
 ) -> None:
     failures = iter([True, True, False])
 
-    async def finish(*arguments: object) -> Message | None:
+    async def finish(*arguments: Any) -> dict[int, Message | None]:
         if next(failures):
             raise OperationalError("select 1", {}, Exception("gone"))
-        return await original(*arguments)  # type: ignore[arg-type]  # passed on as they came
+        return await original(*arguments)
 
     original = record.finish
     monkeypatch.setattr(record, "finish", finish)
@@ -94,10 +94,10 @@ async def test_stopping_an_answer_that_has_hardly_begun_stores_its_end(
 async def test_a_save_whose_acknowledgement_was_lost_is_not_saved_twice(
     runs: Runs, owner_id: int, model: Scripted, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attempts: list[str] = []
+    attempts: list[object] = []
 
-    async def save(*arguments: Any) -> bool | None:
-        result = await original(*arguments)
+    async def save(*arguments: Any, **options: Any) -> dict[int, bool | None]:
+        result = await original(*arguments, **options)
         attempts.append(arguments[-1])
         if len(attempts) == 1:
             raise OperationalError("commit", {}, Exception("connection lost"))
@@ -105,11 +105,13 @@ async def test_a_save_whose_acknowledgement_was_lost_is_not_saved_twice(
 
     original = record.save
     monkeypatch.setattr(record, "save", save)
-    gate = asyncio.Event()
-    model.script = ["One, ", gate, "two."]
+    gate, end = asyncio.Event(), asyncio.Event()
+    model.script = ["One, ", gate, "two.", end]
     _, answer = await begin(runs, owner_id)
     await until_saved(database, answer.id, "One, ")
     gate.set()
+    await until_saved(database, answer.id, "One, two.")
+    end.set()
     assert (await ended(runs, answer)).text == "One, two."
 
 
