@@ -46,7 +46,7 @@ class Session(Model, table=True):
     token_hash: str = Field(max_length=64, unique=True)
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True, sa_type=BigId)
     created_at: datetime = Field(default_factory=utc_now)
-    expires_at: datetime
+    expires_at: datetime = Field(index=True)
     seen_at: datetime = Field(default_factory=utc_now)
     """When it was last used, to within some minutes."""
     confirmed_at: datetime | None = None
@@ -67,7 +67,7 @@ class ApiToken(Model, table=True):
     hint: str = Field(default="", max_length=16)
     """How it begins, so that its owner can tell which one it is."""
     created_at: datetime = Field(default_factory=utc_now)
-    expires_at: datetime
+    expires_at: datetime = Field(index=True)
     used_at: datetime | None = None
 
 

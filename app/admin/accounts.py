@@ -25,9 +25,10 @@ from app.admin.authorization import ForSuperusers, is_superuser, may_touch
 from app.admin.forms import AdminForm, add_error, sent_texts
 from app.admin.groups import GroupsField, groups_of, set_groups
 from app.admin.layout import without
-from app.admin.refusals import Refused
+from app.admin.refusals import Refused, refusals
 from app.admin.views import AdminView
 from app.admin.writing import Act, Check, session_of
+from app.core.db.batches import thin_out
 from app.core.web.flash import flash
 
 EMAIL: TypeAdapter[str] = TypeAdapter(Email)
@@ -118,6 +119,17 @@ class UserAdmin(AdminView, model=User):
 
     async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Any:
         return await set_groups(session, row, related["groups"]) if "groups" in related else {}
+
+    async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
+        with refusals(self._mapper.local_table, deleting=True):
+            # Before much goes that is too much for one transaction: that it may.
+            async with self._admin_ref.database.writer() as session:
+                users = await self._chosen(session, request, pks, self.check_can_delete)
+                for user in users:
+                    await self.on_model_delete(user, request)
+        for user in users:
+            await thin_out(self._admin_ref.database, User, user.id)
+        await super().delete_rows(request, pks)
 
     async def on_model_delete(self, model: User, request: Request) -> None:
         session = session_of(model)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, case, delete, func, select, update
+from sqlalchemy import CursorResult, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.core.db.batches import delete_in_batches
+from app.core.db.database import Database
 from app.core.db.model import LARGEST_ID, utc_now
 from app.core.errors import OperatorError
 from app.jobs.models import QueuedJob, State
@@ -47,10 +49,9 @@ async def retry_failed(session: AsyncSession) -> int:
     return cast("CursorResult[Any]", await session.execute(failed)).rowcount
 
 
-async def forget_ended(session: AsyncSession) -> int:
+async def forget_ended(database: Database) -> int:
     """Delete what is done or was cancelled, and give the number. What failed stays: somebody has to look at it."""
-    ended = delete(QueuedJob).where(col(QueuedJob.state).in_((State.DONE, State.CANCELLED)))
-    return cast("CursorResult[Any]", await session.execute(ended)).rowcount
+    return await delete_in_batches(database, QueuedJob, col(QueuedJob.state).in_((State.DONE, State.CANCELLED)))
 
 
 async def counts(session: AsyncSession) -> Mapping[State, int]:

@@ -10,10 +10,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.core.db.batches import delete_in_batches
 from app.core.db.database import Database
 from app.core.db.model import utc_now
 from app.jobs.models import ENDED, QueuedJob, State
@@ -155,8 +156,6 @@ class Queue:
 
     async def prune(self) -> None:
         """Forget what ended long ago, with its steps."""
-        old = or_(
-            *(and_(col(QueuedJob.state) == state, col(QueuedJob.ended_at) < utc_now() - KEPT[state]) for state in ENDED)
-        )
-        async with self.database.writer() as session:
-            await session.execute(delete(QueuedJob).where(old))
+        for state in ENDED:
+            is_old = (col(QueuedJob.state) == state) & (col(QueuedJob.ended_at) < utc_now() - KEPT[state])
+            await delete_in_batches(self.database, QueuedJob, is_old)

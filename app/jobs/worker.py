@@ -68,6 +68,7 @@ class Worker:
         self._running: dict[asyncio.Task[None], Attempt] = {}
         self._stops = False
         self._renewed = self._pruned = time.monotonic()
+        self._pruning: asyncio.Task[None] | None = None
         self._planned = False
 
     def wake(self) -> None:
@@ -111,7 +112,7 @@ class Worker:
             await self._plan_all()
             await self._renew()
             started = await self._start_due()
-            await self._prune()
+            self._prune()
             # What has just begun wakes us at its end: only then is the next one asked for.
             pauses = [poll, RENEW if self._running else None, None if started else await self._seconds_to_next()]
         except (DBAPIError, PoolTimeoutError) as error:
@@ -186,10 +187,17 @@ class Worker:
             logger.warning("Job %s is never begun by itself: %s", name, error)
             return None
 
-    async def _prune(self) -> None:
-        if time.monotonic() - self._pruned > PRUNE:
-            await self.queue.prune()
+    def _prune(self) -> None:
+        if time.monotonic() - self._pruned > PRUNE and (self._pruning is None or self._pruning.done()):
             self._pruned = time.monotonic()
+            # Beside the jobs: it may take minutes, in which their leases would end.
+            self._pruning = asyncio.create_task(self._forget_old())
+
+    async def _forget_old(self) -> None:
+        try:
+            await self.queue.prune()
+        except (DBAPIError, PoolTimeoutError) as error:
+            logger.warning("Jobs that ended long ago stay: %s", explain(error, self.queue.database.url))
 
     async def _act(self, job: QueuedJob) -> None:
         declared = self.jobs[job.name]
@@ -240,6 +248,8 @@ class Worker:
         self._stops = True
         for attempt in self._running.values():
             attempt.act.cancel()
+        if self._pruning:
+            self._pruning.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=TO_STOP)
         self._stops = bool(self._running)  # what ends later has been cut short as well

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.accounts.models import Group, Membership, RecoveryCode, User
+from app.core.db import batches
 from app.core.db.database import Database
 from app.core.db.model import Model
 from app.core.feature import Person, PersonalData
@@ -189,6 +190,19 @@ async def test_an_account_is_not_deleted_by_mistake(ada: AsyncClient, posted: Po
         assert words in answer.text
     assert (await ada.get(ME)).status_code == 200
     assert posted.letters == []
+
+
+@on_both
+async def test_an_account_with_very_much_is_deleted_and_one_that_must_stay_keeps_it(
+    app: FastAPI, ada: AsyncClient, user: User, database: Database, posted: Posted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "LARGE", 0)
+    root = await make_user(database, is_superuser=True)
+    async with signed_in_client(app, root) as client:
+        assert (await client.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 409
+        assert (await client.get(ME)).status_code == 200
+    assert (await ada.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 204
+    assert await kept(database, user.id) == {}
 
 
 async def test_programs_delete_with_the_password_alone(ada: AsyncClient) -> None:

@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from app.accounts import passwords
 from app.accounts.models import Session, User
+from app.core.db import batches
 from tests.factories import PASSWORD, make_user, signed_in_client
 
 on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
@@ -226,6 +227,24 @@ async def test_deleting_several_is_all_or_nothing(app: FastAPI, admin: AsyncClie
     response = await admin.post(f"/admin/user/delete?pks={first.id},{second.id}&search=user", data=YES)
     assert response.headers["location"] == "/admin/user/list?search=user"
     assert await listed(admin) == ["root@example.com"]
+
+
+async def test_an_account_with_very_much_is_deleted_and_one_that_must_stay_keeps_it(
+    app: FastAPI, admin: AsyncClient, superuser: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def theirs(user: User) -> int:
+        async with app.state.database.reader() as session:
+            mine = select(func.count()).select_from(Session).where(col(Session.user_id) == user.id)
+            return await session.scalar(mine) or 0
+
+    monkeypatch.setattr(batches, "LARGE", 0)
+    user = await make_user(app.state.database)
+    async with signed_in_client(app, user):
+        await admin.post(f"/admin/user/delete?pks={user.id},{superuser.id}", data=YES)
+        assert (await theirs(user), await theirs(superuser)) == (1, 1)
+        await admin.post(f"/admin/user/delete?pks={user.id}", data=YES)
+    assert (await theirs(user), await theirs(superuser)) == (0, 1)
+    assert len(await listed(admin)) == 1
 
 
 @on_both

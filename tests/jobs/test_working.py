@@ -233,6 +233,8 @@ async def test_what_ended_long_ago_is_forgotten_with_its_steps(
             await session.flush()
             session.add(DoneStep(job_id=job.id, position=1))
     await idle.worker.look()
+    assert idle.worker._pruning
+    await idle.worker._pruning
     async with database.reader() as session:
         assert list(await session.scalars(select(col(QueuedJob.id)))) == [2, 4]
         assert await session.scalar(select(func.count()).select_from(DoneStep)) == 2

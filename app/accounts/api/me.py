@@ -12,7 +12,7 @@ from app.accounts.own import email_change, leaving
 from app.accounts.own.confirming import is_current_password
 from app.accounts.own.password_change import change_password
 from app.accounts.schemas import Confirmed, UserChange, UserShown
-from app.core.db.session import ReadSession
+from app.core.db.session import DatabaseDependency, ReadSession
 
 router = APIRouter(tags=["accounts"])
 
@@ -56,11 +56,13 @@ async def change_me(
 
 
 @router.delete("/users/me", status_code=204)
-async def delete_me(request: Request, wanted: Confirmed, user: CurrentUser, manager: Manager) -> None:
+async def delete_me(
+    request: Request, wanted: Confirmed, user: CurrentUser, database: DatabaseDependency, manager: Manager
+) -> None:
     """Delete the account and all that is kept with it. 409 for the last superuser."""
     await confirm(request, manager, user, wanted.current_password)
     try:
-        await leaving.leave(manager, request.app.state.settings, request.app.state.features, user)
+        await leaving.leave(database, manager, request.app.state.settings, request.app.state.features, user)
     except leaving.StayError as error:
         raise HTTPException(409, str(error)) from None
 

@@ -14,6 +14,8 @@ from app.accounts import letters
 from app.accounts.manager import UserManager
 from app.accounts.models import User
 from app.accounts.rights import lock_superusers
+from app.core.db.batches import thin_out
+from app.core.db.database import Database
 from app.core.feature import Feature, Person, PersonalData
 from app.core.settings import Settings
 from app.core.storage import MissingFileError, Storage
@@ -42,22 +44,31 @@ async def files(session: AsyncSession, features: Sequence[Feature], user: User) 
     return [name for kept in _kept(features) if kept.files for name in await kept.files(session, person)]
 
 
-async def leave(manager: UserManager, settings: Settings, features: Sequence[Feature], user: User) -> None:
+async def leave(
+    database: Database, manager: UserManager, settings: Settings, features: Sequence[Feature], user: User
+) -> None:
     """Remove the user and all that features keep of the person, who is told so by mail.
 
     Raises:
-        StayError: with a sentence; nothing was removed.
+        StayError: with a sentence; nothing was removed, unless their rows are so many that they go before.
     """
     session = manager.session
-    if user.is_superuser and await lock_superusers(session) <= {user.id}:
-        raise StayError(LAST_SUPERUSER)
-    if not await manager.is_unchanged(user):
-        raise StayError(OVERTAKEN)
+    await _check_may_leave(manager, user)
+    await session.rollback()  # others write while much is deleted
+    await thin_out(database, User, user.id)
+    await _check_may_leave(manager, user)
     for kept in _kept(features):
         if kept.forget:
             await kept.forget(session, _person(user))
     await session.execute(delete(User).where(col(User.id) == user.id))
     letters.tell(session, settings, user.email, "left", email=user.email)
+
+
+async def _check_may_leave(manager: UserManager, user: User) -> None:
+    if user.is_superuser and await lock_superusers(manager.session) <= {user.id}:
+        raise StayError(LAST_SUPERUSER)
+    if not await manager.is_unchanged(user):
+        raise StayError(OVERTAKEN)
 
 
 async def pack(rows: bytes, storage: Storage, names: Sequence[str]) -> bytes:

@@ -38,13 +38,13 @@ async def export(
 
 
 @router.post("/data/delete")
-async def delete(request: Request, user: CurrentUser, manager: Manager) -> Response:
+async def delete(request: Request, user: CurrentUser, database: DatabaseDependency, manager: Manager) -> Response:
     form = await read_form(request, Leaving)
     if form.data and form.data.email.lower() != user.email:
         form.refuse("Please type the address of this account.", "email")
     if await confirmed(request, manager, user, form):
         try:
-            await leaving.leave(manager, request.app.state.settings, request.app.state.features, user)
+            await leaving.leave(database, manager, request.app.state.settings, request.app.state.features, user)
         except leaving.StayError as error:
             form.refuse(str(error))
         else:

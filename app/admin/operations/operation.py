@@ -1,9 +1,8 @@
 """What a superuser can have done by one button. Each is written down, together with what came of it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, true
+from sqlalchemy import true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.datastructures import FormData
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from app.accounts.models import ApiToken, Session
 from app.accounts.sweeping import sweep
 from app.admin import audit
+from app.core.db.batches import delete_in_batches
 from app.core.errors import OperatorError
 from app.core.mail import LetterError, compose
 from app.core.mail.sending import deliver
@@ -59,20 +59,21 @@ async def retry_failed(session: AsyncSession, request: Request) -> str:
     return f"{_counted(await jobs.retry_failed(session), 'failed job')} queued again."
 
 
-async def clear_jobs(session: AsyncSession, _request: Request) -> str:
-    return f"{_counted(await control.forget_ended(session), 'ended job')} cleared."
+async def clear_jobs(request: Request, _sent: FormData) -> str:
+    return f"{_counted(await control.forget_ended(request.app.state.database), 'ended job')} cleared."
 
 
-async def clear_sessions(session: AsyncSession, _request: Request) -> str:
-    ended = await sweep(session)
+async def clear_sessions(request: Request, _sent: FormData) -> str:
+    ended = await sweep(request.app.state.database)
     number = ended["sessions"] + ended["tokens"]
     return f"{_counted(number, 'expired session and token', 'expired sessions and tokens')} cleared."
 
 
-async def sign_everybody_out(session: AsyncSession, request: Request) -> str:
+async def sign_everybody_out(request: Request, _sent: FormData) -> str:
     """Also programs: whoever has got hold of a token is out. Who does this stays."""
-    browsers = await _delete(session, Session, col(Session.id) != request.state.session.id)
-    tokens = await _delete(session, ApiToken, true())
+    database, others = request.app.state.database, col(Session.id) != request.state.session.id
+    browsers = await delete_in_batches(database, Session, others, skip_locked=False)
+    tokens = await delete_in_batches(database, ApiToken, true(), skip_locked=False)
     return f"{_counted(browsers, 'session')} and {_counted(tokens, 'token')} ended. Only this browser is signed in."
 
 
@@ -92,20 +93,17 @@ async def send_letter(request: Request, sent: FormData) -> str:
     return f"The letter to {letter.to} went to {transport_for(settings).name}."
 
 
-async def _delete(session: AsyncSession, kind: type[Any], which: Any) -> int:
-    return cast("CursorResult[Any]", await session.execute(delete(kind).where(which))).rowcount
-
-
 def _counted(number: int, name: str, plural: str = "") -> str:
     return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
 
 
-CHANGES: Mapping[str, Change] = {
-    "retry-failed-jobs": retry_failed,
+CHANGES: Mapping[str, Change] = {"retry-failed-jobs": retry_failed}
+ACTS: Mapping[str, Act] = {
     "clear-ended-jobs": clear_jobs,
     "clear-expired-sessions": clear_sessions,
     "sign-everybody-out": sign_everybody_out,
+    "clear-cache": clear_cache,
+    "send-test-letter": send_letter,
 }
-ACTS: Mapping[str, Act] = {"clear-cache": clear_cache, "send-test-letter": send_letter}
 OPERATIONS = (*CHANGES, *ACTS)
 """By their names in addresses and in the log."""

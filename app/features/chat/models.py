@@ -54,7 +54,9 @@ class Message(Model, table=True):
     )
 
     conversation_id: int = Field(foreign_key="chat_conversation.id", ondelete="CASCADE", index=True, sa_type=BigId)
-    parent_id: int | None = Field(default=None, foreign_key="chat_message.id", ondelete="CASCADE", sa_type=BigId)
+    parent_id: int | None = Field(
+        default=None, foreign_key="chat_message.id", ondelete="CASCADE", index=True, sa_type=BigId
+    )
     role: Role = Field(sa_type=Text)
     text: str = Field(default="", sa_type=Text)
     status: Status = Field(default=Status.DONE, sa_type=Text)

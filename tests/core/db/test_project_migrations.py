@@ -2,11 +2,12 @@
 
 import asyncio
 import io
+from collections.abc import Iterable, Sequence
 
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import inspect
+from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint, inspect
 
 from app.core.db.database import Database
 from app.core.db.migrations.connection import connect
@@ -41,6 +42,35 @@ def test_the_models_ask_for_nothing_more(settings: Settings, feature: str) -> No
 
 def test_every_table_of_the_models_is_made(settings: Settings) -> None:
     assert tables_in(settings) == set(Model.metadata.tables)
+
+
+def begun(columns: Iterable[Sequence[str]], key: Sequence[str]) -> bool:
+    """Whether one of these indexes begins with the columns of a key, in any order."""
+    return any(set(index[: len(key)]) == set(key) for index in columns)
+
+
+def test_every_foreign_key_of_the_models_begins_an_index() -> None:
+    """Or a row that goes has the whole table read for each row that refers to it."""
+    for table in Model.metadata.sorted_tables:
+        unique = [key for key in table.constraints if isinstance(key, PrimaryKeyConstraint | UniqueConstraint)]
+        whole = [index for index in table.indexes if not any("where" in name for name in index.kwargs)]
+        columns = [tuple(one.columns.keys()) for one in (*unique, *whole)]
+        for key in table.foreign_key_constraints:
+            assert begun(columns, key.column_keys), f"{key.name}: index=True is missing"
+
+
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
+def test_every_foreign_key_of_the_database_begins_an_index(settings: Settings) -> None:
+    with connect(settings) as connection:
+        there = inspect(connection)
+        for table in Model.metadata.tables:
+            columns = [there.get_pk_constraint(table)["constrained_columns"]]
+            columns += [one["column_names"] for one in there.get_unique_constraints(table)]
+            for index in there.get_indexes(table):
+                if not any("where" in name for name in index.get("dialect_options", {})):
+                    columns.append([name or "" for name in index["column_names"]])
+            for key in there.get_foreign_keys(table):
+                assert begun(columns, key["constrained_columns"]), (table, key["constrained_columns"])
 
 
 @pytest.mark.parametrize("feature", FEATURES)

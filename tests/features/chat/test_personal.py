@@ -1,5 +1,10 @@
 import pytest
+from sqlalchemy import select
+from sqlmodel import col
 
+from app.accounts.models import User
+from app.core.db import batches
+from app.core.db.batches import thin_out
 from app.core.db.database import Database
 from app.core.feature import Person
 from app.features.chat.models import Conversation, Message, Role
@@ -27,3 +32,24 @@ async def test_a_persons_conversations_are_told_with_their_messages_and_nobody_e
         ("Whales", ["On Whales?", "Much."]),
         ("Empty", []),
     ]
+
+
+async def test_very_many_messages_go_before_their_owner(
+    database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "LARGE", 3)
+    other = await make_user(database)
+    for owner in (owner_id, other.id):
+        async with database.writer() as session:
+            session.add(conversation := Conversation(owner_id=owner, title="Whales"))
+            await session.flush()
+            for _ in range(2):
+                session.add(question := Message(conversation_id=conversation.id, role=Role.USER, text="?"))
+                await session.flush()
+                session.add(Message(conversation_id=conversation.id, parent_id=question.id, role=Role.ASSISTANT))
+
+    await thin_out(database, User, owner_id)
+
+    async with database.reader() as session:
+        assert (await session.scalars(select(col(Message.conversation_id)))).all() == [conversation.id] * 4
+        assert len((await session.scalars(select(Conversation))).all()) == 2
