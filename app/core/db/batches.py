@@ -12,7 +12,7 @@ from app.core.db.model import Model
 
 AT_ONCE = 1_000
 """Rows in one transaction, at most."""
-LARGE = 10_000
+LARGE = 2_000
 """Rows of one table that go with another row in its own transaction, at most."""
 
 

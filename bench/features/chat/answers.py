@@ -1,0 +1,164 @@
+"""What running answers cost, saved all together as we do, beside each in transactions of its own, and not at all.
+
+    .venv/bin/python -m bench.features.chat.answers [--rounds 5] [--only sqlite]
+
+One, ten and ninety answers grow at once in this process, by a word each 20 ms, for four seconds. Counted is the
+processor time of this process from the first word until the last end is stored; the database server's is not in it.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import uvloop
+
+from app.accounts.models import User
+from app.core import llm
+from app.core.db.database import Database
+from app.core.db.model import utc_now
+from app.core.db.opening import open_database
+from app.features.chat.flushing import Flusher
+from app.features.chat.models import Conversation, Message, Role, Status
+from app.features.chat.record import End
+from app.features.chat.service import LEASE
+from app.features.chat.writing import Run
+from bench.speed import ENOUGH_ROUNDS, addresses, chosen
+from tests.conftest import migrate, settings_for
+
+DATABASES = ("sqlite", "postgresql")
+NUMBERS = (1, 10, 90)
+WORKER = "bench"
+LIMITS = {1: 1.2, 10: 0.5, 90: 0.25}
+"""Times the processor time of transactions for each, at most; by how many answers there are."""
+
+
+class Talker(llm.Provider):
+    name = "Talker"
+    context_budget = 1_000
+
+    def __init__(self, seconds: float) -> None:
+        self.words = round(seconds / 0.02)
+
+    async def stream(self, _messages: Sequence[llm.Message]) -> AsyncGenerator[llm.Piece, None]:
+        for _ in range(self.words):
+            await asyncio.sleep(0.02)
+            yield "word "
+        yield llm.Finish()
+
+
+class Unsaved(Flusher):
+    @contextmanager
+    def saving(self, *_: object) -> Iterator[None]:
+        yield
+
+    async def finish(self, _end: End) -> None:
+        return None
+
+
+Way = Callable[[Database], Callable[[], Flusher]]
+"""Gives each answer its flusher."""
+
+
+def together(database: Database) -> Callable[[], Flusher]:
+    flusher = Flusher(database, WORKER)
+    return lambda: flusher
+
+
+def apart(database: Database) -> Callable[[], Flusher]:
+    return lambda: Flusher(database, WORKER)
+
+
+def unsaved(database: Database) -> Callable[[], Flusher]:
+    return lambda: Unsaved(database, WORKER)
+
+
+WAYS = {way.__name__: way for way in (together, apart, unsaved)}
+Times = dict[int, dict[str, list[float]]]
+"""Milliseconds for an answer in each round, by how many there are and how they are saved."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", type=chosen(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
+    options = parser.parse_args()
+    is_judged = options.rounds >= ENOUGH_ROUNDS
+    faults = list[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in options.only:
+            with addresses(kind, Path(folder)) as address:
+                migrate(url := address("answers"))
+                times = uvloop.run(measure(url, options.rounds, 4 if is_judged else 0.6))
+            show(kind, times)
+            faults += excesses(kind, times)
+    print("\n".join(faults if is_judged else ()))
+    return int(is_judged and bool(faults))
+
+
+async def measure(url: str, rounds: int, seconds: float) -> Times:
+    database = open_database(settings_for(url))
+    await database.setup()
+    await once(database, together, 3, 0.3)  # what is done once only is not counted
+    times: Times = {number: {name: [] for name in WAYS} for number in NUMBERS}
+    for _ in range(rounds):
+        for number in NUMBERS:
+            for name, way in WAYS.items():
+                times[number][name].append(await once(database, way, number, seconds))
+    await database.dispose()
+    return times
+
+
+async def once(database: Database, way: Way, number: int, seconds: float) -> float:
+    flusher = way(database)
+    runs = [Run(flusher(), Talker(seconds), answer, ()) for answer in await empty_answers(database, number)]
+    before = time.process_time()
+    for run in runs:
+        run.start()
+    await asyncio.wait([run.task for run in runs])
+    return 1000 * (time.process_time() - before) / number
+
+
+async def empty_answers(database: Database, number: int) -> list[Message]:
+    async with database.writer() as session:
+        session.add(owner := User(email=f"{time.time_ns()}@example.com", hashed_password=WORKER))
+        await session.flush()
+        conversations = [Conversation(owner_id=owner.id, title="Words") for _ in range(number)]
+        session.add_all(conversations)
+        await session.flush()
+        answers = [answer_in(conversation) for conversation in conversations]
+        session.add_all(answers)
+        return answers
+
+
+def answer_in(conversation: Conversation) -> Message:
+    answer = Message(conversation_id=conversation.id, role=Role.ASSISTANT, status=Status.STREAMING, worker=WORKER)
+    answer.lease_until = utc_now() + LEASE
+    return answer
+
+
+def show(kind: str, times: Times) -> None:
+    print(f"\n{kind}: processor time of an answer, ms; medians")
+    print(f"{'answers at once':18}" + "".join(f"{name:>12}" for name in (*WAYS, "ratio", "saving")))
+    for number, by_way in times.items():
+        figures = {name: median(each) for name, each in by_way.items()}
+        ratio = figures["together"] / figures["apart"]
+        saving = 1 - figures["unsaved"] / figures["together"]
+        cells = [f"{figure:.1f}" for figure in figures.values()]
+        print(f"{number:<18}" + "".join(f"{cell:>12}" for cell in (*cells, f"{ratio:.2f}", f"{saving:.0%}")))
+
+
+def excesses(kind: str, times: Times) -> Iterator[str]:
+    for number, by_way in times.items():
+        ratio = median(by_way["together"]) / median(by_way["apart"])
+        if ratio > LIMITS[number]:
+            yield f"Too slow: {number} answers on {kind} cost {ratio:.2f} x those alone (at most {LIMITS[number]})."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
