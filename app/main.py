@@ -63,6 +63,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         settle_memory()
         if app.state.settings.environment == "development":
             await stack.enter_async_context(watch_loop())
+            mailbox.tell(app.state.settings)
         yield
 
 
@@ -108,6 +109,10 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
             # Each page knows who looks at it, also one that does not ask.
             router.take(feature.pages, dependencies=[Depends(user_of)], include_in_schema=False)
     add_admin(app)
+    if settings.debug:
+        from app.core.web import debug_page  # noqa: PLC0415 - for who writes the site, and nobody else
+
+        router.take(debug_page.router)
     if not settings.is_production:
         router.take(apidocs.router, include_in_schema=False)
         router.take(mailbox.router, dependencies=[Depends(user_of)], include_in_schema=False)

@@ -1,5 +1,6 @@
 """House rules that no linter can state."""
 
+import ast
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ from tests.conftest import settings_for
 
 FEATURES = sorted(path.name for path in (PROJECT / "app/features").iterdir() if (path / "feature.py").exists())
 
-FOLDERS = ("app/features", "templates", "static", "tests/features", "migrations/versions")
+FOLDERS = ("app/features", "templates", "static", "tests/features", "migrations/versions", "bench/features")
 
 # On one kind of database and without programs of their own: this is about what refers to what.
 QUICKLY = ("-q", "-x", "-m", "not e2e and not model", "-k")
@@ -102,6 +103,33 @@ def test_a_feature_can_be_deleted_and_the_rest_goes_on(deleted: list[str], tmp_p
     if deleted == FEATURES:
         run(project, "lint-imports", "--no-cache")  # that the others know none of them, it says of the whole project
     run(project, "pytest", *QUICKLY, "not postgresql", WALK, *naming(deleted, project))
+
+
+def imported_features(code: str) -> Iterator[str]:
+    if "app.features." not in code:
+        return
+    for node in ast.walk(ast.parse(code)):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from (name.split(".")[2] for name in names if name.startswith("app.features."))
+
+
+def test_nothing_outside_a_feature_imports_it() -> None:
+    """So that what is left when it is deleted passes mypy, which takes too long to be run for each."""
+    others = [
+        (name, feature)
+        for name in project_files()
+        if name.endswith(".py") and name != "app/installed.py"
+        for feature in imported_features((PROJECT / name).read_text())
+        if not name.startswith(tuple(f"{folder}/{feature}/" for folder in FOLDERS))
+    ]
+    assert others == []
+
+
+def test_no_test_holds_the_name_that_an_owner_changes() -> None:
+    of_the_starter = {"tests/cli/test_main.py", "tests/cli/test_environment.py", "tests/test_project.py"}
+    files = {name for name in project_files() if name.startswith("tests/") and name.endswith(".py")}
+    assert [name for name in sorted(files - of_the_starter) if "Opportune" in (PROJECT / name).read_text()] == []
 
 
 def test_the_files_of_the_project_are_the_same_without_git(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.admin import audit
+from app.admin.authorization import may_list
 from app.admin.forms import sent_texts
 from app.admin.references import parse_id
 from app.admin.refusals import Refused
@@ -48,6 +49,8 @@ async def read_choice(request: Request, view: "AdminView") -> Choice:
     """
     sent = await sent_texts(request)
     if sent.get("all"):
+        if not await may_list(request, view):
+            raise HTTPException(403)  # what a search finds tells what is in the rows
         pks = await _all_found(request, view)
     else:
         listed = f"{request.query_params.get('pks', '')},{sent.get('pks', '')}".split(",")

@@ -1,9 +1,9 @@
 """Writes down what was done in the admin, in the transaction that does it: neither is there without the other."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
-from sqladmin.authorization import WILDCARD, Action
 from sqladmin.helpers import get_object_identifier
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +11,6 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from app.accounts.models import User
-from app.accounts.permissions import Grants
 from app.admin.changes import Changes
 from app.admin.columns import title_of
 from app.admin.models import AuditEntry
@@ -59,14 +58,12 @@ def record_row(session: AsyncSession, request: Request, action: str, identity: s
     record(session, request, action, identity, row_id=get_object_identifier(row), title=title_of(row), changes=changes)
 
 
-def is_seen_with(grants: Grants, action: str) -> ColumnElement[bool]:
-    """Whether an entry is of a model for which the grants allow an action."""
-    if grants & {(WILDCARD, WILDCARD), (WILDCARD, action)}:
-        return true()
-    return col(AuditEntry.identity).in_({name for name, may in grants if may in (action, WILDCARD)})
+def is_of(models: AbstractSet[str] | None) -> ColumnElement[bool]:
+    """Whether an entry is of one of these models (`models_with` finds them)."""
+    return true() if models is None else col(AuditEntry.identity).in_(models)
 
 
-async def recent(session: AsyncSession, grants: Grants, limit: int) -> Sequence[AuditEntry]:
-    """What was done last, of what the viewer may list. (`grants_of(request)` has the grants.)"""
-    listed = select(AuditEntry).where(is_seen_with(grants, Action.LIST))
+async def recent(session: AsyncSession, models: AbstractSet[str] | None, limit: int) -> Sequence[AuditEntry]:
+    """What was done last with these models."""
+    listed = select(AuditEntry).where(is_of(models))
     return (await session.scalars(listed.order_by(col(AuditEntry.id).desc()).limit(limit))).all()

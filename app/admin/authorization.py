@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from sqladmin import BaseView
+from sqladmin import BaseView, ModelView
 from sqladmin.authorization import Action, AuthorizationBackend, matches_grant
 from sqladmin.contrib.rbac import build_permission_rows
 from starlette.requests import Request
@@ -55,12 +55,33 @@ def grantable(site: "Site", request: Request) -> list[Any]:
     return offered
 
 
-async def may_look_up(request: Request, view: "AdminView", lookup: "Lookup | None") -> bool:
-    """Whether somebody may search the rows that a column of the view points at.
+async def may_list(request: Request, view: ModelView | None) -> bool:
+    """Whether somebody may search the rows of a model. Of one without a view superusers alone."""
+    if view is None:
+        return is_superuser(request)
+    return view.is_accessible(request) and await view.check_can_list(request)
 
-    A form cannot be filled in without. For the filter of a list one must be allowed to list them anyway.
-    """
-    if await view.check_can_create(request) or (view.can_edit and view.has_permission(request, Action.EDIT)):
-        return True
-    target = view._admin_ref.view_of(lookup.model) if lookup else view
-    return await view.check_can_list(request) and target is not None and await target.check_can_list(request)
+
+async def may_see(request: Request, view: ModelView | None) -> bool:
+    """Whether somebody may know what a row of a model is called whose number they have, if its list gives it."""
+    if view is None or await may_list(request, view):
+        return await may_list(request, view)
+    opened = (view.can_view_details, Action.DETAILS), (view.can_edit, Action.EDIT)
+    return view.is_accessible(request) and any(may and view.has_permission(request, action) for may, action in opened)
+
+
+async def may_look_up(request: Request, view: "AdminView", lookup: "Lookup | None") -> bool:
+    """Whether somebody may search the rows that a column of the view points at: who may list them, where it is used."""
+    is_used = (
+        await view.check_can_create(request)
+        or (view.can_edit and view.has_permission(request, Action.EDIT))
+        or await view.check_can_list(request)
+    )
+    return is_used and await may_list(request, lookup.view if lookup else view)
+
+
+def models_with(request: Request, site: "Site", action: str) -> set[str] | None:
+    """The models to whose rows somebody may do this. None stands for all of them, and for those that are gone."""
+    if is_superuser(request):
+        return None
+    return {view.identity for view in site.views if view.has_permission(request, action)}

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from starlette.datastructures import URL
 from starlette.requests import Request
 
+from app.admin.authorization import may_list
 from app.admin.columns import label_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ async def children_of(
     found = [kind for kind in pointing_at(parent) if kind not in edited]
     kinds = Counter(view.identity for view, _ in found)
     for view, column in found:
-        if view.is_accessible(request) and await view.check_can_list(request):
+        if await may_list(request, view):
             yield await _children(request, view, column, row, is_one_of=kinds[view.identity] > 1)
 
 

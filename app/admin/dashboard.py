@@ -12,8 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from app.accounts.permissions import grants_of
 from app.admin import audit
+from app.admin.authorization import models_with
 from app.admin.figures import Chart, chart_of
 from app.admin.health import Health
 from app.admin.history import deed, kind_of
@@ -40,11 +40,12 @@ class Dashboard:
         self._charts: Kept[Chart] = Kept()
 
     async def context(self, request: Request) -> dict[str, Any]:
+        listed = models_with(request, self._site, Action.LIST)
         async with self._site.database.reader(fresh=True) as session:
             context: dict[str, Any] = {
                 "groups": await self._groups(session, request),
                 "charts": await self._drawn(session, request),
-                "recent": self._told(await audit.recent(session, await grants_of(request), RECENT)),
+                "recent": self._told(await audit.recent(session, listed, RECENT)),
             }
         log = self._site.view_of(AuditEntry)
         context["log"] = log if log and self._is_listed(log, request) else None

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.admin.actions import Choice, ask, chosen_rows, is_one_of, list_again, read_choice, refuse
+from app.admin.authorization import may_list
 from app.admin.columns import title_of
 from app.admin.refusals import Refused
 from app.core.web.flash import flash
@@ -175,7 +176,7 @@ class _Look:
             return [Part(table.name, count, [])]
         view = self.view._admin_ref.view_of(mapper.class_)
         label = mapper.class_.__name__ if view is None else view.name if count == 1 else view.name_plural
-        if view is None or not (view.is_accessible(self.request) and await view.check_can_list(self.request)):
+        if view is None or not await may_list(self.request, view):
             return [Part(label, count, [])]
-        rows = await self.session.scalars(select(mapper.class_).where(condition).limit(FIRST))
+        rows = await self.session.scalars(view.list_query(self.request).where(condition).limit(FIRST))
         return [Part(label, count, [title_of(row) for row in rows])]

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, false, or_
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from app.admin.authorization import may_look_up
+from app.admin.authorization import may_list
 from app.admin.columns import choices_of, label_of, plain, spoken
 from app.admin.references import Lookup, parse_id
 
@@ -69,18 +69,20 @@ class ReferenceFilter(Filter):
         self.lookup = lookup
         self.nullable = nullable
 
+    async def may_search(self, request: Request) -> bool:
+        return await may_list(request, self.lookup.view)
+
     async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
-        """Those that are chosen: the others are not loaded. By number for whoever may not look them up."""
+        """Those that are chosen: the others are not loaded. By number for whoever may not see them."""
         given = request.query_params.getlist(self.parameter_name)[:MOST_VALUES]
         try:
             numbers = [parse_id(value) for value in given if value not in ("", EMPTY)]
         except ValueError:
             return []
-        names = [(str(number), str(number)) for number in numbers]
-        if await may_look_up(request, self.lookup.model_admin, self.lookup):
-            found = [self.lookup.format(row) for row in await self.lookup.rows(numbers)]
-            names = [(row["id"], row["text"]) for row in found]
-        return names + ([(EMPTY, "Empty")] if EMPTY in given else [])
+        names = {str(number): str(number) for number in numbers}
+        seen = [self.lookup.format(row) for row in await self.lookup.seen(request, numbers)]
+        names |= {row["id"]: row["text"] for row in seen}
+        return [*names.items(), *([(EMPTY, "Empty")] if EMPTY in given else [])]
 
     async def get_filtered_query(self, query: Select[Any], values: Sequence[str], model: Any) -> Select[Any]:
         try:

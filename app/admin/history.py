@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.admin.audit import is_seen_with
+from app.admin.audit import is_of
+from app.admin.authorization import models_with
 from app.admin.changes import HIDDEN, Changes
 from app.admin.columns import label_of
 from app.admin.filters import Filter, RunQuery
@@ -34,7 +35,7 @@ class ModelFilter(Filter):
     async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
         views = [view for view in self.view._admin_ref.views if isinstance(view, ModelView)]
         return sorted(
-            ((view.identity, view.name_plural) for view in views if view.is_accessible(request)),
+            ((view.identity, view.name_plural) for view in views if view.has_permission(request, Action.DETAILS)),
             key=lambda choice: choice[1],
         )
 
@@ -69,7 +70,7 @@ class LogAdmin(AdminView, model=AuditEntry):
         self.wordy -= {"action", "identity"}
 
     def list_query(self, request: Request) -> Select[Any]:
-        return super().list_query(request).where(is_seen_with(request.state.grants, Action.DETAILS))
+        return super().list_query(request).where(is_of(models_with(request, self._admin_ref, Action.DETAILS)))
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and prop in ("title", "identity", "action"):

@@ -169,7 +169,7 @@ async def _save(session: AsyncSession, request: Request, parent: Any, table: Tab
         return
     view, by = table.view, table.inline.by
     if line.row is None:
-        await view.add_row(session, request, {**line.values, by: parent.id})
+        await view.add_row(session, request, line.values, {by: parent.id})
         return
     mine = view.list_query(request).where(view.pk_columns[0] == line.row.id, getattr(view.model, by) == parent.id)
     check = view.check_can_delete if line.is_deleted else view.check_can_edit

@@ -9,11 +9,12 @@ from sqlalchemy import Column, Table
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.sql.visitors import iterate
 
+NOT_THERE = "What this points at is not there (any more)."
 # Each kind of constraint: PostgreSQL's code for it, SQLite's words, and ours.
 SENTENCES = (
     ("23505", "UNIQUE", "Another one already has this value."),
     ("23502", "NOT NULL", "Please fill this in."),
-    ("23503", "FOREIGN KEY", "What this points at is not there (any more)."),
+    ("23503", "FOREIGN KEY", NOT_THERE),
     ("23514", "CHECK", "The database does not allow this value."),
 )
 STILL_IN_USE = "Something else still refers to it. Delete that first."

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from markupsafe import Markup
 from sqladmin import ModelView
 from sqladmin.authorization import Action
+from sqladmin.helpers import get_object_identifier
 from starlette.requests import Request
 
+from app.admin.authorization import may_see
 from app.admin.columns import choices_of, spoken, title_of
 from app.admin.files import FileColumn, shown_file
 from app.admin.formatters import NOTHING, shortened
@@ -70,6 +72,10 @@ class Showing(ModelView):
             return Markup("{}").format(title)
         address = request.url_for("admin:details", identity=view.identity, pk=number)
         return Markup('<a href="{}">{}</a>').format(address, title)
+
+    async def title_for(self, request: Request, row: Any) -> str:
+        """What a row is called, for whoever may see it; its number for who may only do something to it."""
+        return title_of(row) if await may_see(request, self) else f"{self.name} {get_object_identifier(row)}"
 
     def links(self, request: Request, row: Any) -> Sequence[tuple[str, str]]:
         """More that can be done with a row: labels and addresses of buttons on its pages."""

@@ -1,6 +1,6 @@
 """Changes to rows. Each is one transaction, in which rights are asked again, hooks run and the log is written."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, ClassVar, Literal
 
@@ -13,9 +13,8 @@ from starlette.responses import RedirectResponse, Response
 
 from app.admin import audit, changes
 from app.admin.actions import is_one_of, list_again
-from app.admin.columns import title_of
 from app.admin.inlines import TABLES, save_tables
-from app.admin.refusals import refusals
+from app.admin.refusals import Refused, refusals
 from app.admin.showing import Showing
 from app.admin.stored import delete_later
 from app.core.web.flash import flash
@@ -72,7 +71,7 @@ class Writing(Showing):
                     await act(session, row)
                     told = changes.of_edit(before, row)
                     audit.record_row(session, request, custom_action(slug), self.identity, row, told)
-        what = title_of(rows[0]) if len(rows) == 1 else f"{len(rows):,} {self.name_plural}"
+        what = await self.title_for(request, rows[0]) if len(rows) == 1 else f"{len(rows):,} {self.name_plural}"
         flash(request, f"{what}: {done}.")
         return RedirectResponse(list_again(request, self), 303)
 
@@ -105,13 +104,29 @@ class Writing(Showing):
             raise HTTPException(404)
         return rows
 
-    async def add_row(self, session: AsyncSession, request: Request, data: dict[str, Any]) -> Any:
+    async def add_row(
+        self, session: AsyncSession, request: Request, data: dict[str, Any], fixed: Mapping[str, Any] | None = None
+    ) -> Any:
+        """`fixed` is what nobody has chosen."""
         row = self.model()
-        await self._store(session, request, row, data, "create")
+        await self._check_references(session, request, row, data)
+        await self._store(session, request, row, {**data, **(fixed or {})}, "create")
         return row
 
     async def change_row(self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any]) -> None:
+        await self._check_references(session, request, row, data)
         await self._store(session, request, row, data, "edit")
+
+    async def _check_references(
+        self, session: AsyncSession, request: Request, row: Any, data: Mapping[str, Any]
+    ) -> None:
+        for name, lookup in self.references.items():
+            number = data.get(name)
+            if number is not None and number != getattr(row, name):
+                try:
+                    await lookup.check(session, request, number)
+                except Refused as refusal:
+                    raise Refused(str(refusal), name) from None
 
     async def _store(
         self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], action: Literal["create", "edit"]

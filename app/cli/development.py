@@ -1,18 +1,18 @@
 """The site of a server that reloads: code that cannot be imported is told in the browser, until it is mended."""
 
 import logging
-import traceback
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from app.core.settings import get_settings
 from app.core.web.assets import URL as STATIC_URL
 from app.core.web.assets import assets
+from app.core.web.debug_page import SAVED, debug_context, state_of_code
 from app.core.web.edge import security_headers
 from app.core.web.lessons import lesson_for
 from app.core.web.templating import templates
@@ -40,7 +40,8 @@ def broken(error: Exception) -> Starlette:
         "status": 500,
         "title": f"{type(error).__name__}: {error}",
         "lesson": lesson_for(error),
-        "trace": "".join(traceback.format_exception(error)),
+        "request": None,
+        **debug_context(error, get_settings()),
     }
     html = templates.environment.get_template("broken.html").render(context)
     headers = {name.decode(): value.decode() for name, value in security_headers()}
@@ -48,4 +49,8 @@ def broken(error: Exception) -> Starlette:
     async def tell(_request: Request) -> Response:
         return HTMLResponse(html, 500, headers)
 
-    return Starlette(routes=[Mount(STATIC_URL, assets), Route("/{path:path}", tell, methods=METHODS)])
+    async def tell_state(_request: Request) -> Response:
+        return JSONResponse({"saved": state_of_code()})
+
+    tells = [Route(SAVED, tell_state), Route("/{path:path}", tell, methods=METHODS)]
+    return Starlette(routes=[Mount(STATIC_URL, assets), *tells])

@@ -67,7 +67,8 @@ def command(
         else:
             superuser = add(asked(email, password) if interactive and not (email and password) else given)
             in_transaction(fill)  # the first time alone: whoever cleared it wants it no more
-        print("\n".join(summary(settings, server.url(listener), superuser)), flush=True)
+        print("\n".join(summary(settings, server.url(listener), superuser)))
+        print(f"Listening on {server.listening(listener)} (Ctrl-C stops it)", flush=True)
         server.serve(listener, settings, reload=settings.environment == "development")
 
 
@@ -179,7 +180,7 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
         lines.append("No local model is installed: for answers set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env.")
     elif line := lacking(settings):
         lines.append(line)
-    return [*lines, "Ctrl-C stops it."]
+    return lines
 
 
 def about_password(superuser: Superuser) -> str:

@@ -6,15 +6,23 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
+from app.cli.proxies import Config
 from app.core.errors import OperatorError
 from app.core.logging import logging_config
 from app.core.settings import PROJECT, Settings, get_settings
+
+BACKLOG = 2048
+"""Connections that wait to be accepted, and may be accepted in one go before any is turned away."""
+OTHER_FILES = 1000
+"""Databases, uploads, programs: what a process has open besides."""
 
 APPLICATION = "app.main:create_app"
 RELOADED = "app.cli.development:create_app"
@@ -64,6 +72,15 @@ def url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def listening(listener: socket.socket) -> str:
+    """Where it listens, and what to type here if that is everywhere."""
+    host, port = listener.getsockname()[:2]
+    if host not in ("0.0.0.0", "::"):  # noqa: S104 - as above
+        return url(listener)
+    named = f"[{host}]" if ":" in host else host
+    return f"http://{named}:{port} (all addresses of this machine; here: {url(listener)})"
+
+
 def serve(
     listener: socket.socket, settings: Settings, *, workers: int = 1, reload: bool = False, app: str = APPLICATION
 ) -> None:
@@ -76,7 +93,8 @@ def serve(
     _listen(listener)
     tell_port(listener, settings)
     app = RELOADED if reload and app == APPLICATION else app
-    config = uvicorn.Config(app, factory=True, workers=workers, **_options(settings), **_reloading(reload))
+    allow_open_files(settings.max_http_connections)
+    config = Config(app, factory=True, workers=workers, **_options(settings), **_reloading(reload))
     server = uvicorn.Server(config)
     try:
         if config.should_reload:
@@ -109,7 +127,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "timeout_keep_alive": 120,
         # Fly allows 5 seconds between the signal and the end; what closes the database comes after these.
         "timeout_graceful_shutdown": 3,
-        "h11_max_incomplete_event_size": 32_768,
+        "http": f"app.cli.connections.with_{'httptools' if find_spec('httptools') else 'h11'}:Protocol",
         # psycopg cannot use the loop that Windows has by default.
         "loop": "asyncio:SelectorEventLoop" if sys.platform == "win32" else "uvloop",
     }
@@ -121,10 +139,25 @@ def _reloading(reload: bool) -> dict[str, Any]:
 
 def _listen(listener: socket.socket) -> None:
     try:
-        listener.listen(2048)
+        listener.listen(BACKLOG)
     except OSError as error:
         host, port = listener.getsockname()[:2]
         raise _refusal(error, host, port) from error
+
+
+def allow_open_files(connections: int) -> None:
+    """Ask for as many open files as that takes: by default a process may have 1024, however many it is allowed."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 - not there on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + BACKLOG + OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # then as many as there are
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:

@@ -72,8 +72,8 @@ def check_proxies(settings: Settings) -> Iterator[Finding]:
         )
     elif settings.trusted_proxies == "*" and not settings.client_address_header:
         yield Finding(
-            "TRUSTED_PROXIES is *: visitors could give themselves any address, unless the proxy replaces "
-            "X-Forwarded-For. Name its addresses, or set CLIENT_ADDRESS_HEADER.",
+            "TRUSTED_PROXIES is *: the last address of X-Forwarded-For counts as the visitor's. Behind two proxies "
+            "it is the first one's, for everybody: add its address (*,10.0.0.0/8), or set CLIENT_ADDRESS_HEADER.",
             is_error=False,
         )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -88,5 +88,7 @@ class Feature:
     """Work for later and by schedule; one that is not listed here cannot be queued."""
     first_jobs: "Sequence[Call[Any]]" = ()
     """What quickstart queues when it sets up a site: done beside the first visitors."""
+    operations: "Mapping[str, Call[Any]]" = field(default_factory=dict)
+    """Buttons of the admin's page Operations: what they say, and the job that they queue."""
     lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None
     """Entered after the database is set up and left before it is disposed of."""

@@ -16,7 +16,7 @@ class RequestNumber(logging.Filter):
 
 
 class LineFormatter(logging.Formatter):
-    """One line a message: what a visitor typed cannot forge a line of its own."""
+    """One line a message, and a traceback indented: nothing that a visitor typed looks like a line of its own."""
 
     _second, _shown = 0, ""
 
@@ -26,7 +26,21 @@ class LineFormatter(logging.Formatter):
         return f"{self._shown},{record.msecs:03.0f}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
-        return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+        return visible(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if "\n" not in text:
+            return text
+        line, *trace = text.split("\n")
+        return "\n  ".join([line, *map(visible, trace)])
+
+
+def visible(text: str) -> str:
+    """Shows as Python writes it what would move a terminal's cursor, end the line or turn its direction."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in text)
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:

@@ -99,12 +99,14 @@ class Settings(BaseSettings):
     """Address to listen on. Empty: 0.0.0.0 in production, for the host's proxy; else 127.0.0.1, for you alone."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; most hosts set it."""
+    max_http_connections: int = Field(default=1000, ge=1)
+    """Connections each process keeps open; a stream is one. Beyond them it answers 503, and health checks as ever."""
     base_url: str = Field(default_factory=address_from_host)
     """Public address (https://example.org). Forms from elsewhere are refused. Empty: what host or request tell."""
     allowed_hosts: Annotated[list[str], NoDecode] = []
     """Host names to answer to, with commas (*.example.org allowed). Empty: the one of BASE_URL, or any."""
     trusted_proxies: str = ""
-    """Addresses (with commas, or *) of proxies whose X-Forwarded-* headers are believed."""
+    """Addresses and networks (with commas) of proxies whose X-Forwarded-* headers are believed; *: whoever connects."""
     client_address_header: str = Field(default_factory=address_header_from_host)
     """Header in which the host's proxy tells a visitor's address. Empty: what the host has, else X-Forwarded-For."""
 

@@ -70,7 +70,7 @@ async def test_it_counts_rows_and_draws_what_features_declare(app: FastAPI, admi
     for label in labels:
         assert f'aria-label="{label} by day: ' in page, label
     assert page.count("<title>") == 1 + len(labels) * DAYS
-    assert f"Opportune {project_version()}" in page
+    assert f" {project_version()}, Python " in page
 
 
 @on_sqlite

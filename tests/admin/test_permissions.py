@@ -107,9 +107,12 @@ async def test_a_look_up_is_for_forms_and_for_filters_of_what_one_may_list(
     app_with_gadgets: FastAPI, client: AsyncClient, group: Group
 ) -> None:
     cases = {
-        (("gadget", "create"),): True,
-        (("gadget", "edit"),): True,
+        (("gadget", "create"), ("maker", "list")): True,
+        (("gadget", "edit"), ("maker", "list")): True,
         (("gadget", "list"), ("maker", "list")): True,
+        (("gadget", "create"),): False,
+        (("gadget", "edit"), ("maker", "details")): False,
+        (("maker", "list"),): False,
         (("gadget", "list"),): False,
         (("gadget", "details"), ("maker", "details")): False,
     }

@@ -43,6 +43,7 @@ def test_it_migrates_first_if_asked(copy: Copy) -> None:
         said = read_until(process, "Listening on")
         assert "Applying accounts.0001_initial... OK" in said
         assert "not applied" not in said
+        assert "(all addresses of this machine; here: http://127.0.0.1:" in said
         answer = httpx.get(f"{address_in(said)}/health/ready", timeout=WAIT)
         assert (answer.status_code, answer.headers.get("server")) == (200, None)
 

@@ -69,11 +69,33 @@ def test_a_signal_ends_open_streams_and_then_the_server(tmp_path: Path, options:
         assert process.wait(WAIT) == 0
 
 
-@pytest.mark.parametrize(("trusted", "scheme"), [("", "http"), ("192.0.2.1", "http"), ("127.0.0.1", "https")])
+@pytest.mark.parametrize(
+    ("trusted", "scheme"), [("", "http"), ("192.0.2.1", "http"), ("127.0.0.1", "https"), ("*", "https")]
+)
 def test_a_proxy_is_believed_only_by_setting(tmp_path: Path, trusted: str, scheme: str) -> None:
     with serving(tmp_path, TRUSTED_PROXIES=trusted) as (_, address):
         answer = httpx.get(f"{address}/scheme", headers={"X-Forwarded-Proto": "https"}, timeout=WAIT)
         assert answer.json() == scheme
+
+
+def test_headers_are_limited_where_visitors_come(tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, address):
+        assert httpx.get(f"{address}/scheme", headers={"name": "x" * 70_000}, timeout=WAIT).status_code == 431
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_as_many_files_may_be_open_as_connections_need() -> None:
+    import resource  # noqa: PLC0415 - not there on Windows
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        server.allow_open_files(200)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert hard == before[1]
+    assert soft == min(200 + server.BACKLOG + server.OTHER_FILES, hard)
 
 
 def test_a_taken_port_is_told_with_what_to_do() -> None:
@@ -101,6 +123,19 @@ def test_a_reserved_port_refuses_visitors() -> None:
 def test_only_production_is_reached_from_outside_by_itself(environment: str, host: str, expected: str) -> None:
     settings = settings_for("sqlite://").model_copy(update={"environment": environment, "host": host})
     assert server.address(settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:{port}"),
+        ("0.0.0.0", "http://0.0.0.0:{port} (all addresses of this machine; here: http://127.0.0.1:{port})"),  # noqa: S104
+        ("::", "http://[::]:{port} (all addresses of this machine; here: http://[::1]:{port})"),
+    ],
+)
+def test_it_says_where_it_listens_and_where_to_look(host: str, said: str) -> None:
+    with server.reserve(host, 0) as listener:
+        assert server.listening(listener) == said.format(port=listener.getsockname()[1])
 
 
 def test_letters_link_to_the_port_that_is_served(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 ADDRESS = x509.IPAddress(ip_address("127.0.0.1"))
 LOCALHOST = x509.DNSName("localhost")
-NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests of Opportune")])
+NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests of TLS")])
 
 
 def make_certificate(

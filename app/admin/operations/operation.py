@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from fastapi import FastAPI
 from sqlalchemy import true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -13,6 +14,7 @@ from app.accounts.sweeping import sweep
 from app.admin import audit
 from app.core.db.batches import delete_in_batches
 from app.core.errors import OperatorError
+from app.core.jobs import defer
 from app.core.mail import LetterError, compose
 from app.core.mail.sending import deliver
 from app.core.mail.transport import transport_for
@@ -35,7 +37,7 @@ async def perform(request: Request, name: str, sent: FormData) -> str:
     Raises:
         OperatorError: it could not be done.
     """
-    if change := CHANGES.get(name):
+    if change := CHANGES.get(name) or _queueing(request, name):
         async with request.app.state.database.writer() as session:
             said = await change(session, request)
             audit.record(session, request, name, IDENTITY, title=said)
@@ -47,6 +49,24 @@ async def perform(request: Request, name: str, sent: FormData) -> str:
         raise
     await note(request, name, said)
     return said
+
+
+def queueable(app: FastAPI) -> dict[str, str]:
+    """What features offer here: the labels of the buttons by the names of the jobs."""
+    return {call.job.name: label for feature in app.state.features for label, call in feature.operations.items()}
+
+
+def _queueing(request: Request, name: str) -> Change | None:
+    features = request.app.state.features
+    calls = [call for feature in features for call in feature.operations.values() if call.job.name == name]
+    if not calls:
+        return None
+
+    async def queue(session: AsyncSession, request: Request) -> str:
+        defer(session, calls[0], key=name)
+        return f"Queued: {queueable(request.app)[name]}."
+
+    return queue
 
 
 async def note(request: Request, name: str, said: str) -> None:

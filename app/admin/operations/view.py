@@ -19,7 +19,7 @@ from app.accounts.redirects import local
 from app.admin.authorization import ForSuperusers
 from app.admin.forms import sent_texts
 from app.admin.operations import confirming
-from app.admin.operations.operation import OPERATIONS, note, perform
+from app.admin.operations.operation import OPERATIONS, note, perform, queueable
 from app.admin.operations.upgrade import Upgrade, state_of
 from app.core.db.model import utc_now
 from app.core.errors import OperatorError
@@ -66,6 +66,7 @@ class OperationsAdmin(ForSuperusers):
             "migrations": await state_of(state.database, names),
             "upgrade": _upgrade(request.app),
             "jobs": jobs,
+            "queueable": queueable(request.app),
             "browsers": browsers,
             "expired": expired,
             "tokens": tokens,
@@ -89,7 +90,7 @@ class OperationsAdmin(ForSuperusers):
     @confirmed
     async def do(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in OPERATIONS:
+        if name not in OPERATIONS and name not in queueable(request.app):
             raise HTTPException(404)
         try:
             flash(request, await perform(request, name, await sent_texts(request)))

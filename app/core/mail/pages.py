@@ -1,40 +1,49 @@
 """The mailbox of development: every letter that was sent, as its reader would see it."""
 
 import asyncio
-from ipaddress import ip_address
+import hmac
+import logging
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
+from app.core.keys import derived_key
+from app.core.mail.letter import site_address
+from app.core.settings import Settings
 from app.core.web.templating import templates
 
 if TYPE_CHECKING:
     from app.core.mail.mailbox import Kept
 
-ONLY_HERE = ("127.0.0.1", "::1", "localhost")
-# What proxies and tunnels add, which bring strangers in from an address of this machine.
-FROM_AFAR = ("forwarded", "x-forwarded-for")
+logger = logging.getLogger("app.mail")
+
+COOKIE = "mailbox"
+COOKIE_SECONDS = 30 * 24 * 60 * 60
+CLOSED = "The mailbox opens by the link that the site logs when it starts (/mailbox/open?key=…), and for superusers."
 # Styles of its own and pictures that it brings along. Links open beside it; nothing in it may run.
 ALLOWED = "allow-popups allow-popups-to-escape-sandbox"
 POLICY = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox {ALLOWED}"
 
 
+def tell(settings: Settings) -> None:
+    """Log the link that opens the mailbox, for whoever starts the site."""
+    logger.info("Mail of development: %s/mailbox/open?key=%s", site_address(settings), _key(settings))
+
+
 async def refuse_strangers(request: Request) -> None:
-    """Letters hold links that sign people in: they are for this machine, and for superusers from elsewhere."""
+    """Letters hold links that sign people in. Where a request comes from says nothing: proxies run on this machine."""
     user = getattr(request.state, "user", None)
-    if not (_is_here(request) or (user and user.is_superuser)):
-        raise HTTPException(403, "The mailbox opens on the machine that runs the site, and for superusers.")
+    if not (is_key(request, request.cookies.get(COOKIE, "")) or (user and user.is_superuser)):
+        raise HTTPException(403, CLOSED)
 
 
-def _is_here(request: Request) -> bool:
-    """Whether a browser of this machine asks, for a page of this site: any name can be made to lead here."""
-    if request.url.hostname not in ONLY_HERE or any(name in request.headers for name in FROM_AFAR):
-        return False
-    try:
-        return ip_address(request.client.host if request.client else "").is_loopback
-    except ValueError:
-        return False
+def is_key(request: Request, given: str) -> bool:
+    return hmac.compare_digest(given.encode(errors="replace"), _key(request.app.state.settings).encode())
+
+
+def _key(settings: Settings) -> str:
+    return derived_key(settings, "mail: mailbox")
 
 
 async def find(name: str) -> "Kept":
@@ -43,10 +52,21 @@ async def find(name: str) -> "Kept":
     return await asyncio.to_thread(mailbox.find, name)
 
 
-router = APIRouter(prefix="/mailbox", dependencies=[Depends(refuse_strangers)])
+router = APIRouter(prefix="/mailbox")
+OPENED = [Depends(refuse_strangers)]
 
 
-@router.get("")
+@router.get("/open")
+async def open_with_key(request: Request, key: str = "") -> Response:
+    """Where the logged link leads. The browser keeps the key, and its address bar does not."""
+    if not is_key(request, key):
+        raise HTTPException(403, CLOSED)
+    response = RedirectResponse("/mailbox", 303)
+    response.set_cookie(COOKIE, key, max_age=COOKIE_SECONDS, path="/mailbox", httponly=True, samesite="lax")
+    return response
+
+
+@router.get("", dependencies=OPENED)
 async def index(request: Request) -> Response:
     from app.core.mail import mailbox  # noqa: PLC0415 - as above
 
@@ -54,12 +74,12 @@ async def index(request: Request) -> Response:
     return templates.page(request, "mail/mailbox.html", context)
 
 
-@router.get("/{name}")
+@router.get("/{name}", dependencies=OPENED)
 async def show(request: Request, name: str) -> Response:
     return templates.page(request, "mail/mailbox_letter.html", {"letter": await find(name), "allowed": ALLOWED})
 
 
-@router.get("/{name}/html")
+@router.get("/{name}/html", dependencies=OPENED)
 async def show_html(name: str) -> Response:
     letter = await find(name)
     headers = {"Content-Security-Policy": POLICY, "X-Frame-Options": "SAMEORIGIN"}

@@ -65,9 +65,15 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def place_of(error: BaseException) -> Place | None:
     """The last line of the project that ran, rather not one of the kernel."""
     frames = [(Path(frame.filename), frame.lineno or 1) for frame in traceback.extract_tb(error.__traceback__)]
-    ours = [(path, number) for path, number in frames if path.is_relative_to(PROJECT) and ".venv" not in path.parts]
-    own = [(path, number) for path, number in ours if not path.is_relative_to(KERNEL)]
-    return _place(*(own or ours)[-1]) if ours else None
+    best = max(((rank_of(path), at) for at, (path, _) in enumerate(frames)), default=(0, 0))
+    return _place(*frames[best[1]]) if best[0] else None
+
+
+def rank_of(path: Path) -> int:
+    """2 for the project's own code, 1 for the kernel, 0 for libraries."""
+    if not path.is_relative_to(PROJECT) or ".venv" in path.parts:
+        return 0
+    return 1 if path.is_relative_to(KERNEL) else 2
 
 
 def _place(path: Path, number: int) -> Place | None:

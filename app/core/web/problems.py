@@ -1,7 +1,6 @@
 """Errors as people and programs want them: a page, or RFC 9457 problem details, by `Accept`."""
 
 import logging
-import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -69,7 +68,7 @@ def problem(
         if errors:
             body["errors"] = errors
         return JSONResponse(body, status, headers, media_type="application/problem+json")
-    context = {"status": status, "title": title, "detail": detail, "trace": "", "lesson": lesson}
+    context = {"status": status, "title": title, "detail": detail, "report": None, "lesson": lesson}
     page = templates.page(request, "error.html", context, status)
     page.headers.update(headers or {})
     return page
@@ -128,12 +127,13 @@ async def on_conflict(request: Request, error: Exception) -> Response:
 def on_crash(request: Request, error: Exception) -> Response:
     """The answer for a bug of ours; the log has the traceback, the visitor only where DEBUG is on."""
     logger.error("unhandled error", exc_info=error)
-    lesson, shows_trace = _lesson(request, error), request.app.state.settings.debug
-    if not shows_trace or wants_json(request):
+    lesson, settings = _lesson(request, error), request.app.state.settings
+    if not settings.debug or wants_json(request):
         return problem(request, 500, lesson=lesson)
-    trace = "".join(traceback.format_exception(error))
-    context = {"status": 500, "title": type(error).__name__, "detail": str(error), "trace": trace, "lesson": lesson}
-    return templates.page(request, "error.html", context, 500)
+    from app.core.web.debug_page import debug_context  # noqa: PLC0415 - a site that works needs none
+
+    context = {"status": 500, "title": type(error).__name__, "detail": str(error), "lesson": lesson}
+    return templates.page(request, "error.html", context | debug_context(error, settings, request), 500)
 
 
 def _lesson(request: Request, error: Exception) -> "Lesson | None":

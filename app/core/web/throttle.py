@@ -5,7 +5,8 @@ import hashlib
 import logging
 import math
 import time
-from ipaddress import ip_address, ip_network
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -95,14 +96,22 @@ class Throttle:
 
 def address_of(request: Request) -> str:
     """Who sends this, behind trusted proxies. Of IPv6 the network, in which one visitor has all addresses."""
-    header = request.app.state.settings.client_address_header
-    told = request.headers.get(header, "").strip() if header else ""
-    host = told or (request.client.host if request.client else "")
-    try:
-        address = ip_address(host)
-    except ValueError:  # a Unix socket's, or a test's
-        return host
+    peer = request.client.host if request.client else ""
+    for host in (_told(request), peer):
+        with suppress(ValueError):  # what a visitor made up, a Unix socket's, or a test's
+            return _visitor(ip_address(host))
+    return peer
+
+
+def _visitor(address: IPv4Address | IPv6Address) -> str:
     if address.version == 4:
-        return host
+        return str(address)
     # One that listens on both kinds sees those of IPv4 so, all of them in one network.
     return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
+
+
+def _told(request: Request) -> str:
+    """What the host's proxy says, which comes last if a visitor has sent the header, too."""
+    header = request.app.state.settings.client_address_header
+    values = request.headers.getlist(header) if header else []
+    return values[-1].rpartition(",")[2].strip() if values else ""

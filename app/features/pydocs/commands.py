@@ -76,8 +76,8 @@ async def read_status() -> Status:
     search = Search(open_engine(settings))
     try:
         return await search.status()
-    except NoIndex as error:
-        raise OperatorError(str(error)) from None
+    except NoIndex:
+        raise OperatorError(f"There is no index of the documentation yet. Run: {NoIndex.COMMAND}") from None
     except DBAPIError as error:
         raise OperatorError(explain(error, url)) from error
     finally:

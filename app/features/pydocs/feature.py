@@ -11,5 +11,6 @@ pydocs = Feature(
     navigation=[Link("Python docs", "/pydocs", "book-2")],
     jobs=[index_python],
     first_jobs=[index_python()],
+    operations={"Index Python's documentation anew": index_python()},
     lifespan=searching,
 )

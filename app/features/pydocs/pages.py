@@ -18,8 +18,9 @@ async def search(request: Request, index: Index, asked: Asked) -> Response:
         results = await index.find(asked.q, limit=asked.size, page=asked.page)
         status = await index.status()
     except NoIndex:
-        """The page says what makes one."""
-    context = {"results": results, "deepest": DEEPEST, "status": status, "command": NoIndex.COMMAND}
+        """The page says what makes one to those who can."""
+    command = NoIndex.COMMAND if request.app.state.settings.environment != "production" else ""
+    context = {"results": results, "deepest": DEEPEST, "status": status, "command": command}
     return templates.page(request, "pydocs/search.html", context)
 
 

@@ -10,7 +10,19 @@ from app.core.errors import Busy
 from app.core.pagination import Page
 
 Kind = Literal[
-    "module", "class", "exception", "function", "method", "property", "attribute", "data", "section", "term", "other"
+    "module",
+    "class",
+    "exception",
+    "function",
+    "method",
+    "property",
+    "attribute",
+    "data",
+    "section",
+    "term",
+    "other",
+    "keyword",
+    "topic",
 ]
 
 LONGEST = 200
@@ -25,7 +37,7 @@ class NoIndex(Busy):
     COMMAND = "python3 oppman.py pydocs index"
 
     def __init__(self) -> None:
-        super().__init__(f"There is no index of the documentation yet. Run: {self.COMMAND}")
+        super().__init__("There is no index of the documentation yet. Look again in a minute.")
 
 
 class Link(BaseModel):

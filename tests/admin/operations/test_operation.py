@@ -11,6 +11,8 @@ from sqlmodel import col
 
 from app.accounts.models import ApiToken, Session, User
 from app.core.db.model import utc_now
+from app.core.feature import Feature
+from app.core.jobs import Run, job
 from app.core.settings import Settings
 from app.jobs.models import QueuedJob, State
 from tests.admin.operations.pages import PAGE, entries, on_sqlite, said
@@ -75,3 +77,19 @@ async def test_the_cache_is_cleared_and_an_unknown_operation_is_not_found(app: F
     assert (await operator.post(f"{PAGE}/do/reboot")).status_code == 404
     assert (await operator.get(f"{PAGE}/do/clear-cache")).status_code == 405
     assert [action for action, _ in await entries(app)] == ["clear-cache"]
+
+
+@job("tests.count_stars")
+async def count_stars(_run: Run) -> None:
+    """Work that a feature offers as a button."""
+
+
+async def test_a_job_that_a_feature_offers_is_queued_by_its_button(app: FastAPI, operator: AsyncClient) -> None:
+    feature = Feature(name="stars", summary="", jobs=[count_stars], operations={"Count the stars": count_stars()})
+    app.state.features = [*app.state.features, feature]
+    app.state.jobs.jobs["tests.count_stars"] = count_stars
+    assert 'action="/admin/operations/do/tests.count_stars"' in (await operator.get(PAGE)).text
+    await operator.post(f"{PAGE}/do/tests.count_stars")
+    assert await said(operator) == "Queued: Count the stars."
+    assert ("tests.count_stars", "Queued: Count the stars.") in await entries(app)
+    assert (await operator.post(f"{PAGE}/do/tests.count_sheep")).status_code == 404

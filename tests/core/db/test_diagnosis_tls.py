@@ -77,7 +77,7 @@ async def test_tls_is_described(database_url: str, postgres_server: Postgres, tm
     async with speaking_tls(postgres_server.port, make_certificate(tmp_path, days=90)) as port:
         found = await examine(database_url, port, "require")
     assert found.status == Status.OK
-    assert found.text.startswith("TLSv1.3, certificate of CN=tests of Opportune until ")
+    assert found.text.startswith("TLSv1.3, certificate of CN=tests of TLS until ")
     assert "not verified (sslmode=require" in found.text
     assert (found.values["in_use"], found.values["trusted"]) == (True, False)
 

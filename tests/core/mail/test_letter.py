@@ -75,7 +75,7 @@ def test_mistakes_in_templates_are_not_sent(write: Write) -> None:
 def test_a_text_without_a_subject_can_be_included(write: Write) -> None:
     write("footer.txt", "The people of {{ site }}")
     write("hello.txt", 'Subject: Hello\n\nText.\n{% include "footer.txt" %}')
-    assert compose(settings_with(), TO, "hello", {"site": "Opportune"}).text == "Text.\nThe people of Opportune"
+    assert compose(settings_with(), TO, "hello", {"site": "Bookshelf"}).text == "Text.\nThe people of Bookshelf"
 
 
 def test_each_letter_has_a_number_of_its_own_at_the_senders_domain(write: Write) -> None:

@@ -10,7 +10,9 @@ from playwright.async_api import Page
 
 from app.core.errors import NotFound
 from app.core.mail import mailbox
+from app.core.mail.pages import tell
 from app.core.mail.sending import deliver
+from app.core.settings import Settings
 from app.main import create_app
 from tests.core.mail.conftest import letter_to, settings_with
 from tests.factories import make_user, signed_in_client
@@ -104,30 +106,60 @@ async def test_a_letter_that_is_gone_is_not_found(folder: Path, client: AsyncCli
 
 
 @pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """A browser on the machine that runs the site."""
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://localhost:8000") as client:
-        yield client
+def link(app: FastAPI, caplog: pytest.LogCaptureFixture) -> str:
+    """What is logged at the start, without the site's address."""
+    with caplog.at_level(logging.INFO, "app.mail"):
+        tell(app.state.settings)
+    return caplog.messages[-1].partition("http://127.0.0.1:8000")[2]
 
 
-@pytest.mark.parametrize("header", [("X-Forwarded-For", "203.0.113.9"), ("Host", "example.org:8000")])
-async def test_who_comes_through_a_tunnel_or_by_another_name_is_a_stranger(
-    folder: Path, client: AsyncClient, header: tuple[str, str]
-) -> None:
-    assert (await client.get("/mailbox")).status_code == 200
-    assert (await client.get("/mailbox", headers=[header])).status_code == 403
+@pytest.fixture
+async def client(stranger: AsyncClient, link: str) -> AsyncClient:
+    """A browser in which the link has been opened."""
+    opened = await stranger.get(link)
+    assert (opened.status_code, opened.headers["location"]) == (303, "/mailbox")
+    return stranger
 
 
 @pytest.fixture
 async def stranger(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """A browser on another machine."""
-    async with AsyncClient(transport=ASGITransport(app, client=("203.0.113.9", 1)), base_url="http://testserver") as it:
+    """A browser on this machine, or behind a proxy on it that rewrites the name and adds no header."""
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://localhost:8000") as it:
         yield it
 
 
-async def test_on_other_machines_only_superusers_read_letters(
-    folder: Path, app: FastAPI, stranger: AsyncClient
+async def test_the_link_counts_for_the_browser_that_opens_it_and_for_the_mailbox_alone(
+    folder: Path, app: FastAPI, stranger: AsyncClient, link: str
 ) -> None:
+    kept = (await stranger.get(link)).headers["set-cookie"]
+    assert all(part in kept for part in ("Path=/mailbox;", "HttpOnly", "SameSite=lax", "Max-Age=2592000"))
+    assert (await stranger.get("/mailbox")).status_code == 200
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1:8000") as another:
+        assert (await another.get("/mailbox")).status_code == 403
+
+
+async def test_no_other_key_opens_it(folder: Path, stranger: AsyncClient, link: str) -> None:
+    for guess in ("", "?key=", "?key=x", "?key=%00", "?key=%ff", link.removeprefix("/mailbox/open")[:-1]):
+        assert (await stranger.get(f"/mailbox/open{guess}")).status_code == 403, guess
+    for guess in ("", "x", "%FF"):
+        answer = await stranger.get("/mailbox", headers={"Cookie": f"mailbox={guess}"})
+        assert answer.status_code == 403, guess
+        assert "/mailbox/open?key=" in answer.text, "it says how"
+
+
+async def test_a_development_server_logs_the_link_at_its_start(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    for environment, count in (("development", 1), ("test", 0)):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "app.mail"):
+            app = create_app(settings.model_copy(update={"environment": environment}))
+            async with app.router.lifespan_context(app):
+                pass
+        assert sum("/mailbox/open?key=" in message for message in caplog.messages) == count
+
+
+async def test_without_the_link_only_superusers_read_letters(folder: Path, app: FastAPI, stranger: AsyncClient) -> None:
     paths = ["/mailbox", f"/mailbox/{(name := await put())}", f"/mailbox/{name}/html"]
     assert [(await stranger.get(path)).status_code for path in paths] == [403] * 3
     for is_superuser, status in ((False, 403), (True, 200)):
@@ -145,8 +177,9 @@ async def test_production_has_no_mailbox(folder: Path) -> None:
 
 
 @pytest.mark.e2e
-async def test_a_letter_can_be_read_in_a_browser(folder: Path, page: Page, site: str) -> None:
+async def test_a_letter_can_be_read_in_a_browser(folder: Path, page: Page, site: str, link: str) -> None:
     await put(subject="Your place", text="Plain words.\n", html='<base target="_blank"><p>Dear <a href="/">Zoë</a></p>')
+    await page.goto(link)
     await page.goto("/")
     await page.get_by_label("Mailbox").click()
     await page.get_by_role("link", name="Your place").click()

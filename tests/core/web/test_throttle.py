@@ -1,10 +1,9 @@
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
-from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from app.core.web import throttle
@@ -82,10 +81,17 @@ async def test_without_its_redis_a_process_counts_by_itself(caplog: pytest.LogCa
     await throttle.close()
 
 
-def request_from(host: str, sent: Mapping[str, str] | None = None, header: str = "") -> Request:
+def request_from(host: str, sent: Sequence[tuple[str, str]] = (), header: str = "") -> Request:
     app = SimpleNamespace(state=SimpleNamespace(settings=SimpleNamespace(client_address_header=header)))
     client = (host, 1) if host else None
-    return Request({"type": "http", "app": app, "client": client, "headers": Headers(sent).raw})
+    return Request(
+        {
+            "type": "http",
+            "app": app,
+            "client": client,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in sent],
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,5 +115,18 @@ def test_a_request_through_a_socket_has_no_address() -> None:
     ("header", "expected"), [("", "10.0.0.1"), ("X-Real-IP", "203.0.113.7"), ("Fly-Client-IP", "10.0.0.1")]
 )
 def test_where_a_header_tells_the_address_it_is_believed_and_no_other(header: str, expected: str) -> None:
-    sent = {"X-Real-IP": "203.0.113.7", "X-Forwarded-For": "198.51.100.9"}
+    sent = [("X-Real-IP", "203.0.113.7"), ("X-Forwarded-For", "198.51.100.9")]
     assert address_of(request_from("10.0.0.1", sent, header)) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["198.51.100.9, 203.0.113.7"], "203.0.113.7"),
+        (["198.51.100.9", "203.0.113.7"], "203.0.113.7"),
+        (["whatever a visitor likes"], "10.0.0.1"),
+    ],
+)
+def test_of_a_header_with_more_in_it_the_last_address_counts(values: list[str], expected: str) -> None:
+    request = request_from("10.0.0.1", [("X-Real-IP", value) for value in values], "X-Real-IP")
+    assert address_of(request) == expected

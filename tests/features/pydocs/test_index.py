@@ -1,5 +1,6 @@
 """From Python and from folders to an index, on both databases: whole, or as it was before."""
 
+import keyword
 import sqlite3
 import sys
 from collections.abc import Generator, Iterable
@@ -14,10 +15,11 @@ from app.core.files import private_file
 from app.features.pydocs.index import python
 from app.features.pydocs.index.building import Built, build
 from app.features.pydocs.index.docstrings import first_line, to_html
+from app.features.pydocs.index.language import language_pieces
 from app.features.pydocs.index.piece import Batch, Piece
 from app.features.pydocs.index.postgresql import tsvector
 from app.features.pydocs.index.python import PythonSource
-from app.features.pydocs.schemas import NoIndex
+from app.features.pydocs.schemas import Entry, NoIndex
 from tests.features.pydocs.shelving import fill, piece, search_in, unseen
 
 Found = list[Piece] | str
@@ -146,7 +148,7 @@ async def test_what_two_pages_call_the_same_is_kept_once(empty_database_url: str
 async def test_before_the_first_index_there_is_none(empty_database_url: str) -> None:
     search = search_in(empty_database_url)
     for question in (search.find("x"), search.entry("x"), search.status()):
-        with pytest.raises(NoIndex, match="pydocs index"):
+        with pytest.raises(NoIndex, match="There is no index of the documentation yet"):
             await question
     await search.close()
 
@@ -185,9 +187,9 @@ def test_a_module_that_misbehaves_is_left_out_and_the_next_is_described(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(python, "INSPECTING", disturbed(tmp_path))
-    monkeypatch.setattr(python, "PATIENCE", 0.3)
+    monkeypatch.setattr(python, "PATIENCE", 2)
     found = dict(PythonSource().read([Batch(name, "") for name in ("hang", "die", "fail", "talk", "absent", "json")]))
-    assert found[Batch("hang", "")] == "it takes more than 0.3 seconds"
+    assert found[Batch("hang", "")] == "it takes more than 2 seconds"
     assert found[Batch("die", "")] == "it ends the process that imports it"
     assert found[Batch("fail", "")] == "RuntimeError: no"
     assert found[Batch("absent", "")] == []
@@ -237,3 +239,42 @@ def test_paragraphs_flow_and_what_is_laid_out_stays() -> None:
     )
     assert first_line(doc, "os.join") == "Joins <two>"
     assert (to_html(""), first_line("", "x")) == ("", "")
+
+
+def test_headings_within_a_text_are_headings() -> None:
+    assert to_html("Above.\n\nParts\n=====\n\nBelow.") == "<p>Above.</p>\n<h2>Parts</h2>\n<p>Below.</p>"
+
+
+def test_each_keyword_has_its_page_of_the_language_reference() -> None:
+    pieces = {piece.name: piece for piece in language_pieces() if piece.kind == "keyword"}
+    assert set(keyword.kwlist) - set(pieces) == {"None", "True", "False"}, "which are values"
+    assert pieces["for"].title == "The for statement"
+    assert pieces["elif"].title == "The if statement"
+    assert pieces["match"].title == pieces["case"].title == "The match statement"
+    assert "*****" not in pieces["with"].body
+
+
+async def test_built_ins_and_keywords_come_before_lookalikes(empty_database_url: str) -> None:
+    described = next(found for _, found in PythonSource().read([Batch("builtins", "")]) if isinstance(found, list))
+    lookalikes = [piece("webbrowser.open"), piece("io.open"), piece("for_each", "module"), piece("withdraw", "module")]
+    fill(empty_database_url, [*lookalikes, *language_pieces(), *described])
+    search = search_in(empty_database_url)
+    for word, kind in {"open": "function", "for": "keyword", "with": "keyword", "yield": "keyword"}.items():
+        first = (await search.find(word)).items[0]
+        assert (first.name, first.kind) == (word, kind)
+    await search.close()
+    body = (await entry_of(empty_database_url, "keyword/try")).body_html
+    assert "<p>" in body
+
+
+async def entry_of(url: str, slug: str) -> Entry:
+    search = search_in(url)
+    try:
+        return await search.entry(slug)
+    finally:
+        await search.close()
+
+
+def test_a_line_that_begins_with_emphasis_is_no_list() -> None:
+    assert to_html("The value is an\n*iterable* object.").startswith("<p>")
+    assert to_html("* one\n* two").startswith("<pre>")

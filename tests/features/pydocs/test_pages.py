@@ -1,9 +1,11 @@
 import re
 
 import pytest
+from fastapi import FastAPI
 from httpx import AsyncClient
 
 from app.features.pydocs.schemas import LONGEST, NoIndex
+from tests.factories import make_user, signed_in_client
 from tests.features.pydocs.shelf import Shelf
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -114,7 +116,9 @@ async def test_a_slash_too_many_leads_to_the_search(client: AsyncClient, shelf: 
     assert (await client.get("/pydocs/")).headers["location"] == "/pydocs"
 
 
-async def test_without_an_index_the_page_says_which_command_makes_one(client: AsyncClient, shelf: Shelf) -> None:
+async def test_without_an_index_the_page_of_a_developer_says_which_command_makes_one(
+    client: AsyncClient, shelf: Shelf
+) -> None:
     shelf.is_empty = True
 
     for headers in ({}, HTMX):
@@ -123,4 +127,21 @@ async def test_without_an_index_the_page_says_which_command_makes_one(client: As
         assert NoIndex.COMMAND in answer.text
     entry = await client.get("/pydocs/os")
     assert entry.status_code == 503
-    assert NoIndex.COMMAND in entry.text
+    assert "There is no index of the documentation yet." in entry.text
+
+
+async def test_without_an_index_a_visitor_in_production_is_shown_no_command(
+    app: FastAPI, client: AsyncClient, shelf: Shelf
+) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"environment": "production"})
+    shelf.is_empty = True
+    page = (await client.get("/pydocs?q=os")).text
+    assert "There is no index yet" in page
+    assert "oppman.py" not in page
+    assert "/admin/operations" not in page
+
+
+async def test_without_an_index_a_superuser_is_led_to_the_button(app: FastAPI, shelf: Shelf) -> None:
+    shelf.is_empty = True
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as superuser:
+        assert '<a href="/admin/operations">' in (await superuser.get("/pydocs")).text

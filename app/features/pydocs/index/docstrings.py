@@ -5,13 +5,17 @@ import re
 from markupsafe import escape
 
 BLANK_LINES = re.compile(r"\n\s*\n")
-LAID_OUT = re.compile(r"^(?:\s|>>>|[-=+|*#]|\d+[.)])", re.MULTILINE)
+HEADING = re.compile(r"([^\n]+)\n([-=*~^\"])\2{2,}\s*")
+LAID_OUT = re.compile(r"^(?:\s|>>>|[-+*] |-{2}|[=|#]|\d+[.)])", re.MULTILINE)
 
 
 def to_html(doc: str) -> str:
     """Safe HTML of a docstring without its indentation."""
     blocks: list[tuple[str, str]] = []
     for block in BLANK_LINES.split(doc.expandtabs().strip("\n")):
+        if heading := HEADING.fullmatch(block):
+            blocks.append(("h2", heading[1]))
+            continue
         tag = "pre" if LAID_OUT.search(block) else "p"
         if blocks and tag == blocks[-1][0] == "pre":
             blocks[-1] = tag, f"{blocks[-1][1]}\n\n{block}"

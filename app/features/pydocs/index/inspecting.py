@@ -39,7 +39,8 @@ def describe_module(name: str) -> list[dict[str, str]]:
 def members(module: types.ModuleType, name: str) -> Iterator[dict[str, str]]:
     for label in public(module):
         value = getattr(module, label, None)
-        if isinstance(value, types.ModuleType) or is_known(value, label):
+        borrowed = name == "builtins" and not is_own(module, value)  # open, which io shows as well
+        if isinstance(value, types.ModuleType) or (not borrowed and is_known(value, label)):
             continue
         full = label if name == "builtins" else f"{name}.{label}"
         if inspect.isclass(value):
@@ -54,7 +55,11 @@ def public(module: types.ModuleType) -> list[str]:
     listed = getattr(module, "__all__", None)
     if listed is not None:
         return sorted(listed)
-    return sorted(label for label, value in vars(module).items() if label[:1] != "_" and is_own(module, value))
+    return sorted(label for label, value in vars(module).items() if label[:1] != "_" and is_shown(module, value))
+
+
+def is_shown(module: types.ModuleType, value: object) -> bool:
+    return is_own(module, value) or (module.__name__ == "builtins" and inspect.isroutine(value))
 
 
 def is_own(module: types.ModuleType, value: object) -> bool:

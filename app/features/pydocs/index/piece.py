@@ -11,7 +11,7 @@ LONGEST_TEXT = 4000
 
 KINDS: tuple[str, ...] = get_args(Kind)
 # What is worth the most is what most questions are about.
-RANKS = dict(zip(KINDS, (0, 1, 2, 1, 3, 4, 4, 4, 5, 2, 5), strict=True))
+RANKS = dict(zip(KINDS, (0, 1, 2, 1, 3, 4, 4, 4, 5, 2, 5, 0, 1), strict=True))
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class Piece:
 
     @property
     def is_symbol(self) -> bool:
-        return self.kind not in ("section", "term", "other")
+        return self.kind not in ("section", "term", "other", "topic")
 
     @property
     def importance(self) -> tuple[Any, ...]:

@@ -21,6 +21,9 @@ INSPECTING = Path(__file__).with_name("inspecting.py")
 PATIENCE = 20
 """Seconds for a module to be imported and described."""
 
+LANGUAGE = "the language"
+"""The batch that is no module."""
+
 # They open a browser or a window, print poems, or are no library.
 LEFT_OUT = {"antigravity", "this", "idlelib", "turtledemo", "lib2to3", "ensurepip", "pydoc_data", "test", "tests"}
 # What people call by another name than its own.
@@ -37,16 +40,27 @@ class PythonSource:
         names = (ALIASES.get(name, name) for name in sorted(sys.stdlib_module_names) if is_public(name))
         found = {name for top in names if top for name in (top, *submodules(top))}
         # Packages come before their modules: what both show is the package's.
-        return [Batch(name, sys.version) for name in sorted(found, key=lambda name: (name.count("."), name))]
+        modules = sorted(found, key=lambda name: (name.count("."), name))
+        return [Batch(name, sys.version) for name in (LANGUAGE, *modules)]
 
     def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Piece] | str], None, None]:
         left = deque(batches)
+        if left and left[0].name == LANGUAGE:
+            yield left.popleft(), language()
         while left:
             with inspector() as process:
                 while left and process.poll() is None:
                     batch = left.popleft()
                     described = ask(process, batch.name)
                     yield batch, pieces(described) if isinstance(described, list) else described
+
+
+def language() -> list[Piece] | str:
+    try:
+        from app.features.pydocs.index.language import language_pieces  # noqa: PLC0415 - not every Python has it
+    except ImportError:
+        return "this Python comes without it"
+    return list(language_pieces())
 
 
 def is_public(name: str) -> bool:

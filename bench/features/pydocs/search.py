@@ -1,6 +1,6 @@
 """A search while somebody types, beside the same on its file through plain SQLAlchemy; and how long an index takes.
 
-    .venv/bin/python -m bench.search [--rounds 5] [--requests 2000]
+    .venv/bin/python -m bench.features.pydocs.search [--rounds 5] [--requests 2000]
 
 Two whole servers of one worker each, with the same 20,000 entries. One client in a process of its own asks each in turn
 over 32 connections, for beginnings of names that are in the index.
@@ -87,7 +87,7 @@ def indexing(folder: Path) -> float:
 def measure(folder: Path, client: Executor, rounds: int, count: int) -> dict[str, list[Figure]]:
     """The figures of each round. Before them is a short one that nobody counts."""
     index = folder / "index.db"
-    names = run(["-m", "bench.peers.search.prepare"], environment(BENCH_INDEX=str(index))).splitlines()
+    names = run(["-m", "bench.features.pydocs.peer.prepare"], environment(BENCH_INDEX=str(index))).splitlines()
     with ExitStack() as stack:
         servers = {"ours": start_ours(stack, folder, index), "plain": start_plain(stack, folder, index)}
         figures: dict[str, list[Figure]] = {name: [] for name in servers}
@@ -112,7 +112,7 @@ def start_ours(stack: ExitStack, folder: Path, index: Path) -> Server:
 
 
 def start_plain(stack: ExitStack, folder: Path, index: Path) -> Server:
-    arguments = ("-m", "uvicorn", "bench.peers.search.app:app", "--port", "{port}")
+    arguments = ("-m", "uvicorn", "bench.features.pydocs.peer.app:app", "--port", "{port}")
     return stack.enter_context(serve(arguments, environment(BENCH_INDEX=str(index)), folder / "plain.log"))
 
 

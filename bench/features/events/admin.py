@@ -1,6 +1,6 @@
 """The admin's list of attendees with 50,000 rows beside the same list with 500.
 
-    .venv/bin/python -m bench.admin [--rounds 15] [--only sqlite]
+    .venv/bin/python -m bench.features.events.admin [--rounds 15] [--only sqlite]
 
 Two sites in this process are asked for the same pages in turn. What is told are medians of the rounds, in milliseconds.
 """

@@ -1,0 +1,37 @@
+"""Which proxies are believed, and what of X-Forwarded-For."""
+
+from typing import Any
+
+import uvicorn
+
+ANY = "*"
+
+
+class Config(uvicorn.Config):
+    """With `*`, whoever connects is believed to be a proxy, and of X-Forwarded-For the last entry: what it saw itself.
+
+    uvicorn would believe the first, which a visitor may have written. Proxies named beside `*` are passed over.
+    """
+
+    def load(self) -> None:
+        names = [name.strip() for name in str(self.forwarded_allow_ips).split(",")]
+        named = [name for name in names if name != ANY]
+        self.forwarded_allow_ips = named
+        super().load()
+        if self.proxy_headers and named != names:
+            app: Any = self.loaded_app
+            app.trusted_hosts = AnyProxy(app.trusted_hosts)
+
+
+class AnyProxy:
+    """As uvicorn's set of proxies, which looks through the header from its end; but everybody who connects is one."""
+
+    def __init__(self, named: Any) -> None:
+        self._named = named
+
+    def __contains__(self, _host: object) -> bool:
+        return True
+
+    def get_trusted_client_address(self, forwarded_for: str) -> tuple[str, int]:
+        address: tuple[str, int] = self._named.get_trusted_client_address(forwarded_for)
+        return address

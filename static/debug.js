@@ -1,0 +1,11 @@
+// The page of an error loads itself again when a file was saved that may mend it.
+const page = document.querySelector("[data-saved]");
+const look = async () => {
+  try {
+    const { saved } = await (await fetch(page.dataset.url)).json();
+    if (saved === page.dataset.saved) return;
+    if (page.dataset.method === "GET") location.reload();
+    else page.querySelector("[data-again]").hidden = false;
+  } catch { /* the server is starting again */ }
+};
+if (page) setInterval(look, 1000);
