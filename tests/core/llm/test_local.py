@@ -167,9 +167,9 @@ async def test_a_broken_file_is_one_error_each_time(tmp_path: Path, caplog: pyte
 
 
 def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(weights: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-P", PROGRAM, str(weights)], input="key\n", capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-P", PROGRAM, str(weights)]
+    with libraries.environment() as environ:
+        ended = subprocess.run(command, env=environ, input="key\n", capture_output=True, text=True, check=False)
     assert ended.returncode == 0
     assert ended.stdout.startswith("http://127.0.0.1:")
     assert len(ended.stdout.splitlines()) == 1
@@ -177,9 +177,8 @@ def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(we
 
 
 def test_the_program_ends_when_nobody_takes_its_address(weights: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-P", PROGRAM, str(weights)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    command, pipe = [sys.executable, "-P", PROGRAM, str(weights)], subprocess.PIPE
+    with libraries.environment() as environ, subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe) as process:
         assert process.stdout
         assert process.stdin
         process.stdout.close()
