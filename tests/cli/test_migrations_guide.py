@@ -25,7 +25,7 @@ def test_every_command_of_the_guide_works_in_its_order(copy: Copy) -> None:
                 done.append(words[0])
     assert {"makemigrations", "migrate", "showmigrations", "sqlmigrate", "backup"} <= set(done)
     names = sorted(path.name for path in (copy.folder / "migrations/versions/notes").glob("*.py"))
-    assert [name[:4] for name in names] == ["0001", "0002", "0003", "0004"]
+    assert [name[:4] for name in names] == [f"{number:04}" for number in range(1, 8)]
     assert len(list((copy.folder / "data/backups").iterdir())) == 1
 
 
@@ -37,11 +37,15 @@ def commands(block: str) -> Iterator[list[str]]:
 
 
 def write(copy: Copy, code: str) -> None:
-    """A block that begins with a path is that file, or a line of it; any other stands in the newest migration."""
-    if named := re.match(r"# (\S+\.py)(?:, in place of (\w+))?\n", code):
+    """A block that begins with a path is that file, or lines of it; any other stands in the newest migration."""
+    if named := re.match(r"# (\S+\.py)(?:, in place of (\w+)|, before ([\w ]+))?\n", code):
         path = copy.folder / named[1]
         text = path.read_text(encoding="utf-8")
-        new = re.sub(rf"^ +{named[2]}:.*\n", code[named.end() :], text, flags=re.MULTILINE) if named[2] else code
+        block = code[named.end() :]
+        if named[3]:
+            new = text.replace(named[3], f"{block}\n\n{named[3]}", 1)
+        else:
+            new = re.sub(rf"^ +{named[2]}\b.*\n", block, text, count=1, flags=re.MULTILINE) if named[2] else code
         assert new != text
         path.write_text(new, encoding="utf-8")
         return

@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Path
-from sqlalchemy import BigInteger, Integer, MetaData
+from sqlalchemy import BigInteger, Integer, MetaData, Table, event
 from sqlmodel import Field, SQLModel
+
+from app.core.db.enums import store_values
 
 LARGEST_ID = 2**63 - 1
 
@@ -23,11 +25,20 @@ NAMES = {
 
 
 class Model(SQLModel):
-    """A table: `class Todo(Model, table=True)` with `__tablename__ = "todos_todo"`. Has a 64-bit `id`."""
+    """A table: `class Todo(Model, table=True)` with `__tablename__ = "todos_todo"`. Has a 64-bit `id`.
+
+    A field of an Enum is stored as the value of its member, and a check constraint keeps others out.
+    """
 
     metadata = MetaData(naming_convention=NAMES)
 
     id: int = Field(default=None, primary_key=True, sa_type=BigId)
+
+
+@event.listens_for(Table, "after_parent_attach")
+def _prepare(table: Table, metadata: MetaData) -> None:
+    if metadata.naming_convention is NAMES:  # a table of the site's, and not of a library's
+        store_values(table)
 
 
 RowId = Annotated[int, Path(ge=1, le=LARGEST_ID)]

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Column, Index, Integer, String, func
 
 from app.core.db.migrations import connection as connections
+from app.core.db.migrations.answers import Answers
 from app.core.db.migrations.maker import refuse_strays
 from app.core.db.migrations.tree import Tree
 from app.core.errors import OperatorError
@@ -143,7 +144,10 @@ def test_a_table_cannot_point_at_a_feature_without_migrations(toys: Toys) -> Non
 def test_a_dropped_table_is_told(books: Toys) -> None:
     books.metadata.remove(books.metadata.tables["library_book"])
     (draft,) = books.drafts()
-    assert draft.dropped_tables == ["library_book"]
+    assert [str(change) for change in draft.changes] == ["- Drop table library_book"]
+    books.answers = Answers(may_drop=False)
+    with pytest.raises(OperatorError, match=r"library_book any more.* If you mean to drop it, add --allow-drop"):
+        books.drafts()
 
 
 def test_tables_of_others_are_left_alone(books: Toys) -> None:

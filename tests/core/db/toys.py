@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, inspect
 from sqlalchemy.sql.schema import SchemaItem
 
+from app.core.db.migrations.answers import Answers
 from app.core.db.migrations.connection import connect
 from app.core.db.migrations.maker import Draft, draft, empty, up_to_date, write
 from app.core.db.migrations.runner import Announce, Step, plan_for, run
@@ -25,6 +26,7 @@ class Toys:
     versions: Path
     features: Sequence[str] = ("library", "shop")
     metadata: MetaData = field(default_factory=lambda: MetaData(naming_convention=NAMES))
+    answers: Answers = field(default_factory=Answers)
 
     @property
     def tree(self) -> Tree:
@@ -41,7 +43,7 @@ class Toys:
 
     def drafts(self) -> list[Draft]:
         with up_to_date(self.settings, self.tree) as connection:
-            drafts = [draft(connection, self.tree, name, self.metadata) for name in self.features]
+            drafts = [draft(connection, self.tree, name, self.metadata, None, self.answers) for name in self.features]
         return [found for found in drafts if found.changes]
 
     def make(self) -> list[str]:

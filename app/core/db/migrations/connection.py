@@ -108,7 +108,13 @@ def take_lock(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
     except OperationalError as error:
         raise OperatorError("Another process is migrating this database: wait for it, then run this again.") from error
-    _wait_at_most(connection, WAIT_FOR_TABLES)
+    wait_for_tables(connection)
+
+
+def wait_for_tables(connection: Connection) -> None:
+    """Wait for tables that others use, but not so long that everybody else waits behind this transaction."""
+    if connection.dialect.name == "postgresql":
+        _wait_at_most(connection, WAIT_FOR_TABLES)
 
 
 def _wait_at_most(connection: Connection, seconds: float) -> None:

@@ -20,6 +20,7 @@ CREATED = """
 
 
 MADE = re.compile(r'\s*CREATE (?:UNIQUE )?INDEX "?(\w+)"? ON "?(\w+)"? \(.*\(', re.DOTALL)
+RENAMED = re.compile(r"\s*ALTER TABLE .* RENAME ", re.DOTALL)
 DROPPED = re.compile(r'\s*DROP INDEX "?(\w+)"?')
 
 
@@ -55,16 +56,24 @@ def kept(connection: Connection) -> Iterator[Callable[[], None]]:
             wanted[made[1]] = Created(made[1], made[2], statement)
         elif dropped := DROPPED.match(statement):
             wanted.pop(dropped[1], None)
+        elif RENAMED.match(statement):
+            put_back()  # then SQLite puts the new name into them
+
+    def note_renamed(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
+        if RENAMED.match(statement):
+            wanted.update({index.name: index for index in created(connection)})
 
     def put_back() -> None:
         _put_back(connection, list(wanted.values()))
 
     event.listen(connection, "before_cursor_execute", note)
+    event.listen(connection, "after_cursor_execute", note_renamed)
     try:
         with unmentioned():
             yield put_back
     finally:
         event.remove(connection, "before_cursor_execute", note)
+        event.remove(connection, "after_cursor_execute", note_renamed)
     put_back()
 
 

@@ -1,7 +1,7 @@
 """Writing migrations: what the models ask for, compared with what the migrations so far have made."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,15 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData
 
-from app.core.db.migrations.backfill import backfilled
+from app.core.db.migrations.answers import Answers, Rename
+from app.core.db.migrations.checks import portable
+from app.core.db.migrations.code import CodeOp
 from app.core.db.migrations.connection import connect, migration_url, scratch
 from app.core.db.migrations.expressions import differences, unmentioned
+from app.core.db.migrations.filling import Filling
+from app.core.db.migrations.members import Members
 from app.core.db.migrations.options import OPTIONS
+from app.core.db.migrations.renaming import apply, as_operation, dropped, possible, tables_pointing_at, undone
 from app.core.db.migrations.rendering import write_file
 from app.core.db.migrations.runner import plan_for, refuse_newer, run
 from app.core.db.migrations.state import recorded
@@ -22,6 +27,8 @@ from app.core.db.migrations.tree import Tree, shown
 from app.core.db.migrations.wording import Change, describe, flat, name_for, slug
 from app.core.errors import OperatorError
 from app.core.settings import Settings
+
+Operations = list[ops.MigrateOperation]
 
 
 @dataclass(frozen=True)
@@ -34,10 +41,8 @@ class Draft:
     upgrade: Sequence[ops.MigrateOperation]
     downgrade: Sequence[ops.MigrateOperation]
     changes: Sequence[Change]
-
-    @property
-    def dropped_tables(self) -> list[str]:
-        return [operation.table_name for operation in self.upgrade if isinstance(operation, ops.DropTableOp)]
+    pointing: Collection[str] = ()
+    """Tables, of other features too, that point at what is renamed."""
 
 
 @contextmanager
@@ -64,21 +69,54 @@ def up_to_date(settings: Settings, tree: Tree) -> Iterator[Connection]:
         yield connection
 
 
-def draft(connection: Connection, tree: Tree, feature: str, metadata: MetaData, words: str | None = None) -> Draft:
+def draft(
+    connection: Connection,
+    tree: Tree,
+    feature: str,
+    metadata: MetaData,
+    words: str | None = None,
+    answers: Answers | None = None,
+) -> Draft:
     """What the models of a feature ask for beyond its migrations; its `changes` are empty when that is nothing.
 
     Raises:
-        OperatorError: a new column leaves existing rows without a value.
+        OperatorError: something would be dropped, or a new column leaves existing rows without a value, and nobody has
+            said that this is meant.
     """
-    context = MigrationContext.configure(connection, opts=_options(tree, feature))
+    answers = answers or Answers()
+    renames: list[Rename] = []
+    pointing: set[str] = set()
+    while True:
+        context = MigrationContext.configure(connection, opts=_options(tree, feature))
+        upgrade, downgrade = _compared(context, tree, feature, metadata)
+        candidates = possible(context, upgrade, feature)
+        rename = answers.choose(candidates)
+        if rename is None:
+            break
+        pointing |= tables_pointing_at(connection, rename)
+        apply(connection, rename)  # then what is left of the difference is what the new name is not the reason for
+        renames.append(rename)
+    answers.refuse_drops(dropped(upgrade), candidates)
+    members = Members(feature, answers)
+    steps = Filling(feature, metadata, answers).applied(members.upgrade(upgrade))
+    whole = [*map(as_operation, renames), *steps]
+    back = [*members.downgrade(downgrade), *(as_operation(undone(rename)) for rename in reversed(renames))]
+    told = [*map(as_operation, renames), *upgrade, *(step for step in steps if isinstance(step, CodeOp))]
+    changes = describe(told, feature)
+    return Draft(feature, _name(tree, feature, changes, words), whole, back, changes, pointing)
+
+
+def _compared(context: MigrationContext, tree: Tree, feature: str, metadata: MetaData) -> tuple[Operations, Operations]:
+    """What makes the database what the models ask for, and what undoes it."""
     with unmentioned():
         script = produce_migrations(context, metadata)
     tables = [table for table in metadata.sorted_tables if owner(table.name, tree.features) == feature]
-    more, less = differences(connection, tables)
+    connection = context.connection
+    more, less = differences(connection, tables) if connection else ([], [])
     upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *more]
     downgrade = [*less, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
-    changes = describe(upgrade, feature)
-    return Draft(feature, _name(tree, feature, changes, words), backfilled(upgrade), downgrade, changes)
+    portable([*upgrade, *downgrade])
+    return upgrade, downgrade
 
 
 def refuse_strays(features: Sequence[str], metadata: MetaData) -> None:
@@ -143,11 +181,11 @@ def _name(tree: Tree, feature: str, changes: Sequence[Change], words: str | None
 
 
 def _dependencies(tree: Tree, draft: Draft) -> tuple[str, ...] | None:
-    """The newest migrations of other features whose tables the draft points at."""
+    """The newest migrations of other features whose tables the draft points at, or that point at what it renames."""
     newest = tree.newest(draft.feature)
     known = tree.needed_by(newest) if newest else []
     found: set[str] = set()
-    for table in _tables_pointed_at(draft.upgrade):
+    for table in {*_tables_pointed_at(draft.upgrade), *draft.pointing}:
         other = owner(table, tree.features)
         if other in (None, draft.feature):
             continue

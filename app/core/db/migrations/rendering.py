@@ -15,6 +15,8 @@ from alembic.util import template_to_file
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.types import TypeDecorator
 
+from app.core.db.enums import EnumValue
+from app.core.db.migrations.code import put_in
 from app.core.settings import PROJECT
 
 TEMPLATE = PROJECT / "migrations" / "script.py.mako"
@@ -42,15 +44,15 @@ def _code(operations: ops.UpgradeOps | ops.DowngradeOps, imports: set[str]) -> s
         migration_context=MigrationContext.configure(dialect=DefaultDialect()),
     )
     lines = [line for line in code.splitlines() if not line.strip().startswith("# ###")]
-    return "\n".join(lines).replace(", schema=None)", ")").strip()
+    return put_in("\n".join(lines).replace(", schema=None)", ")"), operations.ops, imports).strip()
 
 
 def _render_item(imports: set[str], kind: str, item: Any, _context: object) -> str | Literal[False]:
-    """SQLModel's types become SQLAlchemy's, so that old migrations survive its changes; other people's are imported."""
+    """SQLModel's types and ours become SQLAlchemy's, so that old migrations survive changes; others are imported."""
     if kind != "type":
         return False
     package, *rest = type(item).__module__.split(".")
-    if package == "sqlmodel" and isinstance(item, TypeDecorator):
+    if isinstance(item, EnumValue) or (package == "sqlmodel" and isinstance(item, TypeDecorator)):
         return f"sa.{item.impl_instance!r}"
     if package != "sqlalchemy":
         imports.add(f"import {type(item).__module__}")
