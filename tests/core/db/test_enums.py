@@ -228,6 +228,22 @@ def test_a_column_becomes_one_of_an_enum_and_a_plain_one_again(books: Toys) -> N
     assert refuses(books, "else")
 
 
+def test_a_column_that_holds_the_names_of_members_gets_their_values(toys: Toys) -> None:
+    kind = made("Status", TEXTS)
+    toys.metadata = MetaData()  # without what makes them values
+    toys.table("library_book", Column("status", NamesOfMembers(kind), nullable=False))
+    toys.make()
+    toys.migrate()
+    toys.execute("INSERT INTO library_book (status) VALUES ('DRAFT'), ('PUBLISHED')")
+    toys.metadata = MetaData(naming_convention=NAMES)
+    toys.table("library_book", Column("status", NamesOfMembers(kind), nullable=False))
+    make(toys)
+    toys.migrate()
+    assert statuses(toys) == ["draft", "published"]
+    assert refuses(toys, "DRAFT")
+    assert toys.drafts() == []
+
+
 def test_a_new_field_of_an_enum_comes_with_its_default(books: Toys) -> None:
     kind = made("Mood", {"GOOD": "good", "BAD": "it's bad"})
     others = [column._copy() for column in declare(books, TEXTS).columns if column.name != "id"]

@@ -97,7 +97,7 @@ def draft(
         apply(connection, rename)  # then what is left of the difference is what the new name is not the reason for
         renames.append(rename)
     answers.refuse_drops(dropped(upgrade), candidates)
-    members = Members(feature, answers)
+    members = Members(feature, metadata, answers)
     steps = Filling(feature, metadata, answers).applied(members.upgrade(upgrade))
     whole = [*map(as_operation, renames), *steps]
     back = [*members.downgrade(downgrade), *(as_operation(undone(rename)) for rename in reversed(renames))]

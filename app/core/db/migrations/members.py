@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alembic.operations import ops
+from sqlalchemy import MetaData
 
+from app.core.db.enums import EnumValue
 from app.core.db.migrations.answers import Answers, Rename
 from app.core.db.migrations.checks import listed
 from app.core.db.migrations.code import CodeOp, literal, quoted
@@ -17,9 +19,8 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class Change:
-    """A check constraint in place of another."""
+    """A check constraint that lists other values than a column may have had so far."""
 
-    drop: ops.DropConstraintOp
     add: ops.CreateCheckConstraintOp
     column: str
     old: Sequence[Value]
@@ -27,7 +28,7 @@ class Change:
 
     @property
     def place(self) -> Place:
-        return self.drop.table_name, self.column
+        return self.add.table_name, self.column
 
     @property
     def lost(self) -> list[Value]:
@@ -39,18 +40,41 @@ class Members:
     """Lets rows follow the members of Enums, in one feature's tables."""
 
     feature: str
+    metadata: MetaData
     answers: Answers
     renamed: dict[Place, dict[Value, Value]] = field(default_factory=dict)
     """What an upgrade makes of values, for the downgrade to undo."""
 
     def upgrade(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-        for change in _changes(operations):
-            self.renamed[change.place] = self._ask(change)
-        return _with_rows(operations, self.renamed)
+        result: list[ops.MigrateOperation] = []
+        for operation in operations:
+            changes = [*_changes(operation)]
+            self.renamed.update({change.place: self._ask(change) for change in changes})
+            for change, values in self._by_name(operation):
+                changes.append(change)
+                self.renamed[change.place] = values
+            result += _in_steps(operation, changes, self.renamed)
+        return result
 
     def downgrade(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
         undone = {place: {new: old for old, new in values.items()} for place, values in self.renamed.items()}
-        return _with_rows(operations, undone)
+        return [part for operation in operations for part in _in_steps(operation, [*_changes(operation)], undone)]
+
+    def _by_name(self, operation: ops.MigrateOperation) -> Iterator[tuple[Change, dict[Value, Value]]]:
+        """Columns that hold the names of members, as those of SQLModel's own do."""
+        parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else []
+        altered = {part.column_name: part for part in parts if isinstance(part, ops.AlterColumnOp) and part.modify_type}
+        for add in parts:
+            found = listed(add.condition) if isinstance(add, ops.CreateCheckConstraintOp) else None
+            if isinstance(add, ops.CreateCheckConstraintOp) and found and found.column in altered:
+                values = self._values_by_name(add.table_name, found.column)
+                length = getattr(altered[found.column].existing_type, "length", None)
+                if values and length == max(len(str(name)) for name in values):
+                    yield Change(add, found.column, [*values], found.values), values
+
+    def _values_by_name(self, table: str, column: str) -> dict[Value, Value]:
+        kind = self.metadata.tables[table].columns[column].type
+        return {str(member.name): member.value for member in kind.kind} if isinstance(kind, EnumValue) else {}
 
     def _ask(self, change: Change) -> dict[Value, Value]:
         table, column = change.place
@@ -69,25 +93,19 @@ class Members:
         return found
 
 
-def _with_rows(
-    operations: Sequence[ops.MigrateOperation], renamed: Mapping[Place, Mapping[Value, Value]]
-) -> list[ops.MigrateOperation]:
-    result: list[ops.MigrateOperation] = []
-    for operation in operations:
-        result += _in_steps(operation, renamed) if isinstance(operation, ops.ModifyTableOps) else [operation]
-    return result
-
-
 def _in_steps(
-    operation: ops.ModifyTableOps, renamed: Mapping[Place, Mapping[Value, Value]]
+    operation: ops.MigrateOperation, changes: Sequence[Change], renamed: Mapping[Place, Mapping[Value, Value]]
 ) -> Iterator[ops.MigrateOperation]:
-    changes = [change for change in _changes([operation]) if change.lost]
+    """The operation, with what happens to rows before their values are looked at."""
+    changes = [change for change in changes if change.lost]
+    if not changes or not isinstance(operation, ops.ModifyTableOps):
+        yield operation
+        return
     adds: list[ops.MigrateOperation] = [change.add for change in changes]
     yield ops.ModifyTableOps(operation.table_name, [part for part in operation.ops if part not in adds])
     for change in changes:
         yield from _code(change, renamed.get(change.place, {}))
-    if adds:
-        yield ops.ModifyTableOps(operation.table_name, adds)
+    yield ops.ModifyTableOps(operation.table_name, adds)
 
 
 def _code(change: Change, renamed: Mapping[Value, Value]) -> Iterator[CodeOp]:
@@ -108,17 +126,15 @@ def _update(change: Change, old: Value, new: str) -> str:
     return f"UPDATE {change.place[0]} SET {column} = {new} WHERE {column} = {literal(old)}"  # noqa: S608 - a model's
 
 
-def _changes(operations: Sequence[ops.MigrateOperation]) -> Iterator[Change]:
-    for operation in operations:
-        parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else ()
-        drops = {}
-        for part in parts:
-            if isinstance(part, ops.DropConstraintOp) and part.constraint_type == "check":
-                constraint: Any = part.to_constraint()
-                if old := listed(constraint.sqltext):
-                    drops[old.column] = part, old.values
-            elif isinstance(part, ops.CreateCheckConstraintOp):
-                # Found by the column: with a new name of its table or its own the constraint has a new name as well.
-                new = listed(part.condition)
-                if new and (there := drops.get(new.column)):
-                    yield Change(there[0], part, new.column, there[1], new.values)
+def _changes(operation: ops.MigrateOperation) -> Iterator[Change]:
+    drops: dict[str, Sequence[Value]] = {}
+    for part in operation.ops if isinstance(operation, ops.ModifyTableOps) else ():
+        if isinstance(part, ops.DropConstraintOp) and part.constraint_type == "check":
+            constraint: Any = part.to_constraint()
+            if old := listed(constraint.sqltext):
+                drops[old.column] = old.values
+        elif isinstance(part, ops.CreateCheckConstraintOp):
+            # Found by the column: with a new name of its table or its own the constraint has a new name as well.
+            new = listed(part.condition)
+            if new and new.column in drops:
+                yield Change(part, new.column, drops[new.column], new.values)
