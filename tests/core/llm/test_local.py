@@ -167,7 +167,7 @@ async def test_a_broken_file_is_one_error_each_time(tmp_path: Path, caplog: pyte
 
 
 def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(weights: Path) -> None:
-    command = [sys.executable, "-P", PROGRAM, str(weights)]
+    command = [sys.executable, "-P", str(PROGRAM), str(weights)]
     with libraries.environment() as environ:
         ended = subprocess.run(command, env=environ, input="key\n", capture_output=True, text=True, check=False)
     assert ended.returncode == 0
@@ -177,7 +177,7 @@ def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(we
 
 
 def test_the_program_ends_when_nobody_takes_its_address(weights: Path) -> None:
-    command, pipe = [sys.executable, "-P", PROGRAM, str(weights)], subprocess.PIPE
+    command, pipe = [sys.executable, "-P", str(PROGRAM), str(weights)], subprocess.PIPE
     with libraries.environment() as environ, subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe) as process:
         assert process.stdout
         assert process.stdin
