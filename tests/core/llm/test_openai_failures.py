@@ -154,9 +154,9 @@ async def test_an_answer_that_takes_too_long_as_a_whole_ends_in_a_timeout() -> N
 
 
 async def test_a_timeout_hangs_up() -> None:
-    async with asking("hang", limits=replace(PATIENT, first=0.05)) as (provider, endpoint):
+    async with asking("hang", limits=replace(PATIENT, first=0.5)) as (provider, endpoint):
         await read(provider)
-        await endpoint.hung_up.wait()
+        await asyncio.wait_for(endpoint.hung_up.wait(), 30)
 
 
 async def test_an_endless_answer_is_cut_and_told_as_truncated() -> None:
