@@ -40,7 +40,10 @@ def test_a_feature_goes_to_zero(oppman: Oppman, database_url: str) -> None:
 
 def test_the_list_marks_what_is_applied(oppman: Oppman, empty_database_url: str) -> None:
     oppman("migrate", "accounts", DATABASE_URL=empty_database_url)
-    assert oppman("showmigrations", "accounts").out == "accounts\n [X] 0001_initial\n [X] 0002_attempt_and_more\n"
+    assert (
+        oppman("showmigrations", "accounts").out
+        == "accounts\n [X] 0001_initial\n [X] 0002_attempt_and_more\n [X] 0003_index_on_ends\n"
+    )
 
 
 def test_a_plan_changes_nothing(oppman: Oppman, empty_database_url: str) -> None:
@@ -156,16 +159,16 @@ def test_a_changed_model_is_made_migrated_and_taken_back(copy: Copy, walk: Walk)
     assert code == 0
     changed = text.replace("    is_active: bool = True\n", "    is_active: bool = True\n    level: int = 3\n")
     models.write_text(changed, encoding="utf-8")
-    path = "migrations/versions/accounts/0003_user_level.py"
+    path = "migrations/versions/accounts/0004_user_level.py"
     words = f"Migrations for 'accounts':\n  {path}\n    + Add column level to accounts_user\n"
     assert walk("makemigrations", "--check") == (1, words)
     assert walk("makemigrations", "--dry-run") == (0, words)
     assert walk("makemigrations", "accounts", "-m", "A level!") == (0, words.replace("user_level", "a_level"))
     assert walk("makemigrations") == (0, "No changes detected\n")
     code, said = walk("migrate", "accounts")
-    assert (code, said.splitlines()[-1]) == (0, "  Applying accounts.0003_a_level... OK")
-    code, said = walk("migrate", "accounts", "2")
-    assert (code, said.splitlines()[-1]) == (0, "  Unapplying accounts.0003_a_level... OK")
+    assert (code, said.splitlines()[-1]) == (0, "  Applying accounts.0004_a_level... OK")
+    code, said = walk("migrate", "accounts", "3")
+    assert (code, said.splitlines()[-1]) == (0, "  Unapplying accounts.0004_a_level... OK")
 
 
 def test_a_table_is_dropped_only_when_that_is_asked_for(copy: Copy, walk: Walk) -> None:
