@@ -60,6 +60,7 @@ class LocalModel(Provider):
         if self._starting:
             await asyncio.gather(self._starting, return_exceptions=True)
             self._starting = None
+            await self._discard()  # what had not begun before, and has since
 
     async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Piece, None]:
         client = await self._running()

@@ -1,6 +1,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -187,3 +188,27 @@ def test_the_program_ends_when_nobody_takes_its_address(weights: Path) -> None:
             assert process.wait(timeout=60) == 0
         finally:
             process.kill()
+
+
+async def test_closing_while_the_program_is_being_started_ends_it(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    programs: list[subprocess.Popen[str]] = []
+    start = subprocess.Popen
+
+    def late(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
+        begun.set()
+        assert go_on.wait(30)
+        programs.append(start(*arguments, **options))
+        return programs[-1]
+
+    model = LocalModel(weights, Limits())
+    monkeypatch.setattr(subprocess, "Popen", late)
+    starting = asyncio.create_task(model.setup())
+    assert await asyncio.to_thread(begun.wait, 30)
+    closing = asyncio.create_task(model.close())
+    await asyncio.sleep(0)  # it looks for a program, and there is none yet
+    go_on.set()
+    await asyncio.gather(starting, closing, return_exceptions=True)
+    assert [program.poll() is None for program in programs] == [False]
