@@ -1,6 +1,7 @@
 """What a superuser can have done by one button. Each is written down, together with what came of it."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from fastapi import FastAPI
 from sqlalchemy import true
@@ -14,7 +15,7 @@ from app.accounts.sweeping import sweep
 from app.admin import audit
 from app.core.db.batches import delete_in_batches
 from app.core.errors import OperatorError
-from app.core.jobs import defer
+from app.core.jobs import Call, defer
 from app.core.mail import LetterError, compose
 from app.core.mail.sending import deliver
 from app.core.mail.transport import transport_for
@@ -51,20 +52,20 @@ async def perform(request: Request, name: str, sent: FormData) -> str:
     return said
 
 
-def queueable(app: FastAPI) -> dict[str, str]:
-    """What features offer here: the labels of the buttons by the names of the jobs."""
-    return {call.job.name: label for feature in app.state.features for label, call in feature.operations.items()}
+def queueable(app: FastAPI) -> dict[str, tuple[str, Call[Any]]]:
+    """What features offer here by the names of the jobs: the label of the button, and what it queues."""
+    offered = (pair for feature in app.state.features for pair in feature.operations.items())
+    return {call.job.name: (label, call) for label, call in offered}
 
 
 def _queueing(request: Request, name: str) -> Change | None:
-    features = request.app.state.features
-    calls = [call for feature in features for call in feature.operations.values() if call.job.name == name]
-    if not calls:
+    label, call = queueable(request.app).get(name, ("", None))
+    if call is None:
         return None
 
-    async def queue(session: AsyncSession, request: Request) -> str:
-        defer(session, calls[0], key=name)
-        return f"Queued: {queueable(request.app)[name]}."
+    async def queue(session: AsyncSession, _request: Request) -> str:
+        defer(session, call, key=name)
+        return f"Queued: {label}."
 
     return queue
 

@@ -5,7 +5,6 @@ import reprlib
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any
 from uuid import uuid4
@@ -15,7 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import SecretStr
 
 from app.core.settings import PROJECT, Settings
-from app.core.web.lessons import Place, place_of, rank_of
+from app.core.web.lessons import Place, own_step, place_of
 
 MASK = "••••••"
 MAX_VARIABLES = 40
@@ -52,7 +51,8 @@ class Report:
 def report_of(error: BaseException, settings: Settings, request: Request | None = None) -> Report:
     secrets = [value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)]
     mask = Masking([secret for secret in secrets if len(secret) > 5])
-    frame = own_frame(error)
+    step = own_step(error)
+    frame = step[0] if step else None
     return Report(
         kind=type(error).__name__,
         message=mask.text(str(error)),
@@ -67,14 +67,6 @@ def report_of(error: BaseException, settings: Settings, request: Request | None 
 def debug_context(error: BaseException, settings: Settings, request: Request | None = None) -> dict[str, Any]:
     """What `debug.html` shows."""
     return {"report": report_of(error, settings, request), "saved": state_of_code(), "saved_url": SAVED}
-
-
-def own_frame(error: BaseException) -> FrameType | None:
-    """The last frame of the project's own code, rather than one of the kernel."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ranked = [(rank_of(Path(frame.f_code.co_filename)), number) for number, frame in enumerate(frames)]
-    best = max(ranked, default=(0, 0))
-    return frames[best[1]] if best[0] else None
 
 
 class Masking:

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 
 from jinja2 import TemplateNotFound
 from sqlalchemy.exc import MissingGreenlet, OperationalError
@@ -64,12 +65,18 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def place_of(error: BaseException) -> Place | None:
     """The last line of the project that ran, rather not one of the kernel."""
-    frames = [(Path(frame.filename), frame.lineno or 1) for frame in traceback.extract_tb(error.__traceback__)]
-    best = max(((rank_of(path), at) for at, (path, _) in enumerate(frames)), default=(0, 0))
-    return _place(*frames[best[1]]) if best[0] else None
+    step = own_step(error)
+    return _place(Path(step[0].f_code.co_filename), step[1]) if step else None
 
 
-def rank_of(path: Path) -> int:
+def own_step(error: BaseException) -> tuple[FrameType, int] | None:
+    """The frame of that line, and its number."""
+    steps = list(traceback.walk_tb(error.__traceback__))
+    rank, at = max(((_rank(Path(frame.f_code.co_filename)), at) for at, (frame, _) in enumerate(steps)), default=(0, 0))
+    return steps[at] if rank else None
+
+
+def _rank(path: Path) -> int:
     """2 for the project's own code, 1 for the kernel, 0 for libraries."""
     if not path.is_relative_to(PROJECT) or ".venv" in path.parts:
         return 0
