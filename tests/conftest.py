@@ -152,7 +152,8 @@ def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_p
 def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a migrated database without rows: the test runs once on each kind."""
     if database_kind == "sqlite":
-        with TemporaryDirectory(prefix="opportune-sqlite-", dir=scratch()) as folder:
+        # On a busy machine SQLite may still be putting its files away when the test has ended.
+        with TemporaryDirectory(prefix="opportune-sqlite-", dir=scratch(), ignore_cleanup_errors=True) as folder:
             path = Path(folder) / "test.db"
             shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
             yield f"sqlite:///{path}"
