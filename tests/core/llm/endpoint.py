@@ -30,14 +30,14 @@ class Endpoint:
         self.address = ""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        self.headers.append(head)
-        self.bodies.append(json.loads(await reader.readexactly(_length(head))))
-        self.asked.set()
         try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.headers.append(head)
+            self.bodies.append(json.loads(await reader.readexactly(_length(head))))
+            self.asked.set()
             for step in self.steps:
                 await self._play(step, reader, writer)
-        except ConnectionError:
+        except (ConnectionError, asyncio.IncompleteReadError):  # also a client that left before it had asked
             self.hung_up.set()
         finally:
             writer.close()
