@@ -7,7 +7,7 @@ ARG ALSO=""
 RUN /environment/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock $ALSO
 COPY . /site
 # The site's own bytecode, for starts on a disk that nobody may write.
-RUN /environment/bin/python -m compileall -q --invalidation-mode unchecked-hash /site/app
+RUN /environment/bin/python -m compileall -q --invalidation-mode unchecked-hash /site/app /site/opportune
 
 FROM python:3.11-slim
 # 1000 is the user that Hugging Face insists on; to other hosts any but root is as good.

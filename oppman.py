@@ -10,12 +10,12 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036
     sys.exit("Opportune needs Python 3.11 or newer; this is %d.%d." % sys.version_info[:2])  # noqa: UP031
 
-from app.cli.environment import enter
+from opportune.cli.environment import enter
 
 
 def main() -> int:
     enter(sys.argv[1:])
-    from app.cli.main import main as command_line  # noqa: PLC0415 - what it imports is there from here on
+    from opportune.cli.main import main as command_line  # noqa: PLC0415 - what it imports is there from here on
 
     return command_line()
 

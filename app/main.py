@@ -1,118 +1,12 @@
-"""The application, put together. Reads as a table of contents."""
+"""The application: `python3 oppman.py runserver`, or `uvicorn --factory app.main:create_app`."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from fastapi import FastAPI
 
-from fastapi import Depends, FastAPI
-from starlette.datastructures import State
-
-from app.accounts.current import user_of
-from app.accounts.seen import LastSeen
-from app.admin.site import add_admin
-from app.core import health
-from app.core.db.opening import open_database
-from app.core.feature import Feature
-from app.core.lifetime import heed_signals, settle_memory
-from app.core.mail import pages as mailbox
-from app.core.mail.transport import transport_for
-from app.core.settings import Settings, get_settings
-from app.core.storage import open_storage, serving
-from app.core.watcher import watch_loop
-from app.core.web import apidocs, icons
-from app.core.web.assets import URL as STATIC_URL
-from app.core.web.assets import assets
-from app.core.web.cache import open_cache
-from app.core.web.compression import Compression
-from app.core.web.csrf import ForeignOrigins
-from app.core.web.edge import Edge
-from app.core.web.limits import BodyLimit, KnownHosts
-from app.core.web.problems import add_problem_handlers
-from app.core.web.recency import ReadYourWrites
-from app.core.web.routing import Router
-from app.core.web.templating import templates
-from app.core.web.throttle import Throttle
 from app.installed import INSTALLED
-from app.jobs.opening import open_jobs
+from opportune import application
+from opportune.settings import Settings, get_settings
 
 
-def create_app(settings: Settings | None = None, features: Sequence[Feature] = INSTALLED) -> FastAPI:
-    """The site of these settings; its database is opened when it starts and closed when it stops."""
-    settings = settings or get_settings()
-    app = FastAPI(title="Opportune", docs_url=None, redoc_url=None, openapi_url=None)
-    app.router = router = Router(lifespan=lifespan, dependency_overrides_provider=app)
-    app.state.settings = settings
-    app.state.features = features
-    icons.add(*(link.icon for feature in features for link in feature.navigation))
-    templates.environment.auto_reload = settings.environment == "development"
-    add_services(app.state, settings)
-    add_problem_handlers(app)
-    add_middleware(app, settings)
-    add_routes(app, router, settings)
-    return app
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with AsyncExitStack() as stack:
-        await start_services(app.state, stack)
-        for feature in app.state.features:
-            if feature.lifespan:
-                await stack.enter_async_context(feature.lifespan(app))
-        await stack.enter_async_context(heed_signals(app))
-        settle_memory()
-        if app.state.settings.environment == "development":
-            await stack.enter_async_context(watch_loop())
-            mailbox.tell(app.state.settings)
-        yield
-
-
-def add_services(state: State, settings: Settings) -> None:
-    """What routes find at `app.state`. What their settings say is understood now; nothing is opened yet."""
-    transport_for(settings)  # letters leave by a job, which makes its own
-    state.database = open_database(settings)
-    state.storage = open_storage(settings)
-    state.jobs = open_jobs(settings, state.database, state.storage, state.features)
-    state.cache = open_cache(settings, state.database, who=user_of)
-    state.throttle = Throttle(settings)
-    state.last_seen = LastSeen(state.database)
-    state.stopping = asyncio.Event()
-
-
-async def start_services(state: State, stack: AsyncExitStack) -> None:
-    """They are closed in reverse: jobs end while all that they use is there."""
-    await state.database.setup()
-    for close in (state.database.dispose, state.cache.close, state.throttle.close, state.last_seen.close):
-        stack.push_async_callback(close)
-    await stack.enter_async_context(state.jobs.running())
-
-
-def add_middleware(app: FastAPI, settings: Settings) -> None:
-    # The last one added is the outermost: headers and log lines are for refusals too.
-    if settings.database_reader_url.get_secret_value():
-        app.add_middleware(ReadYourWrites, settings=settings)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(ForeignOrigins, settings=settings)
-    app.add_middleware(KnownHosts, settings=settings)
-    app.add_middleware(Compression, apart=STATIC_URL)
-    app.add_middleware(Edge, settings=settings)
-
-
-def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
-    router.take(health.router)
-    router.take(serving.router)
-    app.mount(STATIC_URL, assets, name="static")
-    for feature in app.state.features:
-        if feature.api:
-            router.take(feature.api, "/api/v1")
-        if feature.pages:
-            # Each page knows who looks at it, also one that does not ask.
-            router.take(feature.pages, dependencies=[Depends(user_of)], include_in_schema=False)
-    add_admin(app)
-    if settings.debug:
-        from app.core.web import debug_page  # noqa: PLC0415 - for who writes the site, and nobody else
-
-        router.take(debug_page.router)
-    if not settings.is_production:
-        router.take(apidocs.router, include_in_schema=False)
-        router.take(mailbox.router, dependencies=[Depends(user_of)], include_in_schema=False)
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The site. Routers, middleware and mounts that belong to no feature are added here."""
+    return application.create_app(settings or get_settings(), INSTALLED)

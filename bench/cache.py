@@ -18,7 +18,7 @@ from bench.harness.load import Request, drive
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tasks import make_requests
-from tests.services.redis import PROGRAM, redis
+from opportune.testing.services.redis import PROGRAM, redis
 
 WANTED = 0.6
 ENOUGH_ROUNDS = 3

@@ -18,12 +18,12 @@ from statistics import median
 
 from sqlalchemy import text
 
-from app.core.db.migrations.connection import connect
-from app.core.db.migrations.runner import plan_for, run
-from app.core.db.migrations.tree import Tree
-from app.core.settings import Settings
-from app.installed import NAMES
-from tests.services.postgres import postgres
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.runner import plan_for, run
+from opportune.project import installed_names
+from opportune.settings import Settings
+from opportune.testing.services.postgres import postgres
 
 PROJECT = Path(__file__).resolve().parents[1]
 FEW = 5_000
@@ -33,13 +33,13 @@ MOST_GROWTH = 1.2
 
 COPY = """
 import json, resource, sys, time
-from app.core.db.copying import copy
-from app.core.db.migrations.tree import Tree
-from app.core.db.url import DatabaseURL
-from app.installed import NAMES
+from opportune.data.copydb import copy
+from opportune.db.migrations.graph import Tree
+from opportune.db.url.database_url import DatabaseURL
+from opportune.project import installed_names
 
 started = time.perf_counter()
-reports = copy(*map(DatabaseURL.parse, sys.argv[1:]), Tree(NAMES))
+reports = copy(*map(DatabaseURL.parse, sys.argv[1:]), Tree(installed_names()))
 seconds = time.perf_counter() - started
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([sum(report.rows for report in reports) / seconds, peak]))
@@ -104,7 +104,7 @@ def measure(folder: Path, rows: int, rounds: int) -> dict[str, tuple[float, floa
 def filled(path: Path, rows: int) -> str:
     """A migrated SQLite file with this many sessions."""
     address = f"sqlite:///{path}"
-    tree = Tree(NAMES)
+    tree = Tree(installed_names())
     with connect(Settings(_env_file=None, environment="test", database_url=address)) as connection:
         run(connection, tree, plan_for(tree))
         with connection.begin():

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from app.cli.main import HELPS
+from opportune.cli.main import HELPS
 
 PROJECT = Path(__file__).resolve().parents[1]
 LIMIT = 1.3

@@ -22,7 +22,7 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
-from tests.services.postgres import Postgres, postgres
+from opportune.testing.services.postgres import Postgres, postgres
 
 LONGEST = 20.0
 """Seconds for a thousand."""

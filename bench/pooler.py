@@ -20,11 +20,11 @@ from pydantic import SecretStr
 from sqlalchemy import event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from app.core.db.database import Database
-from app.core.db.opening import open_database
-from app.core.settings import Settings
-from tests.services.pgbouncer import PROGRAM, pgbouncer
-from tests.services.postgres import postgres
+from opportune.db.database import Database
+from opportune.db.factory import open_database
+from opportune.settings import Settings
+from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer
+from opportune.testing.services.postgres import postgres
 
 SMALLEST_RATIO = 0.95
 ENOUGH_ROUNDS = 5
@@ -72,7 +72,7 @@ async def measure(url: str, rounds: int) -> tuple[float, float]:
 
 
 class ByHand:
-    """What somebody writes who knows all that app/core/db knows about pools and poolers."""
+    """What somebody writes who knows all that opportune/db knows about pools and poolers."""
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.engines = [

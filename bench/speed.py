@@ -21,7 +21,7 @@ from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tables import Figure, Figures, excesses, show
 from bench.harness.tasks import TASKS, Task, make_requests
-from tests.services.postgres import postgres
+from opportune.testing.services.postgres import postgres
 
 ENOUGH_ROUNDS = 3
 """With fewer it is a test of the benchmark, and no judgement."""

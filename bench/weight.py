@@ -19,7 +19,7 @@ from playwright.async_api import CDPSession, async_playwright
 
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
-from tests.services.browser import ARGUMENTS, CHROMIUM
+from opportune.testing.services.browser import ARGUMENTS, CHROMIUM
 
 LARGEST_FIRST_VISIT = 130_000
 """Bytes."""

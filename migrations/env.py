@@ -6,18 +6,18 @@ Everything here is synchronous, so it works in a shell and inside a running even
 from alembic import context
 from sqlalchemy import Connection
 
-from app.core.db.migrations.connection import connect, migration_url
-from app.core.db.migrations.expressions import kept
-from app.core.db.migrations.options import OPTIONS
-from app.core.db.migrations.state import as_alembic_records
-from app.core.db.migrations.tree import VERSIONS, Tree
-from app.core.db.model import Model
-from app.core.settings import load_settings
-from app.installed import NAMES  # importing the features also fills Model.metadata
+from opportune.db.migrations.connection import connect, migration_url
+from opportune.db.migrations.expressions import kept
+from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.history import as_alembic_records
+from opportune.db.migrations.options import OPTIONS
+from opportune.db.model import Model
+from opportune.project import installed_names  # importing the features also fills Model.metadata
+from opportune.settings import load_settings
 
-tree = Tree(NAMES)
+tree = Tree(installed_names())
 # alembic.ini names the folder of all features; only those that are installed count.
-context.script.version_locations = [str(VERSIONS / feature) for feature in tree.features]
+context.script.version_locations = [str(tree.folder(feature)) for feature in tree.features]
 
 
 def migrate(connection: Connection) -> None:

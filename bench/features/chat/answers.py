@@ -18,18 +18,18 @@ from statistics import median
 
 import uvloop
 
-from app.accounts.models import User
-from app.core import llm
-from app.core.db.database import Database
-from app.core.db.model import utc_now
-from app.core.db.opening import open_database
-from app.features.chat.flushing import Flusher
-from app.features.chat.models import Conversation, Message, Role, Status
-from app.features.chat.record import End
-from app.features.chat.service import LEASE
-from app.features.chat.writing import Run
+from app.chat.flushing import Flusher
+from app.chat.models import Conversation, Message, Role, Status
+from app.chat.record import End
+from app.chat.service import LEASE
+from app.chat.writing import Run
 from bench.speed import ENOUGH_ROUNDS, addresses, chosen
-from tests.conftest import migrate, settings_for
+from opportune import llm
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.db.factory import open_database
+from opportune.db.model import utc_now
+from opportune.testing.plugin import migrate, settings_for
 
 DATABASES = ("sqlite", "postgresql")
 NUMBERS = (1, 10, 90)

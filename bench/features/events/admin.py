@@ -22,17 +22,17 @@ from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 from sqlalchemy import insert
 
-from app.core.db.database import Database
-from app.core.db.migrations.connection import connect
-from app.core.db.migrations.runner import plan_for, run
-from app.core.db.migrations.tree import Tree
-from app.core.db.model import utc_now
-from app.core.settings import Settings
-from app.installed import NAMES
-from app.main import create_app
 from bench.harness.peers import KEY
 from bench.speed import ENOUGH_ROUNDS, addresses, chosen
-from tests.factories import make_user, sign_in
+from opportune.application import create_app
+from opportune.db.database import Database
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.runner import plan_for, run
+from opportune.db.model import utc_now
+from opportune.project import installed_names
+from opportune.settings import Settings
+from opportune.testing.factories import make_user, sign_in
 
 FEW, MANY = 500, 50_000
 EVENTS = 10
@@ -55,7 +55,7 @@ Times = dict[str, dict[int, list[float]]]
 
 
 def main() -> int:
-    if find_spec("app.features.events") is None:
+    if find_spec("app.events") is None:
         print("The feature whose list is measured, events, is not installed.")
         return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -86,7 +86,7 @@ def settings_for(url: str) -> Settings:
 
 
 def migrate(settings: Settings) -> None:
-    tree = Tree(NAMES)
+    tree = Tree(installed_names())
     with connect(settings) as connection:
         run(connection, tree, plan_for(tree))
 
@@ -117,7 +117,7 @@ async def site(url: str, rows: int) -> AsyncIterator[AsyncClient]:
 
 
 async def fill(database: Database, rows: int) -> None:
-    from app.features.events.models import Event, Registration  # noqa: PLC0415 - the feature may have been deleted
+    from app.events.models import Event, Registration  # noqa: PLC0415 - the feature may have been deleted
 
     async with database.writer() as session:
         start = utc_now() + timedelta(days=7)

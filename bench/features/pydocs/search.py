@@ -48,7 +48,7 @@ class Figure:
 
 
 def main() -> int:
-    if find_spec("app.features.pydocs") is None:
+    if find_spec("app.pydocs") is None:
         print("There is no feature pydocs: nothing is measured.")
         return 0
     options = read_options()

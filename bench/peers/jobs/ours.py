@@ -7,15 +7,15 @@ import time
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.core.db.migrations.connection import connect
-from app.core.db.migrations.runner import plan_for, run
-from app.core.db.migrations.tree import Tree
-from app.core.db.opening import open_database
-from app.core.jobs import Run, defer, job
-from app.core.settings import Settings
-from app.core.storage import open_storage
-from app.jobs.site import SiteJobs
 from bench.peers.jobs.telling import AT_A_TIME, CHANGE, CHANGES, tell
+from opportune.db.factory import open_database
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.runner import plan_for, run
+from opportune.jobs import Run, defer, job
+from opportune.jobs.service import SiteJobs
+from opportune.settings import Settings
+from opportune.storage import open_storage
 
 
 @job("bench.nothing")

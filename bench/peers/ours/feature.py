@@ -16,16 +16,16 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
-from app.accounts.current import CurrentUser
-from app.admin.views import AdminView
-from app.core.db.model import Model, utc_now
-from app.core.db.session import ReadSession, WriteSession
-from app.core.feature import Feature, Link
-from app.core.text import Line, Text
-from app.core.web.cache import cached
-from app.core.web.templating import templates
-from app.installed import INSTALLED
-from app.main import create_app
+from opportune.accounts.current import CurrentUser
+from opportune.admin.views import AdminView
+from opportune.application import create_app
+from opportune.db.model import Model, utc_now
+from opportune.db.sessions.dependencies import ReadSession, WriteSession
+from opportune.feature import Feature, Link
+from opportune.project import installed
+from opportune.text import Line, Text
+from opportune.web.cache import cached
+from opportune.web.rendering.templates import templates
 
 pages = APIRouter(prefix="/items")
 api = APIRouter(tags=["items"])
@@ -117,4 +117,4 @@ items = Feature(
 def create() -> FastAPI:
     own = FileSystemLoader(Path(__file__).parent / "templates")
     templates.environment.loader = ChoiceLoader([own, *filter(None, [templates.environment.loader])])
-    return create_app(features=[*INSTALLED, items])
+    return create_app(features=[*installed(), items])

@@ -2,11 +2,11 @@
 
 import asyncio
 
-from app.accounts import passwords
-from app.accounts.models import User
-from app.core.db.opening import open_database
-from app.core.settings import get_settings
 from bench.harness.tasks import PASSWORD, people
+from opportune.accounts import passwords
+from opportune.accounts.models import User
+from opportune.db.factory import open_database
+from opportune.settings import get_settings
 
 
 async def add_people() -> None:

@@ -4,21 +4,21 @@ import asyncio
 
 from sqlalchemy import insert
 
-from app.accounts import sessions
-from app.accounts.models import User
-from app.core.db.migrations.connection import connect
-from app.core.db.migrations.runner import plan_for, run
-from app.core.db.migrations.tree import Tree
-from app.core.db.model import Model, utc_now
-from app.core.db.opening import open_database
-from app.core.settings import Settings, get_settings
-from app.installed import NAMES
 from bench.harness.tasks import EMAIL, ITEMS, many, more_items
 from bench.peers.ours.feature import Item
+from opportune.accounts import sessions
+from opportune.accounts.models import User
+from opportune.db.factory import open_database
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.runner import plan_for, run
+from opportune.db.model import Model, utc_now
+from opportune.project import installed_names
+from opportune.settings import Settings, get_settings
 
 
 def make_tables(settings: Settings) -> None:
-    tree = Tree(NAMES)
+    tree = Tree(installed_names())
     with connect(settings) as connection:
         run(connection, tree, plan_for(tree))
         Model.metadata.create_all(connection)

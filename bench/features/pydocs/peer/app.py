@@ -12,12 +12,13 @@ from jinja2_fragments.fastapi import Jinja2Blocks
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from app.core.db.url import DatabaseURL
-from app.core.settings import PROJECT, Settings
-from app.features.pydocs.engines.engine import Fields
-from app.features.pydocs.engines.sqlite import SQLiteEngine
-from app.features.pydocs.schemas import DEEPEST
-from app.features.pydocs.service import Search
+from app.pydocs.engines.engine import Fields
+from app.pydocs.engines.sqlite import SQLiteEngine
+from app.pydocs.schemas import DEEPEST
+from app.pydocs.service import Search
+from opportune.db.url.database_url import DatabaseURL
+from opportune.project import PROJECT
+from opportune.settings import Settings
 
 FILE = os.environ["BENCH_INDEX"]
 

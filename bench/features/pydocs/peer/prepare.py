@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 
-from app.core.db.url import DatabaseURL
-from app.features.pydocs.index.contents import Contents
-from app.features.pydocs.index.piece import Piece
-from app.features.pydocs.index.python import PythonSource
-from app.features.pydocs.index.store import store_of
+from app.pydocs.index.contents import Contents
+from app.pydocs.index.piece import Piece
+from app.pydocs.index.python import PythonSource
+from app.pydocs.index.store import store_of
+from opportune.db.url.database_url import DatabaseURL
 
 ENTRIES = 20_000
 

@@ -1,0 +1,88 @@
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from app.chat import answering
+from app.chat.dependencies import CurrentAnswer, CurrentConversation, CurrentThread, CurrentView, RunsDependency, View
+from app.chat.events import json_events
+from app.chat.models import Conversation, Message
+from app.chat.runs import Runs
+from app.chat.schemas import Ask, Asked, ConversationFilter, ConversationRead, ConversationWithMessages, MessageRead
+from app.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
+from opportune.accounts.current import CurrentUser
+from opportune.accounts.models import User
+from opportune.db.sessions.dependencies import ReadSession
+from opportune.pagination import Page
+
+router = APIRouter(prefix="/conversations", tags=["chat"])
+
+
+@router.get("", response_model=Page[ConversationRead])
+async def conversations(
+    user: CurrentUser, session: ReadSession, wanted: Annotated[ConversationFilter, Query()]
+) -> Page[Conversation]:
+    return await Chat(session, user.id).conversations(wanted)
+
+
+@router.post("", status_code=202)
+async def begin(ask: Ask, user: CurrentUser, runs: RunsDependency) -> Asked:
+    """Start a new conversation with a question."""
+    return _asked(*await _ask(runs, user, None, ask))
+
+
+@router.get("/{conversation_id}")
+async def conversation(thread: CurrentThread) -> ConversationWithMessages:
+    """The newest messages, in order. `?before=` what `earlier` says gives those before them."""
+    messages = [MessageRead.model_validate(message) for message in thread.messages]
+    read = ConversationRead.model_validate(thread.conversation)
+    return ConversationWithMessages(**read.model_dump(), messages=messages, earlier=thread.earlier)
+
+
+@router.post("/{conversation_id}/messages", status_code=202)
+async def ask(ask: Ask, user: CurrentUser, runs: RunsDependency, conversation: CurrentConversation) -> Asked:
+    """Ask, and read the answer from `stream_url` as it comes."""
+    return _asked(*await _ask(runs, user, conversation.id, ask))
+
+
+async def _ask(runs: Runs, user: User, conversation_id: int | None, ask: Ask) -> tuple[Message, Message]:
+    try:
+        return await answering.ask(runs, user.id, conversation_id, ask)
+    except AnswerRunningError:
+        raise HTTPException(409, "The last answer is still being written.") from None
+    except TooManyAnswersError:
+        raise HTTPException(429, "You have several answers running already.") from None
+    except QuestionTooLongError as refusal:
+        raise HTTPException(422, str(refusal)) from None
+
+
+def _asked(question: Message, answer: Message) -> Asked:
+    return Asked(
+        message=MessageRead.model_validate(question),
+        answer=MessageRead.model_validate(answer),
+        stream_url=f"/api/v1/conversations/{question.conversation_id}/stream",
+    )
+
+
+async def get_existing_view(user: CurrentUser, view: CurrentView) -> View:
+    if view is None:
+        raise HTTPException(404)
+    return view
+
+
+@router.get("/{conversation_id}/stream", response_class=EventSourceResponse)
+async def stream(view: Annotated[View, Depends(get_existing_view)]) -> AsyncIterator[ServerSentEvent]:
+    """The newest answer as `status`, `delta` (with `text`) and one `done` or `error`. `Last-Event-ID` resumes.
+
+    After 15 seconds of silence comes a comment: where nothing comes for 40, the connection is lost.
+    """
+    async for event in json_events(view.live, view.offset):
+        yield event
+
+
+@router.post("/{conversation_id}/messages/{message_id}/stop", status_code=204)
+async def stop(conversation_id: int, answer: CurrentAnswer, user: CurrentUser, runs: RunsDependency) -> None:
+    if answer.conversation_id != conversation_id:
+        raise HTTPException(404)
+    await answering.stop(runs, user.id, answer)

@@ -1,0 +1,74 @@
+"""An answer as HTML blocks while it is being written: each finished one is rendered, sent and frozen once."""
+
+from typing import Self
+
+from markupsafe import Markup
+
+from opportune.web.rendering.markdown import join, plain, render_piece
+from opportune.web.rendering.markdown_blocks import Splitter
+
+PLAIN = 4_000  # what is open is shown as it was written from this length on
+
+
+class Blocks:
+    """The blocks of a text that is fed in parts.
+
+    Which blocks are frozen depends on the text alone, so another process, or the same one after a reload, has the same
+    blocks under the same numbers when it starts again from the stored text. A viewer who was sent everything up to a
+    character offset has the first `Blocks.of(text[:offset]).frozen_count` of them.
+    """
+
+    def __init__(self) -> None:
+        self._splitter = Splitter()
+        self._frozen: list[Markup] = []
+        self._open: Markup | None = None
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        blocks = cls()
+        blocks.feed(text)
+        return blocks
+
+    def feed(self, text: str) -> None:
+        self._splitter.feed(text)
+        self._open = None
+
+    def finish(self) -> None:
+        """Freezes what is open: the answer has ended."""
+        self._splitter.finish()
+        self._open = None
+
+    @property
+    def frozen_count(self) -> int:
+        """Costs no rendering."""
+        return len(self._splitter.pieces)
+
+    @property
+    def frozen(self) -> list[Markup]:
+        """The finished blocks. The list grows at its end; what is in it never changes."""
+        for piece in self._splitter.pieces[len(self._frozen) :]:
+            self._frozen.append(render_piece(piece))
+        return self._frozen
+
+    @property
+    def open(self) -> Markup:
+        """The rest; rendered anew whenever it has grown, so its cost is bounded."""
+        if self._open is None:
+            piece = self._splitter.open
+            self._open = plain(piece.source) if len(piece.source) > PLAIN else render_piece(piece)
+        return self._open
+
+    @property
+    def waiting(self) -> int:
+        """Characters that `render` has to do."""
+        new = self._splitter.pieces[len(self._frozen) :]
+        return sum(len(piece.source) for piece in (*new, self._splitter.open))
+
+    def render(self) -> None:
+        """Has `frozen` and `open` ready."""
+        _ = self.frozen, self.open
+
+    @property
+    def whole(self) -> Markup:
+        """Everything at once; after `finish`, what `render` makes of the text."""
+        return join([*self.frozen, self.open])

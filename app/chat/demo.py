@@ -1,0 +1,103 @@
+"""Conversations to look at, for the first superuser. No model wrote their answers, and they say so."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.chat.models import Conversation, Message, Role
+from app.chat.service import title_of
+from opportune.accounts import demo
+from opportune.db.model import utc_now
+
+MODEL = "demonstration (made up)"
+
+# Questions with their answers.
+SAMPLES = (
+    (
+        (
+            "What does async def change about a function in Python?",
+            "Calling it no longer runs it. The call gives a **coroutine**, which runs when something awaits it:\n\n"
+            "```python\nasync def greet() -> str:\n    return 'hello'\n\nword = await greet()\n```\n\n"
+            "While it waits for a database or a network, the event loop does other work.",
+        ),
+        (
+            "And when should I not use it?",
+            "When a function only computes. It never waits, so it holds the loop for as long as it runs:\n\n"
+            "1. Keep short computations as plain functions.\n"
+            "2. Give long ones to a thread or a process, for example with `asyncio.to_thread`.",
+        ),
+    ),
+    (
+        (
+            "Suggest three evening walks of about an hour near a river.",
+            "| Walk | Best at | Bring |\n| --- | --- | --- |\n"
+            "| Along the near bank and back over the footbridge | sunset | a jacket |\n"
+            "| Upstream to the old mill | early evening | water |\n"
+            "| Around the island, where there is one | dusk | a torch |\n\n"
+            "All three are flat and can be cut short.",
+        ),
+    ),
+    (
+        (
+            'Make this friendlier: "Your invoice is overdue. Pay now."',
+            "> Hello! Our records show that the last invoice is still open. Could you have a look when you find a "
+            "moment? If it is on its way already, thank you, and please ignore this message.",
+        ),
+        (
+            "Shorter, please.",
+            "> Hello! The last invoice seems to be still open. Could you have a look? Thank you!",
+        ),
+    ),
+)
+# Conversations are begun now, so moments that have passed mark ours for good, whatever is edited in them.
+MARKS = [datetime(2026, 1, 6, 18, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
+is_ours = col(Conversation.created_at).in_(MARKS)
+
+
+async def load(session: AsyncSession) -> int:
+    owner = await demo.owner(session, "The conversations")
+    there = set(await session.scalars(select(col(Conversation.created_at)).where(is_ours)))
+    missing = [sample for sample in zip(MARKS, SAMPLES, strict=True) if sample[0] not in there]
+    return sum([await _add(session, owner.id, mark, turns) for mark, turns in missing])
+
+
+async def _add(session: AsyncSession, owner_id: int, began: datetime, turns: Sequence[tuple[str, str]]) -> int:
+    """Add a conversation and give the number of rows."""
+    conversation = Conversation(owner_id=owner_id, title=title_of(turns[0][0]), created_at=began)
+    session.add(conversation)
+    await session.flush()
+    for number, (question, answer) in enumerate(turns):
+        asked = Message(conversation_id=conversation.id, role=Role.USER, text=question)
+        # Of late, for the admin's chart.
+        asked.created_at = utc_now() - timedelta(days=1 + 5 * began.minute, minutes=-2 * number)
+        session.add(asked)
+        await session.flush()
+        session.add(_answer(asked, answer))
+        await session.flush()
+    return 1 + 2 * len(turns)
+
+
+def _answer(question: Message, text: str) -> Message:
+    return Message(
+        conversation_id=question.conversation_id,
+        parent_id=question.id,
+        role=Role.ASSISTANT,
+        text=text,
+        model=MODEL,
+        prompt_tokens=len(question.text) // 4,
+        completion_tokens=len(text) // 4,
+        created_at=question.created_at,
+        finished_at=question.created_at + timedelta(seconds=4),
+    )
+
+
+async def clear(session: AsyncSession) -> int:
+    """With them goes what was asked in them since, and what is being answered."""
+    ours = select(col(Conversation.id)).where(is_ours)
+    told = select(func.count()).select_from(Message).where(col(Message.conversation_id).in_(ours))
+    messages = await session.scalar(told) or 0
+    gone = await session.execute(delete(Conversation).where(is_ours).returning(col(Conversation.id)))
+    return messages + len(gone.all())

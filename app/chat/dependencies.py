@@ -1,0 +1,116 @@
+"""What the chat's routes ask for in their signatures."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, HTTPException, Query, Request
+
+from app.chat.answering import Thread, thread
+from app.chat.events import parse_event_id
+from app.chat.live import LiveAnswer
+from app.chat.models import Conversation, Message
+from app.chat.runs import Runs
+from app.chat.service import Chat
+from opportune.accounts.current import CurrentUser, OptionalUser
+from opportune.db.model import LARGEST_ID, RowId
+
+
+async def get_runs(request: Request) -> Runs:
+    runs: Runs = request.app.state.chat
+    return runs
+
+
+RunsDependency = Annotated[Runs, Depends(get_runs)]
+
+
+async def find_conversation(conversation_id: RowId, user: CurrentUser, runs: RunsDependency) -> Conversation | None:
+    async with runs.database.reader() as session:
+        return await Chat(session, user.id).conversation(conversation_id)
+
+
+FoundConversation = Annotated[Conversation | None, Depends(find_conversation)]
+
+
+async def get_conversation(found: FoundConversation) -> Conversation:
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+CurrentConversation = Annotated[Conversation, Depends(get_conversation)]
+"""A conversation of the person who asks; another's is not found."""
+
+
+EarlierThan = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
+
+
+async def get_thread(
+    conversation_id: RowId, user: CurrentUser, runs: RunsDependency, before: EarlierThan = None
+) -> Thread:
+    found = await thread(runs, user.id, conversation_id, before)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+CurrentThread = Annotated[Thread, Depends(get_thread)]
+"""The same with its newest messages, or those before the one that the address names."""
+
+
+async def get_answer(message_id: RowId, user: CurrentUser, runs: RunsDependency) -> Message:
+    async with runs.database.reader() as session:
+        answer = await Chat(session, user.id).answer(message_id)
+    if answer is None:
+        raise HTTPException(404)
+    return answer
+
+
+CurrentAnswer = Annotated[Message, Depends(get_answer)]
+"""An answer in a conversation of the person who asks."""
+
+
+@dataclass(frozen=True)
+class View:
+    """An answer to stream from an offset in characters."""
+
+    live: LiveAnswer
+    offset: int
+
+
+async def get_view(
+    request: Request,
+    conversation_id: RowId,
+    user: OptionalUser,
+    runs: RunsDependency,
+    after: str | None = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> AsyncIterator[View | None]:
+    """The answer that `Last-Event-ID` (or `after`, of a page) names, else the newest. None: there is none for them.
+
+    A dependency and not a part of the stream: only so is the view given back at once when the visitor goes.
+    """
+    named = parse_event_id(last_event_id) or parse_event_id(after)
+    answer = await _find(runs, user.id, conversation_id, named) if user else None
+    async with AsyncExitStack() as stack:
+        if answer is None:
+            yield None
+        else:
+            live = await stack.enter_async_context(runs.view(answer))
+            yield View(live, named[1] if named and named[0] == answer.id else 0)
+
+
+CurrentView = Annotated[View | None, Depends(get_view)]
+
+
+async def _find(runs: Runs, owner_id: int, conversation_id: int, named: tuple[int, int] | None) -> Message | None:
+    # Fresh, since whoever lost a stream comes back to it later than a browser is known to have just written.
+    async with runs.database.reader(fresh=True) as session:
+        chat = Chat(session, owner_id)
+        if not await chat.conversation(conversation_id):
+            return None
+        answer = await chat.answer(named[0]) if named else None
+        if answer is None or answer.conversation_id != conversation_id:
+            return await chat.newest_answer(conversation_id)
+        return answer

@@ -1,0 +1,22 @@
+from app.chat import demo
+from app.chat.admin import ConversationAdmin, MessageAdmin
+from app.chat.api import router as api
+from app.chat.lifespan import running_answers
+from app.chat.models import AnswerChunk, Conversation, Message
+from app.chat.pages import router as pages
+from app.chat.personal import personal_data
+from opportune.feature import Demo, Feature, Figure, Link
+
+chat = Feature(
+    name="chat",
+    summary="Ask a language model and watch it answer; answers survive reloads, lost connections and restarts.",
+    models=(Conversation, Message, AnswerChunk),
+    pages=pages,
+    api=api,
+    admin=(ConversationAdmin, MessageAdmin),
+    figures=(Figure("Messages", Message.created_at),),
+    navigation=(Link("Chat", "/chat", "message-circle"),),
+    demo=Demo(demo.load, demo.clear),
+    personal_data=personal_data,
+    lifespan=running_answers,
+)

@@ -1,0 +1,44 @@
+"""From the start of the application to its end: the model, and the answers that it writes."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from app.chat.runs import Runs
+from opportune import llm
+from opportune.server.shutdown import stopping
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def running_answers(app: FastAPI) -> AsyncIterator[None]:
+    provider = llm.make_provider(app.state.settings)
+    runs = app.state.chat = Runs(app.state.database, provider)
+    tasks = [asyncio.create_task(_close_in_time(app, runs))]
+    if provider:
+        tasks.append(asyncio.create_task(_set_up(provider)))
+    try:
+        yield
+    finally:
+        await runs.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        if provider:
+            await provider.close()
+
+
+async def _close_in_time(app: FastAPI, runs: Runs) -> None:
+    # The server waits for open streams before it ends the lifespan: their answers must end first.
+    await stopping(app).wait()
+    await runs.close()
+
+
+async def _set_up(provider: llm.Provider) -> None:
+    # The port opens meanwhile. A failure shows again, to whoever asks, at the first question.
+    with suppress(llm.LLMError):
+        await provider.setup()

@@ -1,0 +1,70 @@
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.chat.models import Role, Status
+from opportune.pagination import Paging, SortBy
+from opportune.text import Line, Text
+from opportune.web.forms.fields import Html
+
+LONGEST_QUESTION = 8_000
+
+Question = Annotated[Text, Field(min_length=1, max_length=LONGEST_QUESTION)]
+
+
+class Ask(BaseModel):
+    content: Question
+    client_key: Line | None = Field(default=None, max_length=64)
+    """The same key sent twice is one question."""
+
+
+class AskInPage(Ask):
+    last: int = Field(default=0, ge=0)
+    """The last message that the page shows: what came since, from another tab, is sent along."""
+
+
+class MessageRead(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    parent_id: int | None
+    role: Role
+    text: str
+    status: Status
+    error_code: str
+    error: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    usage_estimated: bool
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class ConversationRead(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    title: str
+    created_at: datetime
+
+
+class ConversationWithMessages(ConversationRead):
+    messages: list[MessageRead]
+    earlier: int | None
+    """There are earlier messages: those `before` this one. Null: these are the first."""
+
+
+class Asked(BaseModel):
+    message: MessageRead
+    """The question as it was stored."""
+    answer: MessageRead
+    stream_url: str
+    """Where the answer is sent as it comes."""
+
+
+class ConversationFilter(Paging):
+    q: Annotated[Line, Html(type="search")] = Field("", max_length=200, title="Search")
+    size: int = Field(50, ge=1, le=100)
+    sort: Annotated[str, SortBy("title", "created_at")] = ""

@@ -1,0 +1,115 @@
+import re
+import unicodedata
+from typing import Any
+
+from markupsafe import Markup
+from sqladmin import action
+from sqladmin.authorization import custom_action
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.events.jobs import FOLDER, LARGEST, forget_registrations
+from app.events.models import Event, Registration
+from opportune.admin.actions import choosing
+from opportune.admin.files import ImageColumn
+from opportune.admin.forms import AdminForm
+from opportune.admin.refusals import Refused
+from opportune.admin.views import AdminView
+from opportune.admin.writing import session_of
+
+TOGGLE = Markup(
+    '<form method="post" action="{address}"><button class="btn btn-icon btn-sm btn-ghost-secondary"'
+    ' title="{label}" aria-label="{label}"><i class="ti {icon}"></i></button></form>'
+)
+# What a click does, in words, and how it is before.
+CAME, WENT = ("check-in", "is here", "ti-x"), ("check-out", "is not here", "ti-check text-green")
+
+
+class EventAdmin(AdminView, model=Event):
+    column_list = ("title", "starts_at", "place", "capacity", "is_published")
+    column_searchable_list = ("title", "summary", "place")
+    column_filters = ("starts_at", "is_published")
+    column_default_sort = ("starts_at", True)
+    can_import = True
+    form_args = {  # noqa: RUF012 - SQLAdmin's way to declare
+        "slug": {"description": "The end of its address. Left empty, it is made of the title."},
+        "description": {"description": "Markdown."},
+        "link": {"lines": False, "description": "Of a meeting online. Only those who are registered get it."},
+    }
+    fieldsets = (
+        ("What", ("title", "slug", "summary", "description")),
+        ("When and where", ("starts_at", "ends_at", "place", "link")),
+        ("Who", ("capacity", "is_published")),
+    )
+    prepopulated = {"slug": "title"}  # noqa: RUF012 - as above
+    save_as = True
+    icon, category = "ti ti-calendar-event", "Events"
+
+    def site_address(self, row: Event) -> str:
+        return f"/events/{row.slug}" if row.is_published else ""
+
+    def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
+        values = super().clean(form, row)
+        values["title"] = " ".join(values["title"].split())  # it becomes the subject of letters
+        values["slug"] = slug_of(values["slug"] or values["title"])
+        if not values["slug"]:
+            raise Refused("Please choose a name for its address.", "slug")
+        if values["ends_at"] <= values["starts_at"]:
+            raise Refused("It ends before it starts.", "ends_at")
+        if values["link"] and not re.fullmatch(r"https?://\S+", values["link"]):
+            raise Refused("This is no address, such as https://meet.example.com/tea.", "link")
+        return values
+
+    async def on_model_delete(self, model: Event, request: Request) -> None:
+        await forget_registrations(session_of(model), col(Registration.event_id) == model.id)
+
+
+class RegistrationAdmin(AdminView, model=Registration):
+    name, name_plural = "Attendee", "Attendees"
+    column_list = ("name", "is_present", "email", "event_id", "group", "created_at")
+    column_searchable_list = ("name", "email", "organisation")
+    column_filters = ("event_id", "group", "is_present", "created_at")
+    column_labels = {"email": "E-mail"}  # noqa: RUF012 - SQLAdmin's way to declare
+    column_export_exclude_list = ["photo"]  # noqa: RUF012 - SQLAdmin's way to declare
+    file_columns = {"photo": ImageColumn(FOLDER, largest=LARGEST)}  # noqa: RUF012 - as above
+    icon, category = "ti ti-ticket", "Events"
+
+    def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
+        values = super().clean(form, row)
+        return {**values, "email": values["email"].lower()}
+
+    async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
+        if prop == "is_present" and request and (toggle := self._toggle(obj, request)):
+            return obj.is_present, toggle
+        return await super().get_list_value(obj, prop, request)
+
+    def _toggle(self, row: Registration, request: Request) -> Markup:
+        """A click at the door, for whoever may. A form of its own, so that it works without JavaScript."""
+        slug, label, icon = WENT if row.is_present else CAME
+        if not self.has_permission(request, custom_action(slug)):
+            return Markup("")
+        address = f"{self._url_for_action(request, slug)}?{choosing(request, row.id)}"
+        return TOGGLE.format(address=address, label=f"{row.name} {label}", icon=icon)
+
+    # SQLAdmin shows them from the last to the first.
+    @action("check-out", "Is not here")
+    async def check_out(self, request: Request) -> Response:
+        return await self._mark(request, "check-out", "not here", is_present=False)
+
+    @action("check-in", "Is here")
+    async def check_in(self, request: Request) -> Response:
+        return await self._mark(request, "check-in", "here", is_present=True)
+
+    async def _mark(self, request: Request, slug: str, done: str, *, is_present: bool) -> Response:
+        async def mark(_session: AsyncSession, registration: Registration) -> None:
+            registration.is_present = is_present
+
+        return await self.to_each(request, slug, mark, done)
+
+
+def slug_of(title: str) -> str:
+    """A title as a part of an address: "Çay & Python 3.14" is "cay-python-3-14"."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return "-".join(re.findall(r"[a-z0-9]+", plain))[:80].strip("-")

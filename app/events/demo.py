@@ -1,0 +1,154 @@
+"""Events to look at, with people who do not exist."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.events.jobs import forget_registrations
+from app.events.models import Event, Registration
+from opportune.db.model import utc_now
+
+
+@dataclass(frozen=True)
+class Sample:
+    title: str
+    slug: str
+    summary: str
+    description: str
+    days: int
+    """Until it starts; of one in the past since it did."""
+    hour: int
+    length: timedelta
+    place: str
+    link: str
+    capacity: int
+    attendees: int
+
+
+SAMPLES = (
+    Sample(
+        "Async Python from the ground up",
+        "demo-async-python",
+        "What an event loop does all day, and what stops it.",
+        "We write a small event loop together, then look at the real one.\n\n"
+        "- coroutines, tasks and cancellation\n- what blocks, and how to notice\n- timeouts that hold\n\n"
+        "You need Python **3.11** or newer, and an editor.",
+        9,
+        16,
+        timedelta(hours=1, minutes=30),
+        "",
+        "https://meet.example.com/async-python",
+        40,
+        9,
+    ),
+    Sample(
+        "A database in a file",
+        "demo-database-in-a-file",
+        "How far SQLite carries a website, with measurements.",
+        "One writer, many readers, and a backup that is a copy of a file.\n\n"
+        "### What we look at\n\n1. write-ahead logging\n2. `BEGIN IMMEDIATE`\n3. when to move to PostgreSQL",
+        23,
+        17,
+        timedelta(hours=1),
+        "Harbour Library, room 4",
+        "https://meet.example.com/one-file",
+        24,
+        12,
+    ),
+    Sample(
+        "An evening without JavaScript",
+        "demo-without-javascript",
+        "Forms, links and a cup of tea: how much of the web is left?",
+        "Bring a site that you like. We switch scripts off and see what still works.",
+        41,
+        18,
+        timedelta(hours=2),
+        "Tea room at Mill Lane 7",
+        "",
+        6,
+        6,
+    ),
+    Sample(
+        "Getting to know htmx",
+        "demo-getting-to-know-htmx",
+        "A page that updates itself, written in HTML.",
+        "The notes of the evening are with those who came.",
+        -12,
+        17,
+        timedelta(hours=1, minutes=30),
+        "Harbour Library, room 2",
+        "",
+        20,
+        11,
+    ),
+)
+PEOPLE = (
+    "Mira Holt", "Jonas Reed", "Aiko Lund", "Tomas Vale", "Nour Castell", "Edda Brook",
+    "Pavel Winter", "Lucia Fenn", "Idris Moor", "Hanna Quill", "Oskar Dean", "Ravi Stone",
+)  # fmt: skip
+ORGANISATIONS = ("", "Harbour Library", "Northwind Cycles", "")
+QUESTIONS = ("", "", "Will there be a recording?", "")
+GROUPS = ("speakers", "guests", "guests", "press")
+
+# Rows of users are created now, so moments that have passed mark ours for good, whatever is edited in them.
+MARKS = [datetime(2026, 1, 6, 9, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
+is_ours = col(Event.created_at).in_(MARKS)
+
+
+async def load(session: AsyncSession) -> int:
+    """Whoever cancelled stays away as long as the event is there."""
+    there = set(await session.scalars(select(col(Event.created_at)).where(is_ours)))
+    added = 0
+    for mark, sample in zip(MARKS, SAMPLES, strict=True):
+        if mark not in there:
+            event = event_of(sample, mark)
+            session.add(event)
+            await session.flush()
+            attendees = list(attendees_of(sample, event))
+            session.add_all(attendees)
+            added += 1 + len(attendees)
+    return added
+
+
+async def clear(session: AsyncSession) -> int:
+    """What people have done with our events goes too."""
+    ours = select(col(Event.id)).where(is_ours)
+    registrations = await forget_registrations(session, col(Registration.event_id).in_(ours))
+    events = (await session.execute(delete(Event).where(is_ours).returning(col(Event.id)))).all()
+    return registrations + len(events)
+
+
+def event_of(sample: Sample, mark: datetime) -> Event:
+    day = utc_now().replace(minute=0, second=0, microsecond=0) + timedelta(sample.days)
+    starts_at = day.replace(hour=sample.hour)
+    return Event(
+        title=sample.title,
+        slug=sample.slug,
+        summary=sample.summary,
+        description=sample.description,
+        starts_at=starts_at,
+        ends_at=starts_at + sample.length,
+        place=sample.place,
+        link=sample.link,
+        capacity=sample.capacity,
+        created_at=mark,
+    )
+
+
+def attendees_of(sample: Sample, event: Event) -> Iterator[Registration]:
+    last = min(utc_now(), event.starts_at)
+    for number, person in enumerate(PEOPLE[: sample.attendees]):
+        yield Registration(
+            event_id=event.id,
+            name=f"{person} (made up)",
+            email=f"{person.lower().replace(' ', '.')}@example.com",
+            organisation=ORGANISATIONS[number % 4],
+            question=QUESTIONS[number % 4],
+            group=GROUPS[number % 4],
+            is_present=sample.days < 0 and number % 5 > 0,
+            created_at=last - timedelta(days=number * number % 27, hours=number % 7),
+        )

@@ -1,0 +1,20 @@
+from app.events import api, demo, pages
+from app.events.admin import EventAdmin, RegistrationAdmin
+from app.events.jobs import delete_photos, shrink_photo
+from app.events.models import Event, Registration
+from app.events.personal import personal_data
+from opportune.feature import Demo, Feature, Figure, Link
+
+events = Feature(
+    name="events",
+    summary="Events to register for, with a photo, a confirmation by mail and a list of who comes.",
+    models=[Event, Registration],
+    pages=pages.router,
+    api=api.router,
+    admin=[EventAdmin, RegistrationAdmin],
+    figures=[Figure("Registrations", Registration.created_at)],
+    navigation=[Link("Events", "/events", "calendar-event")],
+    jobs=[shrink_photo, delete_photos],
+    demo=Demo(demo.load, demo.clear),
+    personal_data=personal_data,
+)

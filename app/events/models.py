@@ -1,0 +1,48 @@
+from datetime import datetime
+
+from sqlalchemy import UniqueConstraint
+from sqlmodel import Field
+
+from opportune.db.model import BigId, Model, utc_now
+
+
+class Event(Model, table=True):
+    __tablename__ = "events_event"
+
+    title: str = Field(min_length=1, max_length=120)
+    slug: str = Field(default="", max_length=80, unique=True)
+    summary: str = Field(default="", max_length=200)
+    description: str = Field(default="", max_length=10_000)
+    starts_at: datetime = Field(index=True)
+    ends_at: datetime
+    place: str = Field(default="", max_length=200)
+    link: str = Field(default="", max_length=500)
+    """Where it happens online: told to those who have registered, and to nobody else."""
+    capacity: int = Field(default=50, ge=1, le=100_000)
+    is_published: bool = True
+    created_at: datetime = Field(default_factory=utc_now)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Registration(Model, table=True):
+    """One person at one event. A cancelled one is deleted: nothing of who does not come is kept."""
+
+    __tablename__ = "events_registration"
+    __table_args__ = (UniqueConstraint("event_id", "email"),)
+
+    event_id: int = Field(foreign_key="events_event.id", ondelete="CASCADE", sa_type=BigId)
+    name: str = Field(min_length=1, max_length=100)
+    email: str = Field(max_length=254)
+    organisation: str = Field(default="", max_length=100)
+    question: str = Field(default="", max_length=1000)
+    photo: str = Field(default="", max_length=100)
+    """The name of a stored file."""
+    group: str = Field(default="", max_length=60, index=True)
+    notes: str = Field(default="", max_length=2000)
+    is_present: bool = Field(default=False, index=True)
+    created_at: datetime = Field(default_factory=utc_now, index=True)
+
+    def __str__(self) -> str:
+        return self.name

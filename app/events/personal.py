@@ -1,0 +1,45 @@
+"""What events know of a person who has an account: the registrations of their e-mail, once it is proven theirs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.events.jobs import forget_registrations
+from app.events.models import Event, Registration
+from opportune.feature import Person, PersonalData
+
+
+async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    query = select(Registration, Event).join(Event, col(Event.id) == col(Registration.event_id))
+    rows = await session.execute(query.where(_is_theirs(person)).order_by(col(Registration.id)))
+    return {
+        "registrations": [
+            {"event": event.title, "starts_at": event.starts_at, **registration.model_dump(exclude={"event_id"})}
+            for registration, event in rows.tuples()
+        ]
+    }
+
+
+async def files(session: AsyncSession, person: Person) -> Sequence[str]:
+    photos = select(col(Registration.photo)).where(_is_theirs(person), col(Registration.photo) != "")
+    return (await session.scalars(photos)).all()
+
+
+async def forget(session: AsyncSession, person: Person) -> None:
+    """Give their seats back, and have their photos deleted."""
+    await forget_registrations(session, _is_theirs(person))
+
+
+def _is_theirs(person: Person) -> ColumnElement[bool]:
+    return (col(Registration.email) == person.email) & (person.email != "")
+
+
+personal_data = PersonalData(
+    summary="Your registrations for events, with your photos, if your e-mail is verified",
+    read=read,
+    files=files,
+    forget=forget,
+)

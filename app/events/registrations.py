@@ -1,0 +1,82 @@
+"""What registering and cancelling set in motion beside the change itself: the photo, and a letter."""
+
+from contextlib import suppress
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.events.jobs import FOLDER, delete_photos, shrink_photo
+from app.events.models import Event, Registration
+from app.events.schemas import Attendee
+from app.events.service import BEGUN, Closed, Events, Registered
+from app.events.tokens import read_token, token_of
+from opportune.errors import NotFound
+from opportune.jobs import defer
+from opportune.mail import compose, post
+from opportune.settings import Settings
+from opportune.storage import Storage, StorageError
+from opportune.web.forms.uploads import Upload
+from opportune.web.rendering.templates import when
+
+
+class Registrations:
+    def __init__(self, session: AsyncSession, settings: Settings, storage: Storage) -> None:
+        self.session = session
+        self.settings = settings
+        self.storage = storage
+        self.events = Events(session)
+
+    async def register(self, slug: str, new: Attendee, photo: Upload | None = None) -> None:
+        """Take a seat, and tell the address so by mail; one that is registered already is told that.
+
+        Whoever asks is not told which of the two it was.
+
+        Raises:
+            NotFound: there is no such event.
+            Closed: all seats are taken, or it has begun.
+            StorageError: the photo cannot be kept; nothing is done.
+        """
+        # Before the first statement, with which on SQLite all other writers begin to wait.
+        name = await self.storage.save(FOLDER, photo.suffix, photo.content, photo.content_type) if photo else ""
+        done = None
+        try:
+            done = await self.events.register(slug, new, name)
+        finally:
+            if name and done is None:
+                await self.session.rollback()  # others wait for the event, and not for the place of files
+                with suppress(StorageError):  # why nobody was registered matters more
+                    await self.storage.delete(name)
+        if name:
+            defer(self.session, shrink_photo(done.registration.id, name) if done.is_new else delete_photos([name]))
+        self._write(done)
+
+    async def find(self, token: str) -> tuple[Registration, Event]:
+        """What a link for cancelling is about.
+
+        Raises:
+            NotFound: the link is not ours.
+            Closed: it has been cancelled already, or the event has begun.
+        """
+        number, made_at = read_token(self.settings, token)
+        try:
+            registration, event = await self.events.registration(number, made_at)
+        except NotFound:
+            raise Closed(CANCELLED) from None
+        if event.starts_at <= self.events.now:
+            raise Closed(BEGUN)
+        return registration, event
+
+    async def cancel(self, token: str) -> None:
+        """Raises NotFound, Closed, as `find`."""
+        registration, _event = await self.find(token)
+        if photo := await self.events.delete(registration):
+            defer(self.session, delete_photos([photo]))
+
+    def _write(self, done: Registered) -> None:
+        template = "registered" if done.is_new else "registered_already"
+        path = f"/events/{done.event.slug}/cancel?token={token_of(self.settings, done.registration)}"
+        context = {"event": done.event, "starts_at": when(done.event.starts_at), "cancel_path": path}
+        letter = compose(self.settings, done.registration.email, f"events/mail/{template}", context)
+        post(self.session, letter)
+
+
+CANCELLED = "This registration is cancelled."

@@ -1,0 +1,66 @@
+"""What forms and the API send, and what the API answers."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from opportune.accounts.schemas import Email
+from opportune.pagination import Paging, SortBy
+from opportune.text import Line, Text
+from opportune.web.forms.fields import Html
+from opportune.web.forms.uploads import ImageUpload
+
+
+class EventFilter(Paging):
+    q: Annotated[Line, Html(type="search")] = Field("", max_length=200, title="Search")
+    when: Literal["upcoming", "past"] = "upcoming"
+    sort: Annotated[str, SortBy("starts_at", "title")] = ""
+
+
+class EventRead(BaseModel):
+    slug: str
+    title: str
+    summary: str
+    description: str
+    """Markdown."""
+    starts_at: datetime
+    ends_at: datetime
+    place: str
+    is_online: bool
+    capacity: int
+    seats_left: int
+    closed: str
+    """Why nobody can register now; empty as long as somebody can."""
+
+
+class Attendee(BaseModel):
+    name: Annotated[Line, Html(autocomplete="name")] = Field(min_length=1, max_length=100)
+    email: Annotated[Email, Html(autocomplete="email")] = Field(
+        max_length=254, title="E-mail", description="The confirmation goes there."
+    )
+    organisation: Annotated[Line, Html(autocomplete="organization")] = Field("", max_length=100)
+    question: Annotated[Text, Html(rows=3)] = Field("", max_length=1000, title="Question to the speaker")
+
+
+class RegistrationForm(Attendee):
+    photo: ImageUpload | None = Field(None, description="For those at the door. Nobody else sees it.")
+    website: str = ""
+    """Nobody sees this field: what fills it in is a program."""
+
+
+class Coming(BaseModel):
+    """Somebody who is registered, as staff see it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    name: str
+    email: str
+    organisation: str
+    group: str
+    is_present: bool
+
+
+class Answer(BaseModel):
+    detail: str

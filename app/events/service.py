@@ -1,0 +1,138 @@
+"""The data layer: knows the database and no HTTP. Whoever opened the session commits it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.events.models import Event, Registration
+from app.events.schemas import Attendee, Coming, EventFilter, EventRead
+from opportune.db.model import utc_now
+from opportune.errors import NotFound
+from opportune.pagination import Page, Paging, order, paginate
+
+
+class Closed(Exception):  # noqa: N818 - it is an answer, not a fault
+    """Nobody can register any more; the message is for who asked."""
+
+
+FULL = "All seats are taken."
+BEGUN = "Registration is closed."
+
+
+@dataclass(frozen=True)
+class Registered:
+    event: Event
+    registration: Registration
+    is_new: bool
+    """Else the address was registered already, and nothing has changed."""
+
+
+class Events:
+    """The published events, and who comes to them."""
+
+    def __init__(self, session: AsyncSession, now: datetime | None = None) -> None:
+        self.session = session
+        self.now = now or utc_now()
+
+    async def find(self, wanted: EventFilter) -> Page[EventRead]:
+        """The next one first, and of those in the past the last one, if nothing else is wanted."""
+        starts_at = col(Event.starts_at)
+        usual = starts_at.desc() if wanted.when == "past" else starts_at
+        columns = {"starts_at": starts_at, "title": func.lower(col(Event.title))}
+        ordered = order(wanted.sort, columns, usual, col(Event.id))
+        query = select(Event).where(*self._conditions(wanted)).order_by(*ordered)
+        page: Page[Event] = await paginate(self.session, query, wanted)
+        taken = await self._taken(event.id for event in page.items)
+        items = [self._shown(event, taken.get(event.id, 0)) for event in page.items]
+        return Page[EventRead](items=items, total=page.total, page=page.page, pages=page.pages)
+
+    async def read(self, slug: str) -> EventRead:
+        """Raises NotFound."""
+        event = await self._get(slug)
+        return self._shown(event, await self._taken_of(event))
+
+    async def register(self, slug: str, new: Attendee, photo: str = "") -> Registered:
+        """Take a seat. `photo` is the name of a stored file.
+
+        Raises:
+            NotFound: there is no such event.
+            Closed: all seats are taken, or it has begun.
+        """
+        # Nobody else registers for it until this transaction ends: who counts the seats may take one.
+        event = await self._get(slug, locked=True)
+        if reason := self._reason_closed(event, await self._taken_of(event)):
+            raise Closed(reason)
+        mine = col(Registration.event_id) == event.id, col(Registration.email) == new.email
+        if known := await self.session.scalar(select(Registration).where(*mine)):
+            return Registered(event, known, is_new=False)
+        told = new.model_dump(include=set(Attendee.model_fields))
+        registration = Registration(event_id=event.id, photo=photo, **told)
+        self.session.add(registration)
+        await self.session.flush()
+        return Registered(event, registration, is_new=True)
+
+    async def who_comes(self, slug: str, wanted: Paging) -> Page[Coming]:
+        """Raises NotFound."""
+        event = await self._get(slug)
+        theirs = select(Registration).where(col(Registration.event_id) == event.id)
+        by_name = theirs.order_by(func.lower(col(Registration.name)), col(Registration.id))
+        page: Page[Registration] = await paginate(self.session, by_name, wanted)
+        items = [Coming.model_validate(registration) for registration in page.items]
+        return Page[Coming](items=items, total=page.total, page=page.page, pages=page.pages)
+
+    async def registration(self, number: int, made_at: datetime) -> tuple[Registration, Event]:
+        """Raises NotFound."""
+        query = select(Registration, Event).join(Event, col(Event.id) == col(Registration.event_id))
+        # A number may be given again to somebody else; the moment is not.
+        mine = col(Registration.id) == number, col(Registration.created_at) == made_at
+        row = (await self.session.execute(query.where(*mine))).one_or_none()
+        if row is None:
+            raise NotFound
+        return row[0], row[1]
+
+    async def delete(self, registration: Registration) -> str:
+        """Give the seat back, and the name of the photo that it had at last: a job may just have put another there."""
+        gone = delete(Registration).where(col(Registration.id) == registration.id)
+        return await self.session.scalar(gone.returning(col(Registration.photo))) or ""
+
+    async def _get(self, slug: str, *, locked: bool = False) -> Event:
+        query = select(Event).where(col(Event.slug) == slug, col(Event.is_published))
+        event = await self.session.scalar(query.with_for_update() if locked else query)
+        if event is None:
+            raise NotFound
+        return event
+
+    async def _taken(self, events: Iterable[int]) -> dict[int, int]:
+        """How many are registered, by the event's number."""
+        event_id = col(Registration.event_id)
+        query = select(event_id, func.count()).where(event_id.in_(list(events))).group_by(event_id)
+        return dict((await self.session.execute(query)).tuples().all())
+
+    async def _taken_of(self, event: Event) -> int:
+        return (await self._taken([event.id])).get(event.id, 0)
+
+    def _shown(self, event: Event, taken: int) -> EventRead:
+        return EventRead(
+            **event.model_dump(),
+            is_online=bool(event.link),
+            # Staff may let more people in than there are seats.
+            seats_left=max(0, event.capacity - taken),
+            closed=self._reason_closed(event, taken),
+        )
+
+    def _reason_closed(self, event: Event, taken: int) -> str:
+        if event.starts_at <= self.now:
+            return BEGUN
+        return FULL if taken >= event.capacity else ""
+
+    def _conditions(self, wanted: EventFilter) -> Iterator[ColumnElement[bool]]:
+        yield col(Event.is_published).is_(True)
+        ends_at = col(Event.ends_at)
+        yield ends_at <= self.now if wanted.when == "past" else ends_at > self.now
+        if wanted.q:
+            columns = col(Event.title), col(Event.summary), col(Event.description), col(Event.place)
+            yield or_(*(column.icontains(wanted.q, autoescape=True) for column in columns))

@@ -1,0 +1,46 @@
+"""The landing page: what is installed and where its code is. Make it your own."""
+
+import asyncio
+import platform
+from collections.abc import Sequence
+from functools import lru_cache
+
+import fastapi
+from fastapi import APIRouter, Request, Response
+
+from opportune.accounts.current import OptionalUser
+from opportune.project import PROJECT
+from opportune.web.cache import cached
+from opportune.web.rendering.templates import templates
+
+router = APIRouter()
+
+FOLDERS = (
+    "app/{}",
+    "opportune/{}",
+    "templates/{}",
+    "static/{}",
+    "migrations/versions/{}",
+    "tests/{}",
+    "tests/opportune/{}",
+)
+"""Where the parts of a feature may be."""
+
+
+@router.get("/")
+@cached(60, stale=300, query=())
+async def home(request: Request, _user: OptionalUser) -> Response:
+    state = request.app.state
+    context = {
+        "features": state.features,
+        "folders": await asyncio.to_thread(folders, tuple(feature.name for feature in state.features)),
+        "database": "PostgreSQL" if state.database.url.kind == "postgresql" else "SQLite",
+        "versions": {"Python": platform.python_version(), "FastAPI": fastapi.__version__},
+    }
+    return templates.page(request, "home/home.html", context)
+
+
+@lru_cache
+def folders(names: Sequence[str]) -> dict[str, list[str]]:
+    """The folders that each feature really has. Those of `admin` and `accounts` are elsewhere than the user's."""
+    return {name: [place for part in FOLDERS if (PROJECT / (place := part.format(name))).is_dir()] for name in names}

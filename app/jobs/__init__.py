@@ -1,1 +1,0 @@
-"""Where jobs are kept and who does them: tables in the site's own database, and a worker in each process."""

@@ -1,0 +1,16 @@
+from app.pydocs import api, pages
+from app.pydocs.jobs import index_python
+from app.pydocs.lifespan import searching
+from opportune.feature import Feature, Link
+
+pydocs = Feature(
+    name="pydocs",
+    summary="Search as you type in Python's documentation: a full-text index in memory.",
+    pages=pages.router,
+    api=api.router,
+    navigation=[Link("Python docs", "/pydocs", "book-2")],
+    jobs=[index_python],
+    first_jobs=[index_python()],
+    operations={"Index Python's documentation anew": index_python()},
+    lifespan=searching,
+)

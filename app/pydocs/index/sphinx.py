@@ -1,0 +1,182 @@
+"""A folder of pages that Sphinx made, as a source."""
+
+import posixpath
+import re
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from urllib.parse import quote, unquote, urldefrag
+
+import nh3
+
+from app.pydocs.index.inventory import Inventory, read_inventory
+from app.pydocs.index.pages import ANOTHER, CLASSES, Part, read_parts
+from app.pydocs.index.piece import LONGEST_TEXT, Batch, Piece
+from app.pydocs.schemas import Kind
+from opportune.errors import OperatorError
+
+CHUNK = 1 << 16
+# Lists of everything that is elsewhere.
+NO_TEXT = re.compile(r"(?:.*/)?(?:genindex.*|py-modindex|modindex|search|contents)\.html")
+TAGS = {
+    "a",
+    "b",
+    "blockquote",
+    "br",
+    "caption",
+    "code",
+    "dd",
+    "div",
+    "dl",
+    "dt",
+    "em",
+    "hr",
+    "i",
+    "kbd",
+    "li",
+    "ol",
+    "p",
+}
+TAGS |= {"pre", "s", "samp", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul"}
+TAGS |= {"p", "h2", "h3", "h4", "h5", "h6"}
+CLEANER = nh3.Cleaner(
+    tags=TAGS,
+    attributes={"a": {"href"}, "ol": {"start"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}},
+    allowed_classes=dict.fromkeys(TAGS, CLASSES),
+    url_schemes={"http", "https"},
+)
+FIRST_SENTENCE = re.compile(r"(?<=[.!?])\s")
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("py function", "py decorator", "c function", "c macro"), "function"),
+    **dict.fromkeys(("py method", "py classmethod", "py staticmethod", "py decoratormethod"), "method"),
+    **dict.fromkeys(("py attribute", "c member"), "attribute"),
+    **dict.fromkeys(("py data", "c var", "c enumerator"), "data"),
+    **dict.fromkeys(("py class", "c type", "c struct", "c union", "c enum"), "class"),
+    "py property": "property",
+    "py exception": "exception",
+    "section": "section",
+    "term": "term",
+}
+
+
+class SphinxSource:
+    """Raises OperatorError: it is no folder, or Sphinx did not make it."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise OperatorError(f"There is no folder {folder}. Give the one with objects.inv and the HTML pages.")
+        self.folder = folder
+        self.inventory = read_inventory(folder)
+        self.title = self.inventory.title or folder.name
+
+    def batches(self) -> list[Batch]:
+        """Raises OperatorError: there are no pages."""
+        listed = self.inventory.pages or [
+            path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.html")
+        ]
+        inside = {page for page in listed if page.endswith(".html") and not NO_TEXT.fullmatch(page)}
+        if not inside:
+            raise OperatorError(f"{self.folder} names no HTML pages: give the folder that `sphinx-build -b html` made.")
+        return [Batch(page, self._mark(page)) for page in sorted(inside)]
+
+    def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Piece] | str], None, None]:
+        for batch in batches:
+            yield batch, self._page(batch.name)
+
+    def _mark(self, page: str) -> str:
+        try:
+            status = (self.folder / page).stat()
+        except (OSError, ValueError):
+            return "missing"
+        return f"{self.title} {status.st_mtime_ns} {status.st_size}"
+
+    def _page(self, page: str) -> list[Piece] | str:
+        path = self.folder / page
+        try:
+            if not path.resolve().is_relative_to(self.folder.resolve()):
+                return "it is outside the folder"
+            return PageReader(page, self.inventory).read(_chunks(path)) or "it has no sections"
+        except FileNotFoundError:
+            return "there is no such file"
+        except OSError as error:
+            return f"it cannot be read ({error.strerror})"
+        except ValueError as error:
+            return str(error)
+
+
+def _chunks(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", errors="replace", newline=None) as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+class PageReader:
+    """Reads the parts of one page and turns them into pieces."""
+
+    def __init__(self, page: str, inventory: Inventory) -> None:
+        self.page = page
+        self.inventory = inventory
+        self.parts: list[Part] = []
+        self.module = ""
+
+    def read(self, chunks: Iterator[str]) -> list[Piece]:
+        """Raises ValueError: it cannot be understood."""
+        self.parts = read_parts(chunks, self._address)
+        return [piece for part in self.parts for piece in self._pieces(part) if part.anchor or part.parent is None]
+
+    def _pieces(self, part: Part) -> Iterator[Piece]:
+        """The part, and what else has the same description."""
+        headings = [" ".join(heading.split()) for heading in "".join(part.title).split(ANOTHER)]
+        text = " ".join("".join(part.text).split())[:LONGEST_TEXT]
+        body = CLEANER.clean("".join(part.body)).strip()
+        for number, anchor in enumerate([part.anchor, *part.anchors]):
+            own = headings[number : number + 1] or headings[-1:]
+            heading = "\n".join(own if part.anchors else headings)
+            yield self._described(part, anchor, heading, Piece("", "", "other", body=body, text=text))
+
+    def _described(self, part: Part, anchor: str, heading: str, piece: Piece) -> Piece:
+        name, role = self.inventory.symbols.get(f"{self.page}#{anchor}", ("", ""))
+        piece.kind = KINDS.get(part.group, "other")
+        if role == "py:module":
+            piece.kind, self.module = "module", name
+        piece.name = (heading if piece.kind == "section" else name) or heading or anchor or self.page
+        piece.title = heading if piece.kind == "module" else FIRST_SENTENCE.split(piece.text[:200], maxsplit=1)[0]
+        piece.signature = heading if piece.is_symbol and piece.kind != "module" else ""
+        piece.module = self._module(piece)
+        piece.slug = self._slug(anchor)
+        piece.parent = self._slug(part.parent.anchor) if part.parent else ""
+        piece.source = f"{self.page}#{anchor}" if anchor else self.page
+        return piece
+
+    def _module(self, piece: Piece) -> str:
+        if piece.kind == "module":
+            return ""
+        if not piece.is_symbol:
+            return self.module or self.page.removesuffix(".html")
+        parts = piece.name.split(".")
+        above = (".".join(parts[:length]) for length in range(len(parts) - 1, 0, -1))
+        return next((name for name in above if name in self.inventory.modules), "")
+
+    def _slug(self, anchor: str) -> str:
+        is_first = bool(self.parts and anchor == self.parts[0].anchor)
+        return slug(self.page, anchor, self.inventory) if anchor and not is_first else self._slug_of_page(anchor)
+
+    def _slug_of_page(self, anchor: str) -> str:
+        named = slug(self.page, anchor, self.inventory)
+        return self.page if "#" in named else named
+
+    def _address(self, href: str) -> str:
+        """Addresses of other pages become those of their entries; nothing for what must not be followed."""
+        if href.startswith(("http://", "https://")):
+            return href
+        page, anchor = urldefrag(unquote(href))
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(self.page), page)) if page else self.page
+        if target.startswith(("../", "/")) or not target.endswith(".html"):
+            return ""
+        return f"/pydocs/{quote(slug(target, anchor, self.inventory))}"
+
+
+def slug(page: str, anchor: str, inventory: Inventory) -> str:
+    """A Python symbol's name; of what else there is its place."""
+    place = f"{page}#{anchor}" if anchor else page
+    name, role = inventory.symbols.get(place, ("", ""))
+    return name if role.startswith("py:") else place

@@ -1,0 +1,46 @@
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.pydocs.dependencies import Asked, Index, Words
+from app.pydocs.schemas import DEEPEST, NoIndex
+from app.pydocs.service import Search
+from opportune.web.rendering.templates import is_htmx, templates
+
+router = APIRouter(prefix="/pydocs")
+
+
+@router.get("")
+async def search(request: Request, index: Index, asked: Asked) -> Response:
+    results = status = None
+    try:
+        if is_htmx(request):
+            return templates.part(await _found(request, index, asked))
+        results = await index.find(asked.q, limit=asked.size, page=asked.page)
+        status = await index.status()
+    except NoIndex:
+        """The page says what makes one to those who can."""
+    command = NoIndex.COMMAND if request.app.state.settings.environment != "production" else ""
+    context = {"results": results, "deepest": DEEPEST, "status": status, "command": command}
+    return templates.page(request, "pydocs/search.html", context)
+
+
+async def _found(request: Request, index: Search, asked: Words) -> str:
+    """The results alone, which depend on nothing but the address and the index."""
+    edition, query = await index.edition(), request.scope["query_string"]
+    part = index.kept.find(edition, query)
+    if part is None:
+        results = await index.find(asked.q, limit=asked.size, page=asked.page)
+        context = {"results": results, "deepest": DEEPEST}
+        part = templates.fragment(request, "pydocs/search.html", "found", context)
+        index.kept.keep(edition, query, part)
+    return part
+
+
+@router.get("/")
+async def elsewhere() -> Response:
+    return RedirectResponse("/pydocs", 308)
+
+
+@router.get("/{slug:path}")
+async def entry(request: Request, index: Index, slug: str) -> Response:
+    return templates.page(request, "pydocs/entry.html", {"entry": await index.entry(slug)})

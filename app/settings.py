@@ -1,0 +1,10 @@
+"""The settings of this site: the framework's, and yours."""
+
+import opportune.settings
+
+
+class Settings(opportune.settings.Settings):
+    """One attribute per setting, from the environment or `.env`: `site_name` is SITE_NAME there."""
+
+    site_name: str = "Opportune"
+    """What pages, letters, the admin and the API call this site."""

@@ -1,0 +1,11 @@
+from app.todos.models import Todo
+from opportune.admin.views import AdminView
+
+
+class TodoAdmin(AdminView, model=Todo):
+    name, name_plural = "To-do", "To-dos"
+    column_list = ("id", "title", "owner_id", "due_on", "done_at")
+    column_searchable_list = ("title", "notes")
+    column_filters = ("owner_id", "due_on", "done_at")
+    can_import = True
+    icon, category = "ti ti-checkbox", "To-dos"

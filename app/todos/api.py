@@ -1,0 +1,41 @@
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.todos.dependencies import ReadTodos, WriteTodos
+from app.todos.models import Todo
+from app.todos.schemas import Statistics, TodoChange, TodoCreate, TodoFilter, TodoRead
+from opportune.db.model import RowId
+from opportune.pagination import Page
+
+router = APIRouter(prefix="/todos", tags=["todos"])
+
+
+@router.get("", response_model=Page[TodoRead])
+async def find(todos: ReadTodos, wanted: Annotated[TodoFilter, Query()]) -> Page[Todo]:
+    return await todos.find(wanted)
+
+
+@router.post("", response_model=TodoRead, status_code=201)
+async def add(todos: WriteTodos, new: TodoCreate) -> Todo:
+    return await todos.add(new)
+
+
+@router.get("/statistics")
+async def statistics(todos: ReadTodos) -> Statistics:
+    return await todos.statistics()
+
+
+@router.get("/{todo_id}", response_model=TodoRead)
+async def read(todos: ReadTodos, todo_id: RowId) -> Todo:
+    return await todos.get(todo_id)
+
+
+@router.patch("/{todo_id}", response_model=TodoRead)
+async def change(todos: WriteTodos, todo_id: RowId, change: TodoChange) -> Todo:
+    return await todos.change(todo_id, change)
+
+
+@router.delete("/{todo_id}", status_code=204)
+async def delete(todos: WriteTodos, todo_id: RowId) -> None:
+    await todos.delete(todo_id)

@@ -1,0 +1,17 @@
+from app.todos import api, demo, pages
+from app.todos.admin import TodoAdmin
+from app.todos.models import Todo
+from app.todos.personal import personal_data
+from opportune.feature import Demo, Feature, Link
+
+todos = Feature(
+    name="todos",
+    summary="The example to learn from: each person's to-dos, as pages and as JSON.",
+    models=[Todo],
+    pages=pages.router,
+    api=api.router,
+    admin=[TodoAdmin],
+    navigation=[Link("To-dos", "/todos", "checkbox")],
+    demo=Demo(demo.load, demo.clear),
+    personal_data=personal_data,
+)

@@ -1,0 +1,19 @@
+from datetime import date, datetime
+
+from sqlmodel import Field
+
+from opportune.db.model import BigId, Model, utc_now
+
+
+class Todo(Model, table=True):
+    __tablename__ = "todos_todo"
+
+    owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    title: str = Field(max_length=200)
+    notes: str = Field(default="", max_length=2000)
+    due_on: date | None = None
+    done_at: datetime | None = None
+    created_at: datetime = Field(default_factory=utc_now)
+
+    def __str__(self) -> str:
+        return self.title

@@ -1,0 +1,87 @@
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi import Form as Sent
+from fastapi.responses import RedirectResponse
+from starlette.datastructures import URL
+
+from app.todos.dependencies import ReadTodos, WriteTodos
+from app.todos.schemas import TodoChange, TodoCreate, TodoFilter
+from app.todos.service import Todos
+from opportune.db.model import RowId
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.rendering.flash import flash
+from opportune.web.rendering.templates import go_to, is_htmx, templates
+
+router = APIRouter(prefix="/todos")
+
+
+@router.get("")
+async def index(request: Request, todos: ReadTodos, wanted: Annotated[TodoFilter, Query()]) -> Response:
+    return await show_list(request, todos, wanted, Form(TodoCreate))
+
+
+@router.post("")
+async def add(request: Request, todos: WriteTodos) -> Response:
+    form = await read_form(request, TodoCreate)
+    if form.data is None:
+        return await show_list(request, todos, TodoFilter(), form)
+    await todos.add(form.data)
+    if not is_htmx(request):
+        return RedirectResponse("/todos#title", 303)  # to add the next
+    context = await list_context(todos, TodoFilter(), Form(TodoCreate))
+    answer = templates.block(request, "todos/list.html", "added", context | {"is_added": True})
+    answer.headers["HX-Replace-Url"] = "/todos"
+    return answer
+
+
+@router.get("/{todo_id}")
+async def edit(request: Request, todos: ReadTodos, todo_id: RowId) -> Response:
+    todo = await todos.get(todo_id)
+    return templates.form(request, "todos/edit.html", Form(TodoCreate, todo), {"todo": todo})
+
+
+@router.post("/{todo_id}")
+async def save(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
+    form, todo = await read_form(request, TodoCreate), await todos.get(todo_id)
+    if form.data is None:
+        return templates.form(request, "todos/edit.html", form, {"todo": todo})
+    await todos.change(todo_id, TodoChange.model_validate(form.data.model_dump()))
+    flash(request, f"“{form.data.title}” is saved.")
+    return go_to(request, to_list(request))
+
+
+@router.post("/{todo_id}/done")
+async def mark(request: Request, todos: WriteTodos, todo_id: RowId, done: Annotated[bool, Sent()]) -> Response:
+    await todos.change(todo_id, TodoChange(done=done))
+    return RedirectResponse(to_list(request), 303)
+
+
+@router.post("/{todo_id}/delete")
+async def delete(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
+    await todos.delete(todo_id)
+    return RedirectResponse(to_list(request), 303)
+
+
+async def show_list(request: Request, todos: Todos, wanted: TodoFilter, form: Form[TodoCreate]) -> Response:
+    context = await list_context(todos, wanted, form)
+    if is_htmx(request) and not form.errors:
+        return templates.block(request, "todos/list.html", "board", context)
+    return templates.form(request, "todos/list.html", form, context)
+
+
+async def list_context(todos: Todos, wanted: TodoFilter, form: Form[TodoCreate]) -> dict[str, object]:
+    return {
+        "page": await todos.find(wanted),
+        "statistics": await todos.statistics(),
+        "wanted": wanted,
+        "today": todos.today,
+        "form": form,
+        "filter": Form(TodoFilter, wanted, prefix="filter-"),
+        "is_added": False,
+    }
+
+
+def to_list(request: Request) -> str:
+    """The list as it was: its filter travels in the address of each form."""
+    return str(URL("/todos").replace(query=request.url.query))

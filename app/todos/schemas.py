@@ -1,0 +1,47 @@
+"""What forms and the API send, and what the API answers."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from opportune.pagination import Paging, SortBy
+from opportune.text import Line, Text
+from opportune.web.forms.fields import Html
+
+
+class TodoCreate(BaseModel):
+    title: Line = Field(min_length=1, max_length=200)
+    notes: Annotated[Text, Html(rows=6)] = Field("", max_length=2000)
+    due_on: date | None = Field(None, title="Due")
+
+
+class TodoChange(TodoCreate):
+    """What is left out stays as it is."""
+
+    title: Line = Field("", min_length=1, max_length=200)
+    done: bool = False
+
+
+class TodoRead(BaseModel):
+    id: int
+    title: str
+    notes: str
+    due_on: date | None
+    done_at: datetime | None
+    created_at: datetime
+
+
+class TodoFilter(Paging):
+    q: Annotated[Line, Html(type="search")] = Field("", max_length=200, title="Search")
+    state: Annotated[Literal["", "open", "done", "overdue"], Html({"": "All"})] = ""
+    due_from: date | None = None
+    due_to: date | None = Field(None, title="Due until")
+    sort: Annotated[str, SortBy("due_on", "title", "created_at")] = ""
+
+
+class Statistics(BaseModel):
+    total: int
+    open: int
+    done: int
+    overdue: int

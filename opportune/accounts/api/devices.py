@@ -1,0 +1,75 @@
+"""Sessions and tokens."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from fastapi import APIRouter, Request, Response
+
+from opportune.accounts import bearer
+from opportune.accounts.api.me import confirm
+from opportune.accounts.current import CurrentUser, please_sign_in
+from opportune.accounts.dependencies import Manager
+from opportune.accounts.models import ApiToken, Session
+from opportune.accounts.own.agents import device
+from opportune.accounts.own.devices import Devices
+from opportune.accounts.schemas import NewToken, SessionShown, TokenMade, TokenShown
+from opportune.db.model import RowId
+from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
+from opportune.web.middleware.compression import SECRET
+
+router = APIRouter(prefix="/users/me", tags=["accounts"])
+
+
+@router.get("/sessions")
+async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> list[SessionShown]:
+    """Where one is signed in, the last used first."""
+    async with database.reader(fresh=True) as session:
+        rows = await Devices(session, user.id).sessions()
+    here: Session | None = request.state.session
+    return [shown(row, is_current=here is not None and here.id == row.id) for row in rows]
+
+
+@router.delete("/sessions", status_code=204)
+async def end_sessions(user: CurrentUser, session: WriteSession) -> None:
+    """Sign out everywhere; tokens stay."""
+    await Devices(session, user.id).end_all(Session)
+
+
+@router.delete("/sessions/{session_id}", status_code=204)
+async def end_session(session_id: RowId, user: CurrentUser, session: WriteSession) -> None:
+    await Devices(session, user.id).end(Session, session_id)
+
+
+@router.get("/tokens", response_model=list[TokenShown])
+async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequence[ApiToken]:
+    """The newest first."""
+    async with database.reader(fresh=True) as session:
+        return await Devices(session, user.id).tokens()
+
+
+@router.post("/tokens", status_code=201)
+async def make_token(
+    request: Request, response: Response, wanted: NewToken, user: CurrentUser, manager: Manager
+) -> TokenMade:
+    """The token is in this answer and in no other."""
+    await confirm(request, manager, user, wanted.current_password)
+    if not await manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
+        raise please_sign_in(request)
+    token = await bearer.issue(manager.session, user, wanted.name, timedelta(days=wanted.days))
+    made, *_older = await Devices(manager.session, user.id).tokens()
+    response.headers.update(SECRET)
+    return TokenMade(token=token, **made.model_dump())
+
+
+@router.delete("/tokens", status_code=204)
+async def revoke_tokens(user: CurrentUser, session: WriteSession) -> None:
+    await Devices(session, user.id).end_all(ApiToken)
+
+
+@router.delete("/tokens/{token_id}", status_code=204)
+async def revoke_token(token_id: RowId, user: CurrentUser, session: WriteSession) -> None:
+    await Devices(session, user.id).end(ApiToken, token_id)
+
+
+def shown(row: Session, *, is_current: bool) -> SessionShown:
+    return SessionShown(**row.model_dump(), device=device(row.agent), is_current=is_current)

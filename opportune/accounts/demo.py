@@ -1,0 +1,68 @@
+"""People to look at in the admin. Their names are made up, as their addresses say, and nobody can sign in as them."""
+
+import secrets
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts import passwords
+from opportune.accounts.models import User
+from opportune.errors import OperatorError
+
+NAMES = (
+    "mara.lindqvist",
+    "tomas.okonkwo",
+    "ines.valverde",
+    "jun.takahara",
+    "amira.benhaddou",
+    "piotr.zalewski-reyes",
+    "leilani.moore",
+    "oskar.brandvold",
+)
+# Domains that end so are nobody's, for good.
+EMAILS = [f"{name}@made-up.example" for name in NAMES]
+UNVERIFIED, CLOSED = {"jun.takahara", "leilani.moore"}, {"oskar.brandvold"}
+
+# Accounts are created now, so moments that have passed mark ours for good, whatever is edited in them.
+MARKS = [datetime(2026, 1, 5 + day, 8, 30, tzinfo=UTC) for day in range(len(NAMES))]
+is_ours = col(User.created_at).in_(MARKS)
+
+
+async def load(session: AsyncSession) -> int:
+    rows = await session.execute(
+        select(col(User.email), col(User.created_at)).where(is_ours | col(User.email).in_(EMAILS))
+    )
+    there = {value for row in rows for value in row}
+    missing = [each for each in zip(NAMES, EMAILS, MARKS, strict=True) if there.isdisjoint(each)]
+    if not missing:
+        return 0
+    nobodys = await passwords.hashed(secrets.token_urlsafe(32))
+    session.add_all(
+        User(
+            email=email,
+            hashed_password=nobodys,
+            is_active=name not in CLOSED,
+            is_verified=name not in UNVERIFIED,
+            created_at=mark,
+        )
+        for name, email, mark in missing
+    )
+    return len(missing)
+
+
+async def owner(session: AsyncSession, rows: str) -> User:
+    """Whom the rows of a feature's demo belong to, which `rows` names, such as "The to-dos": the first superuser.
+
+    Raises:
+        OperatorError: there is none yet.
+    """
+    user = await session.scalar(select(User).where(col(User.is_superuser)).order_by(col(User.id)).limit(1))
+    if user is None:
+        raise OperatorError(f"{rows} of the demo need an owner. Run: python3 oppman.py createsuperuser")
+    return user
+
+
+async def clear(session: AsyncSession) -> int:
+    return len((await session.execute(delete(User).where(is_ours).returning(col(User.id)))).all())

@@ -1,0 +1,122 @@
+"""Users, how they prove who they are, and what they may do."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, UniqueConstraint, func
+from sqlmodel import Field
+
+from opportune.db.model import BigId, Model, utc_now
+
+
+class User(Model, table=True):
+    __tablename__ = "accounts_user"
+
+    email: str = Field(max_length=320)
+    name: str = Field(default="", max_length=100)
+    """What others may call them, if they say so."""
+    hashed_password: str = Field(max_length=1024)
+    is_active: bool = True
+    is_staff: bool = False
+    """May enter the admin, and do there what their groups are granted."""
+    is_superuser: bool = False
+    is_verified: bool = False
+    totp_secret: str = Field(default="", max_length=255)
+    """The sealed key of their authenticator app; empty without one."""
+    totp_step: int = 0
+    """The period of the last code that was taken: no code counts twice."""
+    created_at: datetime = Field(default_factory=utc_now)
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def has_two_factor(self) -> bool:
+        return bool(self.totp_secret)
+
+
+# Kept in lower case by the manager; the index holds for every other way in too.
+Index("ix_accounts_user_email_lower", func.lower(User.email), unique=True)
+
+
+class Session(Model, table=True):
+    """One browser in which somebody is signed in. The cookie holds a token; here is only its hash."""
+
+    __tablename__ = "accounts_session"
+
+    token_hash: str = Field(max_length=64, unique=True)
+    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    created_at: datetime = Field(default_factory=utc_now)
+    expires_at: datetime = Field(index=True)
+    seen_at: datetime = Field(default_factory=utc_now)
+    """When it was last used, to within some minutes."""
+    confirmed_at: datetime | None = None
+    """When the password was last asked again, for what not even a browser left open may do."""
+    is_remembered: bool = False
+    address: str = Field(default="", max_length=64)
+    agent: str = Field(default="", max_length=256)
+
+
+class ApiToken(Model, table=True):
+    """What a program signs in with. Here is only its hash."""
+
+    __tablename__ = "accounts_token"
+
+    token_hash: str = Field(max_length=64, unique=True)
+    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    name: str = Field(max_length=100)
+    hint: str = Field(default="", max_length=16)
+    """How it begins, so that its owner can tell which one it is."""
+    created_at: datetime = Field(default_factory=utc_now)
+    expires_at: datetime = Field(index=True)
+    used_at: datetime | None = None
+
+
+class RecoveryCode(Model, table=True):
+    """A way in without the authenticator app, gone once it is used. Here is only its hash."""
+
+    __tablename__ = "accounts_recovery_code"
+    __table_args__ = (UniqueConstraint("user_id", "code_hash"),)
+
+    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    code_hash: str = Field(max_length=64)
+
+
+class Attempt(Model, table=True):
+    """How often something was tried in a span of time, counted for all processes together."""
+
+    __tablename__ = "accounts_attempt"
+
+    key: str = Field(max_length=64, unique=True)
+    """What was tried and by whom, as a hash: the table tells no addresses."""
+    count: int = 0
+    ends_at: datetime = Field(index=True)
+
+
+class Group(Model, table=True):
+    __tablename__ = "accounts_group"
+
+    name: str = Field(max_length=150, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Grant(Model, table=True):
+    """What the members of a group may do with the rows of one model."""
+
+    __tablename__ = "accounts_grant"
+    __table_args__ = (UniqueConstraint("group_id", "identity", "action"),)
+
+    group_id: int = Field(foreign_key="accounts_group.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    identity: str = Field(max_length=100)
+    """The model's name in the admin's addresses, such as `todo`; `*` for all of them."""
+    action: str = Field(max_length=100)
+    """list, details, create, edit, delete, export, import, action:<its name>; `*` for all of them."""
+
+
+class Membership(Model, table=True):
+    __tablename__ = "accounts_membership"
+    __table_args__ = (UniqueConstraint("user_id", "group_id"),)
+
+    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    group_id: int = Field(foreign_key="accounts_group.id", ondelete="CASCADE", index=True, sa_type=BigId)

@@ -1,0 +1,30 @@
+"""What an account itself tells of its owner, without what opens it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import ApiToken, Group, Membership, Session, User
+from opportune.feature import Person, PersonalData
+
+SECRETS = {"hashed_password", "totp_secret", "totp_step", "token_hash", "user_id"}
+
+
+async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    groups = select(Group).join(Membership, col(Membership.group_id) == col(Group.id))
+    queries: dict[str, Select[Any]] = {
+        "account": select(User).where(col(User.id) == person.id),
+        "sessions": select(Session).where(col(Session.user_id) == person.id).order_by(col(Session.id)),
+        "tokens": select(ApiToken).where(col(ApiToken.user_id) == person.id).order_by(col(ApiToken.id)),
+        "groups": groups.where(col(Membership.user_id) == person.id).order_by(col(Group.id)),
+    }
+    return {
+        kind: [row.model_dump(exclude=SECRETS) for row in await session.scalars(query)]
+        for kind, query in queries.items()
+    }
+
+
+personal_data = PersonalData(summary="Your account with its sessions and API tokens", read=read)

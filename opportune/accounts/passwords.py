@@ -1,0 +1,126 @@
+"""What a password must be, and its hash. Hashing takes a tenth of a second of all cores: never on the event loop."""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from opportune.errors import Busy
+from opportune.text import storable
+
+if TYPE_CHECKING:
+    from pwdlib import PasswordHash
+
+T = TypeVar("T")
+
+SHORTEST = 8
+LONGEST = 1024
+
+# The most frequent ones of published leaks that are long enough.
+_COMMON = """
+00000000 11111111 11223344 12341234 12344321 123123123 12345678 123456789 1234567890 1234qwer 123qweasd 147258369
+1q2w3e4r 1q2w3e4r5t 1qaz2wsx 66666666 87654321 88888888 987654321 999999999 a1b2c3d4 aa123456 abc12345 abcd1234
+abcdefgh administrator asdf1234 asdfasdf asdfghjk asdfghjkl baseball basketball changeme computer football iloveyou
+internet jennifer letmein1 liverpool login123 master123 michelle p@ssw0rd p@ssword passw0rd password password1
+password12 password123 password1234 passwort pokemon1 princess princess1 q1w2e3r4 qazwsxedc qwer1234 qwerty12 qwerty123
+qwerty1234 qwertyui qwertyuiop samsung1 starwars sunshine superman trustno1 welcome1 welcome123 whatever zaq12wsx
+zxcvbnm1 zxcvbnm123
+"""
+COMMON = frozenset(_COMMON.split())
+
+# The last in line waits some five seconds on a small machine, which is as long as people wait.
+MOST_AT_ONCE = 32
+
+
+class _Helper:
+    """Argon2id with pwdlib's measures, imported by the first hash."""
+
+    @cached_property
+    def _its(self) -> "PasswordHash":
+        from pwdlib import PasswordHash  # noqa: PLC0415 - as just said
+
+        return PasswordHash.recommended()
+
+    def hash(self, password: str) -> str:
+        return self._its.hash(password)
+
+    def verify_and_update(self, password: str, hashed_password: str) -> tuple[bool, str | None]:
+        return self._its.verify_and_update(password, hashed_password)
+
+
+helper = _Helper()
+
+
+def give_way() -> None:
+    """Let the event loop go first. The threads that a hash takes all cores with inherit this one's place."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        # The least is 19, and from where a `nice` process is only root comes back.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19))
+
+
+class _Line:
+    """One hash at a time takes all cores, and 64 MB. More people than that wait, and the rest is sent away.
+
+    So no flood of sign-ins can make the line long. It still fills the places: what each account and address may take of
+    them is for limits of their own.
+    """
+
+    def __init__(self) -> None:
+        self.thread = ThreadPoolExecutor(1, "passwords", give_way)
+        self.length = 0
+
+    async def run(self, work: Callable[..., T], *given: str) -> T:
+        if self.length >= MOST_AT_ONCE:
+            raise Busy("Too many people are signing in. Try again in a moment.")
+        self.length += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.thread, work, *given)
+        finally:
+            self.length -= 1
+
+
+_line = _Line()
+
+
+def fault(password: str, email: str) -> str | None:
+    """What is wrong with a new password, as a sentence for its owner."""
+    try:
+        storable(password)
+    except ValueError as error:
+        return f"It {error}."
+    if len(password) < SHORTEST:
+        return f"Please use at least {SHORTEST} characters."
+    if len(password) > LONGEST:
+        return f"Please use at most {LONGEST} characters."
+    if password.lower() == email.lower():
+        return "Please do not use your e-mail address."
+    if password.lower() in COMMON:
+        return "Many people use this password: it would be among the first to be tried."
+    return None
+
+
+async def hashed(password: str) -> str:
+    """The hash to store.
+
+    Raises:
+        Busy: too many others wait for theirs.
+    """
+    return await _line.run(helper.hash, password)
+
+
+async def verify(password: str, hashed_password: str) -> tuple[bool, str | None]:
+    """Whether it is the password, and a better hash to keep if the stored one is of an older kind.
+
+    Raises:
+        Busy: too many others wait for theirs.
+    """
+    return await _line.run(helper.verify_and_update, password[: LONGEST + 1], hashed_password)
+
+
+async def verify_nobody(password: str) -> None:
+    """Take as long as `verify`, so that the time does not tell whether an account exists."""
+    await hashed(password[: LONGEST + 1])

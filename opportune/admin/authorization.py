@@ -1,0 +1,87 @@
+"""What those who are in may do, in SQLAdmin's own terms: it asks for every page, button and entry of the menu."""
+
+from typing import TYPE_CHECKING, Any
+
+from sqladmin import BaseView, ModelView
+from sqladmin.authorization import Action, AuthorizationBackend, matches_grant
+from sqladmin.contrib.rbac import build_permission_rows
+from starlette.requests import Request
+
+from opportune.accounts.models import User
+
+if TYPE_CHECKING:
+    from opportune.admin.references import Lookup
+    from opportune.admin.site import Site
+    from opportune.admin.views import AdminView
+
+
+class Authorization(AuthorizationBackend):
+    """The grants that the gate has read for this request."""
+
+    def has_permission(self, request: Request, identity: str, action: str, obj: Any = None) -> bool:
+        return holds(request, identity, action)
+
+
+def holds(request: Request, identity: str, action: str) -> bool:
+    return matches_grant(request.state.grants, identity, action)
+
+
+class ForSuperusers(BaseView):
+    """What no grant opens, not even `*`: `class KeyAdmin(ForSuperusers, AdminView, model=Key)`."""
+
+    def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+
+def is_superuser(request: Request) -> bool:
+    user: User = request.state.user
+    return user.is_superuser
+
+
+def may_touch(request: Request, user: User) -> bool:
+    """Whether one may change this user: who could set a colleague's password could act as the colleague."""
+    return is_superuser(request) or not (user.is_superuser or user.is_staff)
+
+
+def grantable(site: "Site", request: Request) -> list[Any]:
+    """Rows of a permission matrix: what this person holds, and so may give to others."""
+    views = {view.identity: view for view in site.views}
+    offered = []
+    for row in build_permission_rows(site):
+        view = views[row.identity]
+        choices = [choice for choice in row.choices if view.has_permission(request, choice.value.split(":", 1)[1])]
+        if choices and not isinstance(view, ForSuperusers):
+            offered.append(type(row)(row.identity, row.label, choices))
+    return offered
+
+
+async def may_list(request: Request, view: ModelView | None) -> bool:
+    """Whether somebody may search the rows of a model. Of one without a view superusers alone."""
+    if view is None:
+        return is_superuser(request)
+    return view.is_accessible(request) and await view.check_can_list(request)
+
+
+async def may_see(request: Request, view: ModelView | None) -> bool:
+    """Whether somebody may know what a row of a model is called whose number they have, if its list gives it."""
+    if view is None or await may_list(request, view):
+        return await may_list(request, view)
+    opened = (view.can_view_details, Action.DETAILS), (view.can_edit, Action.EDIT)
+    return view.is_accessible(request) and any(may and view.has_permission(request, action) for may, action in opened)
+
+
+async def may_look_up(request: Request, view: "AdminView", lookup: "Lookup | None") -> bool:
+    """Whether somebody may search the rows that a column of the view points at: who may list them, where it is used."""
+    is_used = (
+        await view.check_can_create(request)
+        or (view.can_edit and view.has_permission(request, Action.EDIT))
+        or await view.check_can_list(request)
+    )
+    return is_used and await may_list(request, lookup.view if lookup else view)
+
+
+def models_with(request: Request, site: "Site", action: str) -> set[str] | None:
+    """The models to whose rows somebody may do this. None stands for all of them, and for those that are gone."""
+    if is_superuser(request):
+        return None
+    return {view.identity for view in site.views if view.has_permission(request, action)}

@@ -1,0 +1,7 @@
+from opportune.admin.models import AuditEntry
+from opportune.admin.stored import delete_files
+from opportune.feature import Feature
+
+admin = Feature(
+    name="admin", summary="The admin site and its log of changes.", models=(AuditEntry,), jobs=(delete_files,)
+)

@@ -1,0 +1,28 @@
+"""How values look in lists and details."""
+
+from datetime import date, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from opportune.web.rendering.templates import when
+
+LONGEST = 80
+
+YES = Markup('<i class="ti ti-check text-green" title="Yes"></i><span class="visually-hidden">Yes</span>')
+NO = Markup('<i class="ti ti-x text-secondary" title="No"></i><span class="visually-hidden">No</span>')
+NOTHING = Markup('<span class="text-secondary">&ndash;</span>')
+
+FORMATTERS: dict[type[Any], Any] = {
+    type(None): lambda _: NOTHING,
+    bool: lambda value: YES if value else NO,
+    datetime: when,
+    date: lambda value: f"{value.day} {value:%b %Y}",
+}
+
+
+def shortened(value: Any) -> Any:
+    """A long text for a table's cell; what is written as HTML already stays whole."""
+    if isinstance(value, str) and not isinstance(value, Markup) and len(value) > LONGEST:
+        return value[: LONGEST - 1].rstrip() + "…"
+    return value

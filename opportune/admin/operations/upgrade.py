@@ -1,0 +1,115 @@
+"""Pending migrations, applied from a page."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from opportune.db.database import Database
+from opportune.db.migrations.graph import Migration, Tree
+from opportune.db.migrations.history import recorded
+from opportune.errors import OperatorError
+from opportune.settings import Settings
+
+PATIENCE = 5
+"""Seconds for which a page waits for the end; after them it tells how far it is."""
+
+CRASHED = "It crashed: the log has the reason."
+NOTHING = "Nothing was left to apply: the database has every migration."
+
+
+@dataclass(frozen=True)
+class State:
+    """What a database has of the migrations that there are."""
+
+    features: Sequence[tuple[str, Sequence[tuple[Migration, bool]]]]
+    """By feature its migrations, and whether each is applied."""
+    newer: Sequence[str]
+    """Rows of newer code than this."""
+    removed: Sequence[str]
+    """Rows of features that are not installed any more."""
+    fault: str = ""
+    """Why nothing of this is known: a file is no migration."""
+
+    @property
+    def pending(self) -> list[Migration]:
+        return [migration for _, all_of_it in self.features for migration, done in all_of_it if not done]
+
+
+async def state_of(database: Database, features: Sequence[str]) -> State:
+    try:
+        tree = await asyncio.to_thread(Tree, features)
+    except OperatorError as error:
+        return State((), (), (), str(error))
+    async with database.reader(fresh=True) as session:
+        rows = await (await session.connection()).run_sync(recorded)
+    applied = set(tree.applied(rows))
+    by_feature = [(name, [(each, each in applied) for each in tree.of(name)]) for name in tree.features]
+    unknown = tree.unknown(rows)
+    return State([pair for pair in by_feature if pair[1]], unknown.newer, unknown.removed)
+
+
+class Upgrade:
+    """Applies what is pending beside the requests: one that takes long outlives the page that has begun it."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._settings: Settings = app.state.settings
+        self._features = [feature.name for feature in app.state.features]
+        self._task: asyncio.Task[None] | None = None
+        self.said = ""
+        """What came of the last one."""
+        self.went_well = True
+        self.applied: list[str] = []
+        self.at = ""
+        """The migration that is being applied."""
+
+    @property
+    def is_running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    async def run(self, tell: Callable[[str], Awaitable[None]]) -> bool:
+        """Apply it, and tell at the end what came of it. False if that takes longer than a page should.
+
+        Raises:
+            OperatorError: it runs already.
+        """
+        if self.is_running:
+            raise OperatorError("An upgrade is running already: wait for its end.")
+        self.applied, self.said = [], ""
+        task = self._task = asyncio.create_task(self._run(tell))
+        await asyncio.wait([task], timeout=PATIENCE)
+        if task.done():
+            task.result()
+        return task.done()
+
+    async def ended(self) -> None:
+        """Wait for the end of what runs."""
+        if self._task:
+            await self._task
+
+    async def _run(self, tell: Callable[[str], Awaitable[None]]) -> None:
+        try:
+            self.said, self.went_well = CRASHED, False
+            await asyncio.to_thread(self._apply)
+        except OperatorError as error:
+            self.said = str(error)
+        else:
+            self.said, self.went_well = f"Applied {', '.join(self.applied)}." if self.applied else NOTHING, True
+        await tell(self.said)
+
+    def _apply(self) -> None:
+        # Alembic takes a while to load, and most starts can do without.
+        from opportune.db.migrations.connection import connect  # noqa: PLC0415 - as just said
+        from opportune.db.migrations.runner import Step, plan_for, run  # noqa: PLC0415 - as above
+
+        @contextmanager
+        def announced(step: Step) -> Iterator[None]:
+            self.at = str(step.migration)
+            yield
+            self.applied.append(self.at)
+
+        tree = Tree(self._features)
+        with connect(self._settings) as connection:
+            run(connection, tree, plan_for(tree), announced)

@@ -1,0 +1,203 @@
+"""The admin at /admin: SQLAdmin with our gate, our forms and our pages."""
+
+from collections.abc import Callable
+from functools import cache
+from inspect import unwrap
+from types import FunctionType
+from typing import Any, cast
+
+from fastapi import FastAPI
+from jinja2 import ChoiceLoader, PackageLoader
+from sqladmin import Admin, BaseView, ModelView
+from sqladmin.authorization import Action
+from sqlalchemy.ext.asyncio import async_sessionmaker
+from starlette.applications import Starlette
+from starlette.datastructures import URL, FormData
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+
+from opportune.admin.accounts import ACCOUNTS
+from opportune.admin.actions import asking_first
+from opportune.admin.authorization import Authorization, may_look_up
+from opportune.admin.cache import CacheAdmin
+from opportune.admin.children import children_of
+from opportune.admin.columns import title_of
+from opportune.admin.dashboard import Dashboard
+from opportune.admin.deletion import delete_page
+from opportune.admin.export import export_page
+from opportune.admin.gate import PathsOnly, StaffOnly
+from opportune.admin.groups import GROUPS
+from opportune.admin.history import LogAdmin, history_page
+from opportune.admin.importing import import_page
+from opportune.admin.jobs import JobAdmin
+from opportune.admin.layout import grouped
+from opportune.admin.operations.view import OperationsAdmin
+from opportune.admin.saving import form_page
+from opportune.admin.views import AdminView
+from opportune.db.database import Database
+from opportune.web.rendering.flash import flashed
+from opportune.web.rendering.loader import TemplateLoader
+from opportune.web.rendering.static_files import assets
+from opportune.web.rendering.templates import when
+
+ADDRESS = "/admin"
+# Assets come from /static, people sign in and out at /accounts, and nothing here takes files.
+UNUSED = {"statics", "logout", "file_download", "file_preview"}
+ASKED_FIRST = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "POST"}}
+"""Methods of routes that are pages here: SQLAdmin's own are for its scripts."""
+MARKS = {"_action", "_exposed"}
+
+
+def add_admin(app: FastAPI) -> None:
+    """Put the admin with the views of every feature into the site."""
+    site = Site(app.state.database)
+    site.dashboard = Dashboard(app, site)
+    for view in (*ACCOUNTS, *GROUPS, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
+        site.add_view(view)
+    for feature in app.state.features:
+        for view in feature.admin:
+            site.add_view(view, feature.name)
+    app.router.routes.append(Route(ADDRESS, _to_index, methods=["GET"], include_in_schema=False))
+    # The router alone: as an application of its own it would answer errors its own way.
+    middleware = [
+        Middleware(StaffOnly),
+        Middleware(PathsOnly, routes=site.admin.router.routes, address=ADDRESS),
+    ]
+    app.router.routes.append(Mount(ADDRESS, site.admin.router, name="admin", middleware=middleware))
+
+
+async def _to_index(request: Request) -> Response:
+    return RedirectResponse(f"{ADDRESS}/")
+
+
+class Site(Admin):
+    dashboard: Dashboard
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        # What SQLAdmin does by itself is reading; it must not hold SQLite's one writing connection. Our views write.
+        reading = async_sessionmaker(database.reading_engine, expire_on_commit=False)
+        super().__init__(
+            Starlette(),  # where it mounts itself: the real place is behind the gate
+            session_maker=reading,
+            base_url=ADDRESS,
+            authorization_backend=Authorization(),
+            title="Admin",
+        )
+        self.templates.env.loader = ChoiceLoader([TemplateLoader(), PackageLoader("sqladmin")])
+        self.templates.env.globals |= {"asset": assets.url, "flashed": flashed, "title_of": title_of, "when": when}
+        self.templates.env.globals |= {"children_of": children_of, "grouped": grouped}
+        self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
+        self.admin.router.routes = [route for route in self.admin.routes if cast("Any", route).name not in UNUSED]
+        for route in self.admin.routes:
+            if isinstance(route, Route) and route.name in ASKED_FIRST:
+                route.methods = ASKED_FIRST[route.name]
+
+        self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
+
+    def add_view(self, view: type[ModelView] | type[BaseView], feature: str = "") -> None:
+        # SQLAdmin writes on the class, and one process may have several sites: each gets a class of its own.
+        kind: Any = type(view)
+        super().add_view(kind(view.__name__, (view,), {"category": view.category or feature.capitalize()}))
+        for route in self.admin.routes:
+            # SQLAdmin runs actions by GET, so that a mere link would be enough to run one.
+            if isinstance(route, Route) and (route.name or "").startswith("action-"):
+                route.methods = {"POST"}
+
+    def _handle_action_decorated_func(self, func: Any, view: Any, view_instance: Any) -> None:
+        asked: Any = asking_first(func, view_instance) if hasattr(func, "_action") else func
+        super()._handle_action_decorated_func(asked, view, view_instance)
+
+    @staticmethod
+    def _find_decorated_funcs(view: Any, view_instance: Any, handle_fn: Callable[[Any, Any, Any], None]) -> None:
+        """As SQLAdmin's, which takes long: it looks at every attribute, several hundred in each view."""
+        funcs = [getattr(view_instance, name) for name in sorted(_marked(view))]
+        for func in sorted(funcs, key=lambda func: unwrap(func).__code__.co_firstlineno, reverse=True):
+            handle_fn(func, view, view_instance)
+
+    def view_of(self, model: type[Any]) -> ModelView | None:
+        return next((view for view in self.views if isinstance(view, ModelView) and view.model is model), None)
+
+    def view_called(self, identity: str) -> AdminView | None:
+        return next((view for view in self.views if isinstance(view, AdminView) and view.identity == identity), None)
+
+    def _admin_view(self, request: Request) -> AdminView:
+        view = self._find_model_view(request.path_params["identity"])
+        if not isinstance(view, AdminView):
+            raise TypeError(f"{type(view).__name__} must be an AdminView")
+        return view
+
+    def plain_names(self, data: dict[str, Any], model: type[Any]) -> dict[str, Any]:
+        """A form's data by the names of the model: some names mean something else to WTForms."""
+        plain: dict[str, Any] = self._denormalize_wtform_data(data, model)
+        return plain
+
+    async def login(self, request: Request) -> Response:
+        return RedirectResponse(f"{ADDRESS}/")  # the gate has seen to it that this is somebody who may
+
+    async def index(self, request: Request) -> Response:
+        return await self.templates.TemplateResponse(request, "admin/index.html", await self.dashboard.context(request))
+
+    async def _list(self, request: Request) -> bool:
+        if not await super()._list(request):
+            raise HTTPException(403)
+        return True
+
+    def get_save_redirect_url(self, request: Request, form: FormData, model_view: ModelView, obj: Any) -> str | URL:  # type: ignore[override]  # a static method there
+        if form.get("save") == "Save" and not model_view.has_permission(request, Action.LIST):
+            return request.url_for("admin:index")
+        return super().get_save_redirect_url(request, form, model_view, obj)
+
+    async def create(self, request: Request) -> Response:
+        await self._create(request)
+        return await form_page(request, self._admin_view(request), None)
+
+    async def edit(self, request: Request) -> Response:
+        await self._edit(request)
+        view = self._admin_view(request)
+        row = await view.get_object_for_edit(request)
+        if row is None:
+            raise HTTPException(404)
+        return await form_page(request, view, row)
+
+    async def history(self, request: Request) -> Response:
+        return await history_page(request, self._admin_view(request))
+
+    async def delete(self, request: Request) -> Response:
+        return await delete_page(request, self._admin_view(request))
+
+    async def import_endpoint(self, request: Request) -> Response:
+        await self._import(request)
+        return await import_page(request, self._admin_view(request))
+
+    async def ajax_lookup(self, request: Request) -> Response:
+        """Rows that a column can point at, for forms and for filters. (SQLAdmin's own is for forms alone.)"""
+        view, asked = self._admin_view(request), request.query_params
+        lookup = view.references.get(asked.get("name", "").rpartition("-")[2])
+        if not await may_look_up(request, view, lookup):
+            raise HTTPException(403)
+        if lookup is None:
+            raise HTTPException(404)
+        found = await lookup.get_list(request, asked.get("term", ""))
+        return JSONResponse({"results": [lookup.format(row) for row in found]})
+
+    async def export(self, request: Request) -> Response:
+        await self._export(request)
+        return await export_page(request, self._admin_view(request))
+
+
+def _marked(view: type[Any]) -> frozenset[str]:
+    """Names of the methods that have an address: those with `@action` or `@expose`."""
+    own, *bases = view.__mro__  # the first is this site's, and goes with it
+    return _marked_in(own).union(*map(_marked_before, bases))
+
+
+def _marked_in(kind: type[Any]) -> frozenset[str]:
+    members = vars(kind).items()
+    return frozenset(name for name, value in members if isinstance(value, FunctionType) and vars(value).keys() & MARKS)
+
+
+_marked_before = cache(_marked_in)

@@ -1,0 +1,234 @@
+"""The base of every model's pages in the admin."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqladmin.filters import get_parameter_name
+from sqladmin.pagination import Pagination
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import selectinload
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from opportune.admin.chips import list_context
+from opportune.admin.columns import choices_of, is_long, is_secret, is_text, is_wordy, label_of, references
+from opportune.admin.files import field_for
+from opportune.admin.filters import filter_for, filtered
+from opportune.admin.formatters import FORMATTERS
+from opportune.admin.forms import AdminConverter, AdminForm, apply_rules
+from opportune.admin.inlines import Inline
+from opportune.admin.references import Lookup, ReferenceField, parse_id
+from opportune.admin.refusals import Refused
+from opportune.admin.search import containing
+from opportune.admin.writing import Writing
+
+if TYPE_CHECKING:
+    from opportune.admin.site import Site
+
+
+class AdminView(Writing):
+    """The pages of one model: list, details, form, deletion, export. It works with nothing but a model:
+
+        class TodoAdmin(AdminView, model=Todo):
+            column_list = ["id", "title", "owner_id", "due_on"]
+            column_searchable_list = ["title", "notes"]
+            column_filters = ["owner_id", "due_on", "done_at"]
+            readonly_columns = ["owner_id", "created_at"]
+            icon, category = "ti ti-checkbox", "To-dos"
+
+    Give it to the feature: `Feature(admin=[TodoAdmin])`. All options of SQLAdmin's ModelView hold, but:
+
+    - What is left out is chosen by type: short columns are listed and sort, short texts are searched, and choices,
+      times, numbers and references are filters.
+    - Foreign keys are looked up while typing, and shown as what they point at. Relationships are not in forms.
+    - Names such as `hashed_password` or `token_hash` are never shown, searched or exported.
+    - Texts of more than 255 characters have a box. `form_args = {"email": {"lines": False}}` asks for a line.
+    - Files are columns with the name of a stored one: `file_columns = {"photo": ImageColumn("events")}`.
+    - Rows that point at a row are shown with it; `inlines` are edited with it.
+    - Forms obey the model's own rules, and what the database refuses becomes a sentence.
+    - Each change is one transaction: see `Writing`. Hooks run inside it and may raise `Refused`.
+    - What `list_query` leaves out is not found by its number either, nor looked up, counted or changed.
+    """
+
+    column_filters: ClassVar[Sequence[Any]] = ()
+    """Names of columns, or filters of SQLAdmin."""
+
+    readonly_columns: ClassVar[Sequence[Any]] = ("created_at", "updated_at")
+    """Shown beside the form; what somebody sends for them is not read."""
+
+    readonly_after_create: ClassVar[Sequence[str]] = ()
+    """As those, but for a new row, which may choose."""
+
+    inlines: ClassVar[Sequence[Inline]] = ()
+    """Rows of other models that are edited with this one."""
+
+    prepopulated: ClassVar[Mapping[str, str]] = {}
+    """A slug and the column that it is made of while somebody types: `{"slug": "title"}`."""
+
+    has_history: ClassVar[bool] = True
+    """Whether there is a page that tells what was done to a row here."""
+
+    max_import_file_size = 1_000_000
+    import_max_rows = 2_000
+    """Of a file, where a view says `can_import = True`: a new row each, all or none."""
+
+    page_size = 25
+    page_size_options: ClassVar[Sequence[int]] = [25, 50, 100]
+    column_type_formatters = FORMATTERS
+    column_type_formatters_detail = FORMATTERS
+    form_base_class = AdminForm
+    form_converter = AdminConverter
+    list_template = "admin/list.html"
+    create_template = "admin/form.html"
+    edit_template = "admin/form.html"
+    details_template = "admin/details.html"
+    icon = "ti ti-table"
+
+    _admin_ref: "ClassVar[Site]"
+
+    def __init__(self) -> None:
+        super().__init__()
+        columns = self._mapper.columns
+        self._column_labels = {name: label_of(name) for name in self._prop_names} | self._column_labels
+        self.references = {name: Lookup(name, model, self) for name, model in references(self._mapper).items()}
+        self._form_ajax_refs = dict(self.references)
+        files = {name: field_for(column) for name, column in self.file_columns.items()}
+        self._form_overrides = {**dict.fromkeys(self.references, ReferenceField), **files, **self._form_overrides}
+        self._search_fields = [name for name in self._search_fields or self._texts() if not is_secret(name)]
+        sortable = self._sort_fields or [name for name in self._list_prop_names if name in columns]
+        self._sort_fields = [name for name in sortable if not is_secret(name)]
+        wishes = self.column_filters or self._filterable()
+        self._filters = [filter_for(self, wish) for wish in wishes if not is_secret(_parameter(wish))]
+        self.wordy = {name for name, column in columns.items() if is_wordy(column) and not choices_of(self.model, name)}
+        self._readonly = [name for name in map(self._get_prop_name, self.readonly_columns) if name in columns]
+
+    # Which columns
+
+    def _texts(self) -> list[str]:
+        short = [name for name, column in self._mapper.columns.items() if is_text(column) and not is_long(column)]
+        return [name for name in short if name not in self.file_columns]
+
+    def _filterable(self) -> list[str]:
+        """Columns whose values are few, or ask for a range. Not texts: these are searched."""
+        keys = {column.key for column in self.pk_columns}
+        return [
+            name
+            for name, column in self._mapper.columns.items()
+            if name not in keys and (choices_of(self.model, name) or not is_text(column))
+        ]
+
+    def _build_column_list(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
+        names = super()._build_column_list(defaults, include, exclude)
+        if include is None or include in ([], "__all__"):  # not named one by one: no relationship, which loads its rows
+            names = [name for name in names if name in self._mapper.columns]
+        return [name for name in names if not is_secret(name)]
+
+    def get_list_columns(self) -> list[str]:
+        short = [name for name, column in self._mapper.columns.items() if not is_long(column)]
+        return self._build_column_list(short, self.column_list, self.column_exclude_list)
+
+    def get_form_columns(self) -> list[str]:
+        fixed = {column.key for column in self.pk_columns} | {
+            self._get_prop_name(name) for name in self.readonly_columns
+        }
+        return [name for name in super().get_form_columns() if name in self._mapper.columns and name not in fixed]
+
+    def get_filters(self) -> list[Any]:
+        return self._filters
+
+    # Reading
+
+    def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
+        try:
+            if len(self.pk_columns) == 1 and self.pk_columns[0].type.python_type is int:
+                parse_id(identifier)
+            return super()._stmt_by_identifier(identifier)
+        except ValueError:
+            raise HTTPException(404) from None
+
+    def form_details_query(self, request: Request) -> Select[Any]:
+        return self._one_listed(request).options(*map(selectinload, self._details_relations))
+
+    def form_edit_query(self, request: Request) -> Select[Any]:
+        return self._one_listed(request)
+
+    def _one_listed(self, request: Request) -> Select[Any]:
+        """The row that the address names. What `list_query` leaves out has no pages of its own either."""
+        is_named: Any = self._stmt_by_identifier(request.path_params["pk"]).whereclause
+        return self.list_query(request).where(is_named)
+
+    def count_query(self, request: Request) -> Select[Any]:
+        return self._counting(self.list_query(request))
+
+    def _counting(self, rows: Select[Any]) -> Select[Any]:
+        """Not the sorted rows with all their columns, nor a column, as SQLAdmin does: both take many times as long."""
+        return select(func.count()).select_from(rows.with_only_columns(self.pk_columns[0]).order_by(None).subquery())
+
+    def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
+        columns, joined = [], set[str]()
+        for path in self._search_fields:
+            stmt, model = self._join_relationship_paths(stmt, path, joined)
+            columns.append(getattr(model, path.rsplit(".", 1)[-1]))
+        return containing(stmt, columns, term)
+
+    def _get_default_sort(self) -> list[tuple[str, bool]]:
+        """The newest first, unless the view says otherwise."""
+        return super()._get_default_sort() if self.column_default_sort else [(key.key, True) for key in self.pk_columns]
+
+    async def found(self, request: Request) -> Select[Any]:
+        """The rows that the address asks for: its search and filters."""
+        statement, asked = self.list_query(request), request.query_params
+        for chosen in self._filters:
+            statement = await filtered(statement, chosen, asked, self.model)
+        return self.search_query(statement, asked["search"]) if asked.get("search") else statement
+
+    async def list_context(self, request: Request) -> dict[str, Any]:
+        return await list_context(request, self)
+
+    async def list(self, request: Request) -> Pagination:
+        page = self.validate_page_number(request.query_params.get("page"), 1)
+        size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
+        size = min(max(size, 1), max(self.page_size_options))
+        statement = await self.found(request)
+        count = await self.count(request, self._counting(statement))
+        page = min(max(page, 1), Pagination.max_page(count, size))
+        statement = self.sort_query(statement, request).options(*map(selectinload, self._list_relations))
+        rows = await self._run_query(statement.limit(size).offset((page - 1) * size))
+        for name in self.references.keys() & set(self._list_prop_names):
+            await self._name_references(request, name, rows)
+        return Pagination(rows=rows, page=page, page_size=size, count=count)
+
+    # Changing
+
+    def readonly(self, request: Request, row: Any) -> Sequence[str]:
+        """Columns that this person may see and not change; `row` is None for a new one."""
+        return () if row is None else self.readonly_after_create
+
+    async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
+        if not self._form_prop_names:
+            return AdminForm
+        form: type[AdminForm] = await self.scaffold_form(self._form_create_rules if creating else self._form_edit_rules)
+        return form
+
+    async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
+        return {name: getattr(obj, name) for name in self._form_prop_names}
+
+    def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
+        """What a form holds, as it is to be stored; `row` is None for a new one.
+
+        Raises:
+            Refused: something is not valid. What belongs to fields stands beside them.
+        """
+        if not form.validate():
+            raise Refused("Please correct the fields below.")
+        columns = self._mapper.columns
+        values = {
+            name: None if value == "" and name in columns and columns[name].nullable else value
+            for name, value in self._admin_ref.plain_names(form.data, self.model).items()
+        }
+        valid = apply_rules(self.model, form, values, row)
+        return {name: value for name, value in valid.items() if name not in self.file_columns}
+
+
+def _parameter(wish: Any) -> str:
+    return str(getattr(wish, "parameter_name", None) or get_parameter_name(wish))

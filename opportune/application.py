@@ -1,0 +1,119 @@
+"""The application, put together. Reads as a table of contents."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import Depends, FastAPI
+from starlette.datastructures import State
+
+from opportune.accounts.current import user_of
+from opportune.accounts.seen import LastSeen
+from opportune.admin.site import add_admin
+from opportune.db.factory import open_database
+from opportune.feature import Feature
+from opportune.jobs.factory import open_jobs
+from opportune.mail import pages as mailbox
+from opportune.mail.transport import transport_for
+from opportune.project import installed
+from opportune.server.loop_monitor import watch_loop
+from opportune.server.shutdown import heed_signals, settle_memory
+from opportune.settings import Settings, get_settings
+from opportune.storage import open_storage, routes
+from opportune.web import api_docs, health
+from opportune.web.cache import open_cache
+from opportune.web.errors.handlers import add_problem_handlers
+from opportune.web.middleware.compression import Compression
+from opportune.web.middleware.csrf import ForeignOrigins
+from opportune.web.middleware.limits import BodyLimit, KnownHosts
+from opportune.web.middleware.read_your_writes import ReadYourWrites
+from opportune.web.middleware.request_log import Edge
+from opportune.web.rate_limit import Throttle
+from opportune.web.rendering import icons
+from opportune.web.rendering.static_files import URL as STATIC_URL
+from opportune.web.rendering.static_files import assets
+from opportune.web.rendering.templates import templates
+from opportune.web.routing import Router
+
+
+def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
+    """The site of these settings; its database is opened when it starts and closed when it stops."""
+    settings = settings or get_settings()
+    features = installed() if features is None else features
+    app = FastAPI(title=settings.site_name, docs_url=None, redoc_url=None, openapi_url=None)
+    app.router = router = Router(lifespan=lifespan, dependency_overrides_provider=app)
+    app.state.settings = settings
+    app.state.features = features
+    icons.add(*(link.icon for feature in features for link in feature.navigation))
+    templates.environment.auto_reload = settings.environment == "development"
+    add_services(app.state, settings)
+    add_problem_handlers(app)
+    add_middleware(app, settings)
+    add_routes(app, router, settings)
+    return app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        await start_services(app.state, stack)
+        for feature in app.state.features:
+            if feature.lifespan:
+                await stack.enter_async_context(feature.lifespan(app))
+        await stack.enter_async_context(heed_signals(app))
+        settle_memory()
+        if app.state.settings.environment == "development":
+            await stack.enter_async_context(watch_loop())
+            mailbox.tell(app.state.settings)
+        yield
+
+
+def add_services(state: State, settings: Settings) -> None:
+    """What routes find at `app.state`. What their settings say is understood now; nothing is opened yet."""
+    transport_for(settings)  # letters leave by a job, which makes its own
+    state.database = open_database(settings)
+    state.storage = open_storage(settings)
+    state.jobs = open_jobs(settings, state.database, state.storage, state.features)
+    state.cache = open_cache(settings, state.database, who=user_of)
+    state.throttle = Throttle(settings)
+    state.last_seen = LastSeen(state.database)
+    state.stopping = asyncio.Event()
+
+
+async def start_services(state: State, stack: AsyncExitStack) -> None:
+    """They are closed in reverse: jobs end while all that they use is there."""
+    await state.database.setup()
+    for close in (state.database.dispose, state.cache.close, state.throttle.close, state.last_seen.close):
+        stack.push_async_callback(close)
+    await stack.enter_async_context(state.jobs.running())
+
+
+def add_middleware(app: FastAPI, settings: Settings) -> None:
+    # The last one added is the outermost: headers and log lines are for refusals too.
+    if settings.database_reader_url.get_secret_value():
+        app.add_middleware(ReadYourWrites, settings=settings)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(ForeignOrigins, settings=settings)
+    app.add_middleware(KnownHosts, settings=settings)
+    app.add_middleware(Compression, apart=STATIC_URL)
+    app.add_middleware(Edge, settings=settings)
+
+
+def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
+    router.take(health.router)
+    router.take(routes.router)
+    app.mount(STATIC_URL, assets, name="static")
+    for feature in app.state.features:
+        if feature.api:
+            router.take(feature.api, "/api/v1")
+        if feature.pages:
+            # Each page knows who looks at it, also one that does not ask.
+            router.take(feature.pages, dependencies=[Depends(user_of)], include_in_schema=False)
+    add_admin(app)
+    if settings.debug:
+        from opportune.web.errors import debug_page  # noqa: PLC0415 - for who writes the site, and nobody else
+
+        router.take(debug_page.router)
+    if not settings.is_production:
+        router.take(api_docs.router, include_in_schema=False)
+        router.take(mailbox.router, dependencies=[Depends(user_of)], include_in_schema=False)

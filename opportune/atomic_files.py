@@ -1,0 +1,116 @@
+"""Files that are there whole or not at all."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from opportune.errors import OperatorError
+
+# Another's symbolic link in a shared folder must not lead us elsewhere.
+FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+TEMPORARY = ".tmp"
+LOCK = "lock"
+
+
+def temporary(path: Path, part: str = "") -> Path:
+    """The name beside `path` under which it, or a part of it, is made."""
+    return path.with_name(f"{path.name}{part}{TEMPORARY}")
+
+
+@contextmanager
+def private_file(path: Path, *, lock: bool = True) -> Iterator[BinaryIO]:
+    """An empty file for this user alone, which is gone when the block ends unless it got another name.
+
+    What a killed process has left by that name is used up. Without `lock` for a file that SQLite opens: some systems
+    take its locks and ours for the same.
+
+    Raises:
+        OperatorError: another process is at it.
+    """
+    with open(os.open(path, FLAGS, 0o600), "r+b") as file:  # noqa: PTH123 - pathlib opens no descriptors
+        if lock and not (_lock(file) and _is_at(path, file)):
+            raise OperatorError(f"Another process is writing {path}: wait for it, then run this again.")
+        if sys.platform != "win32" and os.fstat(file.fileno()).st_uid != os.geteuid():
+            raise OperatorError(f"{path} belongs to another user, who could read what is written: remove it.")
+        try:
+            file.truncate()
+            path.chmod(0o600)
+            yield file
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+    path.unlink(missing_ok=True)
+
+
+@contextmanager
+def private_folder(prefix: str) -> Iterator[Path]:
+    """A folder among the system's temporary ones. Those that killed processes have left there are removed."""
+    for old in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        with suppress(OSError):  # another user's
+            if is_abandoned(old / LOCK):
+                shutil.rmtree(old)
+    with tempfile.TemporaryDirectory(prefix=prefix) as name, private_file(Path(name) / LOCK):
+        yield Path(name)
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[BinaryIO]:
+    """A private file that takes the place of `path` when the block ends well: `temporary(path)` until then."""
+    new = temporary(path)
+    with private_file(new) as file:
+        yield file
+        sync(file)
+        put(new, path)
+
+
+def put(new: Path, path: Path) -> None:
+    """Let a synced file take the place of another, also if the power fails."""
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+def sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":  # which opens no folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether nobody writes this temporary file any more."""
+    with path.open("r+b") as file:
+        return _lock(file)
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    """Whether it is still called so: a process that had the lock before us has given the file its lasting name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock the file until it is closed; false if another process has."""
+    if sys.platform == "win32":  # which removes no file that is open
+        return True
+    import fcntl  # noqa: PLC0415 - Windows has no such module
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,133 @@
+"""What settings would do wrong, before they do: for `oppman.py check` and for the admin."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.providers import is_local
+from opportune.errors import OperatorError
+from opportune.mail.transport import Console, transport_for
+from opportune.settings import MAKE_A_KEY, MINIMUM_KEY_LENGTH, Settings, load_settings
+from opportune.storage import open_storage
+from opportune.storage.folder import FolderStorage
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line with its next step. A warning may be meant so; an error never is."""
+
+    text: str
+    is_error: bool = True
+
+
+Check = Callable[[Settings], Iterator[Finding]]
+
+
+def check_key(settings: Settings) -> Iterator[Finding]:
+    if len(settings.secret_key.get_secret_value()) < MINIMUM_KEY_LENGTH:
+        yield Finding(
+            f"SECRET_KEY is shorter than {MINIMUM_KEY_LENGTH} characters, which production refuses. "
+            f"Make one: {MAKE_A_KEY}",
+            is_error=False,
+        )
+
+
+def check_llm(settings: Settings) -> Iterator[Finding]:
+    if not settings.llm_base_url:
+        from opportune.llm import lacking  # noqa: PLC0415 - its client takes long to import
+
+        if line := lacking(settings):
+            yield Finding(line, is_error=False)
+        return
+    if not settings.llm_model:
+        yield Finding("LLM_BASE_URL is set without LLM_MODEL: name the model to ask there.", is_error=False)
+    if not settings.llm_api_key.get_secret_value() and not is_local(urlsplit(settings.llm_base_url).hostname or ""):
+        yield Finding("LLM_BASE_URL is set without LLM_API_KEY, which most providers ask for.", is_error=False)
+
+
+def check_production(settings: Settings) -> Iterator[Finding]:
+    """Production refuses to start with a missing or known key, or with DEBUG."""
+    if not settings.is_production:
+        try:
+            load_settings(environment="production")
+        except OperatorError as error:
+            yield Finding(str(error))
+
+
+def check_hosts(settings: Settings) -> Iterator[Finding]:
+    if not settings.hosts:
+        yield Finding("Any Host is answered: set BASE_URL to the public address, or ALLOWED_HOSTS.")
+    if settings.base_url.startswith("http://"):
+        yield Finding("BASE_URL begins with http://: passwords travel in the open. Use https://.", is_error=False)
+
+
+def check_proxies(settings: Settings) -> Iterator[Finding]:
+    if not settings.trusted_proxies:
+        yield Finding(
+            "TRUSTED_PROXIES is empty: behind a proxy that ends TLS, links would begin with http:// and every visitor "
+            "would have the proxy's address.",
+            is_error=False,
+        )
+    elif settings.trusted_proxies == "*" and not settings.client_address_header:
+        yield Finding(
+            "TRUSTED_PROXIES is *: the last address of X-Forwarded-For counts as the visitor's. Behind two proxies "
+            "it is the first one's, for everybody: add its address (*,10.0.0.0/8), or set CLIENT_ADDRESS_HEADER.",
+            is_error=False,
+        )
+
+
+def check_sqlite(settings: Settings) -> Iterator[Finding]:
+    if DatabaseURL.parse(settings.database_url.get_secret_value()).kind == "sqlite":
+        yield Finding(
+            "SQLite is for one machine with a disk that is kept; its workers write one at a time. For more, set "
+            "DATABASE_URL to PostgreSQL.",
+            is_error=False,
+        )
+
+
+def check_uploads(settings: Settings) -> Iterator[Finding]:
+    with suppress(OperatorError):  # check_addresses tells
+        storage = open_storage(settings)
+        if storage.loss:
+            yield Finding(storage.loss, is_error=False)
+        elif isinstance(storage, FolderStorage):
+            yield Finding(
+                "STORAGE_URL is a folder: for one machine with a disk that is kept. Free hosts lose it at each deploy; "
+                "there set a bucket (s3://…, docs/files.md).",
+                is_error=False,
+            )
+
+
+def check_model(settings: Settings) -> Iterator[Finding]:
+    from opportune.llm import make_provider  # noqa: PLC0415 - its client takes long to import
+
+    if make_provider(settings) is None:
+        yield Finding(
+            "There is no model: whoever asks it something gets no answer. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.",
+            is_error=False,
+        )
+
+
+def check_letters(settings: Settings) -> Iterator[Finding]:
+    """What check_addresses finds no mistake in, and production would not want."""
+    with suppress(OperatorError):
+        if isinstance(transport_for(settings), Console):
+            yield Finding("MAIL_URL is console: no letter is sent. Set smtp://user:password@host:587.", is_error=False)
+    if settings.hosts and not settings.base_url:  # without either, check_hosts tells
+        yield Finding("BASE_URL is empty: letters cannot tell where the site is. Set it.", is_error=False)
+
+
+PRODUCTION_CHECKS: tuple[Check, ...] = (
+    check_production,
+    check_hosts,
+    check_proxies,
+    check_sqlite,
+    check_uploads,
+    check_letters,
+    check_model,
+)
+"""What matters where strangers come."""
+START_CHECKS: tuple[Check, ...] = (check_letters, check_model)
+"""What a site starts without, and its visitors would miss."""

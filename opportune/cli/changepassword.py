@@ -1,0 +1,23 @@
+"""`oppman.py changepassword`: a new password for somebody, who is signed out everywhere."""
+
+from typing import Annotated
+
+import typer
+
+from opportune.accounts.service import set_password
+from opportune.cli.answers import ask_email, ask_password
+from opportune.cli.transaction import in_transaction
+
+
+def command(
+    email: Annotated[str | None, typer.Argument(help="Whose password.")] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(envvar="NEW_PASSWORD", help="Better in the environment: lists of processes show options."),
+    ] = None,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing.")] = False,
+) -> None:
+    email = email or ask_email(no_input, "changepassword EMAIL")
+    password = password or ask_password(email, no_input, "NEW_PASSWORD or --password")
+    user = in_transaction(lambda session: set_password(session, email, password))
+    print(f"{user.email} has a new password and is signed out everywhere.")

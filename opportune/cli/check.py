@@ -1,0 +1,165 @@
+"""`oppman.py check`: what would go wrong, before it does."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from difflib import get_close_matches
+from typing import Annotated
+
+import typer
+from dotenv import dotenv_values
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.checks import PRODUCTION_CHECKS, Check, Finding, check_key, check_llm
+from opportune.cli import startup
+from opportune.cli.loop import runner
+from opportune.cli.makemigrations import collect
+from opportune.cli.transaction import in_transaction
+from opportune.db.migrations.connection import migration_url
+from opportune.db.migrations.graph import Tree
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.mail import LetterError
+from opportune.mail.addresses import recipient, sender
+from opportune.project import PROJECT, installed, installed_names
+from opportune.settings import Settings, get_settings
+from opportune.storage import open_storage
+from opportune.web.rendering import icons
+
+SAMPLE_DOMAIN = "@example.com"
+
+
+def command(
+    deploy: Annotated[bool, typer.Option("--deploy", help="Look at it as production would.")] = False,
+) -> None:
+    """Look for mistakes in settings and database. Exits with 1 if there are errors."""
+    settings = get_settings()
+    checks = [*CHECKS, *(DEPLOY_CHECKS if deploy else ())]
+    findings = [finding for check in checks for finding in check(settings)]
+    for notice in notices(settings):
+        print(f"note: {notice}")
+    for finding in findings:
+        print(f"{'error' if finding.is_error else 'warning'}: {finding.text}")
+    if errors := sum(finding.is_error for finding in findings):
+        raise OperatorError(f"{errors} of these must be put right." if errors > 1 else "This must be put right.")
+    print("No errors found.")
+
+
+def check_env_file(_settings: Settings) -> Iterator[Finding]:
+    path = PROJECT / ".env"
+    if sys.platform != "win32" and path.exists() and path.stat().st_mode & 0o077:
+        yield Finding(f"Other users of this machine can read the secrets in .env: run chmod 600 {path}.")
+
+
+def check_names(_settings: Settings) -> Iterator[Finding]:
+    known = [name.upper() for name in Settings.model_fields]
+    for name in dotenv_values(PROJECT / ".env"):
+        if name.upper() not in known:
+            near = get_close_matches(name.upper(), known, n=1)
+            advice = f"Did you mean {near[0]}?" if near else ".env.example lists all."
+            yield Finding(f"{name} in .env is no setting and has no effect. {advice}", is_error=False)
+
+
+def check_addresses(settings: Settings) -> Iterator[Finding]:
+    for read in (*startup.ADDRESSES, sender):
+        try:
+            read(settings)
+        except OperatorError as error:
+            yield Finding(str(error))
+
+
+def check_admin_email(settings: Settings) -> Iterator[Finding]:
+    if settings.admin_email:
+        try:
+            recipient(settings.admin_email)
+        except LetterError as error:
+            yield Finding(f"Nobody would get the link of ADMIN_EMAIL: {error}")
+
+
+def check_storage(settings: Settings) -> Iterator[Finding]:
+    try:
+        storage = open_storage(settings)
+    except OperatorError:  # check_addresses tells
+        return
+    with runner() as loop:
+        if fault := loop.run(storage.fault()):
+            yield Finding(fault)
+
+
+def check_database(settings: Settings) -> Iterator[Finding]:
+    try:
+        startup.require_file(DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled))
+        faults = list(startup.inspect_schema(settings).faults)
+    except OperatorError as error:
+        yield Finding(str(error))
+        return
+    yield from map(Finding, faults)
+    if lost := startup.loss(settings):
+        yield Finding(lost)
+    if not faults:
+        yield from check_models(settings)
+
+
+def notices(settings: Settings) -> Iterator[str]:
+    """What the addresses of the databases say about themselves. One that cannot be read is check_database's to name."""
+    with suppress(OperatorError):
+        url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
+        direct = migration_url(settings)
+        yield from url.notices
+        if url.written_never:
+            yield url.written_never
+        if direct.name != url.name:
+            yield from (f"{direct.name}: {notice}" for notice in direct.notices)
+            if direct.pooled:
+                yield f"{direct.name} names a pooler, too: take the address that your provider shows as direct."
+        elif url.direct:
+            yield f"Migrations go through the pooler. To spare it, set DATABASE_DIRECT_URL to {url.direct}."
+
+
+def check_models(settings: Settings) -> Iterator[Finding]:
+    try:
+        drafts = collect(settings, Tree(installed_names()), None, None, make_empty=False)
+    except OperatorError as error:
+        yield Finding(f"makemigrations would stop: {error}", is_error=False)
+        return
+    if features := ", ".join(draft.feature for draft in drafts):
+        yield Finding(
+            f"The models of {features} are ahead of their migrations: run python3 oppman.py makemigrations.",
+            is_error=False,
+        )
+
+
+def check_icons(_settings: Settings) -> Iterator[Finding]:
+    icons.add(*(link.icon for feature in installed() for link in feature.navigation))
+    yield from (Finding(fault, is_error=False) for fault in icons.faults())
+
+
+def check_superusers(_settings: Settings) -> Iterator[Finding]:
+    try:
+        emails = in_transaction(sample_superusers)
+    except OperatorError:  # check_database has told
+        return
+    for email in emails:
+        yield Finding(f"{email} is a superuser with an address of the documentation: use one that somebody reads.")
+
+
+async def sample_superusers(session: AsyncSession) -> list[str]:
+    active = select(col(User.email)).where(col(User.is_superuser), col(User.is_active))
+    return [email for email in await session.scalars(active) if email.endswith(SAMPLE_DOMAIN)]
+
+
+CHECKS: tuple[Check, ...] = (
+    check_env_file,
+    check_names,
+    check_key,
+    check_llm,
+    check_addresses,
+    check_admin_email,
+    check_storage,
+    check_database,
+    check_icons,
+)
+DEPLOY_CHECKS: tuple[Check, ...] = (*PRODUCTION_CHECKS, check_superusers)

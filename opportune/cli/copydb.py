@@ -1,0 +1,64 @@
+"""`copydb`: everything from one database into another, SQLite or PostgreSQL."""
+
+import sys
+import time
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from opportune.data.copydb import TableReport, copy, examine
+from opportune.db.migrations.graph import Tree
+from opportune.db.url.database_url import DatabaseURL
+from opportune.project import installed_names
+
+Row = tuple[str, str, str]
+
+
+def command(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="The address of the database to read.")],
+    target: Annotated[str, typer.Argument(metavar="DST", help="The address of the database to fill.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be copied.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the rows that DST has.")] = False,
+) -> None:
+    """Copy all rows from SRC to DST. DST gets everything or stays as it was; SRC is only read.
+
+    Makes the tables in DST by the migrations if it is empty, and compares both sides before it is done.
+    Example: copydb sqlite:///./data/app.db postgresql://user:password@host/name
+    """
+    from_url, to_url = (DatabaseURL.parse(text, name=name) for text, name in ((source, "SRC"), (target, "DST")))
+    for url in (from_url, to_url):
+        for notice in url.notices:
+            typer.echo(f"Notice: {url.name}: {notice}", err=True)
+    tree = Tree(installed_names())
+    counts = examine(from_url, to_url, tree, force=force)
+    if dry_run:
+        show(("table", "rows", ""), ((name, f"{rows:,}", "") for name, rows in counts.items()))
+        print(f"{sum(counts.values()):,} rows would be copied from {from_url.shown} to {to_url.shown}.")
+        return
+    started = time.monotonic()
+    with typer.progressbar(
+        length=2 * sum(counts.values()),  # each is copied and compared
+        label="Copying",
+        width=0,  # the terminal's
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
+    ) as bar:
+        reports = copy(from_url, to_url, tree, force=force, progress=bar.update)
+    tell(reports, time.monotonic() - started)
+
+
+def tell(reports: list[TableReport], seconds: float) -> None:
+    show(
+        ("table", "rows", "checksum of both"),
+        ((report.name, f"{report.rows:,}", report.checksum) for report in reports),
+    )
+    rows = sum(report.rows for report in reports)
+    print(f"Copied {rows:,} rows of {len(reports)} tables in {seconds:.1f} s; both sides are equal.")
+
+
+def show(head: Row, rows: Iterable[Row]) -> None:
+    lines = [head, *rows]
+    name_width, number_width = (max(len(line[column]) for line in lines) for column in (0, 1))
+    for name, number, rest in lines:
+        print(f"{name:{name_width}}  {number:>{number_width}}  {rest}".rstrip())

@@ -1,0 +1,40 @@
+"""`dumpdata`: rows as JSON."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from opportune.atomic_files import replacement
+from opportune.cli.transaction import migrated_settings
+from opportune.data.copydb.connections import snapshot, told_of
+from opportune.data.fixtures.dump import dump
+from opportune.data.fixtures.names import chosen, named
+from opportune.db.migrations.connection import migration_url
+from opportune.db.model import Model
+from opportune.errors import OperatorError
+from opportune.project import installed_names
+
+
+def command(
+    wanted: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FEATURE[.TABLE]", help="Only these, such as todos or chat.message."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="A file, which only you will be able to read.")] = None,
+    indent: Annotated[int | None, typer.Option(min=0, max=16, help="Spread each row over lines.")] = None,
+) -> None:
+    """Write rows as JSON, for loaddata to read. Hashes of passwords and of sessions are data: keep the file secret."""
+    tables = chosen(named(Model.metadata, installed_names()), wanted or [], installed_names())
+    url = migration_url(migrated_settings())
+    with snapshot(url) as connection, told_of(url):
+        if output is None:
+            for piece in dump(connection, tables, indent):
+                sys.stdout.buffer.write(piece)
+            return
+        try:
+            with replacement(output) as file:
+                file.writelines(dump(connection, tables, indent))
+        except OSError as error:
+            raise OperatorError(f"{output} cannot be written: {error.strerror}.") from error

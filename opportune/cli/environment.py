@@ -1,0 +1,198 @@
+"""Finds or makes the environment that the commands run in, with the standard library alone.
+
+The environment that oppman.py is started in is used as it is if it has the dependencies. Otherwise they go into
+`.venv`, and oppman.py starts again there. `.venv` keeps a copy of each lock it has: equal files, nothing to do.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Never
+
+from opportune.cli.installation import UNFINISHED, InstallError, run, tell
+from opportune.cli.process import become
+from opportune.project import PROJECT
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+SHIM = PROJECT / "oppman.py"
+VENV = PROJECT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+TESTS = PROJECT / "tests"
+FRAMEWORK_TESTS = TESTS / "opportune"
+ONLY_PROJECT = "--project"
+"""`oppman.py test --project`: what lies outside the framework's tests."""
+BASE, MODEL, AWS, DEV, FRAMEWORK = (f"requirements{name}.lock" for name in ("", "-model", "-aws", "-dev", "-framework"))
+TELLING = ("alembic", "jinja2_fragments", "pwdlib", "sqladmin", "typer")
+"""Nobody has all of these by chance: where they are, somebody installed the dependencies."""
+PREPARED = "OPPMAN_PREPARED"
+"""Tells the restarted oppman.py not to try again what has just failed."""
+
+
+def enter(arguments: list[str]) -> None:
+    """Come back only in an environment that has what the command needs; otherwise exit with one line."""
+    inside = Path(sys.prefix).resolve() == VENV
+    ours = inside and (VENV / BASE).exists()
+    if os.environ.pop(PREPARED, "") or (not ours and all(map(importlib.util.find_spec, TELLING))):
+        return
+    if sys.prefix != sys.base_prefix and not inside:
+        sys.exit(
+            "The active environment lacks the dependencies. "
+            f"Install them (python3 -m pip install --no-deps -r {BASE}), or deactivate it and run this again."
+        )
+    try:
+        installed = prepare(arguments)
+    except OSError as error:
+        sys.exit(f"Cannot install into {VENV}: {error.strerror or error}. Is it yours to write in, with space left?")
+    except InstallError as error:
+        sys.exit(str(error))
+    if installed or not inside:
+        restart(arguments)
+
+
+def restart(arguments: list[str]) -> Never:
+    """Do the same with the Python of .venv."""
+    become([str(PYTHON), str(SHIM), *arguments], {**os.environ, PREPARED: "1"})
+
+
+def prepare(arguments: list[str]) -> bool:
+    """Install what the command needs and .venv has not. True if there was anything."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    locks = [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if command == "lock" else [BASE]
+    locks += [AWS] if asks_aws() else []
+    model = [MODEL] if wants_model(command, arguments) else []
+    if is_there(locks + model):
+        return False
+    try:
+        with nobody_else_installing():
+            if not is_there(locks + model):
+                make_environment()
+            for lock in filter(changed, locks):
+                install(lock)
+            for lock in filter(changed, model):
+                install_if_possible(lock)
+    except OSError as error:
+        if not is_there(locks):
+            raise
+        go_without_model(f"Cannot install into {VENV}: {error.strerror or error}.")
+        return False
+    return True
+
+
+def locks_of_tests(arguments: list[str]) -> list[str]:
+    """What pytest needs for these arguments: the framework's own tests want more than the project's."""
+    return [DEV] if project_tests(arguments) else [DEV, FRAMEWORK]
+
+
+def project_tests(arguments: list[str]) -> list[Path]:
+    """The tests of the project that are asked for, if no other are: by `--project`, or by their names."""
+    if ONLY_PROJECT in arguments:
+        return [path for path in TESTS.iterdir() if path != FRAMEWORK_TESTS]
+    words = (PROJECT / word.partition("::")[0] for word in arguments if not word.startswith("-"))
+    paths = [word.resolve() for word in words if word.exists()]
+    return paths if all(TESTS in path.parents and not path.is_relative_to(FRAMEWORK_TESTS) for path in paths) else []
+
+
+def wants_model(command: str, arguments: list[str]) -> bool:
+    if command != "test":
+        return command == "quickstart" and "--no-model" not in arguments
+    files = [file for path in project_tests(arguments) for file in (path, *path.rglob("*.py")) if file.is_file()]
+    return not files or any(b"pytest.mark.model" in file.read_bytes() for file in files)
+
+
+def asks_aws() -> bool:
+    """Whether settings are kept at AWS, as the environment or .env says. Without a name of a secret they are not."""
+    if (source := os.environ.get("SECRETS_FROM")) is None:
+        source = secrets_from_file()
+    scheme, _, names = source.partition(":")
+    return scheme == "aws" and all(name.strip() for name in names.split(","))
+
+
+def secrets_from_file() -> str:
+    try:
+        text = (PROJECT / ".env").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    found = re.findall(r"""^\s*(?:export\s+)?SECRETS_FROM\s*=[ \t]*["']?([^"'#\n]*)""", text, re.MULTILINE)
+    return found[-1] if found else ""
+
+
+def is_there(locks: list[str]) -> bool:
+    return PYTHON.exists() and not any(map(changed, locks))
+
+
+def changed(lock: str) -> bool:
+    try:
+        return (VENV / lock).read_bytes() != (PROJECT / lock).read_bytes()
+    except FileNotFoundError:
+        return True
+
+
+@contextmanager
+def nobody_else_installing() -> Iterator[None]:
+    """Hold a lock on oppman.py itself. The system lets go of it however we end, so nothing is left behind."""
+    with SHIM.open("r+b") as held:
+        if sys.platform == "win32":
+            held.seek(1 << 30)  # beyond the end: what is locked cannot be read
+            msvcrt.locking(held.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            os.set_inheritable(held.fileno(), True)  # an installer that outlives us keeps the lock
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                tell("Waiting for another oppman.py, which is installing ...")
+                fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def make_environment() -> None:
+    """Make or repair .venv; anew if an installation was interrupted or its Python does not run."""
+    uv = shutil.which("uv")
+    if not uv and not importlib.util.find_spec("ensurepip"):
+        raise InstallError("Python's venv is missing: install it (Debian: apt install python3-venv), or install uv.")
+    if (VENV / UNFINISHED).exists() or not runs(PYTHON):
+        shutil.rmtree(VENV, ignore_errors=True)
+    VENV.mkdir(exist_ok=True)
+    python = getattr(sys, "_base_executable", sys.executable)  # .venv's own may just have been removed
+    command = [uv, "venv", "--allow-existing", "--python", python] if uv else [python, "-m", "venv"]
+    run(VENV, "Preparing", ".venv", [*command, str(VENV)])
+
+
+def runs(python: Path) -> bool:
+    test = "import sys; sys.exit(sys.version_info < (3, 11))"
+    try:
+        return subprocess.call([python, "-c", test], stderr=subprocess.DEVNULL) == 0  # noqa: S603 - .venv's own
+    except OSError:
+        return False
+
+
+def install(lock: str) -> None:
+    uv = shutil.which("uv")
+    command = (
+        [uv, "pip", "install", "--compile-bytecode", "--python", str(PYTHON)]  # as pip does without being asked
+        if uv
+        else [str(PYTHON), "-m", "pip", "install"]
+    )
+    (VENV / lock).unlink(missing_ok=True)
+    run(VENV, "Installing", lock, [*command, "--no-deps", "--require-hashes", "-r", str(PROJECT / lock)])
+    shutil.copyfile(PROJECT / lock, VENV / lock)
+
+
+def install_if_possible(lock: str) -> None:
+    try:
+        install(lock)
+    except InstallError as error:
+        go_without_model(str(error))
+
+
+def go_without_model(reason: str) -> None:
+    tell(f"{reason} Going on without a local model; for another set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")

@@ -1,0 +1,85 @@
+"""`oppman.py jobs list|show|retry|cancel`: what the site has to do, does and has done."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from opportune.cli.transaction import in_transaction, with_jobs
+from opportune.jobs import management
+from opportune.jobs.factory import declared_jobs
+from opportune.jobs.models import QueuedJob, State
+from opportune.project import installed
+from opportune.settings import get_settings
+
+command = typer.Typer()
+
+Number = Annotated[int, typer.Argument(help="The job's number in the list.", show_default=False)]
+
+
+@command.command("list")
+def list_jobs(
+    state: Annotated[State | None, typer.Option(help="Only these.")] = None,
+    most: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 20,
+) -> None:
+    """List the newest jobs."""
+    jobs = in_transaction(lambda session: management.newest(session, state, most))
+    for job in jobs:
+        print(f"{job.id:>6}  {job.state:9}  {_time(job.created_at)}  {job.name}  {_remark(job)}".rstrip())
+    if not jobs:
+        print(f"No job is {state}." if state else "There are no jobs.")
+
+
+@command.command()
+def show(number: Number) -> None:
+    """Show all that is known of a job."""
+    job = in_transaction(lambda session: management.find(session, number))
+    for label, value in _facts(job):
+        print(f"{label:10} {value}")
+
+
+@command.command()
+def retry(number: Number) -> None:
+    """Do a job again that failed or was cancelled."""
+    with_jobs(lambda jobs, session: jobs.retry(session, number))
+    job = in_transaction(lambda session: management.find(session, number))
+    print(f"Job {number} is {job.state}.{_who_does_it(job)}")
+
+
+@command.command()
+def cancel(number: Number) -> None:
+    """End a job that waits, or at its next step one that runs."""
+    with_jobs(lambda jobs, session: jobs.cancel(session, number))
+    job = in_transaction(lambda session: management.find(session, number))
+    print(f"Job {number} ends at its next step." if job.state == State.RUNNING else f"Job {number} is {job.state}.")
+
+
+def _facts(job: QueuedJob) -> Iterator[tuple[str, object]]:
+    yield "Job", f"{job.id}: {job.name}"
+    yield "State", job.state
+    yield "Arguments", ", ".join(map(repr, job.arguments)) or "none"
+    yield "Tries", job.attempt
+    times = {"Queued": job.created_at, "Due": job.due_at, "Started": job.started_at, "Ended": job.ended_at}
+    yield from ((label, _time(time)) for label, time in times.items() if time)
+    others = {"Key": job.key, "Progress": job.progress, "Error": job.error, "Note": _unknown(job)}
+    yield from ((label, words) for label, words in others.items() if words)
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}"
+
+
+def _remark(job: QueuedJob) -> str:
+    return _unknown(job) or job.remark
+
+
+def _unknown(job: QueuedJob) -> str:
+    if job.state != State.WAITING or job.name in {each.name for each in declared_jobs(installed())}:
+        return ""
+    return "no installed feature has this job: it waits until one does"
+
+
+def _who_does_it(job: QueuedJob) -> str:
+    who = {"worker": " A worker does it: python3 oppman.py worker", "off": " JOBS is off: nobody does it for now."}
+    return who.get(get_settings().jobs, "") if job.state == State.WAITING else ""

@@ -1,0 +1,58 @@
+"""`loaddata`: rows from JSON."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from opportune.cli.transaction import migrated_settings
+from opportune.data.copydb.connections import destination, told_of
+from opportune.data.fixtures.load import Found, load
+from opportune.data.fixtures.names import named
+from opportune.data.fixtures.reading import objects
+from opportune.db.migrations.connection import migration_url
+from opportune.db.model import Model
+from opportune.errors import OperatorError
+from opportune.project import installed, installed_names
+
+STDIN = "-"
+
+
+def command(
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="What dumpdata has written; - is the input.")],
+) -> None:
+    """Add the rows of JSON files, and replace those whose key is there. All of them, or none if one is wrong."""
+    url = migration_url(migrated_settings())
+    models = [model for feature in installed() for model in feature.models]
+    with destination(url) as connection, told_of(url):
+        number = load(connection, named(Model.metadata, installed_names()), models, every_object(files))
+    print(f"Loaded {number:,} rows.")
+
+
+def every_object(files: Sequence[str]) -> Iterator[Found]:
+    for name in files:
+        shown = "The input" if name == STDIN else name
+        number = 0
+        with opened(name) as file:
+            try:
+                for number, value in enumerate(objects(file), 1):
+                    yield Found(f"{shown}, object {number}", value)
+            except ValueError as error:
+                after = f" after object {number}" if number else ""
+                raise OperatorError(f"{shown}{after} {error}. Nothing was loaded.") from None
+
+
+@contextmanager
+def opened(name: str) -> Iterator[TextIO]:
+    if name == STDIN:
+        yield TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig")
+        return
+    try:
+        with Path(name).open(encoding="utf-8-sig") as file:
+            yield file
+    except OSError as error:
+        raise OperatorError(f"{name} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,96 @@
+"""`makemigrations`: write what the models ask for."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from opportune.db.migrations.autogenerate import Draft, draft, empty, refuse_strays, up_to_date, write
+from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.questions import Answers, given
+from opportune.db.model import Model
+from opportune.errors import OperatorError
+from opportune.project import installed_names, shown
+from opportune.settings import Settings, get_settings
+
+
+def command(  # noqa: PLR0913, PLR0917 - the options of a command
+    feature: Annotated[str | None, typer.Argument(help="Only this feature.")] = None,
+    message: Annotated[str | None, typer.Option("--message", "-m", help="Words for the file's name.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if something is missing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing, only say what would be written.")] = False,
+    make_empty: Annotated[bool, typer.Option("--empty", help="Write a migration without operations.")] = False,
+    allow_drop: Annotated[
+        bool, typer.Option("--allow-drop", help="Let tables and columns be dropped, with what they hold.")
+    ] = False,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help="A column, table or member of an Enum has a new name; may be repeated."),
+    ] = None,
+    fill: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN[=VALUE]", help="What rows that exist get; without =VALUE code of yours says it."),
+    ] = None,
+) -> None:
+    """Write what the models ask for. On a terminal it asks what it cannot know; elsewhere options say it."""
+    tree = Tree(installed_names())
+    answers = answers_from(rename or [], fill or [])
+    answers.may_drop = allow_drop or check
+    if check:
+        answers.prompt = lambda _question: ""  # what there is to do can be told without
+    elif sys.stdin.isatty():
+        answers.confirm, answers.prompt = typer.confirm, ask_value
+    drafts = collect(get_settings(), tree, feature, message, answers, make_empty=make_empty)
+    answers.refuse_unused()
+    if not drafts:
+        print("No changes detected")
+    for found in drafts:
+        path = tree.folder(found.feature) / f"{found.name}.py"
+        if not (check or dry_run):
+            path = write(Tree(installed_names()), found)
+        print(f"Migrations for '{found.feature}':\n  {shown(path)}")
+        for change in found.changes:
+            print(f"    {change}")
+    if check and drafts:
+        raise typer.Exit(1)
+
+
+def collect(
+    settings: Settings,
+    tree: Tree,
+    feature: str | None,
+    message: str | None,
+    answers: Answers | None = None,
+    *,
+    make_empty: bool,
+) -> Sequence[Draft]:
+    """What is to be written, for one feature or for all.
+
+    Raises:
+        OperatorError: no such feature, an empty migration for all of them, or a table that is nobody's.
+    """
+    if make_empty:
+        if feature is None:
+            raise OperatorError("--empty wants a feature: python3 oppman.py makemigrations FEATURE --empty")
+        return [empty(tree, feature, message)]
+    refuse_strays(tree.features, Model.metadata)
+    features = [feature] if feature else tree.features
+    for name in features:
+        tree.newest(name)  # refuses what cannot be added to, before the database is asked
+    with up_to_date(settings, tree) as connection:
+        drafts = [draft(connection, tree, name, Model.metadata, message, answers) for name in features]
+    return [found for found in drafts if found.changes]
+
+
+def answers_from(renames: Sequence[str], fills: Sequence[str]) -> Answers:
+    names = {old: new for old, new in given(renames).items() if old and new}
+    if len(names) < len(renames):
+        raise typer.BadParameter("A rename is OLD=NEW, such as book.name=title; each old name once.")
+    return Answers(names, given(fills))
+
+
+def ask_value(question: str) -> str:
+    words = f"{question} A value, or nothing to say it by code in the migration"
+    answer: str = typer.prompt(words, default="", show_default=False)
+    return answer

@@ -1,0 +1,191 @@
+"""`oppman.py quickstart`: from a fresh clone to a running site. Whatever is there already stays as it is."""
+
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+from dotenv import dotenv_values
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts import passwords
+from opportune.accounts.models import User
+from opportune.accounts.schemas import Registration
+from opportune.accounts.service import create_superuser
+from opportune.cli import demo, server, startup
+from opportune.cli.runserver import Host, Port
+from opportune.cli.transaction import in_transaction
+from opportune.errors import OperatorError
+from opportune.jobs import defer
+from opportune.llm import lacking, make_provider
+from opportune.project import PROJECT, installed
+from opportune.settings import NOT_OURS, Settings, get_settings, load_settings
+
+EMAIL = "admin@example.com"
+PORTS_TRIED = 20
+WHEN_UP = 3.0
+"""Seconds from now, when the first page has been served."""
+
+
+class Superuser(NamedTuple):
+    email: str
+    password: str = ""
+    is_generated: bool = False
+    """Nobody but this process knows the password."""
+
+
+def command(
+    host: Host = None,
+    port: Port = None,
+    email: Annotated[str | None, typer.Option(envvar="SUPERUSER_EMAIL", help="E-mail of the first superuser.")] = None,
+    password: Annotated[
+        str | None, typer.Option(envvar="SUPERUSER_PASSWORD", help="Their password. [default: random, shown once]")
+    ] = None,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing.")] = False,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Leave out the local model (127 MB).")] = False,
+) -> None:
+    """Set up everything and run the site. Harmless to repeat."""
+    settings = load_settings()
+    refuse_production(settings)
+    startup.read_addresses(settings)
+    interactive = sys.stdin.isatty() and not no_input
+    given = checked(email or EMAIL, password)
+    with reserve(host or server.address(settings), settings.port, port) as listener:
+        if write_env(PROJECT / ".env"):
+            print("Wrote a new SECRET_KEY into .env.")
+        settings = get_settings()
+        if any(startup.inspect_schema(settings).faults):
+            startup.apply_migrations(settings)
+        if superuser := in_transaction(first_superuser):
+            if password or (email and given.email.lower() != superuser.email.lower()):
+                print("There is a superuser already: --email and --password were not used.")
+        else:
+            superuser = add(asked(email, password) if interactive and not (email and password) else given)
+            in_transaction(fill)  # the first time alone: whoever cleared it wants it no more
+        print("\n".join(summary(settings, server.url(listener), superuser)))
+        print(f"Listening on {server.listening(listener)} (Ctrl-C stops it)", flush=True)
+        server.serve(listener, settings, reload=settings.environment == "development")
+
+
+async def fill(session: AsyncSession) -> None:
+    """What there is to look at: the demonstration data now, and what takes longer when the site is up."""
+    await demo.load_all(session)
+    for feature in installed():
+        for call in feature.first_jobs:
+            defer(session, call, key=f"first {call.job.name}", delay=WHEN_UP)
+
+
+def refuse_production(settings: Settings) -> None:
+    if settings.is_production:
+        raise OperatorError(
+            "quickstart is for your own machine, and ENVIRONMENT (or a known host) says production. "
+            "There: python3 oppman.py runserver --migrate, and docs/deploy.md."
+        )
+
+
+def reserve(host: str, first: int, wanted: int | None) -> socket.socket:
+    """The port that is wanted and no other, or the first free one."""
+    if wanted is not None:
+        return server.reserve(host, wanted)
+    for port in range(first, first + PORTS_TRIED):
+        try:
+            listener = server.reserve(host, port)
+        except server.PortTakenError:
+            continue
+        if port != first:
+            print(f"Port {first} is taken: using {port}.")
+        return listener
+    return server.reserve(host, first)
+
+
+def write_env(path: Path) -> bool:
+    """Make the file of settings, or add the key that it lacks; True if there was anything to write.
+
+    Raises:
+        OperatorError: it cannot be written.
+    """
+    try:
+        if not path.exists():
+            path.touch(mode=0o600)
+            start = "# Your settings; .env.example lists all.\nENVIRONMENT=development\nDEBUG=true\n"
+        elif dotenv_values(path).get("SECRET_KEY"):
+            return False
+        else:
+            start = "\n"
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{start}SECRET_KEY={secrets.token_urlsafe(48)}\n")
+        return True
+    except UnicodeDecodeError:
+        return False  # reading the settings tells of it
+    except OSError as error:
+        advice = NOT_OURS if path.exists() else "Make the folder writable."
+        raise OperatorError(f"{path} cannot be written ({error.strerror}). {advice}") from error
+
+
+def checked(email: str, password: str | None) -> Superuser:
+    """Complete what was given with a random password.
+
+    Raises:
+        OperatorError: the e-mail is none, or the password too weak.
+    """
+    random = "" if password else secrets.token_urlsafe(12)
+    try:
+        email = Registration(email=email, password=password or random).email
+    except ValidationError:
+        raise OperatorError(f"{email} is no e-mail address.") from None
+    if password and (reason := passwords.fault(password, email)):
+        raise OperatorError(f"The password is not accepted. {reason}")
+    return Superuser(email, password or random, is_generated=not password)
+
+
+def asked(email: str | None, password: str | None) -> Superuser:
+    """Ask for what was not given, until it is acceptable."""
+    print("The first superuser, who may use the admin:")
+    while True:
+        try:
+            email = checked(email or typer.prompt("E-mail", default=EMAIL), password).email
+            return checked(
+                email,
+                password or typer.prompt("Password (Enter: a random one)", "", hide_input=True, show_default=False),
+            )
+        except OperatorError as error:
+            print(error)
+            email = password = None
+
+
+async def first_superuser(session: AsyncSession) -> Superuser | None:
+    wanted = select(col(User.email)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id)).limit(1)
+    email = await session.scalar(wanted)
+    return Superuser(email) if email else None
+
+
+def add(new: Superuser) -> Superuser:
+    in_transaction(lambda session: create_superuser(session, new.email, new.password))
+    return new
+
+
+def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
+    """Where to go, as whom, and what is missing."""
+    pages = [("Site", "/"), *((link.label, link.path) for feature in installed() for link in feature.navigation)]
+    pages += [("Admin", "/admin"), ("API", "/api/docs")]
+    width = max(len(label) for label in ("Superuser", *dict(pages))) + 2
+    lines = ["", *(f"  {label:<{width}}{site}{path}" for label, path in pages)]
+    lines += [f"  {'Superuser':<{width}}{superuser.email}{about_password(superuser)}", ""]
+    if make_provider(settings) is None:
+        lines.append("No local model is installed: for answers set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env.")
+    elif line := lacking(settings):
+        lines.append(line)
+    return lines
+
+
+def about_password(superuser: Superuser) -> str:
+    if superuser.is_generated:
+        return f"   password {superuser.password} (shown only now)"
+    if superuser.password:
+        return ""  # whoever typed it knows it
+    return f"   (new password: python3 oppman.py changepassword {superuser.email})"

@@ -1,0 +1,37 @@
+"""`oppman.py sendtestemail`: does mail arrive?"""
+
+import logging
+from typing import Annotated
+
+import typer
+
+from opportune.cli.loop import runner
+from opportune.mail import LetterError, compose
+from opportune.mail.sending import deliver
+from opportune.mail.transport import transport_for
+from opportune.settings import Settings, get_settings
+
+
+def command(
+    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS...", help="Whom to write to.")],
+) -> None:
+    """Send a letter by MAIL_URL at once, without a job, to see whether mail arrives."""
+    settings = get_settings()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # where console: shows it
+    with runner() as loop:
+        for address in addresses:
+            loop.run(write_to(settings, address))
+
+
+async def write_to(settings: Settings, address: str) -> None:
+    """Send the letter and tell where it went.
+
+    Raises:
+        OperatorError: it did not go.
+    """
+    try:
+        letter = compose(settings, address, "mail/test", {})
+    except LetterError as error:
+        raise typer.BadParameter(str(error)) from None
+    await deliver(settings, letter)
+    print(f"The letter to {letter.to} went to {transport_for(settings).name}.")

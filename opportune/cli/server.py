@@ -1,0 +1,172 @@
+"""Opens the port and runs uvicorn on it, for runserver and quickstart."""
+
+import errno
+import gc
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Any
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import ChangeReload, Multiprocess
+
+from opportune.errors import OperatorError
+from opportune.logging import logging_config
+from opportune.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.server.proxies import Config
+from opportune.settings import Settings, get_settings
+
+BACKLOG = 2048
+"""Connections that wait to be accepted, and may be accepted in one go before any is turned away."""
+OTHER_FILES = 1000
+"""Databases, uploads, programs: what a process has open besides."""
+
+APPLICATION = f"{PACKAGE}.main:create_app"
+RELOADED = "opportune.cli.development:create_app"
+"""The same, but it tells in the browser why it cannot start."""
+
+
+class PortTakenError(OperatorError):
+    """Another program has the port."""
+
+
+def address(settings: Settings) -> str:
+    """Where to listen if nobody says: a host's proxy reaches us from outside, a visitor in development does not."""
+    return settings.host or ("0.0.0.0" if settings.is_production else "127.0.0.1")  # noqa: S104 - as just said
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket that holds the port and refuses visitors until something listens on it.
+
+    Raises:
+        PortTakenError: another program listens there.
+        OperatorError: the address is not this machine's, or the port not for this user.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    if os.name == "posix":  # elsewhere the option would let two servers share the port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise _refusal(error, host, port) from error
+    return listener
+
+
+def _refusal(error: OSError, host: str, port: int) -> OperatorError:
+    if error.errno == errno.EADDRINUSE:
+        return PortTakenError(f"Port {port} is taken. Choose another one with --port, or set PORT.")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return OperatorError(f"Port {port} is not for this user. Choose one above 1023 with --port, or set PORT.")
+    return OperatorError(f"{host} is no address of this machine ({error.strerror}). Use --host 127.0.0.1 or 0.0.0.0.")
+
+
+def url(listener: socket.socket) -> str:
+    """What to type into a browser on this machine."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - asked, not bound
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 - as above
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listening(listener: socket.socket) -> str:
+    """Where it listens, and what to type here if that is everywhere."""
+    host, port = listener.getsockname()[:2]
+    if host not in ("0.0.0.0", "::"):  # noqa: S104 - as above
+        return url(listener)
+    named = f"[{host}]" if ":" in host else host
+    return f"http://{named}:{port} (all addresses of this machine; here: {url(listener)})"
+
+
+def serve(
+    listener: socket.socket, settings: Settings, *, workers: int = 1, reload: bool = False, app: str = APPLICATION
+) -> None:
+    """Serve until a signal ends it, or a worker that cannot start.
+
+    Raises:
+        OperatorError: another process took the port since it was reserved, or the workers cannot start.
+    """
+    signal.signal(signal.SIGTERM, _exit)  # also for PID 1 in a container, which no signal ends by default
+    _listen(listener)
+    tell_port(listener, settings)
+    app = RELOADED if reload and app == APPLICATION else app
+    allow_open_files(settings.max_http_connections)
+    config = Config(app, factory=True, workers=workers, **_options(settings), **_reloading(reload))
+    server = uvicorn.Server(config)
+    try:
+        if config.should_reload:
+            ChangeReload(config, target=server.run, sockets=[listener]).run()
+        elif workers > 1:
+            _run_workers(config, listener)
+        else:
+            gc.disable()  # until the site has started
+            server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass  # Ctrl-C, or Fly's signal to stop: the server has ended as it should
+
+
+def tell_port(listener: socket.socket, settings: Settings) -> None:
+    """Give the port to the settings that this process and its workers read from now on: letters link to it."""
+    port = listener.getsockname()[1]
+    if port != settings.port:
+        os.environ["PORT"] = str(port)
+        get_settings.cache_clear()
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {
+        "log_config": logging_config(settings),
+        "access_log": False,  # opportune.web.middleware.request_log writes these lines, with the request's number
+        "server_header": False,
+        "proxy_headers": bool(settings.trusted_proxies),
+        "forwarded_allow_ips": settings.trusted_proxies,
+        # Proxies keep connections for 60 to 90 seconds, and answer 502 if we close one that they are about to use.
+        "timeout_keep_alive": 120,
+        # Fly allows 5 seconds between the signal and the end; what closes the database comes after these.
+        "timeout_graceful_shutdown": 3,
+        "http": f"opportune.server.connections.with_{'httptools' if find_spec('httptools') else 'h11'}:Protocol",
+        # psycopg cannot use the loop that Windows has by default.
+        "loop": "asyncio:SelectorEventLoop" if sys.platform == "win32" else "uvloop",
+    }
+
+
+def _reloading(reload: bool) -> dict[str, Any]:
+    return {"reload": True, "reload_dirs": [str(PROJECT / PACKAGE), str(FRAMEWORK)]} if reload else {}
+
+
+def _listen(listener: socket.socket) -> None:
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        host, port = listener.getsockname()[:2]
+        raise _refusal(error, host, port) from error
+
+
+def allow_open_files(connections: int) -> None:
+    """Ask for as many open files as that takes: by default a process may have 1024, however many it is allowed."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 - not there on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + BACKLOG + OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # then as many as there are
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
+    supervisor = Multiprocess(config, sockets=[listener])
+    supervisor.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise OperatorError("The workers cannot start; the lines above say why.")
+
+
+def _exit(*_: object) -> None:
+    sys.exit(0)

@@ -1,0 +1,142 @@
+"""What is looked at before the port opens: can the database be used, is it up to date, will it be kept?"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from opportune.cli.loop import runner
+from opportune.db.database import Database
+from opportune.db.factory import open_database
+from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.history import recorded
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.hosts import loses
+from opportune.mail.transport import transport_for
+from opportune.project import installed_names
+from opportune.settings import Settings
+from opportune.storage.location import place_of
+from opportune.web.cache.factory import open_store
+
+PATIENCE = 4  # seconds in which a failed attempt is followed by another
+
+
+@dataclass(frozen=True)
+class Schema:
+    """How the database's migrations differ from those in the folder."""
+
+    pending: tuple[str, ...]
+    newer: tuple[str, ...]
+
+    @property
+    def faults(self) -> Iterator[str]:
+        """One line each, with the next step."""
+        if self.pending:
+            yield (
+                f"{_count(self.pending, 'migration')} not applied ({', '.join(self.pending)}): "
+                "run python3 oppman.py migrate."
+            )
+        if self.newer:
+            yield (
+                f"The database has {', '.join(self.newer)}, which this code lacks: "
+                "run the version that made them, or put their files back."
+            )
+
+
+def read_cache_address(settings: Settings) -> None:
+    open_store(settings.cache_url.get_secret_value())
+
+
+def read_index_address(settings: Settings) -> None:
+    """A feature that is found as late as in a worker cannot say it here."""
+    if given := settings.pydocs_database_url.get_secret_value():
+        DatabaseURL.parse(given, settings.database_pooled, "PYDOCS_DATABASE_URL")
+
+
+ADDRESSES: tuple[Callable[[Settings], object], ...] = (transport_for, place_of, read_cache_address, read_index_address)
+"""Each understands the address of something that is not the database, or raises OperatorError."""
+
+
+def read_addresses(settings: Settings) -> None:
+    """A fault is one line here, and a traceback in a worker.
+
+    Raises:
+        OperatorError: one of them is not understood.
+    """
+    for read in ADDRESSES:
+        read(settings)
+
+
+def require_file(url: DatabaseURL) -> None:
+    """For commands that look: SQLite would make an empty database at an address with a mistake in it.
+
+    Raises:
+        OperatorError: the database is a file that is not there.
+    """
+    if url.kind == "sqlite" and not url.path.exists():
+        raise OperatorError(
+            f"There is no database at {url.path} yet. If DATABASE_URL is right, make it: python3 oppman.py migrate"
+        )
+
+
+def inspect_schema(settings: Settings) -> Schema:
+    """Use the database once and compare its migrations with the folder's.
+
+    Raises:
+        OperatorError: the database cannot be used.
+    """
+    with runner() as loop:
+        return loop.run(_inspect(settings))
+
+
+async def _inspect(settings: Settings) -> Schema:
+    database = open_database(settings)
+    try:
+        await database.setup()
+        await _reach(database, time.monotonic() + PATIENCE if settings.is_production else 0)
+        async with database.reader(fresh=True) as session:
+            rows = await (await session.connection()).run_sync(recorded)
+    finally:
+        await database.dispose()
+    tree = Tree(installed_names())
+    return Schema(tuple(map(str, tree.pending(rows))), tree.unknown(rows).newer)
+
+
+async def _reach(database: Database, until: float) -> None:
+    """Ask for a sign of life. On a host the database may have to wake up, or its name may not be known at once."""
+    while True:
+        try:
+            return await database.ping(reader=False)
+        except OperatorError:
+            if time.monotonic() >= until:
+                raise
+            await asyncio.sleep(1)
+
+
+def apply_migrations(settings: Settings) -> None:
+    """Apply what is pending, telling of each step, in one process at a time.
+
+    Raises:
+        OperatorError: a migration failed, or the database is newer than the code.
+    """
+    from opportune.cli.migrate import carry_out  # noqa: PLC0415 - Alembic, which most starts can do without
+    from opportune.db.migrations.runner import plan_for  # noqa: PLC0415 - as above
+
+    tree = Tree(installed_names())
+    carry_out(settings, tree, plan_for(tree))
+
+
+def loss(settings: Settings) -> str:
+    """One line if this host will throw the SQLite file away, else nothing."""
+    url = DatabaseURL.parse(settings.database_url.get_secret_value())
+    if url.kind != "sqlite" or not loses(url.path.parent):
+        return ""
+    return (
+        f"{url.path} is on a disk that this host does not keep: all data is lost at the next deploy or restart. "
+        "Use PostgreSQL (set DATABASE_URL), or a volume (docs/deploy.md)."
+    )
+
+
+def _count(things: tuple[str, ...], name: str) -> str:
+    return f"1 {name} is" if len(things) == 1 else f"{len(things)} {name}s are"

@@ -1,0 +1,78 @@
+"""A piece of work in one transaction on the configured database, for commands."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.cli.loop import runner
+from opportune.db.errors import explain
+from opportune.db.factory import open_database
+from opportune.db.migrations.history import pending
+from opportune.errors import OperatorError
+from opportune.jobs.factory import open_jobs
+from opportune.jobs.service import SiteJobs
+from opportune.project import installed, installed_names
+from opportune.settings import Settings, get_settings
+from opportune.storage import open_storage
+from opportune.web.cache import open_cache
+
+R = TypeVar("R")
+
+
+def in_transaction(work: Callable[[AsyncSession], Awaitable[R]]) -> R:
+    """Do the work and commit it.
+
+    Raises:
+        OperatorError: the database is out of reach or not migrated, or what the work itself complains about.
+    """
+    return with_jobs(lambda _jobs, session: work(session))
+
+
+def with_jobs(work: Callable[[SiteJobs, AsyncSession], Awaitable[R]]) -> R:
+    """The same for work on the site's jobs. What it queues is done before this ends where JOBS=inline.
+
+    Raises:
+        OperatorError: as above.
+    """
+    settings = migrated_settings()
+    with runner() as loop:
+        return loop.run(_do(settings, work))
+
+
+def migrated_settings() -> Settings:
+    """The settings, where their database has every migration.
+
+    Raises:
+        OperatorError: it lacks some, or is out of reach.
+    """
+    settings = get_settings()
+    if pending(settings, installed_names()):
+        raise OperatorError("The database lacks migrations. Run: python3 oppman.py migrate")
+    return settings
+
+
+async def _do(settings: Settings, work: Callable[[SiteJobs, AsyncSession], Awaitable[R]]) -> R:
+    async with opened(settings) as jobs:
+        try:
+            async with jobs.database.writer() as session:
+                result = await work(jobs, session)
+            await jobs.drain()
+            return result
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise OperatorError(explain(error, jobs.database.url)) from error
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[SiteJobs]:
+    """The site's jobs and database, without the site."""
+    database = open_database(settings)
+    cache = open_cache(settings, database)  # what the work clears is cleared for the site
+    try:
+        yield open_jobs(settings, database, open_storage(settings), installed())
+    finally:
+        await cache.close()
+        await database.dispose()

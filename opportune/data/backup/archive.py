@@ -1,0 +1,193 @@
+"""The file of a backup: a zip with the database, the uploads and a manifest that knows the checksum of each.
+
+A zip that was cut short lacks its index, so it does not even open.
+"""
+
+import hashlib
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
+from typing import IO, BinaryIO, Literal, Protocol, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from opportune.errors import OperatorError
+
+MANIFEST = "manifest.json"
+LARGEST_MANIFEST = 50_000_000
+UPLOADS = "uploads/"
+CHUNK = 1 << 20
+DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, UnicodeError, ValidationError)
+
+Content = Literal["database.sqlite3", "database.dump"]
+
+
+class Member(BaseModel):
+    """One file of an archive."""
+
+    size: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What an archive holds."""
+
+    model_config = ConfigDict(extra="ignore")  # later versions may tell more
+
+    format: Literal["opportune-backup"] = "opportune-backup"
+    version: int = 1
+    created: AwareDatetime
+    program: str
+    """The version of the project."""
+    source: str
+    """The database's address without its password."""
+    kind: str
+    database: Content
+    """The member with the database: a SQLite file, or a dump of PostgreSQL's own."""
+    namespace: str = ""
+    """The schema that a dump is of."""
+    elsewhere: str = ""
+    """The bucket in which the uploads are, where the archive has none of them."""
+    revisions: list[str]
+    """The rows of the version table."""
+    tables: list[str]
+    members: dict[str, Member]
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Writer:
+    """Fills an archive while its block runs; `finish` makes it one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.members: dict[str, Member] = {}
+        self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError, ValueError):  # of a file that is given up; `finish` has closed the others
+            self._zip.close()
+
+    def add(self, name: str, source: Readable) -> None:
+        with self._zip.open(name, "w", force_zip64=True) as member:
+            self.members[name] = pour(source, member)
+
+    def finish(self, manifest: Manifest) -> None:
+        self._zip.writestr(MANIFEST, manifest.model_dump_json(indent=1))
+        self._zip.close()
+
+
+class Archive:
+    """An archive that says what it holds; what it says is checked when a member is read."""
+
+    def __init__(self, path: Path, contents: zipfile.ZipFile) -> None:
+        self.path = path
+        self._zip = contents
+        self.manifest = self._manifest()
+        _refuse_members(path, contents.infolist(), self.manifest)
+
+    @property
+    def uploads(self) -> list[str]:
+        return sorted(name for name in self.manifest.members if name.startswith(UPLOADS))
+
+    def check(self) -> None:
+        """Compare every member with its checksum.
+
+        Raises:
+            OperatorError: one differs.
+        """
+        for name in self.manifest.members:
+            self.extract(name, None)
+
+    def extract(self, name: str, target: BinaryIO | None) -> None:
+        """Write a member to an open file, or nowhere.
+
+        Raises:
+            OperatorError: it differs from what the manifest says.
+        """
+        with damage_told(self.path), self._zip.open(name) as member:
+            found = pour(member, target, most=self.manifest.members[name].size)
+        if found != self.manifest.members[name]:
+            raise OperatorError(f"{self.path} is damaged: {name} is not what was backed up. Take another backup.")
+
+    def _manifest(self) -> Manifest:
+        try:
+            entry = self._zip.getinfo(MANIFEST)
+        except KeyError:
+            raise OperatorError(_foreign(self.path)) from None
+        if entry.file_size > LARGEST_MANIFEST:
+            raise OperatorError(_foreign(self.path))
+        manifest = Manifest.model_validate_json(self._zip.read(entry))
+        if manifest.version > 1:
+            raise OperatorError(f"{self.path} was made by a newer version of the program: restore it with that one.")
+        return manifest
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Archive]:
+    """An archive to read.
+
+    Raises:
+        OperatorError: it is none, or only a part of one.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be read: {error.strerror}.") from error
+    with file:
+        if not zipfile.is_zipfile(file):
+            raise OperatorError(_foreign(path))
+        with damage_told(path):
+            archive = Archive(path, zipfile.ZipFile(file))
+        yield archive
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """In one line, what is wrong with an archive that cannot be read."""
+    try:
+        yield
+    except DAMAGES as error:
+        raise OperatorError(f"{path} is damaged ({type(error).__name__}). Take another backup.") from error
+
+
+def pour(source: Readable, target: IO[bytes] | None, most: int | None = None) -> Member:
+    """Copy all there is, or a little more than `most` bytes, and tell what it was."""
+    digest = hashlib.sha256()
+    size = 0
+    while (most is None or size <= most) and (chunk := source.read(CHUNK)):
+        digest.update(chunk)
+        size += len(chunk)
+        if target:
+            target.write(chunk)
+    return Member(size=size, sha256=digest.hexdigest())
+
+
+def _refuse_members(path: Path, entries: list[zipfile.ZipInfo], manifest: Manifest) -> None:
+    names = [entry.filename for entry in entries if entry.filename != MANIFEST]
+    if sorted(names) != sorted(manifest.members) or manifest.database not in manifest.members:
+        raise OperatorError(f"{path} is damaged: it does not hold the files that it lists. Take another backup.")
+    for entry in entries:
+        if _leads_elsewhere(entry) or not (entry.filename in (MANIFEST, manifest.database) or _is_upload(entry)):
+            raise OperatorError(f"{path} holds '{entry.filename}', which no backup of ours does: it is not restored.")
+
+
+def _is_upload(entry: zipfile.ZipInfo) -> bool:
+    return entry.filename.startswith(UPLOADS) and not entry.is_dir()
+
+
+def _leads_elsewhere(entry: zipfile.ZipInfo) -> bool:
+    name = PurePath(entry.filename)
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    return name.is_absolute() or bool(name.drive) or ".." in name.parts or kind not in (0, stat.S_IFREG)
+
+
+def _foreign(path: Path) -> str:
+    return f"{path} is not a backup of this program, or only a part of one. Take a file that `backup` has written."

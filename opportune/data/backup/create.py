@@ -1,0 +1,190 @@
+"""Writing a backup."""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from opportune import __version__
+from opportune.atomic_files import is_abandoned, private_file, replacement, temporary
+from opportune.data.backup import postgresql, uploads
+from opportune.data.backup.archive import Content, Manifest, Writer, opened
+from opportune.data.backup.sqlite import State, examine, make_single, snapshot
+from opportune.data.copydb import copy
+from opportune.db.errors import explain
+from opportune.db.migrations.connection import migration_url
+from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.history import recorded_in
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.project import PROJECT
+from opportune.settings import Settings
+from opportune.storage.location import Bucket, place_of
+
+FOLDER = PROJECT / "data" / "backups"
+DATABASE = ".database"
+OURS = re.compile(r"(\d{8}T\d{6}Z-[a-z]+(-\d+)?\.zip)(\.tmp|\.database\.tmp(-wal|-shm|-journal)?)")
+WRITE_FAULTS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE)
+NOT_MIGRATED = "There is nothing to back up: the database has no migrations. Run: python3 oppman.py migrate"
+
+Notify = Callable[[str], None]
+
+
+def make(settings: Settings, tree: Tree, destination: Path | None, notify: Notify) -> Path:
+    """Back up database and uploads into one file: `destination`, or one with a name of its own in that folder.
+
+    Raises:
+        OperatorError: it could not be made; what was there by that name is still there.
+    """
+    url = migration_url(settings)
+    if not recorded_in(settings):
+        raise OperatorError(NOT_MIGRATED)
+    place = place_of(settings)
+    path = choose(destination, url)
+    try:
+        sweep(path.parent)
+        with replacement(path) as file, Writer(file) as writer:
+            content, namespace, state = _add_database(writer, settings, tree, temporary(path, DATABASE), notify)
+            elsewhere = _add_uploads(writer, place, notify)
+            writer.finish(
+                Manifest(
+                    created=datetime.now(UTC),
+                    program=__version__,
+                    source=url.shown,
+                    kind=url.kind,
+                    database=content,
+                    namespace=namespace,
+                    elsewhere=elsewhere,
+                    revisions=state.revisions,
+                    tables=state.tables,
+                    members=writer.members,
+                )
+            )
+            with opened(temporary(path)) as archive:
+                archive.check()
+    except OSError as error:
+        raise OperatorError(f"The backup {path} cannot be written: {error.strerror or error}.") from error
+    return path
+
+
+def choose(destination: Path | None, url: DatabaseURL) -> Path:
+    """The file to write.
+
+    Raises:
+        OperatorError: something else is there, or no folder.
+    """
+    if destination is None:
+        destination = FOLDER
+        try:
+            FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OperatorError(f"The folder {FOLDER} cannot be made: {error.strerror}.") from error
+    if destination.is_dir():
+        return _unused(destination, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{url.kind}")
+    if destination.suffix != ".zip" and not destination.exists():  # or a missing folder would be made a file each night
+        raise OperatorError(f"There is no folder {destination}: make it, or name a file that ends in .zip.")
+    if not destination.parent.is_dir():
+        raise OperatorError(f"There is no folder {destination.parent}: make it, or choose another.")
+    if destination.exists() or destination.is_symlink():
+        _refuse_others(destination)
+    return destination
+
+
+def prune(newest: Path, keep: int) -> list[Path]:
+    """Remove our backups of the same database beside `newest`, all but that one and the `keep - 1` before it."""
+    with opened(newest) as archive:
+        source = archive.manifest.source
+    others: list[tuple[datetime, Path]] = []
+    for path in newest.parent.glob("*.zip"):
+        with suppress(OperatorError):  # somebody else's
+            if path != newest and path.is_file() and not path.is_symlink():
+                with opened(path) as archive:
+                    if archive.manifest.source == source:
+                        others.append((archive.manifest.created, path))
+    old = [path for _, path in sorted(others, reverse=True)[keep - 1 :]]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return old
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs have left."""
+    for path in folder.glob("*.tmp*"):
+        if ours := OURS.fullmatch(path.name):
+            with suppress(OSError):
+                archive = temporary(path.with_name(ours[1]))  # locked for all of them
+                if is_abandoned(archive if archive.exists() else path):
+                    path.unlink()
+
+
+def _add_database(
+    writer: Writer, settings: Settings, tree: Tree, path: Path, notify: Notify
+) -> tuple[Content, str, State]:
+    """Add one moment of the database, by way of a file at `path`."""
+    if migration_url(settings).kind != "postgresql":
+        take: Callable[..., State] = _take_sqlite
+    elif obstacle := postgresql.obstacle(settings):
+        notify(f"pg_dump is not used: {obstacle}. The backup will hold the models' tables as SQLite.")
+        take = _take_copy
+    else:
+        return _add_dump(writer, settings, tree, path)
+    with private_file(path, lock=False):
+        state = take(settings, tree, path)
+        with path.open("rb") as file:
+            writer.add("database.sqlite3", file)
+    return "database.sqlite3", "", state
+
+
+def _add_uploads(writer: Writer, place: Path | Bucket, notify: Notify) -> str:
+    """Add those of a folder, or tell in which bucket they are."""
+    if isinstance(place, Path):
+        uploads.add_to(writer, place)
+        return ""
+    notify(f"The uploads are in {place.shown}, and not in this backup: look after them there.")
+    return place.shown
+
+
+def _add_dump(writer: Writer, settings: Settings, tree: Tree, path: Path) -> tuple[Content, str, State]:
+    with private_file(path, lock=False) as file, postgresql.dumping(settings, tree) as dump:
+        dump.write(settings, file)
+        postgresql.refuse_unreadable(path)
+        file.seek(0)
+        writer.add("database.dump", file)
+        return "database.dump", dump.namespace, dump.state
+
+
+def _take_sqlite(settings: Settings, _tree: Tree, path: Path) -> State:
+    url = migration_url(settings)
+    try:
+        snapshot(url.path, path)
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode in WRITE_FAULTS:
+            raise OperatorError(f"The backup cannot be written to {path.parent}: {error}. Is its disk full?") from error
+        raise OperatorError(explain(error, url)) from error
+    return examine(path)
+
+
+def _take_copy(settings: Settings, tree: Tree, path: Path) -> State:
+    copy(migration_url(settings), DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path))), tree)
+    make_single(path)
+    path.chmod(0o600)
+    return examine(path)
+
+
+def _refuse_others(path: Path) -> None:
+    if path.is_symlink() or not path.is_file():
+        raise OperatorError(f"{path} is not a regular file: a backup does not take its place. Choose another name.")
+    try:
+        with opened(path):
+            pass
+    except OperatorError as error:
+        raise OperatorError(f"{path} is there and is no backup: remove it, or choose another name.") from error
+
+
+def _unused(folder: Path, stem: str) -> Path:
+    names = [f"{stem}.zip", *(f"{stem}-{number}.zip" for number in range(2, 100))]
+    return next(path for name in names if not (path := folder / name).exists())

@@ -1,0 +1,161 @@
+"""Reading a backup back. Everything is checked before anything is touched."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from opportune.atomic_files import private_file, private_folder, sync, temporary
+from opportune.data.backup import postgresql, uploads
+from opportune.data.backup.archive import Archive, Manifest, opened
+from opportune.data.backup.sqlite import examine, take_place
+from opportune.data.copydb import copy
+from opportune.db.migrations.connection import connect, migration_url
+from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.runner import plan_for, run
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.settings import Settings
+from opportune.storage.location import Bucket, place_of
+
+FOLDER = "opportune-restore-"
+LOCK = ".restore"
+DATABASE = ".restore-database"
+
+Confirm = Callable[[Manifest], None]
+"""Asked when all is checked and nothing touched yet; raises to stop."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a backup is restored into."""
+
+    settings: Settings
+    tree: Tree
+    tables: Collection[str]
+    """Those of the models."""
+
+    @property
+    def url(self) -> DatabaseURL:
+        return migration_url(self.settings)
+
+    @property
+    def place(self) -> Path | Bucket:
+        return place_of(self.settings)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored."""
+
+    manifest: Manifest
+    kept: Path | None
+    """Where the SQLite database that was there before is now."""
+
+
+def restore(path: Path, target: Target, confirm: Confirm) -> Restored:
+    """Replace database and uploads by those of a backup.
+
+    Raises:
+        OperatorError: nothing has changed; why.
+    """
+    with opened(path) as archive:
+        _refuse_newer(target.tree, archive)
+        try:
+            if target.url.kind != "postgresql":
+                return _into_sqlite(archive, target, confirm)
+            return _into_postgresql(archive, target, confirm)
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            raise OperatorError(f"The backup cannot be restored: {error.strerror or error}{where}.") from error
+
+
+def _into_sqlite(archive: Archive, target: Target, confirm: Confirm) -> Restored:
+    if archive.manifest.database != "database.sqlite3":
+        raise OperatorError(
+            f"{archive.path} is a dump of PostgreSQL's own: restore it into PostgreSQL (set DATABASE_URL), and from "
+            "there: python3 oppman.py copydb."
+        )
+    path = target.url.path
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = temporary(path, DATABASE)
+    with (
+        private_file(temporary(path, LOCK)),
+        _extracted(archive, target, new),
+        uploads.staged(archive, target.place) as files,
+    ):
+        confirm(archive.manifest)
+        files.add_missing()
+        kept = take_place(new, path)
+        files.replace_rest()
+    return Restored(archive.manifest, kept)
+
+
+def _into_postgresql(archive: Archive, target: Target, confirm: Confirm) -> Restored:
+    with private_folder(FOLDER) as folder, uploads.staged(archive, target.place) as files:
+        path = folder / archive.manifest.database
+        with _extracted(archive, target, path):
+            if archive.manifest.database == "database.dump":
+                postgresql.refuse_unreadable(path)
+                confirm(archive.manifest)
+                files.add_missing()
+                postgresql.restore(target.settings, target.tree, archive.manifest, path)
+            else:
+                source = _migrated(path, target)
+                confirm(archive.manifest)
+                files.add_missing()
+                copy(source, target.url, target.tree, force=True)
+        files.replace_rest()
+    return Restored(archive.manifest, None)
+
+
+@contextmanager
+def _extracted(archive: Archive, target: Target, path: Path) -> Iterator[None]:
+    """The database of an archive as a file at `path`, checked."""
+    with private_file(path, lock=False) as file:
+        archive.extract(archive.manifest.database, file)
+        sync(file)
+        if archive.manifest.database == "database.sqlite3":
+            _check_sqlite(path, archive, target)
+            sync(file)
+        yield
+
+
+def _check_sqlite(path: Path, archive: Archive, target: Target) -> None:
+    if path.stat().st_size == 0:  # which SQLite takes for a database without tables
+        raise OperatorError(f"{archive.path} is damaged: its database is empty. Take another backup.")
+    try:
+        state = examine(path)
+    except OperatorError as error:
+        raise OperatorError(f"{archive.path} is not restored. {error}") from error
+    manifest = archive.manifest
+    if state.revisions != sorted(manifest.revisions) or state.tables != sorted(manifest.tables):
+        raise OperatorError(f"{archive.path} is damaged: its database is not the one that its manifest tells of.")
+    missing = sorted(set(target.tables) - set(state.tables))
+    if missing and not target.tree.pending(state.revisions):
+        raise OperatorError(
+            f"{archive.path} lacks the table {missing[0]}, which its migrations make: it is not restored."
+        )
+
+
+def _refuse_newer(tree: Tree, archive: Archive) -> None:
+    manifest = archive.manifest
+    if not manifest.revisions:
+        raise OperatorError(f"{archive.path} is of a database without migrations: it is not restored.")
+    if newer := tree.unknown(manifest.revisions).newer:
+        raise OperatorError(
+            f"{archive.path} was made by newer code, with migrations that this one lacks ({', '.join(newer)}): "
+            "restore it with that code."
+        )
+
+
+def _migrated(path: Path, target: Target) -> DatabaseURL:
+    """The file with every migration: rows are only copied between equal schemas."""
+    settings = target.settings.model_copy(
+        update={"database_url": SecretStr(f"sqlite:///{path}"), "database_direct_url": SecretStr("")}
+    )
+    with connect(settings) as connection:
+        run(connection, target.tree, plan_for(target.tree))
+    return migration_url(settings)

@@ -1,0 +1,77 @@
+"""The files that people have uploaded."""
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from opportune.atomic_files import TEMPORARY, put, sync
+from opportune.data.backup.archive import UPLOADS, Archive, Writer
+from opportune.errors import OperatorError
+from opportune.storage.location import Bucket
+
+
+def add_to(writer: Writer, folder: Path) -> None:
+    """Add those in a folder to an archive. Links are not followed; what is removed meanwhile is left out.
+
+    Raises:
+        OperatorError: an archive cannot hold the name of one.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.suffix != TEMPORARY:
+            _refuse_unnamable(path)
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                writer.add(UPLOADS + path.relative_to(folder).as_posix(), file)
+
+
+def _refuse_unnamable(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise OperatorError(
+            f"The upload {str(path)!a} has a name that is not UTF-8: rename it, then run this again."
+        ) from error
+
+
+@contextmanager
+def staged(archive: Archive, place: Path | Bucket) -> Iterator["Staged"]:
+    """The uploads of an archive, extracted and checked, beside the folder that they belong to; none for a bucket."""
+    if isinstance(place, Bucket):
+        yield Staged(())
+        return
+    folder = place.with_name(f"{place.name}.restore{TEMPORARY}")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        names = [name.removeprefix(UPLOADS) for name in archive.uploads]
+        for name in names:
+            path = folder / name
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                archive.extract(UPLOADS + name, file)
+                sync(file)
+        yield Staged([(folder / name, place / name) for name in names])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Staged:
+    """Uploads on their way. Together with a database they change in two steps around its own:
+
+    those that are missing are added before it, and those that differ replaced after it, so that neither the old nor the
+    new database ever lacks one of its files.
+    """
+
+    def __init__(self, moves: Sequence[tuple[Path, Path]]) -> None:
+        self._moves = moves
+
+    def add_missing(self) -> None:
+        self._put((path, target) for path, target in self._moves if not target.exists())
+
+    def replace_rest(self) -> None:
+        self._put((path, target) for path, target in self._moves if path.exists())
+
+    @staticmethod
+    def _put(moves: Iterable[tuple[Path, Path]]) -> None:
+        for path, target in moves:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            put(path, target)

@@ -1,0 +1,60 @@
+"""Who a server says it is: its certificate, which libpq does not show."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+
+from opportune.db.drivers.psycopg_timeouts import ASK_FOR_TLS
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """What a client learns when it asks for TLS."""
+
+    version: str
+    """`TLSv1.3`, say."""
+    subject: str
+    expires: datetime
+    distrust: str
+    """Why this machine's own list of authorities does not vouch for that name; empty if it does."""
+
+    @property
+    def days_left(self) -> int:
+        return (self.expires - datetime.now(UTC)).days
+
+
+async def shake_hands(host: str, port: int) -> Handshake:
+    """Ask for TLS as a client of PostgreSQL does, and hang up.
+
+    Raises:
+        OSError: the server does not answer, or does not offer TLS.
+        EOFError: it hangs up.
+    """
+    context = ssl.create_default_context()
+    try:
+        return await _try(host, port, context, distrust="")
+    except ssl.SSLCertVerificationError as error:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return await _try(host, port, context, distrust=error.verify_message)
+
+
+async def _try(host: str, port: int, context: ssl.SSLContext, distrust: str) -> Handshake:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(ASK_FOR_TLS)
+        if await reader.readexactly(1) != b"S":
+            raise ConnectionRefusedError("no TLS")
+        await writer.start_tls(context, server_hostname=host)
+        return _describe(writer.get_extra_info("ssl_object"), distrust)
+    finally:
+        writer.transport.abort()
+
+
+def _describe(connection: ssl.SSLObject, distrust: str) -> Handshake:
+    certificate = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
+    subject = certificate.subject.rfc4514_string()
+    return Handshake(connection.version() or "", subject, certificate.not_valid_after_utc, distrust)

@@ -1,0 +1,177 @@
+"""The database behind one abstract class, made when the application starts and never at import."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, ClassVar, Literal
+
+from sqlalchemy import Executable, Row, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.util import greenlet_spawn
+
+from opportune.db.drivers.replica import Replica, reads_fresh
+from opportune.db.errors import explain
+from opportune.db.sessions.context import Context
+from opportune.db.timeouts import within
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.settings import Settings
+
+Role = Literal["writer", "reader"]
+
+
+BEFORE_COMMIT = "before_commit"
+AFTER_COMMIT = "after_commit"
+
+
+class Session(AsyncSession):
+    async def commit(self) -> None:
+        for act in self.info.pop(BEFORE_COMMIT, ()):
+            await act()
+        await super().commit()
+        for act in self.info.pop(AFTER_COMMIT, ()):
+            await act()
+
+    async def rollback(self) -> None:
+        for waiting in (BEFORE_COMMIT, AFTER_COMMIT):
+            self.info.pop(waiting, None)
+        await super().rollback()
+
+    async def __aexit__(self, kind: Any, value: Any, traceback: Any) -> None:
+        """Without a task where nothing has gone wrong: it is there to close in spite of a cancelled request."""
+        if kind is not None:
+            await super().__aexit__(kind, value, traceback)
+        elif self.sync_session.in_transaction():
+            await self.close()
+        else:  # nothing to end, so nothing to wait for
+            self.sync_session.close()
+
+
+def before_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:
+    """Have this done as the last part of the transaction; a rollback forgets it."""
+    session.info.setdefault(BEFORE_COMMIT, []).append(act)
+
+
+def after_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:
+    """Have this done when the session has committed, before the response is sent; a rollback forgets it."""
+    session.info.setdefault(AFTER_COMMIT, []).append(act)
+
+
+def reading_sessions(engine: AsyncEngine) -> async_sessionmaker[Session]:
+    return async_sessionmaker(engine, class_=Session, expire_on_commit=False, autoflush=False)
+
+
+class Database(ABC):
+    """Gives sessions: `writer()` commits when its block ends well, `reader()` cannot write."""
+
+    ping_timeout: ClassVar[float] = 4
+    first_read: ClassVar[TextClause] = text("SELECT 1")
+    """The least that makes a reader take its snapshot."""
+
+    def __init__(self, url: DatabaseURL, settings: Settings) -> None:
+        self.url = url
+        self.settings = settings
+        self.engine = self._writing_engine()
+        self.reading_engine = self._reading_engine()
+        self.replica = self._replica()
+        self.info: dict[str, Any] = {}
+        """What every writing session carries in its own `info`: what is done after its commit needs it."""
+        self._writing = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False, info=self.info)
+        self._reading = reading_sessions(self.reading_engine)
+
+    @abstractmethod
+    def _writing_engine(self) -> AsyncEngine: ...
+
+    @abstractmethod
+    def _reading_engine(self) -> AsyncEngine: ...
+
+    def _replica(self) -> Replica | None:
+        return None
+
+    async def setup(self) -> None:  # noqa: B027 - not every kind has something to prepare
+        """Prepare what the first session needs."""
+
+    async def dispose(self) -> None:
+        if self.replica:
+            await self.replica.dispose()
+        await self.reading_engine.dispose()
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def writer(self) -> AsyncIterator[AsyncSession]:
+        """A session whose changes are committed when the block ends, and rolled back when it raises."""
+        async with self._writing() as session:
+            yield session
+            await session.commit()
+
+    def reader(self, *, fresh: bool = False) -> AbstractAsyncContextManager[AsyncSession]:
+        """A session on one snapshot, which the database itself keeps from writing.
+
+        Where there is a replica, it lags behind what was just written. `fresh` reads from the writer's server, for what
+        must not be out of date: who may do what, and what another process has to know.
+        """
+        if self.replica is None or fresh or self.replica.is_away or reads_fresh.get():
+            return self._reading()
+        return self.replica.reader(otherwise=self._reading)
+
+    async def lookup(self, statement: Executable, parameters: Mapping[str, Any]) -> Row[Any] | None:
+        """The one row of a statement that comes with every request, read fresh: `None` if there is none.
+
+        It costs a third of what a session and its transaction cost, so it is for Core and a statement made once.
+        """
+        return await greenlet_spawn(self._look_up, statement, parameters)
+
+    def _look_up(self, statement: Executable, parameters: Mapping[str, Any]) -> Row[Any] | None:
+        """All of it in one greenlet: an asynchronous connection takes three, and a task to close it."""
+        with self._at_once.sync_engine.connect() as connection:
+            return connection.execute(statement, parameters).one_or_none()
+
+    @property
+    def _at_once(self) -> AsyncEngine:
+        """What reads a single statement with the least around it."""
+        return self.reading_engine
+
+    def context(self) -> Context:
+        """A reader and a writer together; `ReadonlyContext(database)` is the one that only reads."""
+        return Context(self)
+
+    async def ping(self, *, reader: bool = True) -> None:
+        """Ask writer and reader for a sign of life, without taking a lock.
+
+        Without the reader if the site, which can do without a replica, is all that matters.
+
+        Raises:
+            OperatorError: one of them does not answer; the message says what to do.
+        """
+        away = await self.away(self.ping_timeout)
+        if lines := [line for role, line in away.items() if reader or role == "writer"]:
+            raise OperatorError(" ".join(lines))
+
+    async def away(self, seconds: float) -> dict[Role, str]:
+        """Who gives no sign of life in this time, each with a line on why.
+
+        They are asked on connections of their own: not those that a busy site waits for.
+        """
+        asked: dict[Role, DatabaseURL] = {"writer": self.url}
+        if self.replica:
+            asked["reader"] = self.replica.url
+        lines = await asyncio.gather(*(self._fault(url, seconds) for url in asked.values()))
+        return {role: line for role, line in zip(asked, lines, strict=True) if line}
+
+    async def _fault(self, url: DatabaseURL, seconds: float) -> str:
+        try:
+            await within(seconds, self._greet(url))
+        except OperatorError as error:
+            return str(error)
+        except TimeoutError as error:
+            return explain(error, url)
+        return ""
+
+    @abstractmethod
+    async def _greet(self, url: DatabaseURL) -> None:
+        """Connect, ask for a row and be gone.
+
+        Raises:
+            OperatorError: that cannot be done.
+        """

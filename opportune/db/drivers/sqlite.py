@@ -1,0 +1,95 @@
+"""SQLite on disk."""
+
+import asyncio
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from opportune.db.database import Database
+from opportune.db.drivers.aiosqlite_single_hop import DRIVER
+from opportune.db.drivers.pool import pool_options
+from opportune.db.drivers.sqlite_file import make_private
+from opportune.db.errors import explain
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+
+BUSY = 2000
+"""Milliseconds to wait for another process that writes."""
+
+
+class SQLiteDatabase(Database):
+    """A file in WAL mode: one connection that writes, a pool that cannot."""
+
+    first_read = text("SELECT 1 FROM sqlite_master LIMIT 1")
+
+    def _writing_engine(self) -> AsyncEngine:
+        # A pool of one is the queue of writers: they wait here in their order, and not for SQLite's lock.
+        # Other processes' writers are waited for as well (BUSY), and the visitor has an answer in the time of both.
+        patience = self.settings.database_pool_timeout / 2
+        return self._engine("BEGIN IMMEDIATE", pool_size=1, max_overflow=0, pool_timeout=patience)
+
+    def _reading_engine(self) -> AsyncEngine:
+        engine = self._engine("BEGIN", **pool_options(self.settings))
+        event.listen(engine.sync_engine, "connect", only_read)
+        return engine
+
+    def _engine(self, begin: str, **pool: Any) -> AsyncEngine:
+        engine = create_async_engine(
+            self.url.url.set(drivername=DRIVER),
+            begin=begin,
+            # Without this the driver begins transactions by its own rules, and never with IMMEDIATE.
+            connect_args={"isolation_level": None},
+            hide_parameters=True,
+            **pool,
+        )
+        event.listen(engine.sync_engine, "connect", configure_sqlite)
+        return engine
+
+    async def setup(self) -> None:
+        await asyncio.to_thread(make_private, self.url.path)
+
+    async def _greet(self, url: DatabaseURL) -> None:
+        try:
+            await asyncio.to_thread(_read_something, url.path)
+        except sqlite3.Error as error:
+            raise OperatorError(explain(error, url)) from error
+
+
+def _read_something(path: Path) -> None:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=1, uri=True)) as connection:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+
+
+def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> None:
+    """What every connection to a SQLite file needs; for migrations too."""
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY}")
+    _log_ahead(cursor)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _log_ahead(cursor: DBAPICursor) -> None:
+    """Write-ahead logging, which a file keeps. SQLite waits for nobody who makes a new file do the same just now."""
+    deadline = time.monotonic() + BUSY / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
+def only_read(connection: DBAPIConnection, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only = ON")
+    cursor.close()

@@ -1,0 +1,42 @@
+"""From settings to a database."""
+
+from opportune.db.database import Database
+from opportune.db.drivers.postgresql import PostgreSQLDatabase
+from opportune.db.drivers.sqlite import SQLiteDatabase
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.settings import Settings
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of these settings, not connected yet.
+
+    Raises:
+        OperatorError: DATABASE_URL or DATABASE_READER_URL is not understood, or they do not go together.
+    """
+    url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
+    reader_url = replica_of(url, settings)
+    if url.kind == "sqlite":
+        return SQLiteDatabase(url, settings)
+    if url.kind == "memory":
+        from opportune.db.drivers.sqlite_memory import MemoryDatabase  # noqa: PLC0415 - few sites have one
+
+        return MemoryDatabase(url, settings)
+    return PostgreSQLDatabase(url, settings, reader_url)
+
+
+def replica_of(url: DatabaseURL, settings: Settings) -> DatabaseURL | None:
+    """The address of the replica, where the settings name one.
+
+    Raises:
+        OperatorError: it is not understood, or there can be none of this database.
+    """
+    text = settings.database_reader_url.get_secret_value()
+    if not text:
+        return None
+    reader_url = DatabaseURL.parse(text, settings.database_pooled, "DATABASE_READER_URL")
+    if url.kind != "postgresql":
+        raise OperatorError("DATABASE_READER_URL is for PostgreSQL, which DATABASE_URL is not: remove it.")
+    if reader_url.kind != "postgresql":
+        raise OperatorError("DATABASE_READER_URL must be a replica of DATABASE_URL, so PostgreSQL as well.")
+    return reader_url

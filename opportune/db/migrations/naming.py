@@ -1,0 +1,103 @@
+"""What a migration does, in words: for the terminal and for its file's name."""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from alembic.operations import ops
+
+from opportune.db.migrations.python_steps import CodeOp
+
+LONGEST_NAME = 50
+
+
+@dataclass(frozen=True)
+class Change:
+    """One operation of a migration."""
+
+    sign: str
+    """+ adds, - removes, ~ alters."""
+    words: str
+    fragment: str
+    """Its part of the file's name; empty where it only accompanies another change."""
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.words}"
+
+
+def flat(operations: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+    """The operations without the groups that they are in."""
+    found: list[ops.MigrateOperation] = []
+    for operation in operations:
+        found += flat(operation.ops) if isinstance(operation, ops.OpContainer) else [operation]
+    return found
+
+
+def describe(operations: Iterable[ops.MigrateOperation], feature: str) -> list[Change]:
+    found = flat(operations)
+    dropped = {part.constraint_name for part in found if isinstance(part, ops.DropConstraintOp)}
+    altered = {part.constraint_name for part in found if isinstance(part, ops.CreateCheckConstraintOp)} & dropped
+    return [
+        _change(part, feature, altered)
+        for part in found
+        if not (isinstance(part, ops.DropConstraintOp) and part.constraint_name in altered)
+        and not (isinstance(part, CodeOp) and not part.words)
+    ]
+
+
+def name_for(changed: Sequence[Change], *, first: bool) -> str:
+    """A file's name from what is in it: `initial`, `todo_due_on`, `todo_due_on_and_more`."""
+    if first:
+        return "initial"
+    fragments = [change.fragment for change in changed if change.fragment] or ["changes"]
+    return slug(fragments[0]) + ("_and_more" if len(fragments) > 1 else "")
+
+
+def slug(words: str) -> str:
+    """Words as they may stand in a file's name; empty if nothing is left of them."""
+    return "_".join(re.findall(r"[a-z0-9]+", words.lower()))[:LONGEST_NAME].strip("_")
+
+
+def _change(operation: ops.MigrateOperation, feature: str, altered: Collection[object]) -> Change:
+    table = str(getattr(operation, "table_name", ""))
+    short = table.removeprefix(f"{feature}_")
+    match operation:
+        case ops.CreateTableOp():
+            return Change("+", f"Create table {table}", short)
+        case ops.DropTableOp():
+            return Change("-", f"Drop table {table}", f"drop_{short}")
+        case ops.RenameTableOp(new_table_name=new):
+            return Change("~", f"Rename table {table} to {new}", f"rename_{short}")
+        case CodeOp(words=words):
+            return Change("~", words, "")
+    return _column_change(operation, table, short) or _constraint_change(operation, table, short, altered)
+
+
+def _column_change(operation: ops.MigrateOperation, table: str, short: str) -> Change | None:
+    match operation:
+        case ops.AddColumnOp(column=column):
+            return Change("+", f"Add column {column.name} to {table}", f"{short}_{column.name}")
+        case ops.DropColumnOp(column_name=column):
+            return Change("-", f"Drop column {column} of {table}", f"drop_{short}_{column}")
+        case ops.AlterColumnOp(column_name=column, modify_name=str(new)):
+            return Change("~", f"Rename column {column} of {table} to {new}", f"rename_{short}_{column}")
+        case ops.AlterColumnOp(column_name=column):
+            return Change("~", f"Alter column {column} of {table}", f"alter_{short}_{column}")
+    return None
+
+
+def _constraint_change(operation: ops.MigrateOperation, table: str, short: str, altered: Collection[object]) -> Change:
+    match operation:
+        case ops.CreateIndexOp(index_name=index):
+            return Change("+", f"Create index {index} on {table}", "")
+        case ops.DropIndexOp(index_name=index):
+            return Change("-", f"Drop index {index} of {table}", "")
+        case ops.CreateCheckConstraintOp(constraint_name=str(name)) if name in altered:
+            return Change(
+                "~", f"Alter constraint {name} of {table}", f"alter_{short}_{name.removeprefix(f'ck_{table}_')}"
+            )
+        case ops.AddConstraintOp():
+            return Change("+", f"Add constraint {operation.to_constraint().name} to {table}", "")
+        case ops.DropConstraintOp(constraint_name=constraint):
+            return Change("-", f"Drop constraint {constraint} of {table}", "")
+    return Change("~", f"{type(operation).__name__.removesuffix('Op')} {table}", "")

@@ -1,0 +1,68 @@
+"""The text of a migration."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from alembic.autogenerate import render_python_code
+from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
+from alembic.util import template_to_file
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.types import TypeDecorator
+
+from opportune.db.enums import EnumValue
+from opportune.db.migrations.python_steps import put_in
+from opportune.project import PROJECT
+
+TEMPLATE = PROJECT / "migrations" / "script.py.mako"
+
+
+def write_file(
+    path: Path, upgrade: Sequence[ops.MigrateOperation], downgrade: Sequence[ops.MigrateOperation], **names: Any
+) -> None:
+    """Fill the template. `names` are its other variables."""
+    imports: set[str] = set()
+    code: dict[str, Any] = {
+        "upgrades": _code(ops.UpgradeOps(upgrade), imports),
+        "downgrades": _code(ops.DowngradeOps(downgrade), imports),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    template_to_file(TEMPLATE, path, "utf-8", **code, imports="\n".join(sorted(imports)), **names)
+    _format(path)
+
+
+def _code(operations: ops.UpgradeOps | ops.DowngradeOps, imports: set[str]) -> str:
+    code = render_python_code(
+        operations,
+        render_as_batch=True,
+        render_item=partial(_render_item, imports),
+        migration_context=MigrationContext.configure(dialect=DefaultDialect()),
+    )
+    lines = [line for line in code.splitlines() if not line.strip().startswith("# ###")]
+    return put_in("\n".join(lines).replace(", schema=None)", ")"), operations.ops, imports).strip()
+
+
+def _render_item(imports: set[str], kind: str, item: Any, _context: object) -> str | Literal[False]:
+    """SQLModel's types and ours become SQLAlchemy's, so that old migrations survive changes; others are imported."""
+    if kind != "type":
+        return False
+    package, *rest = type(item).__module__.split(".")
+    if isinstance(item, EnumValue) or (package == "sqlmodel" and isinstance(item, TypeDecorator)):
+        return f"sa.{item.impl_instance!r}"
+    if package != "sqlalchemy":
+        imports.add(f"import {type(item).__module__}")
+    elif rest[0] == "dialects":
+        imports.add(f"from sqlalchemy.dialects import {rest[1]}")
+    return False
+
+
+def _format(path: Path) -> None:
+    """Format it as the project's own files are, where the tools for development are installed."""
+    if find_spec("ruff"):
+        command = [sys.executable, "-m", "ruff", "format", "--quiet", str(path)]
+        subprocess.run(command, check=True)  # noqa: S603 - every word of it is ours

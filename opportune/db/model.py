@@ -1,0 +1,49 @@
+"""The base of every table."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Path
+from sqlalchemy import BigInteger, Integer, MetaData, Table, event
+from sqlmodel import Field, SQLModel
+
+from opportune.db.enums import store_values
+
+LARGEST_ID = 2**63 - 1
+
+# SQLite numbers rows only in a column that is spelled INTEGER.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+# Constraints with names can be dropped by a migration.
+NAMES = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Model(SQLModel):
+    """A table: `class Todo(Model, table=True)` with `__tablename__ = "todos_todo"`. Has a 64-bit `id`.
+
+    A field of an Enum is stored as the value of its member, and a check constraint keeps others out.
+    """
+
+    metadata = MetaData(naming_convention=NAMES)
+
+    id: int = Field(default=None, primary_key=True, sa_type=BigId)
+
+
+@event.listens_for(Table, "after_parent_attach")
+def _prepare(table: Table, metadata: MetaData) -> None:
+    if metadata.naming_convention is NAMES:  # a table of the site's, and not of a library's
+        store_values(table)
+
+
+RowId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+"""A row's id in a path: what no row can have is not found."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

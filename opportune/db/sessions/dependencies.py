@@ -1,0 +1,69 @@
+"""Sessions as dependencies. A route takes one of them; `RWCtx` is for the one that needs a reader and a writer.
+
+Their scope is the function: the commit is done before the response is sent, so nobody is told of a write that a failing
+commit then takes back. A stream takes neither: it opens short sessions of its own.
+"""
+
+from collections.abc import AsyncIterator
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.db.database import Database
+from opportune.db.sessions.context import Context, ReadonlyContext
+
+C = TypeVar("C", bound=ReadonlyContext)
+
+
+async def get_database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+DatabaseDependency = Annotated[Database, Depends(get_database)]
+
+
+async def read_session(request: Request) -> AsyncIterator[AsyncSession]:
+    async with request.app.state.database.reader() as session:
+        yield session
+
+
+async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
+    async with request.app.state.database.writer() as session:
+        yield session
+
+
+ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]
+WriteSession = Annotated[AsyncSession, Depends(write_session, scope="function")]
+
+
+def opened(kind: type[C]) -> Any:
+    """Depends on a context of this class, open while the route runs: `Annotated[Search, opened(Search)]`.
+
+    The route takes the parameters of the class's `__call__` too, if it has one.
+    """
+    extras = _extras(kind)
+
+    async def open_context(_database: DatabaseDependency, **given: Any) -> AsyncIterator[C]:
+        context: Any = kind(_database)
+        async with context(**given) if extras is not None else context:
+            yield context
+
+    database = Parameter("_database", Parameter.KEYWORD_ONLY, annotation=DatabaseDependency)
+    open_context.__signature__ = Signature([database, *(extras or ())])  # type: ignore[attr-defined]  # FastAPI reads it
+    return Depends(open_context, scope="function")
+
+
+def _extras(kind: type[ReadonlyContext]) -> list[Parameter] | None:
+    """What `__call__` takes; None without one. (Classes themselves can always be called.)"""
+    fill = next((vars(base)["__call__"] for base in kind.__mro__ if "__call__" in vars(base)), None)
+    if fill is None:
+        return None
+    _self, *parameters = signature(fill, eval_str=True).parameters.values()
+    return [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in parameters]
+
+
+RWCtx = Annotated[Context, opened(Context)]
+ReadonlyCtx = Annotated[ReadonlyContext, opened(ReadonlyContext)]

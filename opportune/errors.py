@@ -1,0 +1,25 @@
+"""The exceptions that say something to a person."""
+
+
+class OperatorError(Exception):
+    """Something that the person at the command line can put right.
+
+    The message is one line that names the cause and the next step, and never a secret. The command line prints it on
+    stderr and exits with 1; nothing else about it is shown.
+    """
+
+
+class SettingsError(OperatorError):
+    """The settings are unsafe or malformed; the message holds no value."""
+
+
+class ReadOnlyError(OperatorError):
+    """Nothing can be written here, and that is meant so: the web answers 503."""
+
+
+class NotFound(LookupError):  # noqa: N818 - it is an answer, not a fault
+    """What was asked for is not there, or not for this person: the web answers 404, without telling which."""
+
+
+class Busy(Exception):  # noqa: N818 - it is an answer, not a fault
+    """Too much is going on to do this now: the web answers 503 with this sentence and a time to come back."""

@@ -1,0 +1,94 @@
+"""What a feature tells the rest of the site about itself."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter, FastAPI
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlmodel import SQLModel
+
+    from opportune.jobs import Call, Job
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry of the navigation bar."""
+
+    label: str
+    path: str
+    icon: str
+    """A Tabler icon's name without its prefix: `message` for `ti-message`."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Believable data to look at, which can be removed without touching anything else."""
+
+    load: "Callable[[AsyncSession], Awaitable[int]]"
+    """Adds the rows that are missing and says how many were added."""
+    clear: "Callable[[AsyncSession], Awaitable[int]]"
+    """Removes exactly the rows that `load` adds and says how many were removed."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks for their data, or leaves."""
+
+    id: int
+    """Of their user."""
+    email: str
+    """Empty while nothing shows that the address is theirs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonalData:
+    """What a feature keeps of one person: they may take it along, and it goes when they leave."""
+
+    summary: str
+    """What people call it, such as "Your to-dos"."""
+    read: "Callable[[AsyncSession, Person], Awaitable[Mapping[str, Sequence[Mapping[str, Any]]]]]"
+    """Their rows by kind, with values that JSON knows and moments."""
+    files: "Callable[[AsyncSession, Person], Awaitable[Sequence[str]]] | None" = None
+    """The names of their stored files."""
+    forget: "Callable[[AsyncSession, Person], Awaitable[None]] | None" = None
+    """Removes what is not removed with the row of their user by a foreign key that cascades."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What the admin's dashboard counts by day, for those who may list it."""
+
+    label: str
+    at: Any
+    """The column with the time of each row, such as `Message.created_at`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One entry of `app/installed.py`."""
+
+    name: str
+    """Also the name of its folders and the prefix of its tables."""
+    summary: str
+    """One sentence for the landing page."""
+    models: "Sequence[type[SQLModel]]" = ()
+    pages: "APIRouter | None" = None
+    api: "APIRouter | None" = None
+    """Mounted below /api/v1."""
+    admin: Sequence[Any] = ()
+    """SQLAdmin views, in the order of the menu."""
+    figures: Sequence[Figure] = ()
+    navigation: Sequence[Link] = ()
+    demo: Demo | None = None
+    personal_data: PersonalData | None = None
+    jobs: "Sequence[Job[Any]]" = ()
+    """Work for later and by schedule; one that is not listed here cannot be queued."""
+    first_jobs: "Sequence[Call[Any]]" = ()
+    """What quickstart queues when it sets up a site: done beside the first visitors."""
+    operations: "Mapping[str, Call[Any]]" = field(default_factory=dict)
+    """Buttons of the admin's page Operations: what they say, and the job that they queue."""
+    lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None
+    """Entered after the database is set up and left before it is disposed of."""

@@ -1,0 +1,37 @@
+"""What a job sees of its own execution."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from opportune.db.database import Database
+from opportune.jobs.models import DoneStep, QueuedJob
+from opportune.jobs.queue import Queue, hold
+from opportune.settings import Settings
+from opportune.storage import Storage
+
+
+class JobRun:
+    """`opportune.jobs.Run` over the site's database."""
+
+    def __init__(self, job: QueuedJob, queue: Queue, settings: Settings, storage: Storage) -> None:
+        self.id = str(job.id)
+        self.attempt = job.attempt
+        self.settings = settings
+        self.database: Database = queue.database
+        self.storage = storage
+        self._job = job
+        self._queue = queue
+        self._position = 0
+
+    async def write(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        self._position += 1
+        async with self.database.writer() as session:
+            await hold(session, self._job)
+            step = await session.get(DoneStep, (self._job.id, self._position))
+            if step is None:
+                step = DoneStep(job_id=self._job.id, position=self._position, result=await work(session, *args))
+                session.add(step)
+        return step.result
+
+    async def progress(self, done: int, total: int, note: str = "") -> None:
+        await self._queue.report(self._job, done, total, note[:200])

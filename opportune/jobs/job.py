@@ -1,0 +1,77 @@
+"""What a job is, and what it sees of its own execution."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+
+from opportune.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from opportune.db.database import Database
+    from opportune.storage import Storage
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class GiveUp(Exception):  # noqa: N818 - it is a decision, not a fault of the job
+    """Raised by a job that no further try can help: it has failed at once, with this line for its reason."""
+
+
+class Run(Protocol):
+    """One execution of a job. A crash in its middle begins the function again; what was recorded is not done twice."""
+
+    id: str
+    attempt: int
+    """1 for the first try."""
+    settings: Settings
+    database: "Database"
+    storage: "Storage"
+
+    async def write(self, work: "Callable[Concatenate[AsyncSession, P], Awaitable[R]]", *args: P.args) -> R:  # type: ignore[valid-type]
+        """Do this in a transaction that also records that it is done: it takes effect once, whatever crashes.
+
+        The result, a JSON value, is kept; a repetition gets it and does not do the work again.
+        """
+
+    async def progress(self, done: int, total: int, note: str = "") -> None:
+        """Tell how far it is, for those who look at the list of jobs."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[P]):
+    """A job with its arguments: JSON values, which stay readable for whoever looks at the job."""
+
+    job: "Job[P]"
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Generic[P]):
+    name: str
+    """`<feature>.<what it does>`. It is stored: a job that waits is found again by it."""
+    function: Callable[Concatenate[Run, P], Awaitable[None]]
+    attempts: int = 5
+    """Tries all told, before it counts as failed."""
+    wait: float = 1.0
+    """Seconds before the second try; they double with each further one."""
+    schedule: str = ""
+    """When it runs by itself: a cron expression in UTC. Such a job takes no arguments."""
+
+    def __call__(self, *arguments: P.args, **named: P.kwargs) -> Call[P]:
+        """The job with these arguments, to be queued: `defer(session, shrink_photo(registration.id))`."""
+        assert not named, "arguments are stored by position"  # noqa: S101 - a mistake in code, not in data
+        return Call(self, arguments)
+
+
+def job(
+    name: str, *, attempts: int = 5, wait: float = 1.0, schedule: str = ""
+) -> Callable[[Callable[Concatenate[Run, P], Awaitable[None]]], Job[P]]:
+    """Make a job of a coroutine function. Its feature lists it: `Feature(jobs=[shrink_photo])`."""
+
+    def declare(function: Callable[Concatenate[Run, P], Awaitable[None]]) -> Job[P]:
+        return Job(name=name, function=function, attempts=attempts, wait=wait, schedule=schedule)
+
+    return declare

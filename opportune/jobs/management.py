@@ -1,0 +1,89 @@
+"""What people do with jobs: look at them, stop them, have them tried again."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, case, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.db.batches import delete_in_batches
+from opportune.db.database import Database
+from opportune.db.model import LARGEST_ID, utc_now
+from opportune.errors import OperatorError
+from opportune.jobs.models import QueuedJob, State
+
+CAN_BE_RETRIED = (State.FAILED, State.CANCELLED)
+CAN_BE_CANCELLED = (State.WAITING, State.RUNNING)
+
+
+async def newest(session: AsyncSession, state: State | None, most: int) -> Sequence[QueuedJob]:
+    wanted = () if state is None else (col(QueuedJob.state) == state,)
+    return (
+        await session.scalars(select(QueuedJob).where(*wanted).order_by(col(QueuedJob.id).desc()).limit(most))
+    ).all()
+
+
+async def find(session: AsyncSession, job_id: int) -> QueuedJob:
+    """Raises OperatorError if there is none."""
+    job = await session.get(QueuedJob, job_id) if 0 < job_id <= LARGEST_ID else None
+    if job is None:
+        raise OperatorError(f"There is no job {job_id}. List them: python3 oppman.py jobs list")
+    return job
+
+
+async def retry(session: AsyncSession, job_id: int) -> None:
+    """Queue a job again, with all its tries. What it has written already is not written again.
+
+    Raises:
+        OperatorError: it has neither failed nor been cancelled.
+    """
+    if not await _change(session, job_id, CAN_BE_RETRIED, _afresh()):
+        job = await find(session, job_id)
+        raise OperatorError(f"Job {job_id} is {job.state}: only one that failed or was cancelled can be tried again.")
+
+
+async def retry_failed(session: AsyncSession) -> int:
+    """Queue all that failed again, as `retry` does, and give their number."""
+    failed = update(QueuedJob).where(col(QueuedJob.state) == State.FAILED).values(_afresh())
+    return cast("CursorResult[Any]", await session.execute(failed)).rowcount
+
+
+async def forget_ended(database: Database) -> int:
+    """Delete what is done or was cancelled, and give the number. What failed stays: somebody has to look at it."""
+    return await delete_in_batches(database, QueuedJob, col(QueuedJob.state).in_((State.DONE, State.CANCELLED)))
+
+
+async def counts(session: AsyncSession) -> Mapping[State, int]:
+    """How many are in each state."""
+    rows = await session.execute(select(col(QueuedJob.state), func.count()).group_by(col(QueuedJob.state)))
+    found = {State(state): number for state, number in rows}
+    return {state: found.get(state, 0) for state in State}
+
+
+async def cancel(session: AsyncSession, job_id: int) -> None:
+    """End a job that waits now, and one that runs within seconds, or at its next step.
+
+    Raises:
+        OperatorError: it has ended already.
+    """
+    waits = col(QueuedJob.state) == State.WAITING
+    ending = {
+        "cancel_asked": True,
+        "state": case((waits, State.CANCELLED), else_=col(QueuedJob.state)),
+        "ended_at": case((waits, utc_now()), else_=None),
+    }
+    if not await _change(session, job_id, CAN_BE_CANCELLED, ending):
+        job = await find(session, job_id)
+        raise OperatorError(f"Job {job_id} is {job.state}: there is nothing to cancel.")
+
+
+def _afresh() -> dict[str, object]:
+    return {"state": State.WAITING, "attempt": 0, "due_at": utc_now(), "cancel_asked": False, "ended_at": None}
+
+
+async def _change(session: AsyncSession, job_id: int, states: Sequence[State], values: dict[str, object]) -> bool:
+    await find(session, job_id)
+    chosen = (col(QueuedJob.id) == job_id) & col(QueuedJob.state).in_(states)
+    changed = await session.execute(update(QueuedJob).where(chosen).values(values).returning(col(QueuedJob.id)))
+    return changed.scalar_one_or_none() is not None

@@ -1,0 +1,77 @@
+"""Jobs that wait, run or have ended, and what each of them has already done."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, Index, Text
+from sqlmodel import Field, SQLModel
+
+from opportune.db.model import BigId, Model, utc_now
+
+
+class State(StrEnum):
+    """A job WAITS until it is due and RUNS. Then it waits again for another try, or has ended in one of the others."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDED = (State.DONE, State.FAILED, State.CANCELLED)
+
+
+class QueuedJob(Model, table=True):
+    __tablename__ = "jobs_job"
+    __table_args__ = (Index("ix_jobs_job_due", "state", "due_at"),)
+
+    state: State = Field(default=State.WAITING, sa_type=Text)
+    name: str = Field(max_length=200)
+    arguments: list[Any] = Field(default_factory=list, sa_type=JSON)
+    key: str | None = Field(default=None, max_length=500, unique=True)
+    """Who queues the same again finds this one."""
+    attempt: int = 0
+    """Tries so far, with the one that runs."""
+    due_at: datetime = Field(default_factory=utc_now)
+    created_at: datetime = Field(default_factory=utc_now)
+    started_at: datetime | None = None
+    """The last try's."""
+    ended_at: datetime | None = None
+    claim: str | None = Field(default=None, max_length=32)
+    """The try that runs: who does not know it can change nothing."""
+    lease_until: datetime | None = None
+    """When to take its process for dead, unless that has renewed this."""
+    cancel_asked: bool = False
+    done: int = 0
+    total: int = 0
+    note: str = Field(default="", max_length=200)
+    error: str = Field(default="", max_length=500)
+    """One line on why the last try failed."""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.id}"
+
+    @property
+    def progress(self) -> str:
+        """`3 of 10: thumbnails`, or nothing."""
+        counted = f"{self.done} of {self.total}" if self.total else ""
+        return ": ".join(filter(None, (counted, self.note)))
+
+    @property
+    def remark(self) -> str:
+        """Why it failed last, or else how far it is."""
+        return self.error or self.progress
+
+
+class DoneStep(SQLModel, table=True):
+    """What a `run.write` gave. Written in the transaction of its effect, so there are both or neither."""
+
+    __tablename__ = "jobs_done_step"
+    metadata = Model.metadata
+
+    job_id: int = Field(foreign_key="jobs_job.id", ondelete="CASCADE", primary_key=True, sa_type=BigId)
+    position: int = Field(primary_key=True)
+    """1 for the first that the job asks for."""
+    result: Any = Field(default=None, sa_type=JSON)

@@ -1,0 +1,129 @@
+"""The jobs of a site: queued in the transaction of the change that asks for them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import event, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.db.database import Database, after_commit, before_commit
+from opportune.db.model import utc_now
+from opportune.errors import NotFound
+from opportune.jobs import Call, Job, Jobs, management
+from opportune.jobs.models import ENDED, QueuedJob, State
+from opportune.jobs.queue import Queue, add
+from opportune.jobs.worker import TO_STOP, Worker
+from opportune.settings import Settings
+from opportune.storage import Storage
+
+AFTER_START = 1.0
+"""Seconds until what an earlier process has left is looked for: the first page comes first."""
+NOW_AND_THEN = 60.0
+"""Seconds after which a process whose database is in use anyway looks for what others have queued or left."""
+
+
+class SiteJobs(Jobs):
+    """`running()` does them in this process, or leaves them to a worker, as JOBS says."""
+
+    def __init__(self, settings: Settings, database: Database, storage: Storage, jobs: Iterable[Job[Any]]) -> None:
+        self.settings = settings
+        self.database = database
+        self.jobs = {job.name: job for job in jobs}
+        self.worker = Worker(Queue(database, self.jobs), self.jobs, settings, storage)
+        self.is_inline = settings.jobs == "inline" and database.url.kind != "memory"
+        self.queued = False
+        """Whether this process has queued anything."""
+        database.info["jobs"] = self
+
+    async def enqueue(self, call: Call[Any], *, key: str = "", delay: float = 0) -> str:
+        async with self.database.writer() as session:
+            job_id = await self._add(session, call, key, delay)
+        await self._tell()
+        await asyncio.sleep(0)  # who queues many in a row would overtake all others that wait to write
+        return str(job_id)
+
+    def defer(self, session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:
+        self._check(call)
+
+        async def queue() -> None:
+            await self._add(session, call, key, delay)
+
+        before_commit(session, queue)
+        after_commit(session, self._tell)
+
+    async def retry(self, session: AsyncSession, job_id: int) -> None:
+        """See `opportune.jobs.management.retry`."""
+        await management.retry(session, job_id)
+        after_commit(session, self._tell)
+
+    async def retry_failed(self, session: AsyncSession) -> int:
+        """See `opportune.jobs.management.retry_failed`."""
+        after_commit(session, self._tell)
+        return await management.retry_failed(session)
+
+    async def cancel(self, session: AsyncSession, job_id: int) -> None:
+        """See `opportune.jobs.management.cancel`. A schedule goes on after it."""
+        await management.cancel(session, job_id)
+        await self.worker.plan_after(session, await management.find(session, job_id))
+
+    async def _add(self, session: AsyncSession, call: Call[Any], key: str, delay: float) -> int:
+        self._check(call)
+        return await add(session, call.job.name, call.arguments, key, utc_now() + timedelta(seconds=delay))
+
+    def _check(self, call: Call[Any]) -> None:
+        if call.job.name not in self.jobs:
+            raise LookupError(f"{call.job.name} is no job of an installed feature: list it in Feature(jobs=[…])")
+
+    async def _tell(self) -> None:
+        self.queued = True
+        self.worker.wake()
+
+    async def drain(self) -> None:
+        """Do what this process has queued before it ends, where nobody else would soon."""
+        if self.queued and self.is_inline:
+            await self.worker.drain()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Do jobs until the block ends, where that is this process's part."""
+        if not self.is_inline:
+            yield
+            return
+        engine = self.database.engine.sync_engine
+        event.listen(engine, "commit", self._look_now_and_then)
+        task = asyncio.create_task(self.worker.work(delay=AFTER_START))
+        try:
+            yield
+        finally:
+            event.remove(engine, "commit", self._look_now_and_then)
+            self.worker.stop()
+            await asyncio.wait([task], timeout=TO_STOP)
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _look_now_and_then(self, _connection: object) -> None:
+        if monotonic() - self.worker.looked > NOW_AND_THEN:
+            self.worker.wake()
+
+    async def finished(self, job_id: str) -> State:
+        """Wait until a job has ended, and tell how.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        while True:
+            ended = self.worker.ended
+            async with self.database.reader(fresh=True) as session:
+                state = await session.scalar(select(col(QueuedJob.state)).where(col(QueuedJob.id) == int(job_id)))
+            if state is None:
+                raise NotFound
+            if state in ENDED:
+                return State(state)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):  # it may end in another process
+                    await ended.wait()

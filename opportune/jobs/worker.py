@@ -1,0 +1,273 @@
+"""Does jobs, some at a time, and sleeps while there are none: without a statement, where nothing is polled for."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.db.errors import explain
+from opportune.db.model import utc_now
+from opportune.errors import OperatorError
+from opportune.jobs import GiveUp, Job
+from opportune.jobs.context import JobRun
+from opportune.jobs.models import QueuedJob, State
+from opportune.jobs.queue import LEASE, Queue, Withdrawn, add
+from opportune.jobs.schedule import key_of, next_time
+from opportune.settings import Settings
+from opportune.storage import Storage
+
+RENEW = LEASE.total_seconds() / 3
+TO_GATHER = 0.01
+"""Seconds in which jobs that are queued or end are taken together: looking for each alone costs as much as doing it."""
+WHILE_LOCKED = 0.2
+"""Seconds until what is due is asked for again, when somebody else's transaction has it."""
+AFTER_A_FAULT = 5.0
+"""Seconds until the database is asked again, when it did not answer."""
+PAUSES_TO_STORE = (0.5, 1.0, 2.0, 0.0)
+"""Seconds before how a job ended is stored once more, where that failed."""
+PRUNE = 3600.0
+TO_STOP = 4.0
+"""Seconds for what runs to notice that the process ends. What takes longer is taken over when its lease has ended."""
+LONGEST_WAIT = 3600.0
+"""Seconds between two tries, at most."""
+PLAIN = (OperatorError, GiveUp)
+"""Their message says it all to a person."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Attempt:
+    job: QueuedJob
+    act: asyncio.Task[None]
+    is_cancelled: bool = False
+
+
+class Worker:
+    """`wake` it when something was queued; until then it waits for what is due, or looks each `poll` seconds."""
+
+    def __init__(self, queue: Queue, jobs: Mapping[str, Job[Any]], settings: Settings, storage: Storage) -> None:
+        self.queue = queue
+        self.jobs = jobs
+        self.settings = settings
+        self.storage = storage
+        self.concurrency = settings.database_pool_size
+        self.looked = 0.0
+        """When the queue was last looked at, by `time.monotonic`."""
+        self.ended = asyncio.Event()
+        """Set, and replaced by another one, at the end of each try."""
+        self._woken = asyncio.Event()
+        self._running: dict[asyncio.Task[None], Attempt] = {}
+        self._stops = False
+        self._renewed = self._pruned = time.monotonic()
+        self._pruning: asyncio.Task[None] | None = None
+        self._planned = False
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Have `work` end, but not in the midst of a statement."""
+        self._stops = True
+        self.wake()
+
+    async def work(self, poll: float | None = None, delay: float = 0) -> None:
+        """Do jobs until told to stop; begin after `delay` seconds, or when woken."""
+        try:
+            await self._rest(delay)
+            while not self._stops:
+                await self._rest(await self.look(poll))
+        finally:
+            await self._cut_short()
+
+    async def _rest(self, seconds: float | None) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        self._woken.clear()
+        if not self._stops:
+            await asyncio.sleep(TO_GATHER)
+
+    async def drain(self) -> None:
+        """Do what is due now, and what that queues, and no more."""
+        try:
+            while await self._start_due() or self._running:
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=RENEW)
+                await self._renew()
+        finally:
+            await self._cut_short()
+
+    async def look(self, poll: float | None = None) -> float | None:
+        """Start what is due, and give the seconds until the next look; None for when woken."""
+        try:
+            self.looked = time.monotonic()
+            await self._plan_all()
+            await self._renew()
+            started = await self._start_due()
+            self._prune()
+            # What has just begun wakes us at its end: only then is the next one asked for.
+            pauses = [poll, RENEW if self._running else None, None if started else await self._seconds_to_next()]
+        except (DBAPIError, PoolTimeoutError) as error:
+            logger.warning("Jobs wait: %s", explain(error, self.queue.database.url))
+            return AFTER_A_FAULT
+        except Exception:
+            logger.exception("Jobs wait")  # the edge: what went wrong once does not end all jobs of this process
+            return AFTER_A_FAULT
+        return min((pause for pause in pauses if pause is not None), default=None)
+
+    async def _start_due(self) -> int:
+        free = self.concurrency - len(self._running)
+        due = await self.queue.claim(free) if free else []
+        for job in due:
+            attempt = Attempt(job, asyncio.create_task(self._act(job)))
+            task = asyncio.create_task(self._conclude(attempt))
+            self._running[task] = attempt
+            task.add_done_callback(self._note_end)
+        await self._plan(job.name for job in due)
+        return len(due)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        self.wake()
+        self.ended.set()
+        self.ended = asyncio.Event()
+
+    async def _seconds_to_next(self) -> float | None:
+        if len(self._running) >= self.concurrency:
+            return None  # the end of one of them wakes us
+        due = await self.queue.next_due()
+        if due is None:
+            return None
+        seconds = (due - utc_now()).total_seconds()
+        return seconds if seconds > 0 else WHILE_LOCKED
+
+    async def _renew(self) -> None:
+        if not self._running or time.monotonic() - self._renewed < RENEW / 2:
+            return
+        cancelled = await self.queue.renew([attempt.job for attempt in self._running.values()])
+        self._renewed = time.monotonic()
+        for attempt in self._running.values():
+            if attempt.job.id in cancelled:
+                attempt.is_cancelled = True
+                attempt.act.cancel()
+
+    async def _plan_all(self) -> None:
+        if not self._planned:
+            await self._plan(self.jobs)
+            self._planned = True
+
+    async def _plan(self, names: Iterable[str]) -> None:
+        """Queue the next run of those that have a schedule. What was missed while nothing ran is done once."""
+        now = utc_now()
+        times = {name: time for name in set(names) if (time := self._next_time(name, now))}
+        if not times:
+            return
+        async with self.queue.database.writer() as session:
+            for name, due_at in times.items():
+                await add(session, name, (), key_of(name, due_at), due_at)
+
+    async def plan_after(self, session: AsyncSession, job: QueuedJob) -> None:
+        """Queue the run that its schedule has after this one, which will not come to plan it."""
+        if due_at := self._next_time(job.name, max(job.due_at, utc_now())):
+            await add(session, job.name, (), key_of(job.name, due_at), due_at)
+
+    def _next_time(self, name: str, after: datetime) -> datetime | None:
+        declared = self.jobs.get(name)
+        try:
+            return next_time(declared.schedule, after) if declared and declared.schedule else None
+        except OperatorError as error:
+            logger.warning("Job %s is never begun by itself: %s", name, error)
+            return None
+
+    def _prune(self) -> None:
+        if time.monotonic() - self._pruned > PRUNE and (self._pruning is None or self._pruning.done()):
+            self._pruned = time.monotonic()
+            # Beside the jobs: it may take minutes, in which their leases would end.
+            self._pruning = asyncio.create_task(self._forget_old())
+
+    async def _forget_old(self) -> None:
+        try:
+            await self.queue.prune()
+        except (DBAPIError, PoolTimeoutError) as error:
+            logger.warning("Jobs that ended long ago stay: %s", explain(error, self.queue.database.url))
+
+    async def _act(self, job: QueuedJob) -> None:
+        declared = self.jobs[job.name]
+        if job.cancel_asked:
+            raise Withdrawn  # its process died before it could heed that
+        if job.attempt > declared.attempts:
+            raise GiveUp("The process that did it ended in its midst, time after time.")
+        await declared.function(JobRun(job, self.queue, self.settings, self.storage), *job.arguments)
+
+    async def _conclude(self, attempt: Attempt) -> None:
+        """Store how it ended. The end of the site cuts short the job, and not this."""
+        await asyncio.wait([attempt.act])
+        for pause in PAUSES_TO_STORE:
+            try:
+                await self._store_end(attempt)
+                return
+            except (DBAPIError, PoolTimeoutError) as error:
+                reason = explain(error, self.queue.database.url)
+            await asyncio.sleep(0 if self._stops else pause)
+        logger.warning("The end of job %s could not be stored, so it will be done again: %s", attempt.job, reason)
+
+    async def _store_end(self, attempt: Attempt) -> None:
+        job = attempt.job
+        try:
+            attempt.act.result()
+        except asyncio.CancelledError as error:
+            if isinstance(error, Withdrawn) or attempt.is_cancelled:
+                await self.queue.end(job, State.CANCELLED)  # in vain where another process has taken it over
+            elif self._stops:
+                await self.queue.release(job)
+            else:
+                await self._fail(job, OperatorError("It has cancelled itself."))
+        except Exception as error:  # noqa: BLE001 - the edge: whatever a job raises is a failed try of it
+            await self._fail(job, error)
+        else:
+            await self.queue.end(job, State.DONE)
+
+    async def _fail(self, job: QueuedJob, error: Exception) -> None:
+        declared, reason = self.jobs[job.name], in_one_line(error)
+        if job.attempt >= declared.attempts or isinstance(error, GiveUp):
+            logger.error("Job %s has failed: %s", job, reason, exc_info=_trace(error))
+            await self.queue.end(job, State.FAILED, reason)
+            return
+        logger.warning("Job %s failed (try %s of %s): %s", job, job.attempt, declared.attempts, reason)
+        await self.queue.postpone(job, wait_after(declared, job.attempt), reason)
+
+    async def _cut_short(self) -> None:
+        self._stops = True
+        for attempt in self._running.values():
+            attempt.act.cancel()
+        if self._pruning:
+            self._pruning.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=TO_STOP)
+        self._stops = bool(self._running)  # what ends later has been cut short as well
+
+
+def wait_after(job: Job[Any], attempt: int) -> float:
+    """Seconds until the next try."""
+    return min(job.wait * 2.0 ** min(attempt - 1, 30), LONGEST_WAIT)
+
+
+def in_one_line(error: Exception) -> str:
+    """What any database can store and any terminal show."""
+    lines = str(error).strip().splitlines()
+    name = "" if isinstance(error, PLAIN) else type(error).__name__
+    words = ": ".join(filter(None, (name, lines[0] if lines else "")))[:500]
+    return "".join(char if char.isprintable() else " " for char in words).strip()
+
+
+def _trace(error: Exception) -> Exception | None:
+    """What is a person's to put right needs no traceback."""
+    return None if isinstance(error, PLAIN) else error

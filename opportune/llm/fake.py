@@ -1,0 +1,40 @@
+"""Answers that a test wrote."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from opportune.llm.provider import Finish, LLMError, Message, Piece, Provider
+
+Step = Piece | asyncio.Event | LLMError
+
+
+class Scripted(Provider):
+    """Plays one script for every question: yields text, waits for events, raises errors.
+
+    A script that tells no `Finish` ends with an empty one.
+    """
+
+    name = "Scripted"
+    context_budget = 1_000
+
+    def __init__(self, *script: Step) -> None:
+        self.script: Sequence[Step] = script
+        self.received: list[list[Message]] = []
+        self.stopped = asyncio.Event()
+        """Somebody closed an answer before its end."""
+
+    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Piece, None]:
+        self.received.append(list(messages))
+        try:
+            for step in [*self.script, Finish()]:
+                if isinstance(step, LLMError):
+                    raise step
+                if isinstance(step, asyncio.Event):
+                    await step.wait()
+                    continue
+                yield step
+                if isinstance(step, Finish):
+                    return
+        except (GeneratorExit, asyncio.CancelledError):
+            self.stopped.set()
+            raise

@@ -1,0 +1,95 @@
+"""Any endpoint that speaks OpenAI's chat completions: OpenRouter, OpenAI, Ollama, vLLM, llama.cpp and many more."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from opportune.llm.openai_stream import Answer
+from opportune.llm.provider import Limits, LLMError, Message, Piece, Provider
+
+if TYPE_CHECKING:
+    from opportune.llm.http_client import Body, Upstream
+
+HEAD_START = 1.0
+"""Seconds that the site has for its first page, before it gets ready for the first question."""
+
+
+class OpenAICompatible(Provider):
+    """Nothing is asked twice: whoever waits for the answer decides whether to try again."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: SecretStr,
+        model: str,
+        limits: Limits,
+        *,
+        context_budget: int = 8_000,
+        max_tokens: int = 4_096,
+        through_proxy: bool = True,
+    ) -> None:
+        """`through_proxy`: obey the proxy variables of the environment."""
+        self.name = model or urlsplit(base_url).hostname or "the model"
+        self.context_budget = context_budget
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._api_key = api_key
+        self._model = model
+        self._limits = limits
+        self._max_tokens = max_tokens
+        self._through_proxy = through_proxy
+        self._upstream: Upstream | None = None
+        self._opening = asyncio.Lock()
+
+    async def setup(self) -> None:
+        await asyncio.sleep(HEAD_START)
+        await self._open()
+
+    async def close(self) -> None:
+        if self._upstream:
+            await self._upstream.close()
+            self._upstream = None
+
+    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Piece, None]:
+        upstream = await self._open()
+        answer = Answer()
+        try:
+            async with aclosing(upstream.events(self._body(messages))) as events:
+                async for data in events:
+                    if text := answer.take(data):
+                        yield text
+                    if answer.over:
+                        break
+        except LLMError:
+            # With its finish_reason seen, nothing but the token counts can be missing.
+            if not answer.finished:
+                raise
+        yield answer.finish()
+
+    async def _open(self) -> "Upstream":
+        async with self._opening:
+            if self._upstream is None:
+                self._upstream = await asyncio.to_thread(self._make_upstream)
+            return self._upstream
+
+    def _make_upstream(self) -> "Upstream":
+        from opportune.llm.http_client import Upstream  # noqa: PLC0415 - takes 0.2 s; see there
+
+        return Upstream(
+            self._url, self._api_key.get_secret_value().strip(), self._limits, through_proxy=self._through_proxy
+        )
+
+    def _body(self, messages: Sequence[Message]) -> "Body":
+        # OpenAI's newer models refuse max_tokens; nobody else is sure to know its successor.
+        limit = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
+        body: dict[str, object] = {
+            "messages": [asdict(message) for message in messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            limit: self._max_tokens,
+        }
+        return body | ({"model": self._model} if self._model else {})

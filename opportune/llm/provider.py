@@ -1,0 +1,112 @@
+"""What the site asks of a language model, whoever runs it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from opportune.settings import Settings
+
+Role = Literal["system", "user", "assistant"]
+Code = Literal[
+    "refused",
+    "unauthorised",
+    "rate_limited",
+    "rejected",
+    "timeout",
+    "interrupted",
+    "malformed",
+    "unavailable",
+    "not_configured",
+]
+
+# Asking again changes nothing until somebody changes the settings or the question.
+LASTING: frozenset[Code] = frozenset({"unauthorised", "rejected", "not_configured"})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation, as a model reads it."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The last piece of an answer that came to its end. Counts are None where the model told none."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    truncated: bool = False
+    """A limit ended the answer, not the model."""
+
+
+Piece = str | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds to wait: for a connection, for the first piece, between two pieces, for the whole answer."""
+
+    connect: float = 10
+    first: float = 60
+    idle: float = 60
+    whole: float = 600
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(
+            connect=settings.llm_connect_timeout,
+            first=settings.llm_first_byte_timeout,
+            idle=settings.llm_idle_timeout,
+            whole=settings.llm_timeout,
+        )
+
+
+class LLMError(Exception):
+    """An answer that did not come, or not to its end.
+
+    The message is a sentence for whoever asked. It never holds an address, a key or anything that the endpoint said.
+    """
+
+    def __init__(self, code: Code, sentence: str, retry_after: float | None = None) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.retry_after = retry_after
+
+    @property
+    def retryable(self) -> bool:
+        return self.code not in LASTING
+
+
+class Provider(ABC):
+    """A model that answers conversations."""
+
+    name: str
+    """What people are shown."""
+    context_budget: int
+    """Tokens of conversation, by `tokens()`, that are worth sending."""
+    fault: str = ""
+    """Why it cannot answer, as far as it knows, and what to do: a line for whoever runs the site."""
+
+    async def setup(self) -> None:  # noqa: B027 - not every provider has something to prepare
+        """Get ready ahead of the first question. `stream` does it too; calling it again costs nothing."""
+
+    async def close(self) -> None:  # noqa: B027 - nor to give back
+        """Give everything back."""
+
+    @abstractmethod
+    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Piece, None]:
+        """Yield the answer's text as it comes, then one `Finish`.
+
+        Hold it in `contextlib.aclosing`: closing it hangs up at once, which is what stops the model.
+
+        Raises:
+            LLMError: instead of the `Finish`.
+        """
+
+
+def tokens(text: str) -> int:
+    """Estimate how many tokens a text takes: four bytes each, which is four characters of English."""
+    return -(-len(text.encode(errors="replace")) // 4)

@@ -1,0 +1,85 @@
+"""Logs for people (text) or for collectors (JSON), each line with its request's number."""
+
+import logging
+from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
+
+from opportune.settings import Settings
+from opportune.web.middleware.request_log import request_id
+
+
+class RequestNumber(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True
+
+
+class LineFormatter(logging.Formatter):
+    """One line a message, and a traceback indented: nothing that a visitor typed looks like a line of its own."""
+
+    _second, _shown = 0, ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - as below
+        if self._second != int(record.created):  # a busy second has hundreds of lines
+            self._second, self._shown = int(record.created), super().formatTime(record, self.default_time_format)
+        return f"{self._shown},{record.msecs:03.0f}"
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
+        return visible(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if "\n" not in text:
+            return text
+        line, *trace = text.split("\n")
+        return "\n  ".join([line, *map(visible, trace)])
+
+
+def visible(text: str) -> str:
+    """Shows as Python writes it what would move a terminal's cursor, end the line or turn its direction."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in text)
+
+
+def logging_config(settings: Settings) -> dict[str, Any]:
+    """For `logging.config.dictConfig`, and for uvicorn, which applies it in each worker."""
+    # What no line of ours shows is not gathered for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    formatters = {
+        "text": {"()": LineFormatter, "format": "%(asctime)s %(levelname)-7s %(message)s  [%(name)s %(request_id)s]"},
+        "json": {
+            "()": JsonFormatter,
+            "fmt": "%(levelname)s %(name)s %(message)s %(request_id)s",
+            "rename_fields": {"levelname": "level", "name": "logger"},
+            "timestamp": True,
+        },
+    }
+    handler = {
+        "class": "logging.StreamHandler",
+        "formatter": settings.log_format,
+        "filters": ["request_number"],
+    }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_number": {"()": RequestNumber}},
+        "formatters": formatters,
+        "handlers": {"stderr": handler},
+        "root": {"handlers": ["stderr"], "level": "INFO"},
+        # They say much that is nothing new, or hold addresses of others.
+        "loggers": {
+            name: {"level": "WARNING"}
+            for name in (
+                "uvicorn.error",
+                "httpx",
+                "httpcore",
+                "alembic",
+                "asyncio",
+                "botocore",
+                "opportune.db.drivers.pool",
+                "opportune.db.drivers.sqlite_memory",
+            )
+        },
+    }

@@ -1,0 +1,80 @@
+"""Whom letters go to and come from."""
+
+import re
+from contextlib import suppress
+from email.errors import MessageError
+from email.headerregistry import Address
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from email_validator import EmailNotValidError, validate_email
+
+from opportune.errors import OperatorError
+from opportune.mail.email import site_address
+from opportune.mail.errors import LetterError
+from opportune.settings import Settings
+
+WITH_NAME = re.compile(r"(?P<name>.*)<(?P<email>[^<>]*)>")
+# Also what only some programs take for the end of a line.
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def one_line(what: str, value: str) -> str:
+    """The same without control characters.
+
+    Raises:
+        LetterError: a line break in it would begin another header.
+    """
+    if "\r" in value or "\n" in value:
+        raise LetterError(f"The {what} of a letter must be one line.")
+    return UNSEEN.sub(" ", value).strip()
+
+
+def recipient(text: str) -> Address:
+    """Whom a letter is for, its domain as servers spell it.
+
+    Raises:
+        LetterError: it is no address that mail can reach.
+    """
+    name, email = _parts("address", text)
+    try:
+        found = validate_email(email, check_deliverability=False)
+    except EmailNotValidError as error:
+        raise LetterError(f"{email or 'Nothing'} is no e-mail address. {error}") from None
+    return Address(name, username=found.local_part, domain=found.ascii_domain)
+
+
+def sender(settings: Settings) -> Address:
+    """MAIL_FROM, or `noreply` at the site's host.
+
+    Raises:
+        OperatorError: MAIL_FROM is no address.
+    """
+    if not settings.mail_from:
+        return Address(username="noreply", domain=_domain(site_address(settings)))
+    with suppress(LetterError, MessageError, ValueError, IndexError):  # what Python says to broken ones
+        name, email = _parts("MAIL_FROM", settings.mail_from)
+        found = Address(name, addr_spec=email)
+        if found.addr_spec.isascii() and found.username and found.domain:
+            return found
+    raise OperatorError(
+        "MAIL_FROM is no e-mail address: write site@example.org, or Site <site@example.org>; "
+        "a domain with letters like ü as xn--…"
+    )
+
+
+def _parts(what: str, text: str) -> tuple[str, str]:
+    """Name and e-mail."""
+    line = one_line(what, text)
+    named = WITH_NAME.fullmatch(line)
+    return (named["name"].strip(' "'), named["email"].strip()) if named else ("", line)
+
+
+def _domain(site: str) -> str:
+    """The host of an address, or `localhost` for one without a name."""
+    host = urlsplit(site).hostname or ""
+    try:
+        ip_address(host)
+    except ValueError:
+        return host.encode("idna").decode()
+    return "localhost"

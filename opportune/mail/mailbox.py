@@ -1,0 +1,83 @@
+"""What was sent in development, kept in a folder that all processes share."""
+
+import logging
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from email import message_from_string
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+
+from opportune.errors import NotFound, OperatorError
+from opportune.mail.folder import SUFFIX, write
+from opportune.project import PROJECT
+
+logger = logging.getLogger("opportune.mail")
+
+FOLDER = PROJECT / "data" / "mailbox"
+MOST = 100
+"""Letters that are kept; the oldest go first."""
+
+NAME = re.compile(r"\d{8}T\d{6}-\w{1,100}")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A letter in the mailbox."""
+
+    name: str
+    message: EmailMessage
+
+    @property
+    def date(self) -> datetime | None:
+        header = self.message["Date"]
+        return header.datetime if header else None
+
+    def header(self, name: str) -> str:
+        return str(self.message[name] or "")
+
+    def body(self, kind: str) -> str:
+        """Its `plain` or its `html`, or nothing."""
+        part = self.message.get_body((kind,))
+        content: str = part.get_content() if part else ""
+        return content
+
+
+def keep(message: EmailMessage) -> None:
+    """Put a letter into the mailbox. It has been sent: what goes wrong here must not send it again."""
+    try:
+        write(FOLDER, message)
+        for path in _paths()[MOST:]:
+            path.unlink(missing_ok=True)
+    except (OSError, OperatorError) as error:
+        logger.warning("the mailbox cannot be written: %s", error)
+
+
+def letters() -> list[Kept]:
+    """All of them, the newest first."""
+    return [kept for path in _paths() if (kept := _read(path))]
+
+
+def find(name: str) -> Kept:
+    """One of them.
+
+    Raises:
+        NotFound: it is not there, or no longer.
+    """
+    kept = _read(FOLDER / f"{name}{SUFFIX}") if NAME.fullmatch(name) else None
+    if kept is None:
+        raise NotFound
+    return kept
+
+
+def _paths() -> list[Path]:
+    return sorted(FOLDER.glob(f"*{SUFFIX}"), reverse=True)
+
+
+def _read(path: Path) -> Kept | None:
+    try:
+        message = message_from_string(path.read_text(encoding="utf-8"), _class=EmailMessage, policy=default)
+    except FileNotFoundError:  # another process has made room meanwhile
+        return None
+    return Kept(path.stem, message)

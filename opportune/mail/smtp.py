@@ -1,0 +1,129 @@
+"""Letters to a mail server."""
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Literal, cast
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from opportune.db.url.providers import is_local
+from opportune.errors import OperatorError
+from opportune.mail.errors import DeliveryError, RefusedError
+from opportune.mail.transport import Transport
+
+if TYPE_CHECKING:
+    from aiosmtplib import SMTP, SMTPResponseException
+
+SHAPE = "Use smtp://user:password@host:587, with %40 for @, %2F for /, %3F for ?, %23 for # and %25 for %."
+
+TLS = Literal["implicit", "required", "offered", "none"]
+"""From the first byte on; by STARTTLS and not without; by STARTTLS where the server has it; never."""
+
+START_TLS = {"implicit": False, "required": True, "offered": None, "none": False}
+
+PATIENCE = 20
+"""Seconds for each answer of the server."""
+LONGEST = 60
+"""Seconds for all of it."""
+
+
+@dataclass(frozen=True)
+class Server(Transport):
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    tls: TLS
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    async def send(self, message: EmailMessage) -> None:
+        import aiosmtplib  # noqa: PLC0415 - for those who send by SMTP, when they do
+
+        try:
+            async with asyncio.timeout(LONGEST), self._client(message) as client:
+                await client.send_message(message)
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            raise self._answered(error.recipients[0]) from None
+        except aiosmtplib.SMTPResponseException as error:
+            raise self._answered(error) from None
+        except OSError as error:  # silence is one, too
+            reason = str(error.__cause__ or "") or str(error) or "it takes too long"
+            raise self._fault(DeliveryError, f"does not answer: {reason}") from None
+        except aiosmtplib.SMTPException as error:
+            raise self._fault(RefusedError, f"cannot be used: {error}") from None
+
+    def _client(self, message: EmailMessage) -> "SMTP":
+        from aiosmtplib import SMTP  # noqa: PLC0415 - as above
+
+        return SMTP(
+            hostname=self.host,
+            port=self.port,
+            username=self.user or None,
+            password=self.password or None,
+            use_tls=self.tls == "implicit",
+            start_tls=START_TLS[self.tls],
+            timeout=PATIENCE,
+            # What we call ourselves: else this machine's own name is looked up, which may take long.
+            local_hostname=message["From"].addresses[0].domain,
+        )
+
+    def _answered(self, error: "SMTPResponseException") -> DeliveryError:
+        """What it means that the server said no. What it says to a password stays out: some repeat it."""
+        from aiosmtplib import SMTPAuthenticationError  # noqa: PLC0415 - as above
+
+        if isinstance(error, SMTPAuthenticationError):  # the letters can wait for somebody who puts that right
+            return self._fault(DeliveryError, f"does not accept the user and password of MAIL_URL ({error.code})")
+        kind = RefusedError if error.code >= 500 else DeliveryError
+        return self._fault(kind, f"refused the letter: {error.code} {error.message}")
+
+    def _fault(self, kind: type[DeliveryError], words: str) -> DeliveryError:
+        """An error in one line, with the password out of whatever it quotes."""
+        if self.password:
+            words = words.replace(self.password, "…")
+        line = " ".join(f"The mail server {self.name} {words}".split())[:300].rstrip(".")
+        return kind(f"{line}.")
+
+
+def server_of(url: str) -> Server:
+    """The server of an address with the scheme smtp or smtps.
+
+    Raises:
+        OperatorError: it cannot be understood; the message shows nothing of it.
+    """
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port, parts.hostname or ""
+    except ValueError:
+        raise OperatorError(f"MAIL_URL cannot be taken apart. {SHAPE}") from None
+    if not re.fullmatch(r"[\w.:-]+", host) or parts.path.strip("/") or parts.fragment:
+        raise OperatorError(f"MAIL_URL names no server, or more than one. {SHAPE}")
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if bool(user) != bool(password):
+        raise OperatorError(f"MAIL_URL has a user without a password, or a password without a user. {SHAPE}")
+    tls = _tls(parts, has_password=bool(password))
+    return Server(host, port or _usual_port(tls, has_password=bool(password)), user, password, tls)
+
+
+def _tls(parts: SplitResult, *, has_password: bool) -> TLS:
+    """A password travels to another machine by TLS only, unless `?tls=none` wants it otherwise."""
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    wanted = options.pop("tls", "")
+    if options or wanted not in ("", "required", "none"):
+        raise OperatorError("MAIL_URL has something after its question mark that is neither tls=required nor tls=none.")
+    if parts.scheme == "smtps":
+        if wanted == "none":
+            raise OperatorError("MAIL_URL asks for TLS (smtps:) and for none (tls=none): choose one.")
+        return "implicit"
+    if wanted:
+        return cast("TLS", wanted)
+    return "required" if has_password and not is_local(parts.hostname or "") else "offered"
+
+
+def _usual_port(tls: TLS, *, has_password: bool) -> int:
+    if tls == "implicit":
+        return 465
+    return 587 if has_password else 25

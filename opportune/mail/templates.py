@@ -1,0 +1,51 @@
+"""Letters from templates: HTML is escaped, plain text is not."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoescape
+
+from opportune.mail.errors import LetterError
+from opportune.web.rendering.loader import TemplateLoader
+
+MARK = "Subject: "
+
+
+class Loader(TemplateLoader):
+    """Takes `<name>.txt` apart: its first line is the template `<name>.subject`, the rest is `<name>.txt`.
+
+    Two templates, so that no value in the subject can write lines of the text.
+    """
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        name, _, kind = template.rpartition(".")
+        if kind not in ("subject", "txt"):
+            return super().get_source(environment, template)
+        source, path, is_fresh = super().get_source(environment, f"{name}.txt")
+        if source.startswith(MARK):
+            subject, _, text = source.removeprefix(MARK).partition("\n")
+            source = subject if kind == "subject" else text.lstrip("\n")
+        elif kind == "subject":
+            raise LetterError(f"templates/{name}.txt must begin with a line `{MARK}…`.")
+        return source, path, is_fresh
+
+
+environment = Environment(
+    loader=Loader(),
+    autoescape=select_autoescape(["html"], default=False),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def render(name: str, context: Mapping[str, Any], *, needed: bool = True) -> str:
+    """The template with these values; nothing where one that is not needed is not there."""
+    try:
+        template = environment.get_template(name)
+    except TemplateNotFound:
+        if needed:
+            raise
+        return ""
+    return template.render(context)

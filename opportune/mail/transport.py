@@ -1,0 +1,88 @@
+"""How letters leave, by MAIL_URL."""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opportune.errors import OperatorError
+from opportune.mail.errors import DeliveryError, RefusedError
+from opportune.project import PROJECT
+from opportune.settings import Settings
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+logger = logging.getLogger("opportune.mail")
+
+SHAPES = "Use console:, file:./data/mail or smtp://user:password@host:587."
+
+
+class Transport(ABC):
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Where letters go, for people: without secrets."""
+
+    @abstractmethod
+    async def send(self, message: "EmailMessage") -> None:
+        """Hand the letter over.
+
+        Raises:
+            RefusedError: it is not taken, and would not be the next time.
+            DeliveryError: it could not be sent now.
+        """
+
+
+@dataclass(frozen=True)
+class Console(Transport):
+    shows_text: bool
+    """Not where logs are kept and read by others: letters hold links that sign people in."""
+    name = "the log"
+
+    async def send(self, message: "EmailMessage") -> None:
+        if not self.shows_text:
+            raise RefusedError(f"Not sent: MAIL_URL is console:, which shows no letters in production. {SHAPES}")
+        logger.info("Mail to %s: %s", message["To"], message["Subject"])
+        text = message.get_body(("plain",))
+        for line in text.get_content().splitlines() if text else ():
+            logger.info("| %s", line)
+
+
+@dataclass(frozen=True)
+class Folder(Transport):
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    async def send(self, message: "EmailMessage") -> None:
+        from opportune.mail.folder import write  # noqa: PLC0415 - knows mail, which takes a while to load
+
+        try:
+            await asyncio.to_thread(write, self.path, message)
+        except OSError as error:
+            raise DeliveryError(f"Mail cannot be written to {self.path}: {error.strerror}.") from None
+
+
+def transport_for(settings: Settings) -> Transport:
+    """What MAIL_URL says.
+
+    Raises:
+        OperatorError: it says nothing that we understand.
+    """
+    url = settings.mail_url.get_secret_value().strip()
+    scheme, _, rest = url.partition(":")
+    match scheme.lower():
+        case "console" if not rest.strip("/"):
+            return Console(shows_text=not settings.is_production)
+        case "file" if place := rest.removeprefix("//"):
+            return Folder(PROJECT / Path(place))
+        case "smtp" | "smtps":
+            from opportune.mail.smtp import server_of  # noqa: PLC0415 - for those who have one
+
+            return server_of(url)
+    raise OperatorError(f"MAIL_URL says nothing that is understood. {SHAPES}")

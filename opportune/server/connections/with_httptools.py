@@ -1,0 +1,55 @@
+"""uvicorn's faster parser, with limits."""
+
+from http import HTTPStatus
+from operator import itemgetter
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from opportune.server.connections.limits import CHUNK_BYTES, MAX_HEADER_BYTES, Limits, bytes_of
+
+MAX_PIPELINED_REQUESTS = 16
+"""Waiting on one connection for the answer to one before them."""
+
+NAME = itemgetter(0)
+
+
+class Protocol(Limits, HttpToolsProtocol):
+    """The parser hands over no bytes of what it has not finished, so those that came without news are counted."""
+
+    _without_news = 0
+    _at_most = 0
+    """What may have come of the part of a request that ends in what is being read: most need not be measured."""
+    _before_body = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._at_most = self._without_news = self._without_news + len(data)
+        super().data_received(data)
+        if self._at_most > MAX_HEADER_BYTES:
+            self._refuse_excess()
+
+    def on_headers_complete(self) -> None:
+        self.stop_timer()
+        self._without_news = 0
+        if self._at_most > MAX_HEADER_BYTES and bytes_of(self.headers) + len(self.url) > MAX_HEADER_BYTES:
+            self.refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise ValueError("headers too large")
+        if [*map(NAME, self.headers)].count(b"host") > 1:
+            raise ValueError("two hosts")
+        super().on_headers_complete()
+        self.scope["headers"] = self.headers.copy()  # uvicorn adds what follows a body to the others
+        self._before_body = len(self.headers)
+        if len(self.pipeline) > MAX_PIPELINED_REQUESTS:
+            raise ValueError("too many requests at once")
+
+    def on_body(self, body: bytes) -> None:
+        self._without_news = max(0, self._without_news - len(body) - CHUNK_BYTES)
+        super().on_body(body)
+
+    def has_begun_headers(self) -> bool:
+        return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
+
+    def _refuse_excess(self) -> None:
+        trailers = [] if self.has_begun_headers() else self.headers[self._before_body :]
+        if max(self._without_news, bytes_of(trailers)) > MAX_HEADER_BYTES and not self.refused:
+            self.logger.warning("Too many bytes of headers received.")
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)

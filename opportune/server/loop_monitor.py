@@ -1,0 +1,118 @@
+"""Names the line that held the event loop: while it does, nobody else is served. For development.
+
+A thread asks the loop for a sign of life, and when none comes in time looks at what the loop's thread is doing.
+"""
+
+import asyncio
+import linecache
+import logging
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import takewhile
+from pathlib import Path
+from types import CodeType, FrameType
+
+from opportune.project import PROJECT, shown
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 0.1
+"""Seconds by which an answer may be late."""
+PAUSE = 0.025
+"""Seconds that the loop takes for its answer, so that the questions cost it little."""
+LONGEST = 10
+"""Seconds after which it is told of a line that still holds the loop: it may never let go."""
+SILENCE = 60
+"""Seconds until the same line is told of again."""
+
+# An import happens once; somebody who stands in a debugger knows.
+EXCUSES = {"importlib", "bdb", "pdb", "debugpy", "pydevd", "_pydevd_bundle"}
+IDLE = {"selectors", "asyncio.windows_events"}
+
+
+@asynccontextmanager
+async def watch_loop() -> AsyncIterator[None]:
+    """Log a warning with the line of each call that holds the running loop."""
+    watcher = Watcher(asyncio.get_running_loop())
+    watcher.thread.start()
+    try:
+        yield
+    finally:
+        watcher.ending.set()
+        await asyncio.to_thread(watcher.thread.join)  # the loop must go on answering until then
+
+
+class Watcher:
+    """Made on the thread of the loop, inside a task of it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.watched = threading.get_ident()
+        self.machinery: set[CodeType] = set()
+        self.answered = threading.Event()
+        self.ending = threading.Event()
+        self.told: dict[str, float] = {}
+        self.thread = threading.Thread(target=self._watch, name="loop-watcher", daemon=True)
+        loop.call_soon(self._learn)
+
+    def _learn(self) -> None:
+        """What is on the stack below every callback is the loop itself: uvloop's, asyncio's, the server's."""
+        self.machinery = {frame.f_code for frame in _frames(sys._getframe(1))}
+
+    def _watch(self) -> None:
+        while not self.ending.is_set():
+            self.answered.clear()
+            asked, used = time.monotonic(), time.process_time()
+            try:
+                self.loop.call_soon_threadsafe(self.loop.call_later, PAUSE, self.answered.set)
+            except RuntimeError:  # the loop is closed
+                return
+            if self.answered.wait(PAUSE + PATIENCE):
+                continue
+            place = self.place()
+            if place and is_held(time.monotonic() - asked, time.process_time() - used):
+                self._tell(place, asked + PAUSE)
+
+    def _tell(self, place: str, since: float) -> None:
+        let_go = self.answered.wait(LONGEST)
+        now = time.monotonic()
+        if now - self.told.get(place, -SILENCE) < SILENCE:
+            return
+        self.told[place] = now
+        held = f"held the event loop for {now - since:.2f} s" if let_go else f"holds the event loop, {LONGEST} s so far"
+        logger.warning("%s %s. Await it, or give it to a thread: asyncio.to_thread (docs/async.md).", place, held)
+
+    def place(self) -> str:
+        """The line that holds the loop, with its text; nothing if the loop is idle or the line is excused."""
+        stack = _frames(sys._current_frames().get(self.watched))
+        frames = list(takewhile(lambda frame: frame.f_code not in self.machinery, stack))
+        names = [str(frame.f_globals.get("__name__")) for frame in frames]
+        if not frames or names[0] in IDLE or any(name.split(".")[0] in EXCUSES for name in names):
+            return ""
+        own = next(filter(_is_own, frames), frames[0])
+        inside = "" if own is frames[0] else f", inside {names[0]}.{frames[0].f_code.co_qualname}"
+        return f"{_shown(own)} ({linecache.getline(own.f_code.co_filename, own.f_lineno).strip()}{inside})"
+
+
+def is_held(waited: float, computed: float) -> bool:
+    """Both in seconds. If this thread too is late and nobody computed so long, the process was stopped or starved."""
+    return waited < 2 * PATIENCE or computed > PATIENCE
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
+    """The innermost first."""
+    while frame:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_own(frame: FrameType) -> bool:
+    path = Path(frame.f_code.co_filename)
+    return path.suffix == ".py" and path.is_relative_to(PROJECT) and not {".venv", "site-packages"} & set(path.parts)
+
+
+def _shown(frame: FrameType) -> str:
+    return f"{shown(Path(frame.f_code.co_filename))}:{frame.f_lineno}"

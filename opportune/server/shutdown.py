@@ -1,0 +1,72 @@
+"""How a stream learns that the server stops: it waits for `stopping(app)` beside whatever else it waits for.
+
+The server ends the lifespan only after the last response, and a stream without an end would keep it waiting. So the
+signal itself sets the event, in every kind of process: one alone, a worker, one that reloads.
+"""
+
+import asyncio
+import gc
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import FrameType
+from typing import Any
+
+from fastapi import FastAPI
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if sys.platform == "win32":
+    SIGNALS.append(signal.SIGBREAK)
+
+RARELY = (20_000, 20, 20)
+"""Python's own are 700, 10, 10: new objects, and rounds of the younger generations, until it looks for garbage."""
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
+def stopping(app: FastAPI) -> asyncio.Event:
+    """Set when the process is told to stop, and when the application ends for another reason."""
+    event: asyncio.Event = app.state.stopping
+    return event
+
+
+@asynccontextmanager
+async def heed_signals(app: FastAPI) -> AsyncIterator[None]:
+    """Set `stopping(app)` at a signal, before the server's own handler does its part."""
+    event = stopping(app)
+    event.clear()
+    replaced = _add_handlers(asyncio.get_running_loop(), event)
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+        event.set()
+
+
+def settle_memory() -> None:
+    """Leave alone what the start has made: it stays, and looking through it for garbage costs each request a share.
+
+    New garbage is looked for less often. Most of what a request leaves behind goes at once, without that.
+    """
+    if gc.get_threshold() != RARELY:
+        gc.freeze()
+        gc.set_threshold(*RARELY)
+    gc.enable()  # `opportune.cli.server` starts without: imports leave no garbage
+
+
+def _add_handlers(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> dict[signal.Signals, Handler]:
+    """Put ours before the server's handlers and give those back. Where there are none, signals do what they did."""
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals in that one only
+        return {}
+    present = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
+
+    def heed(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(event.set)
+        present[signal.Signals(number)](number, frame)
+
+    for number in present:
+        signal.signal(number, heed)
+    return present

@@ -1,0 +1,292 @@
+"""Every setting, typed. Values come from the environment, then from `SECRETS_FROM`, then from `.env` in the project."""
+
+import os
+import secrets
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv.parser import parse_stream
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from opportune.errors import SettingsError
+from opportune.project import PROJECT, settings_class
+
+# Keys that were published somewhere, whatever their length: production refuses them.
+KNOWN_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_change_in_production"}
+MINIMUM_KEY_LENGTH = 32
+MAKE_A_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+
+NOT_OURS = "Run this as the user whose file it is, or give the file to this user (chown)."
+WORDS = {"bool_parsing": "Write true or false.", "int_parsing": "Write a whole number."}
+"""What Pydantic says at more length."""
+
+# What each host sets by itself. It tells that this is production, and the public address where it can.
+HOST_VARIABLES = (
+    "RENDER",
+    "RAILWAY_ENVIRONMENT",
+    "FLY_APP_NAME",
+    "DYNO",
+    "K_SERVICE",
+    "LEAPCELL",
+    "KOYEB_APP_NAME",
+    "SPACE_ID",
+    "VERCEL",
+)
+
+
+# They replace what visitors write there; to X-Forwarded-For they append.
+ADDRESS_HEADERS = {"FLY_APP_NAME": "Fly-Client-IP", "RAILWAY_ENVIRONMENT": "X-Real-IP", "RENDER": "CF-Connecting-IP"}
+
+
+def address_from_host() -> str:
+    """The public address that a known host tells, or an empty string."""
+    if url := os.environ.get("RENDER_EXTERNAL_URL"):
+        return url
+    if (
+        domain := os.environ.get("RAILWAY_PUBLIC_DOMAIN")
+        or os.environ.get("KOYEB_PUBLIC_DOMAIN")
+        or os.environ.get("SPACE_HOST")
+    ):
+        return f"https://{domain}"
+    if name := os.environ.get("FLY_APP_NAME"):
+        return f"https://{name}.fly.dev"
+    return ""
+
+
+def address_header_from_host() -> str:
+    """The header that a known host has for a visitor's address, or an empty string."""
+    return next((header for name, header in ADDRESS_HEADERS.items() if os.environ.get(name)), "")
+
+
+def default_environment() -> Literal["development", "production"]:
+    """Production on a known host: a forgotten variable must not open a development server to the internet."""
+    return "production" if any(os.environ.get(name) for name in HOST_VARIABLES) else "development"
+
+
+def is_weak(key: str) -> bool:
+    return key.lower() in KNOWN_KEYS or len(key) < MINIMUM_KEY_LENGTH or len(set(key)) < 8
+
+
+class Settings(BaseSettings):
+    """One attribute per setting. `.env.example` shows the same list with the same words."""
+
+    model_config = SettingsConfigDict(env_file=PROJECT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    site_name: str = "Opportune"
+    """What pages, letters, the admin and the API call this site."""
+    environment: Literal["development", "test", "production"] = Field(default_factory=default_environment)
+    """development, test or production. Production refuses unsafe values."""
+    debug: bool = False
+    """Show tracebacks in the browser. Refused in production."""
+    secret_key: SecretStr = SecretStr("")
+    """Signs tokens: 32 characters or more. `python3 oppman.py quickstart` writes a random one."""
+    secret_key_fallbacks: SecretStr = SecretStr("")
+    """Older secret keys, with commas: what they signed still counts. Take them out after a month."""
+    host: str = ""
+    """Address to listen on. Empty: 0.0.0.0 in production, for the host's proxy; else 127.0.0.1, for you alone."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; most hosts set it."""
+    max_http_connections: int = Field(default=1000, ge=1)
+    """Connections each process keeps open; a stream is one. Beyond them it answers 503, and health checks as ever."""
+    base_url: str = Field(default_factory=address_from_host)
+    """Public address (https://example.org). Forms from elsewhere are refused. Empty: what host or request tell."""
+    allowed_hosts: Annotated[list[str], NoDecode] = []
+    """Host names to answer to, with commas (*.example.org allowed). Empty: the one of BASE_URL, or any."""
+    trusted_proxies: str = ""
+    """Addresses and networks (with commas) of proxies whose X-Forwarded-* headers are believed; *: whoever connects."""
+    client_address_header: str = Field(default_factory=address_header_from_host)
+    """Header in which the host's proxy tells a visitor's address. Empty: what the host has, else X-Forwarded-For."""
+
+    admin_email: str = ""
+    """Who gets the link that sets up the first superuser. It is in the log, too. Empty: there alone."""
+    staff_needs_two_factor: bool = False
+    """Let staff and superusers into the admin only with an authenticator app."""
+
+    database_url: SecretStr = SecretStr("sqlite:///./data/app.db")
+    """sqlite:///file or postgresql://user:password@host/name, as your provider shows it."""
+    database_reader_url: SecretStr = SecretStr("")
+    """A PostgreSQL replica for what is only read. Empty: DATABASE_URL."""
+    database_direct_url: SecretStr = SecretStr("")
+    """The same PostgreSQL without its pooler, for migrations. Empty: what the host tells, else DATABASE_URL."""
+    database_pooled: Literal["auto", "true", "false"] = "auto"
+    """Is there a pooler such as PgBouncer in front? With true or auto no statement is prepared."""
+    database_pool_size: int = Field(default=5, ge=1)
+    """Connections each process keeps open."""
+    database_max_overflow: int = Field(default=5, ge=0)
+    """Connections each process may open beyond those."""
+    database_pool_timeout: float = Field(default=5, gt=0)
+    """Seconds a request waits for a connection before it is answered 503."""
+    database_statement_timeout: float = Field(default=30, gt=0)
+    """Seconds a statement may take on PostgreSQL while the server lives. One that is silent is given up after 4."""
+
+    llm_base_url: str = ""
+    """An OpenAI-compatible endpoint (https://openrouter.ai/api/v1, http://127.0.0.1:11434/v1). Empty: local model."""
+    llm_api_key: SecretStr = SecretStr("")
+    """The key for that endpoint."""
+    llm_model: str = ""
+    """The model's name at that endpoint."""
+    llm_connect_timeout: float = Field(default=10, gt=0)
+    """Seconds to wait for a connection to the endpoint."""
+    llm_first_byte_timeout: float = Field(default=60, gt=0)
+    """Seconds to wait for the first piece of an answer."""
+    llm_idle_timeout: float = Field(default=60, gt=0)
+    """Seconds to wait between two pieces of an answer."""
+    llm_timeout: float = Field(default=600, gt=0)
+    """Seconds that a whole answer may take."""
+
+    mail_url: SecretStr = SecretStr("console:")
+    """console: shows mail in the log, file:./data/mail keeps it in a folder, smtp://user:password@host:587 sends it."""
+    mail_from: str = ""
+    """Who mail comes from (Site <site@example.org>). Empty: the address of BASE_URL's host."""
+    storage_url: SecretStr = SecretStr("file:./data/uploads")
+    """Where uploaded files are kept: file:folder, or s3://key:secret@host/bucket?region=name."""
+    cache_url: SecretStr = SecretStr("memory:")
+    """Where finished pages are kept: memory: for each process, redis://host:6379/0 for all of them."""
+    jobs: Literal["inline", "worker", "off"] = "inline"
+    """Who does the jobs: inline, this process; worker, `oppman.py worker`; off, nobody for now, and they wait."""
+    pydocs_database_url: SecretStr = SecretStr("")
+    """Where the index of Python's documentation is. Empty: DATABASE_URL if PostgreSQL, else sqlite:///./data/pydocs.db"""
+
+    log_format: Literal["text", "json"] = "text"
+    """text for people, json for log collectors."""
+    secrets_from: str = ""
+    """aws:NAME reads more settings from AWS Secrets Manager (docs/deploy.md); the environment wins over them."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, the environment, the secrets that any of them asks for, `.env`: the first to know wins."""
+        del file_secret_settings  # reads a folder that we do not have
+        usual = init_settings, env_settings, dotenv_settings
+        asked = [value for source in usual if (value := source().get("secrets_from")) is not None]
+        if not any(asked[:1]):
+            return usual
+        from opportune.aws_secrets import settings_in  # noqa: PLC0415 - most sites have none
+
+        return (
+            init_settings,
+            env_settings,
+            InitSettingsSource(settings_cls, settings_in(asked[0], settings_cls.model_fields)),
+            dotenv_settings,
+        )
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_by_commas(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (
+            parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query
+        ):
+            raise ValueError("must be an address without a path, such as https://example.org")
+        return value.rstrip("/")
+
+    @field_validator("llm_base_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("must be an address such as https://openrouter.ai/api/v1")
+        return value
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        key = self.secret_key.get_secret_value()
+        if not self.is_production:
+            if not key:
+                # A key for this process alone: good enough to try the site, useless to a thief.
+                object.__setattr__(self, "secret_key", SecretStr(secrets.token_urlsafe(48)))
+            return self
+        if not key:
+            raise ValueError(f"SECRET_KEY is missing. Make one: {MAKE_A_KEY}")
+        for weak in filter(is_weak, self.secret_keys):
+            name = "SECRET_KEY" if weak == key else "One of SECRET_KEY_FALLBACKS"
+            raise ValueError(f"{name} is known or shorter than 32 random characters. Make a new one: {MAKE_A_KEY}")
+        if self.debug:
+            raise ValueError(
+                "DEBUG shows secrets to visitors. Set DEBUG=false, or ENVIRONMENT=development on your own machine."
+            )
+        return self
+
+    @property
+    def secret_keys(self) -> list[str]:
+        """The key that signs, and after it those whose signatures still count."""
+        older = self.secret_key_fallbacks.get_secret_value().split(",")
+        return [self.secret_key.get_secret_value(), *(key.strip() for key in older if key.strip())]
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment == "production"
+
+    @property
+    def hosts(self) -> list[str]:
+        """Host names to answer to; empty means any."""
+        if self.allowed_hosts:
+            return self.allowed_hosts
+        name = urlsplit(self.base_url).hostname
+        return [name] if name else []
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read the settings; what is given wins over environment and file.
+
+    Raises:
+        SettingsError: with one line that names the settings at fault and never shows their values.
+    """
+    try:
+        settings = settings_class()
+        _refuse_broken_lines(settings.model_config.get("env_file"))
+        return settings(**given)
+    except ValidationError as error:
+        raise SettingsError("; ".join(map(_in_words, error.errors()))) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{PROJECT / '.env'} is no text in UTF-8: save it as such.") from None
+    except PermissionError:
+        raise SettingsError(f"{PROJECT / '.env'} may not be read by this user. {NOT_OURS}") from None
+    except OSError as error:
+        raise SettingsError(f"{PROJECT / '.env'} cannot be read: {error.strerror or error}.") from None
+
+
+def _refuse_broken_lines(file: object) -> None:
+    """What would be left out with a warning: a site whose DATABASE_URL is not read would run on an empty SQLite."""
+    if not (isinstance(file, Path) and file.is_file()):
+        return
+    with file.open(encoding="utf-8") as stream:
+        broken = next((statement.original.line for statement in parse_stream(stream) if statement.error), None)
+    if broken:
+        raise SettingsError(
+            f"{file} cannot be understood at line {broken}: write NAME='value', with no such quote inside; "
+            "in a database's address %27 stands for ' and %22 for \"."
+        )
+
+
+def _in_words(error: ErrorDetails) -> str:
+    name = str(error["loc"][0]).upper() if error["loc"] else ""
+    message = WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
+    return f"{name}: {message}" if name and not message.startswith(name) else message
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()

@@ -1,0 +1,6 @@
+"""Uploaded files: in a folder of this machine or in a bucket, private unless a signed address is given out."""
+
+from opportune.storage.factory import open_storage
+from opportune.storage.storage import MissingFileError, Storage, StorageDependency, StorageError
+
+__all__ = ["MissingFileError", "Storage", "StorageDependency", "StorageError", "open_storage"]

@@ -1,0 +1,123 @@
+"""Files in a bucket of a service that speaks S3, by obstore."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from opportune.storage.images import CONTENT_TYPES
+from opportune.storage.location import Bucket
+from opportune.storage.signed_urls import Signer
+from opportune.storage.storage import MissingFileError, Storage, StorageError, is_name, new_name
+
+if TYPE_CHECKING:
+    from obstore import Attributes
+    from obstore.store import S3Config, S3Store
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 15.0
+"""Seconds for one operation with its repetitions."""
+CONNECT, ANSWER = timedelta(seconds=3), timedelta(seconds=10)
+SAID = re.compile(r"<Message>([^<]+)</Message>")
+
+
+class BucketStorage(Storage):
+    def __init__(self, bucket: Bucket, signer: Signer, patience: float = PATIENCE) -> None:
+        self.bucket = bucket
+        self._signer = signer
+        self._patience = patience
+        self._store: S3Store | None = None
+
+    async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
+        name = new_name(folder, suffix)
+        try:
+            async with self._answering() as store:
+                await store.put_async(name, content, attributes=attributes(content_type))
+        except FileNotFoundError as error:
+            logger.error("storage: there is no bucket %s", self.bucket.shown)  # noqa: TRY400 - one line tells all
+            raise StorageError from error
+        return name
+
+    async def read(self, name: str) -> bytes:
+        if not is_name(name):
+            raise MissingFileError(name)
+        try:
+            async with self._answering() as store:
+                return bytes(await (await store.get_async(name)).bytes_async())
+        except FileNotFoundError as error:
+            raise MissingFileError(name) from error
+
+    async def delete(self, name: str) -> None:
+        if is_name(name):
+            with suppress(FileNotFoundError):
+                async with self._answering() as store:
+                    await store.delete_async(name)
+
+    async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
+        """Of the service itself. That cannot sign a name for keeping the file: such an address is one of ours."""
+        if download_as or not is_name(name):
+            return self._signer.address(name, seconds, download_as)
+        from obstore import sign_async  # noqa: PLC0415 - see _opened
+
+        async with self._answering() as store:
+            return await sign_async(store, "GET", name, timedelta(seconds=seconds))
+
+    async def fault(self) -> str:
+        try:
+            async with self._answering(level=logging.DEBUG) as store:
+                await store.list_with_delimiter_async()
+        except StorageError as error:
+            return f"{self.bucket.shown} does not answer as it should: {_reason(error.__cause__)}."
+        return ""
+
+    @asynccontextmanager
+    async def _answering(self, level: int = logging.ERROR) -> "AsyncIterator[S3Store]":
+        """The client, for one operation. Raises StorageError; FileNotFoundError where bucket or file are not there."""
+        from obstore.exceptions import BaseError  # noqa: PLC0415 - see _opened
+
+        try:
+            async with asyncio.timeout(self._patience):
+                yield self._opened()
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError, ValueError) as error:
+            logger.log(level, "storage: %s: %s", self.bucket.shown, _reason(error))
+            raise StorageError from error
+
+    def _opened(self) -> "S3Store":
+        if self._store is None:
+            from obstore.store import S3Store  # noqa: PLC0415 - large, and most processes store nothing
+
+            self._store = S3Store(
+                self.bucket.name,
+                prefix=self.bucket.prefix or None,
+                config=self._config(),
+                client_options={"allow_http": not self.bucket.tls, "connect_timeout": CONNECT, "timeout": ANSWER},
+                retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=self._patience)},
+            )
+        return self._store
+
+    def _config(self) -> "S3Config":
+        config: S3Config = {"endpoint": self.bucket.origin, "region": self.bucket.region}
+        if self.bucket.key:
+            config |= {"access_key_id": self.bucket.key, "secret_access_key": self.bucket.secret}
+        return config
+
+
+def attributes(content_type: str) -> "Attributes":
+    """What the service says of a file. Pictures may be shown; all else is for keeping, as what it is says nothing."""
+    about: Attributes = {"Content-Type": content_type, "Cache-Control": "private, max-age=3600"}
+    if content_type not in CONTENT_TYPES:
+        about["Content-Disposition"] = "attachment"
+    return about
+
+
+def _reason(error: BaseException | None) -> str:
+    """What the service says, or the first of many lines: it names the bucket and the file, and no key."""
+    words = str(error)
+    said = SAID.search(words)
+    return (said[1] if said else words.partition("\n")[0]).rstrip(".") or type(error).__name__

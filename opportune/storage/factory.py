@@ -1,0 +1,23 @@
+"""Gives the place of files that STORAGE_URL names."""
+
+from pathlib import Path
+
+from opportune.settings import Settings
+from opportune.storage.folder import FolderStorage
+from opportune.storage.location import place_of
+from opportune.storage.signed_urls import Signer
+from opportune.storage.storage import Storage
+
+
+def open_storage(settings: Settings) -> Storage:
+    """Touches neither disk nor network.
+
+    Raises:
+        OperatorError: the address is malformed.
+    """
+    place, signer = place_of(settings), Signer.of(settings)
+    if isinstance(place, Path):
+        return FolderStorage(place, signer)
+    from opportune.storage.bucket import BucketStorage  # noqa: PLC0415 - most sites have none
+
+    return BucketStorage(place, signer)

@@ -1,0 +1,105 @@
+"""Files in a folder of this machine."""
+
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from opportune.atomic_files import replacement
+from opportune.hosts import loses
+from opportune.storage.signed_urls import Signer
+from opportune.storage.storage import MissingFileError, Storage, StorageError, is_name, new_name
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+NOT_FOLLOWED = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+class FolderStorage(Storage):
+    """Each file is this user's alone, and there whole or not at all. Nothing is touched before the first one."""
+
+    def __init__(self, folder: Path, signer: Signer) -> None:
+        self.folder = folder.resolve()
+        self._signer = signer
+
+    @cached_property
+    def loss(self) -> str:  # type: ignore[override]  # asks the disk, and only once
+        if not loses(self.folder):
+            return ""
+        return (
+            f"Uploads go to {self.folder}, on a disk that this host does not keep: they are lost at the next deploy or "
+            "restart. Set STORAGE_URL to a bucket (s3://…), or mount a volume there (docs/files.md)."
+        )
+
+    async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
+        del content_type  # the suffix tells
+        name = new_name(folder, suffix)
+        await self._do(self._write, self.folder / name, content)
+        return name
+
+    async def read(self, name: str) -> bytes:
+        return await self._do(self._read, self._path(name))
+
+    async def delete(self, name: str) -> None:
+        if is_name(name):
+            await self._do(self._delete, self._path(name))
+
+    async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
+        return self._signer.address(name, seconds, download_as)
+
+    async def fault(self) -> str:
+        try:
+            return await asyncio.to_thread(self._fault)
+        except OSError as error:
+            return f"{self.folder} cannot be looked at: {error.strerror}."
+
+    def _path(self, name: str) -> Path:
+        if not is_name(name):
+            raise MissingFileError(name)
+        return self.folder / name
+
+    async def _do(self, work: Callable[..., T], path: Path, *arguments: object) -> T:
+        try:
+            return await asyncio.to_thread(work, path, *arguments)
+        except OSError as error:
+            logger.error("storage: %s: %s", self.folder, error.strerror)  # noqa: TRY400 - one line tells all
+            raise StorageError from error
+
+    def _write(self, path: Path, content: bytes) -> None:
+        for folder in (self.folder, path.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._is_within(path):
+            raise OSError(errno.ELOOP, f"a link leads out of {path.parent}")
+        with replacement(path) as file:
+            file.write(content)
+
+    def _read(self, path: Path) -> bytes:
+        if not (self._is_within(path) and path.is_file()):
+            raise MissingFileError(path.name)
+        try:
+            with open(os.open(path, NOT_FOLLOWED), "rb") as file:  # noqa: PTH123 - pathlib opens no descriptors
+                return file.read()
+        except FileNotFoundError as error:
+            raise MissingFileError(path.name) from error
+
+    def _delete(self, path: Path) -> None:
+        if self._is_within(path):
+            path.unlink(missing_ok=True)
+
+    def _is_within(self, path: Path) -> bool:
+        """Whether no link on the way leads elsewhere."""
+        return path.resolve() == self.folder / path.relative_to(self.folder)
+
+    def _fault(self) -> str:
+        near = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        if not near.is_dir():
+            return f"{near} is no folder: set STORAGE_URL to another place, or remove it."
+        if not os.access(near, os.W_OK | os.X_OK):
+            return f"This user may not write to {near}: change its owner, or set STORAGE_URL to another place."
+        return ""

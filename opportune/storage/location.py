@@ -1,0 +1,107 @@
+"""Understands STORAGE_URL."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from opportune.errors import OperatorError
+from opportune.project import PROJECT
+from opportune.settings import Settings
+
+EXAMPLES = "Write file:./data/uploads, or s3://key:secret@host/bucket?region=name (docs/files.md)."
+OPTIONS = ("region", "tls")
+HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
+TRUTHS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of a service that speaks S3; without a key the environment or the machine's role has one."""
+
+    host: str
+    """With its port, if that is not the usual one."""
+    name: str
+    prefix: str = ""
+    region: str = "us-east-1"
+    tls: bool = True
+    key: str = ""
+    secret: str = field(default="", repr=False)
+
+    @property
+    def origin(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.host}"
+
+    @property
+    def shown(self) -> str:
+        return "/".join(filter(None, (f"s3://{self.host}", self.name, self.prefix)))
+
+
+def place_of(settings: Settings) -> Path | Bucket:
+    """The folder, as an absolute path, or the bucket.
+
+    Raises:
+        OperatorError: the setting is malformed; the line shows nothing of a secret.
+    """
+    scheme, _, rest = settings.storage_url.get_secret_value().strip().partition(":")
+    if scheme == "file":
+        return _folder(rest)
+    if scheme == "s3" and rest.startswith("//"):
+        return _bucket(rest.removeprefix("//"))
+    raise _refusal("names neither a folder nor a bucket")
+
+
+def _folder(text: str) -> Path:
+    if text.startswith("//"):
+        host, _, path = text.removeprefix("//").partition("/")
+        if host not in ("", "localhost"):
+            raise _refusal(f"names the folder of another machine ({host})")
+        text = f"/{path}"
+    text = unquote(text)
+    if not text or "\0" in text:
+        raise _refusal("names no folder")
+    folder = (PROJECT / text).resolve()
+    if PROJECT.is_relative_to(folder) or folder.is_relative_to(PROJECT / "static"):
+        raise _refusal(f"names {folder}, where files of other kinds are")
+    return folder
+
+
+def _bucket(text: str) -> Bucket:
+    # The last @: providers make secrets with any character, and not everybody escapes them.
+    credentials, _, address = text.rpartition("@")
+    key, _, secret = credentials.partition(":")
+    if bool(key) != bool(secret):
+        raise _refusal("has a key without a secret, or a secret without a key")
+    host, name, prefix, query = _parts(address)
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := sorted(options.keys() - set(OPTIONS)):
+        raise _refusal(f"has an option that is not known: {unknown[0]!a}")
+    if (tls := options.get("tls", "true")) not in TRUTHS:
+        raise _refusal("says neither tls=true nor tls=false")
+    region = options.get("region") or _region_of(host)
+    return Bucket(host, name, prefix, region, TRUTHS[tls], unquote(key), unquote(secret))
+
+
+def _parts(address: str) -> tuple[str, str, str, str]:
+    """Host with port, bucket, folder in the bucket, query."""
+    try:
+        parts = urlsplit(f"s3://{address}")
+        usual = parts.port is None or parts.port
+    except ValueError:
+        raise _refusal("has a host or port that is none") from None
+    name, _, prefix = parts.path.strip("/").partition("/")
+    if not (HOST.fullmatch(parts.netloc) and name and usual):
+        raise _refusal("lacks the host or the bucket")
+    return parts.netloc, name, prefix, parts.query
+
+
+def _region_of(host: str) -> str:
+    """Amazon's own hosts tell it; most other services take any."""
+    match host.split("."):
+        case ["s3", region, "amazonaws", "com", *_]:
+            return region
+    return "us-east-1"
+
+
+def _refusal(what: str) -> OperatorError:
+    return OperatorError(f"STORAGE_URL {what}. {EXAMPLES}")

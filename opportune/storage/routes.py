@@ -1,0 +1,55 @@
+"""The page of a file, for whoever has an address that we have signed."""
+
+import time
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+
+from opportune.storage.images import CONTENT_TYPES
+from opportune.storage.signed_urls import PATH, Signer
+from opportune.storage.storage import StorageDependency
+
+router = APIRouter(include_in_schema=False)
+
+KINDS = {suffix: kind for kind, suffix in CONTENT_TYPES.items()}
+ANY_KIND = "application/octet-stream"
+NOT_OURS = "This address of a file has been changed, or cut short: take the whole of it."
+ENDED = "This address of a file has ended. Open the page that led here again."
+
+
+@router.api_route(PATH + "/{name:path}", methods=["GET", "HEAD"])
+async def show(
+    request: Request,
+    storage: StorageDependency,
+    name: str,
+    until: Annotated[str, Query(max_length=15)] = "",
+    signature: Annotated[str, Query()] = "",
+    download_as: Annotated[str, Query(alias="as")] = "",
+) -> Response:
+    signer = Signer.of(request.app.state.settings)
+    if not signer.knows(signature, name, until, download_as):
+        raise HTTPException(403, NOT_OURS)
+    left = int(until) - int(time.time())
+    if left <= 0:
+        raise HTTPException(403, ENDED)
+    return Response(await storage.read(name), headers=headers(name, download_as, left))
+
+
+def headers(name: str, download_as: str, seconds: int) -> dict[str, str]:
+    """Nothing runs, whatever is in the file, and nobody shared keeps it."""
+    kind = KINDS.get(name.rpartition(".")[2], ANY_KIND)
+    return {
+        "Content-Type": kind,
+        "Content-Disposition": disposition(kind, download_as),
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cache-Control": f"private, max-age={seconds}, immutable",
+        "Referrer-Policy": "no-referrer",
+    }
+
+
+def disposition(kind: str, download_as: str) -> str:
+    """Only pictures are shown in the browser, where they are not asked for as a file."""
+    if not download_as:
+        return "inline" if kind in CONTENT_TYPES else "attachment"
+    return f"attachment; filename*=UTF-8''{quote(download_as, safe='', errors='replace')}"

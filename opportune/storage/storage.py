@@ -1,0 +1,78 @@
+"""What a place of files offers, wherever it is."""
+
+import re
+from abc import ABC, abstractmethod
+from typing import Annotated
+from uuid import uuid4
+
+from fastapi import Depends, Request
+
+from opportune.errors import NotFound
+
+NAME = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*/[0-9a-f]{32}\.[a-z0-9]{1,10}")
+NO_ANSWER = "Files cannot be kept or shown at the moment. Try again in a few minutes."
+
+
+class StorageError(Exception):
+    """The place of files does not answer. A form that gets this keeps what was typed and says so; else it is a 503.
+
+    The message is a sentence for the visitor; the log has the reason.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(NO_ANSWER)
+
+
+class MissingFileError(NotFound):
+    """There is no such file: a 404."""
+
+
+class Storage(ABC):
+    """Files by names that we make: `<folder>/<random>.<suffix>`. Names of people are for showing and nothing else."""
+
+    loss: str = ""
+    """One line for the operator if this host will throw the files away, else nothing."""
+
+    @abstractmethod
+    async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
+        """Keep this and give its new name. Raises StorageError."""
+
+    @abstractmethod
+    async def read(self, name: str) -> bytes:
+        """Raises StorageError, MissingFileError."""
+
+    @abstractmethod
+    async def delete(self, name: str) -> None:
+        """Do nothing where it is gone already. Raises StorageError."""
+
+    @abstractmethod
+    async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
+        """An address for whoever may see the file now; it ends to work after that time.
+
+        With `download_as` browsers do not show the file, they keep it by that name.
+        """
+
+    @abstractmethod
+    async def fault(self) -> str:
+        """Why nothing could be saved here now, in one line for the operator; empty if it could."""
+
+
+def new_name(folder: str, suffix: str) -> str:
+    """A name that nobody can guess."""
+    name = f"{folder}/{uuid4().hex}.{suffix.lstrip('.')}"
+    if not is_name(name):
+        raise ValueError(f"no folder and suffix of files: {folder!r}, {suffix!r}")
+    return name
+
+
+def is_name(name: str) -> bool:
+    """Whether it could be one of ours: no other leads anywhere."""
+    return NAME.fullmatch(name) is not None
+
+
+async def get_storage(request: Request) -> Storage:
+    storage: Storage = request.app.state.storage
+    return storage
+
+
+StorageDependency = Annotated[Storage, Depends(get_storage)]

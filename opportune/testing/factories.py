@@ -1,0 +1,72 @@
+"""Users and clients for tests, made without going through the pages."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from itertools import count
+from typing import Any
+
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from playwright.async_api import Page
+
+from opportune.accounts import bearer, passwords, sessions
+from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.db.database import Database
+
+PASSWORD = "correct horse battery"
+
+_numbers = count(1)
+
+
+async def make_user(database: Database, email: str = "", password: str = PASSWORD, **fields: Any) -> User:
+    """A stored user; `fields` are the model's."""
+    email = email or f"user{next(_numbers)}@example.com"
+    user = User(**{"email": email, "hashed_password": _hashed(password), **fields})
+    async with database.writer() as session:
+        session.add(user)
+    return user
+
+
+async def grant(database: Database, user: User, identity: str, action: str) -> Group:
+    """Put the user into a new group that may do this."""
+    async with database.writer() as session:
+        session.add(group := Group(name=f"group {next(_numbers)}"))
+        await session.flush()
+        session.add(Grant(group_id=group.id, identity=identity, action=action))
+        session.add(Membership(user_id=user.id, group_id=group.id))
+    return group
+
+
+async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
+    """Give the client the cookie of a new session."""
+    async with app.state.database.writer() as session:
+        token = await sessions.start(session, user)
+    client.cookies.set(sessions.cookie_name(app.state.settings), token)
+
+
+async def make_token(database: Database, user: User) -> str:
+    """A bearer token of an hour."""
+    async with database.writer() as session:
+        return await bearer.issue(session, user, bearer.AT_SIGN_IN, bearer.SIGNED_IN)
+
+
+async def sign_in_browser(page: Page, app: FastAPI, user: User, site: str) -> None:
+    """Give Chromium the cookie of a new session."""
+    async with app.state.database.writer() as session:
+        token = await sessions.start(session, user)
+    await page.context.add_cookies([{"name": sessions.cookie_name(app.state.settings), "value": token, "url": site}])
+
+
+@asynccontextmanager
+async def signed_in_client(app: FastAPI, user: User | None = None) -> AsyncIterator[AsyncClient]:
+    """A browser in which this user, or a new one, is signed in."""
+    user = user or await make_user(app.state.database)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+        await sign_in(client, app, user)
+        yield client
+
+
+@lru_cache
+def _hashed(password: str) -> str:
+    return passwords.helper.hash(password)

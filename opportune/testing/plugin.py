@@ -1,0 +1,198 @@
+"""Every test has a database of its own, a copy of one that our own migrations have made."""
+
+import shutil
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import partialmethod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from jinja2 import BytecodeCache, Environment
+from jinja2.bccache import Bucket
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import SecretStr
+
+from opportune.accounts import passwords
+from opportune.application import create_app
+from opportune.db.database import Database
+from opportune.db.factory import open_database
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.runner import plan_for, run
+from opportune.project import installed_names
+from opportune.settings import HOST_VARIABLES, Settings
+from opportune.testing.services.browser import chromium, page, site
+from opportune.testing.services.missing import pytest_terminal_summary
+from opportune.testing.services.postgres import Postgres, postgres
+from opportune.testing.services.redis import redis
+from opportune.testing.services.scratch import scratch
+
+__all__ = ["chromium", "page", "pytest_terminal_summary", "site"]  # fixtures, and a hook
+
+SECRET_KEY = "a key for tests that opens nothing anywhere"
+TEMPLATE = "template_opportune"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The longest come first, or one core would wait for the other at the end.
+    items.sort(key=lambda item: item.path.name != "test_project.py")
+
+
+def settings_for(database_url: str) -> Settings:
+    """Settings that no file of the machine reaches."""
+    return Settings(
+        _env_file=None,
+        environment="test",
+        secret_key=SecretStr(SECRET_KEY),
+        database_url=SecretStr(database_url),
+    )
+
+
+def migrate(database_url: str) -> None:
+    tree = Tree(installed_names())
+    with connect(settings_for(database_url)) as connection:
+        run(connection, tree, plan_for(tree))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*(field.upper() for field in Settings.model_fields), *HOST_VARIABLES):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts_that_arrive() -> Iterator[None]:
+    """Started with `&` or nohup we are made to ignore them, and what we start would inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hashes_that_cost_little() -> Iterator[None]:
+    hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "helper", PasswordHash((hasher,)))
+        yield
+
+
+class Compiled(BytecodeCache):
+    """Templates by their names and texts."""
+
+    def __init__(self) -> None:
+        self.codes: dict[tuple[str, str], Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self.codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.codes[bucket.key, bucket.checksum] = bucket.code
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _templates_that_are_compiled_once() -> Iterator[None]:
+    """Each site compiles its admin's; here are a thousand sites."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Environment, "__init__", partialmethod(Environment.__init__, bytecode_cache=Compiled()))
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """One Redis for all tests: they keep out of each other's way by names, or clear it."""
+    with redis() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: Postgres) -> str:
+    migrate(postgres_server.create_database(TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database without a single table."""
+    if database_kind == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    with _postgres_database(request.getfixturevalue("postgres_server")) as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a migrated database without rows: the test runs once on each kind."""
+    if database_kind == "sqlite":
+        # On a busy machine SQLite may still be putting its files away when the test has ended.
+        with TemporaryDirectory(prefix="opportune-sqlite-", dir=scratch(), ignore_cleanup_errors=True) as folder:
+            path = Path(folder) / "test.db"
+            shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+            yield f"sqlite:///{path}"
+        return
+    template = request.getfixturevalue("postgres_template")
+    with _postgres_database(request.getfixturevalue("postgres_server"), template) as url:
+        yield url
+
+
+@contextmanager
+def _postgres_database(server: Postgres, template: str | None = None) -> Iterator[str]:
+    name = f"test_{uuid4().hex}"
+    yield server.create_database(name, template)
+    server.drop_database(name)
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return settings_for(database_url)
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    database = open_database(settings)
+    await database.setup()
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The whole site, started."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """A browser without cookies."""
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+        yield client

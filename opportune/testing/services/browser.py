@@ -1,0 +1,76 @@
+"""The site behind a real port, and Chromium to visit it."""
+
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from playwright.async_api import Browser, Page, async_playwright
+
+from opportune.testing.services.missing import missing
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+# A closed network and a container: nothing of its own to look up, and no sandbox for root.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+# htmx closes a finished stream by aborting it, and says so in the console.
+HTMX_AT_A_STREAMS_END = "signal is aborted without reason"
+
+
+@asynccontextmanager
+async def serve(app: FastAPI) -> AsyncIterator[str]:
+    """The address of a started application on a free port of this machine. Its lifespan is the caller's."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
+        server.config.load()
+        server.lifespan = server.config.lifespan_class(server.config)
+        await server.startup(sockets=[listener])
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            await server.shutdown()
+
+
+@pytest.fixture
+async def site(app: FastAPI) -> AsyncIterator[str]:
+    """The address of the site, on each kind of database."""
+    async with serve(app) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    if CHROMIUM is None:
+        missing("Chromium", "apt install chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(chromium: Browser, site: str) -> AsyncIterator[Page]:
+    """A visitor's page. The test fails if the browser's console shows an error or a refusal of the site's policy."""
+    complaints: list[str] = []
+    async with await chromium.new_context(base_url=site) as context:
+        page = await context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page
+    # A refused form is a 4xx that Chromium reports too.
+    ours = [text for text in complaints if HTMX_AT_A_STREAMS_END not in text and "status of 4" not in text]
+    assert not ours, ours

@@ -1,0 +1,80 @@
+"""A real PgBouncer in transaction mode, as hosting providers put before their PostgreSQL."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from opportune.db.url.database_url import DatabaseURL
+from opportune.testing.services.certificate import make_certificate
+from opportune.testing.services.missing import missing
+
+PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+CONFIGURATION = """
+[databases]
+* = host={host} port={port} user={user} password='{password}'
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen_port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = {connections}
+client_tls_sslmode = require
+client_tls_cert_file = {certificate}
+client_tls_key_file = {key}
+"""
+
+
+@contextmanager
+def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
+    """The address of the same database with a pooler in between that talks only TLS and has few connections."""
+    if PROGRAM is None:
+        missing("PgBouncer", "apt install pgbouncer")
+    url = DatabaseURL.parse(database_url).url
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="opportune-pgbouncer-"))
+    folder.chmod(0o755)
+    password = str(url.password).replace("'", "''")
+    certificate, key = make_certificate(folder)
+    values = {"host": url.host, "port": url.port, "user": url.username, "password": password}
+    (folder / "pgbouncer.ini").write_text(
+        CONFIGURATION.format(**values, listen_port=port, connections=connections, certificate=certificate, key=key)
+    )
+    account = "nobody" if os.geteuid() == 0 else None  # PgBouncer refuses to run as root
+    if account:
+        shutil.chown(key, account)
+    log = (folder / "log").open("wb")
+    process = subprocess.Popen(
+        [PROGRAM, str(folder / "pgbouncer.ini")], stdout=log, stderr=log, user=account, extra_groups=account and []
+    )
+    try:
+        _wait_until_it_answers(port, process)
+        tls = {"sslmode": "verify-full", "sslrootcert": str(certificate)}
+        address = url.set(host="127.0.0.1", port=port).update_query_dict(tls)
+        yield address.render_as_string(hide_password=False)
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
+        shutil.rmtree(folder)
+
+
+def _wait_until_it_answers(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 10
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+        else:
+            return
+    raise RuntimeError("PgBouncer did not start")

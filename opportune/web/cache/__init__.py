@@ -1,0 +1,11 @@
+"""Finished answers, kept for a while: pages and JSON that are the same for everybody (docs/cache.md).
+
+Mark a route with `@cached(...)`, and call `clear(session, "tag")` where its content changes.
+"""
+
+from opportune.web.cache.cache import Cache
+from opportune.web.cache.factory import clear, open_cache
+from opportune.web.cache.rule import cached
+from opportune.web.cache.store import ALL
+
+__all__ = ["ALL", "Cache", "cached", "clear", "open_cache"]

@@ -1,0 +1,132 @@
+"""A whole answer: whether it may be kept or shared, how it is written down, and how it is sent."""
+
+import json
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import blake2b
+
+from starlette.types import Message, Scope, Send
+
+from opportune.web.cache.rule import Header, Rule
+
+LARGEST = 1024 * 1024
+"""Bytes of an answer that is kept."""
+PRIVATE = ("private", "no-store")
+HARMLESS = {b"accept-encoding", b"authorization", b"cookie", b"host", b"hx-request-type"}
+"""Headers that may be in `Vary`: a cached route does not see them, or the key has them."""
+REPLACED = {b"age", b"etag", b"vary"}
+ONLY_WITH_A_BODY = {b"content-length", b"content-type"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes
+    built_at: float = 0
+    etag: bytes = b""
+
+    def words(self, name: bytes) -> list[str]:
+        """What a header lists, in small letters."""
+        text = b",".join(value for key, value in self.headers if key == name).decode("latin-1")
+        return [word.strip().lower() for word in text.split(",") if word.strip()]
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it says so itself: then it is for the one who asked."""
+        if any(name == b"set-cookie" for name, _ in self.headers):
+            return True
+        return any(word.partition("=")[0] in PRIVATE for word in self.words(b"cache-control"))
+
+    def may_be_kept(self, rule: Rule) -> bool:
+        if self.status != 200 or self.is_private or len(self.body) > LARGEST:
+            return False
+        if "no-cache" in self.words(b"cache-control"):
+            return False
+        return {word.encode() for word in self.words(b"vary")} <= HARMLESS | rule.vary
+
+    def finished(self, rule: Rule) -> "Answer":
+        """As it is kept: with its time, an ETag, and what browsers and proxies have to know.
+
+        They ask each time: what is cleared here would stay with them.
+        """
+        headers = [header for header in self.headers if header[0] not in REPLACED]
+        if not rule.per_user and not self.words(b"cache-control"):  # one user's is marked as private by the edge
+            headers.append((b"cache-control", b"no-cache"))
+        vary = {word.encode() for word in self.words(b"vary")} | rule.vary | {b"cookie", b"hx-request-type"}
+        etag = dict(self.headers).get(b"etag") or b'"%s"' % blake2b(self.body, digest_size=12).hexdigest().encode()
+        headers += [(b"etag", etag), (b"vary", b", ".join(sorted(vary)))]
+        return replace(self, headers=tuple(headers), built_at=time.time(), etag=etag)
+
+    def packed(self) -> bytes:
+        """A line of JSON, then the body."""
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers]
+        return json.dumps([self.built_at, self.etag.decode("latin-1"), headers]).encode() + b"\n" + self.body
+
+    async def send(self, scope: Scope, send: Send) -> None:
+        """Send it, or 304 to somebody who has it."""
+        headers = [*self.headers]
+        if self.built_at:
+            headers.append((b"age", b"%d" % max(time.time() - self.built_at, 0)))
+        status, body = self.status, self.body
+        if self.etag and _has(scope, self.etag):
+            status, body = 304, b""
+            headers = [header for header in headers if header[0] not in ONLY_WITH_A_BODY]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def unpacked(text: bytes) -> Answer:
+    """What `packed` wrote.
+
+    Raises:
+        ValueError: it was not that.
+    """
+    head, _, body = text.partition(b"\n")
+    return replace(_read(head), body=body)
+
+
+@lru_cache(1000)
+def _read(head: bytes) -> Answer:
+    try:
+        built_at, etag, headers = json.loads(head)
+        pairs = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
+        return Answer(200, pairs, b"", float(built_at), etag.encode("latin-1"))
+    except (AttributeError, TypeError) as error:
+        raise ValueError("no answer of ours") from error
+
+
+def _has(scope: Scope, etag: bytes) -> bool:
+    for name, value in scope["headers"]:
+        if name == b"if-none-match":
+            tags = [tag.strip().removeprefix(b"W/") for tag in value.split(b",")]
+            return etag.removeprefix(b"W/") in tags or tags == [b"*"]
+    return False
+
+
+class Take:
+    """Stands for `send`, and takes the answer. What comes in pieces goes on to the visitor as it comes."""
+
+    def __init__(self, send: Send) -> None:
+        self.answer: Answer | None = None
+        self._send = send
+        self._start: Message | None = None
+        self._flows = False
+
+    async def __call__(self, message: Message) -> None:
+        if self._flows:
+            await self._send(message)
+        elif message["type"] == "http.response.start":
+            self._start = message
+        elif self._start and message["type"] == "http.response.body" and not message.get("more_body"):
+            self.answer = _whole(self._start, message.get("body", b""))
+        else:
+            self._flows = True
+            if self._start:
+                await self._send(self._start)
+            await self._send(message)
+
+
+def _whole(start: Message, body: bytes) -> Answer:
+    return Answer(start["status"], tuple((bytes(name), bytes(value)) for name, value in start["headers"]), body)

@@ -1,0 +1,58 @@
+"""From settings to a cache, and from a service to what it has to clear."""
+
+from functools import partial
+from urllib.parse import SplitResult, urlsplit
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.db.database import Database, after_commit
+from opportune.errors import OperatorError
+from opportune.settings import Settings
+from opportune.web.cache.cache import Cache, Who, nobody
+from opportune.web.cache.redis_store import RedisStore
+from opportune.web.cache.store import MemoryStore, Store
+
+SPELLING = "CACHE_URL must be memory: or redis://[:password@]host[:6379][/0], with rediss: for TLS"
+IN_SESSIONS = "cache"
+
+
+def open_cache(settings: Settings, database: Database, who: Who = nobody) -> Cache:
+    """The cache of these settings, not connected yet; sessions of this database clear it.
+
+    In development nothing is kept: a changed template is seen at once.
+
+    Raises:
+        OperatorError: CACHE_URL is not understood.
+    """
+    store = open_store(settings.cache_url.get_secret_value())
+    cache = database.info[IN_SESSIONS] = Cache(store, who, keeps=settings.environment != "development")
+    return cache
+
+
+def open_store(url: str) -> Store:
+    if url.strip() in ("", "memory:", "memory://"):
+        return MemoryStore()
+    try:
+        parts = urlsplit(url.strip())
+        is_good = _is_good(parts)
+    except ValueError as error:
+        raise OperatorError(f"{SPELLING}.") from error
+    if not is_good:
+        raise OperatorError(f"{SPELLING}.")
+    return RedisStore(url.strip(), f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}")
+
+
+def _is_good(parts: SplitResult) -> bool:
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname or parts.fragment:
+        return False
+    number = parts.path.removeprefix("/")
+    if parts.port == 0 or (number and not number.isdecimal()):
+        return False
+    return all(option.startswith("ssl_") for option in parts.query.split("&") if option)
+
+
+def clear(session: AsyncSession, *tags: str) -> None:
+    """Have what is cached with one of these tags built anew, once this session has committed."""
+    cache: Cache | None = session.info.get(IN_SESSIONS)
+    if cache:
+        after_commit(session, partial(cache.clear, *tags))

@@ -1,0 +1,119 @@
+"""The page of an error for who writes the site (DEBUG=true): the own line with its variables, the request, the rest."""
+
+import re
+import reprlib
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import SecretStr
+
+from opportune.settings import Settings
+from opportune.web.errors.error_hints import Place, own_step, place_of
+from opportune.web.rendering.loader import TEMPLATES
+
+MASK = "••••••"
+MAX_VARIABLES = 40
+SECRET_NAME = re.compile(
+    r"pass|secret|token|key|auth|cookie|session|credential|signature|hash|csrf|otp|recovery", re.IGNORECASE
+)
+# name='value', "name": 'value' and name=value inside the text of something else
+SECRET_PAIR = re.compile(
+    rf"""(["']?\b\w*(?:{SECRET_NAME.pattern})\w*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&)}}\]]+)""", re.IGNORECASE
+)
+SECRET_URL = re.compile(r"(\w+://[^\s:/@]*:)[^\s@/]+@")
+
+SAVED = "/debug/saved"
+"""Answers something else after a file was saved: Python restarts the server, and templates are read again."""
+PROCESS = uuid4().hex
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is shown of an error; nothing in it is a secret that its name or the settings give away."""
+
+    kind: str
+    message: str
+    place: Place | None
+    function: str
+    variables: Mapping[str, str]
+    """Of the own frame, as texts of a bounded length."""
+    request: Mapping[str, str]
+    trace: str
+
+
+def report_of(error: BaseException, settings: Settings, request: Request | None = None) -> Report:
+    secrets = [value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)]
+    mask = Masking([secret for secret in secrets if len(secret) > 5])
+    step = own_step(error)
+    frame = step[0] if step else None
+    return Report(
+        kind=type(error).__name__,
+        message=mask.text(str(error)),
+        place=place_of(error),
+        function=frame.f_code.co_name if frame else "",
+        variables=dict(_variables(frame, mask)) if frame else {},
+        request=dict(_request(request, mask)) if request else {},
+        trace=mask.text("".join(traceback.format_exception(error))),
+    )
+
+
+def debug_context(error: BaseException, settings: Settings, request: Request | None = None) -> dict[str, Any]:
+    """What `debug.html` shows."""
+    return {"report": report_of(error, settings, request), "saved": state_of_code(), "saved_url": SAVED}
+
+
+class Masking:
+    def __init__(self, secrets: list[str]) -> None:
+        self._secrets = secrets
+        self._repr = reprlib.Repr()
+        self._repr.maxstring = self._repr.maxother = 300
+        self._repr.maxdict = self._repr.maxlist = self._repr.maxtuple = 20
+
+    def value(self, name: str, value: object) -> str:
+        if SECRET_NAME.search(name):
+            return MASK
+        try:
+            return self.text(self._repr.repr(value))
+        except Exception as error:  # noqa: BLE001 - whatever a repr does: a row may want to ask its database
+            return f"<{type(value).__name__}: its repr raises {type(error).__name__}>"
+
+    def text(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return SECRET_URL.sub(rf"\1{MASK}@", SECRET_PAIR.sub(rf"\1{MASK}", text))
+
+
+def _variables(frame: FrameType, mask: Masking) -> Iterator[tuple[str, str]]:
+    # What Jinja has in a template's frame begins with __ where it is Jinja's own.
+    names = [name for name in frame.f_locals if not name.startswith("__")]
+    for name in names[:MAX_VARIABLES]:
+        yield name, mask.value(name, frame.f_locals[name])
+
+
+def _request(request: Request, mask: Masking) -> Iterator[tuple[str, str]]:
+    yield "request", mask.text(f"{request.method} {request.url}")
+    if user := getattr(request.state, "user", None):
+        yield "signed in", str(getattr(user, "email", "yes"))
+    for name, value in request.path_params.items():
+        yield f"path: {name}", mask.value(name, value)
+    for name, value in request.headers.items():
+        yield name, MASK if SECRET_NAME.search(name) else mask.text(value)
+
+
+@router.get(SAVED)
+async def saved() -> dict[str, Any]:
+    """The state of the code: the page of an error asks once a second, and loads itself again when it changes."""
+    return {"saved": await run_in_threadpool(state_of_code)}
+
+
+def state_of_code() -> str:
+    files = (path for folder in TEMPLATES for path in folder.rglob("*.html"))
+    return f"{PROCESS}-{max((path.stat().st_mtime_ns for path in files), default=0)}"

@@ -1,0 +1,158 @@
+"""Errors as people and programs want them: a page, or RFC 9457 problem details, by `Accept`."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from opportune.db.errors import explain, is_outage
+from opportune.errors import Busy, NotFound, ReadOnlyError
+from opportune.storage.storage import StorageError
+from opportune.web.forms.error_messages import in_words
+from opportune.web.rendering.templates import templates
+
+if TYPE_CHECKING:
+    from opportune.web.errors.error_hints import Lesson
+
+logger = logging.getLogger(__name__)
+
+SOON = {"Retry-After": "2"}
+
+SENTENCES = {
+    400: "The request is not understood.",
+    401: "Sign in first.",
+    403: "You may not do this.",
+    404: "There is nothing at this address.",
+    405: "This address does not take that kind of request.",
+    409: "This conflicts with what is already there.",
+    413: "That is more than this address takes. Go back and send less, or a smaller file.",
+    422: "Some of the values are not valid.",
+    429: "Too many requests. Wait a moment and try again.",
+    500: "Something went wrong on our side. It has been logged.",
+    503: "The database does not answer. Try again in a moment.",
+}
+
+
+def wants_json(request: Request) -> bool:
+    if request.url.path.startswith("/api/"):
+        return True
+    accept = request.headers.get("accept", "")
+    return "json" in accept and "text/html" not in accept
+
+
+def problem(
+    request: Request,
+    status: int,
+    detail: str = "",
+    *,
+    errors: list[dict[str, Any]] | None = None,
+    headers: Mapping[str, str] | None = None,
+    lesson: "Lesson | None" = None,
+) -> Response:
+    """The answer for an error; `detail` is a sentence for a person, and a lesson is for who writes the site."""
+    title = HTTPStatus(status).phrase
+    detail = detail if detail and detail != title else SENTENCES.get(status, title)
+    if lesson:
+        detail = f"{lesson.title}. {lesson.cause} {lesson.change} {lesson.code}".strip()
+    if wants_json(request):
+        body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        if errors:
+            body["errors"] = errors
+        return JSONResponse(body, status, headers, media_type="application/problem+json")
+    context = {"status": status, "title": title, "detail": detail, "report": None, "lesson": lesson}
+    page = templates.page(request, "error.html", context, status)
+    page.headers.update(headers or {})
+    return page
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - the type that this handler is registered for
+    if isinstance(error.__cause__, ClientDisconnect):  # FastAPI takes it for a body that it cannot read
+        raise error.__cause__
+    if 300 <= error.status_code < 400:
+        return Response(status_code=error.status_code, headers=error.headers)
+    return problem(request, error.status_code, str(error.detail or ""), headers=error.headers)
+
+
+async def on_not_found(request: Request, _error: Exception) -> Response:
+    return problem(request, 404)
+
+
+async def on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - the type that this handler is registered for
+    # The input itself stays out of the answer: it may be a password.
+    errors = [{"field": _field(item), "message": in_words(item)} for item in error.errors()]
+    # A path that cannot name a row is an address where nothing is.
+    if any(item["loc"][0] == "path" for item in error.errors()):
+        return problem(request, 404)
+    return problem(request, 422, errors=jsonable_encoder(errors))
+
+
+def _field(item: Mapping[str, Any]) -> list[str]:
+    # Broken JSON has no fields; what stands there instead is a position.
+    return [] if item["type"] == "json_invalid" else [str(part) for part in item["loc"][1:]]
+
+
+async def on_database_unavailable(request: Request, error: Exception) -> Response:
+    """A missing table counts as that: nothing has been migrated. A statement of ours that is wrong is a bug."""
+    if not is_outage(error):
+        raise error
+    logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
+    return problem(request, 503, headers=SOON, lesson=_lesson(request, error))
+
+
+async def on_busy(request: Request, error: Exception) -> Response:
+    return problem(request, 503, str(error), headers=SOON)
+
+
+async def on_read_only(request: Request, error: Exception) -> Response:
+    logger.warning("%s", error)
+    return problem(request, 503, "This site only shows what is there: nothing can be changed.")
+
+
+async def on_conflict(request: Request, error: Exception) -> Response:
+    logger.warning("refused by the database: %s", type(getattr(error, "orig", error)).__name__)
+    return problem(request, 409 if isinstance(error, IntegrityError) else 422)
+
+
+def on_crash(request: Request, error: Exception) -> Response:
+    """The answer for a bug of ours; the log has the traceback, the visitor only where DEBUG is on."""
+    logger.error("unhandled error", exc_info=error)
+    lesson, settings = _lesson(request, error), request.app.state.settings
+    if not settings.debug or wants_json(request):
+        return problem(request, 500, lesson=lesson)
+    from opportune.web.errors.debug_page import debug_context  # noqa: PLC0415 - a site that works needs none
+
+    context = {"status": 500, "title": type(error).__name__, "detail": str(error), "lesson": lesson}
+    return templates.page(request, "error.html", context | debug_context(error, settings, request), 500)
+
+
+def _lesson(request: Request, error: Exception) -> "Lesson | None":
+    """What the error teaches who writes the site. Visitors of a public one are told nothing."""
+    if request.app.state.settings.environment != "development":
+        return None
+    from opportune.web.errors.error_hints import lesson_for  # noqa: PLC0415 - a site that works needs none
+
+    return lesson_for(error)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(NotFound, on_not_found)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    for kind in (DBAPIError, PoolTimeoutError):
+        app.add_exception_handler(kind, on_database_unavailable)
+    app.add_exception_handler(Busy, on_busy)
+    app.add_exception_handler(StorageError, on_busy)
+    app.add_exception_handler(ReadOnlyError, on_read_only)
+    app.add_exception_handler(IntegrityError, on_conflict)
+    app.add_exception_handler(DataError, on_conflict)

@@ -1,0 +1,173 @@
+"""What a Pydantic model says of the HTML of its fields."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+
+from opportune.text import ONE_LINE
+
+Attribute = str | int | float | bool | None
+"""True stands for an attribute without a value; None and False leave it out."""
+
+TYPES_BY_FORMAT = {
+    "binary": "file",
+    "date": "date",
+    "date-time": "datetime-local",
+    "email": "email",
+    "multiline": "textarea",
+    "password": "password",
+    "time": "time",
+    "uri": "url",
+}
+ATTRIBUTES = {
+    "contentMediaType": "accept",
+    "maxLength": "maxlength",
+    "minLength": "minlength",
+    "maximum": "max",
+    "minimum": "min",
+    "multipleOf": "step",
+    "pattern": "pattern",
+}
+
+
+class Html:
+    """What the type of a field does not tell: `Annotated[Line, Html(autocomplete="name")]`.
+
+    `choices` are words for values; the others are attributes of the element, with `type` for another kind: `radio`,
+    `search`, `hidden`, `textarea`.
+    """
+
+    def __init__(self, choices: Mapping[str, str] | None = None, *, type: str = "", **attributes: Attribute) -> None:  # noqa: A002 - HTML's own name
+        self.choices = choices or {}
+        self.type = type
+        self.attributes = attributes
+
+
+@dataclass(frozen=True)
+class Control:
+    """How a form asks for one field."""
+
+    name: str
+    label: str
+    type: str
+    """Of an `<input>`; or textarea, select, radio, checkboxes."""
+    required: bool
+    multiple: bool
+    help: str
+    choices: Mapping[str, str]
+    """Words by value, where only these can be chosen."""
+    meanings: Mapping[str, object]
+    """What the model takes for a value that is no text, such as the number that a choice is."""
+    attributes: Mapping[str, Attribute]
+
+
+@cache
+def controls_of(model: type[BaseModel]) -> Mapping[str, Control]:
+    """The fields of a model by name, in its order.
+
+    Raises:
+        TypeError: a field is no plain value.
+    """
+    schema = model.model_json_schema(by_alias=False)
+    properties, definitions = schema["properties"], schema.get("$defs", {})
+    controls = {}
+    for name, info in model.model_fields.items():
+        shape = _shape(properties[name], definitions)
+        if shape.get("type") == "object":
+            raise TypeError(f"{model.__name__}.{name} is no plain value, so that no form can ask for it")
+        controls[name] = _control(name, info, shape)
+    return controls
+
+
+def as_text(value: object) -> str:
+    """A value as HTML writes it. Moments are in UTC."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case Enum():
+            return as_text(value.value)
+        case datetime():
+            moment = (value.astimezone(UTC) if value.tzinfo else value).replace(tzinfo=None)
+            return moment.isoformat(timespec="seconds" if moment.second else "minutes")
+    return str(value)
+
+
+def _shape(schema: JsonSchemaValue, definitions: JsonSchemaValue) -> JsonSchemaValue:
+    """The JSON schema of one kind of value: what a reference stands for; of several kinds the first."""
+    if "$ref" in schema:
+        return _shape(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "items" in schema:
+        return {**_shape(schema["items"], definitions), "multiple": True}
+    if "anyOf" not in schema:
+        return schema
+    kinds = [kind for kind in schema["anyOf"] if kind.get("type") != "null"]
+    return {**_shape(kinds[0], definitions), "nullable": len(kinds) < len(schema["anyOf"])}
+
+
+def _control(name: str, info: FieldInfo, shape: JsonSchemaValue) -> Control:
+    html = next((item for item in info.metadata if isinstance(item, Html)), Html())
+    choices = {**_choices(shape), **html.choices}
+    if "" in choices:
+        choices = {"": choices[""], **choices}
+    kind = html.type or _type(name, shape)
+    example = str(info.examples[0]) if info.examples else None
+    return Control(
+        name=name,
+        label=info.title or name.replace("_", " ").capitalize(),
+        type=kind,
+        # A box that is not ticked is an answer, but where the model takes only the tick.
+        required=shape.get("const") is True if kind == "checkbox" else info.is_required(),
+        multiple="multiple" in shape,
+        help=info.description or "",
+        choices=choices,
+        meanings={as_text(value): value for value in _offered(shape)},
+        attributes={"placeholder": example, **_attributes(shape, kind), **html.attributes},
+    )
+
+
+def _choices(shape: JsonSchemaValue) -> dict[str, str]:
+    if shape.get("type") == "boolean":
+        return {"true": "Yes", "false": "No"} if shape.get("nullable") else {}
+    texts = map(as_text, _offered(shape))
+    return {text: text.replace("_", " ").capitalize() for text in texts}
+
+
+def _offered(shape: JsonSchemaValue) -> list[object]:
+    """What is there to choose from."""
+    return shape.get("enum") or ([shape["const"]] if "const" in shape else [])
+
+
+def _type(name: str, shape: JsonSchemaValue) -> str:
+    if shape.get("multiple"):
+        return "file" if shape.get("format") == "binary" else "checkboxes"
+    if shape.get("type") == "boolean":
+        return "select" if shape.get("nullable") else "checkbox"
+    if "enum" in shape or "const" in shape:
+        return "select"
+    if shape.get("type") in ("integer", "number"):
+        return "number"
+    return "password" if "password" in name else TYPES_BY_FORMAT.get(shape.get("format", ""), "text")
+
+
+def _attributes(shape: JsonSchemaValue, kind: str) -> dict[str, Attribute]:
+    if kind in ("select", "checkboxes", "checkbox", "radio"):
+        return {}
+    found: dict[str, Attribute] = {html: shape[name] for name, html in ATTRIBUTES.items() if name in shape}
+    if found.get("pattern") == ONE_LINE or kind == "textarea":
+        found.pop("pattern", None)
+    if found.get("minlength") == 1:  # that is what `required` says
+        del found["minlength"]
+    if shape.get("type") == "number":
+        return {"step": "any", **found}
+    for name, bound, inside in (("exclusiveMinimum", "min", 1), ("exclusiveMaximum", "max", -1)):
+        if name in shape:
+            found[bound] = shape[name] + inside
+    return found

@@ -1,0 +1,247 @@
+"""HTML forms from Pydantic models, and back into them, with errors to show beside the fields."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from fastapi import HTTPException, Request
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData, UploadFile
+
+from opportune.web.forms.error_messages import NOT_A_CHOICE, in_words
+from opportune.web.forms.fields import Attribute, Control, as_text, controls_of
+from opportune.web.forms.uploads import LARGEST_FILE, TOO_LARGE, Upload, allow_files, read_upload
+
+M = TypeVar("M", bound=BaseModel)
+
+Choices = Mapping[str, Mapping[Any, str]]
+"""Words by value, for each field whose choices only the moment knows, such as the rows that there are."""
+
+MOST_FIELDS = 1_000
+MOST_FILES = 20
+UNANSWERED = {
+    "checkbox": "Please tick this.",
+    "checkboxes": "Please tick at least one.",
+    "file": "Please choose a file.",
+    "radio": "Please choose one.",
+    "select": "Please choose one.",
+}
+CHOOSE_AGAIN = "Please choose the file again."
+ABOUT_FILES: Mapping[str, Attribute] = {"data-largest": LARGEST_FILE, "data-too-large": TOO_LARGE}
+# What browsers send of a datetime-local: we take it for UTC, as we show it.
+WITHOUT_ZONE = re.compile(r"\d{4,}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a form as a template shows it."""
+
+    label: str
+    type: str
+    required: bool
+    help: str
+    error: str
+    values: Sequence[str]
+    """What is filled in, chosen or ticked; more than one only where many can be."""
+    choices: Mapping[str, str]
+    attributes: Mapping[str, Attribute]
+
+    @property
+    def value(self) -> str:
+        return self.values[-1] if self.values else ""
+
+
+class Form(Generic[M]):
+    """The fields of a model to be filled in: as the model begins, or as a row (or mapping) has them.
+
+    `read_form` makes one of what was sent, with `data` where it is valid, else `errors` by field (`""` for the form as
+    a whole). What is filled in is in `values`, but for passwords, which are never sent into a page.
+    """
+
+    def __init__(self, model: type[M], row: object = None, *, choices: Choices | None = None, prefix: str = "") -> None:
+        self.model = model
+        self.prefix = prefix
+        """Of the ids, where a page has two forms with fields of the same name."""
+        self.controls = {**controls_of(model), **_chosen_now(model, choices or {})}
+        self.values: dict[str, str | list[str]] = {
+            name: _beginning(model, name, row)
+            for name, control in self.controls.items()
+            if control.type not in ("password", "file")
+        }
+        self.data: M | None = None
+        self.errors: dict[str, str] = {}
+        self.refusal = 422
+        """The status of an answer that shows what is wrong."""
+        self.files: dict[str, list[Upload]] = {}
+        """What came by field: gone if the form is shown again, as no page can fill a file in."""
+
+    @property
+    def status(self) -> int:
+        """Of the answer that shows it."""
+        return self.refusal if self.errors else 200
+
+    @property
+    def takes_files(self) -> bool:
+        return any(control.type == "file" for control in self.controls.values())
+
+    @property
+    def enctype(self) -> str:
+        return "multipart/form-data" if self.takes_files else "application/x-www-form-urlencoded"
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong with no field that anybody sees."""
+        seen = {name for name, control in self.controls.items() if control.type != "hidden"}
+        return [words for name, words in self.errors.items() if name not in seen]
+
+    @property
+    def marks_required(self) -> bool:
+        """Whether some fields may be left empty, so that it is worth to say which may not."""
+        return not all(each.required for each in self.controls.values() if each.type not in ("hidden", "checkbox"))
+
+    def refuse(self, words: str, name: str = "", status: int = 422) -> None:
+        """Say what is wrong with a field, or with all of it."""
+        self.errors[name], self.refusal = words, status
+
+    def value(self, name: str, default: str = "") -> str:
+        value = self.values.get(name, default)
+        return value if isinstance(value, str) else ", ".join(value)
+
+    def field(self, name: str, label: str = "", type: str = "", **changes: Attribute) -> Field:  # noqa: A002 - HTML's own name
+        """A field with its attributes, and what the template wants otherwise."""
+        control, value = self.controls[name], self.values.get(name, "")
+        return Field(
+            label=label or control.label,
+            type=type or control.type,
+            required=control.required,
+            help=self._help(name),
+            error=self.errors.get(name, ""),
+            values=[value] if isinstance(value, str) else value,
+            choices=self._choices(control, value),
+            attributes=_written(self._attributes(control) | changes | self._state(name, changes)),
+        )
+
+    def _help(self, name: str) -> str:
+        is_lost = self.files.get(name) and self.errors and name not in self.errors
+        return CHOOSE_AGAIN if is_lost else self.controls[name].help
+
+    def _choices(self, control: Control, value: str | list[str]) -> Mapping[str, str]:
+        """Also that of none, where nothing has been chosen yet or may be."""
+        if control.type != "select" or control.multiple or "" in control.choices:
+            return control.choices
+        now = value if control.required else _beginning(self.model, control.name, None)
+        if now in control.choices:
+            return control.choices
+        return {"": "Choose" if control.required else "None", **control.choices}
+
+    def _attributes(self, control: Control) -> dict[str, Attribute]:
+        return {
+            "id": self.prefix + control.name,
+            "name": control.name,
+            "required": control.required and control.type != "checkboxes",
+            "multiple": control.multiple and control.type != "checkboxes",
+            **(ABOUT_FILES if control.type == "file" else {}),
+            **control.attributes,
+        }
+
+    def _state(self, name: str, changes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+        """What is wrong, for those who do not see it; the first wrong field is the one to go on with."""
+        id_, error = self.prefix + name, self.errors.get(name)
+        notes = [f"{id_}-{note}" for note, text in (("error", error), ("help", self._help(name))) if text]
+        first = next((name for name in self.controls if name in self.errors), None)
+        return {
+            "aria-invalid": "true" if error else None,
+            "aria-describedby": " ".join(notes) or None,
+            "autofocus": name == first if first else changes.get("autofocus"),
+        }
+
+    async def take(self, sent: FormData) -> None:
+        """Fill in what was sent and validate it. An empty field counts as left out: browsers send it all the same."""
+        await self._keep(sent)
+        found: dict[str, Any] = {}
+        for name, control in self.controls.items():
+            values = self.files.get(name) or self._meant(control, [text for text in _texts(sent, name) if text])
+            if control.multiple or values:
+                found[name] = values if control.multiple else values[-1]
+            elif control.type == "checkbox":
+                found[name] = False
+        self._validate(found)
+
+    async def _keep(self, sent: FormData) -> None:
+        self.values = {}
+        for name in sent:
+            control = self.controls.get(name)
+            if control and control.type == "file":
+                files = [file for file in sent.getlist(name) if isinstance(file, UploadFile)]
+                # To look at a picture costs much: no more of them than are asked for.
+                uploads = [await read_upload(file) for file in (files if control.multiple else files[-1:])]
+                self.files[name] = [upload for upload in uploads if upload]
+            elif "password" not in name and not (control and control.type == "password"):
+                # What no page could show is shown as a question mark.
+                texts = [text.encode(errors="replace").decode() for text in _texts(sent, name)]
+                self.values[name] = texts if control and control.multiple else "".join(texts[-1:])
+
+    def _meant(self, control: Control, texts: list[str]) -> list[Any]:
+        """The values that these texts stand for in the model."""
+        if control.choices and control.type != "checkbox" and not control.choices.keys() >= set(texts):
+            self.errors[control.name] = NOT_A_CHOICE
+        if control.type == "datetime-local":
+            return [f"{text}Z" if WITHOUT_ZONE.fullmatch(text) else text for text in texts]
+        return [control.meanings.get(text, text) for text in texts]
+
+    def _validate(self, found: Mapping[str, Any]) -> None:
+        try:
+            data = self.model.model_validate(found)
+        except ValidationError as error:
+            for item in error.errors():
+                name = str(item["loc"][0]) if item["loc"] else ""
+                words = in_words(item)
+                if name in self.controls and not found.get(name):
+                    words = UNANSWERED.get(self.controls[name].type, words)
+                self.errors.setdefault(name, words)
+        else:
+            self.data = None if self.errors else data
+
+
+async def read_form(request: Request, model: type[M], *, choices: Choices | None = None, prefix: str = "") -> Form[M]:
+    """Read and validate the body."""
+    form = Form(model, choices=choices, prefix=prefix)
+    if form.takes_files:
+        allow_files(request)
+    try:
+        async with request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS) as sent:
+            await form.take(sent)
+    except UnicodeError as error:  # the sender says how the text is encoded
+        raise HTTPException(400, "This form is written in a way that is not understood.") from error
+    return form
+
+
+def _chosen_now(model: type[BaseModel], choices: Choices) -> dict[str, Control]:
+    """The fields whose choices only the moment knows."""
+    controls = controls_of(model)
+    return {
+        name: replace(
+            controls[name],
+            type=controls[name].type if controls[name].type in ("radio", "checkboxes") else "select",
+            choices={as_text(value): word for value, word in words.items()},
+        )
+        for name, words in choices.items()
+    }
+
+
+def _beginning(model: type[BaseModel], name: str, row: object) -> str | list[str]:
+    info = model.model_fields[name]
+    value = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
+    if row is not None:
+        value = row.get(name, value) if isinstance(row, Mapping) else getattr(row, name, value)
+    return [as_text(one) for one in value] if isinstance(value, list | set | tuple) else as_text(value)
+
+
+def _texts(sent: FormData, name: str) -> list[str]:
+    # Browsers end lines with two characters and count them as one.
+    return [value.replace("\r\n", "\n") for value in sent.getlist(name) if isinstance(value, str)]
+
+
+def _written(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    return {name: "" if value is True else value for name, value in attributes.items() if value is not False}

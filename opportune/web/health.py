@@ -1,0 +1,95 @@
+"""What hosts ask to know whether to send visitors here. No detail for strangers: the log has it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from opportune.db.database import Database, Role
+from opportune.db.errors import UNAVAILABLE
+from opportune.db.migrations.history import pending_in
+from opportune.db.timeouts import within
+
+logger = logging.getLogger(__name__)
+
+# Leapcell polls these two; the second is the spelling that its older examples answered.
+LEAPCELL = ("/kaithhealth", "/kaithheathcheck")
+PATHS = {"/health", "/health/live", "/health/ready", *LEAPCELL}
+
+METHODS = ["GET", "HEAD", "OPTIONS"]
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.api_route("/health/live", methods=METHODS)
+@router.api_route(LEAPCELL[0], methods=METHODS)
+@router.api_route(LEAPCELL[1], methods=METHODS)
+async def live() -> dict[str, bool]:
+    """The process answers. Asks no database: a host must not restart us because that one is down."""
+    return {"healthy": True}
+
+
+@router.api_route("/health", methods=METHODS)
+async def health(request: Request) -> JSONResponse:
+    """Reader and writer each answer."""
+    return _answer(not await checkup_of(request.app).away())
+
+
+@router.api_route("/health/ready", methods=METHODS)
+async def ready(request: Request) -> JSONResponse:
+    """The writer answers, which reads for a replica that is away, and has every migration."""
+    away, migrated = await asyncio.gather(checkup_of(request.app).away(), _is_migrated(request.app))
+    return _answer("writer" not in away and migrated)
+
+
+class Checkup:
+    """Looks who is away: once at a time, and once a second, however many ask."""
+
+    patience = 2
+    keeps = 1
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._looking: asyncio.Task[Collection[Role]] | None = None
+        self._looked = 0.0
+
+    async def away(self) -> Collection[Role]:
+        """The servers that give no sign of life in two seconds."""
+        look = self._looking
+        if look is None or (look.done() and time.monotonic() - self._looked > self.keeps):
+            look = self._looking = asyncio.create_task(self._look())
+        return await asyncio.shield(look)  # who asks may go away, and others wait for the same
+
+    async def _look(self) -> Collection[Role]:
+        away = await self._database.away(self.patience)
+        for role, line in away.items():
+            logger.warning("health: %s: %s", role, line)
+        self._looked = time.monotonic()
+        return away.keys()
+
+
+def checkup_of(app: FastAPI) -> Checkup:
+    if not hasattr(app.state, "checkup"):
+        app.state.checkup = Checkup(app.state.database)
+    checkup: Checkup = app.state.checkup
+    return checkup
+
+
+async def _is_migrated(app: FastAPI) -> bool:
+    """Asked until it is so: under a running server no migration goes missing."""
+    state = app.state
+    if not getattr(state, "migrated", False):
+        names = [feature.name for feature in state.features]
+        try:
+            state.migrated = not await within(Checkup.patience, pending_in(state.database, names))
+        except (TimeoutError, *UNAVAILABLE):
+            return False
+    migrated: bool = state.migrated
+    return migrated
+
+
+def _answer(healthy: bool) -> JSONResponse:
+    return JSONResponse({"healthy": healthy}, 200 if healthy else 503, {"Cache-Control": "no-store"})

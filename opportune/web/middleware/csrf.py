@@ -1,0 +1,72 @@
+"""Refuses what another site makes a visitor's browser send (cross-site request forgery).
+
+Browsers say where a request comes from (`Sec-Fetch-Site`, `Origin`, `Referer`) and a page cannot forge it, so forms
+need no token. Programs without a browser send none of the three and are let through: they hold no visitor's cookies,
+and each browser since 2020 sends `Origin` with every form.
+"""
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from opportune.settings import Settings
+from opportune.web.errors.handlers import problem
+
+if TYPE_CHECKING:
+    from opportune.web.errors.error_hints import Lesson
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
+
+
+class ForeignOrigins:
+    """Answers 403 to unsafe requests that come from another origin."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.base_url = settings.base_url
+        self.teaches = settings.environment == "development"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
+        if unsafe and self._is_foreign(scope, Headers(scope=scope)):
+            detail = "This form was sent from another site. Open the page here and send it again."
+            response = problem(Request(scope), 403, detail, lesson=self._lesson(Request(scope)))
+            await response(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _lesson(self, request: Request) -> "Lesson | None":
+        if not self.teaches:
+            return None
+        from opportune.web.errors.error_hints import foreign_form  # noqa: PLC0415 - most sites never need it
+
+        source = request.headers.get("origin") or request.headers.get("referer") or "another site"
+        return foreign_form(source, f"{request.url.scheme}://{request.url.netloc}")
+
+    def _is_foreign(self, scope: Scope, headers: Headers) -> bool:
+        if "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):
+            return False  # no browser adds a bearer token by itself
+        site = headers.get("sec-fetch-site")
+        if site not in (None, "same-origin", "none"):
+            return True
+        source = headers.get("origin") or headers.get("referer")
+        if source is None or self._is_ours(source, headers.get("host", ""), scope["scheme"]):
+            return False
+        # A proxy may have changed the host's name. Where nobody has told us the public one, the browser knows it.
+        return bool(self.base_url) or site != "same-origin"
+
+    def _is_ours(self, source: str, host: str, scheme: str) -> bool:
+        try:
+            parts = urlsplit(source)
+        except ValueError:  # no browser writes such an address
+            return False
+        if self.base_url and f"{parts.scheme}://{parts.netloc}".lower() == self.base_url.lower():
+            return True
+        if parts.netloc.lower() != host.lower():
+            return False
+        # Whoever sits in a network can write pages for http:. Behind a proxy that ends TLS it may be all we know of us.
+        by_tls = scheme == "https" or self.base_url.lower() == f"https://{host}".lower()
+        return parts.scheme == "https" or (parts.scheme == "http" and not by_tls)

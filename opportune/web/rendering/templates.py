@@ -1,0 +1,103 @@
+"""Pages and parts of pages from Jinja2 templates, escaped whatever their suffix."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, StrictUndefined
+from jinja2_fragments import render_block
+
+from opportune.web.forms.forms import Form
+from opportune.web.rendering.flash import flashed
+from opportune.web.rendering.loader import TemplateLoader
+from opportune.web.rendering.static_files import assets
+
+
+class Templates:
+    """Renders `templates/<feature>/<page>.html`.
+
+    A template sees what the route gives it, `request`, `user` (who is signed in, or None), `navigation`, `settings` and
+    `asset(name)`.
+    """
+
+    def __init__(self) -> None:
+        loader = TemplateLoader()
+        self.environment = Environment(
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        self.environment.globals |= {"asset": assets.url, "flashed": flashed}
+        self.environment.filters["when"] = when
+
+    def page(
+        self, request: Request, name: str, context: Mapping[str, Any] | None = None, status_code: int = 200
+    ) -> HTMLResponse:
+        """A whole page."""
+        html = self.environment.get_template(name).render(self._context(request, context))
+        return HTMLResponse(html, status_code)
+
+    def form(
+        self, request: Request, name: str, form: Form[Any], context: Mapping[str, Any] | None = None
+    ) -> HTMLResponse:
+        """A page with a form; where htmx sent it and it is not valid, its block `form` to put in place of the form."""
+        context = {**(context or {}), "form": form}
+        if form.errors and is_htmx(request):
+            return self.block(request, name, "form", context, form.status)
+        return self.page(request, name, context, form.status)
+
+    def block(
+        self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None, status_code: int = 200
+    ) -> HTMLResponse:
+        """One block of a page, for htmx to put in place."""
+        return self.part(self.fragment(request, name, block, context), status_code)
+
+    @staticmethod
+    def part(html: str, status_code: int = 200) -> HTMLResponse:
+        """A part of a page that has been rendered."""
+        # The page has the same address, and the back button must not show the part that a browser has kept for it.
+        return HTMLResponse(html, status_code, {"Vary": "HX-Request-Type"})
+
+    def fragment(self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None) -> str:
+        """One block of a page as text, for a stream."""
+        return render_block(self.environment, name, block, self._context(request, context))
+
+    @staticmethod
+    def _context(request: Request, context: Mapping[str, Any] | None) -> dict[str, Any]:
+        state = request.app.state
+        return {
+            "request": request,
+            "user": getattr(request.state, "user", None),
+            "uploads_notice": uploads_notice(request, context or {}),
+            # An address without a route has asked nobody who is there.
+            "user_is_known": hasattr(request.state, "user"),
+            "navigation": [link for feature in state.features for link in feature.navigation],
+            "settings": state.settings,
+            **(context or {}),
+        }
+
+
+def uploads_notice(request: Request, context: Mapping[str, Any]) -> str:
+    """What staff should know of a page that takes files, on a host that will throw them away."""
+    if not any(isinstance(value, Form) and value.takes_files for value in context.values()):
+        return ""
+    user = getattr(request.state, "user", None)
+    return request.app.state.storage.loss if user and (user.is_staff or user.is_superuser) else ""
+
+
+def when(moment: datetime | None) -> str:
+    """A time for people, in UTC."""
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC" if moment else ""
+
+
+def is_htmx(request: Request) -> bool:
+    """Whether htmx asks for a part of the page. For the back button and for links to other pages it wants all of it."""
+    return request.headers.get("HX-Request-Type") == "partial"
+
+
+def go_to(request: Request, path: str) -> Response:
+    """After a form: on to a page, by a whole one for htmx, too."""
+    return Response(headers={"HX-Redirect": path}) if is_htmx(request) else RedirectResponse(path, 303)
+
+
+templates = Templates()

@@ -1,0 +1,243 @@
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from app.chat.models import Conversation
+from app.chat.schemas import LONGEST_QUESTION
+from app.chat.service import QUESTIONS_AT_A_TIME
+from opportune import llm
+from opportune.accounts.sessions import cookie_name
+from opportune.llm.fake import Scripted
+from opportune.testing.factories import make_user, signed_in_client
+from tests.chat.talking import talked
+
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+CONVERSATIONS = "/api/v1/conversations"
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What differs between the databases is marked `on_both`."""
+    return "sqlite"
+
+
+@pytest.fixture
+def script(app: FastAPI) -> Scripted:
+    model = Scripted("A scripted ", "answer.")
+    app.state.chat.provider = model
+    return model
+
+
+async def read_events(client: AsyncClient, url: str, last_event_id: str = "") -> list[dict[str, Any]]:
+    """The events of a stream up to its end: their `event`, `id` and parsed `data`."""
+    response = await client.get(url, headers={"Last-Event-ID": last_event_id} if last_event_id else {})
+    assert response.headers["content-type"].startswith("text/event-stream")
+    events = []
+    for block in response.text.strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
+        if fields:
+            events.append({**fields, "data": json.loads(fields["data"])})
+    return events
+
+
+async def test_anonymous_is_refused_everywhere(client: AsyncClient) -> None:
+    for method, path in [
+        ("GET", ""),
+        ("POST", ""),
+        ("GET", "/1"),
+        ("POST", "/1/messages"),
+        ("GET", "/1/stream"),
+        ("POST", "/1/messages/1/stop"),
+    ]:
+        response = await client.request(method, CONVERSATIONS + path, json={"content": "hi"})
+        assert response.status_code == 401, path
+        assert response.headers["content-type"] == "application/problem+json"
+
+
+@on_both
+async def test_asking_gives_the_question_and_where_its_answer_streams(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        asked = await client.post(CONVERSATIONS, json={"content": "  Why?  "})
+        assert asked.status_code == 202
+        body = asked.json()
+        assert body["message"]["text"] == "Why?"
+        assert body["answer"]["parent_id"] == body["message"]["id"]
+        events = await read_events(client, body["stream_url"])
+    assert [event["event"] for event in events if event["event"] != "delta"] == ["status", "done"]
+    assert "".join(event["data"].get("text", "") for event in events) == "A scripted answer."
+    assert events[-1]["id"] == f"{body['answer']['id']}:{len('A scripted answer.')}"
+
+
+async def test_a_conversation_shows_its_messages_and_the_next_question_continues_it(
+    app: FastAPI, script: Scripted
+) -> None:
+    async with signed_in_client(app) as client:
+        first = (await client.post(CONVERSATIONS, json={"content": "One?"})).json()
+        await read_events(client, first["stream_url"])
+        url = first["stream_url"].removesuffix("/stream")
+        second = await client.post(f"{url}/messages", json={"content": "Two?"})
+        assert second.status_code == 202
+        await read_events(client, second.json()["stream_url"])
+        conversation = (await client.get(url)).json()
+        listed = (await client.get(CONVERSATIONS)).json()
+    assert [message["text"] for message in conversation["messages"]] == [
+        "One?",
+        "A scripted answer.",
+        "Two?",
+        "A scripted answer.",
+    ]
+    assert (listed["total"], listed["items"][0]["title"]) == (1, "One?")
+
+
+async def test_a_stream_goes_on_from_the_last_event(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
+        await read_events(client, asked["stream_url"])
+        for offset in (0, 1, 9, 18):
+            events = await read_events(client, asked["stream_url"], f"{asked['answer']['id']}:{offset}")
+            text = "".join(event["data"].get("text", "") for event in events)
+            assert text == "A scripted answer."[offset:]
+
+
+async def test_a_model_that_fails_is_one_error_event(app: FastAPI, script: Scripted) -> None:
+    script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
+    async with signed_in_client(app) as client:
+        asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
+        events = await read_events(client, asked["stream_url"])
+    assert [event["event"] for event in events].count("error") == 1
+    assert events[-1]["data"]["code"] == "timeout"
+    assert events[-1]["data"]["message"] == "The model took too long."
+
+
+@on_both
+async def test_a_running_answer_can_be_read_and_stopped(app: FastAPI, script: Scripted) -> None:
+    script.script = ["So far", asyncio.Event()]
+    async with signed_in_client(app) as client:
+        asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
+        url = asked["stream_url"].removesuffix("/stream")
+        assert (await client.get(url)).json()["messages"][1]["status"] == "streaming"
+        assert (await client.post(f"{url}/messages", json={"content": "And?"})).status_code == 409
+        stopped = await client.post(f"{url}/messages/{asked['answer']['id']}/stop")
+        assert stopped.status_code == 204
+        events = await read_events(client, asked["stream_url"])
+    assert (events[-1]["event"], events[-1]["data"]["status"]) == ("done", "stopped")
+
+
+async def test_anothers_conversation_is_not_found(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as owner:
+        asked = (await owner.post(CONVERSATIONS, json={"content": "Private?"})).json()
+        await read_events(owner, asked["stream_url"])
+    url = asked["stream_url"].removesuffix("/stream")
+    stranger = await make_user(app.state.database)
+    async with signed_in_client(app, stranger) as client:
+        assert (await client.get(url)).status_code == 404
+        assert (await client.post(f"{url}/messages", json={"content": "hi"})).status_code == 404
+        resumed = {"Last-Event-ID": f"{asked['answer']['id']}:0"}
+        assert (await client.get(asked["stream_url"], headers=resumed)).status_code == 404
+        assert (await client.post(f"{url}/messages/{asked['answer']['id']}/stop")).status_code == 404
+        assert (await client.get(CONVERSATIONS)).json()["total"] == 0
+
+
+INVALID: list[Any] = [
+    {},
+    {"content": ""},
+    {"content": "   "},
+    {"content": "x" * (LONGEST_QUESTION + 1)},
+    {"content": "a\0b"},
+    {"content": 5},
+    {"content": "ok", "client_key": "k" * 65},
+    [],
+]
+
+
+async def test_an_invalid_question_is_refused_and_stores_nothing(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        for body in INVALID:
+            assert (await client.post(CONVERSATIONS, json=body)).status_code == 422, body
+        assert (await client.get(CONVERSATIONS)).json()["total"] == 0
+
+
+@on_both
+async def test_half_a_surrogate_pair_is_refused(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        headers = {"Content-Type": "application/json"}
+        response = await client.post(CONVERSATIONS, content=b'{"content": "\\ud800"}', headers=headers)
+    assert response.status_code == 422
+
+
+@on_both
+async def test_an_id_that_no_row_can_have_is_not_found(app: FastAPI) -> None:
+    async with signed_in_client(app) as client:
+        for number in ("0", "-1", "9223372036854775808", "9" * 40, "x", "1.5"):
+            assert (await client.get(f"{CONVERSATIONS}/{number}")).status_code == 404, number
+            assert (await client.get(f"{CONVERSATIONS}/{number}/stream")).status_code == 404, number
+
+
+async def test_owner_and_status_cannot_be_sent(app: FastAPI, script: Scripted) -> None:
+    other = await make_user(app.state.database)
+    async with signed_in_client(app) as client:
+        body = {"content": "hi", "owner_id": other.id, "role": "assistant", "status": "failed"}
+        asked = (await client.post(CONVERSATIONS, json=body)).json()
+        assert asked["message"]["role"] == "user"
+        assert (await client.get(CONVERSATIONS)).json()["total"] == 1
+
+
+@on_both
+async def test_conversations_are_found_sorted_and_shown_by_the_page(app: FastAPI) -> None:
+    owner, other = await make_user(app.state.database), await make_user(app.state.database)
+    async with app.state.database.writer() as session:
+        for title, owner_id in [("Bread", owner.id), ("Apples", owner.id), ("apple pie", owner.id), ("Apes", other.id)]:
+            session.add(Conversation(owner_id=owner_id, title=title))
+
+    async with signed_in_client(app, owner) as client:
+
+        async def titles(query: str) -> list[str]:
+            return [item["title"] for item in (await client.get(f"{CONVERSATIONS}?{query}")).json()["items"]]
+
+        assert await titles("") == ["apple pie", "Apples", "Bread"]
+        assert await titles("q=APPLE&sort=-title") == ["Apples", "apple pie"]
+        assert await titles("size=2&page=2") == ["Bread"]
+        assert (await client.get(f"{CONVERSATIONS}?sort=owner_id")).status_code == 422
+
+        page = (await client.get("/chat?size=2")).text
+        assert ("apple pie" in page, "Bread" in page) == (True, False)
+        assert 'href="?size=2&amp;page=2"' in page
+
+
+@on_both
+async def test_a_long_conversation_is_read_from_its_end(app: FastAPI) -> None:
+    owner = await make_user(app.state.database)
+    questions = 2 * QUESTIONS_AT_A_TIME
+    conversation_id = await talked(app.state.database, owner.id, questions)
+    await talked(app.state.database, owner.id, 1)  # in another conversation
+    async with signed_in_client(app, owner) as client:
+        url = f"{CONVERSATIONS}/{conversation_id}"
+        newest = (await client.get(url)).json()
+        first = (await client.get(url, params={"before": newest["earlier"]})).json()
+        nothing = (await client.get(url, params={"before": first["messages"][0]["id"]})).json()
+    assert len(newest["messages"]) == 2 * QUESTIONS_AT_A_TIME
+    asked = [message["text"] for message in first["messages"] + newest["messages"] if message["role"] == "user"]
+    assert asked == [f"Question {number}?" for number in range(questions)]
+    assert (first["earlier"], nothing["messages"], nothing["earlier"]) == (None, [], None)
+
+
+async def test_a_silent_stream_sends_comments(
+    app: FastAPI, script: Scripted, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastapi.routing._PING_INTERVAL", 0.01)
+    script.script = ["Half", asyncio.Event()]
+    async with signed_in_client(app) as client:
+        asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
+        name = cookie_name(app.state.settings)
+        async with (
+            AsyncClient(base_url=site, cookies={name: client.cookies[name]}) as program,
+            program.stream("GET", asked["stream_url"]) as response,
+            asyncio.timeout(10),
+        ):
+            comments = (line async for line in response.aiter_lines() if line.startswith(":"))
+            assert await anext(comments) == ": ping"

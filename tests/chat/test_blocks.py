@@ -1,0 +1,125 @@
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.parser_block import ParserBlock
+from markdown_it.token import Token
+from markdown_it.utils import EnvType
+
+from app.chat.blocks import PLAIN, Blocks
+from opportune.web.rendering.markdown import render
+from opportune.web.rendering.markdown_blocks import LIMIT
+from tests.opportune.web.markdown_samples import FENCE, LIST, LONG_DOCUMENTS, LOOSE_LIST, PROSE, TABLE, documents
+from tests.opportune.web.test_markdown import VECTORS, assert_harmless
+
+
+def in_parts(text: str, size: int) -> Iterator[str]:
+    return (text[start : start + size] for start in range(0, len(text), size))
+
+
+@settings(deadline=None, max_examples=200)
+@given(documents, st.integers(1, 7))
+def test_an_answer_fed_in_parts_is_the_answer_rendered_whole(text: str, size: int) -> None:
+    blocks = Blocks()
+    for part in in_parts(text, size):
+        blocks.feed(part)
+        assert_harmless(blocks.open)
+    blocks.finish()
+    assert blocks.whole == render(text)
+    assert blocks.open == ""
+
+
+@settings(deadline=None)
+@given(documents, st.integers(1, 7))
+def test_frozen_blocks_are_the_same_from_any_offset(text: str, size: int) -> None:
+    blocks, seen = Blocks(), 0
+    for part in in_parts(text, size):
+        before = list(blocks.frozen)
+        blocks.feed(part)
+        seen += len(part)
+        again = Blocks.of(text[:seen])
+        assert blocks.frozen[: len(before)] == before
+        assert (again.frozen, again.frozen_count, again.open) == (blocks.frozen, len(blocks.frozen), blocks.open)
+
+
+@pytest.mark.parametrize("text", LONG_DOCUMENTS)
+def test_a_long_answer_is_the_answer_rendered_whole(text: str) -> None:
+    blocks = Blocks()
+    for part in in_parts(text, 40):
+        blocks.feed(part)
+        assert len(blocks.open) < 2 * PLAIN
+    blocks.finish()
+    assert blocks.whole == render(text)
+
+
+@pytest.mark.parametrize("text", VECTORS)
+@pytest.mark.parametrize("size", [1, 4])
+def test_nothing_in_an_answer_can_act_while_it_is_written(text: str, size: int) -> None:
+    blocks = Blocks()
+    for part in in_parts(f"a\n\n{text}\n\nb", size):
+        blocks.feed(part)
+        assert_harmless(blocks.open)
+    blocks.finish()
+    for block in blocks.frozen:
+        assert_harmless(block)
+
+
+def test_a_finished_block_is_frozen_and_the_rest_is_open() -> None:
+    blocks = Blocks.of("One **two**\n\nThree *fo")
+    assert blocks.frozen == ["<p>One <strong>two</strong></p>\n"]
+    assert blocks.open == "<p>Three *fo</p>\n"
+    blocks.feed("ur*")
+    assert blocks.frozen_count == 1
+    assert blocks.open == "<p>Three <em>four</em></p>\n"
+
+
+def test_a_long_open_block_is_shown_as_it_was_written() -> None:
+    assert Blocks.of("**a** <b> " * (PLAIN // 8)).open.startswith("<pre>**a** &lt;b&gt;")
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The length of every text that was parsed."""
+    lengths: list[int] = []
+    parse = ParserBlock.parse
+
+    def counted(self: ParserBlock, src: str, md: MarkdownIt, env: EnvType, out: list[Token]) -> list[Token] | None:
+        lengths.append(len(src))
+        return parse(self, src, md, env, out)
+
+    monkeypatch.setattr(ParserBlock, "parse", counted)
+    return lengths
+
+
+@pytest.mark.parametrize("text", LONG_DOCUMENTS)
+def test_a_text_is_parsed_a_few_times_whatever_its_length(text: str, parsed: list[int]) -> None:
+    blocks = Blocks()
+    for part in in_parts(text, 40):
+        blocks.feed(part)
+    blocks.finish()
+    assert blocks.frozen
+    assert sum(parsed) < 5 * len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "times"), [(PROSE, 5), (FENCE, 20), (TABLE, 25), (LIST, 35), (LOOSE_LIST, 35), ("a " * 40_000, 25)]
+)
+def test_showing_every_step_costs_the_same_per_character_however_long_the_answer(
+    text: str, times: int, parsed: list[int]
+) -> None:
+    blocks = Blocks()
+    for part in in_parts(text, 40):
+        blocks.feed(part)
+        assert len(blocks.open) < LIMIT + 100
+    assert blocks.frozen
+    assert len(text) <= sum(parsed) < times * len(text)
+
+
+def test_a_frozen_block_is_rendered_once(parsed: list[int]) -> None:
+    blocks = Blocks.of("One\n\nTwo\n\nThree")
+    assert blocks.frozen
+    parsed.clear()
+    assert blocks.frozen
+    assert parsed == []

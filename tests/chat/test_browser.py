@@ -1,0 +1,209 @@
+"""The chat as its visitor sees it, in Chromium."""
+
+import asyncio
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+
+from opportune import llm
+from opportune.llm.fake import Scripted
+from opportune.testing.factories import make_user, sign_in_browser
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """A browser shows the same with both kinds."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def script(app: FastAPI, page: Page, site: str) -> Scripted:
+    """What the model answers to the signed-in visitor."""
+    await sign_in_browser(page, app, await make_user(app.state.database), site)
+    model = Scripted("An answer.")
+    app.state.chat.provider = model
+    return model
+
+
+async def ask(page: Page, question: str) -> None:
+    await page.get_by_label("Your question").fill(question)
+    await page.get_by_label("Your question").press("Enter")
+
+
+async def test_an_answer_grows_in_the_page_and_survives_a_reload(page: Page, script: Scripted) -> None:
+    first, second = asyncio.Event(), asyncio.Event()
+    script.script = ["# Title\n\nThe *first* part", first, " goes on.\n\n- a\n- b\n", second, "\nThe end."]
+    await page.goto("/chat")
+    await ask(page, "Tell me")
+    answer = page.locator("article").nth(1)
+    await expect(answer.locator("em")).to_have_text("first")
+    await page.reload()
+    await expect(answer.locator("em")).to_have_text("first")
+    first.set()
+    await expect(answer.locator("li")).to_have_text(["a", "b"])
+    await page.reload()
+    await expect(answer.locator("h1")).to_have_count(1)
+    second.set()
+    await expect(answer).to_contain_text("The end.")
+    await expect(answer.locator("h1")).to_have_count(1)
+    await expect(answer.locator("p")).to_have_text(["The first part goes on.", "The end."])
+    await expect(answer.get_by_text("Stop")).to_have_count(0)
+
+
+async def test_the_next_question_is_answered_without_a_reload(page: Page, script: Scripted) -> None:
+    await page.goto("/chat")
+    await ask(page, "One?")
+    await expect(page.locator("article")).to_have_count(2)
+    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
+    await page.evaluate("window.same = true")
+    script.script = ["Another answer."]
+    await ask(page, "Two?")
+    await expect(page.locator("article").nth(3)).to_contain_text("Another answer.")
+    await expect(page.get_by_label("Your question")).to_have_value("")
+    assert await page.evaluate("window.same"), "the page was not loaded again"
+
+
+async def test_two_tabs_end_with_the_same_messages(page: Page, script: Scripted) -> None:
+    await page.goto("/chat")
+    await ask(page, "One?")
+    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await ask(other, "Two?")
+    await expect(other.locator("article").nth(3)).to_contain_text("An answer.")
+    await ask(page, "Three?")
+    await expect(page.locator("article")).to_have_count(6)
+    await expect(page.locator(".chat-question")).to_have_text(["One?", "Two?", "Three?"])
+
+
+async def test_a_running_answer_is_stopped(page: Page, script: Scripted) -> None:
+    script.script = ["So far", asyncio.Event()]
+    await page.goto("/chat")
+    await ask(page, "Stop me")
+    await expect(page.locator("article").nth(1)).to_contain_text("So far")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_text("Stopped")).to_be_visible()
+    await expect(page.locator("article").nth(1)).to_contain_text("So far")
+
+
+async def test_a_failed_answer_is_tried_again_in_place(page: Page, script: Scripted) -> None:
+    script.script = [llm.LLMError("timeout", "The model took too long.")]
+    await page.goto("/chat")
+    await ask(page, "Why?")
+    await expect(page.get_by_role("alert").filter(has_text="took too long")).to_have_count(1)
+    script.script = ["Better."]
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_text("Better.")).to_be_visible()
+    await expect(page.get_by_text("took too long")).to_have_count(0)
+    await expect(page.locator("article")).to_have_count(2)
+
+
+async def test_the_focus_stays_at_an_answer_whose_button_is_pressed(page: Page, script: Scripted) -> None:
+    script.script = ["So far", asyncio.Event()]
+    await page.goto("/chat")
+    await ask(page, "Why?")
+    stop, again = page.get_by_role("button", name="Stop"), page.get_by_role("button", name="Try again")
+    await stop.press("Enter")
+    await expect(again).to_be_focused()
+    end = asyncio.Event()
+    script.script = ["Again", end]
+    await again.press("Enter")
+    await expect(stop).to_be_focused()
+    end.set()
+    await expect(page.locator("article").nth(1).locator("small:focus")).to_have_text("Scripted")
+
+
+async def test_an_answer_that_was_tried_again_is_shown_once_after_the_next_question(
+    page: Page, script: Scripted
+) -> None:
+    script.script = [llm.LLMError("timeout", "The model took too long.")]
+    await page.goto("/chat")
+    await ask(page, "One?")
+    script.script = ["Better."]
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_text("Better.")).to_be_visible()
+    await expect(page.get_by_text("Stop", exact=True)).to_have_count(0)
+    script.script = ["Two."]
+    await ask(page, "Two?")
+    await expect(page.get_by_text("Two.")).to_be_visible()
+    await expect(page.locator("article")).to_contain_text(["One?", "Better.", "Two?", "Two."])
+    await expect(page.locator("article")).to_have_count(4)
+
+
+async def test_a_conversation_is_deleted_after_a_question(page: Page, script: Scripted) -> None:
+    await page.goto("/chat")
+    await ask(page, "Delete me")
+    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
+    page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await page.get_by_label("Delete this conversation").click()
+    await page.wait_for_url("**/chat")
+    await expect(page.get_by_text("Nothing asked yet.")).to_be_attached()
+
+
+async def test_a_question_during_an_answer_keeps_its_words(page: Page, script: Scripted) -> None:
+    script.script = ["So far", asyncio.Event()]
+    await page.goto("/chat")
+    await ask(page, "First")
+    await expect(page.locator("article").nth(1)).to_contain_text("So far")
+    await ask(page, "Second")
+    await expect(page.get_by_text("still being written")).to_be_visible()
+    await expect(page.get_by_label("Your question")).to_have_value("Second")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_text("still being written")).to_have_count(0)
+    await expect(page.get_by_label("Your question")).to_have_value("Second")
+
+
+async def test_a_question_during_an_answer_to_another_tab_shows_that_and_is_refused_until_its_end(
+    page: Page, script: Scripted
+) -> None:
+    await page.goto("/chat")
+    await ask(page, "One?")
+    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
+    end = asyncio.Event()
+    script.script = ["So far", end, " and the rest."]
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await ask(other, "Two?")
+    await expect(other.locator("article").nth(3)).to_contain_text("So far")
+    await page.bring_to_front()
+    await ask(page, "Three?")
+    await expect(page.get_by_text("still being written")).to_be_visible()
+    await expect(page.locator("article").nth(3)).to_contain_text("So far")
+    end.set()
+    await expect(page.locator("article").nth(3)).to_contain_text("and the rest.")
+    await expect(page.get_by_text("still being written")).to_have_count(0)
+    await ask(page, "Three?")
+    await expect(page.locator(".chat-question")).to_have_text(["One?", "Two?", "Three?"])
+
+
+async def test_nothing_is_asked_of_the_server_after_the_end(page: Page, script: Scripted) -> None:
+    await page.goto("/chat")
+    await ask(page, "Why?")
+    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
+    await expect(page.get_by_text("Stop", exact=True)).to_have_count(0)
+    later: list[str] = []
+    page.on("request", lambda request: later.append(request.url) if "/chat" in request.url else None)
+    # htmx opens a stream again after half a second, give or take a third, unless it was told that this is the end.
+    await page.wait_for_timeout(1_500)
+    assert later == []
+
+
+async def test_markup_in_an_answer_does_nothing(page: Page, script: Scripted) -> None:
+    script.script = [
+        "<img src=x onerror=alert(1)><scr",
+        "ipt>alert(2)</script>\n\n",
+        "[link](javascript:alert(3)) ![i](https://evil.example/x.png)",
+    ]
+    dialogs: list[str] = []
+    requests: list[str] = []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    page.on("request", lambda request: requests.append(request.url))
+    await page.goto("/chat")
+    await ask(page, "Attack")
+    await expect(page.locator("article").nth(1)).to_contain_text("<script>alert(2)</script>")
+    assert await page.locator("article script, article img, article a[href^=javascript]").count() == 0
+    assert dialogs == []
+    assert not [url for url in requests if "evil" in url]

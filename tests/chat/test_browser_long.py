@@ -1,0 +1,120 @@
+"""The chat of somebody who has talked much, in Chromium."""
+
+import asyncio
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, Route, expect
+
+from app.chat import answering
+from app.chat.models import Conversation
+from app.chat.service import QUESTIONS_AT_A_TIME, Chat
+from opportune.accounts.models import User
+from opportune.llm.fake import Scripted
+from opportune.testing.factories import make_user, sign_in_browser
+from tests.chat.talking import talked
+
+pytestmark = pytest.mark.e2e
+
+DESKTOP, PHONE = (1280, 800), (390, 844)
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """A browser shows the same with both kinds."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def owner(app: FastAPI, page: Page, site: str) -> User:
+    user = await make_user(app.state.database)
+    await sign_in_browser(page, app, user, site)
+    return user
+
+
+@pytest.fixture
+async def conversations(app: FastAPI, owner: User) -> list[int]:
+    """Sixty, oldest first."""
+    async with app.state.database.writer() as session:
+        made = [Conversation(owner_id=owner.id, title=f"Number {number}") for number in range(60)]
+        session.add_all(made)
+        await session.flush()
+        return [conversation.id for conversation in made]
+
+
+async def show(page: Page, size: tuple[int, int], conversation_id: int) -> None:
+    await page.set_viewport_size({"width": size[0], "height": size[1]})
+    await page.goto(f"/chat/{conversation_id}")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+async def test_a_long_list_of_conversations_leaves_the_thread_in_view(
+    page: Page, conversations: list[int], size: tuple[int, int]
+) -> None:
+    await show(page, size, conversations[-1])
+    await expect(page.get_by_role("heading", name="Number 59")).to_be_in_viewport()
+    await expect(page.get_by_label("Your question")).to_be_in_viewport()
+    overflow = await page.evaluate("document.documentElement.scrollHeight - innerHeight")
+    assert overflow <= 0, "the page has nothing to scroll"
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+@pytest.mark.parametrize("number", [3, 25, 58])
+async def test_the_list_shows_the_conversation_that_is_open(
+    page: Page, conversations: list[int], size: tuple[int, int], number: int
+) -> None:
+    await show(page, size, conversations[number])
+    if size == PHONE:
+        await page.get_by_text("Conversations", exact=True).click()
+    await expect(page.get_by_role("link", name=f"Number {number}", exact=True)).to_be_in_viewport(ratio=1)
+    await expect(page.get_by_role("heading", name=f"Number {number}")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("scrolled_to", [0, 1])
+async def test_earlier_messages_come_in_above_without_a_jump(
+    page: Page, app: FastAPI, owner: User, scrolled_to: int
+) -> None:
+    questions = 2 * QUESTIONS_AT_A_TIME + 5
+    conversation_id = await talked(app.state.database, owner.id, questions)
+    may_come = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await may_come.wait()
+        await route.continue_()
+
+    await page.route("**/chat/*?before=*", hold)
+    await show(page, DESKTOP, conversation_id)
+    shown, oldest = page.locator("article"), page.get_by_text(f"Question {questions - QUESTIONS_AT_A_TIME}?")
+    await expect(page.get_by_text(f"Answer {questions - 1}.")).to_be_in_viewport()
+    await expect(shown).to_have_count(2 * QUESTIONS_AT_A_TIME)
+
+    await page.evaluate(f"scrollTo(0, {scrolled_to})")
+    before = await oldest.bounding_box()
+    may_come.set()
+    await expect(shown).to_have_count(4 * QUESTIONS_AT_A_TIME)
+    after = await oldest.bounding_box()
+    assert before
+    assert after
+    assert abs(before["y"] - after["y"]) < 1
+
+    await page.evaluate("scrollTo(0, 0)")
+    await expect(shown).to_have_count(2 * questions)
+    await expect(page.locator(".chat-question")).to_have_text([f"Question {number}?" for number in range(questions)])
+    await expect(page.get_by_text("Earlier messages")).to_have_count(0)
+
+
+async def test_an_old_answer_that_is_tried_again_goes_on_where_it_is_scrolled_to(
+    page: Page, app: FastAPI, owner: User
+) -> None:
+    end = asyncio.Event()
+    runs = app.state.chat
+    runs.provider = Scripted("So far", end, " and the rest.")
+    conversation_id = await talked(app.state.database, owner.id, QUESTIONS_AT_A_TIME + 1)
+    async with app.state.database.reader() as session:
+        oldest = (await Chat(session, owner.id).messages(conversation_id))[1]
+    await answering.retry(runs, owner.id, oldest)
+    await show(page, DESKTOP, conversation_id)
+    await page.evaluate("scrollTo(0, 0)")
+    await expect(page.locator("article").nth(1)).to_contain_text("So far")
+    end.set()
+    await expect(page.locator("article").nth(1)).to_contain_text("So far and the rest.")

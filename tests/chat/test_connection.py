@@ -1,0 +1,230 @@
+"""An answer over connections that are lost, in Chromium: it goes on by itself, with every character once."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Browser, Page, Route, expect
+
+from app.chat import live
+from opportune.llm.fake import Scripted
+from opportune.testing.factories import make_user, sign_in_browser
+
+pytestmark = pytest.mark.e2e
+
+BEGINNING, REST = "# Title\n\nThe first part", " goes on.\n\n- a\n- b\n\nThe end."
+LOST = "Connection lost, trying again"
+STREAMS = "**/stream?after=*"
+
+
+class Router:
+    """Stands between the browser and the site. It may forget connections, which nobody is told, or be switched off."""
+
+    def __init__(self, site: str) -> None:
+        self.site = site.removeprefix("http://").split(":")
+        self.port = 0
+        self.is_silent = False
+        self._connections: list[Connection] = []
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        self._server.close()
+        for connection in self._connections:
+            connection.abort()
+
+    def forget(self) -> None:
+        """What there is and what comes is silent from now on."""
+        self.is_silent = True
+        for connection in self._connections:
+            connection.is_forgotten = True
+
+    def close_idle(self) -> None:
+        """A server does this after some seconds, and a browser after it slept."""
+        for connection in self._connections:
+            if not connection.is_stream:
+                connection.abort()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, to_site = await asyncio.open_connection(*self.site)
+        connection = Connection(writer, to_site, is_forgotten=self.is_silent)
+        self._connections.append(connection)
+        await asyncio.gather(connection.pass_on(reader, to_site), connection.pass_on(upstream, writer))
+
+
+@dataclass
+class Connection:
+    to_browser: asyncio.StreamWriter
+    to_site: asyncio.StreamWriter
+    is_forgotten: bool
+    is_stream: bool = False
+
+    def abort(self) -> None:
+        self.to_browser.transport.abort()
+        self.to_site.transport.abort()
+
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                self.is_stream |= b"/stream?" in data.partition(b"\n")[0]
+                if not self.is_forgotten:
+                    writer.write(data)
+        if not self.is_forgotten:
+            writer.close()
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """A browser shows the same with both kinds."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def router(site: str) -> AsyncIterator[Router]:
+    router = Router(site)
+    await router.start()
+    yield router
+    await router.stop()
+
+
+@pytest.fixture
+async def page(chromium: Browser, app: FastAPI, router: Router) -> AsyncIterator[Page]:
+    """Somebody signed in, behind the router. What Chromium says in its console about lost connections is expected."""
+    address = f"http://127.0.0.1:{router.port}"
+    async with await chromium.new_context(base_url=address) as context:
+        page = await context.new_page()
+        page.set_default_timeout(15_000)
+        await sign_in_browser(page, app, await make_user(app.state.database), address)
+        yield page
+
+
+@pytest.fixture
+def rest(app: FastAPI) -> asyncio.Event:
+    """Lets the model, which has said the `BEGINNING`, say the `REST`."""
+    rest = asyncio.Event()
+    app.state.chat.provider = Scripted(BEGINNING, rest, REST)
+    return rest
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(live, "SILENCE_SECONDS", 2)
+
+
+async def begin(page: Page) -> None:
+    """Ask, and wait for the first words and the stream."""
+    await page.goto("/chat")
+    async with page.expect_response(STREAMS):
+        await ask(page)
+    await expect(page.locator("article").nth(1)).to_contain_text("The first part")
+
+
+async def ask(page: Page) -> None:
+    await page.get_by_label("Your question").fill("Tell me")
+    await page.get_by_label("Your question").press("Enter")
+
+
+async def expect_whole_answer(page: Page) -> None:
+    answer = page.locator("article").nth(1)
+    await expect(answer.get_by_text("Stop")).to_have_count(0, timeout=30_000)
+    await expect(answer.locator(".markdown").first).to_have_text("Title The first part goes on. a b The end.")
+    await expect(answer.locator("h1, li")).to_have_text(["Title", "a", "b"])
+    await expect(page.get_by_text(LOST)).to_be_hidden()
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_connection_that_has_gone_silent_is_made_anew(page: Page, router: Router, rest: asyncio.Event) -> None:
+    await begin(page)
+    router.forget()
+    rest.set()
+    await expect(page.get_by_text(LOST)).to_be_visible()
+    router.is_silent = False
+    await expect_whole_answer(page)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_model_that_thinks_long_is_no_lost_connection(page: Page, rest: asyncio.Event) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/stream" in request.url else None)
+    await page.add_init_script(
+        "let n = 0; addEventListener('ping', () => { document.documentElement.dataset.n = ++n; })"
+    )
+    await begin(page)
+    # For longer than a page that hears nothing would wait.
+    await expect(page.locator("html")).to_have_attribute("data-n", re.compile(r"1[5-9]|[2-9]\d"))
+    assert len(asked) == 1
+    rest.set()
+    await expect_whole_answer(page)
+
+
+async def test_a_laptop_that_slept_asks_at_once(page: Page, router: Router, rest: asyncio.Event) -> None:
+    await page.clock.install()
+    await begin(page)
+    router.forget()
+    router.close_idle()
+    rest.set()
+    router.is_silent = False
+    await page.clock.fast_forward("10:00")
+    await expect_whole_answer(page)
+
+
+async def test_a_server_that_is_restarted_is_found_again(page: Page, router: Router, rest: asyncio.Event) -> None:
+    await begin(page)
+    await router.stop()
+    await expect(page.get_by_text(LOST)).to_be_visible()
+    rest.set()
+    await router.start()
+    await expect_whole_answer(page)
+
+
+async def test_a_page_that_was_offline_asks_as_soon_as_it_is_online(
+    page: Page, router: Router, rest: asyncio.Event
+) -> None:
+    await begin(page)
+    router.forget()
+    router.close_idle()
+    await page.context.set_offline(True)
+    await expect(page.get_by_text(LOST)).to_be_visible()
+    rest.set()
+    router.is_silent = False
+    await page.context.set_offline(False)
+    await expect_whole_answer(page)
+
+
+@pytest.mark.parametrize("fault", ["nothing", "a page of a proxy"])
+async def test_a_stream_that_cannot_be_had_at_first_is_asked_for_again(
+    page: Page, rest: asyncio.Event, fault: str
+) -> None:
+    async def fail(route: Route) -> None:
+        if fault == "nothing":
+            await route.abort()
+        else:
+            await route.fulfill(status=502, body="<!doctype html><title>Bad gateway</title>", content_type="text/html")
+
+    await page.route(STREAMS, fail, times=1)
+    await page.goto("/chat")
+    await ask(page)
+    await expect(page.get_by_text(LOST)).to_be_visible()
+    await expect(page.get_by_text("The server does not answer")).to_be_hidden()
+    rest.set()
+    await expect_whole_answer(page)
+
+
+async def test_a_script_that_comes_late_is_waited_for(page: Page, rest: asyncio.Event) -> None:
+    async def come_late(route: Route) -> None:
+        await expect(page.get_by_label("Your question")).to_be_visible()
+        await route.continue_()
+
+    await page.goto("/chat")
+    await page.route("**/hx-sse-*", come_late)
+    await ask(page)
+    await expect(page.locator("article").nth(1)).to_contain_text("The first part")
+    rest.set()
+    await expect_whole_answer(page)

@@ -1,0 +1,78 @@
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.chat.demo import MODEL, SAMPLES, clear, load
+from app.chat.models import AnswerChunk, Conversation, Message, Role, Status
+from app.chat.service import Author, Chat
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.errors import OperatorError
+from opportune.testing.factories import make_user, signed_in_client
+
+ROWS = sum(1 + 2 * len(turns) for turns in SAMPLES)
+
+
+@pytest.fixture
+async def admin(database: Database) -> User:
+    await make_user(database)
+    return await make_user(database, is_superuser=True)
+
+
+async def rows(session: AsyncSession) -> int:
+    counts = [
+        await session.scalar(select(func.count()).select_from(table)) for table in (Conversation, Message, AnswerChunk)
+    ]
+    return sum(count or 0 for count in counts)
+
+
+async def test_the_first_superuser_can_read_the_demo(app: FastAPI, admin: User) -> None:
+    async with app.state.database.writer() as session:
+        assert await load(session) == ROWS
+    async with signed_in_client(app, admin) as client:
+        listed = (await client.get("/api/v1/conversations")).json()
+        assert listed["total"] == len(SAMPLES)
+        one = (await client.get(f"/api/v1/conversations/{listed['items'][-1]['id']}")).json()
+        assert [message["text"] for message in one["messages"]] == [text for turn in SAMPLES[0] for text in turn]
+        assert {message["model"] for message in one["messages"] if message["role"] == Role.ASSISTANT} == {MODEL}
+        assert "<code" in (await client.get(f"/chat/{one['id']}")).text
+
+
+async def test_without_a_superuser_the_next_step_is_named(database: Database, owner_id: int) -> None:
+    async with database.writer() as session:
+        with pytest.raises(OperatorError, match="createsuperuser"):
+            await load(session)
+
+
+async def test_loading_again_adds_only_what_is_missing(database: Database, admin: User) -> None:
+    async with database.writer() as session:
+        await load(session)
+    async with database.writer() as session:
+        first, second, _ = await session.scalars(select(Conversation).order_by(col(Conversation.id)))
+        first.title = "Renamed"
+        await session.delete(second)
+    async with database.writer() as session:
+        assert await load(session) == 1 + 2 * len(SAMPLES[1])
+        assert await load(session) == 0
+        assert await rows(session) == ROWS
+
+
+async def test_clearing_takes_what_was_made_of_the_demo_and_no_conversation_of_a_users_own(
+    database: Database, admin: User
+) -> None:
+    async with database.writer() as session:
+        own = await Chat(session, admin.id).begin(SAMPLES[0][0][0])
+        await load(session)
+        ours = await session.scalar(select(col(Conversation.id)).where(col(Conversation.id) != own.id).limit(1))
+        assert ours
+        _, answer = await Chat(session, admin.id).ask(ours, "And now?", Author("worker", "model"))
+        assert answer.status == Status.STREAMING
+        session.add(AnswerChunk(message_id=answer.id, seq=0, text="Half an answ"))
+    async with database.writer() as session:
+        assert await clear(session) == ROWS + 2
+        assert await clear(session) == 0
+    async with database.reader() as session:
+        assert (await session.scalars(select(col(Conversation.id)))).all() == [own.id]
+        assert await rows(session) == 1

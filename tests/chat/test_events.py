@@ -1,0 +1,184 @@
+import asyncio
+import re
+import threading
+from typing import Any
+
+import pytest
+from fastapi.sse import ServerSentEvent
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markupsafe import Markup
+
+from app.chat import blocks
+from app.chat.blocks import Blocks
+from app.chat.events import html_events, json_events, parse_event_id
+from app.chat.live import LiveAnswer
+from app.chat.models import Message, Role, Status
+from opportune.web.rendering.markdown import render_piece
+from opportune.web.rendering.markdown_blocks import Piece
+
+TEXT = (
+    "First *paragraph*.\n\nSecond, with `code`.\n\n```python\nprint(1)\n```\n\n"
+    "- one\n- two\n\nThe end: <script>x</script> 😀"
+)
+
+
+def answer(text: str = "", status: Status = Status.STREAMING, **values: Any) -> Message:
+    return Message(id=7, conversation_id=1, role=Role.ASSISTANT, text=text, status=status, **values)
+
+
+async def render(message: Message) -> str:
+    return f"<article>{message.status}</article>"
+
+
+async def html(live: LiveAnswer, offset: int = 0) -> list[ServerSentEvent]:
+    return [event async for event in html_events(live, offset, render)]
+
+
+async def json(live: LiveAnswer, offset: int = 0) -> list[ServerSentEvent]:
+    return [event async for event in json_events(live, offset)]
+
+
+@pytest.mark.parametrize("value", [None, "", "7", "7:", ":5", "7:x", "-1:5", "7:5:3", "\u0663:\u0661", "9" * 40 + ":1"])
+def test_what_is_no_event_id_is_ignored(value: str | None) -> None:
+    assert parse_event_id(value) is None
+
+
+def test_an_event_id_names_a_message_and_an_offset() -> None:
+    assert parse_event_id("7:123") == (7, 123)
+
+
+async def test_a_finished_answer_is_one_delta_and_done() -> None:
+    events = await json(LiveAnswer(answer(TEXT, Status.DONE)))
+    assert [event.event for event in events] == ["status", "delta", "done"]
+    assert events[1].data["text"] == TEXT
+    assert events[2].id == f"7:{len(TEXT)}"
+
+
+async def test_a_failed_answer_ends_with_one_error_after_its_partial_text() -> None:
+    failed = answer("half", Status.FAILED, error_code="timeout", error="The model took too long.")
+    events = await json(LiveAnswer(failed))
+    assert [event.event for event in events] == ["status", "delta", "error"]
+    assert events[2].data == {
+        "message_id": 7,
+        "status": "failed",
+        "code": "timeout",
+        "message": "The model took too long.",
+    }
+
+
+async def test_an_offset_leaves_out_what_was_seen() -> None:
+    events = await json(LiveAnswer(answer("abcdef", Status.DONE)), offset=4)
+    assert [event.data.get("text") for event in events if event.event == "delta"] == ["ef"]
+
+
+async def test_a_viewer_gets_what_is_added_while_it_looks() -> None:
+    live = LiveAnswer(answer())
+    events = json_events(live, 0)
+    assert (await anext(events)).event == "status"
+    live.add("one")
+    assert (await anext(events)).data["text"] == "one"
+    live.add("two")
+    assert (await anext(events)).data["text"] == "two"
+    live.end(answer("onetwo", Status.DONE))
+    assert (await anext(events)).event == "done"
+
+
+async def test_a_silent_answer_tells_the_page_again_and_again_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.chat.live.HEARTBEAT_SECONDS", 0.01)
+    live = LiveAnswer(answer("Half"))
+    events = html_events(live, 0, render)
+    assert [(await anext(events)).event for _ in range(3)] == [None, "ping", "ping"]
+    live.add(" and half")
+    grown = await anext(events)
+    assert "Half and half" in str(grown.raw_data)
+    assert grown.id == "7:13"
+
+
+async def test_a_program_gets_no_events_without_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.chat.live.HEARTBEAT_SECONDS", 0.01)
+    live = LiveAnswer(answer("Half"))
+    beats = live.growth(0)
+    viewer = asyncio.create_task(json(live))
+    for _ in range(3):
+        await anext(beats)
+    live.end(answer("Half", Status.DONE))
+    assert [event.event for event in await viewer] == ["status", "delta", "done"]
+
+
+async def test_a_viewer_of_a_process_that_stops_is_sent_away_without_an_end() -> None:
+    live = LiveAnswer(answer())
+    viewer = asyncio.create_task(json(live))
+    await asyncio.sleep(0)
+    live.leave()
+    assert [event.event for event in await viewer] == ["status"]
+
+
+async def test_the_page_ends_with_the_stored_answer_and_one_done() -> None:
+    events = await html(LiveAnswer(answer(TEXT, Status.DONE)))
+    assert events[-2].raw_data == '<hx-partial hx-target="#m7" hx-swap="outerHTML"><article>done</article></hx-partial>'
+    assert (events[-1].event, events[-1].raw_data) == ("done", "done")
+    assert [event.event for event in events].count("done") == 1
+
+
+async def test_markup_in_an_answer_reaches_the_page_as_text() -> None:
+    events = await html(LiveAnswer(answer("<hx-partial hx-target='body'><script>alert(1)</script>", Status.DONE)))
+    assert "<script" not in str(events[0].raw_data)
+    assert str(events[0].raw_data).count("<hx-partial") == 1
+
+
+PART = re.compile(r'<hx-partial hx-target="#m7-(blocks|open)" hx-swap="\w+">(.*?)</hx-partial>', re.DOTALL)
+
+
+def apply(page: dict[str, str], event: ServerSentEvent) -> None:
+    """What htmx does with the parts of an event."""
+    for part, content in PART.findall(str(event.raw_data)):
+        page[part] = page["blocks"] + content if part == "blocks" else content
+
+
+@settings(max_examples=60, deadline=None)
+@given(cuts=st.lists(st.integers(0, len(TEXT)), max_size=12))
+def test_a_page_that_loses_its_connection_anywhere_ends_with_every_block_once(cuts: list[int]) -> None:
+    page = {"blocks": "", "open": ""}
+    offset = 0
+    for cut in [*sorted(cuts), len(TEXT)]:
+        event = asyncio.run(_one_event(TEXT[:cut], offset))
+        if event:
+            apply(page, event)
+            offset = int(str(event.id).split(":")[1])
+    whole = Blocks.of(TEXT)
+    assert page == {"blocks": "".join(whole.frozen), "open": str(whole.open)}
+
+
+async def _one_event(text: str, offset: int) -> ServerSentEvent | None:
+    live = LiveAnswer(answer(text))
+    live.leave()
+    async for event in html_events(live, offset, render):
+        return event
+    return None
+
+
+LONG = "![" * 600
+
+
+async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_not_in_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = []
+
+    def noted(piece: Piece) -> Markup:
+        threads.append(threading.current_thread())
+        return render_piece(piece)
+
+    monkeypatch.setattr(blocks, "render_piece", noted)
+    live = LiveAnswer(answer(LONG))
+    live.leave()
+    leaves = asyncio.create_task(live.blocks())
+    await asyncio.sleep(0)
+    leaves.cancel()  # while it is rendered
+    viewers = [[event async for event in html_events(live, 0, render)] for _ in range(2)]
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
+    for (event,) in viewers:
+        assert str(render_piece(Piece(LONG))) in str(event.raw_data)
+        assert event.id == f"7:{len(LONG)}"

@@ -1,0 +1,267 @@
+import asyncio
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from app.chat.service import QUESTIONS_AT_A_TIME
+from opportune import llm
+from opportune.llm.fake import Scripted
+from opportune.testing.factories import make_user, signed_in_client
+from tests.chat.talking import talked
+
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What a page asks of the database is asked of both kinds in the tests of answers and the API."""
+    return "sqlite"
+
+
+@pytest.fixture
+def script(app: FastAPI) -> Scripted:
+    model = Scripted("A *scripted* answer.")
+    app.state.chat.provider = model
+    return model
+
+
+async def begin(client: AsyncClient, question: str = "Why?") -> str:
+    """Ask the first question; the address of its conversation."""
+    response = await client.post("/chat", data={"content": question})
+    assert response.status_code == 303
+    return response.headers["location"]
+
+
+async def stream(client: AsyncClient, page: str) -> str:
+    return (await client.get(f"{page}/stream")).text
+
+
+async def test_anonymous_is_sent_to_sign_in(client: AsyncClient) -> None:
+    response = await client.get("/chat")
+    assert response.status_code == 303
+    assert response.headers["location"] == "/accounts/login?next=%2Fchat"
+
+
+async def test_a_stream_is_compressed_for_a_page_of_ours_and_says_the_same(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        plain = await client.get(f"{page}/stream", headers={"Accept-Encoding": "gzip"})
+        packed = await client.get(
+            f"{page}/stream", headers={"Accept-Encoding": "gzip", "Sec-Fetch-Site": "same-origin", "Last-Event-ID": ""}
+        )
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["x-accel-buffering"] == plain.headers["x-accel-buffering"] == "no"
+    assert "A <em>scripted</em> answer." in packed.text
+
+
+async def test_a_question_without_javascript_shows_its_answer_after_a_reload(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        page = await begin(client, "<b>Why?</b>")
+        await stream(client, page)
+        html = (await client.get(page)).text
+    assert "&lt;b&gt;Why?&lt;/b&gt;" in html
+    assert "A <em>scripted</em> answer." in html
+    assert "hx-sse:connect" not in html, "nothing runs, so nothing is to be streamed"
+
+
+async def test_a_reload_in_the_middle_shows_what_is_there_and_where_to_go_on(app: FastAPI, script: Scripted) -> None:
+    gate = asyncio.Event()
+    script.script = ["The first half", gate, " and the second."]
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        async with asyncio.timeout(10):
+            while "The first half" not in (html := (await client.get(page)).text):
+                await asyncio.sleep(0)
+        found = re.search(r'hx-sse:connect="([^"]+)"', html)
+        assert found
+        assert found[1].endswith(f":{len('The first half')}")
+        assert '<meta http-equiv="refresh"' in html, "without JavaScript the page asks again"
+        gate.set()
+        events = (await client.get(found[1])).text
+    assert "event: done" in events
+    assert "The first half and the second." in events
+
+
+async def test_asking_with_htmx_gives_both_messages_and_the_stream(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        await stream(client, page)
+        script.script = [asyncio.Event()]  # not answered before it is shown
+        response = await client.post(f"{page}/messages", data={"content": "Next?"}, headers=HTMX)
+    assert response.status_code == 200
+    assert "<html" not in response.text
+    assert "Next?" in response.text
+    assert f'hx-sse:connect="{page}/stream?after=' in response.text
+
+
+async def test_a_tab_that_was_left_behind_gets_what_another_one_did(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        await stream(client, page)
+        last = re.search(r'name="last" value="(\d+)"', (await client.get(page)).text)
+        assert last
+        await client.post(f"{page}/messages", data={"content": "In the other tab?"})
+        await stream(client, page)
+        response = await client.post(
+            f"{page}/messages", data={"content": "In this one?", "last": last[1]}, headers=HTMX
+        )
+    assert "Why?" not in response.text
+    assert response.text.index("In the other tab?") < response.text.index("In this one?")
+
+
+async def test_a_question_for_a_conversation_that_is_gone_is_kept(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        await client.post(f"{page}/delete")
+        plain = await client.post(f"{page}/messages", data={"content": "Still there?"})
+        part = await client.post(f"{page}/messages", data={"content": "Still there?"}, headers=HTMX)
+    assert plain.status_code == part.status_code == 404
+    assert "Still there?</textarea>" in plain.text
+    assert "has been deleted" in plain.text
+    assert 'hx-target="#refusal"' in part.text
+
+
+async def test_what_the_model_cannot_read_at_a_time_is_refused_at_once(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        assert 'maxlength="4000"' in (await client.get("/chat")).text
+        response = await client.post("/chat", data={"content": "x" * 4_001})
+    assert response.status_code == 422
+    assert "at most 4000 characters" in response.text
+    assert script.received == []
+
+
+async def test_a_question_during_an_answer_is_refused_and_kept(app: FastAPI, script: Scripted) -> None:
+    script.script = [asyncio.Event()]
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        plain = await client.post(f"{page}/messages", data={"content": "And <this>?"})
+        part = await client.post(f"{page}/messages", data={"content": "And this?"}, headers=HTMX)
+    assert plain.status_code == part.status_code == 409
+    assert "And &lt;this&gt;?</textarea>" in plain.text
+    assert "still being written" in plain.text
+    assert 'hx-target="#refusal"' in part.text
+
+
+async def test_an_empty_question_is_refused(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        response = await client.post("/chat", data={"content": "  "})
+        assert response.status_code == 422
+        assert "Please fill this in." in response.text
+        assert "Nothing asked yet." in response.text
+
+
+async def test_a_form_that_was_tampered_with_is_refused_in_words(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as client:
+        response = await client.post("/chat", data={"content": "Why?", "client_key": "x" * 65})
+    assert (response.status_code, "Please ask again." in response.text) == (422, True)
+    assert "Why?</textarea>" in response.text
+
+
+async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(app: FastAPI, script: Scripted) -> None:
+    script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        await stream(client, page)
+        html = (await client.get(page)).text
+        assert html.count("The model took too long.") == 1
+        retry = re.search(r'action="(/chat/messages/\d+/retry)"', html)
+        assert retry
+        script.script = ["Better."]
+        assert (await client.post(retry[1])).headers["location"] == page
+        await stream(client, page)
+        html = (await client.get(page)).text
+    assert "Better." in html
+    assert "The model took too long." not in html
+
+
+async def test_a_running_answer_is_stopped_by_its_button(app: FastAPI, script: Scripted) -> None:
+    script.script = ["So far", asyncio.Event()]
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        stop = re.search(r'action="(/chat/messages/\d+/stop)"', (await client.get(page)).text)
+        assert stop
+        assert (await client.post(stop[1])).status_code == 303
+        assert "Stopped" in (await client.get(page)).text
+
+
+async def test_without_a_model_the_page_names_the_settings(app: FastAPI) -> None:
+    app.state.chat.provider = None
+    async with signed_in_client(app) as client:
+        html = (await client.get("/chat")).text
+    assert all(name in html for name in ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL"))
+
+
+async def test_what_keeps_the_model_from_answering_is_told_to_superusers_alone(app: FastAPI, script: Scripted) -> None:
+    script.fault = "The local model needs <libgomp>: apt install libgomp1."
+    boss = await make_user(app.state.database, email="boss@example.com", is_superuser=True)
+    async with signed_in_client(app, boss) as superuser, signed_in_client(app) as client:
+        assert "needs &lt;libgomp&gt;: apt install libgomp1." in (await superuser.get("/chat")).text
+        assert "libgomp" not in (await client.get("/chat")).text
+
+
+async def test_anothers_conversation_is_not_found(app: FastAPI, script: Scripted) -> None:
+    async with signed_in_client(app) as owner:
+        page = await begin(owner, "Private?")
+        answer = re.search(r'id="m(\d+)-open"', (await owner.get(page)).text)
+        assert answer
+    async with signed_in_client(app, await make_user(app.state.database)) as stranger:
+        assert (await stranger.get(page)).status_code == 404
+        assert (await stranger.post(f"{page}/messages", data={"content": "hi"})).status_code == 404
+        assert (await stranger.post(f"{page}/delete")).status_code == 404
+        assert (await stranger.post(f"/chat/messages/{answer[1]}/stop")).status_code == 404
+        assert (await stranger.post(f"/chat/messages/{answer[1]}/retry")).status_code == 404
+        assert "scripted" not in await stream(stranger, page)
+        assert "Private" not in (await stranger.get("/chat")).text
+
+
+async def test_a_stream_that_is_no_longer_theirs_ends_for_good(app: FastAPI, client: AsyncClient) -> None:
+    # htmx opens a stream again after every other answer, for ever.
+    response = await client.get("/chat/1/stream")
+    assert response.status_code == 200
+    assert "event: done" in response.text
+
+
+async def test_a_deleted_conversation_is_gone_and_its_answer_stops(app: FastAPI, script: Scripted) -> None:
+    script.script = ["So far", asyncio.Event()]
+    async with signed_in_client(app) as client:
+        page = await begin(client, "Delete me?")
+        assert (await client.post(f"{page}/delete")).headers["location"] == "/chat"
+        assert "The conversation “Delete me?” is deleted." in (await client.get("/chat")).text
+        assert (await client.get(page)).status_code == 404
+        assert "Delete me?" not in (await client.get("/chat")).text
+
+
+async def test_a_long_conversation_is_read_by_its_links_without_javascript(app: FastAPI) -> None:
+    owner = await make_user(app.state.database)
+    page = f"/chat/{await talked(app.state.database, owner.id, QUESTIONS_AT_A_TIME + 2)}"
+    async with signed_in_client(app, owner) as client:
+        newest = (await client.get(page)).text
+        assert ("Question 1?" in newest, "Question 2?" in newest) == (False, True)
+        earlier = re.search(r'href="([^"]+)" hx-get=[^>]+>Earlier messages<', newest)
+        assert earlier
+        first = (await client.get(earlier[1])).text
+        assert ("Answer 1." in first, "Question 2?" in first) == (True, False)
+        assert "Earlier messages" not in first
+        assert f'href="{page}">Newest messages<' in first
+        assert "hx-post" not in first.split('id="composer"')[1], "what is asked here is shown below the newest"
+        part = (await client.get(earlier[1], headers=HTMX)).text
+        assert ("Answer 1." in part, "<html" in part) == (True, False)
+
+
+async def test_a_question_in_a_long_conversation_sends_only_what_is_new(app: FastAPI, script: Scripted) -> None:
+    owner = await make_user(app.state.database)
+    page = f"/chat/{await talked(app.state.database, owner.id, 2)}"
+    async with signed_in_client(app, owner) as client:
+        last = re.search(r'name="last" value="(\d+)"', (await client.get(page)).text)
+        assert last
+        response = await client.post(f"{page}/messages", data={"content": "Next?", "last": last[1]}, headers=HTMX)
+    assert ("Next?" in response.text, "Question 1?" in response.text) == (True, False)
+
+
+@pytest.mark.parametrize("before", ["0", "-1", "x", "9" * 30])
+async def test_messages_before_what_is_no_message_are_refused(app: FastAPI, before: str) -> None:
+    async with signed_in_client(app) as client:
+        assert (await client.get(f"/chat/1?before={before}")).status_code == 422

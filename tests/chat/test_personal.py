@@ -1,0 +1,56 @@
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+
+from app.chat.models import Conversation, Message, Role
+from app.chat.personal import personal_data
+from opportune.accounts.models import User
+from opportune.db import batches
+from opportune.db.batches import thin_out
+from opportune.db.database import Database
+from opportune.feature import Person
+from opportune.testing.factories import make_user
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_a_persons_conversations_are_told_with_their_messages_and_nobody_elses(
+    database: Database, owner_id: int
+) -> None:
+    other = await make_user(database)
+    async with database.writer() as session:
+        for owner, title in ((owner_id, "Whales"), (other.id, "Secrets"), (owner_id, "Empty")):
+            session.add(conversation := Conversation(owner_id=owner, title=title))
+            await session.flush()
+            if title != "Empty":
+                session.add(Message(conversation_id=conversation.id, role=Role.USER, text=f"On {title}?"))
+                session.add(Message(conversation_id=conversation.id, role=Role.ASSISTANT, text="Much."))
+
+    async with database.reader() as session:
+        told = await personal_data.read(session, Person(owner_id, ""))
+
+    assert [(row["title"], [message["text"] for message in row["messages"]]) for row in told["conversations"]] == [
+        ("Whales", ["On Whales?", "Much."]),
+        ("Empty", []),
+    ]
+
+
+async def test_very_many_messages_go_before_their_owner(
+    database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AT_ONCE", "LOOKED_UP", "LARGE"):
+        monkeypatch.setattr(batches, name, 2)  # answers go with their questions, and are counted for neither
+    other = await make_user(database)
+    for owner in (owner_id, other.id):
+        async with database.writer() as session:
+            session.add(conversation := Conversation(owner_id=owner, title="Whales"))
+            await session.flush()
+            for _ in range(2):
+                session.add(question := Message(conversation_id=conversation.id, role=Role.USER, text="?"))
+                await session.flush()
+                session.add(Message(conversation_id=conversation.id, parent_id=question.id, role=Role.ASSISTANT))
+
+    await thin_out(database, User, owner_id)
+
+    async with database.reader() as session:
+        assert (await session.scalars(select(col(Message.conversation_id)))).all() == [conversation.id] * 4
+        assert len((await session.scalars(select(Conversation))).all()) == 2

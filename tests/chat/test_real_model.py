@@ -1,0 +1,54 @@
+"""The whole way with the real model of this machine: asked in Chromium, reloaded in the middle, found in the admin."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+
+from opportune import llm
+from opportune.settings import Settings
+from opportune.testing.factories import make_user, sign_in_browser
+from opportune.testing.services.missing import INSTALL_MODEL, missing
+
+pytestmark = [pytest.mark.e2e, pytest.mark.model]
+
+LONG_ENOUGH = 60_000
+"""Milliseconds that a small model may take for a whole answer on a busy machine."""
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """The scripted tests are on both kinds; what the model says is as much to the one as to the other."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def real_model(app: FastAPI) -> AsyncIterator[None]:
+    model = llm.make_provider(Settings(_env_file=None, environment="development"))
+    if model is None:
+        missing("The local model", INSTALL_MODEL)
+    app.state.chat.provider = model
+    yield
+    await app.state.chat.close()
+    await model.close()
+
+
+async def test_an_answer_of_the_real_model_survives_a_reload_and_is_in_the_admin(
+    page: Page, app: FastAPI, site: str, real_model: None
+) -> None:
+    await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
+    await page.goto("/chat")
+    await page.get_by_label("Your question").fill("Tell a very long story about a lighthouse.")
+    await page.get_by_label("Your question").press("Enter")
+    answer = page.locator("article").nth(1)
+    await expect(answer.locator("p").first).not_to_be_empty(timeout=LONG_ENOUGH)
+    before = await answer.locator("p").first.inner_text()
+    await page.reload()
+    await expect(answer).to_contain_text(before.split(".")[0][:40])
+    await page.get_by_role("button", name="Stop").click()  # it would go on for a thousand tokens
+    await expect(answer.get_by_text("Answer finished")).to_be_attached(timeout=LONG_ENOUGH)
+    words = (await answer.locator("p").first.inner_text()).strip()
+    assert words.count(words[:40]) == 1, "nothing twice"
+    await page.goto("/admin/message/list")
+    await expect(page.locator("table")).to_contain_text(words[:20])

@@ -1,0 +1,127 @@
+"""An answer while it is written: saved, stopped, ended, whatever the database does."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import InternalError, OperationalError
+
+from app.chat import answering, record, writing
+from app.chat.models import AnswerChunk, Message, Status
+from app.chat.runs import Runs
+from opportune.db.database import Database
+from opportune.llm.fake import Scripted
+from tests.chat.talking import BRIEFLY, begin, ended, shown, until_saved
+
+
+async def test_an_answer_is_stored_while_it_grows(
+    runs: Runs, owner_id: int, model: Scripted, database: Database
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["The beginning", gate, " and the end."]
+    _, answer = await begin(runs, owner_id)
+    await until_saved(database, answer.id, "The beginning")
+    gate.set()
+    assert (await ended(runs, answer)).text == "The beginning and the end."
+    async with database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(AnswerChunk)) == 0
+
+
+async def test_no_session_is_held_while_the_model_thinks(
+    runs: Runs, owner_id: int, model: Scripted, database: Database
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["x", gate]
+    _, answer = await begin(runs, owner_id)
+    await until_saved(database, answer.id, "x")
+    async with asyncio.timeout(BRIEFLY):
+        while database.engine.pool.checkedout() or database.reading_engine.pool.checkedout():  # type: ignore[attr-defined]  # of QueuePool
+            await asyncio.sleep(0)
+    gate.set()
+    await ended(runs, answer)
+
+
+async def test_stopping_keeps_the_text_and_closes_the_model(runs: Runs, owner_id: int, model: Scripted) -> None:
+    model.script = ["So far", asyncio.Event(), "never"]
+    conversation_id, answer = await begin(runs, owner_id)
+    async with runs.view(answer) as live, asyncio.timeout(BRIEFLY):
+        await anext(live.growth(0))
+    await answering.stop(runs, owner_id, answer)
+    assert model.stopped.is_set()
+    answer = (await shown(runs, owner_id, conversation_id))[-1]
+    assert (answer.status, answer.text) == (Status.STOPPED, "So far")
+
+
+async def test_stopping_before_the_first_word_leaves_an_empty_stopped_answer(
+    runs: Runs, owner_id: int, model: Scripted
+) -> None:
+    model.script = [asyncio.Event()]
+    conversation_id, answer = await begin(runs, owner_id)
+    await answering.stop(runs, owner_id, answer)
+    answer = (await shown(runs, owner_id, conversation_id))[-1]
+    assert (answer.status, answer.text) == (Status.STOPPED, "")
+
+
+async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
+    runs: Runs, owner_id: int, model: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([True, True, False])
+
+    async def finish(*arguments: Any) -> dict[int, Message | None]:
+        if next(failures):
+            raise OperationalError("select 1", {}, Exception("gone"))
+        return await original(*arguments)
+
+    original = record.finish
+    monkeypatch.setattr(record, "finish", finish)
+    monkeypatch.setattr(writing, "RETRY_END", (0, 0, 0))
+    _, answer = await begin(runs, owner_id)
+    stored = await ended(runs, answer)
+    assert (stored.status, stored.text) == (Status.DONE, "An answer.")
+
+
+async def test_stopping_an_answer_that_has_hardly_begun_stores_its_end(
+    runs: Runs, owner_id: int, model: Scripted
+) -> None:
+    model.script = [asyncio.Event()]
+    conversation_id, answer = await begin(runs, owner_id)
+    await runs.stop(answer.id)  # before its task has run for the first time
+    assert (await shown(runs, owner_id, conversation_id))[-1].status == Status.STOPPED
+    assert not runs._runs
+
+
+async def test_a_save_whose_acknowledgement_was_lost_is_not_saved_twice(
+    runs: Runs, owner_id: int, model: Scripted, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[object] = []
+
+    async def save(*arguments: Any, **options: Any) -> dict[int, bool | None]:
+        result = await original(*arguments, **options)
+        attempts.append(arguments[-1])
+        if len(attempts) == 1:
+            raise OperationalError("commit", {}, Exception("connection lost"))
+        return result
+
+    original = record.save
+    monkeypatch.setattr(record, "save", save)
+    gate, end = asyncio.Event(), asyncio.Event()
+    model.script = ["One, ", gate, "two.", end]
+    _, answer = await begin(runs, owner_id)
+    await until_saved(database, answer.id, "One, ")
+    gate.set()
+    await until_saved(database, answer.id, "One, two.")
+    end.set()
+    assert (await ended(runs, answer)).text == "One, two."
+
+
+async def test_an_end_that_cannot_be_stored_is_told_to_the_viewers(
+    runs: Runs, owner_id: int, model: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def finish(*_: object) -> None:
+        raise InternalError("update", {}, Exception("read-only"))
+
+    monkeypatch.setattr(record, "finish", finish)
+    monkeypatch.setattr(writing, "RETRY_END", (0,))
+    _, answer = await begin(runs, owner_id)
+    assert (await ended(runs, answer)).error_code == "database"

@@ -1,0 +1,165 @@
+import csv
+import io
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+
+from app.events.admin import slug_of
+from app.events.models import Event
+from opportune.db.database import Database
+from opportune.settings import Settings
+from opportune.testing.factories import signed_in_client
+from tests.events.conftest import MakeEvent, RecordedJobs, add_registration, files_in, picture, registrations
+
+ATTENDEES = "/admin/registration/list"
+SENT = {"title": "Çay & Python", "starts_at": "2030-05-01 16:00:00", "ends_at": "2030-05-01 17:00:00", "capacity": "5"}
+INVALID = [
+    ({"ends_at": "2030-05-01 15:00:00"}, "It ends before it starts."),
+    ({"title": "茶"}, "Please choose a name for its address."),
+    ({"slug": "Tea"}, "Another one already has this value."),
+    ({"link": "javascript:alert(1)"}, "This is no address"),
+    ({"capacity": "0"}, "Please give 1 or more."),
+]
+
+
+# What differs between the databases is the views' own statements; the rest is tested with the admin itself.
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "sqlite"
+
+
+async def test_attendees_are_for_staff_alone(app: FastAPI, client: AsyncClient) -> None:
+    assert (await client.get(ATTENDEES)).status_code == 303
+    async with signed_in_client(app) as visitor:
+        assert (await visitor.get(ATTENDEES)).status_code == 403
+        assert (await visitor.post("/admin/registration/action/check-in?pks=1")).status_code == 403
+
+
+async def test_a_new_event_gets_an_address_from_its_title(admin: AsyncClient, database: Database) -> None:
+    answer = await admin.post("/admin/event/create", data={**SENT, "is_published": "y"})
+
+    assert answer.status_code == 303
+    assert (await admin.get("/events/cay-python")).status_code == 200
+
+
+async def test_an_event_that_cannot_be_is_refused(admin: AsyncClient, database: Database, tea: Event) -> None:
+    for change, words in INVALID:
+        answer = await admin.post("/admin/event/create", data={**SENT, **change})
+
+        assert answer.status_code == 400, change
+        assert words in answer.text
+    async with database.reader() as session:
+        assert len((await session.scalars(select(Event))).all()) == 1
+
+
+def test_an_address_is_made_of_plain_letters() -> None:
+    assert [slug_of(title) for title in ("Çay & Python 3.14", " -- ", "a" * 100)] == ["cay-python-3-14", "", "a" * 80]
+
+
+@on_both
+async def test_attendees_are_filtered_by_event_group_and_presence(
+    admin: AsyncClient, database: Database, tea: Event, make_event: MakeEvent
+) -> None:
+    await add_registration(database, tea, "Ada", group="speakers", is_present=True)
+    await add_registration(database, tea, "Bob", group="guests")
+    await add_registration(database, await make_event("cake"), "Cleo", group="guests", is_present=True)
+
+    async def found(query: str) -> str:
+        page = (await admin.get(f"{ATTENDEES}?{query}")).text
+        return "".join(name[0] for name in ("Ada", "Bob", "Cleo") if f">{name}</a>" in page)
+
+    assert await found("") == "ABC"
+    assert await found(f"event_id={tea.id}") == "AB"
+    assert await found("group_op=equals&group=guests") == "BC"
+    assert await found("is_present=true") == "AC"
+    assert await found("search=bob@example") == "B"
+
+
+@on_both
+async def test_who_is_here_is_marked_by_a_click_or_many_at_once(
+    admin: AsyncClient, database: Database, tea: Event
+) -> None:
+    ada, bob = await add_registration(database, tea, "Ada"), await add_registration(database, tea, "Bob")
+    page = await admin.get(ATTENDEES)
+    assert f'action="/admin/registration/action/check-in?pks={ada.id}"' in page.text
+    assert 'aria-label="Ada is here"' in page.text
+
+    both = f"/admin/registration/action/check-in?pks={ada.id},{bob.id}&search=a"
+    assert "Ada" in (await admin.post(both)).text
+    assert [registration.is_present for registration in await registrations(database)] == [False, False]
+    answer = await admin.post(both, data={"confirmed": "yes"})
+    assert answer.headers["location"] == f"{ATTENDEES}?search=a"
+    assert [registration.is_present for registration in await registrations(database)] == [True, True]
+    assert "2 Attendees: here." in (await admin.get(ATTENDEES)).text
+
+    answer = await admin.post(f"/admin/registration/action/check-out?pks={bob.id}")
+    assert answer.headers["location"] == ATTENDEES
+    assert [registration.is_present for registration in await registrations(database)] == [True, False]
+    log = (await admin.get("/admin/audit-entry/export/json?identity=registration")).json()
+    assert [entry["title"] for entry in log] == ["Ada", "Bob", "Bob"]
+    assert log[-1]["changes"] == {"is_present": [True, False]}
+
+
+async def test_a_mere_link_marks_nobody(admin: AsyncClient, database: Database, tea: Event) -> None:
+    ada = await add_registration(database, tea)
+
+    assert (await admin.get(f"/admin/registration/action/check-in?pks={ada.id}")).status_code == 405
+    assert (await admin.post("/admin/registration/action/check-in?pks=x")).status_code == 404
+    assert [registration.is_present for registration in await registrations(database)] == [False]
+
+
+async def test_staff_write_group_and_notes(admin: AsyncClient, database: Database, tea: Event) -> None:
+    ada = await add_registration(database, tea, photo="events/kept.jpg")
+    form = {"event_id": str(tea.id), "name": "Ada", "email": "ADA@example.com", "group": "speakers", "notes": "Vegan"}
+
+    assert (await admin.post(f"/admin/registration/edit/{ada.id}", data={**form, "photo": "x"})).status_code == 303
+
+    (after,) = await registrations(database)
+    assert (after.group, after.notes, after.email) == ("speakers", "Vegan", "ada@example.com")
+    assert after.photo == "events/kept.jpg"
+
+
+async def test_a_photo_is_shown_by_a_signed_address(
+    client: AsyncClient, admin: AsyncClient, jobs: RecordedJobs, database: Database, tea: Event
+) -> None:
+    name = await jobs.run.storage.save("events", "jpg", picture((9, 9)), "image/jpeg")
+    ada = await add_registration(database, tea, photo=name)
+
+    page = (await admin.get(f"/admin/registration/details/{ada.id}")).text
+
+    address = page.split('<img class="rounded stored" src="')[1].split('"')[0].replace("&amp;", "&")
+    assert (await client.get(address)).headers["content-type"] == "image/jpeg"
+    assert (await client.get(address.split("?")[0])).status_code in (403, 404)
+
+
+async def test_the_export_has_what_staff_know_and_no_formula(
+    admin: AsyncClient, database: Database, tea: Event
+) -> None:
+    await add_registration(database, tea, "Ada", question="=HYPERLINK(1)", group="speakers", photo="events/a.jpg")
+
+    answer = await admin.get("/admin/registration/export/csv")
+
+    (row,) = csv.DictReader(io.StringIO(answer.text))
+    assert (row["name"], row["group"], row["question"]) == ("Ada", "speakers", "'=HYPERLINK(1)")
+    assert "photo" not in row
+
+
+@on_both
+@pytest.mark.parametrize("what", ["event", "registration"])
+async def test_photos_go_with_the_event_or_the_registration(
+    admin: AsyncClient, jobs: RecordedJobs, database: Database, settings: Settings, tea: Event, what: str
+) -> None:
+    name = await jobs.run.storage.save("events", "jpg", picture((9, 9)), "image/jpeg")
+    ada = await add_registration(database, tea, photo=name)
+
+    address = f"/admin/{what}/delete?pks={tea.id if what == 'event' else ada.id}"
+    assert (await admin.post(address, data={"confirmed": "yes"})).status_code == 303
+
+    assert await registrations(database) == []
+    await jobs.work()
+    assert files_in(settings) == []

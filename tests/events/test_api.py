@@ -1,0 +1,154 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from app.events import dependencies
+from app.events.models import Event
+from app.events.service import BEGUN, FULL
+from opportune.db.database import Database
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.events.conftest import ADA, MakeEvent, RecordedJobs, add_registration, cancel_link, registrations
+
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+EVENTS = "/api/v1/events"
+INVALID: list[Any] = [
+    {},
+    {"name": "Ada"},
+    {**ADA, "name": " "},
+    {**ADA, "name": "a" * 101},
+    {**ADA, "name": "two\nlines"},
+    {**ADA, "name": "NUL \0"},
+    {**ADA, "email": "nobody"},
+    {**ADA, "email": f"{'a' * 300}@example.com"},
+    {**ADA, "question": "a" * 1001},
+    {**ADA, "organisation": None},
+    [ADA],
+    None,
+]
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What differs between the databases is marked `on_both`."""
+    return "sqlite"
+
+
+@on_both
+async def test_events_are_listed_for_anybody(client: AsyncClient, make_event: MakeEvent) -> None:
+    for slug, days in [("tea", 1), ("cake", 2), ("soup", -3)]:
+        await make_event(slug, days=days)
+
+    answer = (await client.get(f"{EVENTS}?size=1&page=2")).json()
+
+    assert ([event["slug"] for event in answer["items"]], answer["total"], answer["pages"]) == (["cake"], 2, 2)
+    assert [event["slug"] for event in (await client.get(f"{EVENTS}?when=past")).json()["items"]] == ["soup"]
+    for query in ("when=never", "page=0", "size=101", "q=%00"):
+        assert (await client.get(f"{EVENTS}?{query}")).status_code == 422, query
+
+
+async def test_an_event_tells_nobody_its_link_nor_who_comes(
+    client: AsyncClient, database: Database, tea: Event
+) -> None:
+    await add_registration(database, tea)
+
+    answer = await client.get(f"{EVENTS}/tea")
+
+    assert answer.json().items() >= {"title": "Tea", "is_online": True, "seats_left": 2, "closed": ""}.items()
+    assert "meet.example.com" not in answer.text
+    assert "ada" not in answer.text.lower()
+    assert (await client.get(f"{EVENTS}/tea/registrations")).status_code == 401
+
+
+async def test_who_comes_is_for_those_who_may_list_attendees(
+    app: FastAPI, database: Database, tea: Event, make_event: MakeEvent
+) -> None:
+    await add_registration(database, await make_event("cake"), "Eve")
+    for name in ("bob", "Ada"):
+        await add_registration(database, tea, name)
+    doorkeeper, visitor = await make_user(database), await make_user(database, is_staff=True)
+    await grant(database, doorkeeper, "registration", "list")
+
+    async with signed_in_client(app, visitor) as client:
+        assert (await client.get(f"{EVENTS}/tea/registrations")).status_code == 403
+    async with signed_in_client(app, doorkeeper) as client:
+        answer = await client.get(f"{EVENTS}/tea/registrations")
+        assert [person["name"] for person in answer.json()["items"]] == ["Ada", "bob"]
+        assert (await client.get(f"{EVENTS}/tea/registrations?size=0")).status_code == 422
+        assert (await client.get(f"{EVENTS}/nothing/registrations")).status_code == 404
+
+
+@on_both
+async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: RecordedJobs, make_event: MakeEvent) -> None:
+    await make_event("draft", is_published=False)
+
+    for slug in ("draft", "nothing", "Tea", "%00", "a" * 81):
+        assert (await client.get(f"{EVENTS}/{slug}")).status_code == 404, slug
+        assert (await client.post(f"{EVENTS}/{slug}/registrations", json=ADA)).status_code == 404, slug
+
+
+@on_both
+async def test_whether_an_address_is_registered_is_told_to_its_mailbox_only(
+    client: AsyncClient, jobs: RecordedJobs, database: Database, tea: Event
+) -> None:
+    answers = [await client.post(f"{EVENTS}/tea/registrations", json=ADA) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json() == answers[1].json()
+    assert [registration.name for registration in await registrations(database)] == ["Ada"]
+    assert [letter["subject"] for letter in jobs.letters] == [
+        "You are registered: Tea",
+        "You were registered already: Tea",
+    ]
+    assert {letter["to"] for letter in jobs.letters} == {"ada@example.com"}
+    assert ["has asked once more" in letter["html"] for letter in jobs.letters] == [False, True]
+    assert all(cancel_link(letter).replace("&", "&amp;") in letter["html"] for letter in jobs.letters)
+
+
+async def test_an_invalid_registration_is_refused(client: AsyncClient, jobs: RecordedJobs, tea: Event) -> None:
+    for body in INVALID:
+        assert (await client.post(f"{EVENTS}/tea/registrations", json=body)).status_code == 422, body
+    assert jobs.calls == []
+
+
+async def test_nobody_decides_over_what_is_the_staffs(
+    client: AsyncClient, jobs: RecordedJobs, database: Database, tea: Event
+) -> None:
+    sent = {**ADA, "group": "speakers", "is_present": True, "notes": "important", "photo": "events/x.jpg", "id": 99}
+    assert (await client.post(f"{EVENTS}/tea/registrations", json=sent)).status_code == 202
+
+    (ada,) = await registrations(database)
+    assert (ada.group, ada.is_present, ada.notes, ada.photo) == ("", False, "", "")
+    assert ada.id != 99
+
+
+async def test_what_is_closed_is_a_conflict(
+    client: AsyncClient, jobs: RecordedJobs, database: Database, make_event: MakeEvent
+) -> None:
+    await add_registration(database, await make_event("full", capacity=1), "Bob")
+    await make_event("begun", days=-0.01)
+
+    for slug, words in (("full", FULL), ("begun", BEGUN)):
+        answer = await client.post(f"{EVENTS}/{slug}/registrations", json=ADA)
+        assert (answer.status_code, answer.json()["detail"]) == (409, words)
+    assert jobs.calls == []
+
+
+async def test_one_mailbox_is_not_filled_and_one_visitor_does_not_take_all_seats(
+    client: AsyncClient, jobs: RecordedJobs, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dependencies, "MOST", 20)
+    await make_event()
+
+    async def post(email: Callable[[int], str], times: int) -> list[int]:
+        bodies = ({"name": "Ada", "email": email(number)} for number in range(times))
+        return [(await client.post(f"{EVENTS}/tea/registrations", json=body)).status_code for body in bodies]
+
+    assert await post(lambda _: "ada@example.com", 6) == [202] * 5 + [429]
+    assert await post(lambda number: f"guest{number}@example.com", 15) == [202] * 14 + [429]
+    refused = await client.post(f"{EVENTS}/tea/registrations", json=ADA)
+    assert 0 < int(refused.headers["Retry-After"]) <= 3600
+    assert "Try again in" in refused.json()["detail"]

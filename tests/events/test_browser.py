@@ -1,0 +1,61 @@
+"""A visitor's way from the list to a seat and back, in Chromium."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from opportune.db.database import Database
+from opportune.web.forms.uploads import LARGEST_FILE, TOO_LARGE
+from tests.events.conftest import MakeEvent, RecordedJobs, cancel_link, picture, registrations
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What is looked at is the browser's part: one kind is enough."""
+    return "sqlite"
+
+
+async def test_a_visitor_registers_with_a_photo_and_cancels(
+    page: Page, jobs: RecordedJobs, database: Database, make_event: MakeEvent, tmp_path: Path
+) -> None:
+    await make_event("tea", title="Tea for all", capacity=3)
+    await make_event("soup")
+    good, bad = tmp_path / "me.jpg", tmp_path / "page.jpg"
+    good.write_bytes(picture())
+    bad.write_bytes(b"<!doctype html>")
+
+    await page.goto("/events")
+    await page.get_by_label("Search").press_sequentially("tea")
+    await expect(page.get_by_text("Soup")).to_have_count(0)
+    await page.get_by_role("link", name="Tea for all").click()
+
+    await page.get_by_label("Name").fill("Ada")
+    await page.get_by_label("E-mail").fill("ada@example.com")
+    await page.get_by_label("Photo").set_input_files(bad)
+    register = page.get_by_role("button", name="Register")
+    await register.click()
+    await expect(page.locator("#photo-error")).to_contain_text("not a picture")
+    await expect(page.get_by_label("Name")).to_have_value("Ada")
+
+    huge = tmp_path / "huge.jpg"
+    with huge.open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
+    await page.get_by_label("Photo").set_input_files(huge)
+    assert await page.get_by_label("Photo").evaluate("field => field.validationMessage") == TOO_LARGE
+
+    await page.get_by_label("Photo").set_input_files(good)
+    await register.click()
+    await expect(page).to_have_url(re.compile("/events/tea/registered$"))
+    await expect(page.get_by_role("heading", name="Look into your mailbox")).to_be_visible()
+    await jobs.work()
+    assert [registration.photo[-5:] for registration in await registrations(database)] == [".webp"]
+
+    await page.goto(cancel_link(jobs.letters[0]))
+    await page.get_by_role("button", name="Cancel my registration").click()
+    await expect(page.get_by_role("heading", name="This registration is cancelled.")).to_be_visible()
+    await page.get_by_role("link", name="To the event").click()
+    await expect(page.get_by_text("3 seats left")).to_be_visible()

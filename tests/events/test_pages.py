@@ -1,0 +1,287 @@
+import re
+import threading
+
+import pytest
+from httpx import AsyncClient
+from markupsafe import Markup
+from pydantic import SecretStr
+
+from app.events import dependencies, pages
+from app.events.models import Event
+from app.events.service import BEGUN, FULL
+from app.events.tokens import read_token, token_of
+from opportune.db.database import Database
+from opportune.errors import NotFound
+from opportune.settings import Settings
+from opportune.web.rendering import markdown
+from opportune.web.rendering.markdown_blocks import Piece
+from tests.events.conftest import (
+    ADA,
+    MakeEvent,
+    RecordedJobs,
+    add_registration,
+    cancel_link,
+    files_in,
+    photo,
+    registrations,
+)
+
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """The API asks the same of both kinds."""
+    return "sqlite"
+
+
+async def test_the_list_shows_what_comes_and_apart_what_was(client: AsyncClient, make_event: MakeEvent) -> None:
+    await make_event("tea", title="Tea & <Cake>", place="Mill Lane")
+    await make_event("soup", days=-3)
+
+    upcoming, past = await client.get("/events"), await client.get("/events?when=past&q=")
+
+    assert "Tea &amp; &lt;Cake&gt;" in upcoming.text
+    assert "Mill Lane" in upcoming.text
+    assert "50 seats left" in upcoming.text
+    assert "Soup" not in upcoming.text
+    assert "Soup" in past.text
+    assert "Registration is closed" in past.text
+
+
+async def test_the_list_is_searched_sorted_and_paged(client: AsyncClient, make_event: MakeEvent) -> None:
+    for number, slug in enumerate(("tea-b", "tea-a", "soup"), start=1):
+        await make_event(slug, days=number)
+
+    page = (await client.get("/events?q=tea&sort=title&size=1")).text
+
+    assert "Tea-a" in page
+    assert "Tea-b" not in page
+    assert 'href="?q=tea&amp;sort=title&amp;size=1&amp;page=2"' in page
+    assert "No upcoming event matches." in (await client.get("/events?q=cake")).text
+    assert (await client.get("/events?sort=capacity")).status_code == 422
+
+
+async def test_htmx_gets_the_list_alone(client: AsyncClient, tea: Event) -> None:
+    assert (await client.get("/events?q=t", headers=HTMX)).text.lstrip().startswith('<section id="found"')
+
+
+async def test_an_event_is_shown_with_safe_markdown_and_without_its_link(
+    client: AsyncClient, make_event: MakeEvent
+) -> None:
+    await make_event(description="**Cups**\n\n<script>alert(1)</script>", link="https://meet.example.com/tea")
+
+    page = (await client.get("/events/tea")).text
+
+    assert "<strong>Cups</strong>" in page
+    assert "<script>alert" not in page
+    assert "Online: the link comes with the confirmation." in page
+    assert "meet.example.com" not in page
+
+
+async def test_the_text_of_an_event_is_not_rendered_in_the_event_loop(
+    client: AsyncClient, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    render_piece = markdown.render_piece
+
+    def noted(piece: Piece) -> Markup:
+        threads.append(threading.current_thread())
+        return render_piece(piece)
+
+    monkeypatch.setattr(markdown, "render_piece", noted)
+    await make_event(description="*Rendered but once*" + "![" * 4_000)
+    for _ in range(2):
+        assert "<em>Rendered but once</em>" in (await client.get("/events/tea")).text
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
+
+
+async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: RecordedJobs, make_event: MakeEvent) -> None:
+    await make_event("draft", is_published=False)
+
+    for slug in ("draft", "nothing", "%00", "TEA"):
+        for answer in (
+            await client.get(f"/events/{slug}"),
+            await client.post(f"/events/{slug}", data=ADA, files=photo()),
+            await client.get(f"/events/{slug}/registered"),
+        ):
+            assert answer.status_code == 404, slug
+    assert files_in(jobs.run.settings) == []
+
+
+async def test_registering_takes_a_seat_keeps_the_photo_and_writes_a_letter(
+    client: AsyncClient, jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+) -> None:
+    answer = await client.post("/events/tea", data={**ADA, "question": "Milk?"}, files=photo())
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/events/tea/registered")
+    assert "Look into your mailbox" in (await client.get("/events/tea/registered")).text
+    assert "2 seats left" in (await client.get("/events/tea")).text
+    (ada,) = await registrations(database)
+    assert (ada.name, ada.email, ada.question) == ("Ada", "ada@example.com", "Milk?")
+    assert re.fullmatch(r"events/[0-9a-f]{32}\.jpg", ada.photo), "a name of ours"
+    (letter,) = jobs.letters
+    assert "https://meet.example.com/tea" in letter["text"]
+    assert jobs.names == ["events.shrink_photo"]
+    await jobs.work()
+    assert (await registrations(database))[0].photo.endswith(".webp")
+
+
+async def test_a_form_without_a_photo_is_enough(client: AsyncClient, jobs: RecordedJobs, tea: Event) -> None:
+    assert (await client.post("/events/tea", data=ADA, files={"photo": ("", b"")})).status_code == 303
+    assert jobs.names == []
+
+
+async def test_who_is_registered_already_gets_the_same_page_and_a_letter(
+    client: AsyncClient, jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+) -> None:
+    await add_registration(database, tea)
+
+    answer = await client.post("/events/tea", data={**ADA, "name": "Eve"}, files=photo())
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/events/tea/registered")
+    assert [registration.name for registration in await registrations(database)] == ["Ada"]
+    assert [letter["subject"] for letter in jobs.letters] == ["You were registered already: Tea"]
+    await jobs.work()
+    assert files_in(settings) == []
+
+
+async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
+    client: AsyncClient, jobs: RecordedJobs, tea: Event
+) -> None:
+    sent = {"name": "<Ada>", "email": "nobody", "question": "Milk\nand sugar?"}
+
+    answer = await client.post("/events/tea", data=sent)
+
+    assert answer.status_code == 422
+    assert 'value="&lt;Ada&gt;"' in answer.text
+    assert "Milk\nand sugar?</textarea>" in answer.text
+    assert 'id="email-error"' in answer.text
+    part = await client.post("/events/tea", data=sent, headers=HTMX)
+    assert part.text.lstrip().startswith("<form")
+    assert jobs.calls == []
+
+
+async def test_what_fills_the_field_that_nobody_sees_is_thanked_and_ignored(
+    client: AsyncClient, jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+) -> None:
+    answer = await client.post("/events/tea", data={**ADA, "website": "https://spam.example"}, files=photo())
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/events/tea/registered")
+    assert (await registrations(database), jobs.calls, files_in(settings)) == ([], [], [])
+
+
+async def test_a_closed_event_has_no_form_and_keeps_no_photo(
+    client: AsyncClient, jobs: RecordedJobs, database: Database, make_event: MakeEvent
+) -> None:
+    await add_registration(database, await make_event("full", capacity=1), "Bob")
+    await make_event("begun", days=-0.01)
+
+    for slug, words in (("full", FULL), ("begun", BEGUN)):
+        page, answer = (
+            await client.get(f"/events/{slug}"),
+            await client.post(f"/events/{slug}", data=ADA, files=photo()),
+        )
+        assert words in page.text
+        assert 'name="email"' not in page.text
+        assert answer.status_code == 409
+        assert words in answer.text
+    assert jobs.calls == []
+    assert files_in(jobs.run.settings) == []
+
+
+async def test_who_registers_too_often_is_asked_to_wait_and_types_nothing_twice(
+    client: AsyncClient, jobs: RecordedJobs, tea: Event
+) -> None:
+    answers = [await client.post("/events/tea", data=ADA) for _ in range(6)]
+
+    assert [answer.status_code for answer in answers] == [303] * 5 + [429]
+    assert "Try again in" in answers[-1].text
+    assert 'value="ada@example.com"' in answers[-1].text
+    assert int(answers[-1].headers["Retry-After"]) > 0
+
+
+async def test_a_visitor_who_sends_too_much_is_refused_before_a_picture_is_looked_at(
+    client: AsyncClient, jobs: RecordedJobs, tea: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dependencies, "MOST", 0)
+    monkeypatch.setattr(pages, "read_form", None)
+
+    answer = await client.post("/events/tea", data=ADA, files=photo())
+
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+    assert jobs.calls == []
+
+
+async def test_the_link_in_the_letter_asks_first_and_then_cancels(
+    client: AsyncClient, jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+) -> None:
+    await client.post("/events/tea", data=ADA, files=photo())
+    await jobs.work()
+    link = cancel_link(jobs.letters[0])
+
+    asked = await client.get(link)
+    assert "Cancel your registration?" in asked.text
+    assert len(await registrations(database)) == 1, "a program that follows links cancels nothing"
+
+    done = await client.post(link, follow_redirects=True)
+    (moved,) = done.history
+    assert (moved.status_code, moved.headers["location"]) == (303, f"?{moved.url.query.decode()}")
+    assert "This registration is cancelled." in done.text
+    assert await registrations(database) == []
+    assert "3 seats left" in (await client.get("/events/tea")).text
+    await jobs.work()
+    assert files_in(settings) == []
+    assert "This registration is cancelled." in (await client.get(link)).text
+
+
+async def test_an_old_link_does_not_cancel_a_new_registration(
+    client: AsyncClient, jobs: RecordedJobs, database: Database, tea: Event
+) -> None:
+    await client.post("/events/tea", data=ADA)
+    old = cancel_link(jobs.letters[0])
+    await client.post(old)
+    await client.post("/events/tea", data={"name": "Bob", "email": "bob@example.com"})
+
+    await client.post(old)
+
+    assert [registration.name for registration in await registrations(database)] == ["Bob"]
+
+
+async def test_nobody_cancels_with_a_link_that_is_not_ours(
+    client: AsyncClient, database: Database, settings: Settings, tea: Event
+) -> None:
+    token = token_of(settings, await add_registration(database, tea))
+
+    for wrong in ("", "x", token[:-3], f"{token}x", "ü", "%00", "W10.abc"):
+        answer = await client.get(f"/events/tea/cancel?token={wrong}")
+        assert answer.status_code == 404, wrong
+        assert "not complete" in answer.text
+        assert (await client.post(f"/events/tea/cancel?token={wrong}")).status_code == 303
+    assert len(await registrations(database)) == 1
+
+
+async def test_a_link_outlives_a_new_secret_key_while_the_old_one_counts(
+    database: Database, settings: Settings, tea: Event
+) -> None:
+    ada = await add_registration(database, tea)
+    newer = settings.model_copy(update={"secret_key": SecretStr("a newer key that is long enough")})
+    both = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
+
+    assert read_token(both, token_of(settings, ada))[0] == ada.id
+    assert read_token(newer, token_of(both, ada))[0] == ada.id
+    with pytest.raises(NotFound):
+        read_token(newer, token_of(settings, ada))
+
+
+async def test_what_has_begun_is_not_cancelled_any_more(
+    client: AsyncClient, database: Database, settings: Settings, make_event: MakeEvent
+) -> None:
+    ada = await add_registration(database, await make_event(days=-0.01))
+
+    answer = await client.post(f"/events/tea/cancel?token={token_of(settings, ada)}", follow_redirects=True)
+
+    assert BEGUN in answer.text
+    assert len(await registrations(database)) == 1

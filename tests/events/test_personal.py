@@ -1,0 +1,35 @@
+from app.events.models import Event
+from app.events.personal import files, forget, read
+from opportune.db.database import Database
+from opportune.feature import Person
+from tests.events.conftest import RecordedJobs, add_registration, registrations
+
+ADA, UNPROVEN = Person(1, "ada@example.com"), Person(1, "")
+
+
+async def test_registrations_are_told_to_the_owner_of_the_email(database: Database, tea: Event) -> None:
+    await add_registration(database, tea, photo="events/one.webp", notes="Vegetarian")
+    await add_registration(database, tea, "Bob")
+    await add_registration(database, tea, "Nobody", email="")
+
+    async with database.reader() as session:
+        (row,) = (await read(session, ADA))["registrations"]
+        assert (row["event"], row["name"], row["notes"]) == ("Tea", "Ada", "Vegetarian")
+        assert await files(session, ADA) == ["events/one.webp"]
+        assert (await read(session, UNPROVEN))["registrations"] == []
+
+
+async def test_who_leaves_gives_the_seats_back_and_takes_the_photos_along(
+    database: Database, tea: Event, jobs: RecordedJobs
+) -> None:
+    await add_registration(database, tea, photo="events/one.webp")
+    await add_registration(database, tea, "Bob")
+    database.info["jobs"] = jobs
+
+    for person in (UNPROVEN, ADA):
+        async with database.writer() as session:
+            await forget(session, person)
+
+    assert [each.name for each in await registrations(database)] == ["Bob"]
+    assert jobs.names == ["events.delete_photos"]
+    assert jobs.calls[0].arguments == (["events/one.webp"],)

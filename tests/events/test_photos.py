@@ -1,0 +1,190 @@
+import asyncio
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from PIL import ExifTags, Image
+from sqlalchemy import update
+
+from app.events.jobs import LARGEST, delete_photos, shrink_photo
+from app.events.models import Event
+from opportune.db.database import Database
+from opportune.settings import Settings
+from opportune.storage import MissingFileError, StorageError
+from opportune.testing.factories import make_user, signed_in_client
+from tests.events.conftest import ADA, RecordedJobs, add_registration, files_in, photo, picture, registrations
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What is tested here asks little of the database: one kind is enough."""
+    return "sqlite"
+
+
+async def kept(jobs: RecordedJobs, content: bytes) -> str:
+    return await jobs.run.storage.save("events", "jpg", content, "image/jpeg")
+
+
+def with_metadata() -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "Ada of Mill Lane"
+    exif[ExifTags.Base.Orientation] = 6  # lying on its side
+    return picture(exif=exif)
+
+
+async def test_a_photo_becomes_small_upright_and_silent(
+    jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+) -> None:
+    content = with_metadata()
+    assert b"Mill Lane" in content
+    ada = await add_registration(database, tea, photo=await kept(jobs, content))
+
+    await shrink_photo.function(jobs.run, ada.id, ada.photo)
+
+    (after,) = await registrations(database)
+    small = await jobs.run.storage.read(after.photo)
+    with Image.open(BytesIO(small)) as image:
+        assert (image.format, max(image.size), image.height > image.width) == ("WEBP", LARGEST, True)
+    assert b"Mill Lane" not in small
+    assert [path.name for path in files_in(settings)] == [Path(after.photo).name], "what was sent is deleted"
+
+
+async def test_a_photo_is_shrunk_once_however_often_it_is_tried(
+    jobs: RecordedJobs, database: Database, settings: Settings, tea: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await add_registration(database, tea, photo=await kept(jobs, picture()))
+    writes: list[str] = []
+    direct = jobs.run.write
+
+    async def recorded(work: object, *args: object) -> object:
+        """As the engine does it: what is done is not done again, and answers as it did."""
+        if not writes:
+            writes.append(await direct(work, *args))  # type: ignore[arg-type]  # passed on
+            raise ConnectionError
+        return writes[0]
+
+    monkeypatch.setattr(jobs.run, "write", recorded)
+    with pytest.raises(ConnectionError):
+        await shrink_photo.function(jobs.run, ada.id, ada.photo)
+    for _ in range(2):
+        await shrink_photo.function(jobs.run, ada.id, ada.photo)
+
+    (after,) = await registrations(database)
+    assert [path.name for path in files_in(settings)] == [Path(after.photo).name]
+
+
+async def test_the_photo_of_who_has_cancelled_is_not_kept(jobs: RecordedJobs, settings: Settings, tea: Event) -> None:
+    await shrink_photo.function(jobs.run, 7, await kept(jobs, picture()))
+
+    assert files_in(settings) == []
+
+
+async def test_a_photo_whose_place_is_away_is_tried_again(
+    jobs: RecordedJobs, database: Database, tea: Event, tmp_path: Path
+) -> None:
+    ada = await add_registration(database, tea, photo=await kept(jobs, with_metadata()))
+    away = (tmp_path / "uploads").rename(tmp_path / "away")
+
+    with pytest.raises(MissingFileError):
+        await shrink_photo.function(jobs.run, ada.id, ada.photo)
+
+    away.rename(tmp_path / "uploads")
+    await shrink_photo.function(jobs.run, ada.id, ada.photo)
+    (after,) = await registrations(database)
+    assert after.photo.endswith(".webp")
+
+
+async def test_what_cannot_be_drawn_is_dropped(
+    jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+) -> None:
+    ada = await add_registration(database, tea, photo=await kept(jobs, b"no picture"))
+
+    await shrink_photo.function(jobs.run, ada.id, ada.photo)
+
+    assert [registration.photo for registration in await registrations(database)] == [""]
+    assert files_in(settings) == []
+
+
+async def test_photos_are_deleted_even_if_some_are_gone(jobs: RecordedJobs) -> None:
+    names = [await kept(jobs, picture((9, 9))) for _ in range(2)]
+    await jobs.run.storage.delete(names[0])
+
+    await delete_photos.function(jobs.run, names)
+
+    with pytest.raises(MissingFileError):
+        await jobs.run.storage.read(names[1])
+
+
+async def test_a_hostile_file_is_refused_in_one_line_beside_the_field(
+    client: AsyncClient, jobs: RecordedJobs, settings: Settings, tea: Event
+) -> None:
+    page, drawing = (
+        b"<!doctype html><script>alert(1)</script>",
+        b"<svg xmlns='http://www.w3.org/2000/svg' onload='x()'/>",
+    )
+    for content in (page, drawing, picture()[:2000], picture((9, 9)) + page, b"%PDF-1.7", b"\0" * 100):
+        answer = await client.post("/events/tea", data=ADA, files=photo(content))
+
+        assert answer.status_code == 422, content[:20]
+        assert 'id="photo-error"' in answer.text
+        assert 'value="ada@example.com"' in answer.text
+    assert jobs.calls == []
+    assert files_in(settings) == []
+
+
+async def test_a_file_that_is_too_large_is_refused(client: AsyncClient, jobs: RecordedJobs, tea: Event) -> None:
+    answer = await client.post("/events/tea", data=ADA, files=photo(b"\xff\xd8\xff" + bytes(10_000_001)))
+
+    assert answer.status_code == 422
+    assert "at most 10 MB" in answer.text
+
+
+async def test_with_the_storage_down_what_was_typed_stays(
+    app: FastAPI,
+    client: AsyncClient,
+    jobs: RecordedJobs,
+    database: Database,
+    tea: Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(*_: object) -> str:
+        raise StorageError
+
+    monkeypatch.setattr(app.state.storage, "save", fail)
+    answer = await client.post("/events/tea", data=ADA, files=photo())
+
+    assert answer.status_code == 503
+    assert 'value="ada@example.com"' in answer.text
+    assert "You can also register without a photo." in answer.text
+    assert await registrations(database) == []
+    assert (await client.post("/events/tea", data=ADA)).status_code == 303
+
+
+async def test_nobody_waits_while_a_photo_that_is_not_needed_is_deleted(
+    app: FastAPI, client: AsyncClient, jobs: RecordedJobs, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted = []
+
+    async def delete(name: str) -> None:
+        async with asyncio.timeout(3), database.writer() as session:
+            await session.execute(update(Event).values(place=name))
+        deleted.append(name)
+
+    monkeypatch.setattr(app.state.storage, "delete", delete)
+    answer = await client.post("/events/no-such-event", data=ADA, files=photo())
+
+    assert answer.status_code == 404
+    assert len(deleted) == 1
+
+
+async def test_staff_are_told_beside_the_form_that_the_host_will_lose_photos(
+    app: FastAPI, client: AsyncClient, tea: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RENDER", "true")
+    staff = await make_user(app.state.database, is_staff=True)
+    async with signed_in_client(app, staff) as colleague:
+        assert "they are lost at the next deploy" in (await colleague.get("/events/tea")).text
+        assert "they are lost" not in (await colleague.get("/events")).text, "no file is asked for here"
+    assert "they are lost" not in (await client.get("/events/tea")).text, "it is no visitor's concern"

@@ -1,0 +1,121 @@
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from app.events.jobs import use_photo
+from app.events.models import Event
+from app.events.schemas import Attendee, EventFilter
+from app.events.service import BEGUN, FULL, Closed, Events
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.errors import NotFound
+from tests.events.conftest import ADA, MakeEvent, add_registration, registrations
+
+
+async def titles(database: Database, **wanted: object) -> list[str]:
+    async with database.reader() as session:
+        page = await Events(session).find(EventFilter.model_validate(wanted))
+    return [event.title for event in page.items]
+
+
+async def register(database: Database, slug: str, **fields: str) -> str:
+    """What comes of it, in a word."""
+    try:
+        async with database.writer() as session:
+            done = await Events(session).register(slug, Attendee.model_validate({**ADA, **fields}))
+    except Closed as closed:
+        return str(closed)
+    return "new" if done.is_new else "known"
+
+
+async def test_fifty_at_once_never_take_more_seats_than_there_are(database: Database, make_event: MakeEvent) -> None:
+    event = await make_event("tea", capacity=20)
+
+    people = (register(database, "tea", email=f"guest{number}@example.com") for number in range(50))
+    outcomes = Counter(await asyncio.gather(*people))
+
+    assert outcomes == {"new": 20, FULL: 30}
+    assert len(await registrations(database)) == event.capacity
+
+
+async def test_one_address_has_one_seat_however_often_it_asks_at_once(database: Database, tea: Event) -> None:
+    outcomes = await asyncio.gather(*(register(database, "tea") for _ in range(5)))
+
+    assert Counter(outcomes) == {"new": 1, "known": 4}
+    assert len(await registrations(database)) == 1
+
+
+async def test_an_address_is_the_same_in_capitals(database: Database, tea: Event) -> None:
+    assert await register(database, "tea", email="Ada@Example.com") == "new"
+    assert await register(database, "tea", email="ada@example.COM") == "known"
+
+
+async def test_one_address_can_come_to_two_events(database: Database, tea: Event, make_event: MakeEvent) -> None:
+    await make_event("cake")
+
+    assert [await register(database, slug) for slug in ("tea", "cake")] == ["new", "new"]
+
+
+async def test_nobody_registers_for_what_has_begun_or_is_not_there(database: Database, make_event: MakeEvent) -> None:
+    await make_event("running", days=-0.01)
+    await make_event("draft", is_published=False)
+
+    assert await register(database, "running") == BEGUN
+    for slug in ("draft", "nothing"):
+        with pytest.raises(NotFound):
+            await register(database, slug)
+
+
+async def test_the_next_event_comes_first_and_of_the_past_the_last(database: Database, make_event: MakeEvent) -> None:
+    for slug, days in [("later", 9), ("next", 1), ("old", -9), ("recent", -1), ("running", -0.01)]:
+        await make_event(slug, days=days)
+    await make_event("draft", is_published=False)
+
+    assert await titles(database) == ["Running", "Next", "Later"]
+    assert await titles(database, when="past") == ["Recent", "Old"]
+
+
+async def test_events_are_found_by_what_they_say(database: Database, make_event: MakeEvent) -> None:
+    await make_event("tea", place="Room 100%")
+    await make_event("cake", description="With TEA, too.")
+    await make_event("soup")
+
+    assert await titles(database, q="tea") == ["Tea", "Cake"]
+    assert await titles(database, q="0%") == ["Tea"]
+    assert await titles(database, q="t_a") == []
+
+
+async def test_what_is_left_is_counted_for_each_event(database: Database, make_event: MakeEvent) -> None:
+    tea, soup = await make_event("tea", capacity=2), await make_event("soup", capacity=1)
+    await add_registration(database, tea, "Ada")
+    for name in ("Ada", "Bob"):  # staff let one more in
+        await add_registration(database, soup, name)
+
+    async with database.reader() as session:
+        page = await Events(session).find(EventFilter())
+
+    assert [(event.slug, event.seats_left, event.closed) for event in page.items] == [
+        ("tea", 1, ""),
+        ("soup", 0, FULL),
+    ]
+
+
+async def test_who_cancels_is_told_of_the_photo_that_a_job_has_just_put_there(database: Database, tea: Event) -> None:
+    ada = await add_registration(database, tea, photo="events/original.jpg")
+    async with database.writer() as session:
+        assert await use_photo(session, ada.id, "events/original.jpg", "events/small.webp") == "events/small.webp"
+
+    async with database.writer() as session:
+        assert await Events(session).delete(ada) == "events/small.webp"
+        assert await use_photo(session, ada.id, "events/small.webp", "events/smaller.webp") == ""
+
+
+async def test_a_registration_is_found_by_its_number_and_moment_only(database: Database, tea: Event) -> None:
+    ada = await add_registration(database, tea)
+    async with database.reader() as session:
+        found, event = await Events(session).registration(ada.id, ada.created_at)
+        assert (found.name, event.title) == ("Ada", "Tea")
+        with pytest.raises(NotFound):
+            await Events(session).registration(ada.id, utc_now() + timedelta(1))

@@ -1,0 +1,93 @@
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.feature import Feature, Link
+from opportune.project import PROJECT, installed
+from opportune.testing.factories import make_user, signed_in_client
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """The page asks nothing of the database itself."""
+    return "sqlite"
+
+
+async def test_the_page_says_what_is_installed_and_where_its_code_is(client: AsyncClient) -> None:
+    answer = await client.get("/")
+
+    assert answer.status_code == 200
+    for feature in installed():
+        assert feature.summary in answer.text.replace("&#39;", "'")
+        assert re.search(rf"<code>(app|opportune)/{feature.name}/</code>", answer.text)
+
+
+async def test_only_folders_that_are_there_are_named(client: AsyncClient) -> None:
+    named = re.findall(r"<code>(\w[\w/]*)/</code>", (await client.get("/")).text)
+
+    assert "app/home" in named
+    assert [folder for folder in named if not (PROJECT / folder).is_dir()] == []
+
+
+async def test_a_visitor_is_asked_to_sign_in(client: AsyncClient) -> None:
+    answer = await client.get("/")
+
+    assert 'href="/accounts/login"' in answer.text
+    assert "Sign out" not in answer.text
+
+
+async def test_who_is_signed_in_sees_it(app: FastAPI) -> None:
+    user = await make_user(app.state.database, "ada@example.com")
+
+    async with signed_in_client(app, user) as browser:
+        answer = await browser.get("/")
+
+    assert "You are signed in as" in answer.text
+    assert "ada@example.com" in answer.text
+    assert 'action="/accounts/logout"' in answer.text
+
+
+async def test_any_set_of_features_will_do(app: FastAPI, client: AsyncClient) -> None:
+    links = [Link("One", "/one", "home"), Link("Two", "/two", "home"), Link("Three", "/three", "home")]
+    app.state.features = (Feature(name="other", summary="Something else.", navigation=links),)
+
+    answer = await client.get("/")
+
+    text = " ".join(re.sub(r"<[^>]+>", "", answer.text).split())
+    assert "Try One, Two and Three." in text
+    assert "Something else." in text
+
+
+async def test_the_page_holds_no_inline_script_or_style(client: AsyncClient) -> None:
+    text = (await client.get("/")).text
+
+    assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|javascript:", text)
+
+
+async def test_addresses_and_versions_are_for_developers_only(client: AsyncClient) -> None:
+    assert "FastAPI 0." not in (await client.get("/")).text
+
+
+async def test_it_is_built_once_for_visitors_and_for_each_who_is_signed_in(app: FastAPI, client: AsyncClient) -> None:
+    user = await make_user(app.state.database, "ada@example.com")
+    async with signed_in_client(app, user) as browser:
+        hers = await browser.get("/")
+        public = [await client.get("/?utm_source=a"), await client.get("/")]
+        hers_again = await browser.get("/")
+
+    assert "ada@example.com" in hers.text
+    assert "ada@example.com" in hers_again.text
+    assert hers.headers["cache-control"] == "no-store"
+    assert public[0].text == public[1].text
+    assert "ada@example.com" not in public[1].text
+    assert public[1].headers["cache-control"] == "no-cache"
+
+
+async def test_a_browser_that_has_the_page_does_not_get_it_again(client: AsyncClient) -> None:
+    first = await client.get("/")
+    again = await client.get("/", headers={"if-none-match": first.headers["etag"]})
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["content-security-policy"] == first.headers["content-security-policy"]

@@ -1,0 +1,95 @@
+import asyncio
+import json
+import re
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Browser, Page, expect
+
+from opportune.testing.factories import PASSWORD, make_user, sign_in_browser, signed_in_client
+from tests.opportune.accounts.posted import Posted, posted, settings
+
+__all__ = ["posted", "settings"]  # fixtures
+
+NEW = "another good password"
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_somebody_without_javascript_looks_after_an_account_until_leaving_it(
+    chromium: Browser, app: FastAPI, site: str, posted: Posted
+) -> None:
+    user = await make_user(app.state.database, "ada@example.com")
+    async with (
+        signed_in_client(app, user),
+        await chromium.new_context(base_url=site, java_script_enabled=False) as context,
+    ):
+        page = await context.new_page()
+        page.set_default_timeout(15_000)
+        await sign_in_browser(page, app, user, site)
+        await give_a_name(page)
+        await change_the_email(page, posted)
+        await change_the_password(page)
+        await make_and_end_a_token(page)
+        await take_the_data_along(page)
+        await leave(page)
+    assert [subject for _, subject in posted.told] == [
+        "Is this your new e-mail address?",
+        "Your e-mail address was changed",
+        "Your password was changed",
+        "Your account is deleted",
+    ]
+
+
+async def give_a_name(page: Page) -> None:
+    await page.goto("/accounts/profile")
+    await page.get_by_label("Name").fill("Ada Lovelace")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("button", name="Account")).to_contain_text("Ada Lovelace")
+
+
+async def change_the_email(page: Page, posted: Posted) -> None:
+    await page.get_by_label("New e-mail").fill("new@example.com")
+    await page.get_by_label("Current password").fill(PASSWORD)
+    await page.get_by_role("button", name="Change e-mail").click()
+    await expect(page.get_by_role("status")).to_contain_text("We have written to the new address.")
+    link = re.search(r"/accounts/change-email\?token=\S+", posted.letters[-1]["text"])
+    assert link
+    await page.goto(link[0])
+    await page.get_by_role("button", name="Change e-mail").click()
+    await expect(page.get_by_text("Verified", exact=True)).to_be_visible()
+
+
+async def change_the_password(page: Page) -> None:
+    await page.get_by_role("link", name="Password").click()
+    await page.get_by_label("Current password").fill(PASSWORD)
+    await page.get_by_label("New password").fill(NEW)
+    await page.get_by_role("button", name="Change password").click()
+    await expect(page.get_by_role("status")).to_contain_text("Your password is changed.")
+
+
+async def make_and_end_a_token(page: Page) -> None:
+    await page.get_by_role("link", name="API tokens").click()
+    await page.get_by_label("Name").fill("Script")
+    await page.get_by_label("Ends after").select_option("A year")
+    await page.get_by_label("Current password").fill(NEW)
+    await page.get_by_role("button", name="Make token").click()
+    await expect(page.get_by_role("status")).to_contain_text("opp_")
+    await page.get_by_role("button", name="Revoke Script").click()
+    await expect(page.get_by_role("status")).to_contain_text("The token has ended.")
+
+
+async def take_the_data_along(page: Page) -> None:
+    await page.get_by_role("link", name="Your data").click()
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Download").click()
+    file = await (await download.value).path()
+    assert json.loads(await asyncio.to_thread(file.read_bytes))["accounts"]["account"][0]["name"] == "Ada Lovelace"
+
+
+async def leave(page: Page) -> None:
+    await page.get_by_label("Your e-mail address").fill("new@example.com")
+    await page.get_by_label("Current password").fill(NEW)
+    await page.get_by_role("button", name="Delete my account").click()
+    await expect(page.get_by_role("heading")).to_have_text("Your account is deleted")
+    await page.goto("/accounts/profile")
+    await page.wait_for_url("**/accounts/login**")

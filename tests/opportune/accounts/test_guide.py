@@ -1,0 +1,101 @@
+"""docs/accounts.md is true: its requests are answered, its code and commands work, its pages are there."""
+
+import asyncio
+import re
+import shlex
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from httpx import AsyncClient, Response
+from sqlalchemy import select
+
+from opportune.accounts.models import Group, User
+from opportune.cli import transaction
+from opportune.cli.main import main
+from opportune.db.database import Database
+from opportune.project import PROJECT
+from opportune.settings import Settings
+from opportune.testing.factories import grant, make_user, signed_in_client
+
+GUIDE = (PROJECT / "docs" / "accounts.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+LINES = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
+SITE = "http://127.0.0.1:8000"
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "sqlite"
+
+
+async def curl(client: AsyncClient, line: str) -> Response:
+    """What curl would send."""
+    words = iter(shlex.split(line)[1:])
+    headers, fields, sent = dict[str, str](), dict[str, str](), dict[str, Any]()
+    method = url = ""
+    for word in words:
+        match word:
+            case "-X":
+                method = next(words)
+            case "-H":
+                name, _, value = next(words).partition(": ")
+                headers[name] = value
+            case "-d" | "--data-urlencode":
+                name, _, value = next(words).partition("=")
+                fields[name] = value
+            case "--json":
+                headers["Content-Type"], sent["content"] = "application/json", next(words)
+            case _:
+                url = word.removeprefix(SITE)
+    if fields:
+        sent["data"] = fields
+    return await client.request(method or ("POST" if sent else "GET"), url, headers=headers, **sent)
+
+
+async def test_its_requests_are_answered(client: AsyncClient) -> None:
+    lines, token = [line for line in LINES if line.startswith("curl ")], ""
+    assert len(lines) == 7
+    for line in lines:
+        answer = await curl(client, line.replace("$TOKEN", token))
+        assert answer.is_success, (line, answer.text)
+        if "/auth/login" in line:
+            token = answer.json()["access_token"]
+
+
+async def test_its_code_asks_for_the_right_that_it_names(app: FastAPI, database: Database) -> None:
+    (code,) = (text for language, text in BLOCKS if language == "python")
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - the guide's own
+    router = names["router"]
+    assert isinstance(router, APIRouter)
+    app.include_router(router)
+    user = await make_user(database)
+
+    async with signed_in_client(app, user) as client:
+        assert (await client.get("/menu/costs")).status_code == 403
+        await grant(database, user, "menu", "export")
+        assert (await client.get("/menu/costs")).json() == {"for": user.email}
+
+
+async def test_its_commands_work(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction, "get_settings", lambda: settings)
+    await make_user(database, "ada@example.com", totp_secret="sealed")
+    async with database.writer() as session:
+        session.add(Group(name="Editors"))
+    lines = [line for line in LINES if line.startswith("python3 oppman.py ")]
+    assert len(lines) == 5
+
+    for line in lines:
+        assert await asyncio.to_thread(main, shlex.split(line)[2:]) == 0, line
+
+    async with database.reader() as session:
+        user = (await session.scalars(select(User))).one()
+    assert (user.is_staff, user.is_active, user.has_two_factor) == (True, False, False)
+
+
+async def test_its_pages_are_there(client: AsyncClient) -> None:
+    paths = set(re.findall(r"`(/accounts/[a-z/-]+)`", GUIDE))
+    assert len(paths) >= 14
+    for path in paths:
+        assert (await client.options(path)).status_code == 405, path

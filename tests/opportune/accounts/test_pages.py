@@ -1,0 +1,249 @@
+import asyncio
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from pwdlib.hashers.argon2 import Argon2Hasher
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts import bearer, passwords
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+
+EMAIL = "ada@example.com"
+NEW = "another good password"
+WRONG = "E-mail or password is wrong."
+TAKEN = "If it is yours and you have one already, sign in."
+
+
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What a page asks of the database is asked of both kinds in the tests of the API and of sessions."""
+    return "sqlite"
+
+
+async def emails(database: Database) -> list[str]:
+    async with database.reader() as session:
+        return list(await session.scalars(select(col(User.email))))
+
+
+@pytest.mark.parametrize("page", ["login", "register"])
+async def test_anybody_sees_the_form(client: AsyncClient, page: str) -> None:
+    answer = await client.get(f"/accounts/{page}?next=/todos")
+
+    assert answer.status_code == 200
+    assert 'name="next" value="/todos"' in answer.text
+    assert 'autocomplete="username"' in answer.text
+
+
+@pytest.mark.parametrize("page", ["login", "register"])
+async def test_who_is_signed_in_goes_on(app: FastAPI, page: str) -> None:
+    async with signed_in_client(app) as client:
+        inside = await client.get(f"/accounts/{page}?next=/todos")
+        outside = await client.get(f"/accounts/{page}?next=//evil.example")
+
+    assert (inside.status_code, inside.headers["location"]) == (303, "/todos")
+    assert (outside.status_code, outside.headers["location"]) == (303, "/")
+
+
+@pytest.mark.parametrize("typed", [EMAIL, "Ada@Example.COM", f"  {EMAIL} "])
+async def test_signing_in_takes_the_email_in_any_case(client: AsyncClient, database: Database, typed: str) -> None:
+    await make_user(database, EMAIL)
+
+    answer = await client.post("/accounts/login", data={"email": typed, "password": PASSWORD, "next": "/todos"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/todos")
+    assert EMAIL in (await client.get("/accounts/profile")).text
+
+
+async def test_a_wrong_password_and_an_unknown_email_look_the_same(client: AsyncClient, database: Database) -> None:
+    await make_user(database, EMAIL)
+    await make_user(database, "bob@example.com", is_active=False)
+
+    tries = [(EMAIL, "not the password"), ("eve@example.com", PASSWORD), ("bob@example.com", PASSWORD)]
+    answers = [await client.post("/accounts/login", data={"email": e, "password": p}) for e, p in tries]
+
+    assert [answer.status_code for answer in answers] == [422] * 3
+    assert all(WRONG in answer.text and "set-cookie" not in answer.headers for answer in answers)
+    assert len({answer.text.replace(email, "") for answer, (email, _) in zip(answers, tries, strict=True)}) == 1
+
+
+async def test_a_hash_of_an_older_kind_is_replaced_at_sign_in(client: AsyncClient, database: Database) -> None:
+    old = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
+    await make_user(database, EMAIL, hashed_password=old)
+
+    answer = await client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
+
+    assert answer.status_code == 303
+    async with database.reader() as session:
+        stored = await session.scalar(select(col(User.hashed_password)))
+    assert stored != old
+    assert (await client.get("/accounts/profile")).status_code == 200
+
+
+async def test_a_refused_form_keeps_what_was_typed_but_the_password(client: AsyncClient) -> None:
+    data = {"email": "<b>@example.com", "password": "Tell-Nobody!", "next": "/todos"}
+
+    for page in ("login", "register"):
+        answer = await client.post(f"/accounts/{page}", data=data)
+        assert answer.status_code == 422
+        assert 'value="&lt;b&gt;@example.com"' in answer.text
+        assert 'name="next" value="/todos"' in answer.text
+        assert "Tell-Nobody!" not in answer.text
+
+
+async def test_empty_fields_are_named(client: AsyncClient) -> None:
+    answer = await client.post("/accounts/login", data={"email": "", "password": ""})
+
+    assert answer.status_code == 422
+    assert answer.text.count("Please fill this in.") == 2
+    assert 'aria-describedby="password-error"' in answer.text
+
+
+@pytest.mark.parametrize("page", ["login", "register"])
+@pytest.mark.parametrize("place", ["field", "query"])
+async def test_nobody_is_sent_to_another_site(client: AsyncClient, database: Database, page: str, place: str) -> None:
+    if page == "login":
+        await make_user(database, EMAIL)
+    data, query = {"email": EMAIL, "password": PASSWORD}, dict[str, str]()
+    (data if place == "field" else query)["next"] = "/\t/evil.example"
+
+    answer = await client.post(f"/accounts/{page}", data=data, params=query)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+async def test_registering_signs_in(client: AsyncClient, database: Database) -> None:
+    answer = await client.post("/accounts/register", data={"email": "Ada@Example.com", "password": PASSWORD})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert await emails(database) == [EMAIL]
+    assert EMAIL in (await client.get("/accounts/profile")).text
+
+
+async def test_nobody_registers_as_a_superuser(client: AsyncClient, database: Database) -> None:
+    flags = {"is_superuser": "true", "is_verified": "true", "id": "77", "hashed_password": "x"}
+
+    await client.post("/accounts/register", data={"email": EMAIL, "password": PASSWORD, **flags})
+
+    async with database.reader() as session:
+        user = (await session.scalars(select(User))).one()
+    assert not user.is_superuser
+    assert not user.is_verified
+    assert user.id != 77
+
+
+@on_both
+@pytest.mark.parametrize("email", [EMAIL, "ADA@EXAMPLE.COM"])
+async def test_an_email_registers_once_whatever_its_case(client: AsyncClient, database: Database, email: str) -> None:
+    await make_user(database, EMAIL)
+
+    answer = await client.post("/accounts/register", data={"email": email, "password": PASSWORD})
+
+    assert answer.status_code == 422
+    assert TAKEN in answer.text
+    assert await emails(database) == [EMAIL]
+
+
+@on_both
+async def test_the_database_itself_keeps_emails_apart_whatever_their_case(database: Database) -> None:
+    await make_user(database, EMAIL)
+
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        await make_user(database, "Ada@example.com")
+
+
+@on_both
+async def test_twenty_registrations_at_once_make_one_user(client: AsyncClient, database: Database) -> None:
+    forms = [{"email": "ada@example.com" if n % 2 else "ADA@example.com", "password": PASSWORD} for n in range(20)]
+
+    answers = await asyncio.gather(*(client.post("/accounts/register", data=form) for form in forms))
+
+    assert sorted(answer.status_code for answer in answers) == [303] + [422] * 19
+    assert await emails(database) == [EMAIL]
+
+
+@pytest.mark.parametrize(("email", "password"), [("nonsense", PASSWORD), (EMAIL, "short"), (EMAIL, EMAIL)])
+async def test_a_bad_registration_is_refused(
+    client: AsyncClient, database: Database, email: str, password: str
+) -> None:
+    answer = await client.post("/accounts/register", data={"email": email, "password": password})
+
+    assert answer.status_code == 422
+    assert "invalid-feedback" in answer.text
+    assert await emails(database) == []
+
+
+@on_both
+async def test_a_new_password_ends_every_other_session_and_token(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    user = await make_user(database, EMAIL)
+    async with database.writer() as session:
+        token = {"Authorization": f"Bearer {await bearer.issue(session, user, 'a', bearer.SIGNED_IN)}"}
+    async with signed_in_client(app, user) as here, signed_in_client(app, user) as there:
+        stolen = f"session={here.cookies['session']}"
+
+        form = {"current_password": PASSWORD, "new_password": NEW}
+        answer = await here.post("/accounts/password", data=form)
+
+        assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/password")
+        fresh = answer.headers["set-cookie"].partition(";")[0]
+        assert (await client.get("/accounts/profile", headers={"Cookie": fresh})).status_code == 200
+        assert (await client.get("/accounts/profile", headers={"Cookie": stolen})).status_code == 303
+        assert (await there.get("/accounts/profile")).status_code == 303
+    assert (await client.get("/api/v1/users/me", headers=token)).status_code == 401
+    for password, status in ((PASSWORD, 422), (NEW, 303)):
+        answer = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ({"current_password": "not it at all", "new_password": NEW}, "This is not your current password."),
+        ({"current_password": PASSWORD, "new_password": "qwerty123"}, "Many people use this password"),
+        ({"current_password": PASSWORD, "new_password": EMAIL}, "Please do not use your e-mail address."),
+        ({"current_password": PASSWORD}, "Please fill this in."),
+        ({"new_password": NEW}, "Please fill this in."),
+    ],
+)
+async def test_a_refused_password_change_changes_nothing(
+    app: FastAPI, database: Database, form: dict[str, str], message: str
+) -> None:
+    user = await make_user(database, EMAIL)
+    async with signed_in_client(app, user) as client, signed_in_client(app, user) as other:
+        answer = await client.post("/accounts/password", data=form)
+
+        assert answer.status_code == 422
+        assert message in answer.text
+        assert not any(password in answer.text for name, password in form.items() if password != EMAIL)
+        assert (await other.get("/accounts/profile")).status_code == 200
+    async with database.reader() as session:
+        stored = await session.scalar(select(col(User.hashed_password)))
+    assert stored == user.hashed_password
+
+
+async def test_white_space_around_a_password_counts(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    async with signed_in_client(app, await make_user(database, EMAIL)) as here:
+        await here.post("/accounts/password", data={"current_password": PASSWORD, "new_password": f" {NEW} "})
+
+    for password, status in ((NEW, 422), (f" {NEW} ", 303)):
+        answer = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
+        assert answer.status_code == status
+
+
+async def test_when_too_many_sign_in_people_are_asked_to_come_back(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "MOST_AT_ONCE", 0)
+
+    for page in ("login", "register"):
+        answer = await client.post(f"/accounts/{page}", data={"email": EMAIL, "password": PASSWORD})
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert "Too many people" in answer.text

@@ -1,0 +1,50 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from pydantic import SecretStr
+
+from opportune.accounts.models import User
+from opportune.application import create_app
+from opportune.project import installed
+from opportune.settings import Settings
+from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.admin.gadgets import Maker, Table, gadgets
+from tests.opportune.admin.shelves import shelves
+
+
+@pytest.fixture
+async def superuser(app: FastAPI) -> User:
+    return await make_user(app.state.database, "root@example.com", is_superuser=True)
+
+
+@pytest.fixture
+async def admin(app: FastAPI, superuser: User) -> AsyncIterator[AsyncClient]:
+    """A browser in which a superuser is signed in."""
+    async with signed_in_client(app, superuser) as client:
+        yield client
+
+
+@pytest.fixture
+async def app_with_gadgets(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The site with one more feature."""
+    app = create_app(settings, (*installed(), gadgets))
+    async with app.router.lifespan_context(app):
+        async with app.state.database.engine.begin() as connection:
+            await connection.run_sync(Table.metadata.create_all)
+        async with app.state.database.writer() as session:
+            session.add_all([Maker(name="Acme", api_key="k3y"), Maker(name="100% Ltd")])
+        yield app
+
+
+@pytest.fixture
+async def app_with_shelves(settings: Settings, tmp_path: Path) -> AsyncIterator[FastAPI]:
+    """The site with a feature that has files and children."""
+    ours = settings.model_copy(update={"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}")})
+    app = create_app(ours, (*installed(), shelves))
+    async with app.router.lifespan_context(app):
+        async with app.state.database.engine.begin() as connection:
+            await connection.run_sync(Table.metadata.create_all)
+        yield app

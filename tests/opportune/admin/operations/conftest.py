@@ -1,0 +1,13 @@
+import pytest
+from httpx import AsyncClient
+
+from opportune.testing.factories import PASSWORD
+from tests.opportune.admin.operations.pages import CONFIRM, PAGE
+
+
+@pytest.fixture
+async def operator(admin: AsyncClient) -> AsyncClient:
+    """A superuser who has just confirmed the password."""
+    response = await admin.post(CONFIRM, data={"password": PASSWORD})
+    assert (response.status_code, response.headers["location"]) == (303, PAGE)
+    return admin

@@ -1,0 +1,34 @@
+"""Where operations are, and what they leave behind."""
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.admin.models import AuditEntry
+from opportune.admin.operations.operation import OPERATIONS
+
+PAGE = "/admin/operations"
+CONFIRM = f"{PAGE}/confirm"
+
+READ = (PAGE, f"{PAGE}/settings", f"{PAGE}/doctor")
+DONE = (*(f"{PAGE}/do/{name}" for name in OPERATIONS), f"{PAGE}/upgrade", f"{PAGE}/backup")
+
+on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+"""For what no database is asked differently about."""
+
+
+async def entries(app: FastAPI) -> list[tuple[str, str]]:
+    async with app.state.database.reader(fresh=True) as session:
+        rows = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
+        return [(row.action, row.title) for row in rows if row.identity == "operations"]
+
+
+async def said(client: AsyncClient) -> str:
+    """What the page answers to what was done."""
+    page = (await client.get(PAGE)).text
+    found = re.findall(r'<div class="alert alert-\w+ alert-dismissible".*?<div>(.*?)</div>', page, re.DOTALL)
+    return " ".join(word for text in found for word in text.split())

@@ -1,0 +1,98 @@
+"""Migrations that are applied from a page."""
+
+import shutil
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import text
+
+from opportune.admin.operations import upgrade
+from opportune.db.migrations.graph import VERSIONS, Tree
+from opportune.feature import Feature
+from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
+
+MIGRATION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "parcels_0001_abcd"
+down_revision = None
+branch_labels = ("parcels",)
+depends_on = None
+
+
+def upgrade():
+    op.create_table("parcels_parcel", sa.Column("id", sa.Integer(), primary_key=True))
+"""
+
+
+@pytest.fixture
+def _one_more_migration(app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a feature that was just added."""
+    versions = shutil.copytree(VERSIONS, tmp_path / "versions")
+    (versions / "parcels").mkdir()
+    (versions / "parcels" / "0001_initial.py").write_text(MIGRATION, encoding="utf-8")
+    monkeypatch.setattr(upgrade, "Tree", partial(Tree, versions=versions))
+    app.state.features = (*app.state.features, Feature(name="parcels", summary="For tests."))
+
+
+@pytest.mark.usefixtures("_one_more_migration")
+async def test_pending_migrations_are_applied(app: FastAPI, operator: AsyncClient) -> None:
+    assert "1 to apply" in (await operator.get(PAGE)).text
+    await operator.post(f"{PAGE}/upgrade")
+    assert await said(operator) == "Applied parcels.0001_initial."
+    assert "all applied" in (await operator.get(PAGE)).text
+    async with app.state.database.reader(fresh=True) as session:
+        assert await session.scalar(text("SELECT count(*) FROM parcels_parcel")) == 0
+    await operator.post(f"{PAGE}/upgrade")
+    assert await said(operator) == upgrade.NOTHING
+    assert [action for action, _ in await entries(app)] == ["apply-migrations"] * 2
+
+
+@on_sqlite
+async def test_a_long_upgrade_goes_on_by_itself_and_no_second_one_begins(
+    app: FastAPI, operator: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def apply(runs: upgrade.Upgrade) -> None:
+        runs.at = "todos.0099_slow"
+        go_on.wait(10)
+        runs.applied.append(runs.at)
+
+    monkeypatch.setattr(upgrade.Upgrade, "_apply", apply)
+    monkeypatch.setattr(upgrade, "PATIENCE", 0)
+    await operator.post(f"{PAGE}/upgrade")
+    page = (await operator.get(PAGE)).text
+    assert "0 done, now todos.0099_slow" in page
+    assert 'http-equiv="refresh"' in page
+    await operator.post(f"{PAGE}/upgrade")
+    assert "running already" in await said(operator)
+    go_on.set()
+    await app.state.upgrade.ended()
+    assert await entries(app) == [("apply-migrations", "Applied todos.0099_slow.")]
+
+
+@pytest.mark.usefixtures("_one_more_migration")
+async def test_a_failing_upgrade_is_told_in_one_line(app: FastAPI, operator: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        await session.execute(text("CREATE TABLE parcels_parcel (id INTEGER)"))
+    await operator.post(f"{PAGE}/upgrade")
+    page = (await operator.get(PAGE)).text
+    assert "The last upgrade failed. parcels.0001_initial failed and was undone" in page
+    assert "Traceback" not in page
+    ((action, title),) = await entries(app)
+    assert (action, "already exists" in title) == ("apply-migrations", True)
+
+
+@on_sqlite
+@pytest.mark.usefixtures("_one_more_migration")
+async def test_a_file_that_is_no_migration_is_named(operator: AsyncClient, tmp_path: Path) -> None:
+    (tmp_path / "versions" / "parcels" / "0002_broken.py").write_text("revision =", encoding="utf-8")
+    page = await operator.get(PAGE)
+    assert page.status_code == 200
+    assert "0002_broken.py is not a migration" in page.text

@@ -1,0 +1,240 @@
+"""Groups and rights: who gives what to whom, and that nobody comes up by it."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.db.database import Database
+from opportune.testing.factories import PASSWORD, grant, make_user, sign_in, signed_in_client
+
+NEW_PASSWORD = "an altogether new one"
+ACTIONS = ("activate", "deactivate", "sign-out", "reset-two-factor")
+
+
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """Who may do what is the same on both kinds; what is asked of the database is not."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def staff(app: FastAPI) -> User:
+    """Somebody who may do everything with users and groups."""
+    user = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    for identity in ("user", "group"):
+        await grant(app.state.database, user, identity, "*")
+    return user
+
+
+@pytest.fixture
+async def helper(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app, staff) as client:
+        yield client
+
+
+async def granted(database: Database, group: str) -> set[str]:
+    statement = select(Grant).join(Group, col(Group.id) == col(Grant.group_id)).where(col(Group.name) == group)
+    async with database.reader() as session:
+        return {f"{grant.identity}:{grant.action}" for grant in await session.scalars(statement)}
+
+
+async def fresh(database: Database, user: User) -> User:
+    async with database.reader() as session:
+        return await session.get_one(User, user.id)
+
+
+@on_both
+async def test_a_superuser_makes_a_group_and_gives_it_to_somebody(app: FastAPI, admin: AsyncClient) -> None:
+    database = app.state.database
+    sent = {"name": "Editors", "permissions": ["user:list", "user:details"], "save": "Save"}
+    assert (await admin.post("/admin/group/create", data=sent)).status_code == 303
+    assert await granted(database, "Editors") == {"user:list", "user:details"}
+    assert 'value="user:list" id="permissions-user:list" checked' in (await admin.get("/admin/group/edit/1")).text
+    assert "user:details" in (await admin.get("/admin/group/details/1")).text
+    user = await make_user(database, "anna@example.com")
+    rights = {"email": user.email, "is_active": "y", "is_staff": "y", "groups": "1", "save": "Save"}
+    assert (await admin.post(f"/admin/user/edit/{user.id}", data=rights)).status_code == 303
+    page = (await admin.get(f"/admin/user/edit/{user.id}")).text
+    assert re.search(r'<input checked [^>]*name="groups"[^>]*value="1"> <label[^>]*>Editors', page)
+    async with signed_in_client(app, user) as client:
+        assert (await client.get("/admin/user/list")).status_code == 200
+        sent = {"name": "Editors", "permissions": ["user:details"], "save": "Save"}
+        assert (await admin.post("/admin/group/edit/1", data=sent)).status_code == 303
+        assert (await client.get("/admin/user/list")).status_code == 403
+        rights.pop("groups")
+        assert (await admin.post(f"/admin/user/edit/{user.id}", data=rights)).status_code == 303
+        assert (await client.get("/admin/")).status_code == 403
+
+
+@on_both
+async def test_members_are_added_and_removed_with_the_group_too(app: FastAPI, admin: AsyncClient) -> None:
+    user = await make_user(app.state.database)
+    await admin.post("/admin/group/create", data={"name": "Editors", "permissions": "user:list"})
+    sent = {"user_id": str(user.id), "group_id": "1", "save": "Save"}
+    assert (await admin.post("/admin/membership/create", data=sent)).status_code == 303
+    twice = await admin.post("/admin/membership/create", data=sent)
+    assert twice.status_code == 400
+    await admin.post("/admin/membership/delete?pks=1", data={"confirmed": "yes"})
+    async with app.state.database.reader() as session:
+        assert await session.scalar(select(Membership)) is None
+
+
+async def test_staff_grant_nothing_that_they_do_not_hold(app: FastAPI, helper: AsyncClient) -> None:
+    for forged in ("todo:list", "*:*", "user:*", "session:delete", "membership:create", "nonsense"):
+        response = await helper.post("/admin/group/create", data={"name": "Mine", "permissions": ["user:list", forged]})
+        assert response.status_code == 400, forged
+        assert await granted(app.state.database, "Mine") == set()
+    assert 'value="user:list"' in response.text
+    assert 'value="todo:list"' not in response.text
+
+
+async def test_staff_leave_alone_what_a_group_may_beyond_them(app: FastAPI, helper: AsyncClient, staff: User) -> None:
+    database = app.state.database
+    group = await grant(database, await make_user(database), "todo", "delete")
+    sent = {"name": "Renamed", "permissions": ["user:list"], "save": "Save"}
+    assert (await helper.post(f"/admin/group/edit/{group.id}", data=sent)).status_code == 303
+    assert await granted(database, "Renamed") == {"todo:delete", "user:list"}
+    await helper.post(f"/admin/group/delete?pks={group.id}", data={"confirmed": "yes"})
+    assert "This group may do more than you may." in (await helper.get("/admin/group/list")).text
+    assert await granted(database, "Renamed") == {"todo:delete", "user:list"}
+
+
+@on_both
+async def test_staff_see_no_rights_in_the_form_and_give_none_by_forging_it(
+    app: FastAPI, helper: AsyncClient, staff: User
+) -> None:
+    database = app.state.database
+    user = await make_user(database, "user@example.com")
+    page = (await helper.get(f"/admin/user/edit/{user.id}")).text
+    for name in ("is_superuser", "is_staff", "groups"):
+        assert f'name="{name}"' not in page
+    forged = {"is_superuser": "y", "is_staff": "y", "groups": "1", "is_active": "y", "name": "Changed", "save": "Save"}
+    sent = {"email": "user@example.com", **forged}
+    assert (await helper.post(f"/admin/user/edit/{user.id}", data=sent)).status_code == 303
+    made = {"email": "new@example.com", "password": NEW_PASSWORD, **forged}
+    assert (await helper.post("/admin/user/create", data=made)).status_code == 303
+    async with database.reader() as session:
+        users = (await session.scalars(select(User).where(col(User.name) == "Changed"))).all()
+        members = set(await session.scalars(select(col(Membership.user_id))))
+    assert {user.email for user in users} == {"user@example.com", "new@example.com"}
+    assert not any(user.is_superuser or user.is_staff for user in users)
+    assert members == {staff.id}
+
+
+async def test_staff_touch_no_superuser_no_colleague_and_not_themselves(
+    app: FastAPI, helper: AsyncClient, superuser: User, staff: User
+) -> None:
+    database = app.state.database
+    colleague = await make_user(database, "colleague@example.com", is_staff=True)
+    for user in (superuser, colleague, staff):
+        for page in (f"edit/{user.id}", f"password/{user.id}", f"delete?pks={user.id}"):
+            assert (await helper.get(f"/admin/user/{page}")).status_code == 403, page
+        sent = {"email": "mine@example.com", "password": NEW_PASSWORD, "again": NEW_PASSWORD, "confirmed": "yes"}
+        for page in (f"edit/{user.id}", f"password/{user.id}", f"delete?pks={user.id}"):
+            assert (await helper.post(f"/admin/user/{page}", data=sent)).status_code == 403, page
+        details = (await helper.get(f"/admin/user/details/{user.id}")).text
+        for mark in ("/action/", "/password/", "/user/edit/", "/user/delete"):
+            assert mark not in details, mark
+        for action in ACTIONS:
+            await helper.post(f"/admin/user/action/{action}?pks={user.id}", data={"confirmed": "yes"})
+            assert "Only a superuser may change the account" in (await helper.get("/admin/user/list")).text
+        same = await fresh(database, user)
+        assert (same.email, same.is_active, same.hashed_password) == (user.email, True, user.hashed_password)
+    async with signed_in_client(app, superuser) as root:
+        assert "staff@example.com" not in (await root.get("/admin/audit-entry/list?identity=user")).text
+
+
+@on_both
+async def test_staff_do_not_take_over_a_member_of_a_group(app: FastAPI, helper: AsyncClient) -> None:
+    database = app.state.database
+    member = await make_user(database, "member@example.com")
+    await grant(database, member, "todo", "export")
+    sent = {"password": NEW_PASSWORD, "again": NEW_PASSWORD}
+    response = await helper.post(f"/admin/user/password/{member.id}", data=sent)
+    assert response.status_code == 400
+    assert "Only a superuser may change the account" in response.text
+    response = await helper.post(f"/admin/user/edit/{member.id}", data={"email": "mine@example.com", "is_active": "y"})
+    assert response.status_code == 400
+    assert (await fresh(database, member)).hashed_password == member.hashed_password
+
+
+async def test_staff_help_users_without_rights(app: FastAPI, helper: AsyncClient) -> None:
+    database = app.state.database
+    user = await make_user(database, "user@example.com", totp_secret="sealed", totp_step=7)
+    async with signed_in_client(app, user) as browser:
+        assert (await browser.get("/accounts/profile")).status_code == 200
+        await helper.post(f"/admin/user/action/sign-out?pks={user.id}", data={"confirmed": "yes"})
+        assert (await browser.get("/accounts/profile")).status_code == 303
+        await sign_in(browser, app, user)
+        await helper.post(f"/admin/user/action/deactivate?pks={user.id}", data={"confirmed": "yes"})
+        assert (await browser.get("/accounts/profile")).status_code == 303
+    assert not (await fresh(database, user)).is_active
+    await helper.post(f"/admin/user/action/activate?pks={user.id}", data={"confirmed": "yes"})
+    await helper.post(f"/admin/user/action/reset-two-factor?pks={user.id}", data={"confirmed": "yes"})
+    user = await fresh(database, user)
+    assert user.is_active
+    assert not user.has_two_factor
+    assert "sealed" not in (await helper.get(f"/admin/user/details/{user.id}")).text
+
+
+@on_both
+async def test_a_superuser_deactivates_several_or_none(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
+    users = [await make_user(app.state.database) for _ in range(2)]
+    mine = f"{users[0].id},{users[1].id},{superuser.id}"
+    await admin.post(f"/admin/user/action/deactivate?pks={mine}", data={"confirmed": "yes"})
+    assert "You cannot take your own rights here" in (await admin.get("/admin/user/list")).text
+    assert [(await fresh(app.state.database, user)).is_active for user in users] == [True, True]
+    await admin.post(f"/admin/user/action/deactivate?pks={users[0].id},{users[1].id}", data={"confirmed": "yes"})
+    assert [(await fresh(app.state.database, user)).is_active for user in users] == [False, False]
+
+
+async def test_a_right_that_is_taken_ends_the_sessions(app: FastAPI, admin: AsyncClient) -> None:
+    for right in ("is_staff", "is_superuser"):
+        flags: dict[str, Any] = {right: True}
+        user = await make_user(app.state.database, **flags)
+        sent = {"email": user.email, "is_active": "y", "save": "Save"}
+        async with signed_in_client(app, user) as browser:
+            await admin.post(f"/admin/user/edit/{user.id}", data=sent)
+            assert (await browser.get("/accounts/profile")).status_code == 303, right
+        assert not getattr(await fresh(app.state.database, user), right)
+
+
+async def test_tokens_are_listed_and_revoked_and_their_hashes_not_shown(
+    app: FastAPI, admin: AsyncClient, superuser: User
+) -> None:
+    login = {"username": superuser.email, "password": PASSWORD}
+    async with signed_in_client(app) as program:
+        program.cookies.clear()
+        token = (await program.post("/api/v1/auth/login", data=login)).json()["access_token"]
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert (await program.get("/api/v1/users/me", headers=bearer)).status_code == 200
+        for page in ("list", "details/1", "export/json"):
+            text = (await admin.get(f"/admin/api-token/{page}")).text
+            assert superuser.email in text or page == "export/json"
+            assert "token_hash" not in text
+            assert token not in text
+        await admin.post("/admin/api-token/delete?pks=1", data={"confirmed": "yes"})
+        assert (await program.get("/api/v1/users/me", headers=bearer)).status_code == 401
+
+
+@on_both
+async def test_two_superusers_who_demote_each_other_at_once_leave_one(app: FastAPI, superuser: User) -> None:
+    other = await make_user(app.state.database, "other@example.com", is_superuser=True)
+    async with signed_in_client(app, superuser) as one, signed_in_client(app, other) as two:
+        answers = await asyncio.gather(
+            one.post(f"/admin/user/edit/{other.id}", data={"email": other.email, "is_active": "y"}),
+            two.post(f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, "is_active": "y"}),
+        )
+    assert 303 in {answer.status_code for answer in answers}
+    assert [(await fresh(app.state.database, user)).is_superuser for user in (superuser, other)].count(True) == 1

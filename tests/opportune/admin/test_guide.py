@@ -1,0 +1,98 @@
+"""docs/admin.md says what is so: its view works, its commands, settings and pages exist."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import MetaData, Text, update
+from sqlmodel import Field, SQLModel
+
+from opportune.admin import actions
+from opportune.admin.views import AdminView
+from opportune.application import create_app
+from opportune.cli.main import HELPS
+from opportune.db.model import BigId, utc_now
+from opportune.project import FRAMEWORK, PROJECT, installed
+from opportune.settings import Settings
+
+GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")
+(CODE,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+
+
+class Shelf(SQLModel):
+    # Apart from the project's own tables, which migrations make.
+    metadata = MetaData()
+
+    id: int = Field(default=None, primary_key=True, sa_type=BigId)
+
+
+class Author(Shelf, table=True):
+    __tablename__ = "guide_author"
+
+    name: str = Field(max_length=50)
+
+
+class Book(Shelf, table=True):
+    __tablename__ = "guide_book"
+
+    title: str = Field(max_length=50)
+    slug: str = Field(max_length=50)
+    summary: str = Field(default="", sa_type=Text)
+    price: int = 0
+    author_id: int = Field(foreign_key="guide_author.id", sa_type=BigId)
+    lent_at: datetime | None = None
+    created_at: datetime = Field(default_factory=utc_now)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    names: dict[str, Any] = {"Book": Book, "__name__": "guide"}
+    exec(CODE, names)  # noqa: S102 - the guide's own
+    app = create_app(settings, (*installed(), names["library"]))
+    async with app.router.lifespan_context(app):
+        async with app.state.database.engine.begin() as connection:
+            await connection.run_sync(Shelf.metadata.create_all)
+        async with app.state.database.writer() as session:
+            session.add(Author(name="Ada"))
+        yield app
+
+
+@on_sqlite
+async def test_its_view_works(app: FastAPI, admin: AsyncClient) -> None:
+    book = {"title": "Tea", "slug": "tea", "summary": "", "price": "-1", "author_id": "1"}
+    assert "A price is not below zero." in (await admin.post("/admin/book/create", data=book)).text
+    assert (await admin.post("/admin/book/create", data={**book, "price": "5"})).status_code == 303
+    async with app.state.database.writer() as session:
+        await session.execute(update(Book).values(lent_at=utc_now()))
+    answer = await admin.post("/admin/book/action/return", data={"pks": "1", "confirmed": "yes"}, follow_redirects=True)
+    assert "Book 1: here again." in answer.text
+    async with app.state.database.reader() as session:
+        assert (await session.get_one(Book, 1)).lent_at is None
+    assert 'href="/books/tea"' in (await admin.get("/admin/book/details/1")).text
+    assert "Books by day: 1 from" in (await admin.get("/admin/")).text
+
+
+def test_what_it_names_for_operations_is_there() -> None:
+    folder = FRAMEWORK / "templates" / "admin"
+    pages = (folder / "operations.html").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-Z].+?) \| .+ \| (.*?)\|$", GUIDE, re.MULTILINE)[1:]
+    assert len(rows) == 8
+    for part, commands in rows:
+        assert f">{part}</" in pages, part
+        assert set(re.findall(r"`(\w+)`", commands)) <= HELPS.keys()
+
+
+def test_its_options_exist() -> None:
+    named = re.findall(r"^    (\w+)(?:, \w+)* = ", CODE, re.MULTILINE) + re.findall(r"`(\w+) = ", GUIDE)
+    assert len(named) > 10
+    assert [name for name in named if not hasattr(AdminView, name)] == []
+
+
+def test_its_settings_and_numbers_are_those_of_the_code() -> None:
+    assert set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", GUIDE)) <= {name.upper() for name in Settings.model_fields}
+    assert f"{actions.MOST_AT_ONCE:,} at most" in GUIDE

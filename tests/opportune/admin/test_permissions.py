@@ -1,0 +1,226 @@
+"""Who may do what: the addresses of a model's pages by what somebody is granted."""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+from sqladmin import ModelView
+from sqlalchemy import delete, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import Grant, Group, User
+from opportune.application import create_app
+from opportune.settings import Settings
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.gadgets import Gadget
+
+NEEDS = {
+    "GET gadget/list": "list",
+    "GET gadget/details/1": "details",
+    "GET gadget/history/1": "details",
+    "GET gadget/create": "create",
+    "POST gadget/create": "create",
+    "GET gadget/edit/1": "edit",
+    "POST gadget/edit/1": "edit",
+    "GET gadget/delete?pks=1": "delete",
+    "POST gadget/delete?pks=1": "delete",
+    "GET gadget/export/csv": "export",
+    "GET gadget/export/json": "export",
+    "POST gadget/action/polish?pks=1": "action:polish",
+}
+LOOK_UP = "GET gadget/ajax/lookup?name=maker_id&term=Acme"
+BUTTONS = {
+    "list": 'href="/admin/gadget/list"',
+    "details": "/admin/gadget/details/1",
+    "create": "/admin/gadget/create",
+    "edit": "/admin/gadget/edit/1",
+    "delete": "/admin/gadget/delete",
+    "export": "/admin/gadget/export/csv",
+    "action:polish": "/admin/gadget/action/polish",
+}
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What is asked of the database is the same for all of them."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def staff(app_with_gadgets: FastAPI) -> User:
+    async with app_with_gadgets.state.database.writer() as session:
+        session.add(Gadget(name="Anvil", maker_id=1))
+    return await make_user(app_with_gadgets.state.database, "staff@example.com", is_staff=True)
+
+
+@pytest.fixture
+async def group(app_with_gadgets: FastAPI, staff: User) -> Group:
+    return await grant(app_with_gadgets.state.database, staff, "nothing", "list")
+
+
+@pytest.fixture
+async def client(app_with_gadgets: FastAPI, staff: User, group: Group) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app_with_gadgets, staff) as client:
+        yield client
+
+
+async def hold(app: FastAPI, group: Group, *grants: tuple[str, str]) -> None:
+    """Let the group do this and nothing else."""
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Grant).where(col(Grant.group_id) == group.id))
+        session.add_all(Grant(group_id=group.id, identity=identity, action=action) for identity, action in grants)
+
+
+async def ask(client: AsyncClient, request: str) -> Response:
+    method, path = request.split()
+    return await client.request(method, f"/admin/{path}")
+
+
+async def allowed(client: AsyncClient, requests: Iterable[str]) -> set[str]:
+    """Those that are not refused."""
+    answers = {request: (await ask(client, request)).status_code for request in requests}
+    assert set(answers.values()) <= {200, 303, 400, 403}, answers
+    return {request for request, status in answers.items() if status != 403}
+
+
+async def test_each_grant_opens_its_own_addresses_and_no_others(
+    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
+) -> None:
+    for action in dict.fromkeys(NEEDS.values()):
+        await hold(app_with_gadgets, group, ("gadget", action))
+        assert await allowed(client, NEEDS) == {request for request, need in NEEDS.items() if need == action}, action
+
+
+async def test_a_star_stands_for_all_actions_or_all_models(
+    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
+) -> None:
+    await hold(app_with_gadgets, group, ("*", "list"))
+    assert await allowed(client, NEEDS) == {"GET gadget/list"}
+    await hold(app_with_gadgets, group, ("gadget", "*"))
+    assert await allowed(client, NEEDS) == set(NEEDS)
+
+
+async def test_a_look_up_is_for_forms_and_for_filters_of_what_one_may_list(
+    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
+) -> None:
+    cases = {
+        (("gadget", "create"), ("maker", "list")): True,
+        (("gadget", "edit"), ("maker", "list")): True,
+        (("gadget", "list"), ("maker", "list")): True,
+        (("gadget", "create"),): False,
+        (("gadget", "edit"), ("maker", "details")): False,
+        (("maker", "list"),): False,
+        (("gadget", "list"),): False,
+        (("gadget", "details"), ("maker", "details")): False,
+    }
+    for grants, is_allowed in cases.items():
+        await hold(app_with_gadgets, group, *grants)
+        assert bool(await allowed(client, [LOOK_UP])) == is_allowed, grants
+
+
+async def test_what_somebody_may_not_do_is_not_shown(
+    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
+) -> None:
+    for action in ("details", "create", "edit", "delete", "export", "action:polish"):
+        await hold(app_with_gadgets, group, ("gadget", "list"), ("gadget", action))
+        page = (await ask(client, "GET gadget/list")).text
+        assert {name for name, mark in BUTTONS.items() if mark in page} == {"list", action}
+        assert "/admin/maker/" not in page
+
+
+async def test_only_granted_pages_stand_in_the_menu_and_on_the_first_page(
+    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
+) -> None:
+    await hold(app_with_gadgets, group, ("maker", "list"), ("gadget", "details"))
+    page = (await client.get("/admin/")).text
+    assert "/admin/maker/list" in page
+    for hidden in (
+        "/admin/gadget/list",
+        "/admin/maker/create",
+        "/admin/user/list",
+        "/admin/cache",
+        "/admin/operations",
+    ):
+        assert hidden not in page
+
+
+async def test_grants_for_one_model_open_nothing_of_the_others(
+    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
+) -> None:
+    await hold(app_with_gadgets, group, ("gadget", "*"))
+    for path in other_addresses(app_with_gadgets):
+        assert (await client.get(path)).status_code == 403, path
+
+
+async def test_what_is_for_superusers_no_star_opens(
+    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
+) -> None:
+    await hold(app_with_gadgets, group, ("*", "*"))
+    for identity in ("session", "api-token", "membership"):
+        for page in ("list", "details/1", "export/csv", "delete?pks=1"):
+            assert (await client.get(f"/admin/{identity}/{page}")).status_code == 403, (identity, page)
+    assert (await client.get("/admin/operations")).status_code == 403
+
+
+def other_addresses(app: FastAPI) -> list[str]:
+    """Of every view but the gadgets', by the site's own list of them."""
+    mount: Any = next(route for route in app.router.routes if getattr(route, "name", "") == "admin")
+    site = next(route for route in mount.routes if route.name == "list").endpoint.__self__
+    identities = [view.identity for view in site.views if isinstance(view, ModelView) and view.identity != "gadget"]
+    pages = ("list", "details/1", "history/1", "create", "edit/1", "delete?pks=1", "export/csv", "import")
+    return [f"/admin/{identity}/{page}" for identity in identities for page in pages]
+
+
+async def test_grants_that_are_taken_end_at_the_next_request(
+    app_with_gadgets: FastAPI, client: AsyncClient, group: Group, staff: User
+) -> None:
+    await hold(app_with_gadgets, group, ("gadget", "list"))
+    assert (await client.get("/admin/gadget/list")).status_code == 200
+    await hold(app_with_gadgets, group)
+    response = await client.get("/admin/gadget/list")
+    assert response.status_code == 403
+    assert "You belong to no group that may do anything here." in response.text
+    await hold(app_with_gadgets, group, ("gadget", "list"))
+    async with app_with_gadgets.state.database.writer() as session:
+        await demote(session, staff)
+    response = await client.get("/admin/gadget/list")
+    assert response.status_code == 403
+    assert "for staff" in response.text
+
+
+async def demote(session: AsyncSession, user: User) -> None:
+    await session.execute(update(User).where(col(User.id) == user.id).values(is_staff=False))
+
+
+async def test_grants_without_being_staff_open_nothing(app: FastAPI) -> None:
+    user = await make_user(app.state.database)
+    await grant(app.state.database, user, "*", "*")
+    async with signed_in_client(app, user) as client:
+        assert (await client.get("/admin/")).status_code == 403
+
+
+async def test_after_creating_what_they_may_not_list_staff_come_to_the_first_page(
+    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
+) -> None:
+    await hold(app_with_gadgets, group, ("maker", "create"))
+    response = await client.post("/admin/maker/create", data={"name": "New", "save": "Save"})
+    assert response.headers["location"] == "/admin/"
+
+
+async def test_staff_without_a_second_factor_are_led_to_it_where_it_is_asked_for(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"staff_needs_two_factor": True}))
+    async with app.router.lifespan_context(app):
+        database = app.state.database
+        root = await make_user(database, is_superuser=True)
+        async with signed_in_client(app, root) as client:
+            response = await client.get("/admin/user/list")
+            assert (response.status_code, response.headers["location"]) == (303, "/accounts/two-factor")
+            refused = await client.post("/admin/user/create", data={"email": "a@example.com"})
+            assert refused.status_code == 403
+            assert "second factor" in refused.text
+        safe = await make_user(database, is_superuser=True, totp_secret="sealed")
+        async with signed_in_client(app, safe) as client:
+            assert (await client.get("/admin/user/list")).status_code == 200

@@ -1,0 +1,40 @@
+"""The pages of sessions, and the look-ups and filters by the user that a session belongs to."""
+
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.models import Session
+from opportune.testing.factories import make_user, signed_in_client
+
+
+async def test_deleting_a_session_signs_that_browser_out(app: FastAPI, admin: AsyncClient) -> None:
+    user = await make_user(app.state.database, "user@example.com")
+    async with signed_in_client(app, user) as browser:
+        async with app.state.database.reader() as session:
+            number = await session.scalar(select(col(Session.id)).where(col(Session.user_id) == user.id))
+        page = (await admin.get(f"/admin/session/list?user_id={user.id}")).text
+        assert f'<a href="/admin/user/details/{user.id}">user@example.com</a>' in page
+        assert (await admin.post(f"/admin/session/delete?pks={number}", data={"confirmed": "yes"})).status_code == 303
+        assert (await browser.get("/accounts/profile")).status_code == 303
+
+
+async def test_sessions_can_be_neither_made_nor_edited(admin: AsyncClient) -> None:
+    for path in ("create", "edit/1"):
+        assert (await admin.get(f"/admin/session/{path}")).status_code == 403
+        assert (await admin.post(f"/admin/session/{path}")).status_code == 403
+
+
+async def test_look_ups_find_users_by_what_may_be_seen(admin: AsyncClient) -> None:
+    for term, found in (("roo", 1), ("ROOT example", 1), ("%", 0), ("\0", 1), ("argon2", 0)):
+        response = await admin.get("/admin/session/ajax/lookup", params={"name": "user_id", "term": term})
+        assert len(response.json()["results"]) == found, term
+    assert (await admin.get("/admin/session/ajax/lookup?name=token_hash&term=a")).status_code == 404
+
+
+async def test_a_filter_by_reference_takes_anything(admin: AsyncClient) -> None:
+    for value in ("abc", "-1", "9" * 30, "%00", "1e3"):
+        response = await admin.get(f"/admin/session/list?user_id={value}")
+        assert response.status_code == 200, value
+        assert "Nothing matches" in response.text, value

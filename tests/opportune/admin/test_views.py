@@ -1,0 +1,285 @@
+"""What AdminView does for any model, shown with one that has a column of every kind."""
+
+import csv
+import io
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+from sqlalchemy import func, select
+
+from opportune.application import create_app
+from tests.opportune.admin.gadgets import Colour, Gadget, Maker
+
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+CREATE = "/admin/gadget/create"
+YES = {"confirmed": "yes"}
+VALID = {"name": "first", "maker_id": "1", "colour": "red", "state": "new", "size": "2", "save": "Save"}
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What differs between the databases is marked `on_both`."""
+    return "sqlite"
+
+
+@pytest.fixture
+def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
+
+
+async def create(admin: AsyncClient, **fields: str) -> Response:
+    return await admin.post(CREATE, data=VALID | fields)
+
+
+async def only_gadget(app: FastAPI) -> Gadget:
+    async with app.state.database.reader() as session:
+        return (await session.scalars(select(Gadget))).one()  # type: ignore[no-any-return]  # state is untyped
+
+
+def error_of(response: Response, field: str) -> str:
+    assert response.status_code == 400, (response.status_code, field)
+    text = response.text
+    return text.split(f'id="error-{field}">')[1].split("</div>")[0] if f'id="error-{field}">' in text else ""
+
+
+@on_both
+async def test_every_kind_of_value_is_stored_and_shown(app: FastAPI, admin: AsyncClient) -> None:
+    full = {
+        "colour": "deep_blue",
+        "state": "used",
+        "weight": "12.50",
+        "ratio": "0.5",
+        "made_on": "2026-02-28",
+        "seen_at": "2026-02-28 23:59:59",
+        "notes": "<b>bold</b>",
+        "spare_id": "2",
+        "nickname": "",
+        "name": " padded ",
+    }
+    assert (await create(admin, **full)).status_code == 303
+    gadget = await only_gadget(app)
+    assert (gadget.colour, gadget.state, gadget.size, gadget.spare_id) == (Colour.DEEP_BLUE, "used", 2, 2)
+    assert (gadget.weight, gadget.ratio, gadget.made_on) == (Decimal("12.50"), 0.5, date(2026, 2, 28))
+    assert gadget.seen_at == datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
+    assert (gadget.name, gadget.nickname) == ("padded", None)
+    details = (await admin.get(f"/admin/gadget/details/{gadget.id}")).text
+    for shown in (
+        "28 Feb 2026, 23:59 UTC",
+        "&lt;b&gt;bold",
+        '<a href="/admin/maker/details/2">100% Ltd</a>',
+        "Gadget 1",
+    ):
+        assert shown in details
+    edit = (await admin.get(f"/admin/gadget/edit/{gadget.id}")).text
+    for shown in ('value="2026-02-28 23:59:59"', 'value="12.50"', "100% Ltd", "&lt;b&gt;bold"):
+        assert shown in edit
+
+
+async def test_an_edit_keeps_what_it_does_not_send_and_empties_what_it_sends_empty(
+    app: FastAPI, admin: AsyncClient
+) -> None:
+    await create(admin, weight="1.5", nickname="nick", notes="kept")
+    gadget = await only_gadget(app)
+    sent = {"name": "renamed", "maker_id": "2", "nickname": ""}
+    response = await admin.post(f"/admin/gadget/edit/{gadget.id}", data=sent)
+    assert response.status_code == 303
+    changed = await only_gadget(app)
+    assert (changed.name, changed.maker_id, changed.nickname) == ("renamed", 2, None)
+    assert (changed.weight, changed.notes, changed.created_at) == (Decimal("1.5"), "kept", gadget.created_at)
+
+
+INVALID = [
+    ("name", "x" * 21),
+    ("name", ""),
+    ("name", "gizmo"),
+    ("name", "nul \0"),
+    ("maker_id", ""),
+    ("maker_id", "abc"),
+    ("maker_id", "9" * 40),
+    ("spare_id", "-1"),
+    ("colour", "green"),
+    ("state", "broken"),
+    ("size", "-1"),
+    ("size", "9" * 30),
+    ("size", "9" * 5000),
+    ("size", "2147483648"),
+    ("size", "many"),
+    ("weight", "99999999"),
+    ("weight", "NaN"),
+    ("weight", "1e999"),
+    ("weight", "1.234"),
+    ("made_on", "2026-02-30"),
+    ("made_on", "soon"),
+    ("seen_at", "yesterday"),
+    ("notes", "nul \0"),
+    ("story", "x" * 2001),
+]
+
+
+@on_both
+async def test_what_is_not_valid_stands_beside_its_field(app: FastAPI, admin: AsyncClient) -> None:
+    for field, value in INVALID:
+        response = await create(admin, **{field: value})
+        assert error_of(response, field), (field, value)
+        for leak in ("INSERT", "constraint failed", "violates", "sqlalchemy", "Traceback"):
+            assert leak not in response.text, (field, value)
+    async with app.state.database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(Gadget)) == 0
+
+
+@on_both
+async def test_what_the_database_refuses_is_a_sentence(app: FastAPI, admin: AsyncClient) -> None:
+    await create(admin)
+    assert error_of(await create(admin), "name") == "Another one already has this value."
+    assert "What this points at is not there" in (await create(admin, name="b", maker_id="999")).text
+    assert "The database does not allow this value." in (await create(admin, name="c", size="13")).text
+
+
+async def test_the_models_own_rule_speaks_for_itself(admin: AsyncClient) -> None:
+    assert error_of(await create(admin, name="gizmo"), "name") == "A gizmo is no gadget."
+
+
+@on_both
+async def test_a_row_that_others_refer_to_is_not_deleted(admin: AsyncClient) -> None:
+    await create(admin)
+    answer = await admin.post("/admin/maker/delete?pks=1", data=YES)
+    assert answer.headers["location"] == "/admin/maker/list"
+    page = (await admin.get("/admin/maker/list")).text
+    assert "Nothing was deleted. Something else still refers to it." in page
+    assert "Acme" in page
+
+
+async def test_a_hook_may_refuse_and_its_sentence_is_shown(admin: AsyncClient) -> None:
+    await create(admin, name="keep me")
+    await admin.post("/admin/gadget/delete?pks=1", data=YES)
+    assert "This one stays." in (await admin.get("/admin/gadget/list")).text
+
+
+async def test_a_list_shows_what_references_point_at(admin: AsyncClient) -> None:
+    await create(admin)
+    page = (await admin.get("/admin/gadget/list")).text
+    assert '<a href="/admin/maker/details/1">Acme</a>' in page
+    assert "k3y" not in page
+
+
+async def test_a_form_never_loads_the_rows_that_it_could_point_at(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get(CREATE)).text
+    assert 'data-role="select2-ajax"' in page
+    assert 'data-url="/admin/gadget/ajax/lookup"' in page
+    assert "Acme" not in page
+
+
+async def test_without_a_script_a_form_keeps_what_a_row_points_at_or_takes_the_number_of_another(
+    app: FastAPI, admin: AsyncClient
+) -> None:
+    await create(admin, spare_id="1")
+    page = (await admin.get("/admin/gadget/edit/1")).text
+    assert page.count('<option value="1" selected>Acme</option>') == 2
+    for sent, kept in ((["1", ""], 1), (["1", "2"], 2), (["", ""], None)):
+        await admin.post("/admin/gadget/edit/1", data=VALID | {"spare_id": sent})
+        assert (await only_gadget(app)).spare_id == kept, sent
+
+
+@on_both
+async def test_look_ups_search_by_name_and_number_and_not_by_secrets(admin: AsyncClient) -> None:
+    for term, found in (
+        ("acm", ["Acme"]),
+        ("%", ["100% Ltd"]),
+        ("2", ["100% Ltd"]),
+        ("k3y", []),
+        ("", ["Acme", "100% Ltd"]),
+    ):
+        response = await admin.get("/admin/gadget/ajax/lookup", params={"name": "maker_id", "term": term})
+        assert [row["text"] for row in response.json()["results"]] == found
+
+
+FILTERS = [
+    ("colour=deep_blue", ["second"]),
+    ("colour=nonsense", ["first", "second"]),
+    ("state=new", ["first", "second"]),
+    ("maker_id=2", ["second"]),
+    ("size=2&size_op=equals", ["first"]),
+    ("size=2&size_op=greater_than", ["second"]),
+    ("size=9e99&size_op=greater_than", ["first", "second"]),
+    (f"size={'9' * 30}&size_op=equals", ["first", "second"]),
+    ("weight_op=empty", ["first"]),
+    ("weight_op=filled", ["second"]),
+    ("weight=nan&weight_op=less_than", ["first", "second"]),
+    ("made_on=2026-01-01&made_on_op=equals", ["second"]),
+    ("made_on=2026-01-01&made_on_op=greater_than", []),
+    ("seen_at=2026-01-01&seen_at_op=equals", ["second"]),
+    ("seen_at=2026-01-01&seen_at_op=less_than", []),
+    ("seen_at=2026-01-02&seen_at_op=less_than", ["second"]),
+    ("sortBy=maker_id&sort=desc", ["second", "first"]),
+]
+
+
+@on_both
+async def test_filters_follow_from_the_types_of_columns(admin: AsyncClient) -> None:
+    await create(admin)
+    more = {"colour": "deep_blue", "maker_id": "2", "size": "3", "weight": "1"}
+    await create(admin, name="second", made_on="2026-01-01", seen_at="2026-01-01 23:00:00", **more)
+    for query, names in FILTERS:
+        assert (await admin.get(f"/admin/gadget/list?{query}")).status_code == 200, query
+        rows = (await admin.get(f"/admin/gadget/export/json?{query}")).json()
+        assert [row["name"] for row in rows] == names, query
+
+
+async def test_an_action_runs_by_post_alone_and_not_from_other_sites(app: FastAPI, admin: AsyncClient) -> None:
+    await create(admin)
+    address = "/admin/gadget/action/polish?pks=1"
+    # A link in a mail: the browser sends the cookie, and on plain http nothing that says where the link was.
+    assert (await admin.get(address)).status_code == 405
+    for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
+        assert (await admin.post(address, headers=headers, data=YES)).status_code == 403
+    assert (await only_gadget(app)).notes == ""
+    assert (await admin.post(address, headers={"origin": "http://testserver"}, data=YES)).headers[
+        "location"
+    ] == "/admin/gadget/list"
+    assert (await only_gadget(app)).notes == "polished"
+
+
+@on_both
+async def test_what_only_reads_does_not_wait_for_a_writer(app: FastAPI, admin: AsyncClient) -> None:
+    await create(admin)
+    async with app.state.database.writer() as session:
+        session.add(Maker(name="not committed yet"))
+        await session.flush()
+        for path in ("list", "details/1", "edit/1", "delete?pks=1", "import", "ajax/lookup?name=maker_id&term=a"):
+            assert (await admin.get(f"/admin/gadget/{path}")).status_code == 200, path
+
+
+@on_both
+async def test_an_export_in_several_pieces_is_whole(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.admin.export.ROWS_AT_ONCE", 2)
+    async with app.state.database.writer() as session:
+        session.add_all([Maker(name=f"Maker {number}") for number in range(3)])
+    rows = (await admin.get("/admin/maker/export/json")).json()
+    assert [row["name"] for row in rows] == ["Acme", "100% Ltd", "Maker 0", "Maker 1", "Maker 2"]
+    assert "api_key" not in rows[0]
+
+
+@on_both
+async def test_an_export_keeps_every_value_as_it_is(admin: AsyncClient) -> None:
+    times = {"made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
+    await create(admin, colour="deep_blue", weight="-1234.50", ratio="0.5", motto="-1", **times)
+    exact = {"colour": "deep_blue", "weight": "-1234.50", "made_on": "2026-02-28"}
+    (row,) = (await admin.get("/admin/gadget/export/json")).json()
+    assert row | exact | {"ratio": 0.5, "size": 2, "spare_id": None, "motto": "-1"} == row
+    assert row["seen_at"] == "2026-02-28T23:59:59+00:00"
+    (cells,) = csv.DictReader(io.StringIO((await admin.get("/admin/gadget/export/csv")).text))
+    assert cells | exact | {"ratio": "0.5", "size": "2", "spare_id": "", "motto": "'-1"} == cells
+    assert cells["seen_at"] == "2026-02-28T23:59:59+00:00"
+
+
+async def test_two_sites_in_one_process_keep_to_their_own_database(app: FastAPI, admin: AsyncClient) -> None:
+    other = create_app(app.state.settings)
+    assert other.state.database is not app.state.database
+    await other.state.database.dispose()
+    assert (await admin.get("/admin/gadget/list")).status_code == 200

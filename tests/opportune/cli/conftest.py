@@ -1,0 +1,98 @@
+"""Two ways to try a command: here, with settings from the test alone, or as a process in a copy of the project."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import pytest
+
+from opportune.cli.main import main
+from opportune.project import PROJECT, settings_class
+from opportune.settings import get_settings
+
+PARTS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
+WAIT = 60
+"""Seconds: longer than any of it takes on a busy machine, and shorter than for ever."""
+
+
+class Copy:
+    """The project in another folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env_file = folder / ".env"
+        for part in PARTS:
+            if (PROJECT / part).is_dir():
+                # What is compiled need not be compiled again, but for what somebody is writing just now.
+                shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("*.pyc.*"))
+            else:
+                shutil.copyfile(PROJECT / part, folder / part)
+
+    @contextmanager
+    def running(
+        self, *arguments: str, environ: Mapping[str, str], before: Sequence[str] = ()
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Run a command until the block ends, with nobody to answer it."""
+        with subprocess.Popen(
+            [*before, sys.executable, "oppman.py", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # a supervisor that is killed leaves its workers behind
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    return Copy(tmp_path / "copy")
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """What a process says, up to the line that holds these words."""
+    assert process.stdout
+    said = ""
+    for line in process.stdout:
+        said += line
+        if words in line:
+            return said
+    raise AssertionError(f"It ended without saying {words!r}: {said}")
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class Oppman(Protocol):
+    def __call__(self, *arguments: str, **environ: str) -> Outcome: ...
+
+
+@pytest.fixture
+def oppman(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Oppman]:
+    """Run a command in this process, under the settings that are given with it and no others."""
+    monkeypatch.setitem(settings_class().model_config, "env_file", None)
+
+    def run(*arguments: str, **environ: str) -> Outcome:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        get_settings.cache_clear()
+        capsys.readouterr()
+        return Outcome(main(arguments), *capsys.readouterr())
+
+    yield run
+    get_settings.cache_clear()

@@ -1,0 +1,112 @@
+"""Commands' work in processes of their own, most of them killed. They import little: each starts in milliseconds."""
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from opportune.cli.main import main
+from opportune.data.backup import create, postgresql
+from opportune.data.backup.restore import Target, restore
+from opportune.db.migrations.graph import Tree
+from opportune.project import settings_class
+from opportune.settings import Settings
+from opportune.testing.services.forked import PROCESSES
+
+TOUCHING = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
+
+
+@dataclass(frozen=True)
+class Work:
+    """A backup into `file`, or a restore from it."""
+
+    settings: Settings
+    features: tuple[str, ...]
+    file: Path
+    touched: tuple[str, ...]
+    """The folders in which steps are counted."""
+    path: str
+    """Where programs are."""
+    temporary: str
+
+    def back_up(self) -> None:
+        create.make(self.settings, Tree(self.features), self.file, notify=lambda _line: None)
+
+    def bring_back(self) -> None:
+        restore(self.file, Target(self.settings, Tree(self.features), tables=()), confirm=lambda _manifest: None)
+
+
+def at_each_step(act: Callable[[Work], None], work: Work) -> Iterator[None]:
+    """Let processes do the same, each killed one step further than the one before it, until one gets through.
+
+    A step is whatever touches a file below the folders of the work.
+    """
+    step, code = 0, -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        step += 1
+        code = _exit_code(_until, step, act, work)
+        yield
+    assert code == 0
+    assert step > 10
+
+
+def before_the_commit(work: Work) -> None:
+    """Be killed with all its children when PostgreSQL has everything of a restore but the COMMIT."""
+    assert _exit_code(_until_commit, work) == -signal.SIGKILL
+
+
+def migrate_at_once(url: str, number: int) -> list[int]:
+    """Run `migrate` in several processes, and give their exit codes."""
+    processes = [PROCESSES.Process(target=_migrate, args=(url,)) for _ in range(number)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return [process.exitcode or 0 for process in processes]
+
+
+def _migrate(url: str) -> None:
+    os.environ["DATABASE_URL"] = url
+    settings_class().model_config["env_file"] = None
+    sys.exit(main(["migrate"]))
+
+
+def _exit_code(act: Callable[..., None], *arguments: Any) -> int:
+    process = PROCESSES.Process(target=act, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _until(last: int, act: Callable[[Work], None], work: Work) -> None:
+    os.setsid()
+    steps = 0
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal steps
+        if event in TOUCHING and str(arguments[0]).startswith(work.touched):
+            steps += 1
+            if steps == last:
+                os.killpg(0, signal.SIGKILL)
+
+    sys.addaudithook(count)
+    act(work)
+
+
+def _until_commit(work: Work) -> None:
+    os.setsid()
+    os.environ["PATH"] = work.path
+    tempfile.tempdir = work.temporary
+    pass_on = postgresql.pass_on
+
+    def pass_on_and_die(script: IO[bytes], statements: IO[bytes]) -> None:
+        pass_on(script, statements)
+        statements.write(b"\\! kill -KILL 0\n")  # done by psql, after all that comes before it
+
+    postgresql.pass_on = pass_on_and_die
+    work.bring_back()

@@ -1,0 +1,234 @@
+import io
+import json
+import os
+import re
+import shlex
+import sqlite3
+import zipfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from opportune.data.backup import postgresql, uploads
+from opportune.data.backup.archive import Writer, opened
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import Tree
+from opportune.project import PROJECT, installed_names
+from tests.opportune.cli.backups import (
+    Site,
+    enlarge,
+    files_no_larger_than,
+    only_postgresql,
+    only_sqlite,
+    programs,
+    refused,
+    site,
+)
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.cli.processes import Work, at_each_step
+
+__all__ = ["programs", "site"]  # fixtures
+
+
+def backups(site: Site) -> list[Path]:
+    return sorted((site.folder / "backups").iterdir())
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_backup_is_one_private_file_that_tells_what_it_holds(oppman: Oppman, site: Site, database_kind: str) -> None:
+    result = oppman("backup")
+    (path,) = backups(site)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"Backed up to {path} (")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    with opened(path) as archive:
+        archive.check()
+        manifest = archive.manifest
+        assert archive.uploads == ["uploads/a/picture.png"]
+    assert manifest.kind == database_kind
+    assert Tree(installed_names()).pending(manifest.revisions) == []
+    assert "accounts_user" in manifest.tables
+    assert "p@ss" not in zipfile.ZipFile(path).read("manifest.json").decode()
+
+
+@only_sqlite
+def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_URL", "s3://AK:s3cr3t@s3.example/files")
+    result = oppman("backup")
+    (path,) = backups(site)
+    assert (
+        result.err
+        == "Notice: The uploads are in s3://s3.example/files, and not in this backup: look after them there.\n"
+    )
+    with opened(path) as archive:
+        assert (archive.uploads, archive.manifest.elsewhere) == ([], "s3://s3.example/files")
+    assert "Its uploads are in s3://s3.example/files: set STORAGE_URL" in oppman("restore", "--no-input", str(path)).out
+
+
+@only_sqlite
+def test_a_live_database_is_backed_up_at_one_moment(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(site.path, isolation_level=None)) as writer:
+        writer.execute("UPDATE accounts_user SET email = 'in@the.log'")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM accounts_user")
+        assert oppman("backup", str(tmp_path / "b.zip")).code == 0
+        writer.execute("ROLLBACK")
+    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+        archive.extract("database.sqlite3", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "database.sqlite3")) as copy:
+        assert copy.execute("SELECT email FROM accounts_user").fetchall() == [("in@the.log",)]
+        assert copy.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+@only_sqlite
+def test_the_oldest_of_our_own_are_removed(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    (folder / "notes.zip").write_text("not a zip")
+    with zipfile.ZipFile(folder / "holiday.zip", "w") as foreign:
+        foreign.writestr("manifest.json", json.dumps({"format": "another"}))
+    for part in (".tmp", ".database.tmp", ".database.tmp-wal", ".database.tmp-shm"):
+        (folder / f"20200101T000000Z-sqlite.zip{part}").write_text("left by a killed run")
+    names = [f"{name}.zip" for name in ("c", "a", "d")]
+    for name in names:
+        result = oppman("backup", str(folder / name), "--keep", "2")
+    assert result.out.endswith(f"Removed {folder / 'c.zip'}.\n")
+    assert {path.name for path in folder.iterdir()} == {"a.zip", "d.zip", "holiday.zip", "notes.zip"}
+    assert oppman("backup", "--keep", "0").code == 2
+
+
+@only_sqlite
+def test_what_is_no_backup_keeps_its_place(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(site.path)
+    before = site.path.read_bytes()
+    for name in ("pipe", "link"):
+        assert "is not a regular file" in refused(oppman, "backup", str(tmp_path / name))
+    assert "is there and is no backup" in refused(oppman, "backup", str(site.path))
+    assert "There is no folder" in refused(oppman, "backup", str(tmp_path / "nowhere" / "b.zip"))
+    assert "There is no folder" in refused(oppman, "backup", str(tmp_path / "not-mounted"), "--keep", "14")
+    assert site.path.read_bytes() == before
+
+
+@only_sqlite
+def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+    folder = tmp_path / "full"
+    folder.mkdir()
+    enlarge(site)
+    assert oppman("backup", str(folder / "b.zip")).code == 0
+    before = (folder / "b.zip").read_bytes()
+    with files_no_larger_than(50_000):
+        line = refused(oppman, "backup", str(folder / "b.zip"))
+    assert line.startswith(f"The backup cannot be written to {folder}: ")
+    assert [path.name for path in folder.iterdir()] == ["b.zip"]
+    assert (folder / "b.zip").read_bytes() == before
+
+
+@only_sqlite
+def test_an_upload_whose_name_is_not_utf8_is_one_line(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+    wrong = site.upload.with_name(os.fsdecode(b"caf\xe9.png"))
+    wrong.write_bytes(b"picture")
+    line = refused(oppman, "backup", str(tmp_path / "b.zip"))
+    assert "caf\\udce9.png' has a name that is not UTF-8: rename it" in line
+    assert not (tmp_path / "b.zip").exists()
+
+
+@only_sqlite
+@pytest.mark.usefixtures("site")
+def test_a_backup_that_reads_back_otherwise_is_not_kept(
+    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add_other(writer: Writer, _folder: Path) -> None:
+        writer.add("uploads/a", io.BytesIO(b"a"))
+        writer.members["uploads/a"].sha256 = "that of b"
+
+    monkeypatch.setattr(uploads, "add_to", add_other)
+    assert "uploads/a is not what was backed up" in refused(oppman, "backup", str(tmp_path / "b.zip"))
+    assert not list(tmp_path.glob("b.zip*"))
+
+
+def test_there_is_nothing_to_back_up_before_the_first_migration(oppman: Oppman, empty_database_url: str) -> None:
+    oppman("showmigrations", DATABASE_URL=empty_database_url)
+    assert "There is nothing to back up" in refused(oppman, "backup")
+
+
+def test_a_database_out_of_reach_is_one_line_without_secrets(oppman: Oppman, tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("words, and no database\n" * 100)
+    for url in ("postgresql://me:s3cret@127.0.0.1:1/name", f"sqlite:///{tmp_path}/text.db"):
+        oppman("showmigrations", DATABASE_URL=url)
+        assert "s3cret" not in refused(oppman, "backup", str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["text.db"]
+
+
+@only_postgresql
+def test_the_moment_of_a_dump_is_held_however_long_the_dump_takes(site: Site) -> None:
+    with connect(site.settings) as connection:
+        connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '1min'")
+        postgresql.Dump(connection, Tree(installed_names()))
+        assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "0"
+
+
+@only_postgresql
+@pytest.mark.usefixtures("programs")
+def test_a_dump_holds_what_was_there_when_it_began(site: Site, tmp_path: Path) -> None:
+    with (tmp_path / "dump").open("wb") as file, postgresql.dumping(site.settings, Tree(installed_names())) as dump:
+        site.add("later@example.com")
+        dump.write(site.settings, file)
+    dumped = (tmp_path / "dump").read_bytes()
+    assert (b"ada@example.com" in dumped, b"later@example.com" in dumped) == (True, False)
+
+
+@only_postgresql
+@pytest.mark.parametrize(
+    ("version", "pooled", "words"),
+    [
+        ("pg_dump (PostgreSQL) 9.6.1", "auto", "it is of version 9, older than the server's"),
+        ("", "auto", "it is not installed"),
+        ("", "true", "set DATABASE_DIRECT_URL"),
+    ],
+)
+def test_without_a_pg_dump_of_the_servers_age_the_copy_is_a_sqlite_file(
+    oppman: Oppman, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, pooled: str, words: str
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    if version:
+        (programs / "pg_dump").write_text(f"#!/bin/sh\necho '{version}'\n")
+        (programs / "pg_dump").chmod(0o700)
+    monkeypatch.setenv("PATH", str(programs))
+    result = oppman("backup", str(tmp_path / "b.zip"), DATABASE_POOLED=pooled)
+    assert (result.code, result.err.count("\n")) == (0, 1), result
+    assert result.err.startswith("Notice: pg_dump is not used: ")
+    assert words in result.err
+    with opened(tmp_path / "b.zip") as archive:
+        assert archive.manifest.database == "database.sqlite3"
+    site.execute("UPDATE accounts_user SET email = 'changed@example.com'")
+    assert oppman("restore", "--no-input", str(tmp_path / "b.zip")).code == 0
+    assert site.emails() == ["ada@example.com"]
+
+
+@only_sqlite
+def test_the_guides_commands_work(oppman: Oppman, site: Site) -> None:
+    section = (PROJECT / "docs/data.md").read_text(encoding="utf-8").split("## Backup\n")[1].split("\n## ")[0]
+    (site.folder / "nightly").mkdir()
+    lines = re.findall(r"^python3 oppman.py (.+)", section, re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["backup", "backup", "restore"]
+    for line in lines:
+        words = shlex.split(line.replace("/mnt/nightly", str(site.folder / "nightly")))
+        result = oppman(*(str(backups(site)[0]) if word == "FILE" else word for word in words))
+        assert result.code == 0, (line, result.err)
+
+
+@only_sqlite
+def test_a_backup_killed_at_any_moment_is_there_whole_or_not_at_all(site: Site) -> None:
+    folder = site.folder / "killed"
+    folder.mkdir()
+    for _ in at_each_step(Work.back_up, site.work(folder)):
+        for path in folder.glob("*.zip"):
+            with opened(path) as archive:
+                archive.check()
+    assert site.emails() == ["ada@example.com"]
+    names = [path.name for path in folder.iterdir()]
+    assert not [name for name in names if not name.endswith(".zip")]

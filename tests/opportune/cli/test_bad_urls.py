@@ -1,0 +1,87 @@
+"""An address that cannot be used gives one line and exit 1, whatever is wrong with it."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from opportune.testing.services.postgres import Postgres
+from tests.opportune.cli.conftest import Oppman, Outcome
+from tests.opportune.db.bad_urls import MALFORMED, SECRET, UNREACHABLE
+
+
+@contextmanager
+def talker() -> Iterator[int]:
+    """The port of a server that speaks something else than PostgreSQL."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            while True:
+                try:
+                    visit, _ = server.accept()
+                except OSError:
+                    return
+                with visit:
+                    visit.recv(100)
+                    visit.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = Thread(target=answer)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def places(postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+    """What the table has in braces."""
+    folder: Path = tmp_path_factory.mktemp("places")
+    (folder / "letter.txt").write_text("Dear database, " * 100)
+    with talker() as port, socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # and nobody listens
+        yield {
+            "closed": reserved.getsockname()[1],
+            "talker": port,
+            "server": postgres_server.port,
+            "address": postgres_server.url(""),
+            "folder": folder,
+        }
+
+
+def assert_one_line(outcome: Outcome, words: str) -> None:
+    assert outcome.code == 1
+    assert words in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.endswith("\n")
+    for forbidden in (SECRET, "Traceback", "Unexpected"):
+        assert forbidden not in outcome.out + outcome.err
+
+
+def test_there_are_forty_of_them_at_least() -> None:
+    assert len({address for address, _ in (*MALFORMED, *UNREACHABLE)}) >= 40
+
+
+@pytest.mark.parametrize(("address", "words"), MALFORMED)
+def test_a_malformed_address_gives_one_line(address: str, words: str, oppman: Oppman) -> None:
+    outcome = oppman("migrate", DATABASE_URL=address)
+    assert_one_line(outcome, words)
+    assert outcome.err.startswith("DATABASE_URL ")
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize(("address", "words"), UNREACHABLE)
+def test_an_address_out_of_reach_gives_one_line(
+    address: str, words: str, oppman: Oppman, places: dict[str, object]
+) -> None:
+    assert_one_line(oppman("migrate", DATABASE_URL=address.format(**places)), words.format(**places))
+
+
+@pytest.mark.parametrize(("name", "command"), [("DATABASE_DIRECT_URL", "migrate"), ("DATABASE_READER_URL", "doctor")])
+def test_the_other_settings_are_named_in_their_own_lines(name: str, command: str, oppman: Oppman) -> None:
+    outcome = oppman(command, **{name: f"postgresql://me:{SECRET}@/d", "DATABASE_URL": "postgresql://127.0.0.1:1/d"})
+    assert_one_line(outcome, f"{name} names no host")

@@ -1,0 +1,273 @@
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Column, Integer, Table
+
+from opportune import checks, llm
+from opportune.cli import check
+from opportune.db.model import Model
+from opportune.llm import libraries
+from opportune.testing.plugin import settings_for
+from opportune.web.rendering import icons
+from tests.opportune.cli.conftest import Oppman
+
+KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
+EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where `.env` would be."""
+    monkeypatch.setattr(check, "PROJECT", tmp_path)
+    return tmp_path
+
+
+def test_a_sound_site_has_no_errors(oppman: Oppman, database_url: str) -> None:
+    assert oppman("check", DATABASE_URL=database_url) == (0, "No errors found.\n", "")
+
+
+def test_pending_migrations_are_an_error(oppman: Oppman, empty_database_url: str) -> None:
+    if empty_database_url.startswith("sqlite"):
+        Path(empty_database_url.removeprefix("sqlite:///")).touch()
+    code, out, err = oppman("check", DATABASE_URL=empty_database_url)
+    assert (code, err) == (1, "This must be put right.\n")
+    assert "accounts.0001_initial" in out
+
+
+def test_a_database_out_of_reach_is_an_error_without_its_password(oppman: Oppman) -> None:
+    code, out, err = oppman("check", "--deploy", DATABASE_URL="postgresql://user:opensesame@127.0.0.1:1/name")
+    assert code == 1
+    assert out.count("Nothing answers at 127.0.0.1:1") == 1
+    assert "opensesame" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("direct", "words"),
+    [
+        ("", "Migrations go through the pooler"),
+        ("postgresql://u:p@127.0.0.1:6432/name", "DATABASE_DIRECT_URL names a pooler, too"),
+    ],
+)
+def test_what_there_is_to_know_of_an_address_is_a_note(direct: str, words: str) -> None:
+    pooled = settings_for("postgresql://u:p@ep-x-pooler.eu.aws.neon.tech/name?connection_limit=1&sslmode=require")
+    notes = list(check.notices(pooled.model_copy(update={"database_direct_url": SecretStr(direct)})))
+    assert "DATABASE_POOL_SIZE" in notes[0]
+    assert words in notes[1]
+
+
+def test_notes_are_printed_before_what_is_wrong(oppman: Oppman) -> None:
+    code, out, _ = oppman("check", DATABASE_URL="postgresql://user:opensesame@127.0.0.1:1/name?connection_limit=1")
+    assert code == 1
+    assert out.startswith("note: The option connection_limit is left out")
+    assert "opensesame" not in out
+
+
+def test_secrets_that_others_can_read_are_an_error(folder: Path) -> None:
+    (folder / ".env").touch(mode=0o644)
+    (finding,) = check.check_env_file(settings_for("sqlite://"))
+    assert "chmod 600" in finding.text
+    (folder / ".env").chmod(0o600)
+    assert list(check.check_env_file(settings_for("sqlite://"))) == []
+
+
+def test_an_icon_that_nobody_would_see_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    monkeypatch.setattr(icons, "PLACES", [tmp_path / "templates"])
+    (tmp_path / "templates/page.html").write_text('<i class="ti ti-hoem"></i>')
+    monkeypatch.setattr(icons, "PROJECT", tmp_path)
+    (finding,) = check.check_icons(settings_for("sqlite://"))
+    assert finding.text.startswith("templates/page.html: Tabler has no icon named hoem")
+    assert not finding.is_error
+
+
+def test_development_is_not_for_deployment(oppman: Oppman, database_url: str) -> None:
+    oppman("createsuperuser", DATABASE_URL=database_url, SUPERUSER_EMAIL=EMAIL, SUPERUSER_PASSWORD=PASSWORD)
+    code, out, _ = oppman("check", "--deploy", DATABASE_URL=database_url)
+    assert code == 1
+    for words in ("error: SECRET_KEY is missing", "error: Any Host", "warning: TRUSTED_PROXIES", f"error: {EMAIL}"):
+        assert words in out
+
+
+def test_a_site_that_is_ready_has_no_errors(oppman: Oppman, database_url: str) -> None:
+    code, out, _ = oppman(
+        "check",
+        "--deploy",
+        DATABASE_URL=database_url,
+        ENVIRONMENT="production",
+        SECRET_KEY=KEY,
+        BASE_URL="https://example.org",
+        TRUSTED_PROXIES="*",
+        CLIENT_ADDRESS_HEADER="X-Real-IP",
+        MAIL_URL="smtp://ada:hunter2@mail.example.org",
+        LLM_BASE_URL="http://127.0.0.1:11434/v1",
+        LLM_MODEL="small",
+    )
+    assert code == 0
+    meant_so = ("warning: SQLite is for one machine", "warning: STORAGE_URL is a folder")
+    assert [line for line in out.splitlines() if not line.startswith(meant_so)] == ["No errors found."]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "header", "words"),
+    [("", "", "is empty"), ("*", "", "is *"), ("*", "X-Real-IP", ""), ("10.0.0.1", "", "")],
+)
+def test_proxies_that_hide_visitors_or_believe_them_anything_are_a_warning(
+    proxies: str, header: str, words: str
+) -> None:
+    given = {"trusted_proxies": proxies, "client_address_header": header}
+    findings = list(checks.check_proxies(settings_for("sqlite://").model_copy(update=given)))
+    assert [(finding.is_error, words in finding.text) for finding in findings] == [(False, True)] * bool(words)
+
+
+@pytest.mark.parametrize(("email", "is_wrong"), [("", False), ("ada@example.org", False), ("ada at home", True)])
+def test_an_address_that_no_setup_link_would_reach_is_an_error(email: str, is_wrong: bool) -> None:
+    findings = list(check.check_admin_email(settings_for("sqlite://").model_copy(update={"admin_email": email})))
+    assert ["ADMIN_EMAIL" in finding.text and finding.is_error for finding in findings] == [True] * is_wrong
+
+
+def test_an_address_without_tls_is_a_warning() -> None:
+    settings = settings_for("sqlite://").model_copy(update={"base_url": "http://example.org"})
+    (finding,) = checks.check_hosts(settings)
+    assert not finding.is_error
+
+
+def test_a_short_key_is_a_warning() -> None:
+    settings = settings_for("sqlite://").model_copy(update={"secret_key": SecretStr("sesame")})
+    (finding,) = checks.check_key(settings)
+    assert not finding.is_error
+    assert "shorter than 32" in finding.text
+    assert "sesame" not in finding.text
+
+
+@pytest.mark.parametrize(
+    ("url", "model", "key", "missing"),
+    [
+        ("", "", "", []),
+        ("http://127.0.0.1:11434/v1", "small", "", []),
+        ("http://[::1]:11434/v1", "small", "", []),
+        ("http://ollama:11434/v1", "small", "", []),
+        ("https://openrouter.ai/api/v1", "small", "k", []),
+        ("https://openrouter.ai/api/v1", "small", "", ["LLM_API_KEY"]),
+        ("https://openrouter.ai/api/v1", "", "", ["LLM_MODEL", "LLM_API_KEY"]),
+        ("http://localhost:11434/v1", "", "", ["LLM_MODEL"]),
+    ],
+)
+def test_what_an_endpoint_lacks_is_a_warning(url: str, model: str, key: str, missing: list[str]) -> None:
+    given = {"llm_base_url": url, "llm_model": model, "llm_api_key": SecretStr(key)}
+    findings = list(checks.check_llm(settings_for("sqlite://").model_copy(update=given)))
+    assert not any(finding.is_error for finding in findings)
+    assert [finding.text.split("without ")[1].split(":")[0].split(",")[0] for finding in findings] == missing
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_place_of_files_that_takes_none_is_an_error(
+    oppman: Oppman, database_url: str, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    (tmp_path / "file").touch()
+    for url, words in (
+        (f"file:{tmp_path / 'file' / 'uploads'}", f"{tmp_path / 'file'} is no folder"),
+        (f"s3://AK:s3cr3t@127.0.0.1:{unused_tcp_port}/files?tls=false", "/files does not answer as it should: "),
+        ("s3://AK:s3cr3t@host", "STORAGE_URL lacks the host or the bucket"),
+    ):
+        code, out, err = oppman("check", DATABASE_URL=database_url, STORAGE_URL=url)
+        assert (code, err) == (1, "This must be put right.\n")
+        assert out.startswith("error: ")
+        assert words in out
+        assert "s3cr3t" not in out
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_misspelt_setting_is_a_warning_and_exit_0(
+    oppman: Oppman, database_url: str, database_kind: str, folder: Path
+) -> None:
+    (folder / ".env").touch(mode=0o600)
+    (folder / ".env").write_text("DATABASE_ULR=sqlite:///x\nport=8000\nSOMETHING=else\n")
+    code, out, _ = oppman("check", DATABASE_URL=database_url)
+    assert code == 0
+    assert out.splitlines() == [
+        "warning: DATABASE_ULR in .env is no setting and has no effect. Did you mean DATABASE_URL?",
+        "warning: SOMETHING in .env is no setting and has no effect. .env.example lists all.",
+        "No errors found.",
+    ]
+
+
+def test_models_ahead_of_their_migrations_are_a_warning(oppman: Oppman, database_url: str) -> None:
+    table = Table("accounts_extra", Model.metadata, Column("id", Integer, primary_key=True))
+    try:
+        code, out, _ = oppman("check", DATABASE_URL=database_url)
+    finally:
+        Model.metadata.remove(table)
+    assert code == 0
+    assert "warning: The models of accounts are ahead of their migrations: run python3 oppman.py makemigrations" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("MAIL_URL", "smtp://ada:hun/ter2@example.org", "error: MAIL_URL cannot be taken apart."),
+        ("MAIL_FROM", "Site <site>", "error: MAIL_FROM is no e-mail address"),
+        ("PYDOCS_DATABASE_URL", "mysql://:hunter2@example.org/x", "error: PYDOCS_DATABASE_URL begins with mysql://"),
+        ("CACHE_URL", "redi://:hunter2@example.org", "error: CACHE_URL must be memory: or redis://"),
+    ],
+)
+def test_an_address_that_is_not_understood_is_an_error(oppman: Oppman, name: str, value: str, words: str) -> None:
+    code, out, err = oppman("check", DATABASE_URL="postgresql://127.0.0.1:1/name", **{name: value})
+    assert code == 1
+    assert words in out
+    assert "hun" not in out + err
+
+
+def test_production_is_warned_of_letters_that_nobody_gets() -> None:
+    settings = settings_for("sqlite:///unused.db")
+    fields = {"base_url": "https://example.org", "mail_url": SecretStr("smtp://mail.example.org")}
+    assert [finding.text[:21] for finding in checks.check_letters(settings)] == ["MAIL_URL is console: "]
+    assert list(checks.check_letters(settings.model_copy(update=fields))) == []
+    fields |= {"base_url": "", "allowed_hosts": ["example.org"]}
+    assert [finding.text[:17] for finding in checks.check_letters(settings.model_copy(update=fields))] == [
+        "BASE_URL is empty"
+    ]
+
+
+def test_a_mistyped_path_is_an_error_and_nothing_is_made_there(oppman: Oppman, tmp_path: Path) -> None:
+    path = tmp_path / "typo" / "app.db"
+    code, out, _ = oppman("check", DATABASE_URL=f"sqlite:///{path}")
+    assert code == 1
+    assert f"error: There is no database at {path} yet. If DATABASE_URL is right, make it: " in out
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("storage", "host", "words"),
+    [
+        ("file:./data/uploads", "", "STORAGE_URL is a folder"),
+        ("file:{tmp_path}/uploads", "RENDER", "on a disk that this host does not keep"),
+        ("s3://AK:s3cr3t@host/files", "RENDER", ""),
+    ],
+)
+def test_production_is_warned_of_uploads_that_its_host_will_lose(
+    storage: str, host: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(host or "AT_HOME", "true")
+    given = {"storage_url": SecretStr(storage.format(tmp_path=tmp_path))}
+    findings = list(checks.check_uploads(settings_for("sqlite://").model_copy(update=given)))
+    assert [(finding.is_error, words in finding.text) for finding in findings] == [(False, True)] * bool(words)
+
+
+@pytest.mark.parametrize(
+    ("url", "weights", "warns"), [("", False, True), ("", True, False), ("http://x/v1", False, False)]
+)
+def test_production_is_warned_when_there_is_no_model(
+    url: str, weights: bool, warns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm, "find_weights", lambda: tmp_path / "model.gguf" if weights else None)
+    given = {"environment": "production", "llm_base_url": url, "llm_model": "small"}
+    findings = list(checks.check_model(settings_for("sqlite://").model_copy(update=given)))
+    assert ["There is no model" in finding.text and not finding.is_error for finding in findings] == [True] * warns
+
+
+def test_a_library_that_the_local_model_lacks_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llm, "find_weights", lambda: tmp_path / "model.gguf")
+    monkeypatch.setattr(libraries, "lacking", lambda: "Do this: apt install libgomp1.")
+    settings = settings_for("sqlite://").model_copy(update={"environment": "development"})
+    assert list(checks.check_llm(settings)) == [checks.Finding("Do this: apt install libgomp1.", is_error=False)]

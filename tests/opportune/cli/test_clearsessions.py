@@ -1,0 +1,33 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from opportune.accounts.models import ApiToken, Attempt, Session
+from opportune.cli import transaction
+from opportune.cli.main import main
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.settings import Settings
+from opportune.testing.factories import make_user
+
+
+async def test_what_is_over_goes_and_the_rest_stays(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(transaction, "get_settings", lambda: settings)
+    user = await make_user(database)
+    async with database.writer() as session:
+        for name, hours in (("over", -1), ("not over", 1)):
+            end = utc_now() + timedelta(hours=hours)
+            session.add(Session(token_hash=name, user_id=user.id, expires_at=end))
+            session.add(ApiToken(token_hash=name, user_id=user.id, name=name, expires_at=end))
+            session.add(Attempt(key=name, ends_at=end))
+
+    assert await asyncio.to_thread(main, ["clearsessions"]) == 0
+
+    assert capsys.readouterr().out == "Removed what is over: 1 sessions, 1 tokens, 1 counts of attempts.\n"
+    async with database.reader() as session:
+        for kind in (Session, ApiToken, Attempt):
+            assert await session.scalar(select(func.count()).select_from(kind)) == 1

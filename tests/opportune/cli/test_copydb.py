@@ -1,0 +1,84 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from opportune.db.url.database_url import DatabaseURL
+from opportune.project import PROJECT
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.data.copies import KINDS, Databases, databases, emails, has_tables
+
+__all__ = ["databases"]  # a fixture
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_shows_each_table_with_what_both_sides_hold(oppman: Oppman, databases: Databases, kind: str) -> None:
+    source, target = databases.filled("sqlite", "a@example.com"), databases.missing(kind)
+    code, out, err = oppman("copydb", source, target)
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0].split() == ["table", "rows", "checksum", "of", "both"]
+    (user,) = (line.split() for line in lines if line.startswith("accounts_user"))
+    assert user[1] == "1"
+    assert len(user[2]) == 16
+    assert lines[-1].startswith("Copied 1 rows of ")
+    assert emails(target) == ["a@example.com"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_dry_run_tells_and_writes_nothing(oppman: Oppman, databases: Databases, kind: str) -> None:
+    source, target = databases.filled("sqlite", "a@example.com"), databases.missing(kind)
+    code, out, _ = oppman("copydb", source, target, "--dry-run")
+    assert code == 0
+    assert out.splitlines()[-1].startswith("1 rows would be copied from ")
+    assert not has_tables(target)
+
+
+def test_force_replaces_what_is_there(oppman: Oppman, databases: Databases) -> None:
+    source, target = databases.filled("sqlite", "new@example.com"), databases.filled("sqlite", "old@example.com")
+    refused = oppman("copydb", source, target)
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert oppman("copydb", source, target, "--force").code == 0
+    assert emails(target) == ["new@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "line"),
+    [
+        ("mysql://u:secret@h/x", "sqlite:///x.db", "SRC "),
+        ("{file}", "nonsense", "DST is not a database address"),
+        ("sqlite:///none/at/all.db", "{file}", "There is no database at "),
+        ("{file}", "{file}", "Source and destination are the same file"),
+        (
+            "{file}",
+            "postgresql://u:secret@127.0.0.1:1/x",
+            "Nothing answers at 127.0.0.1:1. Is the database running, and is DST",
+        ),
+        ("{damaged}", "sqlite:///x.db", "is not a SQLite database"),
+    ],
+)
+def test_wrong_addresses_are_one_line(
+    oppman: Oppman, databases: Databases, source: str, target: str, line: str
+) -> None:
+    file, damaged = databases.migrated("sqlite"), databases.missing("sqlite")
+    DatabaseURL.parse(damaged).path.write_text("not a database at all " * 50)
+    code, _, err = oppman("copydb", *(text.format(file=file, damaged=damaged) for text in (source, target)))
+    assert (code, err.count("\n")) == (1, 1)
+    assert line in err
+    assert "secret" not in err
+
+
+def test_the_guides_commands_work(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
+    guide = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
+    section = guide.partition("## From SQLite to PostgreSQL")[2]
+    places = {
+        "sqlite:///./data/app.db": databases.filled("sqlite", "a@example.com"),
+        "postgresql://user:password@host/name": databases.missing("postgresql"),
+        "data/all.json": str(tmp_path / "all.json"),
+    }
+    commands = re.findall(r"^python3 oppman\.py ((?:copydb|dumpdata|loaddata) .+)$", section, re.MULTILINE)
+    assert len(commands) == 5
+    for command in commands:
+        words = [places.get(word, word) for word in command.split()]
+        assert oppman(*words, DATABASE_URL=places["sqlite:///./data/app.db"]).code == 0, command
+    assert emails(places["postgresql://user:password@host/name"]) == ["a@example.com"]

@@ -1,0 +1,99 @@
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from opportune.cli import dbshell
+from opportune.cli.main import main
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+
+PROGRAMS = {"sqlite3", "psql"}
+ADDRESS = "host=db.example dbname=site user=ann port=6432 sslmode=require"
+
+
+class Started(Exception):  # noqa: N818 - not an error: where the process would go on as another program
+    """The command and environment that the process would go on with."""
+
+    def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
+        self.command = command
+        self.environ = environ
+
+
+def started(*arguments: str) -> Started:
+    with pytest.raises(Started) as caught:
+        dbshell.command(list(arguments))
+    return caught.value
+
+
+@pytest.fixture(autouse=True)
+def _no_other_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    def become(command: list[str], environ: Mapping[str, str]) -> None:
+        raise Started(command, environ)
+
+    monkeypatch.setattr(dbshell, "become", become)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name in PROGRAMS else None)
+
+
+def use(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setattr(dbshell, "get_settings", lambda: settings_for(url))
+
+
+def test_sqlite_opens_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "site.db"
+    path.touch()
+    use(monkeypatch, f"sqlite:///{path}")
+    assert started("select 1").command == ["sqlite3", str(path), "select 1"]
+
+
+def test_a_file_that_is_not_there_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, f"sqlite:///{tmp_path}/site.db")
+    assert main(["dbshell"]) == 1
+    assert "python3 oppman.py migrate" in capsys.readouterr().err
+    assert not (tmp_path / "site.db").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://ann:se%20same@db.example:6432/site?sslmode=require",
+        "postgres://ann@db.example:6432/site?password=se%20same&sslmode=require",
+    ],
+)
+def test_the_password_is_not_on_the_command_line(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answers(_settings: Settings) -> None:
+        pass
+
+    use(monkeypatch, url)
+    monkeypatch.setattr(dbshell, "reach", answers)
+    start = started("-c", "select 1")
+    assert start.command == ["psql", ADDRESS, "-c", "select 1"]
+    assert start.environ["PGPASSWORD"] == "se same"
+
+
+@pytest.mark.parametrize("url", ["sqlite:///{file}", "postgresql://ann@127.0.0.1/site"])
+def test_a_missing_client_is_one_line(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "site.db").touch()
+    use(monkeypatch, url.format(file=tmp_path / "site.db"))
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(sys, "version_info", (3, 11))
+    assert main(["dbshell"]) == 1
+    error = capsys.readouterr().err
+    assert "is missing: install it" in error
+    assert error.count("\n") == 1
+
+
+def test_a_server_that_does_not_answer_is_one_line_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, "postgresql://ann:sesame@127.0.0.1:1/site")
+    assert main(["dbshell"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Nothing answers at 127.0.0.1:1.")
+    assert error.count("\n") == 1

@@ -1,0 +1,106 @@
+import asyncio
+
+import pytest
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.cli import demo
+from opportune.db.database import Database
+from opportune.errors import OperatorError
+from opportune.feature import Demo, Feature
+from opportune.testing.factories import make_user
+from tests.opportune.cli.conftest import Oppman, Outcome
+
+NAMES = ["a@demo.example", "b@demo.example"]
+
+
+async def load(session: AsyncSession) -> int:
+    there = set(await session.scalars(select(col(User.email))))
+    missing = [email for email in NAMES if email not in there]
+    session.add_all(User(email=email, hashed_password="") for email in missing)
+    return len(missing)
+
+
+async def clear(session: AsyncSession) -> int:
+    gone = delete(User).where(col(User.email).in_(NAMES)).returning(col(User.id))
+    return len((await session.execute(gone)).all())
+
+
+async def refuse(_session: AsyncSession) -> int:
+    raise OperatorError("The demo of this feature lacks something.")
+
+
+people = Feature(name="people", summary="Has a demo.", demo=Demo(load, clear))
+plain = Feature(name="plain", summary="Has none.")
+picky = Feature(name="picky", summary="Refuses.", demo=Demo(refuse, refuse))
+
+
+@pytest.fixture(autouse=True)
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "installed", lambda: (people, plain))
+
+
+async def run(oppman: Oppman, url: str, *arguments: str, **environ: str) -> Outcome:
+    return await asyncio.to_thread(oppman, "demo", *arguments, DATABASE_URL=url, **environ)
+
+
+async def emails(database: Database) -> list[str]:
+    async with database.reader() as session:
+        return sorted(await session.scalars(select(col(User.email))))
+
+
+async def test_loading_adds_what_is_missing(oppman: Oppman, database_url: str, database: Database) -> None:
+    assert await run(oppman, database_url, "load") == (0, "people: 2 added\n", "")
+    assert await run(oppman, database_url, "load") == (0, "people: 0 added\n", "")
+    assert await emails(database) == NAMES
+
+
+async def test_clearing_removes_the_demo_and_nothing_else(
+    oppman: Oppman, database_url: str, database: Database
+) -> None:
+    await make_user(database, "ada@example.com")
+    await run(oppman, database_url, "load")
+
+    assert await run(oppman, database_url, "clear") == (0, "people: 2 removed\n", "")
+    assert await run(oppman, database_url, "clear") == (0, "people: 0 removed\n", "")
+    assert await emails(database) == ["ada@example.com"]
+
+
+async def test_a_feature_that_refuses_leaves_nothing_half_done(
+    oppman: Oppman, database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "installed", lambda: (people, picky))
+
+    assert await run(oppman, database_url, "load") == (1, "", "The demo of this feature lacks something.\n")
+    assert await emails(database) == []
+
+
+async def test_production_is_not_filled_with_demo_data(oppman: Oppman, database_url: str, database: Database) -> None:
+    production = {"ENVIRONMENT": "production", "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}
+
+    code, out, err = await run(oppman, database_url, "load", **production)
+
+    assert (code, out) == (1, "")
+    assert "not for production" in err
+    assert await emails(database) == []
+
+
+async def test_a_database_without_tables_is_named_in_one_line(oppman: Oppman, empty_database_url: str) -> None:
+    code, out, err = await run(oppman, empty_database_url, "load")
+
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "oppman.py migrate" in err
+
+
+async def test_a_site_without_demos_says_so(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "installed", lambda: (plain,))
+
+    assert (await run(oppman, database_url, "load")).out == "No installed feature has demonstration data.\n"
+
+
+def test_load_or_clear_must_be_said(oppman: Oppman) -> None:
+    code, _, err = oppman("demo")
+
+    assert (code, err.count("\n")) == (2, 1)

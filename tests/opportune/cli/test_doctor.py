@@ -1,0 +1,142 @@
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from opportune import llm
+from opportune.cli import doctor
+from opportune.data.doctor.results import Diagnosis, fault, notice, ok
+from opportune.db.drivers import psycopg_timeouts
+from opportune.db.url.database_url import DatabaseURL
+from opportune.llm import libraries
+from tests.opportune.cli.conftest import Oppman
+
+PASSWORD = "opensesame"
+UNREACHABLE = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/site"
+
+
+def test_a_sound_database_is_ticked_off(oppman: Oppman, database_url: str) -> None:
+    code, out, err = oppman("doctor", DATABASE_URL=database_url)
+    assert (code, err) == (0, "")
+    assert "✗" not in out
+    for check in ("address", "connect", "writes", "migrations"):
+        assert f"✓ {check} " in out
+
+
+def test_a_fault_is_crossed_and_exits_with_1(oppman: Oppman, tmp_path: Path) -> None:
+    path = tmp_path / "site.db"
+    code, out, err = oppman("doctor", DATABASE_URL=f"sqlite:///{path}")
+    assert code == 1
+    assert out.splitlines()[-2:] == [
+        f"  ✗ file         there is no {path} yet",
+        "                 Run: python3 oppman.py migrate",
+    ]
+    assert err == f"file: there is no {path} yet. Run: python3 oppman.py migrate\n"
+    assert not path.exists()
+
+
+def test_the_address_that_is_given_is_the_one_to_look_at(oppman: Oppman, database_url: str, tmp_path: Path) -> None:
+    settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/other.db", "DATABASE_DIRECT_URL": UNREACHABLE}
+    code, out, _ = oppman("doctor", database_url, **settings)
+    assert code == 0
+    assert out.startswith("URL: ")
+    assert "DATABASE_DIRECT_URL" not in out
+
+
+def test_json_says_the_same_to_programs(oppman: Oppman, database_url: str) -> None:
+    code, out, _ = oppman("doctor", "--json", DATABASE_URL=database_url)
+    told = json.loads(out)
+    assert (code, told["healthy"]) == (0, True)
+    (database,) = told["databases"]
+    assert database.keys() == {"setting", "address", "kind", "healthy", "checks"}
+    assert database["setting"] == "DATABASE_URL"
+    for check in database["checks"]:
+        assert check.keys() == {"check", "status", "text", "fix", "values"}
+        assert check["status"] in ("ok", "notice", "fault")
+
+
+def test_a_library_that_the_local_model_lacks_is_told_below(
+    oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm, "find_weights", lambda: Path("model.gguf"))
+    monkeypatch.setattr(libraries, "lacking", lambda: "Do this: apt install libgomp1.")
+    code, out, _ = oppman("doctor", DATABASE_URL=database_url)
+    assert (code, out.splitlines()[-1]) == (0, "Do this: apt install libgomp1.")
+    assert "libgomp1" not in oppman("doctor", database_url).out, "asked about that database alone"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_server_out_of_reach_is_one_line_and_exit_1(
+    oppman: Oppman, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psycopg_timeouts, "PAUSES", ())
+    code, out, err = oppman("doctor", *options, DATABASE_URL=UNREACHABLE)
+    assert code == 1
+    assert err.startswith("connect: Nothing answers at 127.0.0.1:1.")
+    assert err.count("\n") == 1
+    assert PASSWORD not in out + err
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_a_refused_password_is_not_shown(oppman: Oppman, database_url: str, database_kind: str) -> None:
+    url = DatabaseURL.parse(database_url).url.set(password=PASSWORD)
+    code, out, err = oppman("doctor", url.render_as_string(hide_password=False))
+    assert code == 1
+    assert "refuses the password" in err
+    assert PASSWORD not in out + err
+
+
+def test_an_address_that_is_none_is_one_line(oppman: Oppman) -> None:
+    code, out, err = oppman("doctor", f"mysql://ann:{PASSWORD}@db/site")
+    assert (code, out) == (1, "")
+    assert err.startswith("URL ")
+    assert err.count("\n") == 1
+    assert PASSWORD not in err
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_processes_are_counted(oppman: Oppman, database_url: str, database_kind: str) -> None:
+    code, out, _ = oppman("doctor", "--workers", "50", DATABASE_URL=database_url)
+    assert code == 1
+    assert "50 processes of the site may open 1000" in out
+
+
+class Terminal(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
+FINDINGS = (ok("server", "PostgreSQL 18.6"), notice("tls", "none"), fault("writes", "a word " * 30, "Mend it."))
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a narrow terminal without Unicode is told."""
+    monkeypatch.setattr(sys, "stdout", Terminal(io.BytesIO(), encoding="ascii"))
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    return list(doctor.lines(Diagnosis(DatabaseURL.parse("sqlite:///site.db"), FINDINGS)))
+
+
+def test_marks_are_words_where_signs_cannot_be_shown(shown: list[str]) -> None:
+    assert "ok" in shown[1]
+    assert all(line.isascii() for line in shown[1:])
+
+
+def test_a_terminal_is_told_in_colour_and_within_its_width(shown: list[str]) -> None:
+    assert shown[1].startswith("  \x1b[32m")
+    assert all(len(line) <= 60 for line in shown[4:])
+    assert shown[-1].strip() == "Mend it."
+
+
+def test_colours_can_be_refused(monkeypatch: pytest.MonkeyPatch, shown: list[str]) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = list(doctor.lines(Diagnosis(DatabaseURL.parse("sqlite:///site.db"), FINDINGS)))
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_several_faults_are_counted() -> None:
+    assert doctor.summary([fault("tls", "a", "b"), fault("clock", "c", "d")]) == "2 checks failed: tls, clock."

@@ -1,0 +1,133 @@
+"""`dumpdata`, and `loaddata`, which reads what it writes."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.data.copies import ADD_SESSION, ADD_USER, KINDS, Databases, databases, emails, execute
+
+__all__ = ["databases"]  # a fixture
+
+USER = '{"model": "accounts.user", "pk": %s, "fields": {"email": "%s", "hashed_password": "x"}}'
+NUL = "\\u0000"
+
+
+def session(**fields: object) -> str:
+    values = {"token_hash": "t", "user_id": 1, "expires_at": "2026-11-20T10:00:00Z"} | fields
+    return json.dumps([{"model": "accounts.session", "pk": 1, "fields": values}])
+
+
+def feed(monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> None:
+    data = text if isinstance(text, bytes) else text.encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_dumped_can_be_loaded_into_the_other_kind(
+    oppman: Oppman, databases: Databases, tmp_path: Path, kind: str
+) -> None:
+    source = databases.filled(kind, "ü@example.com", "b@example.com")
+    execute(source, ADD_SESSION, id=7)
+    file = tmp_path / "all.json"
+    assert oppman("dumpdata", "--output", str(file), DATABASE_URL=source) == (0, "", "")
+    assert file.stat().st_mode & 0o777 == 0o600
+    (other,) = set(KINDS) - {kind}
+    target = databases.filled(other, "old@example.com")
+    assert oppman("loaddata", str(file), DATABASE_URL=target).out == "Loaded 3 rows.\n"
+    assert emails(target) == ["ü@example.com", "b@example.com"], "a row whose key is there is replaced"
+    assert oppman("dumpdata", DATABASE_URL=target).out == file.read_text(encoding="utf-8")
+    execute(target, ADD_USER.replace("(id, ", "(").replace("(:id, ", "("), email="next@example.com")
+    assert execute(target, "SELECT max(id) FROM accounts_user") == [(3,)]
+
+
+def test_a_dump_has_djangos_form_and_only_what_was_asked_for(oppman: Oppman, databases: Databases) -> None:
+    source = databases.filled("sqlite", "a@example.com")
+    execute(source, ADD_SESSION, id=7)
+    code, out, _ = oppman("dumpdata", "accounts.user", "--indent", "2", DATABASE_URL=source)
+    (user,) = json.loads(out)
+    assert code == 0
+    assert (user["model"], user["pk"]) == ("accounts.user", 1)
+    assert user["fields"]["email"] == "a@example.com"
+    assert user["fields"]["created_at"] == "2026-11-20T10:11:12.000034Z"
+    assert len(out.splitlines()) > 5
+    assert len(json.loads(oppman("dumpdata", "accounts", DATABASE_URL=source).out)) == 2
+
+
+def test_wrong_calls_are_one_line(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
+    source = databases.migrated("sqlite")
+    assert oppman("dumpdata", "accounts.usr", DATABASE_URL=source).err == (
+        "No feature or table 'accounts.usr' is installed. Did you mean accounts.user?\n"
+    )
+    assert "cannot be written" in oppman("dumpdata", "--output", str(tmp_path / "no" / "x"), DATABASE_URL=source).err
+    assert "cannot be read" in oppman("loaddata", str(tmp_path / "none.json"), DATABASE_URL=source).err
+    empty = databases.missing("sqlite")
+    for command in (["dumpdata"], ["loaddata", "x"]):
+        assert oppman(*command, DATABASE_URL=empty).err.startswith("The database lacks migrations.")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_order_of_objects_does_not_matter(
+    oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    target = databases.migrated(kind)
+    feed(monkeypatch, f"{session()[:-1]}, {USER % (1, 'a@example.com')} ]")
+    assert oppman("loaddata", "-", DATABASE_URL=target).out == "Loaded 2 rows.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "The input is no list in JSON."),
+        ('{"model": 1}', "The input is no list in JSON."),
+        (b"[\xff", "The input is no text in UTF-8."),
+        ("[{", "The input ends too early."),
+        (f"[{USER % (1, 'a@b.c')}, ", "The input after object 1 ends too early."),
+        (f"[{USER % (1, 'a@b.c')}", "The input after object 1 ends too early."),
+        (f"[{USER % (1, 'a@b.c')} {USER % (2, 'd@b.c')}]", "The input after object 1 lacks a comma."),
+        (f"[{USER % (1, 'a@b.c')}] x", "The input after object 1 goes on after the end of its list."),
+        ("[{nonsense" + " " * 40 + "}]", "The input is no JSON: Expecting property name"),
+        ("[" * 100_000, "The input is nested too deeply."),
+        ("[5]", 'object 1: is not of the form {"model"'),
+        ('[{"model": "accounts.usr", "pk": 1, "fields": {}}]', "object 1: no table 'accounts.usr' is installed, but"),
+        ('[{"model": "accounts.user", "pk": 1, "fields": {}}]', "object 1: email: Field required."),
+        (f"[{USER % ('null', 'a@b.c')}]", "object 1: id: Input should be a valid integer."),
+        (f"[{USER % (1, 'a@b.c')}, {USER % (2, 'A@B.C')}]", "object 2: UNIQUE constraint failed"),
+        (session(colour="red"), "object 1: colour: Extra inputs are not permitted."),
+        (session(id=1), "object 1: id belongs into pk."),
+        (session(agent="x" * 257), "object 1: agent: String should have at most 256 characters."),
+        (session(expires_at="soon"), "object 1: expires_at: Input should be a valid datetime"),
+        (session(expires_at="2026-11-20T10:00:00"), "object 1: expires_at: Input should have timezone info."),
+        (session(user_id=9), "accounts_session, row 1 points at a row of accounts_user that is not there."),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_where_and_nothing_is_kept(
+    oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch, text: str | bytes, line: str
+) -> None:
+    target = databases.migrated("sqlite")
+    feed(monkeypatch, text)
+    code, _, err = oppman("loaddata", "-", DATABASE_URL=target)
+    assert (code, err.count("\n")) == (1, 1)
+    assert line in err
+    assert emails(target) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (session(user_id=9), 'accounts_session: Key (user_id)=(9) is not present in table "accounts_user".'),
+        (f"[{USER % (1, 'a@b.c')}, {USER % (2, 'A@B.C')}]", "object 2: duplicate key value violates unique constraint"),
+        (f"[{USER % (1, 'a@b.c')}, {USER % (2, NUL)}]", "object 2: PostgreSQL text fields cannot contain NUL"),
+    ],
+)
+def test_what_postgresql_refuses_is_one_line_too(
+    oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch, text: str, line: str
+) -> None:
+    target = databases.migrated("postgresql")
+    feed(monkeypatch, text)
+    code, _, err = oppman("loaddata", "-", DATABASE_URL=target)
+    assert (code, err.count("\n")) == (1, 1)
+    assert line in err
+    assert emails(target) == []

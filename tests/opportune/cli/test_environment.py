@@ -1,0 +1,286 @@
+"""oppman.py in a copy of its own, where a stand-in for uv installs nothing and writes down what it was asked."""
+
+import ast
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from opportune.cli import environment
+from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL
+from opportune.cli.installation import InstallError
+from opportune.project import PROJECT
+
+# The Python below ours, without its site-packages: a machine that has nothing yet.
+BARE = [getattr(sys, "_base_executable", sys.executable), "-S"]
+UV = f"""\
+#!{BARE[0]}
+import os, pathlib, signal, sys
+task = sys.argv[-1].rsplit("/", 1)[-1]
+with open(os.environ["ASKED"], "a") as asked:
+    print(*sys.argv[1:], file=asked)
+if sys.argv[1] == "venv":
+    python = pathlib.Path(sys.argv[-1], "bin/python")
+    python.parent.mkdir(parents=True, exist_ok=True)
+    python.unlink(missing_ok=True)
+    python.symlink_to({BARE[0]!r})
+if task == os.environ.get("FAILS"):
+    sys.exit("error: nobody answers")
+if task == os.environ.get("DIES"):
+    os.kill(os.getpid(), signal.SIGKILL)
+if task == os.environ.get("WAITS"):
+    open(os.environ["BEGUN"], "w").close()
+    signal.pause()
+"""
+COMMAND_LINE = """\
+import sys
+def main():
+    print("ran", *sys.argv[1:])
+    return 0
+"""
+
+
+class Machine:
+    """The project's copy in a folder, and the stand-in for uv on the PATH."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = folder / "project"
+        self.venv = self.project / ".venv"
+        self.asked = folder / "asked"
+        self.begun = folder / "begun"
+        self.environ = {"PATH": str(folder), "ASKED": str(self.asked), "BEGUN": str(self.begun)}
+        (self.project / "opportune/cli").mkdir(parents=True)
+        (self.project / "app").mkdir()
+        for name in (
+            "oppman.py",
+            "app/__init__.py",
+            "opportune/__init__.py",
+            "opportune/project.py",
+            "opportune/cli/__init__.py",
+            "opportune/cli/environment.py",
+            "opportune/cli/installation.py",
+            "opportune/cli/process.py",
+        ):
+            shutil.copyfile(PROJECT / name, self.project / name)
+        (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)
+        for lock in (BASE, MODEL, AWS, DEV, FRAMEWORK):
+            (self.project / lock).write_text(f"{lock} 1\n")
+        for test, text in {
+            "books/test_pages.py": "",
+            "chat/test_answers.py": "pytestmark = pytest.mark.model\n",
+            "opportune/test_settings.py": "",
+        }.items():
+            (self.project / "tests" / test).parent.mkdir(parents=True)
+            (self.project / "tests" / test).write_text(text)
+        (folder / "uv").write_text(UV)
+        (folder / "uv").chmod(0o755)
+
+    def start(self, *arguments: str, python: list[str] = BARE, **environ: str) -> subprocess.Popen[str]:
+        command = [*python, str(self.project / "oppman.py"), *arguments]
+        environ = {**self.environ, **environ}
+        return subprocess.Popen(
+            command, env=environ, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def run(self, *arguments: str, python: list[str] = BARE, **environ: str) -> tuple[int, str, list[str]]:
+        """Its exit code, its output and the lines of its stderr."""
+        with self.start(*arguments, python=python, **environ) as process:
+            output, errors = process.communicate()
+        return process.returncode, output, errors.splitlines()
+
+    def installed(self) -> list[str]:
+        """The locks that were asked for so far, in their order."""
+        lines = self.asked.read_text().splitlines() if self.asked.exists() else []
+        return [line.rsplit("/", 1)[1] for line in lines if line.startswith("pip")]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_the_first_command_installs_and_runs_in_the_new_environment(machine: Machine) -> None:
+    assert machine.run("migrate", "todos")[:2] == (0, "ran migrate todos\n")
+    made, installed = machine.asked.read_text().splitlines()
+    assert made.endswith(str(machine.venv))
+    assert f"--python {machine.venv}/bin/python --no-deps --require-hashes -r" in installed
+
+
+def test_what_is_installed_is_not_installed_again(machine: Machine) -> None:
+    machine.run("migrate")
+    code, output, errors = machine.run("migrate")
+    assert (code, output, errors) == (0, "ran migrate\n", [])
+    assert machine.installed() == [BASE]
+
+
+def test_a_changed_lock_is_installed_again(machine: Machine) -> None:
+    machine.run("migrate")
+    (machine.project / BASE).write_text("another version\n")
+    assert machine.run("migrate")[0] == 0
+    assert machine.installed() == [BASE, BASE]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "locks"),
+    [
+        (["quickstart", "--port", "1"], [BASE, MODEL]),
+        (["quickstart", "--no-model"], [BASE]),
+        (["runserver"], [BASE]),
+        (["test", "-x"], [BASE, DEV, FRAMEWORK, MODEL]),
+        (["test", "-k", "books", "tests/opportune"], [BASE, DEV, FRAMEWORK, MODEL]),
+        (["test", "tests/books", "tests/opportune"], [BASE, DEV, FRAMEWORK, MODEL]),
+        (["test", "-x", "tests/books/test_pages.py::test_one", "-k", "one"], [BASE, DEV]),
+        (["test", "tests/chat"], [BASE, DEV, MODEL]),
+        (["test", "--project"], [BASE, DEV, MODEL]),
+        (["lock"], [BASE, DEV]),
+        (["--help"], [BASE]),
+    ],
+)
+def test_a_command_installs_the_locks_that_it_needs(machine: Machine, arguments: list[str], locks: list[str]) -> None:
+    assert machine.run(*arguments)[0] == 0
+    assert machine.installed() == locks
+
+
+def test_settings_kept_at_aws_bring_its_lock(machine: Machine) -> None:
+    (machine.project / ".env").write_text("PORT=1\nexport SECRETS_FROM='aws:site'\n")
+    assert machine.run("migrate")[0] == 0
+    assert machine.installed() == [BASE, AWS]
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "asked"),
+    [
+        ("aws:site", None, True),
+        ("aws: ", None, False),
+        ("aws:a,,b", None, False),
+        ("", "SECRETS_FROM=aws:site", False),
+        (None, "# SECRETS_FROM=aws:site", False),
+        (None, "SECRETS_FROM=aws:\nSECRET_KEY=aws:site", False),
+        (None, "SECRETS_FROM='aws:'", False),
+        (None, "SECRETS_FROM = aws:a, b # ours", True),
+    ],
+)
+def test_the_environment_says_before_the_file_whether_settings_are_kept_at_aws(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str | None, file: str | None, asked: bool
+) -> None:
+    monkeypatch.setattr(environment, "PROJECT", tmp_path)
+    if source is not None:
+        monkeypatch.setenv("SECRETS_FROM", source)
+    if file is not None:
+        (tmp_path / ".env").write_text(file)
+    assert environment.asks_aws() is asked
+
+
+def test_a_model_that_cannot_be_had_is_one_line_and_the_command_runs(machine: Machine) -> None:
+    code, output, errors = machine.run("quickstart", FAILS=MODEL)
+    assert (code, output) == (0, "ran quickstart\n")
+    assert [line for line in errors if not line.endswith("...")] == errors[-1:]
+    assert "LLM_BASE_URL, LLM_API_KEY and LLM_MODEL" in errors[-1]
+    assert machine.installed() == [BASE, MODEL]
+
+
+def test_a_model_that_cannot_be_written_is_one_line_and_the_command_runs(machine: Machine) -> None:
+    machine.run("migrate")
+    (machine.venv / "install.log").unlink()
+    (machine.venv / "install.log").mkdir()
+    code, output, errors = machine.run("quickstart")
+    assert (code, output, len(errors)) == (0, "ran quickstart\n", 1)
+    assert errors[0].startswith(f"Cannot install into {machine.venv}: Is a directory. Going on without a local model")
+
+
+def test_dependencies_that_cannot_be_had_are_one_line_and_exit_1(machine: Machine) -> None:
+    code, output, errors = machine.run("migrate", FAILS=BASE)
+    assert (code, output) == (1, "")
+    assert errors[-1].startswith(f"Installing {BASE} failed: error: nobody answers. Is the network there?")
+    assert machine.run("migrate")[0] == 0
+
+
+@pytest.mark.parametrize("task", [".venv", BASE])
+def test_a_killed_installation_begins_anew(machine: Machine, task: str) -> None:
+    assert machine.run("migrate", DIES=task)[0] == 1
+    (machine.venv / "half a package").touch()
+    assert machine.run("migrate")[:2] == (0, "ran migrate\n")
+    assert not (machine.venv / "half a package").exists()
+    assert not (machine.venv / "unfinished").exists()
+
+
+def test_ctrl_c_while_installing_is_quiet_and_the_next_command_begins_anew(machine: Machine) -> None:
+    os.mkfifo(machine.begun)
+    with machine.start("migrate", WAITS=BASE) as process:
+        machine.begun.read_bytes()  # returns when the stand-in has begun
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert (machine.venv / "unfinished").exists()
+    assert machine.run("migrate")[0] == 0
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(machine: Machine) -> None:
+    machine.run("migrate")
+    (machine.venv / "bin/python").unlink()
+    (machine.venv / "bin/python").symlink_to("/nowhere/python3")
+    assert machine.run("migrate")[:2] == (0, "ran migrate\n")
+    assert machine.installed() == [BASE, BASE]
+
+
+def test_two_at_once_install_once(machine: Machine) -> None:
+    with machine.start("migrate") as one, machine.start("check") as other:
+        assert (one.wait(), other.wait()) == (0, 0)
+    assert machine.installed() == [BASE]
+
+
+def test_an_environment_that_has_the_dependencies_is_used_as_it_is(machine: Machine) -> None:
+    assert machine.run("migrate", python=[sys.executable]) == (0, "ran migrate\n", [])
+    assert not machine.venv.exists()
+
+
+def test_an_active_environment_without_the_dependencies_is_left_alone(machine: Machine, tmp_path: Path) -> None:
+    python = tmp_path / "own/bin/python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(BARE[0])
+    (tmp_path / "own/pyvenv.cfg").write_text(f"home = {Path(BARE[0]).parent}\n")
+    code, _, errors = machine.run("migrate", python=[str(python)])
+    assert (code, len(errors)) == (1, 1)
+    assert f"python3 -m pip install --no-deps -r {BASE}" in errors[0]
+    assert not machine.venv.exists()
+
+
+def test_a_folder_that_takes_no_environment_is_one_line_and_exit_1(machine: Machine) -> None:
+    machine.venv.touch()
+    code, _, errors = machine.run("migrate")
+    assert (code, len(errors)) == (1, 1)
+    assert errors[0].startswith(f"Cannot install into {machine.venv}: File exists.")
+
+
+def test_without_venv_and_uv_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setitem(sys.modules, "ensurepip", None)
+    assert importlib.util.find_spec("ensurepip") is None
+    with pytest.raises(InstallError, match="apt install python3-venv"):
+        environment.make_environment()
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_without_uv_pip_checks_the_hashes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(environment, "VENV", tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(environment, "run", lambda *words: asked.append(words[-1]))
+    environment.install(BASE)
+    assert asked[0][1:4] == ["-m", "pip", "install"]
+    assert {"--no-deps", "--require-hashes"} < set(asked[0])
+
+
+def test_an_old_python_is_told_so_in_one_line() -> None:
+    source = (PROJECT / "oppman.py").read_text()
+    ast.parse(source, feature_version=(3, 6))
+    code = f"import sys; sys.version_info = (3, 8, 18); exec({source!r})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "Opportune needs Python 3.11 or newer; this is 3.8.\n")

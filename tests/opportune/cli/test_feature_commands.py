@@ -1,0 +1,87 @@
+"""The command that a feature brings along: found by its path, listed from its text, imported when it is called."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import typer
+
+from opportune.cli import main as command_line
+from opportune.cli.main import main
+
+MODULE = "app.gadgets.commands"
+
+
+@pytest.fixture
+def feature(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder of the only feature with commands."""
+    folder = tmp_path / "gadgets"
+    folder.mkdir()
+    monkeypatch.setattr(command_line, "FEATURES", tmp_path)
+    return folder
+
+
+@pytest.fixture
+def gadgets(feature: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Stands for the module, which is nowhere on the path."""
+    (feature / "commands.py").write_text('"""Count the gadgets.\n\nMore about it.\n"""\nraise SystemExit("imported")\n')
+    module = ModuleType(MODULE)
+    monkeypatch.setitem(sys.modules, MODULE, module)
+    return module
+
+
+def test_the_help_lists_it_with_its_first_line_and_does_not_import_it(
+    feature: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (feature / "commands.py").write_text('"""Count the gadgets.\n\nMore about it.\n"""\nraise SystemExit("imported")\n')
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out.rpartition("Features:")[2].split(maxsplit=1) == ["gadgets", "Count the gadgets.\n"]
+
+
+def test_without_any_there_is_no_such_heading(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not list(feature.iterdir())
+    assert main(["--help"]) == 0
+    assert "Features:" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("source", ["def broken(:", "x = 1", "\0"])
+def test_one_that_cannot_be_read_is_listed_all_the_same(
+    feature: Path, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (feature / "commands.py").write_text(source)
+    assert main(["--help"]) == 0
+    assert "gadgets" in capsys.readouterr().out
+
+
+def test_its_subcommands_run(gadgets: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    command = typer.Typer()
+
+    @command.command()
+    def count(number: int) -> None:
+        typer.echo(f"{number} gadgets")
+
+    @command.command()
+    def clear() -> None: ...
+
+    gadgets.command = command  # type: ignore[attr-defined]  # a module of any shape
+
+    assert main(["gadgets", "count", "3"]) == 0
+    assert capsys.readouterr().out == "3 gadgets\n"
+
+
+def test_wrong_usage_names_it(gadgets: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    def count(number: int) -> None:
+        del number
+
+    gadgets.command = count  # type: ignore[attr-defined]  # as above
+    assert main(["gadgets", "--bogus"]) == 2
+    assert "oppman.py gadgets: No such option: --bogus." in capsys.readouterr().err
+    assert main(["gadget"]) == 2
+    assert "Did you mean gadgets?" in capsys.readouterr().err
+
+
+def test_a_feature_does_not_take_the_place_of_a_command(feature: Path) -> None:
+    (feature / "commands.py").touch()
+    feature.rename(feature.with_name("migrate"))
+    assert command_line.feature_commands() == {}

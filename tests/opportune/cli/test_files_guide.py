@@ -1,0 +1,59 @@
+"""docs/files.md says what is so: its addresses are understood, its code runs, its names exist."""
+
+import re
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr
+
+from opportune.project import PROJECT
+from opportune.storage import open_storage, routes
+from opportune.storage.location import Bucket, place_of
+from opportune.testing.plugin import settings_for
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.storage.pictures import photo
+
+GUIDE = (PROJECT / "docs" / "files.md").read_text(encoding="utf-8")
+ADDRESSES = re.findall(r"^STORAGE_URL=(.+)$", GUIDE, re.MULTILINE)
+
+
+def test_its_addresses_are_understood() -> None:
+    settings = settings_for("sqlite:///never-opened.db")
+    folder, *buckets = [place_of(settings.model_copy(update={"storage_url": SecretStr(url)})) for url in ADDRESSES]
+    assert isinstance(folder, Path)
+    assert [bucket.region for bucket in buckets if isinstance(bucket, Bucket)] == [
+        "eu-central-1",
+        "auto",
+        "us-east-1",
+        "eu-central-1",
+    ]
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_its_command_says_whether_the_place_takes_files(oppman: Oppman, database_url: str, database_kind: str) -> None:
+    (command,) = re.findall(r"`python3 oppman\.py (\w+)`", GUIDE)
+    assert oppman(command, DATABASE_URL=database_url, STORAGE_URL=ADDRESSES[0]).code == 0, database_kind
+
+
+async def test_its_code_runs(tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec(block, names)  # noqa: S102 - the guide's own
+    app = FastAPI()
+    app.include_router(names["router"])
+    app.include_router(routes.router)
+    app.state.settings = settings_for("sqlite:///x").model_copy(update={"storage_url": SecretStr(f"file:{tmp_path}")})
+    app.state.storage = open_storage(app.state.settings)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver", follow_redirects=True) as client:
+        name = (await client.post("/portraits", content=photo())).json()
+        shown = await client.get(f"/{name}")
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/webp")
+
+
+@pytest.mark.parametrize("name", sorted({*re.findall(r"\bopportune(?:\.[a-z_]+)+", GUIDE)}))
+def test_its_names_exist(name: str) -> None:
+    assert resolve_name(name)

@@ -1,0 +1,128 @@
+"""Installers here are a line of Python: they say what uv or pip would, and leave what these leave."""
+
+import io
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from opportune.cli import installation
+from opportune.cli.installation import LOG, InstallError, Progress, run
+
+LOCK = """\
+Alembic==1.20.1 \\
+    --hash=sha256:00
+argon2-cffi==25.1.0 ; python_full_version >= '3.11' \\
+    --hash=sha256:00
+colorama==0.4.6 ; sys_platform == 'win32' \\
+    --hash=sha256:00
+deprecated==1.2 ; python_full_version < '3.12' \\
+    --hash=sha256:00
+deprecated==1.3 ; python_full_version >= '3.12' \\
+    --hash=sha256:00
+"""
+PIP = """\
+Ignoring colorama: markers 'sys_platform == "win32"' don't match your environment
+Ignoring deprecated: markers 'python_full_version < "3.12"' don't match your environment
+Requirement already satisfied: alembic==1.20.1 in ./lib
+Collecting argon2-cffi==25.1.0 (from -r requirements.lock (line 3))
+  Downloading argon2_cffi-25.1.0-py3-none-any.whl (14 kB)
+"""
+THIRD = "Collecting deprecated==1.3 (from -r requirements.lock (line 5))\n"
+INSTALLING = "Installing collected packages: argon2-cffi, deprecated\n"
+UV = "Resolved 3 packages in 20ms\nDownloading argon2-cffi (1.1MiB)\n"
+
+
+@pytest.fixture
+def venv(tmp_path: Path) -> Path:
+    (tmp_path / "requirements.lock").write_text(LOCK)
+    (tmp_path / ".venv").mkdir()
+    return tmp_path / ".venv"
+
+
+def site_packages(venv: Path) -> Path:
+    return Path(sysconfig.get_path("purelib", "venv", {"base": str(venv)}))
+
+
+def install(venv: Path, *packages: str) -> None:
+    for package in packages:
+        (site_packages(venv) / f"{package}.dist-info").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        ("", "Installing requirements.lock: 1 of 5 packages, 0 s"),
+        (PIP, "Downloading requirements.lock: 2 of 3 packages, 0 s"),
+        (PIP + THIRD, "Installing requirements.lock: 1 of 3 packages, 0 s"),
+        (PIP + INSTALLING, "Installing requirements.lock: 1 of 3 packages, 0 s"),
+        (UV, "Installing requirements.lock: 1 of 3 packages, 0 s"),
+    ],
+)
+def test_packages_are_counted_with_pip_and_with_uv(
+    venv: Path, monkeypatch: pytest.MonkeyPatch, log: str, told: str
+) -> None:
+    monkeypatch.setattr(installation, "time", SimpleNamespace(monotonic=lambda: 7.0))
+    install(venv, "alembic-1.20.1", "argon2_cffi-24.0.0", "pip-24.0")
+    (venv / LOG).write_text(log)
+    assert str(Progress(venv, "Installing", "requirements.lock")) == told
+
+
+def installer(venv: Path, *lines: str, code: int = 0) -> list[str]:
+    """A program that says these lines, installs all that the lock names, and ends."""
+    folders = [f"{name}.dist-info" for name in ("alembic-1.20.1", "argon2_cffi-25.1.0", "deprecated-1.3")]
+    program = (
+        f"import os, sys; [os.makedirs(os.path.join({str(site_packages(venv))!r}, name)) for name in {folders}];"
+        f"print(*{lines}, sep=os.linesep); sys.exit({code})"
+    )
+    return [sys.executable, "-S", "-c", program]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_one_line_that_ends_with_all_of_them(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    run(venv, "Installing", "requirements.lock", installer(venv, "Resolved 3 packages in 20ms"))
+    shown = [line.rstrip() for line in terminal.getvalue().split("\r")]
+    assert shown[-1].startswith("Installing requirements.lock: 3 of 3 packages, ")
+    assert terminal.getvalue().count("\n") == 1
+
+
+def test_elsewhere_a_line_tells_of_it_now_and_then(
+    venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(installation, "PLAIN_PROGRESS_SECONDS", 0)
+    run(venv, "Installing", "requirements.lock", installer(venv, "Resolved 3 packages in 20ms"))
+    first, *between, last = capsys.readouterr().err.splitlines()
+    assert first == "Installing requirements.lock ..."
+    assert between
+    assert all(" packages, " in line for line in between)
+    assert last.startswith("Installing requirements.lock: 3 of 3 packages, ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "  Caused by: failed to copy file: No space left on device (os error 28)",
+        "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+        "ERROR: Could not install packages due to an OSError: [Errno 122] Disk quota exceeded",
+    ],
+)
+def test_a_full_disk_is_said_to_be_full(venv: Path, words: str) -> None:
+    with pytest.raises(InstallError, match="The disk is full: make room") as caught:
+        run(venv, "Installing", "requirements.lock", installer(venv, words, "", code=2))
+    assert "network" not in str(caught.value)
+
+
+def test_a_disk_so_full_that_the_installer_could_not_say_it_is_said_to_be_full(
+    venv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
+    with pytest.raises(InstallError, match="The disk is full: make room"):
+        run(venv, "Preparing", ".venv", installer(venv, code=1))

@@ -1,0 +1,87 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from opportune.cli import lock
+from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL
+from opportune.cli.main import main
+
+
+class Uv:
+    """In uv's place: writes what it is told to, or fails at one lock."""
+
+    def __init__(self) -> None:
+        self.commands: list[list[str]] = []
+        self.content = "new\n"
+        self.fails_at = ""
+
+    def __call__(self, command: list[str], cwd: Path) -> int:
+        self.commands.append(command)
+        output = Path(command[command.index("-o") + 1])
+        output.write_text(self.content)
+        return int(output.name == self.fails_at)
+
+
+@pytest.fixture
+def uv(monkeypatch: pytest.MonkeyPatch) -> Uv:
+    uv = Uv()
+    monkeypatch.setattr(subprocess, "call", uv)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: "uv")
+    return uv
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (BASE, MODEL, AWS, DEV, FRAMEWORK):
+        (tmp_path / name).write_text("old\n")
+    monkeypatch.setattr(lock, "PROJECT", tmp_path)
+    return tmp_path
+
+
+def contents(project: Path) -> set[str]:
+    return {(project / name).read_text() for name in (BASE, MODEL, AWS, DEV, FRAMEWORK)}
+
+
+def test_the_locks_are_made_with_hashes_and_agree(uv: Uv, project: Path) -> None:
+    assert main(["lock"]) == 0
+    assert contents(project) == {"new\n"}
+    assert all({"--universal", "--generate-hashes"} < set(command) for command in uv.commands)
+    base = uv.commands[0][-1]
+    assert [command[command.index("-c") + 1] for command in uv.commands[1:]] == [base] * 4
+
+
+def test_versions_stay_unless_an_upgrade_is_asked_for(uv: Uv) -> None:
+    main(["lock"])
+    assert not any("--upgrade" in command for command in uv.commands)
+    uv.commands.clear()
+    main(["lock", "--upgrade"])
+    assert all("--upgrade" in command for command in uv.commands)
+
+
+def test_a_failure_leaves_every_lock_as_it_was(uv: Uv, project: Path) -> None:
+    uv.fails_at = DEV
+    assert main(["lock"]) == 1
+    assert contents(project) == {"old\n"}
+
+
+def test_check_names_what_is_out_of_date_and_writes_nothing(
+    uv: Uv, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lock", "--check"]) == 1
+    assert capsys.readouterr().err.startswith(f"Out of date: {BASE}, {MODEL}, {AWS}, {DEV}, {FRAMEWORK}.")
+    assert contents(project) == {"old\n"}
+
+
+def test_check_is_content_with_locks_that_would_stay_the_same(uv: Uv) -> None:
+    uv.content = "old\n"
+    assert main(["lock", "--check"]) == 0
+
+
+def test_without_uv_it_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    assert main(["lock"]) == 1
+    assert DEV in capsys.readouterr().err

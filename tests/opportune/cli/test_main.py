@@ -1,0 +1,208 @@
+import errno
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+import typer
+
+from opportune import __version__
+from opportune.cli.main import COMMANDS, HELPS, load, main
+from opportune.errors import OperatorError
+from opportune.project import PROJECT
+
+OPPMAN = PROJECT / "oppman.py"
+HEAVY = [
+    "alembic",
+    "fastapi",
+    "pydantic",
+    "pydantic_settings",
+    "rich",
+    "sqlalchemy",
+    "sqlmodel",
+    "starlette",
+    "uvicorn",
+]
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
+    """Puts something in the place of the command `check`."""
+
+    def put(command: object) -> None:
+        module = ModuleType("opportune.cli.check")
+        module.command = command  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    return put
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def command() -> None:
+        raise error
+
+    return command
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Another Python process, somewhere else."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
+
+
+def test_help_lists_every_command_in_its_group() -> None:
+    result = run(str(OPPMAN), "--help")
+    assert result.returncode == 0
+    for group, commands in COMMANDS.items():
+        section = result.stdout.split(f"\n{group}:\n")[1].split("\n\n")[0]
+        assert [line.split(maxsplit=1)[0] for line in section.splitlines() if line.strip()] == list(commands)
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["check", "-h"], ["jobs", "list", "-h"]])
+def test_h_is_short_for_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.startswith("Usage: oppman.py ")
+
+
+def test_version_names_the_starters_release_and_what_it_runs_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    python = ".".join(map(str, sys.version_info[:3]))
+    assert capsys.readouterr().out.startswith(f"Opportune {__version__} (FastAPI 0.")
+    assert run(str(OPPMAN), "--version").stdout.endswith(f", Python {python})\n")
+
+
+def test_no_arguments_ask_for_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "quickstart" in capsys.readouterr().out
+
+
+def test_help_imports_nothing_heavy() -> None:
+    lines = [
+        f"import sys; sys.path.insert(0, {str(PROJECT)!r})",
+        "from opportune.cli.main import main; main(['--help'])",
+        f"print(set({HEAVY}) & set(sys.modules))",
+    ]
+    result = run("-c", "\n".join(lines))
+    assert result.stdout.endswith("set()\n")
+
+
+@pytest.mark.parametrize("name", HELPS)
+def test_every_command_of_the_table_is_there_and_explains_itself(name: str) -> None:
+    command = load(name)
+    assert command.name == name
+    assert command.help
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["migrat"], "Unknown command 'migrat'. Did you mean migrate?"),
+        (["xyzzy"], "Unknown command 'xyzzy'. See: python3 oppman.py --help"),
+        (["--bogus"], "No such option: --bogus. See: "),
+        (["check", "--bogus"], "oppman.py check: No such option: --bogus. See: "),
+        (["quickstart", "--email"], "requires an argument. See: python3 oppman.py quickstart --help"),
+        (["jobs", "list", "--state", "x"], "oppman.py jobs list: --state: 'x' is not one of 'waiting', 'running', "),
+        (["runserver", "--port", "80x"], "oppman.py runserver: --port: 80x is no whole number. See: "),
+        (["runserver", "--port", "99999"], "--port: 99999 should be less than or equal to 65535. See: "),
+        (["demo"], "oppman.py demo: Missing command."),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(
+    arguments: list[str],
+    words: str,
+    stand_in: Callable[[object], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stand_in(lambda: None)
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert not output.out
+    assert words in output.err
+    assert output.err.count("\n") == 1
+
+
+def test_a_command_that_ends_well_is_exit_0(stand_in: Callable[[object], None]) -> None:
+    stand_in(lambda: None)
+    assert main(["check"]) == 0
+
+
+def test_a_command_chooses_its_exit_code(stand_in: Callable[[object], None]) -> None:
+    stand_in(raising(typer.Exit(3)))
+    assert main(["check"]) == 3
+
+
+def test_an_operators_error_is_one_line_and_exit_1(
+    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(raising(OperatorError("The host is away.\nTry later.")))
+    assert main(["check"]) == 1
+    assert capsys.readouterr() == ("", "The host is away. Try later.\n")
+
+
+def test_what_a_terminal_would_obey_is_not_written_to_it(
+    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(raising(OperatorError("'\x1b[2J\x9bü\udcff' is no file.")))
+    assert main(["check"]) == 1
+    assert capsys.readouterr().err == "'?[2J?ü?' is no file.\n"
+
+
+def test_an_unexpected_error_is_one_line_with_its_place(
+    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(raising(ValueError("odd\nsecond line")))
+    assert main(["check"]) == 1
+    output = capsys.readouterr().err
+    assert output.startswith("Unexpected ValueError: odd (tests/opportune/cli/test_main.py:")
+    assert output.count("\n") == 1
+
+
+def test_a_full_disk_is_no_bug(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in(raising(OSError(errno.ENOSPC, "No space left on device")))
+    assert main(["check"]) == 1
+    assert capsys.readouterr().err == "The disk of the output is full: make room, then run this again.\n"
+
+
+def test_code_that_python_cannot_read_is_named_with_its_file_and_line(
+    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = PROJECT / "app/books/pages.py"
+    stand_in(lambda: compile("x = 1\ndef (", file, "exec"))
+    assert main(["check"]) == 1
+    assert capsys.readouterr().err.startswith("Unexpected SyntaxError: invalid syntax (app/books/pages.py:2)")
+
+
+def test_debug_shows_the_traceback_of_an_unexpected_error(
+    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEBUG", "true")
+    stand_in(raising(ValueError("odd")))
+    assert main(["check"]) == 1
+    assert capsys.readouterr().err.startswith("Traceback")
+
+
+def test_ctrl_c_is_quiet_and_exit_130(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in(raising(KeyboardInterrupt()))
+    assert main(["check"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_question_that_nobody_answers_is_one_line_and_exit_1(
+    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    stand_in(lambda: typer.prompt("Your name"))
+    assert main(["check"]) == 1
+    assert "Nobody answered" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_is_no_traceback() -> None:
+    left, written = os.pipe()
+    os.close(left)
+    command = [sys.executable, str(OPPMAN), "--help"]
+    result = subprocess.run(command, stdout=written, stderr=subprocess.PIPE, check=False)
+    os.close(written)
+    assert (result.returncode, result.stderr) == (1, b"")

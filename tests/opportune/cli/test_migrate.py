@@ -1,0 +1,216 @@
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opportune.db.drivers.sqlite import configure_sqlite
+from opportune.db.migrations import connection
+from opportune.db.migrations.graph import OF_FRAMEWORK, Tree
+from opportune.project import installed, installed_names, shown
+from opportune.testing.services.postgres import Postgres
+from tests.opportune.cli.conftest import Copy, Oppman
+from tests.opportune.cli.processes import migrate_at_once
+from tests.opportune.cli.walking import Walk, walking
+
+TREE = Tree(installed_names())
+APPLYING = "".join(f"  Applying {migration}... OK\n" for migration in TREE.ordered)
+
+
+def test_it_tells_each_migration_and_then_that_there_is_none(oppman: Oppman, empty_database_url: str) -> None:
+    first = oppman("migrate", DATABASE_URL=empty_database_url)
+    assert first.code == 0
+    assert first.out.startswith("Operations to perform:\n  Apply all migrations: accounts")
+    assert first.out.endswith(f"Running migrations:\n{APPLYING}")
+    assert oppman("migrate").out.endswith("Running migrations:\n  No migrations to apply.\n")
+
+
+def test_processes_at_once_all_end_well(oppman: Oppman, empty_database_url: str) -> None:
+    assert migrate_at_once(empty_database_url, 2) == [0, 0]
+    assert oppman("migrate", "--check", DATABASE_URL=empty_database_url).code == 0
+
+
+def test_a_feature_goes_to_zero(oppman: Oppman, database_url: str) -> None:
+    result = oppman("migrate", "accounts", "zero", DATABASE_URL=database_url)
+    assert "  Unapply all migrations: accounts\n" in result.out
+    assert result.out.endswith("  Unapplying accounts.0001_initial... OK\n")
+    assert "[X]" not in oppman("showmigrations", "accounts").out
+
+
+def test_the_list_marks_what_is_applied(oppman: Oppman, empty_database_url: str) -> None:
+    oppman("migrate", "accounts", DATABASE_URL=empty_database_url)
+    assert (
+        oppman("showmigrations", "accounts").out
+        == "accounts\n [X] 0001_initial\n [X] 0002_attempt_and_more\n [X] 0003_index_on_ends\n"
+    )
+
+
+def test_a_plan_changes_nothing(oppman: Oppman, empty_database_url: str) -> None:
+    result = oppman("migrate", "--plan", DATABASE_URL=empty_database_url)
+    assert result.out.startswith("Planned operations:\n  Apply accounts.0001_initial\n")
+    assert oppman("migrate", "--check").code == 1
+    assert "[X]" not in oppman("showmigrations", "accounts").out
+    oppman("migrate")
+    assert oppman("migrate", "--plan").out == "Planned operations:\n  No planned migration operations.\n"
+    assert oppman("migrate", "--check").code == 0
+
+
+def test_looking_makes_no_file(oppman: Oppman, tmp_path: Path) -> None:
+    for command in (["showmigrations"], ["migrate", "--plan"], ["makemigrations", "--check"]):
+        oppman(*command, DATABASE_URL=f"sqlite:///{tmp_path}/new/app.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_the_file_is_made(oppman: Oppman, tmp_path: Path) -> None:
+    assert oppman("migrate", DATABASE_URL=f"sqlite:///{tmp_path}/new/app.db").code == 0
+    assert (tmp_path / "new/app.db").exists()
+
+
+def test_a_disk_that_is_full_is_one_line_and_leaves_no_new_file(
+    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cramped(made: Any, _record: object) -> None:
+        configure_sqlite(made)
+        made.execute("PRAGMA max_page_count = 3")
+
+    monkeypatch.setattr(connection, "configure_sqlite", cramped)
+    result = oppman("migrate", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert result.err.endswith("database or disk is full. Free some space, then run this again.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["migrate", "showmigrations", "makemigrations"])
+def test_an_unknown_feature_is_one_line(oppman: Oppman, tmp_path: Path, command: str) -> None:
+    result = oppman(command, "acounts", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
+    assert (result.code, result.err) == (1, "No feature 'acounts' is installed. Did you mean accounts?\n")
+
+
+def test_an_unknown_target_is_one_line(oppman: Oppman, tmp_path: Path) -> None:
+    result = oppman("migrate", "accounts", "0009", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert result.err.startswith("accounts has no migration '0009'.")
+
+
+@pytest.mark.parametrize(
+    ("command", "url", "words"),
+    [
+        ("migrate", "postgresql://me:s3cret@127.0.0.1:1/name", "Nothing answers at 127.0.0.1:1."),
+        ("migrate", "mysql://me:s3cret@127.0.0.1/name", "is one of another database"),
+        ("migrate", "sqlite:///{tmp}/a file/app.db", "cannot be made"),
+        ("migrate", "sqlite:///{tmp}/a file", "is not a SQLite database"),
+        ("showmigrations", "postgresql://me:s3cret@127.0.0.1:1/name", "Nothing answers at 127.0.0.1:1."),
+        ("showmigrations", "sqlite:///{tmp}/a file", "is not a SQLite database"),
+    ],
+)
+def test_a_database_out_of_reach_is_one_line_without_secrets(
+    oppman: Oppman, tmp_path: Path, command: str, url: str, words: str
+) -> None:
+    (tmp_path / "a file").write_text("words, and no database\n" * 100)
+    result = oppman(command, DATABASE_URL=url.format(tmp=tmp_path))
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert words in result.err
+    assert "s3cret" not in result.err
+
+
+def test_a_wrong_password_is_one_line_without_it(oppman: Oppman, postgres_server: Postgres) -> None:
+    before, _, after = postgres_server.url("postgres").rpartition("@")
+    result = oppman("migrate", DATABASE_URL=f"{before}s3cret@{after}")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "refuses the password of user 'postgres'" in result.err
+    assert "s3cret" not in result.err
+
+
+def test_the_direct_address_is_the_one_that_is_migrated(oppman: Oppman, empty_database_url: str) -> None:
+    nowhere = "postgresql://me@127.0.0.1:1/name"
+    assert oppman("migrate", DATABASE_URL=nowhere, DATABASE_DIRECT_URL=empty_database_url).code == 0
+
+
+def test_models_without_changes_ask_for_nothing(oppman: Oppman, database_url: str) -> None:
+    result = oppman("makemigrations", "--check", DATABASE_URL=database_url)
+    assert (result.code, result.out) == (0, "No changes detected\n")
+
+
+def test_models_are_compared_with_a_postgresql_that_is_up_to_date(oppman: Oppman, empty_database_url: str) -> None:
+    result = oppman("makemigrations", DATABASE_URL=empty_database_url)
+    if empty_database_url.startswith("sqlite"):
+        assert (result.code, result.out) == (0, "No changes detected\n")
+    else:
+        assert result.code == 1
+        assert result.err.startswith("The database, with which models are compared, lacks accounts.0001_initial")
+
+
+def test_an_empty_migration_wants_a_feature(oppman: Oppman, tmp_path: Path) -> None:
+    result = oppman("makemigrations", "--empty", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+
+
+@pytest.fixture
+def walk(copy: Copy) -> Iterator[Walk]:
+    with walking(copy.folder) as walk:
+        yield walk
+
+
+def test_a_changed_model_is_made_migrated_and_taken_back(copy: Copy, walk: Walk) -> None:
+    models = copy.folder / "opportune/accounts/models.py"
+    text = models.read_text(encoding="utf-8")
+    code, _ = walk("migrate")
+    assert code == 0
+    changed = text.replace("    is_active: bool = True\n", "    is_active: bool = True\n    level: int = 3\n")
+    models.write_text(changed, encoding="utf-8")
+    path = "opportune/migrations/accounts/0004_user_level.py"
+    words = f"Migrations for 'accounts':\n  {path}\n    + Add column level to accounts_user\n"
+    assert walk("makemigrations", "--check") == (1, words)
+    assert walk("makemigrations", "--dry-run") == (0, words)
+    assert walk("makemigrations", "accounts", "-m", "A level!") == (0, words.replace("user_level", "a_level"))
+    assert walk("makemigrations") == (0, "No changes detected\n")
+    code, said = walk("migrate", "accounts")
+    assert (code, said.splitlines()[-1]) == (0, "  Applying accounts.0004_a_level... OK")
+    code, said = walk("migrate", "accounts", "3")
+    assert (code, said.splitlines()[-1]) == (0, "  Unapplying accounts.0004_a_level... OK")
+
+
+def test_a_table_is_dropped_only_when_that_is_asked_for(copy: Copy, walk: Walk) -> None:
+    models = copy.folder / "opportune/accounts/models.py"
+    text = models.read_text(encoding="utf-8")
+    models.write_text(f'{text}\n\nclass Badge(Model, table=True):\n    __tablename__ = "accounts_badge"\n')
+    assert walk("makemigrations")[0] == 0
+    models.write_text(text, encoding="utf-8")
+    code, said = walk("makemigrations")
+    assert (code, said.count("\n")) == (1, 1)
+    assert "accounts_badge" in said
+    assert "--allow-drop" in said
+    code, said = walk("makemigrations", "--allow-drop")
+    assert code == 0
+    assert "    - Drop table accounts_badge\n" in said
+
+
+def test_a_deleted_feature_leaves_the_rest_working(copy: Copy, walk: Walk) -> None:
+    features = [feature.name for feature in installed() if TREE.of(feature.name)]
+    features = [name for name in features if not (OF_FRAMEWORK / name).exists()]
+    assert walk("migrate")[0] == 0
+    for feature in features:
+        shutil.rmtree(copy.folder / shown(TREE.folder(feature)))
+        remove_line(copy.folder / "app/installed.py", feature)
+    code, said = walk("migrate")
+    assert code == 0
+    assert "  No migrations to apply.\n" in said
+    assert ("Notice: the database has migrations of features that are not installed" in said) == bool(features)
+    assert "accounts\n [X] 0001_initial\n" in walk("showmigrations")[1]
+
+
+def remove_line(path: Path, feature: str) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if feature not in line), encoding="utf-8")
+
+
+def test_the_working_directory_does_not_matter(oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert oppman("showmigrations", DATABASE_URL=f"sqlite:///{tmp_path}/app.db").out.startswith("accounts\n [ ] 0001")
+
+
+def test_migrate_makes_a_file_for_its_owner_alone(oppman: Oppman, tmp_path: Path) -> None:
+    path = tmp_path / "data/app.db"
+    assert oppman("migrate", DATABASE_URL=f"sqlite:///{path}").code == 0
+    assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)

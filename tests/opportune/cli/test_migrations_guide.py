@@ -1,0 +1,54 @@
+"""docs/migrations.md is true: a copy of the project goes through it from top to bottom."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from opportune.project import PROJECT
+from tests.opportune.cli.conftest import Copy
+from tests.opportune.cli.walking import walking
+
+GUIDE = (PROJECT / "docs" / "migrations.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def test_every_command_of_the_guide_works_in_its_order(copy: Copy) -> None:
+    with walking(copy.folder, "app.main", "opportune.data.backup.create") as walk:
+        done = []
+        for language, text in BLOCK.findall(GUIDE):
+            if language == "python":
+                write(copy, text)
+                continue
+            for words in commands(text):
+                code, said = walk(*words)
+                assert code == 0, f"{words}: {said}"
+                done.append(words[0])
+    assert {"makemigrations", "migrate", "showmigrations", "sqlmigrate", "backup"} <= set(done)
+    names = sorted(path.name for path in (copy.folder / "migrations/versions/notes").glob("*.py"))
+    assert [name[:4] for name in names] == [f"{number:04}" for number in range(1, 8)]
+    assert len(list((copy.folder / "data/backups").iterdir())) == 1
+
+
+def commands(block: str) -> Iterator[list[str]]:
+    for line in block.splitlines():
+        start, program, *words = shlex.split(line)
+        assert (start, program) == ("python3", "oppman.py")
+        yield words
+
+
+def write(copy: Copy, code: str) -> None:
+    """A block that begins with a path is that file, or lines of it; any other stands in the newest migration."""
+    if named := re.match(r"# (\S+\.py)(?:, in place of (\w+)|, before ([\w ]+))?\n", code):
+        path = copy.folder / named[1]
+        text = path.read_text(encoding="utf-8")
+        block = code[named.end() :]
+        if named[3]:
+            new = text.replace(named[3], f"{block}\n\n{named[3]}", 1)
+        else:
+            new = re.sub(rf"^ +{named[2]}\b.*\n", block, text, count=1, flags=re.MULTILINE) if named[2] else code
+        assert new != text
+        path.write_text(new, encoding="utf-8")
+        return
+    path = max((copy.folder / "migrations/versions/notes").glob("*.py"))
+    head, _, _ = path.read_text(encoding="utf-8").partition("def upgrade()")
+    path.write_text(head + code, encoding="utf-8")

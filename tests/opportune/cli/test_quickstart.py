@@ -1,0 +1,185 @@
+import re
+import stat
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+import typer
+from fastapi import FastAPI
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.cli import demo, quickstart, server
+from opportune.cli.quickstart import Superuser, asked, checked, fill, reserve, summary, write_env
+from opportune.errors import OperatorError
+from opportune.feature import Feature
+from opportune.jobs import Run, job
+from opportune.jobs.models import QueuedJob
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.unreadable import unreadable
+from tests.opportune.cli.conftest import WAIT, Copy, Oppman, read_until
+
+UNATTENDED = ("quickstart", "--no-input", "--no-model")
+
+
+def site_in(said: str) -> str:
+    (site,) = re.findall(r"Site +(http://\S+)/", said)
+    assert isinstance(site, str)
+    return site
+
+
+def test_it_sets_up_a_site_once_and_serves_it_each_time(copy: Copy) -> None:
+    with copy.running(*UNATTENDED, environ={"PORT": "0", "JOBS": "off"}) as process:
+        said = read_until(process, "Ctrl-C")
+        assert f"Listening on {site_in(said)} (Ctrl-C stops it)" in said
+        (password,) = re.findall(r"admin@example\.com +password (\S+)", said)
+        site = site_in(said)
+        assert httpx.get(f"{site}/accounts/login", timeout=WAIT).status_code == 200
+        credentials = {"username": "admin@example.com", "password": password}
+        assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=WAIT).status_code == 200
+    assert stat.S_IMODE(copy.env_file.stat().st_mode) == 0o600
+    settings = copy.env_file.read_text()
+    with copy.running(*UNATTENDED, "--email", "other@example.org", environ={"PORT": "0", "JOBS": "off"}) as process:
+        said = read_until(process, "Ctrl-C")
+        assert "There is a superuser already: --email and --password were not used." in said
+        assert "admin@example.com   (new password: python3 oppman.py changepassword admin@example.com)" in said
+        assert "shown only now" not in said
+        assert httpx.get(f"{site_in(said)}/accounts/login", timeout=WAIT).status_code == 200
+    assert copy.env_file.read_text() == settings
+
+
+@job("late.work")
+async def late_work(_run: Run) -> None:
+    pass
+
+
+async def test_what_takes_long_is_queued_for_when_the_site_is_up(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = Feature(name="late", summary="For tests.", jobs=[late_work], first_jobs=[late_work()])
+    monkeypatch.setattr(quickstart, "installed", lambda: [late])
+    monkeypatch.setattr(demo, "installed", lambda: [late])
+    app.state.jobs.jobs[late_work.name] = late_work
+    for _ in range(2):  # once all the same
+        async with app.state.database.writer() as session:
+            await fill(session)
+    async with app.state.database.reader() as session:
+        (queued,) = await session.scalars(select(QueuedJob).where(col(QueuedJob.name) == "late.work"))
+    assert queued.due_at > queued.created_at
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the project's `.env` and database would be."""
+    monkeypatch.setattr(quickstart, "PROJECT", tmp_path)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/data/app.db")
+    return tmp_path
+
+
+def test_a_port_that_is_asked_for_and_taken_ends_it_before_anything_is_done(oppman: Oppman, folder: Path) -> None:
+    with server.reserve("127.0.0.1", 0) as listener:
+        listener.listen()
+        code, _, err = oppman(*UNATTENDED, "--port", str(listener.getsockname()[1]))
+    assert (code, err.count("\n")) == (1, 1)
+    assert "is taken" in err
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "line"),
+    [("nobody", "a long enough one", "nobody is no e-mail address."), ("me@example.org", "sesame", "at least 8")],
+)
+def test_a_superuser_that_cannot_be_ends_it_before_anything_is_done(
+    oppman: Oppman, folder: Path, email: str, password: str, line: str
+) -> None:
+    code, out, err = oppman(*UNATTENDED, SUPERUSER_EMAIL=email, SUPERUSER_PASSWORD=password)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert line in err
+    assert password not in err
+    assert list(folder.iterdir()) == []
+
+
+def test_it_is_not_for_production(oppman: Oppman, folder: Path) -> None:
+    code, _, err = oppman(*UNATTENDED, ENVIRONMENT="production", SECRET_KEY="Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6")
+    assert code == 1
+    assert "runserver --migrate" in err
+    assert list(folder.iterdir()) == []
+
+
+def test_the_next_free_port_is_taken_if_none_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with server.reserve("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with reserve("127.0.0.1", port, None) as listener:
+            assert listener.getsockname()[1] > port
+    assert f"Port {port} is taken: using " in capsys.readouterr().out
+
+
+def test_settings_that_are_there_are_kept_and_a_missing_key_is_added(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("# mine\nPORT=9000\nSECRET_KEY=")
+    assert write_env(path)
+    assert re.fullmatch(r"# mine\nPORT=9000\nSECRET_KEY=\nSECRET_KEY=\S{64}\n", path.read_text())
+
+
+def test_a_key_that_is_there_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("SECRET_KEY=mine\n")
+    assert not write_env(path)
+    assert path.read_text() == "SECRET_KEY=mine\n"
+
+
+def test_a_file_that_cannot_be_written_is_one_line() -> None:
+    with pytest.raises(OperatorError, match="cannot be written"):
+        write_env(Path("/dev/null/.env"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other owners")
+def test_a_file_of_another_user_is_one_line_that_says_so() -> None:
+    with unreadable(".env", "PORT=1\n") as path, pytest.raises(OperatorError, match="Run this as the user whose file"):
+        write_env(path)
+
+
+def test_a_file_in_another_encoding_is_left_to_who_reads_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(b"SECRET_KEY=\xff\xfe")
+    assert not write_env(path)
+
+
+def test_each_random_password_is_another() -> None:
+    first, second = checked("me@example.org", None), checked("me@example.org", None)
+    assert first.is_generated
+    assert len(first.password) >= 16
+    assert first.password != second.password
+
+
+def test_questions_are_asked_again_until_the_answers_will_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter(["me@example.org", "short", "Me@Example.org", "correct horse"])
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
+    assert asked(None, None) == Superuser("me@example.org", "correct horse", is_generated=False)
+    assert "at least 8" in capsys.readouterr().out
+
+
+def test_an_empty_answer_gives_a_random_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: "")
+    assert asked("me@example.org", None).is_generated
+
+
+def test_a_missing_model_is_told_with_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quickstart, "make_provider", lambda _settings: None)
+    lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
+    assert any("LLM_BASE_URL, LLM_API_KEY and LLM_MODEL" in line for line in lines)
+
+
+def test_a_library_that_the_local_model_lacks_is_told_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quickstart, "make_provider", lambda _: "a model")
+    monkeypatch.setattr(quickstart, "lacking", lambda _: "Do this: apt install libgomp1.")
+    lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
+    assert lines[-1] == "Do this: apt install libgomp1."
+
+
+def test_an_address_that_is_none_is_asked_again_before_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["nobody", "me@example.org", "correct horse"])
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
+    assert asked(None, None) == Superuser("me@example.org", "correct horse", is_generated=False)

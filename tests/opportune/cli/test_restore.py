@@ -1,0 +1,253 @@
+import io
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from opportune.data.backup import postgresql
+from opportune.data.backup.restore import FOLDER
+from opportune.db.migrations.graph import Tree
+from opportune.project import installed_names
+from tests.opportune.cli.backups import (
+    Site,
+    enlarge,
+    files_no_larger_than,
+    only_postgresql,
+    only_sqlite,
+    programs,
+    refused,
+    site,
+)
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.cli.processes import Work, at_each_step, before_the_commit
+from tests.opportune.cli.spoiled import SPOILED, rewritten
+
+__all__ = ["programs", "site"]  # fixtures
+
+LATEST = Tree(installed_names()).ordered[-1]
+
+
+@pytest.fixture
+def backup(oppman: Oppman, programs: None, site: Site) -> Path:
+    """A backup of the site, which has changed since."""
+    path = site.folder / "b.zip"
+    assert oppman("backup", str(path)).code == 0
+    site.execute("UPDATE accounts_user SET email = 'bob@example.com'")
+    site.upload.unlink()
+    (site.folder / "uploads" / "later.txt").write_text("later")
+    return path
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    stdin = io.StringIO(f"{word}\n")
+    monkeypatch.setattr(stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdin", stdin)
+
+
+def test_database_and_uploads_are_as_they_were(oppman: Oppman, site: Site, backup: Path) -> None:
+    result = oppman("restore", "--no-input", str(backup))
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"Restored {backup}.\n")
+    assert "migrate" not in result.out
+    assert site.emails() == ["ada@example.com"]
+    assert site.upload.read_bytes() == b"picture"
+    assert (site.folder / "uploads" / "later.txt").read_text() == "later"
+    site.add("next@example.com")  # numbers go on where they were
+    assert oppman("migrate", "--check").code == 0
+
+
+@only_sqlite
+def test_uploads_are_not_put_into_a_bucket(
+    oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_URL", "s3://AK:s3cr3t@s3.example/files")
+    result = oppman("restore", "--no-input", str(backup))
+    assert (
+        "Its uploads are not restored into s3://s3.example/files: unpack uploads/ of the archive there." in result.out
+    )
+    assert site.emails() == ["ada@example.com"]
+    assert not site.upload.exists()
+
+
+@only_sqlite
+def test_what_was_there_before_is_kept(oppman: Oppman, site: Site, backup: Path) -> None:
+    site.path.chmod(0o640)
+    result = oppman("restore", "--no-input", str(backup))
+    kept = site.path.with_name("test.db.before-restore")
+    assert f"The database before is kept as {kept}." in result.out
+    assert site.with_url(f"sqlite:///{kept}").emails() == ["bob@example.com"]
+    assert site.path.stat().st_mode & 0o777 == 0o640
+    assert not list(site.path.parent.glob("*.tmp"))
+
+
+@only_sqlite
+@pytest.mark.parametrize(("word", "code", "email"), [("yes", 0, "ada@example.com"), ("y", 1, "bob@example.com")])
+def test_it_asks_before_it_replaces_all_data(
+    oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch, word: str, code: int, email: str
+) -> None:
+    answer(monkeypatch, word)
+    result = oppman("restore", str(backup))
+    assert (result.code, site.emails()) == (code, [email])
+    assert "All data in sqlite" in result.out
+
+
+@only_sqlite
+def test_without_anybody_to_ask_it_wants_to_be_told(oppman: Oppman, site: Site, backup: Path) -> None:
+    assert oppman("restore", str(backup)).code == 2
+    assert site.emails() == ["bob@example.com"]
+    assert "none.zip cannot be read: No such file" in refused(oppman, "restore", str(site.folder / "none.zip"))
+
+
+@only_sqlite
+@pytest.mark.parametrize(("spoil", "words"), SPOILED)
+def test_what_cannot_be_trusted_is_refused_before_anything_is_touched(
+    oppman: Oppman, site: Site, backup: Path, spoil: Callable[[Path], None], words: str
+) -> None:
+    shutil.copyfile(backup, backup.with_name("copy.zip"))
+    spoil(backup)
+    before = sorted(path for path in site.folder.rglob("*") if "uploads" in path.parts)
+    assert words in refused(oppman, "restore", "--no-input", str(backup))
+    assert site.emails() == ["bob@example.com"]
+    assert sorted(path for path in site.folder.rglob("*") if "uploads" in path.parts) == before
+    assert [path.name for path in site.path.parent.glob("test.db*")] == ["test.db"]
+
+
+@only_sqlite
+def test_a_database_that_somebody_has_open_is_left_alone(oppman: Oppman, site: Site, backup: Path) -> None:
+    with closing(sqlite3.connect(site.path)) as other:
+        other.execute("SELECT count(*) FROM accounts_user").fetchall()
+        assert "is in use: stop the server" in refused(oppman, "restore", "--no-input", str(backup))
+    assert site.emails() == ["bob@example.com"]
+
+
+@only_sqlite
+def test_a_disk_that_is_full_is_one_line_and_changes_nothing(oppman: Oppman, site: Site, backup: Path) -> None:
+    enlarge(site)
+    assert oppman("backup", str(backup)).code == 0
+    with files_no_larger_than(50_000):
+        line = refused(oppman, "restore", "--no-input", str(backup))
+    assert line.startswith("The backup cannot be restored: ")
+    assert site.emails() == ["bob@example.com"]
+    assert [path.name for path in site.path.parent.glob("test.db*")] == ["test.db"]
+
+
+@only_sqlite
+def test_a_damaged_database_is_replaced_and_kept(oppman: Oppman, site: Site, backup: Path) -> None:
+    site.path.write_bytes(b"words, and no database\n" * 1000)
+    site.path.with_name("test.db-wal").write_bytes(b"the log of it")
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+    assert site.emails() == ["ada@example.com"]
+    assert site.path.with_name("test.db.before-restore").read_bytes().startswith(b"words")
+    assert site.path.with_name("test.db.before-restore-wal").read_bytes() == b"the log of it"
+
+
+@only_sqlite
+def test_the_log_of_a_lost_database_does_not_get_into_the_new_one(oppman: Oppman, site: Site, backup: Path) -> None:
+    keep = site.folder / "wal"
+    with closing(sqlite3.connect(site.path, isolation_level=None)) as other:
+        other.execute("UPDATE accounts_user SET email = 'ghost@example.com'")
+        shutil.copyfile(f"{site.path}-wal", keep)
+    site.path.unlink()
+    shutil.copyfile(keep, f"{site.path}-wal")
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+    assert site.emails() == ["ada@example.com"]
+
+
+@only_sqlite
+@pytest.mark.skipif(LATEST.feature == "accounts", reason="no feature has migrations of its own")
+def test_a_backup_from_before_a_migration_asks_for_it(oppman: Oppman, site: Site) -> None:
+    assert oppman("migrate", LATEST.feature, "zero").code == 0
+    assert oppman("backup", str(site.folder / "old.zip")).code == 0
+    assert oppman("migrate").code == 0
+    result = oppman("restore", "--no-input", str(site.folder / "old.zip"))
+    assert f"{LATEST}. Run: python3 oppman.py migrate\n" in result.out
+    assert oppman("migrate").code == 0
+    assert site.emails() == ["ada@example.com"]
+
+
+@only_postgresql
+def test_tables_of_others_stay_and_later_ones_of_ours_go(oppman: Oppman, site: Site, backup: Path) -> None:
+    site.execute("CREATE TABLE foreign_thing (id int)")
+    site.execute("CREATE TABLE accounts_later (id int REFERENCES accounts_user (id))")
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+    assert site.emails() == ["ada@example.com"]
+    found = site.execute("SELECT to_regclass('foreign_thing') IS NULL, to_regclass('accounts_later') IS NULL")
+    assert found == [(False, True)]
+
+
+@only_postgresql
+def test_what_others_have_built_on_our_tables_stops_it_and_nothing_has_changed(
+    oppman: Oppman, site: Site, backup: Path
+) -> None:
+    site.execute("CREATE VIEW emails AS SELECT email FROM accounts_user")
+    assert "nothing was changed" in refused(oppman, "restore", "--no-input", str(backup))
+    assert site.emails() == ["bob@example.com"]
+
+
+@only_postgresql
+def test_a_dump_is_for_postgresql_alone(oppman: Oppman, backup: Path, tmp_path: Path) -> None:
+    oppman("showmigrations", DATABASE_URL=f"sqlite:///{tmp_path}/new.db")
+    assert "is a dump of PostgreSQL's own" in refused(oppman, "restore", "--no-input", str(backup))
+    assert not (tmp_path / "new.db").exists()
+
+
+@only_postgresql
+def test_a_dump_of_other_migrations_than_its_manifest_tells_of_changes_nothing(
+    oppman: Oppman, site: Site, backup: Path
+) -> None:
+    rewritten(
+        backup, lambda _members, manifest: manifest["revisions"].append(Tree(installed_names()).ordered[0].revision)
+    )
+    assert "its migrations are not those of its manifest" in refused(oppman, "restore", "--no-input", str(backup))
+    assert site.emails() == ["bob@example.com"]
+
+
+@only_postgresql
+def test_missing_programs_are_named(oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert "wants pg_restore and psql: install" in refused(oppman, "restore", "--no-input", str(backup))
+    assert site.emails() == ["bob@example.com"]
+
+
+def test_settings_of_a_script_are_the_transactions_own() -> None:
+    given = b"SET lock_timeout = 0;\nSET transaction_timeout = 0;\n"
+    given += b"SELECT pg_catalog.set_config('search_path', '', false);\n"
+    passed = io.BytesIO()
+    postgresql.pass_on(io.BytesIO(given + b"CREATE TABLE x ();\nSET y = 1;\n"), passed)
+    assert passed.getvalue() == (
+        b"SET LOCAL lock_timeout = 0;\nSELECT pg_catalog.set_config('search_path', '', true);\n"
+        b"CREATE TABLE x ();\nSET y = 1;\n"
+    )
+
+
+@only_sqlite
+def test_a_restore_killed_at_any_moment_leaves_the_old_or_the_new(site: Site, backup: Path) -> None:
+    seen: list[str] = []
+    for _ in at_each_step(Work.bring_back, site.work(backup)):
+        assert site.execute("PRAGMA integrity_check") == [("ok",)]
+        seen += map(str, site.emails())
+        if seen[-1] == "ada@example.com":
+            assert site.upload.read_bytes() == b"picture"
+    assert {*seen} == {"ada@example.com", "bob@example.com"}
+    assert seen == sorted(seen, reverse=True)
+    assert sorted(path.name for path in site.path.parent.iterdir()) == ["test.db", "test.db.before-restore"]
+
+
+@only_postgresql
+def test_a_restore_into_postgresql_killed_before_its_commit_changes_nothing(
+    site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = site.folder / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    before_the_commit(site.work(backup))
+    assert len(list(temporary.glob(f"{FOLDER}*"))) == 1
+    assert site.emails() == ["bob@example.com"]
+    site.work(backup).bring_back()
+    assert site.emails() == ["ada@example.com"]
+    assert list(temporary.glob(f"{FOLDER}*")) == []

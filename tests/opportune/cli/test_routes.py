@@ -1,0 +1,49 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from opportune.application import create_app
+from opportune.cli import routes
+from opportune.cli.main import main
+from opportune.testing.plugin import settings_for
+
+
+@pytest.fixture(autouse=True)
+def _site_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "application", lambda: create_app(settings_for("sqlite:///nowhere.db")))
+
+
+def test_addresses_are_listed_in_order_with_methods_name_and_origin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["routes"]) == 0
+    heading, *lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert heading == ["PATH", "METHODS", "NAME", "FROM"]
+    assert ["/health", "GET,HEAD,OPTIONS", "health", "web"] in lines
+    assert [line[0] for line in lines] == sorted(line[0] for line in lines)
+
+
+def test_a_filter_keeps_the_lines_that_contain_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["routes", "HEALTH"]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert lines
+    assert all("health" in line for line in lines)
+
+
+def test_a_filter_without_a_match_is_one_line_and_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["routes", "xyzzy"]) == 1
+    assert capsys.readouterr() == ("", "No address, name or feature contains 'xyzzy'.\n")
+
+
+def test_what_is_piped_keeps_each_address_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["routes", "/conversations/{conversation_id}/messages/{message_id}/stop"]) == 0
+    assert capsys.readouterr().out.count("\n") == 2
+
+
+def test_a_terminal_of_80_columns_shows_everything_without_a_wider_line() -> None:
+    output = io.StringIO()
+    rows = sorted(routes.find_rows(create_app(settings_for("sqlite:///nowhere.db")).routes))
+    routes.print_table(rows, Console(file=output, width=80))
+    lines = output.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(rows) < len(lines) < 1.5 * len(rows)
+    assert {row.origin for row in rows} <= {line.split()[-1] for line in lines}

@@ -1,0 +1,145 @@
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from opportune import llm
+from opportune.cli import server
+from opportune.cli.runserver import look_at_database
+from opportune.settings import Settings
+from opportune.testing.services.missing import missing
+from opportune.testing.services.postgres import Postgres
+from tests.opportune.cli.conftest import WAIT, Copy, Oppman, read_until
+
+PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"}
+
+
+@pytest.fixture
+def taken_port() -> Iterator[str]:
+    with server.reserve("127.0.0.1", 0) as listener:
+        listener.listen()
+        yield str(listener.getsockname()[1])
+
+
+def address_in(said: str) -> str:
+    return said.rpartition("Listening on ")[2].split()[0]
+
+
+def test_it_names_pending_migrations_and_serves(copy: Copy) -> None:
+    with copy.running("runserver", "--port", "0", "--no-reload", environ={}) as process:
+        said = read_until(process, "Listening on")
+        assert "not applied (accounts.0001_initial" in said
+        assert httpx.get(f"{address_in(said)}/health/live", timeout=WAIT).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT) == 0
+
+
+def test_it_migrates_first_if_asked(copy: Copy) -> None:
+    with copy.running("runserver", "--port", "0", "--workers", "2", "--migrate", environ=PRODUCTION) as process:
+        said = read_until(process, "Listening on")
+        assert "Applying accounts.0001_initial... OK" in said
+        assert "not applied" not in said
+        assert "(all addresses of this machine; here: http://127.0.0.1:" in said
+        answer = httpx.get(f"{address_in(said)}/health/ready", timeout=WAIT)
+        assert (answer.status_code, answer.headers.get("server")) == (200, None)
+
+
+def test_production_says_at_its_start_what_visitors_will_miss(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm, "find_weights", lambda: None)
+    look_at_database(settings.model_copy(update={"environment": "production"}), migrate=False)
+    said = capsys.readouterr().err
+    assert "MAIL_URL is console: no letter is sent." in said
+    assert "There is no model" in said
+    assert "lost" not in said
+
+    monkeypatch.setenv("RENDER", "true")
+    look_at_database(settings, migrate=False)
+    said = capsys.readouterr().err
+    assert "Uploads go to" in said
+    assert "There is no model" not in said, "development has its own ways"
+
+
+def test_a_taken_port_is_one_line_before_anything_is_done(oppman: Oppman, taken_port: str, tmp_path: Path) -> None:
+    outcome = oppman("runserver", "--migrate", PORT=taken_port, DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
+    assert outcome == (1, "", f"Port {taken_port} is taken. Choose another one with --port, or set PORT.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        ({"DATABASE_URL": "mysql://user:opensesame@127.0.0.1/name"}, "begins with mysql://"),
+        ({"DATABASE_URL": "postgresql://user:opensesame@127.0.0.1:1/name"}, "Nothing answers at 127.0.0.1:1"),
+        ({"DATABASE_URL": "sqlite:////dev/null/app.db"}, "The folder /dev/null"),
+        ({"ENVIRONMENT": "production"}, "SECRET_KEY is missing"),
+        ({"PORT": "opensesame"}, "PORT: "),
+        ({"STORAGE_URL": "s3://user:opensesame@127.0.0.1"}, "STORAGE_URL lacks the host or the bucket"),
+        ({"PYDOCS_DATABASE_URL": "mysql://user:opensesame@127.0.0.1/name"}, "PYDOCS_DATABASE_URL begins with mysql://"),
+        ({"CACHE_URL": "redi://:opensesame@127.0.0.1"}, "CACHE_URL must be memory: or redis://"),
+    ],
+)
+def test_what_cannot_work_is_one_line_without_a_secret(oppman: Oppman, environ: dict[str, str], line: str) -> None:
+    code, out, err = oppman("runserver", "--port", "0", **environ)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert line in err
+    assert "opensesame" not in err
+
+
+def test_a_wrong_password_is_one_line(oppman: Oppman, postgres_server: Postgres) -> None:
+    url = f"postgresql://postgres:opensesame@127.0.0.1:{postgres_server.port}/postgres"
+    code, _, err = oppman("runserver", "--port", "0", DATABASE_URL=url)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "refuses the password of user 'postgres'" in err
+
+
+def test_several_workers_cannot_reload(oppman: Oppman) -> None:
+    code, _, err = oppman("runserver", "--workers", "2", "--reload")
+    assert code == 2
+    assert "--reload" in err
+
+
+@pytest.fixture
+def powerless() -> tuple[str, ...]:
+    """What makes a command of root's obey the permissions of files."""
+    if os.geteuid() != 0:
+        return ()
+    if not shutil.which("setpriv"):
+        missing("setpriv, for root to obey permissions,", "apt install util-linux")
+    return ("setpriv", "--bounding-set=-all")
+
+
+@pytest.fixture
+def read_only(copy: Copy) -> Iterator[Copy]:
+    paths = [copy.folder, *copy.folder.rglob("*")]
+    for path in paths:
+        path.chmod(path.stat().st_mode & ~0o222)
+    yield copy
+    for path in paths:  # so that pytest can remove them
+        path.chmod(path.stat().st_mode | 0o200)
+
+
+def test_it_runs_from_a_tree_that_nobody_may_write(
+    read_only: Copy, powerless: tuple[str, ...], postgres_server: Postgres
+) -> None:
+    url = postgres_server.create_database("read_only_tree")
+    environ = {**PRODUCTION, "DATABASE_URL": url}
+    with read_only.running("runserver", "--port", "0", "--migrate", environ=environ, before=powerless) as process:
+        address = address_in(read_until(process, "Listening on"))
+        assert httpx.get(f"{address}/health/ready", timeout=WAIT).status_code == 200
+        assert httpx.get(f"{address}/accounts/login", timeout=WAIT).status_code == 200
+    postgres_server.drop_database("read_only_tree")
+
+
+def test_sqlite_in_a_tree_that_nobody_may_write_is_refused_in_one_line(
+    read_only: Copy, powerless: tuple[str, ...]
+) -> None:
+    with read_only.running("runserver", "--port", "0", environ=PRODUCTION, before=powerless) as process:
+        said, _ = process.communicate(timeout=WAIT)
+    assert (process.returncode, said.count("\n")) == (1, 1)
+    assert "Set DATABASE_URL" in said

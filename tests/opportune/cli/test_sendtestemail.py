@@ -1,0 +1,61 @@
+import logging
+from pathlib import Path
+
+import pytest
+
+from opportune.mail import mailbox
+from tests.opportune.cli.conftest import Oppman
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the mailbox of development is."""
+    monkeypatch.setattr(mailbox, "FOLDER", tmp_path / "mailbox")
+    return tmp_path / "mailbox"
+
+
+def test_each_address_gets_a_letter(oppman: Oppman, tmp_path: Path) -> None:
+    place = tmp_path / "mail"
+    code, out, err = oppman("sendtestemail", "ada@example.com", "Zoë <zoe@example.com>", MAIL_URL=f"file:{place}")
+    assert (code, err) == (0, "")
+    assert out == (
+        f"The letter to ada@example.com went to {place}.\nThe letter to Zoë <zoe@example.com> went to {place}.\n"
+    )
+    letters = [path.read_text() for path in place.iterdir()]
+    assert sum("To: ada@example.com\n" in letter for letter in letters) == 1
+    assert all("Auto-Submitted: auto-generated" in letter for letter in letters)
+
+
+def test_in_development_it_is_in_the_mailbox_too(
+    oppman: Oppman, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "opportune.mail")
+    assert oppman("sendtestemail", "ada@example.com").code == 0
+    assert len(list(folder.iterdir())) == 1
+    assert caplog.messages[0].startswith("Mail to ada@example.com: ")
+
+
+@pytest.mark.parametrize("address", ["ada", "ada@example.com\nBcc: all@example.com"])
+def test_what_is_no_address_is_wrong_usage(oppman: Oppman, address: str) -> None:
+    code, out, err = oppman("sendtestemail", address)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "address" in err
+
+
+def test_somebody_must_be_named(oppman: Oppman) -> None:
+    code, out, err = oppman("sendtestemail")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAIL_URL", "smtp://ada:hunter2@127.0.0.1:1"),
+        ("MAIL_URL", "smtp://ada:hun/ter2@example.org"),
+        ("MAIL_FROM", "Site <site>"),
+    ],
+)
+def test_why_it_cannot_be_sent_is_one_line_without_the_password(oppman: Oppman, name: str, value: str) -> None:
+    code, out, err = oppman("sendtestemail", "ada@example.com", **{name: value})
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "hun" not in err

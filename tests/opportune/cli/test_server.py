@@ -1,0 +1,149 @@
+"""Servers are processes: these tests start them, talk to them and end them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from opportune.cli import server
+from opportune.errors import OperatorError
+from opportune.mail.email import site_address
+from opportune.project import PROJECT, settings_class
+from opportune.settings import get_settings
+from opportune.testing.plugin import settings_for
+from tests.opportune.cli.conftest import WAIT
+
+SERVE = """
+import socket, sys
+from opportune.cli.server import serve
+from opportune.settings import get_settings
+if __name__ == "__main__":
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    serve(listener, get_settings(), **{"app": "tests.opportune.endless:create_app", **eval(sys.argv[2])})
+"""
+
+
+@contextmanager
+def serving(folder: Path, options: str = "{}", **environ: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A server in a process of its own, and its address."""
+    with server.reserve("127.0.0.1", 0) as listener:
+        listener.listen()
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(listener.fileno()), options],
+            cwd=PROJECT,
+            env={**os.environ, "ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{folder}/app.db", **environ},
+            pass_fds=[listener.fileno()],
+        )
+        address = server.url(listener)
+    with process:
+        try:
+            yield process, address
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("options", "number"),
+    [
+        ("{'app': 'tests.opportune.endless:create_site'}", signal.SIGTERM),
+        ("{}", signal.SIGINT),
+        ("{'workers': 2}", signal.SIGTERM),
+        ("{'reload': True}", signal.SIGINT),
+    ],
+)
+def test_a_signal_ends_open_streams_and_then_the_server(tmp_path: Path, options: str, number: signal.Signals) -> None:
+    with (
+        serving(tmp_path, options) as (process, address),
+        httpx.stream("GET", f"{address}/endless", timeout=WAIT) as answer,
+    ):
+        lines = answer.iter_lines()
+        assert next(lines) == "begun"
+        process.send_signal(number)
+        assert list(lines) == ["ended"]
+        assert process.wait(WAIT) == 0
+
+
+@pytest.mark.parametrize(
+    ("trusted", "scheme"), [("", "http"), ("192.0.2.1", "http"), ("127.0.0.1", "https"), ("*", "https")]
+)
+def test_a_proxy_is_believed_only_by_setting(tmp_path: Path, trusted: str, scheme: str) -> None:
+    with serving(tmp_path, TRUSTED_PROXIES=trusted) as (_, address):
+        answer = httpx.get(f"{address}/scheme", headers={"X-Forwarded-Proto": "https"}, timeout=WAIT)
+        assert answer.json() == scheme
+
+
+def test_headers_are_limited_where_visitors_come(tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, address):
+        assert httpx.get(f"{address}/scheme", headers={"name": "x" * 70_000}, timeout=WAIT).status_code == 431
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_as_many_files_may_be_open_as_connections_need() -> None:
+    import resource  # noqa: PLC0415 - not there on Windows
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        server.allow_open_files(200)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert hard == before[1]
+    assert soft == min(200 + server.BACKLOG + server.OTHER_FILES, hard)
+
+
+def test_a_taken_port_is_told_with_what_to_do() -> None:
+    with server.reserve("127.0.0.1", 0) as other:
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(server.PortTakenError, match=f"Port {port} is taken.*--port"):
+            server.reserve("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_told() -> None:
+    with pytest.raises(OperatorError, match=r"192\.0\.2\.1 is no address of this machine"):
+        server.reserve("192.0.2.1", 0)
+
+
+def test_a_reserved_port_refuses_visitors() -> None:
+    with server.reserve("127.0.0.1", 0) as listener, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(listener.getsockname(), timeout=WAIT)
+
+
+@pytest.mark.parametrize(
+    ("environment", "host", "expected"),
+    [("development", "", "127.0.0.1"), ("production", "", "0.0.0.0"), ("production", "::1", "::1")],  # noqa: S104 - read only
+)
+def test_only_production_is_reached_from_outside_by_itself(environment: str, host: str, expected: str) -> None:
+    settings = settings_for("sqlite://").model_copy(update={"environment": environment, "host": host})
+    assert server.address(settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:{port}"),
+        ("0.0.0.0", "http://0.0.0.0:{port} (all addresses of this machine; here: http://127.0.0.1:{port})"),  # noqa: S104
+        ("::", "http://[::]:{port} (all addresses of this machine; here: http://[::1]:{port})"),
+    ],
+)
+def test_it_says_where_it_listens_and_where_to_look(host: str, said: str) -> None:
+    with server.reserve(host, 0) as listener:
+        assert server.listening(listener) == said.format(port=listener.getsockname()[1])
+
+
+def test_letters_link_to_the_port_that_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(settings_class().model_config, "env_file", None)
+    monkeypatch.setenv("PORT", "8000")  # so that it is put back, too
+    get_settings.cache_clear()
+    with server.reserve("127.0.0.1", 0) as listener:
+        server.tell_port(listener, get_settings())
+        assert site_address(get_settings()) == server.url(listener)
+    get_settings.cache_clear()

@@ -1,0 +1,95 @@
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from opportune.cli import shell
+from opportune.cli.main import main
+from opportune.project import PROJECT, installed
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+
+CREATE = "from sqlalchemy import text; await session.execute(text('create table t (x int)'))"
+
+
+@pytest.fixture(autouse=True)
+def _its_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell, "get_settings", lambda: settings)
+
+
+def test_code_may_await_and_has_everything_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shell", "-c", "await asyncio.sleep(0)\nprint(await session.scalar(select(41 + 1)))"]) == 0
+    assert capsys.readouterr().out == "42\n"
+
+
+def test_every_installed_model_is_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    models = [model.__name__ for feature in installed() for model in feature.models]
+    assert main(["shell", "-c", f"print({', '.join(models)})"]) == 0
+    assert capsys.readouterr().out.count("<class") == len(models)
+
+
+def test_code_on_standard_input_is_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("for x in range(2):\n    print(await asyncio.sleep(0, x))\n"))
+    assert main(["shell"]) == 0
+    assert capsys.readouterr().out == "0\n1\n"
+
+
+def test_only_what_is_committed_is_saved() -> None:
+    assert main(["shell", "-c", CREATE]) == 0
+    assert main(["shell", "-c", f"{CREATE}; await session.commit()"]) == 0
+    assert main(["shell", "-c", CREATE]) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "last"),
+    [
+        ("x = 1\nx / 0", "ZeroDivisionError: division by zero"),
+        ("await session.nothing()", "AttributeError: 'Session' object has no attribute 'nothing'"),
+        ("def", "SyntaxError: invalid syntax"),
+    ],
+)
+def test_code_that_fails_shows_its_own_lines_and_is_exit_1(
+    code: str, last: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["shell", "-c", code]) == 1
+    error = capsys.readouterr().err
+    assert error.splitlines()[-1] == last
+    assert '"<shell>", line' in error
+    assert "cli/shell.py" not in error
+
+
+def test_code_may_choose_the_exit_code() -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["shell", "-c", "exit(3)"])
+    assert left.value.code == 3
+
+
+def test_a_database_out_of_reach_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unreachable = settings_for("postgresql://somebody:sesame@127.0.0.1:1/site")
+    monkeypatch.setattr(shell, "get_settings", lambda: unreachable)
+    assert main(["shell", "-c", "1"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "sesame" not in error
+
+
+def test_the_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    examples = re.findall(r"^python3 oppman\.py (shell .+)$", (PROJECT / "docs/commands.md").read_text(), re.MULTILINE)
+    assert examples
+    for example in examples:
+        assert main(shlex.split(example)) == 0, capsys.readouterr().err
+
+
+def test_a_mistyped_path_is_one_line_and_nothing_is_made_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    mistyped = settings_for(f"sqlite:///{tmp_path}/typo/app.db")
+    monkeypatch.setattr(shell, "get_settings", lambda: mistyped)
+    assert main(["shell", "-c", "1"]) == 1
+    assert capsys.readouterr().err.startswith(f"There is no database at {tmp_path}/typo/app.db yet.")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,162 @@
+import re
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Column, Index, Integer, String, func
+
+from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.runner import Step
+from opportune.db.migrations.script import script
+from opportune.errors import OperatorError
+from opportune.project import installed_names
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.missing import missing
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.db.toys import Toys
+
+DESCRIBE = """
+    SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
+    WHERE table_schema = 'public' UNION ALL
+    SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), '', '' FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace UNION ALL
+    SELECT tablename, indexname, indexdef, '', '' FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2, 3
+"""
+
+
+def run_script(url: str, sql: str) -> None:
+    """Run it as a client would, statement by statement."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+            connection.executescript(sql)
+        return
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(sql)
+
+
+def schema(url: str) -> list[tuple[object, ...]]:
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            rows = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name")
+            # A table that was copied has its constraints in any order.
+            return [(kind, name, *sorted(re.split(r",? *\n\t?", sql or ""))) for kind, name, sql in rows]
+    with psycopg.connect(url) as server:
+        return list(server.execute(DESCRIBE))
+
+
+def changed_books(settings_url: str, folder: Path) -> Toys:
+    """A table, one that points at it, and a change that SQLite makes by copying."""
+    toys = Toys(settings_for(settings_url), folder)
+    title = Column("title", String(50), nullable=False)
+    Index("ix_library_book_lower", func.lower(toys.table("library_book", title).c.title), unique=True)
+    toys.table("library_page", toys.pointing_at("library_book", "book_id"))
+    toys.make()
+    toys.migrate()
+    longer = Column("title", String(80), nullable=False)
+    pages = Column("pages", Integer, nullable=False, default=7)
+    Index("ix_library_book_lower", func.lower(toys.table("library_book", longer, pages).c.title), unique=True)
+    toys.make()
+    return toys
+
+
+def test_the_sql_of_every_migration_does_what_migrate_does(
+    oppman: Oppman, empty_database_url: str, request: pytest.FixtureRequest
+) -> None:
+    for migration in Tree(installed_names()).ordered:
+        shown = oppman("sqlmigrate", migration.feature, str(migration.number), DATABASE_URL=empty_database_url)
+        assert shown.code == 0, shown.err
+        run_script(empty_database_url, shown.out)
+    assert oppman("migrate", "--check").code == 0
+    migrated = request.getfixturevalue("database_url")
+    assert schema(empty_database_url) == schema(migrated)
+    for migration in reversed(Tree(installed_names()).ordered):
+        run_script(empty_database_url, oppman("sqlmigrate", migration.feature, migration.name, "--backwards").out)
+    assert {row[0] for row in schema(empty_database_url)} <= {"alembic_version", "table", "index"}
+    assert "[X]" not in oppman("showmigrations").out
+
+
+def test_a_changed_table_keeps_its_rows_and_what_points_at_it(empty_database_url: str, tmp_path: Path) -> None:
+    books = changed_books(empty_database_url, tmp_path / "versions")
+    before = schema(empty_database_url)
+    books.execute("INSERT INTO library_book (id, title) VALUES (1, 'Emma')")
+    books.execute("INSERT INTO library_page (id, book_id) VALUES (1, 1)")
+    change = books.tree.of("library")[-1]
+    kind = books.settings.database_url.get_secret_value().partition(":")[0]
+    run_script(empty_database_url, script(books.tree, Step(change, "upgrade"), kind))
+    assert books.pending() == []
+    assert books.drafts() == []
+    assert books.execute("SELECT title, pages FROM library_book") == [("Emma", 7)]
+    assert books.execute("SELECT book_id FROM library_page") == [(1,)]
+    run_script(empty_database_url, script(books.tree, Step(change, "downgrade"), kind))
+    assert [row[:2] for row in schema(empty_database_url)] == [row[:2] for row in before]
+    assert books.execute("SELECT count(*) FROM library_page") == [(1,)]
+
+
+def test_values_stand_in_the_sql(empty_database_url: str, tmp_path: Path) -> None:
+    toys = Toys(settings_for(empty_database_url), tmp_path / "versions")
+    toys.table("library_book", Column("title", String(50)))
+    toys.make()
+    toys.migrate()
+    toys.make_by_hand(
+        "library",
+        "book = sa.table('library_book', sa.column('id', sa.Integer), sa.column('title', sa.String))\n"
+        "    op.bulk_insert(book, [{'id': 1, 'title': \"it's 100%\"}])\n"
+        "    op.execute(book.update().where(book.c.id == 1).values(title=book.c.title + '!'))",
+    )
+    kind = empty_database_url.partition(":")[0]
+    run_script(empty_database_url, script(toys.tree, Step(toys.tree.of("library")[-1], "upgrade"), kind))
+    assert toys.execute("SELECT title FROM library_book") == [("it's 100%!",)]
+    assert toys.pending() == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "for row in op.get_bind().execute(sa.text('SELECT id FROM library_book')): op.execute('SELECT 1')",
+        "op.get_bind().scalar(sa.text('SELECT count(*) FROM library_book'))",
+    ],
+)
+def test_a_migration_that_looks_at_the_rows_says_so(tmp_path: Path, kind: str, lines: str) -> None:
+    toys = Toys(settings_for(f"sqlite:///{tmp_path}/toys.db"), tmp_path / "versions")
+    toys.table("library_book")
+    toys.make()
+    toys.make_by_hand("library", lines)
+    with pytest.raises(OperatorError, match=r"library.0002_by_hand cannot be told beforehand: it depends on the rows"):
+        script(toys.tree, Step(toys.tree.of("library")[-1], "upgrade"), kind)
+
+
+def test_nothing_is_touched_and_no_server_is_asked(oppman: Oppman, tmp_path: Path) -> None:
+    assert oppman("sqlmigrate", "accounts", "1", DATABASE_URL="postgresql://me@127.0.0.1:1/name").code == 0
+    assert oppman("sqlmigrate", "accounts", "1", DATABASE_URL=f"sqlite:///{tmp_path}/new.db").code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("acounts", "1"), 1, "No feature 'acounts' is installed. Did you mean accounts?"),
+        (("accounts", "99"), 1, "accounts has no migration '99'."),
+        (("accounts", "zero"), 1, "accounts has no migration 'zero'. List them:"),
+        (("accounts",), 2, "Missing argument 'migration'"),
+    ],
+)
+def test_what_is_not_there_is_one_line(
+    oppman: Oppman, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    result = oppman("sqlmigrate", *arguments, DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
+    assert (result.code, result.err.count("\n")) == (code, 1)
+    assert words in result.err
+
+
+def test_sqlites_own_client_runs_it(oppman: Oppman, tmp_path: Path) -> None:
+    if not shutil.which("sqlite3"):
+        missing("SQLite's own client", "apt install sqlite3")
+    shown = oppman("sqlmigrate", "accounts", "1", DATABASE_URL=f"sqlite:///{tmp_path}/app.db").out
+    command = ["sqlite3", "-bail", str(tmp_path / "app.db")]
+    subprocess.run(command, input=shown, text=True, check=True)
+    assert oppman("showmigrations", "accounts").out.startswith("accounts\n [X] 0001_initial\n")

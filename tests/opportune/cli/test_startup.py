@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from opportune.cli import startup
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.history import VERSION
+from opportune.errors import OperatorError
+from opportune.settings import HOST_VARIABLES, Settings
+from opportune.testing.plugin import settings_for
+
+
+def test_an_up_to_date_database_has_no_faults(settings: Settings) -> None:
+    assert list(startup.inspect_schema(settings).faults) == []
+
+
+def test_pending_migrations_are_named_in_one_line(empty_database_url: str) -> None:
+    (line,) = startup.inspect_schema(settings_for(empty_database_url)).faults
+    assert "not applied (accounts.0001_initial" in line
+    assert line.endswith("run python3 oppman.py migrate.")
+
+
+def test_applying_leaves_nothing_pending(empty_database_url: str) -> None:
+    settings = settings_for(empty_database_url)
+    startup.apply_migrations(settings)
+    assert list(startup.inspect_schema(settings).faults) == []
+
+
+def test_a_database_of_newer_code_is_told(settings: Settings) -> None:
+    with connect(settings) as connection:
+        connection.execute(VERSION.insert().values(version_num="accounts_0099_beef"))
+        connection.commit()
+    (line,) = startup.inspect_schema(settings).faults
+    assert "accounts_0099_beef" in line
+
+
+@pytest.mark.parametrize(
+    "environment",
+    ["development", "production"],  # which waits a while for a database that may be waking up
+)
+def test_a_database_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
+    monkeypatch.setattr(startup, "PATIENCE", 0.1)
+    settings = settings_for("postgresql://user:opensesame@127.0.0.1:1/name")
+    with pytest.raises(OperatorError, match=r"Nothing answers at 127\.0\.0\.1:1") as caught:
+        startup.inspect_schema(settings.model_copy(update={"environment": environment}))
+    assert "opensesame" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OperatorError, match="Set DATABASE_URL"):
+        startup.inspect_schema(settings_for(f"sqlite:///{tmp_path}/file/data/app.db"))
+
+
+@pytest.mark.parametrize("host", HOST_VARIABLES)
+def test_a_host_that_keeps_no_files_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str) -> None:
+    monkeypatch.setenv(host, "something")
+    assert "all data is lost" in startup.loss(settings_for(f"sqlite:///{tmp_path}/app.db"))
+
+
+def test_a_disk_at_home_a_volume_and_postgresql_lose_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert startup.loss(settings_for(f"sqlite:///{tmp_path}/app.db")) == ""
+    monkeypatch.setenv("FLY_APP_NAME", "site")
+    assert startup.loss(settings_for("postgresql://user@host/name")) == ""
+    if Path("/dev/shm").is_dir():  # noqa: S108 - a place that is mounted, as a volume is
+        assert startup.loss(settings_for("sqlite:////dev/shm/app.db")) == ""

@@ -1,0 +1,60 @@
+"""Commands on a database that is only read into memory."""
+
+from pathlib import Path
+
+import pytest
+
+from opportune.cli.runserver import look_at_database
+from opportune.testing.plugin import settings_for
+from tests.opportune.cli.conftest import Oppman
+
+
+@pytest.fixture
+def path(sqlite_template: Path) -> Path:
+    return sqlite_template
+
+
+@pytest.fixture
+def line(path: Path) -> str:
+    return (
+        f"sqlite+memory:///{path} is read into memory and never written. To write, set DATABASE_URL to sqlite:///{path}"
+    )
+
+
+COMMANDS = [
+    ["migrate"],
+    ["showmigrations"],
+    ["createsuperuser", "--email", "a@example.com", "--password", "a long password 12"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[command[0] for command in COMMANDS])
+def test_what_would_write_is_refused_and_writes_nothing(
+    oppman: Oppman, path: Path, line: str, command: list[str]
+) -> None:
+    before = path.read_bytes()
+    assert oppman(*command, DATABASE_URL=f"sqlite+memory:///{path}") == (1, "", f"{line}\n")
+    assert path.read_bytes() == before
+
+
+def test_a_missing_file_is_not_made(oppman: Oppman, tmp_path: Path) -> None:
+    code, _, err = oppman("migrate", DATABASE_URL=f"sqlite+memory:///{tmp_path}/none.db")
+    assert (code, err.count("\n"), list(tmp_path.iterdir())) == (1, 1, [])
+
+
+def test_check_tells_of_it(oppman: Oppman, path: Path, line: str) -> None:
+    code, out, _ = oppman("check", DATABASE_URL=f"sqlite+memory:///{path}")
+    assert code == 0
+    assert f"note: {line}\n" in out
+
+
+def test_check_names_a_file_that_is_missing(oppman: Oppman, tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+    code, out, _ = oppman("check", DATABASE_URL=f"sqlite+memory:///{path}")
+    assert code == 1
+    assert f"error: There is no file {path}. Check DATABASE_URL.\n" in out
+
+
+def test_the_server_tells_of_it_and_serves(path: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    look_at_database(settings_for(f"sqlite+memory:///{path}"), migrate=False)
+    assert capsys.readouterr().err == f"{line}\n"

@@ -1,0 +1,247 @@
+"""Copies between both kinds of database, on real ones."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, String
+
+from opportune.data.copydb import copy, examine, rows, writers
+from opportune.db.migrations.connection import LOCK
+from opportune.db.migrations.graph import Tree
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.project import PROJECT, installed_names
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.pgbouncer import pgbouncer
+from tests.opportune.data.copies import (
+    ADD_SESSION,
+    ADD_USER,
+    KINDS,
+    Databases,
+    databases,
+    emails,
+    execute,
+    has_tables,
+    refusal,
+    run,
+)
+from tests.opportune.db.toys import Toys
+
+__all__ = ["databases"]  # a fixture
+
+
+def test_everything_goes_from_kind_to_kind_and_comes_back_the_same(databases: Databases) -> None:
+    start = databases.filled("sqlite", "ü@example.com", "b@example.com")
+    execute(start, ADD_SESSION, id=7)
+    server, other, back, again = (databases.missing(kind) for kind in ("postgresql", "postgresql", "sqlite", "sqlite"))
+    reports = run(start, server)
+    assert {report.name: report.rows for report in reports if report.rows} == {
+        "accounts_user": 2,
+        "accounts_session": 1,
+    }
+    assert run(server, other) == reports, "the same rows have the same checksums"
+    assert run(other, back) == reports
+    run(back, again)
+    for statement in ("SELECT * FROM accounts_user ORDER BY id", "SELECT * FROM accounts_session"):
+        assert execute(server, statement) == execute(other, statement)
+        assert execute(back, statement) == execute(again, statement)
+    assert emails(again) == ["ü@example.com", "b@example.com"]
+    assert DatabaseURL.parse(again).path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_new_rows_are_numbered_after_those_that_came(databases: Databases, kind: str) -> None:
+    source = databases.filled("sqlite")
+    execute(source, ADD_USER, id=41, email="a@example.com")
+    run(source, target := databases.missing(kind))
+    execute(target, ADD_USER.replace("(id, ", "(").replace("(:id, ", "("), email="b@example.com")
+    assert execute(target, "SELECT max(id) FROM accounts_user") == [(42,)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_filled_destination_is_replaced_only_when_told_to(databases: Databases, kind: str) -> None:
+    source, target = databases.filled("sqlite", "new@example.com"), databases.filled(kind, "old@example.com")
+    assert refusal(source, target) == "The destination has rows in accounts_user. To replace them: --force"
+    assert emails(target) == ["old@example.com"]
+    run(source, target, force=True)
+    assert emails(target) == ["new@example.com"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_meanwhile_is_not_in_the_copy(databases: Databases, kind: str) -> None:
+    source, target = databases.filled(kind, "a@example.com"), databases.missing("sqlite")
+    late = ["late@example.com"]
+
+    def write_into_source(_rows: int) -> None:
+        if late:
+            execute(source, ADD_USER, id=2, email=late.pop())
+
+    copy(DatabaseURL.parse(source), DatabaseURL.parse(target), Tree(installed_names()), progress=write_into_source)
+    assert emails(source) == ["a@example.com", "late@example.com"]
+    assert emails(target) == ["a@example.com"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("statement", "line"),
+    [
+        ("CREATE TABLE shop_order (id INTEGER)", "has tables that no model knows and that would be lost: shop_order."),
+        ("ALTER TABLE accounts_user ADD colour TEXT", "columns of accounts_user are not those of its model (colour)"),
+        ("DELETE FROM alembic_version", "The source lacks migrations (accounts.0001_initial"),
+        ("INSERT INTO alembic_version VALUES ('accounts_0009_f')", "The source has migrations that this code lacks"),
+    ],
+)
+def test_a_source_that_is_not_what_the_code_expects_is_refused(
+    databases: Databases, kind: str, statement: str, line: str
+) -> None:
+    source, target = databases.migrated(kind), databases.missing("sqlite")
+    execute(source, statement)
+    assert line in refusal(source, target)
+    assert not has_tables(target)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("statement", "line"),
+    [
+        ("DELETE FROM alembic_version", "has tables of these names that no migration has made (accounts_"),
+        ("INSERT INTO alembic_version VALUES ('accounts_0009_f')", "destination has migrations that this code lacks"),
+    ],
+)
+def test_a_destination_that_the_code_does_not_know_is_refused(
+    databases: Databases, kind: str, statement: str, line: str
+) -> None:
+    target = databases.migrated(kind)
+    execute(target, statement)
+    assert line in refusal(databases.migrated("sqlite"), target)
+
+
+def test_a_destination_that_lacks_migrations_is_refused(tmp_path: Path) -> None:
+    source, target = (f"sqlite:///{tmp_path}/{name}.db" for name in ("source", "target"))
+    toys = Toys(settings_for(target), tmp_path / "versions")
+    toys.table("library_book", Column("title", String(50)))
+    toys.make()
+    toys.migrate()
+    toys.table("shop_order")
+    toys.make()
+    Toys(settings_for(source), tmp_path / "versions").migrate()
+    with pytest.raises(OperatorError, match=r"it lacks shop\.0001_initial"):
+        examine(DatabaseURL.parse(source), DatabaseURL.parse(target), toys.tree, metadata=toys.metadata)
+
+
+def test_a_database_is_not_copied_onto_itself(databases: Databases, tmp_path: Path) -> None:
+    file = databases.migrated("sqlite")
+    (tmp_path / "other.db").hardlink_to(DatabaseURL.parse(file).path)
+    assert "the same file" in refusal(file, file.replace("databases/", "databases/../databases/"))
+    assert "the same file" in refusal(file, f"sqlite:///{tmp_path}/other.db")
+    server = databases.migrated("postgresql")
+    assert refusal(server, server.replace("127.0.0.1", "localhost")) == "Source and destination are the same database."
+
+
+def test_a_pooler_may_stand_in_front(databases: Databases) -> None:
+    source, direct = databases.filled("sqlite", "a@example.com"), databases.missing("postgresql")
+    target = databases.missing("sqlite")
+    with pgbouncer(direct) as pooled:
+        run(source, pooled)
+        run(pooled, target)
+        assert refusal(pooled, direct) == "Source and destination are the same database."
+    assert emails(target) == ["a@example.com"]
+
+
+def test_what_is_read_into_memory_cannot_be_a_destination(databases: Databases) -> None:
+    target = databases.missing("sqlite").replace("sqlite:", "sqlite+memory:")
+    assert "never written" in refusal(databases.migrated("sqlite"), target)
+
+
+def test_examining_makes_no_file(databases: Databases) -> None:
+    source, target = databases.filled("sqlite", "a@example.com"), databases.missing("sqlite")
+    assert examine(DatabaseURL.parse(source), DatabaseURL.parse(target), Tree(installed_names()))["accounts_user"] == 1
+    assert [path.name for path in databases.folder.iterdir()] == [DatabaseURL.parse(source).path.name]
+
+
+def test_meanwhile_nobody_else_writes_into_the_destination_or_migrates_it(databases: Databases) -> None:
+    source, target = databases.filled("sqlite", "a@example.com"), databases.migrated("postgresql")
+    migrators: list[tuple[object, ...]] = []
+
+    def look(_rows: int) -> None:
+        with pytest.raises(OperatorError) as raised:
+            execute(target, "LOCK TABLE accounts_user IN ROW EXCLUSIVE MODE NOWAIT")
+        assert "could not obtain lock" in str(raised.value.__cause__)
+        migrators.extend(execute(target, "SELECT pg_try_advisory_xact_lock(:number)", number=LOCK))
+
+    copy(DatabaseURL.parse(source), DatabaseURL.parse(target), Tree(installed_names()), progress=look)
+    assert {*migrators} == {(False,)}
+
+
+STUCK_IN_THE_MIDDLE = """
+import sys, threading
+from opportune.data.copydb import copy
+from opportune.db.migrations.connection import LOCK
+from opportune.db.migrations.graph import Tree
+from opportune.db.url.database_url import DatabaseURL
+from opportune.project import installed_names
+
+def run(target):
+    def stop(_rows):
+        print("in the middle", flush=True)
+        sys.stdin.read()
+    copy(DatabaseURL.parse(sys.argv[1]), DatabaseURL.parse(target), Tree(names), force=True, progress=stop)
+
+names = installed_names()
+for target in sys.argv[2:]:
+    threading.Thread(target=run, args=(target,)).start()
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ctrl_c_is_quiet_and_leaves_the_destination_as_it_was(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    source, target = databases.filled(kind, "a@x.org", "b@x.org"), databases.filled("postgresql", "old@x.org")
+    monkeypatch.setattr(rows, "BATCH", 1)  # so that the source has not given all when the writer stops
+    monkeypatch.setattr(writers, "_keys", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(source, target, force=True)
+    assert emails(target) == ["old@x.org"]
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_until_all_is_compared_the_destination_is_as_it_was(databases: Databases, kind: str) -> None:
+    source, target = databases.filled("sqlite", "new@x.org"), databases.filled(kind, "old@x.org")
+    copied: list[int] = []
+
+    def stop_at_the_comparison(rows: int) -> None:
+        if copied:
+            raise KeyboardInterrupt
+        copied.append(rows)
+
+    addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
+    with pytest.raises(KeyboardInterrupt):
+        copy(*addresses, Tree(installed_names()), force=True, progress=stop_at_the_comparison)
+    assert emails(target) == ["old@x.org"]
+
+
+def test_a_copy_that_is_killed_leaves_the_destination_as_it_was(databases: Databases) -> None:
+    source = databases.filled("sqlite", "new@example.com")
+    old = [databases.filled(kind, "old@example.com") for kind in KINDS]
+    absent = [databases.missing(kind) for kind in KINDS]
+    command = [sys.executable, "-c", STUCK_IN_THE_MIDDLE, source, *old, *absent]
+    pipe = subprocess.PIPE  # what reads from it ends with us, whatever happens
+    with subprocess.Popen(command, cwd=PROJECT, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as child:
+        assert child.stdout
+        assert [child.stdout.readline() for _ in (*old, *absent)] == ["in the middle\n"] * 4
+        os.killpg(child.pid, signal.SIGKILL)
+    assert [emails(address) for address in old] == [["old@example.com"]] * 2
+    assert not any(map(has_tables, absent))
+    for target in (*old, *absent):
+        run(source, target, force=True)
+        assert emails(target) == ["new@example.com"]
+    assert not list(databases.folder.glob(".*")), "what the killed one has left is gone"

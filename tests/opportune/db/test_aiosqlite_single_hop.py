@@ -1,0 +1,370 @@
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiosqlite
+import pytest
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, Text, event, insert, select, text, update
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from opportune.db.drivers import aiosqlite_single_hop
+from opportune.db.drivers.aiosqlite_single_hop import DRIVER
+
+METADATA = MetaData()
+PARENT = Table("parent", METADATA, Column("id", Integer, primary_key=True))
+ITEM = Table(
+    "item",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("title", Text, unique=True),
+    Column("parent_id", ForeignKey("parent.id", deferrable=True, initially="DEFERRED")),
+)
+TITLES = select(ITEM.c.title).order_by(ITEM.c.id)
+# Endless unless it is interrupted; if that fails, a minute is enough to see it.
+ENDLESS = text(
+    "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 200000000) SELECT i FROM n WHERE i < 0"
+)
+
+
+class Engines(NamedTuple):
+    reading: AsyncEngine
+    writing: AsyncEngine
+
+    def reader(self) -> AsyncSession:
+        return AsyncSession(self.reading)
+
+    def writer(self) -> AsyncSession:
+        return AsyncSession(self.writing)
+
+
+def engine(path: Path, begin: str) -> AsyncEngine:
+    made = create_async_engine(
+        f"{DRIVER}:///{path}", begin=begin, connect_args={"isolation_level": None, "timeout": 0}, pool_size=1
+    )
+
+    event.listen(made.sync_engine, "connect", configure)
+    return made
+
+
+def configure(connection: Any, _record: object) -> None:
+    for pragma in ("journal_mode = WAL", "synchronous = OFF", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@pytest.fixture
+async def engines(tmp_path: Path) -> AsyncIterator[Engines]:
+    engines = Engines(engine(tmp_path / "test.db", "BEGIN"), engine(tmp_path / "test.db", "BEGIN IMMEDIATE"))
+    async with engines.writing.begin() as connection:
+        await connection.run_sync(METADATA.create_all)
+        await connection.execute(insert(ITEM), [{"title": "one"}, {"title": "two"}, {"title": "three"}])
+    async with engines.reader() as session:
+        await session.execute(TITLES)
+    yield engines
+    for each in engines:
+        await each.dispose()
+
+
+@pytest.fixture
+def hops(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What goes to aiosqlite's threads from here on."""
+    hops: list[str] = []
+    execute: Any = aiosqlite.Connection._execute
+
+    def noted(self: aiosqlite.Connection, function: Callable[..., object], *arguments: object) -> Awaitable[object]:
+        hops.append(function.__name__)
+        result: Awaitable[object] = execute(self, function, *arguments)
+        return result
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", noted)
+    return hops
+
+
+@pytest.fixture
+async def said(engines: Engines) -> list[str]:
+    """What SQLite is told from here on."""
+    said: list[str] = []
+    for each in engines:
+        async with each.connect() as connection:
+            raw = await connection.get_raw_connection()
+            await raw.driver_connection.set_trace_callback(said.append)  # type: ignore[union-attr]  # aiosqlite's
+    return said
+
+
+async def titles(engines: Engines) -> list[str | None]:
+    async with engines.reader() as session:
+        return list(await session.scalars(TITLES))
+
+
+async def test_a_statement_is_one_hop_and_a_bare_read_ends_without_one(engines: Engines, hops: list[str]) -> None:
+    assert await titles(engines) == ["one", "two", "three"]
+    assert hops == ["_execute_fetchall"]
+
+
+async def test_begin_goes_with_the_first_statement(engines: Engines, said: list[str], hops: list[str]) -> None:
+    async with engines.reader() as session:
+        await session.execute(text("SELECT 1"))
+        await session.execute(text("SELECT 2"))
+    assert said == ["BEGIN", "SELECT 1", "SELECT 2", "ROLLBACK"]
+    assert hops == ["_execute_fetchall"] * 2
+
+
+async def test_a_session_that_asks_nothing_makes_no_hop(engines: Engines, said: list[str], hops: list[str]) -> None:
+    for make in (engines.reader, engines.writer):
+        async with make() as session:
+            await session.commit()
+        async with make() as session:
+            await session.connection()
+        async with make() as session:
+            await session.connection()
+            await session.commit()
+    assert (said, hops) == ([], [])
+
+
+async def test_a_write_is_a_hop_and_its_commit_another(engines: Engines, said: list[str], hops: list[str]) -> None:
+    async with engines.writer() as session:
+        await session.execute(text("DELETE FROM item WHERE id = 1"))
+        await session.commit()
+    assert said == ["BEGIN IMMEDIATE", "DELETE FROM item WHERE id = 1", "COMMIT"]
+    assert hops == ["_execute_fetchall", "commit"]
+    assert await titles(engines) == ["two", "three"]
+
+
+async def test_what_is_not_committed_is_rolled_back(engines: Engines, said: list[str]) -> None:
+    async with engines.writer() as session:
+        await session.execute(text("DELETE FROM item"))
+    assert said[-1] == "ROLLBACK"
+    assert await titles(engines) == ["one", "two", "three"]
+
+
+async def test_every_transaction_has_its_own_begin(engines: Engines, said: list[str]) -> None:
+    async with engines.writer() as session:
+        await session.execute(text("SELECT 1"))
+        await session.commit()
+        await session.execute(text("SELECT 2"))
+        await session.rollback()
+    assert said == ["BEGIN IMMEDIATE", "SELECT 1", "COMMIT", "BEGIN IMMEDIATE", "SELECT 2", "ROLLBACK"]
+
+
+async def test_a_commit_that_fails_is_rolled_back(engines: Engines) -> None:
+    async with engines.writer() as session:
+        await session.execute(insert(ITEM).values(title="orphan", parent_id=99))
+        with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+            await session.commit()
+    assert await titles(engines) == ["one", "two", "three"]
+    async with engines.writer() as session:
+        await session.execute(insert(ITEM).values(title="four"))
+        await session.commit()
+    assert (await titles(engines))[-1] == "four"
+
+
+async def test_a_begin_that_fails_comes_again_with_the_next_statement(engines: Engines, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with engines.writer() as session:
+        with pytest.raises(OperationalError, match="locked"):
+            await session.execute(text("DELETE FROM item"))
+        other.close()
+        await session.execute(text("DELETE FROM item"))
+    assert await titles(engines) == ["one", "two", "three"], "the second was in a transaction"
+
+
+async def test_many_rows_in_one_statement_are_counted(engines: Engines, hops: list[str]) -> None:
+    async with engines.writer() as session:
+        connection = await session.connection()
+        many = await connection.exec_driver_sql("INSERT INTO item (title) VALUES (?)", [("a",), ("b",)])
+        changed = await connection.execute(update(ITEM).values(parent_id=None))
+        await session.commit()
+    assert (many.rowcount, changed.rowcount) == (2, 5)
+    assert hops == ["_execute_fetchall", "_execute_fetchall", "commit"]
+
+
+async def test_an_inserted_row_tells_its_number(engines: Engines) -> None:
+    async with engines.writer() as session:
+        returned = await session.execute(insert(ITEM).values(title="four").returning(ITEM.c.id, ITEM.c.title))
+        connection = await session.connection()
+        plain = await connection.exec_driver_sql("INSERT INTO item (title) VALUES ('five')")
+        await session.commit()
+    assert tuple(returned.one()) == (4, "four")
+    assert plain.lastrowid == 5
+    assert await titles(engines) == ["one", "two", "three", "four", "five"]
+
+
+async def test_a_stream_reads_in_its_own_transaction(engines: Engines, said: list[str]) -> None:
+    async with engines.reader() as session:
+        result = await session.stream_scalars(TITLES)
+        first = await anext(aiter(result))
+        async with engines.writer() as writer:
+            await writer.execute(text("DELETE FROM item"))
+            await writer.commit()
+        assert [first, *await result.all()] == ["one", "two", "three"]
+    assert said[0] == "BEGIN"
+    assert await titles(engines) == []
+
+
+async def test_a_stream_that_is_left_does_not_keep_its_snapshot_for_the_next(engines: Engines) -> None:
+    async with engines.reader() as session:
+        result = await session.stream_scalars(TITLES)
+        assert await anext(aiter(result)) == "one"
+    async with engines.writer() as writer:
+        await writer.execute(text("DELETE FROM item"))
+        await writer.commit()
+    assert await titles(engines) == []
+    del result
+
+
+async def test_a_savepoint_takes_back_only_what_came_after_it(engines: Engines) -> None:
+    async def fail(session: AsyncSession) -> None:
+        async with session.begin_nested():
+            await session.execute(insert(ITEM).values(title="lost"))
+            await session.execute(insert(ITEM).values(title="kept"))
+
+    async with engines.writer() as session:
+        await session.execute(insert(ITEM).values(title="kept"))
+        with pytest.raises(IntegrityError):
+            await fail(session)
+        await session.commit()
+    assert await titles(engines) == ["one", "two", "three", "kept"]
+
+
+async def test_a_savepoint_may_be_the_first_statement(engines: Engines, said: list[str]) -> None:
+    async with engines.writer() as session, session.begin_nested():
+        await session.execute(text("SELECT 1"))
+    assert said[0] == "BEGIN IMMEDIATE"
+    assert said[1].startswith("SAVEPOINT")
+    assert said[-1] == "ROLLBACK"
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("SELECT * FROM nowhere", OperationalError),
+        ("SELECT 1; SELECT 2", ProgrammingError),
+        ("INSERT INTO item (title) VALUES ('one')", IntegrityError),
+    ],
+)
+async def test_errors_are_sqlalchemys_own(engines: Engines, statement: str, kind: type[Exception]) -> None:
+    async with engines.writer() as session:
+        with pytest.raises(kind) as error:
+            await session.execute(text(statement))
+    assert type(error.value) is kind
+    assert isinstance(error.value.__cause__, sqlite3.Error)
+    assert await titles(engines) == ["one", "two", "three"]
+
+
+async def begun(said: list[str]) -> None:
+    async with asyncio.timeout(10):
+        while str(ENDLESS) not in said:
+            await asyncio.sleep(0)
+
+
+async def cancelled(said: list[str], work: Awaitable[object]) -> None:
+    """Cancel it when its endless statement has begun."""
+    task = asyncio.ensure_future(work)
+    await begun(said)
+    await ended(task)
+
+
+async def ended(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    await asyncio.wait({task}, timeout=20)
+    assert task.cancelled()
+
+
+async def execute(session: AsyncSession, *statements: Any) -> None:
+    async with session:
+        for statement in statements:
+            await session.execute(statement)
+
+
+async def stream(session: AsyncSession) -> None:
+    async with session:
+        await session.stream(ENDLESS)
+
+
+async def test_a_cancelled_read_is_interrupted_and_leaves_nothing_behind(engines: Engines, said: list[str]) -> None:
+    await cancelled(said, execute(engines.reader(), ENDLESS))
+    assert await titles(engines) == ["one", "two", "three"]
+
+
+async def test_a_cancelled_write_is_interrupted_and_taken_back(engines: Engines, said: list[str]) -> None:
+    await cancelled(said, execute(engines.writer(), text("DELETE FROM item"), ENDLESS))
+    assert await titles(engines) == ["one", "two", "three"]
+    async with engines.writer() as session:
+        await session.execute(insert(ITEM).values(title="four"))
+        await session.commit()
+    assert await titles(engines) == ["one", "two", "three", "four"]
+
+
+async def test_a_cancelled_stream_is_interrupted(engines: Engines, said: list[str]) -> None:
+    await cancelled(said, stream(engines.reader()))
+    assert await titles(engines) == ["one", "two", "three"]
+
+
+async def test_a_rollback_interrupts_a_statement_under_way(engines: Engines, said: list[str]) -> None:
+    async with engines.reading.connect() as connection:
+        task = asyncio.create_task(connection.execute(ENDLESS))
+        await begun(said)
+        async with asyncio.timeout(20):
+            await connection.rollback()
+            with pytest.raises(OperationalError, match="interrupted"):
+                await task
+    assert await titles(engines) == ["one", "two", "three"]
+
+
+async def test_a_statement_under_way_survives_its_pool_until_it_is_cancelled(engines: Engines, said: list[str]) -> None:
+    task = asyncio.create_task(execute(engines.reader(), ENDLESS))
+    await begun(said)
+    await engines.reading.dispose()
+    assert not task.done()
+    await ended(task)
+    assert await titles(engines) == ["one", "two", "three"]
+
+
+async def test_closing_twice_is_closing_once(engines: Engines) -> None:
+    async with engines.reading.connect() as connection:
+        raw = await connection.get_raw_connection()
+        adapted: Any = raw.dbapi_connection
+        await connection.run_sync(lambda _: (adapted.close(), adapted.close()))
+        adapted.rollback()
+        await connection.invalidate()
+    assert await titles(engines) == ["one", "two", "three"]
+
+
+async def test_who_is_cancelled_while_a_connection_opens_leaves_none_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[aiosqlite_single_hop.RoundTrips] = []
+
+    class Noted(aiosqlite_single_hop.RoundTrips):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+    monkeypatch.setattr(aiosqlite_single_hop, "RoundTrips", Noted)
+    reading = engine(tmp_path / "test.db", "BEGIN")
+
+    async def read() -> None:
+        async with reading.connect() as connection:
+            await connection.scalar(text("SELECT 1"))
+
+    for hops in range(20):
+        task = asyncio.create_task(read())
+        for _ in range(hops):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+    await reading.dispose()
+    assert made
+    async with asyncio.timeout(10):
+        while any(map(is_open, made)):  # threads come to their end
+            await asyncio.sleep(0.01)
+
+
+def is_open(connection: sqlite3.Connection) -> bool:
+    try:
+        return connection.total_changes >= 0
+    except sqlite3.ProgrammingError:
+        return False

@@ -1,0 +1,205 @@
+import asyncio
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from sqlalchemy import bindparam, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.db.factory import open_database
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+
+
+def user(email: str = "a@example.com") -> User:
+    return User(email=email, hashed_password="none")
+
+
+async def count(database: Database) -> int:
+    async with database.reader() as session:
+        return await session.scalar(select(func.count()).select_from(User)) or 0
+
+
+async def test_a_writer_commits_when_its_block_ends(database: Database) -> None:
+    async with database.writer() as session:
+        session.add(user())
+        await session.flush()
+        assert await count(database) == 0, "not before"
+    assert await count(database) == 1
+
+
+async def test_a_writer_takes_everything_back_when_its_block_raises(database: Database) -> None:
+    async def fail() -> None:
+        async with database.writer() as session:
+            session.add(user())
+            await session.flush()
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await fail()
+    assert await count(database) == 0
+
+
+async def test_a_reader_cannot_write(database: Database) -> None:
+    async with database.reader() as session:
+        with pytest.raises(DBAPIError):
+            await session.execute(text("UPDATE accounts_user SET email = 'x'"))
+
+
+async def test_a_reader_sees_one_snapshot(database: Database) -> None:
+    async with database.reader() as reader:
+        assert (await reader.execute(select(func.count()).select_from(User))).scalar() == 0
+        async with database.writer() as writer:
+            writer.add(user())
+        assert (await reader.execute(select(func.count()).select_from(User))).scalar() == 0
+    assert await count(database) == 1
+
+
+async def test_a_lookup_reads_one_row_or_none_as_it_is_now(database: Database) -> None:
+    by_email = select(col(User.id), col(User.email)).where(col(User.email) == bindparam("email"))
+    assert await database.lookup(by_email, {"email": "a@example.com"}) is None
+    async with database.writer() as session:
+        session.add(user())
+    row = await database.lookup(by_email, {"email": "a@example.com"})
+    assert row is not None
+    assert row.email == "a@example.com"
+
+
+async def test_after_a_lookup_readers_cannot_write_and_see_one_snapshot(settings: Settings) -> None:
+    database = open_database(settings.model_copy(update={"database_pool_size": 1, "database_max_overflow": 0}))
+    await database.lookup(select(func.count()).select_from(User), {})
+    async with database.reader() as session:
+        session.add(user())
+        with pytest.raises(DBAPIError, match="read"):
+            await session.flush()
+    async with database.reader() as session:
+        before = await session.scalar(select(func.count()).select_from(User))
+        async with database.writer() as other:
+            other.add(user())
+        assert await session.scalar(select(func.count()).select_from(User)) == before
+    await database.dispose()
+
+
+async def test_no_read_modify_write_is_lost_among_many_writers(database: Database) -> None:
+    async with database.writer() as session:
+        session.add(user("0"))
+
+    async def increment() -> None:
+        for _ in range(10):
+            async with database.writer() as session:
+                row = (await session.scalars(select(User).with_for_update())).one()
+                row.email = str(int(row.email) + 1)
+
+    await asyncio.gather(*(increment() for _ in range(5)))
+    async with database.reader() as session:
+        assert (await session.scalars(select(User.email))).one() == "50"  # type: ignore[call-overload]  # a column here
+
+
+async def test_a_ping_needs_no_write_lock(database: Database, database_kind: str) -> None:
+    other = open_database(database.settings)
+    async with database.writer() as session:
+        session.add(user())
+        await session.flush()
+        await other.ping()
+    await other.dispose()
+
+
+async def test_sqlite_is_set_up_to_lose_nothing(tmp_path: Path) -> None:
+    database = open_database(settings_for(f"sqlite:///{tmp_path}/new/folder/a.db"))
+    await database.setup()
+    async with database.writer() as session:
+        pragmas = {
+            name: (await session.execute(text(f"PRAGMA {name}"))).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    await database.dispose()
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 2000}
+
+
+async def fault(url: str) -> str:
+    """The line that a ping of this address gives."""
+    database = open_database(settings_for(url))
+    try:
+        await database.setup()
+        with pytest.raises(OperatorError) as refusal:
+            await database.ping()
+    finally:
+        await database.dispose()
+    line = str(refusal.value)
+    assert "\n" not in line
+    return line
+
+
+async def test_a_server_that_is_not_there_is_named() -> None:
+    assert "Nothing answers at 127.0.0.1:1." in await fault("postgresql://me:hidden@127.0.0.1:1/d")
+
+
+async def test_an_unknown_host_is_named() -> None:
+    assert "host of nowhere.invalid:5432 is unknown" in await fault("postgresql://me:hidden@nowhere.invalid/d")
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_a_wrong_password_is_named_and_not_shown(database_url: str, database_kind: str) -> None:
+    right = DatabaseURL.parse(database_url).url
+    wrong = right.set(password="hidden").render_as_string(hide_password=False)
+    line = await fault(wrong)
+    assert "refuses the password" in line
+    assert "hidden" not in line
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_a_missing_database_is_named(database_url: str, database_kind: str) -> None:
+    url = DatabaseURL.parse(database_url).url.set(database="nosuch").render_as_string(hide_password=False)
+    assert "has no database 'nosuch'" in await fault(url)
+
+
+async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear database, " * 100)
+    assert f"{path} is not a SQLite database" in await fault(f"sqlite:///{path}")
+
+
+async def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    assert "cannot open" in await fault(f"sqlite:///{tmp_path}")
+
+
+async def test_a_folder_that_cannot_be_made_is_named() -> None:
+    with pytest.raises(OperatorError, match="cannot be made"):
+        await open_database(settings_for(f"sqlite:///{os.devnull}/x/a.db")).setup()
+
+
+async def test_a_server_of_another_kind_is_named() -> None:
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        line = await fault(f"postgresql://me:hidden@127.0.0.1:{port}/d?sslmode=require")
+    assert f"What answers at 127.0.0.1:{port} is no PostgreSQL server" in line
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("host=/nowhere", "Nothing answers at /nowhere:5432."),
+        ("host=127.0.0.1&connect_timeout=soon", "an option with a value"),
+    ],
+)
+async def test_a_mistake_in_the_options_is_named(query: str, words: str) -> None:
+    assert words in await fault(f"postgresql:///d?{query}")
+
+
+async def test_a_new_sqlite_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "data/app.db"
+    database = open_database(settings_for(f"sqlite:///{path}"))
+    await database.setup()
+    await database.ping()
+    await database.dispose()
+    assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (0o700, 0o600)

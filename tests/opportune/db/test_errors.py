@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from opportune.db.errors import EXPLANATIONS, explain, is_outage
+from opportune.db.url.database_url import DatabaseURL
+
+SERVER = DatabaseURL.parse("postgresql://ada:hidden@db.example.org/site", name="DATABASE_READER_URL")
+
+# What drivers and servers really say, and a part of what we make of it.
+WORDS = {
+    "no such table: todos_todo": "Run: python3 oppman.py migrate",
+    'relation "todos_todo" does not exist': "Run: python3 oppman.py migrate",
+    "QueuePool limit of size 5 overflow 5 reached, connection timed out, timeout 4.50": "DATABASE_POOL_SIZE",
+    "unable to open database file": "is its folder there",
+    "attempt to write a readonly database": "cannot be written",
+    "cannot execute INSERT in a read-only transaction": "refuses to write",
+    "file is not a database": "is not a SQLite database",
+    "database disk image is malformed": "Restore a backup",
+    "database is locked": "locked by another process",
+    "database or disk is full": "The disk of",
+    'could not extend file "base/5/16384": No space left on device': "The disk of",
+    "disk I/O error": "fails to read or write",
+    'FATAL:  password authentication failed for user "ada"': "refuses the password of user 'ada'",
+    "fe_sendauth: no password supplied": "wants a password for user 'ada'",
+    'FATAL:  role "ada" does not exist': "knows no user 'ada'",
+    "FATAL:  Tenant or user not found": "Copy the pooler's own string",
+    'FATAL:  database "site" does not exist': "has no database 'site'",
+    "received invalid response to SSL negotiation: H": "is no PostgreSQL server",
+    "server does not support SSL, but SSL was required": "does not offer TLS",
+    "SSL error: certificate verify failed": "sslrootcert in DATABASE_READER_URL",
+    'FATAL:  no pg_hba.conf entry for host "10.0.0.1"': "Try sslmode=require",
+    "FATAL:  SSL required": "only over TLS",
+    "connection failed: Connection refused": "Nothing answers at db.example.org:5432",
+    'connection to server on socket "/run/.s.PGSQL.5432" failed: No such file or directory': "Nothing answers at",
+    "connection failed: Network is unreachable": "cannot reach db.example.org:5432",
+    "connection failed: No route to host": "cannot reach db.example.org:5432",
+    "failed to resolve host 'db.example.org'": "is unknown",
+    "[Errno -2] Name or service not known": "is unknown",
+    "FATAL:  sorry, too many clients already": "no free connection",
+    "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute": "no free connection",
+    'FATAL:  too many connections for role "ada"': "no free connection",
+    "FATAL:  no more connections allowed (max_client_conn)": "no free connection",
+    "FATAL:  MaxClientsInSessionMode: max clients reached": "no free connection",
+    "FATAL:  the database system is starting up": "Try again in a moment",
+    "FATAL:  the database system is shutting down": "Try again in a moment",
+    "FATAL:  the database system is not yet accepting connections": "Try again in a moment",
+    "FATAL:  the database system is in recovery mode": "Try again in a moment",
+    "FATAL:  query_wait_timeout": "gets no connection to its database",
+    "FATAL:  server login has been failing, try again later": "gets no connection to its database",
+    "FATAL:  terminating connection due to administrator command": "has cut the connection",
+    "server closed the connection unexpectedly": "has cut the connection",
+    "the connection is closed": "has cut the connection",
+    "connection socket closed": "has cut the connection",
+    "SSL connection has been closed unexpectedly": "has cut the connection",
+    "could not receive data from server: Connection reset by peer": "has cut the connection",
+    "could not send data to server: Broken pipe": "has cut the connection",
+    "canceling statement due to statement timeout": "DATABASE_STATEMENT_TIMEOUT",
+    "canceling statement due to lock timeout": "held for long",
+    "deadlock detected": "Two transactions",
+    "could not serialize access due to concurrent update": "Two transactions",
+    'bad value for connect_timeout: "soon"': "an option with a value",
+    'invalid connection option "colour"': "an option that",
+    "connection timeout expired": "does not answer in time",
+    "the server is silent": "does not answer in time",
+}
+
+
+def error(words: str) -> OperationalError:
+    return OperationalError("SELECT secret", None, psycopg.OperationalError(words))
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_what_a_driver_says_is_told_in_one_line_without_secret(words: str) -> None:
+    line = explain(error(words), SERVER)
+    assert WORDS[words] in line
+    assert "\n" not in line
+    assert "hidden" not in line
+    assert "{" not in line
+
+
+def test_every_explanation_is_that_of_something_a_driver_says() -> None:
+    first = {next(part for part, _ in EXPLANATIONS if part.lower() in words.lower()) for words in WORDS}
+    assert first == {part for part, _ in EXPLANATIONS}
+
+
+def test_what_nobody_has_words_for_is_named_by_its_kind(tmp_path: Path) -> None:
+    url = DatabaseURL.parse(f"sqlite:///{tmp_path / 'a.db'}")
+    assert (
+        explain(error("quux"), url)
+        == f"The database at {url.path} cannot be used (OperationalError). Check DATABASE_URL."
+    )
+
+
+def test_a_wait_that_ended_is_explained_too() -> None:
+    assert "does not answer in time" in explain(TimeoutError(), SERVER)
+
+
+def test_a_host_that_is_known_elsewhere_only_is_named() -> None:
+    inside = DatabaseURL.parse("postgresql://u:p@postgres.railway.internal/railway")
+    assert "DATABASE_PUBLIC_URL" in explain(error("failed to resolve host"), inside)
+
+
+@pytest.mark.parametrize(
+    ("raised", "outage"),
+    [
+        (PoolTimeoutError(), True),
+        (error("anything"), True),
+        (InternalError("", None, psycopg.errors.ReadOnlySqlTransaction()), True),
+        (InternalError("", None, psycopg.errors.InFailedSqlTransaction()), False),
+        (ProgrammingError("", None, psycopg.errors.UndefinedTable()), True),
+        (ProgrammingError("", None, psycopg.errors.UndefinedColumn()), False),
+    ],
+)
+def test_an_outage_is_told_from_a_statement_that_is_wrong(raised: Exception, *, outage: bool) -> None:
+    assert is_outage(raised) is outage

@@ -1,0 +1,68 @@
+"""Through PgBouncer in transaction mode, which gives each transaction another server connection, over TLS."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import bindparam, func, insert, select, text, update
+
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.db.factory import open_database
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.pgbouncer import pgbouncer
+
+TASKS, ROUNDS = 16, 21  # of six statements: 2,016
+
+ADD = insert(User).values(email=bindparam("email"), hashed_password="none", is_active=True, is_superuser=False)
+COUNT = select(func.count()).select_from(User)
+ISOLATION = text("SELECT current_setting('transaction_isolation')")
+READ_ONLY = text("SELECT current_setting('transaction_read_only')")
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "postgresql"
+
+
+@pytest.fixture
+def pooled_url(database_url: str) -> Iterator[str]:
+    with pgbouncer(database_url) as url:
+        yield url
+
+
+async def work(database: Database, task: int) -> None:
+    """Reads and writes, the same statements often enough that psycopg would prepare them."""
+    for i in range(ROUNDS):
+        email = f"{task}-{i}@example.com"
+        async with database.writer() as session:
+            await session.execute(ADD, {"email": email})
+            await session.execute(update(User).where(User.email == email).values(is_active=False))  # type: ignore[arg-type]  # a column
+            assert await session.scalar(READ_ONLY) == "off"
+        async with database.reader() as session:
+            assert await session.scalar(select(User.is_active).where(User.email == email)) is False  # type: ignore[call-overload]  # columns
+            assert await session.scalar(COUNT)
+            assert await session.scalar(ISOLATION) == "repeatable read"
+
+
+async def test_a_pooler_that_swaps_connections_between_transactions_does_no_harm(pooled_url: str) -> None:
+    database = open_database(settings_for(pooled_url))
+    await database.ping()
+    await asyncio.gather(*(work(database, task) for task in range(TASKS)))
+    async with database.writer() as session:
+        assert await session.scalar(COUNT) == TASKS * ROUNDS
+        tls = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        assert await session.scalar(text(tls)) is False, "TLS ends at the pooler"
+        connection = await session.connection()
+        raw = await connection.get_raw_connection()
+        assert raw.driver_connection is not None
+        assert raw.driver_connection.pgconn.ssl_in_use
+    await database.dispose()
+
+
+async def test_prepared_statements_are_what_would_do_the_harm(pooled_url: str) -> None:
+    settings = settings_for(pooled_url).model_copy(update={"database_pooled": "false"})
+    database = open_database(settings)
+    results = await asyncio.gather(*(work(database, task) for task in range(TASKS)), return_exceptions=True)
+    await database.dispose()
+    assert any("prepared statement" in str(result) for result in results)

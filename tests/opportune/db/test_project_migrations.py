@@ -1,0 +1,140 @@
+"""The migrations of the project itself, on both kinds of database."""
+
+import asyncio
+import io
+from collections.abc import Iterable, Sequence
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint, inspect
+
+from opportune.db.database import Database
+from opportune.db.migrations.autogenerate import draft, up_to_date
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.history import pending, pending_in
+from opportune.db.migrations.runner import plan_for, run
+from opportune.db.model import Model
+from opportune.project import PROJECT, installed_names
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+
+FEATURES = installed_names()
+
+
+def tables_in(settings: Settings) -> set[str]:
+    with connect(settings) as connection:
+        return set(inspect(connection).get_table_names()) - {"alembic_version"}
+
+
+def changes_of(settings: Settings, feature: str) -> list[str]:
+    """What the models ask for beyond the database."""
+    tree = Tree(FEATURES)
+    with up_to_date(settings, tree) as connection:
+        return [str(change) for change in draft(connection, tree, feature, Model.metadata).changes]
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_the_models_ask_for_nothing_more(settings: Settings, feature: str) -> None:
+    assert changes_of(settings, feature) == []
+
+
+def test_every_table_of_the_models_is_made(settings: Settings) -> None:
+    assert tables_in(settings) == set(Model.metadata.tables)
+
+
+def begun(columns: Iterable[Sequence[str]], key: Sequence[str]) -> bool:
+    """Whether one of these indexes begins with the columns of a key, in any order."""
+    return any(set(index[: len(key)]) == set(key) for index in columns)
+
+
+def test_every_foreign_key_of_the_models_begins_an_index() -> None:
+    """Or a row that goes has the whole table read for each row that refers to it."""
+    for table in Model.metadata.sorted_tables:
+        unique = [key for key in table.constraints if isinstance(key, PrimaryKeyConstraint | UniqueConstraint)]
+        whole = [index for index in table.indexes if not any("where" in name for name in index.kwargs)]
+        columns = [tuple(one.columns.keys()) for one in (*unique, *whole)]
+        for key in table.foreign_key_constraints:
+            assert begun(columns, key.column_keys), f"{key.name}: index=True is missing"
+
+
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
+def test_every_foreign_key_of_the_database_begins_an_index(settings: Settings) -> None:
+    with connect(settings) as connection:
+        there = inspect(connection)
+        for table in Model.metadata.tables:
+            columns = [there.get_pk_constraint(table)["constrained_columns"]]
+            columns += [one["column_names"] for one in there.get_unique_constraints(table)]
+            for index in there.get_indexes(table):
+                if not any("where" in name for name in index.get("dialect_options", {})):
+                    columns.append([name or "" for name in index["column_names"]])
+            for key in there.get_foreign_keys(table):
+                assert begun(columns, key["constrained_columns"]), (table, key["constrained_columns"])
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_each_feature_goes_to_zero_and_back(settings: Settings, feature: str) -> None:
+    tree = Tree(FEATURES)
+    before = tables_in(settings)
+    with connect(settings) as connection:
+        run(connection, tree, plan_for(tree, feature, "zero"))
+    assert not {name for name in tables_in(settings) if name.startswith(f"{feature}_")}
+    with connect(settings) as connection:
+        run(connection, tree, plan_for(tree))
+    assert tables_in(settings) == before
+
+
+async def test_an_open_database_tells_what_it_lacks(database: Database) -> None:
+    assert await pending_in(database, FEATURES) == []
+
+
+def test_an_empty_database_lacks_everything(empty_database_url: str) -> None:
+    assert pending(settings_for(empty_database_url), FEATURES) == [str(found) for found in Tree(FEATURES).ordered]
+
+
+async def test_alembics_own_command_works_inside_a_running_loop(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database_url)
+    settings = settings_for(empty_database_url)
+    said = io.StringIO()
+    config = Config(PROJECT / "alembic.ini", stdout=said)
+    command.upgrade(config, "heads")
+    assert pending(settings, FEATURES) == []
+    await asyncio.to_thread(command.current, config)
+    assert "(head)" in said.getvalue()
+    assert changes_of(settings, "accounts") == [], "its index on an expression survives the copy of its table"
+    assert tables_in(settings) == set(Model.metadata.tables)
+    command.downgrade(config, "base")
+    assert tables_in(settings) == set()
+    command.upgrade(config, "heads")
+    assert pending(settings, FEATURES) == []
+
+
+@pytest.mark.parametrize(
+    "database_kind", ["postgresql"]
+)  # SQLite's tables cannot be altered unseen: sqlmigrate does it
+def test_alembic_writes_sql_for_a_reader(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database_url)
+    command.upgrade(Config(PROJECT / "alembic.ini"), "heads", sql=True)
+    assert "CREATE TABLE accounts_user" in capsys.readouterr().out
+
+
+def test_alembics_command_and_ours_go_on_where_the_other_stopped(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database_url)
+    settings = settings_for(empty_database_url)
+    config = Config(PROJECT / "alembic.ini")
+    tree = Tree(FEATURES)
+    with connect(settings) as connection:
+        run(connection, tree, plan_for(tree, "accounts"))
+    command.upgrade(config, "heads")
+    assert pending(settings, FEATURES) == []
+    with connect(settings) as connection:
+        run(connection, tree, plan_for(tree, "accounts", "zero"))
+    command.upgrade(config, "heads")
+    assert pending(settings, FEATURES) == []

@@ -1,0 +1,296 @@
+"""With a real replica, whose replay is stopped where a test wants to see it lag."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import psycopg
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr
+from sqlalchemy import func, make_url, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from opportune.accounts.models import User
+from opportune.application import create_app
+from opportune.data.doctor.context import Circumstances
+from opportune.data.doctor.diagnose import diagnose
+from opportune.db.database import Database
+from opportune.db.drivers.replica import Replica
+from opportune.db.factory import open_database
+from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession
+from opportune.errors import OperatorError
+from opportune.project import installed_names
+from opportune.settings import Settings
+from opportune.testing.factories import signed_in_client
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.postgres import Postgres, replica
+from opportune.web.middleware.read_your_writes import ReadYourWrites
+
+IS_REPLICA = text("SELECT pg_is_in_recovery()")
+SITE = "http://testserver"
+
+
+class Standby:
+    """The replica, as tests handle it."""
+
+    def __init__(self, primary: Postgres, server: Postgres) -> None:
+        self.primary = primary
+        self.server = server
+
+    def catch_up(self) -> None:
+        """Wait until the replica has all that was written so far."""
+        now = self.primary.connection.execute("SELECT pg_logical_emit_message(false, '', '', true)").fetchone()
+        with self._connection() as connection:
+            while connection.execute("SELECT pg_last_wal_replay_lsn() >= %s", now).fetchone() != (True,):
+                pass
+
+    @contextmanager
+    def lagging(self) -> Iterator[None]:
+        """What is written meanwhile comes later."""
+        self.catch_up()
+        with self._connection() as connection:
+            connection.execute("SELECT pg_wal_replay_pause()")
+            while connection.execute("SELECT pg_get_wal_replay_pause_state()").fetchone() != ("paused",):
+                pass
+        try:
+            yield
+        finally:
+            with self._connection() as connection:
+                connection.execute("SELECT pg_wal_replay_resume()")
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        self.server.stop()
+        try:
+            yield
+        finally:
+            self.server.start()
+
+    def _connection(self) -> "psycopg.Connection[tuple[object, ...]]":
+        return psycopg.connect(self.server.url("postgres"), autocommit=True)
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "postgresql"
+
+
+@pytest.fixture(scope="module")
+def standby(postgres_server: Postgres) -> Iterator[Standby]:
+    with replica(postgres_server) as server:
+        yield Standby(postgres_server, server)
+
+
+@pytest.fixture
+def settings(database_url: str, standby: Standby) -> Settings:
+    url = make_url(database_url).set(port=standby.server.port).render_as_string(hide_password=False)
+    standby.catch_up()
+    return settings_for(database_url).model_copy(update={"jobs": "off", "database_reader_url": SecretStr(url)})
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The site with some routes more, each of which says whether a replica has read for it."""
+    app = create_app(settings)
+
+    @app.post("/api/write")
+    async def write(session: WriteSession) -> None:
+        session.add(User(email="a@example.com", hashed_password="none"))
+
+    @app.get("/api/count")
+    async def count(session: ReadSession) -> int:
+        return await session.scalar(select(func.count()).select_from(User)) or 0
+
+    @app.api_route("/api/session", methods=["GET", "POST"])
+    async def session(session: ReadSession) -> bool:
+        return bool(await session.scalar(IS_REPLICA))
+
+    @app.api_route("/api/readonly", methods=["GET", "POST"])
+    async def readonly(context: ReadonlyCtx) -> bool:
+        return bool(await context.reader.scalar(IS_REPLICA))
+
+    @app.api_route("/api/context", methods=["GET", "POST"])
+    async def both(context: RWCtx) -> list[bool]:
+        return [bool(await session.scalar(IS_REPLICA)) for session in (context.reader, context.writer)]
+
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+def visitor(app: FastAPI) -> AsyncClient:
+    return AsyncClient(transport=ASGITransport(app), base_url=SITE)
+
+
+async def reads_from_replica(database: Database, *, fresh: bool = False) -> bool:
+    async with database.reader(fresh=fresh) as session:
+        return bool(await session.scalar(IS_REPLICA))
+
+
+async def come_true(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_reads_go_to_the_replica_and_writes_to_the_writer(database: Database) -> None:
+    assert await reads_from_replica(database)
+    assert not await reads_from_replica(database, fresh=True)
+    async with database.writer() as session:
+        assert not await session.scalar(IS_REPLICA)
+
+
+async def test_reads_are_one_snapshot_that_cannot_write(database: Database) -> None:
+    asked = "SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')"
+    asked += ", current_setting('transaction_deferrable')"
+    for fresh in (False, True):
+        async with database.reader(fresh=fresh) as session:
+            assert (await session.execute(text(asked))).one() == ("repeatable read", "on", "on")
+            with pytest.raises(DBAPIError):
+                await session.execute(text("DELETE FROM accounts_user"))
+
+
+async def test_who_has_written_reads_it_at_once_although_the_replica_lags(app: FastAPI, standby: Standby) -> None:
+    async with visitor(app) as author, visitor(app) as stranger:
+        with standby.lagging():
+            assert (await author.post("/api/write")).status_code == 200
+            assert (await author.get("/api/count")).json() == 1
+            assert (await stranger.get("/api/count")).json() == 0
+
+            author.cookies.clear()
+            assert (await author.get("/api/count")).json() == 0, "a few seconds later"
+        standby.catch_up()
+        assert (await stranger.get("/api/count")).json() == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "reading", "writing"),
+    [("/api/session", True, False), ("/api/readonly", True, False), ("/api/context", [True, False], [False, False])],
+)
+async def test_a_request_that_may_write_reads_from_the_writer(
+    app: FastAPI, path: str, reading: object, writing: object
+) -> None:
+    async with visitor(app) as client:
+        assert (await client.get(path)).json() == reading
+        assert (await client.post(path)).json() == writing
+
+
+async def test_the_mark_of_who_has_written_is_short_lived_and_out_of_reach_of_scripts(app: FastAPI) -> None:
+    async with visitor(app) as client:
+        cookie = (await client.post("/api/write")).headers["set-cookie"]
+        assert cookie == "wrote=1; Max-Age=5; Path=/; HttpOnly; SameSite=Lax"
+        assert "set-cookie" not in (await client.get("/api/count")).headers
+
+
+async def test_in_production_the_mark_takes_tls() -> None:
+    settings = settings_for("postgresql://u@h/d").model_copy(update={"environment": "production"})
+    site = FastAPI()
+    site.add_middleware(ReadYourWrites, settings=settings)
+    async with visitor(site) as client:
+        cookie = (await client.post("/")).headers["set-cookie"]
+    assert cookie == "__Host-wrote=1; Max-Age=5; Path=/; HttpOnly; SameSite=Lax; Secure"
+
+
+async def test_who_is_signed_in_is_never_asked_of_the_replica(app: FastAPI, standby: Standby) -> None:
+    with standby.lagging():
+        async with signed_in_client(app) as client:
+            assert (await client.get("/accounts/profile")).status_code == 200
+            assert (await client.get("/api/v1/users/me")).status_code == 200
+
+
+async def test_while_the_replica_is_away_the_writer_reads_for_it(
+    app: FastAPI, standby: Standby, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Replica, "pause", 0.05)
+    caplog.set_level(logging.WARNING, "opportune.db.drivers.replica")
+    places: Replica = app.state.database.replica
+    async with visitor(app) as client:
+        assert (await client.get("/api/session")).json() is True
+        assert (await client.get("/health")).status_code == 200
+        with standby.away():
+            answers = [await client.get("/api/session") for _ in range(3)]
+            assert [(answer.status_code, answer.text) for answer in answers] == [(200, "false")] * 3
+            assert (await client.get("/api/context")).json() == [False, False]
+        await come_true(lambda: not places.is_away)
+        assert (await client.get("/api/session")).json() is True
+        assert (await client.get("/health")).status_code == 200
+
+    said = [record.getMessage() for record in caplog.records if record.name == "opportune.db.drivers.replica"]
+    assert len(said) == 2
+    assert said[0].startswith("The replica is away, so the writer's server reads for it: ")
+    assert said[1] == "The replica is back."
+
+
+async def test_a_replica_that_goes_amid_a_read_is_lost_to_nobody_else(database: Database, standby: Standby) -> None:
+    with ExitStack() as stack:
+
+        async def read_twice() -> None:
+            async with database.reader() as session:
+                assert await session.scalar(IS_REPLICA)
+                stack.enter_context(standby.away())
+                await session.scalar(IS_REPLICA)
+
+        with pytest.raises(DBAPIError):
+            await read_twice()
+        assert database.replica
+        assert database.replica.is_away
+        assert not await reads_from_replica(database)
+
+
+async def test_health_tells_that_the_replica_is_away_and_the_site_is_ready(app: FastAPI, standby: Standby) -> None:
+    async with visitor(app) as client:
+        with standby.away():
+            assert (await client.get("/health")).status_code == 503
+            assert (await client.get("/health/ready")).status_code == 200
+            with pytest.raises(OperatorError, match=f"127.0.0.1:{standby.server.port}"):
+                await app.state.database.ping()
+            await app.state.database.ping(reader=False)
+
+
+async def test_a_busy_replica_is_not_away(settings: Settings) -> None:
+    one = {"database_pool_size": 1, "database_max_overflow": 0, "database_pool_timeout": 0.1}
+    database = open_database(settings.model_copy(update=one))
+    async with database.reader() as session:
+        assert await session.scalar(IS_REPLICA)
+        with pytest.raises(PoolTimeoutError):
+            await reads_from_replica(database)
+    assert await reads_from_replica(database)
+    await database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "reader_url", "words"),
+    [
+        ("sqlite:///a.db", "postgresql://u@h/d", "is for PostgreSQL, which DATABASE_URL is not: remove it"),
+        ("postgresql://u@h/d", "sqlite:///a.db", "must be a replica of DATABASE_URL, so PostgreSQL as well"),
+        ("postgresql://u@h/d", "mysql://u@h/d", "DATABASE_READER_URL"),
+    ],
+)
+def test_a_replica_that_can_be_none_is_refused(url: str, reader_url: str, words: str) -> None:
+    settings = settings_for(url).model_copy(update={"database_reader_url": SecretStr(reader_url)})
+    with pytest.raises(OperatorError, match=words):
+        open_database(settings)
+
+
+async def test_without_a_replica_nobody_is_marked(database_url: str) -> None:
+    app = create_app(settings_for(database_url))
+    async with app.router.lifespan_context(app), visitor(app) as client:
+        assert "set-cookie" not in (await client.post("/accounts/login")).headers
+
+
+async def test_the_doctor_tells_a_replica_from_its_primary(settings: Settings) -> None:
+    primary, reader = await diagnose(Circumstances(settings, installed_names()))
+    assert (primary.faults, reader.faults) == ([], [])
+    assert next(finding for finding in reader.findings if finding.check == "replica").values["is_replica"]
+
+
+async def test_the_doctor_refuses_a_replica_to_write_to(settings: Settings) -> None:
+    (diagnosis,) = await diagnose(
+        Circumstances(settings_for(settings.database_reader_url.get_secret_value()), installed_names())
+    )
+    assert [(fault.check, fault.text) for fault in diagnosis.faults] == [
+        ("writes", "refused: this server is a replica")
+    ]

@@ -1,0 +1,62 @@
+import asyncio
+import threading
+
+import pytest
+
+from opportune.db.timeouts import leave, within
+
+
+async def test_work_in_time_gives_its_result_or_its_error() -> None:
+    async def fail() -> None:
+        raise ValueError("of the work")
+
+    assert await within(10, asyncio.sleep(0, "result")) == "result"
+    with pytest.raises(ValueError, match="of the work"):
+        await within(10, fail())
+
+
+@pytest.fixture
+def stubborn() -> threading.Event:
+    """A thread waits for it, which nothing can cancel."""
+    return threading.Event()
+
+
+async def test_late_work_is_left_behind(stubborn: threading.Event) -> None:
+    with pytest.raises(TimeoutError):
+        await within(0, asyncio.to_thread(stubborn.wait))
+    stubborn.set()
+
+
+async def test_late_work_is_cancelled() -> None:
+    cancelled = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    with pytest.raises(TimeoutError):
+        await within(0.01, work())
+    async with asyncio.timeout(10):
+        await cancelled.wait()
+
+
+async def test_work_that_nobody_waits_for_any_more_is_left_behind_too(stubborn: threading.Event) -> None:
+    waiting = asyncio.create_task(within(10, asyncio.to_thread(stubborn.wait)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    stubborn.set()
+
+
+async def test_what_is_left_is_done_and_its_error_is_nobodys() -> None:
+    done = asyncio.Event()
+
+    async def fail() -> None:
+        done.set()
+        raise ValueError("of the work")
+
+    leave(fail())
+    await done.wait()

@@ -1,0 +1,350 @@
+import psycopg
+import pytest
+
+from opportune.db.factory import open_database
+from opportune.db.url.database_url import DatabaseURL, Pooled
+from opportune.db.url.parser import read
+from opportune.errors import OperatorError
+from opportune.project import PROJECT
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.postgres import Postgres
+
+
+def options(address: str) -> dict[str, object]:
+    return dict(DatabaseURL.parse(address).url.query)
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+aiosqlite", "sqlite+pysqlite"])
+def test_a_relative_sqlite_file_lies_in_the_project(scheme: str) -> None:
+    url = DatabaseURL.parse(f"{scheme}:///./data/app.db")
+    assert (url.kind, url.path) == ("sqlite", PROJECT / "data/app.db")
+    assert url.url.drivername == "sqlite+aiosqlite"
+    assert url.sync_url.drivername == "sqlite+pysqlite"
+    assert url.arguments == {}
+
+
+def test_a_file_to_copy_into_memory_is_a_kind_of_its_own() -> None:
+    url = DatabaseURL.parse("sqlite+memory:///data/facts.db")
+    assert (url.kind, url.path) == ("memory", PROJECT / "data/facts.db")
+    assert url.shown == f"sqlite+memory:///{PROJECT / 'data/facts.db'}"
+    assert url.sync_url.drivername == "sqlite+pysqlite"
+
+
+def test_options_of_sqlite_are_left_out_with_a_notice() -> None:
+    url = DatabaseURL.parse("sqlite:////tmp/a.db?mode=ro")
+    assert str(url.path) == "/tmp/a.db"  # noqa: S108 - only a name
+    assert len(url.notices) == 1
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        "postgres",
+        "postgresql",
+        "pgsql",
+        "postgis",
+        "postgresql+psycopg",
+        "postgresql+psycopg_async",
+        "postgres+asyncpg",
+        "postgresql+psycopg2",
+        "POSTGRES",
+        "jdbc:postgresql",
+    ],
+)
+def test_every_spelling_of_postgresql_gets_our_driver(scheme: str) -> None:
+    url = DatabaseURL.parse(f"{scheme}://me:p%40ss@db.example.org:5433/site?sslmode=require")
+    assert (url.kind, url.url.drivername) == ("postgresql", "postgresql+psycopg")
+    assert (url.url.username, url.url.password, url.url.host, url.url.port) == ("me", "p@ss", "db.example.org", 5433)
+    assert (url.database, url.server) == ("site", "db.example.org:5433")
+    assert url.url.query == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "  postgresql://u:p@h/d\n",
+        "'postgresql://u:p@h/d'",
+        'DATABASE_URL="postgresql://u:p@h/d"',
+        "export DATABASE_URL=postgresql://u:p@h/d",
+        "psql 'postgresql://u:p@h/d'",
+        "psql -d postgresql://u:p@h/d",
+        "\ufeffpostgresql://u:p@h/d",
+    ],
+)
+def test_what_is_copied_along_with_an_address_does_no_harm(pasted: str) -> None:
+    assert DatabaseURL.parse(pasted) == DatabaseURL.parse("postgresql://u:p@h/d")
+
+
+@pytest.mark.parametrize(
+    ("address", "password"),
+    [
+        ("u:p@ss@h/d", "p@ss"),
+        ("u:p@ss@h", "p@ss"),
+        ("u:p:ss@h/d", "p:ss"),
+        ("u:p#ss@h/d", "p#ss"),
+        ("u:p/ss@h/d", "p/ss"),
+        ("u:12/34@h/d", "12/34"),
+        ("u:p?ss@h/d", "p?ss"),
+        ("u:12?a=b@h/d", "12?a=b"),
+        ("u:p@ss/word@h/d", "p@ss/word"),
+        ("u:100%@h/d", "100%"),
+        ("u:a+b c@h/d", "a+b c"),
+        ("u:%2F%3F%40%25@h/d", "/?@%"),
+        ("h/d?user=u&password=a+b", "a+b"),
+    ],
+)
+def test_a_raw_password_is_taken_where_it_has_one_reading(address: str, password: str) -> None:
+    url = DatabaseURL.parse(f"postgresql://{address}").url
+    assert (url.username, url.password, url.host, url.database) == (
+        "u",
+        password,
+        "h",
+        "d" if "/d" in address else None,
+    )
+
+
+def test_a_raw_password_is_said_to_be_one() -> None:
+    assert "as they stand" in " ".join(DatabaseURL.parse("postgresql://u:p@ss@h/d").notices)
+    assert DatabaseURL.parse("postgresql://u:p%40ss@h/d").notices == ()
+
+
+@pytest.mark.parametrize(
+    ("address", "query", "server"),
+    [
+        ("/d?host=/run/postgresql", {"host": "/run/postgresql"}, "/run/postgresql:5432"),
+        ("%2Frun%2Fpostgresql:5433/d", {"host": "/run/postgresql", "port": "5433"}, "/run/postgresql:5433"),
+        ("u:p@/d?host=/cloudsql/P:R:I", {"host": "/cloudsql/P:R:I"}, "/cloudsql/P:R:I:5432"),
+        (":5433/d?host=/run/x", {"host": "/run/x", "port": "5433"}, "/run/x:5433"),
+        ("/d", {"host": "/var/run/postgresql,/tmp"}, "/var/run/postgresql:5432, /tmp:5432"),
+        ("h1:1,h2/d?target_session_attrs=any", {"host": "h1,h2", "port": "1,5432"}, "h1:1, h2:5432"),
+        ("/d?host=h1:1&host=h2:2&target_session_attrs=any", {"host": "h1,h2", "port": "1,2"}, "h1:1, h2:2"),
+        ("/d?host=h1,h2&port=7&target_session_attrs=any", {"host": "h1,h2", "port": "7,7"}, "h1:7, h2:7"),
+        ("[::1]:7,h2:8/d?target_session_attrs=any", {"host": "::1,h2", "port": "7,8"}, "[::1]:7, h2:8"),
+        ("[::1]:7/d", {}, "[::1]:7"),
+        ("h/d?hostaddr=127.0.0.1", {"hostaddr": "127.0.0.1"}, "h:5432"),
+        (":7/d?hostaddr=127.0.0.1", {}, "127.0.0.1:7"),
+        ("/?service=mine", {"service": "mine"}, "service mine"),
+        ("/d?host=h&port=7", {}, "h:7"),
+        ("ignored:6/d?host=h", {}, "h:5432"),
+    ],
+)
+def test_sockets_ipv6_and_several_hosts_are_understood(address: str, query: dict[str, str], server: str) -> None:
+    url = DatabaseURL.parse(f"postgresql://{address}")
+    query = query | ({"target_session_attrs": "any"} if "target_session_attrs" in address else {})
+    assert (dict(url.url.query), url.server) == (query, server)
+
+
+def test_several_hosts_without_a_way_to_tell_the_writer_get_a_notice() -> None:
+    assert "read-write finds the writer" in " ".join(DatabaseURL.parse("postgresql://u@h1,h2/d").notices)
+
+
+@pytest.mark.parametrize(
+    ("query", "mode"),
+    [
+        ("ssl=require", "require"),
+        ("ssl=true", "require"),
+        ("ssl=no-verify", "require"),
+        ("ssl=false", "disable"),
+        ("sslmode=no-verify", "require"),
+        ("sslMode=VERIFY-FULL", "verify-full"),
+        ("ssl=false&sslmode=require", "require"),
+    ],
+)
+def test_other_clients_words_for_tls_become_libpqs(query: str, mode: str) -> None:
+    assert options(f"postgresql://u:p@h/d?{query}") == {"sslmode": mode}
+
+
+@pytest.mark.parametrize(
+    ("host", "mode"),
+    [
+        ("db.example.org", "require"),
+        ("8.8.8.8", "require"),
+        ("[2606:4700::1111]", "require"),
+        ("localhost,db.example.org", "require"),
+        ("localhost", None),
+        ("127.0.0.1", None),
+        ("10.1.2.3", None),
+        ("100.64.0.7", None),
+        ("[::1]", None),
+        ("[fd00::1]", None),
+        ("postgres", None),
+        ("dpg-abc123-a", None),
+        ("postgres.railway.internal", None),
+        ("db.local", None),
+        ("app.flycast", None),
+    ],
+)
+def test_tls_is_asked_for_where_the_host_is_public(host: str, mode: str | None) -> None:
+    url = DatabaseURL.parse(f"postgresql://u:p@{host}/d?target_session_attrs=any")
+    assert url.url.query.get("sslmode") == mode
+    assert any("TLS" in notice for notice in url.notices) is (mode is not None)
+
+
+@pytest.mark.parametrize("mode", ["disable", "prefer", "require", "verify-ca", "verify-full"])
+def test_the_sslmode_of_the_address_is_obeyed(mode: str) -> None:
+    url = DatabaseURL.parse(f"postgresql://u:p@db.example.org/d?sslmode={mode}&sslrootcert=/ca.pem")
+    assert url.url.query["sslmode"] == mode
+    assert any("in the open" in notice for notice in url.notices) is (mode in ("disable", "prefer"))
+
+
+def test_verifying_without_authorities_gets_a_notice_and_the_systems_are_enough() -> None:
+    assert "sslrootcert" in " ".join(DatabaseURL.parse("postgresql://u@h.example/d?sslmode=verify-full").notices)
+    assert options("postgresql://u@h.example/d?sslrootcert=system") == {
+        "sslrootcert": "system",
+        "sslmode": "verify-full",
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("pgbouncer=true", "DATABASE_POOLED"),
+        ("connection_limit=1", "DATABASE_POOL_SIZE"),
+        ("pool_timeout=1", "DATABASE_POOL_TIMEOUT"),
+        ("prepared_statement_cache_size=0", "DATABASE_POOLED"),
+        ("supa=base-pooler.x", "no such option"),
+        ("schema=mine", 'ALTER ROLE "u" SET search_path = "mine"'),
+    ],
+)
+def test_options_of_other_clients_are_left_out_with_a_notice(query: str, words: str) -> None:
+    url = DatabaseURL.parse(f"postgresql://u:p@h/d?{query}&application_name=x")
+    assert url.url.query == {"application_name": "x"}
+    (notice,) = url.notices
+    assert words in notice
+
+
+def test_the_usual_schema_needs_no_notice() -> None:
+    assert DatabaseURL.parse("postgresql://u:p@h/d?schema=public").notices == ()
+
+
+@pytest.mark.parametrize(
+    ("address", "provider", "pooled"),
+    [
+        ("u:p@ep-x-pooler.us-east-2.aws.neon.tech/d", "Neon", True),
+        ("u:p@ep-x.us-east-2.aws.neon.tech/d", "Neon", False),
+        ("u:p@aws-0-eu.pooler.supabase.com:6543/d", "Supabase", True),
+        ("u:p@aws-0-eu.pooler.supabase.com:5432/d", "Supabase", True),
+        ("u:p@db.abc.supabase.co:6543/d", "Supabase", True),
+        ("u:p@db.abc.supabase.co/d", "Supabase", False),
+        ("u:p@9abc.leapcellpool.com:6438/d", "Leapcell", True),
+        ("u:p@x.db.ondigitalocean.com:25060/d", "DigitalOcean", False),
+        ("u:p@x.db.ondigitalocean.com:25061/d", "DigitalOcean", True),
+        ("u:p@pgbouncer.x.flympg.net/d", "Fly.io", True),
+        ("u:p@direct.x.flympg.net/d", "Fly.io", False),
+        ("u:p@pooled.db.prisma.io:5432/", "Prisma Postgres", True),
+        ("u:p@db.prisma.io:5432/", "Prisma Postgres", False),
+        ("u:p@abc-pooler.eu.xata.sh/d", "Xata", True),
+        ("u:p@abc-rw.eu.xata.sh/d", "Xata", False),
+        ("u:p@n.proxy-abc.eu-west-1.rds.amazonaws.com/d", "AWS RDS", True),
+        ("u:p@n.abc.eu-west-1.rds.amazonaws.com/d", "AWS RDS", False),
+        ("u:p@x.proxy.rlwy.net:4711/d", "Railway", False),
+        ("u:p@localhost:6432/d", "", True),
+        ("u:p@pgbouncer/d", "", True),
+        ("u:p@h/d?pgbouncer=true", "", True),
+        ("u:p@h/d", "", False),
+        ("u:p@notneon.technology/d", "", False),
+    ],
+)
+def test_provider_and_pooler_are_known_by_host_port_and_options(address: str, provider: str, pooled: bool) -> None:
+    url = DatabaseURL.parse(f"postgresql://{address}")
+    assert (url.provider, url.pooled, url.prepares) == (provider, pooled, False)
+
+
+@pytest.mark.parametrize(
+    ("address", "setting", "pooled", "prepares"),
+    [
+        ("postgresql://u:p@h:6432/d", "auto", True, False),
+        ("postgresql://u:p@h:6432/d", "false", False, True),
+        ("postgresql://u:p@h/d", "true", True, False),
+        ("postgresql://u:p@h/d", "auto", False, False),
+        ("postgresql://u:p@h/d", "false", False, True),
+    ],
+)
+def test_the_setting_wins_and_it_alone_lets_statements_be_prepared(
+    address: str, setting: Pooled, pooled: bool, prepares: bool
+) -> None:
+    url = DatabaseURL.parse(address, setting)
+    assert (url.pooled, url.prepares) == (pooled, prepares)
+    assert url.arguments.get("prepare_threshold", "psycopg's") == ("psycopg's" if prepares else None)
+
+
+def test_arguments_of_the_address_win() -> None:
+    arguments = DatabaseURL.parse("postgresql://u:p@h/d?connect_timeout=30").arguments
+    assert "connect_timeout" not in arguments
+    assert arguments["application_name"] == "opportune"
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (
+            "u:p@ep-x-pooler.us-east-2.aws.neon.tech/d?sslmode=require&channel_binding=require",
+            "channel_binding=require",
+        ),
+        ("u:p@db.abc.supabase.co/d?sslmode=require", "IPv6 only"),
+        ("u:p@h:6432/d?options=-c%20statement_timeout%3D9", "ALTER ROLE"),
+        ("u:p@x.cockroachlabs.cloud:26257/d?sslmode=require", "CockroachDB"),
+        ("u:p@h", "names no database"),
+    ],
+)
+def test_what_is_likely_to_hurt_is_said(address: str, words: str) -> None:
+    (notice,) = DatabaseURL.parse(f"postgresql://{address}").notices
+    assert words in notice
+
+
+def test_a_driver_that_is_not_ours_is_said() -> None:
+    (notice,) = DatabaseURL.parse("postgresql+asyncpg://u:p@h/d").notices
+    assert "asyncpg" in notice
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("db.abc.supabase.co", "IPv6"),
+        ("postgres.railway.internal", "DATABASE_PUBLIC_URL"),
+        ("dpg-abc123-a", "External Database URL"),
+        ("pgbouncer.x.flympg.net", "private network"),
+    ],
+)
+def test_a_host_that_not_everybody_can_reach_says_what_to_take_instead(host: str, words: str) -> None:
+    assert words in DatabaseURL.parse(f"postgresql://u:p@{host}/d").advice_if_unreachable
+    assert DatabaseURL.parse("postgresql://u:p@db.example.org/d").advice_if_unreachable == ""
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:hidden@h/d",
+        "postgres://me@h/d?password=hidden",
+        "postgres://me@h/d?sslmode=require&sslpassword=hidden",
+        "postgres://me@h/d?oauth_client_secret=hidden",
+    ],
+)
+def test_what_is_shown_holds_no_password(address: str) -> None:
+    url = DatabaseURL.parse(address)
+    assert "hidden" not in f"{url.shown} {url!r} {url} {url.notices}"
+    assert "hidden" in url.url.render_as_string(hide_password=False)
+    assert "hidden" not in repr(read(address.partition("://")[2]))
+
+
+def test_messages_name_the_setting_that_they_are_about() -> None:
+    with pytest.raises(OperatorError, match=r"^DATABASE_READER_URL is empty"):
+        DatabaseURL.parse("", name="DATABASE_READER_URL")
+
+
+def test_what_other_programs_are_told_holds_the_same_without_the_password() -> None:
+    url = DatabaseURL.parse("postgresql://me:hidden@h1:1,h2/d?options=-c%20a%3Db&sslpassword=hidden")
+    assert psycopg.conninfo.conninfo_to_dict(url.conninfo) == {
+        "user": "me",
+        "dbname": "d",
+        "host": "h1,h2",
+        "port": "1,5432",
+        "options": "-c a=b",
+    }
+
+
+async def test_the_second_of_several_hosts_is_used_when_the_first_is_away(postgres_server: Postgres) -> None:
+    address = postgres_server.url("postgres").replace("@127.0.0.1", "@127.0.0.1:1,127.0.0.1")
+    database = open_database(settings_for(f"{address}?target_session_attrs=read-write"))
+    await database.ping()
+    await database.dispose()

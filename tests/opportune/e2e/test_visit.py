@@ -1,0 +1,92 @@
+"""What every site keeps, whichever features are deleted: accounts, admin and look, in Chromium."""
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+
+from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
+
+pytestmark = pytest.mark.e2e
+
+
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """A browser shows the same with both kinds."""
+    return "sqlite"
+
+
+async def sign_in(page: Page, email: str, password: str) -> None:
+    await page.goto("/accounts/login")
+    await page.get_by_label("E-mail").fill(email)
+    await page.get_by_label("Password", exact=True).fill(password)
+    await page.get_by_role("main").get_by_role("button", name="Sign in").click()
+
+
+@on_both
+async def test_a_visitor_registers_signs_out_and_in_again(page: Page) -> None:
+    await page.goto("/accounts/register")
+    await page.get_by_label("E-mail").fill("Ada@Example.com")
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("main").get_by_role("button", name="Register").click()
+    account = page.get_by_role("button", name="Account")
+    await expect(account).to_contain_text("ada@example.com")
+    await expect(page.get_by_role("status")).to_contain_text("Welcome!")
+    await account.click()
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("link", name="Sign in").first).to_be_visible()
+    await expect(page.get_by_role("status")).to_contain_text("You are signed out.")
+    await sign_in(page, "ada@example.com", "wrong " + PASSWORD)
+    await expect(page.get_by_role("alert")).to_be_visible()
+    await sign_in(page, "ADA@example.com", PASSWORD)
+    await expect(account).to_contain_text("ada@example.com")
+
+
+async def test_a_superuser_goes_to_the_admin_by_way_of_signing_in(page: Page, app: FastAPI) -> None:
+    user = await make_user(app.state.database, is_superuser=True)
+    await page.goto("/admin/user/list")
+    await page.get_by_label("E-mail").fill(user.email)
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    await expect(page.locator("table")).to_contain_text(user.email)
+    await expect(page.locator("body")).not_to_contain_text(user.hashed_password)
+
+
+async def test_dark_mode_is_kept_and_the_admin_follows(page: Page, app: FastAPI, site: str) -> None:
+    await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
+    await page.goto("/accounts/profile")
+    html = page.locator("html")
+    await expect(html).to_have_attribute("data-bs-theme", "light")
+    await page.get_by_label("Switch between light and dark").click()
+    await expect(html).to_have_attribute("data-bs-theme", "dark")
+    for path in ("/accounts/profile", "/admin"):
+        await page.goto(path)
+        await expect(html).to_have_attribute("data-bs-theme", "dark")
+
+
+@pytest.mark.parametrize("path", ["/accounts/profile", "/accounts/login", "/admin", "/admin/user/list", "/nothing"])
+async def test_a_phone_shows_pages_without_scrolling_sideways(page: Page, app: FastAPI, site: str, path: str) -> None:
+    await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
+    await page.set_viewport_size({"width": 390, "height": 780})
+    await page.goto(path)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+async def test_the_pages_of_the_api_need_nothing_from_elsewhere(page: Page, site: str) -> None:
+    elsewhere: list[str] = []
+    page.on(
+        "request", lambda request: None if request.url.startswith((site, "data:")) else elsewhere.append(request.url)
+    )
+    await page.goto("/api/docs")
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert elsewhere == []
+
+
+async def test_a_page_that_is_not_there_does_not_call_anybody_a_stranger(page: Page, app: FastAPI, site: str) -> None:
+    await sign_in_browser(page, app, await make_user(app.state.database), site)
+    await page.goto("/nothing")
+    await expect(page.get_by_role("link", name="Sign in")).to_have_count(0)
+    await page.get_by_role("link", name="Account").click()
+    await page.wait_for_url("**/accounts/profile")

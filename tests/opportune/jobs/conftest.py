@@ -1,0 +1,79 @@
+"""Sites with the jobs of `tests/opportune/jobs/tasks.py`."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.jobs import Job, management
+from opportune.jobs.models import QueuedJob
+from opportune.jobs.service import SiteJobs
+from opportune.settings import Settings
+from opportune.storage import open_storage
+from tests.opportune.jobs.tasks import TASKS, gate
+
+MakeSite = Callable[..., SiteJobs]
+Find = Callable[[str], Coroutine[Any, Any, QueuedJob]]
+Emails = Callable[[], Coroutine[Any, Any, list[str]]]
+
+
+@pytest.fixture(autouse=True)
+def _gate() -> Iterator[None]:
+    with gate.closed():
+        yield
+
+
+@pytest.fixture
+def make_site(settings: Settings, database: Database) -> MakeSite:
+    """The jobs of one more process of the site; nobody does them yet."""
+
+    def make(*tasks: Job[Any]) -> SiteJobs:
+        return SiteJobs(settings, database, open_storage(settings), tasks or TASKS)
+
+    return make
+
+
+@pytest.fixture
+def idle(make_site: MakeSite) -> SiteJobs:
+    return make_site()
+
+
+@pytest.fixture
+async def jobs(idle: SiteJobs) -> AsyncIterator[SiteJobs]:
+    """Queued and done by this process."""
+    async with idle.running():
+        yield idle
+
+
+@pytest.fixture
+def find(database: Database) -> Find:
+    async def find(job_id: str) -> QueuedJob:
+        async with database.reader() as session:
+            return await management.find(session, int(job_id))
+
+    return find
+
+
+async def retry(jobs: SiteJobs, job_id: int | str) -> None:
+    async with jobs.database.writer() as session:
+        await jobs.retry(session, int(job_id))
+
+
+async def cancel(jobs: SiteJobs, job_id: int | str) -> None:
+    async with jobs.database.writer() as session:
+        await jobs.cancel(session, int(job_id))
+
+
+@pytest.fixture
+def emails(database: Database) -> Emails:
+    """What the jobs have done."""
+
+    async def emails() -> list[str]:
+        async with database.reader() as session:
+            return list(await session.scalars(select(col(User.email)).order_by(col(User.id))))
+
+    return emails

@@ -1,0 +1,100 @@
+"""Jobs for tests, whose effects are users: every site has a table of them."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.models import User
+from opportune.errors import OperatorError
+from opportune.jobs import GiveUp, Run, job
+
+
+class Gate:
+    """Where `wait` waits until a test lets it go."""
+
+    begun: asyncio.Event
+    let_go: asyncio.Event
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        self.begun, self.let_go = asyncio.Event(), asyncio.Event()
+        yield
+        self.let_go.set()
+
+
+gate = Gate()
+
+
+async def add_user(session: AsyncSession, email: str) -> str:
+    session.add(User(email=email, hashed_password="-"))
+    return email
+
+
+@job("test.register")
+async def register(run: Run, email: str) -> None:
+    await run.write(add_user, email)
+
+
+@job("test.stumble", attempts=3, wait=0.01)
+async def stumble(run: Run, failures: int) -> None:
+    """Writes, fails as often as is asked for, and writes something else."""
+    assert await run.write(add_user, "first@example.com") == "first@example.com"
+    if run.attempt <= failures:
+        raise OperatorError("The other side is closed.\nAnd a second line.")
+    await run.write(add_user, "second@example.com")
+
+
+@job("test.refuse")
+async def refuse(run: Run) -> None:
+    raise GiveUp("Nobody lives there.")
+
+
+@job("test.break", attempts=1)
+async def break_down(run: Run) -> None:
+    raise ValueError("three\0\x1b\nlines\nlong")
+
+
+@job("test.quit", attempts=1)
+async def quit_work(run: Run) -> None:
+    raise asyncio.CancelledError
+
+
+@job("test.wait")
+async def wait(run: Run) -> None:
+    """Writes, waits to be let go, and writes something else."""
+    await run.write(add_user, "first@example.com")
+    await run.progress(1, 2, "halfway")
+    gate.begun.set()
+    await gate.let_go.wait()
+    await run.write(add_user, "second@example.com")
+
+
+@job("test.linger")
+async def linger(run: Run) -> None:
+    """Ends some time after it was told to."""
+    gate.begun.set()
+    try:
+        await gate.let_go.wait()
+    except asyncio.CancelledError:
+        await gate.let_go.wait()
+        raise
+
+
+@job("test.die")
+async def die(run: Run) -> None:
+    """Writes, and the first time ends its process as a crash would."""
+    await run.write(add_user, "first@example.com")
+    if run.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    await run.write(add_user, "second@example.com")
+
+
+@job("test.hourly", schedule="0 * * * *")
+async def hourly(run: Run) -> None: ...
+
+
+TASKS = (register, stumble, refuse, break_down, quit_work, wait, linger, die)

@@ -1,0 +1,53 @@
+"""docs/jobs.md is true: its code runs, its commands work."""
+
+import re
+import shlex
+from pathlib import Path
+
+from opportune.db.database import Database
+from opportune.jobs import Job
+from opportune.jobs.models import State
+from opportune.jobs.queue import KEPT, LEASE
+from opportune.jobs.service import SiteJobs
+from opportune.project import PROJECT
+from tests.opportune.cli.conftest import Oppman, oppman
+from tests.opportune.cli.test_jobs import FAILED, queue
+from tests.opportune.jobs.conftest import Find, MakeSite
+
+__all__ = ["oppman"]  # a fixture
+
+GUIDE = (PROJECT / "docs" / "jobs.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+
+
+async def test_its_code_runs(make_site: MakeSite, database: Database, find: Find) -> None:
+    names: dict[str, object] = {}
+    (code,) = (text for language, text in BLOCKS if language == "python")
+    exec(code, names)  # noqa: S102 - the guide's own
+    site: SiteJobs = make_site(*(value for value in names.values() if isinstance(value, Job)))
+    assert set(site.jobs) == {"notes.count_words", "notes.tidy"}
+    async with database.writer() as session:
+        await names["save"](session, 7, "a b c")  # type: ignore[operator]  # what the guide defines
+    job = await find("1")
+    assert (job.key, job.arguments) == ("words of 7", [7, "a b c"])
+    assert (job.due_at - job.created_at).total_seconds() > 4
+    queued = [await site.enqueue(site.jobs["notes.count_words"](8, text)) for text in ("a b", "")]
+    await site.worker.drain()
+    assert [(await find(each)).state for each in queued] == [State.DONE, State.FAILED]
+
+
+def test_its_commands_work(oppman: Oppman, sqlite_template: Path, tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    queue(path, FAILED)
+    lines = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines() if " jobs " in line]
+    assert len(lines) == 4
+    for line in lines:
+        assert oppman(*shlex.split(line)[2:], DATABASE_URL=f"sqlite:///{path}").code == 0, line
+
+
+def test_its_numbers_are_the_codes() -> None:
+    days = {state: kept.days for state, kept in KEPT.items()}
+    assert days == {State.DONE: 7, State.CANCELLED: 7, State.FAILED: 30}
+    assert f"forgotten after {days[State.DONE]} days, what\nfailed after {days[State.FAILED]}" in GUIDE
+    assert f"after {LEASE.seconds} seconds" in GUIDE

@@ -1,0 +1,40 @@
+"""Through PgBouncer in transaction mode, where no lock and no setting of a session holds."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from opportune.db.database import Database
+from opportune.jobs.models import State
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.pgbouncer import pgbouncer
+from tests.opportune.jobs.conftest import Emails, MakeSite
+from tests.opportune.jobs.tasks import register
+
+EMAILS = [f"{number}@example.com" for number in range(12)]
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "postgresql"
+
+
+@pytest.fixture
+def settings(database_url: str) -> Iterator[Settings]:
+    with pgbouncer(database_url) as url:
+        yield settings_for(url)
+
+
+async def test_two_processes_behind_a_pooler_do_each_job_once(
+    make_site: MakeSite, database: Database, emails: Emails
+) -> None:
+    one, other = make_site(), make_site()
+    queued = [await one.enqueue(register(email), key=email) for email in EMAILS]
+    async with one.running(), other.running():
+        one.worker.wake()
+        other.worker.wake()
+        states = await asyncio.gather(*(one.finished(job_id) for job_id in queued))
+    assert set(states) == {State.DONE}
+    assert sorted(await emails()) == sorted(EMAILS)

@@ -1,0 +1,53 @@
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from opportune.llm import Finish, LLMError, Message, Piece
+from opportune.llm.fake import Scripted
+
+QUESTION = [Message("user", "Why?")]
+
+
+async def read(model: Scripted) -> list[Piece]:
+    async with aclosing(model.stream(QUESTION)) as pieces:
+        return [piece async for piece in pieces]
+
+
+async def test_a_script_is_played_for_every_question_and_the_questions_are_kept() -> None:
+    model = Scripted("Be", "cause.")
+    assert await read(model) == ["Be", "cause.", Finish()]
+    assert await read(model) == ["Be", "cause.", Finish()]
+    assert model.received == [QUESTION, QUESTION]
+    assert not model.stopped.is_set()
+
+
+async def test_a_finish_ends_the_script() -> None:
+    end = Finish(7, 3, truncated=True)
+    assert await read(Scripted("Because", end, "never")) == ["Because", end]
+
+
+async def test_an_event_holds_the_answer_back() -> None:
+    gate = asyncio.Event()
+    async with aclosing(Scripted("Be", gate, "cause.").stream(QUESTION)) as pieces:
+        assert await anext(pieces) == "Be"
+        rest = asyncio.ensure_future(anext(pieces))
+        await asyncio.sleep(0)
+        assert not rest.done()
+        gate.set()
+        assert await rest == "cause."
+
+
+async def test_an_error_is_raised_where_the_script_has_it() -> None:
+    model = Scripted("Be", LLMError("timeout", "Too slow."))
+    async with aclosing(model.stream(QUESTION)) as pieces:
+        assert await anext(pieces) == "Be"
+        with pytest.raises(LLMError, match=r"Too slow\."):
+            await anext(pieces)
+
+
+async def test_an_answer_that_is_closed_early_is_told() -> None:
+    model = Scripted("Be", "cause.")
+    async with aclosing(model.stream(QUESTION)) as pieces:
+        await anext(pieces)
+    assert model.stopped.is_set()

@@ -1,0 +1,89 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from opportune import llm
+from opportune.llm import libraries
+from opportune.llm.libraries import OPENMP
+from opportune.settings import Settings
+
+IMPORT_ERROR = """\
+Traceback (most recent call last):
+  File "local_server.py", line 27, in main
+ImportError: libgomp.so.1: cannot open shared object file: No such file or directory
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
+
+
+@pytest.fixture
+def bare_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One without OpenMP, as minimal Debian."""
+    monkeypatch.setattr(libraries, "is_there", lambda library: library != OPENMP)
+
+
+def test_a_library_is_there_or_not() -> None:
+    assert libraries.is_there("libc.so.6")
+    assert not libraries.is_there("libnowhere.so.1")
+
+
+def test_a_system_that_has_all_keeps_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "is_there", lambda _: True)
+    assert libraries.lacking() == ""
+    with libraries.environment() as environ:
+        assert environ == os.environ
+
+
+@pytest.mark.usefixtures("bare_system")
+def test_a_program_finds_the_openmp_of_a_wheel_and_what_it_found_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(libraries, "carried", lambda: tmp_path / "libgomp-870cb1d0.so.1.0.0")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/theirs")
+    assert libraries.lacking() == ""
+    with libraries.environment() as environ:
+        ours, theirs = environ["LD_LIBRARY_PATH"].split(":")
+        assert (Path(ours, OPENMP).readlink(), theirs) == (tmp_path / "libgomp-870cb1d0.so.1.0.0", "/opt/theirs")
+    assert not Path(ours).exists()
+
+
+@pytest.mark.usefixtures("bare_system")
+def test_without_any_openmp_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "carried", lambda: None)
+    assert "apt install libgomp1, or set LLM_BASE_URL" in libraries.lacking()
+    with libraries.environment() as environ:
+        assert environ == os.environ
+
+
+def test_only_a_site_whose_model_is_the_local_one_lacks_what_that_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "lacking", lambda: "apt install libgomp1")
+    monkeypatch.setattr(llm, "find_weights", lambda: Path("weights.gguf"))
+    settings = Settings(_env_file=None, environment="development")
+    assert llm.lacking(settings) == "apt install libgomp1"
+    assert llm.lacking(settings.model_copy(update={"llm_base_url": "https://example.com/v1"})) == ""
+    monkeypatch.setattr(llm, "find_weights", lambda: None)
+    assert llm.lacking(settings) == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (IMPORT_ERROR, "needs libgomp.so.1, which this system lacks: apt install libgomp1,"),
+        ("libfoo.so.2: cannot open shared object file", "needs libfoo.so.2, which this system lacks: apt install"),
+        ("RuntimeError: Failed to init server\n", "cannot run here (RuntimeError: Failed to init server)"),
+        ("", "cannot run here (its process ended)"),
+    ],
+)
+def test_the_last_words_of_its_process_become_a_line_that_says_what_to_do(said: str, line: str) -> None:
+    assert line in libraries.reason(said)
+
+
+def test_the_wheel_that_carries_openmp_loads() -> None:
+    file = libraries.carried()
+    if file is None:
+        pytest.skip("pykdtree has no wheel for this Python")
+    code = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, file], check=True, timeout=60)

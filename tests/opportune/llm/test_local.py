@@ -1,0 +1,214 @@
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from opportune.llm import Finish, Limits, LLMError, Message, libraries, local
+from opportune.llm.local import MAX_TOKENS, PROGRAM, LocalModel, find_weights
+from opportune.testing.services.missing import INSTALL_MODEL, missing
+
+pytestmark = pytest.mark.model
+
+CAPITAL = [Message("user", "What is the capital of France?")]
+LONG = [Message("user", "Write a long story about a dog and a cat.")]
+
+
+@pytest.fixture
+def weights() -> Path:
+    found = find_weights()
+    if found is None:
+        missing("The local model", INSTALL_MODEL)
+    return found
+
+
+@pytest.fixture
+async def model(weights: Path) -> AsyncIterator[LocalModel]:
+    model = LocalModel(weights, Limits())
+    yield model
+    await model.close()
+
+
+async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Finish]:
+    words = ""
+    async with aclosing(model.stream(messages)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Finish):
+                return words, piece
+            words += piece
+    raise AssertionError("the stream ended without a Finish")
+
+
+async def slots(model: LocalModel, **headers: str) -> httpx.Response:
+    """What the model's process says it is doing."""
+    assert model._client
+    async with httpx.AsyncClient(trust_env=False, headers=headers) as client:
+        return await client.get(model._client._url.replace("/v1/chat/completions", "/slots"))
+
+
+async def tokens_held(model: LocalModel) -> int:
+    """Tokens of the last conversation, once nobody is being answered."""
+    assert model._client
+    key = model._client._api_key.get_secret_value()
+    async with asyncio.timeout(60):
+        while True:
+            found: list[dict[str, Any]] = (await slots(model, Authorization=f"Bearer {key}")).json()
+            if not any(slot["is_processing"] for slot in found):
+                return max(int(slot.get("n_prompt_tokens", 0)) for slot in found)
+
+
+async def test_the_model_answers_and_counts_its_tokens(model: LocalModel) -> None:
+    words, finish = await read(model, CAPITAL)
+    assert words.strip()
+    assert finish.prompt_tokens
+    assert finish.completion_tokens
+    assert not finish.truncated
+
+
+async def test_closing_an_answer_stops_the_model(model: LocalModel) -> None:
+    async with aclosing(model.stream(LONG)) as pieces:
+        assert await anext(pieces)
+    assert await tokens_held(model) < MAX_TOKENS / 2
+
+
+async def test_two_people_are_answered_at_once(model: LocalModel) -> None:
+    async with aclosing(model.stream(LONG)) as first:
+        assert await anext(first)
+        words, _ = await read(model, CAPITAL)
+        assert words
+        assert isinstance(await anext(first), str)
+
+
+async def test_whoever_has_not_the_key_is_not_answered(model: LocalModel) -> None:
+    await model.setup()
+    assert (await slots(model)).status_code == httpx.codes.UNAUTHORIZED
+
+
+async def test_everybody_waits_for_one_process(model: LocalModel) -> None:
+    hasty = asyncio.create_task(model.setup())
+    await asyncio.sleep(0)  # it is waiting now
+    hasty.cancel()
+    await asyncio.gather(model.setup(), model.setup())
+    first = model._process
+    await model.setup()
+    assert first
+    assert model._process is first
+
+
+async def test_a_model_that_died_is_started_again(model: LocalModel) -> None:
+    await model.setup()
+    assert model._process
+    dead = model._process
+    dead.kill()
+    await asyncio.to_thread(dead.wait)
+    words, _ = await read(model, CAPITAL)
+    assert words
+
+
+async def test_a_model_that_dies_in_the_middle_ends_its_answer_with_an_error(model: LocalModel) -> None:
+    async with aclosing(model.stream(LONG)) as pieces:
+        assert await anext(pieces)
+        assert model._process
+        model._process.kill()
+        with pytest.raises(LLMError) as caught:
+            [piece async for piece in pieces]
+    assert caught.value.code == "interrupted"
+
+
+async def test_a_closed_model_leaves_no_process(model: LocalModel) -> None:
+    await model.setup()
+    process = model._process
+    await model.close()
+    assert process
+    assert process.returncode is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
+async def test_a_system_without_openmp_gets_it_from_a_wheel(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "is_there", lambda _: False)
+    await model.setup()
+    assert model._process
+    mapped = await asyncio.to_thread(Path(f"/proc/{model._process.pid}/maps").read_text)
+    assert "/pykdtree.libs/libgomp" in mapped
+
+
+async def test_what_ends_the_process_is_in_the_log_and_told_to_whoever_runs_the_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
+    monkeypatch.setattr(local, "PROGRAM", program)
+    model = LocalModel(tmp_path / "weights.gguf", Limits())
+    with pytest.raises(LLMError) as caught:
+        await model.setup()
+    await model.close()
+    assert "libgomp" not in str(caught.value)
+    assert "the local model: ImportError: libgomp.so.1: cannot open shared object file" in caplog.messages
+    assert "apt install libgomp1" in model.fault
+
+
+@pytest.mark.usefixtures("weights")
+async def test_a_broken_file_is_one_error_each_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF")
+    model = LocalModel(broken, Limits())
+    for _ in range(2):
+        with pytest.raises(LLMError) as caught:
+            await read(model, CAPITAL)
+        assert caught.value.code == "unavailable"
+        assert "Failed to init server" in model.fault
+    await model.close()
+    assert "Failed to init server" in caplog.text
+
+
+def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(weights: Path) -> None:
+    command = [sys.executable, "-P", str(PROGRAM), str(weights)]
+    with libraries.environment() as environ:
+        ended = subprocess.run(command, env=environ, input="key\n", capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("http://127.0.0.1:")
+    assert len(ended.stdout.splitlines()) == 1
+    assert not ended.stderr
+
+
+def test_the_program_ends_when_nobody_takes_its_address(weights: Path) -> None:
+    command, pipe = [sys.executable, "-P", str(PROGRAM), str(weights)], subprocess.PIPE
+    with libraries.environment() as environ, subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout
+        assert process.stdin
+        process.stdout.close()
+        process.stdin.close()
+        try:
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
+
+
+async def test_closing_while_the_program_is_being_started_ends_it(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    programs: list[subprocess.Popen[str]] = []
+    start = subprocess.Popen
+
+    def late(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
+        begun.set()
+        assert go_on.wait(30)
+        programs.append(start(*arguments, **options))
+        return programs[-1]
+
+    model = LocalModel(weights, Limits())
+    monkeypatch.setattr(subprocess, "Popen", late)
+    starting = asyncio.create_task(model.setup())
+    assert await asyncio.to_thread(begun.wait, 30)
+    closing = asyncio.create_task(model.close())
+    await asyncio.sleep(0)  # it looks for a program, and there is none yet
+    go_on.set()
+    await asyncio.gather(starting, closing, return_exceptions=True)
+    assert [program.poll() is None for program in programs] == [False]

@@ -1,0 +1,49 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from opportune.mail import Letter, mailbox
+from opportune.mail.templates import Loader, environment
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+from opportune.web.rendering.loader import TEMPLATES
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What is tested here asks nothing of the database: one kind is enough."""
+    return "sqlite"
+
+
+def settings_with(mail_url: str = "console:", **fields: object) -> Settings:
+    settings = settings_for("sqlite:///unused.db")
+    return settings.model_copy(update={"mail_url": SecretStr(mail_url), "base_url": "https://example.org", **fields})
+
+
+def letter_to(address: str = "ada@example.com", **fields: str) -> Letter:
+    given = {"subject": "Hello", "text": "A text.\n", "html": "", "message_id": "<0123abcd@example.org>", **fields}
+    return Letter(to=address, **given)
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Puts a file among the templates."""
+    assert isinstance(environment.loader, Loader)
+    monkeypatch.setattr(environment.loader, "searchpath", [str(tmp_path), *map(str, TEMPLATES)])
+    monkeypatch.setattr(environment, "cache", None)
+
+    def add(name: str, content: str) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+
+    return add
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the mailbox of development is."""
+    monkeypatch.setattr(mailbox, "FOLDER", tmp_path / "mailbox")
+    return tmp_path / "mailbox"

@@ -1,0 +1,74 @@
+"""What docs/mail.md says is so."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from opportune.jobs import Call
+from opportune.mail import mailbox, transport
+from opportune.mail.sending import send
+from opportune.mail.smtp import Server
+from opportune.mail.transport import transport_for
+from opportune.project import PROJECT
+from tests.opportune.cli.conftest import Oppman, oppman
+from tests.opportune.mail.conftest import settings_with
+
+__all__ = ["oppman"]  # a fixture
+
+GUIDE = (PROJECT / "docs" / "mail.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| `(\w+:[^`]*)` \| (.*) \|$", GUIDE, re.MULTILINE)
+COMMANDS = re.findall(r"^(?:MAIL_URL=(\S+) )?python3 oppman\.py (.+)$", GUIDE, re.MULTILINE)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+
+
+def test_its_example_writes_a_letter_and_queues_it(write: Callable[[str, str], None]) -> None:
+    text, html = blocks("jinja")
+    write("mail/welcome.txt", text)
+    write("mail/welcome.html", html)
+    queued: list[Call[Any]] = []
+    session = SimpleNamespace(
+        info={"jobs": SimpleNamespace(defer=lambda _session, call, **_named: queued.append(call))}
+    )
+    names: dict[str, Any] = {}
+    exec(blocks("python")[0], names)  # noqa: S102 - the guide's own
+    names["welcome"](session, settings_with(), "Zoë", "zoe@example.com")
+    ((letter,),) = [call.arguments for call in queued]
+    assert (letter["to"], letter["subject"]) == ("Zoë <zoe@example.com>", "Welcome, Zoë")
+    assert letter["text"].startswith("Dear Zoë,\n")
+    assert letter["html"].count("https://example.org/accounts/profile") == 1
+
+
+def test_its_addresses_mean_what_its_table_says() -> None:
+    assert len(ROWS) >= 5
+    for url, words in ROWS:
+        way = transport_for(settings_with(url))
+        if isinstance(way, Server):
+            assert f"Port {way.port}." in words
+            assert {"required": "only encrypted", "offered": "offers", "implicit": "from the start"}[way.tls] in words
+
+
+@pytest.mark.parametrize(("url", "words"), COMMANDS)
+def test_its_commands_run(
+    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, words: str
+) -> None:
+    monkeypatch.setattr(transport, "PROJECT", tmp_path)
+    monkeypatch.setattr(mailbox, "FOLDER", tmp_path / "data" / "mailbox")
+    code, out, _ = oppman(*shlex.split(words), **({"MAIL_URL": url} if url else {}))
+    assert code == 0
+    assert out.count("went to") == len(shlex.split(words)) - 1
+    assert (tmp_path / "data" / "mail").exists() == bool(url)
+
+
+def test_its_figures_are_those_of_the_code() -> None:
+    waits = [send.wait * 2**number for number in range(send.attempts - 1)]
+    assert (send.attempts, waits[0]) == (10, 5)
+    assert f"after {sum(waits) // 60:.0f} minutes" in GUIDE
+    assert f"the last {mailbox.MOST} letters" in GUIDE

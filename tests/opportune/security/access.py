@@ -1,0 +1,166 @@
+"""Who is answered what at every address of the site.
+
+`python -m tests.opportune.security.access > tests/opportune/security/access.txt` writes it down anew.
+"""
+
+import asyncio
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from pydantic import SecretStr
+from sqladmin import ModelView
+from starlette.routing import Mount
+
+from opportune.accounts import sessions
+from opportune.accounts.current import LOGIN
+from opportune.accounts.models import User
+from opportune.admin.site import ADDRESS, Site
+from opportune.application import create_app
+from opportune.cli.routes import find_rows, origin
+from opportune.testing.factories import make_user
+from opportune.testing.plugin import migrate, settings_for
+from tests.opportune.security.asking import Answer, ask
+from tests.opportune.security.rows import A_WORD, THE_ROW, fill
+
+TABLE = Path(__file__).with_suffix(".txt")
+ROLES = ("anonymous", "user", "owner", "staff", "superuser")
+"""A user owns nothing, an owner every row that can have one. Staff have no grants."""
+TO_SIGN_IN = "sign-in"
+"""What is told by 303 to the page where that is done."""
+UNCHANGED = (TO_SIGN_IN, "401", "403", "404", "405")
+PARAMETER = re.compile(r"{(\w+)(:\w+)?}")
+NAMED = {"identity": A_WORD, "export_type": "csv"}
+
+Table = dict[tuple[str, str], "Line"]
+Headers = Mapping[str, str]
+
+
+class Line(NamedTuple):
+    source: str
+    """The feature, or the part of the site, that answers."""
+    method: str
+    path: str
+    answers: tuple[str, ...]
+    """A status for each role, or `sign-in`."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.source:9} {self.method:6} {self.path:62} {' '.join(f'{each:9}' for each in self.answers)}".rstrip()
+        )
+
+
+HEADING = Line("from", "method", "address", ROLES)
+
+
+def read() -> Table:
+    """The table as it is committed."""
+    lines = (line.split() for line in TABLE.read_text().splitlines()[1:])
+    return {(method, path): Line(source, method, path, tuple(answers)) for source, method, path, *answers in lines}
+
+
+async def walk(app: FastAPI, file: Path) -> Table:
+    """Ask every address of a started app, whose SQLite file has all tables and no rows."""
+    people = await everyone(app)
+    filled = file.with_suffix(".filled")
+    copy(file, filled)
+    table: Table = {}
+    for source, method, path in addresses(app):
+        answers = []
+        for role in ROLES:
+            answers.append(in_a_word(await ask(app, method, example(path), people[role])))
+            if method != "GET" and answers[-1] not in UNCHANGED:
+                copy(filled, file)
+        table[method, path] = Line(source, method, path, tuple(answers))
+    return table
+
+
+async def everyone(app: FastAPI) -> dict[str, Headers]:
+    """What the browser of each role sends."""
+    database = app.state.database
+    owner = await fill(database, app.state.features)
+    people = {"owner": owner, "user": await make_user(database), "staff": await make_user(database, is_staff=True)}
+    people["superuser"] = await make_user(database, is_superuser=True)
+    return {"anonymous": {}} | {role: await signed_in(app, person) for role, person in people.items()}
+
+
+async def signed_in(app: FastAPI, user: User) -> Headers:
+    async with app.state.database.writer() as session:
+        token = await sessions.start(session, user)
+    return {"cookie": f"{sessions.cookie_name(app.state.settings)}={token}"}
+
+
+def in_a_word(answer: Answer) -> str:
+    return TO_SIGN_IN if answer.headers.get("location", "").startswith(f"{LOGIN}?") else str(answer.status)
+
+
+def addresses(app: FastAPI) -> list[tuple[str, str, str]]:
+    """Source, method and path of each, those of the admin once for every model."""
+    found: set[tuple[str, str, str]] = set()
+    for row in find_rows(app.routes):
+        for method in set(row.methods.split(",")) - {"HEAD", "OPTIONS", "ANY"}:
+            found.update((source, method, path) for source, path in _each_model(app, row.origin, row.path))
+    return sorted(found, key=lambda each: (each[2], each[1]))
+
+
+def _each_model(app: FastAPI, source: str, path: str) -> Iterator[tuple[str, str]]:
+    if "{identity}" not in path:
+        yield source, path
+        return
+    for view in site_of(app).views:
+        if isinstance(view, ModelView):
+            yield origin(type(view).__mro__[1]), path.replace("{identity}", view.identity)
+
+
+def site_of(app: FastAPI) -> Site:
+    """The admin: whose its endpoints are."""
+    mount = next(route for route in app.routes if isinstance(route, Mount) and route.path == ADDRESS)
+    owners = (getattr(context.endpoint, "__self__", None) for context in iter_route_contexts(mount.routes))
+    return next(owner for owner in owners if isinstance(owner, Site))
+
+
+def example(path: str) -> str:
+    """The address of what `rows` makes."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        return NAMED.get(name) or (str(THE_ROW) if name == "pk" or name.endswith("_id") else A_WORD)
+
+    return PARAMETER.sub(value, path)
+
+
+def copy(source: Path, target: Path) -> None:
+    """One SQLite file over another, also under a site that has it open."""
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
+        read.backup(written)
+
+
+def site_on(file: Path, **settings: object) -> FastAPI:
+    return site_at(f"sqlite:///{file}", **settings)
+
+
+def site_at(url: str, **settings: object) -> FastAPI:
+    """It does no jobs, asks no model, and reads nothing that this machine happens to have."""
+    nowhere = {"pydocs_database_url": SecretStr("sqlite:///./nowhere.db"), "llm_base_url": "http://127.0.0.1:9"}
+    return create_app(settings_for(url).model_copy(update={"jobs": "off", **nowhere, **settings}))
+
+
+async def write(say: Callable[[str], object]) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "site.db"
+        migrate(f"sqlite:///{file}")
+        app = site_on(file)
+        async with app.router.lifespan_context(app):
+            table = await walk(app, file)
+    say("\n".join(map(str, (HEADING, *table.values()))))
+
+
+if __name__ == "__main__":
+    asyncio.run(write(lambda text: os.write(1, f"{text}\n".encode())))

@@ -1,0 +1,29 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from tests.opportune.security.access import copy, site_on
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What is tested here asks nothing of the database, but where a test says so: one kind is enough."""
+    return "sqlite"
+
+
+@pytest.fixture
+def file(sqlite_template: Path, tmp_path: Path) -> Path:
+    """A database with all tables and no rows."""
+    file = tmp_path / "site.db"
+    copy(sqlite_template, file)
+    return file
+
+
+@pytest.fixture
+async def quiet(file: Path) -> AsyncIterator[FastAPI]:
+    """The site on that file, doing nothing but what it is asked."""
+    app = site_on(file)
+    async with app.router.lifespan_context(app):
+        yield app

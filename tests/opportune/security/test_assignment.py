@@ -1,0 +1,74 @@
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from opportune.testing.factories import PASSWORD, make_user
+from tests.opportune.security.access import addresses, example, signed_in
+from tests.opportune.security.asking import ask
+from tests.opportune.security.rows import THE_ROW, fill
+
+ELSEWHERE = 4711
+PROTECTED: dict[str, Any] = {
+    "id": ELSEWHERE,
+    "owner_id": THE_ROW,
+    "user_id": THE_ROW,
+    "is_superuser": True,
+    "is_staff": True,
+    "is_verified": True,
+    "is_active": False,
+    "hashed_password": "x",
+    "totp_secret": "x",
+    "created_at": "1999-01-01T00:00:00Z",
+}
+"""What nobody may choose for what they send."""
+FIT: dict[str, Any] = {
+    "title": "A title",
+    "name": "A name",
+    "content": "Words",
+    "email": "new@example.com",
+    "password": PASSWORD,
+    "current_password": PASSWORD,
+}
+"""What forms of ours ask for: with it many of them are taken."""
+
+
+async def test_no_request_chooses_number_owner_time_or_rights(quiet: FastAPI, file: Path) -> None:
+    await fill(quiet.state.database, quiet.state.features)
+    sender = await make_user(quiet.state.database)
+    before, taken = owned(file), 0
+    body = FIT | PROTECTED
+    form = "&".join(f"{name}={value}" for name, value in body.items()).encode()
+    for _, method, path in addresses(quiet):
+        if method in ("POST", "PATCH", "PUT") and not path.startswith("/admin"):
+            # Each time anew: some addresses sign out who sends to them.
+            headers = await signed_in(quiet, sender)
+            as_form = {**headers, "content-type": "application/x-www-form-urlencoded"}
+            taken += (await ask(quiet, method, example(path), as_form, form)).status < 400
+            as_json = {**headers, "content-type": "application/json"}
+            taken += (await ask(quiet, method, example(path), as_json, json.dumps(body).encode())).status < 400
+    assert taken > 2, "and some of them were stored"
+    assert owned(file) == before
+    assert (
+        asked(file, "select 1 from accounts_user where is_superuser or is_staff or is_verified or not is_active") == []
+    )
+
+
+def owned(file: Path) -> dict[str, list[Any]]:
+    """By table the rows that are the owner's, or not where or when they should be."""
+    conditions = {"id": f"id = {ELSEWHERE}", "created_at": "created_at < '2000-01-01'", "owner_id": "owner_id = 1"}
+    tables = [name for (name,) in asked(file, "select name from sqlite_master where type = 'table'")]
+    found = {}
+    for table in tables:
+        columns = {name for _, name, *_ in asked(file, f"pragma table_info({table})")}
+        wrong = [condition for name, condition in conditions.items() if name in columns]
+        found[table] = asked(file, f"select count(*) from {table} where {' or '.join(wrong) or 'false'}")  # noqa: S608 - of ours
+    return found
+
+
+def asked(file: Path, statement: str) -> list[Any]:
+    with closing(sqlite3.connect(file)) as connection:
+        return connection.execute(statement).fetchall()

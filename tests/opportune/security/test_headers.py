@@ -1,0 +1,67 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+
+from opportune.web.middleware.limits import LARGEST_BODY
+from opportune.web.middleware.request_log import HEADERS
+from tests.opportune.security.access import site_on
+from tests.opportune.security.asking import ask
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+JSON = {"content-type": "application/json"}
+ANSWERS = [
+    ("GET", "/accounts/login", {}, b"", 200),
+    ("GET", "/accounts/profile", {}, b"", 303),
+    ("GET", "/admin", {}, b"", 307),
+    ("GET", "/admin/", {}, b"", 303),
+    ("POST", "/accounts/login", {"origin": "https://evil.example"}, b"", 403),
+    ("GET", "/nothing", {}, b"", 404),
+    ("GET", "/static/nothing", {}, b"", 404),
+    ("GET", "/static/site.css", {}, b"", 200),
+    ("GET", "/files/nothing", {}, b"", 403),
+    ("PUT", "/accounts/login", {}, b"", 405),
+    ("POST", "/accounts/login", FORM | {"content-length": str(LARGEST_BODY + 1)}, b"", 413),
+    ("POST", "/accounts/login", FORM, b"email=", 422),
+    ("POST", "/api/v1/auth/register", JSON, b"{}", 422),
+    ("GET", "/api/v1/users/me", {}, b"", 401),
+    ("GET", "/health", {}, b"", 200),
+    ("GET", "/health", {"host": "evil.example"}, b"", 200),
+    ("GET", "/accounts/login", {"host": "evil.example"}, b"", 400),
+    ("OPTIONS", "/health", {}, b"", 200),
+    ("GET", "/crash", {}, b"", 500),
+    ("GET", "/stream", {}, b"", 200),
+]
+
+
+@pytest.fixture
+async def site(file: Path) -> AsyncIterator[FastAPI]:
+    """One that knows its name, with a crash and a stream."""
+    app = site_on(file, base_url="http://testserver")
+
+    @app.get("/crash")
+    async def crash() -> None:
+        raise RuntimeError
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(iter(["data: 1\n\n"]), media_type="text/event-stream")
+
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def test_answers_of_every_kind_have_the_security_headers(site: FastAPI) -> None:
+    for method, address, headers, body, status in ANSWERS:
+        answer = await ask(site, method, address, headers, body)
+        kind = f"{method} {address} {headers}"
+        assert answer.status == status, kind
+        for name, value in HEADERS.items():
+            assert answer.headers.getlist(name) == [value], kind
+        (policy,) = answer.headers.getlist("content-security-policy")
+        rules = dict(rule.split(" ", 1) for rule in policy.split("; ") if " " in rule)
+        assert rules["script-src"] == "'self'"
+        assert [rules[name] for name in ("object-src", "base-uri", "frame-ancestors")] == ["'none'"] * 3
+        assert not {"server", "access-control-allow-origin"} & set(answer.headers.keys()), kind

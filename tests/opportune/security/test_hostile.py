@@ -1,0 +1,60 @@
+from collections.abc import Mapping
+from urllib.parse import urljoin
+
+import pytest
+from fastapi import FastAPI
+
+from opportune.accounts.models import User
+from opportune.admin.site import ADDRESS
+from opportune.testing.factories import make_user
+from tests.opportune.security.access import addresses, example, signed_in
+from tests.opportune.security.asking import Answer, ask
+from tests.opportune.security.hostile import CANARY, WORST, Forms, Sent, in_a_form, of_document
+from tests.opportune.security.rows import fill
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Each refuses what the other one stores: one NUL, the other a number of more than 63 bits."""
+    kind: str = request.param
+    return kind
+
+
+async def test_hostile_values_are_no_crash_in_the_api_and_are_not_sent_back(app: FastAPI) -> None:
+    owner = await signed_in(app, await fill(app.state.database, app.state.features))
+    for sent in of_document(app.openapi()):
+        answer = await _send(app, owner, sent)
+        assert not answer.is_crash, (sent.method, sent.address[:99], sent.body[:99])
+        assert answer.status != 422 or CANARY not in answer.text, sent
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_hostile_values_are_no_crash_in_any_form(app: FastAPI) -> None:
+    owner = await fill(app.state.database, app.state.features)
+    superuser = await make_user(app.state.database, is_superuser=True)
+    for person, in_admin in ((owner, False), (superuser, True)):
+        forms = await _forms_of(app, person, in_admin=in_admin)
+        assert forms
+        for address, names in forms.items():
+            # Each time anew: some forms sign out who sends them.
+            headers = await signed_in(app, person)
+            for text in WORST:
+                body = in_a_form(dict.fromkeys(names, text)).encode()
+                answer = await _send(app, headers, Sent("POST", address, body, FORM))
+                assert not answer.is_crash, (address, names, text)
+
+
+async def _forms_of(app: FastAPI, person: User, *, in_admin: bool) -> dict[str, list[str]]:
+    """By the address that they are sent to, the names of the fields of the forms on all these pages."""
+    headers, forms = await signed_in(app, person), dict[str, list[str]]()
+    for _, method, path in addresses(app):
+        if method == "GET" and path.startswith(ADDRESS) is in_admin:
+            page = await ask(app, "GET", example(path), headers)
+            forms |= {urljoin(example(path), action): names for action, names in Forms(page.text).found}
+    return forms
+
+
+async def _send(app: FastAPI, headers: Mapping[str, str], sent: Sent) -> Answer:
+    return await ask(app, sent.method, sent.address, {**headers, "content-type": sent.kind}, sent.body)

@@ -1,0 +1,90 @@
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from opportune.accounts.current import LOGIN
+from opportune.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.testing.factories import PASSWORD, make_user
+from tests.opportune.security.access import everyone, site_on
+from tests.opportune.security.asking import ask
+from tests.opportune.security.hostile import in_a_form
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+ODD_PATHS = [
+    "/.env",
+    "/.git/config",
+    "/static/../.env",
+    "/static/%2e%2e/pyproject.toml",
+    "/static/..%2fpyproject.toml",
+    "/static/%2e%2e%2fpyproject.toml",
+    "/static//etc/passwd",
+    "/static/..%5cpyproject.toml",
+    "/files/..%2f..%2fpyproject.toml",
+    "//admin",
+    "/ADMIN",
+    "/ADMIN/user/list",
+    "/admin%2f",
+    "/admin/..;/user/list",
+    "/;/admin/user/list",
+    "/./admin/user/list",
+    "/%2e/admin/user/list",
+    "/admin//user/list",
+    "/api/docs",
+    "/api/openapi.json",
+    "/docs",
+    "/openapi.json",
+    "/mailbox",
+]
+
+
+@pytest.fixture
+async def site(file: Path) -> AsyncIterator[FastAPI]:
+    """As it stands on the internet."""
+    app = site_on(file, environment="production", base_url="https://testserver")
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def test_odd_addresses_and_those_of_development_hold_nothing(site: FastAPI) -> None:
+    for path in ODD_PATHS:
+        answer = await ask(site, "GET", path)
+        assert answer.status in (303, 307, 403, 404), path
+        assert not re.search(r"(?i)secret_key|\[tool|\[core\]|root:x|openapi", answer.text), path
+        assert answer.status == 404 or path.lower().startswith("/admin") or path.startswith("/files"), path
+
+
+async def test_every_cookie_is_for_this_host_by_tls_and_for_no_script(site: FastAPI) -> None:
+    people = await everyone(site)
+    user = await make_user(site.state.database)
+    form = in_a_form({"email": user.email, "password": PASSWORD.replace(" ", "+")}).encode()
+    signed_in = await ask(site, "POST", LOGIN, FORM, form)
+    told = await ask(site, "POST", "/admin/cache", {**people["superuser"], **FORM}, b"tag=")
+    cookies = [*signed_in.headers.getlist("set-cookie"), *told.headers.getlist("set-cookie")]
+    assert len(cookies) > 1
+    for cookie in cookies:
+        flags = {flag.strip().lower() for flag in cookie.split(";")[1:]}
+        assert {"secure", "httponly"} <= flags, cookie
+        assert flags & {"samesite=lax", "samesite=strict"}, cookie
+        assert not any(flag.startswith("domain") for flag in flags), cookie
+        # With this prefix browsers hold it to that; one for a part of the site has the other.
+        assert cookie.startswith("__Host-" if "path=/" in flags else "__Secure-"), cookie
+
+
+async def test_what_a_visitor_says_of_the_host_or_scheme_leads_nobody_astray(site: FastAPI) -> None:
+    forwarded = {"x-forwarded-host": "evil.example", "forwarded": "host=evil.example", "x-host": "evil.example"}
+    for address in (LOGIN, "/accounts/register", "/accounts/profile", "/nothing", "/admin"):
+        answer = await ask(site, "GET", address, forwarded | {"x-forwarded-proto": "javascript"})
+        assert "evil.example" not in answer.text + str(answer.headers), address
+
+
+def test_only_the_model_of_the_settings_is_asked_over_http() -> None:
+    """No visitor names an address that this server then visits."""
+    client = re.compile(
+        r"^\s*(?:import|from) (httpx|requests|aiohttp|urllib3|urllib\.request|http\.client)", re.MULTILINE
+    )
+    files = [path for folder in (PROJECT / PACKAGE, FRAMEWORK) for path in folder.rglob("*.py")]
+    asking = [path for path in files if client.search(path.read_text()) and "testing" not in path.parts]
+    assert [str(path.relative_to(PROJECT)) for path in asking] == ["opportune/llm/http_client.py"]

@@ -1,0 +1,111 @@
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+
+import pytest
+from fastapi import FastAPI, Request, Response
+from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+
+from opportune.accounts import browsers
+from opportune.accounts.models import User
+from opportune.logging import logging_config
+from opportune.settings import Settings
+from opportune.signing import derived_key, seal, signer, unseal
+from opportune.testing.factories import make_user
+from opportune.testing.plugin import settings_for
+from tests.opportune.security.access import site_on
+from tests.opportune.security.asking import ask
+from tests.opportune.security.hostile import CANARY
+
+SITE = settings_for("sqlite:///never-opened.db")
+NEWER = SITE.model_copy(update={"secret_key": SecretStr("a newer key, as long as they have to be")})
+ROTATED = NEWER.model_copy(update={"secret_key_fallbacks": SITE.secret_key})
+
+
+@pytest.fixture
+async def crashing(file: Path) -> AsyncIterator[FastAPI]:
+    """A site whose every secret is a canary, with a page that fails."""
+    secrets = {
+        name: SecretStr(CANARY)
+        for name, field in Settings.model_fields.items()
+        if field.annotation is SecretStr and not name.endswith("_url")
+    }
+    app = site_on(file, **secrets)
+
+    @app.post("/crash")
+    async def crash() -> None:
+        raise RuntimeError("on purpose")
+
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def test_what_people_keep_to_themselves_is_in_no_log_and_no_answer(
+    crashing: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A password, a token and a cookie, at addresses that take them, refuse them and fail."""
+    caplog.set_level(logging.DEBUG)
+    user = await make_user(crashing.state.database)
+    body = {"email": user.email, "username": user.email, "password": CANARY, "current_password": CANARY}
+    headers = {"Authorization": f"Bearer {CANARY}", "Cookie": f"session={CANARY}", "X-Request-ID": f"{CANARY}\n"}
+    async with AsyncClient(transport=ASGITransport(crashing), base_url="http://testserver") as client:
+        for path in ("/accounts/login", "/accounts/register", "/crash", "/nothing", "/health"):
+            for sent in ({"data": body}, {"json": body}, {"content": json.dumps(body)[:-1]}):
+                answer = await client.post(f"{path}?token={CANARY}", headers=headers, **sent)
+                assert CANARY not in answer.text + str(answer.headers), path
+        for path in ("/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/users/me"):
+            for method in ("POST", "PATCH"):
+                answer = await client.request(
+                    method, f"{path}?token={CANARY}", headers=headers, json={"password": body}
+                )
+                assert CANARY not in answer.text + str(answer.headers), path
+    written = [str(vars(record)) for record in caplog.records if record.name != "httpx"]
+    assert any("on purpose" in line for line in written)
+    assert [line for line in written if CANARY in line] == []
+
+
+async def test_no_visitor_writes_lines_of_the_log(crashing: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "opportune.request")
+    await ask(crashing, "GET", "/x%0d%0a2026-11-20 INFO forged%1b[2J")
+    assert caplog.records
+    config = logging_config(SITE)["formatters"]["text"]
+    formatter = config["()"](config["format"])
+    for record in caplog.records:
+        record.request_id = "1"
+        assert len(formatter.format(record).splitlines()) == 1
+
+
+def test_what_an_older_key_signed_or_sealed_can_still_be_read_and_the_newest_writes() -> None:
+    signed, sealed = signer(SITE, "a purpose").dumps(1), seal(SITE, "a purpose", "text")
+    assert signer(ROTATED, "a purpose").loads(signed, max_age=9) == 1
+    assert unseal(ROTATED, "a purpose", sealed) == "text"
+    assert signer(NEWER, "a purpose").loads(signer(ROTATED, "a purpose").dumps(2), max_age=9) == 2
+    assert unseal(NEWER, "a purpose", seal(ROTATED, "a purpose", "new")) == "new"
+
+
+def test_a_browser_stays_known_when_the_key_is_replaced() -> None:
+    user, response = User(email="ada@example.com", hashed_password=""), Response()
+    browsers.remember(_asking(SITE), response, user)
+    name, _, value = response.headers["set-cookie"].partition(";")[0].partition("=")
+    cookie = {"cookie": f"{name}={value}"}
+
+    assert browsers.known(_asking(ROTATED, cookie), user.email)
+    assert not browsers.known(_asking(ROTATED, cookie), "bob@example.com")
+    assert not browsers.known(_asking(NEWER, cookie), user.email)
+
+
+def _asking(settings: Settings, headers: Mapping[str, str] = MappingProxyType({})) -> Request:
+    app = SimpleNamespace(state=SimpleNamespace(settings=settings))
+    return Request({"type": "http", "app": app, "headers": Headers(headers).raw})
+
+
+def test_what_a_key_signed_or_sealed_is_worth_nothing_without_it_or_for_another_purpose() -> None:
+    signed, sealed = signer(SITE, "a purpose").dumps(1), seal(SITE, "a purpose", "text")
+    for settings, purpose in ((NEWER, "a purpose"), (SITE, "another")):
+        assert signer(settings, purpose).loads_unsafe(signed)[0] is False
+        assert unseal(settings, purpose, sealed) is None
+        assert derived_key(settings, purpose) != derived_key(SITE, "a purpose")

@@ -1,0 +1,168 @@
+"""The watcher names the line that holds the loop."""
+
+import asyncio
+import bdb
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Literal
+
+import pytest
+import uvloop
+
+from opportune.application import create_app
+from opportune.project import PROJECT
+from opportune.server import loop_monitor
+from opportune.server.loop_monitor import Watcher, is_held, watch_loop
+from opportune.settings import Settings
+
+HERE = "tests/opportune/server/test_loop_monitor.py"
+
+LOOPS = pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
+Loops = Callable[[], asyncio.AbstractEventLoop]
+
+
+class Listener(logging.Handler):
+    """Keeps what the watcher says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines = SimpleQueue[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.put(record.getMessage())
+
+    async def hear(self, hold: Callable[[], object]) -> str:
+        """Its next line, with the loop held until there is one: a busy machine may need a second try."""
+        for _ in range(20):
+            hold()
+            try:
+                return await asyncio.to_thread(self.lines.get, timeout=0.3)
+            except Empty:
+                continue
+        raise AssertionError("The watcher says nothing.")
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    listener = Listener()
+    loop_monitor.logger.addHandler(listener)
+    yield listener
+    loop_monitor.logger.removeHandler(listener)
+
+
+@pytest.fixture
+async def watching(listener: Listener) -> AsyncIterator[Listener]:
+    async with watch_loop():
+        yield listener
+
+
+def run(loop_factory: Loops, scenario: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(scenario)
+
+
+def sleep() -> None:
+    time.sleep(0.2)
+
+
+def wait() -> None:
+    threading.Event().wait(0.2)
+
+
+def compute() -> None:
+    end = time.thread_time() + 0.2
+    while time.thread_time() < end:
+        pass
+
+
+def place_of(function: Callable[[], object]) -> str:
+    return f"{HERE}:{function.__code__.co_firstlineno + 1} "
+
+
+@LOOPS
+def test_a_call_that_holds_the_loop_is_told_with_its_line(listener: Listener, loop_factory: Loops) -> None:
+    async def scenario() -> None:
+        async with watch_loop():
+            line = await listener.hear(sleep)
+        assert line.startswith(f"{place_of(sleep)}(time.sleep(0.2)) held the event loop for 0.")
+        assert line[line.index(" s. ") :] in (PROJECT / "docs" / "async.md").read_text(encoding="utf-8")
+
+    run(loop_factory, scenario())
+
+
+async def test_a_library_that_waits_is_told_with_the_line_that_called_it(watching: Listener) -> None:
+    line = await watching.hear(wait)
+    assert line.startswith(f"{place_of(wait)}(threading.Event().wait(0.2), inside threading.Condition.wait) held")
+
+
+async def test_a_computation_is_told(watching: Listener) -> None:
+    assert (await watching.hear(compute)).startswith(f"{HERE}:")
+
+
+async def test_a_line_is_told_once_a_minute(watching: Listener) -> None:
+    await watching.hear(sleep)
+    sleep()
+    assert (await watching.hear(wait)).startswith(place_of(wait))
+
+
+@pytest.fixture
+async def seen() -> AsyncIterator[Callable[[], str]]:
+    """The place that the watcher would tell of where this is called."""
+    seeing = Watcher(asyncio.get_running_loop())
+    await asyncio.sleep(0)  # it learns in the loop's next round
+    with ThreadPoolExecutor(1) as threads:
+        yield lambda: threads.submit(seeing.place).result()
+
+
+async def test_a_first_import_is_excused(
+    seen: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_to_import.py").write_text("import builtins\nplace = builtins.seen()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("builtins.seen", seen, raising=False)
+    assert seen().startswith(HERE)
+    assert import_module("slow_to_import").place == ""
+
+
+async def test_somebody_in_a_debugger_is_excused(seen: Callable[[], str]) -> None:
+    assert bdb.Bdb(skip=["*"]).runcall(seen) == ""
+
+
+@LOOPS
+def test_a_loop_that_waits_for_work_is_not_held(loop_factory: Loops) -> None:
+    async def scenario() -> None:
+        idle = Watcher(asyncio.get_running_loop())
+        # The first answers may come before the loop has begun to wait.
+        assert "" in [await asyncio.to_thread(idle.place) for _ in range(100)]
+
+    run(loop_factory, scenario())
+
+
+@pytest.mark.parametrize(
+    ("waited", "computed", "held"),
+    [(0.13, 0.0, True), (0.5, 0.4, True), (3.0, 0.01, False)],
+    ids=["a call that waits", "a computation without a pause", "a process that was stopped"],
+)
+def test_a_process_that_was_stopped_held_nothing(waited: float, computed: float, held: bool) -> None:
+    assert is_held(waited, computed) is held
+
+
+def watchers() -> int:
+    return sum(thread.name == "loop-watcher" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(("environment", "number"), [("development", 1), ("test", 0), ("production", 0)])
+async def test_a_site_in_development_is_watched_until_it_stops(
+    settings: Settings, environment: Literal["development", "test", "production"], number: int
+) -> None:
+    app = create_app(settings.model_copy(update={"environment": environment}))
+    async with app.router.lifespan_context(app):
+        assert watchers() == number
+    assert watchers() == 0

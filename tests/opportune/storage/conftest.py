@@ -1,0 +1,58 @@
+"""A site whose files are in a folder, and one whose files are in a bucket."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr
+
+from opportune.application import create_app
+from opportune.settings import Settings
+from opportune.storage import Storage, open_storage
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.s3 import s3_server, s3_url
+
+__all__ = ["s3_server", "s3_url"]  # fixtures
+
+
+def with_files_at(url: str) -> Settings:
+    return settings_for("sqlite:///never-opened.db").model_copy(update={"storage_url": SecretStr(url)})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "uploads"
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def storage_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def storage_url(storage_kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    url: str = f"file:{folder}" if storage_kind == "folder" else request.getfixturevalue("s3_url")
+    return url
+
+
+@pytest.fixture
+def storage(storage_url: str) -> Storage:
+    return open_storage(with_files_at(storage_url))
+
+
+@pytest.fixture(scope="session")
+def site_without_database() -> FastAPI:
+    """Without a database."""
+    return create_app(with_files_at("file:never-made"))
+
+
+@pytest.fixture
+async def visitor(site_without_database: FastAPI, storage: Storage) -> AsyncIterator[AsyncClient]:
+    """Somebody who has an address and nothing else: one of the site, or of the bucket's host."""
+    site_without_database.state.storage = storage
+    transports = {"http://testserver": ASGITransport(site_without_database)}
+    async with AsyncClient(mounts=transports, base_url="http://testserver") as client:
+        yield client

@@ -1,0 +1,97 @@
+import asyncio
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from opportune.project import PROJECT
+from opportune.storage import MissingFileError, Storage, StorageError, open_storage
+from opportune.storage.folder import FolderStorage
+from tests.opportune.storage.conftest import with_files_at
+
+ANY = f"photos/{'0' * 32}.jpg"
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.fixture
+def outside(folder: Path, tmp_path: Path) -> Path:
+    """A folder with a secret file, and links to both among the uploads."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / Path(ANY).name).write_text("secret")
+    (folder / "letters").mkdir(parents=True)
+    (folder / "photos").symlink_to(outside)
+    (folder / ANY.replace("photos", "letters")).symlink_to(outside / Path(ANY).name)
+    return outside
+
+
+@pytest.fixture
+def storage(folder: Path) -> Storage:
+    return open_storage(with_files_at(f"file:{folder}"))
+
+
+async def test_nothing_is_touched_before_the_first_file(storage: Storage, folder: Path) -> None:
+    assert not await storage.fault()
+    assert tree(folder.parent) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+async def test_files_are_this_users_alone(storage: Storage, folder: Path) -> None:
+    name = await storage.save("photos", "jpg", b"x", "image/jpeg")
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder / name, folder / "photos", folder)]
+    assert modes == [0o600, 0o700, 0o700]
+
+
+async def test_a_file_that_could_not_be_written_leaves_nothing(
+    storage: Storage, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError):
+        await storage.save("photos", "jpg", b"x", "image/jpeg")
+    assert tree(folder) == ["photos"]
+
+
+async def test_links_lead_nowhere(storage: Storage, outside: Path) -> None:
+    for name in (ANY, ANY.replace("photos", "letters")):
+        with pytest.raises(MissingFileError):
+            await storage.read(name)
+        await storage.delete(name)
+    with pytest.raises(StorageError):
+        await storage.save("photos", "jpg", b"x", "image/jpeg")
+    assert tree(outside) == [Path(ANY).name]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes of this kind")
+async def test_a_pipe_is_not_waited_for(storage: Storage, folder: Path) -> None:
+    (folder / "photos").mkdir(parents=True)
+    os.mkfifo(folder / ANY)
+    with pytest.raises(MissingFileError):
+        await asyncio.wait_for(storage.read(ANY), 5)
+
+
+def test_a_folder_is_seen_from_the_project_wherever_the_server_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    storage = open_storage(with_files_at("file:./data/uploads"))
+    assert isinstance(storage, FolderStorage)
+    assert storage.folder == PROJECT / "data" / "uploads"
+
+
+def test_a_host_that_keeps_no_files_is_told_in_one_line(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RENDER", "true")
+    assert "lost at the next deploy or restart. Set STORAGE_URL to a bucket" in storage.loss
+
+
+def test_a_disk_at_home_a_volume_and_a_bucket_lose_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert storage.loss == ""
+    monkeypatch.setenv("RENDER", "true")
+    assert open_storage(with_files_at("s3://AK:s3cr3t@host/files")).loss == ""
+    if Path("/dev/shm").is_dir():  # noqa: S108 - a place that is mounted, as a volume is
+        assert open_storage(with_files_at("file:/dev/shm/not/yet/made")).loss == ""

@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import pytest
+from httpx import ASGITransport, AsyncClient
+
+from opportune.application import create_app
+from opportune.errors import OperatorError
+from opportune.project import PROJECT
+from opportune.storage.location import Bucket, place_of
+from tests.opportune.storage.conftest import with_files_at
+
+
+@pytest.mark.parametrize(
+    ("url", "folder"),
+    [
+        ("file:./data/uploads", PROJECT / "data" / "uploads"),
+        ("file:data/my%20files", PROJECT / "data" / "my files"),
+        ("file:/srv/files", Path("/srv/files")),
+        ("file:///srv/files", Path("/srv/files")),
+        ("file://localhost/srv/files", Path("/srv/files")),
+    ],
+)
+def test_a_folder(url: str, folder: Path) -> None:
+    assert place_of(with_files_at(url)) == folder.resolve()
+
+
+@pytest.mark.parametrize(
+    ("url", "bucket"),
+    [
+        (
+            "s3://AK:se/cr+et%3D@s3.eu-central-1.amazonaws.com/photos",
+            Bucket("s3.eu-central-1.amazonaws.com", "photos", "", "eu-central-1", True, "AK", "se/cr+et="),
+        ),
+        (
+            "s3://AK:p@ss@127.0.0.1:9000/photos/of/ours?region=here&tls=false",
+            Bucket("127.0.0.1:9000", "photos", "of/ours", "here", False, "AK", "p@ss"),
+        ),
+        ("s3://files.example.org/photos/", Bucket("files.example.org", "photos")),
+    ],
+)
+def test_a_bucket(url: str, bucket: Bucket) -> None:
+    assert place_of(with_files_at(url)) == bucket
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "names neither a folder nor a bucket"),
+        ("./data/uploads", "names neither a folder nor a bucket"),
+        ("gs://s3cr3t", "names neither a folder nor a bucket"),
+        ("s3:bucket", "names neither a folder nor a bucket"),
+        ("file:", "names no folder"),
+        ("file:a\0b", "names no folder"),
+        ("file:a%00b", "names no folder"),
+        ("file:.", "where files of other kinds are"),
+        ("file:/", "where files of other kinds are"),
+        ("file:static/uploads", "where files of other kinds are"),
+        ("file://nas/share", "the folder of another machine (nas)"),
+        ("s3://AK:s3cr3t@host", "lacks the host or the bucket"),
+        ("s3://AK:s3cr3t@/bucket", "lacks the host or the bucket"),
+        ("s3://AK:s3cr3t@ho;st/bucket", "lacks the host or the bucket"),
+        ("s3://AK:s3cr3t@host:port/bucket", "has a host or port that is none"),
+        ("s3://AK:s3cr3t@[host/bucket", "has a host or port that is none"),
+        ("s3://AK@host/bucket", "has a key without a secret"),
+        ("s3://:s3cr3t@host/bucket", "or a secret without a key"),
+        ("s3://AK:s3cr3t@host/bucket?tls=maybe", "says neither tls=true nor tls=false"),
+        ("s3://AK:s3cr3t@host/bucket?zone=x", "has an option that is not known: 'zone'"),
+    ],
+)
+def test_an_address_that_is_malformed_stops_the_start_with_one_line(url: str, words: str) -> None:
+    with pytest.raises(OperatorError) as refusal:
+        create_app(with_files_at(url))
+    line = str(refusal.value)
+    assert line.startswith("STORAGE_URL ")
+    assert words in line
+    assert "docs/files.md" in line
+    assert "\n" not in line
+    assert "s3cr3t" not in line
+
+
+def test_a_secret_is_not_in_what_is_shown() -> None:
+    place = place_of(with_files_at("s3://AK:s3cr3t@host/bucket/folder"))
+    assert isinstance(place, Bucket)
+    assert place.shown == "s3://host/bucket/folder"
+    assert "s3cr3t" not in repr(place)
+
+
+@pytest.mark.parametrize(
+    ("url", "more"), [("file:x", ""), ("s3://a:b@files.example.org/x", " https://files.example.org")]
+)
+async def test_pages_show_pictures_of_the_bucket(url: str, more: str) -> None:
+    app = create_app(with_files_at(url))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+        policy = (await client.get("/health/live")).headers["content-security-policy"]
+    assert f"img-src 'self' data:{more};" in policy

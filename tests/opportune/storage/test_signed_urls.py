@@ -1,0 +1,79 @@
+import time
+from functools import partial
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from httpx import AsyncClient
+from pydantic import SecretStr
+
+from opportune.storage import Storage
+from opportune.storage.signed_urls import Signer
+from opportune.testing.plugin import settings_for
+
+PICTURE = ("photos", "jpg", b"picture", "image/jpeg")
+
+
+@pytest.fixture
+def storage_kind() -> str:
+    """The one without addresses of its own."""
+    return "folder"
+
+
+async def test_nothing_runs_in_a_file_and_a_picture_is_shown(storage: Storage, visitor: AsyncClient) -> None:
+    headers = (await visitor.get(await storage.url(await storage.save(*PICTURE)))).headers
+    assert headers["content-disposition"] == "inline"
+    assert headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_head_is_answered(storage: Storage, visitor: AsyncClient) -> None:
+    assert (await visitor.head(await storage.url(await storage.save(*PICTURE)))).status_code == 200
+
+
+async def test_it_ends(storage: Storage, visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = await storage.url(await storage.save(*PICTURE), seconds=10)
+    began = time.time()
+    for moment, status in ((-1, 200), (9, 200), (11, 403)):
+        monkeypatch.setattr(time, "time", partial(float, began + moment))
+        answer = await visitor.get(address, headers={"Accept": "text/html"})
+        assert answer.status_code == status
+    assert "has ended" in answer.text
+
+
+async def test_it_cannot_be_altered(storage: Storage, visitor: AsyncClient) -> None:
+    address = await storage.url(await storage.save(*PICTURE), download_as="a.jpg")
+    parts = urlsplit(address)
+    (until,), (signature,) = parse_qs(parts.query)["until"], parse_qs(parts.query)["signature"]
+    for old, new in (
+        (until, str(int(until) + 1)),
+        (until, ""),
+        (until, "never"),
+        (signature, signature[::-1]),
+        (signature, ""),
+        (signature, "%FF%F0"),
+        ("a.jpg", "b.html"),
+        ("&as=a.jpg", ""),
+        (parts.path, "/files/../../etc/passwd"),
+        (parts.path, "/files/"),
+    ):
+        answer = await visitor.get(address.replace(old, new), headers={"Accept": "text/html"})
+        assert answer.status_code in (403, 404), (old, new)
+
+
+async def test_a_file_that_is_gone_is_not_found(storage: Storage, visitor: AsyncClient) -> None:
+    name = await storage.save(*PICTURE)
+    address = await storage.url(name)
+    await storage.delete(name)
+    assert (await visitor.get(address)).status_code == 404
+    assert (await visitor.get(await storage.url("photos/../../secret"))).status_code == 404
+
+
+def test_another_key_signs_otherwise() -> None:
+    settings = settings_for("sqlite:///never-opened.db")
+    newer = settings.model_copy(update={"secret_key": SecretStr("x" * 40)})
+    both = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
+    (signature,) = Signer.of(settings).signatures("photos/x.jpg", "1", "")
+    assert Signer.of(settings).knows(signature, "photos/x.jpg", "1", "")
+    assert Signer.of(both).knows(signature, "photos/x.jpg", "1", ""), "the older key still counts"
+    assert Signer.of(both).address("photos/x.jpg", 9) == Signer.of(newer).address("photos/x.jpg", 9), "the newest signs"
+    assert not Signer.of(newer).knows(signature, "photos/x.jpg", "1", "")

@@ -1,0 +1,60 @@
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from opportune import atomic_files
+from opportune.errors import OperatorError
+
+
+def test_a_file_is_replaced_at_the_end_and_only_if_that_is_good(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("before")
+    with atomic_files.replacement(path) as file:
+        file.write(b"after")
+        assert path.read_text() == "before"
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("after", 0o600)
+    with pytest.raises(KeyError), atomic_files.replacement(path) as file:
+        raise KeyError
+    assert path.read_text() == "after"
+    assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208 - only the names
+
+
+def test_who_writes_the_same_file_is_told_to_wait(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with atomic_files.replacement(path) as file:
+        file.write(b"first")
+        with pytest.raises(OperatorError, match="Another process is writing"), atomic_files.replacement(path):
+            pass
+    assert path.read_text() == "first"
+
+
+def test_a_file_that_got_its_name_while_we_waited_for_the_lock_is_not_emptied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    atomic_files.temporary(path).write_text("of the other process")
+    lock = atomic_files._lock
+
+    def lock_late(file: BinaryIO) -> bool:
+        atomic_files.put(atomic_files.temporary(path), path)
+        return lock(file)
+
+    monkeypatch.setattr(atomic_files, "_lock", lock_late)
+    with pytest.raises(OperatorError, match="Another process is writing"), atomic_files.replacement(path):
+        pass
+    assert path.read_text() == "of the other process"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has other owners")
+def test_nothing_is_written_into_a_file_that_another_user_has_put_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    atomic_files.temporary(path).touch()
+    other = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: other)
+    with pytest.raises(OperatorError, match="belongs to another user"), atomic_files.replacement(path):
+        pass
+    assert atomic_files.temporary(path).read_bytes() == b""

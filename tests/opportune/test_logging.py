@@ -1,0 +1,103 @@
+import json
+import logging
+import logging.config
+from typing import Literal
+
+import pytest
+
+from opportune.logging import LineFormatter, logging_config
+from opportune.testing.plugin import settings_for
+from opportune.web.middleware.request_log import request_id
+
+UNSEEN = "\x00\x07\x08\x0b\x0c\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u2028\u2029\u202e\u2066\ufeff\U000e0041\ud800"
+"""What terminals obey, editors take for the end of a line, or nobody sees."""
+
+
+def log(
+    capsys: pytest.CaptureFixture[str],
+    log_format: Literal["text", "json"],
+    message: str,
+    name: str = "app.test",
+    number: str = "request-1",
+    error: BaseException | None = None,
+) -> str:
+    """What stderr gets for one message."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    settings = settings_for("sqlite:///x.db").model_copy(update={"log_format": log_format})
+    try:
+        logging.config.dictConfig(logging_config(settings))
+        token = request_id.set(number)
+        logging.getLogger(name).warning("%s", message, extra={"status": 200}, exc_info=error)
+        request_id.reset(token)
+    finally:
+        root.handlers[:], root.level = handlers, level
+    return capsys.readouterr().err
+
+
+def test_a_line_of_text_names_its_logger_and_request(capsys: pytest.CaptureFixture[str]) -> None:
+    line = log(capsys, "text", "hello")
+    assert "WARNING hello  [app.test request-1]" in line
+
+
+def test_what_a_visitor_typed_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert log(capsys, "text", "a\r\n2026 INFO forged").count("\n") == 1
+
+
+def test_nothing_in_a_line_of_text_is_obeyed_by_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    line = log(capsys, "text", f"message{UNSEEN}\ttab", f"app{UNSEEN}", f"request{UNSEEN}")
+    shown = UNSEEN.encode("unicode_escape").decode()
+    assert line.endswith(f"WARNING message{shown}\ttab  [app{shown} request{shown}]\n")
+    assert line.splitlines() == [line.removesuffix("\n")]
+
+
+def test_what_people_write_in_any_language_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Grüße 你好 שלום 👋" in log(capsys, "text", "Grüße 你好 שלום 👋")
+
+
+def raised() -> BaseException:
+    """With what a visitor typed wherever an exception may hold it."""
+    forged = f"typed{UNSEEN}\n2026-11-20 10:00:00,000 INFO    forged"
+    error = ValueError(forged)
+    error.add_note(forged)
+    group = ExceptionGroup(forged, [error])
+    group.__cause__ = KeyError(forged)
+    with pytest.raises(ExceptionGroup) as caught:
+        fail(group)
+    return caught.value
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+def test_a_traceback_is_readable_and_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    first, *trace = log(capsys, "text", "failed", error=raised()).removesuffix("\n").split("\n")
+    assert "WARNING failed  [app.test request-1]" in first
+    assert any(f'File "{__file__}"' in line for line in trace)
+    assert sum("forged" in line for line in trace) >= 4
+    assert [line for line in trace if not line.startswith("  ") or not line.isprintable()] == []
+
+
+def test_a_traceback_that_another_handler_has_written_first_is_no_exception() -> None:
+    error = raised()
+    record = logging.LogRecord("app", logging.ERROR, "", 0, "failed", None, (type(error), error, error.__traceback__))
+    logging.Formatter().format(record)
+    assert "\x1b" not in LineFormatter().format(record)
+
+
+def test_a_line_of_json_holds_nothing_that_is_obeyed_either(capsys: pytest.CaptureFixture[str]) -> None:
+    line = log(capsys, "json", UNSEEN, f"app{UNSEEN}", UNSEEN, raised())
+    assert line.removesuffix("\n").isprintable()
+    assert json.loads(line)["message"] == UNSEEN
+
+
+def test_json_has_the_fields_that_were_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    entry = json.loads(log(capsys, "json", "a\nb"))
+    assert entry["message"] == "a\nb"
+    assert (entry["level"], entry["logger"], entry["request_id"], entry["status"]) == (
+        "WARNING",
+        "app.test",
+        "request-1",
+        200,
+    )

@@ -1,0 +1,84 @@
+from typing import Annotated, Any
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import Integer, literal, select, union_all
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.pagination import Page, Paging, SortBy, order, paginate
+from opportune.testing.factories import make_user
+
+EMAILS = [f"{letter}@example.com" for letter in "abcde"]
+
+
+async def page_of(database: Database, number: int) -> Page[User]:
+    query = select(User).where(col(User.email) != "a@example.com").order_by(col(User.email))
+    async with database.reader() as session:
+        return await paginate(session, query, Paging(page=number, size=3))
+
+
+async def test_pages_share_the_rows_in_their_order(database: Database) -> None:
+    for email in reversed(EMAILS):
+        await make_user(database, email)
+
+    first, second, third = [await page_of(database, number) for number in (1, 2, 3)]
+
+    assert [[user.email for user in page.items] for page in (first, second, third)] == [EMAILS[1:4], EMAILS[4:], []]
+    assert {(page.total, page.pages) for page in (first, second, third)} == {(4, 2)}
+
+
+async def test_nothing_fills_one_empty_page(database: Database) -> None:
+    page = await page_of(database, 1)
+
+    assert (list(page.items), page.total, page.page, page.pages) == ([], 0, 1, 1)
+
+
+class People(Paging):
+    sort: Annotated[str, SortBy("email", "age")] = ""
+
+
+@pytest.mark.parametrize("sort", ["password", "-password", "--email", "email,age", "+email"])
+def test_nothing_but_what_is_declared_can_be_sorted_by(sort: str) -> None:
+    with pytest.raises(ValidationError, match="sort"):
+        People.model_validate({"sort": sort})
+    with pytest.raises(ValidationError, match="sort"):
+        Paging.model_validate({"sort": "email"})
+
+
+def test_what_nobody_filled_in_counts_as_left_out() -> None:
+    assert People.model_validate({"page": "", "size": "", "sort": ""}) == People()
+
+
+async def test_the_chosen_order_goes_before_the_usual_one_and_nothing_comes_last(database: Database) -> None:
+    rows = [(1, 50), (2, 30), (3, None), (4, 30)]
+    people = union_all(
+        *(select(literal(id_).label("id"), literal(age, Integer).label("age")) for id_, age in rows)
+    ).subquery()
+    orders = {"": [1, 2, 3, 4], "age": [2, 4, 1, 3], "-age": [1, 2, 4, 3], "elsewhere": [1, 2, 3, 4]}
+
+    async with database.reader() as session:
+        for sort, ids in orders.items():
+            query = select(people.c.id).order_by(*order(sort, {"age": people.c.age}, people.c.id))
+            assert list(await session.scalars(query)) == ids, sort
+
+
+def test_a_column_that_is_never_empty_keeps_its_index() -> None:
+    (by,) = order("-email", {"email": col(User.email)})
+    assert str(by) == "accounts_user.email DESC"
+
+
+@pytest.mark.parametrize(
+    ("page", "pages", "numbers"),
+    [
+        (1, 1, [1]),
+        (1, 5, [1, 2, 3, 0, 5]),
+        (5, 9, [1, 0, 3, 4, 5, 6, 7, 0, 9]),
+        (9, 9, [1, 0, 7, 8, 9]),
+        (4, 4, [1, 2, 3, 4]),
+        (99, 3, [1, 0, 3]),
+    ],
+)
+def test_the_first_the_last_and_the_nearest_pages_are_offered(page: int, pages: int, numbers: list[int]) -> None:
+    assert Page[Any](items=[], total=0, page=page, pages=pages).numbers == numbers

@@ -1,0 +1,269 @@
+"""House rules that no linter can state."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
+from inspect import isasyncgenfunction, isclass, iscoroutinefunction
+from pathlib import Path
+
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.routing import Mount, Route
+
+from opportune.application import create_app
+from opportune.cli.environment import FRAMEWORK_TESTS
+from opportune.cli.main import COMMANDS
+from opportune.project import PROJECT
+from opportune.testing.plugin import settings_for
+
+FEATURES = sorted(path.name for path in (PROJECT / "app").iterdir() if (path / "feature.py").exists())
+
+FOLDERS = ("app", "templates", "static", "tests", "migrations/versions", "bench/features")
+"""Where a feature's folders are."""
+
+# On one kind of database and without programs of their own: this is about what refers to what.
+QUICKLY = ("-q", "-x", "-m", "not e2e and not model", "-k")
+
+# Reads every page of what is left: a template that wants what is gone fails there.
+WALK = "tests/opportune/security/test_reading.py"
+NEW_ENVIRONMENTS = "tests/opportune/cli/test_environment.py"
+
+# Run there: the rest of the framework's tests know no feature, which import-linter sees to, or start processes.
+ASKED = ("accounts", "admin", "cli", "security")
+
+NOT_OURS_TO_PRINT = re.compile(r"^\s*print\(", re.MULTILINE)
+
+
+def project_files() -> list[str]:
+    """What git has, or would have, of the project. Neither git nor a clone has to be there."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return files_not_ignored()
+    return sorted(name for name in listed if (PROJECT / name).is_file())
+
+
+def files_not_ignored() -> list[str]:
+    """The files that no line of .gitignore names, for those kinds of lines that are there."""
+    lines = [".git", *(line.rstrip("/") for line in (PROJECT / ".gitignore").read_text().splitlines())]
+    found = []
+    for folder, folders, files in os.walk(PROJECT):
+        patterns = [line.removeprefix("/") for line in lines if not line.startswith("/") or Path(folder) == PROJECT]
+        folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in patterns)]
+        names = (name for name in files if not any(fnmatch(name, pattern) for pattern in patterns))
+        found += [(Path(folder) / name).relative_to(PROJECT).as_posix() for name in names]
+    return sorted(found)
+
+
+def remove(feature: str, project: Path) -> None:
+    """What the README says: its folders, and its lines in the list of what is installed."""
+    for folder in FOLDERS:
+        shutil.rmtree(project / folder / feature, ignore_errors=True)
+    installed = project / "app/installed.py"
+    lines = installed.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if f"app.{feature}." not in line and line.strip() != f"{feature},"]
+    assert len(lines) - len(kept) == 2, f"the import of {feature} and its entry"
+    installed.write_text("".join(kept))
+
+
+def naming(features: list[str], project: Path) -> Iterator[str]:
+    """The modules of tests that are left and name one of these by package, address or model: others cannot want it.
+
+    What is not a feature's own is asked when all are gone, and not for each again.
+    """
+    names = "|".join(name.removesuffix("s") for name in features)
+    named = re.compile(rf'\bapp\.(?:{names})|/(?:{names})s?\b|"(?:{names})"')
+    of_framework = FRAMEWORK_TESTS.relative_to(PROJECT).as_posix()
+    asked = tuple(f"{of_framework}/{part}/" for part in ASKED) if features == FEATURES else ()
+    for path in sorted((project / "tests").rglob("test_*.py")):
+        name = path.relative_to(project).as_posix()
+        counts = name.startswith(asked) if name.startswith(of_framework) else True
+        if counts and name not in (WALK, NEW_ENVIRONMENTS) and named.search(path.read_text()):
+            yield name
+
+
+def run(project: Path, tool: str, *arguments: str) -> None:
+    """Run a tool of this environment in another copy of the project."""
+    command = [str(Path(sys.executable).parent / tool), *arguments]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
+
+
+@pytest.mark.parametrize("deleted", [*[[name] for name in FEATURES], FEATURES], ids=[*FEATURES, "all"])
+def test_a_feature_can_be_deleted_and_the_rest_goes_on(deleted: list[str], tmp_path: Path) -> None:
+    project = tmp_path / "copy"
+    for name in project_files():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, project / name)
+    for feature in deleted:
+        remove(feature, project)
+    run(project, "ruff", "check")
+    if deleted == FEATURES:
+        run(project, "lint-imports", "--no-cache")  # that the others know none of them, it says of the whole project
+    run(project, "pytest", *QUICKLY, "not postgresql", WALK, *naming(deleted, project))
+
+
+def imported_features(code: str) -> Iterator[str]:
+    if "app." not in code:
+        return
+    for node in ast.walk(ast.parse(code)):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from (name.split(".")[1] for name in names if name.startswith("app.") and name.split(".")[1] in FEATURES)
+
+
+def test_nothing_outside_a_feature_imports_it() -> None:
+    """So that what is left when it is deleted passes mypy, which takes too long to be run for each."""
+    others = [
+        (name, feature)
+        for name in project_files()
+        if name.endswith(".py") and name != "app/installed.py"
+        for feature in imported_features((PROJECT / name).read_text())
+        if not name.startswith(tuple(f"{folder}/{feature}/" for folder in FOLDERS))
+    ]
+    assert others == []
+
+
+def test_no_test_holds_the_name_that_an_owner_changes() -> None:
+    of_the_starter = {
+        "tests/opportune/cli/test_main.py",
+        "tests/opportune/cli/test_environment.py",
+        "tests/opportune/test_project.py",
+    }
+    files = {name for name in project_files() if name.startswith("tests/") and name.endswith(".py")}
+    assert [name for name in sorted(files - of_the_starter) if "Opportune" in (PROJECT / name).read_text()] == []
+
+
+def test_the_files_of_the_project_are_the_same_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = project_files()
+    assert {"oppman.py", ".gitignore", ".env.example", "tests/opportune/test_project.py"} < set(listed)
+    monkeypatch.setenv("PATH", "")
+    assert project_files() == listed
+
+
+def run_tests(folder: Path, code: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Run tests of their own with the project's configuration."""
+    (folder / "test_it.py").write_text(code)
+    options = f"-c {PROJECT}/pyproject.toml --rootdir={folder} -p pytest_asyncio.plugin -p no:cacheprovider"
+    options += " -p opportune.testing.services.missing -o faulthandler_timeout=0.5"
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", str(folder)],
+        cwd=PROJECT,
+        env={**os.environ, "PYTEST_ADDOPTS": options, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_no_test_waits_for_ever(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    assert float(pytestconfig.getini("faulthandler_timeout")) == 300
+    result = run_tests(tmp_path, "import threading\ndef test_it(): threading.Event().wait()\n")
+    assert result.returncode == 1
+    assert "test_it.py" in result.stderr
+
+
+SKIPPED = """
+import pytest
+from opportune.testing.services.missing import missing
+
+@pytest.mark.parametrize("program", ["PgBouncer", "Redis", "PgBouncer"])
+def test_it(program): missing(program, f"apt install {program.lower()}")
+"""
+
+
+def test_what_is_skipped_is_counted_at_the_end_with_what_brings_it(tmp_path: Path) -> None:
+    *_, total, first, second, last = run_tests(tmp_path, SKIPPED, CI="").stdout.splitlines()
+    assert total == "3 tests were skipped:"
+    assert first == "     2  PgBouncer is missing: apt install pgbouncer"
+    assert second == "     1  Redis is missing: apt install redis"
+    assert "3 skipped in" in last
+    assert "3 failed in" in run_tests(tmp_path, SKIPPED, CI="true").stdout
+
+
+def test_every_command_is_in_the_docs_with_the_same_words() -> None:
+    documented = (PROJECT / "docs/commands.md").read_text()
+    for commands in COMMANDS.values():
+        for name, words in commands.items():
+            assert f"| `{name}` | {words} |" in documented, name
+
+
+def test_the_readme_is_short() -> None:
+    assert len((PROJECT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_nothing_names_an_index_or_a_path_of_a_machine() -> None:
+    forbidden = re.compile(r"/(root|work|home/\w+)/|pypi\.org|pythonhosted|registry\.npmjs")
+    found = [
+        name
+        for name in project_files()
+        if not name.endswith((".png", ".ico")) and forbidden.search((PROJECT / name).read_text())
+    ]
+    assert found == [str(Path(__file__).relative_to(PROJECT))], "only this list of what is forbidden"
+
+
+def test_the_locks_hold_hashes_and_no_address() -> None:
+    for lock in PROJECT.glob("requirements*.lock"):
+        text = lock.read_text()
+        assert "://" not in text
+        for entry in re.split(r"^(?=\S)", text, flags=re.MULTILINE)[1:]:
+            assert "--hash=sha256:" in entry, entry
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = [
+        name
+        for name in project_files()
+        if name.startswith(("app/", "opportune/"))
+        and not name.startswith("opportune/cli/")
+        and name.endswith(".py")
+        and not name.endswith("/commands.py")
+        and NOT_OURS_TO_PRINT.search((PROJECT / name).read_text())
+    ]
+    assert printing == []
+
+
+def test_no_module_is_a_drawer() -> None:
+    drawers = {"utils.py", "helpers.py", "common.py", "misc.py"}
+    assert not [name for name in project_files() if Path(name).name in drawers]
+
+
+def test_what_few_requests_need_is_not_imported_at_the_start() -> None:
+    heavy = {"PIL", "aiosmtplib", "cashews", "croniter", "cryptography", "limits", "obstore", "pwdlib"}
+    heavy |= {"pydantic.v1", "redis", "xllamacpp"}
+    code = (
+        "import sys; from opportune.settings import Settings; from opportune.application import create_app; "
+        "create_app(Settings(_env_file=None, environment='test')); print(*sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert heavy.isdisjoint(result.stdout.split())
+
+
+def called(dependant: Dependant) -> Iterator[Callable[..., object]]:
+    for dependency in dependant.dependencies:
+        if dependency.call:
+            yield dependency.call
+        yield from called(dependency)
+
+
+def test_no_route_sends_a_dependency_to_a_thread() -> None:
+    # FastAPI runs what is plain `def` in a thread: a hop on each request for what is done in less time.
+    app = create_app(settings_for("sqlite:///unused.db"))
+    assert all(isinstance(route, Route | Mount) for route in app.routes), "routers in routers are not looked into"
+    routes = [route for route in app.routes if isinstance(route, APIRoute)]
+    calls = {call for route in routes for call in called(route.dependant)}
+    assert len(routes) > 20
+    assert len(calls) > 3
+    assert [call for call in calls if not isclass(call) and not is_awaited(call)] == []
+
+
+def is_awaited(call: Callable[..., object]) -> bool:
+    return any(iscoroutinefunction(each) or isasyncgenfunction(each) for each in (call, type(call).__call__))

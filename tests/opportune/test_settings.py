@@ -1,0 +1,172 @@
+import ast
+import inspect
+import sys
+import textwrap
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from opportune.errors import SettingsError
+from opportune.project import PROJECT, settings_class
+from opportune.settings import HOST_VARIABLES, Settings, load_settings
+from opportune.testing.services.unreadable import unreadable
+
+GOOD_KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of this machine and no .env of this checkout has a say."""
+    for name in (*HOST_VARIABLES, *(name.upper() for name in Settings.model_fields)):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(settings_class().model_config, "env_file", tmp_path / ".env")
+    monkeypatch.chdir(tmp_path)
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return ",".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def docstrings() -> dict[str, str]:
+    """The words below each setting. Reading them at run time would slow down every start."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(Settings))).body[0]
+    assert isinstance(tree, ast.ClassDef)
+    found = {}
+    for setting, words in pairwise(tree.body):
+        match setting, words:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = text
+    return found
+
+
+def example() -> str:
+    """What `.env.example` must be: each setting's docstring, and its default as a line to uncomment."""
+    words = docstrings()
+    entries = [
+        f"# {words[name]}\n# {name.upper()}={shown(field.get_default(call_default_factory=True, validated_data={}))}\n"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(["# Copy the lines that you change to .env, without the # before them.\n", *entries])
+
+
+def test_the_example_names_every_setting_with_its_words_and_its_default() -> None:
+    assert (PROJECT / ".env.example").read_text(encoding="utf-8") == example()
+
+
+@pytest.mark.parametrize("key", ["", "changeme", "CHANGE-ME", "x" * 64, GOOD_KEY[:31]])
+def test_production_refuses_a_missing_known_or_short_key_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("SECRET_KEY", key)
+    with pytest.raises(SettingsError, match=r"^SECRET_KEY .*token_urlsafe") as caught:
+        load_settings()
+    assert not key or key not in str(caught.value)
+
+
+def test_production_refuses_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("SECRET_KEY", GOOD_KEY)
+    monkeypatch.setenv("DEBUG", "true")
+    with pytest.raises(SettingsError, match="DEBUG"):
+        load_settings()
+
+
+def test_development_makes_a_key_for_each_process() -> None:
+    first, second = (load_settings().secret_key.get_secret_value() for _ in range(2))
+    assert len(first) > 32
+    assert first != second
+
+
+@pytest.mark.parametrize(("name", "header"), [("FLY_APP_NAME", "Fly-Client-IP"), ("DYNO", "")])
+def test_the_header_of_addresses_comes_from_the_host(monkeypatch: pytest.MonkeyPatch, name: str, header: str) -> None:
+    monkeypatch.setenv("SECRET_KEY", GOOD_KEY)
+    monkeypatch.setenv(name, "site")
+    assert load_settings().client_address_header == header
+
+
+@pytest.mark.parametrize("name", HOST_VARIABLES)
+def test_a_known_host_is_production(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "something")
+    with pytest.raises(SettingsError, match="SECRET_KEY is missing"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "address"),
+    [
+        ("RENDER_EXTERNAL_URL", "https://site.onrender.com", "https://site.onrender.com"),
+        ("RAILWAY_PUBLIC_DOMAIN", "site.up.railway.app", "https://site.up.railway.app"),
+        ("FLY_APP_NAME", "site", "https://site.fly.dev"),
+    ],
+)
+def test_the_public_address_comes_from_the_host(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, address: str
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", GOOD_KEY)
+    monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.base_url == address
+    assert settings.hosts == [address.removeprefix("https://")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "sesame-opens"),
+        ("ENVIRONMENT", "sesame"),
+        ("BASE_URL", "sesame/path"),
+        ("LLM_BASE_URL", "sesame:11434/v1"),
+    ],
+)
+def test_a_malformed_value_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"^{name}: ") as caught:
+        load_settings()
+    assert "sesame" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "words"), [("DEBUG", "true or false"), ("PORT", "a whole number")])
+def test_a_value_of_another_kind_is_answered_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
+    monkeypatch.setenv(name, "maybe")
+    with pytest.raises(SettingsError, match=f"^{name}: Write {words}\\.$"):
+        load_settings()
+
+
+def test_a_file_in_another_encoding_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"SECRET_KEY=\xff\xfe")
+    with pytest.raises(SettingsError, match=r"\.env is no text in UTF-8: save it as such\.$"):
+        load_settings()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other owners")
+def test_a_file_of_another_user_is_one_line_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with unreadable(".env", "PORT=1\n") as path:
+        monkeypatch.setitem(settings_class().model_config, "env_file", path)
+        with pytest.raises(SettingsError, match=r"\.env may not be read by this user\. Run this as the user whose"):
+            load_settings()
+
+
+@pytest.mark.parametrize(
+    "line", ["DATABASE_URL='postgresql://me:it's@h/d'", 'DATABASE_URL="postgresql://me:sesame@h/d']
+)
+def test_a_line_that_would_be_skipped_is_named_and_not_shown(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"PORT=1\n{line}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"\.env cannot be understood at line 2: ") as caught:
+        load_settings()
+    assert "me:" not in str(caught.value)
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=1111\nLLM_MODEL=small\n", encoding="utf-8")
+    monkeypatch.setenv("PORT", "2222")
+    settings = load_settings()
+    assert (settings.port, settings.llm_model) == (2222, "small")

@@ -1,0 +1,48 @@
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+
+import pytest
+
+from opportune.web.cache import ALL
+from opportune.web.cache.factory import open_store
+from opportune.web.cache.store import Store
+from tests.opportune.web.cache.shop import Shop
+
+
+@pytest.fixture(params=["memory", "redis"])
+def cache_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue("redis_url") if request.param == "redis" else "memory:"
+    return url
+
+
+@pytest.fixture
+async def store(cache_url: str) -> AsyncIterator[Store]:
+    store = open_store(cache_url)
+    await store.clear(ALL)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def shop(store: Store) -> AsyncIterator[Shop]:
+    shop = Shop(store)
+    yield shop
+    await shop.cache.close()
+
+
+class Clock:
+    late = 0.0
+
+    def time(self) -> float:
+        return time.time() + self.late
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time of the cache, which a test can put forward."""
+    clock = Clock()
+    fake = SimpleNamespace(time=clock.time, monotonic=time.monotonic)
+    monkeypatch.setattr("opportune.web.cache.cache.time", fake)
+    monkeypatch.setattr("opportune.web.cache.cached_response.time", fake)
+    return clock

@@ -1,0 +1,164 @@
+"""Tags: what is cleared is never given again, not even by a build that began before."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from opportune.db.database import Database
+from opportune.db.factory import open_database
+from opportune.errors import OperatorError
+from opportune.testing.plugin import settings_for
+from opportune.web.cache import ALL, clear, open_cache
+from opportune.web.cache.cached_response import Answer
+from opportune.web.cache.factory import open_store
+from opportune.web.cache.store import Found, MemoryStore
+from tests.opportune.web.cache.conftest import Clock
+from tests.opportune.web.cache.shop import Shop, until
+
+
+async def test_clearing_a_tag_has_its_pages_built_anew(shop: Shop) -> None:
+    async with shop.client("/events/{event_id}", tags=["events", "event:{event_id}"]) as client:
+        for path in ("/events/1", "/events/2"):
+            await client.get(path)
+        await shop.cache.clear("event:1")
+        for path in ("/events/1", "/events/2"):
+            await client.get(path)
+        assert shop.builds == 3
+        await shop.cache.clear("events", "other")
+        for path in ("/events/1", "/events/2"):
+            await client.get(path)
+        assert shop.builds == 5
+        await shop.cache.clear("other")
+        await client.get("/events/1")
+
+    assert shop.builds == 5
+
+
+async def test_everything_can_be_cleared(shop: Shop) -> None:
+    async with shop.client() as client:
+        await client.get("/things")
+        await shop.cache.clear(ALL)
+        await client.get("/things")
+
+    assert shop.builds == 2
+
+
+async def test_cleared_is_not_even_stale(shop: Shop, clock: Clock) -> None:
+    async with shop.client(stale=300, tags=["things"]) as client:
+        await client.get("/things")
+        clock.late, shop.text = 100, "second"
+        await shop.cache.clear("things")
+        assert (await client.get("/things")).text.startswith("second")
+
+
+async def test_a_build_that_began_before_is_neither_kept_nor_waited_for(shop: Shop) -> None:
+    async with shop.client(tags=["things"]) as client:
+        shop.open.clear()
+        before = asyncio.create_task(client.get("/things"))
+        await until(lambda: shop.builds == 1)
+        stalled, shop.open = shop.open, asyncio.Event()
+        shop.open.set()
+        shop.text = "second"
+        await shop.cache.clear("things")
+
+        assert (await client.get("/things")).text.startswith("second")
+        stalled.set()
+        assert (await before).text.startswith("first")
+        assert (await client.get("/things")).text.startswith("second")
+
+
+async def test_one_process_clears_for_the_others(redis_url: str) -> None:
+    one, two = Shop(open_store(redis_url)), Shop(open_store(redis_url))
+    await one.cache.clear(ALL)
+    async with one.client(tags=["things"]) as first, two.client(tags=["things"]) as second:
+        await first.get("/things")
+        await second.get("/things")
+        await two.cache.clear("things")
+        await first.get("/things")
+    assert (one.builds, two.builds) == (2, 0)
+    for shop in (one, two):
+        await shop.cache.close()
+
+
+async def test_a_service_clears_when_its_session_commits(shop: Shop, database: Database) -> None:
+    database.info["cache"] = shop.cache
+    async with shop.client(tags=["things"]) as client:
+        await client.get("/things")
+        async with database.writer() as session:
+            clear(session, "things")
+            await client.get("/things")
+            assert shop.builds == 1
+        await client.get("/things")
+        assert shop.builds == 2
+        with pytest.raises(ZeroDivisionError):
+            await change_and_fail(database)
+        await client.get("/things")
+    assert shop.builds == 2
+
+
+async def change_and_fail(database: Database) -> None:
+    async with database.writer() as session:
+        clear(session, "things")
+        raise ZeroDivisionError
+
+
+async def test_memory_is_bounded_in_answers_and_bytes_and_the_oldest_goes_first() -> None:
+    store, nothing = MemoryStore(entries=3, size=1000), Found(None, ("",))
+    for key in "abc":
+        await store.keep(key, Answer(200, (), b"x" * 10), nothing, (), 60)
+    assert (await store.find("a", ())).answer
+    await store.keep("d", Answer(200, (), b"x" * 10), nothing, (), 60)
+    assert [key for key in "abcd" if (await store.find(key, ())).answer] == ["a", "c", "d"]
+    await store.keep("e", Answer(200, ((b"x", b"y"),), b"x" * 985), nothing, (), 60)
+    size = await store.size()
+    assert (size.entries, size.bytes) == (2, 997)
+    await store.keep("f", Answer(200, (), b"x" * 1001), nothing, (), 60)
+    assert (await store.size()).bytes == 0
+
+
+async def test_tags_that_were_cleared_do_not_fill_memory() -> None:
+    store = MemoryStore()
+    store.most_marks = 5
+    before = await store.find("a", ("tag:0",))
+    for number in range(20):
+        await store.clear(f"tag:{number}")
+        assert len(store._marks) <= 5
+    await store.keep("a", Answer(200, (), b""), before, ("tag:0",), 60)
+    assert (await store.find("a", ("tag:0",))).answer is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis:",
+        "redis://",
+        "redis://host:port",
+        "redis://host:0",
+        "redis://:secret@host:99999",
+        "redis://host/secret",
+        "redis://host?secret=1",
+        "redis://[secret",
+        "http://secret/",
+        "memory:secret",
+    ],
+)
+def test_a_bad_address_is_refused_in_one_line_without_its_secret(url: str) -> None:
+    with pytest.raises(OperatorError, match=r"^CACHE_URL must be memory: or redis://[^\n]*$") as refusal:
+        open_store(url)
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("url", ["redis://user:secret@host/1", " rediss://:secret@host:6380/1?ssl_cert_reqs=none"])
+def test_the_name_of_a_store_has_no_secret(url: str) -> None:
+    assert "secret" not in open_store(url).name
+
+
+@pytest.mark.parametrize("environment", ["development", "test"])
+async def test_in_development_nothing_is_kept(environment: str, tmp_path: Path) -> None:
+    settings = settings_for(f"sqlite:///{tmp_path / 'a.db'}").model_copy(update={"environment": environment})
+    database = open_database(settings)
+    assert open_cache(settings, database).keeps is (environment != "development")
+    assert settings.cache_url == SecretStr("memory:")
+    await database.dispose()

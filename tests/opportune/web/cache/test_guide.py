@@ -1,0 +1,43 @@
+"""docs/cache.md says what is so: its code is taken, its addresses are understood, its numbers are the code's."""
+
+import re
+from inspect import signature
+
+from fastapi import APIRouter
+
+from opportune.project import PROJECT
+from opportune.web.cache.cached_response import LARGEST
+from opportune.web.cache.factory import open_store
+from opportune.web.cache.redis_store import PROMPTLY
+from opportune.web.cache.route import CachedRoute
+from opportune.web.cache.store import MemoryStore
+from opportune.web.routing import Router
+
+GUIDE = (PROJECT / "docs" / "cache.md").read_text(encoding="utf-8")
+
+
+def test_its_routes_are_cached() -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    names: dict[str, object] = {}
+    exec(block, names)  # noqa: S102 - the guide's own
+    own = names["router"]
+    assert isinstance(own, APIRouter)
+    site = Router()
+    site.take(own)
+    routes = [route for route in site.routes if isinstance(route, CachedRoute)]
+    assert [route.path for route in routes] == ["/events", "/events/{event_id}"]
+    assert routes[1].rule.tags_of({"event_id": "5"}) == ("events", "event:5")
+
+
+def test_its_addresses_are_understood() -> None:
+    urls = re.findall(r"^CACHE_URL=(.*)$", GUIDE, re.MULTILINE)
+    assert len(urls) == 3
+    for url in urls:
+        assert "PASSWORD" not in open_store(url).name
+
+
+def test_its_numbers_are_those_of_the_code() -> None:
+    bounds = signature(MemoryStore).parameters
+    assert f"{bounds['entries'].default} answers and {bounds['size'].default >> 20} MiB" in GUIDE
+    assert LARGEST == 1024 * 1024
+    assert PROMPTLY == 0.5

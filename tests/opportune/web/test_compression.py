@@ -1,0 +1,261 @@
+"""A site of a few routes behind the middleware, and the real one."""
+
+import threading
+import zlib
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from httpx import ASGITransport, AsyncClient
+from starlette.types import Message, Scope, Send
+
+from opportune.project import PROJECT
+from opportune.web.middleware import compression
+from opportune.web.middleware.compression import MAX_SIZE_IN_LOOP, MIN_SIZE, SECRET, Compression, takes_gzip
+
+LONG = "A line of a page.\n" * 200
+GZIP = {"Accept-Encoding": "gzip"}
+PLAIN = {"Accept-Encoding": "identity"}
+
+
+@pytest.fixture
+def shop() -> FastAPI:
+    app = FastAPI()
+
+    @app.api_route("/page", methods=["GET", "HEAD"])
+    async def page() -> Response:
+        return Response(LONG, media_type="text/html", headers={"ETag": '"a"', "Vary": "Cookie"})
+
+    @app.get("/typed/{kind:path}")
+    async def typed(kind: str) -> Response:
+        return Response(LONG, media_type=kind)
+
+    @app.get("/sized/{size}")
+    async def sized(size: int) -> Response:
+        return Response("x" * size, media_type="text/plain")
+
+    @app.get("/said/{name}/{value:path}")
+    async def said(name: str, value: str) -> Response:
+        return Response(LONG, media_type="text/html", headers={name: value})
+
+    @app.get("/status/{code}")
+    async def status(code: int) -> Response:
+        return JSONResponse({"lines": LONG}, code) if code != 304 else Response(None, 304, {"ETag": '"a"'})
+
+    @app.get("/file")
+    async def file() -> Response:
+        return FileResponse(PROJECT / "README.md", media_type="text/plain")
+
+    @app.get("/pieces")
+    async def pieces(told: bool = False) -> Response:
+        async def lines() -> AsyncIterator[str]:
+            for line in LONG.splitlines(keepends=True):
+                yield line
+
+        return StreamingResponse(lines(), 200, {"Content-Length": str(len(LONG))} if told else None, "text/plain")
+
+    app.add_middleware(Compression, apart="/apart")
+    return app
+
+
+@pytest.fixture
+async def visitor(shop: FastAPI) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(transport=ASGITransport(shop), base_url="https://shop.example") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("accepted", "takes"),
+    [
+        ("gzip", True),
+        ("GZip", True),
+        ("gzip, deflate, br, zstd", True),
+        ("br;q=1.0, gzip;q=0.8, *;q=0.1", True),
+        ("gzip ; q=0.001", True),
+        ("*", True),
+        ("deflate, *;q=0.5", True),
+        ("", False),
+        ("identity", False),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("gzip;q=0.000, br", False),
+        ("*;q=0", False),
+        ("gzip;q=0, *", False),
+        ("gzip;q=much", False),
+        ("gzipped", False),
+        (";q=1,,;", False),
+    ],
+)
+def test_what_a_browser_accepts_is_understood(accepted: str, takes: bool) -> None:
+    assert takes_gzip(accepted) is takes
+
+
+async def test_a_page_is_the_same_compressed_and_plain(visitor: AsyncClient) -> None:
+    packed, plain = await visitor.get("/page", headers=GZIP), await visitor.get("/page", headers=PLAIN)
+    assert packed.text == plain.text == LONG
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < len(LONG) / 4
+    assert "content-encoding" not in plain.headers
+    assert int(plain.headers["content-length"]) == len(LONG)
+    assert packed.headers["vary"] == plain.headers["vary"] == "Cookie, Accept-Encoding"
+    assert (packed.headers["etag"], plain.headers["etag"]) == ('W/"a"', '"a"')
+
+
+async def test_head_tells_of_what_get_would_send_without_making_it(visitor: AsyncClient) -> None:
+    told, sent = await visitor.head("/page", headers=GZIP), await visitor.get("/page", headers=GZIP)
+    assert told.content == b""
+    assert "content-length" not in told.headers
+    assert {**told.headers, "content-length": sent.headers["content-length"]} == dict(sent.headers)
+    plain = await visitor.head("/page", headers=PLAIN)
+    assert int(plain.headers["content-length"]) == len(LONG)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_text"),
+    [
+        ("text/html; charset=utf-8", True),
+        ("text/css", True),
+        ("application/json", True),
+        ("application/problem+json", True),
+        ("image/svg+xml", True),
+        ("image/png", False),
+        ("application/zip", False),
+        ("application/octet-stream", False),
+        ("font/woff2", False),
+        ("application/jsonish", False),
+    ],
+)
+async def test_text_is_compressed_and_nothing_else(visitor: AsyncClient, kind: str, is_text: bool) -> None:
+    answer = await visitor.get(f"/typed/{kind}", headers=GZIP)
+    assert (answer.headers.get("content-encoding") == "gzip") is is_text
+    assert ("vary" in answer.headers) is is_text
+    assert answer.text == LONG
+
+
+@pytest.mark.parametrize(("size", "encoding"), [(0, None), (MIN_SIZE - 1, None), (MIN_SIZE, "gzip")])
+async def test_a_small_answer_is_left_as_it_is(visitor: AsyncClient, size: int, encoding: str | None) -> None:
+    answer = await visitor.get(f"/sized/{size}", headers=GZIP)
+    assert answer.headers.get("content-encoding") == encoding
+    assert answer.text == "x" * size
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["content-encoding/identity", "content-range/bytes 0-9/10", "accept-ranges/bytes", "cache-control/no-transform"],
+)
+async def test_what_says_that_it_is_to_stay_as_it_is_stays(visitor: AsyncClient, said: str) -> None:
+    answer = await visitor.get(f"/said/{said}", headers=GZIP)
+    assert answer.headers.get("content-encoding") in (None, "identity")
+    assert answer.text == LONG
+
+
+async def test_a_part_of_a_file_is_sent_as_it_is(visitor: AsyncClient) -> None:
+    whole = await visitor.get("/file", headers=GZIP)
+    part = await visitor.get("/file", headers={**GZIP, "Range": "bytes=2-9"})
+    assert (part.status_code, part.content) == (206, whole.content[2:10])
+    assert "content-encoding" not in {**whole.headers, **part.headers}
+
+
+@pytest.mark.parametrize("code", [200, 404, 422, 500])
+async def test_errors_are_compressed_too(visitor: AsyncClient, code: int) -> None:
+    answer = await visitor.get(f"/status/{code}", headers=GZIP)
+    assert (answer.status_code, answer.headers["content-encoding"]) == (code, "gzip")
+    assert answer.json() == {"lines": LONG}
+
+
+async def test_not_modified_has_the_tag_of_what_was_sent_and_no_encoding(visitor: AsyncClient) -> None:
+    answer = await visitor.get("/status/304", headers=GZIP)
+    assert (answer.status_code, answer.headers["etag"], answer.headers["vary"]) == (304, 'W/"a"', "Accept-Encoding")
+    assert "content-encoding" not in answer.headers
+    assert (await visitor.get("/status/304", headers=PLAIN)).headers["etag"] == '"a"'
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_compressed"),
+    [
+        ({}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, True),
+        ({"Authorization": "Bearer abc"}, True),
+        ({"Cookie": "a=b", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Cookie": "a=b", "Sec-Fetch-Site": "none"}, True),
+        ({"Cookie": "a=b", "Sec-Fetch-Site": "same-site"}, False),
+        ({"Cookie": "a=b", "Sec-Fetch-Site": "cross-site"}, False),
+        ({"Cookie": "a=b"}, False),
+    ],
+)
+async def test_another_site_learns_no_length_of_what_a_browser_with_a_cookie_gets(
+    visitor: AsyncClient, headers: dict[str, str], is_compressed: bool
+) -> None:
+    for path in ("/page", "/pieces"):
+        answer = await visitor.get(path, headers={**GZIP, **headers})
+        assert ("content-encoding" in answer.headers) is is_compressed
+        assert answer.text == LONG
+
+
+async def test_what_shows_a_secret_is_compressed_for_nobody(visitor: AsyncClient) -> None:
+    (header,) = SECRET.items()
+    answer = await visitor.get("/said/{}/{}".format(*header), headers=GZIP)
+    assert "content-encoding" not in answer.headers
+    assert answer.headers["cache-control"] == "no-store, no-transform"
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_what_comes_in_pieces_is_whole_again(visitor: AsyncClient, told: bool) -> None:
+    for headers in (GZIP, PLAIN):
+        answer = await visitor.get("/pieces", params={"told": told}, headers=headers)
+        assert answer.text == LONG
+        assert ("content-encoding" in answer.headers) is (headers is GZIP)
+        assert ("content-length" in answer.headers) is (told and headers is PLAIN)
+
+
+async def test_each_event_reaches_the_visitor_before_the_next_is_made() -> None:
+    sent: list[Message] = []
+    unpacked = zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+    async def events(_scope: Scope, _receive: object, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        assert len(sent) == 1, "whoever follows knows at once that it has begun"
+        for event in (b": heartbeat\n\n", b"data: one\n\n", b"data: two\n\n", b"x" * 2 * MAX_SIZE_IN_LOOP):
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+            assert unpacked.decompress(sent[-1]["body"]) == event
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def keep(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"accept-encoding", b"gzip")]}
+    await Compression(events, apart="/static")(scope, None, keep)  # type: ignore[arg-type]
+    assert (b"content-encoding", b"gzip") in sent[0]["headers"]
+    assert (b"x-accel-buffering", b"no") in sent[0]["headers"]
+    unpacked.decompress(sent[-1]["body"])
+    assert unpacked.eof
+    assert not sent[-1]["more_body"]
+
+
+async def test_a_long_answer_is_compressed_beside_the_event_loop_and_what_recurs_once(
+    visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    compress = zlib.compress
+
+    def noted(data: bytes, *options: int) -> bytes:
+        threads.append(threading.current_thread())
+        return compress(data, *options)
+
+    monkeypatch.setattr(zlib, "compress", noted)
+    await visitor.get(f"/sized/{MAX_SIZE_IN_LOOP + 1}", headers=GZIP)
+    assert threads.pop() is not threading.current_thread()
+    compression._remembered.cache_clear()
+    for _ in range(2):
+        await visitor.get("/page", headers=GZIP)
+    assert threads == [threading.current_thread()]
+
+
+async def test_pages_and_json_of_the_site_are_compressed(client: AsyncClient) -> None:
+    for path in ("/accounts/login", "/nothing", "/api/openapi.json"):
+        answer = await client.get(path, headers={**GZIP, "Accept": "text/html"})
+        assert answer.headers["content-encoding"] == "gzip", path
+        assert "Accept-Encoding" in answer.headers["vary"]
+        assert "content-security-policy" in answer.headers

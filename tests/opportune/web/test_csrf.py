@@ -1,0 +1,109 @@
+import pytest
+from fastapi import FastAPI, Request, Response
+from httpx import ASGITransport, AsyncClient
+from starlette.types import Receive, Scope, Send
+
+from opportune.application import create_app
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+from opportune.web.middleware.csrf import ForeignOrigins
+
+OURS = "http://testserver"
+
+
+@pytest.fixture
+async def echo(app: FastAPI, client: AsyncClient) -> AsyncClient:
+    """A site with a route that changes something."""
+
+    @app.api_route("/change", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    async def change(request: Request) -> str:
+        return request.method
+
+    return client
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://testserver.evil.example"},
+        {"Origin": "http://testserver:8080"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "of-a-browser-to-come"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": OURS},
+        {"Referer": "https://evil.example/testserver"},
+        {"Origin": "https://evil.example", "Authorization": "Bearer x", "Cookie": "session=y"},
+    ],
+)
+async def test_what_another_site_sends_is_refused(echo: AsyncClient, headers: dict[str, str]) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        response = await echo.request(method, "/change", headers=headers)
+        assert response.status_code == 403, method
+        assert "another site" in response.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": OURS},
+        {"Origin": OURS, "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
+        {"Referer": f"{OURS}/chat"},
+        {"Origin": "https://evil.example", "Authorization": "Bearer x"},
+    ],
+)
+async def test_what_our_pages_and_programs_send_is_taken(echo: AsyncClient, headers: dict[str, str]) -> None:
+    assert (await echo.post("/change", headers=headers)).status_code == 200
+
+
+async def test_reading_is_open_to_links_from_anywhere(echo: AsyncClient) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Referer": "https://evil.example/"}
+    assert (await echo.get("/change", headers=headers)).status_code == 200
+
+
+async def test_behind_a_proxy_that_ends_tls_the_public_address_counts(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"base_url": "https://site.example"}))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://site.example") as client:
+        assert (await client.post("/health", headers={"Origin": "https://site.example"})).status_code == 405
+        assert (await client.post("/health", headers={"Origin": "https://evil.example"})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("base_url", "address", "headers", "status"),
+    [
+        ("https://site.example", "http://site.example", {"Origin": "http://site.example"}, 403),
+        ("https://site.example", "http://inside:8000", {"Origin": "http://inside:8000"}, 200),
+        ("", "https://site.example", {"Origin": "http://site.example"}, 403),
+        ("", "http://site.example", {"Origin": "https://site.example"}, 200),
+        ("", "http://inside:8000", {"Origin": "https://site.example"}, 403),
+        ("", "http://inside:8000", {"Origin": "https://site.example", "Sec-Fetch-Site": "same-origin"}, 200),
+        ("https://site.example", "http://inside", {"Origin": "https://site.example"}, 200),
+        ("https://site.example", "http://x", {"Origin": "https://x.example", "Sec-Fetch-Site": "same-origin"}, 403),
+    ],
+    ids=[
+        "a page for http: is not ours where we have TLS",
+        "another of our names may have none",
+        "nor is it where the request came by TLS",
+        "a proxy may end TLS",
+        "a proxy that changes the name wants BASE_URL",
+        "or a browser that says where it is",
+        "BASE_URL",
+        "BASE_URL has the last word",
+    ],
+)
+async def test_what_is_ours_is_told_by_scheme_name_and_browser(
+    base_url: str, address: str, headers: dict[str, str], status: int
+) -> None:
+    async def taken(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response()(scope, receive, send)
+
+    site = FastAPI()
+    site.state.features = ()
+    site.state.settings = settings = settings_for("sqlite:///never-opened.db").model_copy(update={"base_url": base_url})
+    site.mount("/", ForeignOrigins(taken, settings))
+    async with AsyncClient(transport=ASGITransport(site), base_url=address) as client:
+        assert (await client.post("/change", headers=headers)).status_code == status

@@ -1,0 +1,107 @@
+"""What who writes the site is shown of an error of their own, and what nobody is."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI, Request
+from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr
+
+from opportune.application import create_app
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+from opportune.web.errors import debug_page
+from opportune.web.errors.debug_page import MAX_VARIABLES, report_of
+
+HTML = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "sqlite"
+
+
+def fail(password: str, books: list[str], form: dict[str, str]) -> None:
+    raise ValueError(f"no shelf for {len(books)} books")
+
+
+@pytest.fixture
+async def faulty(settings: Settings) -> AsyncIterator[AsyncClient]:
+    app = create_app(settings.model_copy(update={"debug": True, "environment": "development", "jobs": "off"}))
+
+    @app.get("/shelf/{shelf}")
+    async def shelve(request: Request, shelf: str) -> None:
+        fail("opensesame", ["Emma", shelf], {"title": "Emma", "password": "opensesame"})
+
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
+        yield client
+
+
+async def test_the_own_last_line_comes_first_with_its_variables_and_the_rest_is_folded(faulty: AsyncClient) -> None:
+    page = (await faulty.get("/shelf/upper", headers=HTML)).text
+    line, rest = page.split("Traceback, with the framework")
+    assert "ValueError" in line
+    assert "no shelf for 2 books" in line
+    assert "tests/opportune/web/test_debug_page.py:" in line
+    assert "<code>fail</code>" in line
+    assert "[&#39;Emma&#39;, &#39;upper&#39;]" in line
+    assert "starlette" not in line
+    assert "starlette" in rest
+    assert "<details" in line
+
+
+async def test_the_request_is_shown_without_its_secrets(faulty: AsyncClient) -> None:
+    headers = {**HTML, "Cookie": "session=opensesame", "Authorization": "Bearer opensesame", "X-Odd": "seen"}
+    page = (await faulty.get("/shelf/upper?page=2&token=opensesame", headers=headers)).text
+    assert "GET http://127.0.0.1/shelf/upper?page=2" in page
+    assert "seen" in page
+    assert "opensesame" not in page.split("Traceback, with the framework")[0]
+
+
+async def test_programs_and_visitors_of_a_site_without_debug_are_told_nothing(
+    faulty: AsyncClient, client: AsyncClient, app: FastAPI
+) -> None:
+    problem = (await faulty.get("/shelf/upper", headers={"Accept": "application/json"})).text
+    assert "Emma" not in problem
+    assert (await client.get(debug_page.SAVED)).status_code == 404
+
+
+async def test_the_page_is_told_when_a_file_was_saved(faulty: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (await faulty.get("/shelf/upper", headers=HTML)).text
+    before = (await faulty.get(debug_page.SAVED)).json()["saved"]
+    assert f'data-saved="{before}"' in page
+    monkeypatch.setattr(debug_page, "PROCESS", "another")
+    assert (await faulty.get(debug_page.SAVED)).json()["saved"] != before
+
+
+def caught(row: object, url: str, text: str) -> ValueError:
+    with pytest.raises(ValueError, match=re.escape(text)) as error:
+        show(row, url, text)
+    return error.value
+
+
+def show(row: object, url: str, text: str) -> None:
+    raise ValueError(text)
+
+
+def test_no_secret_of_the_settings_or_of_a_name_is_shown_and_no_repr_is_trusted() -> None:
+    settings = settings_for("sqlite://").model_copy(update={"llm_api_key": SecretStr("sk-abcdef")})
+    error = caught(row=10**5_000, url="postgresql://ada:hunter2@host/x", text="User(hashed_password='$argon2$x')")
+    report = report_of(error, settings)
+    assert report.variables["row"] == "<int: its repr raises ValueError>"
+    assert "hunter2" not in str(report)
+    assert "$argon2" not in report.variables["text"] + report.message
+    assert "sk-abcdef" not in str(report_of(caught(row=1, url="", text="sent sk-abcdef"), settings))
+
+
+def test_a_frame_with_much_in_it_is_bounded() -> None:
+    def crowded() -> None:
+        for number in range(1):
+            exec("raise ValueError(number)", {"number": number})  # noqa: S102 - a frame of no file at all
+
+    with pytest.raises(ValueError, match="0") as error:
+        crowded()
+    report = report_of(error.value, settings_for("sqlite://"))
+    assert report.function == "crowded"
+    assert len(report.variables) <= MAX_VARIABLES

@@ -1,0 +1,203 @@
+"""What a failure teaches in development, and that it tells nothing elsewhere."""
+
+import sys
+from collections.abc import AsyncIterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI, Request
+from httpx import ASGITransport, AsyncClient
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.schema import ForeignKey
+
+from opportune.accounts.models import User
+from opportune.application import create_app
+from opportune.cli import development
+from opportune.settings import Settings
+from opportune.testing.factories import make_user
+from opportune.web.errors import error_hints
+from opportune.web.errors.error_hints import lesson_for
+from opportune.web.rendering.templates import templates
+
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "sqlite"
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Book(Base):
+    __tablename__ = "lesson_book"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    author_id: Mapped[int] = mapped_column(ForeignKey("lesson_author.id"))
+    author: Mapped["Author"] = relationship()
+
+
+class Author(Base):
+    __tablename__ = "lesson_author"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+def add_faults(app: FastAPI) -> None:
+    database = app.state.database
+
+    @app.get("/relationship")
+    async def touch_relationship() -> None:
+        async with database.engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with database.writer() as session:
+            author = Author()
+            session.add(author)
+            await session.flush()
+            session.add(Book(author_id=author.id))
+        async with database.reader() as session:
+            book = (await session.scalars(select(Book))).first()
+            book.author  # noqa: B018 - reading it is the fault
+
+    @app.get("/locked")
+    async def be_locked() -> None:
+        raise RuntimeError from OperationalError("", {}, Exception("database is locked"))
+
+    @app.get("/expired")
+    async def touch_expired() -> None:
+        async with database.writer() as session:
+            user = (await session.scalars(select(User))).first()
+            session.expire(user)
+            user.email  # noqa: B018 - reading it is the fault
+
+    @app.get("/table")
+    async def ask_missing_table() -> None:
+        async with database.reader() as session:
+            await session.execute(text("SELECT id FROM todos_gone"))
+
+    @app.get("/column")
+    async def ask_missing_column() -> None:
+        async with database.reader() as session:
+            await session.execute(text("SELECT accounts_user.gone FROM accounts_user"))
+
+    @app.get("/template")
+    async def show_missing_template(request: Request) -> object:
+        return templates.page(request, "todos/lists.html")
+
+
+@pytest.fixture
+def environment() -> str:
+    return "development"
+
+
+@pytest.fixture
+async def faulty(settings: Settings, environment: str) -> AsyncIterator[AsyncClient]:
+    app = create_app(settings.model_copy(update={"environment": environment, "jobs": "off"}))
+    add_faults(app)
+    async with app.router.lifespan_context(app):
+        await make_user(app.state.database, is_superuser=True)
+        async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
+            yield client
+
+
+LESSONS = {
+    "/relationship": ("Book.author is a relationship", "select(Book).options(selectinload(Book.author))"),
+    "/expired": ("User.email was not read, or has expired", "await session.refresh(row, [&#34;email&#34;])"),
+    "/table": ("It has no table todos_gone.", "python3 oppman.py makemigrations todos\npython3 oppman.py migrate"),
+    "/column": ("It has no column gone.", "python3 oppman.py migrate"),
+}
+
+
+@on_both
+@pytest.mark.parametrize("path", LESSONS)
+async def test_a_page_names_the_cause_the_line_and_the_change(faulty: AsyncClient, path: str) -> None:
+    page = await faulty.get(path, headers={"Accept": "text/html"})
+    assert page.status_code in (500, 503)
+    for words in (*LESSONS[path], "tests/opportune/web/test_error_hints.py:"):
+        assert words in page.text
+
+
+async def test_a_lock_is_explained_also_as_the_cause_of_another_error(faulty: AsyncClient) -> None:
+    page = await faulty.get("/locked", headers={"Accept": "text/html"})
+    assert "SQLite is locked by another writer" in page.text
+
+
+async def test_a_template_that_is_not_there_is_named_with_the_one_that_was_meant(faulty: AsyncClient) -> None:
+    page = await faulty.get("/template", headers={"Accept": "text/html"})
+    assert "There is templates/todos/list.html: is that the one?" in page.text
+
+
+async def test_programs_get_the_lesson_as_the_detail(faulty: AsyncClient) -> None:
+    problem = (await faulty.get("/template", headers={"Accept": "application/json"})).json()
+    assert problem["detail"].startswith("There is no such template.")
+
+
+async def test_a_form_from_another_address_of_this_machine_is_told_which(faulty: AsyncClient) -> None:
+    page = await faulty.post("/accounts/login", headers={"Origin": "http://localhost:8000", "Accept": "text/html"})
+    assert page.status_code == 403
+    assert "sent from http://localhost:8000; this site is asked for at http://127.0.0.1." in page.text
+    assert "BASE_URL=http://localhost:8000" in page.text
+
+
+@pytest.mark.parametrize("environment", ["test", "production"])
+@pytest.mark.parametrize("path", [*LESSONS, "/template"])
+async def test_elsewhere_nothing_is_told(faulty: AsyncClient, path: str) -> None:
+    for kind in ("text/html", "application/json"):
+        answer = await faulty.get(path, headers={"Accept": kind})
+        assert answer.status_code in (500, 503)
+        for words in ("test_lessons", "todos_gone", "lists.html", "selectinload", "oppman"):
+            assert words not in answer.text
+
+
+@pytest.fixture
+def circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in which two modules import each other."""
+    for name, other in (("first", "second"), ("second", "first")):
+        package = tmp_path / "circle_of_lessons" / name
+        package.mkdir(parents=True)
+        (package / "models.py").write_text(
+            f"from circle_of_lessons.{other}.models import Thing\n\n\nclass Thing: ...\n"
+        )
+    monkeypatch.setattr(error_hints, "PROJECT", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_a_circle_of_imports_is_told_step_by_step(circle: Path) -> None:
+    with pytest.raises(ImportError) as caught:
+        import_module("circle_of_lessons.first.models")
+    lesson = lesson_for(caught.value)
+    assert lesson
+    assert lesson.place
+    first, second = "circle_of_lessons.first.models", "circle_of_lessons.second.models"
+    assert lesson.cause == f"{first} imports {second} imports {first}."
+    assert (lesson.place.file, lesson.place.number) == ("circle_of_lessons/second/models.py", 1)
+
+
+async def test_a_site_that_cannot_start_says_so_in_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "app.main", None)
+    monkeypatch.setattr(development, "get_settings", lambda: Settings(_env_file=None, environment="development"))
+    site = development.create_app()
+    async with AsyncClient(transport=ASGITransport(site), base_url="http://127.0.0.1") as client:
+        page = await client.get("/todos")
+        assert page.status_code == 500
+        assert "app.main" in page.text
+        assert "script-src &#39;self&#39;" not in page.text
+        assert "script-src 'self'" in page.headers["content-security-policy"]
+        assert (await client.get("/static/theme.js")).status_code == 200
+
+
+def test_in_production_a_site_that_cannot_start_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "app.main", None)
+    monkeypatch.setattr(development, "get_settings", lambda: Settings(_env_file=None, environment="test"))
+    with pytest.raises(ImportError):
+        development.create_app()
+
+
+def test_an_error_of_another_kind_teaches_nothing() -> None:
+    assert lesson_for(RuntimeError("no such thing")) is None

@@ -1,0 +1,133 @@
+"""What a model says of the HTML of its fields."""
+
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum, IntEnum
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr, create_model
+
+from opportune.text import Line, Password, Text
+from opportune.web.forms.fields import Control, Html, as_text, controls_of
+from opportune.web.forms.uploads import ImageUpload, Upload
+
+
+class Colour(Enum):
+    DARK_RED = "dark_red"
+
+
+class Stars(IntEnum):
+    ONE = 1
+
+
+def control(annotation: Any, default: Any = ..., name: str = "one") -> Control:
+    fields: Any = {name: (annotation, default)}
+    return controls_of(create_model("Asked", **fields))[name]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "type"),
+    [
+        (str, "text"),
+        (Line, "text"),
+        (Text, "textarea"),
+        (Text | None, "textarea"),
+        (Password, "password"),
+        (SecretStr, "password"),
+        (EmailStr, "email"),
+        (HttpUrl, "url"),
+        (int, "number"),
+        (float | None, "number"),
+        (Decimal, "number"),
+        (date, "date"),
+        (date | None, "date"),
+        (datetime, "datetime-local"),
+        (time, "time"),
+        (bool, "checkbox"),
+        (bool | None, "select"),
+        (Literal[True], "checkbox"),
+        (Literal["a", "b"], "select"),
+        (Literal["a"] | None, "select"),
+        (Colour, "select"),
+        (list[Colour], "checkboxes"),
+        (set[Literal["a", "b"]], "checkboxes"),
+        (Upload, "file"),
+        (ImageUpload | None, "file"),
+        (list[Upload], "file"),
+        (Annotated[Line, Html(type="search")], "search"),
+    ],
+)
+def test_the_type_of_a_field_tells_how_it_is_asked_for(annotation: Any, type: str) -> None:  # noqa: A002 - HTML's own name
+    assert control(annotation).type == type
+
+
+def test_a_text_is_a_password_by_its_name() -> None:
+    assert control(str, name="old_password").type == "password"
+    assert control(bool, name="password_expires").type == "checkbox"
+
+
+def test_limits_are_told_to_the_browser() -> None:
+    line = Annotated[str, Field(min_length=3, max_length=9, pattern="[a-z]+", examples=["abc"])]
+    assert control(line).attributes == {"minlength": 3, "maxlength": 9, "pattern": "[a-z]+", "placeholder": "abc"}
+    assert (
+        control(Annotated[int, Field(gt=0, lt=10, multiple_of=2)]).attributes.items()
+        >= {"min": 1, "max": 9, "step": 2}.items()
+    )
+    assert control(Annotated[float, Field(ge=0.5)]).attributes.items() >= {"min": 0.5, "step": "any"}.items()
+    assert control(Annotated[Line, Field(min_length=1)]).attributes == {"placeholder": None}
+    assert control(ImageUpload).attributes["accept"] == "image/jpeg,image/png,image/webp,image/gif"
+
+
+def test_what_the_model_adds_wins() -> None:
+    asked = control(Annotated[Text, Html(rows=6, autocomplete="off", maxlength=5)], Field(max_length=9))
+    assert asked.attributes.items() >= {"rows": 6, "autocomplete": "off", "maxlength": 5}.items()
+
+
+def test_the_label_is_the_title_or_the_name() -> None:
+    assert control(date, name="due_on").label == "Due on"
+    named = control(str, Field(title="E-mail", description="The answer goes there."))
+    assert (named.label, named.help) == ("E-mail", "The answer goes there.")
+
+
+def test_a_choice_is_shown_in_words_with_that_of_nothing_first() -> None:
+    assert control(Colour).choices == {"dark_red": "Dark red"}
+    assert control(bool | None).choices == {"true": "Yes", "false": "No"}
+    found = control(Annotated[Literal["new", ""], Html({"": "All"})]).choices
+    assert list(found.items()) == [("", "All"), ("new", "New")]
+
+
+def test_a_choice_means_the_value_that_it_stands_for() -> None:
+    assert control(Stars).meanings == {"1": 1}
+    assert control(Literal[1, 2]).meanings == {"1": 1, "2": 2}
+
+
+def test_a_box_is_required_only_where_nothing_but_the_tick_is_taken() -> None:
+    assert not control(bool).required
+    assert control(Literal[True]).required
+    assert control(int).required
+    assert not control(int | None, None).required
+
+
+def test_a_model_within_a_model_is_refused_by_name() -> None:
+    class Inner(BaseModel):
+        one: int
+
+    with pytest.raises(TypeError, match=r"Asked.one is no plain value"):
+        control(Inner)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (True, "true"),
+        (0, "0"),
+        (Colour.DARK_RED, "dark_red"),
+        (date(2026, 3, 10), "2026-03-10"),
+        (datetime(2026, 3, 10, 18, 30, tzinfo=UTC), "2026-03-10T18:30"),
+        (datetime.fromisoformat("2026-03-10T18:30:05.5+02:00"), "2026-03-10T16:30:05"),
+    ],
+)
+def test_values_are_written_as_html_wants_them(value: object, text: str) -> None:
+    assert as_text(value) == text

@@ -1,0 +1,139 @@
+"""What is said on the page that follows, on a site with routes that say something."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import pytest
+from fastapi import APIRouter, FastAPI, Form, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+from httpx import ASGITransport, AsyncClient
+
+from opportune.application import create_app
+from opportune.feature import Feature
+from opportune.settings import Settings
+from opportune.testing.factories import make_user, sign_in
+from opportune.web.cache import cached
+from opportune.web.rendering.flash import MAX_COOKIE_BYTES, flash
+from opportune.web.rendering.templates import templates
+
+router = APIRouter()
+builds = iter(range(1000))
+
+
+@router.post("/say")
+async def say(request: Request, words: Annotated[list[str], Form()]) -> Response:
+    for text in words:
+        flash(request, text)
+    return RedirectResponse("/shown", 303)
+
+
+@router.post("/fail")
+async def fail(request: Request) -> Response:
+    flash(request, "This is done.")
+    raise HTTPException(409)
+
+
+@router.get("/shown")
+async def shown(request: Request) -> Response:
+    return templates.page(request, "accounts/sent.html")
+
+
+@router.get("/kept")
+@cached(60)
+async def kept(request: Request) -> Response:
+    return numbered(request)
+
+
+@router.get("/kept-for-each")
+@cached(60, per_user=True)
+async def kept_for_each(request: Request) -> Response:
+    return numbered(request)
+
+
+def numbered(request: Request) -> Response:
+    page = templates.page(request, "accounts/sent.html")
+    page.headers["build"] = str(next(builds))
+    return page
+
+
+saying = Feature(name="saying", summary="Says what it is told.", pages=router)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    app = create_app(settings, (saying,))
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def test_it_is_said_once_and_escaped(client: AsyncClient) -> None:
+    answer = await client.post("/say", data={"words": "<b>Saved</b>"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/shown")  # the address tells nothing
+    page = (await client.get("/shown")).text
+    assert page.count("&lt;b&gt;Saved&lt;/b&gt;") == 1
+    assert 'role="status"' in page
+    assert "Saved" not in (await client.get("/shown")).text
+    assert not client.cookies
+
+
+async def test_several_wait_for_the_same_page_in_their_order(client: AsyncClient) -> None:
+    await client.post("/say", data={"words": ["One.", "Two."]})
+    await client.post("/say", data={"words": "Three."})
+    await client.get("/health/live")  # shows no page
+
+    page = (await client.get("/shown")).text
+    assert page.index("One.") < page.index("Two.") < page.index("Three.")
+
+
+async def test_of_what_has_failed_nothing_is_said(client: AsyncClient) -> None:
+    answer = await client.post("/fail", headers={"Accept": "text/html"})
+
+    assert answer.status_code == 409
+    assert "This is done." not in answer.text
+    assert not client.cookies
+
+
+async def test_nobody_else_can_say_something_or_read_it(client: AsyncClient, settings: Settings) -> None:
+    cookie = (await client.post("/say", data={"words": "Saved."})).headers["set-cookie"]
+    assert cookie.startswith("messages=")
+    for flag in ("path=/;", "httponly", "samesite=lax", "max-age=300"):
+        assert flag in cookie.lower()
+    client.cookies.clear()
+    value = cookie.partition("=")[2].partition(";")[0]
+    for forged in (f"x{value}", value[:-1], "nonsense", '"\\"'):
+        page = await client.get("/shown", headers={"Cookie": f"messages={forged}"})
+        assert (page.status_code, "Saved." in page.text) == (200, False)
+    other = create_app(settings.model_copy(update={"environment": "production", "allowed_hosts": ["testserver"]}))
+    other.include_router(router)
+    async with AsyncClient(transport=ASGITransport(other), base_url="https://testserver") as visitor:
+        cookie = (await visitor.post("/say", data={"words": "Saved."})).headers["set-cookie"]
+        assert cookie.startswith("__Host-messages=")
+        assert "secure" in cookie.lower()
+
+
+async def test_what_does_not_fit_in_a_cookie_is_cut_and_the_oldest_left_out(client: AsyncClient) -> None:
+    words = [f"{number} {number * 7919**130}" for number in range(100, 110)]
+    answer = await client.post("/say", data={"words": words})
+
+    assert len(client.cookies["messages"]) <= MAX_COOKIE_BYTES
+    page = (await client.get(answer.headers["location"])).text
+    assert words[-1][:400] in page
+    assert words[0][:400] not in page
+
+
+@pytest.mark.parametrize("path", ["/kept", "/kept-for-each"])
+async def test_a_page_that_is_kept_shows_one_visitors_message_to_that_visitor_alone(
+    app: FastAPI, client: AsyncClient, path: str
+) -> None:
+    await sign_in(client, app, await make_user(app.state.database))
+    before = await client.get(path)
+    await client.post("/say", data={"words": "For Ada alone."})
+
+    assert "For Ada alone." in (await client.get(path)).text
+    after = await client.get(path)
+    assert "For Ada alone." not in after.text
+    if path == "/kept-for-each":
+        assert after.headers["build"] == before.headers["build"]  # kept as before
+    client.cookies.clear()
+    assert "For Ada alone." not in (await client.get(path)).text

@@ -1,0 +1,258 @@
+from datetime import UTC, date, datetime
+from io import BytesIO
+from typing import Annotated, Any, Literal
+
+import pytest
+from fastapi import FastAPI, Request
+from httpx import AsyncClient
+from pydantic import BaseModel, EmailStr, Field, create_model, model_validator
+from starlette.datastructures import FormData, Headers, UploadFile
+
+from opportune.text import Line, Text
+from opportune.web.forms.fields import Html
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.forms.uploads import ImageUpload, Upload
+
+
+class Letter(BaseModel):
+    subject: Line = Field(min_length=1, max_length=20)
+    body: Text = ""
+    password: str = ""
+
+
+async def sent(app: FastAPI, client: AsyncClient, **fields: str) -> dict[str, object]:
+    """What a route reads of a form."""
+
+    @app.post("/api/letter")
+    async def letter(request: Request) -> dict[str, object]:
+        form = await read_form(request, Letter)
+        return {"data": form.data and form.data.model_dump(), "values": form.values, "errors": form.errors}
+
+    result: dict[str, object] = (await client.post("/api/letter", data=fields)).json()
+    return result
+
+
+async def test_a_valid_form_becomes_its_model(app: FastAPI, client: AsyncClient) -> None:
+    result = await sent(app, client, subject="  Hello ", body="a\nb", unknown="x")
+    assert result["data"] == {"subject": "Hello", "body": "a\nb", "password": ""}
+    assert result["errors"] == {}
+
+
+async def test_a_field_that_was_left_empty_is_asked_for(app: FastAPI, client: AsyncClient) -> None:
+    result = await sent(app, client, subject="", body="kept")
+    assert result["data"] is None
+    assert result["errors"] == {"subject": "Please fill this in."}
+    assert result["values"] == {"subject": "", "body": "kept"}
+
+
+async def test_errors_are_sentences_beside_their_fields(app: FastAPI, client: AsyncClient) -> None:
+    result = await sent(app, client, subject="x" * 21, body="a\0b")
+    assert result["errors"] == {
+        "subject": "Please write at most 20 characters.",
+        "body": "Must not contain the character NUL.",
+    }
+
+
+async def test_a_password_is_never_sent_back(app: FastAPI, client: AsyncClient) -> None:
+    result = await sent(app, client, subject="", password="hidden")
+    assert "hidden" not in str(result)
+
+
+ODD_ENCODINGS = ["unicode_escape", "idna", "undefined", "zlib", "nothing"]
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_a_form_in_any_encoding_gets_an_answer_that_can_be_shown(app: FastAPI, client: AsyncClient) -> None:
+    await sent(app, client)
+    part = b'--x\r\nContent-Disposition: form-data; name="subject"\r\n\r\n%s\r\n--x--\r\n'
+    for charset in ODD_ENCODINGS:
+        headers = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
+        for text in (rb"\ud800" * 21, b"xn--" + b"a" * 99):
+            answer = await client.post("/api/letter", content=part % text, headers=headers)
+            assert answer.status_code in (200, 400), (charset, text)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_more_fields_or_files_than_anybody_fills_in_are_refused(app: FastAPI, client: AsyncClient) -> None:
+    await sent(app, client)
+    many = {f"field{number}": "x" for number in range(1_001)}
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    file = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n\r\n'
+    assert (await client.post("/api/letter", data=many)).status_code == 400
+    answer = await client.post("/api/letter", content=file * 21 + b"--x--\r\n", headers=headers)
+    assert (answer.status_code, "Too many files" in answer.text) == (400, True)
+
+
+async def test_what_is_no_e_mail_address_is_said_in_our_words() -> None:
+    form = Form(create_model("Reader", email=(EmailStr, ...)))
+    await form.take(FormData([("email", "ada")]))
+    assert form.errors == {"email": "Please give an e-mail address, such as ada@example.com."}
+
+
+class Seat(BaseModel):
+    size: Literal[1, 2] = 1
+    extras: list[Literal["lunch", "parking"]] = ["lunch"]
+    group_id: int | None = None
+    from_at: datetime | None = None
+    on: date | None = None
+    is_member: bool = True
+    agrees: Literal[True]
+    notes: Text = ""
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> "Seat":
+        if self.size == 2 and self.group_id == 1:
+            raise ValueError("a member of the staff has one seat")
+        return self
+
+
+GROUPS = {"group_id": {1: "Staff", 2: "Guests"}}
+
+
+class Kept(BaseModel):
+    key: Annotated[Line, Html(type="hidden")] = Field(max_length=3)
+
+
+class Parcel(BaseModel):
+    title: Line
+    one: Upload
+    more: list[Upload] = []
+    photo: ImageUpload | None = None
+
+
+class Chosen(BaseModel):
+    group: Literal["a"]
+
+
+async def taken(*fields: tuple[str, str | UploadFile], model: type[BaseModel] = Seat) -> Form[Any]:
+    form = Form(model, choices=GROUPS if model is Seat else None)
+    await form.take(FormData(list(fields)))
+    return form
+
+
+def file(content: bytes, name: str = "a.png") -> UploadFile:
+    return UploadFile(BytesIO(content), size=len(content), filename=name, headers=Headers())
+
+
+async def test_every_kind_of_field_is_read() -> None:
+    form = await taken(
+        ("size", "2"),
+        ("extras", "lunch"),
+        ("extras", "parking"),
+        ("group_id", "2"),
+        ("from_at", "2026-03-10T18:30"),
+        ("on", ""),
+        ("agrees", "true"),
+        ("notes", "one\r\ntwo"),
+    )
+    assert form.errors == {}
+    assert form.data == Seat(
+        size=2,
+        extras=["lunch", "parking"],
+        group_id=2,
+        from_at=datetime(2026, 3, 10, 18, 30, tzinfo=UTC),
+        is_member=False,
+        agrees=True,
+        notes="one\ntwo",
+    )
+
+
+async def test_what_is_not_ticked_is_no_whatever_the_model_begins_with() -> None:
+    data = (await taken(("agrees", "true"))).data
+    assert data is not None
+    assert (data.is_member, data.extras) == (False, [])
+
+
+async def test_a_wrong_field_of_any_kind_has_its_sentence() -> None:
+    form = await taken(
+        ("size", "3"),
+        ("extras", "dinner"),
+        ("group_id", "3"),
+        ("from_at", "soon"),
+        ("on", "32"),
+        ("is_member", "perhaps"),
+        ("notes", "a\0b"),
+    )
+    assert form.data is None
+    assert form.errors == {
+        "size": "Please choose one of those on offer.",
+        "extras": "Please choose one of those on offer.",
+        "group_id": "Please choose one of those on offer.",
+        "from_at": "Please give a date and a time, such as 2026-12-31 18:30.",
+        "on": "Please give a date, such as 2026-12-31.",
+        "is_member": "Please choose yes or no.",
+        "agrees": "Please tick this.",
+        "notes": "Must not contain the character NUL.",
+    }
+    assert form.value("from_at") == "soon"
+    assert form.status == 422
+
+
+async def test_hostile_text_is_an_error_beside_its_field() -> None:
+    for text in ("\ud800", "\0", "9" * 10_000, "-" * 10_000, "🙂"):
+        form = await taken(
+            ("agrees", "true"), *((name, text) for name in ("size", "group_id", "from_at", "on", "is_member"))
+        )
+        assert form.errors.keys() >= {"size", "group_id", "from_at", "on", "is_member"}
+        assert all("\n" not in words and len(words) < 200 for words in form.errors.values())
+        form.value("on").encode()
+
+
+async def test_what_is_wrong_with_the_whole_stands_above_it() -> None:
+    form = await taken(("size", "2"), ("group_id", "1"), ("agrees", "true"))
+    assert form.faults == ["A member of the staff has one seat."]
+
+
+async def test_what_is_wrong_with_a_hidden_field_stands_above_too() -> None:
+    assert (await taken(("key", "abcd"), model=Kept)).faults == ["Please write at most 3 characters."]
+
+
+async def test_a_refusal_has_its_field_and_its_status() -> None:
+    form = await taken(("agrees", "true"))
+    assert form.status == 200
+    form.refuse("All seats are taken.", "size", 409)
+    assert (form.field("size").error, form.status) == ("All seats are taken.", 409)
+
+
+def test_a_form_begins_as_the_model_or_as_the_row() -> None:
+    values = Form(Seat).values
+    assert (values["size"], values["extras"], values["on"], values["is_member"]) == ("1", ["lunch"], "", "true")
+    row = Seat(size=2, extras=[], on=date(2026, 3, 10), is_member=False, agrees=True)
+    values = Form(Seat, row).values
+    assert (values["size"], values["extras"], values["on"], values["is_member"]) == ("2", [], "2026-03-10", "false")
+    assert Form(Seat, {"size": 2}).value("size") == "2"
+
+
+def test_a_password_never_begins_with_one() -> None:
+    assert Form(Letter, Letter(subject="a", password="hidden")).values.keys() == {"subject", "body"}
+
+
+async def test_files_come_as_uploads_and_have_to_be_chosen_again() -> None:
+    form = await taken(
+        ("one", file(b"text")), ("more", file(b"")), ("more", file(b"b")), ("photo", file(b"no picture")), model=Parcel
+    )
+    assert form.enctype == "multipart/form-data"
+    assert form.errors.keys() == {"title", "photo"}
+    assert [upload.content for upload in form.files["more"]] == [b"", b"b"]
+    assert form.field("one").help == "Please choose the file again."
+    assert form.field("photo").help == ""
+
+    form = await taken(("title", "a"), ("one", file(b"", name="")), model=Parcel)
+    assert form.errors == {"one": "Please choose a file."}
+    form = await taken(("title", "a"), ("one", "text"), model=Parcel)
+    assert form.errors == {"one": "Please choose a file."}
+
+
+def test_nothing_can_be_chosen_only_where_that_is_an_answer() -> None:
+    assert list(Form(Seat).field("size").choices) == ["1", "2"]
+    assert list(Form(Seat, choices=GROUPS).field("group_id").choices) == ["", "1", "2"]
+    assert list(Form(Chosen).field("group").choices) == ["", "a"]
+    assert list(Form(Chosen, {"group": "a"}).field("group").choices) == ["a"]
+
+
+async def test_the_first_wrong_field_is_the_one_in_focus() -> None:
+    form = Form(Letter)
+    assert form.field("body", autofocus=True).attributes["autofocus"] == ""
+    await form.take(FormData([("subject", "x" * 21), ("body", "\0")]))
+    assert form.field("subject").attributes["autofocus"] == ""
+    assert "autofocus" not in form.field("body", autofocus=True).attributes

@@ -1,0 +1,140 @@
+"""docs/forms.md is true: its form and its list are put into the site and used."""
+
+import re
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from jinja2 import ChoiceLoader, DictLoader
+from playwright.async_api import Page, expect
+from starlette.datastructures import URL
+
+from opportune.pagination import Page as PageOfRows
+from opportune.project import PROJECT
+from opportune.storage import StorageError
+from opportune.web.forms.forms import Form
+from opportune.web.rendering.templates import templates
+from tests.opportune.storage.pictures import photo
+
+GUIDE = (PROJECT / "docs/forms.md").read_text(encoding="utf-8")
+SENT = {"name": "Ada", "email": "ada@example.com", "message": "How much\nis it?"}
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "sqlite"
+
+
+@pytest.fixture
+def guide(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """What the guide's Python defines; its templates are found."""
+    names: dict[str, Any] = {}
+    exec("".join(blocks("python")), names)  # noqa: S102 - the guide's own
+    form, list_ = blocks("jinja")
+    environment, guides = templates.environment, DictLoader({"enquiries/ask.html": form, "enquiries/list.html": list_})
+    assert environment.loader
+    monkeypatch.setattr(environment, "loader", ChoiceLoader([guides, environment.loader]))
+    return SimpleNamespace(**names)
+
+
+@pytest.fixture
+def enquiries(app: FastAPI, guide: SimpleNamespace) -> FastAPI:
+    app.include_router(guide.router)
+    return app
+
+
+async def test_the_page_asks_for_every_field(enquiries: FastAPI, client: AsyncClient) -> None:
+    page = (await client.get("/enquiries")).text
+    assert '<label class="form-label required" for="name">Name</label>' in page
+    assert 'autocomplete="name"' in page
+    assert 'type="email" value="" id="email" name="email" required=""' in page
+    assert '<small class="form-hint" id="email-help">The answer goes there.</small>' in page
+    assert '<option value="other" selected>Other</option>' in page
+    assert 'type="checkbox" value="true" id="newsletter"' in page
+    assert 'enctype="multipart/form-data"' in page
+
+
+async def test_a_wrong_form_is_shown_again_with_what_was_typed(enquiries: FastAPI, client: AsyncClient) -> None:
+    sent = {"name": '<"Ada">', "email": "ada", "message": "x" * 2001, "call_on": "soon", "newsletter": "true"}
+    answer = await client.post("/enquiries", data=sent)
+    assert answer.status_code == 422
+    assert answer.text.startswith("<!doctype html>")
+    assert 'value="&lt;&#34;Ada&#34;&gt;"' in answer.text
+    assert 'aria-invalid="true" aria-describedby="email-error email-help" autofocus=""' in answer.text
+    assert answer.text.count("autofocus") == 1
+    assert "Please write at most 2000 characters." in answer.text
+    assert "Please give a date" in answer.text
+    assert 'name="newsletter" checked' in answer.text
+
+
+async def test_htmx_gets_the_form_alone_or_the_way_on(enquiries: FastAPI, client: AsyncClient) -> None:
+    answer = await client.post("/enquiries", data=SENT | {"email": ""}, headers=HTMX)
+    assert (answer.status_code, answer.text.lstrip()[:5]) == (422, "<form")
+    answer = await client.post("/enquiries", data=SENT, headers=HTMX)
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (200, "/")
+    answer = await client.post("/enquiries", data=SENT)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+async def test_a_form_from_another_site_is_refused(enquiries: FastAPI, client: AsyncClient) -> None:
+    answer = await client.post("/enquiries", data=SENT, headers={"Origin": "https://evil.example"})
+    assert answer.status_code == 403
+
+
+async def test_where_files_cannot_be_kept_the_form_says_so_and_keeps_the_rest(
+    enquiries: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> str:
+        raise StorageError
+
+    monkeypatch.setattr(type(enquiries.state.storage), "save", away)
+    answer = await client.post("/enquiries", data=SENT, files={"photo": ("a.jpg", photo(), "image/jpeg")})
+    assert answer.status_code == 503
+    assert f"{StorageError()} You can also send this without a photo." in answer.text
+    assert "How much\nis it?</textarea>" in answer.text
+
+
+def test_the_list_shows_its_filter_its_order_and_its_pages(guide: SimpleNamespace) -> None:
+    wanted = guide.EnquiryFilter(q="<a>", sort="-name", page=2, size=5)
+    html = templates.environment.get_template("enquiries/list.html").render(
+        filter=Form(guide.EnquiryFilter, wanted, prefix="filter-"),
+        wanted=wanted,
+        page=PageOfRows[Any](items=[], total=15, page=2, pages=3),
+        request=SimpleNamespace(url=URL("/enquiries?q=a&sort=-name&page=2&size=5")),
+    )
+    assert 'type="search" value="&lt;a&gt;" id="filter-q" name="q"' in html
+    assert '<option value="" selected>All</option>' in html
+    assert '<input type="hidden" name="sort" value="-name">' in html
+    assert '<input type="hidden" name="size" value="5">' in html
+    assert '<th scope="col" aria-sort="descending"><a class="text-nowrap" href="?q=a&amp;size=5&amp;sort=name">' in html
+    assert 'href="?q=a&amp;size=5&amp;sort=created_at">Newest</a>' in html
+    assert 'href="?q=a&amp;sort=-name&amp;size=5&amp;page=3" aria-label="Page 3"' in html
+    assert "Page 2 of 3" in html
+
+
+async def test_in_a_browser_the_wrong_form_takes_the_place_of_the_old_one(enquiries: FastAPI, page: Page) -> None:
+    await page.goto("/enquiries")
+    await page.locator("form[hx-post]").evaluate("form => form.noValidate = true")
+    await page.evaluate("window.isTheSamePage = true")
+    await page.get_by_label("Name").fill("Ada")
+    await page.get_by_label("Message").fill("One\nTwo")
+    await page.get_by_label("Photo").set_input_files({"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo()})
+    await page.get_by_role("button", name="Send").click()
+
+    await expect(page.get_by_text("Please fill this in.")).to_be_visible()
+    await expect(page.get_by_label("E-mail")).to_be_focused()
+    await expect(page.get_by_label("Message")).to_have_value("One\nTwo")
+    await expect(page.get_by_text("Please choose the file again.")).to_be_visible()
+    assert await page.evaluate("window.isTheSamePage")
+
+    await page.get_by_label("E-mail").fill("ada@example.com")
+    await page.get_by_role("button", name="Send").click()
+    await page.wait_for_url("/")

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+
+from opportune.application import create_app
+from opportune.settings import Settings
+from opportune.testing.plugin import migrate, settings_for
+from opportune.web.health import PATHS
+
+WITHOUT_DATABASE = ["/health/live", "/kaithhealth", "/kaithheathcheck"]
+PROBE = "http://healthcheck.railway.app"
+
+
+def visitor(app: FastAPI, address: str = "http://testserver") -> AsyncClient:
+    return AsyncClient(transport=ASGITransport(app), base_url=address)
+
+
+@pytest.mark.parametrize("path", sorted(PATHS))
+async def test_a_healthy_site_says_so(client: AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    assert (response.status_code, response.json()) == (200, {"healthy": True})
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+async def test_hosts_may_ask_with_other_methods(client: AsyncClient, method: str) -> None:
+    assert {(await client.request(method, path)).status_code for path in PATHS} == {200}
+
+
+async def test_hosts_may_ask_under_a_name_that_is_not_ours(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"allowed_hosts": ["example.org"]}))
+    async with app.router.lifespan_context(app), visitor(app, PROBE) as client:
+        assert {(await client.get(path)).status_code for path in PATHS} == {200}
+        assert (await client.get("/")).status_code == 400
+
+
+@pytest.fixture
+def broken_site(tmp_path: Path) -> FastAPI:
+    (tmp_path / "secret.db").mkdir()  # a folder, which no database can be
+    return create_app(settings_for(f"sqlite:///{tmp_path / 'secret.db'}"))
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/ready"])
+async def test_a_database_that_is_down_is_told_without_detail(broken_site: FastAPI, path: str) -> None:
+    async with visitor(broken_site) as client:
+        response = await client.get(path)
+    assert (response.status_code, response.json()) == (503, {"healthy": False})
+    assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", WITHOUT_DATABASE)
+async def test_a_database_that_is_down_is_no_reason_to_restart_us(broken_site: FastAPI, path: str) -> None:
+    async with visitor(broken_site) as client:
+        assert (await client.get(path)).status_code == 200
+
+
+async def test_a_site_is_ready_once_its_migrations_are_applied(empty_database_url: str) -> None:
+    app = create_app(settings_for(empty_database_url))
+    async with app.router.lifespan_context(app), visitor(app) as client:
+        assert (await client.get("/health")).status_code == 200
+        assert (await client.get("/health/ready")).status_code == 503
+        migrate(empty_database_url)
+        assert (await client.get("/health/ready")).status_code == 200

@@ -1,0 +1,149 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+from playwright.async_api import Browser, Page
+
+from opportune.web.rendering import icons
+from opportune.web.rendering.static_files import ICONS, assets
+
+
+@pytest.fixture
+def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A project with a template and an admin view."""
+    places = [tmp_path / name for name in ("templates", "static", "app")]
+    for place in places:
+        place.mkdir()
+    monkeypatch.setattr(icons, "PLACES", places)
+    monkeypatch.setattr(icons, "PROJECT", tmp_path)
+    monkeypatch.setattr(icons, "_added", set())
+    (tmp_path / "templates/page.html").write_text('<i class="ti ti-home me-1"></i>')
+    (tmp_path / "app/admin.py").write_text('icon, category = "ti ti-star-filled", "Stars"')
+    return tmp_path
+
+
+def names() -> list[str]:
+    return re.findall(r"\.ti-([a-z0-9-]+) {", icons.sheet().decode())
+
+
+def test_the_icons_of_this_project_are_all_there() -> None:
+    assert list(icons.faults()) == []
+
+
+def test_an_icon_is_in_the_sheet_once_it_is_written_anywhere(project: Path) -> None:
+    assert names() == ["home", "star-filled"]
+    (project / "static/own.js").write_text("button.className = 'ti ti-arrow-big-up'")
+    assert names() == ["arrow-big-up", "home", "star-filled"]
+    (project / "static/own.js").unlink()
+    assert names() == ["home", "star-filled"]
+
+
+def test_an_icon_whose_name_is_written_nowhere_is_told(project: Path) -> None:
+    icons.add("mood-happy")
+    assert "mood-happy" in names()
+
+
+def test_what_tabler_does_not_have_is_told_in_one_line_and_the_others_are_shown(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (project / "templates/page.html").write_text('<i class="ti ti-home"></i><i class="ti ti-hoem"></i>')
+    (line,) = icons.faults()
+    assert line.startswith("templates/page.html: Tabler has no icon named hoem: see https://")
+    assert names() == ["home", "star-filled"]
+    assert [record.message for record in caplog.records] == [line.removeprefix("templates/page.html: ")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<i class=\"ti ti-arrow-{{ 'up' if up else 'down' }}\"></i>",
+        '<i class="ti ti-{{ row.icon }}"></i>',
+        'f"ti ti-{name}"',
+        '"ti ti-" + name',
+        "{{ 'ti ti-' ~ name }}",
+    ],
+)
+def test_a_class_that_is_put_together_is_told(project: Path, text: str) -> None:
+    (project / "templates/page.html").write_text(text)
+    (line,) = icons.faults()
+    assert (
+        line
+        == "templates/page.html: the class of an icon is put together, so that it is not found. Write each one out."
+    )
+    assert names() == ["star-filled"]
+
+
+def test_what_only_looks_like_an_icon_is_none(project: Path) -> None:
+    (project / "templates/page.html").write_text(
+        "<b class='multi-line ti anti-spam --ti-x'>ti-{{ link.icon }}, `ti-`</b>"
+    )
+    assert list(icons.faults()) == []
+    assert names() == ["star-filled"]
+
+
+async def test_the_sheet_is_kept_for_a_year_and_has_another_address_when_it_changes(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = assets.url(ICONS)
+    answer = await client.get(url)
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert answer.headers["content-type"].startswith("text/css")
+    assert answer.content == icons.sheet()
+    monkeypatch.setattr(icons, "_added", {"mood-happy"})
+    monkeypatch.setattr(assets, "_urls", {})
+    assert assets.url(ICONS) != url
+
+
+PAINTED = """name => {
+    const icon = document.createElement('i')
+    icon.className = `ti ${name}`
+    document.querySelector('main').prepend(icon)
+    const style = getComputedStyle(icon, '::before')
+    return [style.maskImage.slice(0, 24), style.backgroundColor, icon.offsetWidth]
+}"""
+
+
+async def test_icons_have_the_colour_of_the_text_and_no_font_is_fetched(page: Page) -> None:
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url))
+    await page.goto("/accounts/login")
+    mask, colour, width = await page.evaluate(PAINTED, "ti-user-circle")
+    assert mask.startswith('url("data:image/svg+xml')
+    assert colour == await page.evaluate("getComputedStyle(document.querySelector('main')).color")
+    assert width > 10
+    missing, _, _ = await page.evaluate(PAINTED, "ti-nothing")
+    assert missing.startswith("linear-gradient")
+    assert not [url for url in fetched if "woff" in url]
+
+
+async def test_a_second_page_fetches_none_of_the_assets_again(page: Page) -> None:
+    await page.goto("/accounts/login")
+    await page.wait_for_load_state("networkidle")
+    shown: dict[str, str] = {}
+    kept: set[str] = set()
+    network = await page.context.new_cdp_session(page)
+    await network.send("Network.enable")
+
+    def note(event: dict[str, Any]) -> None:
+        shown[event["response"]["url"]] = event["requestId"]
+        if event["response"]["fromDiskCache"]:
+            kept.add(event["requestId"])
+
+    network.on("Network.responseReceived", note)
+    network.on("Network.requestServedFromCache", lambda event: kept.add(event["requestId"]))
+    await page.goto("/accounts/register")
+    await page.wait_for_load_state("networkidle")
+    of_page = [url for url in shown if "/static/" in url]
+    assert len(of_page) > 5
+    assert [url for url in of_page if "?v=" not in url or shown[url] not in kept] == []
+
+
+async def test_icons_are_seen_where_windows_has_forced_its_colours(chromium: Browser, site: str) -> None:
+    async with await chromium.new_context(base_url=site, forced_colors="active") as context:
+        page = await context.new_page()
+        await page.goto("/accounts/login")
+        _, colour, _ = await page.evaluate(PAINTED, "ti-user-circle")
+        assert colour == await page.evaluate("getComputedStyle(document.body).color")
+        assert colour != await page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -1,0 +1,77 @@
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI, Request
+from httpx import ASGITransport, AsyncClient
+from starlette.types import Receive, Scope, Send
+
+from opportune.application import create_app
+from opportune.settings import Settings
+from opportune.web.middleware.limits import LARGEST_BODY
+
+
+@pytest.fixture
+async def reader(app: FastAPI, client: AsyncClient) -> AsyncClient:
+    """A site with a route that reads its body, and one that parses it."""
+
+    @app.post("/api/read")
+    async def read(request: Request) -> int:
+        return len(await request.body())
+
+    @app.post("/api/parse")
+    async def parse(body: list[int]) -> int:
+        return len(body)
+
+    return client
+
+
+async def in_pieces(size: int) -> AsyncIterator[bytes]:
+    for _ in range(size // 100_000):
+        yield b"1" * 100_000
+
+
+@pytest.mark.parametrize("path", ["/api/read", "/api/parse"])
+async def test_a_body_over_the_limit_is_refused_by_its_announced_length(reader: AsyncClient, path: str) -> None:
+    response = await reader.post(path, content=b"1" * (LARGEST_BODY + 1))
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/api/read", "/api/parse"])
+async def test_a_body_without_a_length_is_counted_as_it_comes(reader: AsyncClient, path: str) -> None:
+    response = await reader.post(path, content=in_pieces(LARGEST_BODY + 200_000))
+    assert response.status_code == 413
+
+
+async def test_a_body_that_comes_unannounced_is_counted_too(app: FastAPI, reader: AsyncClient) -> None:
+    async def by_http_2(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [header for header in scope["headers"] if header[0] != b"transfer-encoding"]
+        await app({**scope, "http_version": "2", "headers": headers}, receive, send)
+
+    async with AsyncClient(transport=ASGITransport(by_http_2), base_url="http://testserver") as client:
+        response = await client.post("/api/read", content=in_pieces(LARGEST_BODY + 200_000))
+    assert response.status_code == 413
+
+
+async def test_a_body_at_the_limit_is_taken(reader: AsyncClient) -> None:
+    assert (await reader.post("/api/read", content=b"1" * LARGEST_BODY)).json() == LARGEST_BODY
+
+
+@pytest.mark.parametrize("length", ["-1", "abc", "9" * 30])
+async def test_a_strange_length_is_refused(reader: AsyncClient, length: str) -> None:
+    assert (await reader.post("/api/read", headers={"Content-Length": length})).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("site.example", 200),
+        ("www.site.example", 400),
+        ("evil.example", 400),
+        ("site.example.evil.example", 400),
+    ],
+)
+async def test_only_our_own_names_are_answered(settings: Settings, host: str, status: int) -> None:
+    app = create_app(settings.model_copy(update={"base_url": "https://site.example"}))
+    async with AsyncClient(transport=ASGITransport(app), base_url=f"http://{host}") as client:
+        assert (await client.get("/accounts/login")).status_code == status
+        assert (await client.get("/health/live")).status_code == 200, "health checks come with any name"

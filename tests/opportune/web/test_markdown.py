@@ -1,0 +1,217 @@
+import re
+import sys
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markupsafe import Markup
+
+from opportune.web.rendering import markdown
+from opportune.web.rendering.markdown import render, rendered
+from tests.opportune.web.markdown_samples import documents
+
+REL = 'rel="noopener noreferrer nofollow"'
+VECTORS = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "<iframe src=//evil.example></iframe>",
+    "<div\n>\n<style>*{display:none}</style>",
+    "<!--<img title='--><img src=x onerror=alert(1)>'>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](java&#x0A;script:alert(1))",
+    "[x](&#106;avascript:alert(1))",
+    "[x](\x01javascript:alert(1))",
+    "[x](vbscript:msgbox)",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "[x](data:image/png;base64,aaaa)",
+    "[x](file:///etc/passwd)",
+    "<javascript:alert(1)>",
+    '[x](http://y "onmouseover=alert(1)")',
+    '[x](http://y/"onmouseover="alert(1))',
+    "![x](https://evil.example/?q=secret)",
+    '![x"onerror="alert(1)](https://evil.example/?q=secret)',
+    "![x](data:image/png;base64,aaaa)",
+    "[![x](https://evil.example/a.png)](javascript:alert(1))",
+    "[r]: javascript:alert(1)\n\n[r]",
+    '```"onclick=alert(1)\nx\n```',
+    "```x\" style='color:red'\n</code></pre><script>alert(1)</script>\n```",
+    "`<script>alert(1)</script>`",
+    "|<script>|\n|-|\n|<img src=x onerror=alert(1)>|",
+    "# <base href=//evil.example>",
+    "- <form action=//evil.example>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "&#60;script&#62;",
+]
+TAG = re.compile(r"<(/?)([a-z0-9]+)((?: [a-z-]+(?:=\"[^\"<]*\")?)*)>")
+ATTRIBUTE = re.compile(r' ([a-z-]+)(?:="([^"]*)")?')
+TAGS = "a blockquote br code div em h1 h2 h3 h4 h5 h6 hr li ol p pre s strong table tbody td th thead tr ul"
+SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+CLASS = re.compile(r"language-[\w+#.-]+|table|table-responsive|text-end|text-center")
+
+
+def assert_harmless(html: str) -> None:
+    """Nothing but tags and attributes that do nothing by themselves."""
+    assert "<" not in TAG.sub("", html)
+    for _, tag, attributes in TAG.findall(html):
+        assert tag in TAGS.split()
+        for name, value in ATTRIBUTE.findall(attributes):
+            assert name in {"href", "title", "rel", "class", "start", "data-continued"}
+            assert name != "href" or not SCHEME.match(value) or value.startswith(("http:", "https:", "mailto:"))
+            assert name != "class" or CLASS.fullmatch(value)
+
+
+@pytest.mark.parametrize("text", VECTORS)
+def test_nothing_in_a_text_can_act(text: str) -> None:
+    assert_harmless(render(text))
+    assert_harmless(render(f"- a\n\n  > {text}\n"))
+
+
+@settings(deadline=None)
+@given(documents | st.text())
+def test_any_text_is_rendered_harmless(text: str) -> None:
+    assert_harmless(render(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("# A\nb *c* **d**", "<h1>A</h1>\n<p>b <em>c</em> <strong>d</strong></p>\n"),
+        ("~~a~~ `<b>` <c>", "<p><s>a</s> <code>&lt;b&gt;</code> &lt;c&gt;</p>\n"),
+        ("```py\na < b\n```", '<pre><code class="language-py">a &lt; b\n</code></pre>\n'),
+        ("3. a\n4. b", '<ol start="3">\n<li>a</li>\n<li>b</li>\n</ol>\n'),
+        ('[a](https://b.example "c")', f'<p><a href="https://b.example" title="c" {REL}>a</a></p>\n'),
+        ("<https://b.example>", f'<p><a href="https://b.example" {REL}>https://b.example</a></p>\n'),
+    ],
+)
+def test_markdown_becomes_html(text: str, html: str) -> None:
+    assert str(render(text)) == html
+
+
+def test_a_table_can_scroll_and_keeps_its_alignment() -> None:
+    html = render("|a|b|\n|-|-:|\n|1|2|")
+    assert html.startswith('<div class="table-responsive"><table class="table">')
+    assert '<th class="text-end">b</th>' in html
+    assert '<td class="text-end">2</td>' in html
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("![a *b* <c>](http://d/?e=f)", f'<a href="http://d/?e=f" {REL}>a b &lt;c&gt;</a>'),
+        ("![](http://d)", f'<a href="http://d" {REL}>image</a>'),
+        ("[![a](http://b)](http://c)", f'<a href="http://c" {REL}>a</a>'),
+    ],
+)
+def test_an_image_becomes_a_link(text: str, html: str) -> None:
+    assert str(render(text)) == f"<p>{html}</p>\n"
+
+
+def test_link_reference_definitions_are_text() -> None:
+    assert "href" not in render("[a]\n\n[a]: http://b")
+
+
+def test_nul_and_lone_surrogates_become_replacement_characters() -> None:
+    assert render("a\0b\ud800c") == Markup("<p>a\ufffdb\ufffdc</p>\n")
+
+
+@pytest.mark.parametrize(
+    "text", [">" * 10_000, "> " * 10_000 + "x", "[" * 10_000, "![" * 5_000, "[a](" * 2_500, "*a " * 3_000]
+)
+def test_deep_nesting_is_rendered(text: str) -> None:
+    assert_harmless(render(text))
+
+
+def work(text: str) -> int:
+    """The function calls that it takes to render, which do not depend on how busy the machine is."""
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        render(text)
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+HOSTILE = [
+    "[",
+    "![",
+    "![<",
+    "*[",
+    "[*",
+    "[(",
+    "`[",
+    "![a](b",
+    "[a](b)",
+    "*a",
+    "**a *b ",
+    "_a* ",
+    "``a` ",
+    "~~a ",
+    "&a;",
+    "<a:b>",
+]
+HOSTILE += [
+    "> ",
+    "- ",
+    "- a\n",
+    "> a\n",
+    "- a\n> a\n",
+    "1. |\n=\n",
+    "# a\n",
+    "```\n",
+    "|a\n|-\n",
+    "a|\n",
+    "\\",
+    "-\n",
+    "  - a\n",
+]
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_no_text_takes_more_than_its_length_allows(unit: str) -> None:
+    assert work(unit * (4_000 // len(unit))) < 4_000 * 450
+
+
+@pytest.mark.parametrize("columns", [10, 100, 1000])
+def test_a_table_is_not_filled_up_to_more_cells_than_were_written(columns: int) -> None:
+    table = "|a" * columns + "\n" + "|-" * columns + "\n" + "|\n" * columns
+    assert work(table) < len(table) * 450
+    assert render(f"- {table}\n\n> {table}").count("<td") == 0
+
+
+def test_a_table_may_leave_cells_out() -> None:
+    html = render("a|b|c\n-|-|-\none\ntwo|2\nthree|3|III")
+    assert html.count("<td") == 9
+    assert render("|a|\n|-|\n" + "b\n" * 50).count("<td") == 50
+
+
+async def test_a_page_has_a_text_rendered_once_and_not_in_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    def noted(text: str) -> Markup:
+        threads.append(threading.current_thread())
+        return render(text)
+
+    monkeypatch.setattr(markdown, "render", noted)
+    monkeypatch.setattr(markdown, "_known", {})
+    texts = [f"*{number}*" for number in range(markdown.MOST_KNOWN + 1)]
+    for text in [*texts, *texts[1:]]:
+        assert await rendered(text) == render(text)
+    assert len(threads) == len(texts)
+    assert threading.current_thread() not in threads
+    await rendered(texts[0])
+    assert len(threads) == len(texts) + 1, "the oldest has left its room to others"
+
+
+def test_what_is_nested_too_deep_is_shown_as_it_was_written() -> None:
+    assert render(">" * 40 + "deep\n\nshallow") == Markup("<pre>{}deep\n\n</pre>\n<p>shallow</p>\n").format(">" * 40)

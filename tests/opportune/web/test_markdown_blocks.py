@@ -1,0 +1,99 @@
+from unittest.mock import patch
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from opportune.web.rendering import markdown_blocks
+from opportune.web.rendering.markdown import render, render_piece
+from opportune.web.rendering.markdown_blocks import LIMIT, LONG, RUN, Piece, Splitter
+from tests.opportune.web.markdown_samples import FENCE, LIST, LONG_DOCUMENTS, TABLE, documents
+
+
+def split(*parts: str) -> list[Piece]:
+    splitter = Splitter()
+    for part in parts:
+        splitter.feed(part)
+    splitter.finish()
+    return splitter.pieces
+
+
+def at_once(text: str) -> str:
+    """As one piece. Where that is nested too deep, pieces are better: they show less of it as it was written."""
+    html = render_piece(Piece("".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)))
+    assume(html.startswith("<pre><code") or not html.startswith("<pre>"))
+    return html
+
+
+@settings(deadline=None, max_examples=300)
+@given(documents)
+def test_pieces_rendered_one_by_one_are_the_text_rendered_at_once(text: str) -> None:
+    assert render(text) == at_once(text)
+
+
+@settings(deadline=None, max_examples=300)
+@given(documents)
+def test_a_continued_fence_or_table_is_whole_again(text: str) -> None:
+    with patch.object(markdown_blocks, "RUN", 12):
+        assert render(text) == at_once(text)
+
+
+@pytest.mark.parametrize("text", LONG_DOCUMENTS)
+def test_a_long_document_is_rendered_as_if_at_once(text: str) -> None:
+    assert render(text) == render_piece(Piece(text))
+
+
+@settings(deadline=None)
+@given(documents, st.data())
+def test_pieces_do_not_depend_on_how_the_text_was_cut(text: str, data: st.DataObject) -> None:
+    with patch.multiple(markdown_blocks, RUN=10, LONG=30, LIMIT=60):
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=10)))
+        parts = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+        assert split(*parts) == split(*text) == split(text)
+
+
+@pytest.mark.parametrize(("text", "longest"), [(FENCE, RUN), (TABLE, RUN), (LIST, LONG)])
+def test_what_is_long_goes_on_in_another_piece(text: str, longest: int) -> None:
+    pieces = split(text)
+    assert all(len(piece.source) < longest + 100 for piece in pieces)
+    assert [piece.continued for piece in pieces] == [False] + [True] * (len(pieces) - 1)
+    assert len(pieces) > 4
+
+
+@pytest.mark.parametrize("text", ["x" * 50_000, "x\n" * 20_000, "> x\n" * 10_000, "- x\n  y\n\n" + "  z\n" * 10_000])
+def test_no_piece_is_much_longer_than_the_limit(text: str) -> None:
+    pieces = split(text)
+    assert max(len(piece.source) for piece in pieces) < 2 * LIMIT
+    assert sum(piece.source.count("x") for piece in pieces) == text.count("x")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("a\n\n", "b\n"),
+        ("a\n", "# b\n"),
+        ("a\n", "```\nb\n"),
+        ("```\na\n\n# a\n```\n", "b\n"),
+        ("a\n\n", "- b\n"),
+        ("- a\n\n  a\n\n- a\n\n", "b\n"),
+        ("- ```\n  a\n\n  a\n\n", "**b**\n"),
+        ("|a|\n|-|\n|a|\n\n", "1.5 b\n"),
+    ],
+)
+def test_a_piece_ends_where_a_new_block_must_start(first: str, second: str) -> None:
+    splitter = Splitter()
+    splitter.feed(first + second)
+    assert splitter.pieces == [Piece(first)]
+    assert splitter.open == Piece(second)
+
+
+def test_a_piece_ends_as_soon_as_the_next_block_cannot_be_mistaken() -> None:
+    splitter = Splitter()
+    splitter.feed("- a\n\n*")
+    assert not splitter.pieces
+    splitter.feed("*")
+    assert splitter.pieces == [Piece("- a\n\n")]
+
+
+def test_a_line_may_end_in_a_carriage_return_and_a_line_feed_of_two_parts() -> None:
+    assert split("a\r", "\n", "b\r", "\rc") == split("a\nb\n\nc")

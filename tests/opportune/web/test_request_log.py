@@ -1,0 +1,132 @@
+import logging
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI, Response
+from httpx import ASGITransport, AsyncClient
+from starlette.types import Message
+
+from opportune.application import create_app
+from opportune.settings import Settings
+from opportune.testing.factories import signed_in_client
+
+EVERYWHERE = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/accounts/login",
+        "/nothing",
+        "/static/site.css",
+        "/static/nothing",
+        "/health/live",
+        "/accounts/profile",
+        "/api/v1/users/me",
+        "/admin",
+    ],
+)
+async def test_every_answer_has_the_security_headers(client: AsyncClient, path: str) -> None:
+    headers = (await client.get(path)).headers
+    assert EVERYWHERE.items() <= dict(headers).items()
+    script = next(part for part in headers["content-security-policy"].split("; ") if part.startswith("script-src"))
+    assert script == "script-src 'self'"
+
+
+async def test_a_refusal_has_them_too(client: AsyncClient) -> None:
+    response = await client.post("/", headers={"Origin": "https://evil.example"})
+    assert EVERYWHERE.items() <= dict(response.headers).items()
+
+
+async def test_strict_transport_is_asked_for_in_production_over_tls_alone(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"environment": "production"}))
+    for scheme, expected in (("https", True), ("http", False)):
+        async with AsyncClient(transport=ASGITransport(app), base_url=f"{scheme}://testserver") as client:
+            response = await client.get("/health/live")
+            assert ("strict-transport-security" in response.headers) is expected
+
+
+async def test_what_a_route_says_of_transport_and_number_is_not_said_twice(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"environment": "production"}))
+
+    @app.get("/own")
+    async def own(response: Response) -> None:
+        response.headers.update({"strict-transport-security": "max-age=1", "x-request-id": "of-another"})
+
+    async with AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client:
+        headers = (await client.get("/own", headers={"x-request-id": "of-the-proxy"})).headers
+    assert headers.get_list("strict-transport-security") == ["max-age=1"]
+    assert headers.get_list("x-request-id") == ["of-the-proxy"]
+
+
+async def test_a_request_has_a_number_in_its_answer_and_its_log_line(
+    client: AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "opportune.request")
+    response = await client.get("/accounts/login?token=hidden", headers={"X-Request-ID": "from-the-proxy"})
+    assert response.headers["x-request-id"] == "from-the-proxy"
+    assert "GET /accounts/login 200" in caplog.text
+    assert "hidden" not in caplog.text, "the query may hold a token"
+
+
+@pytest.mark.parametrize("number", ["short", "x" * 65, "with space in it", "line\\nbreak-here"])
+async def test_a_strange_number_is_replaced(client: AsyncClient, number: str) -> None:
+    response = await client.get("/health/live", headers={"X-Request-ID": number})
+    assert response.headers["x-request-id"] != number
+
+
+@pytest.mark.parametrize("path", ["/accounts/login", "/accounts/profile", "/api/v1/users/me", "/api/v1/nothing"])
+async def test_what_people_who_are_signed_in_get_is_not_stored(app: FastAPI, client: AsyncClient, path: str) -> None:
+    async with signed_in_client(app) as browser:
+        assert (await browser.get(path)).headers["cache-control"] == "no-store"
+    program = await client.get(path, headers={"Authorization": "Bearer x"})
+    assert program.headers["cache-control"] == "no-store"
+
+
+async def test_what_strangers_get_is_asked_for_again(client: AsyncClient) -> None:
+    """By the same browser it may be after signing in, and by others of the same cache."""
+    assert (await client.get("/accounts/login")).headers["cache-control"] == "private, no-cache"
+
+
+async def test_what_a_route_says_about_caches_stays(app: FastAPI) -> None:
+    @app.get("/own")
+    async def own(response: Response) -> None:
+        response.headers["Cache-Control"] = "public, max-age=60"
+
+    async with signed_in_client(app) as client:
+        assert (await client.get("/own")).headers["cache-control"] == "public, max-age=60"
+        assert (await client.get("/static/site.css")).headers["cache-control"] == "public, no-cache"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/accounts/login", b"application/x-www-form-urlencoded"), ("/api/v1/auth/register", b"application/json")],
+)
+async def test_who_leaves_during_the_body_is_no_error(
+    app: FastAPI, caplog: pytest.LogCaptureFixture, path: str, kind: bytes
+) -> None:
+    caplog.set_level(logging.INFO, "opportune")
+    messages: Iterator[Message] = iter(
+        [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    )
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"testserver"), (b"content-type", kind)]
+    scope: dict[str, object] = {"type": "http", "http_version": "1.1", "scheme": "http", "method": "POST"}
+    scope |= {"path": path, "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
+
+    assert sent == []
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert f"POST {path} cut" in caplog.text

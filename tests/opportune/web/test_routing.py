@@ -1,0 +1,403 @@
+"""Our router beside FastAPI's own: the same routes, the same requests, the same answers."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import pytest
+from fastapi import APIRouter, Body, Depends, FastAPI, Request, WebSocket
+from fastapi.exceptions import FastAPIError
+from fastapi.routing import APIRoute
+from httpx import ASGITransport, AsyncClient, Response
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Host, Mount, Route
+
+from opportune.web.routing import Router
+
+
+class Loud(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        handle = super().get_route_handler()
+
+        async def loud(request: Request) -> Any:
+            answer = await handle(request)
+            answer.headers["x-loud"] = "yes"
+            return answer
+
+        return loud
+
+
+async def note_first(request: Request) -> None:
+    request.state.notes = ["first"]
+
+
+async def note_second(request: Request) -> None:
+    request.state.notes.append("second")
+
+
+def things() -> APIRouter:
+    router = APIRouter(prefix="/things", tags=["things"], dependencies=[Depends(note_second)])
+
+    @router.get("")
+    async def all_things(request: Request) -> list[str]:
+        notes: list[str] = request.state.notes
+        return notes
+
+    @router.post("", status_code=201, summary="Make a thing")
+    async def make_thing(title: str) -> dict[str, str]:
+        return {"title": title}
+
+    @router.get("/new")
+    async def new_thing() -> str:
+        return "new"
+
+    @router.get("/{number}", name="thing")
+    async def one_thing(number: int) -> int:
+        return number
+
+    @router.get("/{number}/parts/{path:path}")
+    async def part(number: int, path: str) -> str:
+        return f"{number}: {path}"
+
+    @router.get("/late", deprecated=True, responses={404: {"description": "Too late"}})
+    async def never_reached() -> str:
+        return "late"
+
+    return router
+
+
+def loud() -> APIRouter:
+    router = APIRouter(route_class=Loud)
+
+    @router.get("/loud")
+    async def answer() -> str:
+        return "loud"
+
+    return router
+
+
+async def sign(signature: Annotated[str, Body()]) -> str:
+    return signature
+
+
+def letters() -> APIRouter:
+    router = APIRouter(generate_unique_id_function=lambda route: f"letters-{route.path}")
+
+    @router.post("/letters", responses={409: {"model": list[str]}})
+    async def write(text: Annotated[str, Body()], to: Annotated[str, Body()]) -> list[str]:
+        return [text, to]
+
+    return router
+
+
+def nested() -> APIRouter:
+    outer = APIRouter(prefix="/outer")
+    outer.include_router(things())
+    return outer
+
+
+async def plain_text(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(f"{request.scope['root_path']} {request.path_params}")
+
+
+class Pair(NamedTuple):
+    ours: FastAPI
+    theirs: FastAPI
+
+
+def fill(app: FastAPI, take: Callable[..., None]) -> None:
+    take(things(), dependencies=[Depends(note_first)])
+    take(loud(), "/api")
+    take(letters(), "/api", dependencies=[Depends(sign)])
+    take(nested(), "/nested", dependencies=[Depends(note_first)])
+    app.mount("/static", Mount("", routes=[Route("/{name:path}", plain_text)]), name="static")
+    app.router.routes.append(Mount("/{tenant}/files", routes=[Route("/{name}", plain_text)]))
+    app.router.routes.append(Host("other.example", PlainTextResponse("another host")))
+
+    @app.head("/both", include_in_schema=False)
+    @app.get("/both")
+    async def both() -> str:
+        return "both"
+
+    @app.get("/slash/")
+    async def slash() -> str:
+        return "slash"
+
+    @app.websocket("/things/socket")
+    async def socket(socket: WebSocket) -> None:
+        await socket.accept()
+
+    @app.get("/{word}/last", include_in_schema=False)
+    async def last(word: str) -> str:
+        return word
+
+
+@pytest.fixture
+def pair() -> Pair:
+    ours, theirs = FastAPI(openapi_url=None), FastAPI(openapi_url=None)
+    ours.router = Router(dependency_overrides_provider=ours)
+    assert isinstance(ours.router, Router)
+    fill(ours, ours.router.take)
+    fill(theirs, lambda router, prefix="", **options: theirs.include_router(router, prefix=prefix, **options))
+    return Pair(ours, theirs)
+
+
+class Browsers(NamedTuple):
+    ours: AsyncClient
+    theirs: AsyncClient
+
+    async def both(self, method: str, path: str, **options: Any) -> tuple[Response, Response]:
+        return await self.ours.request(method, path, **options), await self.theirs.request(method, path, **options)
+
+
+@pytest.fixture
+async def browsers(pair: Pair) -> AsyncIterator[Browsers]:
+    async with AsyncExitStack() as stack:
+        opened = [AsyncClient(transport=ASGITransport(app), base_url="http://testserver") for app in pair]
+        yield Browsers(*[await stack.enter_async_context(browser) for browser in opened])
+
+
+def told(response: Response) -> tuple[int, str, dict[str, str]]:
+    """An answer, without what differs from run to run; the methods of `Allow` have no order."""
+    headers = dict(response.headers)
+    headers["allow"] = " ".join(sorted(headers.get("allow", "").split(", ")))
+    return response.status_code, response.text, headers
+
+
+REQUESTS = [
+    ("GET", "/things", 200),
+    ("POST", "/things?title=One", 201),
+    ("POST", "/things", 422),
+    ("GET", "/things/new", 200),
+    ("GET", "/things/7", 200),
+    ("GET", "/things/late", 422),
+    ("GET", "/things/7/parts/a/b", 200),
+    ("GET", "/things/7/parts", 307),
+    ("GET", "/things/", 307),
+    ("GET", "/things/7/", 307),
+    ("GET", "/thingsandmore", 404),
+    ("GET", "/thing", 404),
+    ("GET", "/things%2F7", 200),
+    ("DELETE", "/things", 405),
+    ("DELETE", "/things/7", 405),
+    ("HEAD", "/things", 405),
+    ("HEAD", "/both", 200),
+    ("OPTIONS", "/both", 405),
+    ("GET", "/slash", 307),
+    ("GET", "/slash/", 200),
+    ("GET", "/things/socket", 422),
+    ("GET", "/nested/outer/things", 200),
+    ("GET", "/nested/outer/things/7", 200),
+    ("PUT", "/nested/outer/things", 405),
+    ("GET", "/nested/outer/things/", 307),
+    ("GET", "/api/loud", 200),
+    ("GET", "/loud", 404),
+    ("GET", "/static/a/b.css", 200),
+    ("GET", "/static", 307),
+    ("GET", "/acme/files/a.txt", 200),
+    ("GET", "/things/files/a.txt", 200),
+    ("GET", "/any/last", 200),
+    ("GET", "/static/last", 200),
+    ("GET", "/nothing/here", 404),
+    ("GET", "/", 404),
+    ("GET", "/{word}/last", 200),
+    ("GET", "/openapi.json", 404),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), REQUESTS)
+async def test_a_request_is_answered_as_by_fastapi(browsers: Browsers, method: str, path: str, status: int) -> None:
+    ours, theirs = await browsers.both(method, path)
+    assert told(ours) == told(theirs)
+    assert ours.status_code == status
+
+
+async def test_another_host_is_still_told_apart(browsers: Browsers) -> None:
+    ours, theirs = await browsers.both("GET", "/whatever", headers={"host": "other.example"})
+    assert told(ours) == told(theirs)
+    assert ours.text == "another host"
+
+
+async def test_dependencies_run_from_the_outside_in(browsers: Browsers) -> None:
+    assert (await browsers.ours.get("/things")).json() == ["first", "second"]
+
+
+async def test_a_dependency_takes_its_part_of_the_body(browsers: Browsers) -> None:
+    letter = {"text": "Come", "to": "Ann"}
+    for sent, status in ((letter, 422), (letter | {"signature": "Bob"}, 200)):
+        ours, theirs = await browsers.both("POST", "/api/letters", json=sent)
+        assert told(ours) == told(theirs)
+        assert ours.status_code == status
+
+
+async def test_the_dependencies_of_the_router_itself_come_first() -> None:
+    app = FastAPI()
+    app.router = router = Router(dependencies=[Depends(note_first)])
+    router.take(things())
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as browser:
+        assert (await browser.get("/things")).json() == ["first", "second"]
+
+
+async def test_a_route_keeps_its_class(browsers: Browsers) -> None:
+    assert (await browsers.ours.get("/api/loud")).headers["x-loud"] == "yes"
+
+
+def test_the_description_of_the_api_is_the_same(pair: Pair) -> None:
+    assert pair.ours.openapi() == pair.theirs.openapi()
+    assert len(pair.ours.openapi()["paths"]) == 14
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "path"),
+    [
+        ("thing", {"number": 7}, "/things/7"),
+        ("all_things", {}, "/things"),
+        ("static", {"path": "/a.css"}, "/static/a.css"),
+        ("both", {}, "/both"),
+    ],
+)
+def test_names_lead_to_paths(pair: Pair, name: str, values: dict[str, Any], path: str) -> None:
+    assert pair.ours.url_path_for(name, **values) == pair.theirs.url_path_for(name, **values) == path
+
+
+async def answer() -> str:
+    return "added"
+
+
+def take(app: FastAPI, router: APIRouter) -> None:
+    assert isinstance(app.router, Router)
+    app.router.take(router)
+
+
+def by_decorator(app: FastAPI) -> None:
+    app.get("/added")(answer)
+
+
+def by_router(app: FastAPI) -> None:
+    router = APIRouter()
+    router.get("/added")(answer)
+    app.include_router(router)
+
+
+def by_hand(app: FastAPI) -> None:
+    app.router.routes.insert(0, APIRoute("/added", answer))
+
+
+@pytest.mark.parametrize("add", [by_decorator, by_router, by_hand])
+async def test_a_route_that_is_added_later_is_found(
+    pair: Pair, browsers: Browsers, add: Callable[[FastAPI], None]
+) -> None:
+    assert (await browsers.ours.get("/added")).status_code == 404
+    add(pair.ours)
+    assert (await browsers.ours.get("/added")).json() == "added"
+
+
+async def test_a_route_that_takes_the_place_of_another_is_found(pair: Pair, browsers: Browsers) -> None:
+    by_hand(pair.ours)
+    assert (await browsers.ours.get("/added")).status_code == 200
+    pair.ours.router.routes[0] = APIRoute("/replaced", answer)
+    assert (await browsers.ours.get("/added")).status_code == 404
+    assert (await browsers.ours.get("/replaced")).status_code == 200
+
+
+async def test_a_router_that_wants_to_know_of_start_and_stop_is_told(pair: Pair) -> None:
+    told_of: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        told_of.append("start")
+        yield
+        told_of.append("stop")
+
+    router = APIRouter(lifespan=lifespan)
+    router.get("/added")(answer)
+    take(pair.ours, router)
+    async with pair.ours.router.lifespan_context(pair.ours):
+        assert told_of == ["start"]
+    assert told_of == ["start", "stop"]
+
+
+async def test_the_files_of_a_router_come_along(pair: Pair, browsers: Browsers, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("files")
+    router = APIRouter()
+    router.frontend("/shop", directory=tmp_path)
+    take(pair.ours, router)
+    assert (await browsers.ours.get("/shop/")).text == "files"
+
+
+def test_a_route_that_is_not_in_the_schema_stays_out_of_it(pair: Pair) -> None:
+    router = APIRouter()
+    router.get("/added", include_in_schema=False)(answer)
+    take(pair.ours, router)
+    assert "/added" not in pair.ours.openapi()["paths"]
+
+
+def test_a_route_without_any_path_is_refused(pair: Pair) -> None:
+    router = APIRouter()
+    router.get("")(answer)
+    with pytest.raises(FastAPIError, match="cannot be both empty"):
+        take(pair.ours, router)
+
+
+async def test_the_first_of_two_routes_that_match_wins(pair: Pair, browsers: Browsers) -> None:
+    for app in pair:
+        app.get("/{rest:path}")(answer)
+        app.get("/too-late")(lambda: "late")
+    ours, theirs = await browsers.both("GET", "/too-late")
+    assert ours.json() == theirs.json() == "added"
+    ours, theirs = await browsers.both("GET", "/things/7")
+    assert ours.json() == theirs.json() == 7
+
+
+@pytest.mark.parametrize("path", ["/site/things/new", "/site/whatever", "/things/new"])
+async def test_a_site_below_a_path_has_the_same_routes(pair: Pair, path: str) -> None:
+    answers = []
+    for app in pair:
+        app.get("/{rest:path}")(answer)
+        transport = ASGITransport(app, root_path="/site")
+        async with AsyncClient(transport=transport, base_url="http://testserver") as browser:
+            answers.append(told(await browser.get(path)))
+    assert answers[0] == answers[1]
+
+
+async def test_a_dependency_of_a_taken_route_can_be_overridden(pair: Pair, browsers: Browsers) -> None:
+    async def note_other(request: Request) -> None:
+        request.state.notes = ["other"]
+
+    for app in pair:
+        app.dependency_overrides[note_first] = note_other
+    ours, theirs = await browsers.both("GET", "/things")
+    assert ours.json() == theirs.json() == ["other", "second"]
+
+
+async def test_only_routes_that_may_match_are_asked(pair: Pair, browsers: Browsers) -> None:
+    asked: list[str] = []
+
+    class Asking(APIRoute):
+        def matches(self, scope: Any) -> Any:
+            asked.append(self.path)
+            return super().matches(scope)
+
+    routes: list[BaseRoute] = [Asking(path, answer) for path in ("/one", "/one/{x}", "/two", "/{x}/three")]
+    pair.ours.router.routes[:0] = routes
+    await browsers.ours.get("/two")
+    assert asked == ["/two"]
+    await browsers.ours.get("/one/three")
+    assert asked == ["/two", "/one", "/one/{x}"]
+
+
+async def test_a_dependency_may_be_given_with_the_parameters_of_the_path(pair: Pair, browsers: Browsers) -> None:
+    async def doubled(number: int) -> int:
+        return 2 * number
+
+    for app in pair:
+        router = APIRouter()
+
+        @router.get("/double/{number}")
+        async def double(doubled: Annotated[int, Depends(doubled)]) -> int:
+            return doubled
+
+        take(app, router) if app is pair.ours else app.include_router(router)
+    ours, theirs = await browsers.both("GET", "/double/4")
+    assert ours.json() == theirs.json() == 8

@@ -1,0 +1,166 @@
+import tempfile
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request
+from httpx import ASGITransport, AsyncClient
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette import formparsers
+
+from opportune.application import create_app
+from opportune.storage import images
+from opportune.testing.plugin import settings_for
+from opportune.web.forms.forms import read_form
+from opportune.web.forms.uploads import LARGEST_FILE, TOO_LARGE, ImageUpload, Upload, shown
+from opportune.web.middleware.limits import LARGEST_BODY
+from tests.opportune.storage.pictures import photo
+
+PATH = "/api/send"
+URL_ENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
+PARTS = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+class Sent(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    title: str
+    photo: ImageUpload | None = None
+    paper: Upload | None = None
+
+
+class Words(BaseModel):
+    title: str
+
+
+@pytest.fixture(scope="module")
+def app() -> FastAPI:
+    app = create_app(settings_for("sqlite:///never-opened.db"))
+
+    @app.post(PATH)
+    async def send(request: Request) -> dict[str, Any]:
+        form = await read_form(request, Sent)
+        files = [form.data.photo, form.data.paper] if form.data else []
+        kinds = [(file.filename, file.content_type, file.suffix, len(file.content)) for file in files if file]
+        return {"title": form.value("title"), "errors": form.errors, "files": kinds}
+
+    @app.post("/api/words")
+    async def words(request: Request) -> dict[str, str]:
+        return (await read_form(request, Words)).errors
+
+    return app
+
+
+@pytest.fixture
+async def browser(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+        yield client
+
+
+async def sent(browser: AsyncClient, **files: tuple[str, bytes, str]) -> dict[str, Any]:
+    response = await browser.post(PATH, data={"title": "Ada"}, files=files)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def test_a_picture_is_taken_for_what_it_is_whatever_is_said_of_it(browser: AsyncClient) -> None:
+    answer = await sent(browser, photo=("C:\\fakepath\\me.exe", photo("PNG"), "text/html"))
+    assert answer["files"] == [["me.exe", "image/png", "png", len(photo("PNG"))]]
+
+
+async def test_where_one_picture_is_asked_for_one_is_looked_at(
+    browser: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+
+    def look(content: bytes) -> str:
+        seen.append(content)
+        return "image/png"
+
+    monkeypatch.setattr(images, "_check", look)
+    files = [("photo", (name, name.encode(), "image/png")) for name in ("a.png", "b.png")]
+    response = await browser.post(PATH, data={"title": "Ada"}, files=files)
+    assert [name for name, *_ in response.json()["files"]] == ["b.png"]
+    assert seen == [b"b.png"]
+
+
+async def test_a_field_where_nothing_was_chosen_is_left_out(browser: AsyncClient) -> None:
+    answer = await sent(browser, photo=("", b"", "application/octet-stream"))
+    assert (answer["errors"], answer["files"]) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<html></html>", images.UNKNOWN),
+        (photo()[:-100], images.DAMAGED),
+        (b"", images.UNKNOWN),
+        (b"\0" * (LARGEST_FILE + 1), TOO_LARGE),
+    ],
+)
+async def test_a_hostile_file_is_refused_beside_its_field_and_what_was_typed_is_kept(
+    browser: AsyncClient, content: bytes, words: str
+) -> None:
+    answer = await sent(browser, photo=("a.jpg", content, "image/jpeg"))
+    assert (answer["title"], answer["errors"]) == ("Ada", {"photo": words})
+
+
+async def test_a_field_for_any_file_takes_any_and_calls_it_nothing(browser: AsyncClient) -> None:
+    answer = await sent(browser, paper=("a.html", b"<html></html>", "text/html"))
+    assert answer["files"] == [["a.html", "application/octet-stream", "bin", 13]]
+
+
+async def test_words_in_the_place_of_a_file_are_refused(browser: AsyncClient) -> None:
+    response = await browser.post(PATH, data={"title": "Ada", "photo": "/etc/passwd"})
+    assert response.json()["files"] == []
+    with pytest.raises(ValidationError, match="Please choose a file"):
+        Sent(title="Ada", photo={"filename": "x", "content": b"x"})
+
+
+async def test_only_a_form_that_takes_files_may_be_as_large_as_one(browser: AsyncClient) -> None:
+    file = ("a.bin", b"\0" * LARGEST_FILE, "application/octet-stream")
+    assert (await sent(browser, paper=file))["files"][0][-1] == LARGEST_FILE
+    assert (await browser.post("/api/words", data={"title": "Ada"}, files={"paper": file})).status_code == 413
+    assert (await browser.post(PATH, content=b"title=" + b"a" * LARGEST_BODY, headers=URL_ENCODED)).status_code == 413
+
+
+async def test_more_than_a_form_with_files_may_have_is_refused(browser: AsyncClient) -> None:
+    file = ("a.bin", b"\0" * (LARGEST_FILE + LARGEST_BODY), "application/octet-stream")
+    assert (await browser.post(PATH, data={"title": "Ada"}, files={"paper": file})).status_code == 413
+
+
+async def test_an_upload_that_breaks_off_leaves_no_file(browser: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    files: list[tempfile.SpooledTemporaryFile[bytes]] = []
+
+    def open_file(**options: Any) -> "tempfile.SpooledTemporaryFile[bytes]":
+        file: tempfile.SpooledTemporaryFile[bytes] = tempfile.SpooledTemporaryFile(**options)  # noqa: SIM115 - stays open
+        files.append(file)
+        return file
+
+    monkeypatch.setattr(formparsers, "SpooledTemporaryFile", open_file)
+
+    async def broken_off() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="paper"; filename="a"\r\n\r\n' + b"\0" * 2_000_000
+        yield b"\0" * (LARGEST_FILE + LARGEST_BODY)
+
+    response = await browser.post(PATH, content=broken_off(), headers=PARTS)
+    assert response.status_code == 413
+    assert [file.closed for file in files] == [True], "it has no name in any folder, and goes when it is closed"
+
+
+@pytest.mark.parametrize(
+    ("filename", "line"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\a\\b.jpg", "b.jpg"),
+        ("a\0\r\n\x1bb.jpg", "ab.jpg"),
+        ("photo\u202egpj.exe", "photogpj.exe"),
+        ("half \ud800", "half"),
+        (".." + "/", "file"),
+        ("a" * 300, "a" * 100),
+        ("Größe 日本.png", "Größe 日本.png"),
+    ],
+)
+def test_a_name_is_shown_as_one_harmless_line(filename: str, line: str) -> None:
+    assert shown(filename) == line

@@ -1,0 +1,90 @@
+"""An index of a few entries that no database has, for tests of what is around it."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import escape
+
+from app.pydocs.kept import Kept
+from app.pydocs.schemas import LONGEST, Entry, Hit, Link, NoIndex, Results, Status
+from app.pydocs.service import Search
+from opportune.errors import NotFound
+
+BODIES = {
+    "os": "Miscellaneous operating system interfaces",
+    "os.path": "Common pathname manipulations",
+    "os.path.join": "Join one or more path segments & more",
+    "os.pathconf": "Return <system> configuration information",
+    "json": "JSON encoder and decoder",
+}
+
+
+class Shelf(Search):
+    """Finds names that begin with the query."""
+
+    def __init__(self) -> None:
+        self.is_empty = False
+        self.kept = Kept()
+        self.later: dict[str, asyncio.Event] = {}
+        """Queries that are answered only after their event."""
+        self.asked: list[str] = []
+
+    async def find(self, query: str, *, limit: int = 20, page: int = 1) -> Results:
+        if self.is_empty:
+            raise NoIndex
+        query = query.replace("\0", "").strip()[:LONGEST]
+        self.asked.append(query)
+        if query in self.later:
+            await self.later[query].wait()
+        corrected = "json" if query == "jsno" else ""
+        names = [name for name in BODIES if query and name.startswith(corrected or query.lower())]
+        shown = names[(page - 1) * limit : page * limit]
+        return Results(
+            items=[self.hit(name, corrected or query) for name in shown],
+            total=len(names),
+            page=page,
+            pages=max(1, -(-len(names) // limit)),
+            query=query,
+            corrected=corrected,
+        )
+
+    async def edition(self) -> None:
+        """Keeps nothing."""
+
+    async def entry(self, slug: str) -> Entry:
+        if self.is_empty:
+            raise NoIndex
+        if slug not in BODIES:
+            raise NotFound
+        parent = slug.rpartition(".")[0]
+        children = [name for name in BODIES if name.rpartition(".")[0] == slug]
+        return Entry(
+            **self.fields(slug),
+            module=parent,
+            signature="join(path, *paths)" if slug == "os.path.join" else "",
+            body_html=f"<p>{escape(BODIES[slug])}</p>",
+            source="",
+            parent=Link(**self.fields(parent)) if parent else None,
+            children=[Link(**self.fields(name)) for name in children],
+        )
+
+    async def status(self) -> Status:
+        if self.is_empty:
+            raise NoIndex
+        return Status(
+            entries=len(BODIES),
+            source="Python 3.11.7",
+            built_at=datetime(2026, 11, 20, tzinfo=UTC),
+            mends_typos=True,
+            skipped=0,
+        )
+
+    def hit(self, name: str, query: str) -> Hit:
+        marked = f"<mark>{escape(name[: len(query)])}</mark>{escape(name[len(query) :])}"
+        return Hit(**self.fields(name), module="", name_html=marked, snippet_html=str(escape(BODIES[name])))
+
+    @staticmethod
+    def fields(name: str) -> dict[str, Any]:
+        kind = "function" if name in ("os.path.join", "os.pathconf") else "module"
+        return {"slug": name, "name": name, "kind": kind, "title": BODIES[name]}

@@ -1,0 +1,122 @@
+"""`oppman.py pydocs …`, and the page of the documentation that tells of it."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from app.pydocs import commands
+from app.pydocs.index.piece import Batch
+from app.pydocs.index.python import PythonSource
+from opportune.cli.main import main
+from opportune.project import PROJECT
+from tests.opportune.cli.conftest import Oppman, oppman
+from tests.pydocs.sphinx_folder import make_folder
+
+__all__ = ["oppman"]  # a fixture
+
+GUIDE = PROJECT / "docs/search.md"
+SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path / "html")
+
+
+@pytest.fixture
+def small_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python that has only two modules."""
+    monkeypatch.setattr(PythonSource, "batches", lambda self: [Batch("json", ""), Batch("os.path", "")])
+
+
+def test_python_is_indexed_told_of_and_cleared(oppman: Oppman, empty_database_url: str, small_python: None) -> None:
+    done = oppman("pydocs", "index", PYDOCS_DATABASE_URL=empty_database_url)
+    assert (done.code, done.err) == (0, "")
+    assert re.fullmatch(r"\d+ entries of Python 3\.\d+\.\d+ in \d+\.\d s\.\n", done.out)
+    told = oppman("pydocs", "status")
+    assert told.code == 0
+    assert re.fullmatch(r"\d+ entries of Python 3.*, indexed on \d{4}-\d\d-\d\d \d\d:\d\d UTC\.\n", told.out)
+    assert oppman("pydocs", "clear").out == "The index is removed.\n"
+    assert oppman("pydocs", "clear").out == "There was no index.\n"
+
+
+def test_a_folder_is_indexed_and_what_is_left_out_is_named(oppman: Oppman, tmp_path: Path, folder: Path) -> None:
+    done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
+    assert done.code == 0
+    assert done.out.startswith("9 entries of Shelf 1.2 in ")
+    assert done.err == "Left out missing.html: there is no such file\n"
+    assert "that were left out: 1." in oppman("pydocs", "status").out
+
+
+def test_a_long_list_of_what_is_left_out_is_cut(
+    oppman: Oppman, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "SHOWN", 0)
+    done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
+    assert done.err == "Left out 1 more.\n"
+
+
+def test_ctrl_c_says_how_to_go_on(
+    oppman: Oppman, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.pydocs.index.sphinx.SphinxSource.read", interrupted)
+    done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
+    assert (done.code, done.out) == (130, "")
+    assert done.err == "Stopped. The old index stays; the same command goes on from here.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "url", "words"),
+    [
+        (["status"], "sqlite:///{folder}/none.db", "There is no index of the documentation yet. Run: "),
+        (["index", "{folder}/none"], "sqlite:///{folder}/x.db", "There is no folder "),
+        (["index", "{folder}"], "sqlite:///{folder}/x.db", "has no objects.inv"),
+        (["index"], "sqlite:///{folder}/file/x.db", "cannot be made"),
+        (["index"], "mysql://u:hidden@h/x", "PYDOCS_DATABASE_URL begins with mysql://"),
+        (["index"], "postgresql://u:hidden@127.0.0.1:1/x", "Nothing answers at 127.0.0.1:1."),
+        (["status"], "postgresql://u:hidden@127.0.0.1:1/x", "Nothing answers at 127.0.0.1:1."),
+        (["clear"], "postgresql://u:hidden@127.0.0.1:1/x", "Nothing answers at 127.0.0.1:1."),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    oppman: Oppman, tmp_path: Path, arguments: list[str], url: str, words: str
+) -> None:
+    (tmp_path / "file").touch()
+    words_given = [argument.format(folder=tmp_path) for argument in arguments]
+    done = oppman("pydocs", *words_given, PYDOCS_DATABASE_URL=url.format(folder=tmp_path))
+    assert (done.code, done.out) == (1, "")
+    assert words in done.err
+    assert done.err.count("\n") == 1
+    assert "hidden" not in done.err
+
+
+def test_the_guide_shows_each_command_and_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    guide = GUIDE.read_text()
+    assert str(commands.__doc__) in guide
+    for name in ("index", "status", "clear"):
+        assert main(["pydocs", name, "--help"]) == 0
+        assert f"python3 oppman.py pydocs {name}" in guide
+        assert capsys.readouterr().out
+
+
+def test_the_commands_of_the_guide_run(
+    oppman: Oppman, tmp_path: Path, folder: Path, small_python: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYDOCS_DATABASE_URL", f"sqlite:///{tmp_path / 'index.db'}")
+    lines = [line for block in SHELL.findall(GUIDE.read_text()) for line in block.splitlines()]
+    ours = [line.partition("  #")[0] for line in lines if line.startswith("python3 oppman.py pydocs")]
+    assert len(ours) >= 4
+    for line in ours:
+        words = shlex.split(line.replace("/usr/share/doc/python3/html", str(folder)))
+        assert oppman(*words[2:]).code == 0, line
+
+
+def test_building_is_shown_only_to_who_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    with commands.progress("Reading", 2) as bar:
+        bar.update(2)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,136 @@
+"""A folder of Sphinx's pages as a source: what is found, what is left out, and what is not let through."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.pydocs.index.inventory import read_inventory
+from app.pydocs.index.pages import read_parts
+from app.pydocs.index.piece import Piece
+from app.pydocs.index.sphinx import SphinxSource
+from opportune.errors import OperatorError
+from tests.pydocs.sphinx_folder import GLOSSARY, HEAD, PATHS, inventory, make_folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path / "html")
+
+
+def read(folder: Path) -> tuple[dict[str, Piece], dict[str, str]]:
+    source = SphinxSource(folder)
+    pieces: dict[str, Piece] = {}
+    left_out: dict[str, str] = {}
+    for batch, found in source.read(source.batches()):
+        if isinstance(found, str):
+            left_out[batch.name] = found
+        else:
+            pieces |= {piece.slug: piece for piece in found}
+    return pieces, left_out
+
+
+def test_symbols_sections_and_terms_are_found(folder: Path) -> None:
+    pieces, _ = read(folder)
+    assert {slug: piece.kind for slug, piece in pieces.items()} == {
+        "glossary.html": "section",
+        "glossary.html#term-shelf": "term",
+        "glossary.html#term-book": "term",
+        "shelf.path": "module",
+        "shelf.path.join": "function",
+        "shelf.path.combine": "function",
+        "shelf.path.Walker": "class",
+        "shelf.path.Walker.walk": "method",
+        "library/path.html#files": "section",
+    }
+    join = pieces["shelf.path.join"]
+    assert (join.name, join.module, join.parent) == ("shelf.path.join", "shelf.path", "shelf.path")
+    assert (join.signature, join.title) == ("shelf.path.join(path)", "Join paths & more.")
+    assert join.source == "library/path.html#shelf.path.join"
+    assert pieces["shelf.path.combine"].signature == "shelf.path.combine(path)"
+    assert pieces["shelf.path.Walker.walk"].parent == "shelf.path.Walker"
+    assert pieces["library/path.html#files"].name == "About files"
+
+
+def test_each_has_only_its_own_text(folder: Path) -> None:
+    pieces, _ = read(folder)
+    assert pieces["shelf.path.Walker"].text == "Walks."
+    assert pieces["glossary.html#term-shelf"].text == "What holds books."
+    assert "Join paths" not in pieces["shelf.path"].body
+    assert "a path" in pieces["shelf.path.join"].text
+    assert not any("footer" in piece.text or "aside" in piece.text for piece in pieces.values())
+
+
+def test_only_harmless_html_is_kept_and_links_lead_to_entries(folder: Path) -> None:
+    body = read(folder)[0]["shelf.path"].body
+    assert 'href="/pydocs/glossary.html%23term-shelf"' in body
+    assert 'href="/pydocs/shelf.path.join"' in body
+    assert 'href="https://example.org/"' in body
+    assert "import shelf &lt;3</pre>" in body
+    assert not any(word in body for word in ("script", "img", "alert", "onerror"))
+
+
+def test_pages_that_cannot_be_read_are_named_and_the_others_are_indexed(folder: Path) -> None:
+    (folder / "glossary.html").write_text("<p>no section at all")
+    pieces, left_out = read(folder)
+    assert left_out == {"missing.html": "there is no such file", "glossary.html": "it has no sections"}
+    assert "shelf.path.join" in pieces
+
+
+def test_a_page_outside_the_folder_is_not_read(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.html").write_text(GLOSSARY)
+    (folder / "objects.inv").write_bytes(inventory("secret std:doc -1 ../secret.html Secret\n"))
+    assert read(folder) == ({}, {"../secret.html": "it is outside the folder"})
+
+
+def test_a_changed_page_has_another_mark(folder: Path) -> None:
+    before = SphinxSource(folder).batches()
+    (folder / "glossary.html").write_text(GLOSSARY + " ")
+    after = SphinxSource(folder).batches()
+    assert [batch.name for batch in before if batch not in after] == ["glossary.html"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "has no objects.inv"),
+        (b"", "is no inventory of Sphinx"),
+        (b"# Sphinx inventory version 1\n# a\n# b\n# c\n", "is no inventory of Sphinx"),
+        (HEAD + b"rubbish", "is damaged"),
+        (inventory()[:-9], "is cut off"),
+        (inventory("x py:function\n\n\xff\n"), "names no HTML pages"),
+    ],
+)
+def test_a_folder_that_is_none_of_sphinx_is_refused_in_one_line(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    if content is not None:
+        (tmp_path / "objects.inv").write_bytes(content)
+    with pytest.raises(OperatorError, match=words) as refusal:
+        SphinxSource(tmp_path).batches()
+    assert "\n" not in str(refusal.value)
+
+
+def test_without_a_list_of_pages_all_of_the_folder_are_read(folder: Path) -> None:
+    (folder / "objects.inv").write_bytes(inventory("shelf.path py:module 0 library/path.html#module-shelf.path -\n"))
+    assert read_inventory(folder).title == "Shelf 1.2"
+    assert "shelf.path" in read(folder)[0]
+
+
+@pytest.mark.parametrize("cut", range(40, len(PATHS), 97))
+def test_a_page_that_ends_anywhere_is_indexed_as_far_as_it_goes(cut: int) -> None:
+    whole = read_parts(iter([PATHS]), str)
+    anchors = [part.anchor for part in read_parts(iter([PATHS[:cut]]), str)]
+    assert anchors == [part.anchor for part in whole][: len(anchors)]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.sampled_from(PATHS.replace("<", "\n<").split("\n")) | st.text(max_size=9), max_size=60))
+def test_any_markup_is_read_or_refused(lines: list[str]) -> None:
+    try:
+        parts = read_parts(iter(['<main><section id="a">', *lines]), str)
+    except ValueError as refusal:
+        assert "its markup makes no sense" in str(refusal)  # noqa: PT017 - both outcomes are right
+    else:
+        assert parts[0].anchor == "a"

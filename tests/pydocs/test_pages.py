@@ -1,0 +1,147 @@
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from app.pydocs.schemas import LONGEST, NoIndex
+from opportune.testing.factories import make_user, signed_in_client
+from tests.pydocs.shelf import Shelf
+
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+QUERIES = [
+    "",
+    "  ",
+    "\0",
+    "os\0.pa",
+    "x" * 10_000,
+    '"',
+    "' OR 1=1 --",
+    "*",
+    "NEAR(",
+    "AND",
+    "name:",
+    "🐍",
+    "שלום",
+    "<b>",
+    "%",
+]
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """One is enough: what is asked here is no database."""
+    return "sqlite"
+
+
+async def test_anybody_searches_without_javascript(client: AsyncClient, shelf: Shelf) -> None:
+    answer = await client.get("/pydocs", params={"q": "os.pa"})
+
+    assert answer.status_code == 200
+    assert 'href="/pydocs/os.path.join"' in answer.text
+    assert "<mark>os.pa</mark>th.join" in answer.text
+    assert "3 results" in answer.text
+    assert 'name="q" value="os.pa"' in answer.text
+    assert "json" not in answer.text
+
+
+async def test_an_empty_box_says_what_to_type(client: AsyncClient, shelf: Shelf) -> None:
+    answer = await client.get("/pydocs")
+
+    assert "Type the beginning of a name" in answer.text
+    assert "5 entries from Python 3.11.7" in answer.text
+
+
+async def test_what_nothing_matches_is_said(client: AsyncClient, shelf: Shelf) -> None:
+    assert "Nothing matches “zebra”" in (await client.get("/pydocs?q=zebra")).text
+
+
+async def test_what_was_searched_instead_is_said(client: AsyncClient, shelf: Shelf) -> None:
+    answer = await client.get("/pydocs?q=jsno")
+
+    assert "Nothing matches “jsno”." in answer.text
+    assert re.search(r"1 result for <strong[^>]*>json</strong>", answer.text)
+    assert 'name="q" value="jsno"' in answer.text
+
+
+async def test_htmx_gets_the_results_alone(client: AsyncClient, shelf: Shelf) -> None:
+    answer = await client.get("/pydocs?q=json", headers=HTMX)
+
+    assert answer.text.lstrip().startswith('<section id="pydocs-results" data-query="json"')
+    assert re.search(r"\b1 result\b", answer.text)
+
+
+async def test_the_pages_of_many_results_keep_the_query(client: AsyncClient, shelf: Shelf) -> None:
+    first, answer = [await client.get(f"/pydocs?q=os&size=1{page}") for page in ("", "&page=2")]
+
+    assert 'href="?q=os&amp;size=1&amp;page=2">More results</a>' in first.text
+    assert 'href="?q=os&amp;size=1&amp;page=3"' in answer.text
+    assert re.findall(r'id="pydocs-hit-\d" href="([^"]*)"', answer.text) == ["/pydocs/os.path"]
+
+
+async def test_any_query_is_answered_with_a_page_that_escapes_it(client: AsyncClient, shelf: Shelf) -> None:
+    for query in QUERIES:
+        for headers in ({}, HTMX):
+            answer = await client.get("/pydocs", params={"q": query}, headers=headers)
+
+            assert answer.status_code == 200, query[:20]
+            assert "<b>" not in answer.text
+            assert "x" * (LONGEST + 1) not in answer.text
+
+
+async def test_a_page_that_no_list_has_is_refused(client: AsyncClient, shelf: Shelf) -> None:
+    for query in ("page=0", "page=first", "size=101"):
+        assert (await client.get(f"/pydocs?q=os&{query}")).status_code == 422, query
+
+
+async def test_an_entry_shows_its_signature_its_parent_and_what_is_in_it(client: AsyncClient, shelf: Shelf) -> None:
+    function = (await client.get("/pydocs/os.path.join")).text
+    assert "join(path, *paths)" in function
+    assert "<p>Join one or more path segments &amp; more</p>" in function
+    assert 'href="/pydocs/os.path"' in function
+
+    module = (await client.get("/pydocs/os.path")).text
+    assert re.search(r'<h2[^>]*>Functions</h2>.*href="/pydocs/os.path.join">join</a>', module, re.DOTALL)
+
+
+async def test_what_is_not_in_the_index_is_not_found(client: AsyncClient, shelf: Shelf) -> None:
+    for slug in ("nothing", "os.path.join/../../x", "%00", "x" * 5_000, "<b>"):
+        answer = await client.get(f"/pydocs/{slug}")
+
+        assert answer.status_code == 404, slug[:20]
+        assert "<b>" not in answer.text
+
+
+async def test_a_slash_too_many_leads_to_the_search(client: AsyncClient, shelf: Shelf) -> None:
+    assert (await client.get("/pydocs/")).headers["location"] == "/pydocs"
+
+
+async def test_without_an_index_the_page_of_a_developer_says_which_command_makes_one(
+    client: AsyncClient, shelf: Shelf
+) -> None:
+    shelf.is_empty = True
+
+    for headers in ({}, HTMX):
+        answer = await client.get("/pydocs?q=os", headers=headers)
+        assert answer.status_code == 200
+        assert NoIndex.COMMAND in answer.text
+    entry = await client.get("/pydocs/os")
+    assert entry.status_code == 503
+    assert "There is no index of the documentation yet." in entry.text
+
+
+async def test_without_an_index_a_visitor_in_production_is_shown_no_command(
+    app: FastAPI, client: AsyncClient, shelf: Shelf
+) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"environment": "production"})
+    shelf.is_empty = True
+    page = (await client.get("/pydocs?q=os")).text
+    assert "There is no index yet" in page
+    assert "oppman.py" not in page
+    assert "/admin/operations" not in page
+
+
+async def test_without_an_index_a_superuser_is_led_to_the_button(app: FastAPI, shelf: Shelf) -> None:
+    shelf.is_empty = True
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as superuser:
+        assert '<a href="/admin/operations">' in (await superuser.get("/pydocs")).text

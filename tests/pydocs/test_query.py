@@ -1,0 +1,90 @@
+"""How a question is understood, and what is marked in an answer."""
+
+import pytest
+
+from app.pydocs.highlight import LENGTH, Highlighter
+from app.pydocs.query import MOST_WORDS, Query
+from app.pydocs.schemas import LONGEST
+from app.pydocs.spelling import Term, distance, nearest
+from app.pydocs.words import keys, name_words
+
+
+def choices(text: str) -> list[tuple[list[tuple[str, ...]], list[tuple[str, ...]]]]:
+    return [(choice.wanted, choice.unwanted) for choice in Query.parse(text).choices]
+
+
+@pytest.mark.parametrize(
+    ("text", "understood", "last"),
+    [
+        ("event loop", [([("event",)], [])], "loop"),
+        ("os.path.jo", [([("os",), ("path",)], [])], "jo"),
+        ('"event loop" policy', [([("event", "loop")], [])], "policy"),
+        ('policy "event loop"', [([("policy",), ("event", "loop")], [])], ""),
+        ('open "half a quo', [([("open",), ("half",), ("a",)], [])], "quo"),
+        ("open -file", [([("open",)], [("file",)])], ""),
+        ('open -"a file" x', [([("open",)], [("a", "file")])], "x"),
+        ("csv or json", [([("csv",)], []), ([], [])], "json"),
+        ("or", [([], [])], "or"),
+        ("csv or", [([("csv",)], [])], "or"),
+        ("Café", [([], [])], "cafe"),
+        ("- * ' NEAR(", [([], [])], "near"),
+    ],
+)
+def test_words_phrases_and_choices_are_told_apart(
+    text: str, understood: list[tuple[list[tuple[str, ...]], list[tuple[str, ...]]]], last: str
+) -> None:
+    assert choices(text) == understood
+    assert Query.parse(text).last == last
+
+
+@pytest.mark.parametrize("text", ["", " ", "*", "“”", "🐍", "\0", "\ud800", "-", '""', "..."])
+def test_what_holds_no_word_asks_for_nothing(text: str) -> None:
+    assert Query.parse(text).is_blank
+
+
+def test_what_no_database_takes_is_left_out_and_what_is_too_long_is_cut() -> None:
+    query = Query.parse("\0pa\ud800th " + "x " * 5000)
+    assert query.text.startswith("path x")
+    assert len(query.text) <= LONGEST
+    assert sum(len(choice.wanted) for choice in query.choices) <= MOST_WORDS
+
+
+def test_names_may_be_written_with_spaces() -> None:
+    assert Query.parse(" OS  Path jo").symbol == "os.path.jo"
+
+
+def test_a_name_is_known_by_its_words_and_by_its_ends() -> None:
+    assert name_words("collections.OrderedDict") == ["collections", "ordereddict", "ordered", "dict"]
+    assert name_words("asyncio.get_event_loop") == ["asyncio", "get", "event", "loop"]
+    assert name_words("http.HTTPStatus")[2:] == ["http", "status"]
+    assert list(keys("os.path.join", dotted=True)) == [("os.path.join", 0), ("path.join", 1), ("join", 2)]
+    assert list(keys("What is new in 3.11", dotted=False)) == [("what is new in 3.11", 0)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "slips"),
+    [("path", "path", 0), ("pth", "path", 1), ("gahter", "gather", 1), ("dictonary", "dictionary", 1), ("", "abc", 3)],
+)
+def test_a_slip_is_a_letter_too_many_too_few_wrong_or_swapped(one: str, other: str, slips: int) -> None:
+    assert distance(one, other) == distance(other, one) == slips
+
+
+def test_the_nearest_word_is_the_one_that_is_used_most() -> None:
+    terms = [Term("bath", True, 90), Term("path", True, 50), Term("pith", True, 1)]
+    assert nearest("pth", terms) == "path"
+    assert nearest("zzzz", terms) == ""
+
+
+def test_what_was_looked_for_is_marked_where_words_begin_and_everything_is_escaped() -> None:
+    assert Highlighter(["dict"]).name("OrderedDict") == "Ordered<mark>Dict</mark>"
+    assert Highlighter(["os"]).snippet("<os> & pose") == "&lt;<mark>os</mark>&gt; &amp; pose"
+    assert Highlighter([]).name("<b>") == "&lt;b&gt;"
+
+
+def test_a_snippet_is_taken_from_around_what_was_found() -> None:
+    text = "word " * 200 + "needle " + "word " * 200
+    snippet = Highlighter(["needle"]).snippet(text)
+    assert "<mark>needle</mark>" in snippet
+    assert snippet.startswith("…word")
+    assert snippet.endswith("word …")
+    assert len(snippet) < LENGTH + 30

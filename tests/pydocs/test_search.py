@@ -1,0 +1,276 @@
+"""The same questions and the same answers on both databases."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from app.pydocs.engines import sqlite
+from app.pydocs.engines.opening import index_url
+from app.pydocs.index.piece import Piece
+from app.pydocs.index.store import store_of
+from app.pydocs.schemas import DEEPEST, LONGEST, NoIndex
+from app.pydocs.service import Search
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import NotFound
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.pgbouncer import pgbouncer
+from opportune.testing.services.postgres import Postgres
+from tests.pydocs.shelving import fill, piece, search_in, settings_of
+
+PIECES = [
+    piece("os", "module", "Interfaces of the operating system."),
+    piece("os.path", "module", "Common operations on pathnames.", parent="os"),
+    piece("os.path.join", text="Join path components.", signature="join(a, *p)", module="os.path", parent="os.path"),
+    piece("os.pathconf", text="Return a configuration limit.", parent="os"),
+    piece("os.getcwd", text="Return the current working directory."),
+    piece("site.addpackage", text="Process a .pth file with os functions."),
+    piece("str.join", "method", "Concatenate strings."),
+    piece("dict", "class", "A mapping. <b>Not bold</b>."),
+    piece("collections.OrderedDict", "class", "A dictionary that remembers the order of what was added to it."),
+    piece("collections.Counter", "class", "Counts. A dictionary of numbers, with café."),
+    piece("asyncio", "module", "The asyncio package."),
+    piece("asyncio.gather", text="Return a future that gathers results of a dictionary."),
+    piece("asyncio.get_event_loop", text="Return the event loop."),
+    Piece("library/intro.html#reading", "Reading CSV files", "section", text="How a file is read.", module="intro"),
+    Piece("library/intro.html", "Introduction", "section", text="Begin here."),
+    *(piece(f"many.item{number}", "data", "One of many.") for number in range(DEEPEST + 5)),
+]
+HOSTILE = [
+    "\0",
+    "\ud800",
+    "'",
+    '"',
+    "%",
+    "\\",
+    "*",
+    "NEAR(",
+    "AND",
+    "OR NOT",
+    "name:os",
+    "os -",
+    "a" * 10_000,
+    "㌕" * 200,  # each stands for six letters
+    "🐍 \u202ex",
+]
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where an index of those pieces is, which the tests only read."""
+    if request.param == "sqlite":
+        address = f"sqlite:///{tmp_path_factory.mktemp('pydocs') / 'index.db'}"
+    else:
+        server: Postgres = request.getfixturevalue("postgres_server")
+        address = server.create_database("pydocs")
+    fill(address, PIECES)
+    return address
+
+
+@pytest.fixture(scope="session")
+async def search(url: str) -> AsyncIterator[Search]:
+    search = search_in(url)
+    yield search
+    await search.close()
+
+
+async def names(search: Search, query: str, limit: int = 20, page: int = 1) -> list[str]:
+    return [hit.name for hit in (await search.find(query, limit=limit, page=page)).items]
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("os.pa", ["os.path", "os.pathconf", "os.path.join"]),
+        ("OS.Path", ["os.path", "os.pathconf"]),
+        ("os path jo", ["os.path.join"]),
+        ("join", ["os.path.join", "str.join"]),
+        ("path.jo", ["os.path.join"]),
+        ("dict", ["dict", "collections.OrderedDict"]),
+        ("ordereddict", ["collections.OrderedDict"]),
+        ("ordered dict", ["collections.OrderedDict"]),
+        ("event loop", ["asyncio.get_event_loop"]),
+        ("working dir", ["os.getcwd"]),
+        ('"working directory"', ["os.getcwd"]),
+        ("reading csv", ["Reading CSV files"]),
+        ("cafe", ["collections.Counter"]),
+        ("asyncio.g", ["asyncio.gather", "asyncio.get_event_loop"]),
+        ("getcwd or gather", ["asyncio.gather", "os.getcwd"]),
+    ],
+)
+async def test_what_is_looked_for_comes_first(search: Search, query: str, first: list[str]) -> None:
+    found = await names(search, query)
+    assert sorted(found[: len(first)]) == sorted(first) if " or " in query else found[: len(first)] == first
+
+
+async def test_words_may_be_required_together_and_excluded(search: Search) -> None:
+    assert sorted(await names(search, "dictionary")) == sorted(
+        ["collections.OrderedDict", "collections.Counter", "asyncio.gather"]
+    )
+    assert await names(search, "dictionary order") == ["collections.OrderedDict"]
+    assert await names(search, "dictionary -numbers -future") == ["collections.OrderedDict"]
+    assert await names(search, '"directory working"') == []
+
+
+async def test_two_letters_after_a_word_do_not_empty_the_list(search: Search) -> None:
+    assert await names(search, "event l") == await names(search, "event loo") == ["asyncio.get_event_loop"]
+
+
+@pytest.mark.parametrize(
+    ("query", "mended", "first"),
+    [
+        ("dictonary", "dictionary", "collections.OrderedDict"),
+        ("os.pth", "os.path", "os.path"),
+        ("asycio.gather", "asyncio.gather", "asyncio.gather"),
+        ("asyncio.gahter", "asyncio.gather", "asyncio.gather"),
+        ("Evnt loop", "event loop", "asyncio.get_event_loop"),
+    ],
+)
+async def test_typing_errors_are_mended_and_told(search: Search, query: str, mended: str, first: str) -> None:
+    found = await search.find(query)
+    assert (found.query, found.corrected) == (query, mended)
+    assert first in [hit.name for hit in found.items]
+
+
+async def test_what_is_found_is_not_mended(search: Search) -> None:
+    assert (await search.find("gather")).corrected == ""
+    assert (await search.find("xyzzyxyzzy")).corrected == ""
+    assert (await search.find("xyzzyxyzzy")).items == []
+
+
+async def test_what_was_looked_for_is_marked_and_the_rest_escaped(search: Search) -> None:
+    hit = (await search.find("dict")).items[0]
+    assert hit.name_html == "<mark>dict</mark>"
+    assert hit.snippet_html == "A mapping. &lt;b&gt;Not bold&lt;/b&gt;."
+    assert hit.url == "/pydocs/dict"
+
+
+async def test_long_lists_come_in_pages_up_to_an_end(search: Search) -> None:
+    first = await search.find("many", limit=100)
+    assert (first.total, first.pages, len(first.items)) == (DEEPEST, 4, 100)
+    seen = [name for page in (1, 2, 3, 4) for name in await names(search, "many", 100, page)]
+    assert len(set(seen)) == DEEPEST
+    assert await names(search, "many", 100, 5) == await names(search, "many", 100, 10**6) == []
+
+
+@pytest.mark.parametrize("query", ["", "  ", *HOSTILE])
+async def test_any_text_gives_results_or_none(search: Search, query: str) -> None:
+    found = await search.find(query)
+    assert len(found.query) <= LONGEST
+    assert "\0" not in found.query
+    assert found.query.encode() is not None
+
+
+@settings(deadline=None, max_examples=40)
+@example("name : os")
+@given(st.text() | st.lists(st.sampled_from([*HOSTILE, "os", "path", ".", " ", "or", "-", "é"])).map("".join))
+async def test_no_text_is_an_error(search: Search, query: str) -> None:
+    found = await search.find(query)
+    assert found.total >= len(found.items)
+
+
+async def test_an_entry_has_its_text_and_its_neighbours(search: Search) -> None:
+    entry = await search.entry("os.path")
+    assert (entry.kind, entry.body_html) == ("module", "<p>Common operations on pathnames.</p>")
+    assert entry.parent
+    assert entry.parent.name == "os"
+    assert [child.name for child in entry.children] == ["os.path.join"]
+    assert (await search.entry("os.path.join")).signature == "join(a, *p)"
+
+
+async def test_a_place_on_a_page_leads_to_the_page(search: Search) -> None:
+    assert (await search.entry("library/intro.html#reading")).name == "Reading CSV files"
+    assert (await search.entry("library/intro.html#elsewhere")).name == "Introduction"
+
+
+@pytest.mark.parametrize("slug", ["", "os.pat", "OS", "os#path", "\0", "\ud800", "x" * 10_000, "' or 1=1 --"])
+async def test_what_is_no_entry_is_not_found(search: Search, slug: str) -> None:
+    if slug == "os#path":
+        assert (await search.entry(slug)).name == "os"
+        return
+    with pytest.raises(NotFound):
+        await search.entry(slug)
+
+
+async def test_an_index_is_replaced_while_many_ask(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "PAUSE", 0)
+    fill(empty_database_url, [piece("before.it")])
+    search = search_in(empty_database_url)
+    stop = asyncio.Event()
+    seen: set[str] = set()
+
+    async def ask() -> None:
+        while not stop.is_set():
+            found = await search.find("it")
+            assert len(found.items) == 1
+            seen.add(found.items[0].name)
+            stop.set() if "after.it" in seen else None
+
+    asking = asyncio.gather(*(ask() for _ in range(4)))
+    async with asyncio.timeout(20):
+        while "before.it" not in seen and not asking.done():
+            await asyncio.sleep(0)
+    await asyncio.to_thread(fill, empty_database_url, [piece("after.it")])
+    await asyncio.wait_for(asking, 20)
+    await search.close()
+    assert seen == {"before.it", "after.it"}
+
+
+async def test_a_cleared_index_is_gone_and_a_new_one_is_found(empty_database_url: str) -> None:
+    store = store_of(DatabaseURL.parse(empty_database_url))
+    assert not store.clear()
+    fill(empty_database_url, [piece("one")])
+    search = search_in(empty_database_url)
+    assert await names(search, "one") == ["one"]
+    assert store.clear()
+    await search.refresh()
+    with pytest.raises(NoIndex):
+        await search.find("one")
+    fill(empty_database_url, [piece("two")])
+    assert await names(search, "two") == ["two"]
+    await search.close()
+
+
+async def test_a_damaged_file_leaves_what_was_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    url = f"sqlite:///{tmp_path / 'index.db'}"
+    fill(url, [piece("whole")])
+    search = search_in(url)
+    assert await names(search, "whole") == ["whole"]
+    (tmp_path / "other.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    os.replace(tmp_path / "other.db", tmp_path / "index.db")  # noqa: PTH105 - what the indexer does
+    await search.refresh()
+    assert await names(search, "whole") == ["whole"]
+    await search.close()
+    assert "Make the index again: python3 oppman.py pydocs index" in caplog.text
+
+
+async def test_through_a_pooler(postgres_server: Postgres) -> None:
+    with pgbouncer(postgres_server.create_database("pydocs_pooled")) as url:
+        fill(url, PIECES[:12])
+        search = search_in(url)
+        found = await asyncio.gather(*(names(search, "os.pth") for _ in range(8)))
+        await search.close()
+    assert all(each[0] == "os.path" for each in found)
+
+
+async def test_a_server_without_trigrams_finds_what_is_spelt_right(postgres_server: Postgres) -> None:
+    url = postgres_server.create_database("pydocs_plain")
+    fill(url, PIECES[:12])
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP EXTENSION pg_trgm CASCADE")
+    search = search_in(url)
+    assert await names(search, "asyncio.gather") == ["asyncio.gather"]
+    assert (await search.find("asycio.gather")).items == []
+    assert not (await search.status()).mends_typos
+    await search.close()
+
+
+def test_the_index_is_where_the_settings_say() -> None:
+    assert index_url(settings_for("sqlite:///x.db")).path.name == "pydocs.db"
+    assert index_url(settings_for("postgresql://u@127.0.0.1/x")).database == "x"
+    assert index_url(settings_of("postgresql://u@127.0.0.1/y")).database == "y"

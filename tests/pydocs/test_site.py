@@ -1,0 +1,40 @@
+"""From the settings to the page, on each kind of database."""
+
+from pathlib import Path
+
+import pytest
+from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr
+
+from app.main import create_app
+from app.pydocs.engines.opening import index_url
+from app.pydocs.schemas import NoIndex
+from opportune.settings import Settings
+from tests.pydocs.shelving import fill, piece
+
+
+@pytest.fixture
+def settings(settings: Settings, database_kind: str, tmp_path: Path) -> Settings:
+    """The index is a file beside SQLite, and in the site's own PostgreSQL."""
+    url = f"sqlite:///{tmp_path / 'index.db'}" if database_kind == "sqlite" else ""
+    return settings.model_copy(update={"pydocs_database_url": SecretStr(url)})
+
+
+async def test_an_index_is_found_as_soon_as_it_is_there(settings: Settings) -> None:
+    app = create_app(settings)
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client,
+    ):
+        assert NoIndex.COMMAND in (await client.get("/pydocs?q=os")).text
+
+        fill(
+            index_url(settings).url.render_as_string(hide_password=False), [piece("os.path.join", text="Join <paths>")]
+        )
+
+        page = (await client.get("/pydocs?q=os.pa")).text
+        assert "<mark>os</mark>.<mark>pa</mark>th.join" in page
+        assert "Join &lt;<mark>pa</mark>ths&gt;" in page
+        assert (await client.get("/api/v1/pydocs/search?q=join")).json()["total"] == 1
+        assert "os.path.join" in (await client.get("/pydocs/os.path.join")).text
+        assert (await client.get("/pydocs/os.path.split")).status_code == 404

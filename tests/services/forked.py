@@ -1,7 +1,0 @@
-"""Processes that start in milliseconds: they are forked from a server that has imported what they need."""
-
-from multiprocessing import get_context
-
-PROCESSES = get_context("forkserver")
-# There is one server for all of a test run, so it has to know all modules whose functions run there.
-PROCESSES.set_forkserver_preload(["pytest", "tests.cli.processes", "tests.jobs.processes"])

@@ -1,0 +1,41 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from app.todos.models import Todo
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.testing.factories import make_user, signed_in_client
+
+MakeTodo = Callable[..., Awaitable[Todo]]
+
+
+@pytest.fixture
+async def ann(database: Database) -> User:
+    return await make_user(database)
+
+
+@pytest.fixture
+async def bob(database: Database) -> User:
+    return await make_user(database)
+
+
+@pytest.fixture
+async def browser(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
+    """Ann's."""
+    async with signed_in_client(app, ann) as client:
+        yield client
+
+
+@pytest.fixture
+def make_todo(database: Database) -> MakeTodo:
+    async def make(owner: User, title: str = "Write tests", **fields: Any) -> Todo:
+        todo = Todo(owner_id=owner.id, title=title, **fields)
+        async with database.writer() as session:
+            session.add(todo)
+        return todo
+
+    return make

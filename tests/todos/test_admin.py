@@ -1,0 +1,11 @@
+from fastapi import FastAPI
+
+from opportune.testing.factories import make_user, signed_in_client
+
+
+async def test_the_admin_calls_them_what_the_site_does(app: FastAPI) -> None:
+    superuser = await make_user(app.state.database, is_superuser=True)
+    async with signed_in_client(app, superuser) as admin:
+        page = (await admin.get("/admin/todo/list")).text
+    assert "Add To-do" in page
+    assert '<h1 class="page-title text-break">To-dos</h1>' in page

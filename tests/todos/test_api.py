@@ -1,0 +1,198 @@
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from app.todos.dependencies import reading
+from app.todos.schemas import Statistics
+from app.todos.service import Todos
+from opportune.accounts.models import User
+from opportune.db.model import utc_now
+from tests.todos.conftest import MakeTodo
+
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+
+TODOS = "/api/v1/todos"
+ROUTES = [
+    ("GET", TODOS),
+    ("POST", TODOS),
+    ("GET", f"{TODOS}/statistics"),
+    ("GET", f"{TODOS}/1"),
+    ("PATCH", f"{TODOS}/1"),
+    ("DELETE", f"{TODOS}/1"),
+]
+INVALID: list[Any] = [
+    {},
+    {"title": None},
+    {"title": ""},
+    {"title": "  "},
+    {"title": "a" * 201},
+    {"title": "a" * 10_000},
+    {"title": "two\nlines"},
+    {"title": "NUL \0"},
+    {"title": "half \ud800"},
+    {"title": ["Buy milk"]},
+    {"title": "Buy milk", "notes": "a" * 2001},
+    {"title": "Buy milk", "notes": "NUL \0"},
+    {"title": "Buy milk", "due_on": "tomorrow"},
+    {"title": "Buy milk", "due_on": "2026-02-30"},
+    {"title": "Buy milk", "due_on": "99999-01-01"},
+    ["Buy milk"],
+    None,
+]
+INVALID_CHANGES = [{"title": ""}, {"title": None}, {"notes": None}, {"done": "perhaps"}, {"due_on": "soon"}]
+INVALID_FILTERS = [
+    "state=lost",
+    "due_from=soon",
+    "page=0",
+    "page=-1",
+    f"page={2**63}",
+    "size=0",
+    "size=101",
+    "q=%00",
+    f"q={'a' * 10_000}",
+    "sort=owner_id",
+    "sort=--title",
+]
+IDS_OF_NOTHING = ["1", "0", "-1", 2**63 - 1, 2**63, 10**30, "1.5", "milk", "%00"]
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What differs between the databases is marked `on_both`."""
+    return "sqlite"
+
+
+async def titles(browser: AsyncClient, query: str = "") -> list[str]:
+    answer = await browser.get(f"{TODOS}?{query}")
+    return [item["title"] for item in answer.json()["items"]]
+
+
+async def statuses(browser: AsyncClient, path: str) -> list[int]:
+    """What reading, changing and deleting are answered."""
+    answers = [await browser.get(path), await browser.patch(path, json={"done": True}), await browser.delete(path)]
+    return [answer.status_code for answer in answers]
+
+
+async def test_nobody_gets_in_without_signing_in(client: AsyncClient) -> None:
+    for method, path in ROUTES:
+        answer = await client.request(method, path, json={"title": "Buy milk"} if method in ("POST", "PATCH") else None)
+
+        assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json"), (method, path)
+
+
+async def test_a_todo_is_created_and_read_back(browser: AsyncClient) -> None:
+    made = await browser.post(TODOS, json={"title": " Buy milk ", "notes": "2 litres", "due_on": "2026-03-10"})
+    assert made.status_code == 201
+
+    found = await browser.get(f"{TODOS}/{made.json()['id']}")
+    assert found.json() == made.json()
+    assert found.json().items() >= {"title": "Buy milk", "due_on": "2026-03-10", "done_at": None}.items()
+
+
+@on_both
+async def test_an_invalid_todo_is_refused(browser: AsyncClient) -> None:
+    for body in INVALID:
+        # Not json=body: httpx would not send half a character.
+        answer = await browser.post(TODOS, content=json.dumps(body), headers={"Content-Type": "application/json"})
+
+        assert answer.status_code == 422, body
+    assert await titles(browser) == []
+
+
+async def test_nobody_chooses_the_owner_or_the_id(browser: AsyncClient, bob: User) -> None:
+    sent = {"title": "Mine", "id": 99, "owner_id": bob.id, "created_at": "2000-01-01T00:00:00Z"}
+    made = (await browser.post(TODOS, json=sent)).json()
+    assert made["id"] != 99
+    assert not made["created_at"].startswith("2000")
+
+    changed = (await browser.patch(f"{TODOS}/{made['id']}", json=sent)).json()
+    assert changed == made
+    assert await titles(browser) == ["Mine"]
+
+
+@on_both
+async def test_a_change_names_only_what_is_different(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(ann, "Buy milk", notes="2 litres", due_on=utc_now().date())
+
+    answer = await browser.patch(f"{TODOS}/{todo.id}", json={"done": True, "due_on": None})
+
+    assert answer.status_code == 200
+    assert answer.json()["done_at"]
+    assert answer.json().items() >= {"title": "Buy milk", "notes": "2 litres", "due_on": None}.items()
+    assert (await browser.patch(f"{TODOS}/{todo.id}", json={"done": False})).json()["done_at"] is None
+
+
+async def test_an_invalid_change_is_refused(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(ann, "Buy milk")
+
+    for body in INVALID_CHANGES:
+        assert (await browser.patch(f"{TODOS}/{todo.id}", json=body)).status_code == 422, body
+    assert await titles(browser) == ["Buy milk"]
+
+
+async def test_a_deleted_todo_is_gone(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(ann)
+
+    assert (await browser.delete(f"{TODOS}/{todo.id}")).status_code == 204
+    assert (await browser.get(f"{TODOS}/{todo.id}")).status_code == 404
+
+
+@on_both
+async def test_what_is_not_there_is_not_found(browser: AsyncClient) -> None:
+    for todo_id in IDS_OF_NOTHING:
+        assert await statuses(browser, f"{TODOS}/{todo_id}") == [404, 404, 404], todo_id
+
+
+async def test_another_users_todo_is_not_found(browser: AsyncClient, bob: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(bob, "Secret")
+
+    assert await statuses(browser, f"{TODOS}/{todo.id}") == [404, 404, 404]
+    assert await titles(browser) == []
+
+
+@on_both
+async def test_the_list_is_filtered_and_comes_in_pages(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+    today = utc_now().date()
+    for days in range(5):
+        await make_todo(ann, f"Day {days}", due_on=today + timedelta(days))
+
+    answer = (await browser.get(f"{TODOS}?due_from={today + timedelta(1)}&size=3&page=2")).json()
+
+    assert [item["title"] for item in answer["items"]] == ["Day 4"]
+    assert (answer["total"], answer["page"], answer["pages"]) == (4, 2, 2)
+    assert await titles(browser, "q=day 3") == ["Day 3"]
+
+
+async def test_an_invalid_filter_is_refused(browser: AsyncClient) -> None:
+    for query in INVALID_FILTERS:
+        assert (await browser.get(f"{TODOS}?{query}")).status_code == 422, query
+
+
+@on_both
+async def test_overdue_is_what_was_due_before_today(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+    long_ago = utc_now().date() - timedelta(30)
+    await make_todo(ann, "Late", due_on=long_ago)
+    await make_todo(ann, "Late but done", due_on=long_ago, done_at=utc_now())
+    await make_todo(ann, "Early", due_on=utc_now().date() + timedelta(30))
+
+    assert await titles(browser, "state=overdue") == ["Late"]
+    answer = await browser.get(f"{TODOS}/statistics")
+    assert answer.json() == {"total": 3, "open": 2, "done": 1, "overdue": 1}
+
+
+async def test_the_data_layer_can_be_replaced(app: FastAPI, client: AsyncClient) -> None:
+    class Canned(Todos):
+        def __init__(self) -> None: ...
+
+        async def statistics(self) -> Statistics:
+            return Statistics(total=3, open=2, done=1, overdue=0)
+
+    app.dependency_overrides[reading] = Canned
+
+    answer = await client.get(f"{TODOS}/statistics")
+
+    assert (answer.status_code, answer.json()["total"]) == (200, 3)

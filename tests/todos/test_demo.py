@@ -1,0 +1,59 @@
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+
+from app.todos.demo import SAMPLES, clear, load
+from app.todos.models import Todo
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.errors import OperatorError
+from opportune.testing.factories import make_user
+from tests.todos.conftest import MakeTodo
+
+
+@pytest.fixture
+async def admin(database: Database, ann: User) -> User:
+    return await make_user(database, is_superuser=True)
+
+
+async def rows(database: Database) -> list[Todo]:
+    async with database.reader() as session:
+        return list(await session.scalars(select(Todo).order_by(col(Todo.id))))
+
+
+async def test_the_first_superuser_owns_the_demo(database: Database, admin: User) -> None:
+    await make_user(database, is_superuser=True)
+
+    async with database.writer() as session:
+        assert await load(session) == len(SAMPLES)
+
+    loaded = await rows(database)
+    assert [todo.title for todo in loaded] == [title for title, _, _ in SAMPLES]
+    assert {todo.owner_id for todo in loaded} == {admin.id}
+
+
+async def test_without_a_superuser_the_next_step_is_named(database: Database, ann: User) -> None:
+    async with database.writer() as session:
+        with pytest.raises(OperatorError, match="createsuperuser"):
+            await load(session)
+
+
+async def test_loading_again_adds_only_what_is_missing(database: Database, admin: User) -> None:
+    async with database.writer() as session:
+        await load(session)
+    async with database.writer() as session:
+        await session.delete((await rows(database))[3])
+    async with database.writer() as session:
+        assert await load(session) == 1
+    assert len(await rows(database)) == len(SAMPLES)
+
+
+async def test_clearing_never_takes_a_users_own(database: Database, admin: User, make_todo: MakeTodo) -> None:
+    own = await make_todo(admin, SAMPLES[0][0])
+    async with database.writer() as session:
+        await load(session)
+
+    async with database.writer() as session:
+        assert await clear(session) == len(SAMPLES)
+
+    assert [todo.id for todo in await rows(database)] == [own.id]
