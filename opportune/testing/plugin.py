@@ -40,6 +40,19 @@ SECRET_KEY = "a key for tests that opens nothing anywhere"
 TEMPLATE = "template_opportune"
 
 
+KINDS = ("sqlite", "postgresql")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "database(*kinds): the kinds of database that the test runs on; both without it")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database_kind" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("database")
+        metafunc.parametrize("database_kind", marker.args if marker else KINDS, indirect=True)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The longest come first, or one core would wait for the other at the end.
     items.sort(key=lambda item: item.path.name != "test_project.py")
@@ -132,8 +145,9 @@ def postgres_template(postgres_server: Postgres) -> str:
     return TEMPLATE
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def database_kind(request: pytest.FixtureRequest) -> str:
+    """Each kind that the marker `database` names: `@pytest.mark.database("sqlite")`. Without it, both."""
     kind: str = request.param
     return kind
 

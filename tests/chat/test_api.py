@@ -15,15 +15,12 @@ from opportune.llm.fake import Scripted
 from opportune.testing.factories import make_user, signed_in_client
 from tests.chat.talking import talked
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 CONVERSATIONS = "/api/v1/conversations"
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What differs between the databases is marked `on_both`."""
-    return "sqlite"
 
 
 @pytest.fixture

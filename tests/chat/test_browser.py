@@ -10,13 +10,8 @@ from opportune import llm
 from opportune.llm.fake import Scripted
 from opportune.testing.factories import make_user, sign_in_browser
 
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """A browser shows the same with both kinds."""
-    return "sqlite"
+# A browser shows the same with both kinds.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 
 @pytest.fixture

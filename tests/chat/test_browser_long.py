@@ -14,15 +14,10 @@ from opportune.llm.fake import Scripted
 from opportune.testing.factories import make_user, sign_in_browser
 from tests.chat.talking import talked
 
-pytestmark = pytest.mark.e2e
+# A browser shows the same with both kinds.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 DESKTOP, PHONE = (1280, 800), (390, 844)
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """A browser shows the same with both kinds."""
-    return "sqlite"
 
 
 @pytest.fixture

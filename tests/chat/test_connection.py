@@ -14,7 +14,8 @@ from app.chat import live
 from opportune.llm.fake import Scripted
 from opportune.testing.factories import make_user, sign_in_browser
 
-pytestmark = pytest.mark.e2e
+# A browser shows the same with both kinds.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 BEGINNING, REST = "# Title\n\nThe first part", " goes on.\n\n- a\n- b\n\nThe end."
 LOST = "Connection lost, trying again"
@@ -77,12 +78,6 @@ class Connection:
                     writer.write(data)
         if not self.is_forgotten:
             writer.close()
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """A browser shows the same with both kinds."""
-    return "sqlite"
 
 
 @pytest.fixture

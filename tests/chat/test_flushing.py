@@ -122,7 +122,7 @@ async def test_an_end_that_the_database_refuses_takes_no_other_with_it(
     assert told == [Status.DONE, Status.FAILED, Status.DONE, Status.DONE]
 
 
-@pytest.mark.parametrize("database_kind", ["postgresql"])  # SQLite locks no rows
+@pytest.mark.database("postgresql")  # SQLite locks no rows
 async def test_a_row_that_another_transaction_holds_keeps_no_other_answer_waiting(
     runs: Runs, model: Parrot, database: Database
 ) -> None:

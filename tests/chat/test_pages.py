@@ -11,13 +11,10 @@ from opportune.llm.fake import Scripted
 from opportune.testing.factories import make_user, signed_in_client
 from tests.chat.talking import talked
 
+# What a page asks of the database is asked of both kinds in the tests of answers and the API.
+pytestmark = pytest.mark.database("sqlite")
+
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What a page asks of the database is asked of both kinds in the tests of answers and the API."""
-    return "sqlite"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from opportune.feature import Person
 from opportune.testing.factories import make_user
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_a_persons_conversations_are_told_with_their_messages_and_nobody_elses(
     database: Database, owner_id: int
 ) -> None:

@@ -11,16 +11,11 @@ from opportune.settings import Settings
 from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.missing import INSTALL_MODEL, missing
 
-pytestmark = [pytest.mark.e2e, pytest.mark.model]
+# The scripted tests are on both kinds; what the model says is as much to the one as to the other.
+pytestmark = [pytest.mark.e2e, pytest.mark.model, pytest.mark.database("sqlite")]
 
 LONG_ENOUGH = 60_000
 """Milliseconds that a small model may take for a whole answer on a busy machine."""
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """The scripted tests are on both kinds; what the model says is as much to the one as to the other."""
-    return "sqlite"
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
 from tests.events.conftest import MakeEvent, RecordedJobs, add_registration, files_in, picture, registrations
 
+pytestmark = pytest.mark.database("sqlite")
+
 ATTENDEES = "/admin/registration/list"
 SENT = {"title": "Çay & Python", "starts_at": "2030-05-01 16:00:00", "ends_at": "2030-05-01 17:00:00", "capacity": "5"}
 INVALID = [
@@ -25,12 +27,7 @@ INVALID = [
 
 
 # What differs between the databases is the views' own statements; the rest is tested with the admin itself.
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 async def test_attendees_are_for_staff_alone(app: FastAPI, client: AsyncClient) -> None:

@@ -12,7 +12,10 @@ from opportune.db.database import Database
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.events.conftest import ADA, MakeEvent, RecordedJobs, add_registration, cancel_link, registrations
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 EVENTS = "/api/v1/events"
 INVALID: list[Any] = [
@@ -29,12 +32,6 @@ INVALID: list[Any] = [
     [ADA],
     None,
 ]
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What differs between the databases is marked `on_both`."""
-    return "sqlite"
 
 
 @on_both

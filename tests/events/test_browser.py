@@ -10,13 +10,8 @@ from opportune.db.database import Database
 from opportune.web.forms.uploads import LARGEST_FILE, TOO_LARGE
 from tests.events.conftest import MakeEvent, RecordedJobs, cancel_link, picture, registrations
 
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What is looked at is the browser's part: one kind is enough."""
-    return "sqlite"
+# What is looked at is the browser's part: one kind is enough.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 
 async def test_a_visitor_registers_with_a_photo_and_cancels(

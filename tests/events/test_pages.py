@@ -26,13 +26,10 @@ from tests.events.conftest import (
     registrations,
 )
 
+# The API asks the same of both kinds.
+pytestmark = pytest.mark.database("sqlite")
+
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """The API asks the same of both kinds."""
-    return "sqlite"
 
 
 async def test_the_list_shows_what_comes_and_apart_what_was(client: AsyncClient, make_event: MakeEvent) -> None:

@@ -16,11 +16,8 @@ from opportune.storage import MissingFileError, StorageError
 from opportune.testing.factories import make_user, signed_in_client
 from tests.events.conftest import ADA, RecordedJobs, add_registration, files_in, photo, picture, registrations
 
-
-@pytest.fixture
-def database_kind() -> str:
-    """What is tested here asks little of the database: one kind is enough."""
-    return "sqlite"
+# What is tested here asks little of the database: one kind is enough.
+pytestmark = pytest.mark.database("sqlite")
 
 
 async def kept(jobs: RecordedJobs, content: bytes) -> str:

@@ -8,11 +8,8 @@ from opportune.feature import Feature, Link
 from opportune.project import PROJECT, installed
 from opportune.testing.factories import make_user, signed_in_client
 
-
-@pytest.fixture
-def database_kind() -> str:
-    """The page asks nothing of the database itself."""
-    return "sqlite"
+# The page asks nothing of the database itself.
+pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_the_page_says_what_is_installed_and_where_its_code_is(client: AsyncClient) -> None:

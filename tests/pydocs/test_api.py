@@ -8,14 +8,11 @@ from opportune.project import PROJECT
 from tests.pydocs.shelf import Shelf
 from tests.pydocs.test_pages import QUERIES
 
+# One is enough: what is asked here is no database.
+pytestmark = pytest.mark.database("sqlite")
+
 SEARCH = "/api/v1/pydocs/search"
 ENTRIES = "/api/v1/pydocs/entries"
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """One is enough: what is asked here is no database."""
-    return "sqlite"
 
 
 async def test_programs_search_without_signing_in(client: AsyncClient, shelf: Shelf) -> None:

@@ -9,13 +9,8 @@ from playwright.async_api import Browser, Page, expect
 from opportune.testing.services.axe import complaints
 from tests.pydocs.shelf import Shelf
 
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """One is enough: what is asked here is no database."""
-    return "sqlite"
+# One is enough: what is asked here is no database.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 
 async def type_and_wait_until_asked(page: Page, words: str) -> None:

@@ -11,15 +11,12 @@ from app.pydocs.jobs import index_python
 from opportune.errors import OperatorError
 from opportune.settings import Settings
 
+pytestmark = pytest.mark.database("sqlite")
+
 
 class Run:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
 
 
 async def test_what_the_command_complains_of_is_why_the_job_failed(settings: Settings, tmp_path: Path) -> None:

@@ -12,13 +12,10 @@ from app.pydocs.kept import LONGEST_KEY, Kept
 from opportune.settings import Settings
 from tests.pydocs.shelving import fill, piece
 
+# Of PostgreSQL nothing is kept: only it knows when another index is there.
+pytestmark = pytest.mark.database("sqlite")
+
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """Of PostgreSQL nothing is kept: only it knows when another index is there."""
-    return "sqlite"
 
 
 @pytest.fixture

@@ -8,6 +8,9 @@ from app.pydocs.schemas import LONGEST, NoIndex
 from opportune.testing.factories import make_user, signed_in_client
 from tests.pydocs.shelf import Shelf
 
+# One is enough: what is asked here is no database.
+pytestmark = pytest.mark.database("sqlite")
+
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 QUERIES = [
     "",
@@ -26,12 +29,6 @@ QUERIES = [
     "<b>",
     "%",
 ]
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """One is enough: what is asked here is no database."""
-    return "sqlite"
 
 
 async def test_anybody_searches_without_javascript(client: AsyncClient, shelf: Shelf) -> None:

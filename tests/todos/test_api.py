@@ -13,7 +13,10 @@ from opportune.accounts.models import User
 from opportune.db.model import utc_now
 from tests.todos.conftest import MakeTodo
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 TODOS = "/api/v1/todos"
 ROUTES = [
@@ -58,12 +61,6 @@ INVALID_FILTERS = [
     "sort=--title",
 ]
 IDS_OF_NOTHING = ["1", "0", "-1", 2**63 - 1, 2**63, 10**30, "1.5", "milk", "%00"]
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What differs between the databases is marked `on_both`."""
-    return "sqlite"
 
 
 async def titles(browser: AsyncClient, query: str = "") -> list[str]:

@@ -6,13 +6,8 @@ from playwright.async_api import Browser, Page, expect
 
 from opportune.testing.factories import make_user, sign_in_browser
 
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """A browser shows the same with both kinds."""
-    return "sqlite"
+# A browser shows the same with both kinds.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 
 @pytest.mark.parametrize("with_script", [True, False])

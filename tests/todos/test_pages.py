@@ -9,6 +9,9 @@ from opportune.db.database import Database
 from opportune.db.model import utc_now
 from tests.todos.conftest import MakeTodo
 
+# What a page asks of the database is asked of both kinds in the tests of the service and the API.
+pytestmark = pytest.mark.database("sqlite")
+
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 ON_ONE = [("GET", ""), ("POST", ""), ("POST", "/done"), ("POST", "/delete")]
 INVALID: list[tuple[dict[str, str], str]] = [
@@ -19,12 +22,6 @@ INVALID: list[tuple[dict[str, str], str]] = [
     ({"title": "Kept", "due_on": "tomorrow"}, "give a date"),
 ]
 SAVED = {"title": "Buy milk", "done": "true"}
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What a page asks of the database is asked of both kinds in the tests of the service and the API."""
-    return "sqlite"
 
 
 async def stored(database: Database, todo: Todo) -> Todo | None:

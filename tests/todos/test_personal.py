@@ -7,7 +7,7 @@ from opportune.feature import Person
 from tests.todos.conftest import MakeTodo
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_a_persons_todos_are_told_and_nobody_elses(
     database: Database, ann: User, bob: User, make_todo: MakeTodo
 ) -> None:

@@ -14,7 +14,7 @@ __all__ = ["posted", "settings"]  # fixtures
 NEW = "another good password"
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_somebody_without_javascript_looks_after_an_account_until_leaving_it(
     chromium: Browser, app: FastAPI, site: str, posted: Posted
 ) -> None:

@@ -11,7 +11,10 @@ from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 EMAIL = "ada@example.com"
 NEW = "another good password"
@@ -26,12 +29,6 @@ PRIVILEGES = {
     "hashed_password": "x",
     "created_at": "2001-01-01T00:00:00Z",
 }
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What differs between the databases is marked `on_both`."""
-    return "sqlite"
 
 
 async def login(client: AsyncClient, password: str = PASSWORD, email: str = EMAIL) -> Response:

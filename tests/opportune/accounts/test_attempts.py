@@ -21,7 +21,7 @@ EMAIL = "ada@example.com"
 WRONG = "not the password"
 PAGE, API = "/accounts/login", "/api/v1/auth/login"
 
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+on_sqlite = pytest.mark.database("sqlite")
 
 
 def client_of(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:

@@ -12,15 +12,12 @@ from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 
+# One is enough where the query is the same that other tests ask of both.
+pytestmark = pytest.mark.database("sqlite")
+
 ME, LOGIN, LOGOUT = "/api/v1/users/me", "/api/v1/auth/login", "/api/v1/auth/logout"
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """One is enough where the query is the same that other tests ask of both."""
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ NEW = "another good password"
 ACCOUNTS, AUTH = "/accounts", "/api/v1/auth"
 ME = "/api/v1/users/me"
 
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+on_sqlite = pytest.mark.database("sqlite")
 
 
 @pytest.fixture

@@ -8,13 +8,10 @@ from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
 
-
-@pytest.fixture
-def database_kind() -> str:
-    """What differs between the databases is marked `on_both`."""
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 async def emails(database: Database) -> list[str]:

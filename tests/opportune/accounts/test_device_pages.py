@@ -10,16 +10,13 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, signed_in_client
 from tests.opportune.accounts.posted import ada, other, posted, settings, user
 
+# What these ask of the database is asked of both kinds in the tests of the API.
+pytestmark = pytest.mark.database("sqlite")
+
 __all__ = ["ada", "other", "posted", "settings", "user"]  # fixtures
 
 SESSIONS, TOKENS = "/accounts/sessions", "/accounts/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWORD}
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What these ask of the database is asked of both kinds in the tests of the API."""
-    return "sqlite"
 
 
 async def is_in(client: AsyncClient) -> bool:

@@ -14,18 +14,15 @@ from opportune.db.model import utc_now
 from opportune.testing.factories import PASSWORD, signed_in_client
 from tests.opportune.accounts.posted import ada, other, posted, settings, user
 
+pytestmark = pytest.mark.database("sqlite")
+
 __all__ = ["ada", "other", "posted", "settings", "user"]  # fixtures
 
 ME, SESSIONS, TOKENS = "/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWORD}
 
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 @pytest.fixture

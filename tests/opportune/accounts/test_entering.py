@@ -19,7 +19,7 @@ from opportune.testing.factories import PASSWORD, make_user
 EMAIL = "ada@example.com"
 LOGIN, CODE, API = "/accounts/login", "/accounts/login/code", "/api/v1/auth/login"
 
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+on_sqlite = pytest.mark.database("sqlite")
 
 
 class Owner:

@@ -16,13 +16,10 @@ from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.mailed import newest, with_mail
 
+pytestmark = pytest.mark.database("sqlite")
+
 EMAIL = "ada@example.com"
 NEW = "another good password"
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
 
 
 @pytest.fixture

@@ -9,12 +9,9 @@ from opportune.accounts import setup
 from opportune.testing.factories import PASSWORD
 from opportune.testing.services.axe import complaints
 
+pytestmark = pytest.mark.database("sqlite")
+
 EMAIL = "ada@example.com"
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
 
 
 async def test_the_first_superuser_sets_up_a_second_factor_and_signs_in_with_it(

@@ -18,15 +18,12 @@ from opportune.project import PROJECT
 from opportune.settings import Settings
 from opportune.testing.factories import grant, make_user, signed_in_client
 
+pytestmark = pytest.mark.database("sqlite")
+
 GUIDE = (PROJECT / "docs" / "accounts.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 LINES = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
 SITE = "http://127.0.0.1:8000"
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
 
 
 async def curl(client: AsyncClient, line: str) -> Response:

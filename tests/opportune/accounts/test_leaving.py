@@ -24,6 +24,8 @@ from opportune.project import installed
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.posted import Posted, posted, settings
 
+pytestmark = pytest.mark.database("sqlite")
+
 __all__ = ["posted", "settings"]  # fixtures
 
 EMAIL, ME = "ada@example.com", "/api/v1/users/me"
@@ -31,12 +33,7 @@ LEAVE = {"email": "ADA@example.com ", "current_password": PASSWORD}
 SECRETS = ("hashed_password", "token_hash", "totp_secret", "code_hash", "argon2")
 
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 @pytest.fixture

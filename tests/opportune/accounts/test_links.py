@@ -10,10 +10,7 @@ from opportune.settings import Settings
 from opportune.signing import signer
 from opportune.testing.factories import make_user
 
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
+pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.fixture

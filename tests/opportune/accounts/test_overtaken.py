@@ -153,7 +153,7 @@ async def test_who_knows_the_old_password_gets_no_token(
         assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_a_second_factor_that_was_begun_before_is_not_turned_on(database: Database, settings: Settings) -> None:
     user = await make_user(database, EMAIL)
     key = two_factor.begin(settings, user).key
@@ -163,10 +163,8 @@ async def test_a_second_factor_that_was_begun_before_is_not_turned_on(database: 
         assert await two_factor.turn_on(session, settings, user, key, pyotp.TOTP(key).now()) is None
 
 
-@pytest.mark.parametrize("database_kind", ["postgresql"])
-async def test_a_new_password_waits_for_a_sign_in_that_was_earlier_and_ends_its_session(
-    database: Database, database_kind: str
-) -> None:
+@pytest.mark.database("postgresql")
+async def test_a_new_password_waits_for_a_sign_in_that_was_earlier_and_ends_its_session(database: Database) -> None:
     await make_user(database, EMAIL)
     async with asyncio.timeout(30), database.writer() as session:
         user = await UserManager(session).authenticate(EMAIL, PASSWORD)

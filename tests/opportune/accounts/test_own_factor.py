@@ -25,7 +25,7 @@ PAGE = "/accounts/two-factor"
 API = "/api/v1/users/me/two-factor"
 FORMS = (PAGE, f"{PAGE}/confirm", f"{PAGE}/codes", f"{PAGE}/off")
 
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+on_sqlite = pytest.mark.database("sqlite")
 
 
 @pytest.fixture

@@ -12,19 +12,16 @@ from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
+# What a page asks of the database is asked of both kinds in the tests of the API and of sessions.
+pytestmark = pytest.mark.database("sqlite")
+
 EMAIL = "ada@example.com"
 NEW = "another good password"
 WRONG = "E-mail or password is wrong."
 TAKEN = "If it is yours and you have one already, sign in."
 
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What a page asks of the database is asked of both kinds in the tests of the API and of sessions."""
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 async def emails(database: Database) -> list[str]:

@@ -19,6 +19,8 @@ from opportune.project import installed
 from opportune.settings import Settings
 from opportune.testing.factories import grant, make_user, signed_in_client
 
+pytestmark = pytest.mark.database("sqlite")
+
 PAGE, API = "/cakes", "/api/v1/cakes"
 
 pages, api = APIRouter(), APIRouter()
@@ -35,12 +37,7 @@ async def export(user: May) -> dict[str, str]:
     return {"email": user.email}
 
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 @pytest.fixture

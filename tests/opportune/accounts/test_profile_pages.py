@@ -14,16 +14,13 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.posted import Posted, ada, posted, settings, user
 
+# What a page asks of the database is asked of both kinds in the tests of the API and of leaving.
+pytestmark = pytest.mark.database("sqlite")
+
 __all__ = ["ada", "posted", "settings", "user"]  # fixtures
 
 EMAIL, NEW, TAKEN = "ada@example.com", "new@example.com", "bob@example.com"
 PAGES = ("profile", "password", "sessions", "tokens", "data")
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What a page asks of the database is asked of both kinds in the tests of the API and of leaving."""
-    return "sqlite"
 
 
 async def stored(database: Database, user: User) -> User:

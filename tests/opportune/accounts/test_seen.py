@@ -18,7 +18,7 @@ from opportune.testing.factories import make_token, make_user, signed_in_client
 
 PROFILE, ME = "/accounts/profile", "/api/v1/users/me"
 
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+on_sqlite = pytest.mark.database("sqlite")
 
 
 async def age(database: Database, minutes: float, **more: object) -> None:

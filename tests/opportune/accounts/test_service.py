@@ -9,15 +9,12 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 EMAIL = "ada@example.com"
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What differs between the databases is marked `on_both`."""
-    return "sqlite"
 
 
 @on_both

@@ -17,15 +17,12 @@ from opportune.db.sessions.dependencies import WriteSession
 from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 PROFILE = "/accounts/profile"
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What differs between the databases is marked `on_both`."""
-    return "sqlite"
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ PAGE = "/accounts/setup"
 ADA = "ada@example.com"
 LINK = "To become superuser"
 
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+on_sqlite = pytest.mark.database("sqlite")
 
 
 def links(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -18,7 +18,7 @@ PERIOD = 30
 OTHER_KEY = "another key for tests that opens nothing either"
 
 
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+on_sqlite = pytest.mark.database("sqlite")
 
 
 async def turned_on(database: Database, settings: Settings, user: User) -> tuple[pyotp.TOTP, list[str]]:
@@ -118,7 +118,7 @@ async def test_new_recovery_codes_end_the_old_ones(database: Database, settings:
     assert await verify(database, settings, user, new[0])
 
 
-@pytest.mark.parametrize("database_kind", ["postgresql"])  # SQLite lets one write at a time
+@pytest.mark.database("postgresql")  # SQLite lets one write at a time
 async def test_codes_renewed_twice_at_once_leave_one_set(database: Database, settings: Settings) -> None:
     user = await make_user(database)
     await turned_on(database, settings, user)

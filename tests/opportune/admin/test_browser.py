@@ -12,7 +12,8 @@ from opportune.db.model import utc_now
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadgets import Gadget
 
-pytestmark = pytest.mark.e2e
+# A browser shows the same with both kinds.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 TEXTS: dict[str, Any] = {
     "nickname": "two\nlines",
@@ -20,12 +21,6 @@ TEXTS: dict[str, Any] = {
     "motto": "from\r\nWindows",
     "notes": "two\rlines",
 }
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """A browser shows the same with both kinds."""
-    return "sqlite"
 
 
 @pytest.fixture

@@ -14,13 +14,8 @@ from opportune.testing.services.axe import complaints
 from tests.opportune.admin.shelves import Book, Shelf
 from tests.opportune.admin.test_forms import picture
 
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """A browser shows the same with both kinds."""
-    return "sqlite"
+# A browser shows the same with both kinds.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 
 @pytest.fixture

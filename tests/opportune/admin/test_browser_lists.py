@@ -14,13 +14,8 @@ from tests.opportune.admin.gadgets import Colour, Gadget
 
 IS_CUT = "cell => [cell, ...cell.querySelectorAll('*')].some((part) => part.scrollWidth > part.clientWidth + 1)"
 
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """A browser shows the same with both kinds."""
-    return "sqlite"
+# A browser shows the same with both kinds.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 
 @pytest.fixture

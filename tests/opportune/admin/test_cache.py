@@ -15,6 +15,9 @@ from opportune.web.cache import Cache, cached
 from opportune.web.cache.route import CachedRoute
 from opportune.web.cache.store import Found
 
+# no statement is sent here that is not sent elsewhere
+pytestmark = pytest.mark.database("sqlite")
+
 router = APIRouter()
 
 
@@ -22,11 +25,6 @@ router = APIRouter()
 @cached(60, stale=300)
 async def kept() -> str:
     return "a page"
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"  # no statement is sent here that is not sent elsewhere
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from opportune.feature import Figure
 from opportune.jobs.models import QueuedJob, State
 from opportune.testing.factories import make_user, signed_in_client
 
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+on_sqlite = pytest.mark.database("sqlite")
 """For what no database is asked differently about."""
 
 SIGN_UPS = Figure("Sign-ups", User.created_at)

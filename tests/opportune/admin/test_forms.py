@@ -16,14 +16,11 @@ from opportune.testing.factories import make_user, signed_in_client
 from opportune.web.forms.uploads import TOO_LARGE
 from tests.opportune.admin.shelves import Shelf, meanwhile
 
+pytestmark = pytest.mark.database("sqlite")
+
 CREATE, EDIT, DETAILS = "/admin/shelf/create", "/admin/shelf/edit/1", "/admin/shelf/details/1"
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 @pytest.fixture

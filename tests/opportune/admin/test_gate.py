@@ -14,6 +14,9 @@ from opportune.application import create_app
 from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 
+# Who gets in is the same on both kinds; what the pages ask is not.
+pytestmark = pytest.mark.database("sqlite")
+
 PAGES = [
     "/admin/",
     "/admin/login",
@@ -39,13 +42,7 @@ NOTHING = [
 ]
 
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """Who gets in is the same on both kinds; what the pages ask is not."""
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 async def test_nobody_is_sent_to_the_sign_in_page_and_back(client: AsyncClient) -> None:

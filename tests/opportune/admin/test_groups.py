@@ -15,17 +15,14 @@ from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, grant, make_user, sign_in, signed_in_client
 
+# Who may do what is the same on both kinds; what is asked of the database is not.
+pytestmark = pytest.mark.database("sqlite")
+
 NEW_PASSWORD = "an altogether new one"
 ACTIONS = ("activate", "deactivate", "sign-out", "reset-two-factor")
 
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """Who may do what is the same on both kinds; what is asked of the database is not."""
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 @pytest.fixture

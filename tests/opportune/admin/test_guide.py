@@ -21,7 +21,7 @@ from opportune.settings import Settings
 
 GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")
 (CODE,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+on_sqlite = pytest.mark.database("sqlite")
 
 
 class Shelf(SQLModel):

@@ -15,17 +15,14 @@ from opportune.admin.models import AuditEntry
 from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
 from tests.opportune.admin.gadgets import Gadget
 
+# What is told is the same on both kinds; what is asked of the database is not.
+pytestmark = pytest.mark.database("sqlite")
+
 NEW_PASSWORD = "an altogether new one"
 GADGET = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What is told is the same on both kinds; what is asked of the database is not."""
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 async def entries(app: FastAPI) -> list[AuditEntry]:

@@ -16,17 +16,14 @@ from opportune.admin.tables import read_lines
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.gadgets import Gadget, MakerAdmin
 
+# Files are read the same on both kinds; what the database says to their rows is not.
+pytestmark = pytest.mark.database("sqlite")
+
 IMPORT = "/admin/gadget/import"
 HEADER = "name,maker_id,colour,state,size"
 
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """Files are read the same on both kinds; what the database says to their rows is not."""
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 @pytest.fixture

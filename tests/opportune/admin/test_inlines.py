@@ -79,14 +79,14 @@ async def test_where_a_line_is_wrong_nothing_is_saved_and_it_says_why(app: FastA
         assert (await session.get_one(Shelf, 1)).title == "Novels"
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_no_line_of_another_row_is_touched(app: FastAPI, admin: AsyncClient) -> None:
     forged = {"label-3-text": "stolen", "label-3-size": "1", "label-3-delete": "1", "label-1-shelf_id": "2"}
     assert (await admin.post(EDIT, data={**LINES, **forged})).status_code == 303
     assert await labels(app) == BEFORE
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_a_line_that_moves_elsewhere_meanwhile_is_left_there(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,13 +101,13 @@ async def test_a_line_that_moves_elsewhere_meanwhile_is_left_there(
     assert await labels(app) == [(2, "red", 1, True), *BEFORE[1:]]
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_a_form_that_sends_no_lines_changes_none(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post(EDIT, data=SAVE)).status_code == 303
     assert await labels(app) == BEFORE
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_who_may_not_edit_the_lines_neither_sees_nor_sends_them(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_staff=True)
     await grant(app, user.id, "shelf", "*")
@@ -128,7 +128,7 @@ async def test_who_may_not_edit_the_lines_neither_sees_nor_sends_them(app: FastA
     assert await labels(app) == [(1, "forged", 1, True), *BEFORE[1:]]
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_many_rows_are_shown_below_the_form_instead(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 'name="label-1-text"' in (await admin.get(EDIT)).text
     monkeypatch.setattr("opportune.admin.inlines.MOST", 1)

@@ -8,18 +8,15 @@ from httpx import AsyncClient
 from opportune.jobs.models import QueuedJob, State
 from opportune.testing.factories import signed_in_client
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 LIST = "/admin/queued-job/list"
 DETAILS = "/admin/queued-job/details/{}"
 FAILED, RUNNING, WAITING, DONE = range(101, 105)
 YES = {"confirmed": "yes"}
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What differs between the databases is marked `on_both`."""
-    return "sqlite"
 
 
 @pytest.fixture

@@ -14,14 +14,11 @@ from opportune.accounts.models import Grant, Group, User
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadgets import Gadget, GadgetAdmin, Maker, MakerAdmin
 
+pytestmark = pytest.mark.database("sqlite")
+
 SECRET, KNOWN = "Secret Maker", "Acme"
 ANVIL = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 REFUSED = "To choose another one takes the right to list what there is."
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
 
 
 @pytest.fixture

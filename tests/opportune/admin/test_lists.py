@@ -19,17 +19,14 @@ from opportune.db.model import utc_now
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadgets import Gadget
 
+# What is asked and shown is the same on both kinds; how rows are found is not.
+pytestmark = pytest.mark.database("sqlite")
+
 YES = {"confirmed": "yes"}
 POLISH = "/admin/gadget/action/polish"
 
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What is asked and shown is the same on both kinds; how rows are found is not."""
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 @pytest.fixture

@@ -17,6 +17,9 @@ from opportune.settings import Settings
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadgets import Gadget
 
+# What is asked of the database is the same for all of them.
+pytestmark = pytest.mark.database("sqlite")
+
 NEEDS = {
     "GET gadget/list": "list",
     "GET gadget/details/1": "details",
@@ -41,12 +44,6 @@ BUTTONS = {
     "export": "/admin/gadget/export/csv",
     "action:polish": "/admin/gadget/action/polish",
 }
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What is asked of the database is the same for all of them."""
-    return "sqlite"
 
 
 @pytest.fixture

@@ -15,14 +15,11 @@ from opportune.accounts.models import User
 from opportune.feature import Person, PersonalData
 from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
 
+pytestmark = pytest.mark.database("sqlite")
+
 STRANGER, NEW_PASSWORD = "stranger@example.com", "an altogether new one"
 BY_EMAIL = {STRANGER: "a seat at the clinic"}
 FORGED = {"is_verified": "y", "is_active": "y", "save": "Save"}
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
 
 
 @pytest.fixture

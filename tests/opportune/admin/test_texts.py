@@ -15,13 +15,10 @@ from starlette.datastructures import FormData
 from opportune.admin.forms import AdminConverter
 from tests.opportune.admin.gadgets import Gadget
 
+# Both kinds store a text as it comes.
+pytestmark = pytest.mark.database("sqlite")
+
 EDIT = "/admin/gadget/edit/1"
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """Both kinds store a text as it comes."""
-    return "sqlite"
 
 
 @pytest.fixture

@@ -17,16 +17,13 @@ from opportune.accounts.models import Session, User
 from opportune.db import batches
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 NEW_PASSWORD = "an altogether new one"
 YES = {"confirmed": "yes"}
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What differs between the databases is marked `on_both`."""
-    return "sqlite"
 
 
 async def stored(app: FastAPI, email: str) -> User | None:

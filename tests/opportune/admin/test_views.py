@@ -13,17 +13,14 @@ from sqlalchemy import func, select
 from opportune.application import create_app
 from tests.opportune.admin.gadgets import Colour, Gadget, Maker
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 CREATE = "/admin/gadget/create"
 YES = {"confirmed": "yes"}
 VALID = {"name": "first", "maker_id": "1", "colour": "red", "state": "new", "size": "2", "save": "Save"}
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """What differs between the databases is marked `on_both`."""
-    return "sqlite"
 
 
 @pytest.fixture

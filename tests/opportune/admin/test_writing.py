@@ -17,14 +17,11 @@ from opportune.admin.writing import session_of
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadgets import Gadget, GadgetAdmin
 
+# Who is asked when is the same on both kinds; the locks are taken by tests of history, groups and inlines.
+pytestmark = pytest.mark.database("sqlite")
+
 YES = {"confirmed": "yes"}
 ANVIL = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """Who is asked when is the same on both kinds; the locks are taken by tests of history, groups and inlines."""
-    return "sqlite"
 
 
 @pytest.fixture
@@ -124,7 +121,7 @@ async def test_a_filter_names_nobody_to_whom_one_may_not_look_up(app: FastAPI) -
         assert "Maker: Acme" in (await client.get(address)).text
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+@pytest.mark.database("sqlite", "postgresql")
 async def test_a_hook_of_a_new_row_has_its_transaction_and_asks_the_database_before_the_row_is_whole(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,8 +93,8 @@ def programs(database_kind: str, request: pytest.FixtureRequest, monkeypatch: py
         monkeypatch.setenv("PATH", f"{server.programs}{os.pathsep}{os.environ['PATH']}")
 
 
-only_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
-only_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+only_sqlite = pytest.mark.database("sqlite")
+only_postgresql = pytest.mark.database("postgresql")
 
 
 def refused(oppman: Oppman, *arguments: str) -> str:

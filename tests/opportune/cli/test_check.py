@@ -160,7 +160,7 @@ def test_what_an_endpoint_lacks_is_a_warning(url: str, model: str, key: str, mis
     assert [finding.text.split("without ")[1].split(":")[0].split(",")[0] for finding in findings] == missing
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 def test_a_place_of_files_that_takes_none_is_an_error(
     oppman: Oppman, database_url: str, tmp_path: Path, unused_tcp_port: int
 ) -> None:
@@ -177,10 +177,8 @@ def test_a_place_of_files_that_takes_none_is_an_error(
         assert "s3cr3t" not in out
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_a_misspelt_setting_is_a_warning_and_exit_0(
-    oppman: Oppman, database_url: str, database_kind: str, folder: Path
-) -> None:
+@pytest.mark.database("sqlite")
+def test_a_misspelt_setting_is_a_warning_and_exit_0(oppman: Oppman, database_url: str, folder: Path) -> None:
     (folder / ".env").touch(mode=0o600)
     (folder / ".env").write_text("DATABASE_ULR=sqlite:///x\nport=8000\nSOMETHING=else\n")
     code, out, _ = oppman("check", DATABASE_URL=database_url)

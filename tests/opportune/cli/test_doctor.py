@@ -79,8 +79,8 @@ def test_a_server_out_of_reach_is_one_line_and_exit_1(
     assert PASSWORD not in out + err
 
 
-@pytest.mark.parametrize("database_kind", ["postgresql"])
-def test_a_refused_password_is_not_shown(oppman: Oppman, database_url: str, database_kind: str) -> None:
+@pytest.mark.database("postgresql")
+def test_a_refused_password_is_not_shown(oppman: Oppman, database_url: str) -> None:
     url = DatabaseURL.parse(database_url).url.set(password=PASSWORD)
     code, out, err = oppman("doctor", url.render_as_string(hide_password=False))
     assert code == 1
@@ -96,8 +96,8 @@ def test_an_address_that_is_none_is_one_line(oppman: Oppman) -> None:
     assert PASSWORD not in err
 
 
-@pytest.mark.parametrize("database_kind", ["postgresql"])
-def test_processes_are_counted(oppman: Oppman, database_url: str, database_kind: str) -> None:
+@pytest.mark.database("postgresql")
+def test_processes_are_counted(oppman: Oppman, database_url: str) -> None:
     code, out, _ = oppman("doctor", "--workers", "50", DATABASE_URL=database_url)
     assert code == 1
     assert "50 processes of the site may open 1000" in out

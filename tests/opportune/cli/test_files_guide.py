@@ -33,7 +33,7 @@ def test_its_addresses_are_understood() -> None:
     ]
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 def test_its_command_says_whether_the_place_takes_files(oppman: Oppman, database_url: str, database_kind: str) -> None:
     (command,) = re.findall(r"`python3 oppman\.py (\w+)`", GUIDE)
     assert oppman(command, DATABASE_URL=database_url, STORAGE_URL=ADDRESSES[0]).code == 0, database_kind

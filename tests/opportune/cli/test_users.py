@@ -56,7 +56,7 @@ async def test_users_are_listed_with_what_they_are(
     ]
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_the_list_can_be_narrowed(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     bob = await make_user(database, BOB, is_active=False)
 
@@ -71,7 +71,7 @@ async def test_the_list_can_be_narrowed(database: Database, ada: User, capsys: p
     assert (await run(capsys, "list", "100%"))[1] == "There are no such users.\n"
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_flags_are_given_and_taken(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     await make_user(database, BOB)
 
@@ -87,7 +87,7 @@ async def test_flags_are_given_and_taken(database: Database, ada: User, capsys: 
     assert (await stored(database, BOB)).is_superuser
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_groups_are_joined_and_left(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     del ada
     await make_user(database, BOB)
@@ -102,7 +102,7 @@ async def test_groups_are_joined_and_left(database: Database, ada: User, capsys:
         assert len((await session.scalars(select(Membership))).all()) == 1
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_a_second_factor_is_reset(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     del ada
     bob = await make_user(database, BOB, totp_secret="sealed", totp_step=1)
@@ -116,7 +116,7 @@ async def test_a_second_factor_is_reset(database: Database, ada: User, capsys: p
         assert (await session.scalars(select(RecoveryCode))).all() == []
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_groups_are_listed_with_what_they_may_do(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     assert (await run(capsys, "groups"))[1] == "There are no groups. Make one in the admin.\n"
     group = await grant(database, await make_user(database), "todo", "list")
@@ -131,7 +131,7 @@ async def test_groups_are_listed_with_what_they_may_do(database: Database, capsy
     ]
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("arguments", [["--no-superuser"], ["--inactive"], ["--inactive", "--no-superuser"]])
 async def test_the_last_superuser_stays(
     database: Database, ada: User, capsys: pytest.CaptureFixture[str], arguments: list[str]
@@ -147,7 +147,7 @@ async def test_the_last_superuser_stays(
     assert user.is_active
 
 
-@pytest.mark.parametrize("database_kind", ["postgresql"])  # SQLite lets one write at a time
+@pytest.mark.database("postgresql")  # SQLite lets one write at a time
 async def test_two_superusers_who_remove_each_other_at_once_leave_one(database: Database, ada: User) -> None:
     await make_user(database, BOB, is_superuser=True)
     both = asyncio.Barrier(2)
@@ -163,7 +163,7 @@ async def test_two_superusers_who_remove_each_other_at_once_leave_one(database: 
     assert [type(outcome) for outcome in outcomes if outcome] == [OperatorError]
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

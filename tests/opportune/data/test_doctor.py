@@ -26,8 +26,8 @@ from tests.opportune.db.gateway import Gateway
 
 NOBODY = 65534
 
-on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"])
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+on_postgresql = pytest.mark.database("postgresql")
+on_sqlite = pytest.mark.database("sqlite")
 
 
 async def examine(settings: Settings, processes: int = 1) -> Diagnosis:
@@ -95,7 +95,7 @@ def test_migrations_of_removed_features_are_a_notice() -> None:
 
 
 @on_postgresql
-async def test_prepared_statements_survive_without_a_pooler(settings: Settings, database_kind: str) -> None:
+async def test_prepared_statements_survive_without_a_pooler(settings: Settings) -> None:
     found = await finding("prepared", settings)
     assert (found.status, found.values["survive"]) == (Status.OK, True)
 
@@ -127,7 +127,7 @@ async def test_a_pooler_loses_prepared_statements_and_nothing_is_left_on_it(pool
 
 @on_postgresql
 async def test_nothing_is_left_on_the_single_connection_of_a_pooler(
-    settings: Settings, database_kind: str, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepared, "A_MOMENT", 0.01)  # nobody else gives that connection back
     with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
@@ -155,14 +155,14 @@ def weak_settings(postgres_server: Postgres, settings: Settings) -> Iterator[Set
 
 
 @on_postgresql
-async def test_a_user_without_rights_is_a_fault(weak_settings: Settings, database_kind: str) -> None:
+async def test_a_user_without_rights_is_a_fault(weak_settings: Settings) -> None:
     diagnosis = await examine(weak_settings)
     assert [fault.check for fault in diagnosis.faults] == ["writes", "migrations"]
     assert diagnosis.faults[0].fix == "Its owner grants it: GRANT CREATE ON SCHEMA public TO weak"
 
 
 @on_postgresql
-async def test_another_user_may_be_the_one_who_migrates(weak_settings: Settings, database_kind: str) -> None:
+async def test_another_user_may_be_the_one_who_migrates(weak_settings: Settings) -> None:
     direct = {"database_direct_url": weak_settings.database_url}
     writer, migrator = await diagnose(Circumstances(weak_settings.model_copy(update=direct), installed_names()))
     assert only("writes", writer.findings).status == Status.NOTICE
@@ -170,9 +170,7 @@ async def test_another_user_may_be_the_one_who_migrates(weak_settings: Settings,
 
 
 @on_postgresql
-async def test_a_user_who_only_reads_is_a_fault(
-    weak_settings: Settings, database_kind: str, postgres_server: Postgres
-) -> None:
+async def test_a_user_who_only_reads_is_a_fault(weak_settings: Settings, postgres_server: Postgres) -> None:
     postgres_server.connection.execute("ALTER ROLE weak SET default_transaction_read_only = on")
     found = await finding("writes", weak_settings)
     assert found.status == Status.FAULT
@@ -180,7 +178,7 @@ async def test_a_user_who_only_reads_is_a_fault(
 
 
 @on_postgresql
-async def test_a_reader_that_is_no_replica_is_a_notice(settings: Settings, database_kind: str) -> None:
+async def test_a_reader_that_is_no_replica_is_a_notice(settings: Settings) -> None:
     reader = settings.model_copy(update={"database_reader_url": settings.database_url})
     _, diagnosis = await diagnose(Circumstances(reader, installed_names()))
     assert diagnosis.url.name == "DATABASE_READER_URL"
@@ -189,7 +187,7 @@ async def test_a_reader_that_is_no_replica_is_a_notice(settings: Settings, datab
 
 
 @on_postgresql
-async def test_more_connections_than_the_server_has_are_a_fault(settings: Settings, database_kind: str) -> None:
+async def test_more_connections_than_the_server_has_are_a_fault(settings: Settings) -> None:
     found = await finding("connections", settings, processes=50)
     assert found.status == Status.FAULT
     assert found.values["needed"] == 50 * 20
@@ -197,9 +195,7 @@ async def test_more_connections_than_the_server_has_are_a_fault(settings: Settin
 
 
 @on_postgresql
-async def test_a_database_of_few_connections_is_a_fault(
-    settings: Settings, database_kind: str, postgres_server: Postgres
-) -> None:
+async def test_a_database_of_few_connections_is_a_fault(settings: Settings, postgres_server: Postgres) -> None:
     name = DatabaseURL.parse(settings.database_url.get_secret_value()).url.database
     postgres_server.connection.execute(
         sql.SQL("ALTER DATABASE {} CONNECTION LIMIT 10").format(sql.Identifier(str(name)))
@@ -209,18 +205,14 @@ async def test_a_database_of_few_connections_is_a_fault(
 
 
 @on_postgresql
-async def test_an_old_server_is_a_fault(
-    settings: Settings, database_kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_old_server_is_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "OLDEST", 99)
     found = await finding("server", settings)
     assert (found.status, found.fix) == (Status.FAULT, "Use PostgreSQL 99 or newer.")
 
 
 @on_postgresql
-async def test_clocks_that_differ_are_a_fault(
-    settings: Settings, database_kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_clocks_that_differ_are_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "LARGEST_DRIFT", 0)
     found = await finding("clock", settings)
     assert found.status == Status.FAULT
@@ -229,9 +221,7 @@ async def test_clocks_that_differ_are_a_fault(
 
 
 @on_postgresql
-async def test_a_check_that_the_server_refuses_is_a_notice(
-    settings: Settings, database_kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_check_that_the_server_refuses_is_a_notice(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(subject: Subject) -> Finding:
         await subject.row("SELECT pg_read_file('/nowhere')")
         raise AssertionError
@@ -249,7 +239,7 @@ async def test_a_check_that_the_server_refuses_is_a_notice(
 
 @on_postgresql
 async def test_a_server_that_falls_silent_is_not_waited_for(
-    settings: Settings, database_kind: str, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(diagnose_module, "PATIENCE", 0.3)
     gateway = Gateway(postgres_server.port)

@@ -16,10 +16,7 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.services.certificate import LOCALHOST, make_certificate
 from opportune.testing.services.postgres import Postgres
 
-
-@pytest.fixture
-def database_kind() -> str:
-    return "postgresql"
+pytestmark = pytest.mark.database("postgresql")
 
 
 @asynccontextmanager

@@ -80,7 +80,7 @@ async def test_others_write_between_two_batches(database: Database, monkeypatch:
     assert await count(database, Attempt) == 3
 
 
-@pytest.mark.parametrize("database_kind", ["postgresql"])  # SQLite locks no rows
+@pytest.mark.database("postgresql")  # SQLite locks no rows
 async def test_a_row_that_is_in_use_is_left_for_the_next_time(database: Database) -> None:
     await add_attempts(database, -1, 3)
     async with database.writer() as session:

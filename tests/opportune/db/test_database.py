@@ -101,7 +101,7 @@ async def test_no_read_modify_write_is_lost_among_many_writers(database: Databas
         assert (await session.scalars(select(User.email))).one() == "50"  # type: ignore[call-overload]  # a column here
 
 
-async def test_a_ping_needs_no_write_lock(database: Database, database_kind: str) -> None:
+async def test_a_ping_needs_no_write_lock(database: Database) -> None:
     other = open_database(database.settings)
     async with database.writer() as session:
         session.add(user())
@@ -144,8 +144,8 @@ async def test_an_unknown_host_is_named() -> None:
     assert "host of nowhere.invalid:5432 is unknown" in await fault("postgresql://me:hidden@nowhere.invalid/d")
 
 
-@pytest.mark.parametrize("database_kind", ["postgresql"])
-async def test_a_wrong_password_is_named_and_not_shown(database_url: str, database_kind: str) -> None:
+@pytest.mark.database("postgresql")
+async def test_a_wrong_password_is_named_and_not_shown(database_url: str) -> None:
     right = DatabaseURL.parse(database_url).url
     wrong = right.set(password="hidden").render_as_string(hide_password=False)
     line = await fault(wrong)
@@ -153,8 +153,8 @@ async def test_a_wrong_password_is_named_and_not_shown(database_url: str, databa
     assert "hidden" not in line
 
 
-@pytest.mark.parametrize("database_kind", ["postgresql"])
-async def test_a_missing_database_is_named(database_url: str, database_kind: str) -> None:
+@pytest.mark.database("postgresql")
+async def test_a_missing_database_is_named(database_url: str) -> None:
     url = DatabaseURL.parse(database_url).url.set(database="nosuch").render_as_string(hide_password=False)
     assert "has no database 'nosuch'" in await fault(url)
 

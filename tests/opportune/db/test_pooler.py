@@ -12,17 +12,14 @@ from opportune.db.factory import open_database
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 
+pytestmark = pytest.mark.database("postgresql")
+
 TASKS, ROUNDS = 16, 21  # of six statements: 2,016
 
 ADD = insert(User).values(email=bindparam("email"), hashed_password="none", is_active=True, is_superuser=False)
 COUNT = select(func.count()).select_from(User)
 ISOLATION = text("SELECT current_setting('transaction_isolation')")
 READ_ONLY = text("SELECT current_setting('transaction_read_only')")
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "postgresql"
 
 
 @pytest.fixture

@@ -112,9 +112,7 @@ async def test_alembics_own_command_works_inside_a_running_loop(
     assert pending(settings, FEATURES) == []
 
 
-@pytest.mark.parametrize(
-    "database_kind", ["postgresql"]
-)  # SQLite's tables cannot be altered unseen: sqlmigrate does it
+@pytest.mark.database("postgresql")  # SQLite's tables cannot be altered unseen: sqlmigrate does it
 def test_alembic_writes_sql_for_a_reader(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

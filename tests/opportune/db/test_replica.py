@@ -30,6 +30,8 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres, replica
 from opportune.web.middleware.read_your_writes import ReadYourWrites
 
+pytestmark = pytest.mark.database("postgresql")
+
 IS_REPLICA = text("SELECT pg_is_in_recovery()")
 SITE = "http://testserver"
 
@@ -72,11 +74,6 @@ class Standby:
 
     def _connection(self) -> "psycopg.Connection[tuple[object, ...]]":
         return psycopg.connect(self.server.url("postgres"), autocommit=True)
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "postgresql"
 
 
 @pytest.fixture(scope="module")

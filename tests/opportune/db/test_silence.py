@@ -21,12 +21,9 @@ from opportune.testing.services.postgres import postgres
 from opportune.web.health import Checkup
 from tests.opportune.db.gateway import Gateway
 
+pytestmark = pytest.mark.database("postgresql")
+
 LONG_ENOUGH = 12  # seconds; without a limit of ours an answer takes from 16 to for ever
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "postgresql"
 
 
 @pytest.fixture(autouse=True)

@@ -19,10 +19,7 @@ from opportune.db.drivers import sqlite
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.settings import Settings
 
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
+pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.fixture

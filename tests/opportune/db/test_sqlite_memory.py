@@ -280,8 +280,8 @@ async def test_disposing_frees_the_memory_and_can_be_repeated(path: Path) -> Non
     assert is_freed(first)
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_a_site_that_only_reads_says_so_to_who_wants_more(database_url: str, database_kind: str) -> None:
+@pytest.mark.database("sqlite")
+async def test_a_site_that_only_reads_says_so_to_who_wants_more(database_url: str) -> None:
     app = create_app(settings_for(database_url.replace("sqlite:", "sqlite+memory:")))
     browser = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
     async with app.router.lifespan_context(app), browser:

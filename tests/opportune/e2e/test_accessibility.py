@@ -18,7 +18,8 @@ from opportune.project import installed
 from opportune.testing.factories import make_user, sign_in_browser, signed_in_client
 from opportune.testing.services.axe import complaints
 
-pytestmark = pytest.mark.e2e
+# A browser shows the same with both kinds.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 LINK = re.compile(r'<a [^>]*?href="(/[^"#]*)"')
 NO_PAGES = re.compile(r"/(static|files)/|/export\b|/mailbox/.|/api/docs$")
@@ -35,12 +36,6 @@ OF_STRANGERS = [
     "/accounts/left",
     "/nothing",
 ]
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """A browser shows the same with both kinds."""
-    return "sqlite"
 
 
 @pytest.fixture

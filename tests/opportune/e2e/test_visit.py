@@ -6,16 +6,11 @@ from playwright.async_api import Page, expect
 
 from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
 
-pytestmark = pytest.mark.e2e
+# A browser shows the same with both kinds.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """A browser shows the same with both kinds."""
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 async def sign_in(page: Page, email: str, password: str) -> None:

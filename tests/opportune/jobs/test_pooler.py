@@ -13,12 +13,9 @@ from opportune.testing.services.pgbouncer import pgbouncer
 from tests.opportune.jobs.conftest import Emails, MakeSite
 from tests.opportune.jobs.tasks import register
 
+pytestmark = pytest.mark.database("postgresql")
+
 EMAILS = [f"{number}@example.com" for number in range(12)]
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "postgresql"
 
 
 @pytest.fixture

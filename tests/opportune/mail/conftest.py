@@ -11,12 +11,6 @@ from opportune.testing.plugin import settings_for
 from opportune.web.rendering.loader import TEMPLATES
 
 
-@pytest.fixture
-def database_kind() -> str:
-    """What is tested here asks nothing of the database: one kind is enough."""
-    return "sqlite"
-
-
 def settings_with(mail_url: str = "console:", **fields: object) -> Settings:
     settings = settings_for("sqlite:///unused.db")
     return settings.model_copy(update={"mail_url": SecretStr(mail_url), "base_url": "https://example.org", **fields})

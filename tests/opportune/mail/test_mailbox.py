@@ -17,6 +17,8 @@ from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.mail.conftest import letter_to, settings_with
 
+pytestmark = pytest.mark.database("sqlite")
+
 HTML = "<style>p { color: red }</style><p>Dear <b>Zoë</b></p><script>document.body.remove()</script>"
 
 

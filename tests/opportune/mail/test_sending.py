@@ -21,6 +21,8 @@ from opportune.testing.recorded_jobs import NotedJobs
 from opportune.testing.services.smtp import smtp_server
 from tests.opportune.mail.conftest import letter_to, settings_with
 
+pytestmark = pytest.mark.database("sqlite")
+
 Write = Callable[[str, str], None]
 
 

@@ -8,12 +8,6 @@ from tests.opportune.security.access import copy, site_on
 
 
 @pytest.fixture
-def database_kind() -> str:
-    """What is tested here asks nothing of the database, but where a test says so: one kind is enough."""
-    return "sqlite"
-
-
-@pytest.fixture
 def file(sqlite_template: Path, tmp_path: Path) -> Path:
     """A database with all tables and no rows."""
     file = tmp_path / "site.db"

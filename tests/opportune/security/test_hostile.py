@@ -12,14 +12,10 @@ from tests.opportune.security.asking import Answer, ask
 from tests.opportune.security.hostile import CANARY, WORST, Forms, Sent, in_a_form, of_document
 from tests.opportune.security.rows import fill
 
+# Each refuses what the other one stores: one NUL, the other a number of more than 63 bits.
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 FORM = "application/x-www-form-urlencoded"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Each refuses what the other one stores: one NUL, the other a number of more than 63 bits."""
-    kind: str = request.param
-    return kind
 
 
 async def test_hostile_values_are_no_crash_in_the_api_and_are_not_sent_back(app: FastAPI) -> None:
@@ -30,7 +26,7 @@ async def test_hostile_values_are_no_crash_in_the_api_and_are_not_sent_back(app:
         assert answer.status != 422 or CANARY not in answer.text, sent
 
 
-@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+@pytest.mark.database("postgresql")
 async def test_hostile_values_are_no_crash_in_any_form(app: FastAPI) -> None:
     owner = await fill(app.state.database, app.state.features)
     superuser = await make_user(app.state.database, is_superuser=True)

@@ -157,7 +157,7 @@ def watchers() -> int:
     return sum(thread.name == "loop-watcher" for thread in threading.enumerate())
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("environment", "number"), [("development", 1), ("test", 0), ("production", 0)])
 async def test_a_site_in_development_is_watched_until_it_stops(
     settings: Settings, environment: Literal["development", "test", "production"], number: int

@@ -14,6 +14,8 @@ from opportune.project import PROJECT
 from opportune.web.middleware import compression
 from opportune.web.middleware.compression import MAX_SIZE_IN_LOOP, MIN_SIZE, SECRET, Compression, takes_gzip
 
+pytestmark = pytest.mark.database("sqlite")
+
 LONG = "A line of a page.\n" * 200
 GZIP = {"Accept-Encoding": "gzip"}
 PLAIN = {"Accept-Encoding": "identity"}

@@ -8,6 +8,8 @@ from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.web.middleware.csrf import ForeignOrigins
 
+pytestmark = pytest.mark.database("sqlite")
+
 OURS = "http://testserver"
 
 

@@ -14,12 +14,9 @@ from opportune.testing.plugin import settings_for
 from opportune.web.errors import debug_page
 from opportune.web.errors.debug_page import MAX_VARIABLES, report_of
 
+pytestmark = pytest.mark.database("sqlite")
+
 HTML = {"Accept": "text/html"}
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
 
 
 def fail(password: str, books: list[str], form: dict[str, str]) -> None:

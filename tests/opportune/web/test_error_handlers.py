@@ -12,6 +12,8 @@ from opportune.db.sessions.dependencies import ReadSession
 from opportune.settings import Settings
 from opportune.text import Text
 
+pytestmark = pytest.mark.database("sqlite")
+
 HTML = {"Accept": "text/html"}
 JSON = {"Accept": "application/json"}
 

@@ -22,12 +22,9 @@ from opportune.web.errors import error_hints
 from opportune.web.errors.error_hints import lesson_for
 from opportune.web.rendering.templates import templates
 
-on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
+pytestmark = pytest.mark.database("sqlite")
 
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 class Base(DeclarativeBase):

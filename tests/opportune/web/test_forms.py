@@ -13,6 +13,8 @@ from opportune.web.forms.fields import Html
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.forms.uploads import ImageUpload, Upload
 
+pytestmark = pytest.mark.database("sqlite")
+
 
 class Letter(BaseModel):
     subject: Line = Field(min_length=1, max_length=20)
@@ -61,7 +63,7 @@ async def test_a_password_is_never_sent_back(app: FastAPI, client: AsyncClient) 
 ODD_ENCODINGS = ["unicode_escape", "idna", "undefined", "zlib", "nothing"]
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_a_form_in_any_encoding_gets_an_answer_that_can_be_shown(app: FastAPI, client: AsyncClient) -> None:
     await sent(app, client)
     part = b'--x\r\nContent-Disposition: form-data; name="subject"\r\n\r\n%s\r\n--x--\r\n'
@@ -72,7 +74,7 @@ async def test_a_form_in_any_encoding_gets_an_answer_that_can_be_shown(app: Fast
             assert answer.status_code in (200, 400), (charset, text)
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.database("sqlite")
 async def test_more_fields_or_files_than_anybody_fills_in_are_refused(app: FastAPI, client: AsyncClient) -> None:
     await sent(app, client)
     many = {f"field{number}": "x" for number in range(1_001)}

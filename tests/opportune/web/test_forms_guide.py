@@ -19,6 +19,8 @@ from opportune.web.forms.forms import Form
 from opportune.web.rendering.templates import templates
 from tests.opportune.storage.pictures import photo
 
+pytestmark = pytest.mark.database("sqlite")
+
 GUIDE = (PROJECT / "docs/forms.md").read_text(encoding="utf-8")
 SENT = {"name": "Ada", "email": "ada@example.com", "message": "How much\nis it?"}
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -26,11 +28,6 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-
-
-@pytest.fixture
-def database_kind() -> str:
-    return "sqlite"
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from opportune.settings import Settings
 from opportune.testing.plugin import migrate, settings_for
 from opportune.web.health import PATHS
 
+pytestmark = pytest.mark.database("sqlite")
+
 WITHOUT_DATABASE = ["/health/live", "/kaithhealth", "/kaithheathcheck"]
 PROBE = "http://healthcheck.railway.app"
 

@@ -9,6 +9,8 @@ from playwright.async_api import Browser, Page
 from opportune.web.rendering import icons
 from opportune.web.rendering.static_files import ICONS, assets
 
+pytestmark = pytest.mark.database("sqlite")
+
 
 @pytest.fixture
 def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:

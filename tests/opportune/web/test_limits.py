@@ -9,6 +9,8 @@ from opportune.application import create_app
 from opportune.settings import Settings
 from opportune.web.middleware.limits import LARGEST_BODY
 
+pytestmark = pytest.mark.database("sqlite")
+
 
 @pytest.fixture
 async def reader(app: FastAPI, client: AsyncClient) -> AsyncClient:

@@ -10,6 +10,8 @@ from opportune.application import create_app
 from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
 
+pytestmark = pytest.mark.database("sqlite")
+
 EVERYWHERE = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",

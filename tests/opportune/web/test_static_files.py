@@ -8,6 +8,8 @@ from httpx import AsyncClient
 from opportune.project import PROJECT
 from opportune.web.rendering.static_files import LOOK_AGAIN, Assets, assets
 
+pytestmark = pytest.mark.database("sqlite")
+
 STYLE = "css/tabler.min.css"
 
 

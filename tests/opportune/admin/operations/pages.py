@@ -17,7 +17,7 @@ CONFIRM = f"{PAGE}/confirm"
 READ = (PAGE, f"{PAGE}/settings", f"{PAGE}/doctor")
 DONE = (*(f"{PAGE}/do/{name}" for name in OPERATIONS), f"{PAGE}/upgrade", f"{PAGE}/backup")
 
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+on_sqlite = pytest.mark.database("sqlite")
 """For what no database is asked differently about."""
 
 

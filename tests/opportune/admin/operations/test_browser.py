@@ -10,13 +10,8 @@ from opportune.accounts.models import User
 from opportune.data.backup.archive import opened
 from opportune.testing.factories import PASSWORD, sign_in_browser
 
-pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def database_kind() -> str:
-    """A browser shows the same with both kinds."""
-    return "sqlite"
+# A browser shows the same with both kinds.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 
 async def test_a_superuser_types_the_password_and_downloads_a_backup(

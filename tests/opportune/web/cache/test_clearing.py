@@ -17,6 +17,8 @@ from opportune.web.cache.store import Found, MemoryStore
 from tests.opportune.web.cache.conftest import Clock
 from tests.opportune.web.cache.shop import Shop, until
 
+pytestmark = pytest.mark.database("sqlite")
+
 
 async def test_clearing_a_tag_has_its_pages_built_anew(shop: Shop) -> None:
     async with shop.client("/events/{event_id}", tags=["events", "event:{event_id}"]) as client:
