@@ -29,14 +29,14 @@ from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tasks import PASSWORD, make_requests, people
 from bench.speed import DATABASES, ENOUGH_ROUNDS, addresses, chosen
 
-LARGEST_RATIO = 1.3
-LARGEST_WAIT = 50.0
+MAX_RATIO = 1.3
+MAX_WAIT_MS = 50.0
 """Milliseconds."""
 REQUESTS, REQUESTS_OF_A_TEST = 600, 40
 CONNECTIONS = 4
-PACE = 0.005
+PROBE_INTERVAL_SECONDS = 0.005
 """Seconds from one question to the next."""
-ALONE = 1.5
+IDLE_PROBE_SECONDS = 1.5
 """Seconds in which nobody signs in."""
 
 
@@ -91,7 +91,7 @@ def measure(server: Server, known: Request, rounds: int, client: Executor) -> Fi
             before = server.cpu_seconds()
             client.submit(drive, server.port, [request], count, CONNECTIONS).result()
             took.append((server.cpu_seconds() - before) / count * 1e6)
-        end = time.perf_counter() + ALONE
+        end = time.perf_counter() + IDLE_PROBE_SECONDS
         counted.alone.append(worst(server.port, partial(has_passed, end)))
         signing_in: Future[float] = client.submit(drive, server.port, sign_ins(), len(people()), len(people()))
         counted.beside.append(worst(server.port, signing_in.done))
@@ -122,7 +122,7 @@ def worst(port: int, is_over: Callable[[], bool]) -> float:
         connection.request("GET", "/health/live")
         connection.getresponse().read()
         waits.append((time.perf_counter() - due) * 1000)
-        due += PACE
+        due += PROBE_INTERVAL_SECONDS
     connection.close()
     return quantiles(waits, n=100)[98]
 
@@ -133,14 +133,14 @@ def show(kind: str, figures: Figures) -> list[str]:
     alone, beside = median(figures.alone), median(figures.beside)
     print(f"\n{kind}")
     print(f"{'page open to all':44}{opened:8.0f} µs")
-    print(f"{'the same page, signed in':44}{guarded:8.0f} µs{guarded / opened:8.2f} x (at most {LARGEST_RATIO})")
+    print(f"{'the same page, signed in':44}{guarded:8.0f} µs{guarded / opened:8.2f} x (at most {MAX_RATIO})")
     print(f"{'p99 of /health/live, alone':44}{alone:8.1f} ms")
-    print(f"{'the same while 20 people sign in':44}{beside:8.1f} ms{beside / alone:8.1f} x (at most {LARGEST_WAIT} ms)")
+    print(f"{'the same while 20 people sign in':44}{beside:8.1f} ms{beside / alone:8.1f} x (at most {MAX_WAIT_MS} ms)")
     print(f"{'until all of them have signed in':44}{median(figures.sign_ins):8.2f} s")
     found = []
-    if guarded / opened > LARGEST_RATIO:
+    if guarded / opened > MAX_RATIO:
         found.append(f"Too slow: a signed-in page on {kind} is {guarded / opened:.2f} x the open one.")
-    if beside > LARGEST_WAIT:
+    if beside > MAX_WAIT_MS:
         found.append(f"Too long: others wait {beside:.1f} ms on {kind}.")
     return found
 

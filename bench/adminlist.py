@@ -26,7 +26,7 @@ from bench.harness.tasks import MORE, page_request
 from bench.speed import DATABASES, ENOUGH_ROUNDS, addresses, chosen
 
 ROWS = 100_000
-LIMIT = 1.0
+MAX_RATIO = 1.0
 LISTS = {"ours": "/admin/item/list", "django": "/admin/django_site/item/"}
 PAGES = {
     "the list": {"ours": "", "django": ""},
@@ -36,7 +36,7 @@ PAGES = {
     "what is done": {"ours": "?done=true", "django": "?done__exact=1"},
     "a search": {"ours": "?search=note+77", "django": "?q=note+77"},
 }
-A_PAGE = 25
+ROWS_PER_PAGE = 25
 
 Figures = dict[str, dict[str, list[Figure]]]
 """Of each round, by page and site."""
@@ -82,7 +82,7 @@ def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor,
     environ = environment(**peer.environ_for(url), **{MORE: str(rows), "JOBS": "off"})
     cookie = run(["-m", peer.prepare], environ)
     server = stack.enter_context(serve(peer.serve, environ, folder / f"{name}.log"))
-    last = (rows + 19) // A_PAGE + 1
+    last = (rows + 19) // ROWS_PER_PAGE + 1
     # The oldest rows, on the last page, are called otherwise.
     requests = {
         page: page_request(LISTS[name] + query[name].format(last=last), cookie, "Item" if "last" in page else "Entry")
@@ -113,8 +113,8 @@ def show(kind: str, rows: int, figures: Figures) -> list[str]:
         waits = {name: 1000 / median(one.rate for one in many) for name, many in by_site.items()}
         ratios = busy["ours"] / busy["django"], waits["ours"] / waits["django"]
         print(f"{page:24}{_cells(busy, ratios[0])}   {_cells(waits, ratios[1])}")
-        if ratios[0] > LIMIT:
-            slow.append(f"Too slow: {page} of {rows:,} on {kind}: {ratios[0]:.2f} x Django's (at most {LIMIT}).")
+        if ratios[0] > MAX_RATIO:
+            slow.append(f"Too slow: {page} of {rows:,} on {kind}: {ratios[0]:.2f} x Django's (at most {MAX_RATIO}).")
     return slow
 
 

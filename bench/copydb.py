@@ -19,16 +19,16 @@ from statistics import median
 from sqlalchemy import text
 
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.runner import plan_for, run
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.project import installed_names
 from opportune.settings import Settings
 from opportune.testing.services.postgres import postgres
 
 PROJECT = Path(__file__).resolve().parents[1]
-FEW = 5_000
-LEAST_PER_SECOND = 50_000
-MOST_GROWTH = 1.2
+FEW_ROWS = 5_000
+MIN_ROWS_PER_SECOND = 50_000
+MAX_MEMORY_RATIO = 1.2
 """Of the peak memory, from a tenth of the rows to all of them."""
 
 COPY = """
@@ -65,7 +65,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int)
     options = parser.parse_args()
     judging = options.rounds > 1
-    rows = options.rows or (1_000_000 if judging else FEW)
+    rows = options.rows or (1_000_000 if judging else FEW_ROWS)
     with tempfile.TemporaryDirectory(prefix="opportune-bench-") as folder:
         measured = measure(Path(folder), rows, options.rounds)
     print(f"{rows:,} rows, {options.rounds} rounds{'':19}median    limit")
@@ -73,8 +73,8 @@ def main() -> int:
         print(f"{name:32}{speed[0]:10,.0f} rows/s   peak {speed[1] / 1024:.0f} MiB")
     few, all_rows = (measured[f"SQLite to SQLite, {part}"] for part in ("a tenth", "all"))
     growth = all_rows[1] / few[1]
-    print(f"{'memory, all rows to a tenth':32}{growth:10.2f} x   {MOST_GROWTH:.2f} x at most")
-    return int(judging and (all_rows[0] < LEAST_PER_SECOND or growth > MOST_GROWTH))
+    print(f"{'memory, all rows to a tenth':32}{growth:10.2f} x   {MAX_MEMORY_RATIO:.2f} x at most")
+    return int(judging and (all_rows[0] < MIN_ROWS_PER_SECOND or growth > MAX_MEMORY_RATIO))
 
 
 def measure(folder: Path, rows: int, rounds: int) -> dict[str, tuple[float, float]]:
@@ -104,9 +104,9 @@ def measure(folder: Path, rows: int, rounds: int) -> dict[str, tuple[float, floa
 def filled(path: Path, rows: int) -> str:
     """A migrated SQLite file with this many sessions."""
     address = f"sqlite:///{path}"
-    tree = Tree(installed_names())
+    graph = MigrationGraph(installed_names())
     with connect(Settings(_env_file=None, environment="test", database_url=address)) as connection:
-        run(connection, tree, plan_for(tree))
+        run_migrations(connection, graph, plan_for(graph))
         with connection.begin():
             connection.execute(text(USER))
             connection.execute(text(SESSIONS), {"rows": rows})

@@ -24,12 +24,12 @@ from statistics import median
 
 from opportune.testing.services.postgres import Postgres, postgres
 
-LONGEST = 20.0
+MAX_SECONDS = 20.0
 """Seconds for a thousand."""
 ENOUGH_ROUNDS = 3
 """With fewer it is a test of the benchmark, and no judgement."""
 PEERS = {"ours": "bench.peers.jobs.ours", "DBOS": "bench.peers.jobs.dbos_engine"}
-LATE = 11.0
+LATE_SECONDS = 11.0
 """Seconds until an idle connection has told the server's statistics what it did before."""
 KINDS = ("SQLite", "PostgreSQL")
 numbers = count()
@@ -80,8 +80,8 @@ def main() -> int:
 
 
 def excesses(kind: str, ours: Figure) -> Iterator[str]:
-    if ours.seconds > LONGEST:
-        yield f"Too slow: the jobs on {kind} took {ours.seconds:.1f} s (at most {LONGEST:.0f})."
+    if ours.seconds > MAX_SECONDS:
+        yield f"Too slow: the jobs on {kind} took {ours.seconds:.1f} s (at most {MAX_SECONDS:.0f})."
     if ours.transactions:
         yield f"Awake: {ours.transactions} transactions while nothing was to be done."
 
@@ -130,7 +130,7 @@ def _rows(file: Path, table: str) -> int:
 
 
 def idle_transactions(server: Postgres, database: str, seconds: float) -> int:
-    time.sleep(LATE if seconds > LATE / 2 else 0)
+    time.sleep(LATE_SECONDS if seconds > LATE_SECONDS / 2 else 0)
     before = transactions(server, database)
     time.sleep(seconds)
     return transactions(server, database) - before

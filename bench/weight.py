@@ -21,7 +21,7 @@ from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from opportune.testing.services.browser import ARGUMENTS, CHROMIUM
 
-LARGEST_FIRST_VISIT = 130_000
+MAX_FIRST_VISIT_BYTES = 130_000
 """Bytes."""
 PAGES = ("/", "/", "/accounts/login", "/accounts/register")
 
@@ -46,7 +46,7 @@ def main() -> int:
     again = [address for fetched in later for address in fetched if address.startswith("/static")]
     if again:
         print("Fetched again:", *again)
-    return int(sum(first.values()) > LARGEST_FIRST_VISIT or bool(again))
+    return int(sum(first.values()) > MAX_FIRST_VISIT_BYTES or bool(again))
 
 
 async def visit(address: str, chromium: str) -> list[Fetched]:

@@ -7,21 +7,21 @@ from alembic import context
 from sqlalchemy import Connection
 
 from opportune.db.migrations.connection import connect, migration_url
-from opportune.db.migrations.expressions import kept
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.expression_indexes import preserve_expression_indexes
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import as_alembic_records
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.model import Model
 from opportune.project import installed_names  # importing the features also fills Model.metadata
 from opportune.settings import load_settings
 
-tree = Tree(installed_names())
+tree = MigrationGraph(installed_names())
 # alembic.ini names the folder of all features; only those that are installed count.
 context.script.version_locations = [str(tree.folder(feature)) for feature in tree.features]
 
 
 def migrate(connection: Connection) -> None:
-    with as_alembic_records(connection, tree), kept(connection) as put_back:
+    with as_alembic_records(connection, tree), preserve_expression_indexes(connection) as put_back:
         connection.rollback()  # to look has begun a transaction, which Alembic would leave to us
         context.configure(
             connection,

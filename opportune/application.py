@@ -7,31 +7,30 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import Depends, FastAPI
 from starlette.datastructures import State
 
-from opportune.accounts.current import user_of
-from opportune.accounts.seen import LastSeen
+from opportune.accounts.current import get_optional_user
+from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.admin.site import add_admin
 from opportune.db.factory import open_database
 from opportune.feature import Feature
 from opportune.jobs.factory import open_jobs
 from opportune.mail import pages as mailbox
 from opportune.mail.transport import transport_for
-from opportune.project import installed
-from opportune.server.loop_monitor import watch_loop
-from opportune.server.shutdown import heed_signals, settle_memory
+from opportune.project import installed_features
+from opportune.server.loop_monitor import monitor_loop
+from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.settings import Settings, get_settings
 from opportune.storage import open_storage, routes
 from opportune.web import api_docs, health
 from opportune.web.cache import open_cache
-from opportune.web.errors.handlers import add_problem_handlers
-from opportune.web.middleware.compression import Compression
-from opportune.web.middleware.csrf import ForeignOrigins
-from opportune.web.middleware.limits import BodyLimit, KnownHosts
-from opportune.web.middleware.read_your_writes import ReadYourWrites
-from opportune.web.middleware.request_log import Edge
-from opportune.web.rate_limit import Throttle
+from opportune.web.errors.handlers import add_error_handlers
+from opportune.web.middleware.compression import CompressionMiddleware
+from opportune.web.middleware.csrf import CsrfMiddleware
+from opportune.web.middleware.limits import AllowedHostsMiddleware, BodyLimitMiddleware
+from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
+from opportune.web.middleware.request_log import RequestLogMiddleware
+from opportune.web.rate_limit import RateLimiter
 from opportune.web.rendering import icons
-from opportune.web.rendering.static_files import URL as STATIC_URL
-from opportune.web.rendering.static_files import assets
+from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.rendering.templates import templates
 from opportune.web.routing import Router
 
@@ -39,7 +38,7 @@ from opportune.web.routing import Router
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
     """The site of these settings; its database is opened when it starts and closed when it stops."""
     settings = settings or get_settings()
-    features = installed() if features is None else features
+    features = installed_features() if features is None else features
     app = FastAPI(title=settings.site_name, docs_url=None, redoc_url=None, openapi_url=None)
     app.router = router = Router(lifespan=lifespan, dependency_overrides_provider=app)
     app.state.settings = settings
@@ -47,7 +46,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     icons.add(*(link.icon for feature in features for link in feature.navigation))
     templates.environment.auto_reload = settings.environment == "development"
     add_services(app.state, settings)
-    add_problem_handlers(app)
+    add_error_handlers(app)
     add_middleware(app, settings)
     add_routes(app, router, settings)
     return app
@@ -60,11 +59,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         for feature in app.state.features:
             if feature.lifespan:
                 await stack.enter_async_context(feature.lifespan(app))
-        await stack.enter_async_context(heed_signals(app))
-        settle_memory()
+        await stack.enter_async_context(watch_signals(app))
+        tune_gc()
         if app.state.settings.environment == "development":
-            await stack.enter_async_context(watch_loop())
-            mailbox.tell(app.state.settings)
+            await stack.enter_async_context(monitor_loop())
+            mailbox.log_mailbox_link(app.state.settings)
         yield
 
 
@@ -74,16 +73,16 @@ def add_services(state: State, settings: Settings) -> None:
     state.database = open_database(settings)
     state.storage = open_storage(settings)
     state.jobs = open_jobs(settings, state.database, state.storage, state.features)
-    state.cache = open_cache(settings, state.database, who=user_of)
-    state.throttle = Throttle(settings)
+    state.cache = open_cache(settings, state.database, who=get_optional_user)
+    state.rate_limiter = RateLimiter(settings)
     state.last_seen = LastSeen(state.database)
-    state.stopping = asyncio.Event()
+    state.shutting_down = asyncio.Event()
 
 
 async def start_services(state: State, stack: AsyncExitStack) -> None:
     """They are closed in reverse: jobs end while all that they use is there."""
     await state.database.setup()
-    for close in (state.database.dispose, state.cache.close, state.throttle.close, state.last_seen.close):
+    for close in (state.database.dispose, state.cache.close, state.rate_limiter.close, state.last_seen.close):
         stack.push_async_callback(close)
     await stack.enter_async_context(state.jobs.running())
 
@@ -91,12 +90,12 @@ async def start_services(state: State, stack: AsyncExitStack) -> None:
 def add_middleware(app: FastAPI, settings: Settings) -> None:
     # The last one added is the outermost: headers and log lines are for refusals too.
     if settings.database_reader_url.get_secret_value():
-        app.add_middleware(ReadYourWrites, settings=settings)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(ForeignOrigins, settings=settings)
-    app.add_middleware(KnownHosts, settings=settings)
-    app.add_middleware(Compression, apart=STATIC_URL)
-    app.add_middleware(Edge, settings=settings)
+        app.add_middleware(ReadYourWritesMiddleware, settings=settings)
+    app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(CsrfMiddleware, settings=settings)
+    app.add_middleware(AllowedHostsMiddleware, settings=settings)
+    app.add_middleware(CompressionMiddleware, excluded_prefix=STATIC_URL)
+    app.add_middleware(RequestLogMiddleware, settings=settings)
 
 
 def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
@@ -108,7 +107,7 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
             router.take(feature.api, "/api/v1")
         if feature.pages:
             # Each page knows who looks at it, also one that does not ask.
-            router.take(feature.pages, dependencies=[Depends(user_of)], include_in_schema=False)
+            router.take(feature.pages, dependencies=[Depends(get_optional_user)], include_in_schema=False)
     add_admin(app)
     if settings.debug:
         from opportune.web.errors import debug_page  # noqa: PLC0415 - for who writes the site, and nobody else
@@ -116,4 +115,4 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
         router.take(debug_page.router)
     if not settings.is_production:
         router.take(api_docs.router, include_in_schema=False)
-        router.take(mailbox.router, dependencies=[Depends(user_of)], include_in_schema=False)
+        router.take(mailbox.router, dependencies=[Depends(get_optional_user)], include_in_schema=False)

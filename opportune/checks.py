@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
-from opportune.mail.transport import Console, transport_for
-from opportune.settings import MAKE_A_KEY, MINIMUM_KEY_LENGTH, Settings, load_settings
+from opportune.mail.transport import ConsoleTransport, transport_for
+from opportune.settings import GENERATE_KEY_COMMAND, MIN_SECRET_KEY_LENGTH, Settings, load_settings
 from opportune.storage import open_storage
 from opportune.storage.folder import FolderStorage
 
@@ -25,20 +25,20 @@ class Finding:
 Check = Callable[[Settings], Iterator[Finding]]
 
 
-def check_key(settings: Settings) -> Iterator[Finding]:
-    if len(settings.secret_key.get_secret_value()) < MINIMUM_KEY_LENGTH:
+def check_secret_key(settings: Settings) -> Iterator[Finding]:
+    if len(settings.secret_key.get_secret_value()) < MIN_SECRET_KEY_LENGTH:
         yield Finding(
-            f"SECRET_KEY is shorter than {MINIMUM_KEY_LENGTH} characters, which production refuses. "
-            f"Make one: {MAKE_A_KEY}",
+            f"SECRET_KEY is shorter than {MIN_SECRET_KEY_LENGTH} characters, which production refuses. "
+            f"Make one: {GENERATE_KEY_COMMAND}",
             is_error=False,
         )
 
 
 def check_llm(settings: Settings) -> Iterator[Finding]:
     if not settings.llm_base_url:
-        from opportune.llm import lacking  # noqa: PLC0415 - its client takes long to import
+        from opportune.llm import missing_library  # noqa: PLC0415 - its client takes long to import
 
-        if line := lacking(settings):
+        if line := missing_library(settings):
             yield Finding(line, is_error=False)
         return
     if not settings.llm_model:
@@ -110,10 +110,10 @@ def check_model(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def check_letters(settings: Settings) -> Iterator[Finding]:
+def check_mail(settings: Settings) -> Iterator[Finding]:
     """What check_addresses finds no mistake in, and production would not want."""
     with suppress(OperatorError):
-        if isinstance(transport_for(settings), Console):
+        if isinstance(transport_for(settings), ConsoleTransport):
             yield Finding("MAIL_URL is console: no letter is sent. Set smtp://user:password@host:587.", is_error=False)
     if settings.hosts and not settings.base_url:  # without either, check_hosts tells
         yield Finding("BASE_URL is empty: letters cannot tell where the site is. Set it.", is_error=False)
@@ -125,9 +125,9 @@ PRODUCTION_CHECKS: tuple[Check, ...] = (
     check_proxies,
     check_sqlite,
     check_uploads,
-    check_letters,
+    check_mail,
     check_model,
 )
 """What matters where strangers come."""
-START_CHECKS: tuple[Check, ...] = (check_letters, check_model)
+START_CHECKS: tuple[Check, ...] = (check_mail, check_model)
 """What a site starts without, and its visitors would miss."""

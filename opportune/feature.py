@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlmodel import SQLModel
 
-    from opportune.jobs import Call, Job
+    from opportune.jobs import JobCall, JobDefinition
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class PersonalData:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Metric:
     """What the admin's dashboard counts by day, for those who may list it."""
 
     label: str
@@ -80,15 +80,15 @@ class Feature:
     """Mounted below /api/v1."""
     admin: Sequence[Any] = ()
     """SQLAdmin views, in the order of the menu."""
-    figures: Sequence[Figure] = ()
+    metrics: Sequence[Metric] = ()
     navigation: Sequence[Link] = ()
     demo: Demo | None = None
     personal_data: PersonalData | None = None
-    jobs: "Sequence[Job[Any]]" = ()
+    jobs: "Sequence[JobDefinition[Any]]" = ()
     """Work for later and by schedule; one that is not listed here cannot be queued."""
-    first_jobs: "Sequence[Call[Any]]" = ()
+    first_jobs: "Sequence[JobCall[Any]]" = ()
     """What quickstart queues when it sets up a site: done beside the first visitors."""
-    operations: "Mapping[str, Call[Any]]" = field(default_factory=dict)
+    operations: "Mapping[str, JobCall[Any]]" = field(default_factory=dict)
     """Buttons of the admin's page Operations: what they say, and the job that they queue."""
     lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None
     """Entered after the database is set up and left before it is disposed of."""

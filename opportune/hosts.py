@@ -7,7 +7,7 @@ from pathlib import Path
 from opportune.settings import HOST_VARIABLES
 
 
-def loses(folder: Path) -> bool:
+def is_ephemeral(folder: Path) -> bool:
     """Whether a known host throws away what is written there at the next deploy or restart."""
     return any(os.environ.get(name) for name in HOST_VARIABLES) and not _is_kept(folder.resolve())
 

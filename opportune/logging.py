@@ -9,7 +9,7 @@ from opportune.settings import Settings
 from opportune.web.middleware.request_log import request_id
 
 
-class RequestNumber(logging.Filter):
+class RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
         return True
@@ -26,17 +26,17 @@ class LineFormatter(logging.Formatter):
         return f"{self._shown},{record.msecs:03.0f}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
-        return visible(super().formatMessage(record))
+        return escape_control_chars(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         if "\n" not in text:
             return text
         line, *trace = text.split("\n")
-        return "\n  ".join([line, *map(visible, trace)])
+        return "\n  ".join([line, *map(escape_control_chars, trace)])
 
 
-def visible(text: str) -> str:
+def escape_control_chars(text: str) -> str:
     """Shows as Python writes it what would move a terminal's cursor, end the line or turn its direction."""
     if text.isprintable():
         return text
@@ -64,7 +64,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_number": {"()": RequestNumber}},
+        "filters": {"request_number": {"()": RequestIdFilter}},
         "formatters": formatters,
         "handlers": {"stderr": handler},
         "root": {"handlers": ["stderr"], "level": "INFO"},

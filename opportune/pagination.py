@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 T = TypeVar("T")
 
-NEIGHBOURS = 2
+NEIGHBOURING_PAGES = 2
 """Pages on each side of the one that is shown, whose numbers are shown too."""
 
 
@@ -49,7 +49,7 @@ class Page(BaseModel, Generic[T]):
     @property
     def numbers(self) -> list[int]:
         """The pages to offer: the first, the last and those nearby. What is left out in between is 0."""
-        near = range(self.page - NEIGHBOURS, self.page + NEIGHBOURS + 1)
+        near = range(self.page - NEIGHBOURING_PAGES, self.page + NEIGHBOURING_PAGES + 1)
         offered = sorted({1, self.pages, *(number for number in near if 1 <= number <= self.pages)})
         numbers = [1]
         for number in offered[1:]:

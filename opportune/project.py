@@ -30,14 +30,14 @@ PROJECT = _folder()
 """The folder of oppman.py, `.env`, `templates/`, `static/`, `migrations/` and `tests/`."""
 
 
-def installed() -> "Sequence[Feature]":
+def installed_features() -> "Sequence[Feature]":
     """The features that the project lists in `installed.py`, the framework's among them."""
     features: Sequence[Feature] = import_module(f"{PACKAGE}.installed").INSTALLED
     return features
 
 
 def installed_names() -> list[str]:
-    return [feature.name for feature in installed()]
+    return [feature.name for feature in installed_features()]
 
 
 def settings_class() -> "type[Settings]":
@@ -52,6 +52,6 @@ def application(*arguments: Any) -> Any:
     return import_module(f"{PACKAGE}.main").create_app(*arguments)
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """A file's path as its owner knows it: from the project's folder on, if it is there."""
     return path.relative_to(PROJECT).as_posix() if path.is_relative_to(PROJECT) else str(path)

@@ -22,12 +22,12 @@ from opportune.errors import SettingsError
 from opportune.project import PROJECT, settings_class
 
 # Keys that were published somewhere, whatever their length: production refuses them.
-KNOWN_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_change_in_production"}
-MINIMUM_KEY_LENGTH = 32
-MAKE_A_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+EXAMPLE_SECRET_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_change_in_production"}
+MIN_SECRET_KEY_LENGTH = 32
+GENERATE_KEY_COMMAND = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
-NOT_OURS = "Run this as the user whose file it is, or give the file to this user (chown)."
-WORDS = {"bool_parsing": "Write true or false.", "int_parsing": "Write a whole number."}
+FILE_OWNER_HINT = "Run this as the user whose file it is, or give the file to this user (chown)."
+MESSAGES = {"bool_parsing": "Write true or false.", "int_parsing": "Write a whole number."}
 """What Pydantic says at more length."""
 
 # What each host sets by itself. It tells that this is production, and the public address where it can.
@@ -48,7 +48,7 @@ HOST_VARIABLES = (
 ADDRESS_HEADERS = {"FLY_APP_NAME": "Fly-Client-IP", "RAILWAY_ENVIRONMENT": "X-Real-IP", "RENDER": "CF-Connecting-IP"}
 
 
-def address_from_host() -> str:
+def base_url_from_host() -> str:
     """The public address that a known host tells, or an empty string."""
     if url := os.environ.get("RENDER_EXTERNAL_URL"):
         return url
@@ -63,7 +63,7 @@ def address_from_host() -> str:
     return ""
 
 
-def address_header_from_host() -> str:
+def client_address_header_from_host() -> str:
     """The header that a known host has for a visitor's address, or an empty string."""
     return next((header for name, header in ADDRESS_HEADERS.items() if os.environ.get(name)), "")
 
@@ -74,7 +74,7 @@ def default_environment() -> Literal["development", "production"]:
 
 
 def is_weak(key: str) -> bool:
-    return key.lower() in KNOWN_KEYS or len(key) < MINIMUM_KEY_LENGTH or len(set(key)) < 8
+    return key.lower() in EXAMPLE_SECRET_KEYS or len(key) < MIN_SECRET_KEY_LENGTH or len(set(key)) < 8
 
 
 class Settings(BaseSettings):
@@ -98,13 +98,13 @@ class Settings(BaseSettings):
     """Port to listen on; most hosts set it."""
     max_http_connections: int = Field(default=1000, ge=1)
     """Connections each process keeps open; a stream is one. Beyond them it answers 503, and health checks as ever."""
-    base_url: str = Field(default_factory=address_from_host)
+    base_url: str = Field(default_factory=base_url_from_host)
     """Public address (https://example.org). Forms from elsewhere are refused. Empty: what host or request tell."""
     allowed_hosts: Annotated[list[str], NoDecode] = []
     """Host names to answer to, with commas (*.example.org allowed). Empty: the one of BASE_URL, or any."""
     trusted_proxies: str = ""
     """Addresses and networks (with commas) of proxies whose X-Forwarded-* headers are believed; *: whoever connects."""
-    client_address_header: str = Field(default_factory=address_header_from_host)
+    client_address_header: str = Field(default_factory=client_address_header_from_host)
     """Header in which the host's proxy tells a visitor's address. Empty: what the host has, else X-Forwarded-For."""
 
     admin_email: str = ""
@@ -218,10 +218,12 @@ class Settings(BaseSettings):
                 object.__setattr__(self, "secret_key", SecretStr(secrets.token_urlsafe(48)))
             return self
         if not key:
-            raise ValueError(f"SECRET_KEY is missing. Make one: {MAKE_A_KEY}")
+            raise ValueError(f"SECRET_KEY is missing. Make one: {GENERATE_KEY_COMMAND}")
         for weak in filter(is_weak, self.secret_keys):
             name = "SECRET_KEY" if weak == key else "One of SECRET_KEY_FALLBACKS"
-            raise ValueError(f"{name} is known or shorter than 32 random characters. Make a new one: {MAKE_A_KEY}")
+            raise ValueError(
+                f"{name} is known or shorter than 32 random characters. Make a new one: {GENERATE_KEY_COMMAND}"
+            )
         if self.debug:
             raise ValueError(
                 "DEBUG shows secrets to visitors. Set DEBUG=false, or ENVIRONMENT=development on your own machine."
@@ -262,7 +264,7 @@ def load_settings(**given: Any) -> Settings:
     except UnicodeDecodeError:
         raise SettingsError(f"{PROJECT / '.env'} is no text in UTF-8: save it as such.") from None
     except PermissionError:
-        raise SettingsError(f"{PROJECT / '.env'} may not be read by this user. {NOT_OURS}") from None
+        raise SettingsError(f"{PROJECT / '.env'} may not be read by this user. {FILE_OWNER_HINT}") from None
     except OSError as error:
         raise SettingsError(f"{PROJECT / '.env'} cannot be read: {error.strerror or error}.") from None
 
@@ -282,7 +284,7 @@ def _refuse_broken_lines(file: object) -> None:
 
 def _in_words(error: ErrorDetails) -> str:
     name = str(error["loc"][0]).upper() if error["loc"] else ""
-    message = WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
+    message = MESSAGES.get(error["type"], error["msg"].removeprefix("Value error, "))
     return f"{name}: {message}" if name and not message.startswith(name) else message
 
 

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 
+from app.chat.answer_manager import AnswerManager
+from app.chat.answer_task import TRANSIENT_ERRORS
 from app.chat.models import Conversation, Message, Status
-from app.chat.prompt import prompt
-from app.chat.runs import Runs
-from app.chat.schemas import Ask
-from app.chat.service import AnswerRunningError, Author, Chat, QuestionTooLongError
-from app.chat.writing import FAULTS
+from app.chat.prompt import build_prompt
+from app.chat.schemas import MessageCreate
+from app.chat.service import AnswerAuthor, AnswerRunningError, Chat, QuestionTooLongError
 from opportune import llm
 from opportune.db.database import Database
 
 
 @dataclass(frozen=True)
-class Thread:
+class ConversationView:
     """A conversation as it is shown."""
 
     conversation: Conversation
@@ -39,14 +39,16 @@ class Turn:
     is_new: bool = True
 
 
-async def thread(runs: Runs, owner_id: int, conversation_id: int, before: int | None = None) -> Thread | None:
+async def view_conversation(
+    runs: AnswerManager, owner_id: int, conversation_id: int, before: int | None = None
+) -> ConversationView | None:
     """The end of a conversation of this owner, or what came before a question, with what there is of a running answer.
 
     Answers of dead processes are ended first, if the database can be written.
     """
     found = await _thread(runs.database, owner_id, conversation_id, before)
     if found and any(map(runs.is_dead, found.messages)):
-        with suppress(*FAULTS):
+        with suppress(*TRANSIENT_ERRORS):
             await runs.end_dead(conversation_id)
             found = await _thread(runs.database, owner_id, conversation_id, before)
     if found:
@@ -54,7 +56,7 @@ async def thread(runs: Runs, owner_id: int, conversation_id: int, before: int | 
     return found
 
 
-async def news(runs: Runs, owner_id: int, conversation_id: int, last: int) -> list[Message]:
+async def messages_after(runs: AnswerManager, owner_id: int, conversation_id: int, last: int) -> list[Message]:
     """What has come into a conversation of this owner since the last message that somebody has."""
     async with runs.database.reader() as session:
         messages = await Chat(session, owner_id).messages(conversation_id, after=last)
@@ -62,7 +64,9 @@ async def news(runs: Runs, owner_id: int, conversation_id: int, last: int) -> li
     return messages
 
 
-async def ask(runs: Runs, owner_id: int, conversation_id: int | None, question: Ask) -> tuple[Message, Message]:
+async def ask(
+    runs: AnswerManager, owner_id: int, conversation_id: int | None, question: MessageCreate
+) -> tuple[Message, Message]:
     """Store a question, in a new conversation where none is named, and start its answer.
 
     The same `client_key` again gives what was stored the first time.
@@ -71,21 +75,21 @@ async def ask(runs: Runs, owner_id: int, conversation_id: int | None, question: 
         AnswerRunningError, QuestionTooLongError, TooManyAnswersError: nothing was stored.
     """
     key = question.client_key
-    if runs.provider and llm.tokens(question.content) > runs.context_budget:
+    if runs.provider and llm.estimate_tokens(question.content) > runs.context_budget:
         raise QuestionTooLongError(runs.longest_question)
 
     async def store(chat: Chat) -> Turn:
         if key and (before := await chat.asked_before(key, conversation_id)):
             return Turn(*before, is_new=False)
         into = conversation_id or (await chat.begin(question.content)).id
-        return Turn(*await chat.ask(into, question.content, Author(runs.worker, runs.model), key))
+        return Turn(*await chat.ask(into, question.content, AnswerAuthor(runs.worker, runs.model), key))
 
     if conversation_id is not None:
         await runs.end_dead(conversation_id)
     return await _start(runs, owner_id, store)
 
 
-async def retry(runs: Runs, owner_id: int, answer: Message) -> tuple[Message, Message]:
+async def retry(runs: AnswerManager, owner_id: int, answer: Message) -> tuple[Message, Message]:
     """Answer the same question once more.
 
     Raises:
@@ -93,20 +97,22 @@ async def retry(runs: Runs, owner_id: int, answer: Message) -> tuple[Message, Me
     """
 
     async def store(chat: Chat) -> Turn:
-        return Turn(*await chat.retry(answer, Author(runs.worker, runs.model)))
+        return Turn(*await chat.retry(answer, AnswerAuthor(runs.worker, runs.model)))
 
     await runs.end_dead(answer.conversation_id)
     return await _start(runs, owner_id, store)
 
 
-async def stop(runs: Runs, owner_id: int, answer: Message) -> None:
+async def stop(runs: AnswerManager, owner_id: int, answer: Message) -> None:
     """Stop an answer, whichever process writes it."""
     async with runs.database.writer() as session:
         await Chat(session, owner_id).request_stop(answer)
     await runs.stop(answer.id)
 
 
-async def _start(runs: Runs, owner_id: int, store: Callable[[Chat], Awaitable[Turn]]) -> tuple[Message, Message]:
+async def _start(
+    runs: AnswerManager, owner_id: int, store: Callable[[Chat], Awaitable[Turn]]
+) -> tuple[Message, Message]:
     try:
         async with runs.database.writer() as session:
             chat = Chat(session, owner_id)
@@ -116,18 +122,24 @@ async def _start(runs: Runs, owner_id: int, store: Callable[[Chat], Awaitable[Tu
     except IntegrityError:  # a running answer that our own look-up did not count
         raise AnswerRunningError from None
     if turn.is_new:
-        runs.start(turn.answer, prompt(earlier, turn.question, runs.context_budget))
+        runs.start(turn.answer, build_prompt(earlier, turn.question, runs.context_budget))
     return turn.question, turn.answer
 
 
-async def _thread(database: Database, owner_id: int, conversation_id: int, before: int | None) -> Thread | None:
+async def _thread(
+    database: Database, owner_id: int, conversation_id: int, before: int | None
+) -> ConversationView | None:
     async with database.reader() as session:
         chat = Chat(session, owner_id)
         conversation = await chat.conversation(conversation_id)
-        return Thread(conversation, *await chat.newest_messages(conversation_id, before)) if conversation else None
+        return (
+            ConversationView(conversation, *await chat.newest_messages(conversation_id, before))
+            if conversation
+            else None
+        )
 
 
-async def _add_text_so_far(runs: Runs, messages: Sequence[Message]) -> None:
+async def _add_text_so_far(runs: AnswerManager, messages: Sequence[Message]) -> None:
     for message in messages:
         if message.status == Status.STREAMING:
             message.text = await runs.text_so_far(message)

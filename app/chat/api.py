@@ -5,11 +5,25 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.chat import answering
-from app.chat.dependencies import CurrentAnswer, CurrentConversation, CurrentThread, CurrentView, RunsDependency, View
+from app.chat.answer_manager import AnswerManager
+from app.chat.dependencies import (
+    AnswerManagerDependency,
+    AnswerStream,
+    CurrentAnswer,
+    CurrentConversation,
+    CurrentConversationView,
+    CurrentStream,
+)
 from app.chat.events import json_events
 from app.chat.models import Conversation, Message
-from app.chat.runs import Runs
-from app.chat.schemas import Ask, Asked, ConversationFilter, ConversationRead, ConversationWithMessages, MessageRead
+from app.chat.schemas import (
+    ConversationDetail,
+    ConversationFilter,
+    ConversationRead,
+    MessageCreate,
+    MessageCreated,
+    MessageRead,
+)
 from app.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
 from opportune.accounts.current import CurrentUser
 from opportune.accounts.models import User
@@ -27,26 +41,30 @@ async def conversations(
 
 
 @router.post("", status_code=202)
-async def begin(ask: Ask, user: CurrentUser, runs: RunsDependency) -> Asked:
+async def begin(ask: MessageCreate, user: CurrentUser, runs: AnswerManagerDependency) -> MessageCreated:
     """Start a new conversation with a question."""
     return _asked(*await _ask(runs, user, None, ask))
 
 
 @router.get("/{conversation_id}")
-async def conversation(thread: CurrentThread) -> ConversationWithMessages:
+async def conversation(thread: CurrentConversationView) -> ConversationDetail:
     """The newest messages, in order. `?before=` what `earlier` says gives those before them."""
     messages = [MessageRead.model_validate(message) for message in thread.messages]
     read = ConversationRead.model_validate(thread.conversation)
-    return ConversationWithMessages(**read.model_dump(), messages=messages, earlier=thread.earlier)
+    return ConversationDetail(**read.model_dump(), messages=messages, earlier=thread.earlier)
 
 
 @router.post("/{conversation_id}/messages", status_code=202)
-async def ask(ask: Ask, user: CurrentUser, runs: RunsDependency, conversation: CurrentConversation) -> Asked:
+async def ask(
+    ask: MessageCreate, user: CurrentUser, runs: AnswerManagerDependency, conversation: CurrentConversation
+) -> MessageCreated:
     """Ask, and read the answer from `stream_url` as it comes."""
     return _asked(*await _ask(runs, user, conversation.id, ask))
 
 
-async def _ask(runs: Runs, user: User, conversation_id: int | None, ask: Ask) -> tuple[Message, Message]:
+async def _ask(
+    runs: AnswerManager, user: User, conversation_id: int | None, ask: MessageCreate
+) -> tuple[Message, Message]:
     try:
         return await answering.ask(runs, user.id, conversation_id, ask)
     except AnswerRunningError:
@@ -57,22 +75,22 @@ async def _ask(runs: Runs, user: User, conversation_id: int | None, ask: Ask) ->
         raise HTTPException(422, str(refusal)) from None
 
 
-def _asked(question: Message, answer: Message) -> Asked:
-    return Asked(
+def _asked(question: Message, answer: Message) -> MessageCreated:
+    return MessageCreated(
         message=MessageRead.model_validate(question),
         answer=MessageRead.model_validate(answer),
         stream_url=f"/api/v1/conversations/{question.conversation_id}/stream",
     )
 
 
-async def get_existing_view(user: CurrentUser, view: CurrentView) -> View:
+async def get_existing_stream(user: CurrentUser, view: CurrentStream) -> AnswerStream:
     if view is None:
         raise HTTPException(404)
     return view
 
 
 @router.get("/{conversation_id}/stream", response_class=EventSourceResponse)
-async def stream(view: Annotated[View, Depends(get_existing_view)]) -> AsyncIterator[ServerSentEvent]:
+async def stream(view: Annotated[AnswerStream, Depends(get_existing_stream)]) -> AsyncIterator[ServerSentEvent]:
     """The newest answer as `status`, `delta` (with `text`) and one `done` or `error`. `Last-Event-ID` resumes.
 
     After 15 seconds of silence comes a comment: where nothing comes for 40, the connection is lost.
@@ -82,7 +100,7 @@ async def stream(view: Annotated[View, Depends(get_existing_view)]) -> AsyncIter
 
 
 @router.post("/{conversation_id}/messages/{message_id}/stop", status_code=204)
-async def stop(conversation_id: int, answer: CurrentAnswer, user: CurrentUser, runs: RunsDependency) -> None:
+async def stop(conversation_id: int, answer: CurrentAnswer, user: CurrentUser, runs: AnswerManagerDependency) -> None:
     if answer.conversation_id != conversation_id:
         raise HTTPException(404)
     await answering.stop(runs, user.id, answer)

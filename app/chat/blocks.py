@@ -7,7 +7,7 @@ from markupsafe import Markup
 from opportune.web.rendering.markdown import join, plain, render_piece
 from opportune.web.rendering.markdown_blocks import Splitter
 
-PLAIN = 4_000  # what is open is shown as it was written from this length on
+MAX_OPEN_BLOCK_LENGTH = 4_000  # what is open is shown as it was written from this length on
 
 
 class Blocks:
@@ -55,7 +55,7 @@ class Blocks:
         """The rest; rendered anew whenever it has grown, so its cost is bounded."""
         if self._open is None:
             piece = self._splitter.open
-            self._open = plain(piece.source) if len(piece.source) > PLAIN else render_piece(piece)
+            self._open = plain(piece.source) if len(piece.source) > MAX_OPEN_BLOCK_LENGTH else render_piece(piece)
         return self._open
 
     @property

@@ -7,25 +7,27 @@ from typing import Annotated
 
 from fastapi import Depends, Header, HTTPException, Query, Request
 
-from app.chat.answering import Thread, thread
+from app.chat.answer_manager import AnswerManager
+from app.chat.answering import ConversationView, view_conversation
 from app.chat.events import parse_event_id
-from app.chat.live import LiveAnswer
+from app.chat.live_answer import LiveAnswer
 from app.chat.models import Conversation, Message
-from app.chat.runs import Runs
 from app.chat.service import Chat
 from opportune.accounts.current import CurrentUser, OptionalUser
-from opportune.db.model import LARGEST_ID, RowId
+from opportune.db.model import MAX_ID, RowId
 
 
-async def get_runs(request: Request) -> Runs:
-    runs: Runs = request.app.state.chat
+async def get_answer_manager(request: Request) -> AnswerManager:
+    runs: AnswerManager = request.app.state.chat
     return runs
 
 
-RunsDependency = Annotated[Runs, Depends(get_runs)]
+AnswerManagerDependency = Annotated[AnswerManager, Depends(get_answer_manager)]
 
 
-async def find_conversation(conversation_id: RowId, user: CurrentUser, runs: RunsDependency) -> Conversation | None:
+async def find_conversation(
+    conversation_id: RowId, user: CurrentUser, runs: AnswerManagerDependency
+) -> Conversation | None:
     async with runs.database.reader() as session:
         return await Chat(session, user.id).conversation(conversation_id)
 
@@ -43,23 +45,23 @@ CurrentConversation = Annotated[Conversation, Depends(get_conversation)]
 """A conversation of the person who asks; another's is not found."""
 
 
-EarlierThan = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
+EarlierThan = Annotated[int | None, Query(ge=1, le=MAX_ID)]
 
 
-async def get_thread(
-    conversation_id: RowId, user: CurrentUser, runs: RunsDependency, before: EarlierThan = None
-) -> Thread:
-    found = await thread(runs, user.id, conversation_id, before)
+async def get_conversation_view(
+    conversation_id: RowId, user: CurrentUser, runs: AnswerManagerDependency, before: EarlierThan = None
+) -> ConversationView:
+    found = await view_conversation(runs, user.id, conversation_id, before)
     if found is None:
         raise HTTPException(404)
     return found
 
 
-CurrentThread = Annotated[Thread, Depends(get_thread)]
+CurrentConversationView = Annotated[ConversationView, Depends(get_conversation_view)]
 """The same with its newest messages, or those before the one that the address names."""
 
 
-async def get_answer(message_id: RowId, user: CurrentUser, runs: RunsDependency) -> Message:
+async def get_answer(message_id: RowId, user: CurrentUser, runs: AnswerManagerDependency) -> Message:
     async with runs.database.reader() as session:
         answer = await Chat(session, user.id).answer(message_id)
     if answer is None:
@@ -72,21 +74,21 @@ CurrentAnswer = Annotated[Message, Depends(get_answer)]
 
 
 @dataclass(frozen=True)
-class View:
+class AnswerStream:
     """An answer to stream from an offset in characters."""
 
     live: LiveAnswer
     offset: int
 
 
-async def get_view(
+async def get_stream(
     request: Request,
     conversation_id: RowId,
     user: OptionalUser,
-    runs: RunsDependency,
+    runs: AnswerManagerDependency,
     after: str | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
-) -> AsyncIterator[View | None]:
+) -> AsyncIterator[AnswerStream | None]:
     """The answer that `Last-Event-ID` (or `after`, of a page) names, else the newest. None: there is none for them.
 
     A dependency and not a part of the stream: only so is the view given back at once when the visitor goes.
@@ -98,13 +100,15 @@ async def get_view(
             yield None
         else:
             live = await stack.enter_async_context(runs.view(answer))
-            yield View(live, named[1] if named and named[0] == answer.id else 0)
+            yield AnswerStream(live, named[1] if named and named[0] == answer.id else 0)
 
 
-CurrentView = Annotated[View | None, Depends(get_view)]
+CurrentStream = Annotated[AnswerStream | None, Depends(get_stream)]
 
 
-async def _find(runs: Runs, owner_id: int, conversation_id: int, named: tuple[int, int] | None) -> Message | None:
+async def _find(
+    runs: AnswerManager, owner_id: int, conversation_id: int, named: tuple[int, int] | None
+) -> Message | None:
     # Fresh, since whoever lost a stream comes back to it later than a browser is known to have just written.
     async with runs.database.reader(fresh=True) as session:
         chat = Chat(session, owner_id)

@@ -11,7 +11,7 @@ from fastapi.sse import ServerSentEvent
 from markupsafe import Markup
 
 from app.chat.blocks import Blocks
-from app.chat.live import LiveAnswer
+from app.chat.live_answer import LiveAnswer
 from app.chat.models import Message, Status
 
 HAS_TEXT = {Status.DONE, Status.TRUNCATED, Status.STOPPED}

@@ -5,7 +5,7 @@ from app.chat.lifespan import running_answers
 from app.chat.models import AnswerChunk, Conversation, Message
 from app.chat.pages import router as pages
 from app.chat.personal import personal_data
-from opportune.feature import Demo, Feature, Figure, Link
+from opportune.feature import Demo, Feature, Link, Metric
 
 chat = Feature(
     name="chat",
@@ -14,7 +14,7 @@ chat = Feature(
     pages=pages,
     api=api,
     admin=(ConversationAdmin, MessageAdmin),
-    figures=(Figure("Messages", Message.created_at),),
+    metrics=(Metric("Messages", Message.created_at),),
     navigation=(Link("Chat", "/chat", "message-circle"),),
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from app.chat.runs import Runs
+from app.chat.answer_manager import AnswerManager
 from opportune import llm
-from opportune.server.shutdown import stopping
+from opportune.server.shutdown import shutting_down
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 @asynccontextmanager
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     provider = llm.make_provider(app.state.settings)
-    runs = app.state.chat = Runs(app.state.database, provider)
+    runs = app.state.chat = AnswerManager(app.state.database, provider)
     tasks = [asyncio.create_task(_close_in_time(app, runs))]
     if provider:
         tasks.append(asyncio.create_task(_set_up(provider)))
@@ -32,9 +32,9 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
             await provider.close()
 
 
-async def _close_in_time(app: FastAPI, runs: Runs) -> None:
+async def _close_in_time(app: FastAPI, runs: AnswerManager) -> None:
     # The server waits for open streams before it ends the lifespan: their answers must end first.
-    await stopping(app).wait()
+    await shutting_down(app).wait()
     await runs.close()
 
 

@@ -9,27 +9,27 @@ from fastapi.responses import HTMLResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from markupsafe import Markup
 
-from app.chat import answering, live
-from app.chat.answering import Thread
+from app.chat import answering, live_answer
+from app.chat.answer_manager import AnswerManager
+from app.chat.answering import ConversationView
 from app.chat.blocks import Blocks
 from app.chat.dependencies import (
+    AnswerManagerDependency,
     CurrentAnswer,
     CurrentConversation,
-    CurrentThread,
-    CurrentView,
+    CurrentConversationView,
+    CurrentStream,
     FoundConversation,
-    RunsDependency,
 )
 from app.chat.events import html_events
 from app.chat.models import Message, Role, Status
-from app.chat.runs import Runs
-from app.chat.schemas import Ask, AskInPage, ConversationFilter
+from app.chat.schemas import ConversationFilter, MessageCreate, MessageForm
 from app.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
 from opportune.accounts.current import CurrentUser
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.markdown import render
-from opportune.web.rendering.templates import go_to, is_htmx, templates
+from opportune.web.rendering.templates import is_htmx, redirect, templates
 
 router = APIRouter(prefix="/chat")
 
@@ -48,13 +48,13 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
 
 
 @router.get("")
-async def index(request: Request, user: CurrentUser, runs: RunsDependency, wanted: Wanted) -> HTMLResponse:
+async def index(request: Request, user: CurrentUser, runs: AnswerManagerDependency, wanted: Wanted) -> HTMLResponse:
     return await _page(request, user.id, runs, None, wanted=wanted)
 
 
 @router.post("")
-async def begin(request: Request, user: CurrentUser, runs: RunsDependency) -> Response:
-    form = await read_form(request, Ask)
+async def begin(request: Request, user: CurrentUser, runs: AnswerManagerDependency) -> Response:
+    form = await read_form(request, MessageCreate)
     if form.data is None:
         return await _refuse(request, user.id, runs, None, form)
     try:
@@ -62,21 +62,23 @@ async def begin(request: Request, user: CurrentUser, runs: RunsDependency) -> Re
     except tuple(REFUSALS) as refusal:
         _say(form, refusal)
         return await _refuse(request, user.id, runs, None, form)
-    return go_to(request, f"/chat/{question.conversation_id}")
+    return redirect(request, f"/chat/{question.conversation_id}")
 
 
 @router.get("/{conversation_id}")
 async def conversation(
-    request: Request, user: CurrentUser, runs: RunsDependency, thread: CurrentThread, wanted: Wanted
+    request: Request, user: CurrentUser, runs: AnswerManagerDependency, thread: CurrentConversationView, wanted: Wanted
 ) -> HTMLResponse:
     if not is_htmx(request):
         return await _page(request, user.id, runs, thread, wanted=wanted)
-    return templates.block(request, PAGE, "brought", await _messages(thread))
+    return templates.render_block(request, PAGE, "brought", await _messages(thread))
 
 
 @router.post("/{conversation_id}/messages")
-async def ask(request: Request, user: CurrentUser, runs: RunsDependency, conversation: FoundConversation) -> Response:
-    form = await read_form(request, AskInPage)
+async def ask(
+    request: Request, user: CurrentUser, runs: AnswerManagerDependency, conversation: FoundConversation
+) -> Response:
+    form = await read_form(request, MessageForm)
     if conversation is None:
         form.refuse(DELETED, "content", 404)
         return await _refuse(request, user.id, runs, None, form)
@@ -90,12 +92,12 @@ async def ask(request: Request, user: CurrentUser, runs: RunsDependency, convers
         return await _news(request, user.id, runs, conversation.id, form, form.data.last)
     if form.errors:
         return await _refuse(request, user.id, runs, conversation.id, form)
-    return go_to(request, f"/chat/{conversation.id}")
+    return redirect(request, f"/chat/{conversation.id}")
 
 
 @router.post("/{conversation_id}/delete")
 async def delete(
-    request: Request, user: CurrentUser, runs: RunsDependency, conversation: CurrentConversation
+    request: Request, user: CurrentUser, runs: AnswerManagerDependency, conversation: CurrentConversation
 ) -> Response:
     async with runs.database.reader() as session:
         newest = await Chat(session, user.id).newest_answer(conversation.id)
@@ -104,66 +106,66 @@ async def delete(
     async with runs.database.writer() as session:
         await Chat(session, user.id).delete(conversation)
     flash(request, f"The conversation “{conversation.title}” is deleted.")
-    return go_to(request, "/chat")
+    return redirect(request, "/chat")
 
 
 @router.get("/{conversation_id}/stream", response_class=EventSourceResponse)
-async def stream(request: Request, view: CurrentView) -> AsyncIterator[ServerSentEvent]:
+async def stream(request: Request, view: CurrentStream) -> AsyncIterator[ServerSentEvent]:
     if view is None:  # signed out or deleted: htmx would ask again for ever after any other answer
         yield ServerSentEvent(event="done", raw_data="gone")
         return
 
     async def article(message: Message) -> str:
         (shown,) = await _all_shown([message])
-        return templates.fragment(request, "chat/message.html", "message", {"shown": shown})
+        return templates.render_block_to_string(request, "chat/message.html", "message", {"shown": shown})
 
     async for event in html_events(view.live, view.offset, article):
         yield event
 
 
 @router.post("/messages/{message_id}/stop")
-async def stop(request: Request, user: CurrentUser, runs: RunsDependency, answer: CurrentAnswer) -> Response:
+async def stop(request: Request, user: CurrentUser, runs: AnswerManagerDependency, answer: CurrentAnswer) -> Response:
     await answering.stop(runs, user.id, answer)
     # With htmx the stream brings the answer's last state.
-    return Response(status_code=204) if is_htmx(request) else go_to(request, f"/chat/{answer.conversation_id}")
+    return Response(status_code=204) if is_htmx(request) else redirect(request, f"/chat/{answer.conversation_id}")
 
 
 @router.post("/messages/{message_id}/retry")
-async def retry(request: Request, user: CurrentUser, runs: RunsDependency, answer: CurrentAnswer) -> Response:
+async def retry(request: Request, user: CurrentUser, runs: AnswerManagerDependency, answer: CurrentAnswer) -> Response:
     try:
         _, again = await answering.retry(runs, user.id, answer)
     except tuple(REFUSALS):
-        return go_to(request, f"/chat/{answer.conversation_id}")
+        return redirect(request, f"/chat/{answer.conversation_id}")
     if not is_htmx(request):
-        return go_to(request, f"/chat/{answer.conversation_id}")
+        return redirect(request, f"/chat/{answer.conversation_id}")
     (shown,) = await _all_shown([again])
-    return templates.block(request, PAGE, "retried", {"shown": shown, "answer": again})
+    return templates.render_block(request, PAGE, "retried", {"shown": shown, "answer": again})
 
 
 async def _news(
-    request: Request, user_id: int, runs: Runs, conversation_id: int, form: Form[Any], last: int
+    request: Request, user_id: int, runs: AnswerManager, conversation_id: int, form: Form[Any], last: int
 ) -> HTMLResponse:
     """What has come since the last message that a page shows: what it asked, and what another tab did.
 
     What was refused is refused for the answer that another tab waits for, too, which is shown then.
     """
-    messages = await answering.news(runs, user_id, conversation_id, last)
+    messages = await answering.messages_after(runs, user_id, conversation_id, last)
     context: dict[str, Any] = {"messages": await _all_shown(messages), "answer": _running(messages)}
-    form = form if form.errors else Form(AskInPage)
+    form = form if form.errors else Form(MessageForm)
     context |= _composer(runs, form, last, messages)
-    return templates.block(request, PAGE, "asked", context, form.status)
+    return templates.render_block(request, PAGE, "asked", context, form.status)
 
 
 async def _page(
     request: Request,
     user_id: int,
-    runs: Runs,
-    thread: Thread | None,
+    runs: AnswerManager,
+    thread: ConversationView | None,
     form: Form[Any] | None = None,
     wanted: ConversationFilter | None = None,
 ) -> HTMLResponse:
     messages = thread.messages if thread else []
-    form = form or Form(AskInPage)
+    form = form or Form(MessageForm)
     context = _composer(runs, form, 0, messages)
     wanted = wanted or ConversationFilter()
     async with runs.database.reader() as session:
@@ -171,11 +173,11 @@ async def _page(
         if thread and wanted.model_fields_set <= {"size"}:  # the list opens where the conversation stands
             wanted = wanted.model_copy(update={"page": await chat.page_of(thread.conversation, wanted.size)})
         context["conversations"] = await chat.conversations(wanted)
-    context |= {**await _messages(thread), "fault": runs.fault, "silence": live.SILENCE_SECONDS}
-    return templates.page(request, PAGE, context, form.status)
+    context |= {**await _messages(thread), "fault": runs.fault, "silence": live_answer.SILENCE_TIMEOUT_SECONDS}
+    return templates.render(request, PAGE, context, form.status)
 
 
-async def _messages(thread: Thread | None) -> dict[str, Any]:
+async def _messages(thread: ConversationView | None) -> dict[str, Any]:
     """What stands above the form."""
     messages = thread.messages if thread else []
     return {
@@ -190,7 +192,7 @@ def _running(messages: Sequence[Message]) -> Message | None:
     return next((message for message in messages if message.status == Status.STREAMING), None)
 
 
-def _composer(runs: Runs, form: Form[Any], last: int, messages: Sequence[Message]) -> dict[str, Any]:
+def _composer(runs: AnswerManager, form: Form[Any], last: int, messages: Sequence[Message]) -> dict[str, Any]:
     """What the form needs below a message and those that follow."""
     return {
         "form": form,
@@ -202,12 +204,12 @@ def _composer(runs: Runs, form: Form[Any], last: int, messages: Sequence[Message
 
 
 async def _refuse(
-    request: Request, user_id: int, runs: Runs, conversation_id: int | None, form: Form[Any]
+    request: Request, user_id: int, runs: AnswerManager, conversation_id: int | None, form: Form[Any]
 ) -> HTMLResponse:
     """What is wrong with a question, which stays where it was typed."""
     if is_htmx(request):
-        return templates.block(request, PAGE, "refused", {"form": form}, form.status)
-    thread = await answering.thread(runs, user_id, conversation_id) if conversation_id else None
+        return templates.render_block(request, PAGE, "refused", {"form": form}, form.status)
+    thread = await answering.view_conversation(runs, user_id, conversation_id) if conversation_id else None
     return await _page(request, user_id, runs, thread, form)
 
 

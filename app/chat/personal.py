@@ -10,7 +10,7 @@ from sqlmodel import col
 from app.chat.models import Conversation, Message
 from opportune.feature import Person, PersonalData
 
-TOLD = {"id", "role", "text", "status", "model", "created_at"}
+EXPORTED_FIELDS = {"id", "role", "text", "status", "model", "created_at"}
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
@@ -19,7 +19,7 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
     told = {each.id: {**each.model_dump(exclude={"owner_id"}), "messages": list[Any]()} for each in conversations}
     query = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(owned)
     for message in await session.scalars(query.order_by(col(Message.id))):
-        told[message.conversation_id]["messages"].append(message.model_dump(include=TOLD, warnings=False))
+        told[message.conversation_id]["messages"].append(message.model_dump(include=EXPORTED_FIELDS, warnings=False))
     return {"conversations": list(told.values())}
 
 

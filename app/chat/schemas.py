@@ -6,20 +6,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.chat.models import Role, Status
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
-from opportune.web.forms.fields import Html
+from opportune.web.forms.fields import FieldOptions
 
-LONGEST_QUESTION = 8_000
+MAX_QUESTION_LENGTH = 8_000
 
-Question = Annotated[Text, Field(min_length=1, max_length=LONGEST_QUESTION)]
+Question = Annotated[Text, Field(min_length=1, max_length=MAX_QUESTION_LENGTH)]
 
 
-class Ask(BaseModel):
+class MessageCreate(BaseModel):
     content: Question
     client_key: Line | None = Field(default=None, max_length=64)
     """The same key sent twice is one question."""
 
 
-class AskInPage(Ask):
+class MessageForm(MessageCreate):
     last: int = Field(default=0, ge=0)
     """The last message that the page shows: what came since, from another tab, is sent along."""
 
@@ -50,13 +50,13 @@ class ConversationRead(BaseModel):
     created_at: datetime
 
 
-class ConversationWithMessages(ConversationRead):
+class ConversationDetail(ConversationRead):
     messages: list[MessageRead]
     earlier: int | None
     """There are earlier messages: those `before` this one. Null: these are the first."""
 
 
-class Asked(BaseModel):
+class MessageCreated(BaseModel):
     message: MessageRead
     """The question as it was stored."""
     answer: MessageRead
@@ -65,6 +65,6 @@ class Asked(BaseModel):
 
 
 class ConversationFilter(Paging):
-    q: Annotated[Line, Html(type="search")] = Field("", max_length=200, title="Search")
+    q: Annotated[Line, FieldOptions(type="search")] = Field("", max_length=200, title="Search")
     size: int = Field(50, ge=1, le=100)
     sort: Annotated[str, SortBy("title", "created_at")] = ""

@@ -13,13 +13,13 @@ from opportune.accounts.models import User
 from opportune.db.model import utc_now
 from opportune.pagination import Page, order, paginate
 
-LEASE = timedelta(seconds=15)
-MOST_RUNNING = 3
+LEASE_DURATION = timedelta(seconds=15)
+MAX_RUNNING_ANSWERS = 3
 """Answers that one person may have written at the same time."""
 
-LONGEST_TITLE = 60
+MAX_TITLE_LENGTH = 60
 
-QUESTIONS_AT_A_TIME = 25
+MAX_QUESTIONS_PER_PAGE = 25
 """Questions of a conversation that are shown at a time, each with its answer."""
 
 
@@ -39,7 +39,7 @@ class TooManyAnswersError(Exception):
 
 
 @dataclass(frozen=True)
-class Author:
+class AnswerAuthor:
     """Who writes an answer: the process, and the model as people are shown it."""
 
     worker: str
@@ -87,9 +87,9 @@ class Chat:
         query = select(col(Message.id)).where(conversation, col(Message.parent_id).is_(None))
         if before is not None:
             query = query.where(col(Message.id) < before)
-        newest = query.order_by(col(Message.id).desc()).limit(QUESTIONS_AT_A_TIME + 1)
+        newest = query.order_by(col(Message.id).desc()).limit(MAX_QUESTIONS_PER_PAGE + 1)
         found = (await self.session.scalars(newest)).all()
-        questions = found[:QUESTIONS_AT_A_TIME]
+        questions = found[:MAX_QUESTIONS_PER_PAGE]
         shown = or_(col(Message.id).in_(questions), col(Message.parent_id).in_(questions))
         return await self._shown(conversation & shown), questions[-1] if len(found) > len(questions) else None
 
@@ -143,7 +143,7 @@ class Chat:
         return question, (await self.session.scalars(answers.limit(1))).one()
 
     async def ask(
-        self, conversation_id: int, content: str, author: Author, client_key: str | None = None
+        self, conversation_id: int, content: str, author: AnswerAuthor, client_key: str | None = None
     ) -> tuple[Message, Message]:
         """Store a question and the empty answer that `author` will write.
 
@@ -156,7 +156,7 @@ class Chat:
         await self.session.flush()
         return question, await self._new_answer(question, author)
 
-    async def retry(self, answer: Message, author: Author) -> tuple[Message, Message]:
+    async def retry(self, answer: Message, author: AnswerAuthor) -> tuple[Message, Message]:
         """The same question and a new answer to it; the old one is kept and no longer shown.
 
         Raises:
@@ -171,7 +171,7 @@ class Chat:
         running = (col(Message.id) == answer.id) & (col(Message.status) == Status.STREAMING)
         await self.session.execute(update(Message).where(running).values(stop_requested=True))
 
-    async def _new_answer(self, question: Message, author: Author) -> Message:
+    async def _new_answer(self, question: Message, author: AnswerAuthor) -> Message:
         answer = Message(
             conversation_id=question.conversation_id,
             parent_id=question.id,
@@ -179,7 +179,7 @@ class Chat:
             status=Status.STREAMING,
             worker=author.worker,
             model=author.model,
-            lease_until=utc_now() + LEASE,
+            lease_until=utc_now() + LEASE_DURATION,
         )
         self.session.add(answer)
         await self.session.flush()
@@ -193,10 +193,10 @@ class Chat:
         running = (await self.session.scalars(query)).all()
         if conversation_id in running:
             raise AnswerRunningError
-        if len(running) >= MOST_RUNNING:
+        if len(running) >= MAX_RUNNING_ANSWERS:
             raise TooManyAnswersError
 
 
 def title_of(question: str) -> str:
     words = " ".join(question.split())
-    return words if len(words) <= LONGEST_TITLE else words[: LONGEST_TITLE - 1].rstrip() + "…"
+    return words if len(words) <= MAX_TITLE_LENGTH else words[: MAX_TITLE_LENGTH - 1].rstrip() + "…"

@@ -10,21 +10,21 @@ from sqlmodel import col
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.events.jobs import FOLDER, LARGEST, forget_registrations
+from app.events.jobs import FOLDER, MAX_SIDE_PIXELS, delete_registrations
 from app.events.models import Event, Registration
-from opportune.admin.actions import choosing
-from opportune.admin.files import ImageColumn
-from opportune.admin.forms import AdminForm
-from opportune.admin.refusals import Refused
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin.forms.files import ImageColumn
+from opportune.admin.lists.actions import selection_query
+from opportune.admin.persistence.transactions import session_of
 from opportune.admin.views import AdminView
-from opportune.admin.writing import session_of
 
-TOGGLE = Markup(
+TOGGLE_FORM = Markup(
     '<form method="post" action="{address}"><button class="btn btn-icon btn-sm btn-ghost-secondary"'
     ' title="{label}" aria-label="{label}"><i class="ti {icon}"></i></button></form>'
 )
 # What a click does, in words, and how it is before.
-CAME, WENT = ("check-in", "is here", "ti-x"), ("check-out", "is not here", "ti-check text-green")
+CHECK_IN, CHECK_OUT = ("check-in", "is here", "ti-x"), ("check-out", "is not here", "ti-check text-green")
 
 
 class EventAdmin(AdminView, model=Event):
@@ -53,17 +53,17 @@ class EventAdmin(AdminView, model=Event):
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
         values = super().clean(form, row)
         values["title"] = " ".join(values["title"].split())  # it becomes the subject of letters
-        values["slug"] = slug_of(values["slug"] or values["title"])
+        values["slug"] = slugify(values["slug"] or values["title"])
         if not values["slug"]:
-            raise Refused("Please choose a name for its address.", "slug")
+            raise ValidationRefused("Please choose a name for its address.", "slug")
         if values["ends_at"] <= values["starts_at"]:
-            raise Refused("It ends before it starts.", "ends_at")
+            raise ValidationRefused("It ends before it starts.", "ends_at")
         if values["link"] and not re.fullmatch(r"https?://\S+", values["link"]):
-            raise Refused("This is no address, such as https://meet.example.com/tea.", "link")
+            raise ValidationRefused("This is no address, such as https://meet.example.com/tea.", "link")
         return values
 
     async def on_model_delete(self, model: Event, request: Request) -> None:
-        await forget_registrations(session_of(model), col(Registration.event_id) == model.id)
+        await delete_registrations(session_of(model), col(Registration.event_id) == model.id)
 
 
 class RegistrationAdmin(AdminView, model=Registration):
@@ -73,7 +73,7 @@ class RegistrationAdmin(AdminView, model=Registration):
     column_filters = ("event_id", "group", "is_present", "created_at")
     column_labels = {"email": "E-mail"}  # noqa: RUF012 - SQLAdmin's way to declare
     column_export_exclude_list = ["photo"]  # noqa: RUF012 - SQLAdmin's way to declare
-    file_columns = {"photo": ImageColumn(FOLDER, largest=LARGEST)}  # noqa: RUF012 - as above
+    file_columns = {"photo": ImageColumn(FOLDER, max_side_pixels=MAX_SIDE_PIXELS)}  # noqa: RUF012 - as above
     icon, category = "ti ti-ticket", "Events"
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
@@ -87,11 +87,11 @@ class RegistrationAdmin(AdminView, model=Registration):
 
     def _toggle(self, row: Registration, request: Request) -> Markup:
         """A click at the door, for whoever may. A form of its own, so that it works without JavaScript."""
-        slug, label, icon = WENT if row.is_present else CAME
+        slug, label, icon = CHECK_OUT if row.is_present else CHECK_IN
         if not self.has_permission(request, custom_action(slug)):
             return Markup("")
-        address = f"{self._url_for_action(request, slug)}?{choosing(request, row.id)}"
-        return TOGGLE.format(address=address, label=f"{row.name} {label}", icon=icon)
+        address = f"{self._url_for_action(request, slug)}?{selection_query(request, row.id)}"
+        return TOGGLE_FORM.format(address=address, label=f"{row.name} {label}", icon=icon)
 
     # SQLAdmin shows them from the last to the first.
     @action("check-out", "Is not here")
@@ -106,10 +106,10 @@ class RegistrationAdmin(AdminView, model=Registration):
         async def mark(_session: AsyncSession, registration: Registration) -> None:
             registration.is_present = is_present
 
-        return await self.to_each(request, slug, mark, done)
+        return await self.apply_to_selected(request, slug, mark, done)
 
 
-def slug_of(title: str) -> str:
+def slugify(title: str) -> str:
     """A title as a part of an address: "Çay & Python 3.14" is "cay-python-3-14"."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     return "-".join(re.findall(r"[a-z0-9]+", plain))[:80].strip("-")

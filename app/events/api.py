@@ -2,10 +2,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request
 
-from app.events.dependencies import FewPerVisitor, ReadEvents, Slug, WriteRegistrations, count_letter
-from app.events.schemas import Answer, Attendee, Coming, EventFilter, EventRead
-from app.events.service import Closed
-from opportune.accounts.permissions import FORBIDDEN, may
+from app.events.dependencies import LimitedByAddress, ReadEvents, Slug, WriteRegistrations, limit_by_email
+from app.events.schemas import EventFilter, EventRead, Message, RegistrationCreate, RegistrationRead
+from app.events.service import RegistrationClosed
+from opportune.accounts.groups.permissions import FORBIDDEN, may
 from opportune.pagination import Page, Paging
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -22,17 +22,17 @@ async def read(events: ReadEvents, slug: Slug) -> EventRead:
 
 
 @router.get("/{slug}/registrations", dependencies=[may("registration", "list")], responses=FORBIDDEN)
-async def who_comes(events: ReadEvents, slug: Slug, wanted: Annotated[Paging, Query()]) -> Page[Coming]:
+async def list_attendees(events: ReadEvents, slug: Slug, wanted: Annotated[Paging, Query()]) -> Page[RegistrationRead]:
     """For those at the door: they need the right that opens the same list in the admin."""
-    return await events.who_comes(slug, wanted)
+    return await events.list_attendees(slug, wanted)
 
 
-@router.post("/{slug}/registrations", status_code=202, dependencies=[FewPerVisitor])
-async def register(request: Request, registrations: WriteRegistrations, slug: Slug, new: Attendee) -> Answer:
+@router.post("/{slug}/registrations", status_code=202, dependencies=[LimitedByAddress])
+async def register(request: Request, registrations: WriteRegistrations, slug: Slug, new: RegistrationCreate) -> Message:
     """The answer is the same for an address that is registered already: its mailbox has the news."""
-    await count_letter(request, new)
+    await limit_by_email(request, new)
     try:
         await registrations.register(slug, new)
-    except Closed as closed:
+    except RegistrationClosed as closed:
         raise HTTPException(409, str(closed)) from closed
-    return Answer(detail="Look into your mailbox: we have sent you a confirmation.")
+    return Message(detail="Look into your mailbox: we have sent you a confirmation.")

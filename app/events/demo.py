@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.events.jobs import forget_registrations
+from app.events.jobs import delete_registrations
 from app.events.models import Event, Registration
 from opportune.db.model import utc_now
 
@@ -117,7 +117,7 @@ async def load(session: AsyncSession) -> int:
 async def clear(session: AsyncSession) -> int:
     """What people have done with our events goes too."""
     ours = select(col(Event.id)).where(is_ours)
-    registrations = await forget_registrations(session, col(Registration.event_id).in_(ours))
+    registrations = await delete_registrations(session, col(Registration.event_id).in_(ours))
     events = (await session.execute(delete(Event).where(is_ours).returning(col(Event.id)))).all()
     return registrations + len(events)
 

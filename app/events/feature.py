@@ -3,7 +3,7 @@ from app.events.admin import EventAdmin, RegistrationAdmin
 from app.events.jobs import delete_photos, shrink_photo
 from app.events.models import Event, Registration
 from app.events.personal import personal_data
-from opportune.feature import Demo, Feature, Figure, Link
+from opportune.feature import Demo, Feature, Link, Metric
 
 events = Feature(
     name="events",
@@ -12,7 +12,7 @@ events = Feature(
     pages=pages.router,
     api=api.router,
     admin=[EventAdmin, RegistrationAdmin],
-    figures=[Figure("Registrations", Registration.created_at)],
+    metrics=[Metric("Registrations", Registration.created_at)],
     navigation=[Link("Events", "/events", "calendar-event")],
     jobs=[shrink_photo, delete_photos],
     demo=Demo(demo.load, demo.clear),

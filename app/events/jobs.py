@@ -5,22 +5,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.events.models import Registration
-from opportune.jobs import Run, defer, job
+from opportune.jobs import JobContext, defer, job
 from opportune.storage import MissingFileError
 from opportune.storage.images import ImageRefusedError, shrink
 
 FOLDER = "events"
-LARGEST = 800
+MAX_SIDE_PIXELS = 800
 """Pixels of the longer side."""
-PATIENT = 12
+MAX_ATTEMPTS = 12
 """Tries in 34 minutes: a place of files may be away for a while, and what people sent has to go."""
 
 
-@job("events.shrink_photo", attempts=PATIENT)
-async def shrink_photo(run: Run, registration_id: int, original: str) -> None:
+@job("events.shrink_photo", attempts=MAX_ATTEMPTS)
+async def shrink_photo(run: JobContext, registration_id: int, original: str) -> None:
     """Put a small picture without metadata in the place of what was sent, which is deleted."""
     try:
-        small = await run.storage.save(FOLDER, "webp", await shrink(await run.storage.read(original), LARGEST), WEBP)
+        small = await run.storage.save(
+            FOLDER, "webp", await shrink(await run.storage.read(original), MAX_SIDE_PIXELS), WEBP
+        )
     except MissingFileError:
         if await is_used(run, registration_id, original):
             raise  # its place is away: what was sent still has its metadata
@@ -33,13 +35,13 @@ async def shrink_photo(run: Run, registration_id: int, original: str) -> None:
         await run.storage.delete(name)
 
 
-@job("events.delete_photos", attempts=PATIENT)
-async def delete_photos(run: Run, names: Sequence[str]) -> None:
+@job("events.delete_photos", attempts=MAX_ATTEMPTS)
+async def delete_photos(run: JobContext, names: Sequence[str]) -> None:
     for name in names:
         await run.storage.delete(name)
 
 
-async def forget_registrations(session: AsyncSession, which: ColumnElement[bool]) -> int:
+async def delete_registrations(session: AsyncSession, which: ColumnElement[bool]) -> int:
     """Delete these, have their photos deleted, and give their number."""
     photos = (await session.scalars(delete(Registration).where(which).returning(col(Registration.photo)))).all()
     if kept := [photo for photo in photos if photo]:
@@ -47,7 +49,7 @@ async def forget_registrations(session: AsyncSession, which: ColumnElement[bool]
     return len(photos)
 
 
-async def is_used(run: Run, registration_id: int, photo: str) -> bool:
+async def is_used(run: JobContext, registration_id: int, photo: str) -> bool:
     async with run.database.reader(fresh=True) as session:
         registration = await session.get(Registration, registration_id)
     return registration is not None and registration.photo == photo

@@ -5,15 +5,22 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from app.events.dependencies import FewPerVisitor, ReadEvents, ReadRegistrations, Slug, WriteRegistrations, count_letter
+from app.events.dependencies import (
+    LimitedByAddress,
+    ReadEvents,
+    ReadRegistrations,
+    Slug,
+    WriteRegistrations,
+    limit_by_email,
+)
 from app.events.schemas import EventFilter, RegistrationForm
-from app.events.service import Closed, Events
+from app.events.service import Events, RegistrationClosed
 from opportune.errors import NotFound
 from opportune.storage import StorageError
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.rate_limit import TooMany
+from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.markdown import rendered
-from opportune.web.rendering.templates import go_to, is_htmx, templates
+from opportune.web.rendering.templates import is_htmx, redirect, templates
 
 router = APIRouter(prefix="/events")
 
@@ -24,9 +31,9 @@ BROKEN_LINK = "This link is not complete. Copy it from the mail once more, to it
 async def index(request: Request, events: ReadEvents, wanted: Annotated[EventFilter, Query()]) -> Response:
     context: dict[str, object] = {"page": await events.find(wanted), "wanted": wanted}
     if is_htmx(request):
-        return templates.block(request, "events/list.html", "found", context)
+        return templates.render_block(request, "events/list.html", "found", context)
     context["filter"] = Form(EventFilter, wanted, prefix="filter-")
-    return templates.page(request, "events/list.html", context)
+    return templates.render(request, "events/list.html", context)
 
 
 @router.get("/{slug}")
@@ -34,7 +41,7 @@ async def show(request: Request, events: ReadEvents, slug: Slug) -> Response:
     return await show_event(request, events, slug, Form(RegistrationForm))
 
 
-@router.post("/{slug}", dependencies=[FewPerVisitor])
+@router.post("/{slug}", dependencies=[LimitedByAddress])
 async def register(request: Request, registrations: WriteRegistrations, slug: Slug) -> Response:
     form = await read_form(request, RegistrationForm)
     if form.data is None:
@@ -42,15 +49,15 @@ async def register(request: Request, registrations: WriteRegistrations, slug: Sl
     if form.data.website:
         return to_registered(request, slug)  # a program need not know that it has been found out
     try:
-        await count_letter(request, form.data)
+        await limit_by_email(request, form.data)
         await registrations.register(slug, form.data, form.data.photo)
-    except TooMany as refusal:
+    except TooManyRequests as refusal:
         form.refuse(refusal.detail, status=refusal.status_code)
         return await show_event(request, registrations.events, slug, form, refusal.headers)
     except StorageError as error:
         form.refuse(f"{error} You can also register without a photo.", "photo", 503)
         return await show_event(request, registrations.events, slug, form)
-    except Closed as closed:
+    except RegistrationClosed as closed:
         form.refuse(str(closed), status=409)
         return await show_event(request, registrations.events, slug, form)
     return to_registered(request, slug)
@@ -58,7 +65,7 @@ async def register(request: Request, registrations: WriteRegistrations, slug: Sl
 
 @router.get("/{slug}/registered")
 async def registered(request: Request, events: ReadEvents, slug: Slug) -> Response:
-    return templates.page(request, "events/registered.html", {"event": await events.read(slug)})
+    return templates.render(request, "events/registered.html", {"event": await events.read(slug)})
 
 
 @router.get("/{slug}/cancel")
@@ -66,16 +73,16 @@ async def ask_to_cancel(request: Request, registrations: ReadRegistrations, slug
     context: dict[str, object] = {"slug": slug, "event": None, "registration": None}
     try:
         context["registration"], context["event"] = await registrations.find(token)
-    except Closed as closed:
-        return templates.page(request, "events/cancel.html", context | {"fault": str(closed)})
+    except RegistrationClosed as closed:
+        return templates.render(request, "events/cancel.html", context | {"fault": str(closed)})
     except NotFound:
-        return templates.page(request, "events/cancel.html", context | {"fault": BROKEN_LINK}, 404)
-    return templates.page(request, "events/cancel.html", context)
+        return templates.render(request, "events/cancel.html", context | {"fault": BROKEN_LINK}, 404)
+    return templates.render(request, "events/cancel.html", context)
 
 
 @router.post("/{slug}/cancel")
 async def cancel(request: Request, registrations: WriteRegistrations, token: str = "") -> Response:
-    with suppress(Closed, NotFound):  # the page that is shown now says so
+    with suppress(RegistrationClosed, NotFound):  # the page that is shown now says so
         await registrations.cancel(token)
     # Without the host, which we may know by another scheme than the visitor.
     return RedirectResponse(f"?{request.url.query}", 303)
@@ -90,10 +97,10 @@ async def show_event(
 ) -> Response:
     event = await events.read(slug)
     context = {"event": event, "description": await rendered(event.description)}
-    answer = templates.form(request, "events/event.html", form, context)
+    answer = templates.render_form(request, "events/event.html", form, context)
     answer.headers.update(headers or {})
     return answer
 
 
 def to_registered(request: Request, slug: str) -> Response:
-    return go_to(request, f"/events/{slug}/registered")
+    return redirect(request, f"/events/{slug}/registered")

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.events.jobs import forget_registrations
+from app.events.jobs import delete_registrations
 from app.events.models import Event, Registration
 from opportune.feature import Person, PersonalData
 
@@ -30,7 +30,7 @@ async def files(session: AsyncSession, person: Person) -> Sequence[str]:
 
 async def forget(session: AsyncSession, person: Person) -> None:
     """Give their seats back, and have their photos deleted."""
-    await forget_registrations(session, _is_theirs(person))
+    await delete_registrations(session, _is_theirs(person))
 
 
 def _is_theirs(person: Person) -> ColumnElement[bool]:

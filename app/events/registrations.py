@@ -4,18 +4,18 @@ from contextlib import suppress
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.events.cancel_tokens import make_token, read_token
 from app.events.jobs import FOLDER, delete_photos, shrink_photo
 from app.events.models import Event, Registration
-from app.events.schemas import Attendee
-from app.events.service import BEGUN, Closed, Events, Registered
-from app.events.tokens import read_token, token_of
+from app.events.schemas import RegistrationCreate
+from app.events.service import REGISTRATION_ENDED, Events, RegistrationClosed, RegistrationResult
 from opportune.errors import NotFound
 from opportune.jobs import defer
-from opportune.mail import compose, post
+from opportune.mail import enqueue_email, render_email
 from opportune.settings import Settings
 from opportune.storage import Storage, StorageError
 from opportune.web.forms.uploads import Upload
-from opportune.web.rendering.templates import when
+from opportune.web.rendering.templates import format_datetime
 
 
 class Registrations:
@@ -25,7 +25,7 @@ class Registrations:
         self.storage = storage
         self.events = Events(session)
 
-    async def register(self, slug: str, new: Attendee, photo: Upload | None = None) -> None:
+    async def register(self, slug: str, new: RegistrationCreate, photo: Upload | None = None) -> None:
         """Take a seat, and tell the address so by mail; one that is registered already is told that.
 
         Whoever asks is not told which of the two it was.
@@ -60,9 +60,9 @@ class Registrations:
         try:
             registration, event = await self.events.registration(number, made_at)
         except NotFound:
-            raise Closed(CANCELLED) from None
+            raise RegistrationClosed(ALREADY_CANCELLED) from None
         if event.starts_at <= self.events.now:
-            raise Closed(BEGUN)
+            raise RegistrationClosed(REGISTRATION_ENDED)
         return registration, event
 
     async def cancel(self, token: str) -> None:
@@ -71,12 +71,12 @@ class Registrations:
         if photo := await self.events.delete(registration):
             defer(self.session, delete_photos([photo]))
 
-    def _write(self, done: Registered) -> None:
+    def _write(self, done: RegistrationResult) -> None:
         template = "registered" if done.is_new else "registered_already"
-        path = f"/events/{done.event.slug}/cancel?token={token_of(self.settings, done.registration)}"
-        context = {"event": done.event, "starts_at": when(done.event.starts_at), "cancel_path": path}
-        letter = compose(self.settings, done.registration.email, f"events/mail/{template}", context)
-        post(self.session, letter)
+        path = f"/events/{done.event.slug}/cancel?token={make_token(self.settings, done.registration)}"
+        context = {"event": done.event, "starts_at": format_datetime(done.event.starts_at), "cancel_path": path}
+        letter = render_email(self.settings, done.registration.email, f"events/mail/{template}", context)
+        enqueue_email(self.session, letter)
 
 
-CANCELLED = "This registration is cancelled."
+ALREADY_CANCELLED = "This registration is cancelled."

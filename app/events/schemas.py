@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from opportune.accounts.schemas import Email
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
-from opportune.web.forms.fields import Html
+from opportune.web.forms.fields import FieldOptions
 from opportune.web.forms.uploads import ImageUpload
 
 
 class EventFilter(Paging):
-    q: Annotated[Line, Html(type="search")] = Field("", max_length=200, title="Search")
+    q: Annotated[Line, FieldOptions(type="search")] = Field("", max_length=200, title="Search")
     when: Literal["upcoming", "past"] = "upcoming"
     sort: Annotated[str, SortBy("starts_at", "title")] = ""
 
@@ -34,22 +34,22 @@ class EventRead(BaseModel):
     """Why nobody can register now; empty as long as somebody can."""
 
 
-class Attendee(BaseModel):
-    name: Annotated[Line, Html(autocomplete="name")] = Field(min_length=1, max_length=100)
-    email: Annotated[Email, Html(autocomplete="email")] = Field(
+class RegistrationCreate(BaseModel):
+    name: Annotated[Line, FieldOptions(autocomplete="name")] = Field(min_length=1, max_length=100)
+    email: Annotated[Email, FieldOptions(autocomplete="email")] = Field(
         max_length=254, title="E-mail", description="The confirmation goes there."
     )
-    organisation: Annotated[Line, Html(autocomplete="organization")] = Field("", max_length=100)
-    question: Annotated[Text, Html(rows=3)] = Field("", max_length=1000, title="Question to the speaker")
+    organisation: Annotated[Line, FieldOptions(autocomplete="organization")] = Field("", max_length=100)
+    question: Annotated[Text, FieldOptions(rows=3)] = Field("", max_length=1000, title="Question to the speaker")
 
 
-class RegistrationForm(Attendee):
+class RegistrationForm(RegistrationCreate):
     photo: ImageUpload | None = Field(None, description="For those at the door. Nobody else sees it.")
     website: str = ""
     """Nobody sees this field: what fills it in is a program."""
 
 
-class Coming(BaseModel):
+class RegistrationRead(BaseModel):
     """Somebody who is registered, as staff see it."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -62,5 +62,5 @@ class Coming(BaseModel):
     is_present: bool
 
 
-class Answer(BaseModel):
+class Message(BaseModel):
     detail: str

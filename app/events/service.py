@@ -9,22 +9,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.events.models import Event, Registration
-from app.events.schemas import Attendee, Coming, EventFilter, EventRead
+from app.events.schemas import EventFilter, EventRead, RegistrationCreate, RegistrationRead
 from opportune.db.model import utc_now
 from opportune.errors import NotFound
 from opportune.pagination import Page, Paging, order, paginate
 
 
-class Closed(Exception):  # noqa: N818 - it is an answer, not a fault
+class RegistrationClosed(Exception):  # noqa: N818 - it is an answer, not a fault
     """Nobody can register any more; the message is for who asked."""
 
 
-FULL = "All seats are taken."
-BEGUN = "Registration is closed."
+ALL_SEATS_TAKEN = "All seats are taken."
+REGISTRATION_ENDED = "Registration is closed."
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegistrationResult:
     event: Event
     registration: Registration
     is_new: bool
@@ -55,7 +55,7 @@ class Events:
         event = await self._get(slug)
         return self._shown(event, await self._taken_of(event))
 
-    async def register(self, slug: str, new: Attendee, photo: str = "") -> Registered:
+    async def register(self, slug: str, new: RegistrationCreate, photo: str = "") -> RegistrationResult:
         """Take a seat. `photo` is the name of a stored file.
 
         Raises:
@@ -65,24 +65,24 @@ class Events:
         # Nobody else registers for it until this transaction ends: who counts the seats may take one.
         event = await self._get(slug, locked=True)
         if reason := self._reason_closed(event, await self._taken_of(event)):
-            raise Closed(reason)
+            raise RegistrationClosed(reason)
         mine = col(Registration.event_id) == event.id, col(Registration.email) == new.email
         if known := await self.session.scalar(select(Registration).where(*mine)):
-            return Registered(event, known, is_new=False)
-        told = new.model_dump(include=set(Attendee.model_fields))
+            return RegistrationResult(event, known, is_new=False)
+        told = new.model_dump(include=set(RegistrationCreate.model_fields))
         registration = Registration(event_id=event.id, photo=photo, **told)
         self.session.add(registration)
         await self.session.flush()
-        return Registered(event, registration, is_new=True)
+        return RegistrationResult(event, registration, is_new=True)
 
-    async def who_comes(self, slug: str, wanted: Paging) -> Page[Coming]:
+    async def list_attendees(self, slug: str, wanted: Paging) -> Page[RegistrationRead]:
         """Raises NotFound."""
         event = await self._get(slug)
         theirs = select(Registration).where(col(Registration.event_id) == event.id)
         by_name = theirs.order_by(func.lower(col(Registration.name)), col(Registration.id))
         page: Page[Registration] = await paginate(self.session, by_name, wanted)
-        items = [Coming.model_validate(registration) for registration in page.items]
-        return Page[Coming](items=items, total=page.total, page=page.page, pages=page.pages)
+        items = [RegistrationRead.model_validate(registration) for registration in page.items]
+        return Page[RegistrationRead](items=items, total=page.total, page=page.page, pages=page.pages)
 
     async def registration(self, number: int, made_at: datetime) -> tuple[Registration, Event]:
         """Raises NotFound."""
@@ -126,8 +126,8 @@ class Events:
 
     def _reason_closed(self, event: Event, taken: int) -> str:
         if event.starts_at <= self.now:
-            return BEGUN
-        return FULL if taken >= event.capacity else ""
+            return REGISTRATION_ENDED
+        return ALL_SEATS_TAKEN if taken >= event.capacity else ""
 
     def _conditions(self, wanted: EventFilter) -> Iterator[ColumnElement[bool]]:
         yield col(Event.is_published).is_(True)

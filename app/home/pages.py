@@ -37,7 +37,7 @@ async def home(request: Request, _user: OptionalUser) -> Response:
         "database": "PostgreSQL" if state.database.url.kind == "postgresql" else "SQLite",
         "versions": {"Python": platform.python_version(), "FastAPI": fastapi.__version__},
     }
-    return templates.page(request, "home/home.html", context)
+    return templates.render(request, "home/home.html", context)
 
 
 @lru_cache

@@ -1,17 +1,17 @@
 from fastapi import APIRouter
 
 from app.pydocs.dependencies import Asked, Index
-from app.pydocs.schemas import Entry, Results
+from app.pydocs.schemas import EntryRead, SearchResults
 
 router = APIRouter(prefix="/pydocs", tags=["pydocs"])
 
 
 @router.get("/search")
-async def search(index: Index, asked: Asked) -> Results:
+async def search(index: Index, asked: Asked) -> SearchResults:
     """Symbols and sections, the best first; the last word may be unfinished. A long query is cut."""
     return await index.find(asked.q, limit=asked.size, page=asked.page)
 
 
 @router.get("/entries/{slug:path}")
-async def entry(index: Index, slug: str) -> Entry:
+async def entry(index: Index, slug: str) -> EntryRead:
     return await index.entry(slug)

@@ -16,7 +16,7 @@ from app.pydocs.index.building import Bar, build
 from app.pydocs.index.python import PythonSource
 from app.pydocs.index.sphinx import SphinxSource
 from app.pydocs.index.store import store_of
-from app.pydocs.schemas import NoIndex, Status
+from app.pydocs.schemas import IndexMissing, IndexStatus
 from app.pydocs.service import Search
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
@@ -70,14 +70,14 @@ def clear() -> None:
     print("The index is removed." if removed else "There was no index.")
 
 
-async def read_status() -> Status:
+async def read_status() -> IndexStatus:
     settings = get_settings()
     url = index_url(settings)
     search = Search(open_engine(settings))
     try:
         return await search.status()
-    except NoIndex:
-        raise OperatorError(f"There is no index of the documentation yet. Run: {NoIndex.COMMAND}") from None
+    except IndexMissing:
+        raise OperatorError(f"There is no index of the documentation yet. Run: {IndexMissing.COMMAND}") from None
     except DBAPIError as error:
         raise OperatorError(explain(error, url)) from error
     finally:

@@ -7,12 +7,12 @@ from asyncio.subprocess import DEVNULL, PIPE
 
 from app.pydocs.engines.opening import NAME, index_url
 from opportune.errors import OperatorError
-from opportune.jobs import Run, job
+from opportune.jobs import JobContext, job
 from opportune.project import PROJECT
 
 
 @job("pydocs.index_python", attempts=3, wait=10)
-async def index_python(run: Run) -> None:
+async def index_python(run: JobContext) -> None:
     """In a process of its own: thousands of texts would keep this one from its visitors."""
     address = index_url(run.settings).url.render_as_string(hide_password=False)
     process = await asyncio.create_subprocess_exec(

@@ -2,7 +2,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.pydocs.dependencies import Asked, Index, Words
-from app.pydocs.schemas import DEEPEST, NoIndex
+from app.pydocs.schemas import MAX_RANKED_HITS, IndexMissing
 from app.pydocs.service import Search
 from opportune.web.rendering.templates import is_htmx, templates
 
@@ -14,14 +14,14 @@ async def search(request: Request, index: Index, asked: Asked) -> Response:
     results = status = None
     try:
         if is_htmx(request):
-            return templates.part(await _found(request, index, asked))
+            return templates.partial(await _found(request, index, asked))
         results = await index.find(asked.q, limit=asked.size, page=asked.page)
         status = await index.status()
-    except NoIndex:
+    except IndexMissing:
         """The page says what makes one to those who can."""
-    command = NoIndex.COMMAND if request.app.state.settings.environment != "production" else ""
-    context = {"results": results, "deepest": DEEPEST, "status": status, "command": command}
-    return templates.page(request, "pydocs/search.html", context)
+    command = IndexMissing.COMMAND if request.app.state.settings.environment != "production" else ""
+    context = {"results": results, "deepest": MAX_RANKED_HITS, "status": status, "command": command}
+    return templates.render(request, "pydocs/search.html", context)
 
 
 async def _found(request: Request, index: Search, asked: Words) -> str:
@@ -30,8 +30,8 @@ async def _found(request: Request, index: Search, asked: Words) -> str:
     part = index.kept.find(edition, query)
     if part is None:
         results = await index.find(asked.q, limit=asked.size, page=asked.page)
-        context = {"results": results, "deepest": DEEPEST}
-        part = templates.fragment(request, "pydocs/search.html", "found", context)
+        context = {"results": results, "deepest": MAX_RANKED_HITS}
+        part = templates.render_block_to_string(request, "pydocs/search.html", "found", context)
         index.kept.keep(edition, query, part)
     return part
 
@@ -43,4 +43,4 @@ async def elsewhere() -> Response:
 
 @router.get("/{slug:path}")
 async def entry(request: Request, index: Index, slug: str) -> Response:
-    return templates.page(request, "pydocs/entry.html", {"entry": await index.entry(slug)})
+    return templates.render(request, "pydocs/entry.html", {"entry": await index.entry(slug)})

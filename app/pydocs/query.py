@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from app.pydocs.schemas import LONGEST
+from app.pydocs.schemas import MAX_QUERY_LENGTH
 from app.pydocs.words import WORD, folded, key, words
 
 CHUNK = re.compile(r'(?P<minus>-(?=[\w"]))?(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))')
@@ -45,7 +45,7 @@ class Query:
 
     @classmethod
     def parse(cls, typed: str) -> Self:
-        text = UNSTORABLE.sub("", typed[: 4 * LONGEST]).strip()[:LONGEST]
+        text = UNSTORABLE.sub("", typed[: 4 * MAX_QUERY_LENGTH]).strip()[:MAX_QUERY_LENGTH]
         choices, last, left = [Choice()], "", MOST_WORDS
         for chunk in CHUNK.finditer(text):
             quoted, minus = chunk["quoted"] is not None, chunk["minus"] is not None
@@ -53,7 +53,7 @@ class Query:
                 choices.append(Choice())
                 continue
             # One letter may stand for many, and PostgreSQL refuses a word of more than 2046 bytes.
-            found = [word[:LONGEST] for word in words(chunk["quoted"] or chunk["plain"] or "")[:left]]
+            found = [word[:MAX_QUERY_LENGTH] for word in words(chunk["quoted"] or chunk["plain"] or "")[:left]]
             left -= len(found)
             if found and not quoted and not minus and chunk.end() == len(text):
                 last = found.pop()

@@ -25,13 +25,13 @@ Kind = Literal[
     "topic",
 ]
 
-LONGEST = 200
+MAX_QUERY_LENGTH = 200
 """Characters of a query that are looked at; what follows is cut off."""
-DEEPEST = 400
+MAX_RANKED_HITS = 400
 """Hits that are ranked, the most important entries first: `total` stops there."""
 
 
-class NoIndex(Busy):
+class IndexMissing(Busy):
     """Nothing has been indexed yet: the web answers 503 unless a page shows it in its own way."""
 
     COMMAND = "python3 oppman.py pydocs index"
@@ -40,7 +40,7 @@ class NoIndex(Busy):
         super().__init__("There is no index of the documentation yet. Look again in a minute.")
 
 
-class Link(BaseModel):
+class EntryLink(BaseModel):
     """An entry's name and where its page is."""
 
     slug: str
@@ -57,7 +57,7 @@ class Link(BaseModel):
         return f"/pydocs/{quote(self.slug)}"
 
 
-class Hit(Link):
+class SearchHit(EntryLink):
     module: str
     """The module or page that it belongs to; nothing where it is that itself."""
     name_html: str
@@ -66,7 +66,7 @@ class Hit(Link):
     """Some words of the text, escaped, with what was looked for in <mark>. Safe."""
 
 
-class Results(Page[Hit]):
+class SearchResults(Page[SearchHit]):
     """The best first. `total` is at most `DEEPEST`: more are neither counted nor shown."""
 
     query: str
@@ -75,7 +75,7 @@ class Results(Page[Hit]):
     """What was searched instead, because nothing was found and this is spelt nearly so; else nothing."""
 
 
-class Entry(Link):
+class EntryRead(EntryLink):
     """One page of the documentation."""
 
     module: str
@@ -85,11 +85,11 @@ class Entry(Link):
     """Cleaned HTML. Safe."""
     source: str
     """Where it was found: a page's path in the indexed folder, or nothing."""
-    parent: Link | None
-    children: list[Link]
+    parent: EntryLink | None
+    children: list[EntryLink]
 
 
-class Status(BaseModel):
+class IndexStatus(BaseModel):
     """What the index holds."""
 
     entries: int

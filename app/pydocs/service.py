@@ -8,7 +8,15 @@ from app.pydocs.engines.engine import MENTIONS, Engine, Fields
 from app.pydocs.highlight import Highlighter
 from app.pydocs.kept import Kept
 from app.pydocs.query import Query
-from app.pydocs.schemas import DEEPEST, Entry, Hit, Link, NoIndex, Results, Status
+from app.pydocs.schemas import (
+    MAX_RANKED_HITS,
+    EntryLink,
+    EntryRead,
+    IndexMissing,
+    IndexStatus,
+    SearchHit,
+    SearchResults,
+)
 from app.pydocs.spelling import SHORTEST, nearest
 from opportune.errors import NotFound
 
@@ -22,7 +30,7 @@ class Search:
         self.engine = engine
         self.kept = Kept()
 
-    async def find(self, query: str, *, limit: int = 20, page: int = 1) -> Results:
+    async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults:
         """What any text finds: symbols by their name first, then by the words of their text.
 
         The last word may be unfinished. A page past the end is empty, and so is what an empty query finds.
@@ -41,28 +49,28 @@ class Search:
             return _results(asked, mended, better, limit, page)
         return _results(asked, asked, rows, limit, page)
 
-    async def entry(self, slug: str) -> Entry:
+    async def entry(self, slug: str) -> EntryRead:
         """Raises NotFound, or NoIndex."""
         row, children = (None, ()) if _is_unstorable(slug) else await self.engine.entry(slug)
         if row is None:
             raise NotFound
-        return Entry(
+        return EntryRead(
             **_link(row),
             module=row["module"],
             signature=row["signature"],
             body_html=row["body"],
             source=row["source"],
-            parent=Link(slug=row["parent"], **_parent(row)) if row["parent_name"] else None,
-            children=[Link(**_link(child)) for child in children],
+            parent=EntryLink(slug=row["parent"], **_parent(row)) if row["parent_name"] else None,
+            children=[EntryLink(**_link(child)) for child in children],
         )
 
-    async def status(self) -> Status:
+    async def status(self) -> IndexStatus:
         """Raises NoIndex."""
         about = await self.engine.about()
         if about is None:
-            raise NoIndex
+            raise IndexMissing
         built_at = datetime.fromisoformat(about["built_at"])
-        return Status(**{**about, "built_at": built_at})
+        return IndexStatus(**{**about, "built_at": built_at})
 
     async def edition(self) -> int | None:
         """What is made of the answers may be kept until this grows; None: not at all."""
@@ -77,7 +85,7 @@ class Search:
 
     async def _page(self, query: Query, limit: int, page: int) -> Rows:
         offset = (page - 1) * limit
-        limit = min(limit, DEEPEST - offset)
+        limit = min(limit, MAX_RANKED_HITS - offset)
         return await self.engine.search(query, limit, offset) if limit > 0 else ()
 
     async def _mended(self, query: Query) -> Query | None:
@@ -106,10 +114,10 @@ def _is_unstorable(slug: str) -> bool:
     return "\0" in slug or not slug.isprintable()
 
 
-def _results(asked: Query, used: Query, rows: Rows, limit: int, page: int) -> Results:
-    total = min(rows[0]["total"], DEEPEST) if rows else 0
+def _results(asked: Query, used: Query, rows: Rows, limit: int, page: int) -> SearchResults:
+    total = min(rows[0]["total"], MAX_RANKED_HITS) if rows else 0
     highlighter = Highlighter(used.marks)
-    return Results(
+    return SearchResults(
         items=[_hit(row, highlighter) for row in rows],
         total=total,
         page=page,
@@ -119,8 +127,8 @@ def _results(asked: Query, used: Query, rows: Rows, limit: int, page: int) -> Re
     )
 
 
-def _hit(row: Fields, highlighter: Highlighter) -> Hit:
-    return Hit(
+def _hit(row: Fields, highlighter: Highlighter) -> SearchHit:
+    return SearchHit(
         **_link(row),
         module=row["module"],
         name_html=highlighter.name(row["name"]),

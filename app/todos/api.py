@@ -4,7 +4,7 @@ from fastapi import APIRouter, Query
 
 from app.todos.dependencies import ReadTodos, WriteTodos
 from app.todos.models import Todo
-from app.todos.schemas import Statistics, TodoChange, TodoCreate, TodoFilter, TodoRead
+from app.todos.schemas import TodoCreate, TodoFilter, TodoRead, TodoStatistics, TodoUpdate
 from opportune.db.model import RowId
 from opportune.pagination import Page
 
@@ -22,7 +22,7 @@ async def add(todos: WriteTodos, new: TodoCreate) -> Todo:
 
 
 @router.get("/statistics")
-async def statistics(todos: ReadTodos) -> Statistics:
+async def statistics(todos: ReadTodos) -> TodoStatistics:
     return await todos.statistics()
 
 
@@ -32,7 +32,7 @@ async def read(todos: ReadTodos, todo_id: RowId) -> Todo:
 
 
 @router.patch("/{todo_id}", response_model=TodoRead)
-async def change(todos: WriteTodos, todo_id: RowId, change: TodoChange) -> Todo:
+async def change(todos: WriteTodos, todo_id: RowId, change: TodoUpdate) -> Todo:
     return await todos.change(todo_id, change)
 
 

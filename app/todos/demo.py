@@ -31,7 +31,7 @@ is_ours = col(Todo.created_at).in_(MARKS)
 
 
 async def load(session: AsyncSession) -> int:
-    owner = await demo.owner(session, "The to-dos")
+    owner = await demo.demo_owner(session, "The to-dos")
     there = set(await session.scalars(select(col(Todo.created_at)).where(is_ours)))
     missing = [sample for sample in zip(MARKS, SAMPLES, strict=True) if sample[0] not in there]
     for mark, (title, days, done) in missing:

@@ -9,13 +9,13 @@ from opportune.accounts.current import CurrentUser
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 
 
-async def reading(session: ReadSession, user: CurrentUser) -> Todos:
+async def get_todos(session: ReadSession, user: CurrentUser) -> Todos:
     return Todos(session, user.id)
 
 
-async def writing(session: WriteSession, user: CurrentUser) -> Todos:
+async def get_writable_todos(session: WriteSession, user: CurrentUser) -> Todos:
     return Todos(session, user.id)
 
 
-ReadTodos = Annotated[Todos, Depends(reading)]
-WriteTodos = Annotated[Todos, Depends(writing)]
+ReadTodos = Annotated[Todos, Depends(get_todos)]
+WriteTodos = Annotated[Todos, Depends(get_writable_todos)]

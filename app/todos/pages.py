@@ -6,12 +6,12 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import URL
 
 from app.todos.dependencies import ReadTodos, WriteTodos
-from app.todos.schemas import TodoChange, TodoCreate, TodoFilter
+from app.todos.schemas import TodoCreate, TodoFilter, TodoUpdate
 from app.todos.service import Todos
 from opportune.db.model import RowId
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
-from opportune.web.rendering.templates import go_to, is_htmx, templates
+from opportune.web.rendering.templates import is_htmx, redirect, templates
 
 router = APIRouter(prefix="/todos")
 
@@ -30,7 +30,7 @@ async def add(request: Request, todos: WriteTodos) -> Response:
     if not is_htmx(request):
         return RedirectResponse("/todos#title", 303)  # to add the next
     context = await list_context(todos, TodoFilter(), Form(TodoCreate))
-    answer = templates.block(request, "todos/list.html", "added", context | {"is_added": True})
+    answer = templates.render_block(request, "todos/list.html", "added", context | {"is_added": True})
     answer.headers["HX-Replace-Url"] = "/todos"
     return answer
 
@@ -38,36 +38,36 @@ async def add(request: Request, todos: WriteTodos) -> Response:
 @router.get("/{todo_id}")
 async def edit(request: Request, todos: ReadTodos, todo_id: RowId) -> Response:
     todo = await todos.get(todo_id)
-    return templates.form(request, "todos/edit.html", Form(TodoCreate, todo), {"todo": todo})
+    return templates.render_form(request, "todos/edit.html", Form(TodoCreate, todo), {"todo": todo})
 
 
 @router.post("/{todo_id}")
 async def save(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
     form, todo = await read_form(request, TodoCreate), await todos.get(todo_id)
     if form.data is None:
-        return templates.form(request, "todos/edit.html", form, {"todo": todo})
-    await todos.change(todo_id, TodoChange.model_validate(form.data.model_dump()))
+        return templates.render_form(request, "todos/edit.html", form, {"todo": todo})
+    await todos.change(todo_id, TodoUpdate.model_validate(form.data.model_dump()))
     flash(request, f"“{form.data.title}” is saved.")
-    return go_to(request, to_list(request))
+    return redirect(request, list_url(request))
 
 
 @router.post("/{todo_id}/done")
 async def mark(request: Request, todos: WriteTodos, todo_id: RowId, done: Annotated[bool, Sent()]) -> Response:
-    await todos.change(todo_id, TodoChange(done=done))
-    return RedirectResponse(to_list(request), 303)
+    await todos.change(todo_id, TodoUpdate(done=done))
+    return RedirectResponse(list_url(request), 303)
 
 
 @router.post("/{todo_id}/delete")
 async def delete(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
     await todos.delete(todo_id)
-    return RedirectResponse(to_list(request), 303)
+    return RedirectResponse(list_url(request), 303)
 
 
 async def show_list(request: Request, todos: Todos, wanted: TodoFilter, form: Form[TodoCreate]) -> Response:
     context = await list_context(todos, wanted, form)
     if is_htmx(request) and not form.errors:
-        return templates.block(request, "todos/list.html", "board", context)
-    return templates.form(request, "todos/list.html", form, context)
+        return templates.render_block(request, "todos/list.html", "board", context)
+    return templates.render_form(request, "todos/list.html", form, context)
 
 
 async def list_context(todos: Todos, wanted: TodoFilter, form: Form[TodoCreate]) -> dict[str, object]:
@@ -82,6 +82,6 @@ async def list_context(todos: Todos, wanted: TodoFilter, form: Form[TodoCreate])
     }
 
 
-def to_list(request: Request) -> str:
+def list_url(request: Request) -> str:
     """The list as it was: its filter travels in the address of each form."""
     return str(URL("/todos").replace(query=request.url.query))

@@ -7,16 +7,16 @@ from pydantic import BaseModel, Field
 
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
-from opportune.web.forms.fields import Html
+from opportune.web.forms.fields import FieldOptions
 
 
 class TodoCreate(BaseModel):
     title: Line = Field(min_length=1, max_length=200)
-    notes: Annotated[Text, Html(rows=6)] = Field("", max_length=2000)
+    notes: Annotated[Text, FieldOptions(rows=6)] = Field("", max_length=2000)
     due_on: date | None = Field(None, title="Due")
 
 
-class TodoChange(TodoCreate):
+class TodoUpdate(TodoCreate):
     """What is left out stays as it is."""
 
     title: Line = Field("", min_length=1, max_length=200)
@@ -33,14 +33,14 @@ class TodoRead(BaseModel):
 
 
 class TodoFilter(Paging):
-    q: Annotated[Line, Html(type="search")] = Field("", max_length=200, title="Search")
-    state: Annotated[Literal["", "open", "done", "overdue"], Html({"": "All"})] = ""
+    q: Annotated[Line, FieldOptions(type="search")] = Field("", max_length=200, title="Search")
+    state: Annotated[Literal["", "open", "done", "overdue"], FieldOptions({"": "All"})] = ""
     due_from: date | None = None
     due_to: date | None = Field(None, title="Due until")
     sort: Annotated[str, SortBy("due_on", "title", "created_at")] = ""
 
 
-class Statistics(BaseModel):
+class TodoStatistics(BaseModel):
     total: int
     open: int
     done: int

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.todos.models import Todo
-from app.todos.schemas import Statistics, TodoChange, TodoCreate, TodoFilter
+from app.todos.schemas import TodoCreate, TodoFilter, TodoStatistics, TodoUpdate
 from opportune.db.model import utc_now
 from opportune.errors import NotFound
 from opportune.pagination import Page, order, paginate
@@ -42,7 +42,7 @@ class Todos:
         await self.session.flush()
         return todo
 
-    async def change(self, todo_id: int, change: TodoChange) -> Todo:
+    async def change(self, todo_id: int, change: TodoUpdate) -> Todo:
         """Raises NotFound."""
         todo = await self.get(todo_id)
         values = change.model_dump(exclude_unset=True)
@@ -54,11 +54,11 @@ class Todos:
         """Raises NotFound."""
         await self.session.delete(await self.get(todo_id))
 
-    async def statistics(self) -> Statistics:
+    async def statistics(self) -> TodoStatistics:
         count = func.count
         query = select(count(), count(col(Todo.done_at)), count().filter(self._overdue())).where(self._is_own())
         total, done, overdue = (await self.session.execute(query)).one()
-        return Statistics(total=total, open=total - done, done=done, overdue=overdue)
+        return TodoStatistics(total=total, open=total - done, done=done, overdue=overdue)
 
     def _own(self) -> Select[tuple[Todo]]:
         return select(Todo).where(self._is_own())

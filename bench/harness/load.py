@@ -9,7 +9,7 @@ from itertools import cycle, islice
 from selectors import EVENT_READ, DefaultSelector
 from time import perf_counter
 
-PATIENCE = 60
+ANSWER_TIMEOUT_SECONDS = 60
 """Seconds without any answer."""
 HEAD_END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -47,9 +47,9 @@ def drive(
         started = perf_counter()
         under_way = sum(client.ask() for client in clients)
         while under_way:
-            ready = selector.select(PATIENCE)
+            ready = selector.select(ANSWER_TIMEOUT_SECONDS)
             if not ready:
-                raise WrongAnswerError(f"no answer in {PATIENCE} s")
+                raise WrongAnswerError(f"no answer in {ANSWER_TIMEOUT_SECONDS} s")
             for key, _ in ready:
                 if not key.data.has_answer():
                     continue

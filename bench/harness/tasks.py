@@ -18,7 +18,7 @@ ITEMS: list[dict[str, Any]] = [
 """The rows of a new table; the lists show the first twenty, however many are inserted after them."""
 MORE = "BENCH_MORE_ITEMS"
 """How many rows there are besides, by the environment: for what is to be quick with many."""
-AT_ONCE = 5_000
+BATCH_ROWS = 5_000
 
 
 def many() -> int:
@@ -29,7 +29,7 @@ def many() -> int:
 def more_items(at: datetime) -> Iterator[list[dict[str, Any]]]:
     """In pieces; each row a second older than the next."""
     count = many()
-    for start in range(0, count, AT_ONCE):
+    for start in range(0, count, BATCH_ROWS):
         yield [
             {
                 "title": f"Entry {number}",
@@ -37,7 +37,7 @@ def more_items(at: datetime) -> Iterator[list[dict[str, Any]]]:
                 "done": number % 3 == 0,
                 "created_at": at - timedelta(seconds=count - number),
             }
-            for number in range(start, min(start + AT_ONCE, count))
+            for number in range(start, min(start + BATCH_ROWS, count))
         ]
 
 

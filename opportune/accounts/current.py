@@ -5,17 +5,18 @@ from urllib.parse import urlencode, urlsplit
 
 from fastapi import Depends, HTTPException, Request
 
-from opportune.accounts import bearer, sessions
 from opportune.accounts.models import ApiToken, Session, User
-from opportune.accounts.reading import find
+from opportune.accounts.sessions import service
+from opportune.accounts.sessions.lookup import find_by_token
+from opportune.accounts.tokens import bearer
 from opportune.db.database import Database
 from opportune.web.errors.handlers import wants_json
 from opportune.web.rendering.templates import is_htmx
 
-LOGIN = "/accounts/login"
+LOGIN_PATH = "/accounts/login"
 
 
-async def user_of(request: Request) -> User | None:
+async def get_optional_user(request: Request) -> User | None:
     """The active user who sends this request, read afresh once a request; also at `request.state.user`.
 
     `request.state.session` is the session of the browser that they use, or None.
@@ -31,12 +32,12 @@ async def user_of(request: Request) -> User | None:
 async def _read_user(request: Request) -> User | None:
     request.state.session = None
     database: Database = request.app.state.database
-    by_bearer = bearer.token_of(request) if request.scope["path"].startswith("/api/") else None
+    by_bearer = bearer.read_bearer_token(request) if request.scope["path"].startswith("/api/") else None
     found: tuple[Session, User] | tuple[ApiToken, User] | None = None
     if by_bearer is not None:
-        found = await find(database, ApiToken, by_bearer)
-    elif token := sessions.token_of(request):
-        found = await find(database, Session, token)
+        found = await find_by_token(database, ApiToken, by_bearer)
+    elif token := service.read_session_token(request):
+        found = await find_by_token(database, Session, token)
     if found is None:
         return None
     row, user = found
@@ -45,25 +46,25 @@ async def _read_user(request: Request) -> User | None:
     return user
 
 
-OptionalUser = Annotated[User | None, Depends(user_of)]
+OptionalUser = Annotated[User | None, Depends(get_optional_user)]
 
 
-async def current_user(
-    request: Request, user: OptionalUser, _token: Annotated[str | None, Depends(bearer.scheme)]
+async def get_current_user(
+    request: Request, user: OptionalUser, _token: Annotated[str | None, Depends(bearer.oauth2_scheme)]
 ) -> User:
     if user is None:
-        raise please_sign_in(request)
+        raise sign_in_required(request)
     return user
 
 
-CurrentUser = Annotated[User, Depends(current_user)]
+CurrentUser = Annotated[User, Depends(get_current_user)]
 
 
-def please_sign_in(request: Request) -> HTTPException:
+def sign_in_required(request: Request) -> HTTPException:
     """What to raise at somebody whom we do not know: to the sign-in page and back, or 401 for programs."""
     if wants_json(request):
-        return HTTPException(401, headers=bearer.REALM)
-    address = f"{LOGIN}?{urlencode({'next': _came_from(request)})}"
+        return HTTPException(401, headers=bearer.AUTHENTICATE_HEADER)
+    address = f"{LOGIN_PATH}?{urlencode({'next': _came_from(request)})}"
     if is_htmx(request):  # which would put the sign-in page into a part of this one
         return HTTPException(401, headers={"HX-Redirect": address})
     return HTTPException(303, headers={"Location": address})

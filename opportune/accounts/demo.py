@@ -38,7 +38,7 @@ async def load(session: AsyncSession) -> int:
     missing = [each for each in zip(NAMES, EMAILS, MARKS, strict=True) if there.isdisjoint(each)]
     if not missing:
         return 0
-    nobodys = await passwords.hashed(secrets.token_urlsafe(32))
+    nobodys = await passwords.hash_password(secrets.token_urlsafe(32))
     session.add_all(
         User(
             email=email,
@@ -52,7 +52,7 @@ async def load(session: AsyncSession) -> int:
     return len(missing)
 
 
-async def owner(session: AsyncSession, rows: str) -> User:
+async def demo_owner(session: AsyncSession, rows: str) -> User:
     """Whom the rows of a feature's demo belong to, which `rows` names, such as "The to-dos": the first superuser.
 
     Raises:

@@ -6,8 +6,8 @@ from opportune.accounts.manager import UserManager
 from opportune.db.sessions.dependencies import WriteSession
 
 
-async def get_manager(session: WriteSession) -> UserManager:
+async def get_user_manager(session: WriteSession) -> UserManager:
     return UserManager(session)
 
 
-Manager = Annotated[UserManager, Depends(get_manager)]
+UserManagerDependency = Annotated[UserManager, Depends(get_user_manager)]

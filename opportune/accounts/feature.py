@@ -1,8 +1,8 @@
-from opportune.accounts import api, demo, letters, pages, setup, sweeping
+from opportune.accounts import api, cleanup, demo, emails, pages, setup
+from opportune.accounts.deletion.personal_data import personal_data
 from opportune.accounts.models import ApiToken, Attempt, Grant, Group, Membership, RecoveryCode, Session, User
-from opportune.accounts.own.personal import personal_data
-from opportune.feature import Demo, Feature, Figure
-from opportune.mail.sending import send
+from opportune.feature import Demo, Feature, Metric
+from opportune.mail.delivery import send_email_job
 
 accounts = Feature(
     name="accounts",
@@ -10,15 +10,15 @@ accounts = Feature(
     models=(User, Session, ApiToken, RecoveryCode, Attempt, Group, Grant, Membership),
     pages=pages.router,
     api=api.router,
-    figures=(Figure("Sign-ups", User.created_at),),
+    metrics=(Metric("Sign-ups", User.created_at),),
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
     jobs=(
-        send,  # mail is no feature, and there is none without accounts
-        letters.write_of_registration,
-        letters.write_of_reset,
-        letters.write_of_verification,
-        sweeping.sweep_daily,
+        send_email_job,  # mail is no feature, and there is none without accounts
+        emails.send_registration_email,
+        emails.send_password_reset_email,
+        emails.send_verification_email,
+        cleanup.delete_expired_daily,
     ),
-    lifespan=setup.inviting,
+    lifespan=setup.invite_first_superuser,
 )

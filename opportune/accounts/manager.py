@@ -10,20 +10,20 @@ from sqlmodel import col
 from opportune.accounts import passwords
 from opportune.accounts.models import User
 
-TAKEN = "There is an account with this e-mail already."
-NOT_CURRENT = "This is not your current password."
-OVERTAKEN = "The account was changed at the same moment. Please try again."
+EMAIL_TAKEN = "There is an account with this e-mail already."
+WRONG_CURRENT_PASSWORD = "This is not your current password."  # noqa: S105 - a sentence
+CHANGED_MEANWHILE = "The account was changed at the same moment. Please try again."
 
 
-class PasswordError(Exception):
+class InvalidPasswordError(Exception):
     """This cannot be the new password; the message tells its owner why."""
 
 
-class TakenError(Exception):
+class EmailTakenError(Exception):
     """The e-mail has an account, whatever its case."""
 
 
-async def find(session: AsyncSession, email: str) -> User | None:
+async def find_by_email(session: AsyncSession, email: str) -> User | None:
     """Who has this e-mail, whatever its case."""
     user: User | None = await session.scalar(select(User).where(func.lower(col(User.email)) == email.strip().lower()))
     return user
@@ -52,7 +52,7 @@ class UserManager:
             await self.session.flush()
         except IntegrityError:
             await self.session.rollback()
-            raise TakenError from None
+            raise EmailTakenError from None
         return user
 
     async def change(
@@ -68,7 +68,7 @@ class UserManager:
         """
         hashed_password = None if password is None else await self._hashed(password, user.email)
         if await self._lock(user) is None:
-            raise PasswordError(OVERTAKEN)
+            raise InvalidPasswordError(CHANGED_MEANWHILE)
         self.session.add(user)
         if email is not None and email.lower() != user.email:
             user.email, user.is_verified = email.lower(), False
@@ -81,14 +81,14 @@ class UserManager:
         except IntegrityError:
             await self.session.rollback()
             await self.session.refresh(user)  # the page that says so shows them, too
-            raise TakenError from None
+            raise EmailTakenError from None
         return user
 
     async def is_taken(self, email: str) -> bool:
-        return await find(self.session, email) is not None
+        return await find_by_email(self.session, email) is not None
 
     async def is_password_of(self, user: User, password: str) -> bool:
-        right, _better = await passwords.verify(password, user.hashed_password)
+        right, _better = await passwords.verify_password(password, user.hashed_password)
         return right
 
     async def authenticate(self, email: str, password: str) -> User | None:
@@ -96,12 +96,12 @@ class UserManager:
 
         The user stays locked until the transaction ends: start the session in it, and no new password comes between.
         """
-        user = await find(self.session, email)
+        user = await find_by_email(self.session, email)
         await self.session.commit()  # gives the connection back while we hash
         if user is None:
-            await passwords.verify_nobody(password)
+            await passwords.verify_without_user(password)
             return None
-        right, better = await passwords.verify(password, user.hashed_password)
+        right, better = await passwords.verify_password(password, user.hashed_password)
         if not right or not await self.is_unchanged(user):
             return None
         if better:  # by a statement, which ends no session: the password is the same
@@ -128,6 +128,6 @@ class UserManager:
         return active
 
     async def _hashed(self, password: str, email: str) -> str:
-        if reason := passwords.fault(password, email):
-            raise PasswordError(reason)
-        return await passwords.hashed(password)
+        if reason := passwords.password_problem(password, email):
+            raise InvalidPasswordError(reason)
+        return await passwords.hash_password(password)

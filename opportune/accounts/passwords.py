@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SHORTEST = 8
-LONGEST = 1024
+MIN_PASSWORD_LENGTH = 8
+MAX_PASSWORD_LENGTH = 1024
 
 # The most frequent ones of published leaks that are long enough.
-_COMMON = """
+_COMMON_PASSWORDS = """
 00000000 11111111 11223344 12341234 12344321 123123123 12345678 123456789 1234567890 1234qwer 123qweasd 147258369
 1q2w3e4r 1q2w3e4r5t 1qaz2wsx 66666666 87654321 88888888 987654321 999999999 a1b2c3d4 aa123456 abc12345 abcd1234
 abcdefgh administrator asdf1234 asdfasdf asdfghjk asdfghjkl baseball basketball changeme computer football iloveyou
@@ -30,13 +30,13 @@ password12 password123 password1234 passwort pokemon1 princess princess1 q1w2e3r
 qwerty1234 qwertyui qwertyuiop samsung1 starwars sunshine superman trustno1 welcome1 welcome123 whatever zaq12wsx
 zxcvbnm1 zxcvbnm123
 """
-COMMON = frozenset(_COMMON.split())
+COMMON_PASSWORDS = frozenset(_COMMON_PASSWORDS.split())
 
 # The last in line waits some five seconds on a small machine, which is as long as people wait.
-MOST_AT_ONCE = 32
+MAX_WAITING_HASHES = 32
 
 
-class _Helper:
+class _PasswordHelper:
     """Argon2id with pwdlib's measures, imported by the first hash."""
 
     @cached_property
@@ -52,17 +52,17 @@ class _Helper:
         return self._its.verify_and_update(password, hashed_password)
 
 
-helper = _Helper()
+password_helper = _PasswordHelper()
 
 
-def give_way() -> None:
+def lower_thread_priority() -> None:
     """Let the event loop go first. The threads that a hash takes all cores with inherit this one's place."""
     if sys.platform == "linux":  # elsewhere it would be the whole process
         # The least is 19, and from where a `nice` process is only root comes back.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19))
 
 
-class _Line:
+class _HashQueue:
     """One hash at a time takes all cores, and 64 MB. More people than that wait, and the rest is sent away.
 
     So no flood of sign-ins can make the line long. It still fills the places: what each account and address may take of
@@ -70,11 +70,11 @@ class _Line:
     """
 
     def __init__(self) -> None:
-        self.thread = ThreadPoolExecutor(1, "passwords", give_way)
+        self.thread = ThreadPoolExecutor(1, "passwords", lower_thread_priority)
         self.length = 0
 
     async def run(self, work: Callable[..., T], *given: str) -> T:
-        if self.length >= MOST_AT_ONCE:
+        if self.length >= MAX_WAITING_HASHES:
             raise Busy("Too many people are signing in. Try again in a moment.")
         self.length += 1
         try:
@@ -83,44 +83,46 @@ class _Line:
             self.length -= 1
 
 
-_line = _Line()
+_hash_queue = _HashQueue()
 
 
-def fault(password: str, email: str) -> str | None:
+def password_problem(password: str, email: str) -> str | None:
     """What is wrong with a new password, as a sentence for its owner."""
     try:
         storable(password)
     except ValueError as error:
         return f"It {error}."
-    if len(password) < SHORTEST:
-        return f"Please use at least {SHORTEST} characters."
-    if len(password) > LONGEST:
-        return f"Please use at most {LONGEST} characters."
+    if len(password) < MIN_PASSWORD_LENGTH:
+        return f"Please use at least {MIN_PASSWORD_LENGTH} characters."
+    if len(password) > MAX_PASSWORD_LENGTH:
+        return f"Please use at most {MAX_PASSWORD_LENGTH} characters."
     if password.lower() == email.lower():
         return "Please do not use your e-mail address."
-    if password.lower() in COMMON:
+    if password.lower() in COMMON_PASSWORDS:
         return "Many people use this password: it would be among the first to be tried."
     return None
 
 
-async def hashed(password: str) -> str:
+async def hash_password(password: str) -> str:
     """The hash to store.
 
     Raises:
         Busy: too many others wait for theirs.
     """
-    return await _line.run(helper.hash, password)
+    return await _hash_queue.run(password_helper.hash, password)
 
 
-async def verify(password: str, hashed_password: str) -> tuple[bool, str | None]:
+async def verify_password(password: str, hashed_password: str) -> tuple[bool, str | None]:
     """Whether it is the password, and a better hash to keep if the stored one is of an older kind.
 
     Raises:
         Busy: too many others wait for theirs.
     """
-    return await _line.run(helper.verify_and_update, password[: LONGEST + 1], hashed_password)
+    return await _hash_queue.run(
+        password_helper.verify_and_update, password[: MAX_PASSWORD_LENGTH + 1], hashed_password
+    )
 
 
-async def verify_nobody(password: str) -> None:
+async def verify_without_user(password: str) -> None:
     """Take as long as `verify`, so that the time does not tell whether an account exists."""
-    await hashed(password[: LONGEST + 1])
+    await hash_password(password[: MAX_PASSWORD_LENGTH + 1])

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
 
 from opportune.text import Line, Password
-from opportune.web.forms.fields import Html
+from opportune.web.forms.fields import FieldOptions
 
 
 def _lower(text: str) -> str:
@@ -13,47 +13,47 @@ def _lower(text: str) -> str:
 
 
 Email = Annotated[EmailStr, AfterValidator(_lower)]
-Name = Annotated[Line, StringConstraints(max_length=100)]
-MailedText = Annotated[Line, StringConstraints(max_length=2000)]
-DAYS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year"}
+DisplayName = Annotated[Line, StringConstraints(max_length=100)]
+LinkToken = Annotated[Line, StringConstraints(max_length=2000)]
+TOKEN_LIFETIMES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year"}
 
 # What makes a good one is the manager's to say; this is what the browser can tell at once.
-NewPassword = Annotated[Password, Html(autocomplete="new-password", minlength=8, maxlength=1024)]
-KnownPassword = Annotated[Password, Html(autocomplete="current-password")]
+NewPassword = Annotated[Password, FieldOptions(autocomplete="new-password", minlength=8, maxlength=1024)]
+ExistingPassword = Annotated[Password, FieldOptions(autocomplete="current-password")]
 
 
-class Registration(BaseModel):
-    email: Annotated[Email, Html(autocomplete="username")] = Field(title="E-mail")
+class UserCreate(BaseModel):
+    email: Annotated[Email, FieldOptions(autocomplete="username")] = Field(title="E-mail")
     password: NewPassword = Field(title="Password (at least 8 characters)")
 
 
 class SignIn(BaseModel):
-    email: Annotated[Line, Html(type="email", autocomplete="username")] = Field(title="E-mail")
-    password: KnownPassword
+    email: Annotated[Line, FieldOptions(type="email", autocomplete="username")] = Field(title="E-mail")
+    password: ExistingPassword
     remember: bool = Field(False, title="Remember me on this device")
 
 
-class CodeStep(BaseModel):
-    code: Annotated[Line, Html(autocomplete="one-time-code", maxlength=40)] = Field(
+class SignInCode(BaseModel):
+    code: Annotated[Line, FieldOptions(autocomplete="one-time-code", maxlength=40)] = Field(
         title="Code of your app, or a recovery code", max_length=100
     )
 
 
-class Address(BaseModel):
-    email: Annotated[Email, Html(autocomplete="username")] = Field(title="E-mail")
+class EmailRequest(BaseModel):
+    email: Annotated[Email, FieldOptions(autocomplete="username")] = Field(title="E-mail")
 
 
-class MailedToken(BaseModel):
-    token: Annotated[MailedText, Html(type="hidden")]
+class EmailToken(BaseModel):
+    token: Annotated[LinkToken, FieldOptions(type="hidden")]
 
 
-class Proof(MailedToken):
+class EmailVerification(EmailToken):
     """Of an address, and that the account is not one that somebody else has made for it."""
 
-    password: KnownPassword = Field("", title="The password that you chose here")
+    password: ExistingPassword = Field("", title="The password that you chose here")
 
 
-class PasswordReset(MailedToken):
+class PasswordReset(EmailToken):
     password: NewPassword = Field(title="New password (at least 8 characters)")
 
 
@@ -65,49 +65,51 @@ class Credentials(BaseModel):
     code: Annotated[Line, StringConstraints(max_length=100)] = ""
 
 
-class NameChange(BaseModel):
-    name: Annotated[Name, Html(autocomplete="name")] = Field("", description="How others see you. It may stay empty.")
+class ProfileUpdate(BaseModel):
+    name: Annotated[DisplayName, FieldOptions(autocomplete="name")] = Field(
+        "", description="How others see you. It may stay empty."
+    )
 
 
-class Confirmed(BaseModel):
+class Reauthentication(BaseModel):
     """What not even a browser left open may do."""
 
-    current_password: KnownPassword
+    current_password: ExistingPassword
 
 
-class EmailChange(Confirmed):
-    email: Annotated[Email, Html(autocomplete="email")] = Field(title="New e-mail")
+class EmailUpdate(Reauthentication):
+    email: Annotated[Email, FieldOptions(autocomplete="email")] = Field(title="New e-mail")
 
 
 class EmailConfirmation(BaseModel):
     token: str = ""
 
 
-class PasswordChange(Confirmed):
+class PasswordUpdate(Reauthentication):
     new_password: NewPassword = Field(title="New password (at least 8 characters)")
 
 
-class NewToken(Confirmed):
-    name: Annotated[Line, Html(autocomplete="off")] = Field(
+class TokenCreate(Reauthentication):
+    name: Annotated[Line, FieldOptions(autocomplete="off")] = Field(
         min_length=1, max_length=100, examples=["Backup script"], description="To know it again."
     )
-    days: Annotated[Literal[7, 30, 90, 365], Html(DAYS)] = Field(30, title="Ends after")
+    days: Annotated[Literal[7, 30, 90, 365], FieldOptions(TOKEN_LIFETIMES)] = Field(30, title="Ends after")
 
 
-class Leaving(Confirmed):
-    email: Annotated[Line, Html(autocomplete="off")] = Field(title="Your e-mail address, to be sure")
+class AccountDeletion(Reauthentication):
+    email: Annotated[Line, FieldOptions(autocomplete="off")] = Field(title="Your e-mail address, to be sure")
 
 
-class UserChange(BaseModel):
+class UserUpdate(BaseModel):
     """What is left out stays. A new e-mail or password needs the current password."""
 
-    name: Name | None = None
+    name: DisplayName | None = None
     email: Email | None = None
     password: Password | None = None
     current_password: Password = ""
 
 
-class UserShown(BaseModel):
+class UserRead(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: int
@@ -120,7 +122,7 @@ class UserShown(BaseModel):
     created_at: datetime
 
 
-class SessionShown(BaseModel):
+class SessionRead(BaseModel):
     id: int
     device: str
     """What it says it is."""
@@ -132,7 +134,7 @@ class SessionShown(BaseModel):
     """Whether it is the one that asks."""
 
 
-class TokenShown(BaseModel):
+class TokenRead(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: int
@@ -143,38 +145,38 @@ class TokenShown(BaseModel):
     used_at: datetime | None
 
 
-class TokenMade(TokenShown):
+class TokenCreated(TokenRead):
     token: str
     """Shown this once."""
 
 
-class PasswordProof(BaseModel):
-    password: KnownPassword
+class TwoFactorStart(BaseModel):
+    password: ExistingPassword
 
 
-class FirstCode(BaseModel):
+class TwoFactorEnable(BaseModel):
     """Of an app that has just been given its key."""
 
-    sealed: Annotated[Line, Html(type="hidden")]
+    sealed: Annotated[Line, FieldOptions(type="hidden")]
     """The key, as the answer to the beginning has it."""
-    code: Annotated[Line, Html(autocomplete="one-time-code", inputmode="numeric", maxlength=20)] = Field(
+    code: Annotated[Line, FieldOptions(autocomplete="one-time-code", inputmode="numeric", maxlength=20)] = Field(
         title="Code that the app shows"
     )
 
 
-class FactorProof(BaseModel):
-    password: KnownPassword
-    code: Annotated[Line, Html(autocomplete="one-time-code", maxlength=40)] = Field(
+class TwoFactorCredentials(BaseModel):
+    password: ExistingPassword
+    code: Annotated[Line, FieldOptions(autocomplete="one-time-code", maxlength=40)] = Field(
         title="Code of your app, or a recovery code"
     )
 
 
-class FactorShown(BaseModel):
+class TwoFactorRead(BaseModel):
     is_on: bool
     recovery_codes_left: int
 
 
-class FactorBegun(BaseModel):
+class TwoFactorSetupRead(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     key: str
@@ -184,16 +186,16 @@ class FactorBegun(BaseModel):
     """To come back with the first code, within ten minutes."""
 
 
-class RecoveryCodes(BaseModel):
+class RecoveryCodesRead(BaseModel):
     recovery_codes: list[str]
     """Shown this once."""
 
 
-class Answer(BaseModel):
+class Message(BaseModel):
     detail: str
     """A sentence."""
 
 
-class Token(BaseModel):
+class AccessToken(BaseModel):
     access_token: str
     token_type: str = "bearer"  # noqa: S105 - a kind of token

@@ -17,30 +17,32 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts import letters, sessions, two_factor
+from opportune.accounts import emails
 from opportune.accounts.models import User
+from opportune.accounts.sessions import service
+from opportune.accounts.two_factor import totp
 from opportune.db.database import Database
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
-from opportune.mail import LetterError, compose, post
-from opportune.mail.email import site_address
+from opportune.mail import InvalidEmailError, enqueue_email, render_email
+from opportune.mail.email import site_url
 from opportune.settings import Settings
 from opportune.signing import signer
 
 logger = logging.getLogger(__name__)
 
-LIFETIME = 24 * 60 * 60
+LINK_LIFETIME_SECONDS = 24 * 60 * 60
 PURPOSE = "set up the first superuser"
 MAILED_EVERY, TOLD_EVERY = 3600, 60
 """Seconds."""
-LOCK = 0x7365747570  # any number will do, if it is the same in every process
+ADVISORY_LOCK_KEY = 0x7365747570  # any number will do, if it is the same in every process
 
 
 @asynccontextmanager
-async def inviting(app: FastAPI) -> AsyncIterator[None]:
+async def invite_first_superuser(app: FastAPI) -> AsyncIterator[None]:
     """Look for a superuser beside the first requests: the start waits for no database."""
     # A test starts without one as a rule, and has no log to be read.
-    look = None if app.state.settings.environment == "test" else asyncio.create_task(_invite_first(app))
+    look = None if app.state.settings.environment == "test" else asyncio.create_task(_invite_if_needed(app))
     try:
         yield
     finally:
@@ -50,24 +52,24 @@ async def inviting(app: FastAPI) -> AsyncIterator[None]:
                 await look
 
 
-async def _invite_first(app: FastAPI) -> None:
+async def _invite_if_needed(app: FastAPI) -> None:
     database: Database = app.state.database
     try:
         async with database.reader(fresh=True) as session:
-            is_needed = not await is_done(session)
+            is_needed = not await has_superuser(session)
     except SQLAlchemyError as error:
         logger.info("Whether there is a superuser is not known. %s", explain(error, database.url))
         return
     if is_needed and database.url.kind != "memory":  # in which nobody can be stored
-        await invite(app)
+        await send_invitation(app)
 
 
-async def is_done(session: AsyncSession) -> bool:
+async def has_superuser(session: AsyncSession) -> bool:
     """Whether there is a superuser, and so nothing to set up."""
     return bool(await session.scalar(select(exists().where(col(User.is_superuser)))))
 
 
-async def invite(app: FastAPI) -> None:
+async def send_invitation(app: FastAPI) -> None:
     """Put a link into the log, at most once a minute, and send it to ADMIN_EMAIL, at most once an hour."""
     settings: Settings = app.state.settings
     now = time.monotonic()
@@ -76,31 +78,31 @@ async def invite(app: FastAPI) -> None:
     app.state.invited_at = now
     link = _link(settings)
     logger.warning("Nobody may use the admin yet. To become superuser, open within 24 hours: %s", link)
-    if is_mailed(settings):
+    if invitation_is_emailed(settings):
         await _mail(app.state.database, settings, link)
 
 
-def is_mailed(settings: Settings) -> bool:
+def invitation_is_emailed(settings: Settings) -> bool:
     """Whether there is somebody to get it by mail, and a way."""
-    return bool(settings.admin_email) and letters.leave(settings)
+    return bool(settings.admin_email) and emails.email_is_enabled(settings)
 
 
-def is_genuine(settings: Settings, token: str) -> bool:
+def is_valid_token(settings: Settings, token: str) -> bool:
     """Whether it comes from a link of ours that has not ended."""
     try:
-        signer(settings, PURPOSE).loads(token, max_age=LIFETIME)
+        signer(settings, PURPOSE).loads(token, max_age=LINK_LIFETIME_SECONDS)
     except BadData:
         return False
     return True
 
 
-async def make_superuser(session: AsyncSession, email: str, hashed_password: str) -> User | None:
+async def create_first_superuser(session: AsyncSession, email: str, hashed_password: str) -> User | None:
     """The first superuser, or None if there is one. Who has this e-mail already becomes it, signed out everywhere.
 
     All that let somebody into that account before ends: a stranger may have registered it.
     """
     await _take_lock(session)
-    if await is_done(session):
+    if await has_superuser(session):
         return None
     found = select(User).where(func.lower(User.email) == email).with_for_update()
     user = await session.scalar(found) or User(email=email, hashed_password="")
@@ -108,29 +110,29 @@ async def make_superuser(session: AsyncSession, email: str, hashed_password: str
     user.is_active = user.is_verified = user.is_staff = user.is_superuser = True
     session.add(user)
     await session.flush()
-    await sessions.end_all(session, user)
-    await two_factor.turn_off(session, user)
+    await service.delete_all_sessions(session, user)
+    await totp.disable(session, user)
     return user
 
 
 async def _take_lock(session: AsyncSession) -> None:
     """Until the transaction ends nobody else sets up. With SQLite there is one that writes at a time anyway."""
     if session.get_bind().dialect.name == "postgresql":
-        await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+        await session.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK_KEY)))
 
 
 def _link(settings: Settings) -> str:
     token = signer(settings, PURPOSE).dumps(secrets.token_urlsafe(24))
-    return f"{site_address(settings)}/accounts/setup?token={token}"
+    return f"{site_url(settings)}/accounts/setup?token={token}"
 
 
 async def _mail(database: Database, settings: Settings, link: str) -> None:
     """All processes and starts of an hour send one together."""
     try:
-        letter = compose(settings, settings.admin_email, "accounts/mail/setup", {"link": link})
+        letter = render_email(settings, settings.admin_email, "accounts/mail/setup", {"link": link})
         async with database.writer() as session:
-            post(session, letter, key=f"accounts.setup {int(time.time()) // MAILED_EVERY}")
-    except (LetterError, OperatorError) as error:
+            enqueue_email(session, letter, key=f"accounts.setup {int(time.time()) // MAILED_EVERY}")
+    except (InvalidEmailError, OperatorError) as error:
         logger.warning("The link cannot be sent to ADMIN_EMAIL. %s", error)
     except SQLAlchemyError as error:
         logger.warning("The link cannot be sent to ADMIN_EMAIL. %s", explain(error, database.url))

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 
 if TYPE_CHECKING:
-    from opportune.admin.references import Lookup
-    from opportune.admin.site import Site
+    from opportune.admin.forms.foreign_keys import ForeignKeyLookup
+    from opportune.admin.site import AdminSite
     from opportune.admin.views import AdminView
 
 
@@ -19,14 +19,14 @@ class Authorization(AuthorizationBackend):
     """The grants that the gate has read for this request."""
 
     def has_permission(self, request: Request, identity: str, action: str, obj: Any = None) -> bool:
-        return holds(request, identity, action)
+        return has_grant(request, identity, action)
 
 
-def holds(request: Request, identity: str, action: str) -> bool:
+def has_grant(request: Request, identity: str, action: str) -> bool:
     return matches_grant(request.state.grants, identity, action)
 
 
-class ForSuperusers(BaseView):
+class SuperuserOnly(BaseView):
     """What no grant opens, not even `*`: `class KeyAdmin(ForSuperusers, AdminView, model=Key)`."""
 
     def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:
@@ -38,19 +38,19 @@ def is_superuser(request: Request) -> bool:
     return user.is_superuser
 
 
-def may_touch(request: Request, user: User) -> bool:
+def may_change_user(request: Request, user: User) -> bool:
     """Whether one may change this user: who could set a colleague's password could act as the colleague."""
     return is_superuser(request) or not (user.is_superuser or user.is_staff)
 
 
-def grantable(site: "Site", request: Request) -> list[Any]:
+def grantable_permissions(site: "AdminSite", request: Request) -> list[Any]:
     """Rows of a permission matrix: what this person holds, and so may give to others."""
     views = {view.identity: view for view in site.views}
     offered = []
     for row in build_permission_rows(site):
         view = views[row.identity]
         choices = [choice for choice in row.choices if view.has_permission(request, choice.value.split(":", 1)[1])]
-        if choices and not isinstance(view, ForSuperusers):
+        if choices and not isinstance(view, SuperuserOnly):
             offered.append(type(row)(row.identity, row.label, choices))
     return offered
 
@@ -70,7 +70,7 @@ async def may_see(request: Request, view: ModelView | None) -> bool:
     return view.is_accessible(request) and any(may and view.has_permission(request, action) for may, action in opened)
 
 
-async def may_look_up(request: Request, view: "AdminView", lookup: "Lookup | None") -> bool:
+async def may_look_up(request: Request, view: "AdminView", lookup: "ForeignKeyLookup | None") -> bool:
     """Whether somebody may search the rows that a column of the view points at: who may list them, where it is used."""
     is_used = (
         await view.check_can_create(request)
@@ -80,7 +80,7 @@ async def may_look_up(request: Request, view: "AdminView", lookup: "Lookup | Non
     return is_used and await may_list(request, lookup.view if lookup else view)
 
 
-def models_with(request: Request, site: "Site", action: str) -> set[str] | None:
+def models_with_permission(request: Request, site: "AdminSite", action: str) -> set[str] | None:
     """The models to whose rows somebody may do this. None stands for all of them, and for those that are gone."""
     if is_superuser(request):
         return None

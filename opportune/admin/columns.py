@@ -10,10 +10,10 @@ from sqlalchemy.orm import Mapper
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 SECRET = re.compile(r"password|secret|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
-LONG = 500
+LONG_TEXT_LENGTH = 500
 """Characters from which a text is for the form and not for the list."""
 
-WORD = 64
+MAX_KEYWORD_LENGTH = 64
 """Characters up to which a text is one thing, such as a key or an address, and shown whole."""
 
 
@@ -42,16 +42,16 @@ def is_text(column: Column[Any]) -> bool:
 
 def is_long(column: Column[Any]) -> bool:
     kind = type_of(column)
-    return isinstance(kind, Text) or (isinstance(kind, String) and (kind.length or 0) > LONG)
+    return isinstance(kind, Text) or (isinstance(kind, String) and (kind.length or 0) > LONG_TEXT_LENGTH)
 
 
 def is_wordy(column: Column[Any]) -> bool:
     """Whether a column may be cut in a list to make room: it holds words, or points at a row that is shown by them."""
-    words = is_text(column) and not 0 < (type_of(column).length or 0) <= WORD  # type: ignore[attr-defined]  # a String
+    words = is_text(column) and not 0 < (type_of(column).length or 0) <= MAX_KEYWORD_LENGTH  # type: ignore[attr-defined]  # a String
     return words or bool(column.foreign_keys)
 
 
-def references(mapper: Mapper[Any]) -> dict[str, type[Any]]:
+def foreign_keys_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
     """The columns that point at one row of another model, and that model."""
     classes = {other.local_table: other.class_ for other in mapper.registry.mappers}
     found = {}
@@ -73,14 +73,14 @@ def choices_of(model: type[Any], name: str) -> tuple[Any, ...]:
     return ()
 
 
-def plain(value: Any) -> str:
+def choice_value(value: Any) -> str:
     """How a choice is written in addresses and forms."""
     return str(value.value if isinstance(value, Enum) else value)
 
 
-def spoken(value: Any) -> str:
+def choice_label(value: Any) -> str:
     """How a choice is shown to a person."""
-    return plain(value).replace("_", " ").capitalize()
+    return choice_value(value).replace("_", " ").capitalize()
 
 
 def _parts(annotation: Any) -> Iterator[Any]:

@@ -1,5 +1,5 @@
 from opportune.admin.models import AuditEntry
-from opportune.admin.stored import delete_files
+from opportune.admin.persistence.file_cleanup import delete_files
 from opportune.feature import Feature
 
 admin = Feature(

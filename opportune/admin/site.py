@@ -19,61 +19,61 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
-from opportune.admin.accounts import ACCOUNTS
-from opportune.admin.actions import asking_first
+from opportune.admin.accounts.groups import GROUPS
+from opportune.admin.accounts.users import ACCOUNTS
 from opportune.admin.authorization import Authorization, may_look_up
-from opportune.admin.cache import CacheAdmin
-from opportune.admin.children import children_of
 from opportune.admin.columns import title_of
-from opportune.admin.dashboard import Dashboard
-from opportune.admin.deletion import delete_page
-from opportune.admin.export import export_page
-from opportune.admin.gate import PathsOnly, StaffOnly
-from opportune.admin.groups import GROUPS
-from opportune.admin.history import LogAdmin, history_page
-from opportune.admin.importing import import_page
-from opportune.admin.jobs import JobAdmin
-from opportune.admin.layout import grouped
+from opportune.admin.dashboard.dashboard import Dashboard
+from opportune.admin.forms.fieldsets import group_fields
+from opportune.admin.forms.form_view import form_page
+from opportune.admin.import_export.export import export_page
+from opportune.admin.import_export.import_view import import_page
+from opportune.admin.lists.actions import with_confirmation
+from opportune.admin.lists.related import related_rows
+from opportune.admin.log.history import LogAdmin, history_page
+from opportune.admin.middleware import RelativeUrlsMiddleware, StaffOnlyMiddleware
+from opportune.admin.operations.cache import CacheAdmin
+from opportune.admin.operations.jobs import JobAdmin
 from opportune.admin.operations.view import OperationsAdmin
-from opportune.admin.saving import form_page
+from opportune.admin.persistence.deletion import delete_page
 from opportune.admin.views import AdminView
 from opportune.db.database import Database
 from opportune.web.rendering.flash import flashed
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
-from opportune.web.rendering.templates import when
+from opportune.web.rendering.templates import format_datetime
 
-ADDRESS = "/admin"
+ADMIN_PATH = "/admin"
 # Assets come from /static, people sign in and out at /accounts, and nothing here takes files.
-UNUSED = {"statics", "logout", "file_download", "file_preview"}
-ASKED_FIRST = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "POST"}}
+UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview"}
+PAGE_METHODS = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "POST"}}
 """Methods of routes that are pages here: SQLAdmin's own are for its scripts."""
-MARKS = {"_action", "_exposed"}
+ENDPOINT_MARKS = {"_action", "_exposed"}
 
 
 def add_admin(app: FastAPI) -> None:
     """Put the admin with the views of every feature into the site."""
-    site = Site(app.state.database)
+    site = AdminSite(app.state.database)
     site.dashboard = Dashboard(app, site)
     for view in (*ACCOUNTS, *GROUPS, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
         site.add_view(view)
     for feature in app.state.features:
         for view in feature.admin:
             site.add_view(view, feature.name)
-    app.router.routes.append(Route(ADDRESS, _to_index, methods=["GET"], include_in_schema=False))
+    app.router.routes.append(Route(ADMIN_PATH, _to_index, methods=["GET"], include_in_schema=False))
     # The router alone: as an application of its own it would answer errors its own way.
     middleware = [
-        Middleware(StaffOnly),
-        Middleware(PathsOnly, routes=site.admin.router.routes, address=ADDRESS),
+        Middleware(StaffOnlyMiddleware),
+        Middleware(RelativeUrlsMiddleware, routes=site.admin.router.routes, address=ADMIN_PATH),
     ]
-    app.router.routes.append(Mount(ADDRESS, site.admin.router, name="admin", middleware=middleware))
+    app.router.routes.append(Mount(ADMIN_PATH, site.admin.router, name="admin", middleware=middleware))
 
 
 async def _to_index(request: Request) -> Response:
-    return RedirectResponse(f"{ADDRESS}/")
+    return RedirectResponse(f"{ADMIN_PATH}/")
 
 
-class Site(Admin):
+class AdminSite(Admin):
     dashboard: Dashboard
 
     def __init__(self, database: Database) -> None:
@@ -83,18 +83,25 @@ class Site(Admin):
         super().__init__(
             Starlette(),  # where it mounts itself: the real place is behind the gate
             session_maker=reading,
-            base_url=ADDRESS,
+            base_url=ADMIN_PATH,
             authorization_backend=Authorization(),
             title="Admin",
         )
         self.templates.env.loader = ChoiceLoader([TemplateLoader(), PackageLoader("sqladmin")])
-        self.templates.env.globals |= {"asset": assets.url, "flashed": flashed, "title_of": title_of, "when": when}
-        self.templates.env.globals |= {"children_of": children_of, "grouped": grouped}
+        self.templates.env.globals |= {
+            "asset": assets.url,
+            "flashed": flashed,
+            "title_of": title_of,
+            "when": format_datetime,
+        }
+        self.templates.env.globals |= {"related_rows": related_rows, "group_fields": group_fields}
         self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
-        self.admin.router.routes = [route for route in self.admin.routes if cast("Any", route).name not in UNUSED]
+        self.admin.router.routes = [
+            route for route in self.admin.routes if cast("Any", route).name not in UNUSED_ROUTES
+        ]
         for route in self.admin.routes:
-            if isinstance(route, Route) and route.name in ASKED_FIRST:
-                route.methods = ASKED_FIRST[route.name]
+            if isinstance(route, Route) and route.name in PAGE_METHODS:
+                route.methods = PAGE_METHODS[route.name]
 
         self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
 
@@ -108,7 +115,7 @@ class Site(Admin):
                 route.methods = {"POST"}
 
     def _handle_action_decorated_func(self, func: Any, view: Any, view_instance: Any) -> None:
-        asked: Any = asking_first(func, view_instance) if hasattr(func, "_action") else func
+        asked: Any = with_confirmation(func, view_instance) if hasattr(func, "_action") else func
         super()._handle_action_decorated_func(asked, view, view_instance)
 
     @staticmethod
@@ -118,10 +125,10 @@ class Site(Admin):
         for func in sorted(funcs, key=lambda func: unwrap(func).__code__.co_firstlineno, reverse=True):
             handle_fn(func, view, view_instance)
 
-    def view_of(self, model: type[Any]) -> ModelView | None:
+    def view_for_model(self, model: type[Any]) -> ModelView | None:
         return next((view for view in self.views if isinstance(view, ModelView) and view.model is model), None)
 
-    def view_called(self, identity: str) -> AdminView | None:
+    def view_by_identity(self, identity: str) -> AdminView | None:
         return next((view for view in self.views if isinstance(view, AdminView) and view.identity == identity), None)
 
     def _admin_view(self, request: Request) -> AdminView:
@@ -136,7 +143,7 @@ class Site(Admin):
         return plain
 
     async def login(self, request: Request) -> Response:
-        return RedirectResponse(f"{ADDRESS}/")  # the gate has seen to it that this is somebody who may
+        return RedirectResponse(f"{ADMIN_PATH}/")  # the gate has seen to it that this is somebody who may
 
     async def index(self, request: Request) -> Response:
         return await self.templates.TemplateResponse(request, "admin/index.html", await self.dashboard.context(request))
@@ -197,7 +204,9 @@ def _marked(view: type[Any]) -> frozenset[str]:
 
 def _marked_in(kind: type[Any]) -> frozenset[str]:
     members = vars(kind).items()
-    return frozenset(name for name, value in members if isinstance(value, FunctionType) and vars(value).keys() & MARKS)
+    return frozenset(
+        name for name, value in members if isinstance(value, FunctionType) and vars(value).keys() & ENDPOINT_MARKS
+    )
 
 
 _marked_before = cache(_marked_in)

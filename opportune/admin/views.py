@@ -10,23 +10,23 @@ from sqlalchemy.orm import selectinload
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from opportune.admin.chips import list_context
-from opportune.admin.columns import choices_of, is_long, is_secret, is_text, is_wordy, label_of, references
-from opportune.admin.files import field_for
-from opportune.admin.filters import filter_for, filtered
-from opportune.admin.formatters import FORMATTERS
-from opportune.admin.forms import AdminConverter, AdminForm, apply_rules
-from opportune.admin.inlines import Inline
-from opportune.admin.references import Lookup, ReferenceField, parse_id
-from opportune.admin.refusals import Refused
-from opportune.admin.search import containing
-from opportune.admin.writing import Writing
+from opportune.admin.columns import choices_of, foreign_keys_of, is_long, is_secret, is_text, is_wordy, label_of
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import AdminConverter, AdminForm, validate_model
+from opportune.admin.forms.files import file_field_for
+from opportune.admin.forms.foreign_keys import ForeignKeyField, ForeignKeyLookup, parse_id
+from opportune.admin.forms.inlines import Inline
+from opportune.admin.lists.active_filters import list_context
+from opportune.admin.lists.filters import apply_filter, filter_for
+from opportune.admin.lists.formatters import FORMATTERS
+from opportune.admin.lists.search import matching_words
+from opportune.admin.persistence.transactions import PersistenceMixin
 
 if TYPE_CHECKING:
-    from opportune.admin.site import Site
+    from opportune.admin.site import AdminSite
 
 
-class AdminView(Writing):
+class AdminView(PersistenceMixin):
     """The pages of one model: list, details, form, deletion, export. It works with nothing but a model:
 
         class TodoAdmin(AdminView, model=Todo):
@@ -84,16 +84,18 @@ class AdminView(Writing):
     details_template = "admin/details.html"
     icon = "ti ti-table"
 
-    _admin_ref: "ClassVar[Site]"
+    _admin_ref: "ClassVar[AdminSite]"
 
     def __init__(self) -> None:
         super().__init__()
         columns = self._mapper.columns
         self._column_labels = {name: label_of(name) for name in self._prop_names} | self._column_labels
-        self.references = {name: Lookup(name, model, self) for name, model in references(self._mapper).items()}
+        self.references = {
+            name: ForeignKeyLookup(name, model, self) for name, model in foreign_keys_of(self._mapper).items()
+        }
         self._form_ajax_refs = dict(self.references)
-        files = {name: field_for(column) for name, column in self.file_columns.items()}
-        self._form_overrides = {**dict.fromkeys(self.references, ReferenceField), **files, **self._form_overrides}
+        files = {name: file_field_for(column) for name, column in self.file_columns.items()}
+        self._form_overrides = {**dict.fromkeys(self.references, ForeignKeyField), **files, **self._form_overrides}
         self._search_fields = [name for name in self._search_fields or self._texts() if not is_secret(name)]
         sortable = self._sort_fields or [name for name in self._list_prop_names if name in columns]
         self._sort_fields = [name for name in sortable if not is_secret(name)]
@@ -169,7 +171,7 @@ class AdminView(Writing):
         for path in self._search_fields:
             stmt, model = self._join_relationship_paths(stmt, path, joined)
             columns.append(getattr(model, path.rsplit(".", 1)[-1]))
-        return containing(stmt, columns, term)
+        return matching_words(stmt, columns, term)
 
     def _get_default_sort(self) -> list[tuple[str, bool]]:
         """The newest first, unless the view says otherwise."""
@@ -179,7 +181,7 @@ class AdminView(Writing):
         """The rows that the address asks for: its search and filters."""
         statement, asked = self.list_query(request), request.query_params
         for chosen in self._filters:
-            statement = await filtered(statement, chosen, asked, self.model)
+            statement = await apply_filter(statement, chosen, asked, self.model)
         return self.search_query(statement, asked["search"]) if asked.get("search") else statement
 
     async def list_context(self, request: Request) -> dict[str, Any]:
@@ -220,13 +222,13 @@ class AdminView(Writing):
             Refused: something is not valid. What belongs to fields stands beside them.
         """
         if not form.validate():
-            raise Refused("Please correct the fields below.")
+            raise ValidationRefused("Please correct the fields below.")
         columns = self._mapper.columns
         values = {
             name: None if value == "" and name in columns and columns[name].nullable else value
             for name, value in self._admin_ref.plain_names(form.data, self.model).items()
         }
-        valid = apply_rules(self.model, form, values, row)
+        valid = validate_model(self.model, form, values, row)
         return {name: value for name, value in valid.items() if name not in self.file_columns}
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from opportune.data.backup.create import make, prune
-from opportune.db.migrations.graph import Tree
+from opportune.data.backup.create import create_backup, prune
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.project import installed_names
 from opportune.settings import get_settings
 
@@ -20,9 +20,9 @@ def command(
         int | None, typer.Option(min=1, help="Keep this many backups of this database in that folder, the newest.")
     ] = None,
 ) -> None:
-    path = make(
+    path = create_backup(
         get_settings(),
-        Tree(installed_names()),
+        MigrationGraph(installed_names()),
         destination,
         notify=lambda line: typer.echo(f"Notice: {line}", err=True),
     )

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from opportune.accounts.service import set_password
-from opportune.cli.answers import ask_email, ask_password
+from opportune.accounts.management import set_password
+from opportune.cli.prompts import ask_email, ask_password
 from opportune.cli.transaction import in_transaction
 
 

@@ -13,18 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.checks import PRODUCTION_CHECKS, Check, Finding, check_key, check_llm
+from opportune.checks import PRODUCTION_CHECKS, Check, Finding, check_llm, check_secret_key
 from opportune.cli import startup
 from opportune.cli.loop import runner
 from opportune.cli.makemigrations import collect
 from opportune.cli.transaction import in_transaction
 from opportune.db.migrations.connection import migration_url
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.mail import LetterError
-from opportune.mail.addresses import recipient, sender
-from opportune.project import PROJECT, installed, installed_names
+from opportune.mail import InvalidEmailError
+from opportune.mail.addresses import parse_recipient, sender_address
+from opportune.project import PROJECT, installed_features, installed_names
 from opportune.settings import Settings, get_settings
 from opportune.storage import open_storage
 from opportune.web.rendering import icons
@@ -64,7 +64,7 @@ def check_names(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_addresses(settings: Settings) -> Iterator[Finding]:
-    for read in (*startup.ADDRESSES, sender):
+    for read in (*startup.ADDRESS_PARSERS, sender_address):
         try:
             read(settings)
         except OperatorError as error:
@@ -74,8 +74,8 @@ def check_addresses(settings: Settings) -> Iterator[Finding]:
 def check_admin_email(settings: Settings) -> Iterator[Finding]:
     if settings.admin_email:
         try:
-            recipient(settings.admin_email)
-        except LetterError as error:
+            parse_recipient(settings.admin_email)
+        except InvalidEmailError as error:
             yield Finding(f"Nobody would get the link of ADMIN_EMAIL: {error}")
 
 
@@ -97,7 +97,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield Finding(str(error))
         return
     yield from map(Finding, faults)
-    if lost := startup.loss(settings):
+    if lost := startup.data_loss_warning(settings):
         yield Finding(lost)
     if not faults:
         yield from check_models(settings)
@@ -121,7 +121,7 @@ def notices(settings: Settings) -> Iterator[str]:
 
 def check_models(settings: Settings) -> Iterator[Finding]:
     try:
-        drafts = collect(settings, Tree(installed_names()), None, None, make_empty=False)
+        drafts = collect(settings, MigrationGraph(installed_names()), None, None, make_empty=False)
     except OperatorError as error:
         yield Finding(f"makemigrations would stop: {error}", is_error=False)
         return
@@ -133,7 +133,7 @@ def check_models(settings: Settings) -> Iterator[Finding]:
 
 
 def check_icons(_settings: Settings) -> Iterator[Finding]:
-    icons.add(*(link.icon for feature in installed() for link in feature.navigation))
+    icons.add(*(link.icon for feature in installed_features() for link in feature.navigation))
     yield from (Finding(fault, is_error=False) for fault in icons.faults())
 
 
@@ -154,7 +154,7 @@ async def sample_superusers(session: AsyncSession) -> list[str]:
 CHECKS: tuple[Check, ...] = (
     check_env_file,
     check_names,
-    check_key,
+    check_secret_key,
     check_llm,
     check_addresses,
     check_admin_email,

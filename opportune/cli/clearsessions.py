@@ -1,9 +1,9 @@
 """`oppman.py clearsessions`: throw out sessions, tokens and counts of attempts that are over."""
 
-from opportune.accounts.sweeping import sweep
+from opportune.accounts.cleanup import delete_expired
 from opportune.cli.transaction import with_jobs
 
 
 def command() -> None:
-    counts = with_jobs(lambda jobs, _session: sweep(jobs.database))
+    counts = with_jobs(lambda jobs, _session: delete_expired(jobs.database))
     print("Removed what is over: {sessions} sessions, {tokens} tokens, {attempts} counts of attempts.".format(**counts))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from opportune.data.copydb import TableReport, copy, examine
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import installed_names
 
@@ -30,8 +30,8 @@ def command(
     for url in (from_url, to_url):
         for notice in url.notices:
             typer.echo(f"Notice: {url.name}: {notice}", err=True)
-    tree = Tree(installed_names())
-    counts = examine(from_url, to_url, tree, force=force)
+    graph = MigrationGraph(installed_names())
+    counts = examine(from_url, to_url, graph, force=force)
     if dry_run:
         show(("table", "rows", ""), ((name, f"{rows:,}", "") for name, rows in counts.items()))
         print(f"{sum(counts.values()):,} rows would be copied from {from_url.shown} to {to_url.shown}.")
@@ -44,7 +44,7 @@ def command(
         file=sys.stderr,
         hidden=not sys.stderr.isatty(),
     ) as bar:
-        reports = copy(from_url, to_url, tree, force=force, progress=bar.update)
+        reports = copy(from_url, to_url, graph, force=force, progress=bar.update)
     tell(reports, time.monotonic() - started)
 
 

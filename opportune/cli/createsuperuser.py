@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from opportune.accounts.service import create_superuser
-from opportune.cli.answers import ask_email, ask_password
+from opportune.accounts.management import create_superuser
+from opportune.cli.prompts import ask_email, ask_password
 from opportune.cli.transaction import in_transaction
 
 

@@ -9,7 +9,7 @@ import typer
 
 from opportune.cli import startup
 from opportune.cli.loop import runner
-from opportune.cli.process import become
+from opportune.cli.process import exec_process
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -24,11 +24,11 @@ def command(
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
     client = postgresql(url) if url.kind == "postgresql" else sqlite(url)
     with runner() as loop:
-        loop.run(reach(settings))
-    become([*client, *(arguments or [])], {**os.environ, **url.environ})
+        loop.run(check_connection(settings))
+    exec_process([*client, *(arguments or [])], {**os.environ, **url.environ})
 
 
-async def reach(settings: Settings) -> None:
+async def check_connection(settings: Settings) -> None:
     """Complain in one line of ours, before the client does it in its own words.
 
     Raises:

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.cli.transaction import in_transaction
 from opportune.errors import OperatorError
-from opportune.project import installed
+from opportune.project import installed_features
 from opportune.settings import get_settings
 
 command = typer.Typer()
@@ -27,12 +27,14 @@ def clear() -> None:
 
 async def load_all(session: AsyncSession) -> dict[str, int]:
     """Let every feature add what its demo lacks: the number of rows by feature."""
-    return {feature.name: await feature.demo.load(session) for feature in installed() if feature.demo}
+    return {feature.name: await feature.demo.load(session) for feature in installed_features() if feature.demo}
 
 
 async def clear_all(session: AsyncSession) -> dict[str, int]:
     """Let every feature remove its demo: the number of rows by feature."""
-    return {feature.name: await feature.demo.clear(session) for feature in reversed(installed()) if feature.demo}
+    return {
+        feature.name: await feature.demo.clear(session) for feature in reversed(installed_features()) if feature.demo
+    }
 
 
 def report(done: str, rows: dict[str, int]) -> None:

@@ -11,11 +11,10 @@ from starlette.types import ASGIApp
 
 from opportune.project import application
 from opportune.settings import get_settings
-from opportune.web.errors.debug_page import SAVED, debug_context, state_of_code
-from opportune.web.errors.error_hints import lesson_for
+from opportune.web.errors.debug_page import SAVED, code_version, debug_context
+from opportune.web.errors.error_hints import hint_for
 from opportune.web.middleware.request_log import security_headers
-from opportune.web.rendering.static_files import URL as STATIC_URL
-from opportune.web.rendering.static_files import assets
+from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.rendering.templates import templates
 
 logger = logging.getLogger("opportune")
@@ -31,26 +30,26 @@ def create_app() -> FastAPI | ASGIApp:
         if get_settings().environment != "development":
             raise
         logger.exception("The site cannot start.")
-        return broken(error)
+        return startup_error_app(error)
 
 
-def broken(error: Exception) -> Starlette:
+def startup_error_app(error: Exception) -> Starlette:
     """A site that has one page, which says why there is no other."""
     context = {
         "status": 500,
         "title": f"{type(error).__name__}: {error}",
-        "lesson": lesson_for(error),
+        "lesson": hint_for(error),
         "request": None,
         **debug_context(error, get_settings()),
     }
-    html = templates.environment.get_template("broken.html").render(context)
+    html = templates.environment.get_template("startup_error.html").render(context)
     headers = {name.decode(): value.decode() for name, value in security_headers()}
 
     async def tell(_request: Request) -> Response:
         return HTMLResponse(html, 500, headers)
 
     async def tell_state(_request: Request) -> Response:
-        return JSONResponse({"saved": state_of_code()})
+        return JSONResponse({"saved": code_version()})
 
     tells = [Route(SAVED, tell_state), Route("/{path:path}", tell, methods=METHODS)]
     return Starlette(routes=[Mount(STATIC_URL, assets), *tells])

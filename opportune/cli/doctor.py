@@ -12,18 +12,18 @@ import typer
 from pydantic import SecretStr
 
 from opportune.cli.loop import runner
-from opportune.data.doctor.context import Circumstances
+from opportune.data.doctor.context import DoctorContext
 from opportune.data.doctor.diagnose import diagnose
 from opportune.data.doctor.results import Diagnosis, Finding, Status
 from opportune.errors import OperatorError
-from opportune.llm import lacking
+from opportune.llm import missing_library
 from opportune.project import installed_names
 from opportune.settings import Settings, get_settings
 
 MARKS = {Status.OK: "✓", Status.NOTICE: "!", Status.FAULT: "✗"}
 PLAIN_MARKS = {Status.OK: "ok", Status.NOTICE: "!", Status.FAULT: "X"}
 COLOURS = {Status.OK: "green", Status.NOTICE: "yellow", Status.FAULT: "red"}
-NAME_WIDTH = 12
+NAME_WIDTH_CHARS = 12
 
 
 def command(
@@ -39,19 +39,19 @@ def command(
         print(json.dumps(as_data(diagnoses), indent=2))
     else:
         print("\n\n".join("\n".join(lines(diagnosis)) for diagnosis in diagnoses))
-        if url is None and (line := lacking(settings)):
+        if url is None and (line := missing_library(settings)):
             print(f"\n{line}")
     if faults := [fault for diagnosis in diagnoses for fault in diagnosis.faults]:
         raise OperatorError(summary(faults))
 
 
-def circumstances(settings: Settings, url: str | None, workers: int) -> Circumstances:
+def circumstances(settings: Settings, url: str | None, workers: int) -> DoctorContext:
     """Those of the settings, or of this database and no other."""
     if url is None:
-        return Circumstances(settings, installed_names(), workers)
+        return DoctorContext(settings, installed_names(), workers)
     others = dict.fromkeys(("database_reader_url", "database_direct_url"), SecretStr(""))
     given = settings.model_copy(update={"database_url": SecretStr(url), **others})
-    return Circumstances(given, installed_names(), workers, name="URL")
+    return DoctorContext(given, installed_names(), workers, name="URL")
 
 
 def as_data(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
@@ -86,13 +86,13 @@ def lines(diagnosis: Diagnosis) -> Iterator[str]:
     for finding in diagnosis.findings:
         mark = coloured(marks[finding.status].ljust(width), finding.status)
         first, *rest = wrapped(finding, width)
-        yield f"  {mark} {finding.check.ljust(NAME_WIDTH)} {first}"
-        yield from (f"{' ' * (width + NAME_WIDTH + 4)}{line}" for line in rest)
+        yield f"  {mark} {finding.check.ljust(NAME_WIDTH_CHARS)} {first}"
+        yield from (f"{' ' * (width + NAME_WIDTH_CHARS + 4)}{line}" for line in rest)
 
 
 def wrapped(finding: Finding, width: int) -> list[str]:
     """Text and fix as lines: cut to the terminal's width, and whole for a program that reads them."""
-    room = get_terminal_size().columns - width - NAME_WIDTH - 4 if sys.stdout.isatty() else sys.maxsize
+    room = get_terminal_size().columns - width - NAME_WIDTH_CHARS - 4 if sys.stdout.isatty() else sys.maxsize
     return [
         line
         for text in (finding.text, finding.fix)

@@ -8,9 +8,9 @@ import typer
 
 from opportune.atomic_files import replacement
 from opportune.cli.transaction import migrated_settings
-from opportune.data.copydb.connections import snapshot, told_of
+from opportune.data.copydb.connections import explained_errors, snapshot
 from opportune.data.fixtures.dump import dump
-from opportune.data.fixtures.names import chosen, named
+from opportune.data.fixtures.names import select_tables, tables_by_name
 from opportune.db.migrations.connection import migration_url
 from opportune.db.model import Model
 from opportune.errors import OperatorError
@@ -26,9 +26,9 @@ def command(
     indent: Annotated[int | None, typer.Option(min=0, max=16, help="Spread each row over lines.")] = None,
 ) -> None:
     """Write rows as JSON, for loaddata to read. Hashes of passwords and of sessions are data: keep the file secret."""
-    tables = chosen(named(Model.metadata, installed_names()), wanted or [], installed_names())
+    tables = select_tables(tables_by_name(Model.metadata, installed_names()), wanted or [], installed_names())
     url = migration_url(migrated_settings())
-    with snapshot(url) as connection, told_of(url):
+    with snapshot(url) as connection, explained_errors(url):
         if output is None:
             for piece in dump(connection, tables, indent):
                 sys.stdout.buffer.write(piece)

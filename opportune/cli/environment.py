@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Never
 
-from opportune.cli.installation import UNFINISHED, InstallError, run, tell
-from opportune.cli.process import become
+from opportune.cli.installation import UNFINISHED, InstallError, echo, run
+from opportune.cli.process import exec_process
 from opportune.project import PROJECT
 
 if sys.platform == "win32":
@@ -32,7 +32,7 @@ FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """`oppman.py test --project`: what lies outside the framework's tests."""
 BASE, MODEL, AWS, DEV, FRAMEWORK = (f"requirements{name}.lock" for name in ("", "-model", "-aws", "-dev", "-framework"))
-TELLING = ("alembic", "jinja2_fragments", "pwdlib", "sqladmin", "typer")
+MARKER_PACKAGES = ("alembic", "jinja2_fragments", "pwdlib", "sqladmin", "typer")
 """Nobody has all of these by chance: where they are, somebody installed the dependencies."""
 PREPARED = "OPPMAN_PREPARED"
 """Tells the restarted oppman.py not to try again what has just failed."""
@@ -42,7 +42,7 @@ def enter(arguments: list[str]) -> None:
     """Come back only in an environment that has what the command needs; otherwise exit with one line."""
     inside = Path(sys.prefix).resolve() == VENV
     ours = inside and (VENV / BASE).exists()
-    if os.environ.pop(PREPARED, "") or (not ours and all(map(importlib.util.find_spec, TELLING))):
+    if os.environ.pop(PREPARED, "") or (not ours and all(map(importlib.util.find_spec, MARKER_PACKAGES))):
         return
     if sys.prefix != sys.base_prefix and not inside:
         sys.exit(
@@ -61,7 +61,7 @@ def enter(arguments: list[str]) -> None:
 
 def restart(arguments: list[str]) -> Never:
     """Do the same with the Python of .venv."""
-    become([str(PYTHON), str(SHIM), *arguments], {**os.environ, PREPARED: "1"})
+    exec_process([str(PYTHON), str(SHIM), *arguments], {**os.environ, PREPARED: "1"})
 
 
 def prepare(arguments: list[str]) -> bool:
@@ -149,7 +149,7 @@ def nobody_else_installing() -> Iterator[None]:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                tell("Waiting for another oppman.py, which is installing ...")
+                echo("Waiting for another oppman.py, which is installing ...")
                 fcntl.flock(held, fcntl.LOCK_EX)
         yield
 
@@ -195,4 +195,4 @@ def install_if_possible(lock: str) -> None:
 
 
 def go_without_model(reason: str) -> None:
-    tell(f"{reason} Going on without a local model; for another set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")
+    echo(f"{reason} Going on without a local model; for another set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")

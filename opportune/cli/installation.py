@@ -13,7 +13,7 @@ UNFINISHED = "unfinished"
 LOG = "install.log"
 PLAIN_PROGRESS_SECONDS = 10
 """How often a line tells of the progress where there is no terminal."""
-NEARLY_NOTHING_BYTES = 1_000_000
+MIN_SHOWN_BYTES = 1_000_000
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space on the disk|\[Errno 28\]")
 
 
@@ -36,7 +36,7 @@ def run(venv: Path, verb: str, what: str, command: list[str]) -> None:
         (venv / UNFINISHED).unlink()
     if installer.returncode:
         words = last_line(venv).rstrip(".")
-        raise InstallError(f"{verb} {what} failed: {words}. {mend(venv)} All of it is in {venv / LOG}.")
+        raise InstallError(f"{verb} {what} failed: {words}. {repair_hint(venv)} All of it is in {venv / LOG}.")
 
 
 class Progress:
@@ -83,26 +83,26 @@ def watch(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
     """Show that it goes on: one line that advances on a terminal, a new one now and then elsewhere."""
     live = sys.stderr.isatty()
     if not live:
-        tell(f"{progress.verb} {progress.what} ...")
+        echo(f"{progress.verb} {progress.what} ...")
     told = time.monotonic()
     while installer.poll() is None:
         if live:
             show(f"{progress}  {last_line(progress.venv)}")
         elif time.monotonic() - told >= PLAIN_PROGRESS_SECONDS:
-            tell(str(progress))
+            echo(str(progress))
             told = time.monotonic()
         time.sleep(0.1)
     if live:
         show(str(progress))
-        tell("")
+        echo("")
     elif progress.pins:
-        tell(str(progress))
+        echo(str(progress))
 
 
 def show(line: str) -> None:
     """Write over the terminal's line."""
     width = shutil.get_terminal_size().columns - 1
-    tell("\r" + line[:width].ljust(width), end="")
+    echo("\r" + line[:width].ljust(width), end="")
 
 
 def last_line(venv: Path) -> str:
@@ -111,13 +111,13 @@ def last_line(venv: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def mend(venv: Path) -> str:
+def repair_hint(venv: Path) -> str:
     """What to do about a failure."""
     log = (venv / LOG).read_text(errors="replace")
-    if DISK_FULL.search(log) or shutil.disk_usage(venv).free < NEARLY_NOTHING_BYTES:
+    if DISK_FULL.search(log) or shutil.disk_usage(venv).free < MIN_SHOWN_BYTES:
         return "The disk is full: make room for .venv, the installer's cache and TMPDIR, then run this again."
     return "Is the network there?"
 
 
-def tell(text: str, end: str = "\n") -> None:
+def echo(text: str, end: str = "\n") -> None:
     print(text, end=end, file=sys.stderr, flush=True)

@@ -9,8 +9,8 @@ import typer
 from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.jobs import management
 from opportune.jobs.factory import declared_jobs
-from opportune.jobs.models import QueuedJob, State
-from opportune.project import installed
+from opportune.jobs.models import Job, JobState
+from opportune.project import installed_features
 from opportune.settings import get_settings
 
 command = typer.Typer()
@@ -20,7 +20,7 @@ Number = Annotated[int, typer.Argument(help="The job's number in the list.", sho
 
 @command.command("list")
 def list_jobs(
-    state: Annotated[State | None, typer.Option(help="Only these.")] = None,
+    state: Annotated[JobState | None, typer.Option(help="Only these.")] = None,
     most: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 20,
 ) -> None:
     """List the newest jobs."""
@@ -52,10 +52,10 @@ def cancel(number: Number) -> None:
     """End a job that waits, or at its next step one that runs."""
     with_jobs(lambda jobs, session: jobs.cancel(session, number))
     job = in_transaction(lambda session: management.find(session, number))
-    print(f"Job {number} ends at its next step." if job.state == State.RUNNING else f"Job {number} is {job.state}.")
+    print(f"Job {number} ends at its next step." if job.state == JobState.RUNNING else f"Job {number} is {job.state}.")
 
 
-def _facts(job: QueuedJob) -> Iterator[tuple[str, object]]:
+def _facts(job: Job) -> Iterator[tuple[str, object]]:
     yield "Job", f"{job.id}: {job.name}"
     yield "State", job.state
     yield "Arguments", ", ".join(map(repr, job.arguments)) or "none"
@@ -70,16 +70,16 @@ def _time(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S}"
 
 
-def _remark(job: QueuedJob) -> str:
+def _remark(job: Job) -> str:
     return _unknown(job) or job.remark
 
 
-def _unknown(job: QueuedJob) -> str:
-    if job.state != State.WAITING or job.name in {each.name for each in declared_jobs(installed())}:
+def _unknown(job: Job) -> str:
+    if job.state != JobState.WAITING or job.name in {each.name for each in declared_jobs(installed_features())}:
         return ""
     return "no installed feature has this job: it waits until one does"
 
 
-def _who_does_it(job: QueuedJob) -> str:
+def _who_does_it(job: Job) -> str:
     who = {"worker": " A worker does it: python3 oppman.py worker", "off": " JOBS is off: nobody does it for now."}
-    return who.get(get_settings().jobs, "") if job.state == State.WAITING else ""
+    return who.get(get_settings().jobs, "") if job.state == JobState.WAITING else ""

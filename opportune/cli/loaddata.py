@@ -10,14 +10,14 @@ from typing import Annotated, TextIO
 import typer
 
 from opportune.cli.transaction import migrated_settings
-from opportune.data.copydb.connections import destination, told_of
-from opportune.data.fixtures.load import Found, load
-from opportune.data.fixtures.names import named
-from opportune.data.fixtures.reading import objects
+from opportune.data.copydb.connections import destination, explained_errors
+from opportune.data.fixtures.json_stream import read_objects
+from opportune.data.fixtures.load import FixtureObject, load
+from opportune.data.fixtures.names import tables_by_name
 from opportune.db.migrations.connection import migration_url
 from opportune.db.model import Model
 from opportune.errors import OperatorError
-from opportune.project import installed, installed_names
+from opportune.project import installed_features, installed_names
 
 STDIN = "-"
 
@@ -27,20 +27,20 @@ def command(
 ) -> None:
     """Add the rows of JSON files, and replace those whose key is there. All of them, or none if one is wrong."""
     url = migration_url(migrated_settings())
-    models = [model for feature in installed() for model in feature.models]
-    with destination(url) as connection, told_of(url):
-        number = load(connection, named(Model.metadata, installed_names()), models, every_object(files))
+    models = [model for feature in installed_features() for model in feature.models]
+    with destination(url) as connection, explained_errors(url):
+        number = load(connection, tables_by_name(Model.metadata, installed_names()), models, every_object(files))
     print(f"Loaded {number:,} rows.")
 
 
-def every_object(files: Sequence[str]) -> Iterator[Found]:
+def every_object(files: Sequence[str]) -> Iterator[FixtureObject]:
     for name in files:
         shown = "The input" if name == STDIN else name
         number = 0
         with opened(name) as file:
             try:
-                for number, value in enumerate(objects(file), 1):
-                    yield Found(f"{shown}, object {number}", value)
+                for number, value in enumerate(read_objects(file), 1):
+                    yield FixtureObject(f"{shown}, object {number}", value)
             except ValueError as error:
                 after = f" after object {number}" if number else ""
                 raise OperatorError(f"{shown}{after} {error}. Nothing was loaded.") from None

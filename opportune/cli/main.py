@@ -29,7 +29,7 @@ from typer.core import TyperGroup
 
 from opportune import __version__
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE, PROJECT, shown
+from opportune.project import PACKAGE, PROJECT, display_path
 
 PROGRAM = "oppman.py"
 COMMANDS = {
@@ -157,9 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         sys.stdout.flush()
     except OperatorError as error:
-        return complain(str(error), 1)
+        return print_error(str(error), 1)
     except typer.TyperException as error:
-        return complain(usage(error, arguments), error.exit_code)
+        return print_error(usage(error, arguments), error.exit_code)
     except (typer.Abort, KeyboardInterrupt) as error:
         return interrupted(error)
     except BrokenPipeError:
@@ -175,7 +175,7 @@ def tell_version() -> int:
     return 0
 
 
-def complain(message: str, code: int) -> int:
+def print_error(message: str, code: int) -> int:
     line = " ".join(message.split())
     # Names of files and words of servers may hold what a terminal obeys.
     print("".join(mark if mark.isprintable() else "?" for mark in line), file=sys.stderr)
@@ -209,8 +209,8 @@ def interrupted(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
         return 130
     if isinstance(error.__context__, EOFError):
-        return complain("Nobody answered: give the answer as an option (see --help).", 1)
-    return complain("Stopped.", 1)
+        return print_error("Nobody answered: give the answer as an option (see --help).", 1)
+    return print_error("Stopped.", 1)
 
 
 def reader_left() -> int:
@@ -226,17 +226,17 @@ def unexpected(error: Exception) -> int:
         return 1
     words = error.msg if isinstance(error, SyntaxError) else str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return complain(f"The disk of {error.filename or 'the output'} is full: make room, then run this again.", 1)
+        return print_error(f"The disk of {error.filename or 'the output'} is full: make room, then run this again.", 1)
     first_line = next(iter(words.splitlines()), "")
-    where = f"{type(error).__name__}: {first_line} ({place(error)})"
-    return complain(f"Unexpected {where}. For its traceback, in the environment: DEBUG=true python3 {PROGRAM} …", 1)
+    where = f"{type(error).__name__}: {first_line} ({error_location(error)})"
+    return print_error(f"Unexpected {where}. For its traceback, in the environment: DEBUG=true python3 {PROGRAM} …", 1)
 
 
-def place(error: Exception) -> str:
+def error_location(error: Exception) -> str:
     """The innermost line of this project that the error went through, or that Python cannot read."""
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append((Path(error.filename), error.lineno))
     own = [(path, line) for path, line in frames if path.is_relative_to(PROJECT) and ".venv" not in path.parts]
     path, line = (own or frames)[-1]
-    return f"{path.name if path not in dict(own) else shown(path)}:{line}"
+    return f"{path.name if path not in dict(own) else display_path(path)}:{line}"

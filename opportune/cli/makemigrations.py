@@ -6,12 +6,19 @@ from typing import Annotated
 
 import typer
 
-from opportune.db.migrations.autogenerate import Draft, draft, empty, refuse_strays, up_to_date, write
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.questions import Answers, given
+from opportune.db.migrations.autogenerate import (
+    NewMigration,
+    draft_migration,
+    empty_migration,
+    refuse_unowned_tables,
+    up_to_date,
+    write_migration,
+)
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.questions import Answers, parse_answers
 from opportune.db.model import Model
 from opportune.errors import OperatorError
-from opportune.project import installed_names, shown
+from opportune.project import display_path, installed_names
 from opportune.settings import Settings, get_settings
 
 
@@ -34,22 +41,22 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
 ) -> None:
     """Write what the models ask for. On a terminal it asks what it cannot know; elsewhere options say it."""
-    tree = Tree(installed_names())
+    graph = MigrationGraph(installed_names())
     answers = answers_from(rename or [], fill or [])
     answers.may_drop = allow_drop or check
     if check:
         answers.prompt = lambda _question: ""  # what there is to do can be told without
     elif sys.stdin.isatty():
         answers.confirm, answers.prompt = typer.confirm, ask_value
-    drafts = collect(get_settings(), tree, feature, message, answers, make_empty=make_empty)
+    drafts = collect(get_settings(), graph, feature, message, answers, make_empty=make_empty)
     answers.refuse_unused()
     if not drafts:
         print("No changes detected")
     for found in drafts:
-        path = tree.folder(found.feature) / f"{found.name}.py"
+        path = graph.folder(found.feature) / f"{found.name}.py"
         if not (check or dry_run):
-            path = write(Tree(installed_names()), found)
-        print(f"Migrations for '{found.feature}':\n  {shown(path)}")
+            path = write_migration(MigrationGraph(installed_names()), found)
+        print(f"Migrations for '{found.feature}':\n  {display_path(path)}")
         for change in found.changes:
             print(f"    {change}")
     if check and drafts:
@@ -58,13 +65,13 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
 
 def collect(
     settings: Settings,
-    tree: Tree,
+    graph: MigrationGraph,
     feature: str | None,
     message: str | None,
     answers: Answers | None = None,
     *,
     make_empty: bool,
-) -> Sequence[Draft]:
+) -> Sequence[NewMigration]:
     """What is to be written, for one feature or for all.
 
     Raises:
@@ -73,21 +80,21 @@ def collect(
     if make_empty:
         if feature is None:
             raise OperatorError("--empty wants a feature: python3 oppman.py makemigrations FEATURE --empty")
-        return [empty(tree, feature, message)]
-    refuse_strays(tree.features, Model.metadata)
-    features = [feature] if feature else tree.features
+        return [empty_migration(graph, feature, message)]
+    refuse_unowned_tables(graph.features, Model.metadata)
+    features = [feature] if feature else graph.features
     for name in features:
-        tree.newest(name)  # refuses what cannot be added to, before the database is asked
-    with up_to_date(settings, tree) as connection:
-        drafts = [draft(connection, tree, name, Model.metadata, message, answers) for name in features]
+        graph.newest(name)  # refuses what cannot be added to, before the database is asked
+    with up_to_date(settings, graph) as connection:
+        drafts = [draft_migration(connection, graph, name, Model.metadata, message, answers) for name in features]
     return [found for found in drafts if found.changes]
 
 
 def answers_from(renames: Sequence[str], fills: Sequence[str]) -> Answers:
-    names = {old: new for old, new in given(renames).items() if old and new}
+    names = {old: new for old, new in parse_answers(renames).items() if old and new}
     if len(names) < len(renames):
         raise typer.BadParameter("A rename is OLD=NEW, such as book.name=title; each old name once.")
-    return Answers(names, given(fills))
+    return Answers(names, parse_answers(fills))
 
 
 def ask_value(question: str) -> str:

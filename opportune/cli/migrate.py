@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.history import recorded_in
-from opportune.db.migrations.runner import Plan, Step, plan_for, refuse_newer, run
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import recorded_revisions_of
+from opportune.db.migrations.runner import Plan, Step, plan_for, refuse_newer, run_migrations
 from opportune.project import installed_names
 from opportune.settings import Settings, get_settings
 
@@ -21,28 +21,28 @@ def command(
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if something would be done.")] = False,
 ) -> None:
     settings = get_settings()
-    tree = Tree(installed_names())
-    plan_of = plan_for(tree, feature, target)
-    rows = recorded_in(settings)
-    tell_of_removed(tree, rows)
-    refuse_newer(tree, rows)
+    graph = MigrationGraph(installed_names())
+    plan_of = plan_for(graph, feature, target)
+    rows = recorded_revisions_of(settings)
+    tell_of_removed(graph, rows)
+    refuse_newer(graph, rows)
     if plan or check:
-        steps = plan_of(tree.applied(rows))
+        steps = plan_of(graph.applied(rows))
         show(steps)
         raise typer.Exit(1 if check and steps else 0)
-    print(f"Operations to perform:\n  {operations(tree, feature, target)}\nRunning migrations:")
-    if not carry_out(settings, tree, plan_of):
+    print(f"Operations to perform:\n  {operations(graph, feature, target)}\nRunning migrations:")
+    if not carry_out(settings, graph, plan_of):
         print("  No migrations to apply.")
 
 
-def operations(tree: Tree, feature: str | None, target: str | None) -> str:
+def operations(graph: MigrationGraph, feature: str | None, target: str | None) -> str:
     if feature is None:
-        return f"Apply all migrations: {', '.join(name for name in tree.features if tree.of(name))}"
+        return f"Apply all migrations: {', '.join(name for name in graph.features if graph.of(name))}"
     if target is None:
         return f"Apply all migrations: {feature}"
     if target == "zero":
         return f"Unapply all migrations: {feature}"
-    return f"Target specific migration: {tree.find(feature, target).name}, from {feature}"
+    return f"Target specific migration: {graph.find(feature, target).name}, from {feature}"
 
 
 def show(steps: Sequence[Step]) -> None:
@@ -53,10 +53,10 @@ def show(steps: Sequence[Step]) -> None:
         print("  No planned migration operations.")
 
 
-def carry_out(settings: Settings, tree: Tree, plan: Plan) -> int:
+def carry_out(settings: Settings, graph: MigrationGraph, plan: Plan) -> int:
     """Take the steps, telling of each, and return how many there were."""
     with connect(settings) as connection:
-        return run(connection, tree, plan, announced)
+        return run_migrations(connection, graph, plan, announced)
 
 
 @contextmanager
@@ -71,8 +71,8 @@ def announced(step: Step) -> Iterator[None]:
     print(" OK")
 
 
-def tell_of_removed(tree: Tree, rows: Sequence[str]) -> None:
-    if removed := tree.unknown(rows).removed:
+def tell_of_removed(graph: MigrationGraph, rows: Sequence[str]) -> None:
+    if removed := graph.unknown(rows).removed:
         typer.echo(
             f"Notice: the database has migrations of features that are not installed: {', '.join(removed)}.", err=True
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Never
 
 
-def become(command: list[str], environ: Mapping[str, str] | None = None) -> Never:
+def exec_process(command: list[str], environ: Mapping[str, str] | None = None) -> Never:
     """Go on as another program, with its exit code and its answers to signals.
 
     Raises:

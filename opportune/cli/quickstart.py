@@ -14,21 +14,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts import passwords
+from opportune.accounts.management import create_superuser
 from opportune.accounts.models import User
-from opportune.accounts.schemas import Registration
-from opportune.accounts.service import create_superuser
+from opportune.accounts.schemas import UserCreate
 from opportune.cli import demo, server, startup
 from opportune.cli.runserver import Host, Port
 from opportune.cli.transaction import in_transaction
 from opportune.errors import OperatorError
 from opportune.jobs import defer
-from opportune.llm import lacking, make_provider
-from opportune.project import PROJECT, installed
-from opportune.settings import NOT_OURS, Settings, get_settings, load_settings
+from opportune.llm import make_provider, missing_library
+from opportune.project import PROJECT, installed_features
+from opportune.settings import FILE_OWNER_HINT, Settings, get_settings, load_settings
 
-EMAIL = "admin@example.com"
-PORTS_TRIED = 20
-WHEN_UP = 3.0
+DEFAULT_EMAIL = "admin@example.com"
+MAX_PORTS_TRIED = 20
+FIRST_JOBS_DELAY_SECONDS = 3.0
 """Seconds from now, when the first page has been served."""
 
 
@@ -54,7 +54,7 @@ def command(
     refuse_production(settings)
     startup.read_addresses(settings)
     interactive = sys.stdin.isatty() and not no_input
-    given = checked(email or EMAIL, password)
+    given = checked(email or DEFAULT_EMAIL, password)
     with reserve(host or server.address(settings), settings.port, port) as listener:
         if write_env(PROJECT / ".env"):
             print("Wrote a new SECRET_KEY into .env.")
@@ -75,9 +75,9 @@ def command(
 async def fill(session: AsyncSession) -> None:
     """What there is to look at: the demonstration data now, and what takes longer when the site is up."""
     await demo.load_all(session)
-    for feature in installed():
+    for feature in installed_features():
         for call in feature.first_jobs:
-            defer(session, call, key=f"first {call.job.name}", delay=WHEN_UP)
+            defer(session, call, key=f"first {call.job.name}", delay=FIRST_JOBS_DELAY_SECONDS)
 
 
 def refuse_production(settings: Settings) -> None:
@@ -92,7 +92,7 @@ def reserve(host: str, first: int, wanted: int | None) -> socket.socket:
     """The port that is wanted and no other, or the first free one."""
     if wanted is not None:
         return server.reserve(host, wanted)
-    for port in range(first, first + PORTS_TRIED):
+    for port in range(first, first + MAX_PORTS_TRIED):
         try:
             listener = server.reserve(host, port)
         except server.PortTakenError:
@@ -123,7 +123,7 @@ def write_env(path: Path) -> bool:
     except UnicodeDecodeError:
         return False  # reading the settings tells of it
     except OSError as error:
-        advice = NOT_OURS if path.exists() else "Make the folder writable."
+        advice = FILE_OWNER_HINT if path.exists() else "Make the folder writable."
         raise OperatorError(f"{path} cannot be written ({error.strerror}). {advice}") from error
 
 
@@ -135,10 +135,10 @@ def checked(email: str, password: str | None) -> Superuser:
     """
     random = "" if password else secrets.token_urlsafe(12)
     try:
-        email = Registration(email=email, password=password or random).email
+        email = UserCreate(email=email, password=password or random).email
     except ValidationError:
         raise OperatorError(f"{email} is no e-mail address.") from None
-    if password and (reason := passwords.fault(password, email)):
+    if password and (reason := passwords.password_problem(password, email)):
         raise OperatorError(f"The password is not accepted. {reason}")
     return Superuser(email, password or random, is_generated=not password)
 
@@ -148,7 +148,7 @@ def asked(email: str | None, password: str | None) -> Superuser:
     print("The first superuser, who may use the admin:")
     while True:
         try:
-            email = checked(email or typer.prompt("E-mail", default=EMAIL), password).email
+            email = checked(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), password).email
             return checked(
                 email,
                 password or typer.prompt("Password (Enter: a random one)", "", hide_input=True, show_default=False),
@@ -171,14 +171,17 @@ def add(new: Superuser) -> Superuser:
 
 def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     """Where to go, as whom, and what is missing."""
-    pages = [("Site", "/"), *((link.label, link.path) for feature in installed() for link in feature.navigation)]
+    pages = [
+        ("Site", "/"),
+        *((link.label, link.path) for feature in installed_features() for link in feature.navigation),
+    ]
     pages += [("Admin", "/admin"), ("API", "/api/docs")]
     width = max(len(label) for label in ("Superuser", *dict(pages))) + 2
     lines = ["", *(f"  {label:<{width}}{site}{path}" for label, path in pages)]
     lines += [f"  {'Superuser':<{width}}{superuser.email}{about_password(superuser)}", ""]
     if make_provider(settings) is None:
         lines.append("No local model is installed: for answers set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env.")
-    elif line := lacking(settings):
+    elif line := missing_library(settings):
         lines.append(line)
     return lines
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from opportune.data.backup.archive import UPLOADS, Manifest, opened
-from opportune.data.backup.restore import Target, restore
-from opportune.db.migrations.graph import Tree
+from opportune.data.backup.archive import UPLOADS, Manifest, open_archive
+from opportune.data.backup.restore import Target, restore_backup
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.model import Model
 from opportune.project import installed_names
 from opportune.settings import get_settings
@@ -20,16 +20,16 @@ def command(
     no_input: Annotated[bool, typer.Option("--no-input", help="Do not ask before all data is replaced.")] = False,
 ) -> None:
     if not (no_input or sys.stdin.isatty()):
-        with opened(file):  # what is no backup is the first thing to know
+        with open_archive(file):  # what is no backup is the first thing to know
             raise typer.BadParameter("Nobody can be asked whether all data may be replaced: say so by --no-input.")
-    target = Target(get_settings(), Tree(installed_names()), Model.metadata.tables.keys())
-    restored = restore(file, target, lambda manifest: None if no_input else ask(manifest, target))
+    target = Target(get_settings(), MigrationGraph(installed_names()), Model.metadata.tables.keys())
+    restored = restore_backup(file, target, lambda manifest: None if no_input else ask(manifest, target))
     print(f"Restored {file}.")
     if restored.kept:
         print(f"The database before is kept as {restored.kept}.")
     if notice := uploads_left(restored.manifest, target):
         print(notice)
-    if pending := target.tree.pending(restored.manifest.revisions):
+    if pending := target.graph.pending(restored.manifest.revisions):
         print(f"It lacks {', '.join(map(str, pending))}. Run: python3 oppman.py migrate")
 
 

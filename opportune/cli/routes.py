@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
 
 HEADINGS = Row("PATH", "METHODS", "NAME", "FROM")
-UNFOLDED = 1000
+UNFOLDED_WIDTH_CHARS = 1000
 """Columns, more than any address takes."""
 
 
@@ -34,14 +34,16 @@ def command(
     found = [row for row in sorted(find_rows(application().routes)) if words.lower() in " ".join(row).lower()]
     if not found:
         raise OperatorError(f"No address, name or feature contains {words!r}.")
-    print_table(found, Console(width=None if sys.stdout.isatty() else UNFOLDED, markup=False, highlight=False))
+    print_table(
+        found, Console(width=None if sys.stdout.isatty() else UNFOLDED_WIDTH_CHARS, markup=False, highlight=False)
+    )
 
 
 def print_table(rows: Sequence[Row], console: Console) -> None:
     """Fold what is too long for the console; `| grep` gets each address on one line."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="none")
     for heading in HEADINGS:
-        narrow = heading == HEADINGS.methods and console.width < UNFOLDED
+        narrow = heading == HEADINGS.methods and console.width < UNFOLDED_WIDTH_CHARS
         table.add_column(heading, overflow="fold", max_width=len("GET,HEAD,") if narrow else None)
     for row in rows:
         table.add_row(*row)

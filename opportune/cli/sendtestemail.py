@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from opportune.cli.loop import runner
-from opportune.mail import LetterError, compose
-from opportune.mail.sending import deliver
+from opportune.mail import InvalidEmailError, render_email
+from opportune.mail.delivery import send_email
 from opportune.mail.transport import transport_for
 from opportune.settings import Settings, get_settings
 
@@ -30,8 +30,8 @@ async def write_to(settings: Settings, address: str) -> None:
         OperatorError: it did not go.
     """
     try:
-        letter = compose(settings, address, "mail/test", {})
-    except LetterError as error:
+        letter = render_email(settings, address, "mail/test", {})
+    except InvalidEmailError as error:
         raise typer.BadParameter(str(error)) from None
-    await deliver(settings, letter)
+    await send_email(settings, letter)
     print(f"The letter to {letter.to} went to {transport_for(settings).name}.")

@@ -17,12 +17,12 @@ from uvicorn.supervisors import ChangeReload, Multiprocess
 from opportune.errors import OperatorError
 from opportune.logging import logging_config
 from opportune.project import FRAMEWORK, PACKAGE, PROJECT
-from opportune.server.proxies import Config
+from opportune.server.proxies import ServerConfig
 from opportune.settings import Settings, get_settings
 
-BACKLOG = 2048
+MAX_WAITING_CONNECTIONS = 2048
 """Connections that wait to be accepted, and may be accepted in one go before any is turned away."""
-OTHER_FILES = 1000
+RESERVED_OPEN_FILES = 1000
 """Databases, uploads, programs: what a process has open besides."""
 
 APPLICATION = f"{PACKAGE}.main:create_app"
@@ -95,7 +95,7 @@ def serve(
     tell_port(listener, settings)
     app = RELOADED if reload and app == APPLICATION else app
     allow_open_files(settings.max_http_connections)
-    config = Config(app, factory=True, workers=workers, **_options(settings), **_reloading(reload))
+    config = ServerConfig(app, factory=True, workers=workers, **_options(settings), **_reloading(reload))
     server = uvicorn.Server(config)
     try:
         if config.should_reload:
@@ -140,7 +140,7 @@ def _reloading(reload: bool) -> dict[str, Any]:
 
 def _listen(listener: socket.socket) -> None:
     try:
-        listener.listen(BACKLOG)
+        listener.listen(MAX_WAITING_CONNECTIONS)
     except OSError as error:
         host, port = listener.getsockname()[:2]
         raise _refusal(error, host, port) from error
@@ -153,7 +153,7 @@ def allow_open_files(connections: int) -> None:
     import resource  # noqa: PLC0415 - not there on Windows
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + BACKLOG + OTHER_FILES
+    wanted = connections + MAX_WAITING_CONNECTIONS + RESERVED_OPEN_FILES
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from opportune.cli import startup
 from opportune.cli.loop import runner
 from opportune.db.factory import open_database
-from opportune.project import installed
+from opportune.project import installed_features
 from opportune.settings import get_settings
 
 BANNER = """\
@@ -55,7 +55,7 @@ async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
     await database.ping(reader=False)
     session = await stack.enter_async_context(database.writer())
     stack.push_async_callback(session.rollback)  # before writer() commits: what was not saved was not meant
-    models = {model.__name__: model for feature in installed() for model in feature.models}
+    models = {model.__name__: model for feature in installed_features() for model in feature.models}
     tools = {"asyncio": asyncio, "func": func, "select": select}
     site = {"settings": settings, "database": database, "session": session}
     return {"__name__": "__main__", **tools, **site, **models}

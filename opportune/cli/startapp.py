@@ -16,14 +16,14 @@ from opportune.errors import OperatorError
 from opportune.project import PROJECT, installed_names
 
 SKELETON = Path(__file__).parent / "skeleton"
-LONGEST_NAME = 24
+MAX_NAME_LENGTH = 24
 RESERVED = {"api", "field", "fields", "files", "health", "mailbox", "model", "models", "pages", "static"}
 """Addresses of the kernel, and names that the skeleton's own code needs."""
 
 
 def command(name: Annotated[str, typer.Argument(help="Its name, such as notes: also that of its folders.")]) -> None:
     """Create a feature of your own: a table, a page, its admin and a test, ready to be changed."""
-    if fault := fault_of(name):
+    if fault := name_error(name):
         raise OperatorError(fault)
     installed = PROJECT / "app/installed.py"
     installed_text = with_feature(installed.read_text(), name)
@@ -44,10 +44,10 @@ def command(name: Annotated[str, typer.Argument(help="Its name, such as notes: a
         print(f"  python3 oppman.py {step}")
 
 
-def fault_of(name: str) -> str:
+def name_error(name: str) -> str:
     """Why there cannot be a feature of that name; empty if there can."""
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or not 2 <= len(name) <= LONGEST_NAME:
-        return f"{name!r} is no feature's name: 2 to {LONGEST_NAME} small letters, digits and _, as in book_reviews."
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or not 2 <= len(name) <= MAX_NAME_LENGTH:
+        return f"{name!r} is no feature's name: 2 to {MAX_NAME_LENGTH} small letters, digits and _, as in book_reviews."
     if keyword.iskeyword(name) or name in RESERVED or name in (*dir(builtins), *installed_names()):
         return f"{name!r} is taken: it means something in Python or on this site. Choose another name."
     if there := next((folder for folder in folders(name) if folder.exists()), None):

@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from opportune.cli.loop import runner
 from opportune.db.database import Database
 from opportune.db.factory import open_database
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.history import recorded
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import recorded_revisions
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.hosts import loses
+from opportune.hosts import is_ephemeral
 from opportune.mail.transport import transport_for
 from opportune.project import installed_names
 from opportune.settings import Settings
-from opportune.storage.location import place_of
+from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 
-PATIENCE = 4  # seconds in which a failed attempt is followed by another
+RETRY_TIMEOUT_SECONDS = 4  # seconds in which a failed attempt is followed by another
 
 
 @dataclass(frozen=True)
-class Schema:
+class SchemaState:
     """How the database's migrations differ from those in the folder."""
 
     pending: tuple[str, ...]
@@ -54,7 +54,12 @@ def read_index_address(settings: Settings) -> None:
         DatabaseURL.parse(given, settings.database_pooled, "PYDOCS_DATABASE_URL")
 
 
-ADDRESSES: tuple[Callable[[Settings], object], ...] = (transport_for, place_of, read_cache_address, read_index_address)
+ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
+    transport_for,
+    parse_storage_url,
+    read_cache_address,
+    read_index_address,
+)
 """Each understands the address of something that is not the database, or raises OperatorError."""
 
 
@@ -64,7 +69,7 @@ def read_addresses(settings: Settings) -> None:
     Raises:
         OperatorError: one of them is not understood.
     """
-    for read in ADDRESSES:
+    for read in ADDRESS_PARSERS:
         read(settings)
 
 
@@ -80,7 +85,7 @@ def require_file(url: DatabaseURL) -> None:
         )
 
 
-def inspect_schema(settings: Settings) -> Schema:
+def inspect_schema(settings: Settings) -> SchemaState:
     """Use the database once and compare its migrations with the folder's.
 
     Raises:
@@ -90,20 +95,20 @@ def inspect_schema(settings: Settings) -> Schema:
         return loop.run(_inspect(settings))
 
 
-async def _inspect(settings: Settings) -> Schema:
+async def _inspect(settings: Settings) -> SchemaState:
     database = open_database(settings)
     try:
         await database.setup()
-        await _reach(database, time.monotonic() + PATIENCE if settings.is_production else 0)
+        await _connect_with_retry(database, time.monotonic() + RETRY_TIMEOUT_SECONDS if settings.is_production else 0)
         async with database.reader(fresh=True) as session:
-            rows = await (await session.connection()).run_sync(recorded)
+            rows = await (await session.connection()).run_sync(recorded_revisions)
     finally:
         await database.dispose()
-    tree = Tree(installed_names())
-    return Schema(tuple(map(str, tree.pending(rows))), tree.unknown(rows).newer)
+    graph = MigrationGraph(installed_names())
+    return SchemaState(tuple(map(str, graph.pending(rows))), graph.unknown(rows).newer)
 
 
-async def _reach(database: Database, until: float) -> None:
+async def _connect_with_retry(database: Database, until: float) -> None:
     """Ask for a sign of life. On a host the database may have to wake up, or its name may not be known at once."""
     while True:
         try:
@@ -123,14 +128,14 @@ def apply_migrations(settings: Settings) -> None:
     from opportune.cli.migrate import carry_out  # noqa: PLC0415 - Alembic, which most starts can do without
     from opportune.db.migrations.runner import plan_for  # noqa: PLC0415 - as above
 
-    tree = Tree(installed_names())
-    carry_out(settings, tree, plan_for(tree))
+    graph = MigrationGraph(installed_names())
+    carry_out(settings, graph, plan_for(graph))
 
 
-def loss(settings: Settings) -> str:
+def data_loss_warning(settings: Settings) -> str:
     """One line if this host will throw the SQLite file away, else nothing."""
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
-    if url.kind != "sqlite" or not loses(url.path.parent):
+    if url.kind != "sqlite" or not is_ephemeral(url.path.parent):
         return ""
     return (
         f"{url.path} is on a disk that this host does not keep: all data is lost at the next deploy or restart. "

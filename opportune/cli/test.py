@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from opportune.cli.environment import DEV, FRAMEWORK, FRAMEWORK_TESTS, ONLY_PROJECT, TESTS, locks_of_tests
-from opportune.cli.process import become
+from opportune.cli.process import exec_process
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 
 CONTEXT_SETTINGS = {"ignore_unknown_options": True}
-TELLING = {DEV: "pytest", FRAMEWORK: "moto"}
+MARKER_PACKAGES = {DEV: "pytest", FRAMEWORK: "moto"}
 """Where this is, somebody installed that lock."""
 
 
@@ -25,7 +25,7 @@ def command(
     With --project only the project's own, without those of the framework.
     """
     words = arguments or []
-    if missing := [lock for lock in locks_of_tests(words) if not importlib.util.find_spec(TELLING[lock])]:
+    if missing := [lock for lock in locks_of_tests(words) if not importlib.util.find_spec(MARKER_PACKAGES[lock])]:
         install = " ".join(f"-r {lock}" for lock in missing)
         raise OperatorError(f"These tests need more than is installed here: python3 -m pip install --no-deps {install}")
     os.chdir(PROJECT)
@@ -33,4 +33,4 @@ def command(
     words = [word for word in words if word != ONLY_PROJECT]
     # The whole suite takes every core, and one process more, since each now and then waits for a server. A part of it
     # would wait longer for them than it runs.
-    become([sys.executable, "-m", "pytest", *only_project, *(words or ["-n", str((os.cpu_count() or 1) + 1)])])
+    exec_process([sys.executable, "-m", "pytest", *only_project, *(words or ["-n", str((os.cpu_count() or 1) + 1)])])

@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.cli.loop import runner
 from opportune.db.errors import explain
 from opportune.db.factory import open_database
-from opportune.db.migrations.history import pending
+from opportune.db.migrations.history import pending_migrations
 from opportune.errors import OperatorError
 from opportune.jobs.factory import open_jobs
-from opportune.jobs.service import SiteJobs
-from opportune.project import installed, installed_names
+from opportune.jobs.service import DatabaseJobQueue
+from opportune.project import installed_features, installed_names
 from opportune.settings import Settings, get_settings
 from opportune.storage import open_storage
 from opportune.web.cache import open_cache
@@ -32,7 +32,7 @@ def in_transaction(work: Callable[[AsyncSession], Awaitable[R]]) -> R:
     return with_jobs(lambda _jobs, session: work(session))
 
 
-def with_jobs(work: Callable[[SiteJobs, AsyncSession], Awaitable[R]]) -> R:
+def with_jobs(work: Callable[[DatabaseJobQueue, AsyncSession], Awaitable[R]]) -> R:
     """The same for work on the site's jobs. What it queues is done before this ends where JOBS=inline.
 
     Raises:
@@ -50,12 +50,12 @@ def migrated_settings() -> Settings:
         OperatorError: it lacks some, or is out of reach.
     """
     settings = get_settings()
-    if pending(settings, installed_names()):
+    if pending_migrations(settings, installed_names()):
         raise OperatorError("The database lacks migrations. Run: python3 oppman.py migrate")
     return settings
 
 
-async def _do(settings: Settings, work: Callable[[SiteJobs, AsyncSession], Awaitable[R]]) -> R:
+async def _do(settings: Settings, work: Callable[[DatabaseJobQueue, AsyncSession], Awaitable[R]]) -> R:
     async with opened(settings) as jobs:
         try:
             async with jobs.database.writer() as session:
@@ -67,12 +67,12 @@ async def _do(settings: Settings, work: Callable[[SiteJobs, AsyncSession], Await
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[SiteJobs]:
+async def opened(settings: Settings) -> AsyncIterator[DatabaseJobQueue]:
     """The site's jobs and database, without the site."""
     database = open_database(settings)
     cache = open_cache(settings, database)  # what the work clears is cleared for the site
     try:
-        yield open_jobs(settings, database, open_storage(settings), installed())
+        yield open_jobs(settings, database, open_storage(settings), installed_features())
     finally:
         await cache.close()
         await database.dispose()

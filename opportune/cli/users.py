@@ -8,9 +8,10 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts import rights, two_factor
+from opportune.accounts.groups import service
+from opportune.accounts.management import find_user
 from opportune.accounts.models import User
-from opportune.accounts.service import find_user
+from opportune.accounts.two_factor import totp
 from opportune.cli.transaction import in_transaction
 
 command = typer.Typer()
@@ -34,7 +35,7 @@ def list_users(
 ) -> None:
     """List users, the newest first."""
     wanted = _conditions(word, staff=staff, inactive=inactive)
-    found = in_transaction(lambda session: rights.list_users(session, *wanted, most=most))
+    found = in_transaction(lambda session: service.list_users(session, *wanted, most=most))
     for user, groups in found:
         print(f"{user.id:>6}  {user.created_at:%Y-%m-%d}  {user.email}  {_remarks(user, groups)}".rstrip())
     if not found:
@@ -59,14 +60,14 @@ def change(
 
     async def work(session: AsyncSession) -> tuple[User, Sequence[str]]:
         user = await find_user(session, email)
-        await rights.set_flags(session, user, flags)
+        await service.set_flags(session, user, flags)
         for name in join or ():
-            await rights.join(session, user, name)
+            await service.join_group(session, user, name)
         for name in leave or ():
-            await rights.leave(session, user, name)
+            await service.leave_group(session, user, name)
         if reset_two_factor:
-            await two_factor.turn_off(session, user)
-        return (await rights.list_users(session, col(User.id) == user.id, most=1))[0]
+            await totp.disable(session, user)
+        return (await service.list_users(session, col(User.id) == user.id, most=1))[0]
 
     user, groups = in_transaction(work)
     print(f"{user.email}: {_remarks(user, groups) or 'a user without rights'}")
@@ -75,7 +76,7 @@ def change(
 @command.command()
 def groups() -> None:
     """List the groups and what their members may do."""
-    found = in_transaction(rights.list_groups)
+    found = in_transaction(service.list_groups)
     for name, members, grants in found:
         print(f"{name} ({members} {'member' if members == 1 else 'members'}): {', '.join(grants) or 'nothing yet'}")
     if not found:

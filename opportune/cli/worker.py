@@ -11,11 +11,11 @@ import typer
 from opportune.cli.loop import runner
 from opportune.cli.transaction import migrated_settings, opened
 from opportune.errors import OperatorError
-from opportune.jobs.service import SiteJobs
+from opportune.jobs.service import DatabaseJobQueue
 from opportune.logging import logging_config
 from opportune.settings import Settings
 
-POLL = 1.0
+POLL_INTERVAL_SECONDS = 1.0
 """Seconds between two looks for what other processes have queued."""
 
 
@@ -37,16 +37,16 @@ async def _work(settings: Settings, concurrency: int | None) -> None:
             raise OperatorError(never)
         await jobs.database.setup()
         jobs.worker.concurrency = concurrency or jobs.worker.concurrency
-        _heed_sigterm(jobs)
+        _watch_sigterm(jobs)
         print(_greeting(jobs), flush=True)
-        await jobs.worker.work(POLL)
+        await jobs.worker.work(POLL_INTERVAL_SECONDS)
 
 
-def _greeting(jobs: SiteJobs) -> str:
+def _greeting(jobs: DatabaseJobQueue) -> str:
     also = " The site does jobs itself as well: set JOBS=worker to leave them to workers." if jobs.is_inline else ""
     return f"Doing jobs, {jobs.worker.concurrency} at a time (Ctrl-C stops it).{also}"
 
 
-def _heed_sigterm(jobs: SiteJobs) -> None:
+def _watch_sigterm(jobs: DatabaseJobQueue) -> None:
     with suppress(NotImplementedError):  # Windows has no such signal
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, jobs.worker.stop)

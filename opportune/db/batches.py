@@ -10,11 +10,11 @@ from sqlalchemy import ColumnElement, CursorResult, ForeignKey, Table, case, del
 from opportune.db.database import Database
 from opportune.db.model import Model
 
-AT_ONCE = 1_000
+DELETE_BATCH_ROWS = 1_000
 """Rows in one transaction, at most."""
-LOOKED_UP = 50_000
+MAX_LOOKED_UP_IDS = 50_000
 """Rows whose ids are in memory, at most."""
-LARGE = 2_000
+MAX_CASCADED_ROWS = 2_000
 """Rows of one table that go with another row in its own transaction, at most."""
 
 
@@ -29,7 +29,7 @@ async def delete_in_batches(
     return await _delete(database, _table(kind), condition, skip_locked)
 
 
-async def thin_out(database: Database, kind: type[Model], row_id: int) -> None:
+async def delete_dependents_in_batches(database: Database, kind: type[Model], row_id: int) -> None:
     """Delete much of what goes with a row that is about to be deleted, where it is too much for one transaction.
 
     It goes by foreign keys that cascade. Where another one could still refuse the deletion, nothing is done.
@@ -38,10 +38,10 @@ async def thin_out(database: Database, kind: type[Model], row_id: int) -> None:
     if any(key.ondelete not in ("CASCADE", "SET NULL") for key in _keys_below(table)):
         return
     for dependent, condition in _dependents(table, table.c.id == row_id):
-        some = select(dependent.c.id).where(condition).limit(LARGE + 1).subquery()
+        some = select(dependent.c.id).where(condition).limit(MAX_CASCADED_ROWS + 1).subquery()
         async with database.reader(fresh=True) as session:
             count = await session.scalar(select(func.count()).select_from(some))
-        if (count or 0) > LARGE:
+        if (count or 0) > MAX_CASCADED_ROWS:
             await _delete(database, dependent, condition, skip_locked=False)
 
 
@@ -49,10 +49,12 @@ async def _delete(database: Database, table: Table, condition: ColumnElement[boo
     total = 0
     while found := await _some(database, table, condition):
         gone = 0
-        for start in range(0, len(found), AT_ONCE):
-            gone += await _delete_these(database, table, condition, found[start : start + AT_ONCE], skip_locked)
+        for start in range(0, len(found), DELETE_BATCH_ROWS):
+            gone += await _delete_these(
+                database, table, condition, found[start : start + DELETE_BATCH_ROWS], skip_locked
+            )
         total += gone
-        if len(found) < LOOKED_UP or not gone:
+        if len(found) < MAX_LOOKED_UP_IDS or not gone:
             break
     return total
 
@@ -60,7 +62,7 @@ async def _delete(database: Database, table: Table, condition: ColumnElement[boo
 async def _some(database: Database, table: Table, condition: ColumnElement[bool]) -> Sequence[int]:
     """Many at a time: the table may have to be read for each look, and that is no matter of those that write."""
     async with database.reader(fresh=True) as session:
-        return (await session.scalars(select(table.c.id).where(condition).limit(LOOKED_UP))).all()
+        return (await session.scalars(select(table.c.id).where(condition).limit(MAX_LOOKED_UP_IDS))).all()
 
 
 async def _delete_these(

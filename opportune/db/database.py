@@ -13,7 +13,7 @@ from sqlalchemy.util import greenlet_spawn
 from opportune.db.drivers.replica import Replica, reads_fresh
 from opportune.db.errors import explain
 from opportune.db.sessions.context import Context
-from opportune.db.timeouts import within
+from opportune.db.timeouts import run_with_timeout
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.settings import Settings
@@ -58,15 +58,15 @@ def after_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> N
     session.info.setdefault(AFTER_COMMIT, []).append(act)
 
 
-def reading_sessions(engine: AsyncEngine) -> async_sessionmaker[Session]:
+def read_sessionmaker(engine: AsyncEngine) -> async_sessionmaker[Session]:
     return async_sessionmaker(engine, class_=Session, expire_on_commit=False, autoflush=False)
 
 
 class Database(ABC):
     """Gives sessions: `writer()` commits when its block ends well, `reader()` cannot write."""
 
-    ping_timeout: ClassVar[float] = 4
-    first_read: ClassVar[TextClause] = text("SELECT 1")
+    ping_timeout_seconds: ClassVar[float] = 4
+    snapshot_statement: ClassVar[TextClause] = text("SELECT 1")
     """The least that makes a reader take its snapshot."""
 
     def __init__(self, url: DatabaseURL, settings: Settings) -> None:
@@ -78,7 +78,7 @@ class Database(ABC):
         self.info: dict[str, Any] = {}
         """What every writing session carries in its own `info`: what is done after its commit needs it."""
         self._writing = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False, info=self.info)
-        self._reading = reading_sessions(self.reading_engine)
+        self._reading = read_sessionmaker(self.reading_engine)
 
     @abstractmethod
     def _writing_engine(self) -> AsyncEngine: ...
@@ -124,11 +124,11 @@ class Database(ABC):
 
     def _look_up(self, statement: Executable, parameters: Mapping[str, Any]) -> Row[Any] | None:
         """All of it in one greenlet: an asynchronous connection takes three, and a task to close it."""
-        with self._at_once.sync_engine.connect() as connection:
+        with self._autocommit_engine.sync_engine.connect() as connection:
             return connection.execute(statement, parameters).one_or_none()
 
     @property
-    def _at_once(self) -> AsyncEngine:
+    def _autocommit_engine(self) -> AsyncEngine:
         """What reads a single statement with the least around it."""
         return self.reading_engine
 
@@ -144,11 +144,11 @@ class Database(ABC):
         Raises:
             OperatorError: one of them does not answer; the message says what to do.
         """
-        away = await self.away(self.ping_timeout)
-        if lines := [line for role, line in away.items() if reader or role == "writer"]:
+        failures = await self.failures(self.ping_timeout_seconds)
+        if lines := [line for role, line in failures.items() if reader or role == "writer"]:
             raise OperatorError(" ".join(lines))
 
-    async def away(self, seconds: float) -> dict[Role, str]:
+    async def failures(self, seconds: float) -> dict[Role, str]:
         """Who gives no sign of life in this time, each with a line on why.
 
         They are asked on connections of their own: not those that a busy site waits for.
@@ -161,7 +161,7 @@ class Database(ABC):
 
     async def _fault(self, url: DatabaseURL, seconds: float) -> str:
         try:
-            await within(seconds, self._greet(url))
+            await run_with_timeout(seconds, self._probe(url))
         except OperatorError as error:
             return str(error)
         except TimeoutError as error:
@@ -169,7 +169,7 @@ class Database(ABC):
         return ""
 
     @abstractmethod
-    async def _greet(self, url: DatabaseURL) -> None:
+    async def _probe(self, url: DatabaseURL) -> None:
         """Connect, ask for a row and be gone.
 
         Raises:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Dialect, Integer, String, Table, TypeDecorator, column
 from sqlalchemy import Enum as NamesOfMembers
 
-SHORTEST_COLUMN = 64
+MIN_COLUMN_LENGTH = 64
 """Characters: room for the members to come."""
 
 # SQLAlchemy takes it for a parameter when it reads a constraint that a database has.
@@ -22,7 +22,7 @@ class EnumValue(TypeDecorator[Enum]):
 
     def __init__(self, kind: type[Enum]) -> None:
         values = [member.value for member in kind]
-        super().__init__(max([SHORTEST_COLUMN, *(len(value) for value in values if isinstance(value, str))]))
+        super().__init__(max([MIN_COLUMN_LENGTH, *(len(value) for value in values if isinstance(value, str))]))
         self.kind = kind
         if all(type(value) is int for value in values):
             self.impl = Integer()
@@ -47,9 +47,9 @@ def store_values(table: Table) -> None:
             kind.native_enum = False  # or it would still make a type in PostgreSQL
             there.type = EnumValue(kind.enum_class)
             if not issubclass(kind.enum_class, Flag):  # whose members combine
-                table.append_constraint(one_of_its_members(there.name, kind.enum_class))
+                table.append_constraint(members_constraint(there.name, kind.enum_class))
 
 
-def one_of_its_members(name: str, kind: type[Enum]) -> CheckConstraint:
+def members_constraint(name: str, kind: type[Enum]) -> CheckConstraint:
     # The column by its name: with the table's own, each copy of the constraint would add itself to the table.
     return CheckConstraint(column(name).in_([member.value for member in kind]), name=name)

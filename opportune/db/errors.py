@@ -11,20 +11,24 @@ UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
 """The database is down, full, locked or out of reach: worth another try later, and no fault of the request."""
 
 # What psycopg files under other names: 25006 nothing can be written, 25P03 a transaction was idle for too long.
-ALSO_UNAVAILABLE = {"25006", "25P03"}
-DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+UNAVAILABLE_SQLSTATES = {"25006", "25P03"}
+DAMAGED_FILE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 MIGRATE = "{place} lacks a table. Run: python3 oppman.py migrate"
-FULL = "The disk of {place} is full. Free some space, then try again."
-CUT = "{place} has cut the connection: it restarts, or something on the way does not keep connections."
-NO_PLACE = "{place} has no free connection. Lower DATABASE_POOL_SIZE, end other clients, or use your provider's pooler."
-ABSENT = "Nothing answers at {place}. Is the database running, and is {setting} right?"
+DISK_FULL = "The disk of {place} is full. Free some space, then try again."
+CONNECTION_LOST = "{place} has cut the connection: it restarts, or something on the way does not keep connections."
+TOO_MANY_CONNECTIONS = (
+    "{place} has no free connection. Lower DATABASE_POOL_SIZE, end other clients, or use your provider's pooler."
+)
+CONNECTION_REFUSED = "Nothing answers at {place}. Is the database running, and is {setting} right?"
 RESTARTING = "{place} is starting, stopping or recovering. Try again in a moment."
 UNREACHABLE = "This machine cannot reach {place}. Check its network and {setting}. {advice}"
-UNKNOWN = "The host of {place} is unknown. Check {setting}. {advice}"
-SILENT = "{place} does not answer in time. Is the database running, and may this machine reach it? {advice}"
-COLLISION = "Two transactions on {place} wanted the same rows and one had to give way. Try again."
-UNCONNECTED = "The pooler at {place} gets no connection to its database. Is that running, and is its pool large enough?"
+UNKNOWN_HOST = "The host of {place} is unknown. Check {setting}. {advice}"
+TIMED_OUT = "{place} does not answer in time. Is the database running, and may this machine reach it? {advice}"
+TRANSACTION_CONFLICT = "Two transactions on {place} wanted the same rows and one had to give way. Try again."
+POOLER_UNCONNECTED = (
+    "The pooler at {place} gets no connection to its database. Is that running, and is its pool large enough?"
+)
 
 # A part of the driver's words, and ours. `{place}` is the file or host, `{user}` and `{name}` are the URL's.
 EXPLANATIONS = (
@@ -48,14 +52,14 @@ EXPLANATIONS = (
     ("file is not a database", "{place} is not a SQLite database. Set {setting} to another file."),
     ("malformed", "{place} is damaged. Restore a backup."),
     ("is locked", "{place} is locked by another process: end it or wait, then try again."),
-    ("database or disk is full", FULL),
-    ("No space left on device", FULL),
+    ("database or disk is full", DISK_FULL),
+    ("No space left on device", DISK_FULL),
     ("disk I/O error", "The disk of {place} fails to read or write. Look at the system's log."),
-    ("too many clients", NO_PLACE),
-    ("remaining connection slots", NO_PLACE),
-    ("too many connections", NO_PLACE),
-    ("no more connections allowed", NO_PLACE),
-    ("max clients", NO_PLACE),
+    ("too many clients", TOO_MANY_CONNECTIONS),
+    ("remaining connection slots", TOO_MANY_CONNECTIONS),
+    ("too many connections", TOO_MANY_CONNECTIONS),
+    ("no more connections allowed", TOO_MANY_CONNECTIONS),
+    ("max clients", TOO_MANY_CONNECTIONS),
     ("password authentication failed", "{place} refuses the password of user '{user}'. Check {setting}."),
     ("no password supplied", "{place} wants a password for user '{user}'. Add it to {setting}."),
     ('role "', "{place} knows no user '{user}'. Check {setting}."),
@@ -72,36 +76,36 @@ EXPLANATIONS = (
     ),
     ("pg_hba.conf", "{place} does not let user '{user}' in from here. Try sslmode=require in {setting}."),
     ("SSL required", "{place} talks only over TLS. Add sslmode=require to {setting}."),
-    ("Connection refused", ABSENT),
-    ("No such file or directory", ABSENT),
+    ("Connection refused", CONNECTION_REFUSED),
+    ("No such file or directory", CONNECTION_REFUSED),
     ("unreachable", UNREACHABLE),
     ("No route to host", UNREACHABLE),
-    ("resolve", UNKNOWN),
-    ("Name or service not known", UNKNOWN),
+    ("resolve", UNKNOWN_HOST),
+    ("Name or service not known", UNKNOWN_HOST),
     ("starting up", RESTARTING),
     ("shutting down", RESTARTING),
     ("not yet accepting connections", RESTARTING),
     ("recovery mode", RESTARTING),
-    ("query_wait_timeout", UNCONNECTED),
-    ("server login", UNCONNECTED),
-    ("terminating connection", CUT),
-    ("closed the connection", CUT),
-    ("connection is closed", CUT),
-    ("socket closed", CUT),
-    ("SSL connection has been closed", CUT),
-    ("Connection reset", CUT),
-    ("Broken pipe", CUT),
+    ("query_wait_timeout", POOLER_UNCONNECTED),
+    ("server login", POOLER_UNCONNECTED),
+    ("terminating connection", CONNECTION_LOST),
+    ("closed the connection", CONNECTION_LOST),
+    ("connection is closed", CONNECTION_LOST),
+    ("socket closed", CONNECTION_LOST),
+    ("SSL connection has been closed", CONNECTION_LOST),
+    ("Connection reset", CONNECTION_LOST),
+    ("Broken pipe", CONNECTION_LOST),
     (
         "statement timeout",
         "A statement took longer than DATABASE_STATEMENT_TIMEOUT, or {place} itself, allows.",
     ),
     ("lock timeout", "Another transaction on {place} held for long what this one needs. Try again."),
-    ("deadlock detected", COLLISION),
-    ("could not serialize access", COLLISION),
+    ("deadlock detected", TRANSACTION_CONFLICT),
+    ("could not serialize access", TRANSACTION_CONFLICT),
     ("bad value for", "{setting} has an option with a value that PostgreSQL's library does not understand."),
     ("invalid connection option", "{setting} has an option that PostgreSQL's library does not know."),
-    ("timeout", SILENT),
-    ("server is silent", SILENT),
+    ("timeout", TIMED_OUT),
+    ("server is silent", TIMED_OUT),
 )
 
 
@@ -129,9 +133,9 @@ def is_outage(error: BaseException) -> bool:
     """
     driver = getattr(error, "orig", None)
     code: int | None = getattr(driver, "sqlite_errorcode", None)
-    if lacks_table(error) or getattr(driver, "sqlstate", None) in ALSO_UNAVAILABLE:
+    if lacks_table(error) or getattr(driver, "sqlstate", None) in UNAVAILABLE_SQLSTATES:
         return True
-    if code is not None and code & 0xFF in DAMAGED:
+    if code is not None and code & 0xFF in DAMAGED_FILE_CODES:
         return True
     return isinstance(error, UNAVAILABLE) and code != sqlite3.SQLITE_ERROR
 

@@ -9,13 +9,13 @@ from sqlmodel import Field, SQLModel
 
 from opportune.db.enums import store_values
 
-LARGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 
 # SQLite numbers rows only in a column that is spelled INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
 # Constraints with names can be dropped by a migration.
-NAMES = {
+NAMING_CONVENTION = {
     "ix": "ix_%(column_0_N_label)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s",
@@ -30,18 +30,18 @@ class Model(SQLModel):
     A field of an Enum is stored as the value of its member, and a check constraint keeps others out.
     """
 
-    metadata = MetaData(naming_convention=NAMES)
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
     id: int = Field(default=None, primary_key=True, sa_type=BigId)
 
 
 @event.listens_for(Table, "after_parent_attach")
 def _prepare(table: Table, metadata: MetaData) -> None:
-    if metadata.naming_convention is NAMES:  # a table of the site's, and not of a library's
+    if metadata.naming_convention is NAMING_CONVENTION:  # a table of the site's, and not of a library's
         store_values(table)
 
 
-RowId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+RowId = Annotated[int, Path(ge=1, le=MAX_ID)]
 """A row's id in a path: what no row can have is not found."""
 
 

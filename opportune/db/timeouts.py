@@ -9,7 +9,7 @@ T = TypeVar("T")
 _left: set[asyncio.Task[Any]] = set()  # a loop alone does not keep its tasks
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     """The result of the work.
 
     Work that is late, or that nobody waits for any more, is cancelled and left behind: a thread cannot be cancelled.
@@ -29,7 +29,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-def leave(work: Coroutine[Any, Any, object]) -> None:
+def run_in_background(work: Coroutine[Any, Any, object]) -> None:
     """Have something done that nobody waits for."""
     _keep(asyncio.create_task(work))
 

@@ -1,6 +1,6 @@
 """Work that outlives its request: declared by features, queued with the change that asks for it, safe from crashes."""
 
-from opportune.jobs.defer import Jobs, defer
-from opportune.jobs.job import Call, GiveUp, Job, Run, job
+from opportune.jobs.defer import JobQueue, defer
+from opportune.jobs.job import JobCall, JobContext, JobDefinition, PermanentFailure, job
 
-__all__ = ["Call", "GiveUp", "Job", "Jobs", "Run", "defer", "job"]
+__all__ = ["JobCall", "JobContext", "JobDefinition", "JobQueue", "PermanentFailure", "defer", "job"]

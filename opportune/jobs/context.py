@@ -4,16 +4,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from opportune.db.database import Database
-from opportune.jobs.models import DoneStep, QueuedJob
-from opportune.jobs.queue import Queue, hold
+from opportune.jobs.models import Job, JobStep
+from opportune.jobs.store import JobStore, hold_lease
 from opportune.settings import Settings
 from opportune.storage import Storage
 
 
-class JobRun:
-    """`opportune.jobs.Run` over the site's database."""
+class DatabaseJobContext:
+    """`opportune.jobs.JobContext` over the site's database."""
 
-    def __init__(self, job: QueuedJob, queue: Queue, settings: Settings, storage: Storage) -> None:
+    def __init__(self, job: Job, queue: JobStore, settings: Settings, storage: Storage) -> None:
         self.id = str(job.id)
         self.attempt = job.attempt
         self.settings = settings
@@ -26,10 +26,10 @@ class JobRun:
     async def write(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
         self._position += 1
         async with self.database.writer() as session:
-            await hold(session, self._job)
-            step = await session.get(DoneStep, (self._job.id, self._position))
+            await hold_lease(session, self._job)
+            step = await session.get(JobStep, (self._job.id, self._position))
             if step is None:
-                step = DoneStep(job_id=self._job.id, position=self._position, result=await work(session, *args))
+                step = JobStep(job_id=self._job.id, position=self._position, result=await work(session, *args))
                 session.add(step)
         return step.result
 

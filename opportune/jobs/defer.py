@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.jobs.job import Call
+from opportune.jobs.job import JobCall
 
 
-class Jobs(ABC):
+class JobQueue(ABC):
     @abstractmethod
-    async def enqueue(self, call: Call[Any], *, key: str = "", delay: float = 0) -> str:
+    async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
         """Queue a call and give its id; it is on disk when this returns.
 
         A second call with the same key is the first one: nothing new is queued. `delay` is in seconds.
@@ -20,15 +20,15 @@ class Jobs(ABC):
         """
 
     @abstractmethod
-    def defer(self, session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:
+    def defer(self, session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:
         """What `opportune.jobs.defer` does."""
 
 
-def defer(session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:
+def defer(session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:
     """Queue a call in the transaction of this writing session: the change and the job are there both, or neither.
 
     Raises:
         LookupError: no installed feature lists the job.
     """
-    jobs: Jobs = session.info["jobs"]
+    jobs: JobQueue = session.info["jobs"]
     jobs.defer(session, call, key=key, delay=delay)

@@ -5,17 +5,19 @@ from typing import Any
 
 from opportune.db.database import Database
 from opportune.feature import Feature
-from opportune.jobs import Job
-from opportune.jobs.service import SiteJobs
+from opportune.jobs import JobDefinition
+from opportune.jobs.service import DatabaseJobQueue
 from opportune.settings import Settings
 from opportune.storage import Storage
 
 
-def open_jobs(settings: Settings, database: Database, storage: Storage, features: Iterable[Feature]) -> SiteJobs:
+def open_jobs(
+    settings: Settings, database: Database, storage: Storage, features: Iterable[Feature]
+) -> DatabaseJobQueue:
     """The jobs of these features, which the database's sessions can queue from now on."""
-    return SiteJobs(settings, database, storage, declared_jobs(features))
+    return DatabaseJobQueue(settings, database, storage, declared_jobs(features))
 
 
-def declared_jobs(features: Iterable[Feature]) -> list[Job[Any]]:
+def declared_jobs(features: Iterable[Feature]) -> list[JobDefinition[Any]]:
     """What can be queued."""
     return [job for feature in features for job in feature.jobs]

@@ -1,4 +1,4 @@
 from opportune.feature import Feature
-from opportune.jobs.models import DoneStep, QueuedJob
+from opportune.jobs.models import Job, JobStep
 
-jobs = Feature(name="jobs", summary="Work for later, kept until it is done.", models=(QueuedJob, DoneStep))
+jobs = Feature(name="jobs", summary="Work for later, kept until it is done.", models=(Job, JobStep))

@@ -16,11 +16,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class GiveUp(Exception):  # noqa: N818 - it is a decision, not a fault of the job
+class PermanentFailure(Exception):  # noqa: N818 - it is a decision, not a fault of the job
     """Raised by a job that no further try can help: it has failed at once, with this line for its reason."""
 
 
-class Run(Protocol):
+class JobContext(Protocol):
     """One execution of a job. A crash in its middle begins the function again; what was recorded is not done twice."""
 
     id: str
@@ -41,18 +41,18 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True)
-class Call(Generic[P]):
+class JobCall(Generic[P]):
     """A job with its arguments: JSON values, which stay readable for whoever looks at the job."""
 
-    job: "Job[P]"
+    job: "JobDefinition[P]"
     arguments: tuple[Any, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job(Generic[P]):
+class JobDefinition(Generic[P]):
     name: str
     """`<feature>.<what it does>`. It is stored: a job that waits is found again by it."""
-    function: Callable[Concatenate[Run, P], Awaitable[None]]
+    function: Callable[Concatenate[JobContext, P], Awaitable[None]]
     attempts: int = 5
     """Tries all told, before it counts as failed."""
     wait: float = 1.0
@@ -60,18 +60,18 @@ class Job(Generic[P]):
     schedule: str = ""
     """When it runs by itself: a cron expression in UTC. Such a job takes no arguments."""
 
-    def __call__(self, *arguments: P.args, **named: P.kwargs) -> Call[P]:
+    def __call__(self, *arguments: P.args, **named: P.kwargs) -> JobCall[P]:
         """The job with these arguments, to be queued: `defer(session, shrink_photo(registration.id))`."""
         assert not named, "arguments are stored by position"  # noqa: S101 - a mistake in code, not in data
-        return Call(self, arguments)
+        return JobCall(self, arguments)
 
 
 def job(
     name: str, *, attempts: int = 5, wait: float = 1.0, schedule: str = ""
-) -> Callable[[Callable[Concatenate[Run, P], Awaitable[None]]], Job[P]]:
+) -> Callable[[Callable[Concatenate[JobContext, P], Awaitable[None]]], JobDefinition[P]]:
     """Make a job of a coroutine function. Its feature lists it: `Feature(jobs=[shrink_photo])`."""
 
-    def declare(function: Callable[Concatenate[Run, P], Awaitable[None]]) -> Job[P]:
-        return Job(name=name, function=function, attempts=attempts, wait=wait, schedule=schedule)
+    def declare(function: Callable[Concatenate[JobContext, P], Awaitable[None]]) -> JobDefinition[P]:
+        return JobDefinition(name=name, function=function, attempts=attempts, wait=wait, schedule=schedule)
 
     return declare

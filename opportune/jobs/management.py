@@ -9,24 +9,22 @@ from sqlmodel import col
 
 from opportune.db.batches import delete_in_batches
 from opportune.db.database import Database
-from opportune.db.model import LARGEST_ID, utc_now
+from opportune.db.model import MAX_ID, utc_now
 from opportune.errors import OperatorError
-from opportune.jobs.models import QueuedJob, State
+from opportune.jobs.models import Job, JobState
 
-CAN_BE_RETRIED = (State.FAILED, State.CANCELLED)
-CAN_BE_CANCELLED = (State.WAITING, State.RUNNING)
-
-
-async def newest(session: AsyncSession, state: State | None, most: int) -> Sequence[QueuedJob]:
-    wanted = () if state is None else (col(QueuedJob.state) == state,)
-    return (
-        await session.scalars(select(QueuedJob).where(*wanted).order_by(col(QueuedJob.id).desc()).limit(most))
-    ).all()
+CAN_BE_RETRIED = (JobState.FAILED, JobState.CANCELLED)
+CAN_BE_CANCELLED = (JobState.WAITING, JobState.RUNNING)
 
 
-async def find(session: AsyncSession, job_id: int) -> QueuedJob:
+async def newest(session: AsyncSession, state: JobState | None, most: int) -> Sequence[Job]:
+    wanted = () if state is None else (col(Job.state) == state,)
+    return (await session.scalars(select(Job).where(*wanted).order_by(col(Job.id).desc()).limit(most))).all()
+
+
+async def find(session: AsyncSession, job_id: int) -> Job:
     """Raises OperatorError if there is none."""
-    job = await session.get(QueuedJob, job_id) if 0 < job_id <= LARGEST_ID else None
+    job = await session.get(Job, job_id) if 0 < job_id <= MAX_ID else None
     if job is None:
         raise OperatorError(f"There is no job {job_id}. List them: python3 oppman.py jobs list")
     return job
@@ -45,20 +43,20 @@ async def retry(session: AsyncSession, job_id: int) -> None:
 
 async def retry_failed(session: AsyncSession) -> int:
     """Queue all that failed again, as `retry` does, and give their number."""
-    failed = update(QueuedJob).where(col(QueuedJob.state) == State.FAILED).values(_afresh())
+    failed = update(Job).where(col(Job.state) == JobState.FAILED).values(_afresh())
     return cast("CursorResult[Any]", await session.execute(failed)).rowcount
 
 
-async def forget_ended(database: Database) -> int:
+async def delete_ended(database: Database) -> int:
     """Delete what is done or was cancelled, and give the number. What failed stays: somebody has to look at it."""
-    return await delete_in_batches(database, QueuedJob, col(QueuedJob.state).in_((State.DONE, State.CANCELLED)))
+    return await delete_in_batches(database, Job, col(Job.state).in_((JobState.DONE, JobState.CANCELLED)))
 
 
-async def counts(session: AsyncSession) -> Mapping[State, int]:
+async def counts(session: AsyncSession) -> Mapping[JobState, int]:
     """How many are in each state."""
-    rows = await session.execute(select(col(QueuedJob.state), func.count()).group_by(col(QueuedJob.state)))
-    found = {State(state): number for state, number in rows}
-    return {state: found.get(state, 0) for state in State}
+    rows = await session.execute(select(col(Job.state), func.count()).group_by(col(Job.state)))
+    found = {JobState(state): number for state, number in rows}
+    return {state: found.get(state, 0) for state in JobState}
 
 
 async def cancel(session: AsyncSession, job_id: int) -> None:
@@ -67,10 +65,10 @@ async def cancel(session: AsyncSession, job_id: int) -> None:
     Raises:
         OperatorError: it has ended already.
     """
-    waits = col(QueuedJob.state) == State.WAITING
+    waits = col(Job.state) == JobState.WAITING
     ending = {
         "cancel_asked": True,
-        "state": case((waits, State.CANCELLED), else_=col(QueuedJob.state)),
+        "state": case((waits, JobState.CANCELLED), else_=col(Job.state)),
         "ended_at": case((waits, utc_now()), else_=None),
     }
     if not await _change(session, job_id, CAN_BE_CANCELLED, ending):
@@ -79,11 +77,11 @@ async def cancel(session: AsyncSession, job_id: int) -> None:
 
 
 def _afresh() -> dict[str, object]:
-    return {"state": State.WAITING, "attempt": 0, "due_at": utc_now(), "cancel_asked": False, "ended_at": None}
+    return {"state": JobState.WAITING, "attempt": 0, "due_at": utc_now(), "cancel_asked": False, "ended_at": None}
 
 
-async def _change(session: AsyncSession, job_id: int, states: Sequence[State], values: dict[str, object]) -> bool:
+async def _change(session: AsyncSession, job_id: int, states: Sequence[JobState], values: dict[str, object]) -> bool:
     await find(session, job_id)
-    chosen = (col(QueuedJob.id) == job_id) & col(QueuedJob.state).in_(states)
-    changed = await session.execute(update(QueuedJob).where(chosen).values(values).returning(col(QueuedJob.id)))
+    chosen = (col(Job.id) == job_id) & col(Job.state).in_(states)
+    changed = await session.execute(update(Job).where(chosen).values(values).returning(col(Job.id)))
     return changed.scalar_one_or_none() is not None

@@ -10,7 +10,7 @@ from sqlmodel import Field, SQLModel
 from opportune.db.model import BigId, Model, utc_now
 
 
-class State(StrEnum):
+class JobState(StrEnum):
     """A job WAITS until it is due and RUNS. Then it waits again for another try, or has ended in one of the others."""
 
     WAITING = "waiting"
@@ -20,14 +20,14 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-ENDED = (State.DONE, State.FAILED, State.CANCELLED)
+ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
-class QueuedJob(Model, table=True):
+class Job(Model, table=True):
     __tablename__ = "jobs_job"
     __table_args__ = (Index("ix_jobs_job_due", "state", "due_at"),)
 
-    state: State = Field(default=State.WAITING, sa_type=Text)
+    state: JobState = Field(default=JobState.WAITING, sa_type=Text)
     name: str = Field(max_length=200)
     arguments: list[Any] = Field(default_factory=list, sa_type=JSON)
     key: str | None = Field(default=None, max_length=500, unique=True)
@@ -65,7 +65,7 @@ class QueuedJob(Model, table=True):
         return self.error or self.progress
 
 
-class DoneStep(SQLModel, table=True):
+class JobStep(SQLModel, table=True):
     """What a `run.write` gave. Written in the transaction of its effect, so there are both or neither."""
 
     __tablename__ = "jobs_done_step"

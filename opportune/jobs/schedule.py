@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from opportune.errors import OperatorError
 
 
-def next_time(schedule: str, after: datetime) -> datetime:
+def next_run_time(schedule: str, after: datetime) -> datetime:
     """The first time of a cron expression, in UTC, after another one.
 
     Raises:
@@ -21,6 +21,6 @@ def next_time(schedule: str, after: datetime) -> datetime:
     return found
 
 
-def key_of(name: str, time: datetime) -> str:
+def schedule_key(name: str, time: datetime) -> str:
     """However many processes plan it, one of them does it."""
     return f"schedule:{name}:{time:%Y-%m-%dT%H:%M:%S}"

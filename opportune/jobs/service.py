@@ -14,40 +14,42 @@ from sqlmodel import col
 from opportune.db.database import Database, after_commit, before_commit
 from opportune.db.model import utc_now
 from opportune.errors import NotFound
-from opportune.jobs import Call, Job, Jobs, management
-from opportune.jobs.models import ENDED, QueuedJob, State
-from opportune.jobs.queue import Queue, add
-from opportune.jobs.worker import TO_STOP, Worker
+from opportune.jobs import JobCall, JobDefinition, JobQueue, management
+from opportune.jobs.models import ENDED, Job, JobState
+from opportune.jobs.store import JobStore, insert_job
+from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
 from opportune.settings import Settings
 from opportune.storage import Storage
 
-AFTER_START = 1.0
+STARTUP_DELAY_SECONDS = 1.0
 """Seconds until what an earlier process has left is looked for: the first page comes first."""
-NOW_AND_THEN = 60.0
+POLL_INTERVAL_SECONDS = 60.0
 """Seconds after which a process whose database is in use anyway looks for what others have queued or left."""
 
 
-class SiteJobs(Jobs):
+class DatabaseJobQueue(JobQueue):
     """`running()` does them in this process, or leaves them to a worker, as JOBS says."""
 
-    def __init__(self, settings: Settings, database: Database, storage: Storage, jobs: Iterable[Job[Any]]) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, storage: Storage, jobs: Iterable[JobDefinition[Any]]
+    ) -> None:
         self.settings = settings
         self.database = database
         self.jobs = {job.name: job for job in jobs}
-        self.worker = Worker(Queue(database, self.jobs), self.jobs, settings, storage)
+        self.worker = Worker(JobStore(database, self.jobs), self.jobs, settings, storage)
         self.is_inline = settings.jobs == "inline" and database.url.kind != "memory"
         self.queued = False
         """Whether this process has queued anything."""
         database.info["jobs"] = self
 
-    async def enqueue(self, call: Call[Any], *, key: str = "", delay: float = 0) -> str:
+    async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
         async with self.database.writer() as session:
             job_id = await self._add(session, call, key, delay)
         await self._tell()
         await asyncio.sleep(0)  # who queues many in a row would overtake all others that wait to write
         return str(job_id)
 
-    def defer(self, session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:
+    def defer(self, session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:
         self._check(call)
 
         async def queue() -> None:
@@ -71,11 +73,11 @@ class SiteJobs(Jobs):
         await management.cancel(session, job_id)
         await self.worker.plan_after(session, await management.find(session, job_id))
 
-    async def _add(self, session: AsyncSession, call: Call[Any], key: str, delay: float) -> int:
+    async def _add(self, session: AsyncSession, call: JobCall[Any], key: str, delay: float) -> int:
         self._check(call)
-        return await add(session, call.job.name, call.arguments, key, utc_now() + timedelta(seconds=delay))
+        return await insert_job(session, call.job.name, call.arguments, key, utc_now() + timedelta(seconds=delay))
 
-    def _check(self, call: Call[Any]) -> None:
+    def _check(self, call: JobCall[Any]) -> None:
         if call.job.name not in self.jobs:
             raise LookupError(f"{call.job.name} is no job of an installed feature: list it in Feature(jobs=[…])")
 
@@ -96,21 +98,21 @@ class SiteJobs(Jobs):
             return
         engine = self.database.engine.sync_engine
         event.listen(engine, "commit", self._look_now_and_then)
-        task = asyncio.create_task(self.worker.work(delay=AFTER_START))
+        task = asyncio.create_task(self.worker.work(delay=STARTUP_DELAY_SECONDS))
         try:
             yield
         finally:
             event.remove(engine, "commit", self._look_now_and_then)
             self.worker.stop()
-            await asyncio.wait([task], timeout=TO_STOP)
+            await asyncio.wait([task], timeout=SHUTDOWN_TIMEOUT_SECONDS)
             task.cancel()
             await asyncio.wait([task])
 
     def _look_now_and_then(self, _connection: object) -> None:
-        if monotonic() - self.worker.looked > NOW_AND_THEN:
+        if monotonic() - self.worker.looked > POLL_INTERVAL_SECONDS:
             self.worker.wake()
 
-    async def finished(self, job_id: str) -> State:
+    async def finished(self, job_id: str) -> JobState:
         """Wait until a job has ended, and tell how.
 
         Raises:
@@ -119,11 +121,11 @@ class SiteJobs(Jobs):
         while True:
             ended = self.worker.ended
             async with self.database.reader(fresh=True) as session:
-                state = await session.scalar(select(col(QueuedJob.state)).where(col(QueuedJob.id) == int(job_id)))
+                state = await session.scalar(select(col(Job.state)).where(col(Job.id) == int(job_id)))
             if state is None:
                 raise NotFound
             if state in ENDED:
-                return State(state)
+                return JobState(state)
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):  # it may end in another process
                     await ended.wait()

@@ -16,29 +16,29 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.db.errors import explain
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
-from opportune.jobs import GiveUp, Job
-from opportune.jobs.context import JobRun
-from opportune.jobs.models import QueuedJob, State
-from opportune.jobs.queue import LEASE, Queue, Withdrawn, add
-from opportune.jobs.schedule import key_of, next_time
+from opportune.jobs import JobDefinition, PermanentFailure
+from opportune.jobs.context import DatabaseJobContext
+from opportune.jobs.models import Job, JobState
+from opportune.jobs.schedule import next_run_time, schedule_key
+from opportune.jobs.store import LEASE_DURATION, JobCancelled, JobStore, insert_job
 from opportune.settings import Settings
 from opportune.storage import Storage
 
-RENEW = LEASE.total_seconds() / 3
-TO_GATHER = 0.01
+LEASE_RENEWAL_SECONDS = LEASE_DURATION.total_seconds() / 3
+BATCHING_DELAY_SECONDS = 0.01
 """Seconds in which jobs that are queued or end are taken together: looking for each alone costs as much as doing it."""
-WHILE_LOCKED = 0.2
+LOCKED_RETRY_SECONDS = 0.2
 """Seconds until what is due is asked for again, when somebody else's transaction has it."""
-AFTER_A_FAULT = 5.0
+DATABASE_RETRY_SECONDS = 5.0
 """Seconds until the database is asked again, when it did not answer."""
-PAUSES_TO_STORE = (0.5, 1.0, 2.0, 0.0)
+STORE_RETRY_SECONDS = (0.5, 1.0, 2.0, 0.0)
 """Seconds before how a job ended is stored once more, where that failed."""
-PRUNE = 3600.0
-TO_STOP = 4.0
+PRUNE_INTERVAL_SECONDS = 3600.0
+SHUTDOWN_TIMEOUT_SECONDS = 4.0
 """Seconds for what runs to notice that the process ends. What takes longer is taken over when its lease has ended."""
-LONGEST_WAIT = 3600.0
+MAX_RETRY_DELAY_SECONDS = 3600.0
 """Seconds between two tries, at most."""
-PLAIN = (OperatorError, GiveUp)
+SELF_EXPLANATORY_ERRORS = (OperatorError, PermanentFailure)
 """Their message says it all to a person."""
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Attempt:
-    job: QueuedJob
+    job: Job
     act: asyncio.Task[None]
     is_cancelled: bool = False
 
@@ -54,7 +54,9 @@ class Attempt:
 class Worker:
     """`wake` it when something was queued; until then it waits for what is due, or looks each `poll` seconds."""
 
-    def __init__(self, queue: Queue, jobs: Mapping[str, Job[Any]], settings: Settings, storage: Storage) -> None:
+    def __init__(
+        self, queue: JobStore, jobs: Mapping[str, JobDefinition[Any]], settings: Settings, storage: Storage
+    ) -> None:
         self.queue = queue
         self.jobs = jobs
         self.settings = settings
@@ -86,7 +88,7 @@ class Worker:
             while not self._stops:
                 await self._rest(await self.look(poll))
         finally:
-            await self._cut_short()
+            await self._cancel_running()
 
     async def _rest(self, seconds: float | None) -> None:
         with suppress(TimeoutError):
@@ -94,16 +96,16 @@ class Worker:
                 await self._woken.wait()
         self._woken.clear()
         if not self._stops:
-            await asyncio.sleep(TO_GATHER)
+            await asyncio.sleep(BATCHING_DELAY_SECONDS)
 
     async def drain(self) -> None:
         """Do what is due now, and what that queues, and no more."""
         try:
             while await self._start_due() or self._running:
-                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=RENEW)
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=LEASE_RENEWAL_SECONDS)
                 await self._renew()
         finally:
-            await self._cut_short()
+            await self._cancel_running()
 
     async def look(self, poll: float | None = None) -> float | None:
         """Start what is due, and give the seconds until the next look; None for when woken."""
@@ -114,13 +116,17 @@ class Worker:
             started = await self._start_due()
             self._prune()
             # What has just begun wakes us at its end: only then is the next one asked for.
-            pauses = [poll, RENEW if self._running else None, None if started else await self._seconds_to_next()]
+            pauses = [
+                poll,
+                LEASE_RENEWAL_SECONDS if self._running else None,
+                None if started else await self._seconds_to_next(),
+            ]
         except (DBAPIError, PoolTimeoutError) as error:
             logger.warning("Jobs wait: %s", explain(error, self.queue.database.url))
-            return AFTER_A_FAULT
+            return DATABASE_RETRY_SECONDS
         except Exception:
             logger.exception("Jobs wait")  # the edge: what went wrong once does not end all jobs of this process
-            return AFTER_A_FAULT
+            return DATABASE_RETRY_SECONDS
         return min((pause for pause in pauses if pause is not None), default=None)
 
     async def _start_due(self) -> int:
@@ -128,7 +134,7 @@ class Worker:
         due = await self.queue.claim(free) if free else []
         for job in due:
             attempt = Attempt(job, asyncio.create_task(self._act(job)))
-            task = asyncio.create_task(self._conclude(attempt))
+            task = asyncio.create_task(self._record_outcome(attempt))
             self._running[task] = attempt
             task.add_done_callback(self._note_end)
         await self._plan(job.name for job in due)
@@ -147,10 +153,10 @@ class Worker:
         if due is None:
             return None
         seconds = (due - utc_now()).total_seconds()
-        return seconds if seconds > 0 else WHILE_LOCKED
+        return seconds if seconds > 0 else LOCKED_RETRY_SECONDS
 
     async def _renew(self) -> None:
-        if not self._running or time.monotonic() - self._renewed < RENEW / 2:
+        if not self._running or time.monotonic() - self._renewed < LEASE_RENEWAL_SECONDS / 2:
             return
         cancelled = await self.queue.renew([attempt.job for attempt in self._running.values()])
         self._renewed = time.monotonic()
@@ -172,23 +178,23 @@ class Worker:
             return
         async with self.queue.database.writer() as session:
             for name, due_at in times.items():
-                await add(session, name, (), key_of(name, due_at), due_at)
+                await insert_job(session, name, (), schedule_key(name, due_at), due_at)
 
-    async def plan_after(self, session: AsyncSession, job: QueuedJob) -> None:
+    async def plan_after(self, session: AsyncSession, job: Job) -> None:
         """Queue the run that its schedule has after this one, which will not come to plan it."""
         if due_at := self._next_time(job.name, max(job.due_at, utc_now())):
-            await add(session, job.name, (), key_of(job.name, due_at), due_at)
+            await insert_job(session, job.name, (), schedule_key(job.name, due_at), due_at)
 
     def _next_time(self, name: str, after: datetime) -> datetime | None:
         declared = self.jobs.get(name)
         try:
-            return next_time(declared.schedule, after) if declared and declared.schedule else None
+            return next_run_time(declared.schedule, after) if declared and declared.schedule else None
         except OperatorError as error:
             logger.warning("Job %s is never begun by itself: %s", name, error)
             return None
 
     def _prune(self) -> None:
-        if time.monotonic() - self._pruned > PRUNE and (self._pruning is None or self._pruning.done()):
+        if time.monotonic() - self._pruned > PRUNE_INTERVAL_SECONDS and (self._pruning is None or self._pruning.done()):
             self._pruned = time.monotonic()
             # Beside the jobs: it may take minutes, in which their leases would end.
             self._pruning = asyncio.create_task(self._forget_old())
@@ -199,18 +205,18 @@ class Worker:
         except (DBAPIError, PoolTimeoutError) as error:
             logger.warning("Jobs that ended long ago stay: %s", explain(error, self.queue.database.url))
 
-    async def _act(self, job: QueuedJob) -> None:
+    async def _act(self, job: Job) -> None:
         declared = self.jobs[job.name]
         if job.cancel_asked:
-            raise Withdrawn  # its process died before it could heed that
+            raise JobCancelled  # its process died before it could heed that
         if job.attempt > declared.attempts:
-            raise GiveUp("The process that did it ended in its midst, time after time.")
-        await declared.function(JobRun(job, self.queue, self.settings, self.storage), *job.arguments)
+            raise PermanentFailure("The process that did it ended in its midst, time after time.")
+        await declared.function(DatabaseJobContext(job, self.queue, self.settings, self.storage), *job.arguments)
 
-    async def _conclude(self, attempt: Attempt) -> None:
+    async def _record_outcome(self, attempt: Attempt) -> None:
         """Store how it ended. The end of the site cuts short the job, and not this."""
         await asyncio.wait([attempt.act])
-        for pause in PAUSES_TO_STORE:
+        for pause in STORE_RETRY_SECONDS:
             try:
                 await self._store_end(attempt)
                 return
@@ -224,8 +230,8 @@ class Worker:
         try:
             attempt.act.result()
         except asyncio.CancelledError as error:
-            if isinstance(error, Withdrawn) or attempt.is_cancelled:
-                await self.queue.end(job, State.CANCELLED)  # in vain where another process has taken it over
+            if isinstance(error, JobCancelled) or attempt.is_cancelled:
+                await self.queue.end(job, JobState.CANCELLED)  # in vain where another process has taken it over
             elif self._stops:
                 await self.queue.release(job)
             else:
@@ -233,41 +239,41 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the edge: whatever a job raises is a failed try of it
             await self._fail(job, error)
         else:
-            await self.queue.end(job, State.DONE)
+            await self.queue.end(job, JobState.DONE)
 
-    async def _fail(self, job: QueuedJob, error: Exception) -> None:
-        declared, reason = self.jobs[job.name], in_one_line(error)
-        if job.attempt >= declared.attempts or isinstance(error, GiveUp):
+    async def _fail(self, job: Job, error: Exception) -> None:
+        declared, reason = self.jobs[job.name], error_summary(error)
+        if job.attempt >= declared.attempts or isinstance(error, PermanentFailure):
             logger.error("Job %s has failed: %s", job, reason, exc_info=_trace(error))
-            await self.queue.end(job, State.FAILED, reason)
+            await self.queue.end(job, JobState.FAILED, reason)
             return
         logger.warning("Job %s failed (try %s of %s): %s", job, job.attempt, declared.attempts, reason)
-        await self.queue.postpone(job, wait_after(declared, job.attempt), reason)
+        await self.queue.postpone(job, retry_delay(declared, job.attempt), reason)
 
-    async def _cut_short(self) -> None:
+    async def _cancel_running(self) -> None:
         self._stops = True
         for attempt in self._running.values():
             attempt.act.cancel()
         if self._pruning:
             self._pruning.cancel()
         if self._running:
-            await asyncio.wait(self._running, timeout=TO_STOP)
+            await asyncio.wait(self._running, timeout=SHUTDOWN_TIMEOUT_SECONDS)
         self._stops = bool(self._running)  # what ends later has been cut short as well
 
 
-def wait_after(job: Job[Any], attempt: int) -> float:
+def retry_delay(job: JobDefinition[Any], attempt: int) -> float:
     """Seconds until the next try."""
-    return min(job.wait * 2.0 ** min(attempt - 1, 30), LONGEST_WAIT)
+    return min(job.wait * 2.0 ** min(attempt - 1, 30), MAX_RETRY_DELAY_SECONDS)
 
 
-def in_one_line(error: Exception) -> str:
+def error_summary(error: Exception) -> str:
     """What any database can store and any terminal show."""
     lines = str(error).strip().splitlines()
-    name = "" if isinstance(error, PLAIN) else type(error).__name__
+    name = "" if isinstance(error, SELF_EXPLANATORY_ERRORS) else type(error).__name__
     words = ": ".join(filter(None, (name, lines[0] if lines else "")))[:500]
     return "".join(char if char.isprintable() else " " for char in words).strip()
 
 
 def _trace(error: Exception) -> Exception | None:
     """What is a person's to put right needs no traceback."""
-    return None if isinstance(error, PLAIN) else error
+    return None if isinstance(error, SELF_EXPLANATORY_ERRORS) else error

@@ -1,13 +1,23 @@
 """Language models: one small interface, any OpenAI-compatible endpoint, a small model on this machine."""
 
 from opportune.llm import libraries
-from opportune.llm.fake import Scripted
+from opportune.llm.fake import FakeProvider
 from opportune.llm.local import LocalModel, find_weights
 from opportune.llm.openai_compatible import OpenAICompatible
-from opportune.llm.provider import Finish, Limits, LLMError, Message, Piece, Provider, tokens
+from opportune.llm.provider import Chunk, Done, LLMError, Message, Provider, Timeouts, estimate_tokens
 from opportune.settings import Settings
 
-__all__ = ["Finish", "LLMError", "Limits", "Message", "Piece", "Provider", "lacking", "make_provider", "tokens"]
+__all__ = [
+    "Chunk",
+    "Done",
+    "LLMError",
+    "Message",
+    "Provider",
+    "Timeouts",
+    "estimate_tokens",
+    "make_provider",
+    "missing_library",
+]
 
 
 def make_provider(settings: Settings) -> Provider | None:
@@ -15,15 +25,15 @@ def make_provider(settings: Settings) -> Provider | None:
 
     Tests get a script, so that none of them waits for a model.
     """
-    limits = Limits.of(settings)
+    limits = Timeouts.of(settings)
     if settings.llm_base_url:
         return OpenAICompatible(settings.llm_base_url, settings.llm_api_key, settings.llm_model, limits)
     if settings.environment == "test":
-        return Scripted("A scripted answer.")
+        return FakeProvider("A scripted answer.")
     weights = find_weights()
     return LocalModel(weights, limits) if weights else None
 
 
-def lacking(settings: Settings) -> str:
+def missing_library(settings: Settings) -> str:
     """A line for whoever runs the site, if the local model would answer and lacks a library of the system."""
-    return libraries.lacking() if isinstance(make_provider(settings), LocalModel) else ""
+    return libraries.missing_library() if isinstance(make_provider(settings), LocalModel) else ""

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from opportune.llm.provider import Code, LLMError
+from opportune.llm.provider import ErrorCode, LLMError
 
-LONGEST_WAIT = 3600.0
+MAX_RETRY_AFTER_SECONDS = 3600.0
 
-_BY_STATUS: dict[int, tuple[Code, str]] = {
+_BY_STATUS: dict[int, tuple[ErrorCode, str]] = {
     401: ("unauthorised", "The model's endpoint refused the key: check LLM_API_KEY."),
     402: ("unauthorised", "The account at the model's endpoint has no credit left."),
     403: ("unauthorised", "The model's endpoint refused the key: check LLM_API_KEY."),
@@ -16,11 +16,11 @@ _BY_STATUS: dict[int, tuple[Code, str]] = {
     429: ("rate_limited", "The model's endpoint allows no more questions for now."),
     504: ("timeout", "The model took too long to answer."),
 }
-_REJECTED: tuple[Code, str] = ("rejected", "The model's endpoint did not accept this conversation or LLM_MODEL.")
-_UNAVAILABLE: tuple[Code, str] = ("unavailable", "The model's endpoint is not working at the moment.")
+_REJECTED: tuple[ErrorCode, str] = ("rejected", "The model's endpoint did not accept this conversation or LLM_MODEL.")
+_UNAVAILABLE: tuple[ErrorCode, str] = ("unavailable", "The model's endpoint is not working at the moment.")
 
 
-def failure_of_status(status: int, retry_after: str | None = None) -> LLMError:
+def error_for_status(status: int, retry_after: str | None = None) -> LLMError:
     """The error for an HTTP status, from the response or from an error inside the stream."""
     code, sentence = _BY_STATUS.get(status, _REJECTED if 400 <= status < 500 else _UNAVAILABLE)
     return LLMError(code, sentence, _seconds(retry_after))
@@ -34,7 +34,7 @@ def _seconds(retry_after: str | None) -> float | None:
         wait = float(retry_after) if retry_after.isdecimal() else _until(parsedate_to_datetime(retry_after))
     except ValueError:
         return None
-    return min(max(wait, 0.0), LONGEST_WAIT)
+    return min(max(wait, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
 def _until(moment: datetime) -> float:

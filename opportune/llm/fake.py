@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from opportune.llm.provider import Finish, LLMError, Message, Piece, Provider
+from opportune.llm.provider import Chunk, Done, LLMError, Message, Provider
 
-Step = Piece | asyncio.Event | LLMError
+Step = Chunk | asyncio.Event | LLMError
 
 
-class Scripted(Provider):
+class FakeProvider(Provider):
     """Plays one script for every question: yields text, waits for events, raises errors.
 
     A script that tells no `Finish` ends with an empty one.
@@ -23,17 +23,17 @@ class Scripted(Provider):
         self.stopped = asyncio.Event()
         """Somebody closed an answer before its end."""
 
-    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Piece, None]:
+    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
         self.received.append(list(messages))
         try:
-            for step in [*self.script, Finish()]:
+            for step in [*self.script, Done()]:
                 if isinstance(step, LLMError):
                     raise step
                 if isinstance(step, asyncio.Event):
                     await step.wait()
                     continue
                 yield step
-                if isinstance(step, Finish):
+                if isinstance(step, Done):
                     return
         except (GeneratorExit, asyncio.CancelledError):
             self.stopped.set()

@@ -11,20 +11,20 @@ from typing import TypeVar
 
 import httpx
 
-from opportune.llm.errors import failure_of_status
-from opportune.llm.provider import Limits, LLMError
+from opportune.llm.errors import error_for_status
+from opportune.llm.provider import LLMError, Timeouts
 
 logger = logging.getLogger(__name__)
 
-MAX_LINE = 1_000_000
+MAX_LINE_BYTES = 1_000_000
 Body = Mapping[str, object]
 T = TypeVar("T")
 
 
-class Upstream:
+class ChatCompletionsClient:
     """One endpoint with its pool of connections."""
 
-    def __init__(self, url: str, api_key: str, limits: Limits, *, through_proxy: bool) -> None:
+    def __init__(self, url: str, api_key: str, limits: Timeouts, *, through_proxy: bool) -> None:
         self._url = url
         self._api_key = api_key
         self._limits = limits
@@ -43,21 +43,21 @@ class Upstream:
 
         httpx-sse is not used: it puts U+FFFD for bytes that are not UTF-8 and takes lines of any length.
         """
-        wait = _Wait(self._limits)
-        with _errors_in_our_words():
+        wait = _Deadline(self._limits)
+        with _translate_errors():
             async with self._response(body, wait) as response:
                 chunks = response.aiter_bytes()
                 line = b""
                 while chunk := await wait.over(anext(chunks, b"")):
                     *lines, line = (line + chunk).split(b"\n")
-                    if len(line) > MAX_LINE:
+                    if len(line) > MAX_LINE_BYTES:
                         raise LLMError("malformed", "The model's endpoint sent something that is not an answer.")
                     for data in _data_of(lines):
                         wait.begin_again()
                         yield data
 
     @asynccontextmanager
-    async def _response(self, body: Body, wait: "_Wait") -> AsyncIterator[httpx.Response]:
+    async def _response(self, body: Body, wait: "_Deadline") -> AsyncIterator[httpx.Response]:
         headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
         request = self._client.build_request("POST", self._url, json=body, headers=headers)
         response = await wait.over(self._client.send(request, stream=True))
@@ -68,10 +68,10 @@ class Upstream:
             await response.aclose()
 
 
-class _Wait:
+class _Deadline:
     """Bounds every step of an answer, whatever trickles in between."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Timeouts) -> None:
         self._idle = limits.idle
         self._now = asyncio.get_running_loop().time
         self._end = self._now() + limits.whole
@@ -92,13 +92,13 @@ def _data_of(lines: Iterable[bytes]) -> Iterator[bytes]:
 def _refuse_unless_events(response: httpx.Response) -> None:
     if response.status_code != httpx.codes.OK:
         logger.warning("the LLM endpoint answered %s", response.status_code)
-        raise failure_of_status(response.status_code, response.headers.get("Retry-After"))
+        raise error_for_status(response.status_code, response.headers.get("Retry-After"))
     if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
         raise LLMError("malformed", "LLM_BASE_URL answers, but not as a language model does: check the address.")
 
 
 @contextmanager
-def _errors_in_our_words() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Hide what httpx says: it may hold the address or the key."""
     try:
         yield

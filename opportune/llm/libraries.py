@@ -10,34 +10,34 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 OPENMP = "libgomp.so.1"
-PACKAGES = {OPENMP: "libgomp1", "libstdc++.so.6": "libstdc++6"}
+DEBIAN_PACKAGES = {OPENMP: "libgomp1", "libstdc++.so.6": "libstdc++6"}
 """The packages of Debian and Ubuntu that have them."""
-ABSENT = re.compile(r"([\w+.-]+\.so[.\d]*): cannot open shared object file")
-ANOTHER = "or set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL for another model"
+MISSING_LIBRARY = re.compile(r"([\w+.-]+\.so[.\d]*): cannot open shared object file")
+ALTERNATIVE = "or set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL for another model"
 
 
-def lacking() -> str:
+def missing_library() -> str:
     """A line about the library that is missing here, and how to get it. Empty if none is."""
     if sys.platform != "linux":
         return ""
-    missing = (name for name in PACKAGES if not (is_there(name) or (name == OPENMP and carried())))
+    missing = (name for name in DEBIAN_PACKAGES if not (is_installed(name) or (name == OPENMP and bundled_openmp())))
     return next(map(advice, missing), "")
 
 
-def reason(said: str) -> str:
+def explain_exit(said: str) -> str:
     """A line about why the model's process ended, from its last words, and what to do."""
-    if found := ABSENT.search(said):
+    if found := MISSING_LIBRARY.search(said):
         return advice(found[1])
     words = said.strip().rpartition("\n")[2] or "its process ended"
-    return f"The local model cannot run here ({words}): look at the log, {ANOTHER}."
+    return f"The local model cannot run here ({words}): look at the log, {ALTERNATIVE}."
 
 
 def advice(library: str) -> str:
-    package = PACKAGES.get(library, library)
-    return f"The local model needs {library}, which this system lacks: apt install {package}, {ANOTHER}."
+    package = DEBIAN_PACKAGES.get(library, library)
+    return f"The local model needs {library}, which this system lacks: apt install {package}, {ALTERNATIVE}."
 
 
-def is_there(library: str) -> bool:
+def is_installed(library: str) -> bool:
     import ctypes  # noqa: PLC0415 - the site needs it once, and not at its start
 
     try:
@@ -47,7 +47,7 @@ def is_there(library: str) -> bool:
     return True
 
 
-def carried() -> Path | None:
+def bundled_openmp() -> Path | None:
     """The OpenMP library in pykdtree's wheel."""
     spec = find_spec("pykdtree")
     if spec is None or spec.origin is None:
@@ -58,7 +58,7 @@ def carried() -> Path | None:
 @contextmanager
 def environment() -> Iterator[dict[str, str]]:
     """The environment for the model's process to start in. If the system has no OpenMP, it finds that of the wheel."""
-    file = None if is_there(OPENMP) else carried()
+    file = None if is_installed(OPENMP) else bundled_openmp()
     if file is None:
         yield dict(os.environ)
         return

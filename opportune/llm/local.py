@@ -18,15 +18,15 @@ from pydantic import SecretStr
 
 from opportune.llm import libraries
 from opportune.llm.openai_compatible import OpenAICompatible
-from opportune.llm.provider import Limits, LLMError, Message, Piece, Provider
+from opportune.llm.provider import Chunk, LLMError, Message, Provider, Timeouts
 
 logger = logging.getLogger(__name__)
 
-PROGRAM = Path(__file__).with_name("local_server.py")
-MAX_TOKENS = 1_024
-SHORTLY = 5
+SERVER_PROGRAM = Path(__file__).with_name("local_server.py")
+MAX_ANSWER_TOKENS = 1_024
+STDERR_TIMEOUT_SECONDS = 5
 """Seconds for the last words of a program that has ended."""
-INSTRUCTIONS = Message("system", "You are a helpful assistant who gives short, correct answers.")
+SYSTEM_MESSAGE = Message("system", "You are a helpful assistant who gives short, correct answers.")
 
 
 def find_weights() -> Path | None:
@@ -44,7 +44,7 @@ class LocalModel(Provider):
     name = "SmolLM2-135M on this machine"
     context_budget = 1_000  # one core reads some 150 tokens a second
 
-    def __init__(self, weights: Path, limits: Limits) -> None:
+    def __init__(self, weights: Path, limits: Timeouts) -> None:
         self._weights = weights
         self._limits = limits
         self.fault = ""
@@ -62,10 +62,10 @@ class LocalModel(Provider):
             self._starting = None
             await self._discard()  # what had not begun before, and has since
 
-    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Piece, None]:
+    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
         client = await self._running()
         # So small a model takes longer instructions for the subject of the conversation.
-        turns = [INSTRUCTIONS, *(message for message in messages if message.role != "system")]
+        turns = [SYSTEM_MESSAGE, *(message for message in messages if message.role != "system")]
         async with aclosing(client.stream(turns)) as pieces:
             async for piece in pieces:
                 yield piece
@@ -89,7 +89,7 @@ class LocalModel(Provider):
         if not address:
             raise LLMError("unavailable", "The local model could not be started on this machine.")
         self._client = OpenAICompatible(
-            f"{address}/v1", SecretStr(key), "", self._limits, max_tokens=MAX_TOKENS, through_proxy=False
+            f"{address}/v1", SecretStr(key), "", self._limits, max_tokens=MAX_ANSWER_TOKENS, through_proxy=False
         )
         return self._client
 
@@ -98,7 +98,7 @@ class LocalModel(Provider):
         try:
             with libraries.environment() as environ:
                 self._process = process = subprocess.Popen(  # noqa: S603 - our own program
-                    [sys.executable, "-P", PROGRAM, self._weights],
+                    [sys.executable, "-P", SERVER_PROGRAM, self._weights],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
@@ -107,14 +107,14 @@ class LocalModel(Provider):
                     env=environ,
                 )
                 assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018 - for mypy: pipes
-                errors = Errors(process.stderr)
+                errors = StderrReader(process.stderr)
                 process.stdin.write(f"{key}\n")
                 process.stdin.flush()
                 address = process.stdout.readline().strip()
-            self.fault = "" if address else libraries.reason(errors.last_words())
+            self.fault = "" if address else libraries.explain_exit(errors.last_words())
         except OSError as error:
             logger.warning("the local model's process: %s", error)
-            self.fault, address = libraries.reason(str(error)), ""
+            self.fault, address = libraries.explain_exit(str(error)), ""
         return address
 
     async def _discard(self) -> None:
@@ -126,7 +126,7 @@ class LocalModel(Provider):
             await asyncio.to_thread(_end, process)
 
 
-class Errors:
+class StderrReader:
     """Hands what the program writes to its standard error on to the log, for as long as it runs."""
 
     def __init__(self, stream: IO[str]) -> None:
@@ -142,7 +142,7 @@ class Errors:
 
     def last_words(self) -> str:
         """Its last line, of a program that has ended."""
-        self._thread.join(SHORTLY)
+        self._thread.join(STDERR_TIMEOUT_SECONDS)
         return "".join(self._last)
 
 

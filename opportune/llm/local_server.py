@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 MAX_THREADS = 4
-CONTEXT = 4096
+CONTEXT_TOKENS = 4096
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def parameters(xllamacpp: Any, weights: str, key: str) -> Any:
     # Two answers at once share one context; 8-bit values halve its memory, and no old prompts are kept beside it.
     params.n_parallel = 2
     params.kv_unified = True
-    params.n_ctx = CONTEXT
+    params.n_ctx = CONTEXT_TOKENS
     params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
     params.n_ubatch = 128
     params.n_cache_reuse = 32  # a conversation that lost its oldest turns is not read anew

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from opportune.llm.openai_stream import Answer
-from opportune.llm.provider import Limits, LLMError, Message, Piece, Provider
+from opportune.llm.openai_stream import ChatCompletionReader
+from opportune.llm.provider import Chunk, LLMError, Message, Provider, Timeouts
 
 if TYPE_CHECKING:
-    from opportune.llm.http_client import Body, Upstream
+    from opportune.llm.http_client import Body, ChatCompletionsClient
 
-HEAD_START = 1.0
+WARMUP_DELAY_SECONDS = 1.0
 """Seconds that the site has for its first page, before it gets ready for the first question."""
 
 
@@ -27,7 +27,7 @@ class OpenAICompatible(Provider):
         base_url: str,
         api_key: SecretStr,
         model: str,
-        limits: Limits,
+        limits: Timeouts,
         *,
         context_budget: int = 8_000,
         max_tokens: int = 4_096,
@@ -42,11 +42,11 @@ class OpenAICompatible(Provider):
         self._limits = limits
         self._max_tokens = max_tokens
         self._through_proxy = through_proxy
-        self._upstream: Upstream | None = None
+        self._upstream: ChatCompletionsClient | None = None
         self._opening = asyncio.Lock()
 
     async def setup(self) -> None:
-        await asyncio.sleep(HEAD_START)
+        await asyncio.sleep(WARMUP_DELAY_SECONDS)
         await self._open()
 
     async def close(self) -> None:
@@ -54,9 +54,9 @@ class OpenAICompatible(Provider):
             await self._upstream.close()
             self._upstream = None
 
-    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Piece, None]:
+    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
         upstream = await self._open()
-        answer = Answer()
+        answer = ChatCompletionReader()
         try:
             async with aclosing(upstream.events(self._body(messages))) as events:
                 async for data in events:
@@ -70,16 +70,16 @@ class OpenAICompatible(Provider):
                 raise
         yield answer.finish()
 
-    async def _open(self) -> "Upstream":
+    async def _open(self) -> "ChatCompletionsClient":
         async with self._opening:
             if self._upstream is None:
                 self._upstream = await asyncio.to_thread(self._make_upstream)
             return self._upstream
 
-    def _make_upstream(self) -> "Upstream":
-        from opportune.llm.http_client import Upstream  # noqa: PLC0415 - takes 0.2 s; see there
+    def _make_upstream(self) -> "ChatCompletionsClient":
+        from opportune.llm.http_client import ChatCompletionsClient  # noqa: PLC0415 - takes 0.2 s; see there
 
-        return Upstream(
+        return ChatCompletionsClient(
             self._url, self._api_key.get_secret_value().strip(), self._limits, through_proxy=self._through_proxy
         )
 

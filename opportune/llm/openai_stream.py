@@ -4,12 +4,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from opportune.llm.errors import failure_of_status
-from opportune.llm.provider import Finish, LLMError
+from opportune.llm.errors import error_for_status
+from opportune.llm.provider import Done, LLMError
 
-MAX_CHARACTERS = 200_000
-DONE = b"[DONE]"
-CUT_SHORT = {"length", "content_filter"}
+MAX_ANSWER_LENGTH = 200_000
+DONE_MARKER = b"[DONE]"
+TRUNCATED_REASONS = {"length", "content_filter"}
 
 
 class _Delta(BaseModel):
@@ -32,7 +32,7 @@ class _Chunk(BaseModel):
     error: Any = None
 
 
-class Answer:
+class ChatCompletionReader:
     """An answer as it grows; it knows whether it came to its end."""
 
     def __init__(self) -> None:
@@ -52,14 +52,14 @@ class Answer:
         Raises:
             LLMError: the data is not a chunk, or it reports an error.
         """
-        if data == DONE:
+        if data == DONE_MARKER:
             self.over = True
             return ""
         chunk = _parse(data)
         self._usage = chunk.usage or self._usage
         return self._add("".join(self._text_of(choice) for choice in chunk.choices or ()))
 
-    def finish(self) -> Finish:
+    def finish(self) -> Done:
         """Close the answer.
 
         Raises:
@@ -69,17 +69,17 @@ class Answer:
             raise LLMError("interrupted", "The answer broke off before its end.")
         if not self._length:
             raise LLMError("malformed", "The model gave an empty answer.")
-        truncated = self._length >= MAX_CHARACTERS or self._reason in CUT_SHORT
-        return Finish(self._usage.prompt_tokens, self._usage.completion_tokens, truncated)
+        truncated = self._length >= MAX_ANSWER_LENGTH or self._reason in TRUNCATED_REASONS
+        return Done(self._usage.prompt_tokens, self._usage.completion_tokens, truncated)
 
     def _text_of(self, choice: _Choice) -> str:
         self._reason = choice.finish_reason or self._reason
         return (choice.delta and choice.delta.content) or ""
 
     def _add(self, text: str) -> str:
-        text = text[: MAX_CHARACTERS - self._length]
+        text = text[: MAX_ANSWER_LENGTH - self._length]
         self._length += len(text)
-        self.over = self._length >= MAX_CHARACTERS
+        self.over = self._length >= MAX_ANSWER_LENGTH
         return text
 
 
@@ -90,5 +90,5 @@ def _parse(data: bytes) -> _Chunk:
         raise LLMError("malformed", "The model's endpoint sent something that is not part of an answer.") from None
     if chunk.error:
         code = chunk.error.get("code") if isinstance(chunk.error, dict) else None
-        raise failure_of_status(code if isinstance(code, int) else 500)
+        raise error_for_status(code if isinstance(code, int) else 500)
     return chunk

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from opportune.settings import Settings
 
 Role = Literal["system", "user", "assistant"]
-Code = Literal[
+ErrorCode = Literal[
     "refused",
     "unauthorised",
     "rate_limited",
@@ -21,7 +21,7 @@ Code = Literal[
 ]
 
 # Asking again changes nothing until somebody changes the settings or the question.
-LASTING: frozenset[Code] = frozenset({"unauthorised", "rejected", "not_configured"})
+PERMANENT_CODES: frozenset[ErrorCode] = frozenset({"unauthorised", "rejected", "not_configured"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
+class Done:
     """The last piece of an answer that came to its end. Counts are None where the model told none."""
 
     prompt_tokens: int | None = None
@@ -42,11 +42,11 @@ class Finish:
     """A limit ended the answer, not the model."""
 
 
-Piece = str | Finish
+Chunk = str | Done
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Timeouts:
     """Seconds to wait: for a connection, for the first piece, between two pieces, for the whole answer."""
 
     connect: float = 10
@@ -70,14 +70,14 @@ class LLMError(Exception):
     The message is a sentence for whoever asked. It never holds an address, a key or anything that the endpoint said.
     """
 
-    def __init__(self, code: Code, sentence: str, retry_after: float | None = None) -> None:
+    def __init__(self, code: ErrorCode, sentence: str, retry_after: float | None = None) -> None:
         super().__init__(sentence)
         self.code = code
         self.retry_after = retry_after
 
     @property
     def retryable(self) -> bool:
-        return self.code not in LASTING
+        return self.code not in PERMANENT_CODES
 
 
 class Provider(ABC):
@@ -97,7 +97,7 @@ class Provider(ABC):
         """Give everything back."""
 
     @abstractmethod
-    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Piece, None]:
+    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
         """Yield the answer's text as it comes, then one `Finish`.
 
         Hold it in `contextlib.aclosing`: closing it hangs up at once, which is what stops the model.
@@ -107,6 +107,6 @@ class Provider(ABC):
         """
 
 
-def tokens(text: str) -> int:
+def estimate_tokens(text: str) -> int:
     """Estimate how many tokens a text takes: four bytes each, which is four characters of English."""
     return -(-len(text.encode(errors="replace")) // 4)

@@ -1,7 +1,7 @@
 """Mail: text and HTML from templates, sent as a job after the change that it tells of is committed."""
 
-from opportune.mail.email import Letter, compose
-from opportune.mail.errors import LetterError
-from opportune.mail.sending import post
+from opportune.mail.delivery import enqueue_email
+from opportune.mail.email import EmailMessage, render_email
+from opportune.mail.errors import InvalidEmailError
 
-__all__ = ["Letter", "LetterError", "compose", "post"]
+__all__ = ["EmailMessage", "InvalidEmailError", "enqueue_email", "render_email"]

@@ -10,49 +10,49 @@ from urllib.parse import urlsplit
 from email_validator import EmailNotValidError, validate_email
 
 from opportune.errors import OperatorError
-from opportune.mail.email import site_address
-from opportune.mail.errors import LetterError
+from opportune.mail.email import site_url
+from opportune.mail.errors import InvalidEmailError
 from opportune.settings import Settings
 
 WITH_NAME = re.compile(r"(?P<name>.*)<(?P<email>[^<>]*)>")
 # Also what only some programs take for the end of a line.
-UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def one_line(what: str, value: str) -> str:
+def single_line(what: str, value: str) -> str:
     """The same without control characters.
 
     Raises:
-        LetterError: a line break in it would begin another header.
+        InvalidEmailError: a line break in it would begin another header.
     """
     if "\r" in value or "\n" in value:
-        raise LetterError(f"The {what} of a letter must be one line.")
-    return UNSEEN.sub(" ", value).strip()
+        raise InvalidEmailError(f"The {what} of a letter must be one line.")
+    return CONTROL_CHARACTERS.sub(" ", value).strip()
 
 
-def recipient(text: str) -> Address:
+def parse_recipient(text: str) -> Address:
     """Whom a letter is for, its domain as servers spell it.
 
     Raises:
-        LetterError: it is no address that mail can reach.
+        InvalidEmailError: it is no address that mail can reach.
     """
     name, email = _parts("address", text)
     try:
         found = validate_email(email, check_deliverability=False)
     except EmailNotValidError as error:
-        raise LetterError(f"{email or 'Nothing'} is no e-mail address. {error}") from None
+        raise InvalidEmailError(f"{email or 'Nothing'} is no e-mail address. {error}") from None
     return Address(name, username=found.local_part, domain=found.ascii_domain)
 
 
-def sender(settings: Settings) -> Address:
+def sender_address(settings: Settings) -> Address:
     """MAIL_FROM, or `noreply` at the site's host.
 
     Raises:
         OperatorError: MAIL_FROM is no address.
     """
     if not settings.mail_from:
-        return Address(username="noreply", domain=_domain(site_address(settings)))
-    with suppress(LetterError, MessageError, ValueError, IndexError):  # what Python says to broken ones
+        return Address(username="noreply", domain=_domain(site_url(settings)))
+    with suppress(InvalidEmailError, MessageError, ValueError, IndexError):  # what Python says to broken ones
         name, email = _parts("MAIL_FROM", settings.mail_from)
         found = Address(name, addr_spec=email)
         if found.addr_spec.isascii() and found.username and found.domain:
@@ -65,7 +65,7 @@ def sender(settings: Settings) -> Address:
 
 def _parts(what: str, text: str) -> tuple[str, str]:
     """Name and e-mail."""
-    line = one_line(what, text)
+    line = single_line(what, text)
     named = WITH_NAME.fullmatch(line)
     return (named["name"].strip(' "'), named["email"].strip()) if named else ("", line)
 

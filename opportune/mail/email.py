@@ -14,7 +14,7 @@ from opportune.settings import Settings
 
 
 @dataclass(frozen=True)
-class Letter:
+class EmailMessage:
     to: str
     """`ada@example.org`, or with a name: `Ada Lovelace <ada@example.org>`."""
     subject: str
@@ -27,26 +27,26 @@ class Letter:
     """When it was written, as mail spells it."""
 
 
-def compose(settings: Settings, to: str, template: str, context: Mapping[str, Any]) -> Letter:
+def render_email(settings: Settings, to: str, template: str, context: Mapping[str, Any]) -> EmailMessage:
     """Write a letter from `templates/<template>.txt`, whose first line is `Subject: …`, and `.html` where there is one.
 
     Templates see the context, `subject`, and `address(path)`, which makes an absolute address of the site.
 
     Raises:
-        LetterError: the address is none, or it or the subject has more than one line.
+        InvalidEmailError: the address is none, or it or the subject has more than one line.
     """
     # Python's own knowledge of mail takes a while to load, and most starts write no letter.
-    from opportune.mail.addresses import one_line, recipient, sender  # noqa: PLC0415 - as just said
+    from opportune.mail.addresses import parse_recipient, sender_address, single_line  # noqa: PLC0415 - as just said
 
-    recipient(to)
-    given = {"address": lambda path: urljoin(site_address(settings), path), **context}
-    given["subject"] = subject = one_line("subject", render(f"{template}.subject", given))
+    parse_recipient(to)
+    given = {"address": lambda path: urljoin(site_url(settings), path), **context}
+    given["subject"] = subject = single_line("subject", render(f"{template}.subject", given))
     text, html = render(f"{template}.txt", given), render(f"{template}.html", given, needed=False)
     number = f"{time.time_ns():016x}{secrets.token_hex(8)}"  # letters of one second stay in their order
-    return Letter(to, subject, text, html, message_id=f"<{number}@{sender(settings).domain}>")
+    return EmailMessage(to, subject, text, html, message_id=f"<{number}@{sender_address(settings).domain}>")
 
 
-def site_address(settings: Settings) -> str:
+def site_url(settings: Settings) -> str:
     """Where links lead. What a request calls the site does not count: strangers could have letters lead to theirs."""
     if settings.base_url:
         return settings.base_url

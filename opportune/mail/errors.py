@@ -1,7 +1,7 @@
 from opportune.errors import OperatorError
 
 
-class LetterError(ValueError):
+class InvalidEmailError(ValueError):
     """This letter cannot be written as it is: one line that says why."""
 
 
@@ -9,5 +9,5 @@ class DeliveryError(OperatorError):
     """It could not be sent now; later it may be. One line without secrets."""
 
 
-class RefusedError(DeliveryError):
+class PermanentDeliveryError(DeliveryError):
     """It is not taken, and would not be the next time."""

@@ -10,20 +10,20 @@ from email.policy import default
 from pathlib import Path
 
 from opportune.errors import NotFound, OperatorError
-from opportune.mail.folder import SUFFIX, write
+from opportune.mail.eml_files import SUFFIX, write_eml
 from opportune.project import PROJECT
 
 logger = logging.getLogger("opportune.mail")
 
 FOLDER = PROJECT / "data" / "mailbox"
-MOST = 100
+MAX_STORED_MESSAGES = 100
 """Letters that are kept; the oldest go first."""
 
-NAME = re.compile(r"\d{8}T\d{6}-\w{1,100}")
+MESSAGE_NAME = re.compile(r"\d{8}T\d{6}-\w{1,100}")
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredMessage:
     """A letter in the mailbox."""
 
     name: str
@@ -44,28 +44,28 @@ class Kept:
         return content
 
 
-def keep(message: EmailMessage) -> None:
+def store_message(message: EmailMessage) -> None:
     """Put a letter into the mailbox. It has been sent: what goes wrong here must not send it again."""
     try:
-        write(FOLDER, message)
-        for path in _paths()[MOST:]:
+        write_eml(FOLDER, message)
+        for path in _paths()[MAX_STORED_MESSAGES:]:
             path.unlink(missing_ok=True)
     except (OSError, OperatorError) as error:
         logger.warning("the mailbox cannot be written: %s", error)
 
 
-def letters() -> list[Kept]:
+def list_messages() -> list[StoredMessage]:
     """All of them, the newest first."""
     return [kept for path in _paths() if (kept := _read(path))]
 
 
-def find(name: str) -> Kept:
+def find_message(name: str) -> StoredMessage:
     """One of them.
 
     Raises:
         NotFound: it is not there, or no longer.
     """
-    kept = _read(FOLDER / f"{name}{SUFFIX}") if NAME.fullmatch(name) else None
+    kept = _read(FOLDER / f"{name}{SUFFIX}") if MESSAGE_NAME.fullmatch(name) else None
     if kept is None:
         raise NotFound
     return kept
@@ -75,9 +75,9 @@ def _paths() -> list[Path]:
     return sorted(FOLDER.glob(f"*{SUFFIX}"), reverse=True)
 
 
-def _read(path: Path) -> Kept | None:
+def _read(path: Path) -> StoredMessage | None:
     try:
         message = message_from_string(path.read_text(encoding="utf-8"), _class=EmailMessage, policy=default)
     except FileNotFoundError:  # another process has made room meanwhile
         return None
-    return Kept(path.stem, message)
+    return StoredMessage(path.stem, message)

@@ -8,34 +8,38 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from opportune.mail.email import site_address
+from opportune.mail.email import site_url
 from opportune.settings import Settings
 from opportune.signing import derived_key
 from opportune.web.rendering.templates import templates
 
 if TYPE_CHECKING:
-    from opportune.mail.mailbox import Kept
+    from opportune.mail.mailbox import StoredMessage
 
 logger = logging.getLogger("opportune.mail")
 
 COOKIE = "mailbox"
 COOKIE_SECONDS = 30 * 24 * 60 * 60
-CLOSED = "The mailbox opens by the link that the site logs when it starts (/mailbox/open?key=…), and for superusers."
+ACCESS_DENIED = (
+    "The mailbox opens by the link that the site logs when it starts (/mailbox/open?key=…), and for superusers."
+)
 # Styles of its own and pictures that it brings along. Links open beside it; nothing in it may run.
-ALLOWED = "allow-popups allow-popups-to-escape-sandbox"
-POLICY = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox {ALLOWED}"
+SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
+CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox {SANDBOX}"
+)
 
 
-def tell(settings: Settings) -> None:
+def log_mailbox_link(settings: Settings) -> None:
     """Log the link that opens the mailbox, for whoever starts the site."""
-    logger.info("Mail of development: %s/mailbox/open?key=%s", site_address(settings), _key(settings))
+    logger.info("Mail of development: %s/mailbox/open?key=%s", site_url(settings), _key(settings))
 
 
-async def refuse_strangers(request: Request) -> None:
+async def require_mailbox_access(request: Request) -> None:
     """Letters hold links that sign people in. Where a request comes from says nothing: proxies run on this machine."""
     user = getattr(request.state, "user", None)
     if not (is_key(request, request.cookies.get(COOKIE, "")) or (user and user.is_superuser)):
-        raise HTTPException(403, CLOSED)
+        raise HTTPException(403, ACCESS_DENIED)
 
 
 def is_key(request: Request, given: str) -> bool:
@@ -46,41 +50,43 @@ def _key(settings: Settings) -> str:
     return derived_key(settings, "mail: mailbox")
 
 
-async def find(name: str) -> "Kept":
+async def find_message(name: str) -> "StoredMessage":
     from opportune.mail import mailbox  # noqa: PLC0415 - knows mail, which takes a while to load
 
-    return await asyncio.to_thread(mailbox.find, name)
+    return await asyncio.to_thread(mailbox.find_message, name)
 
 
 router = APIRouter(prefix="/mailbox")
-OPENED = [Depends(refuse_strangers)]
+MAILBOX_ACCESS = [Depends(require_mailbox_access)]
 
 
 @router.get("/open")
 async def open_with_key(request: Request, key: str = "") -> Response:
     """Where the logged link leads. The browser keeps the key, and its address bar does not."""
     if not is_key(request, key):
-        raise HTTPException(403, CLOSED)
+        raise HTTPException(403, ACCESS_DENIED)
     response = RedirectResponse("/mailbox", 303)
     response.set_cookie(COOKIE, key, max_age=COOKIE_SECONDS, path="/mailbox", httponly=True, samesite="lax")
     return response
 
 
-@router.get("", dependencies=OPENED)
+@router.get("", dependencies=MAILBOX_ACCESS)
 async def index(request: Request) -> Response:
     from opportune.mail import mailbox  # noqa: PLC0415 - as above
 
-    context = {"letters": await asyncio.to_thread(mailbox.letters), "most": mailbox.MOST}
-    return templates.page(request, "mail/mailbox.html", context)
+    context = {"letters": await asyncio.to_thread(mailbox.list_messages), "most": mailbox.MAX_STORED_MESSAGES}
+    return templates.render(request, "mail/mailbox.html", context)
 
 
-@router.get("/{name}", dependencies=OPENED)
+@router.get("/{name}", dependencies=MAILBOX_ACCESS)
 async def show(request: Request, name: str) -> Response:
-    return templates.page(request, "mail/mailbox_letter.html", {"letter": await find(name), "allowed": ALLOWED})
+    return templates.render(
+        request, "mail/mailbox_message.html", {"letter": await find_message(name), "allowed": SANDBOX}
+    )
 
 
-@router.get("/{name}/html", dependencies=OPENED)
+@router.get("/{name}/html", dependencies=MAILBOX_ACCESS)
 async def show_html(name: str) -> Response:
-    letter = await find(name)
-    headers = {"Content-Security-Policy": POLICY, "X-Frame-Options": "SAMEORIGIN"}
+    letter = await find_message(name)
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "X-Frame-Options": "SAMEORIGIN"}
     return HTMLResponse(letter.body("html"), headers=headers)

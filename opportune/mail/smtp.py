@@ -9,27 +9,27 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
-from opportune.mail.errors import DeliveryError, RefusedError
+from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.transport import Transport
 
 if TYPE_CHECKING:
     from aiosmtplib import SMTP, SMTPResponseException
 
-SHAPE = "Use smtp://user:password@host:587, with %40 for @, %2F for /, %3F for ?, %23 for # and %25 for %."
+EXAMPLE = "Use smtp://user:password@host:587, with %40 for @, %2F for /, %3F for ?, %23 for # and %25 for %."
 
 TLS = Literal["implicit", "required", "offered", "none"]
 """From the first byte on; by STARTTLS and not without; by STARTTLS where the server has it; never."""
 
 START_TLS = {"implicit": False, "required": True, "offered": None, "none": False}
 
-PATIENCE = 20
+RESPONSE_TIMEOUT_SECONDS = 20
 """Seconds for each answer of the server."""
-LONGEST = 60
+DELIVERY_TIMEOUT_SECONDS = 60
 """Seconds for all of it."""
 
 
 @dataclass(frozen=True)
-class Server(Transport):
+class SMTPTransport(Transport):
     host: str
     port: int
     user: str
@@ -44,7 +44,7 @@ class Server(Transport):
         import aiosmtplib  # noqa: PLC0415 - for those who send by SMTP, when they do
 
         try:
-            async with asyncio.timeout(LONGEST), self._client(message) as client:
+            async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS), self._client(message) as client:
                 await client.send_message(message)
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise self._answered(error.recipients[0]) from None
@@ -54,7 +54,7 @@ class Server(Transport):
             reason = str(error.__cause__ or "") or str(error) or "it takes too long"
             raise self._fault(DeliveryError, f"does not answer: {reason}") from None
         except aiosmtplib.SMTPException as error:
-            raise self._fault(RefusedError, f"cannot be used: {error}") from None
+            raise self._fault(PermanentDeliveryError, f"cannot be used: {error}") from None
 
     def _client(self, message: EmailMessage) -> "SMTP":
         from aiosmtplib import SMTP  # noqa: PLC0415 - as above
@@ -66,7 +66,7 @@ class Server(Transport):
             password=self.password or None,
             use_tls=self.tls == "implicit",
             start_tls=START_TLS[self.tls],
-            timeout=PATIENCE,
+            timeout=RESPONSE_TIMEOUT_SECONDS,
             # What we call ourselves: else this machine's own name is looked up, which may take long.
             local_hostname=message["From"].addresses[0].domain,
         )
@@ -77,7 +77,7 @@ class Server(Transport):
 
         if isinstance(error, SMTPAuthenticationError):  # the letters can wait for somebody who puts that right
             return self._fault(DeliveryError, f"does not accept the user and password of MAIL_URL ({error.code})")
-        kind = RefusedError if error.code >= 500 else DeliveryError
+        kind = PermanentDeliveryError if error.code >= 500 else DeliveryError
         return self._fault(kind, f"refused the letter: {error.code} {error.message}")
 
     def _fault(self, kind: type[DeliveryError], words: str) -> DeliveryError:
@@ -88,7 +88,7 @@ class Server(Transport):
         return kind(f"{line}.")
 
 
-def server_of(url: str) -> Server:
+def parse_smtp_url(url: str) -> SMTPTransport:
     """The server of an address with the scheme smtp or smtps.
 
     Raises:
@@ -98,14 +98,14 @@ def server_of(url: str) -> Server:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname or ""
     except ValueError:
-        raise OperatorError(f"MAIL_URL cannot be taken apart. {SHAPE}") from None
+        raise OperatorError(f"MAIL_URL cannot be taken apart. {EXAMPLE}") from None
     if not re.fullmatch(r"[\w.:-]+", host) or parts.path.strip("/") or parts.fragment:
-        raise OperatorError(f"MAIL_URL names no server, or more than one. {SHAPE}")
+        raise OperatorError(f"MAIL_URL names no server, or more than one. {EXAMPLE}")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if bool(user) != bool(password):
-        raise OperatorError(f"MAIL_URL has a user without a password, or a password without a user. {SHAPE}")
+        raise OperatorError(f"MAIL_URL has a user without a password, or a password without a user. {EXAMPLE}")
     tls = _tls(parts, has_password=bool(password))
-    return Server(host, port or _usual_port(tls, has_password=bool(password)), user, password, tls)
+    return SMTPTransport(host, port or _usual_port(tls, has_password=bool(password)), user, password, tls)
 
 
 def _tls(parts: SplitResult, *, has_password: bool) -> TLS:

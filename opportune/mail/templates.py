@@ -5,13 +5,13 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoescape
 
-from opportune.mail.errors import LetterError
+from opportune.mail.errors import InvalidEmailError
 from opportune.web.rendering.loader import TemplateLoader
 
-MARK = "Subject: "
+SUBJECT_PREFIX = "Subject: "
 
 
-class Loader(TemplateLoader):
+class EmailTemplateLoader(TemplateLoader):
     """Takes `<name>.txt` apart: its first line is the template `<name>.subject`, the rest is `<name>.txt`.
 
     Two templates, so that no value in the subject can write lines of the text.
@@ -22,16 +22,16 @@ class Loader(TemplateLoader):
         if kind not in ("subject", "txt"):
             return super().get_source(environment, template)
         source, path, is_fresh = super().get_source(environment, f"{name}.txt")
-        if source.startswith(MARK):
-            subject, _, text = source.removeprefix(MARK).partition("\n")
+        if source.startswith(SUBJECT_PREFIX):
+            subject, _, text = source.removeprefix(SUBJECT_PREFIX).partition("\n")
             source = subject if kind == "subject" else text.lstrip("\n")
         elif kind == "subject":
-            raise LetterError(f"templates/{name}.txt must begin with a line `{MARK}…`.")
+            raise InvalidEmailError(f"templates/{name}.txt must begin with a line `{SUBJECT_PREFIX}…`.")
         return source, path, is_fresh
 
 
 environment = Environment(
-    loader=Loader(),
+    loader=EmailTemplateLoader(),
     autoescape=select_autoescape(["html"], default=False),
     undefined=StrictUndefined,
     trim_blocks=True,

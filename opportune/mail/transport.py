@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opportune.errors import OperatorError
-from opportune.mail.errors import DeliveryError, RefusedError
+from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.project import PROJECT
 from opportune.settings import Settings
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("opportune.mail")
 
-SHAPES = "Use console:, file:./data/mail or smtp://user:password@host:587."
+EXAMPLES = "Use console:, file:./data/mail or smtp://user:password@host:587."
 
 
 class Transport(ABC):
@@ -37,14 +37,16 @@ class Transport(ABC):
 
 
 @dataclass(frozen=True)
-class Console(Transport):
+class ConsoleTransport(Transport):
     shows_text: bool
     """Not where logs are kept and read by others: letters hold links that sign people in."""
     name = "the log"
 
     async def send(self, message: "EmailMessage") -> None:
         if not self.shows_text:
-            raise RefusedError(f"Not sent: MAIL_URL is console:, which shows no letters in production. {SHAPES}")
+            raise PermanentDeliveryError(
+                f"Not sent: MAIL_URL is console:, which shows no letters in production. {EXAMPLES}"
+            )
         logger.info("Mail to %s: %s", message["To"], message["Subject"])
         text = message.get_body(("plain",))
         for line in text.get_content().splitlines() if text else ():
@@ -52,7 +54,7 @@ class Console(Transport):
 
 
 @dataclass(frozen=True)
-class Folder(Transport):
+class FileTransport(Transport):
     path: Path
 
     @property
@@ -60,10 +62,10 @@ class Folder(Transport):
         return str(self.path)
 
     async def send(self, message: "EmailMessage") -> None:
-        from opportune.mail.folder import write  # noqa: PLC0415 - knows mail, which takes a while to load
+        from opportune.mail.eml_files import write_eml  # noqa: PLC0415 - knows mail, which takes a while to load
 
         try:
-            await asyncio.to_thread(write, self.path, message)
+            await asyncio.to_thread(write_eml, self.path, message)
         except OSError as error:
             raise DeliveryError(f"Mail cannot be written to {self.path}: {error.strerror}.") from None
 
@@ -78,11 +80,11 @@ def transport_for(settings: Settings) -> Transport:
     scheme, _, rest = url.partition(":")
     match scheme.lower():
         case "console" if not rest.strip("/"):
-            return Console(shows_text=not settings.is_production)
+            return ConsoleTransport(shows_text=not settings.is_production)
         case "file" if place := rest.removeprefix("//"):
-            return Folder(PROJECT / Path(place))
+            return FileTransport(PROJECT / Path(place))
         case "smtp" | "smtps":
-            from opportune.mail.smtp import server_of  # noqa: PLC0415 - for those who have one
+            from opportune.mail.smtp import parse_smtp_url  # noqa: PLC0415 - for those who have one
 
-            return server_of(url)
-    raise OperatorError(f"MAIL_URL says nothing that is understood. {SHAPES}")
+            return parse_smtp_url(url)
+    raise OperatorError(f"MAIL_URL says nothing that is understood. {EXAMPLES}")

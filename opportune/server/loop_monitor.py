@@ -15,28 +15,28 @@ from itertools import takewhile
 from pathlib import Path
 from types import CodeType, FrameType
 
-from opportune.project import PROJECT, shown
+from opportune.project import PROJECT, display_path
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 0.1
+BLOCKED_AFTER_SECONDS = 0.1
 """Seconds by which an answer may be late."""
-PAUSE = 0.025
+PING_INTERVAL_SECONDS = 0.025
 """Seconds that the loop takes for its answer, so that the questions cost it little."""
-LONGEST = 10
+REPORT_AFTER_SECONDS = 10
 """Seconds after which it is told of a line that still holds the loop: it may never let go."""
-SILENCE = 60
+REPEAT_AFTER_SECONDS = 60
 """Seconds until the same line is told of again."""
 
 # An import happens once; somebody who stands in a debugger knows.
-EXCUSES = {"importlib", "bdb", "pdb", "debugpy", "pydevd", "_pydevd_bundle"}
-IDLE = {"selectors", "asyncio.windows_events"}
+IGNORED_MODULES = {"importlib", "bdb", "pdb", "debugpy", "pydevd", "_pydevd_bundle"}
+IDLE_MODULES = {"selectors", "asyncio.windows_events"}
 
 
 @asynccontextmanager
-async def watch_loop() -> AsyncIterator[None]:
+async def monitor_loop() -> AsyncIterator[None]:
     """Log a warning with the line of each call that holds the running loop."""
-    watcher = Watcher(asyncio.get_running_loop())
+    watcher = LoopMonitor(asyncio.get_running_loop())
     watcher.thread.start()
     try:
         yield
@@ -45,7 +45,7 @@ async def watch_loop() -> AsyncIterator[None]:
         await asyncio.to_thread(watcher.thread.join)  # the loop must go on answering until then
 
 
-class Watcher:
+class LoopMonitor:
     """Made on the thread of the loop, inside a task of it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -67,22 +67,26 @@ class Watcher:
             self.answered.clear()
             asked, used = time.monotonic(), time.process_time()
             try:
-                self.loop.call_soon_threadsafe(self.loop.call_later, PAUSE, self.answered.set)
+                self.loop.call_soon_threadsafe(self.loop.call_later, PING_INTERVAL_SECONDS, self.answered.set)
             except RuntimeError:  # the loop is closed
                 return
-            if self.answered.wait(PAUSE + PATIENCE):
+            if self.answered.wait(PING_INTERVAL_SECONDS + BLOCKED_AFTER_SECONDS):
                 continue
             place = self.place()
-            if place and is_held(time.monotonic() - asked, time.process_time() - used):
-                self._tell(place, asked + PAUSE)
+            if place and is_blocked(time.monotonic() - asked, time.process_time() - used):
+                self._tell(place, asked + PING_INTERVAL_SECONDS)
 
     def _tell(self, place: str, since: float) -> None:
-        let_go = self.answered.wait(LONGEST)
+        let_go = self.answered.wait(REPORT_AFTER_SECONDS)
         now = time.monotonic()
-        if now - self.told.get(place, -SILENCE) < SILENCE:
+        if now - self.told.get(place, -REPEAT_AFTER_SECONDS) < REPEAT_AFTER_SECONDS:
             return
         self.told[place] = now
-        held = f"held the event loop for {now - since:.2f} s" if let_go else f"holds the event loop, {LONGEST} s so far"
+        held = (
+            f"held the event loop for {now - since:.2f} s"
+            if let_go
+            else f"holds the event loop, {REPORT_AFTER_SECONDS} s so far"
+        )
         logger.warning("%s %s. Await it, or give it to a thread: asyncio.to_thread (docs/async.md).", place, held)
 
     def place(self) -> str:
@@ -90,16 +94,16 @@ class Watcher:
         stack = _frames(sys._current_frames().get(self.watched))
         frames = list(takewhile(lambda frame: frame.f_code not in self.machinery, stack))
         names = [str(frame.f_globals.get("__name__")) for frame in frames]
-        if not frames or names[0] in IDLE or any(name.split(".")[0] in EXCUSES for name in names):
+        if not frames or names[0] in IDLE_MODULES or any(name.split(".")[0] in IGNORED_MODULES for name in names):
             return ""
         own = next(filter(_is_own, frames), frames[0])
         inside = "" if own is frames[0] else f", inside {names[0]}.{frames[0].f_code.co_qualname}"
         return f"{_shown(own)} ({linecache.getline(own.f_code.co_filename, own.f_lineno).strip()}{inside})"
 
 
-def is_held(waited: float, computed: float) -> bool:
+def is_blocked(waited: float, computed: float) -> bool:
     """Both in seconds. If this thread too is late and nobody computed so long, the process was stopped or starved."""
-    return waited < 2 * PATIENCE or computed > PATIENCE
+    return waited < 2 * BLOCKED_AFTER_SECONDS or computed > BLOCKED_AFTER_SECONDS
 
 
 def _frames(frame: FrameType | None) -> Iterator[FrameType]:
@@ -115,4 +119,4 @@ def _is_own(frame: FrameType) -> bool:
 
 
 def _shown(frame: FrameType) -> str:
-    return f"{shown(Path(frame.f_code.co_filename))}:{frame.f_lineno}"
+    return f"{display_path(Path(frame.f_code.co_filename))}:{frame.f_lineno}"

@@ -4,10 +4,10 @@ from typing import Any
 
 import uvicorn
 
-ANY = "*"
+ANY_PROXY = "*"
 
 
-class Config(uvicorn.Config):
+class ServerConfig(uvicorn.Config):
     """With `*`, whoever connects is believed to be a proxy, and of X-Forwarded-For the last entry: what it saw itself.
 
     uvicorn would believe the first, which a visitor may have written. Proxies named beside `*` are passed over.
@@ -15,7 +15,7 @@ class Config(uvicorn.Config):
 
     def load(self) -> None:
         names = [name.strip() for name in str(self.forwarded_allow_ips).split(",")]
-        named = [name for name in names if name != ANY]
+        named = [name for name in names if name != ANY_PROXY]
         self.forwarded_allow_ips = named
         super().load()
         if self.proxy_headers and named != names:

@@ -20,22 +20,22 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":
     SIGNALS.append(signal.SIGBREAK)
 
-RARELY = (20_000, 20, 20)
+GC_THRESHOLDS = (20_000, 20, 20)
 """Python's own are 700, 10, 10: new objects, and rounds of the younger generations, until it looks for garbage."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
 
-def stopping(app: FastAPI) -> asyncio.Event:
+def shutting_down(app: FastAPI) -> asyncio.Event:
     """Set when the process is told to stop, and when the application ends for another reason."""
-    event: asyncio.Event = app.state.stopping
+    event: asyncio.Event = app.state.shutting_down
     return event
 
 
 @asynccontextmanager
-async def heed_signals(app: FastAPI) -> AsyncIterator[None]:
+async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
     """Set `stopping(app)` at a signal, before the server's own handler does its part."""
-    event = stopping(app)
+    event = shutting_down(app)
     event.clear()
     replaced = _add_handlers(asyncio.get_running_loop(), event)
     try:
@@ -46,14 +46,14 @@ async def heed_signals(app: FastAPI) -> AsyncIterator[None]:
         event.set()
 
 
-def settle_memory() -> None:
+def tune_gc() -> None:
     """Leave alone what the start has made: it stays, and looking through it for garbage costs each request a share.
 
     New garbage is looked for less often. Most of what a request leaves behind goes at once, without that.
     """
-    if gc.get_threshold() != RARELY:
+    if gc.get_threshold() != GC_THRESHOLDS:
         gc.freeze()
-        gc.set_threshold(*RARELY)
+        gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()  # `opportune.cli.server` starts without: imports leave no garbage
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.location import Bucket
-from opportune.storage.signed_urls import Signer
+from opportune.storage.signed_urls import URLSigner
 from opportune.storage.storage import MissingFileError, Storage, StorageError, is_name, new_name
 
 if TYPE_CHECKING:
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 15.0
+OPERATION_TIMEOUT_SECONDS = 15.0
 """Seconds for one operation with its repetitions."""
-CONNECT, ANSWER = timedelta(seconds=3), timedelta(seconds=10)
-SAID = re.compile(r"<Message>([^<]+)</Message>")
+CONNECT_TIMEOUT, RESPONSE_TIMEOUT = timedelta(seconds=3), timedelta(seconds=10)
+ERROR_MESSAGE = re.compile(r"<Message>([^<]+)</Message>")
 
 
 class BucketStorage(Storage):
-    def __init__(self, bucket: Bucket, signer: Signer, patience: float = PATIENCE) -> None:
+    def __init__(self, bucket: Bucket, signer: URLSigner, timeout_seconds: float = OPERATION_TIMEOUT_SECONDS) -> None:
         self.bucket = bucket
         self._signer = signer
-        self._patience = patience
+        self._timeout_seconds = timeout_seconds
         self._store: S3Store | None = None
 
     async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
@@ -80,7 +80,7 @@ class BucketStorage(Storage):
         from obstore.exceptions import BaseError  # noqa: PLC0415 - see _opened
 
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout_seconds):
                 yield self._opened()
         except FileNotFoundError:
             raise
@@ -96,8 +96,12 @@ class BucketStorage(Storage):
                 self.bucket.name,
                 prefix=self.bucket.prefix or None,
                 config=self._config(),
-                client_options={"allow_http": not self.bucket.tls, "connect_timeout": CONNECT, "timeout": ANSWER},
-                retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=self._patience)},
+                client_options={
+                    "allow_http": not self.bucket.tls,
+                    "connect_timeout": CONNECT_TIMEOUT,
+                    "timeout": RESPONSE_TIMEOUT,
+                },
+                retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=self._timeout_seconds)},
             )
         return self._store
 
@@ -119,5 +123,5 @@ def attributes(content_type: str) -> "Attributes":
 def _reason(error: BaseException | None) -> str:
     """What the service says, or the first of many lines: it names the bucket and the file, and no key."""
     words = str(error)
-    said = SAID.search(words)
+    said = ERROR_MESSAGE.search(words)
     return (said[1] if said else words.partition("\n")[0]).rstrip(".") or type(error).__name__

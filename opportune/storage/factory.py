@@ -4,8 +4,8 @@ from pathlib import Path
 
 from opportune.settings import Settings
 from opportune.storage.folder import FolderStorage
-from opportune.storage.location import place_of
-from opportune.storage.signed_urls import Signer
+from opportune.storage.location import parse_storage_url
+from opportune.storage.signed_urls import URLSigner
 from opportune.storage.storage import Storage
 
 
@@ -15,7 +15,7 @@ def open_storage(settings: Settings) -> Storage:
     Raises:
         OperatorError: the address is malformed.
     """
-    place, signer = place_of(settings), Signer.of(settings)
+    place, signer = parse_storage_url(settings), URLSigner.of(settings)
     if isinstance(place, Path):
         return FolderStorage(place, signer)
     from opportune.storage.bucket import BucketStorage  # noqa: PLC0415 - most sites have none

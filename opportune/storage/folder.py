@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from opportune.atomic_files import replacement
-from opportune.hosts import loses
-from opportune.storage.signed_urls import Signer
+from opportune.hosts import is_ephemeral
+from opportune.storage.signed_urls import URLSigner
 from opportune.storage.storage import MissingFileError, Storage, StorageError, is_name, new_name
 
 logger = logging.getLogger(__name__)
@@ -24,13 +24,13 @@ NOT_FOLLOWED = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINAR
 class FolderStorage(Storage):
     """Each file is this user's alone, and there whole or not at all. Nothing is touched before the first one."""
 
-    def __init__(self, folder: Path, signer: Signer) -> None:
+    def __init__(self, folder: Path, signer: URLSigner) -> None:
         self.folder = folder.resolve()
         self._signer = signer
 
     @cached_property
     def loss(self) -> str:  # type: ignore[override]  # asks the disk, and only once
-        if not loses(self.folder):
+        if not is_ephemeral(self.folder):
             return ""
         return (
             f"Uploads go to {self.folder}, on a disk that this host does not keep: they are lost at the next deploy or "

@@ -17,20 +17,31 @@ if TYPE_CHECKING:
 
 CONTENT_TYPES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/gif": "gif"}
 """The kinds that are taken, with the suffix of each."""
-MEGAPIXELS, MEGAPIXELS_OF_JPEG = 20, 50
+MAX_MEGAPIXELS, MAX_JPEG_MEGAPIXELS = 20, 50
 """What the cameras of telephones take. Either takes 300 MB to be drawn: JPEG is drawn small from the start."""
 
 # Pillow names a picture of several, as some telephones take them, by a name of its own.
 FORMATS = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 # What a browser or a server could take for a program, wherever in a file it stands.
-PROGRAMS = (b"<script", b"<!doctype", b"<html", b"<?php")
+ACTIVE_CONTENT = (b"<script", b"<!doctype", b"<html", b"<?php")
 # What Pillow raises for files that are broken, besides warnings of its own.
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, struct.error, zlib.error)
+DECODING_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    struct.error,
+    zlib.error,
+)
 
 UNKNOWN = "This is not a picture that we can read. Please choose a JPEG, PNG, WebP or GIF file."
 DAMAGED = "This picture is damaged or not complete. Please choose another, or save it again."
 TOO_MANY_PIXELS = (
-    f"This picture is too large. Please choose one of at most {MEGAPIXELS} megapixels ({MEGAPIXELS_OF_JPEG} in a JPEG)."
+    f"This picture is too large. Please choose one of at most {MAX_MEGAPIXELS} megapixels "
+    f"({MAX_JPEG_MEGAPIXELS} in a JPEG)."
 )
 NOT_ONLY_A_PICTURE = "This file holds more than a picture. Please save it as a new picture, and choose that one."
 
@@ -70,7 +81,7 @@ def _check(content: bytes) -> str:
         kind = FORMATS[image.format or ""]
         _draw(image, 1)
     lower = content.lower()
-    if any(program in lower for program in PROGRAMS) or zipfile.is_zipfile(BytesIO(content)):
+    if any(program in lower for program in ACTIVE_CONTENT) or zipfile.is_zipfile(BytesIO(content)):
         raise ImageRefusedError(NOT_ONLY_A_PICTURE)
     return kind
 
@@ -104,12 +115,12 @@ def _opened(content: bytes) -> "Iterator[Image.Image]":
         raise ImageRefusedError(UNKNOWN) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageRefusedError(TOO_MANY_PIXELS) from error
-    except BROKEN as error:
+    except DECODING_ERRORS as error:
         raise ImageRefusedError(DAMAGED) from error
 
 
 def _refuse_bomb(image: "Image.Image") -> None:
-    most = MEGAPIXELS_OF_JPEG if FORMATS[image.format or ""] == "image/jpeg" else MEGAPIXELS
+    most = MAX_JPEG_MEGAPIXELS if FORMATS[image.format or ""] == "image/jpeg" else MAX_MEGAPIXELS
     if image.width * image.height > most * 1_000_000:
         raise ImageRefusedError(TOO_MANY_PIXELS)
 

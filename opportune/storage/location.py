@@ -12,7 +12,7 @@ from opportune.settings import Settings
 EXAMPLES = "Write file:./data/uploads, or s3://key:secret@host/bucket?region=name (docs/files.md)."
 OPTIONS = ("region", "tls")
 HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
-TRUTHS = {"true": True, "false": False}
+BOOLEANS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Bucket:
         return "/".join(filter(None, (f"s3://{self.host}", self.name, self.prefix)))
 
 
-def place_of(settings: Settings) -> Path | Bucket:
+def parse_storage_url(settings: Settings) -> Path | Bucket:
     """The folder, as an absolute path, or the bucket.
 
     Raises:
@@ -76,10 +76,10 @@ def _bucket(text: str) -> Bucket:
     options = dict(parse_qsl(query, keep_blank_values=True))
     if unknown := sorted(options.keys() - set(OPTIONS)):
         raise _refusal(f"has an option that is not known: {unknown[0]!a}")
-    if (tls := options.get("tls", "true")) not in TRUTHS:
+    if (tls := options.get("tls", "true")) not in BOOLEANS:
         raise _refusal("says neither tls=true nor tls=false")
     region = options.get("region") or _region_of(host)
-    return Bucket(host, name, prefix, region, TRUTHS[tls], unquote(key), unquote(secret))
+    return Bucket(host, name, prefix, region, BOOLEANS[tls], unquote(key), unquote(secret))
 
 
 def _parts(address: str) -> tuple[str, str, str, str]:

@@ -7,18 +7,18 @@ from urllib.parse import quote
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from opportune.storage.images import CONTENT_TYPES
-from opportune.storage.signed_urls import PATH, Signer
+from opportune.storage.signed_urls import FILES_PATH, URLSigner
 from opportune.storage.storage import StorageDependency
 
 router = APIRouter(include_in_schema=False)
 
-KINDS = {suffix: kind for kind, suffix in CONTENT_TYPES.items()}
-ANY_KIND = "application/octet-stream"
-NOT_OURS = "This address of a file has been changed, or cut short: take the whole of it."
-ENDED = "This address of a file has ended. Open the page that led here again."
+CONTENT_TYPES_BY_SUFFIX = {suffix: kind for kind, suffix in CONTENT_TYPES.items()}
+DEFAULT_CONTENT_TYPE = "application/octet-stream"
+INVALID_SIGNATURE = "This address of a file has been changed, or cut short: take the whole of it."
+EXPIRED = "This address of a file has ended. Open the page that led here again."
 
 
-@router.api_route(PATH + "/{name:path}", methods=["GET", "HEAD"])
+@router.api_route(FILES_PATH + "/{name:path}", methods=["GET", "HEAD"])
 async def show(
     request: Request,
     storage: StorageDependency,
@@ -27,18 +27,18 @@ async def show(
     signature: Annotated[str, Query()] = "",
     download_as: Annotated[str, Query(alias="as")] = "",
 ) -> Response:
-    signer = Signer.of(request.app.state.settings)
-    if not signer.knows(signature, name, until, download_as):
-        raise HTTPException(403, NOT_OURS)
+    signer = URLSigner.of(request.app.state.settings)
+    if not signer.is_valid(signature, name, until, download_as):
+        raise HTTPException(403, INVALID_SIGNATURE)
     left = int(until) - int(time.time())
     if left <= 0:
-        raise HTTPException(403, ENDED)
+        raise HTTPException(403, EXPIRED)
     return Response(await storage.read(name), headers=headers(name, download_as, left))
 
 
 def headers(name: str, download_as: str, seconds: int) -> dict[str, str]:
     """Nothing runs, whatever is in the file, and nobody shared keeps it."""
-    kind = KINDS.get(name.rpartition(".")[2], ANY_KIND)
+    kind = CONTENT_TYPES_BY_SUFFIX.get(name.rpartition(".")[2], DEFAULT_CONTENT_TYPE)
     return {
         "Content-Type": kind,
         "Content-Disposition": disposition(kind, download_as),

@@ -10,18 +10,18 @@ from urllib.parse import quote, urlencode
 from opportune.settings import Settings
 from opportune.signing import derived_keys
 
-PATH = "/files"
+FILES_PATH = "/files"
 
 
 @dataclass(frozen=True)
-class Signer:
+class URLSigner:
     """Signs the name, the time until which it may be seen, and the name for keeping it."""
 
     keys: Sequence[str]
     """The first one signs; the others are older, and addresses that they have signed still open."""
 
     @classmethod
-    def of(cls, settings: Settings) -> "Signer":
+    def of(cls, settings: Settings) -> "URLSigner":
         return cls(derived_keys(settings, "files"))
 
     def address(self, name: str, seconds: int, download_as: str = "") -> str:
@@ -29,13 +29,13 @@ class Signer:
         query = {"until": until, "signature": self.signatures(name, until, download_as)[0]}
         if download_as:
             query["as"] = download_as
-        return f"{PATH}/{quote(name)}?{urlencode(query)}"
+        return f"{FILES_PATH}/{quote(name)}?{urlencode(query)}"
 
     def signatures(self, name: str, until: str, download_as: str) -> list[str]:
         message = f"{until}\n{name}\n{download_as}".encode(errors="surrogatepass")
         return [hmac.new(key.encode(), message, sha256).hexdigest() for key in self.keys]
 
-    def knows(self, signature: str, name: str, until: str, download_as: str) -> bool:
+    def is_valid(self, signature: str, name: str, until: str, download_as: str) -> bool:
         """Whether the address is one of ours, which may have ended."""
         given, ours = signature.encode(errors="replace"), self.signatures(name, until, download_as)
         return any(hmac.compare_digest(given, each.encode()) for each in ours)

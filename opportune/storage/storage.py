@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from opportune.errors import NotFound
 
 NAME = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*/[0-9a-f]{32}\.[a-z0-9]{1,10}")
-NO_ANSWER = "Files cannot be kept or shown at the moment. Try again in a few minutes."
+UNAVAILABLE = "Files cannot be kept or shown at the moment. Try again in a few minutes."
 
 
 class StorageError(Exception):
@@ -20,7 +20,7 @@ class StorageError(Exception):
     """
 
     def __init__(self) -> None:
-        super().__init__(NO_ANSWER)
+        super().__init__(UNAVAILABLE)
 
 
 class MissingFileError(NotFound):

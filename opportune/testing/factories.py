@@ -10,8 +10,10 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from playwright.async_api import Page
 
-from opportune.accounts import bearer, passwords, sessions
+from opportune.accounts import passwords
 from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.accounts.sessions import service
+from opportune.accounts.tokens import bearer
 from opportune.db.database import Database
 
 PASSWORD = "correct horse battery"
@@ -41,21 +43,21 @@ async def grant(database: Database, user: User, identity: str, action: str) -> G
 async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
     """Give the client the cookie of a new session."""
     async with app.state.database.writer() as session:
-        token = await sessions.start(session, user)
-    client.cookies.set(sessions.cookie_name(app.state.settings), token)
+        token = await service.create_session(session, user)
+    client.cookies.set(service.cookie_name(app.state.settings), token)
 
 
 async def make_token(database: Database, user: User) -> str:
     """A bearer token of an hour."""
     async with database.writer() as session:
-        return await bearer.issue(session, user, bearer.AT_SIGN_IN, bearer.SIGNED_IN)
+        return await bearer.create_token(session, user, bearer.ACCESS_TOKEN_NAME, bearer.ACCESS_TOKEN_LIFETIME)
 
 
 async def sign_in_browser(page: Page, app: FastAPI, user: User, site: str) -> None:
     """Give Chromium the cookie of a new session."""
     async with app.state.database.writer() as session:
-        token = await sessions.start(session, user)
-    await page.context.add_cookies([{"name": sessions.cookie_name(app.state.settings), "value": token, "url": site}])
+        token = await service.create_session(session, user)
+    await page.context.add_cookies([{"name": service.cookie_name(app.state.settings), "value": token, "url": site}])
 
 
 @asynccontextmanager
@@ -69,4 +71,4 @@ async def signed_in_client(app: FastAPI, user: User | None = None) -> AsyncItera
 
 @lru_cache
 def _hashed(password: str) -> str:
-    return passwords.helper.hash(password)
+    return passwords.password_helper.hash(password)

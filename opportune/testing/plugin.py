@@ -24,12 +24,12 @@ from opportune.application import create_app
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.runner import plan_for, run
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.project import installed_names
 from opportune.settings import HOST_VARIABLES, Settings
 from opportune.testing.services.browser import chromium, page, site
-from opportune.testing.services.missing import pytest_terminal_summary
+from opportune.testing.services.missing_programs import pytest_terminal_summary
 from opportune.testing.services.postgres import Postgres, postgres
 from opportune.testing.services.redis import redis
 from opportune.testing.services.scratch import scratch
@@ -37,7 +37,7 @@ from opportune.testing.services.scratch import scratch
 __all__ = ["chromium", "page", "pytest_terminal_summary", "site"]  # fixtures, and a hook
 
 SECRET_KEY = "a key for tests that opens nothing anywhere"
-TEMPLATE = "template_opportune"
+TEMPLATE_DATABASE = "template_opportune"
 
 
 KINDS = ("sqlite", "postgresql")
@@ -69,9 +69,9 @@ def settings_for(database_url: str) -> Settings:
 
 
 def migrate(database_url: str) -> None:
-    tree = Tree(installed_names())
+    graph = MigrationGraph(installed_names())
     with connect(settings_for(database_url)) as connection:
-        run(connection, tree, plan_for(tree))
+        run_migrations(connection, graph, plan_for(graph))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -94,11 +94,11 @@ def _interrupts_that_arrive() -> Iterator[None]:
 def _hashes_that_cost_little() -> Iterator[None]:
     hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "helper", PasswordHash((hasher,)))
+        patch.setattr(passwords, "password_helper", PasswordHash((hasher,)))
         yield
 
 
-class Compiled(BytecodeCache):
+class CompiledTemplates(BytecodeCache):
     """Templates by their names and texts."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Compiled(BytecodeCache):
 def _templates_that_are_compiled_once() -> Iterator[None]:
     """Each site compiles its admin's; here are a thousand sites."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Environment, "__init__", partialmethod(Environment.__init__, bytecode_cache=Compiled()))
+        patch.setattr(Environment, "__init__", partialmethod(Environment.__init__, bytecode_cache=CompiledTemplates()))
         yield
 
 
@@ -141,8 +141,8 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: Postgres) -> str:
-    migrate(postgres_server.create_database(TEMPLATE))
-    return TEMPLATE
+    migrate(postgres_server.create_database(TEMPLATE_DATABASE))
+    return TEMPLATE_DATABASE
 
 
 @pytest.fixture

@@ -6,20 +6,20 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import after_commit
-from opportune.jobs import Call, Jobs
+from opportune.jobs import JobCall, JobQueue
 
 
-class NotedJobs(Jobs):
+class RecordedJobs(JobQueue):
     """Put one into `database.info["jobs"]`. Notes what is queued by a change, once the change is committed."""
 
     def __init__(self) -> None:
-        self.calls: list[Call[Any]] = []
+        self.calls: list[JobCall[Any]] = []
         self.keys: list[str] = []
 
-    async def enqueue(self, call: Call[Any], *, key: str = "", delay: float = 0) -> str:
+    async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
         raise NotImplementedError
 
-    def defer(self, session: AsyncSession, call: Call[Any], *, key: str = "", delay: float = 0) -> None:
+    def defer(self, session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:
         async def note() -> None:
             self.calls.append(call)
             self.keys.append(key)
@@ -27,5 +27,5 @@ class NotedJobs(Jobs):
         after_commit(session, note)
 
     @property
-    def letters(self) -> list[Mapping[str, str]]:
+    def emails(self) -> list[Mapping[str, str]]:
         return [call.arguments[0] for call in self.calls if call.job.name == "mail.send"]

@@ -17,4 +17,4 @@ async def openapi(request: Request) -> JSONResponse:
 
 @router.get("/api/docs")
 async def docs(request: Request) -> HTMLResponse:
-    return templates.page(request, "apidocs.html", {"openapi": OPENAPI})
+    return templates.render(request, "apidocs.html", {"openapi": OPENAPI})

@@ -10,14 +10,14 @@ from fastapi.responses import JSONResponse
 
 from opportune.db.database import Database, Role
 from opportune.db.errors import UNAVAILABLE
-from opportune.db.migrations.history import pending_in
-from opportune.db.timeouts import within
+from opportune.db.migrations.history import pending_migrations_in
+from opportune.db.timeouts import run_with_timeout
 
 logger = logging.getLogger(__name__)
 
 # Leapcell polls these two; the second is the spelling that its older examples answered.
 LEAPCELL = ("/kaithhealth", "/kaithheathcheck")
-PATHS = {"/health", "/health/live", "/health/ready", *LEAPCELL}
+HEALTH_PATHS = {"/health", "/health/live", "/health/ready", *LEAPCELL}
 
 METHODS = ["GET", "HEAD", "OPTIONS"]
 
@@ -35,47 +35,47 @@ async def live() -> dict[str, bool]:
 @router.api_route("/health", methods=METHODS)
 async def health(request: Request) -> JSONResponse:
     """Reader and writer each answer."""
-    return _answer(not await checkup_of(request.app).away())
+    return _answer(not await health_check_of(request.app).failures())
 
 
 @router.api_route("/health/ready", methods=METHODS)
 async def ready(request: Request) -> JSONResponse:
     """The writer answers, which reads for a replica that is away, and has every migration."""
-    away, migrated = await asyncio.gather(checkup_of(request.app).away(), _is_migrated(request.app))
-    return _answer("writer" not in away and migrated)
+    failures, migrated = await asyncio.gather(health_check_of(request.app).failures(), _is_migrated(request.app))
+    return _answer("writer" not in failures and migrated)
 
 
-class Checkup:
+class HealthCheck:
     """Looks who is away: once at a time, and once a second, however many ask."""
 
-    patience = 2
-    keeps = 1
+    timeout_seconds = 2
+    cache_seconds = 1
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._looking: asyncio.Task[Collection[Role]] | None = None
         self._looked = 0.0
 
-    async def away(self) -> Collection[Role]:
+    async def failures(self) -> Collection[Role]:
         """The servers that give no sign of life in two seconds."""
         look = self._looking
-        if look is None or (look.done() and time.monotonic() - self._looked > self.keeps):
+        if look is None or (look.done() and time.monotonic() - self._looked > self.cache_seconds):
             look = self._looking = asyncio.create_task(self._look())
         return await asyncio.shield(look)  # who asks may go away, and others wait for the same
 
     async def _look(self) -> Collection[Role]:
-        away = await self._database.away(self.patience)
-        for role, line in away.items():
+        failures = await self._database.failures(self.timeout_seconds)
+        for role, line in failures.items():
             logger.warning("health: %s: %s", role, line)
         self._looked = time.monotonic()
-        return away.keys()
+        return failures.keys()
 
 
-def checkup_of(app: FastAPI) -> Checkup:
+def health_check_of(app: FastAPI) -> HealthCheck:
     if not hasattr(app.state, "checkup"):
-        app.state.checkup = Checkup(app.state.database)
-    checkup: Checkup = app.state.checkup
-    return checkup
+        app.state.health_check = HealthCheck(app.state.database)
+    health_check: HealthCheck = app.state.health_check
+    return health_check
 
 
 async def _is_migrated(app: FastAPI) -> bool:
@@ -84,7 +84,9 @@ async def _is_migrated(app: FastAPI) -> bool:
     if not getattr(state, "migrated", False):
         names = [feature.name for feature in state.features]
         try:
-            state.migrated = not await within(Checkup.patience, pending_in(state.database, names))
+            state.migrated = not await run_with_timeout(
+                HealthCheck.timeout_seconds, pending_migrations_in(state.database, names)
+            )
         except (TimeoutError, *UNAVAILABLE):
             return False
     migrated: bool = state.migrated

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOST = 10_000
+MAX_COUNTERS_IN_MEMORY = 10_000
 """Counts kept in memory; beyond them the oldest are forgotten."""
-PATIENCE = 0.5
+REDIS_TIMEOUT_SECONDS = 0.5
 """Seconds to wait for Redis."""
 
 
-class TooMany(HTTPException):
+class TooManyRequests(HTTPException):
     """Answered with 429 and `Retry-After`; its `detail` is a sentence for a form."""
 
     def __init__(self, seconds: int) -> None:
@@ -34,7 +34,7 @@ class TooMany(HTTPException):
         super().__init__(429, f"That was too often. Try again in {time_left}.", {"Retry-After": str(seconds)})
 
 
-class Throttle:
+class RateLimiter:
     """At `app.state.throttle`. Nothing is imported or opened before something is counted."""
 
     def __init__(self, settings: Settings) -> None:
@@ -43,7 +43,7 @@ class Throttle:
         self._memory: MemoryStorage | None = None
         self._limiters: list[FixedWindowRateLimiter] = []
 
-    async def count(self, action: str, who: str, *, most: int, seconds: int) -> None:
+    async def hit(self, action: str, who: str, *, most: int, seconds: int) -> None:
         """Count one of `most` that are allowed in so many seconds.
 
         Raises:
@@ -67,7 +67,7 @@ class Throttle:
             except StorageError:
                 logger.warning("Redis at CACHE_URL does not answer: this process counts by itself.")
                 continue
-            raise TooMany(max(1, math.ceil(reset - time.time())))
+            raise TooManyRequests(max(1, math.ceil(reset - time.time())))
 
     async def close(self) -> None:
         for limiter in self._limiters:
@@ -82,7 +82,10 @@ class Throttle:
         self._memory = MemoryStorage()
         storages: list[MemoryStorage | RedisStorage] = [self._memory]
         if self._url.startswith("redis"):
-            waits: dict[str, Any] = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+            waits: dict[str, Any] = {
+                "socket_timeout": REDIS_TIMEOUT_SECONDS,
+                "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+            }
             shared = RedisStorage(f"async+{self._url}", implementation="redispy", wrap_exceptions=True, **waits)
             storages.insert(0, shared)
         self._limiters = [FixedWindowRateLimiter(storage) for storage in storages]
@@ -90,11 +93,11 @@ class Throttle:
     async def _forget_the_oldest(self) -> None:
         assert self._memory is not None  # noqa: S101 - opened with the limiters
         kept = self._memory.expirations
-        for key in list(islice(kept, max(0, len(kept) - MOST + 1))):
+        for key in list(islice(kept, max(0, len(kept) - MAX_COUNTERS_IN_MEMORY + 1))):
             await self._memory.clear(key)
 
 
-def address_of(request: Request) -> str:
+def client_address(request: Request) -> str:
     """Who sends this, behind trusted proxies. Of IPv6 the network, in which one visitor has all addresses."""
     peer = request.client.host if request.client else ""
     for host in (_told(request), peer):

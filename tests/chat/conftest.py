@@ -2,10 +2,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.chat.runs import Runs
+from app.chat.answer_manager import AnswerManager
 from opportune.accounts.models import User
 from opportune.db.database import Database
-from opportune.llm.fake import Scripted
+from opportune.llm.fake import FakeProvider
 
 
 @pytest.fixture
@@ -18,13 +18,13 @@ async def owner_id(database: Database) -> int:
 
 
 @pytest.fixture
-def model() -> Scripted:
+def model() -> FakeProvider:
     """What the answers of `runs` come from; a test writes its script."""
-    return Scripted("An answer.")
+    return FakeProvider("An answer.")
 
 
 @pytest.fixture
-async def runs(database: Database, model: Scripted) -> AsyncIterator[Runs]:
-    runs = Runs(database, model)
+async def runs(database: Database, model: FakeProvider) -> AsyncIterator[AnswerManager]:
+    runs = AnswerManager(database, model)
     yield runs
     await runs.close()

@@ -7,13 +7,13 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from app.chat.models import Conversation
-from app.chat.schemas import LONGEST_QUESTION
-from app.chat.service import QUESTIONS_AT_A_TIME
+from app.chat.schemas import MAX_QUESTION_LENGTH
+from app.chat.service import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
-from opportune.accounts.sessions import cookie_name
-from opportune.llm.fake import Scripted
+from opportune.accounts.sessions.service import cookie_name
+from opportune.llm.fake import FakeProvider
 from opportune.testing.factories import make_user, signed_in_client
-from tests.chat.talking import talked
+from tests.chat.conversations import make_conversation
 
 # What differs between the databases is marked `on_both`.
 pytestmark = pytest.mark.database("sqlite")
@@ -24,8 +24,8 @@ CONVERSATIONS = "/api/v1/conversations"
 
 
 @pytest.fixture
-def script(app: FastAPI) -> Scripted:
-    model = Scripted("A scripted ", "answer.")
+def script(app: FastAPI) -> FakeProvider:
+    model = FakeProvider("A scripted ", "answer.")
     app.state.chat.provider = model
     return model
 
@@ -57,7 +57,7 @@ async def test_anonymous_is_refused_everywhere(client: AsyncClient) -> None:
 
 
 @on_both
-async def test_asking_gives_the_question_and_where_its_answer_streams(app: FastAPI, script: Scripted) -> None:
+async def test_asking_gives_the_question_and_where_its_answer_streams(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         asked = await client.post(CONVERSATIONS, json={"content": "  Why?  "})
         assert asked.status_code == 202
@@ -71,7 +71,7 @@ async def test_asking_gives_the_question_and_where_its_answer_streams(app: FastA
 
 
 async def test_a_conversation_shows_its_messages_and_the_next_question_continues_it(
-    app: FastAPI, script: Scripted
+    app: FastAPI, script: FakeProvider
 ) -> None:
     async with signed_in_client(app) as client:
         first = (await client.post(CONVERSATIONS, json={"content": "One?"})).json()
@@ -91,7 +91,7 @@ async def test_a_conversation_shows_its_messages_and_the_next_question_continues
     assert (listed["total"], listed["items"][0]["title"]) == (1, "One?")
 
 
-async def test_a_stream_goes_on_from_the_last_event(app: FastAPI, script: Scripted) -> None:
+async def test_a_stream_goes_on_from_the_last_event(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
         await read_events(client, asked["stream_url"])
@@ -101,7 +101,7 @@ async def test_a_stream_goes_on_from_the_last_event(app: FastAPI, script: Script
             assert text == "A scripted answer."[offset:]
 
 
-async def test_a_model_that_fails_is_one_error_event(app: FastAPI, script: Scripted) -> None:
+async def test_a_model_that_fails_is_one_error_event(app: FastAPI, script: FakeProvider) -> None:
     script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
     async with signed_in_client(app) as client:
         asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
@@ -112,7 +112,7 @@ async def test_a_model_that_fails_is_one_error_event(app: FastAPI, script: Scrip
 
 
 @on_both
-async def test_a_running_answer_can_be_read_and_stopped(app: FastAPI, script: Scripted) -> None:
+async def test_a_running_answer_can_be_read_and_stopped(app: FastAPI, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     async with signed_in_client(app) as client:
         asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
@@ -125,7 +125,7 @@ async def test_a_running_answer_can_be_read_and_stopped(app: FastAPI, script: Sc
     assert (events[-1]["event"], events[-1]["data"]["status"]) == ("done", "stopped")
 
 
-async def test_anothers_conversation_is_not_found(app: FastAPI, script: Scripted) -> None:
+async def test_anothers_conversation_is_not_found(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as owner:
         asked = (await owner.post(CONVERSATIONS, json={"content": "Private?"})).json()
         await read_events(owner, asked["stream_url"])
@@ -144,7 +144,7 @@ INVALID: list[Any] = [
     {},
     {"content": ""},
     {"content": "   "},
-    {"content": "x" * (LONGEST_QUESTION + 1)},
+    {"content": "x" * (MAX_QUESTION_LENGTH + 1)},
     {"content": "a\0b"},
     {"content": 5},
     {"content": "ok", "client_key": "k" * 65},
@@ -152,7 +152,7 @@ INVALID: list[Any] = [
 ]
 
 
-async def test_an_invalid_question_is_refused_and_stores_nothing(app: FastAPI, script: Scripted) -> None:
+async def test_an_invalid_question_is_refused_and_stores_nothing(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         for body in INVALID:
             assert (await client.post(CONVERSATIONS, json=body)).status_code == 422, body
@@ -160,7 +160,7 @@ async def test_an_invalid_question_is_refused_and_stores_nothing(app: FastAPI, s
 
 
 @on_both
-async def test_half_a_surrogate_pair_is_refused(app: FastAPI, script: Scripted) -> None:
+async def test_half_a_surrogate_pair_is_refused(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         headers = {"Content-Type": "application/json"}
         response = await client.post(CONVERSATIONS, content=b'{"content": "\\ud800"}', headers=headers)
@@ -175,7 +175,7 @@ async def test_an_id_that_no_row_can_have_is_not_found(app: FastAPI) -> None:
             assert (await client.get(f"{CONVERSATIONS}/{number}/stream")).status_code == 404, number
 
 
-async def test_owner_and_status_cannot_be_sent(app: FastAPI, script: Scripted) -> None:
+async def test_owner_and_status_cannot_be_sent(app: FastAPI, script: FakeProvider) -> None:
     other = await make_user(app.state.database)
     async with signed_in_client(app) as client:
         body = {"content": "hi", "owner_id": other.id, "role": "assistant", "status": "failed"}
@@ -209,22 +209,22 @@ async def test_conversations_are_found_sorted_and_shown_by_the_page(app: FastAPI
 @on_both
 async def test_a_long_conversation_is_read_from_its_end(app: FastAPI) -> None:
     owner = await make_user(app.state.database)
-    questions = 2 * QUESTIONS_AT_A_TIME
-    conversation_id = await talked(app.state.database, owner.id, questions)
-    await talked(app.state.database, owner.id, 1)  # in another conversation
+    questions = 2 * MAX_QUESTIONS_PER_PAGE
+    conversation_id = await make_conversation(app.state.database, owner.id, questions)
+    await make_conversation(app.state.database, owner.id, 1)  # in another conversation
     async with signed_in_client(app, owner) as client:
         url = f"{CONVERSATIONS}/{conversation_id}"
         newest = (await client.get(url)).json()
         first = (await client.get(url, params={"before": newest["earlier"]})).json()
         nothing = (await client.get(url, params={"before": first["messages"][0]["id"]})).json()
-    assert len(newest["messages"]) == 2 * QUESTIONS_AT_A_TIME
+    assert len(newest["messages"]) == 2 * MAX_QUESTIONS_PER_PAGE
     asked = [message["text"] for message in first["messages"] + newest["messages"] if message["role"] == "user"]
     assert asked == [f"Question {number}?" for number in range(questions)]
     assert (first["earlier"], nothing["messages"], nothing["earlier"]) == (None, [], None)
 
 
 async def test_a_silent_stream_sends_comments(
-    app: FastAPI, script: Scripted, site: str, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, script: FakeProvider, site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fastapi.routing._PING_INTERVAL", 0.01)
     script.script = ["Half", asyncio.Event()]

@@ -8,9 +8,9 @@ from markdown_it.parser_block import ParserBlock
 from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
-from app.chat.blocks import PLAIN, Blocks
+from app.chat.blocks import MAX_OPEN_BLOCK_LENGTH, Blocks
 from opportune.web.rendering.markdown import render
-from opportune.web.rendering.markdown_blocks import LIMIT
+from opportune.web.rendering.markdown_blocks import MAX_PIECE_CHARS
 from tests.opportune.web.markdown_samples import FENCE, LIST, LONG_DOCUMENTS, LOOSE_LIST, PROSE, TABLE, documents
 from tests.opportune.web.test_markdown import VECTORS, assert_harmless
 
@@ -49,7 +49,7 @@ def test_a_long_answer_is_the_answer_rendered_whole(text: str) -> None:
     blocks = Blocks()
     for part in in_parts(text, 40):
         blocks.feed(part)
-        assert len(blocks.open) < 2 * PLAIN
+        assert len(blocks.open) < 2 * MAX_OPEN_BLOCK_LENGTH
     blocks.finish()
     assert blocks.whole == render(text)
 
@@ -76,7 +76,7 @@ def test_a_finished_block_is_frozen_and_the_rest_is_open() -> None:
 
 
 def test_a_long_open_block_is_shown_as_it_was_written() -> None:
-    assert Blocks.of("**a** <b> " * (PLAIN // 8)).open.startswith("<pre>**a** &lt;b&gt;")
+    assert Blocks.of("**a** <b> " * (MAX_OPEN_BLOCK_LENGTH // 8)).open.startswith("<pre>**a** &lt;b&gt;")
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_showing_every_step_costs_the_same_per_character_however_long_the_answer
     blocks = Blocks()
     for part in in_parts(text, 40):
         blocks.feed(part)
-        assert len(blocks.open) < LIMIT + 100
+        assert len(blocks.open) < MAX_PIECE_CHARS + 100
     assert blocks.frozen
     assert len(text) <= sum(parsed) < times * len(text)
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune import llm
-from opportune.llm.fake import Scripted
+from opportune.llm.fake import FakeProvider
 from opportune.testing.factories import make_user, sign_in_browser
 
 # A browser shows the same with both kinds.
@@ -15,10 +15,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 
 @pytest.fixture
-async def script(app: FastAPI, page: Page, site: str) -> Scripted:
+async def script(app: FastAPI, page: Page, site: str) -> FakeProvider:
     """What the model answers to the signed-in visitor."""
     await sign_in_browser(page, app, await make_user(app.state.database), site)
-    model = Scripted("An answer.")
+    model = FakeProvider("An answer.")
     app.state.chat.provider = model
     return model
 
@@ -28,7 +28,7 @@ async def ask(page: Page, question: str) -> None:
     await page.get_by_label("Your question").press("Enter")
 
 
-async def test_an_answer_grows_in_the_page_and_survives_a_reload(page: Page, script: Scripted) -> None:
+async def test_an_answer_grows_in_the_page_and_survives_a_reload(page: Page, script: FakeProvider) -> None:
     first, second = asyncio.Event(), asyncio.Event()
     script.script = ["# Title\n\nThe *first* part", first, " goes on.\n\n- a\n- b\n", second, "\nThe end."]
     await page.goto("/chat")
@@ -48,7 +48,7 @@ async def test_an_answer_grows_in_the_page_and_survives_a_reload(page: Page, scr
     await expect(answer.get_by_text("Stop")).to_have_count(0)
 
 
-async def test_the_next_question_is_answered_without_a_reload(page: Page, script: Scripted) -> None:
+async def test_the_next_question_is_answered_without_a_reload(page: Page, script: FakeProvider) -> None:
     await page.goto("/chat")
     await ask(page, "One?")
     await expect(page.locator("article")).to_have_count(2)
@@ -61,7 +61,7 @@ async def test_the_next_question_is_answered_without_a_reload(page: Page, script
     assert await page.evaluate("window.same"), "the page was not loaded again"
 
 
-async def test_two_tabs_end_with_the_same_messages(page: Page, script: Scripted) -> None:
+async def test_two_tabs_end_with_the_same_messages(page: Page, script: FakeProvider) -> None:
     await page.goto("/chat")
     await ask(page, "One?")
     await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
@@ -74,7 +74,7 @@ async def test_two_tabs_end_with_the_same_messages(page: Page, script: Scripted)
     await expect(page.locator(".chat-question")).to_have_text(["One?", "Two?", "Three?"])
 
 
-async def test_a_running_answer_is_stopped(page: Page, script: Scripted) -> None:
+async def test_a_running_answer_is_stopped(page: Page, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     await page.goto("/chat")
     await ask(page, "Stop me")
@@ -84,7 +84,7 @@ async def test_a_running_answer_is_stopped(page: Page, script: Scripted) -> None
     await expect(page.locator("article").nth(1)).to_contain_text("So far")
 
 
-async def test_a_failed_answer_is_tried_again_in_place(page: Page, script: Scripted) -> None:
+async def test_a_failed_answer_is_tried_again_in_place(page: Page, script: FakeProvider) -> None:
     script.script = [llm.LLMError("timeout", "The model took too long.")]
     await page.goto("/chat")
     await ask(page, "Why?")
@@ -96,7 +96,7 @@ async def test_a_failed_answer_is_tried_again_in_place(page: Page, script: Scrip
     await expect(page.locator("article")).to_have_count(2)
 
 
-async def test_the_focus_stays_at_an_answer_whose_button_is_pressed(page: Page, script: Scripted) -> None:
+async def test_the_focus_stays_at_an_answer_whose_button_is_pressed(page: Page, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     await page.goto("/chat")
     await ask(page, "Why?")
@@ -112,7 +112,7 @@ async def test_the_focus_stays_at_an_answer_whose_button_is_pressed(page: Page, 
 
 
 async def test_an_answer_that_was_tried_again_is_shown_once_after_the_next_question(
-    page: Page, script: Scripted
+    page: Page, script: FakeProvider
 ) -> None:
     script.script = [llm.LLMError("timeout", "The model took too long.")]
     await page.goto("/chat")
@@ -128,7 +128,7 @@ async def test_an_answer_that_was_tried_again_is_shown_once_after_the_next_quest
     await expect(page.locator("article")).to_have_count(4)
 
 
-async def test_a_conversation_is_deleted_after_a_question(page: Page, script: Scripted) -> None:
+async def test_a_conversation_is_deleted_after_a_question(page: Page, script: FakeProvider) -> None:
     await page.goto("/chat")
     await ask(page, "Delete me")
     await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
@@ -138,7 +138,7 @@ async def test_a_conversation_is_deleted_after_a_question(page: Page, script: Sc
     await expect(page.get_by_text("Nothing asked yet.")).to_be_attached()
 
 
-async def test_a_question_during_an_answer_keeps_its_words(page: Page, script: Scripted) -> None:
+async def test_a_question_during_an_answer_keeps_its_words(page: Page, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     await page.goto("/chat")
     await ask(page, "First")
@@ -152,7 +152,7 @@ async def test_a_question_during_an_answer_keeps_its_words(page: Page, script: S
 
 
 async def test_a_question_during_an_answer_to_another_tab_shows_that_and_is_refused_until_its_end(
-    page: Page, script: Scripted
+    page: Page, script: FakeProvider
 ) -> None:
     await page.goto("/chat")
     await ask(page, "One?")
@@ -174,7 +174,7 @@ async def test_a_question_during_an_answer_to_another_tab_shows_that_and_is_refu
     await expect(page.locator(".chat-question")).to_have_text(["One?", "Two?", "Three?"])
 
 
-async def test_nothing_is_asked_of_the_server_after_the_end(page: Page, script: Scripted) -> None:
+async def test_nothing_is_asked_of_the_server_after_the_end(page: Page, script: FakeProvider) -> None:
     await page.goto("/chat")
     await ask(page, "Why?")
     await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
@@ -186,7 +186,7 @@ async def test_nothing_is_asked_of_the_server_after_the_end(page: Page, script: 
     assert later == []
 
 
-async def test_markup_in_an_answer_does_nothing(page: Page, script: Scripted) -> None:
+async def test_markup_in_an_answer_does_nothing(page: Page, script: FakeProvider) -> None:
     script.script = [
         "<img src=x onerror=alert(1)><scr",
         "ipt>alert(2)</script>\n\n",

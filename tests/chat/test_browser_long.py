@@ -8,11 +8,11 @@ from playwright.async_api import Page, Route, expect
 
 from app.chat import answering
 from app.chat.models import Conversation
-from app.chat.service import QUESTIONS_AT_A_TIME, Chat
+from app.chat.service import MAX_QUESTIONS_PER_PAGE, Chat
 from opportune.accounts.models import User
-from opportune.llm.fake import Scripted
+from opportune.llm.fake import FakeProvider
 from opportune.testing.factories import make_user, sign_in_browser
-from tests.chat.talking import talked
+from tests.chat.conversations import make_conversation
 
 # A browser shows the same with both kinds.
 pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
@@ -69,8 +69,8 @@ async def test_the_list_shows_the_conversation_that_is_open(
 async def test_earlier_messages_come_in_above_without_a_jump(
     page: Page, app: FastAPI, owner: User, scrolled_to: int
 ) -> None:
-    questions = 2 * QUESTIONS_AT_A_TIME + 5
-    conversation_id = await talked(app.state.database, owner.id, questions)
+    questions = 2 * MAX_QUESTIONS_PER_PAGE + 5
+    conversation_id = await make_conversation(app.state.database, owner.id, questions)
     may_come = asyncio.Event()
 
     async def hold(route: Route) -> None:
@@ -79,14 +79,14 @@ async def test_earlier_messages_come_in_above_without_a_jump(
 
     await page.route("**/chat/*?before=*", hold)
     await show(page, DESKTOP, conversation_id)
-    shown, oldest = page.locator("article"), page.get_by_text(f"Question {questions - QUESTIONS_AT_A_TIME}?")
+    shown, oldest = page.locator("article"), page.get_by_text(f"Question {questions - MAX_QUESTIONS_PER_PAGE}?")
     await expect(page.get_by_text(f"Answer {questions - 1}.")).to_be_in_viewport()
-    await expect(shown).to_have_count(2 * QUESTIONS_AT_A_TIME)
+    await expect(shown).to_have_count(2 * MAX_QUESTIONS_PER_PAGE)
 
     await page.evaluate(f"scrollTo(0, {scrolled_to})")
     before = await oldest.bounding_box()
     may_come.set()
-    await expect(shown).to_have_count(4 * QUESTIONS_AT_A_TIME)
+    await expect(shown).to_have_count(4 * MAX_QUESTIONS_PER_PAGE)
     after = await oldest.bounding_box()
     assert before
     assert after
@@ -103,8 +103,8 @@ async def test_an_old_answer_that_is_tried_again_goes_on_where_it_is_scrolled_to
 ) -> None:
     end = asyncio.Event()
     runs = app.state.chat
-    runs.provider = Scripted("So far", end, " and the rest.")
-    conversation_id = await talked(app.state.database, owner.id, QUESTIONS_AT_A_TIME + 1)
+    runs.provider = FakeProvider("So far", end, " and the rest.")
+    conversation_id = await make_conversation(app.state.database, owner.id, MAX_QUESTIONS_PER_PAGE + 1)
     async with app.state.database.reader() as session:
         oldest = (await Chat(session, owner.id).messages(conversation_id))[1]
     await answering.retry(runs, owner.id, oldest)

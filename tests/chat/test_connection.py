@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, Route, expect
 
-from app.chat import live
-from opportune.llm.fake import Scripted
+from app.chat import live_answer
+from opportune.llm.fake import FakeProvider
 from opportune.testing.factories import make_user, sign_in_browser
 
 # A browser shows the same with both kinds.
@@ -103,14 +103,14 @@ async def page(chromium: Browser, app: FastAPI, router: Router) -> AsyncIterator
 def rest(app: FastAPI) -> asyncio.Event:
     """Lets the model, which has said the `BEGINNING`, say the `REST`."""
     rest = asyncio.Event()
-    app.state.chat.provider = Scripted(BEGINNING, rest, REST)
+    app.state.chat.provider = FakeProvider(BEGINNING, rest, REST)
     return rest
 
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.2)
-    monkeypatch.setattr(live, "SILENCE_SECONDS", 2)
+    monkeypatch.setattr(live_answer, "HEARTBEAT_INTERVAL_SECONDS", 0.2)
+    monkeypatch.setattr(live_answer, "SILENCE_TIMEOUT_SECONDS", 2)
 
 
 async def begin(page: Page) -> None:

@@ -6,7 +6,7 @@ from sqlmodel import col
 
 from app.chat.demo import MODEL, SAMPLES, clear, load
 from app.chat.models import AnswerChunk, Conversation, Message, Role, Status
-from app.chat.service import Author, Chat
+from app.chat.service import AnswerAuthor, Chat
 from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.errors import OperatorError
@@ -67,7 +67,7 @@ async def test_clearing_takes_what_was_made_of_the_demo_and_no_conversation_of_a
         await load(session)
         ours = await session.scalar(select(col(Conversation.id)).where(col(Conversation.id) != own.id).limit(1))
         assert ours
-        _, answer = await Chat(session, admin.id).ask(ours, "And now?", Author("worker", "model"))
+        _, answer = await Chat(session, admin.id).ask(ours, "And now?", AnswerAuthor("worker", "model"))
         assert answer.status == Status.STREAMING
         session.add(AnswerChunk(message_id=answer.id, seq=0, text="Half an answ"))
     async with database.writer() as session:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from app.chat import blocks
 from app.chat.blocks import Blocks
 from app.chat.events import html_events, json_events, parse_event_id
-from app.chat.live import LiveAnswer
+from app.chat.live_answer import LiveAnswer
 from app.chat.models import Message, Role, Status
 from opportune.web.rendering.markdown import render_piece
 from opportune.web.rendering.markdown_blocks import Piece
@@ -85,7 +85,7 @@ async def test_a_viewer_gets_what_is_added_while_it_looks() -> None:
 
 
 async def test_a_silent_answer_tells_the_page_again_and_again_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.chat.live.HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr("app.chat.live_answer.HEARTBEAT_INTERVAL_SECONDS", 0.01)
     live = LiveAnswer(answer("Half"))
     events = html_events(live, 0, render)
     assert [(await anext(events)).event for _ in range(3)] == [None, "ping", "ping"]
@@ -96,7 +96,7 @@ async def test_a_silent_answer_tells_the_page_again_and_again_that_it_is_there(m
 
 
 async def test_a_program_gets_no_events_without_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.chat.live.HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr("app.chat.live_answer.HEARTBEAT_INTERVAL_SECONDS", 0.01)
     live = LiveAnswer(answer("Half"))
     beats = live.growth(0)
     viewer = asyncio.create_task(json(live))
@@ -166,11 +166,11 @@ async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_no
 ) -> None:
     threads = []
 
-    def noted(piece: Piece) -> Markup:
+    def recorded(piece: Piece) -> Markup:
         threads.append(threading.current_thread())
         return render_piece(piece)
 
-    monkeypatch.setattr(blocks, "render_piece", noted)
+    monkeypatch.setattr(blocks, "render_piece", recorded)
     live = LiveAnswer(answer(LONG))
     live.leave()
     leaves = asyncio.create_task(live.blocks())

@@ -5,11 +5,11 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from app.chat.service import QUESTIONS_AT_A_TIME
+from app.chat.service import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
-from opportune.llm.fake import Scripted
+from opportune.llm.fake import FakeProvider
 from opportune.testing.factories import make_user, signed_in_client
-from tests.chat.talking import talked
+from tests.chat.conversations import make_conversation
 
 # What a page asks of the database is asked of both kinds in the tests of answers and the API.
 pytestmark = pytest.mark.database("sqlite")
@@ -18,8 +18,8 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 @pytest.fixture
-def script(app: FastAPI) -> Scripted:
-    model = Scripted("A *scripted* answer.")
+def script(app: FastAPI) -> FakeProvider:
+    model = FakeProvider("A *scripted* answer.")
     app.state.chat.provider = model
     return model
 
@@ -41,7 +41,7 @@ async def test_anonymous_is_sent_to_sign_in(client: AsyncClient) -> None:
     assert response.headers["location"] == "/accounts/login?next=%2Fchat"
 
 
-async def test_a_stream_is_compressed_for_a_page_of_ours_and_says_the_same(app: FastAPI, script: Scripted) -> None:
+async def test_a_stream_is_compressed_for_a_page_of_ours_and_says_the_same(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         page = await begin(client)
         plain = await client.get(f"{page}/stream", headers={"Accept-Encoding": "gzip"})
@@ -54,7 +54,9 @@ async def test_a_stream_is_compressed_for_a_page_of_ours_and_says_the_same(app: 
     assert "A <em>scripted</em> answer." in packed.text
 
 
-async def test_a_question_without_javascript_shows_its_answer_after_a_reload(app: FastAPI, script: Scripted) -> None:
+async def test_a_question_without_javascript_shows_its_answer_after_a_reload(
+    app: FastAPI, script: FakeProvider
+) -> None:
     async with signed_in_client(app) as client:
         page = await begin(client, "<b>Why?</b>")
         await stream(client, page)
@@ -64,7 +66,9 @@ async def test_a_question_without_javascript_shows_its_answer_after_a_reload(app
     assert "hx-sse:connect" not in html, "nothing runs, so nothing is to be streamed"
 
 
-async def test_a_reload_in_the_middle_shows_what_is_there_and_where_to_go_on(app: FastAPI, script: Scripted) -> None:
+async def test_a_reload_in_the_middle_shows_what_is_there_and_where_to_go_on(
+    app: FastAPI, script: FakeProvider
+) -> None:
     gate = asyncio.Event()
     script.script = ["The first half", gate, " and the second."]
     async with signed_in_client(app) as client:
@@ -82,7 +86,7 @@ async def test_a_reload_in_the_middle_shows_what_is_there_and_where_to_go_on(app
     assert "The first half and the second." in events
 
 
-async def test_asking_with_htmx_gives_both_messages_and_the_stream(app: FastAPI, script: Scripted) -> None:
+async def test_asking_with_htmx_gives_both_messages_and_the_stream(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         page = await begin(client)
         await stream(client, page)
@@ -94,7 +98,7 @@ async def test_asking_with_htmx_gives_both_messages_and_the_stream(app: FastAPI,
     assert f'hx-sse:connect="{page}/stream?after=' in response.text
 
 
-async def test_a_tab_that_was_left_behind_gets_what_another_one_did(app: FastAPI, script: Scripted) -> None:
+async def test_a_tab_that_was_left_behind_gets_what_another_one_did(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         page = await begin(client)
         await stream(client, page)
@@ -109,7 +113,7 @@ async def test_a_tab_that_was_left_behind_gets_what_another_one_did(app: FastAPI
     assert response.text.index("In the other tab?") < response.text.index("In this one?")
 
 
-async def test_a_question_for_a_conversation_that_is_gone_is_kept(app: FastAPI, script: Scripted) -> None:
+async def test_a_question_for_a_conversation_that_is_gone_is_kept(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         page = await begin(client)
         await client.post(f"{page}/delete")
@@ -121,7 +125,7 @@ async def test_a_question_for_a_conversation_that_is_gone_is_kept(app: FastAPI, 
     assert 'hx-target="#refusal"' in part.text
 
 
-async def test_what_the_model_cannot_read_at_a_time_is_refused_at_once(app: FastAPI, script: Scripted) -> None:
+async def test_what_the_model_cannot_read_at_a_time_is_refused_at_once(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         assert 'maxlength="4000"' in (await client.get("/chat")).text
         response = await client.post("/chat", data={"content": "x" * 4_001})
@@ -130,7 +134,7 @@ async def test_what_the_model_cannot_read_at_a_time_is_refused_at_once(app: Fast
     assert script.received == []
 
 
-async def test_a_question_during_an_answer_is_refused_and_kept(app: FastAPI, script: Scripted) -> None:
+async def test_a_question_during_an_answer_is_refused_and_kept(app: FastAPI, script: FakeProvider) -> None:
     script.script = [asyncio.Event()]
     async with signed_in_client(app) as client:
         page = await begin(client)
@@ -142,7 +146,7 @@ async def test_a_question_during_an_answer_is_refused_and_kept(app: FastAPI, scr
     assert 'hx-target="#refusal"' in part.text
 
 
-async def test_an_empty_question_is_refused(app: FastAPI, script: Scripted) -> None:
+async def test_an_empty_question_is_refused(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         response = await client.post("/chat", data={"content": "  "})
         assert response.status_code == 422
@@ -150,14 +154,14 @@ async def test_an_empty_question_is_refused(app: FastAPI, script: Scripted) -> N
         assert "Nothing asked yet." in response.text
 
 
-async def test_a_form_that_was_tampered_with_is_refused_in_words(app: FastAPI, script: Scripted) -> None:
+async def test_a_form_that_was_tampered_with_is_refused_in_words(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         response = await client.post("/chat", data={"content": "Why?", "client_key": "x" * 65})
     assert (response.status_code, "Please ask again." in response.text) == (422, True)
     assert "Why?</textarea>" in response.text
 
 
-async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(app: FastAPI, script: Scripted) -> None:
+async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(app: FastAPI, script: FakeProvider) -> None:
     script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
     async with signed_in_client(app) as client:
         page = await begin(client)
@@ -174,7 +178,7 @@ async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(app: FastA
     assert "The model took too long." not in html
 
 
-async def test_a_running_answer_is_stopped_by_its_button(app: FastAPI, script: Scripted) -> None:
+async def test_a_running_answer_is_stopped_by_its_button(app: FastAPI, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     async with signed_in_client(app) as client:
         page = await begin(client)
@@ -191,7 +195,9 @@ async def test_without_a_model_the_page_names_the_settings(app: FastAPI) -> None
     assert all(name in html for name in ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL"))
 
 
-async def test_what_keeps_the_model_from_answering_is_told_to_superusers_alone(app: FastAPI, script: Scripted) -> None:
+async def test_what_keeps_the_model_from_answering_is_told_to_superusers_alone(
+    app: FastAPI, script: FakeProvider
+) -> None:
     script.fault = "The local model needs <libgomp>: apt install libgomp1."
     boss = await make_user(app.state.database, email="boss@example.com", is_superuser=True)
     async with signed_in_client(app, boss) as superuser, signed_in_client(app) as client:
@@ -199,7 +205,7 @@ async def test_what_keeps_the_model_from_answering_is_told_to_superusers_alone(a
         assert "libgomp" not in (await client.get("/chat")).text
 
 
-async def test_anothers_conversation_is_not_found(app: FastAPI, script: Scripted) -> None:
+async def test_anothers_conversation_is_not_found(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as owner:
         page = await begin(owner, "Private?")
         answer = re.search(r'id="m(\d+)-open"', (await owner.get(page)).text)
@@ -221,7 +227,7 @@ async def test_a_stream_that_is_no_longer_theirs_ends_for_good(app: FastAPI, cli
     assert "event: done" in response.text
 
 
-async def test_a_deleted_conversation_is_gone_and_its_answer_stops(app: FastAPI, script: Scripted) -> None:
+async def test_a_deleted_conversation_is_gone_and_its_answer_stops(app: FastAPI, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     async with signed_in_client(app) as client:
         page = await begin(client, "Delete me?")
@@ -233,7 +239,7 @@ async def test_a_deleted_conversation_is_gone_and_its_answer_stops(app: FastAPI,
 
 async def test_a_long_conversation_is_read_by_its_links_without_javascript(app: FastAPI) -> None:
     owner = await make_user(app.state.database)
-    page = f"/chat/{await talked(app.state.database, owner.id, QUESTIONS_AT_A_TIME + 2)}"
+    page = f"/chat/{await make_conversation(app.state.database, owner.id, MAX_QUESTIONS_PER_PAGE + 2)}"
     async with signed_in_client(app, owner) as client:
         newest = (await client.get(page)).text
         assert ("Question 1?" in newest, "Question 2?" in newest) == (False, True)
@@ -248,9 +254,9 @@ async def test_a_long_conversation_is_read_by_its_links_without_javascript(app: 
         assert ("Answer 1." in part, "<html" in part) == (True, False)
 
 
-async def test_a_question_in_a_long_conversation_sends_only_what_is_new(app: FastAPI, script: Scripted) -> None:
+async def test_a_question_in_a_long_conversation_sends_only_what_is_new(app: FastAPI, script: FakeProvider) -> None:
     owner = await make_user(app.state.database)
-    page = f"/chat/{await talked(app.state.database, owner.id, 2)}"
+    page = f"/chat/{await make_conversation(app.state.database, owner.id, 2)}"
     async with signed_in_client(app, owner) as client:
         last = re.search(r'name="last" value="(\d+)"', (await client.get(page)).text)
         assert last

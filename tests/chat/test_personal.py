@@ -6,7 +6,7 @@ from app.chat.models import Conversation, Message, Role
 from app.chat.personal import personal_data
 from opportune.accounts.models import User
 from opportune.db import batches
-from opportune.db.batches import thin_out
+from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.database import Database
 from opportune.feature import Person
 from opportune.testing.factories import make_user
@@ -37,7 +37,7 @@ async def test_a_persons_conversations_are_told_with_their_messages_and_nobody_e
 async def test_very_many_messages_go_before_their_owner(
     database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("AT_ONCE", "LOOKED_UP", "LARGE"):
+    for name in ("DELETE_BATCH_ROWS", "MAX_LOOKED_UP_IDS", "MAX_CASCADED_ROWS"):
         monkeypatch.setattr(batches, name, 2)  # answers go with their questions, and are counted for neither
     other = await make_user(database)
     for owner in (owner_id, other.id):
@@ -49,7 +49,7 @@ async def test_very_many_messages_go_before_their_owner(
                 await session.flush()
                 session.add(Message(conversation_id=conversation.id, parent_id=question.id, role=Role.ASSISTANT))
 
-    await thin_out(database, User, owner_id)
+    await delete_dependents_in_batches(database, User, owner_id)
 
     async with database.reader() as session:
         assert (await session.scalars(select(col(Message.conversation_id)))).all() == [conversation.id] * 4

@@ -1,5 +1,5 @@
 from app.chat.models import Message, Role
-from app.chat.prompt import SYSTEM, prompt
+from app.chat.prompt import SYSTEM_PROMPT, build_prompt
 from opportune import llm
 
 PLENTY = 10_000
@@ -13,9 +13,9 @@ def said(*texts: str) -> list[Message]:
 
 def test_the_prompt_is_the_system_then_the_history_then_the_question() -> None:
     messages = said("first", "answer", "second")
-    sent = prompt(messages, messages[2], PLENTY)
+    sent = build_prompt(messages, messages[2], PLENTY)
     assert [(turn.role, turn.content) for turn in sent] == [
-        ("system", SYSTEM),
+        ("system", SYSTEM_PROMPT),
         ("user", "first"),
         ("assistant", "answer"),
         ("user", "second"),
@@ -24,9 +24,9 @@ def test_the_prompt_is_the_system_then_the_history_then_the_question() -> None:
 
 def test_the_oldest_turns_are_left_out_when_the_budget_is_short() -> None:
     messages = said("old " * 100, "old answer " * 100, "new", "new answer", "question")
-    budget = llm.tokens(SYSTEM) + 30
-    assert [turn.content for turn in prompt(messages, messages[4], budget)] == [
-        SYSTEM,
+    budget = llm.estimate_tokens(SYSTEM_PROMPT) + 30
+    assert [turn.content for turn in build_prompt(messages, messages[4], budget)] == [
+        SYSTEM_PROMPT,
         "new",
         "new answer",
         "question",
@@ -35,20 +35,20 @@ def test_the_oldest_turns_are_left_out_when_the_budget_is_short() -> None:
 
 def test_an_answer_whose_question_did_not_fit_is_left_out() -> None:
     messages = said("long question " * 100, "short", "next")
-    budget = llm.tokens(SYSTEM) + 20
-    assert [turn.content for turn in prompt(messages, messages[2], budget)] == [SYSTEM, "next"]
+    budget = llm.estimate_tokens(SYSTEM_PROMPT) + 20
+    assert [turn.content for turn in build_prompt(messages, messages[2], budget)] == [SYSTEM_PROMPT, "next"]
 
 
 def test_the_question_is_sent_whatever_it_weighs() -> None:
     (question,) = said("weighty " * 1_000)
-    assert prompt([question], question, budget=10)[-1].content == question.text
+    assert build_prompt([question], question, budget=10)[-1].content == question.text
 
 
 def test_what_was_said_after_a_question_that_is_retried_is_not_sent() -> None:
     messages = said("first", "failed", "later", "later answer")
-    assert [turn.content for turn in prompt(messages, messages[0], PLENTY)] == [SYSTEM, "first"]
+    assert [turn.content for turn in build_prompt(messages, messages[0], PLENTY)] == [SYSTEM_PROMPT, "first"]
 
 
 def test_an_answer_without_text_is_not_sent() -> None:
     messages = said("first", "", "second")
-    assert [turn.content for turn in prompt(messages, messages[2], PLENTY)] == [SYSTEM, "first", "second"]
+    assert [turn.content for turn in build_prompt(messages, messages[2], PLENTY)] == [SYSTEM_PROMPT, "first", "second"]

@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 from opportune import llm
 from opportune.settings import Settings
 from opportune.testing.factories import make_user, sign_in_browser
-from opportune.testing.services.missing import INSTALL_MODEL, missing
+from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 
 # The scripted tests are on both kinds; what the model says is as much to the one as to the other.
 pytestmark = [pytest.mark.e2e, pytest.mark.model, pytest.mark.database("sqlite")]
@@ -22,7 +22,7 @@ LONG_ENOUGH = 60_000
 async def real_model(app: FastAPI) -> AsyncIterator[None]:
     model = llm.make_provider(Settings(_env_file=None, environment="development"))
     if model is None:
-        missing("The local model", INSTALL_MODEL)
+        skip_for_missing("The local model", INSTALL_MODEL)
     app.state.chat.provider = model
     yield
     await app.state.chat.close()

@@ -20,19 +20,19 @@ from opportune.settings import Settings
 from opportune.storage import Storage
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.plugin import settings_for
-from opportune.testing.recorded_jobs import NotedJobs
+from opportune.testing.recorded_jobs import RecordedJobs
 
 MakeEvent = Callable[..., Awaitable[Event]]
 
 ADA = {"name": "Ada", "email": "ada@example.com"}
 
 
-class RecordedJobs(NotedJobs):
+class RunnableJobs(RecordedJobs):
     """Does nothing by itself: a test looks at what is queued, and does it."""
 
     def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
         super().__init__()
-        self.run = DirectRun(settings, database, storage)
+        self.run = DirectJobContext(settings, database, storage)
 
     @property
     def names(self) -> list[str]:
@@ -47,7 +47,7 @@ class RecordedJobs(NotedJobs):
                 await call.job.function(self.run, *call.arguments)
 
 
-class DirectRun:
+class DirectJobContext:
     """A job's view of itself, without an engine."""
 
     id = "1"
@@ -73,9 +73,9 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def jobs(app: FastAPI) -> RecordedJobs:
+def jobs(app: FastAPI) -> RunnableJobs:
     state = app.state
-    state.database.info["jobs"] = jobs = RecordedJobs(state.settings, state.database, state.storage)
+    state.database.info["jobs"] = jobs = RunnableJobs(state.settings, state.database, state.storage)
     return jobs
 
 
@@ -106,7 +106,7 @@ async def tea(make_event: MakeEvent) -> Event:
 
 
 @pytest.fixture
-async def admin(app: FastAPI, jobs: RecordedJobs) -> AsyncIterator[AsyncClient]:
+async def admin(app: FastAPI, jobs: RunnableJobs) -> AsyncIterator[AsyncClient]:
     async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as client:
         yield client
 

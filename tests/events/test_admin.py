@@ -6,12 +6,12 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import select
 
-from app.events.admin import slug_of
+from app.events.admin import slugify
 from app.events.models import Event
 from opportune.db.database import Database
 from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
-from tests.events.conftest import MakeEvent, RecordedJobs, add_registration, files_in, picture, registrations
+from tests.events.conftest import MakeEvent, RunnableJobs, add_registration, files_in, picture, registrations
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -55,7 +55,7 @@ async def test_an_event_that_cannot_be_is_refused(admin: AsyncClient, database: 
 
 
 def test_an_address_is_made_of_plain_letters() -> None:
-    assert [slug_of(title) for title in ("Çay & Python 3.14", " -- ", "a" * 100)] == ["cay-python-3-14", "", "a" * 80]
+    assert [slugify(title) for title in ("Çay & Python 3.14", " -- ", "a" * 100)] == ["cay-python-3-14", "", "a" * 80]
 
 
 @on_both
@@ -122,7 +122,7 @@ async def test_staff_write_group_and_notes(admin: AsyncClient, database: Databas
 
 
 async def test_a_photo_is_shown_by_a_signed_address(
-    client: AsyncClient, admin: AsyncClient, jobs: RecordedJobs, database: Database, tea: Event
+    client: AsyncClient, admin: AsyncClient, jobs: RunnableJobs, database: Database, tea: Event
 ) -> None:
     name = await jobs.run.storage.save("events", "jpg", picture((9, 9)), "image/jpeg")
     ada = await add_registration(database, tea, photo=name)
@@ -149,7 +149,7 @@ async def test_the_export_has_what_staff_know_and_no_formula(
 @on_both
 @pytest.mark.parametrize("what", ["event", "registration"])
 async def test_photos_go_with_the_event_or_the_registration(
-    admin: AsyncClient, jobs: RecordedJobs, database: Database, settings: Settings, tea: Event, what: str
+    admin: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event, what: str
 ) -> None:
     name = await jobs.run.storage.save("events", "jpg", picture((9, 9)), "image/jpeg")
     ada = await add_registration(database, tea, photo=name)

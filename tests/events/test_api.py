@@ -7,10 +7,10 @@ from httpx import AsyncClient
 
 from app.events import dependencies
 from app.events.models import Event
-from app.events.service import BEGUN, FULL
+from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED
 from opportune.db.database import Database
 from opportune.testing.factories import grant, make_user, signed_in_client
-from tests.events.conftest import ADA, MakeEvent, RecordedJobs, add_registration, cancel_link, registrations
+from tests.events.conftest import ADA, MakeEvent, RunnableJobs, add_registration, cancel_link, registrations
 
 # What differs between the databases is marked `on_both`.
 pytestmark = pytest.mark.database("sqlite")
@@ -79,7 +79,7 @@ async def test_who_comes_is_for_those_who_may_list_attendees(
 
 
 @on_both
-async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: RecordedJobs, make_event: MakeEvent) -> None:
+async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: RunnableJobs, make_event: MakeEvent) -> None:
     await make_event("draft", is_published=False)
 
     for slug in ("draft", "nothing", "Tea", "%00", "a" * 81):
@@ -89,30 +89,30 @@ async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: Recorde
 
 @on_both
 async def test_whether_an_address_is_registered_is_told_to_its_mailbox_only(
-    client: AsyncClient, jobs: RecordedJobs, database: Database, tea: Event
+    client: AsyncClient, jobs: RunnableJobs, database: Database, tea: Event
 ) -> None:
     answers = [await client.post(f"{EVENTS}/tea/registrations", json=ADA) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].json() == answers[1].json()
     assert [registration.name for registration in await registrations(database)] == ["Ada"]
-    assert [letter["subject"] for letter in jobs.letters] == [
+    assert [letter["subject"] for letter in jobs.emails] == [
         "You are registered: Tea",
         "You were registered already: Tea",
     ]
-    assert {letter["to"] for letter in jobs.letters} == {"ada@example.com"}
-    assert ["has asked once more" in letter["html"] for letter in jobs.letters] == [False, True]
-    assert all(cancel_link(letter).replace("&", "&amp;") in letter["html"] for letter in jobs.letters)
+    assert {letter["to"] for letter in jobs.emails} == {"ada@example.com"}
+    assert ["has asked once more" in letter["html"] for letter in jobs.emails] == [False, True]
+    assert all(cancel_link(letter).replace("&", "&amp;") in letter["html"] for letter in jobs.emails)
 
 
-async def test_an_invalid_registration_is_refused(client: AsyncClient, jobs: RecordedJobs, tea: Event) -> None:
+async def test_an_invalid_registration_is_refused(client: AsyncClient, jobs: RunnableJobs, tea: Event) -> None:
     for body in INVALID:
         assert (await client.post(f"{EVENTS}/tea/registrations", json=body)).status_code == 422, body
     assert jobs.calls == []
 
 
 async def test_nobody_decides_over_what_is_the_staffs(
-    client: AsyncClient, jobs: RecordedJobs, database: Database, tea: Event
+    client: AsyncClient, jobs: RunnableJobs, database: Database, tea: Event
 ) -> None:
     sent = {**ADA, "group": "speakers", "is_present": True, "notes": "important", "photo": "events/x.jpg", "id": 99}
     assert (await client.post(f"{EVENTS}/tea/registrations", json=sent)).status_code == 202
@@ -123,21 +123,21 @@ async def test_nobody_decides_over_what_is_the_staffs(
 
 
 async def test_what_is_closed_is_a_conflict(
-    client: AsyncClient, jobs: RecordedJobs, database: Database, make_event: MakeEvent
+    client: AsyncClient, jobs: RunnableJobs, database: Database, make_event: MakeEvent
 ) -> None:
     await add_registration(database, await make_event("full", capacity=1), "Bob")
     await make_event("begun", days=-0.01)
 
-    for slug, words in (("full", FULL), ("begun", BEGUN)):
+    for slug, words in (("full", ALL_SEATS_TAKEN), ("begun", REGISTRATION_ENDED)):
         answer = await client.post(f"{EVENTS}/{slug}/registrations", json=ADA)
         assert (answer.status_code, answer.json()["detail"]) == (409, words)
     assert jobs.calls == []
 
 
 async def test_one_mailbox_is_not_filled_and_one_visitor_does_not_take_all_seats(
-    client: AsyncClient, jobs: RecordedJobs, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+    client: AsyncClient, jobs: RunnableJobs, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dependencies, "MOST", 20)
+    monkeypatch.setattr(dependencies, "MAX_ATTEMPTS", 20)
     await make_event()
 
     async def post(email: Callable[[int], str], times: int) -> list[int]:

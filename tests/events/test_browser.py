@@ -7,15 +7,15 @@ import pytest
 from playwright.async_api import Page, expect
 
 from opportune.db.database import Database
-from opportune.web.forms.uploads import LARGEST_FILE, TOO_LARGE
-from tests.events.conftest import MakeEvent, RecordedJobs, cancel_link, picture, registrations
+from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE
+from tests.events.conftest import MakeEvent, RunnableJobs, cancel_link, picture, registrations
 
 # What is looked at is the browser's part: one kind is enough.
 pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 
 async def test_a_visitor_registers_with_a_photo_and_cancels(
-    page: Page, jobs: RecordedJobs, database: Database, make_event: MakeEvent, tmp_path: Path
+    page: Page, jobs: RunnableJobs, database: Database, make_event: MakeEvent, tmp_path: Path
 ) -> None:
     await make_event("tea", title="Tea for all", capacity=3)
     await make_event("soup")
@@ -38,7 +38,7 @@ async def test_a_visitor_registers_with_a_photo_and_cancels(
 
     huge = tmp_path / "huge.jpg"
     with huge.open("wb") as file:
-        file.truncate(LARGEST_FILE + 1)
+        file.truncate(MAX_FILE_BYTES + 1)
     await page.get_by_label("Photo").set_input_files(huge)
     assert await page.get_by_label("Photo").evaluate("field => field.validationMessage") == TOO_LARGE
 
@@ -49,7 +49,7 @@ async def test_a_visitor_registers_with_a_photo_and_cancels(
     await jobs.work()
     assert [registration.photo[-5:] for registration in await registrations(database)] == [".webp"]
 
-    await page.goto(cancel_link(jobs.letters[0]))
+    await page.goto(cancel_link(jobs.emails[0]))
     await page.get_by_role("button", name="Cancel my registration").click()
     await expect(page.get_by_role("heading", name="This registration is cancelled.")).to_be_visible()
     await page.get_by_role("link", name="To the event").click()

@@ -6,7 +6,7 @@ from app.events.models import Event
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.settings import Settings
-from tests.events.conftest import MakeEvent, RecordedJobs, add_registration, files_in, registrations
+from tests.events.conftest import MakeEvent, RunnableJobs, add_registration, files_in, registrations
 
 ALL = len(SAMPLES) + sum(sample.attendees for sample in SAMPLES)
 
@@ -52,7 +52,7 @@ async def test_clearing_takes_the_demo_and_nobody_elses_events(database: Databas
 
 
 async def test_clearing_takes_the_photos_of_those_who_came_to_the_demo(
-    jobs: RecordedJobs, database: Database, settings: Settings
+    jobs: RunnableJobs, database: Database, settings: Settings
 ) -> None:
     database.info["jobs"] = jobs
     name = await jobs.run.storage.save("events", "webp", b"a picture", "image/webp")

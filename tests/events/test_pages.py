@@ -7,9 +7,9 @@ from markupsafe import Markup
 from pydantic import SecretStr
 
 from app.events import dependencies, pages
+from app.events.cancel_tokens import make_token, read_token
 from app.events.models import Event
-from app.events.service import BEGUN, FULL
-from app.events.tokens import read_token, token_of
+from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED
 from opportune.db.database import Database
 from opportune.errors import NotFound
 from opportune.settings import Settings
@@ -18,7 +18,7 @@ from opportune.web.rendering.markdown_blocks import Piece
 from tests.events.conftest import (
     ADA,
     MakeEvent,
-    RecordedJobs,
+    RunnableJobs,
     add_registration,
     cancel_link,
     files_in,
@@ -82,11 +82,11 @@ async def test_the_text_of_an_event_is_not_rendered_in_the_event_loop(
     threads = []
     render_piece = markdown.render_piece
 
-    def noted(piece: Piece) -> Markup:
+    def recorded(piece: Piece) -> Markup:
         threads.append(threading.current_thread())
         return render_piece(piece)
 
-    monkeypatch.setattr(markdown, "render_piece", noted)
+    monkeypatch.setattr(markdown, "render_piece", recorded)
     await make_event(description="*Rendered but once*" + "![" * 4_000)
     for _ in range(2):
         assert "<em>Rendered but once</em>" in (await client.get("/events/tea")).text
@@ -94,7 +94,7 @@ async def test_the_text_of_an_event_is_not_rendered_in_the_event_loop(
     assert threading.current_thread() not in threads
 
 
-async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: RecordedJobs, make_event: MakeEvent) -> None:
+async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: RunnableJobs, make_event: MakeEvent) -> None:
     await make_event("draft", is_published=False)
 
     for slug in ("draft", "nothing", "%00", "TEA"):
@@ -108,7 +108,7 @@ async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: Recorde
 
 
 async def test_registering_takes_a_seat_keeps_the_photo_and_writes_a_letter(
-    client: AsyncClient, jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+    client: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     answer = await client.post("/events/tea", data={**ADA, "question": "Milk?"}, files=photo())
 
@@ -118,20 +118,20 @@ async def test_registering_takes_a_seat_keeps_the_photo_and_writes_a_letter(
     (ada,) = await registrations(database)
     assert (ada.name, ada.email, ada.question) == ("Ada", "ada@example.com", "Milk?")
     assert re.fullmatch(r"events/[0-9a-f]{32}\.jpg", ada.photo), "a name of ours"
-    (letter,) = jobs.letters
+    (letter,) = jobs.emails
     assert "https://meet.example.com/tea" in letter["text"]
     assert jobs.names == ["events.shrink_photo"]
     await jobs.work()
     assert (await registrations(database))[0].photo.endswith(".webp")
 
 
-async def test_a_form_without_a_photo_is_enough(client: AsyncClient, jobs: RecordedJobs, tea: Event) -> None:
+async def test_a_form_without_a_photo_is_enough(client: AsyncClient, jobs: RunnableJobs, tea: Event) -> None:
     assert (await client.post("/events/tea", data=ADA, files={"photo": ("", b"")})).status_code == 303
     assert jobs.names == []
 
 
 async def test_who_is_registered_already_gets_the_same_page_and_a_letter(
-    client: AsyncClient, jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+    client: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     await add_registration(database, tea)
 
@@ -139,13 +139,13 @@ async def test_who_is_registered_already_gets_the_same_page_and_a_letter(
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/events/tea/registered")
     assert [registration.name for registration in await registrations(database)] == ["Ada"]
-    assert [letter["subject"] for letter in jobs.letters] == ["You were registered already: Tea"]
+    assert [letter["subject"] for letter in jobs.emails] == ["You were registered already: Tea"]
     await jobs.work()
     assert files_in(settings) == []
 
 
 async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
-    client: AsyncClient, jobs: RecordedJobs, tea: Event
+    client: AsyncClient, jobs: RunnableJobs, tea: Event
 ) -> None:
     sent = {"name": "<Ada>", "email": "nobody", "question": "Milk\nand sugar?"}
 
@@ -161,7 +161,7 @@ async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
 
 
 async def test_what_fills_the_field_that_nobody_sees_is_thanked_and_ignored(
-    client: AsyncClient, jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+    client: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     answer = await client.post("/events/tea", data={**ADA, "website": "https://spam.example"}, files=photo())
 
@@ -170,12 +170,12 @@ async def test_what_fills_the_field_that_nobody_sees_is_thanked_and_ignored(
 
 
 async def test_a_closed_event_has_no_form_and_keeps_no_photo(
-    client: AsyncClient, jobs: RecordedJobs, database: Database, make_event: MakeEvent
+    client: AsyncClient, jobs: RunnableJobs, database: Database, make_event: MakeEvent
 ) -> None:
     await add_registration(database, await make_event("full", capacity=1), "Bob")
     await make_event("begun", days=-0.01)
 
-    for slug, words in (("full", FULL), ("begun", BEGUN)):
+    for slug, words in (("full", ALL_SEATS_TAKEN), ("begun", REGISTRATION_ENDED)):
         page, answer = (
             await client.get(f"/events/{slug}"),
             await client.post(f"/events/{slug}", data=ADA, files=photo()),
@@ -189,7 +189,7 @@ async def test_a_closed_event_has_no_form_and_keeps_no_photo(
 
 
 async def test_who_registers_too_often_is_asked_to_wait_and_types_nothing_twice(
-    client: AsyncClient, jobs: RecordedJobs, tea: Event
+    client: AsyncClient, jobs: RunnableJobs, tea: Event
 ) -> None:
     answers = [await client.post("/events/tea", data=ADA) for _ in range(6)]
 
@@ -200,9 +200,9 @@ async def test_who_registers_too_often_is_asked_to_wait_and_types_nothing_twice(
 
 
 async def test_a_visitor_who_sends_too_much_is_refused_before_a_picture_is_looked_at(
-    client: AsyncClient, jobs: RecordedJobs, tea: Event, monkeypatch: pytest.MonkeyPatch
+    client: AsyncClient, jobs: RunnableJobs, tea: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dependencies, "MOST", 0)
+    monkeypatch.setattr(dependencies, "MAX_ATTEMPTS", 0)
     monkeypatch.setattr(pages, "read_form", None)
 
     answer = await client.post("/events/tea", data=ADA, files=photo())
@@ -213,11 +213,11 @@ async def test_a_visitor_who_sends_too_much_is_refused_before_a_picture_is_looke
 
 
 async def test_the_link_in_the_letter_asks_first_and_then_cancels(
-    client: AsyncClient, jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+    client: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     await client.post("/events/tea", data=ADA, files=photo())
     await jobs.work()
-    link = cancel_link(jobs.letters[0])
+    link = cancel_link(jobs.emails[0])
 
     asked = await client.get(link)
     assert "Cancel your registration?" in asked.text
@@ -235,10 +235,10 @@ async def test_the_link_in_the_letter_asks_first_and_then_cancels(
 
 
 async def test_an_old_link_does_not_cancel_a_new_registration(
-    client: AsyncClient, jobs: RecordedJobs, database: Database, tea: Event
+    client: AsyncClient, jobs: RunnableJobs, database: Database, tea: Event
 ) -> None:
     await client.post("/events/tea", data=ADA)
-    old = cancel_link(jobs.letters[0])
+    old = cancel_link(jobs.emails[0])
     await client.post(old)
     await client.post("/events/tea", data={"name": "Bob", "email": "bob@example.com"})
 
@@ -250,7 +250,7 @@ async def test_an_old_link_does_not_cancel_a_new_registration(
 async def test_nobody_cancels_with_a_link_that_is_not_ours(
     client: AsyncClient, database: Database, settings: Settings, tea: Event
 ) -> None:
-    token = token_of(settings, await add_registration(database, tea))
+    token = make_token(settings, await add_registration(database, tea))
 
     for wrong in ("", "x", token[:-3], f"{token}x", "ü", "%00", "W10.abc"):
         answer = await client.get(f"/events/tea/cancel?token={wrong}")
@@ -267,10 +267,10 @@ async def test_a_link_outlives_a_new_secret_key_while_the_old_one_counts(
     newer = settings.model_copy(update={"secret_key": SecretStr("a newer key that is long enough")})
     both = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
 
-    assert read_token(both, token_of(settings, ada))[0] == ada.id
-    assert read_token(newer, token_of(both, ada))[0] == ada.id
+    assert read_token(both, make_token(settings, ada))[0] == ada.id
+    assert read_token(newer, make_token(both, ada))[0] == ada.id
     with pytest.raises(NotFound):
-        read_token(newer, token_of(settings, ada))
+        read_token(newer, make_token(settings, ada))
 
 
 async def test_what_has_begun_is_not_cancelled_any_more(
@@ -278,7 +278,7 @@ async def test_what_has_begun_is_not_cancelled_any_more(
 ) -> None:
     ada = await add_registration(database, await make_event(days=-0.01))
 
-    answer = await client.post(f"/events/tea/cancel?token={token_of(settings, ada)}", follow_redirects=True)
+    answer = await client.post(f"/events/tea/cancel?token={make_token(settings, ada)}", follow_redirects=True)
 
-    assert BEGUN in answer.text
+    assert REGISTRATION_ENDED in answer.text
     assert len(await registrations(database)) == 1

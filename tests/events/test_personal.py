@@ -2,7 +2,7 @@ from app.events.models import Event
 from app.events.personal import files, forget, read
 from opportune.db.database import Database
 from opportune.feature import Person
-from tests.events.conftest import RecordedJobs, add_registration, registrations
+from tests.events.conftest import RunnableJobs, add_registration, registrations
 
 ADA, UNPROVEN = Person(1, "ada@example.com"), Person(1, "")
 
@@ -20,7 +20,7 @@ async def test_registrations_are_told_to_the_owner_of_the_email(database: Databa
 
 
 async def test_who_leaves_gives_the_seats_back_and_takes_the_photos_along(
-    database: Database, tea: Event, jobs: RecordedJobs
+    database: Database, tea: Event, jobs: RunnableJobs
 ) -> None:
     await add_registration(database, tea, photo="events/one.webp")
     await add_registration(database, tea, "Bob")

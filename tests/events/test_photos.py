@@ -8,19 +8,19 @@ from httpx import AsyncClient
 from PIL import ExifTags, Image
 from sqlalchemy import update
 
-from app.events.jobs import LARGEST, delete_photos, shrink_photo
+from app.events.jobs import MAX_SIDE_PIXELS, delete_photos, shrink_photo
 from app.events.models import Event
 from opportune.db.database import Database
 from opportune.settings import Settings
 from opportune.storage import MissingFileError, StorageError
 from opportune.testing.factories import make_user, signed_in_client
-from tests.events.conftest import ADA, RecordedJobs, add_registration, files_in, photo, picture, registrations
+from tests.events.conftest import ADA, RunnableJobs, add_registration, files_in, photo, picture, registrations
 
 # What is tested here asks little of the database: one kind is enough.
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def kept(jobs: RecordedJobs, content: bytes) -> str:
+async def kept(jobs: RunnableJobs, content: bytes) -> str:
     return await jobs.run.storage.save("events", "jpg", content, "image/jpeg")
 
 
@@ -32,7 +32,7 @@ def with_metadata() -> bytes:
 
 
 async def test_a_photo_becomes_small_upright_and_silent(
-    jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+    jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     content = with_metadata()
     assert b"Mill Lane" in content
@@ -43,13 +43,13 @@ async def test_a_photo_becomes_small_upright_and_silent(
     (after,) = await registrations(database)
     small = await jobs.run.storage.read(after.photo)
     with Image.open(BytesIO(small)) as image:
-        assert (image.format, max(image.size), image.height > image.width) == ("WEBP", LARGEST, True)
+        assert (image.format, max(image.size), image.height > image.width) == ("WEBP", MAX_SIDE_PIXELS, True)
     assert b"Mill Lane" not in small
     assert [path.name for path in files_in(settings)] == [Path(after.photo).name], "what was sent is deleted"
 
 
 async def test_a_photo_is_shrunk_once_however_often_it_is_tried(
-    jobs: RecordedJobs, database: Database, settings: Settings, tea: Event, monkeypatch: pytest.MonkeyPatch
+    jobs: RunnableJobs, database: Database, settings: Settings, tea: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = await add_registration(database, tea, photo=await kept(jobs, picture()))
     writes: list[str] = []
@@ -72,14 +72,14 @@ async def test_a_photo_is_shrunk_once_however_often_it_is_tried(
     assert [path.name for path in files_in(settings)] == [Path(after.photo).name]
 
 
-async def test_the_photo_of_who_has_cancelled_is_not_kept(jobs: RecordedJobs, settings: Settings, tea: Event) -> None:
+async def test_the_photo_of_who_has_cancelled_is_not_kept(jobs: RunnableJobs, settings: Settings, tea: Event) -> None:
     await shrink_photo.function(jobs.run, 7, await kept(jobs, picture()))
 
     assert files_in(settings) == []
 
 
 async def test_a_photo_whose_place_is_away_is_tried_again(
-    jobs: RecordedJobs, database: Database, tea: Event, tmp_path: Path
+    jobs: RunnableJobs, database: Database, tea: Event, tmp_path: Path
 ) -> None:
     ada = await add_registration(database, tea, photo=await kept(jobs, with_metadata()))
     away = (tmp_path / "uploads").rename(tmp_path / "away")
@@ -94,7 +94,7 @@ async def test_a_photo_whose_place_is_away_is_tried_again(
 
 
 async def test_what_cannot_be_drawn_is_dropped(
-    jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+    jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     ada = await add_registration(database, tea, photo=await kept(jobs, b"no picture"))
 
@@ -104,7 +104,7 @@ async def test_what_cannot_be_drawn_is_dropped(
     assert files_in(settings) == []
 
 
-async def test_photos_are_deleted_even_if_some_are_gone(jobs: RecordedJobs) -> None:
+async def test_photos_are_deleted_even_if_some_are_gone(jobs: RunnableJobs) -> None:
     names = [await kept(jobs, picture((9, 9))) for _ in range(2)]
     await jobs.run.storage.delete(names[0])
 
@@ -115,7 +115,7 @@ async def test_photos_are_deleted_even_if_some_are_gone(jobs: RecordedJobs) -> N
 
 
 async def test_a_hostile_file_is_refused_in_one_line_beside_the_field(
-    client: AsyncClient, jobs: RecordedJobs, settings: Settings, tea: Event
+    client: AsyncClient, jobs: RunnableJobs, settings: Settings, tea: Event
 ) -> None:
     page, drawing = (
         b"<!doctype html><script>alert(1)</script>",
@@ -131,7 +131,7 @@ async def test_a_hostile_file_is_refused_in_one_line_beside_the_field(
     assert files_in(settings) == []
 
 
-async def test_a_file_that_is_too_large_is_refused(client: AsyncClient, jobs: RecordedJobs, tea: Event) -> None:
+async def test_a_file_that_is_too_large_is_refused(client: AsyncClient, jobs: RunnableJobs, tea: Event) -> None:
     answer = await client.post("/events/tea", data=ADA, files=photo(b"\xff\xd8\xff" + bytes(10_000_001)))
 
     assert answer.status_code == 422
@@ -141,7 +141,7 @@ async def test_a_file_that_is_too_large_is_refused(client: AsyncClient, jobs: Re
 async def test_with_the_storage_down_what_was_typed_stays(
     app: FastAPI,
     client: AsyncClient,
-    jobs: RecordedJobs,
+    jobs: RunnableJobs,
     database: Database,
     tea: Event,
     monkeypatch: pytest.MonkeyPatch,
@@ -160,7 +160,7 @@ async def test_with_the_storage_down_what_was_typed_stays(
 
 
 async def test_nobody_waits_while_a_photo_that_is_not_needed_is_deleted(
-    app: FastAPI, client: AsyncClient, jobs: RecordedJobs, database: Database, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: AsyncClient, jobs: RunnableJobs, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deleted = []
 

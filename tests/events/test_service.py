@@ -6,8 +6,8 @@ import pytest
 
 from app.events.jobs import use_photo
 from app.events.models import Event
-from app.events.schemas import Attendee, EventFilter
-from app.events.service import BEGUN, FULL, Closed, Events
+from app.events.schemas import EventFilter, RegistrationCreate
+from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED, Events, RegistrationClosed
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.errors import NotFound
@@ -24,8 +24,8 @@ async def register(database: Database, slug: str, **fields: str) -> str:
     """What comes of it, in a word."""
     try:
         async with database.writer() as session:
-            done = await Events(session).register(slug, Attendee.model_validate({**ADA, **fields}))
-    except Closed as closed:
+            done = await Events(session).register(slug, RegistrationCreate.model_validate({**ADA, **fields}))
+    except RegistrationClosed as closed:
         return str(closed)
     return "new" if done.is_new else "known"
 
@@ -36,7 +36,7 @@ async def test_fifty_at_once_never_take_more_seats_than_there_are(database: Data
     people = (register(database, "tea", email=f"guest{number}@example.com") for number in range(50))
     outcomes = Counter(await asyncio.gather(*people))
 
-    assert outcomes == {"new": 20, FULL: 30}
+    assert outcomes == {"new": 20, ALL_SEATS_TAKEN: 30}
     assert len(await registrations(database)) == event.capacity
 
 
@@ -62,7 +62,7 @@ async def test_nobody_registers_for_what_has_begun_or_is_not_there(database: Dat
     await make_event("running", days=-0.01)
     await make_event("draft", is_published=False)
 
-    assert await register(database, "running") == BEGUN
+    assert await register(database, "running") == REGISTRATION_ENDED
     for slug in ("draft", "nothing"):
         with pytest.raises(NotFound):
             await register(database, slug)
@@ -98,7 +98,7 @@ async def test_what_is_left_is_counted_for_each_event(database: Database, make_e
 
     assert [(event.slug, event.seats_left, event.closed) for event in page.items] == [
         ("tea", 1, ""),
-        ("soup", 0, FULL),
+        ("soup", 0, ALL_SEATS_TAKEN),
     ]
 
 

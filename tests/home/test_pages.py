@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from opportune.feature import Feature, Link
-from opportune.project import PROJECT, installed
+from opportune.project import PROJECT, installed_features
 from opportune.testing.factories import make_user, signed_in_client
 
 # The page asks nothing of the database itself.
@@ -16,7 +16,7 @@ async def test_the_page_says_what_is_installed_and_where_its_code_is(client: Asy
     answer = await client.get("/")
 
     assert answer.status_code == 200
-    for feature in installed():
+    for feature in installed_features():
         assert feature.summary in answer.text.replace("&#39;", "'")
         assert re.search(rf"<code>(app|opportune)/{feature.name}/</code>", answer.text)
 

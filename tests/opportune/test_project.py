@@ -152,7 +152,7 @@ def run_tests(folder: Path, code: str, **environ: str) -> "subprocess.CompletedP
     """Run tests of their own with the project's configuration."""
     (folder / "test_it.py").write_text(code)
     options = f"-c {PROJECT}/pyproject.toml --rootdir={folder} -p pytest_asyncio.plugin -p no:cacheprovider"
-    options += " -p opportune.testing.services.missing -o faulthandler_timeout=0.5"
+    options += " -p opportune.testing.services.missing_programs -o faulthandler_timeout=0.5"
     return subprocess.run(
         [sys.executable, "-m", "pytest", str(folder)],
         cwd=PROJECT,

@@ -7,7 +7,15 @@ from typing import Any
 from markupsafe import escape
 
 from app.pydocs.kept import Kept
-from app.pydocs.schemas import LONGEST, Entry, Hit, Link, NoIndex, Results, Status
+from app.pydocs.schemas import (
+    MAX_QUERY_LENGTH,
+    EntryLink,
+    EntryRead,
+    IndexMissing,
+    IndexStatus,
+    SearchHit,
+    SearchResults,
+)
 from app.pydocs.service import Search
 from opportune.errors import NotFound
 
@@ -30,17 +38,17 @@ class Shelf(Search):
         """Queries that are answered only after their event."""
         self.asked: list[str] = []
 
-    async def find(self, query: str, *, limit: int = 20, page: int = 1) -> Results:
+    async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults:
         if self.is_empty:
-            raise NoIndex
-        query = query.replace("\0", "").strip()[:LONGEST]
+            raise IndexMissing
+        query = query.replace("\0", "").strip()[:MAX_QUERY_LENGTH]
         self.asked.append(query)
         if query in self.later:
             await self.later[query].wait()
         corrected = "json" if query == "jsno" else ""
         names = [name for name in BODIES if query and name.startswith(corrected or query.lower())]
         shown = names[(page - 1) * limit : page * limit]
-        return Results(
+        return SearchResults(
             items=[self.hit(name, corrected or query) for name in shown],
             total=len(names),
             page=page,
@@ -52,27 +60,27 @@ class Shelf(Search):
     async def edition(self) -> None:
         """Keeps nothing."""
 
-    async def entry(self, slug: str) -> Entry:
+    async def entry(self, slug: str) -> EntryRead:
         if self.is_empty:
-            raise NoIndex
+            raise IndexMissing
         if slug not in BODIES:
             raise NotFound
         parent = slug.rpartition(".")[0]
         children = [name for name in BODIES if name.rpartition(".")[0] == slug]
-        return Entry(
+        return EntryRead(
             **self.fields(slug),
             module=parent,
             signature="join(path, *paths)" if slug == "os.path.join" else "",
             body_html=f"<p>{escape(BODIES[slug])}</p>",
             source="",
-            parent=Link(**self.fields(parent)) if parent else None,
-            children=[Link(**self.fields(name)) for name in children],
+            parent=EntryLink(**self.fields(parent)) if parent else None,
+            children=[EntryLink(**self.fields(name)) for name in children],
         )
 
-    async def status(self) -> Status:
+    async def status(self) -> IndexStatus:
         if self.is_empty:
-            raise NoIndex
-        return Status(
+            raise IndexMissing
+        return IndexStatus(
             entries=len(BODIES),
             source="Python 3.11.7",
             built_at=datetime(2026, 11, 20, tzinfo=UTC),
@@ -80,9 +88,9 @@ class Shelf(Search):
             skipped=0,
         )
 
-    def hit(self, name: str, query: str) -> Hit:
+    def hit(self, name: str, query: str) -> SearchHit:
         marked = f"<mark>{escape(name[: len(query)])}</mark>{escape(name[len(query) :])}"
-        return Hit(**self.fields(name), module="", name_html=marked, snippet_html=str(escape(BODIES[name])))
+        return SearchHit(**self.fields(name), module="", name_html=marked, snippet_html=str(escape(BODIES[name])))
 
     @staticmethod
     def fields(name: str) -> dict[str, Any]:

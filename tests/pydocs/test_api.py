@@ -3,7 +3,7 @@ import re
 import pytest
 from httpx import AsyncClient
 
-from app.pydocs.schemas import LONGEST
+from app.pydocs.schemas import MAX_QUERY_LENGTH
 from opportune.project import PROJECT
 from tests.pydocs.shelf import Shelf
 from tests.pydocs.test_pages import QUERIES
@@ -49,7 +49,7 @@ async def test_any_query_is_answered(client: AsyncClient, shelf: Shelf) -> None:
         answer = await client.get(SEARCH, params={"q": query})
 
         assert answer.status_code == 200, query[:20]
-        assert len(answer.json()["query"]) <= LONGEST
+        assert len(answer.json()["query"]) <= MAX_QUERY_LENGTH
     assert (await client.get(SEARCH)).json()["items"] == []
 
 

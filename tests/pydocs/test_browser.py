@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from opportune.testing.services.axe import complaints
+from opportune.testing.services.accessibility import find_violations
 from tests.pydocs.shelf import Shelf
 
 # One is enough: what is asked here is no database.
@@ -33,7 +33,7 @@ async def test_an_older_answer_never_takes_the_place_of_a_newer(page: Page, shel
 
     await expect(hits).to_have_text([re.compile("os.pathconf")])
     await expect(hits.locator("mark")).to_have_text("os.pathc")
-    assert not await complaints(page)
+    assert not await find_violations(page)
     assert page.url == f"{site}/pydocs?q=os.pathc"
 
 
@@ -54,7 +54,7 @@ async def test_keys_search_walk_open_and_clear(page: Page, shelf: Shelf, site: s
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("os.path.join")
-    assert not await complaints(page)
+    assert not await find_violations(page)
 
     await page.go_back()
     await expect(box).to_have_value("os.p")

@@ -16,7 +16,7 @@ from app.pydocs.index.language import language_pieces
 from app.pydocs.index.piece import Batch, Piece
 from app.pydocs.index.postgresql import tsvector
 from app.pydocs.index.python import PythonSource
-from app.pydocs.schemas import Entry, NoIndex
+from app.pydocs.schemas import EntryRead, IndexMissing
 from opportune.atomic_files import private_file
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -148,7 +148,7 @@ async def test_what_two_pages_call_the_same_is_kept_once(empty_database_url: str
 async def test_before_the_first_index_there_is_none(empty_database_url: str) -> None:
     search = search_in(empty_database_url)
     for question in (search.find("x"), search.entry("x"), search.status()):
-        with pytest.raises(NoIndex, match="There is no index of the documentation yet"):
+        with pytest.raises(IndexMissing, match="There is no index of the documentation yet"):
             await question
     await search.close()
 
@@ -270,7 +270,7 @@ async def test_built_ins_and_keywords_come_before_lookalikes(empty_database_url:
     assert "<p>" in body
 
 
-async def entry_of(url: str, slug: str) -> Entry:
+async def entry_of(url: str, slug: str) -> EntryRead:
     search = search_in(url)
     try:
         return await search.entry(slug)

@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from app.pydocs.schemas import LONGEST, NoIndex
+from app.pydocs.schemas import MAX_QUERY_LENGTH, IndexMissing
 from opportune.testing.factories import make_user, signed_in_client
 from tests.pydocs.shelf import Shelf
 
@@ -83,7 +83,7 @@ async def test_any_query_is_answered_with_a_page_that_escapes_it(client: AsyncCl
 
             assert answer.status_code == 200, query[:20]
             assert "<b>" not in answer.text
-            assert "x" * (LONGEST + 1) not in answer.text
+            assert "x" * (MAX_QUERY_LENGTH + 1) not in answer.text
 
 
 async def test_a_page_that_no_list_has_is_refused(client: AsyncClient, shelf: Shelf) -> None:
@@ -121,7 +121,7 @@ async def test_without_an_index_the_page_of_a_developer_says_which_command_makes
     for headers in ({}, HTMX):
         answer = await client.get("/pydocs?q=os", headers=headers)
         assert answer.status_code == 200
-        assert NoIndex.COMMAND in answer.text
+        assert IndexMissing.COMMAND in answer.text
     entry = await client.get("/pydocs/os")
     assert entry.status_code == 503
     assert "There is no index of the documentation yet." in entry.text

@@ -4,7 +4,7 @@ import pytest
 
 from app.pydocs.highlight import LENGTH, Highlighter
 from app.pydocs.query import MOST_WORDS, Query
-from app.pydocs.schemas import LONGEST
+from app.pydocs.schemas import MAX_QUERY_LENGTH
 from app.pydocs.spelling import Term, distance, nearest
 from app.pydocs.words import keys, name_words
 
@@ -45,7 +45,7 @@ def test_what_holds_no_word_asks_for_nothing(text: str) -> None:
 def test_what_no_database_takes_is_left_out_and_what_is_too_long_is_cut() -> None:
     query = Query.parse("\0pa\ud800th " + "x " * 5000)
     assert query.text.startswith("path x")
-    assert len(query.text) <= LONGEST
+    assert len(query.text) <= MAX_QUERY_LENGTH
     assert sum(len(choice.wanted) for choice in query.choices) <= MOST_WORDS
 
 

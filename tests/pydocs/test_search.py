@@ -14,7 +14,7 @@ from app.pydocs.engines import sqlite
 from app.pydocs.engines.opening import index_url
 from app.pydocs.index.piece import Piece
 from app.pydocs.index.store import store_of
-from app.pydocs.schemas import DEEPEST, LONGEST, NoIndex
+from app.pydocs.schemas import MAX_QUERY_LENGTH, MAX_RANKED_HITS, IndexMissing
 from app.pydocs.service import Search
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import NotFound
@@ -39,7 +39,7 @@ PIECES = [
     piece("asyncio.get_event_loop", text="Return the event loop."),
     Piece("library/intro.html#reading", "Reading CSV files", "section", text="How a file is read.", module="intro"),
     Piece("library/intro.html", "Introduction", "section", text="Begin here."),
-    *(piece(f"many.item{number}", "data", "One of many.") for number in range(DEEPEST + 5)),
+    *(piece(f"many.item{number}", "data", "One of many.") for number in range(MAX_RANKED_HITS + 5)),
 ]
 HOSTILE = [
     "\0",
@@ -152,16 +152,16 @@ async def test_what_was_looked_for_is_marked_and_the_rest_escaped(search: Search
 
 async def test_long_lists_come_in_pages_up_to_an_end(search: Search) -> None:
     first = await search.find("many", limit=100)
-    assert (first.total, first.pages, len(first.items)) == (DEEPEST, 4, 100)
+    assert (first.total, first.pages, len(first.items)) == (MAX_RANKED_HITS, 4, 100)
     seen = [name for page in (1, 2, 3, 4) for name in await names(search, "many", 100, page)]
-    assert len(set(seen)) == DEEPEST
+    assert len(set(seen)) == MAX_RANKED_HITS
     assert await names(search, "many", 100, 5) == await names(search, "many", 100, 10**6) == []
 
 
 @pytest.mark.parametrize("query", ["", "  ", *HOSTILE])
 async def test_any_text_gives_results_or_none(search: Search, query: str) -> None:
     found = await search.find(query)
-    assert len(found.query) <= LONGEST
+    assert len(found.query) <= MAX_QUERY_LENGTH
     assert "\0" not in found.query
     assert found.query.encode() is not None
 
@@ -229,7 +229,7 @@ async def test_a_cleared_index_is_gone_and_a_new_one_is_found(empty_database_url
     assert await names(search, "one") == ["one"]
     assert store.clear()
     await search.refresh()
-    with pytest.raises(NoIndex):
+    with pytest.raises(IndexMissing):
         await search.find("one")
     fill(empty_database_url, [piece("two")])
     assert await names(search, "two") == ["two"]

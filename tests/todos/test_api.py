@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from app.todos.dependencies import reading
-from app.todos.schemas import Statistics
+from app.todos.dependencies import get_todos
+from app.todos.schemas import TodoStatistics
 from app.todos.service import Todos
 from opportune.accounts.models import User
 from opportune.db.model import utc_now
@@ -185,10 +185,10 @@ async def test_the_data_layer_can_be_replaced(app: FastAPI, client: AsyncClient)
     class Canned(Todos):
         def __init__(self) -> None: ...
 
-        async def statistics(self) -> Statistics:
-            return Statistics(total=3, open=2, done=1, overdue=0)
+        async def statistics(self) -> TodoStatistics:
+            return TodoStatistics(total=3, open=2, done=1, overdue=0)
 
-    app.dependency_overrides[reading] = Canned
+    app.dependency_overrides[get_todos] = Canned
 
     answer = await client.get(f"{TODOS}/statistics")
 

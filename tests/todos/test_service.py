@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.todos.models import Todo
-from app.todos.schemas import Statistics, TodoChange, TodoCreate, TodoFilter
+from app.todos.schemas import TodoCreate, TodoFilter, TodoStatistics, TodoUpdate
 from app.todos.service import Todos
 from opportune.accounts.models import User
 from opportune.db.database import Database
@@ -98,29 +98,29 @@ async def test_a_page_past_the_end_is_empty(todos: Todos) -> None:
 
 @pytest.mark.usefixtures("five")
 async def test_statistics_count_the_owners_only(todos: Todos) -> None:
-    assert await todos.statistics() == Statistics(total=4, open=3, done=1, overdue=1)
+    assert await todos.statistics() == TodoStatistics(total=4, open=3, done=1, overdue=1)
 
 
 async def test_statistics_of_nothing_are_zeros(todos: Todos) -> None:
-    assert await todos.statistics() == Statistics(total=0, open=0, done=0, overdue=0)
+    assert await todos.statistics() == TodoStatistics(total=0, open=0, done=0, overdue=0)
 
 
 async def test_a_change_leaves_alone_what_it_does_not_name(todos: Todos) -> None:
     todo = await todos.add(TodoCreate(title="Buy milk", notes="2 litres", due_on=TODAY))
 
-    await todos.change(todo.id, TodoChange(title="Buy oat milk"))
+    await todos.change(todo.id, TodoUpdate(title="Buy oat milk"))
     assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", TODAY)
 
-    await todos.change(todo.id, TodoChange(due_on=None))
+    await todos.change(todo.id, TodoUpdate(due_on=None))
     assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", None)
 
 
 async def test_what_is_done_twice_was_done_the_first_time(todos: Todos, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann, done_at=NOON)
 
-    assert (await todos.change(todo.id, TodoChange(done=True))).done_at == NOON
-    assert (await todos.change(todo.id, TodoChange(done=False))).done_at is None
-    assert (await todos.change(todo.id, TodoChange(done=True))).done_at is not None
+    assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at == NOON
+    assert (await todos.change(todo.id, TodoUpdate(done=False))).done_at is None
+    assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at is not None
 
 
 async def test_a_deleted_todo_is_gone(todos: Todos) -> None:
@@ -135,7 +135,7 @@ async def test_a_deleted_todo_is_gone(todos: Todos) -> None:
 async def test_another_users_todo_is_not_found(todos: Todos, bob: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(bob)
 
-    for attempt in (todos.get(todo.id), todos.change(todo.id, TodoChange(done=True)), todos.delete(todo.id)):
+    for attempt in (todos.get(todo.id), todos.change(todo.id, TodoUpdate(done=True)), todos.delete(todo.id)):
         with pytest.raises(NotFound):
             await attempt
 

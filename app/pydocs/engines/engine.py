@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import RowMapping, TextClause, text
 
 from app.pydocs.query import Query
-from app.pydocs.schemas import DEEPEST
+from app.pydocs.schemas import MAX_RANKED_HITS
 from app.pydocs.spelling import CANDIDATES, Term
 
 # Where an entry stands: what is called so, what ends so, what begins so, and then by its words.
@@ -74,7 +74,7 @@ class Engine(ABC):
     async def search(self, query: Query, limit: int, offset: int) -> Sequence[Fields]:
         """Columns of entries, with `place` and `total`, the best first."""
         wanted = {"symbol": query.symbol, "beyond": query.symbol + BEYOND, "match": self.match(query)}
-        return await self.ask(self._search, wanted | {"deepest": DEEPEST, "limit": limit, "offset": offset})
+        return await self.ask(self._search, wanted | {"deepest": MAX_RANKED_HITS, "limit": limit, "offset": offset})
 
     async def entry(self, slug: str) -> tuple[Fields | None, Sequence[Fields]]:
         """The entry with its parent, and its children; for a place on a page that is none, the page."""

@@ -8,7 +8,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from app.pydocs.engines.engine import ENOUGH, IMPORTANCE, Engine, Fields
 from app.pydocs.query import Choice, Query
-from app.pydocs.schemas import NoIndex
+from app.pydocs.schemas import IndexMissing
 from app.pydocs.spelling import Term
 from opportune.db.database import Database
 
@@ -61,7 +61,7 @@ class PostgreSQLEngine(Engine):
                 return (await session.execute(statement, values)).mappings().all()
         except ProgrammingError as error:
             if getattr(error.orig, "sqlstate", "") in ABSENT:
-                raise NoIndex from error
+                raise IndexMissing from error
             raise
 
     async def refresh(self) -> None:

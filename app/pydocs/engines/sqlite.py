@@ -12,7 +12,7 @@ from sqlalchemy import TextClause
 
 from app.pydocs.engines.engine import ENOUGH, IMPORTANCE, SEARCH, Engine, Fields
 from app.pydocs.query import Choice, Query
-from app.pydocs.schemas import NoIndex
+from app.pydocs.schemas import IndexMissing
 from app.pydocs.spelling import tolerance, trigrams
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseURL
@@ -81,7 +81,7 @@ class SQLiteEngine(Engine):
     async def ask(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
         await self._look_now_and_then()
         if not self._is_there:
-            raise NoIndex
+            raise IndexMissing
         return await self.database.rows(statement.text, values)
 
     async def refresh(self) -> None:
@@ -116,7 +116,7 @@ class SQLiteEngine(Engine):
             self._edition += 1  # not before: what is still found in the old one must not be kept for the new
             self._is_there = True
         except OperatorError as error:  # what was read before goes on answering
-            logger.error("%s Make the index again: %s", error, NoIndex.COMMAND)  # noqa: TRY400 - its line says it all
+            logger.error("%s Make the index again: %s", error, IndexMissing.COMMAND)  # noqa: TRY400 - its line says it all
 
 
 def _stamp(path: Path) -> Stamp | None:

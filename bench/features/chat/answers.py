@@ -18,11 +18,11 @@ from statistics import median
 
 import uvloop
 
-from app.chat.flushing import Flusher
+from app.chat.answer_flusher import AnswerFlusher
+from app.chat.answer_store import AnswerEnd
+from app.chat.answer_task import AnswerTask
 from app.chat.models import Conversation, Message, Role, Status
-from app.chat.record import End
-from app.chat.service import LEASE
-from app.chat.writing import Run
+from app.chat.service import LEASE_DURATION
 from bench.speed import ENOUGH_ROUNDS, addresses, chosen
 from opportune import llm
 from opportune.accounts.models import User
@@ -32,9 +32,9 @@ from opportune.db.model import utc_now
 from opportune.testing.plugin import migrate, settings_for
 
 DATABASES = ("sqlite", "postgresql")
-NUMBERS = (1, 10, 90)
+ANSWER_COUNTS = (1, 10, 90)
 WORKER = "bench"
-LIMITS = {1: 1.2, 10: 0.5, 90: 0.25}
+MAX_RATIOS = {1: 1.2, 10: 0.5, 90: 0.25}
 """Times the processor time of transactions for each, at most; by how many answers there are."""
 
 
@@ -45,36 +45,36 @@ class Talker(llm.Provider):
     def __init__(self, seconds: float) -> None:
         self.words = round(seconds / 0.02)
 
-    async def stream(self, _messages: Sequence[llm.Message]) -> AsyncGenerator[llm.Piece, None]:
+    async def stream(self, _messages: Sequence[llm.Message]) -> AsyncGenerator[llm.Chunk, None]:
         for _ in range(self.words):
             await asyncio.sleep(0.02)
             yield "word "
-        yield llm.Finish()
+        yield llm.Done()
 
 
-class Unsaved(Flusher):
+class Unsaved(AnswerFlusher):
     @contextmanager
     def saving(self, *_: object) -> Iterator[None]:
         yield
 
-    async def finish(self, _end: End) -> None:
+    async def finish(self, _end: AnswerEnd) -> None:
         return None
 
 
-Way = Callable[[Database], Callable[[], Flusher]]
+Way = Callable[[Database], Callable[[], AnswerFlusher]]
 """Gives each answer its flusher."""
 
 
-def together(database: Database) -> Callable[[], Flusher]:
-    flusher = Flusher(database, WORKER)
+def together(database: Database) -> Callable[[], AnswerFlusher]:
+    flusher = AnswerFlusher(database, WORKER)
     return lambda: flusher
 
 
-def apart(database: Database) -> Callable[[], Flusher]:
-    return lambda: Flusher(database, WORKER)
+def apart(database: Database) -> Callable[[], AnswerFlusher]:
+    return lambda: AnswerFlusher(database, WORKER)
 
 
-def unsaved(database: Database) -> Callable[[], Flusher]:
+def unsaved(database: Database) -> Callable[[], AnswerFlusher]:
     return lambda: Unsaved(database, WORKER)
 
 
@@ -105,9 +105,9 @@ async def measure(url: str, rounds: int, seconds: float) -> Times:
     database = open_database(settings_for(url))
     await database.setup()
     await once(database, together, 3, 0.3)  # what is done once only is not counted
-    times: Times = {number: {name: [] for name in WAYS} for number in NUMBERS}
+    times: Times = {number: {name: [] for name in WAYS} for number in ANSWER_COUNTS}
     for _ in range(rounds):
-        for number in NUMBERS:
+        for number in ANSWER_COUNTS:
             for name, way in WAYS.items():
                 times[number][name].append(await once(database, way, number, seconds))
     await database.dispose()
@@ -116,7 +116,7 @@ async def measure(url: str, rounds: int, seconds: float) -> Times:
 
 async def once(database: Database, way: Way, number: int, seconds: float) -> float:
     flusher = way(database)
-    runs = [Run(flusher(), Talker(seconds), answer, ()) for answer in await empty_answers(database, number)]
+    runs = [AnswerTask(flusher(), Talker(seconds), answer, ()) for answer in await empty_answers(database, number)]
     before = time.process_time()
     for run in runs:
         run.start()
@@ -138,7 +138,7 @@ async def empty_answers(database: Database, number: int) -> list[Message]:
 
 def answer_in(conversation: Conversation) -> Message:
     answer = Message(conversation_id=conversation.id, role=Role.ASSISTANT, status=Status.STREAMING, worker=WORKER)
-    answer.lease_until = utc_now() + LEASE
+    answer.lease_until = utc_now() + LEASE_DURATION
     return answer
 
 
@@ -156,8 +156,8 @@ def show(kind: str, times: Times) -> None:
 def excesses(kind: str, times: Times) -> Iterator[str]:
     for number, by_way in times.items():
         ratio = median(by_way["together"]) / median(by_way["apart"])
-        if ratio > LIMITS[number]:
-            yield f"Too slow: {number} answers on {kind} cost {ratio:.2f} x those alone (at most {LIMITS[number]})."
+        if ratio > MAX_RATIOS[number]:
+            yield f"Too slow: {number} answers on {kind} cost {ratio:.2f} x those alone (at most {MAX_RATIOS[number]})."
 
 
 if __name__ == "__main__":

@@ -27,18 +27,18 @@ from bench.speed import ENOUGH_ROUNDS, addresses, chosen
 from opportune.application import create_app
 from opportune.db.database import Database
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.runner import plan_for, run
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.model import utc_now
 from opportune.project import installed_names
 from opportune.settings import Settings
 from opportune.testing.factories import make_user, sign_in
 
-FEW, MANY = 500, 50_000
+FEW_ROWS, MANY_ROWS = 500, 50_000
 EVENTS = 10
-LIMIT = 1.3
+MAX_RATIO = 1.3
 """Times as long as with few; gaps below that are noise."""
-AT_ONCE = 5000
+BATCH_ROWS = 5000
 DATABASES = ("sqlite", "postgresql")
 LIST = "/admin/registration/list"
 PAGES = {
@@ -66,7 +66,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for kind in options.only:
             with addresses(kind, Path(folder)) as address:
-                urls = {rows: address(f"rows_{rows}") for rows in (FEW, MANY)}
+                urls = {rows: address(f"rows_{rows}") for rows in (FEW_ROWS, MANY_ROWS)}
                 for url in urls.values():
                     migrate(settings_for(url))
                 found += show(kind, uvloop.run(measure(urls, options.rounds)))
@@ -86,9 +86,9 @@ def settings_for(url: str) -> Settings:
 
 
 def migrate(settings: Settings) -> None:
-    tree = Tree(installed_names())
+    graph = MigrationGraph(installed_names())
     with connect(settings) as connection:
-        run(connection, tree, plan_for(tree))
+        run_migrations(connection, graph, plan_for(graph))
 
 
 async def measure(urls: Mapping[int, str], rounds: int) -> Times:
@@ -128,8 +128,8 @@ async def fill(database: Database, rows: int) -> None:
         session.add_all(events)
         await session.flush()
         people = list(attendees(rows, [event.id for event in events]))
-        for begin in range(0, rows, AT_ONCE):
-            await session.execute(insert(Registration), people[begin : begin + AT_ONCE])
+        for begin in range(0, rows, BATCH_ROWS):
+            await session.execute(insert(Registration), people[begin : begin + BATCH_ROWS])
 
 
 def attendees(rows: int, events: list[int]) -> Iterator[dict[str, Any]]:
@@ -160,14 +160,15 @@ async def ask(client: AsyncClient, address: str) -> float:
 
 def show(kind: str, times: Times) -> list[str]:
     """Print the table, and give a line for each page that takes too long."""
-    print(f"\n{kind + ', ms':24}{FEW:>8,}{MANY:>8,}   ratio")
+    print(f"\n{kind + ', ms':24}{FEW_ROWS:>8,}{MANY_ROWS:>8,}   ratio")
     slow = []
     for page, by_rows in times.items():
-        few, many = median(by_rows[FEW]), median(by_rows[MANY])
+        few, many = median(by_rows[FEW_ROWS]), median(by_rows[MANY_ROWS])
         print(f"{page:24}{few:8.1f}{many:8.1f}{many / few:8.2f}")
-        if page == "the list" and many / few > LIMIT:
+        if page == "the list" and many / few > MAX_RATIO:
             slow.append(
-                f"Too slow: {page} of {MANY:,} on {kind} is {many / few:.2f} x that of {FEW} (at most {LIMIT})."
+                f"Too slow: {page} of {MANY_ROWS:,} on {kind} is {many / few:.2f} x that of {FEW_ROWS} "
+                f"(at most {MAX_RATIO})."
             )
     return slow
 

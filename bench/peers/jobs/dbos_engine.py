@@ -7,10 +7,10 @@ import time
 from dbos import DBOS, DBOSConfig
 from sqlalchemy import create_engine, make_url, text
 
-from bench.peers.jobs.telling import AT_A_TIME, CHANGE, CHANGES, tell
+from bench.peers.jobs.report import CHANGE, CHANGES, CONCURRENCY, report
 
 QUEUE = "jobs"
-POLL = 0.1
+POLL_SECONDS = 0.1
 """Seconds. With DBOS's own second the jobs wait for a poll most of the time."""
 
 
@@ -34,9 +34,11 @@ async def main(url: str, number: int) -> None:
     )
     DBOS(config=config)
     DBOS.launch()
-    await DBOS.register_queue_async(QUEUE, worker_concurrency=AT_A_TIME, polling_interval_sec=POLL if number else 3600)
+    await DBOS.register_queue_async(
+        QUEUE, worker_concurrency=CONCURRENCY, polling_interval_sec=POLL_SECONDS if number else 3600
+    )
     if number:
-        await tell(await seconds_for(number))
+        await report(await seconds_for(number))
     else:
         await change(url)
     await asyncio.to_thread(DBOS.destroy)
@@ -46,8 +48,8 @@ async def seconds_for(number: int) -> float:
     await (await DBOS.enqueue_workflow_async(QUEUE, nothing)).get_result()
     started = time.perf_counter()
     queued = [await DBOS.enqueue_workflow_async(QUEUE, nothing) for _ in range(number)]
-    for handle in queued[-AT_A_TIME:]:
-        await handle.get_result(polling_interval_sec=POLL)
+    for handle in queued[-CONCURRENCY:]:
+        await handle.get_result(polling_interval_sec=POLL_SECONDS)
     return time.perf_counter() - started
 
 

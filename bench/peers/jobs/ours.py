@@ -7,47 +7,47 @@ import time
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from bench.peers.jobs.telling import AT_A_TIME, CHANGE, CHANGES, tell
+from bench.peers.jobs.report import CHANGE, CHANGES, CONCURRENCY, report
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.runner import plan_for, run
-from opportune.jobs import Run, defer, job
-from opportune.jobs.service import SiteJobs
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.jobs import JobContext, defer, job
+from opportune.jobs.service import DatabaseJobQueue
 from opportune.settings import Settings
 from opportune.storage import open_storage
 
 
 @job("bench.nothing")
-async def nothing(run: Run) -> None: ...
+async def nothing(run: JobContext) -> None: ...
 
 
 async def main(url: str, number: int) -> None:
     settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
-    tree = Tree(["jobs"])
+    graph = MigrationGraph(["jobs"])
     with connect(settings) as connection:
-        run(connection, tree, plan_for(tree))
+        run_migrations(connection, graph, plan_for(graph))
     database = open_database(settings)
     await database.setup()
-    jobs = SiteJobs(settings, database, open_storage(settings), [nothing])
+    jobs = DatabaseJobQueue(settings, database, open_storage(settings), [nothing])
     if number:
         async with jobs.running():
-            await tell(await seconds_for(jobs, number))
+            await report(await seconds_for(jobs, number))
     else:
         await change(jobs)
     await database.dispose()
 
 
-async def seconds_for(jobs: SiteJobs, number: int) -> float:
+async def seconds_for(jobs: DatabaseJobQueue, number: int) -> float:
     await jobs.finished(await jobs.enqueue(nothing()))
     started = time.perf_counter()
     queued = [await jobs.enqueue(nothing()) for _ in range(number)]
-    for each in queued[-AT_A_TIME:]:  # the longest due come first
+    for each in queued[-CONCURRENCY:]:  # the longest due come first
         await jobs.finished(each)
     return time.perf_counter() - started
 
 
-async def change(jobs: SiteJobs) -> None:
+async def change(jobs: DatabaseJobQueue) -> None:
     """Commit changes, each of which asks for a job, until killed."""
     async with jobs.database.writer() as session:
         await session.execute(text(CHANGES))

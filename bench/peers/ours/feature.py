@@ -22,7 +22,7 @@ from opportune.application import create_app
 from opportune.db.model import Model, utc_now
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.feature import Feature, Link
-from opportune.project import installed
+from opportune.project import installed_features
 from opportune.text import Line, Text
 from opportune.web.cache import cached
 from opportune.web.rendering.templates import templates
@@ -59,24 +59,24 @@ async def first_items(session: AsyncSession) -> Sequence[Item]:
 
 @pages.get("")
 async def index(request: Request, session: ReadSession) -> Response:
-    return templates.page(request, "items/list.html", {"items": await first_items(session)})
+    return templates.render(request, "items/list.html", {"items": await first_items(session)})
 
 
 @pages.get("/guarded")
 async def guarded(request: Request, session: ReadSession, _user: CurrentUser) -> Response:
     """The same page, for people who are signed in."""
-    return templates.page(request, "items/list.html", {"items": await first_items(session)})
+    return templates.render(request, "items/list.html", {"items": await first_items(session)})
 
 
 @pages.get("/kept")
 @cached(60, stale=300, tags=["items"])
 async def kept(request: Request, session: ReadSession) -> Response:
-    return templates.page(request, "items/list.html", {"items": await first_items(session)})
+    return templates.render(request, "items/list.html", {"items": await first_items(session)})
 
 
 @pages.get("/mine")
 async def mine(request: Request, user: CurrentUser) -> Response:
-    return templates.page(request, "items/mine.html", {"owner": user})
+    return templates.render(request, "items/mine.html", {"owner": user})
 
 
 @api.get("/ping")
@@ -117,4 +117,4 @@ items = Feature(
 def create() -> FastAPI:
     own = FileSystemLoader(Path(__file__).parent / "templates")
     templates.environment.loader = ChoiceLoader([own, *filter(None, [templates.environment.loader])])
-    return create_app(features=[*installed(), items])
+    return create_app(features=[*installed_features(), items])

@@ -12,7 +12,7 @@ from opportune.settings import get_settings
 async def add_people() -> None:
     database = open_database(get_settings())
     await database.setup()
-    hashed = await passwords.hashed(PASSWORD)
+    hashed = await passwords.hash_password(PASSWORD)
     async with database.writer() as session:
         session.add_all(User(email=email, hashed_password=hashed) for email in people())
     await database.dispose()

@@ -6,21 +6,21 @@ from sqlalchemy import insert
 
 from bench.harness.tasks import EMAIL, ITEMS, many, more_items
 from bench.peers.ours.feature import Item
-from opportune.accounts import sessions
 from opportune.accounts.models import User
+from opportune.accounts.sessions import service
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.runner import plan_for, run
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.model import Model, utc_now
 from opportune.project import installed_names
 from opportune.settings import Settings, get_settings
 
 
 def make_tables(settings: Settings) -> None:
-    tree = Tree(installed_names())
+    graph = MigrationGraph(installed_names())
     with connect(settings) as connection:
-        run(connection, tree, plan_for(tree))
+        run_migrations(connection, graph, plan_for(graph))
         Model.metadata.create_all(connection)
         connection.commit()
 
@@ -35,7 +35,7 @@ async def fill(settings: Settings) -> str:
         await session.flush()
         for piece in more_items(utc_now()):
             await session.execute(insert(Item), piece)
-        token = await sessions.start(session, user)
+        token = await service.create_session(session, user)
     await database.dispose()
     return token
 
@@ -43,4 +43,4 @@ async def fill(settings: Settings) -> str:
 if __name__ == "__main__":
     settings = get_settings()
     make_tables(settings)
-    print(f"{sessions.cookie_name(settings)}={asyncio.run(fill(settings))}")
+    print(f"{service.cookie_name(settings)}={asyncio.run(fill(settings))}")

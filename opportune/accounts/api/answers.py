@@ -1,6 +1,6 @@
 from fastapi.exceptions import RequestValidationError
 
-ASKED = "If this address is right, a letter is on its way."
+EMAIL_REQUESTED = "If this address is right, a letter is on its way."
 """Whether or not there is an account."""
 
 

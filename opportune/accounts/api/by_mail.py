@@ -2,49 +2,49 @@
 
 from fastapi import APIRouter, HTTPException, Request
 
-from opportune.accounts import by_mail
-from opportune.accounts.api.answers import ASKED, invalid
-from opportune.accounts.dependencies import Manager
-from opportune.accounts.manager import PasswordError
+from opportune.accounts import email_flows
+from opportune.accounts.api.answers import EMAIL_REQUESTED, invalid
+from opportune.accounts.dependencies import UserManagerDependency
+from opportune.accounts.manager import InvalidPasswordError
 from opportune.accounts.models import User
-from opportune.accounts.schemas import Address, Answer, PasswordReset, Proof, UserShown
+from opportune.accounts.schemas import EmailRequest, EmailVerification, Message, PasswordReset, UserRead
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 
-BROKEN = "This link is not ours, too old, or has been used."
+INVALID_LINK = "This link is not ours, too old, or has been used."
 
 
 @router.post("/verify-request", status_code=202)
-async def ask_verification(request: Request, wanted: Address, manager: Manager) -> Answer:
-    await by_mail.ask_verification(request, manager, wanted.email)
-    return Answer(detail=ASKED)
+async def ask_verification(request: Request, wanted: EmailRequest, manager: UserManagerDependency) -> Message:
+    await email_flows.request_verification(request, manager, wanted.email)
+    return Message(detail=EMAIL_REQUESTED)
 
 
-@router.post("/verify", response_model=UserShown)
-async def verify(request: Request, proof: Proof, manager: Manager) -> User:
+@router.post("/verify", response_model=UserRead)
+async def verify(request: Request, proof: EmailVerification, manager: UserManagerDependency) -> User:
     """Prove an address by the token of a letter and the password. The token of a registration makes the account."""
     try:
-        user = await by_mail.verify(request, manager, proof)
-    except PasswordError as error:
+        user = await email_flows.verify_email(request, manager, proof)
+    except InvalidPasswordError as error:
         raise invalid("password", str(error)) from None
     if user is None:
-        raise HTTPException(410, BROKEN)
+        raise HTTPException(410, INVALID_LINK)
     return user
 
 
 @router.post("/forgot-password", status_code=202)
-async def ask_reset(request: Request, wanted: Address, manager: Manager) -> Answer:
-    await by_mail.ask_reset(request, manager, wanted.email)
-    return Answer(detail=ASKED)
+async def ask_reset(request: Request, wanted: EmailRequest, manager: UserManagerDependency) -> Message:
+    await email_flows.request_password_reset(request, manager, wanted.email)
+    return Message(detail=EMAIL_REQUESTED)
 
 
-@router.post("/reset-password", response_model=UserShown)
-async def reset(request: Request, wanted: PasswordReset, manager: Manager) -> User:
+@router.post("/reset-password", response_model=UserRead)
+async def reset(request: Request, wanted: PasswordReset, manager: UserManagerDependency) -> User:
     """Choose a new password, which ends every session and token."""
     try:
-        user = await by_mail.reset(manager, request.app.state.settings, wanted.token, wanted.password)
-    except PasswordError as error:
+        user = await email_flows.reset_password(manager, request.app.state.settings, wanted.token, wanted.password)
+    except InvalidPasswordError as error:
         raise invalid("password", str(error)) from None
     if user is None:
-        raise HTTPException(410, BROKEN)
+        raise HTTPException(410, INVALID_LINK)
     return user

@@ -5,23 +5,23 @@ from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
 
-from opportune.accounts import bearer
 from opportune.accounts.api.me import confirm
-from opportune.accounts.current import CurrentUser, please_sign_in
-from opportune.accounts.dependencies import Manager
+from opportune.accounts.current import CurrentUser, sign_in_required
+from opportune.accounts.dependencies import UserManagerDependency
 from opportune.accounts.models import ApiToken, Session
-from opportune.accounts.own.agents import device
-from opportune.accounts.own.devices import Devices
-from opportune.accounts.schemas import NewToken, SessionShown, TokenMade, TokenShown
+from opportune.accounts.schemas import SessionRead, TokenCreate, TokenCreated, TokenRead
+from opportune.accounts.sessions.devices import Devices
+from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.accounts.tokens import bearer
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
-from opportune.web.middleware.compression import SECRET
+from opportune.web.middleware.compression import SECRET_HEADERS
 
 router = APIRouter(prefix="/users/me", tags=["accounts"])
 
 
 @router.get("/sessions")
-async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> list[SessionShown]:
+async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> list[SessionRead]:
     """Where one is signed in, the last used first."""
     async with database.reader(fresh=True) as session:
         rows = await Devices(session, user.id).sessions()
@@ -40,7 +40,7 @@ async def end_session(session_id: RowId, user: CurrentUser, session: WriteSessio
     await Devices(session, user.id).end(Session, session_id)
 
 
-@router.get("/tokens", response_model=list[TokenShown])
+@router.get("/tokens", response_model=list[TokenRead])
 async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequence[ApiToken]:
     """The newest first."""
     async with database.reader(fresh=True) as session:
@@ -49,16 +49,16 @@ async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequen
 
 @router.post("/tokens", status_code=201)
 async def make_token(
-    request: Request, response: Response, wanted: NewToken, user: CurrentUser, manager: Manager
-) -> TokenMade:
+    request: Request, response: Response, wanted: TokenCreate, user: CurrentUser, manager: UserManagerDependency
+) -> TokenCreated:
     """The token is in this answer and in no other."""
     await confirm(request, manager, user, wanted.current_password)
     if not await manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
-        raise please_sign_in(request)
-    token = await bearer.issue(manager.session, user, wanted.name, timedelta(days=wanted.days))
+        raise sign_in_required(request)
+    token = await bearer.create_token(manager.session, user, wanted.name, timedelta(days=wanted.days))
     made, *_older = await Devices(manager.session, user.id).tokens()
-    response.headers.update(SECRET)
-    return TokenMade(token=token, **made.model_dump())
+    response.headers.update(SECRET_HEADERS)
+    return TokenCreated(token=token, **made.model_dump())
 
 
 @router.delete("/tokens", status_code=204)
@@ -71,5 +71,5 @@ async def revoke_token(token_id: RowId, user: CurrentUser, session: WriteSession
     await Devices(session, user.id).end(ApiToken, token_id)
 
 
-def shown(row: Session, *, is_current: bool) -> SessionShown:
-    return SessionShown(**row.model_dump(), device=device(row.agent), is_current=is_current)
+def shown(row: Session, *, is_current: bool) -> SessionRead:
+    return SessionRead(**row.model_dump(), device=describe_user_agent(row.agent), is_current=is_current)

@@ -5,13 +5,20 @@ from pydantic_core import to_json
 
 from opportune.accounts.api.answers import invalid
 from opportune.accounts.current import CurrentUser
-from opportune.accounts.dependencies import Manager
-from opportune.accounts.manager import NOT_CURRENT, TAKEN, PasswordError, TakenError, UserManager
+from opportune.accounts.deletion import deletion
+from opportune.accounts.dependencies import UserManagerDependency
+from opportune.accounts.manager import (
+    EMAIL_TAKEN,
+    WRONG_CURRENT_PASSWORD,
+    EmailTakenError,
+    InvalidPasswordError,
+    UserManager,
+)
 from opportune.accounts.models import User
-from opportune.accounts.own import email_change, leaving
-from opportune.accounts.own.confirming import is_current_password
-from opportune.accounts.own.password_change import change_password
-from opportune.accounts.schemas import Confirmed, UserChange, UserShown
+from opportune.accounts.profile import email_change
+from opportune.accounts.profile.password_change import change_password
+from opportune.accounts.reauthentication import reauthenticate
+from opportune.accounts.schemas import Reauthentication, UserRead, UserUpdate
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession
 
 router = APIRouter(tags=["accounts"])
@@ -20,14 +27,14 @@ PROVED = {"email", "password", "current_password"}
 """What is changed in ways of its own; all else that the schema takes is stored as it is."""
 
 
-@router.get("/users/me", response_model=UserShown)
+@router.get("/users/me", response_model=UserRead)
 async def show_me(user: CurrentUser) -> User:
     return user
 
 
-@router.patch("/users/me", response_model=UserShown, responses={202: {"model": UserShown}})
+@router.patch("/users/me", response_model=UserRead, responses={202: {"model": UserRead}})
 async def change_me(
-    request: Request, response: Response, wanted: UserChange, user: CurrentUser, manager: Manager
+    request: Request, response: Response, wanted: UserUpdate, user: CurrentUser, manager: UserManagerDependency
 ) -> User:
     """Change what is given. E-mail and password want the current password too.
 
@@ -40,14 +47,14 @@ async def change_me(
         await confirm(request, manager, user, wanted.current_password)
     try:
         if email:
-            await email_change.prepare(request, manager, user, email)
+            await email_change.check_email_change(request, manager, user, email)
         if wanted.password is not None:
             user = await change_password(manager, settings, user, wanted.password)
-        if email and await email_change.ask(manager, settings, user, email):
+        if email and await email_change.request_email_change(manager, settings, user, email):
             response.status_code = 202
-    except TakenError:
-        raise HTTPException(409, TAKEN) from None
-    except PasswordError as error:
+    except EmailTakenError:
+        raise HTTPException(409, EMAIL_TAKEN) from None
+    except InvalidPasswordError as error:
         raise invalid("password", str(error)) from None
     if others := wanted.model_dump(exclude=PROVED, exclude_none=True):
         manager.session.add(user)
@@ -57,23 +64,27 @@ async def change_me(
 
 @router.delete("/users/me", status_code=204)
 async def delete_me(
-    request: Request, wanted: Confirmed, user: CurrentUser, database: DatabaseDependency, manager: Manager
+    request: Request,
+    wanted: Reauthentication,
+    user: CurrentUser,
+    database: DatabaseDependency,
+    manager: UserManagerDependency,
 ) -> None:
     """Delete the account and all that is kept with it. 409 for the last superuser."""
     await confirm(request, manager, user, wanted.current_password)
     try:
-        await leaving.leave(database, manager, request.app.state.settings, request.app.state.features, user)
-    except leaving.StayError as error:
+        await deletion.delete_account(database, manager, request.app.state.settings, request.app.state.features, user)
+    except deletion.DeletionRefused as error:
         raise HTTPException(409, str(error)) from None
 
 
 @router.get("/users/me/export")
 async def export_me(request: Request, user: CurrentUser, session: ReadSession) -> Response:
     """All that is kept of one, by feature and kind."""
-    rows = await leaving.everything(session, request.app.state.features, user)
+    rows = await deletion.read_personal_data(session, request.app.state.features, user)
     return Response(to_json(rows), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
 async def confirm(request: Request, manager: UserManager, user: User, password: str) -> None:
-    if not await is_current_password(request, manager, user, password):
-        raise invalid("current_password", NOT_CURRENT)
+    if not await reauthenticate(request, manager, user, password):
+        raise invalid("current_password", WRONG_CURRENT_PASSWORD)

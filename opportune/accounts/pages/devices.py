@@ -7,18 +7,19 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts import bearer, sessions
-from opportune.accounts.current import CurrentUser, please_sign_in
-from opportune.accounts.dependencies import Manager
+from opportune.accounts.current import CurrentUser, sign_in_required
+from opportune.accounts.dependencies import UserManagerDependency
 from opportune.accounts.models import ApiToken, Session, User
-from opportune.accounts.own.agents import device
-from opportune.accounts.own.devices import Devices
-from opportune.accounts.pages.frame import confirmed, done, show
-from opportune.accounts.schemas import NewToken
+from opportune.accounts.pages.frame import done, reauthenticated, show
+from opportune.accounts.schemas import TokenCreate
+from opportune.accounts.sessions import service
+from opportune.accounts.sessions.devices import Devices
+from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.accounts.tokens import bearer
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.middleware.compression import SECRET
+from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
 
 router = APIRouter(prefix="/accounts")
@@ -28,7 +29,7 @@ router = APIRouter(prefix="/accounts")
 async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
     async with database.reader(fresh=True) as session:
         rows = await Devices(session, user.id).sessions()
-    return show(request, "sessions", sessions=rows, device=device, here=current_session(request))
+    return show(request, "sessions", sessions=rows, device=describe_user_agent, here=current_session(request))
 
 
 @router.post("/sessions/{session_id}/end")
@@ -47,7 +48,7 @@ async def end_other_sessions(request: Request, user: CurrentUser, session: Write
 async def end_all_sessions(request: Request, user: CurrentUser, session: WriteSession) -> Response:
     response = RedirectResponse("/", 303)
     await Devices(session, user.id).end_all(Session)
-    await sessions.sign_out(session, request, response)
+    await service.sign_out(session, request, response)
     flash(request, "You are signed out on every device.")
     return response
 
@@ -55,19 +56,19 @@ async def end_all_sessions(request: Request, user: CurrentUser, session: WriteSe
 @router.get("/tokens")
 async def list_tokens(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
     async with database.reader(fresh=True) as session:
-        return await show_tokens(request, session, user, Form(NewToken))
+        return await show_tokens(request, session, user, Form(TokenCreate))
 
 
 @router.post("/tokens")
-async def make_token(request: Request, user: CurrentUser, manager: Manager) -> Response:
+async def make_token(request: Request, user: CurrentUser, manager: UserManagerDependency) -> Response:
     """Shows it at once: no other page ever can."""
-    form = await read_form(request, NewToken)
+    form = await read_form(request, TokenCreate)
     token = ""
-    if wanted := await confirmed(request, manager, user, form):
+    if wanted := await reauthenticated(request, manager, user, form):
         if not await manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
-            raise please_sign_in(request)
-        token = await bearer.issue(manager.session, user, wanted.name, timedelta(days=wanted.days))
-        form = Form(NewToken)
+            raise sign_in_required(request)
+        token = await bearer.create_token(manager.session, user, wanted.name, timedelta(days=wanted.days))
+        form = Form(TokenCreate)
     return await show_tokens(request, manager.session, user, form, token)
 
 
@@ -82,7 +83,7 @@ async def show_tokens(
 ) -> Response:
     rows = await Devices(session, user.id).tokens()
     response = show(request, "tokens", form.status, form=form, tokens=rows, token=token)
-    response.headers.update(SECRET if token else {})
+    response.headers.update(SECRET_HEADERS if token else {})
     return response
 
 

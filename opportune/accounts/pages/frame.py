@@ -5,21 +5,21 @@ from typing import Any, TypeVar
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from opportune.accounts import letters
-from opportune.accounts.manager import NOT_CURRENT, UserManager
+from opportune.accounts import emails
+from opportune.accounts.manager import WRONG_CURRENT_PASSWORD, UserManager
 from opportune.accounts.models import User
-from opportune.accounts.own.confirming import is_current_password
-from opportune.accounts.schemas import Confirmed
+from opportune.accounts.reauthentication import reauthenticate
+from opportune.accounts.schemas import Reauthentication
 from opportune.web.forms.forms import Form
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import templates
 
-M = TypeVar("M", bound=Confirmed)
+M = TypeVar("M", bound=Reauthentication)
 
 
 def show(request: Request, name: str, status: int = 200, /, **context: Any) -> Response:
-    context = {**context, "mail_leaves": letters.leave(request.app.state.settings)}
-    return templates.page(request, f"accounts/{name}.html", context, status)
+    context = {**context, "mail_leaves": emails.email_is_enabled(request.app.state.settings)}
+    return templates.render(request, f"accounts/{name}.html", context, status)
 
 
 def done(request: Request, page: str, words: str) -> Response:
@@ -28,7 +28,7 @@ def done(request: Request, page: str, words: str) -> Response:
     return RedirectResponse(f"/accounts/{page}", 303)
 
 
-async def confirmed(request: Request, manager: UserManager, user: User, form: Form[M]) -> M | None:
+async def reauthenticated(request: Request, manager: UserManager, user: User, form: Form[M]) -> M | None:
     """What a valid form says, if it also holds their current password; if it does not, the form says so.
 
     Raises:
@@ -36,7 +36,7 @@ async def confirmed(request: Request, manager: UserManager, user: User, form: Fo
     """
     if form.data is None or form.errors:
         return None
-    if await is_current_password(request, manager, user, form.data.current_password):
+    if await reauthenticate(request, manager, user, form.data.current_password):
         return form.data
-    form.refuse(NOT_CURRENT, "current_password")
+    form.refuse(WRONG_CURRENT_PASSWORD, "current_password")
     return None

@@ -7,34 +7,35 @@ from fastapi.responses import RedirectResponse
 from pydantic import Field
 from sqlalchemy.exc import IntegrityError
 
-from opportune.accounts import passwords, sessions, setup
+from opportune.accounts import passwords, setup
 from opportune.accounts.models import User
-from opportune.accounts.schemas import Registration
+from opportune.accounts.schemas import UserCreate
+from opportune.accounts.sessions import service
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.text import Line
-from opportune.web.forms.fields import Html
+from opportune.web.forms.fields import FieldOptions
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.middleware.compression import SECRET
+from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import templates
 
 
 async def not_done(request: Request) -> None:
     async with request.app.state.database.reader(fresh=True) as session:
-        if await setup.is_done(session):
+        if await setup.has_superuser(session):
             raise HTTPException(404)
 
 
 router = APIRouter(prefix="/accounts", dependencies=[Depends(not_done)])
 
 
-class SetUp(Registration):
-    token: Annotated[Line, Html(type="hidden")] = Field(default="")
+class SetUp(UserCreate):
+    token: Annotated[Line, FieldOptions(type="hidden")] = Field(default="")
 
 
 @router.get("/setup")
 async def show_setup(request: Request, token: str = "") -> Response:
-    if not setup.is_genuine(request.app.state.settings, token):
+    if not setup.is_valid_token(request.app.state.settings, token):
         return await _without_link(request)
     return _show(request, Form(SetUp, {"email": request.app.state.settings.admin_email, "token": token}))
 
@@ -42,11 +43,11 @@ async def show_setup(request: Request, token: str = "") -> Response:
 @router.post("/setup")
 async def set_up(request: Request, session: WriteSession) -> Response:
     form = await read_form(request, SetUp)
-    if not setup.is_genuine(request.app.state.settings, form.value("token")):
+    if not setup.is_valid_token(request.app.state.settings, form.value("token")):
         return await _without_link(request)
     if user := await _make(session, form):
         response = RedirectResponse("/admin", 303)
-        await sessions.sign_in(session, user, request, response)
+        await service.sign_in(session, user, request, response)
         flash(request, "You are this site's first superuser. Welcome!")
         return response
     return _show(request, form)
@@ -60,12 +61,12 @@ async def _make(session: WriteSession, form: Form[SetUp]) -> User | None:
     """
     if form.data is None:
         return None
-    if reason := passwords.fault(form.data.password, form.data.email):
+    if reason := passwords.password_problem(form.data.password, form.data.email):
         form.refuse(reason, "password")
         return None
-    hashed = await passwords.hashed(form.data.password)
+    hashed = await passwords.hash_password(form.data.password)
     try:
-        user = await setup.make_superuser(session, form.data.email, hashed)
+        user = await setup.create_first_superuser(session, form.data.email, hashed)
     except IntegrityError:
         await session.rollback()
         form.refuse("Somebody registered this e-mail at the same moment. Please send it again.", "email")
@@ -76,12 +77,12 @@ async def _make(session: WriteSession, form: Form[SetUp]) -> User | None:
 
 
 async def _without_link(request: Request) -> Response:
-    await setup.invite(request.app)
-    context = {"is_mailed": setup.is_mailed(request.app.state.settings)}
-    return templates.page(request, "accounts/setup_link.html", context, 403)
+    await setup.send_invitation(request.app)
+    context = {"is_mailed": setup.invitation_is_emailed(request.app.state.settings)}
+    return templates.render(request, "accounts/setup_link.html", context, 403)
 
 
 def _show(request: Request, form: Form[SetUp]) -> Response:
-    response = templates.page(request, "accounts/setup.html", {"form": form}, form.status)
-    response.headers.update(SECRET)
+    response = templates.render(request, "accounts/setup.html", {"form": form}, form.status)
+    response.headers.update(SECRET_HEADERS)
     return response

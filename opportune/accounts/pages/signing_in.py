@@ -5,21 +5,23 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from opportune.accounts import browsers, entering, links, redirects, sessions
-from opportune.accounts.current import LOGIN, OptionalUser
-from opportune.accounts.dependencies import Manager
+from opportune.accounts import signed_links
+from opportune.accounts.current import LOGIN_PATH, OptionalUser
+from opportune.accounts.dependencies import UserManagerDependency
 from opportune.accounts.models import User
 from opportune.accounts.pages.answers import next_page, refuse, show, signed_in, to_next
-from opportune.accounts.schemas import CodeStep, SignIn
+from opportune.accounts.schemas import SignIn, SignInCode
+from opportune.accounts.sessions import service
+from opportune.accounts.sign_in import authentication, redirects, trusted_devices
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.settings import Settings
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.rate_limit import TooMany
+from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash
 
 router = APIRouter(prefix="/accounts")
 
-WRONG = "E-mail or password is wrong."
+WRONG_CREDENTIALS = "E-mail or password is wrong."
 WRONG_CODE = "This code is wrong, or has been used."
 
 
@@ -29,44 +31,48 @@ async def login(request: Request, user: OptionalUser) -> Response:
 
 
 @router.post("/login")
-async def sign_in(request: Request, manager: Manager) -> Response:
+async def sign_in(request: Request, manager: UserManagerDependency) -> Response:
     form = await read_form(request, SignIn)
     headers = None
     if form.data:
         try:
-            user = await entering.check_password(request, manager, form.data.email, form.data.password)
-        except TooMany as refusal:
+            user = await authentication.check_password(request, manager, form.data.email, form.data.password)
+        except TooManyRequests as refusal:
             headers = refuse(form, refusal)
         else:
             if user and user.has_two_factor:
                 return _to_code(request, user, form)
             if user:
                 return await signed_in(request, manager, user, to_next(request, form), form.data.remember)
-            form.refuse(WRONG)
+            form.refuse(WRONG_CREDENTIALS)
     return show(request, "login", form, headers)
 
 
 @router.get("/login/code")
 async def ask_code(request: Request, session: ReadSession) -> Response:
-    return show(request, "code", Form(CodeStep)) if await _pending(request, session) else RedirectResponse(LOGIN, 303)
+    return (
+        show(request, "code", Form(SignInCode))
+        if await _pending(request, session)
+        else RedirectResponse(LOGIN_PATH, 303)
+    )
 
 
 @router.post("/login/code")
-async def check_code(request: Request, manager: Manager) -> Response:
-    form = await read_form(request, CodeStep)
+async def check_code(request: Request, manager: UserManagerDependency) -> Response:
+    form = await read_form(request, SignInCode)
     pending = await _pending(request, manager.session)
     if pending is None:
-        return RedirectResponse(LOGIN, 303)
+        return RedirectResponse(LOGIN_PATH, 303)
     user, wanted = pending
     headers = None
     if form.data:
         try:
-            is_right = await entering.check_code(request, manager, user, form.data.code)
-        except TooMany as refusal:
+            is_right = await authentication.check_code(request, manager, user, form.data.code)
+        except TooManyRequests as refusal:
             headers = refuse(form, refusal)
         else:
             if is_right:
-                response = RedirectResponse(redirects.local(wanted["next"]), 303)
+                response = RedirectResponse(redirects.safe_redirect_path(wanted["next"]), 303)
                 _set_pending(request, response, "", 0)
                 return await signed_in(request, manager, user, response, wanted["remember"])
             form.refuse(WRONG_CODE, "code")
@@ -76,23 +82,27 @@ async def check_code(request: Request, manager: Manager) -> Response:
 @router.post("/logout")
 async def sign_out(request: Request, session: WriteSession) -> Response:
     response = RedirectResponse("/", 303)
-    await sessions.sign_out(session, request, response)
+    await service.sign_out(session, request, response)
     flash(request, "You are signed out.")
     return response
 
 
 def _to_code(request: Request, user: User, form: Form[SignIn]) -> Response:
     """On to the second step. Until then there is no session: only a note of whose password it was."""
-    response = RedirectResponse(f"{LOGIN}/code", 303)
+    response = RedirectResponse(f"{LOGIN_PATH}/code", 303)
     wanted = {"next": next_page(request, form), "remember": form.data is not None and form.data.remember}
-    seconds = int(links.LIFETIMES["code"].total_seconds())
-    _set_pending(request, response, links.make(request.app.state.settings, "code", user, **wanted), seconds)
+    seconds = int(signed_links.LIFETIMES["code"].total_seconds())
+    _set_pending(
+        request, response, signed_links.make_link_token(request.app.state.settings, "code", user, **wanted), seconds
+    )
     return response
 
 
 async def _pending(request: Request, session: ReadSession) -> tuple[User, dict[str, Any]] | None:
     settings: Settings = request.app.state.settings
-    return await links.read(session, settings, "code", request.cookies.get(_pending_cookie(settings), ""))
+    return await signed_links.read_link_token(
+        session, settings, "code", request.cookies.get(_pending_cookie(settings), "")
+    )
 
 
 def _pending_cookie(settings: Settings) -> str:
@@ -105,7 +115,7 @@ def _set_pending(request: Request, response: Response, value: str, seconds: int)
         _pending_cookie(settings),
         value,
         max_age=seconds,
-        path=browsers.PATH,
+        path=trusted_devices.COOKIE_PATH,
         secure=settings.is_production,
         httponly=True,
         samesite="lax",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from opportune.db.database import Database
-from opportune.db.migrations.graph import Migration, Tree
-from opportune.db.migrations.history import recorded
+from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.history import recorded_revisions
 from opportune.errors import OperatorError
 from opportune.settings import Settings
 
-PATIENCE = 5
+PAGE_TIMEOUT_SECONDS = 5
 """Seconds for which a page waits for the end; after them it tells how far it is."""
 
 CRASHED = "It crashed: the log has the reason."
@@ -21,7 +21,7 @@ NOTHING = "Nothing was left to apply: the database has every migration."
 
 
 @dataclass(frozen=True)
-class State:
+class MigrationState:
     """What a database has of the migrations that there are."""
 
     features: Sequence[tuple[str, Sequence[tuple[Migration, bool]]]]
@@ -38,17 +38,17 @@ class State:
         return [migration for _, all_of_it in self.features for migration, done in all_of_it if not done]
 
 
-async def state_of(database: Database, features: Sequence[str]) -> State:
+async def migration_state(database: Database, features: Sequence[str]) -> MigrationState:
     try:
-        tree = await asyncio.to_thread(Tree, features)
+        graph = await asyncio.to_thread(MigrationGraph, features)
     except OperatorError as error:
-        return State((), (), (), str(error))
+        return MigrationState((), (), (), str(error))
     async with database.reader(fresh=True) as session:
-        rows = await (await session.connection()).run_sync(recorded)
-    applied = set(tree.applied(rows))
-    by_feature = [(name, [(each, each in applied) for each in tree.of(name)]) for name in tree.features]
-    unknown = tree.unknown(rows)
-    return State([pair for pair in by_feature if pair[1]], unknown.newer, unknown.removed)
+        rows = await (await session.connection()).run_sync(recorded_revisions)
+    applied = set(graph.applied(rows))
+    by_feature = [(name, [(each, each in applied) for each in graph.of(name)]) for name in graph.features]
+    unknown = graph.unknown(rows)
+    return MigrationState([pair for pair in by_feature if pair[1]], unknown.newer, unknown.removed)
 
 
 class Upgrade:
@@ -79,7 +79,7 @@ class Upgrade:
             raise OperatorError("An upgrade is running already: wait for its end.")
         self.applied, self.said = [], ""
         task = self._task = asyncio.create_task(self._run(tell))
-        await asyncio.wait([task], timeout=PATIENCE)
+        await asyncio.wait([task], timeout=PAGE_TIMEOUT_SECONDS)
         if task.done():
             task.result()
         return task.done()
@@ -102,7 +102,7 @@ class Upgrade:
     def _apply(self) -> None:
         # Alembic takes a while to load, and most starts can do without.
         from opportune.db.migrations.connection import connect  # noqa: PLC0415 - as just said
-        from opportune.db.migrations.runner import Step, plan_for, run  # noqa: PLC0415 - as above
+        from opportune.db.migrations.runner import Step, plan_for, run_migrations  # noqa: PLC0415 - as above
 
         @contextmanager
         def announced(step: Step) -> Iterator[None]:
@@ -110,6 +110,6 @@ class Upgrade:
             yield
             self.applied.append(self.at)
 
-        tree = Tree(self._features)
+        graph = MigrationGraph(self._features)
         with connect(self._settings) as connection:
-            run(connection, tree, plan_for(tree), announced)
+            run_migrations(connection, graph, plan_for(graph), announced)

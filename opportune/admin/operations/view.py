@@ -15,46 +15,46 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.accounts.models import ApiToken, Session
-from opportune.accounts.redirects import local
-from opportune.admin.authorization import ForSuperusers
-from opportune.admin.forms import sent_texts
-from opportune.admin.operations import confirming
-from opportune.admin.operations.operation import OPERATIONS, note, perform, queueable
-from opportune.admin.operations.upgrade import Upgrade, state_of
+from opportune.accounts.sign_in.redirects import safe_redirect_path
+from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.forms.admin_form import read_form_texts
+from opportune.admin.operations import reauthentication
+from opportune.admin.operations.operations import OPERATIONS, queueable_jobs, record_operation, run_operation
+from opportune.admin.operations.upgrade import Upgrade, migration_state
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import management
 from opportune.settings import Settings
-from opportune.web.rate_limit import TooMany
+from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash
 
-PAGE = "/admin/operations"
+OPERATIONS_PATH = "/admin/operations"
 
 V = TypeVar("V")
 Answer = Callable[[V, Request], Awaitable[Response]]
 
 
-def confirmed(answer: Answer[V]) -> Answer[V]:
+def reauthentication_required(answer: Answer[V]) -> Answer[V]:
     """Answers those who have confirmed their password, and asks the others for it."""
 
     @wraps(answer)
     async def ask_first(view: V, request: Request) -> Response:
-        if confirming.is_confirmed(request):
+        if reauthentication.is_confirmed(request):
             return await answer(view, request)
         if request.method != "GET":
             flash(request, "Nothing was done yet: type your password, then press the button again.", "info")
-        back = request.url.path if request.method == "GET" else PAGE
-        return RedirectResponse(f"{PAGE}/confirm?next={quote(back)}", 303)
+        back = request.url.path if request.method == "GET" else OPERATIONS_PATH
+        return RedirectResponse(f"{OPERATIONS_PATH}/confirm?next={quote(back)}", 303)
 
     return ask_first
 
 
-class OperationsAdmin(ForSuperusers):
+class OperationsAdmin(SuperuserOnly):
     name = "Operations"
     icon, category = "ti ti-tool", "Operations"
 
     @expose("/operations", identity="operations")
-    @confirmed
+    @reauthentication_required
     async def show(self, request: Request) -> Response:
         state = request.app.state
         names = [feature.name for feature in state.features]
@@ -63,10 +63,10 @@ class OperationsAdmin(ForSuperusers):
             browsers, expired = (await session.execute(_sessions())).one()
             tokens = await session.scalar(select(func.count()).select_from(ApiToken))
         context = {
-            "migrations": await state_of(state.database, names),
+            "migrations": await migration_state(state.database, names),
             "upgrade": _upgrade(request.app),
             "jobs": jobs,
-            "queueable": queueable(request.app),
+            "queueable": queueable_jobs(request.app),
             "browsers": browsers,
             "expired": expired,
             "tokens": tokens,
@@ -78,77 +78,79 @@ class OperationsAdmin(ForSuperusers):
     async def confirm(self, request: Request) -> Response:
         if request.method == "GET":
             return await self._page(request, "admin/operations_confirm.html", {"error": ""})
-        sent, status = await sent_texts(request), 400
-        on = RedirectResponse(local(request.query_params.get("next"), PAGE), 303)
+        sent, status = await read_form_texts(request), 400
+        on = RedirectResponse(safe_redirect_path(request.query_params.get("next"), OPERATIONS_PATH), 303)
         try:
-            error = await confirming.confirm(request, on, str(sent.get("password", "")), str(sent.get("code", "")))
-        except TooMany as refused:
+            error = await reauthentication.confirm_password(
+                request, on, str(sent.get("password", "")), str(sent.get("code", ""))
+            )
+        except TooManyRequests as refused:
             error, status = str(refused.detail), 429
         return await self._page(request, "admin/operations_confirm.html", {"error": error}, status) if error else on
 
     @expose("/operations/do/{name}", methods=["POST"], identity="operations-do")
-    @confirmed
+    @reauthentication_required
     async def do(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in OPERATIONS and name not in queueable(request.app):
+        if name not in OPERATIONS and name not in queueable_jobs(request.app):
             raise HTTPException(404)
         try:
-            flash(request, await perform(request, name, await sent_texts(request)))
+            flash(request, await run_operation(request, name, await read_form_texts(request)))
         except OperatorError as error:
             flash(request, str(error), "danger")
-        return RedirectResponse(PAGE, 303)
+        return RedirectResponse(OPERATIONS_PATH, 303)
 
     @expose("/operations/upgrade", methods=["POST"], identity="operations-upgrade")
-    @confirmed
+    @reauthentication_required
     async def upgrade(self, request: Request) -> Response:
         upgrade = _upgrade(request.app)
         try:
-            if await upgrade.run(partial(note, request, "apply-migrations")) and upgrade.went_well:
+            if await upgrade.run(partial(record_operation, request, "apply-migrations")) and upgrade.went_well:
                 flash(request, upgrade.said)
         except OperatorError as error:
             flash(request, str(error), "danger")
-        return RedirectResponse(PAGE, 303)
+        return RedirectResponse(OPERATIONS_PATH, 303)
 
     @expose("/operations/backup", methods=["POST"], identity="operations-backup")
-    @confirmed
+    @reauthentication_required
     async def backup(self, request: Request) -> Response:
-        from opportune.admin.operations import download  # noqa: PLC0415 - takes a while to load, for those who ask
+        from opportune.admin.operations import backup_download  # noqa: PLC0415 - takes a while to load, for those who ask
 
         try:
-            return await download.backup(request)
+            return await backup_download.download_backup(request)
         except OperatorError as error:
             flash(request, str(error), "danger")
-            return RedirectResponse(PAGE, 303)
+            return RedirectResponse(OPERATIONS_PATH, 303)
 
     @expose("/operations/settings", identity="operations-settings")
-    @confirmed
+    @reauthentication_required
     async def settings(self, request: Request) -> Response:
         context = await asyncio.to_thread(_look_at, request.app.state.settings)
         return await self._page(request, "admin/operations_settings.html", context)
 
     @expose("/operations/doctor", identity="operations-doctor")
-    @confirmed
+    @reauthentication_required
     async def doctor(self, request: Request) -> Response:
-        from opportune.data.doctor.context import Circumstances  # noqa: PLC0415 - as in `backup`
+        from opportune.data.doctor.context import DoctorContext  # noqa: PLC0415 - as in `backup`
         from opportune.data.doctor.diagnose import diagnose  # noqa: PLC0415 - as in `backup`
 
         state = request.app.state
         names = [feature.name for feature in state.features]
-        context = {"diagnoses": await diagnose(Circumstances(state.settings, names))}
+        context = {"diagnoses": await diagnose(DoctorContext(state.settings, names))}
         return await self._page(request, "admin/operations_doctor.html", context)
 
     async def _page(self, request: Request, template: str, context: dict[str, Any], status: int = 200) -> Response:
-        context = {"model_view": self, "title": self.name, "page": PAGE, **context}
+        context = {"model_view": self, "title": self.name, "page": OPERATIONS_PATH, **context}
         return cast("Response", await self.templates.TemplateResponse(request, template, context, status))
 
 
 def _look_at(settings: Settings) -> dict[str, Any]:
     """Reads files: not on the loop."""
-    from opportune.admin.operations.shown import shown  # noqa: PLC0415 - as in `backup`
-    from opportune.checks import PRODUCTION_CHECKS, check_key, check_llm  # noqa: PLC0415 - as in `backup`
+    from opportune.admin.operations.settings_table import shown_settings  # noqa: PLC0415 - as in `backup`
+    from opportune.checks import PRODUCTION_CHECKS, check_llm, check_secret_key  # noqa: PLC0415 - as in `backup`
 
-    findings = [finding for check in (check_key, check_llm, *PRODUCTION_CHECKS) for finding in check(settings)]
-    return {"rows": list(shown(settings)), "findings": findings}
+    findings = [finding for check in (check_secret_key, check_llm, *PRODUCTION_CHECKS) for finding in check(settings)]
+    return {"rows": list(shown_settings(settings)), "findings": findings}
 
 
 def _upgrade(app: FastAPI) -> Upgrade:

@@ -17,10 +17,18 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from opportune.errors import OperatorError
 
 MANIFEST = "manifest.json"
-LARGEST_MANIFEST = 50_000_000
+MAX_MANIFEST_BYTES = 50_000_000
 UPLOADS = "uploads/"
-CHUNK = 1 << 20
-DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, UnicodeError, ValidationError)
+CHUNK_BYTES = 1 << 20
+DAMAGE_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    UnicodeError,
+    ValidationError,
+)
 
 Content = Literal["database.sqlite3", "database.dump"]
 
@@ -61,7 +69,7 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-class Writer:
+class ArchiveWriter:
     """Fills an archive while its block runs; `finish` makes it one."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -77,7 +85,7 @@ class Writer:
 
     def add(self, name: str, source: Readable) -> None:
         with self._zip.open(name, "w", force_zip64=True) as member:
-            self.members[name] = pour(source, member)
+            self.members[name] = copy_stream(source, member)
 
     def finish(self, manifest: Manifest) -> None:
         self._zip.writestr(MANIFEST, manifest.model_dump_json(indent=1))
@@ -112,8 +120,8 @@ class Archive:
         Raises:
             OperatorError: it differs from what the manifest says.
         """
-        with damage_told(self.path), self._zip.open(name) as member:
-            found = pour(member, target, most=self.manifest.members[name].size)
+        with describe_damage(self.path), self._zip.open(name) as member:
+            found = copy_stream(member, target, most=self.manifest.members[name].size)
         if found != self.manifest.members[name]:
             raise OperatorError(f"{self.path} is damaged: {name} is not what was backed up. Take another backup.")
 
@@ -122,7 +130,7 @@ class Archive:
             entry = self._zip.getinfo(MANIFEST)
         except KeyError:
             raise OperatorError(_foreign(self.path)) from None
-        if entry.file_size > LARGEST_MANIFEST:
+        if entry.file_size > MAX_MANIFEST_BYTES:
             raise OperatorError(_foreign(self.path))
         manifest = Manifest.model_validate_json(self._zip.read(entry))
         if manifest.version > 1:
@@ -131,7 +139,7 @@ class Archive:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Archive]:
+def open_archive(path: Path) -> Iterator[Archive]:
     """An archive to read.
 
     Raises:
@@ -144,25 +152,25 @@ def opened(path: Path) -> Iterator[Archive]:
     with file:
         if not zipfile.is_zipfile(file):
             raise OperatorError(_foreign(path))
-        with damage_told(path):
+        with describe_damage(path):
             archive = Archive(path, zipfile.ZipFile(file))
         yield archive
 
 
 @contextmanager
-def damage_told(path: Path) -> Iterator[None]:
+def describe_damage(path: Path) -> Iterator[None]:
     """In one line, what is wrong with an archive that cannot be read."""
     try:
         yield
-    except DAMAGES as error:
+    except DAMAGE_ERRORS as error:
         raise OperatorError(f"{path} is damaged ({type(error).__name__}). Take another backup.") from error
 
 
-def pour(source: Readable, target: IO[bytes] | None, most: int | None = None) -> Member:
+def copy_stream(source: Readable, target: IO[bytes] | None, most: int | None = None) -> Member:
     """Copy all there is, or a little more than `most` bytes, and tell what it was."""
     digest = hashlib.sha256()
     size = 0
-    while (most is None or size <= most) and (chunk := source.read(CHUNK)):
+    while (most is None or size <= most) and (chunk := source.read(CHUNK_BYTES)):
         digest.update(chunk)
         size += len(chunk)
         if target:

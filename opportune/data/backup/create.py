@@ -12,43 +12,43 @@ from sqlalchemy import URL
 from opportune import __version__
 from opportune.atomic_files import is_abandoned, private_file, replacement, temporary
 from opportune.data.backup import postgresql, uploads
-from opportune.data.backup.archive import Content, Manifest, Writer, opened
-from opportune.data.backup.sqlite import State, examine, make_single, snapshot
+from opportune.data.backup.archive import ArchiveWriter, Content, Manifest, open_archive
+from opportune.data.backup.sqlite import DatabaseState, inspect_database, merge_wal, snapshot
 from opportune.data.copydb import copy
 from opportune.db.errors import explain
 from opportune.db.migrations.connection import migration_url
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.history import recorded_in
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import recorded_revisions_of
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 from opportune.settings import Settings
-from opportune.storage.location import Bucket, place_of
+from opportune.storage.location import Bucket, parse_storage_url
 
-FOLDER = PROJECT / "data" / "backups"
+BACKUP_FOLDER = PROJECT / "data" / "backups"
 DATABASE = ".database"
-OURS = re.compile(r"(\d{8}T\d{6}Z-[a-z]+(-\d+)?\.zip)(\.tmp|\.database\.tmp(-wal|-shm|-journal)?)")
+BACKUP_FILE_NAME = re.compile(r"(\d{8}T\d{6}Z-[a-z]+(-\d+)?\.zip)(\.tmp|\.database\.tmp(-wal|-shm|-journal)?)")
 WRITE_FAULTS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE)
 NOT_MIGRATED = "There is nothing to back up: the database has no migrations. Run: python3 oppman.py migrate"
 
 Notify = Callable[[str], None]
 
 
-def make(settings: Settings, tree: Tree, destination: Path | None, notify: Notify) -> Path:
+def create_backup(settings: Settings, graph: MigrationGraph, destination: Path | None, notify: Notify) -> Path:
     """Back up database and uploads into one file: `destination`, or one with a name of its own in that folder.
 
     Raises:
         OperatorError: it could not be made; what was there by that name is still there.
     """
     url = migration_url(settings)
-    if not recorded_in(settings):
+    if not recorded_revisions_of(settings):
         raise OperatorError(NOT_MIGRATED)
-    place = place_of(settings)
-    path = choose(destination, url)
+    place = parse_storage_url(settings)
+    path = choose_destination(destination, url)
     try:
-        sweep(path.parent)
-        with replacement(path) as file, Writer(file) as writer:
-            content, namespace, state = _add_database(writer, settings, tree, temporary(path, DATABASE), notify)
+        remove_leftovers(path.parent)
+        with replacement(path) as file, ArchiveWriter(file) as writer:
+            content, namespace, state = _add_database(writer, settings, graph, temporary(path, DATABASE), notify)
             elsewhere = _add_uploads(writer, place, notify)
             writer.finish(
                 Manifest(
@@ -64,25 +64,25 @@ def make(settings: Settings, tree: Tree, destination: Path | None, notify: Notif
                     members=writer.members,
                 )
             )
-            with opened(temporary(path)) as archive:
+            with open_archive(temporary(path)) as archive:
                 archive.check()
     except OSError as error:
         raise OperatorError(f"The backup {path} cannot be written: {error.strerror or error}.") from error
     return path
 
 
-def choose(destination: Path | None, url: DatabaseURL) -> Path:
+def choose_destination(destination: Path | None, url: DatabaseURL) -> Path:
     """The file to write.
 
     Raises:
         OperatorError: something else is there, or no folder.
     """
     if destination is None:
-        destination = FOLDER
+        destination = BACKUP_FOLDER
         try:
-            FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
+            BACKUP_FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise OperatorError(f"The folder {FOLDER} cannot be made: {error.strerror}.") from error
+            raise OperatorError(f"The folder {BACKUP_FOLDER} cannot be made: {error.strerror}.") from error
     if destination.is_dir():
         return _unused(destination, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{url.kind}")
     if destination.suffix != ".zip" and not destination.exists():  # or a missing folder would be made a file each night
@@ -96,13 +96,13 @@ def choose(destination: Path | None, url: DatabaseURL) -> Path:
 
 def prune(newest: Path, keep: int) -> list[Path]:
     """Remove our backups of the same database beside `newest`, all but that one and the `keep - 1` before it."""
-    with opened(newest) as archive:
+    with open_archive(newest) as archive:
         source = archive.manifest.source
     others: list[tuple[datetime, Path]] = []
     for path in newest.parent.glob("*.zip"):
         with suppress(OperatorError):  # somebody else's
             if path != newest and path.is_file() and not path.is_symlink():
-                with opened(path) as archive:
+                with open_archive(path) as archive:
                     if archive.manifest.source == source:
                         others.append((archive.manifest.created, path))
     old = [path for _, path in sorted(others, reverse=True)[keep - 1 :]]
@@ -111,10 +111,10 @@ def prune(newest: Path, keep: int) -> list[Path]:
     return old
 
 
-def sweep(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Remove what killed runs have left."""
     for path in folder.glob("*.tmp*"):
-        if ours := OURS.fullmatch(path.name):
+        if ours := BACKUP_FILE_NAME.fullmatch(path.name):
             with suppress(OSError):
                 archive = temporary(path.with_name(ours[1]))  # locked for all of them
                 if is_abandoned(archive if archive.exists() else path):
@@ -122,34 +122,36 @@ def sweep(folder: Path) -> None:
 
 
 def _add_database(
-    writer: Writer, settings: Settings, tree: Tree, path: Path, notify: Notify
-) -> tuple[Content, str, State]:
+    writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path, notify: Notify
+) -> tuple[Content, str, DatabaseState]:
     """Add one moment of the database, by way of a file at `path`."""
     if migration_url(settings).kind != "postgresql":
-        take: Callable[..., State] = _take_sqlite
-    elif obstacle := postgresql.obstacle(settings):
+        take: Callable[..., DatabaseState] = _take_sqlite
+    elif obstacle := postgresql.why_no_dump(settings):
         notify(f"pg_dump is not used: {obstacle}. The backup will hold the models' tables as SQLite.")
         take = _take_copy
     else:
-        return _add_dump(writer, settings, tree, path)
+        return _add_dump(writer, settings, graph, path)
     with private_file(path, lock=False):
-        state = take(settings, tree, path)
+        state = take(settings, graph, path)
         with path.open("rb") as file:
             writer.add("database.sqlite3", file)
     return "database.sqlite3", "", state
 
 
-def _add_uploads(writer: Writer, place: Path | Bucket, notify: Notify) -> str:
+def _add_uploads(writer: ArchiveWriter, place: Path | Bucket, notify: Notify) -> str:
     """Add those of a folder, or tell in which bucket they are."""
     if isinstance(place, Path):
-        uploads.add_to(writer, place)
+        uploads.add_uploads(writer, place)
         return ""
     notify(f"The uploads are in {place.shown}, and not in this backup: look after them there.")
     return place.shown
 
 
-def _add_dump(writer: Writer, settings: Settings, tree: Tree, path: Path) -> tuple[Content, str, State]:
-    with private_file(path, lock=False) as file, postgresql.dumping(settings, tree) as dump:
+def _add_dump(
+    writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path
+) -> tuple[Content, str, DatabaseState]:
+    with private_file(path, lock=False) as file, postgresql.open_dump(settings, graph) as dump:
         dump.write(settings, file)
         postgresql.refuse_unreadable(path)
         file.seek(0)
@@ -157,7 +159,7 @@ def _add_dump(writer: Writer, settings: Settings, tree: Tree, path: Path) -> tup
         return "database.dump", dump.namespace, dump.state
 
 
-def _take_sqlite(settings: Settings, _tree: Tree, path: Path) -> State:
+def _take_sqlite(settings: Settings, _tree: MigrationGraph, path: Path) -> DatabaseState:
     url = migration_url(settings)
     try:
         snapshot(url.path, path)
@@ -165,21 +167,21 @@ def _take_sqlite(settings: Settings, _tree: Tree, path: Path) -> State:
         if error.sqlite_errorcode in WRITE_FAULTS:
             raise OperatorError(f"The backup cannot be written to {path.parent}: {error}. Is its disk full?") from error
         raise OperatorError(explain(error, url)) from error
-    return examine(path)
+    return inspect_database(path)
 
 
-def _take_copy(settings: Settings, tree: Tree, path: Path) -> State:
-    copy(migration_url(settings), DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path))), tree)
-    make_single(path)
+def _take_copy(settings: Settings, graph: MigrationGraph, path: Path) -> DatabaseState:
+    copy(migration_url(settings), DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path))), graph)
+    merge_wal(path)
     path.chmod(0o600)
-    return examine(path)
+    return inspect_database(path)
 
 
 def _refuse_others(path: Path) -> None:
     if path.is_symlink() or not path.is_file():
         raise OperatorError(f"{path} is not a regular file: a backup does not take its place. Choose another name.")
     try:
-        with opened(path):
+        with open_archive(path):
             pass
     except OperatorError as error:
         raise OperatorError(f"{path} is there and is no backup: remove it, or choose another name.") from error

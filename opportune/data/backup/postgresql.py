@@ -13,12 +13,12 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, text
 
-from opportune.data.backup.archive import CHUNK, Manifest
-from opportune.data.backup.programs import Program, reason
-from opportune.data.backup.sqlite import State
-from opportune.db.migrations.connection import LOCK, WAIT_FOR_TABLES, connect, migration_url
-from opportune.db.migrations.graph import Tree, owner_of
-from opportune.db.migrations.history import VERSION, recorded
+from opportune.data.backup.archive import CHUNK_BYTES, Manifest
+from opportune.data.backup.sqlite import DatabaseState
+from opportune.data.backup.subprocesses import Program, error_line
+from opportune.db.migrations.connection import ADVISORY_LOCK_ID, TABLE_LOCK_TIMEOUT_SECONDS, connect, migration_url
+from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
+from opportune.db.migrations.history import VERSION_TABLE, recorded_revisions
 from opportune.errors import OperatorError
 from opportune.settings import Settings
 
@@ -38,12 +38,12 @@ FIRST_OBJECT = (b"CREATE ", b"COPY ", b"ALTER ")
 class Dump:
     """One moment of a database, to be written by pg_dump."""
 
-    def __init__(self, connection: Connection, tree: Tree) -> None:
+    def __init__(self, connection: Connection, graph: MigrationGraph) -> None:
         # While pg_dump works, this connection only waits. Some hosts would cut it after a few minutes.
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         self._snapshot = str(connection.scalar(text("SELECT pg_export_snapshot()")))
         self.namespace = str(connection.scalar(text("SELECT current_schema()")))
-        self.state = State(sorted(recorded(connection)), own_tables(connection, tree))
+        self.state = DatabaseState(sorted(recorded_revisions(connection)), own_tables(connection, graph))
 
     def write(self, settings: Settings, file: BinaryIO) -> None:
         """Write it while the connection that it was made with is open.
@@ -53,7 +53,7 @@ class Dump:
         """
         tables = [f'--table="{_quoted(self.namespace)}"."{_quoted(name)}"' for name in self.state.tables]
         command = ["pg_dump", "--format=custom", "--compress=0", "--no-owner", "--no-privileges", "--no-password"]
-        command += [f"--snapshot={self._snapshot}", f"--lock-wait-timeout={WAIT_FOR_TABLES}s", *tables]
+        command += [f"--snapshot={self._snapshot}", f"--lock-wait-timeout={TABLE_LOCK_TIMEOUT_SECONDS}s", *tables]
         done = subprocess.run(  # noqa: S603 - no word of it comes from outside
             [*command, "--dbname", address(settings)],
             env={**os.environ, **migration_url(settings).environ},
@@ -63,18 +63,18 @@ class Dump:
             check=False,
         )
         if done.returncode:
-            raise OperatorError(f"pg_dump failed: {reason(done.stderr)}")
+            raise OperatorError(f"pg_dump failed: {error_line(done.stderr)}")
 
 
 @contextmanager
-def dumping(settings: Settings, tree: Tree) -> Iterator[Dump]:
+def open_dump(settings: Settings, graph: MigrationGraph) -> Iterator[Dump]:
     """A dump of the configured database as it is now."""
     with connect(settings) as connection:
         connection.execution_options(isolation_level="REPEATABLE READ")
-        yield Dump(connection, tree)
+        yield Dump(connection, graph)
 
 
-def obstacle(settings: Settings) -> str:
+def why_no_dump(settings: Settings) -> str:
     """Why pg_dump cannot be used with this server; empty if it can."""
     if migration_url(settings).pooled:
         return "it would leave its settings in the pooler's connections (set DATABASE_DIRECT_URL)"
@@ -101,11 +101,11 @@ def refuse_unreadable(dump: Path) -> None:
     done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - a path of ours
     if done.returncode:
         raise OperatorError(
-            f"pg_restore cannot read this backup: {reason(done.stderr)}. Is it of an older version? {UPDATE}"
+            f"pg_restore cannot read this backup: {error_line(done.stderr)}. Is it of an older version? {UPDATE}"
         )
 
 
-def restore(settings: Settings, tree: Tree, manifest: Manifest, dump: Path) -> None:
+def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump: Path) -> None:
     """Replace the tables of the configured database by those of a dump, in one transaction.
 
     Raises:
@@ -113,7 +113,7 @@ def restore(settings: Settings, tree: Tree, manifest: Manifest, dump: Path) -> N
     """
     with connect(settings) as connection:
         namespace = str(connection.scalar(text("SELECT current_schema()")))
-        tables = own_tables(connection, tree, manifest)
+        tables = own_tables(connection, graph, manifest)
     if namespace != manifest.namespace:
         raise OperatorError(f"The backup is of the schema {manifest.namespace}, and the database's is {namespace}.")
     read = ["pg_restore", "--file=-", "--no-owner", "--no-privileges", str(dump)]
@@ -126,7 +126,7 @@ def restore(settings: Settings, tree: Tree, manifest: Manifest, dump: Path) -> N
     ):
         with client.accepting() as statements:
             statements.write(_beginning(namespace, tables))
-            pass_on(script.said, statements)
+            copy_script(script.said, statements)
             # Only after a whole script comes the COMMIT; without it everything is undone.
             if script.succeeds():
                 statements.write(ending(manifest))
@@ -138,13 +138,13 @@ def restore(settings: Settings, tree: Tree, manifest: Manifest, dump: Path) -> N
         raise OperatorError(f"The restore failed and nothing was changed: {fault}{hint}")
 
 
-def own_tables(connection: Connection, tree: Tree, manifest: Manifest | None = None) -> list[str]:
+def own_tables(connection: Connection, graph: MigrationGraph, manifest: Manifest | None = None) -> list[str]:
     """The tables of our features, removed ones too, among those of others in the same schema."""
-    revisions = [*recorded(connection), *(manifest.revisions if manifest else ())]
-    features = {*tree.features, *map(owner_of, revisions)}
+    revisions = [*recorded_revisions(connection), *(manifest.revisions if manifest else ())]
+    features = {*graph.features, *map(feature_of_revision, revisions)}
     starts = tuple(f"{feature}_" for feature in features)
     names = list(connection.scalars(text(TABLES)))
-    return sorted(name for name in names if name.startswith(starts) or name == VERSION.name)
+    return sorted(name for name in names if name.startswith(starts) or name == VERSION_TABLE.name)
 
 
 def address(settings: Settings) -> str:
@@ -158,8 +158,8 @@ def _beginning(namespace: str, tables: Sequence[str]) -> bytes:
     names = sql.SQL(", ").join(sql.Identifier(namespace, name) for name in tables)
     statements = [
         sql.SQL("BEGIN"),
-        sql.SQL("SET LOCAL lock_timeout = {}").format(f"{WAIT_FOR_TABLES}s"),
-        sql.SQL("SELECT pg_advisory_xact_lock({})").format(LOCK),
+        sql.SQL("SET LOCAL lock_timeout = {}").format(f"{TABLE_LOCK_TIMEOUT_SECONDS}s"),
+        sql.SQL("SELECT pg_advisory_xact_lock({})").format(ADVISORY_LOCK_ID),
         *([sql.SQL("DROP TABLE {}").format(names)] if tables else []),
     ]
     return _lines(statements)
@@ -167,7 +167,7 @@ def _beginning(namespace: str, tables: Sequence[str]) -> bytes:
 
 def ending(manifest: Manifest) -> bytes:
     """Compare what was restored with what the manifest says, and commit."""
-    version = sql.Identifier(manifest.namespace, VERSION.name)
+    version = sql.Identifier(manifest.namespace, VERSION_TABLE.name)
     check = sql.SQL(
         'DO $$ BEGIN IF (SELECT array_agg(version_num::text ORDER BY version_num COLLATE "C") FROM {}) '
         "IS DISTINCT FROM {}::text[] THEN "
@@ -180,7 +180,7 @@ def _lines(statements: Sequence[sql.Composable]) -> bytes:
     return "".join(f"{statement.as_string()};\n" for statement in statements).encode()
 
 
-def pass_on(script: IO[bytes], statements: IO[bytes]) -> None:
+def copy_script(script: IO[bytes], statements: IO[bytes]) -> None:
     """Pass a script on, with its settings made the transaction's own: a pooler would hand them to others."""
     for line in script:
         if not line.startswith(UNKNOWN_TO_SOME):
@@ -189,7 +189,7 @@ def pass_on(script: IO[bytes], statements: IO[bytes]) -> None:
             )
         if line.startswith(FIRST_OBJECT):
             break
-    shutil.copyfileobj(script, statements, CHUNK)
+    shutil.copyfileobj(script, statements, CHUNK_BYTES)
 
 
 def _quoted(name: str) -> str:

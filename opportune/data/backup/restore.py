@@ -9,18 +9,18 @@ from pydantic import SecretStr
 
 from opportune.atomic_files import private_file, private_folder, sync, temporary
 from opportune.data.backup import postgresql, uploads
-from opportune.data.backup.archive import Archive, Manifest, opened
-from opportune.data.backup.sqlite import examine, take_place
+from opportune.data.backup.archive import Archive, Manifest, open_archive
+from opportune.data.backup.sqlite import inspect_database, replace_database
 from opportune.data.copydb import copy
 from opportune.db.migrations.connection import connect, migration_url
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.runner import plan_for, run
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.settings import Settings
-from opportune.storage.location import Bucket, place_of
+from opportune.storage.location import Bucket, parse_storage_url
 
-FOLDER = "opportune-restore-"
+WORK_FOLDER_PREFIX = "opportune-restore-"
 LOCK = ".restore"
 DATABASE = ".restore-database"
 
@@ -33,7 +33,7 @@ class Target:
     """What a backup is restored into."""
 
     settings: Settings
-    tree: Tree
+    graph: MigrationGraph
     tables: Collection[str]
     """Those of the models."""
 
@@ -43,7 +43,7 @@ class Target:
 
     @property
     def place(self) -> Path | Bucket:
-        return place_of(self.settings)
+        return parse_storage_url(self.settings)
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class Restored:
     """Where the SQLite database that was there before is now."""
 
 
-def restore(path: Path, target: Target, confirm: Confirm) -> Restored:
+def restore_backup(path: Path, target: Target, confirm: Confirm) -> Restored:
     """Replace database and uploads by those of a backup.
 
     Raises:
         OperatorError: nothing has changed; why.
     """
-    with opened(path) as archive:
-        _refuse_newer(target.tree, archive)
+    with open_archive(path) as archive:
+        _refuse_newer(target.graph, archive)
         try:
             if target.url.kind != "postgresql":
                 return _into_sqlite(archive, target, confirm)
@@ -84,29 +84,29 @@ def _into_sqlite(archive: Archive, target: Target, confirm: Confirm) -> Restored
     with (
         private_file(temporary(path, LOCK)),
         _extracted(archive, target, new),
-        uploads.staged(archive, target.place) as files,
+        uploads.stage_uploads(archive, target.place) as files,
     ):
         confirm(archive.manifest)
         files.add_missing()
-        kept = take_place(new, path)
+        kept = replace_database(new, path)
         files.replace_rest()
     return Restored(archive.manifest, kept)
 
 
 def _into_postgresql(archive: Archive, target: Target, confirm: Confirm) -> Restored:
-    with private_folder(FOLDER) as folder, uploads.staged(archive, target.place) as files:
+    with private_folder(WORK_FOLDER_PREFIX) as folder, uploads.stage_uploads(archive, target.place) as files:
         path = folder / archive.manifest.database
         with _extracted(archive, target, path):
             if archive.manifest.database == "database.dump":
                 postgresql.refuse_unreadable(path)
                 confirm(archive.manifest)
                 files.add_missing()
-                postgresql.restore(target.settings, target.tree, archive.manifest, path)
+                postgresql.restore(target.settings, target.graph, archive.manifest, path)
             else:
                 source = _migrated(path, target)
                 confirm(archive.manifest)
                 files.add_missing()
-                copy(source, target.url, target.tree, force=True)
+                copy(source, target.url, target.graph, force=True)
         files.replace_rest()
     return Restored(archive.manifest, None)
 
@@ -127,24 +127,24 @@ def _check_sqlite(path: Path, archive: Archive, target: Target) -> None:
     if path.stat().st_size == 0:  # which SQLite takes for a database without tables
         raise OperatorError(f"{archive.path} is damaged: its database is empty. Take another backup.")
     try:
-        state = examine(path)
+        state = inspect_database(path)
     except OperatorError as error:
         raise OperatorError(f"{archive.path} is not restored. {error}") from error
     manifest = archive.manifest
     if state.revisions != sorted(manifest.revisions) or state.tables != sorted(manifest.tables):
         raise OperatorError(f"{archive.path} is damaged: its database is not the one that its manifest tells of.")
     missing = sorted(set(target.tables) - set(state.tables))
-    if missing and not target.tree.pending(state.revisions):
+    if missing and not target.graph.pending(state.revisions):
         raise OperatorError(
             f"{archive.path} lacks the table {missing[0]}, which its migrations make: it is not restored."
         )
 
 
-def _refuse_newer(tree: Tree, archive: Archive) -> None:
+def _refuse_newer(graph: MigrationGraph, archive: Archive) -> None:
     manifest = archive.manifest
     if not manifest.revisions:
         raise OperatorError(f"{archive.path} is of a database without migrations: it is not restored.")
-    if newer := tree.unknown(manifest.revisions).newer:
+    if newer := graph.unknown(manifest.revisions).newer:
         raise OperatorError(
             f"{archive.path} was made by newer code, with migrations that this one lacks ({', '.join(newer)}): "
             "restore it with that code."
@@ -157,5 +157,5 @@ def _migrated(path: Path, target: Target) -> DatabaseURL:
         update={"database_url": SecretStr(f"sqlite:///{path}"), "database_direct_url": SecretStr("")}
     )
     with connect(settings) as connection:
-        run(connection, target.tree, plan_for(target.tree))
+        run_migrations(connection, target.graph, plan_for(target.graph))
     return migration_url(settings)

@@ -13,9 +13,9 @@ from opportune.atomic_files import put, temporary
 from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, is_database
 from opportune.errors import OperatorError
 
-PATIENCE = 1.0  # seconds; who has the database open for good is not waited for
-PAGES = 4096
-KEPT = ".before-restore"
+LOCK_TIMEOUT_SECONDS = 1.0  # seconds; who has the database open for good is not waited for
+PAGES_PER_STEP = 4096
+KEPT_SUFFIX = ".before-restore"
 
 # Where SQLite's locks on a file are, whatever the file holds (https://sqlite.org/fileformat2.html#lockbyte).
 FIRST_SHARED_BYTE = 0x40000002
@@ -23,7 +23,7 @@ SHARED_BYTES = 510
 
 
 @dataclass(frozen=True)
-class State:
+class DatabaseState:
     """What a database is a state of."""
 
     revisions: list[str]
@@ -42,17 +42,17 @@ def snapshot(source: Path, target: Path) -> None:
         # With a transaction of ours open, what others write neither starts the copy again nor is waited for.
         live.execute("BEGIN")
         live.execute("SELECT count(*) FROM sqlite_master")
-        live.backup(copy, pages=PAGES, progress=lambda *_: None)  # a call in between lets Ctrl-C through
-    make_single(target)
+        live.backup(copy, pages=PAGES_PER_STEP, progress=lambda *_: None)  # a call in between lets Ctrl-C through
+    merge_wal(target)
 
 
-def make_single(path: Path) -> None:
+def merge_wal(path: Path) -> None:
     """Bring all of a database into its one file."""
     with closing(_open(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
-def examine(path: Path) -> State:
+def inspect_database(path: Path) -> DatabaseState:
     """Check the whole file and tell what it is.
 
     Raises:
@@ -69,10 +69,10 @@ def examine(path: Path) -> State:
         raise OperatorError(f"The SQLite database in it cannot be used: {error}.") from error
     if verdict != "ok":
         raise OperatorError(f"The SQLite database in it is damaged: {str(verdict).splitlines()[0]}.")
-    return State(revisions, tables)
+    return DatabaseState(revisions, tables)
 
 
-def take_place(new: Path, path: Path) -> Path | None:
+def replace_database(new: Path, path: Path) -> Path | None:
     """Put a database in the place of another, and give the path under which the old one is kept.
 
     Killed at any moment it leaves the one or the other, whole.
@@ -99,7 +99,7 @@ def _alone(path: Path) -> Iterator[None]:
         _refuse_locked(path)
         yield
         return
-    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
     try:
         try:
             # Refused while anybody else has the database open, even without doing anything.
@@ -147,7 +147,7 @@ def _resemble(old: Path, new: Path) -> None:
 
 
 def _keep(path: Path) -> Path:
-    kept = path.with_name(path.name + KEPT)
+    kept = path.with_name(path.name + KEPT_SUFFIX)
     discard_sidecars(kept)
     for suffix in ("", *LOGS):  # a damaged one still has its log
         if (old := path.with_name(path.name + suffix)).exists():

@@ -6,12 +6,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from opportune.atomic_files import TEMPORARY, put, sync
-from opportune.data.backup.archive import UPLOADS, Archive, Writer
+from opportune.data.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.errors import OperatorError
 from opportune.storage.location import Bucket
 
 
-def add_to(writer: Writer, folder: Path) -> None:
+def add_uploads(writer: ArchiveWriter, folder: Path) -> None:
     """Add those in a folder to an archive. Links are not followed; what is removed meanwhile is left out.
 
     Raises:
@@ -34,10 +34,10 @@ def _refuse_unnamable(path: Path) -> None:
 
 
 @contextmanager
-def staged(archive: Archive, place: Path | Bucket) -> Iterator["Staged"]:
+def stage_uploads(archive: Archive, place: Path | Bucket) -> Iterator["StagedUploads"]:
     """The uploads of an archive, extracted and checked, beside the folder that they belong to; none for a bucket."""
     if isinstance(place, Bucket):
-        yield Staged(())
+        yield StagedUploads(())
         return
     folder = place.with_name(f"{place.name}.restore{TEMPORARY}")
     shutil.rmtree(folder, ignore_errors=True)
@@ -49,12 +49,12 @@ def staged(archive: Archive, place: Path | Bucket) -> Iterator["Staged"]:
             with path.open("xb") as file:
                 archive.extract(UPLOADS + name, file)
                 sync(file)
-        yield Staged([(folder / name, place / name) for name in names])
+        yield StagedUploads([(folder / name, place / name) for name in names])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class Staged:
+class StagedUploads:
     """Uploads on their way. Together with a database they change in two steps around its own:
 
     those that are missing are added before it, and those that differ replaced after it, so that neither the old nor the

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, MetaData, Table, func, inspect, select
 from sqlalchemy.schema import sort_tables_and_constraints
 
-from opportune.data.copydb.connections import snapshot, told_of
+from opportune.data.copydb.connections import explained_errors, snapshot
 from opportune.data.copydb.rows import Checksum, conversions, read
-from opportune.db.migrations.connection import scratch
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.history import VERSION, recorded
-from opportune.db.migrations.runner import plan_for, run
+from opportune.db.migrations.connection import in_memory_connection
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import VERSION_TABLE, recorded_revisions
+from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -22,7 +22,7 @@ MIGRATE = "DATABASE_URL=… python3 oppman.py migrate"
 def examine(
     source: DatabaseURL,
     target: DatabaseURL,
-    tree: Tree,
+    graph: MigrationGraph,
     *,
     force: bool = False,
     metadata: MetaData = Model.metadata,
@@ -35,13 +35,13 @@ def examine(
     refuse_same_file(source, target)
     tables = in_order(metadata)
     with snapshot(source) as connection:
-        with told_of(source):
-            check_source(connection, tree, tables)
+        with explained_errors(source):
+            check_source(connection, graph, tables)
         if target.kind == "postgresql" or target.path.exists():
-            with snapshot(target) as other, told_of(target):
+            with snapshot(target) as other, explained_errors(target):
                 refuse_same_database(connection, other)
-                check_target(other, tree, tables, force=force)
-        with told_of(source):
+                check_target(other, graph, tables, force=force)
+        with explained_errors(source):
             return {table.name: count(connection, table) for table in tables}
 
 
@@ -84,17 +84,17 @@ def refuse_same_database(source: Connection, target: Connection) -> None:
         raise OperatorError("Source and destination are the same database.")
 
 
-def check_source(connection: Connection, tree: Tree, tables: Sequence[Table]) -> None:
+def check_source(connection: Connection, graph: MigrationGraph, tables: Sequence[Table]) -> None:
     """What is not in the models would be lost in silence.
 
     Raises:
         OperatorError: the source is at another state than the code, or holds what the models do not know.
     """
-    rows = recorded(connection)
-    _refuse_newer(tree, rows, "source")
-    if pending := tree.pending(rows):
+    rows = recorded_revisions(connection)
+    _refuse_newer(graph, rows, "source")
+    if pending := graph.pending(rows):
         raise OperatorError(f"The source lacks migrations ({', '.join(map(str, pending))}). Run: {MIGRATE}")
-    strangers = set(inspect(connection).get_table_names()) - {table.name for table in tables} - {VERSION.name}
+    strangers = set(inspect(connection).get_table_names()) - {table.name for table in tables} - {VERSION_TABLE.name}
     if strangers:
         raise OperatorError(
             f"The source has tables that no model knows and that would be lost: {', '.join(sorted(strangers))}. "
@@ -104,17 +104,17 @@ def check_source(connection: Connection, tree: Tree, tables: Sequence[Table]) ->
         _refuse_other_columns(connection, table)
 
 
-def check_target(connection: Connection, tree: Tree, tables: Sequence[Table], *, force: bool) -> bool:
+def check_target(connection: Connection, graph: MigrationGraph, tables: Sequence[Table], *, force: bool) -> bool:
     """Whether the target has its tables already.
 
     Raises:
         OperatorError: it is at another state than the code, or holds rows and may not lose them.
     """
-    rows = recorded(connection)
-    _refuse_newer(tree, rows, "destination")
+    rows = recorded_revisions(connection)
+    _refuse_newer(graph, rows, "destination")
     present = set(inspect(connection).get_table_names()) & {table.name for table in tables}
-    pending = tree.pending(rows)
-    if not tree.applied(rows):
+    pending = graph.pending(rows)
+    if not graph.applied(rows):
         if present:
             raise OperatorError(
                 f"The destination has tables of these names that no migration has made ({', '.join(sorted(present))}). "
@@ -125,7 +125,7 @@ def check_target(connection: Connection, tree: Tree, tables: Sequence[Table], *,
         raise OperatorError(
             f"The destination is at another state: it lacks {', '.join(map(str, pending))}. Run: {MIGRATE}"
         )
-    if not force and (filled := _somebodys(connection, tree, tables)):
+    if not force and (filled := _somebodys(connection, graph, tables)):
         raise OperatorError(f"The destination has rows in {', '.join(filled)}. To replace them: --force")
     return True
 
@@ -134,14 +134,14 @@ def has_rows(connection: Connection, table: Table) -> bool:
     return connection.execute(select(1).select_from(table).limit(1)).first() is not None
 
 
-def _somebodys(connection: Connection, tree: Tree, tables: Sequence[Table]) -> list[str]:
+def _somebodys(connection: Connection, graph: MigrationGraph, tables: Sequence[Table]) -> list[str]:
     """The names of tables with other rows than the migrations insert."""
     filled = [table for table in tables if has_rows(connection, table)]
     if not filled:
         return []
-    with scratch() as fresh:
+    with in_memory_connection() as fresh:
         try:
-            run(fresh, tree, plan_for(tree))
+            run_migrations(fresh, graph, plan_for(graph))
         except OperatorError:  # a migration that SQLite cannot do
             return [table.name for table in filled]
         return [table.name for table in filled if not _have_the_same_rows(table, fresh, connection)]
@@ -153,8 +153,8 @@ def _have_the_same_rows(table: Table, one: Connection, other: Connection) -> boo
     return found == Checksum.of(table, read(other, table), forms.back, forms.canonical)
 
 
-def _refuse_newer(tree: Tree, rows: Sequence[str], side: str) -> None:
-    if newer := tree.unknown(rows).newer:
+def _refuse_newer(graph: MigrationGraph, rows: Sequence[str], side: str) -> None:
+    if newer := graph.unknown(rows).newer:
         raise OperatorError(f"The {side} has migrations that this code lacks ({', '.join(newer)}): use newer code.")
 
 

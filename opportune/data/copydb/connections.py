@@ -16,16 +16,16 @@ from opportune.db.drivers.sqlite import configure_sqlite
 from opportune.db.drivers.sqlite_file import discard_sidecars, make_private
 from opportune.db.drivers.sync_engines import postgresql_engine, sqlite_engine
 from opportune.db.errors import explain
-from opportune.db.migrations.connection import WAIT_FOR_OTHERS, WAIT_FOR_TABLES
+from opportune.db.migrations.connection import MIGRATION_LOCK_TIMEOUT_SECONDS, TABLE_LOCK_TIMEOUT_SECONDS
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 
-FOR_LONG_WORK = (
+LONG_TRANSACTION_SETTINGS = (
     "SET LOCAL statement_timeout = 0",  # some hosts set it to a minute or two for everybody
     "SET LOCAL idle_in_transaction_session_timeout = 0",  # one side waits while the other works
-    f"SET LOCAL lock_timeout = '{WAIT_FOR_TABLES}s'",  # while we wait for a table, everybody else queues behind us
+    f"SET LOCAL lock_timeout = '{TABLE_LOCK_TIMEOUT_SECONDS}s'",  # everybody else queues behind us
 )
-FOR_ONE_SPELLING = (  # of each value, and all of its digits, whatever the user or the database is set to
+TEXT_FORMAT_SETTINGS = (  # of each value, and all of its digits, whatever the user or the database is set to
     "SET LOCAL TIME ZONE 'UTC'",
     "SET LOCAL datestyle = 'ISO'",
     "SET LOCAL intervalstyle = 'postgres'",
@@ -35,7 +35,7 @@ FOR_ONE_SPELLING = (  # of each value, and all of its digits, whatever the user 
 
 
 @contextmanager
-def told_of(url: DatabaseURL) -> Iterator[None]:
+def explained_errors(url: DatabaseURL) -> Iterator[None]:
     """Turn a driver's complaint into one line about this database."""
     try:
         yield
@@ -72,25 +72,25 @@ def destination(url: DatabaseURL) -> Iterator[Connection]:
     if url.kind == "postgresql":
         with _transaction(postgresql_engine(url), url) as connection:
             yield connection
-            with told_of(url):
+            with explained_errors(url):
                 connection.commit()
         return
     # A new file must not be in two parts when it gets its name, so it begins without WAL.
     journal = "WAL" if url.path.exists() else "DELETE"
     with _whole(url.path) as path, _transaction(_writing_sqlite(path, journal), url) as connection:
         yield connection
-        with told_of(url):
+        with explained_errors(url):
             connection.commit()
 
 
 @contextmanager
 def _transaction(engine: Engine, url: DatabaseURL) -> Iterator[Connection]:
-    with told_of(url):
+    with explained_errors(url):
         connection = engine.connect()
     try:
-        with told_of(url):
+        with explained_errors(url):
             connection.begin()
-            for setting in (*FOR_LONG_WORK, *FOR_ONE_SPELLING) if url.kind == "postgresql" else ():
+            for setting in (*LONG_TRANSACTION_SETTINGS, *TEXT_FORMAT_SETTINGS) if url.kind == "postgresql" else ():
                 connection.execute(text(setting))
         yield connection
     finally:
@@ -98,7 +98,7 @@ def _transaction(engine: Engine, url: DatabaseURL) -> Iterator[Connection]:
 
 
 def _writing_sqlite(path: Path, journal: str) -> Engine:
-    wait = f"{WAIT_FOR_OTHERS * 1000:.0f}"
+    wait = f"{MIGRATION_LOCK_TIMEOUT_SECONDS * 1000:.0f}"
     engine = _sqlite(path, "BEGIN IMMEDIATE", foreign_keys="OFF", busy_timeout=wait, journal_mode=journal)
     event.listen(engine, "connect", configure_sqlite, insert=True)
     return engine

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, MetaData, Table
 
 from opportune.data.copydb.checks import check_source, check_target, examine, has_rows, in_order, refuse_same_database
-from opportune.data.copydb.connections import destination, snapshot, told_of
+from opportune.data.copydb.connections import destination, explained_errors, snapshot
 from opportune.data.copydb.rows import Checksum, Conversions, conversions, converted, read, refuse_misfits
-from opportune.data.copydb.writers import NOTHING, Writer, writer_for
-from opportune.db.migrations.connection import take_lock
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.runner import plan_for, run_within
+from opportune.data.copydb.writers import NOTHING_WRITTEN, Writer, writer_for
+from opportune.db.migrations.connection import acquire_migration_lock
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.runner import plan_for, run_migrations_within
 from opportune.db.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -33,7 +33,7 @@ class TableReport:
 def copy(
     source: DatabaseURL,
     target: DatabaseURL,
-    tree: Tree,
+    graph: MigrationGraph,
     *,
     force: bool = False,
     progress: Progress = lambda _rows: None,
@@ -44,15 +44,15 @@ def copy(
     Raises:
         OperatorError: with one line on why nothing was copied.
     """
-    examine(source, target, tree, force=force, metadata=metadata)
+    examine(source, target, graph, force=force, metadata=metadata)
     tables = in_order(metadata)
     with snapshot(source) as connection, destination(target) as other:
-        with told_of(source):
-            check_source(connection, tree, tables)
+        with explained_errors(source):
+            check_source(connection, graph, tables)
         writer = writer_for(other)
-        with told_of(target):
+        with explained_errors(target):
             refuse_same_database(connection, other)
-            _prepare(writer, tree, tables, force=force)
+            _prepare(writer, graph, tables, force=force)
             transfer = _Transfer(source, target, connection, writer, progress)
             with writer.foreign_keys_waiting(_pointing_ahead(tables)):
                 sums = [transfer.copy(table) for table in tables]
@@ -62,12 +62,12 @@ def copy(
     return [TableReport(table.name, found.rows, str(found)) for table, found in zip(tables, sums, strict=True)]
 
 
-def _prepare(writer: Writer, tree: Tree, tables: Sequence[Table], *, force: bool) -> None:
+def _prepare(writer: Writer, graph: MigrationGraph, tables: Sequence[Table], *, force: bool) -> None:
     """Make the tables and empty them. What was seen before may have changed until we hold the lock."""
-    take_lock(writer.connection)
+    acquire_migration_lock(writer.connection)
     writer.reserve(tables)
-    if not check_target(writer.connection, tree, tables, force=force):
-        run_within(writer.connection, tree, plan_for(tree))
+    if not check_target(writer.connection, graph, tables, force=force):
+        run_migrations_within(writer.connection, graph, plan_for(graph))
     if any(has_rows(writer.connection, table) for table in tables):  # which may be replaced, or came by a migration
         writer.clear(tables)
 
@@ -100,7 +100,7 @@ class _Transfer:
         return checksum
 
     def _batches(self, table: Table, forms: Conversions, checksum: Checksum) -> Generator[Sequence[tuple[object, ...]]]:
-        with told_of(self.source):
+        with explained_errors(self.source):
             for rows in read(self.connection, table):
                 if self.target.kind == "postgresql" != self.source.kind:
                     refuse_misfits(table, rows)
@@ -123,5 +123,5 @@ class _Transfer:
         if found != expected:
             raise OperatorError(
                 f"{table.name} would not be the same on both sides ({expected.rows} rows, {expected}; there "
-                f"{found.rows} rows, {found}): it holds values that {self.target.kind} cannot keep. {NOTHING}"
+                f"{found.rows} rows, {found}): it holds values that {self.target.kind} cannot keep. {NOTHING_WRITTEN}"
             )

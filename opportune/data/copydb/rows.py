@@ -22,10 +22,10 @@ Convert = Callable[[Any], Any]
 Converters = Mapping[int, Convert]
 """By the position of the column. Values of other columns stay as they are."""
 
-BATCH = 500
+BATCH_ROWS = 500
 
 # What a SQLite column may hold beside NULL, by the type that Python has for it. SQLite itself lets anything in.
-FITTING: Mapping[type, Collection[type]] = {
+ACCEPTED_TYPES: Mapping[type, Collection[type]] = {
     int: {int},
     bool: {int},
     float: {int, float},
@@ -35,7 +35,7 @@ FITTING: Mapping[type, Collection[type]] = {
     object: {int, float, str, bytes},
 }
 TEXT = {str}
-TEXT_CODE = 25
+TEXT_OID = 25
 """PostgreSQL's number for it."""
 EXACT = Context(prec=MAX_PREC)
 
@@ -151,7 +151,7 @@ def read(connection: Connection, table: Table) -> Iterator[Sequence[Row]]:
         if connection.dialect.name == "postgresql"
         else _from_sqlite(connection, table)
     )
-    while batch := list(islice(rows, BATCH)):
+    while batch := list(islice(rows, BATCH_ROWS)):
         yield batch
 
 
@@ -208,7 +208,7 @@ def _fails(convert: Convert, value: object) -> bool:
 
 
 def _fitting(table: Table, position: int) -> Collection[type]:
-    return FITTING.get(_python_type(table.columns[position].type), TEXT)
+    return ACCEPTED_TYPES.get(_python_type(table.columns[position].type), TEXT)
 
 
 def _type_codes(connection: Connection, table: Table) -> list[int]:
@@ -216,7 +216,7 @@ def _type_codes(connection: Connection, table: Table) -> list[int]:
     with psycopg_driver(connection).cursor() as cursor:
         cursor.execute(f"{statement(connection, table)} LIMIT 0".encode())
         codes = [column.type_code for column in cursor.description or ()]
-    return [TEXT_CODE if _is_json(column) else code for column, code in zip(table.columns, codes, strict=True)]
+    return [TEXT_OID if _is_json(column) else code for column, code in zip(table.columns, codes, strict=True)]
 
 
 def _is_json(column: Column[Any]) -> bool:

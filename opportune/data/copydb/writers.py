@@ -16,12 +16,12 @@ from sqlalchemy.exc import IntegrityError
 from opportune.data.copydb.rows import Row, psycopg_driver, sqlite_driver
 from opportune.errors import OperatorError
 
-NOTHING = "Nothing was written."
+NOTHING_WRITTEN = "Nothing was written."
 
-BATCHES = 20
+BATCHES_PER_COPY = 20
 """So many go into one COPY: a fault is told soon, and a distant server is not asked too often."""
 
-PLACE = re.compile(r"^COPY .*?, line (\d+)(?:, column (\w+))?", re.MULTILINE)
+COPY_CONTEXT = re.compile(r"^COPY .*?, line (\d+)(?:, column (\w+))?", re.MULTILINE)
 
 FOREIGN_KEYS = text("""
     SELECT format('ALTER TABLE %s ALTER CONSTRAINT %I', conrelid::regclass, conname) FROM pg_constraint
@@ -93,7 +93,9 @@ class SQLiteWriter(Writer):
         yield
         if broken := self.connection.execute(text("PRAGMA foreign_key_check")).first():
             table, row, points_at, _ = broken
-            raise OperatorError(f"{table}, row {row} points at a row of {points_at} that is not there. {NOTHING}")
+            raise OperatorError(
+                f"{table}, row {row} points at a row of {points_at} that is not there. {NOTHING_WRITTEN}"
+            )
 
 
 class PostgreSQLWriter(Writer):
@@ -109,7 +111,7 @@ class PostgreSQLWriter(Writer):
     def write(self, table: Table, batches: Iterable[Sequence[Row]]) -> None:
         batches = iter(batches)
         for first in batches:
-            self._copy(table, chain([first], islice(batches, BATCHES - 1)))
+            self._copy(table, chain([first], islice(batches, BATCHES_PER_COPY - 1)))
 
     def _copy(self, table: Table, batches: Iterable[Sequence[Row]]) -> None:
         columns = ", ".join(map(self.connection.dialect.identifier_preparer.format_column, table.columns))
@@ -124,7 +126,7 @@ class PostgreSQLWriter(Writer):
                         copy.write_row(row)
                         sent += 1
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            place = PLACE.search(error.diag.context or "")
+            place = COPY_CONTEXT.search(error.diag.context or "")
             number = int(place[1]) - 1 if place else sent
             column = (place and place[2]) or error.diag.column_name or ""
             at = keys[number] if number < len(keys) else None
@@ -140,7 +142,7 @@ class PostgreSQLWriter(Writer):
         try:
             self.connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
         except IntegrityError as error:
-            raise OperatorError(f"{_reason(error.orig)}. {NOTHING}") from error
+            raise OperatorError(f"{_reason(error.orig)}. {NOTHING_WRITTEN}") from error
         for change in changes:
             self.connection.exec_driver_sql(f"{change} NOT DEFERRABLE")
 
@@ -166,7 +168,7 @@ class PostgreSQLWriter(Writer):
 def refusal(table: Table, key: object, reason: str, column: str = "") -> OperatorError:
     """One line on a row that the database does not take."""
     place = f"{table.name}{column and '.'}{column}" + ("" if key is None else f", row {key}")
-    return OperatorError(f"{place}: {reason.removesuffix('.')}. {NOTHING}")
+    return OperatorError(f"{place}: {reason.removesuffix('.')}. {NOTHING_WRITTEN}")
 
 
 def _reason(error: BaseException | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.settings import Settings
 
@@ -22,7 +22,7 @@ class Role(Enum):
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class DoctorContext:
     """What a database is to serve."""
 
     settings: Settings
@@ -33,17 +33,17 @@ class Circumstances:
     name: str = Role.WRITER.value
     """What to call the address that the site writes to."""
 
-    def tree(self) -> Tree:
-        return Tree(self.features)
+    def graph(self) -> MigrationGraph:
+        return MigrationGraph(self.features)
 
 
 @dataclass(frozen=True)
-class Subject:
+class ServerContext:
     url: DatabaseURL
     role: Role
     engine: AsyncEngine
     connection: AsyncConnection
-    circumstances: Circumstances
+    circumstances: DoctorContext
 
     async def row(self, query: str) -> Row[Any]:
         """The one row of a query, in a transaction that the caller ends."""

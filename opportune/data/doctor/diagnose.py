@@ -11,7 +11,7 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from opportune.data.doctor.context import Circumstances, Role, Subject
+from opportune.data.doctor.context import DoctorContext, Role, ServerContext
 from opportune.data.doctor.file import examine_file
 from opportune.data.doctor.results import Diagnosis, Finding, explained, fault, milliseconds_since, notice, ok
 from opportune.data.doctor.server import CHECKS
@@ -21,12 +21,12 @@ from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL, Pooled
 from opportune.settings import Settings
 
-PATIENCE = 8  # seconds for all that a server is asked
-FAR = 20  # milliseconds for a statement: not the same region
-FULL = 2  # SQLite's number for it
+SERVER_TIMEOUT_SECONDS = 8  # seconds for all that a server is asked
+SLOW_STATEMENT_MS = 20  # milliseconds for a statement: not the same region
+SYNCHRONOUS_FULL = 2  # SQLite's number for it
 
 
-async def diagnose(circumstances: Circumstances) -> list[Diagnosis]:
+async def diagnose(circumstances: DoctorContext) -> list[Diagnosis]:
     """Look at every database that the settings name, all at once, in ten seconds at most.
 
     Raises:
@@ -36,7 +36,7 @@ async def diagnose(circumstances: Circumstances) -> list[Diagnosis]:
     return list(await asyncio.gather(*(_diagnose(url, role, circumstances) for role, url in addresses)))
 
 
-def _address(role: Role, circumstances: Circumstances) -> DatabaseURL | None:
+def _address(role: Role, circumstances: DoctorContext) -> DatabaseURL | None:
     settings = circumstances.settings
     address: str = getattr(settings, role.value.lower()).get_secret_value()
     pooled: Pooled = "auto" if role is Role.DIRECT else settings.database_pooled
@@ -44,7 +44,7 @@ def _address(role: Role, circumstances: Circumstances) -> DatabaseURL | None:
     return DatabaseURL.parse(address, pooled, name) if address or role is Role.WRITER else None
 
 
-async def _diagnose(url: DatabaseURL, role: Role, circumstances: Circumstances) -> Diagnosis:
+async def _diagnose(url: DatabaseURL, role: Role, circumstances: DoctorContext) -> Diagnosis:
     found = list(_explain_address(url, role, circumstances.settings))
     if url.kind == "postgresql":
         await _examine_server(url, role, circumstances, found)
@@ -69,15 +69,15 @@ def _explain_address(url: DatabaseURL, role: Role, settings: Settings) -> Iterat
         yield notice("address", "migrations go through the pooler", f"Set DATABASE_DIRECT_URL to {url.direct}.")
 
 
-async def _examine_file(url: DatabaseURL, circumstances: Circumstances, found: list[Finding]) -> None:
-    tree = await asyncio.to_thread(circumstances.tree)
-    found += await asyncio.to_thread(lambda: list(examine_file(url, tree)))
+async def _examine_file(url: DatabaseURL, circumstances: DoctorContext, found: list[Finding]) -> None:
+    graph = await asyncio.to_thread(circumstances.graph)
+    found += await asyncio.to_thread(lambda: list(examine_file(url, graph)))
     journal = next((finding.values["mode"] for finding in found if finding.check == "journal"), "")
     if journal == "wal":  # the site makes it so, and this does not
         found.append(await _use_as_the_site(circumstances))
 
 
-async def _use_as_the_site(circumstances: Circumstances) -> Finding:
+async def _use_as_the_site(circumstances: DoctorContext) -> Finding:
     """Open the file as the site does."""
     database = open_database(circumstances.settings)
     times, values = [], []
@@ -92,21 +92,21 @@ async def _use_as_the_site(circumstances: Circumstances) -> Finding:
     finally:
         await database.dispose()
     words = f"first connection {times[0]} ms, another statement {times[1]} ms"
-    if values != [FULL, 1]:
+    if values != [SYNCHRONOUS_FULL, 1]:
         fix = "configure_sqlite in opportune/db/drivers/sqlite.py sets both."
         return fault("connect", f"{words}; synchronous={values[0]}, foreign_keys={values[1]}", fix)
     words += "; synchronous=FULL, foreign keys on"
     return ok("connect", words, cold_milliseconds=times[0], statement_milliseconds=times[1])
 
 
-async def _examine_server(url: DatabaseURL, role: Role, circumstances: Circumstances, found: list[Finding]) -> None:
+async def _examine_server(url: DatabaseURL, role: Role, circumstances: DoctorContext, found: list[Finding]) -> None:
     engine = _engine(url)
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(SERVER_TIMEOUT_SECONDS):
             cold = await _connect_cold(engine)
             started = time.perf_counter()
             async with engine.connect() as connection:
-                subject = Subject(url, role, engine, connection, circumstances)
+                subject = ServerContext(url, role, engine, connection, circumstances)
                 found.append(await _time(subject, cold, milliseconds_since(started)))
                 await _ask_everything(subject, found)
     except (DBAPIError, OSError) as error:  # OSError: the time is over, too
@@ -116,7 +116,7 @@ async def _examine_server(url: DatabaseURL, role: Role, circumstances: Circumsta
 
 
 def _engine(url: DatabaseURL) -> AsyncEngine:
-    connect = partial(TimedConnection.reach, limit=PATIENCE)
+    connect = partial(TimedConnection.connect_with_retry, limit=SERVER_TIMEOUT_SECONDS)
     arguments = {**url.arguments, "async_creator_fn": connect}
     return create_async_engine(url.url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)
 
@@ -128,7 +128,7 @@ async def _connect_cold(engine: AsyncEngine) -> float:
     return milliseconds_since(started)
 
 
-async def _time(subject: Subject, cold: float, warm: float) -> Finding:
+async def _time(subject: ServerContext, cold: float, warm: float) -> Finding:
     rounds = []
     for _ in range(3):
         started = time.perf_counter()
@@ -137,12 +137,12 @@ async def _time(subject: Subject, cold: float, warm: float) -> Finding:
     statement = min(rounds)
     words = f"first connection {cold} ms, the next {warm} ms, a statement {statement} ms"
     values = {"cold_milliseconds": cold, "warm_milliseconds": warm, "statement_milliseconds": statement}
-    if statement > FAR:
+    if statement > SLOW_STATEMENT_MS:
         return notice("connect", words, "Far away: run the site in the region of its database.", **values)
     return ok("connect", words, **values)
 
 
-async def _ask_everything(subject: Subject, found: list[Finding]) -> None:
+async def _ask_everything(subject: ServerContext, found: list[Finding]) -> None:
     for name, (check, roles) in CHECKS.items():
         if subject.role in roles:
             try:

@@ -9,8 +9,8 @@ from pathlib import Path
 from opportune.data.doctor.results import Finding, fault, notice, ok
 
 MOUNTS = Path("/proc/self/mountinfo")  # Linux alone has it
-MEGABYTE = 1_000_000
-LEAST_FREE = 50 * MEGABYTE
+MEGABYTE_BYTES = 1_000_000
+MIN_FREE_BYTES = 50 * MEGABYTE_BYTES
 
 # Their locks are not those of a disk, and SQLite's write-ahead log needs memory that its users share.
 NETWORKED = re.compile(r"nfs\d?|cifs|smb\w*|afs|ceph|lustre|glusterfs|fuse\.(sshfs|s3fs|gcsfuse|rclone|glusterfs)")
@@ -18,9 +18,9 @@ NETWORKED = re.compile(r"nfs\d?|cifs|smb\w*|afs|ceph|lustre|glusterfs|fuse\.(ssh
 
 def check_space(path: Path) -> Finding:
     free, size = shutil.disk_usage(path.parent).free, path.stat().st_size
-    words = f"{free // MEGABYTE:,} MB free"
+    words = f"{free // MEGABYTE_BYTES:,} MB free"
     values = {"free_bytes": free, "file_bytes": size}
-    if free < LEAST_FREE:
+    if free < MIN_FREE_BYTES:
         return fault("disk", words, "Make room: writes will soon be refused.", **values)
     if free < size:
         return notice("disk", words, "Less than the file's own size: a backup beside it would not fit.", **values)

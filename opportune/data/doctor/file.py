@@ -13,12 +13,12 @@ from opportune.data.doctor.results import Finding, Status, counted, explained, f
 from opportune.data.doctor.schema import compare
 from opportune.db.drivers.sqlite_file import is_database
 from opportune.db.errors import explain
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 
-A_MOMENT = 1  # seconds to wait for the lock of writers
-FOR_INTEGRITY = 4  # seconds
-INSTRUCTIONS = 100_000  # of SQLite's own machine, between two looks at the clock
+LOCK_TIMEOUT_SECONDS = 1  # seconds to wait for the lock of writers
+INTEGRITY_TIMEOUT_SECONDS = 4  # seconds
+PROGRESS_INSTRUCTIONS = 100_000  # of SQLite's own machine, between two looks at the clock
 MIGRATE = "Run: python3 oppman.py migrate"
 
 
@@ -26,14 +26,14 @@ MIGRATE = "Run: python3 oppman.py migrate"
 class OpenFile:
     path: Path
     connection: sqlite3.Connection
-    tree: Tree
+    graph: MigrationGraph
 
     def one(self, statement: str) -> object:
         row = self.connection.execute(statement).fetchone()
         return row and row[0]
 
 
-def examine_file(url: DatabaseURL, tree: Tree) -> Iterator[Finding]:
+def examine_file(url: DatabaseURL, graph: MigrationGraph) -> Iterator[Finding]:
     """Look at the file itself. One that cannot be used ends it early."""
     path, is_written = url.path, url.kind == "sqlite"
     presence = _presence(url)
@@ -45,8 +45,8 @@ def examine_file(url: DatabaseURL, tree: Tree) -> Iterator[Finding]:
     yield check_filesystem(path)
     try:
         with closing(_open(path, is_written=is_written)) as connection:
-            opened = OpenFile(path, connection, tree)
-            for check in (*(WRITTEN if is_written else ()), check_integrity, check_migrations):
+            opened = OpenFile(path, connection, graph)
+            for check in (*(CHECKS_OF_WRITTEN_FILES if is_written else ()), check_integrity, check_migrations):
                 yield check(opened)
     except sqlite3.Error as error:
         yield explained("open", explain(error, url))
@@ -69,7 +69,7 @@ def _presence(url: DatabaseURL) -> Finding:
 
 def _open(path: Path, *, is_written: bool) -> sqlite3.Connection:
     address = f"{path.as_uri()}?mode={'rw' if is_written else 'ro'}"
-    connection = sqlite3.connect(address, uri=True, timeout=A_MOMENT, isolation_level=None)
+    connection = sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master")  # the first to read the file
     except sqlite3.Error:
@@ -103,15 +103,15 @@ def check_writes(file: OpenFile) -> Finding:
 
 def _unwritable(path: Path, error: sqlite3.OperationalError) -> Finding:
     if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        words = f"locked by another process for more than {A_MOMENT} s"
+        words = f"locked by another process for more than {LOCK_TIMEOUT_SECONDS} s"
         return fault("writes", words, f"End it, or wait. Who it is: fuser {path}", possible=False)
     fix = "File, folder and disk must be writable for this user. Where they cannot be, use PostgreSQL."
     return fault("writes", f"refused: {error}", fix, possible=False)
 
 
 def check_integrity(file: OpenFile) -> Finding:
-    deadline = time.monotonic() + FOR_INTEGRITY
-    file.connection.set_progress_handler(lambda: time.monotonic() > deadline, INSTRUCTIONS)
+    deadline = time.monotonic() + INTEGRITY_TIMEOUT_SECONDS
+    file.connection.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_INSTRUCTIONS)
     try:
         state = str(file.one("PRAGMA quick_check(1)"))
         if state != "ok":
@@ -120,7 +120,7 @@ def check_integrity(file: OpenFile) -> Finding:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
             raise
-        words = f"no damage found in {FOR_INTEGRITY} s, which is too short for a file of this size"
+        words = f"no damage found in {INTEGRITY_TIMEOUT_SECONDS} s, which is too short for a file of this size"
         return notice("integrity", words, f"Look at all of it: sqlite3 {file.path} 'PRAGMA integrity_check'")
     finally:
         file.connection.set_progress_handler(None, 0)
@@ -137,8 +137,8 @@ def _references(file: OpenFile) -> Finding:
 def check_migrations(file: OpenFile) -> Finding:
     has_table = file.one("SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'")
     rows = file.connection.execute("SELECT version_num FROM alembic_version").fetchall() if has_table else []
-    return compare(file.tree, [row[0] for row in rows])
+    return compare(file.graph, [row[0] for row in rows])
 
 
 Check = Callable[[OpenFile], Finding]
-WRITTEN: tuple[Check, ...] = (check_journal, check_writes)
+CHECKS_OF_WRITTEN_FILES: tuple[Check, ...] = (check_journal, check_writes)

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from opportune.data.doctor.results import Finding, counted, fault, notice, ok
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.graph import MigrationGraph
 
-SHOWN = 3
+MAX_SHOWN_NAMES = 3
 """Names of migrations in one line."""
 
 
-def compare(tree: Tree, rows: Sequence[str]) -> Finding:
+def compare(graph: MigrationGraph, rows: Sequence[str]) -> Finding:
     """What to say of a database whose version table holds these rows."""
-    unknown, pending = tree.unknown(rows), [str(migration) for migration in tree.pending(rows)]
+    unknown, pending = graph.unknown(rows), [str(migration) for migration in graph.pending(rows)]
     values: dict[str, Any] = {
-        "applied": len(tree.applied(rows)),
+        "applied": len(graph.applied(rows)),
         "pending": pending,
         "newer": list(unknown.newer),
         "removed": list(unknown.removed),
@@ -32,5 +32,5 @@ def compare(tree: Tree, rows: Sequence[str]) -> Finding:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    more = f" and {len(names) - MAX_SHOWN_NAMES} more" if len(names) > MAX_SHOWN_NAMES else ""
+    return ", ".join(names[:MAX_SHOWN_NAMES]) + more

@@ -9,17 +9,17 @@ from uuid import uuid4
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from opportune.data.doctor.context import Role, Subject
-from opportune.data.doctor.prepared import Trial, try_prepared
+from opportune.data.doctor.context import Role, ServerContext
+from opportune.data.doctor.prepared_statements import Trial, try_prepared
 from opportune.data.doctor.results import Finding, counted, fault, notice, ok
 from opportune.data.doctor.schema import compare
 from opportune.data.doctor.tls import Handshake, shake_hands
-from opportune.db.migrations.history import recorded
+from opportune.db.migrations.history import recorded_revisions
 
-OLDEST = 13
+MIN_SERVER_VERSION = 13
 EXTENSIONS = ("pg_trgm", "vector", "unaccent", "citext")
-LARGEST_DRIFT = 60  # seconds: from here on links and tokens expire early, or too late
-SOON = 14  # days
+MAX_CLOCK_DRIFT_SECONDS = 60  # seconds: from here on links and tokens expire early, or too late
+CERTIFICATE_WARNING_DAYS = 14  # days
 
 SERVER = """
 SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
@@ -35,7 +35,7 @@ SELECT pg_is_in_recovery() AS is_replica,
        pg_last_wal_receive_lsn() IS NOT DISTINCT FROM pg_last_wal_replay_lsn() AS is_level
 """
 AVAILABLE = "SELECT name, installed_version FROM pg_available_extensions WHERE name = ANY(:names)"
-SEATS = """
+CONNECTION_LIMITS = """
 SELECT current_setting('max_connections')::int AS largest,
        current_setting('superuser_reserved_connections')::int
            + coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved,
@@ -45,19 +45,19 @@ SELECT current_setting('max_connections')::int AS largest,
 """
 
 
-async def check_server(subject: Subject) -> Finding:
+async def check_server(subject: ServerContext) -> Finding:
     row = await subject.row(SERVER)
     words = f"PostgreSQL {row.version}, {row.encoding}"
     values = {"version": row.version, "encoding": row.encoding}
-    if row.major < OLDEST:
-        return fault("server", words, f"Use PostgreSQL {OLDEST} or newer.", **values)
+    if row.major < MIN_SERVER_VERSION:
+        return fault("server", words, f"Use PostgreSQL {MIN_SERVER_VERSION} or newer.", **values)
     if row.encoding != "UTF8":
         fix = "Create the database again with ENCODING 'UTF8' TEMPLATE template0: this one cannot hold every text."
         return fault("server", words, fix, **values)
     return ok("server", words, **values)
 
 
-async def check_tls(subject: Subject) -> Finding:
+async def check_tls(subject: ServerContext) -> Finding:
     driver = await subject.driver()
     mode = str(subject.url.url.query.get("sslmode", "prefer"))
     if not driver.pgconn.ssl_in_use:
@@ -89,7 +89,7 @@ def _with_tls(mode: str, handshake: Handshake) -> Finding:
         "expires": handshake.expires.isoformat(),
         "trusted": not handshake.distrust,
     }
-    if handshake.days_left < SOON:
+    if handshake.days_left < CERTIFICATE_WARNING_DAYS:
         return notice("tls", words, "Renew the certificate: verifying clients refuse it then.", **values)
     if mode.startswith("verify"):
         return ok("tls", f"{words}, verified ({mode})", **values)
@@ -99,7 +99,7 @@ def _with_tls(mode: str, handshake: Handshake) -> Finding:
     return ok("tls", f"{words}, not verified (sslmode={mode}). {fix}", **values)
 
 
-async def check_prepared(subject: Subject) -> Finding:
+async def check_prepared(subject: ServerContext) -> Finding:
     trial = await try_prepared(subject.engine)
     values = {"survive": not trial.lost, "swapped": trial.swapped, "used": subject.url.prepares}
     if trial.lost and subject.url.prepares:
@@ -116,11 +116,11 @@ def _outcome(trial: Trial) -> str:
     return "survive from one transaction to the next"
 
 
-def _use(subject: Subject) -> str:
+def _use(subject: ServerContext) -> str:
     return "the site uses them (DATABASE_POOLED=false)" if subject.url.prepares else "the site does not need them"
 
 
-async def check_writes(subject: Subject) -> Finding:
+async def check_writes(subject: ServerContext) -> Finding:
     row = await subject.row(RIGHTS)
     if row.is_replica:
         fix = "Set DATABASE_URL to the primary server; a replica belongs in DATABASE_READER_URL."
@@ -136,7 +136,7 @@ async def check_writes(subject: Subject) -> Finding:
     return await _try_to_write(subject, f"Its owner grants it: GRANT CREATE ON SCHEMA {row.schema} TO {row.name}")
 
 
-async def _try_to_write(subject: Subject, fix: str) -> Finding:
+async def _try_to_write(subject: ServerContext, fix: str) -> Finding:
     table = f"opportune_doctor_{uuid4().hex}"
     try:
         for statement in (
@@ -152,14 +152,14 @@ async def _try_to_write(subject: Subject, fix: str) -> Finding:
     return ok("writes", "a table was made and filled, and taken back", possible=True)
 
 
-def _without_tables(subject: Subject, fix: str) -> Finding:
+def _without_tables(subject: ServerContext, fix: str) -> Finding:
     words = "this user may not create tables"
     if subject.role is Role.WRITER and subject.circumstances.settings.database_direct_url.get_secret_value():
         return notice("writes", f"{words}, so the one of DATABASE_DIRECT_URL must", possible=False)
     return fault("writes", f"{words}, which migrations need", fix, possible=False)
 
 
-async def check_replica(subject: Subject) -> Finding:
+async def check_replica(subject: ServerContext) -> Finding:
     row = await subject.row(REPLICATION)
     if not row.is_replica:
         words = "no replica: it takes writes itself, and must hold the same data as DATABASE_URL"
@@ -168,21 +168,21 @@ async def check_replica(subject: Subject) -> Finding:
     return ok("replica", f"it lags {seconds} s behind", is_replica=True, lag_seconds=seconds)
 
 
-async def check_clock(subject: Subject) -> Finding:
+async def check_clock(subject: ServerContext) -> Finding:
     before, started = datetime.now(UTC), time.perf_counter()
     row = await subject.row("SELECT clock_timestamp() AS now, current_setting('TimeZone') AS zone")
     took = time.perf_counter() - started
     seconds = round((row.now - before).total_seconds() - took / 2, 1)
     words = f"{abs(seconds)} s from this machine's; time zone {row.zone} (the site keeps times in UTC)"
     values = {"difference_seconds": seconds, "time_zone": row.zone}
-    if abs(seconds) >= LARGEST_DRIFT:
+    if abs(seconds) >= MAX_CLOCK_DRIFT_SECONDS:
         return fault("clock", words, "Set both clocks by NTP: sessions and links would expire wrongly.", **values)
     if abs(seconds) > max(2, took):
         return notice("clock", words, "Set both clocks by NTP.", **values)
     return ok("clock", words, **values)
 
 
-async def check_extensions(subject: Subject) -> Finding:
+async def check_extensions(subject: ServerContext) -> Finding:
     rows = await subject.connection.execute(text(AVAILABLE), {"names": list(EXTENSIONS)})
     versions = {row.name: row.installed_version for row in rows}
     states = {
@@ -192,19 +192,19 @@ async def check_extensions(subject: Subject) -> Finding:
     return ok("extensions", ", ".join(f"{name} {state}" for name, state in states.items()), **states)
 
 
-async def check_migrations(subject: Subject) -> Finding:
+async def check_migrations(subject: ServerContext) -> Finding:
     try:
-        rows = await subject.connection.run_sync(recorded)
+        rows = await subject.connection.run_sync(recorded_revisions)
     except DBAPIError as error:
         if not _is_denied(error):
             raise
         fix = "Their owner grants it: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO …"
         return fault("migrations", "this user may not read the tables", fix)
-    return compare(await asyncio.to_thread(subject.circumstances.tree), rows)
+    return compare(await asyncio.to_thread(subject.circumstances.graph), rows)
 
 
-async def check_connections(subject: Subject) -> Finding:
-    row = await subject.row(SEATS)
+async def check_connections(subject: ServerContext) -> Finding:
+    row = await subject.row(CONNECTION_LIMITS)
     limits = [row.largest - row.reserved, *(limit for limit in (row.of_role, row.of_database) if limit >= 0)]
     limit, needed = min(limits), _needed(subject)
     processes = counted(subject.circumstances.processes, "process", "processes")
@@ -220,7 +220,7 @@ async def check_connections(subject: Subject) -> Finding:
     return ok("connections", words, **values)
 
 
-def _needed(subject: Subject) -> int:
+def _needed(subject: ServerContext) -> int:
     settings = subject.circumstances.settings
     pool = settings.database_pool_size + settings.database_max_overflow
     pools = 1 if subject.role is Role.READER else 2  # to write, and to read: a replica may be away
@@ -231,7 +231,7 @@ def _is_denied(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) == "42501"
 
 
-Check = Callable[[Subject], Awaitable[Finding]]
+Check = Callable[[ServerContext], Awaitable[Finding]]
 
 CHECKS: dict[str, tuple[Check, set[Role]]] = {
     "server": (check_server, {Role.WRITER, Role.READER, Role.DIRECT}),

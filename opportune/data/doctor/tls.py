@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
-from opportune.db.drivers.psycopg_timeouts import ASK_FOR_TLS
+from opportune.db.drivers.psycopg_timeouts import SSL_REQUEST
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ async def shake_hands(host: str, port: int) -> Handshake:
 async def _try(host: str, port: int, context: ssl.SSLContext, distrust: str) -> Handshake:
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        writer.write(ASK_FOR_TLS)
+        writer.write(SSL_REQUEST)
         if await reader.readexactly(1) != b"S":
             raise ConnectionRefusedError("no TLS")
         await writer.start_tls(context, server_hostname=host)

@@ -25,7 +25,7 @@ from sqlalchemy.util.concurrency import in_greenlet
 
 
 @dataclass(slots=True, eq=False)
-class Round:
+class Hop:
     """What one hop takes to the thread, and what it brings back."""
 
     values: Any
@@ -38,18 +38,18 @@ class Round:
     rowcount: int = -1
 
 
-class RoundTrips(sqlite3.Connection):
+class HopExecutor(sqlite3.Connection):
     """Does a whole `Round` where aiosqlite's public `execute_fetchall` calls `execute`, in its thread."""
 
     def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:
-        if not isinstance(values, Round):
+        if not isinstance(values, Hop):
             return super().execute(statement, values)
         try:
             return self._go(statement, values)
         finally:
             values.done = True
 
-    def _go(self, statement: str, round_: Round) -> sqlite3.Cursor:
+    def _go(self, statement: str, round_: Hop) -> sqlite3.Cursor:
         if round_.begin:
             super().execute(round_.begin)
             round_.begin = ""
@@ -61,18 +61,18 @@ class RoundTrips(sqlite3.Connection):
         return cursor
 
 
-class FusedCursor(AsyncAdapt_aiosqlite_cursor):
+class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
     __slots__ = ()
 
-    _adapt_connection: "FusedConnection"
+    _adapt_connection: "SingleHopConnection"
 
     def execute(self, operation: Any, parameters: Any = None) -> None:
-        self._go(operation, Round(() if parameters is None else parameters))
+        self._go(operation, Hop(() if parameters is None else parameters))
 
     def executemany(self, operation: Any, seq_of_parameters: Any) -> None:
-        self._go(operation, Round(seq_of_parameters, many=True))
+        self._go(operation, Hop(seq_of_parameters, many=True))
 
-    def _go(self, operation: str, round_: Round) -> None:
+    def _go(self, operation: str, round_: Hop) -> None:
         try:
             self._adapt_connection.send(operation, round_)
         except Exception as error:  # noqa: BLE001 - as in the method that this one replaces, which knows what to do
@@ -81,24 +81,24 @@ class FusedCursor(AsyncAdapt_aiosqlite_cursor):
         self.description, self.lastrowid, self.rowcount = round_.description, round_.lastrowid, round_.rowcount
 
 
-class FusedConnection(AsyncAdapt_aiosqlite_connection):
+class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
     """Sends BEGIN along with the first statement, and ends what has only read without a hop."""
 
     __slots__ = ("_begin", "_last", "_open", "_reads", "_sqlite", "_streams")
 
-    def __init__(self, dbapi: Any, connection: Any, made: RoundTrips) -> None:
+    def __init__(self, dbapi: Any, connection: Any, made: HopExecutor) -> None:
         super().__init__(dbapi, connection)
         self._sqlite = made
         self._begin = ""
         self._open = self._reads = False
-        self._last = Round((), done=True)
+        self._last = Hop((), done=True)
         self._streams: list[AsyncAdapt_aiosqlite_cursor] = []
 
     def begin(self, statement: str) -> None:
         """Begin a transaction with the next statement."""
         self._begin = statement
 
-    def send(self, statement: str, round_: Round) -> None:
+    def send(self, statement: str, round_: Hop) -> None:
         if self._begin:
             round_.begin, self._begin = self._begin, ""
             self._reads, self._open = round_.begin == "BEGIN", True
@@ -111,9 +111,9 @@ class FusedConnection(AsyncAdapt_aiosqlite_connection):
 
     def cursor(self, server_side: bool = False) -> AsyncAdapt_aiosqlite_cursor:
         if not server_side:
-            return FusedCursor(self)
+            return SingleHopCursor(self)
         if self._begin:  # a cursor that streams makes hops of its own
-            self.send("SELECT 1", Round(()))
+            self.send("SELECT 1", Hop(()))
         self._streams.append(super().cursor(server_side))
         return self._streams[-1]
 
@@ -162,16 +162,16 @@ class FusedConnection(AsyncAdapt_aiosqlite_connection):
         return self._open
 
 
-class FusedDriver(AsyncAdapt_aiosqlite_dbapi):
+class SingleHopDriver(AsyncAdapt_aiosqlite_dbapi):
     def __init__(self) -> None:
         super().__init__(aiosqlite, sqlite3)
 
-    def connect(self, *arguments: Any, **options: Any) -> FusedConnection:
-        made: list[RoundTrips] = []
+    def connect(self, *arguments: Any, **options: Any) -> SingleHopConnection:
+        made: list[HopExecutor] = []
         given_up = False
 
-        def connect(*arguments: Any, **options: Any) -> RoundTrips:
-            made.append(RoundTrips(*arguments, **options))
+        def connect(*arguments: Any, **options: Any) -> HopExecutor:
+            made.append(HopExecutor(*arguments, **options))
             if given_up:
                 made[0].close()
             return made[0]
@@ -187,10 +187,10 @@ class FusedDriver(AsyncAdapt_aiosqlite_dbapi):
             for left in made:
                 left.close()
             raise
-        return FusedConnection(self, connection, made[0])
+        return SingleHopConnection(self, connection, made[0])
 
 
-class FusedDialect(SQLiteDialect_aiosqlite):
+class SingleHopDialect(SQLiteDialect_aiosqlite):
     """`begin` is the statement that begins a transaction: an argument of `create_async_engine`."""
 
     driver = "fused"
@@ -201,8 +201,8 @@ class FusedDialect(SQLiteDialect_aiosqlite):
         self.begin = begin
 
     @classmethod
-    def import_dbapi(cls) -> FusedDriver:
-        return FusedDriver()
+    def import_dbapi(cls) -> SingleHopDriver:
+        return SingleHopDriver()
 
     def do_begin(self, dbapi_connection: Any) -> None:
         # An event would do, but an engine with one looks for others before and after each statement.
@@ -210,4 +210,4 @@ class FusedDialect(SQLiteDialect_aiosqlite):
 
 
 DRIVER = "sqlite+fused"
-registry.register(DRIVER.replace("+", "."), __name__, FusedDialect.__name__)
+registry.register(DRIVER.replace("+", "."), __name__, SingleHopDialect.__name__)

@@ -12,13 +12,13 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from opportune.settings import Settings
 
-IN_TIME = 0.9
+POOL_TIMEOUT_SHARE = 0.9
 """What of DATABASE_POOL_TIMEOUT is spent on waiting: the visitor has the answer before it ends."""
-TRUSTED = 1
+TRUSTED_IDLE_SECONDS = 1
 """Seconds after its use in which a connection counts as alive unless its socket says otherwise."""
-TO_ANSWER = 1.5
+PING_TIMEOUT_SECONDS = 1.5
 """Seconds for a connection that was idle for longer to show that it lives."""
-FOR_CONTACT = 0.25
+CHECKOUT_MARGIN_SECONDS = 0.25
 """Seconds beyond the wait for a place in the pool, so that the pool's own error comes first: it tells more."""
 
 
@@ -27,16 +27,16 @@ def pool_options(settings: Settings) -> dict[str, Any]:
     return {
         "pool_size": settings.database_pool_size,
         "max_overflow": settings.database_max_overflow,
-        "pool_timeout": IN_TIME * settings.database_pool_timeout,
+        "pool_timeout": POOL_TIMEOUT_SHARE * settings.database_pool_timeout,
     }
 
 
 class Pooled(Protocol):
     """What the driver's connections can do: `TimedConnection`."""
 
-    async def answers(self, seconds: float) -> bool: ...
+    async def is_alive(self, seconds: float) -> bool: ...
 
-    def stirs(self) -> bool: ...
+    def has_pending_data(self) -> bool: ...
 
 
 class TimedPool(AsyncAdaptedQueuePool):
@@ -59,7 +59,7 @@ class TimedPool(AsyncAdaptedQueuePool):
 
     async def _in_time(self, record: Record | None) -> Record:
         try:
-            async with asyncio.timeout(self.timeout() + FOR_CONTACT):
+            async with asyncio.timeout(self.timeout() + CHECKOUT_MARGIN_SECONDS):
                 return await greenlet_spawn(self._make_sure, record)
         except TimeoutError:
             raise PoolTimeoutError("the server is silent") from None
@@ -81,8 +81,8 @@ class TimedPool(AsyncAdaptedQueuePool):
         if connection is None:
             return False
         used: float = record.info.get("returned", record.starttime)
-        return time() - used < TRUSTED and not connection.stirs()
+        return time() - used < TRUSTED_IDLE_SECONDS and not connection.has_pending_data()
 
     def _lives(self, record: Record) -> bool:
         connection: Pooled | None = record.driver_connection
-        return connection is None or await_only(connection.answers(TO_ANSWER))
+        return connection is None or await_only(connection.is_alive(PING_TIMEOUT_SECONDS))

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from opportune.db.database import Database, reading_sessions
+from opportune.db.database import Database, read_sessionmaker
 from opportune.db.drivers.pool import TimedPool, pool_options
 from opportune.db.drivers.replica import Replica
 from opportune.db.errors import explain
@@ -24,7 +24,7 @@ class PostgreSQLDatabase(Database):
         self._without_transaction = self.reading_engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
-    def _at_once(self) -> AsyncEngine:
+    def _autocommit_engine(self) -> AsyncEngine:
         """BEGIN and ROLLBACK would be two more round trips."""
         return self._without_transaction
 
@@ -38,7 +38,7 @@ class PostgreSQLDatabase(Database):
         if self.reader_url is None:
             return None
         engine = self._snapshots(self.reader_url)
-        return Replica(engine, reading_sessions(engine), self.reader_url)
+        return Replica(engine, read_sessionmaker(engine), self.reader_url)
 
     def _snapshots(self, url: DatabaseURL) -> AsyncEngine:
         engine = self._engine(url, isolation_level="REPEATABLE READ")
@@ -48,7 +48,7 @@ class PostgreSQLDatabase(Database):
     def _engine(self, url: DatabaseURL, **options: Any) -> AsyncEngine:
         from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - psycopg, which SQLite can do without
 
-        connect = partial(TimedConnection.reach, limit=self.settings.database_statement_timeout)
+        connect = partial(TimedConnection.connect_with_retry, limit=self.settings.database_statement_timeout)
         return create_async_engine(
             url.url,
             connect_args={**url.arguments, "async_creator_fn": connect},
@@ -60,7 +60,7 @@ class PostgreSQLDatabase(Database):
             **options,
         )
 
-    async def _greet(self, url: DatabaseURL) -> None:
+    async def _probe(self, url: DatabaseURL) -> None:
         from psycopg import Error  # noqa: PLC0415 - as above
 
         from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - as above

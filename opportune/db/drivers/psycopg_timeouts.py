@@ -17,16 +17,16 @@ from psycopg.errors import ConnectionTimeout, NotSupportedError, _WaitTimeout
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGcancelConn
 
-from opportune.db.timeouts import leave
+from opportune.db.timeouts import run_in_background
 
-LOOK_AROUND = 0.1
+POLL_INTERVAL_SECONDS = 0.1
 """Seconds, psycopg's own: so often a wait looks whether its socket is still there."""
 
-TO_CONNECT = 4
+CONNECT_TIMEOUT_SECONDS = 4
 """Seconds in which a server is reached or not, whatever number of attempts that takes."""
-PAUSES = (0.2, 0.6)
+RETRY_DELAYS_SECONDS = (0.2, 0.6)
 """Seconds before another attempt."""
-PASSING = (
+TRANSIENT_ERRORS = (
     "Connection refused",
     "Connection reset",
     "closed the connection",
@@ -37,10 +37,10 @@ PASSING = (
 )
 """Words of servers that restart or are full. Another wrong password would only get us locked out."""
 
-TO_CANCEL = 1
+CANCEL_TIMEOUT_SECONDS = 1
 """Seconds to tell the server that nobody waits for a statement any more."""
 
-ASK_FOR_TLS = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 """What every server and pooler answers with one byte, before it knows who asks."""
 
 
@@ -49,21 +49,21 @@ class TimedConnection(AsyncConnection[Any]):
 
     silence: float = 2.5
     """Seconds without an answer before the server is asked for a sign of life."""
-    sign_of_life: float = 1.5
+    probe_timeout_seconds: float = 1.5
     """Seconds for that."""
     limit: float = 30
     """Seconds that one statement may take at all."""
 
     @classmethod
-    async def reach(cls, *arguments: Any, limit: float, **options: Any) -> Self:
+    async def connect_with_retry(cls, *arguments: Any, limit: float, **options: Any) -> Self:
         """Connect, again if the server is just restarting.
 
         Raises:
             psycopg.OperationalError: it cannot be reached in time.
         """
         try:
-            async with asyncio.timeout(TO_CONNECT):
-                connection = await cls._insist(*arguments, **options)
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                connection = await cls._retry_connect(*arguments, **options)
         except TimeoutError:
             raise ConnectionTimeout("connection timeout expired") from None
         connection.limit = limit
@@ -71,17 +71,17 @@ class TimedConnection(AsyncConnection[Any]):
         return connection
 
     @classmethod
-    async def _insist(cls, *arguments: Any, **options: Any) -> Self:
-        for pause in PAUSES:
+    async def _retry_connect(cls, *arguments: Any, **options: Any) -> Self:
+        for pause in RETRY_DELAYS_SECONDS:
             try:
                 return await cls.connect(*arguments, **options)
             except OperationalError as error:
-                if not any(words in str(error) for words in PASSING):
+                if not any(words in str(error) for words in TRANSIENT_ERRORS):
                     raise
             await asyncio.sleep(pause)
         return await cls.connect(*arguments, **options)
 
-    async def wait(self, gen: PQGen[RV], interval: float = LOOK_AROUND, timeout: float | None = None) -> RV:
+    async def wait(self, gen: PQGen[RV], interval: float = POLL_INTERVAL_SECONDS, timeout: float | None = None) -> RV:
         """What every statement, commit and rollback passes.
 
         Raises:
@@ -100,14 +100,14 @@ class TimedConnection(AsyncConnection[Any]):
             raise
 
     def _step(self, gen: PQGen[RV], seconds: float) -> Coroutine[Any, Any, RV]:
-        return waiting.wait_async(gen, self.pgconn.socket, LOOK_AROUND, seconds)
+        return waiting.wait_async(gen, self.pgconn.socket, POLL_INTERVAL_SECONDS, seconds)
 
     async def _wait_on(self, gen: PQGen[RV]) -> RV:
         end = monotonic() + self.limit - self.silence
         while (left := end - monotonic()) > 0:
-            alive = asyncio.create_task(answers(self.info.hostaddr or self.info.host, self.info.port))
+            alive = asyncio.create_task(server_responds(self.info.hostaddr or self.info.host, self.info.port))
             try:
-                return await self._step(gen, self.sign_of_life)
+                return await self._step(gen, self.probe_timeout_seconds)
             except _WaitTimeout:
                 if not (alive.done() and alive.result()):
                     self.pgconn.finish()
@@ -124,10 +124,10 @@ class TimedConnection(AsyncConnection[Any]):
         if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
             return
         with suppress(OperationalError, NotSupportedError):  # broken already, or libpq is older than 17
-            leave(_cancel(self.pgconn.cancel_conn()))
+            run_in_background(_cancel(self.pgconn.cancel_conn()))
         self.pgconn.finish()
 
-    async def answers(self, seconds: float) -> bool:
+    async def is_alive(self, seconds: float) -> bool:
         """Whether the server answers on this connection. Costs a round trip."""
         try:
             async with asyncio.timeout(seconds):
@@ -138,7 +138,7 @@ class TimedConnection(AsyncConnection[Any]):
             return False
         return True
 
-    def stirs(self) -> bool:
+    def has_pending_data(self) -> bool:
         """Whether something waits to be read: on an idle connection that is most likely the server's farewell."""
         return _readable(self.pgconn.socket)
 
@@ -146,10 +146,10 @@ class TimedConnection(AsyncConnection[Any]):
 async def _cancel(connection: PGcancelConn) -> None:
     with suppress(Error):  # a silent server finds out by itself
         connection.start()
-        await waiting.wait_conn_async(generators.cancel(connection), LOOK_AROUND, TO_CANCEL)
+        await waiting.wait_conn_async(generators.cancel(connection), POLL_INTERVAL_SECONDS, CANCEL_TIMEOUT_SECONDS)
 
 
-async def answers(host: str, port: int) -> bool:
+async def server_responds(host: str, port: int) -> bool:
     """Whether a server, or a pooler, talks to somebody new. Takes none of its connections and no password."""
     try:
         if host.startswith("/"):
@@ -159,7 +159,7 @@ async def answers(host: str, port: int) -> bool:
     except OSError:
         return False
     try:
-        writer.write(ASK_FOR_TLS)
+        writer.write(SSL_REQUEST)
         return bool(await reader.read(1))
     except OSError:
         return False

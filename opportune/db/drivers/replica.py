@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 reads_fresh: ContextVar[bool] = ContextVar("reads_fresh", default=False)
 """Whether what runs here reads what was just written, and so not from a replica, which lags behind."""
 
-SILENT = (DBAPIError, PoolTimeoutError)
+CONNECTION_ERRORS = (DBAPIError, PoolTimeoutError)
 """What a server that cannot be reached, or not as we are told to, gives instead of a connection."""
 
 POOL_IS_FULL = "3o7r"
@@ -28,7 +28,7 @@ POOL_IS_FULL = "3o7r"
 class Replica:
     """Gives sessions while it answers. When it has failed once it is asked in the background, and not by requests."""
 
-    pause: float = 2
+    retry_delay_seconds: float = 2
     """Seconds between two attempts at a replica that is away."""
 
     def __init__(self, engine: AsyncEngine, sessions: Callable[[], AsyncSession], url: DatabaseURL) -> None:
@@ -56,7 +56,7 @@ class Replica:
         session = self._sessions()
         try:
             await session.connection()
-        except SILENT as error:
+        except CONNECTION_ERRORS as error:
             await session.close()
             if isinstance(error, PoolTimeoutError) and error.code == POOL_IS_FULL:
                 raise  # it is busy: the writer's server could not do its work as well
@@ -77,7 +77,7 @@ class Replica:
     async def _come_back(self) -> None:
         try:
             while True:
-                await asyncio.sleep(self.pause)
+                await asyncio.sleep(self.retry_delay_seconds)
                 if await self._answers():
                     break
         finally:
@@ -88,5 +88,5 @@ class Replica:
         try:
             async with self.engine.connect():
                 return True
-        except SILENT:
+        except CONNECTION_ERRORS:
             return False

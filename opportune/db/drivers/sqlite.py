@@ -19,14 +19,14 @@ from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 
-BUSY = 2000
+BUSY_TIMEOUT_MS = 2000
 """Milliseconds to wait for another process that writes."""
 
 
 class SQLiteDatabase(Database):
     """A file in WAL mode: one connection that writes, a pool that cannot."""
 
-    first_read = text("SELECT 1 FROM sqlite_master LIMIT 1")
+    snapshot_statement = text("SELECT 1 FROM sqlite_master LIMIT 1")
 
     def _writing_engine(self) -> AsyncEngine:
         # A pool of one is the queue of writers: they wait here in their order, and not for SQLite's lock.
@@ -36,7 +36,7 @@ class SQLiteDatabase(Database):
 
     def _reading_engine(self) -> AsyncEngine:
         engine = self._engine("BEGIN", **pool_options(self.settings))
-        event.listen(engine.sync_engine, "connect", only_read)
+        event.listen(engine.sync_engine, "connect", set_query_only)
         return engine
 
     def _engine(self, begin: str, **pool: Any) -> AsyncEngine:
@@ -54,7 +54,7 @@ class SQLiteDatabase(Database):
     async def setup(self) -> None:
         await asyncio.to_thread(make_private, self.url.path)
 
-    async def _greet(self, url: DatabaseURL) -> None:
+    async def _probe(self, url: DatabaseURL) -> None:
         try:
             await asyncio.to_thread(_read_something, url.path)
         except sqlite3.Error as error:
@@ -69,7 +69,7 @@ def _read_something(path: Path) -> None:
 def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> None:
     """What every connection to a SQLite file needs; for migrations too."""
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY}")
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     _log_ahead(cursor)
     for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -78,7 +78,7 @@ def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> Non
 
 def _log_ahead(cursor: DBAPICursor) -> None:
     """Write-ahead logging, which a file keeps. SQLite waits for nobody who makes a new file do the same just now."""
-    deadline = time.monotonic() + BUSY / 1000
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
@@ -89,7 +89,7 @@ def _log_ahead(cursor: DBAPICursor) -> None:
         time.sleep(0.01)
 
 
-def only_read(connection: DBAPIConnection, _record: object) -> None:
+def set_query_only(connection: DBAPIConnection, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA query_only = ON")
     cursor.close()

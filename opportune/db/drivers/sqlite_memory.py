@@ -15,25 +15,25 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from opportune.db.database import Database
-from opportune.db.drivers.aiosqlite_single_hop import DRIVER, FusedConnection, FusedDriver
+from opportune.db.drivers.aiosqlite_single_hop import DRIVER, SingleHopConnection, SingleHopDriver
 from opportune.db.drivers.pool import pool_options
-from opportune.db.drivers.sqlite import only_read
+from opportune.db.drivers.sqlite import set_query_only
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, ReadOnlyError
 from opportune.settings import Settings
 
-LIMIT = 2**30
+MAX_FILE_BYTES = 2**30
 """Bytes that SQLite keeps in memory of this kind."""
 
-PATIENCE: float = 2
+LOCK_TIMEOUT_SECONDS: float = 2
 """Seconds to wait for a process that writes to the file without a log beside it."""
 
-THREADS = 2
+READER_THREADS = 2
 """For `rows`. Nothing is waited for in memory, and more would only take Python's lock from one another."""
 
 
-class Copy(NamedTuple):
+class MemorySnapshot(NamedTuple):
     """What was read at one time."""
 
     address: str
@@ -47,7 +47,7 @@ class Copy(NamedTuple):
             connection.close()
 
 
-class PassingPool(AsyncAdaptedQueuePool):
+class DisposablePool(AsyncAdaptedQueuePool):
     """Once disposed of, it keeps none of the connections that come back: they would keep the memory."""
 
     _has_passed = False
@@ -69,34 +69,34 @@ class MemoryDatabase(Database):
     """How SQLite's connections find the same memory. In its shared cache they would wait for one another."""
 
     def __init__(self, url: DatabaseURL, settings: Settings) -> None:
-        self._copy: Copy | None = None
+        self._copy: MemorySnapshot | None = None
         self._one_at_a_time = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(THREADS, "memory")
+        self._threads = ThreadPoolExecutor(READER_THREADS, "memory")
         super().__init__(url, settings)
 
     def _writing_engine(self) -> AsyncEngine:
         engine = create_async_engine(
             self.url.url.set(drivername=DRIVER),
             creator=self._connect,
-            poolclass=PassingPool,
+            poolclass=DisposablePool,
             hide_parameters=True,
             **pool_options(self.settings),
         )
-        event.listen(engine.sync_engine, "connect", only_read)
+        event.listen(engine.sync_engine, "connect", set_query_only)
         return engine
 
     def _reading_engine(self) -> AsyncEngine:
         return self.engine
 
-    def _connect(self) -> FusedConnection:
+    def _connect(self) -> SingleHopConnection:
         while True:
             copy = self._current()
-            connection = FusedDriver().connect(copy.address, uri=True, isolation_level=None)
+            connection = SingleHopDriver().connect(copy.address, uri=True, isolation_level=None)
             if copy is self._copy:
                 return connection
             connection.close()  # its memory may have been given up before it was opened
 
-    def _current(self) -> Copy:
+    def _current(self) -> MemorySnapshot:
         if self._copy is None:
             raise OperatorError(f"{self.url.path} has not been read into memory: setup() does that.")
         return self._copy
@@ -122,7 +122,7 @@ class MemoryDatabase(Database):
         async with self._one_at_a_time:
             await self._replace(None)
 
-    async def _replace(self, copy: Copy | None) -> None:
+    async def _replace(self, copy: MemorySnapshot | None) -> None:
         before, self._copy = self._copy, copy
         await self.engine.dispose()
         if before:
@@ -164,7 +164,7 @@ class MemoryDatabase(Database):
         """
         raise ReadOnlyError(self.url.written_never)
 
-    async def _greet(self, url: DatabaseURL) -> None:
+    async def _probe(self, url: DatabaseURL) -> None:
         if self._copy is None:
             await asyncio.to_thread(_look, url)
 
@@ -174,9 +174,9 @@ def _look(url: DatabaseURL) -> None:
         """It can be read."""
 
 
-def _read(url: DatabaseURL, address: str) -> Copy:
+def _read(url: DatabaseURL, address: str) -> MemorySnapshot:
     with _opened(url) as file:
-        return Copy(address, _copied(file, address), [])
+        return MemorySnapshot(address, _copied(file, address), [])
 
 
 def _reading(address: str) -> sqlite3.Connection:
@@ -185,7 +185,7 @@ def _reading(address: str) -> sqlite3.Connection:
     return connection
 
 
-def _idle(copy: Copy) -> sqlite3.Connection | None:
+def _idle(copy: MemorySnapshot) -> sqlite3.Connection | None:
     try:
         return copy.idle.pop()
     except IndexError:
@@ -202,7 +202,9 @@ def _opened(url: DatabaseURL) -> Iterator[sqlite3.Connection]:
     if not url.path.is_file():
         raise OperatorError(f"There is no file {url.path}. Check {url.name}.")
     try:
-        with closing(sqlite3.connect(_address(url.path), timeout=PATIENCE, uri=True, isolation_level=None)) as file:
+        with closing(
+            sqlite3.connect(_address(url.path), timeout=LOCK_TIMEOUT_SECONDS, uri=True, isolation_level=None)
+        ) as file:
             _check_size(file, url)
             yield file
     except sqlite3.Error as error:
@@ -220,9 +222,9 @@ def _check_size(file: sqlite3.Connection, url: DatabaseURL) -> None:
     size: int = file.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()[0]
     if not size:
         raise OperatorError(f"{url.path} is empty. Check {url.name}.")
-    if size > LIMIT:
+    if size > MAX_FILE_BYTES:
         raise OperatorError(
-            f"{url.path} has more than the {LIMIT >> 20} MiB that SQLite takes into memory. Use sqlite:///{url.path}."
+            f"{url.path} has more than the {MAX_FILE_BYTES >> 20} MiB that SQLite takes into memory. Use sqlite:///{url.path}."
         )
 
 

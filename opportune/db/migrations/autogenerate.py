@@ -11,29 +11,36 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData
 
+from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.checks import portable
-from opportune.db.migrations.connection import connect, migration_url, scratch
-from opportune.db.migrations.expressions import differences, unmentioned
-from opportune.db.migrations.filling import Filling
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.history import recorded
-from opportune.db.migrations.members import Members
-from opportune.db.migrations.naming import Change, describe, flat, name_for, slug
+from opportune.db.migrations.connection import connect, in_memory_connection, migration_url
+from opportune.db.migrations.enum_members import EnumMembers
+from opportune.db.migrations.expression_indexes import compare_expression_indexes, ignore_expression_warnings
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import recorded_revisions
+from opportune.db.migrations.naming import Change, describe, flatten, name_for, slug
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.python_steps import CodeOp
 from opportune.db.migrations.questions import Answers, Rename
-from opportune.db.migrations.renaming import apply, as_operation, dropped, possible, tables_pointing_at, undone
+from opportune.db.migrations.renaming import (
+    apply_rename,
+    dropped_names,
+    possible_renames,
+    rename_operation,
+    reversed_rename,
+    tables_pointing_at,
+)
 from opportune.db.migrations.rendering import write_file
-from opportune.db.migrations.runner import plan_for, refuse_newer, run
+from opportune.db.migrations.runner import plan_for, refuse_newer, run_migrations
 from opportune.errors import OperatorError
-from opportune.project import shown
+from opportune.project import display_path
 from opportune.settings import Settings
 
 Operations = list[ops.MigrateOperation]
 
 
 @dataclass(frozen=True)
-class Draft:
+class NewMigration:
     """A migration that is not written yet."""
 
     feature: str
@@ -47,7 +54,7 @@ class Draft:
 
 
 @contextmanager
-def up_to_date(settings: Settings, tree: Tree) -> Iterator[Connection]:
+def up_to_date(settings: Settings, graph: MigrationGraph) -> Iterator[Connection]:
     """A database that has every migration, to compare the models with.
 
     With SQLite that is an empty one in memory, so the state of the user's own does not matter. PostgreSQL's types can
@@ -57,27 +64,27 @@ def up_to_date(settings: Settings, tree: Tree) -> Iterator[Connection]:
         OperatorError: the configured database lacks migrations.
     """
     if migration_url(settings).kind != "postgresql":
-        with scratch() as connection:
-            run(connection, tree, plan_for(tree))
+        with in_memory_connection() as connection:
+            run_migrations(connection, graph, plan_for(graph))
             yield connection
         return
     with connect(settings) as connection:
-        rows = recorded(connection)
-        refuse_newer(tree, rows)
-        if pending := tree.pending(rows):
+        rows = recorded_revisions(connection)
+        refuse_newer(graph, rows)
+        if pending := graph.pending(rows):
             names = ", ".join(map(str, pending))
             raise OperatorError(f"The database, with which models are compared, lacks {names}: run `migrate` first.")
         yield connection
 
 
-def draft(
+def draft_migration(
     connection: Connection,
-    tree: Tree,
+    graph: MigrationGraph,
     feature: str,
     metadata: MetaData,
     words: str | None = None,
     answers: Answers | None = None,
-) -> Draft:
+) -> NewMigration:
     """What the models of a feature ask for beyond its migrations; its `changes` are empty when that is nothing.
 
     Raises:
@@ -88,86 +95,90 @@ def draft(
     renames: list[Rename] = []
     pointing: set[str] = set()
     while True:
-        context = MigrationContext.configure(connection, opts=_options(tree, feature))
-        upgrade, downgrade = _compared(context, tree, feature, metadata)
-        candidates = possible(context, upgrade, feature)
+        context = MigrationContext.configure(connection, opts=_options(graph, feature))
+        upgrade, downgrade = _compared(context, graph, feature, metadata)
+        candidates = possible_renames(context, upgrade, feature)
         rename = answers.choose(candidates)
         if rename is None:
             break
         pointing |= tables_pointing_at(connection, rename)
-        apply(connection, rename)  # then what is left of the difference is what the new name is not the reason for
+        apply_rename(
+            connection, rename
+        )  # then what is left of the difference is what the new name is not the reason for
         renames.append(rename)
-    answers.refuse_drops(dropped(upgrade), candidates)
-    members = Members(feature, metadata, answers)
-    steps = Filling(feature, metadata, answers).applied(members.upgrade(upgrade))
-    whole = [*map(as_operation, renames), *steps]
-    back = [*members.downgrade(downgrade), *(as_operation(undone(rename)) for rename in reversed(renames))]
-    told = [*map(as_operation, renames), *upgrade, *(step for step in steps if isinstance(step, CodeOp))]
+    answers.refuse_drops(dropped_names(upgrade), candidates)
+    members = EnumMembers(feature, metadata, answers)
+    steps = Backfill(feature, metadata, answers).applied(members.upgrade(upgrade))
+    whole = [*map(rename_operation, renames), *steps]
+    back = [*members.downgrade(downgrade), *(rename_operation(reversed_rename(rename)) for rename in reversed(renames))]
+    told = [*map(rename_operation, renames), *upgrade, *(step for step in steps if isinstance(step, CodeOp))]
     changes = describe(told, feature)
-    return Draft(feature, _name(tree, feature, changes, words), whole, back, changes, pointing)
+    return NewMigration(feature, _name(graph, feature, changes, words), whole, back, changes, pointing)
 
 
-def _compared(context: MigrationContext, tree: Tree, feature: str, metadata: MetaData) -> tuple[Operations, Operations]:
+def _compared(
+    context: MigrationContext, graph: MigrationGraph, feature: str, metadata: MetaData
+) -> tuple[Operations, Operations]:
     """What makes the database what the models ask for, and what undoes it."""
-    with unmentioned():
+    with ignore_expression_warnings():
         script = produce_migrations(context, metadata)
-    tables = [table for table in metadata.sorted_tables if owner(table.name, tree.features) == feature]
+    tables = [table for table in metadata.sorted_tables if feature_of_table(table.name, graph.features) == feature]
     connection = context.connection
-    more, less = differences(connection, tables) if connection else ([], [])
+    more, less = compare_expression_indexes(connection, tables) if connection else ([], [])
     upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *more]
     downgrade = [*less, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
     portable([*upgrade, *downgrade])
     return upgrade, downgrade
 
 
-def refuse_strays(features: Sequence[str], metadata: MetaData) -> None:
+def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
     """Stop before tables are overlooked.
 
     Raises:
         OperatorError: a model's table is not named after an installed feature.
     """
-    if strays := [name for name in metadata.tables if owner(name, features) is None]:
+    if strays := [name for name in metadata.tables if feature_of_table(name, features) is None]:
         raise OperatorError(
             f"No feature owns the table '{strays[0]}': let its __tablename__ begin with the name of an installed one, "
             f"as in '{features[-1]}_{strays[0]}'."
         )
 
 
-def empty(tree: Tree, feature: str, words: str | None = None) -> Draft:
+def empty_migration(graph: MigrationGraph, feature: str, words: str | None = None) -> NewMigration:
     """A migration without operations, to be filled by hand."""
-    return Draft(feature, _name(tree, feature, [], words), [], [], [])
+    return NewMigration(feature, _name(graph, feature, [], words), [], [], [])
 
 
-def write(tree: Tree, draft: Draft) -> Path:
+def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
     """Write a draft as the newest migration of its feature.
 
     Raises:
         OperatorError: it points at a feature that has no migrations, or its folder cannot be written.
     """
-    newest = tree.newest(draft.feature)
-    path = tree.folder(draft.feature) / f"{draft.name}.py"
+    newest = graph.newest(draft.feature)
+    path = graph.folder(draft.feature) / f"{draft.name}.py"
     names = {
         "message": f"{draft.feature}: {draft.name[5:].replace('_', ' ')}",
         "up_revision": f"{draft.feature}_{draft.name[:4]}_{secrets.token_hex(2)}",
         "down_revision": newest.revision if newest else None,
         "branch_labels": None if newest else (draft.feature,),
-        "depends_on": _dependencies(tree, draft),
+        "depends_on": _dependencies(graph, draft),
     }
     try:
         write_file(path, draft.upgrade, draft.downgrade, **names)
     except OSError as error:
-        raise OperatorError(f"{shown(path)} cannot be written: {error.strerror}.") from error
+        raise OperatorError(f"{display_path(path)} cannot be written: {error.strerror}.") from error
     return path
 
 
-def owner(table: str, features: Sequence[str]) -> str | None:
+def feature_of_table(table: str, features: Sequence[str]) -> str | None:
     """The feature that a table belongs to: the longest whose name it begins with."""
     return max((name for name in features if table.startswith(f"{name}_")), key=len, default=None)
 
 
-def _options(tree: Tree, feature: str) -> dict[str, object]:
+def _options(graph: MigrationGraph, feature: str) -> dict[str, object]:
     def names(name: str | None, kind: str, _parents: object) -> bool:
-        return kind != "table" or owner(name or "", tree.features) == feature
+        return kind != "table" or feature_of_table(name or "", graph.features) == feature
 
     def objects(_item: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
         return names(name, kind, None)
@@ -175,22 +186,22 @@ def _options(tree: Tree, feature: str) -> dict[str, object]:
     return {**OPTIONS, "include_name": names, "include_object": objects}
 
 
-def _name(tree: Tree, feature: str, changes: Sequence[Change], words: str | None) -> str:
-    migrations = tree.of(feature)
+def _name(graph: MigrationGraph, feature: str, changes: Sequence[Change], words: str | None) -> str:
+    migrations = graph.of(feature)
     number = max((migration.number for migration in migrations), default=0) + 1
     return f"{number:04}_{slug(words or '') or name_for(changes, first=not migrations)}"
 
 
-def _dependencies(tree: Tree, draft: Draft) -> tuple[str, ...] | None:
+def _dependencies(graph: MigrationGraph, draft: NewMigration) -> tuple[str, ...] | None:
     """The newest migrations of other features whose tables the draft points at, or that point at what it renames."""
-    newest = tree.newest(draft.feature)
-    known = tree.needed_by(newest) if newest else []
+    newest = graph.newest(draft.feature)
+    known = graph.needed_by(newest) if newest else []
     found: set[str] = set()
     for table in {*_tables_pointed_at(draft.upgrade), *draft.pointing}:
-        other = owner(table, tree.features)
+        other = feature_of_table(table, graph.features)
         if other in (None, draft.feature):
             continue
-        needed = tree.newest(other)
+        needed = graph.newest(other)
         if needed is None:
             raise OperatorError(f"{draft.feature} points at {table}: run `makemigrations {other}` first.")
         if needed not in known:
@@ -200,7 +211,7 @@ def _dependencies(tree: Tree, draft: Draft) -> tuple[str, ...] | None:
 
 def _tables_pointed_at(operations: Sequence[ops.MigrateOperation]) -> set[str]:
     tables: set[str] = set()
-    for operation in flat(operations):
+    for operation in flatten(operations):
         match operation:
             case ops.CreateTableOp():
                 tables |= {key.target_fullname.split(".")[0] for key in operation.to_table().foreign_keys}

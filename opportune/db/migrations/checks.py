@@ -15,7 +15,7 @@ from alembic.util import PriorityDispatchResult
 from sqlalchemy import CheckConstraint, ColumnElement, Table, column
 from sqlalchemy.engine.default import DefaultDialect
 
-from opportune.db.migrations.naming import flat
+from opportune.db.migrations.naming import flatten
 
 PLUGIN = "opportune.values_of_checks"
 BY_NAME = "alembic.ext.checkconstraint_byname"
@@ -27,7 +27,7 @@ VALUE = re.compile(
 REST = re.compile(r"(?:ARRAY|::[a-z ]+(?:\(\d+\))?(?:\[\])?|[\s(),\[\]])*")
 
 
-class Listed(NamedTuple):
+class AllowedValues(NamedTuple):
     """A check constraint that says: the column is one of these."""
 
     column: str
@@ -38,13 +38,13 @@ class Listed(NamedTuple):
         return column(self.column).in_(self.values)
 
 
-def listed(condition: Any) -> Listed | None:
+def parse_allowed_values(condition: Any) -> AllowedValues | None:
     """What a condition lists, whoever has written it: SQLAlchemy, SQLite or PostgreSQL; None if it lists nothing."""
     if not (text := as_text(condition)) or not (start := START.match(text)):
         return None
     rest = text[start.end() :]
     values = tuple(map(_value, VALUE.finditer(rest)))
-    return Listed(start["column"], values) if values and REST.fullmatch(VALUE.sub("", rest)) else None
+    return AllowedValues(start["column"], values) if values and REST.fullmatch(VALUE.sub("", rest)) else None
 
 
 def as_text(condition: Any) -> str:
@@ -56,7 +56,7 @@ def as_text(condition: Any) -> str:
 
 def portable(operations: Iterable[ops.MigrateOperation]) -> None:
     """Let what these operations make be made on the other kind of database as well."""
-    for operation in flat(operations):
+    for operation in flatten(operations):
         if isinstance(operation, ops.CreateCheckConstraintOp):
             operation.condition = _portable(operation.condition)
         for part in operation.columns if isinstance(operation, ops.CreateTableOp) else ():
@@ -65,7 +65,7 @@ def portable(operations: Iterable[ops.MigrateOperation]) -> None:
 
 
 def _portable(condition: Any) -> Any:
-    found = listed(condition)
+    found = parse_allowed_values(condition)
     return found.condition if found else condition
 
 
@@ -91,13 +91,13 @@ def _compare(
         for constraint in sorted(wanted.constraints, key=lambda constraint: str(constraint.name)):
             if isinstance(constraint, CheckConstraint) and constraint.name in present:
                 old = CheckConstraint(present[constraint.name], name=constraint.name, table=there)
-                if _differ(listed(old.sqltext), listed(constraint.sqltext)):
+                if _differ(parse_allowed_values(old.sqltext), parse_allowed_values(constraint.sqltext)):
                     operations.ops.append(ops.DropConstraintOp.from_constraint(old))
                     operations.ops.append(ops.AddConstraintOp.from_constraint(constraint))
     return PriorityDispatchResult.CONTINUE
 
 
-def _differ(one: Listed | None, other: Listed | None) -> bool:
+def _differ(one: AllowedValues | None, other: AllowedValues | None) -> bool:
     if one is None or other is None:
         return False
     return (one.column, set(one.values)) != (other.column, set(other.values))

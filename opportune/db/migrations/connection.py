@@ -17,9 +17,9 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, ReadOnlyError
 from opportune.settings import Settings
 
-WAIT_FOR_OTHERS: float = 60  # seconds, while another process migrates
-WAIT_FOR_TABLES = 10  # seconds; while a migration waits for a table, everybody else queues behind it
-LOCK = 0x6F70706F7274  # any number will do, if it is the same in every process that migrates
+MIGRATION_LOCK_TIMEOUT_SECONDS: float = 60  # seconds, while another process migrates
+TABLE_LOCK_TIMEOUT_SECONDS = 10  # seconds; while a migration waits for a table, everybody else queues behind it
+ADVISORY_LOCK_ID = 0x6F70706F7274  # any number will do, if it is the same in every process that migrates
 
 # Where hosts put the address without the pooler: Railway, Neon on Vercel, and those that follow Prisma.
 DIRECT_URL_VARIABLES = ("DATABASE_UNPOOLED_URL", "DATABASE_URL_UNPOOLED", "DIRECT_URL")
@@ -86,13 +86,13 @@ def _opened(engine: Engine, url: DatabaseURL) -> Connection:
 
 
 @contextmanager
-def scratch() -> Iterator[Connection]:
+def in_memory_connection() -> Iterator[Connection]:
     """A connection to an empty SQLite database in memory, which is gone afterwards."""
     with _sqlite_engine(URL.create("sqlite")).connect() as connection:
         yield connection
 
 
-def take_lock(connection: Connection) -> None:
+def acquire_migration_lock(connection: Connection) -> None:
     """Wait until no other process migrates, and keep others waiting until this transaction ends.
 
     With SQLite the transaction itself is the lock. With PostgreSQL it is not the session's: that would stay behind in a
@@ -103,18 +103,18 @@ def take_lock(connection: Connection) -> None:
     """
     if connection.dialect.name != "postgresql":
         return
-    _wait_at_most(connection, WAIT_FOR_OTHERS)
+    _wait_at_most(connection, MIGRATION_LOCK_TIMEOUT_SECONDS)
     try:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID})
     except OperationalError as error:
         raise OperatorError("Another process is migrating this database: wait for it, then run this again.") from error
-    wait_for_tables(connection)
+    set_table_lock_timeout(connection)
 
 
-def wait_for_tables(connection: Connection) -> None:
+def set_table_lock_timeout(connection: Connection) -> None:
     """Wait for tables that others use, but not so long that everybody else waits behind this transaction."""
     if connection.dialect.name == "postgresql":
-        _wait_at_most(connection, WAIT_FOR_TABLES)
+        _wait_at_most(connection, TABLE_LOCK_TIMEOUT_SECONDS)
 
 
 def _wait_at_most(connection: Connection, seconds: float) -> None:
@@ -132,4 +132,4 @@ def _sqlite_engine(url: URL) -> Engine:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     # Most changes of a table are a copy of it under another name, which must not cascade to what points at it.
     connection.execute("PRAGMA foreign_keys = OFF")
-    connection.execute(f"PRAGMA busy_timeout = {WAIT_FOR_OTHERS * 1000:.0f}")
+    connection.execute(f"PRAGMA busy_timeout = {MIGRATION_LOCK_TIMEOUT_SECONDS * 1000:.0f}")

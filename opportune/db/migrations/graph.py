@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 
 from opportune.errors import OperatorError
-from opportune.project import FRAMEWORK, PROJECT, shown
+from opportune.project import FRAMEWORK, PROJECT, display_path
 
 VERSIONS = PROJECT / "migrations" / "versions"
-OF_FRAMEWORK = FRAMEWORK / "migrations"
+FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations"
 
-# Python counts how deep it is in a tree for all threads together, and two that build one at once are a SystemError.
+# Python counts how deep it is in a graph for all threads together, and two that build one at once are a SystemError.
 _one_at_a_time = threading.Lock()
 
 
@@ -50,18 +50,18 @@ class Migration:
         return f"{self.feature}.{self.name}"
 
 
-class Tree:
+class MigrationGraph:
     """All migrations, in an order in which they can be applied."""
 
     def __init__(self, features: Sequence[str], versions: Path = VERSIONS) -> None:
         self.features = tuple(features)
         self.versions = versions
         files = [path for feature in features for path in sorted(self.folder(feature).glob("[!_]*.py"))]
-        self.by_revision = _by_revision(map(read, files))
+        self.by_revision = _by_revision(map(read_migration, files))
 
     def folder(self, feature: str) -> Path:
         """Where its migrations are: those of the framework's features inside it, all others in the project."""
-        inside = OF_FRAMEWORK / feature
+        inside = FRAMEWORK_MIGRATIONS / feature
         return inside if inside.is_dir() else self.versions / feature
 
     @cached_property
@@ -128,11 +128,11 @@ class Tree:
         applied = set(self.applied(recorded))
         return [migration for migration in self.ordered if migration not in applied]
 
-    def unknown(self, recorded: Iterable[str]) -> "Unknown":
+    def unknown(self, recorded: Iterable[str]) -> "UnknownRevisions":
         """The rows of a version table that no file stands for."""
         revisions = [revision for revision in recorded if revision not in self.by_revision]
-        owners = {revision: owner_of(revision) for revision in revisions}
-        return Unknown(
+        owners = {revision: feature_of_revision(revision) for revision in revisions}
+        return UnknownRevisions(
             newer=tuple(revision for revision in revisions if owners[revision] in self.features),
             removed=tuple(revision for revision in revisions if owners[revision] not in self.features),
         )
@@ -170,7 +170,7 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class Unknown:
+class UnknownRevisions:
     """Rows of the version table without a file."""
 
     newer: tuple[str, ...]
@@ -179,7 +179,7 @@ class Unknown:
     """Of features that are no longer installed."""
 
 
-def read(path: Path) -> Migration:
+def read_migration(path: Path) -> Migration:
     """Read the head of a migration's file without importing it.
 
     Raises:
@@ -191,10 +191,10 @@ def read(path: Path) -> Migration:
         values = _assignments(module)
         return Migration(path, values["revision"][0], values.get("down_revision", ()), values.get("depends_on", ()))
     except (SyntaxError, ValueError, LookupError) as error:
-        raise OperatorError(f"{shown(path)} is not a migration: {type(error).__name__}: {error}") from None
+        raise OperatorError(f"{display_path(path)} is not a migration: {type(error).__name__}: {error}") from None
 
 
-def owner_of(revision: str) -> str:
+def feature_of_revision(revision: str) -> str:
     """The feature that a revision names: `todos` for `todos_0002_9f3c`."""
     return revision.rsplit("_", 2)[0]
 

@@ -19,11 +19,11 @@ from sqlalchemy import (
 
 from opportune.db.database import Database
 from opportune.db.migrations.connection import connect, migration_url
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.settings import Settings
 
 # Alembic's own table, a little wider: a revision begins with its feature's name.
-VERSION = Table(
+VERSION_TABLE = Table(
     "alembic_version",
     MetaData(),
     Column("version_num", String(96), nullable=False),
@@ -31,37 +31,37 @@ VERSION = Table(
 )
 
 
-def recorded(connection: Connection) -> list[str]:
+def recorded_revisions(connection: Connection) -> list[str]:
     """The rows of the version table; none where there is no table yet."""
-    if not inspect(connection).has_table(VERSION.name):
+    if not inspect(connection).has_table(VERSION_TABLE.name):
         return []
-    return list(connection.scalars(select(VERSION.c.version_num)))
+    return list(connection.scalars(select(VERSION_TABLE.c.version_num)))
 
 
-def record(connection: Connection, tree: Tree, rows: set[str]) -> None:
+def record_revisions(connection: Connection, graph: MigrationGraph, rows: set[str]) -> None:
     """Bring the version table in line. Rows that no file stands for stay as they are."""
-    VERSION.create(connection, checkfirst=True)
-    present = set(recorded(connection)) & tree.by_revision.keys()
+    VERSION_TABLE.create(connection, checkfirst=True)
+    present = set(recorded_revisions(connection)) & graph.by_revision.keys()
     for revision in sorted(present - rows):
-        connection.execute(delete(VERSION).where(VERSION.c.version_num == revision))
+        connection.execute(delete(VERSION_TABLE).where(VERSION_TABLE.c.version_num == revision))
     for revision in sorted(rows - present):
-        connection.execute(insert(VERSION).values(version_num=revision))
+        connection.execute(insert(VERSION_TABLE).values(version_num=revision))
 
 
 @contextmanager
-def as_alembic_records(connection: Connection, tree: Tree) -> Iterator[None]:
+def as_alembic_records(connection: Connection, graph: MigrationGraph) -> Iterator[None]:
     """Give the version table the form that Alembic's own command expects, and ours afterwards."""
     with connection.begin():
-        record(connection, tree, tree.tips(tree.applied(recorded(connection))))
+        record_revisions(connection, graph, graph.tips(graph.applied(recorded_revisions(connection))))
     try:
         yield
     finally:
         connection.rollback()  # what a mere look has begun
         with connection.begin():
-            record(connection, tree, tree.rows(tree.applied(recorded(connection))))
+            record_revisions(connection, graph, graph.rows(graph.applied(recorded_revisions(connection))))
 
 
-def recorded_in(settings: Settings) -> list[str]:
+def recorded_revisions_of(settings: Settings) -> list[str]:
     """The rows of the version table of the configured database. Makes no file.
 
     Raises:
@@ -71,21 +71,21 @@ def recorded_in(settings: Settings) -> list[str]:
     if url.kind == "sqlite" and not url.path.exists():
         return []
     with connect(settings) as connection:
-        return recorded(connection)
+        return recorded_revisions(connection)
 
 
-def pending(settings: Settings, features: Sequence[str]) -> list[str]:
+def pending_migrations(settings: Settings, features: Sequence[str]) -> list[str]:
     """The names of the migrations that the configured database lacks, such as `todos.0002_due_on`.
 
     Raises:
         OperatorError: the database cannot be reached, or a file in the folder is no migration.
     """
-    return [str(migration) for migration in Tree(features).pending(recorded_in(settings))]
+    return [str(migration) for migration in MigrationGraph(features).pending(recorded_revisions_of(settings))]
 
 
-async def pending_in(database: Database, features: Sequence[str]) -> list[str]:
+async def pending_migrations_in(database: Database, features: Sequence[str]) -> list[str]:
     """The same for an open database."""
-    tree = await asyncio.to_thread(Tree, features)
+    graph = await asyncio.to_thread(MigrationGraph, features)
     async with database.reader(fresh=True) as session:
-        rows = await (await session.connection()).run_sync(recorded)
-    return [str(migration) for migration in tree.pending(rows)]
+        rows = await (await session.connection()).run_sync(recorded_revisions)
+    return [str(migration) for migration in graph.pending(rows)]

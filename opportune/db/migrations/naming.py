@@ -8,7 +8,7 @@ from alembic.operations import ops
 
 from opportune.db.migrations.python_steps import CodeOp
 
-LONGEST_NAME = 50
+MAX_NAME_LENGTH = 50
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class Change:
         return f"{self.sign} {self.words}"
 
 
-def flat(operations: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+def flatten(operations: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
     """The operations without the groups that they are in."""
     found: list[ops.MigrateOperation] = []
     for operation in operations:
-        found += flat(operation.ops) if isinstance(operation, ops.OpContainer) else [operation]
+        found += flatten(operation.ops) if isinstance(operation, ops.OpContainer) else [operation]
     return found
 
 
 def describe(operations: Iterable[ops.MigrateOperation], feature: str) -> list[Change]:
-    found = flat(operations)
+    found = flatten(operations)
     dropped = {part.constraint_name for part in found if isinstance(part, ops.DropConstraintOp)}
     altered = {part.constraint_name for part in found if isinstance(part, ops.CreateCheckConstraintOp)} & dropped
     return [
@@ -55,7 +55,7 @@ def name_for(changed: Sequence[Change], *, first: bool) -> str:
 
 def slug(words: str) -> str:
     """Words as they may stand in a file's name; empty if nothing is left of them."""
-    return "_".join(re.findall(r"[a-z0-9]+", words.lower()))[:LONGEST_NAME].strip("_")
+    return "_".join(re.findall(r"[a-z0-9]+", words.lower()))[:MAX_NAME_LENGTH].strip("_")
 
 
 def _change(operation: ops.MigrateOperation, feature: str, altered: Collection[object]) -> Change:

@@ -125,7 +125,7 @@ class Answers:
             self._used[option] = found[0]
 
 
-def given(options: Iterable[str]) -> dict[str, str | None]:
+def parse_answers(options: Iterable[str]) -> dict[str, str | None]:
     """What stands before and after the = of options; None where there is none."""
     parts = (option.partition("=") for option in options)
     return {left.strip(): value if sign else None for left, sign, value in parts}

@@ -6,16 +6,16 @@ from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, Table, inspect
 
-from opportune.db.migrations.connection import wait_for_tables
-from opportune.db.migrations.naming import flat
+from opportune.db.migrations.connection import set_table_lock_timeout
+from opportune.db.migrations.naming import flatten
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.questions import Rename
 
 
-def dropped(operations: Sequence[ops.MigrateOperation]) -> list[tuple[str, ...]]:
+def dropped_names(operations: Sequence[ops.MigrateOperation]) -> list[tuple[str, ...]]:
     """The tables that go, and the columns of others."""
     found: list[tuple[str, ...]] = []
-    for operation in flat(operations):
+    for operation in flatten(operations):
         if isinstance(operation, ops.DropTableOp):
             found.append((operation.table_name,))
         elif isinstance(operation, ops.DropColumnOp):
@@ -23,7 +23,9 @@ def dropped(operations: Sequence[ops.MigrateOperation]) -> list[tuple[str, ...]]
     return found
 
 
-def possible(context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str) -> list[Rename]:
+def possible_renames(
+    context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
+) -> list[Rename]:
     """What may be a rename among these operations; those of like things have a kind."""
     return [*_tables(context, operations, feature), *_columns(context, operations, feature)]
 
@@ -57,11 +59,11 @@ def _is_alike(context: MigrationContext, old: Column[object], new: Column[object
     return not context.impl.compare_type(old, new)
 
 
-def apply(connection: Connection, rename: Rename) -> None:
+def apply_rename(connection: Connection, rename: Rename) -> None:
     """Rename it, until the transaction ends, in the database that the models are compared with."""
-    wait_for_tables(connection)
+    set_table_lock_timeout(connection)
     operations = Operations(MigrationContext.configure(connection, opts=OPTIONS))
-    operations.invoke(as_operation(rename))
+    operations.invoke(rename_operation(rename))
 
 
 def tables_pointing_at(connection: Connection, rename: Rename) -> set[str]:
@@ -75,12 +77,12 @@ def tables_pointing_at(connection: Connection, rename: Rename) -> set[str]:
     }
 
 
-def as_operation(rename: Rename) -> ops.MigrateOperation:
+def rename_operation(rename: Rename) -> ops.MigrateOperation:
     if len(rename.old) == 1:
         return ops.RenameTableOp(rename.old[0], rename.new)
     return ops.AlterColumnOp(*rename.old, modify_name=rename.new)
 
 
-def undone(rename: Rename) -> Rename:
+def reversed_rename(rename: Rename) -> Rename:
     *place, name = rename.old
     return rename._replace(old=(*place, rename.new), new=name)

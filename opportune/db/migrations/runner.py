@@ -13,10 +13,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from opportune.db.errors import is_full
-from opportune.db.migrations.connection import take_lock
-from opportune.db.migrations.expressions import kept
-from opportune.db.migrations.graph import Migration, Tree
-from opportune.db.migrations.history import record, recorded
+from opportune.db.migrations.connection import acquire_migration_lock
+from opportune.db.migrations.expression_indexes import preserve_expression_indexes
+from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.history import record_revisions, recorded_revisions
 from opportune.db.migrations.options import OPTIONS
 from opportune.errors import OperatorError
 
@@ -38,29 +38,31 @@ Plan = Callable[[Sequence[Migration]], list[Step]]
 Announce = Callable[[Step], AbstractContextManager[None]]
 
 
-def plan_for(tree: Tree, feature: str | None = None, target: str | None = None) -> Plan:
+def plan_for(graph: MigrationGraph, feature: str | None = None, target: str | None = None) -> Plan:
     """Apply everything, or one feature and what it needs, or bring it forward or back to a target.
 
     Raises:
         OperatorError: no such feature or migration, or a feature with two last migrations.
     """
-    features = [feature] if feature else tree.features
-    newest = [migration for name in features if (migration := tree.newest(name))]
+    features = [feature] if feature else graph.features
+    newest = [migration for name in features if (migration := graph.newest(name))]
     if feature and target == "zero":
-        return lambda applied: _back(tree, applied, feature, keep=[])
+        return lambda applied: _back(graph, applied, feature, keep=[])
     if feature and target:
-        newest = [tree.find(feature, target)]
-    wanted = _needed(tree, newest)
+        newest = [graph.find(feature, target)]
+    wanted = _needed(graph, newest)
 
     def plan(applied: Sequence[Migration]) -> list[Step]:
         if feature and target and newest[0] in applied:
-            return _back(tree, applied, feature, keep=wanted)
+            return _back(graph, applied, feature, keep=wanted)
         return [Step(migration, "upgrade") for migration in wanted if migration not in applied]
 
     return plan
 
 
-def run(connection: Connection, tree: Tree, plan: Plan, announce: Announce = lambda _step: nullcontext()) -> int:
+def run_migrations(
+    connection: Connection, graph: MigrationGraph, plan: Plan, announce: Announce = lambda _step: nullcontext()
+) -> int:
     """Take the steps of a plan, each in a transaction of its own, and return how many were taken here.
 
     Another process may be doing the same: what is left is asked again under the lock, before each step.
@@ -68,63 +70,63 @@ def run(connection: Connection, tree: Tree, plan: Plan, announce: Announce = lam
     Raises:
         OperatorError: a step failed; everything before it holds.
     """
-    rows = recorded(connection)
+    rows = recorded_revisions(connection)
     connection.rollback()
-    refuse_newer(tree, rows)
-    if not plan(tree.applied(rows)):
+    refuse_newer(graph, rows)
+    if not plan(graph.applied(rows)):
         return 0  # without a lock, which a read-only database would not give
     connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
     taken = 0
-    while _take_next(connection, tree, plan, announce):
+    while _take_next(connection, graph, plan, announce):
         taken += 1
     return taken
 
 
-def run_within(connection: Connection, tree: Tree, plan: Plan) -> None:
+def run_migrations_within(connection: Connection, graph: MigrationGraph, plan: Plan) -> None:
     """Take the steps of a plan as a part of the transaction that the connection is in: all of them hold, or none.
 
     Raises:
         OperatorError: a step failed.
     """
-    while _take_next(connection, tree, plan, lambda _step: nullcontext()):
+    while _take_next(connection, graph, plan, lambda _step: nullcontext()):
         pass
 
 
-def refuse_newer(tree: Tree, rows: Sequence[str]) -> None:
+def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:
     """Stop before an old version of the code harms a database that a newer one has migrated.
 
     Raises:
         OperatorError: the database is newer.
     """
-    if newer := tree.unknown(rows).newer:
+    if newer := graph.unknown(rows).newer:
         raise OperatorError(
             f"The database has migrations that this code lacks ({', '.join(newer)}): run the version that made them, "
             "or put their files back."
         )
 
 
-def _take_next(connection: Connection, tree: Tree, plan: Plan, announce: Announce) -> bool:
+def _take_next(connection: Connection, graph: MigrationGraph, plan: Plan, announce: Announce) -> bool:
     context = MigrationContext.configure(connection, opts=OPTIONS)
     with ExitStack() as announced:  # ends after the commit
         with _op, context.begin_transaction(), Operations.context(context):
-            take_lock(connection)
-            applied = tree.applied(recorded(connection))
+            acquire_migration_lock(connection)
+            applied = graph.applied(recorded_revisions(connection))
             steps = plan(applied)
             if not steps:
                 return False
             announced.enter_context(announce(steps[0]))
-            _take(connection, tree, applied, steps[0])
+            _take(connection, graph, applied, steps[0])
         return True
 
 
-def _take(connection: Connection, tree: Tree, applied: Sequence[Migration], step: Step) -> None:
+def _take(connection: Connection, graph: MigrationGraph, applied: Sequence[Migration], step: Step) -> None:
     migration = step.migration
     others = [other for other in applied if other != migration]
     try:
-        with kept(connection):
+        with preserve_expression_indexes(connection):
             getattr(load_python_file(migration.path.parent, migration.path.name), step.direction)()
         _refuse_dangling_rows(connection, migration)
-        record(connection, tree, tree.rows([*others, migration] if step.direction == "upgrade" else others))
+        record_revisions(connection, graph, graph.rows([*others, migration] if step.direction == "upgrade" else others))
     except SQLAlchemyError as error:
         advice = ". Free some space, then run this again." if is_full(error) else ""
         raise OperatorError(f"{migration} failed and was undone: {_reason(error)}{advice}") from error
@@ -147,13 +149,13 @@ def _reason(error: SQLAlchemyError) -> str:
     return next(iter(words.splitlines()), type(error).__name__)
 
 
-def _needed(tree: Tree, migrations: Sequence[Migration]) -> list[Migration]:
-    needed = {ancestor for migration in migrations for ancestor in tree.needed_by(migration)}
-    return [migration for migration in tree.ordered if migration in needed]
+def _needed(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Migration]:
+    needed = {ancestor for migration in migrations for ancestor in graph.needed_by(migration)}
+    return [migration for migration in graph.ordered if migration in needed]
 
 
-def _back(tree: Tree, applied: Sequence[Migration], feature: str, keep: Sequence[Migration]) -> list[Step]:
+def _back(graph: MigrationGraph, applied: Sequence[Migration], feature: str, keep: Sequence[Migration]) -> list[Step]:
     """Take back what the feature has beyond `keep`, after everything that needs it."""
     undone = {migration for migration in applied if migration.feature == feature and migration not in keep}
-    undone |= {migration for migration in applied if undone.intersection(tree.needed_by(migration))}
-    return [Step(migration, "downgrade") for migration in reversed(tree.ordered) if migration in undone]
+    undone |= {migration for migration in applied if undone.intersection(graph.needed_by(migration))}
+    return [Step(migration, "downgrade") for migration in reversed(graph.ordered) if migration in undone]

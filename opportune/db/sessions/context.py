@@ -74,7 +74,7 @@ class Context(ReadonlyContext):
     async def _begin(self, stack: AsyncExitStack) -> None:
         await super()._begin(stack)
         # Both databases take a snapshot with the first read, and not when they are told to begin.
-        await self._reader.execute(self.database.first_read)
+        await self._reader.execute(self.database.snapshot_statement)
         self._writer = await stack.enter_async_context(self.database.writer())
 
 

@@ -39,7 +39,7 @@ ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]
 WriteSession = Annotated[AsyncSession, Depends(write_session, scope="function")]
 
 
-def opened(kind: type[C]) -> Any:
+def context_dependency(kind: type[C]) -> Any:
     """Depends on a context of this class, open while the route runs: `Annotated[Search, opened(Search)]`.
 
     The route takes the parameters of the class's `__call__` too, if it has one.
@@ -65,5 +65,5 @@ def _extras(kind: type[ReadonlyContext]) -> list[Parameter] | None:
     return [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in parameters]
 
 
-RWCtx = Annotated[Context, opened(Context)]
-ReadonlyCtx = Annotated[ReadonlyContext, opened(ReadonlyContext)]
+RWCtx = Annotated[Context, context_dependency(Context)]
+ReadonlyCtx = Annotated[ReadonlyContext, context_dependency(ReadonlyContext)]

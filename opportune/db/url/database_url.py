@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from sqlalchemy import URL
 
 from opportune.db.url.options import SECRET_OPTIONS, names_a_pooler, translate
-from opportune.db.url.parser import SHAPES, Address, Host, Unusable, read
+from opportune.db.url.parser import EXAMPLES, Host, InvalidURL, ParsedURL, parse_postgresql_url
 from opportune.db.url.providers import Provider, advice_if_unreachable, is_local, is_pooler, provider_of
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
@@ -26,11 +26,11 @@ QUOTES = "'\"`"
 PREFIX = re.compile(
     rf"(?:(?:export\s+|set\s+)?[a-z]\w*\s*=\s*|psql\s+(?:-d\s+)?)(?=[{QUOTES}]?(?:\w|\+)+:)|jdbc:", re.IGNORECASE
 )
-BLANKS = " \t\r\n\ufeff\u200b\u00a0"
+WHITESPACE = " \t\r\n\ufeff\u200b\u00a0"
 # A name that SQLAlchemy writes into an address and reads from it unchanged.
 PLAIN_NAME = re.compile(r"[\w.$~/-]+")
 
-STRANGERS = {
+UNSUPPORTED_SCHEMES = {
     **dict.fromkeys(
         ("prisma", "prisma+postgres"),
         "is an address of Prisma's own service, not of PostgreSQL: take the direct one, postgres://…@db.prisma.io:5432/…",
@@ -73,7 +73,7 @@ class DatabaseURL:
         """
         try:
             return cls(**_parts(_unwrapped(text), pooled), name=name)
-        except Unusable as fault:
+        except InvalidURL as fault:
             raise OperatorError(f"{name} {fault}") from None
 
     @property
@@ -170,52 +170,52 @@ def _unwrapped(text: str) -> str:
     before = None
     while text != before:
         before = text
-        text = text.strip(BLANKS)
+        text = text.strip(WHITESPACE)
         if prefix := PREFIX.match(text):
             text = text[prefix.end() :]
         if len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES:
             text = text[1:-1]
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        raise Unusable("has a line break or another control character inside. Paste it as one line.")
+        raise InvalidURL("has a line break or another control character inside. Paste it as one line.")
     return text
 
 
 def _parts(text: str, pooled: Pooled) -> dict[str, Any]:
     match = SCHEME.fullmatch(text)
     if not match:
-        raise Unusable(_not_an_address(text))
+        raise InvalidURL(_not_an_address(text))
     scheme, driver, rest = match["name"].lower(), (match["driver"] or "").lower(), match["rest"]
     if scheme == "sqlite":
         return _sqlite(driver, rest)
     if scheme in POSTGRESQL:
-        return _postgresql(driver, read(rest), pooled)
+        return _postgresql(driver, parse_postgresql_url(rest), pooled)
     full = f"{scheme}+{driver}" if driver else scheme
-    if words := STRANGERS.get(full) or STRANGERS.get(scheme):
-        raise Unusable(f"begins with {full}:// and {words}.")
-    raise Unusable(f"has the unknown scheme '{scheme[:20]}'. {SHAPES}.")
+    if words := UNSUPPORTED_SCHEMES.get(full) or UNSUPPORTED_SCHEMES.get(scheme):
+        raise InvalidURL(f"begins with {full}:// and {words}.")
+    raise InvalidURL(f"has the unknown scheme '{scheme[:20]}'. {EXAMPLES}.")
 
 
 def _not_an_address(text: str) -> str:
     if not text:
-        return f"is empty. {SHAPES}."
+        return f"is empty. {EXAMPLES}."
     if text.startswith("$"):
         return "holds a reference that nothing has put a value for. Set the address itself."
     if re.match(r"(?:sqlite|postgres)\w*(?:\+\w+)?:", text, re.IGNORECASE):
-        return f"lacks the two slashes after its colon. {SHAPES}."
+        return f"lacks the two slashes after its colon. {EXAMPLES}."
     if re.search(r"\b(?:host|server|dbname)\s*=", text, re.IGNORECASE):
-        return f"is a list of names and values, not an address. {SHAPES}."
-    return f"is not a database address. {SHAPES}."
+        return f"is a list of names and values, not an address. {EXAMPLES}."
+    return f"is not a database address. {EXAMPLES}."
 
 
 def _sqlite(driver: str, rest: str) -> dict[str, Any]:
     written, _, query = rest.partition("?")
     file = written[1:]
     if file in ("", ":memory:"):
-        raise Unusable("names no file. Use sqlite:///./data/app.db")
+        raise InvalidURL("names no file. Use sqlite:///./data/app.db")
     if not written.startswith("/"):
-        raise Unusable("needs a third slash before the file: sqlite:///./data/app.db")
+        raise InvalidURL("needs a third slash before the file: sqlite:///./data/app.db")
     if file.startswith("file:") or file.endswith(("/", "\\")):
-        raise Unusable("has no plain path to a file after its slashes. Use sqlite:///./data/app.db")
+        raise InvalidURL("has no plain path to a file after its slashes. Use sqlite:///./data/app.db")
     return {
         "kind": "memory" if driver == "memory" else "sqlite",
         "url": URL.create("sqlite+aiosqlite", database=str(_in_project(file))),
@@ -228,10 +228,10 @@ def _in_project(file: str) -> Path:
     try:
         return (PROJECT / Path(file).expanduser()).resolve()
     except (RuntimeError, OSError) as error:
-        raise Unusable("has a path that leads nowhere. Use sqlite:///./data/app.db") from error
+        raise InvalidURL("has a path that leads nowhere. Use sqlite:///./data/app.db") from error
 
 
-def _postgresql(driver: str, address: Address, pooled: Pooled) -> dict[str, Any]:
+def _postgresql(driver: str, address: ParsedURL, pooled: Pooled) -> dict[str, Any]:
     provider = provider_of(address.hosts)
     options, changes = translate(address)
     tells_pooler = names_a_pooler(address) or any(is_pooler(host, provider) for host in address.hosts)
@@ -247,7 +247,7 @@ def _postgresql(driver: str, address: Address, pooled: Pooled) -> dict[str, Any]
     }
 
 
-def _url(address: Address, options: dict[str, str]) -> URL:
+def _url(address: ParsedURL, options: dict[str, str]) -> URL:
     query = dict(options)
     host, port = None, None
     if len(address.hosts) == 1 and not address.hosts[0].is_socket:
@@ -264,7 +264,7 @@ def _url(address: Address, options: dict[str, str]) -> URL:
     return URL.create("postgresql+psycopg", user, address.password or None, host, port, database, query)
 
 
-def _notices(driver: str, address: Address, provider: Provider, *, is_pooled: bool) -> Iterator[str]:
+def _notices(driver: str, address: ParsedURL, provider: Provider, *, is_pooled: bool) -> Iterator[str]:
     if driver and not driver.startswith("psycopg"):
         yield f"The driver {driver} is not used: psycopg speaks to PostgreSQL here."
     if address.is_raw:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from opportune.db.url.parser import Address, Unusable
+from opportune.db.url.parser import InvalidURL, ParsedURL
 from opportune.db.url.providers import is_local
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -57,7 +57,7 @@ FOREIGN_OPTIONS = {
 }
 
 
-def translate(address: Address) -> tuple[dict[str, str], list[str]]:
+def translate(address: ParsedURL) -> tuple[dict[str, str], list[str]]:
     """The options for libpq, TLS among them, and a line on each that is not passed on as it was.
 
     Raises:
@@ -74,7 +74,7 @@ def translate(address: Address) -> tuple[dict[str, str], list[str]]:
     return options, notices
 
 
-def names_a_pooler(address: Address) -> bool:
+def names_a_pooler(address: ParsedURL) -> bool:
     """Whether the options say so, as Prisma's do."""
     return address.options.get("pgbouncer", "").lower() == "true"
 
@@ -99,15 +99,15 @@ def _refuse_unknown(options: dict[str, str]) -> None:
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
     for name in options.keys() - known:
         if not re.fullmatch(r"[a-z_]{1,40}", name):
-            raise Unusable("has an option that PostgreSQL does not know. Look at what follows the question mark.")
+            raise InvalidURL("has an option that PostgreSQL does not know. Look at what follows the question mark.")
         near = get_close_matches(name, known, n=1)
-        raise Unusable(
+        raise InvalidURL(
             f"has the option '{name}', which PostgreSQL does not know. "
             + (f"Did you mean {near[0]}?" if near else "Remove it.")
         )
 
 
-def _settle_tls(options: dict[str, str], address: Address) -> Iterator[str]:
+def _settle_tls(options: dict[str, str], address: ParsedURL) -> Iterator[str]:
     """Put one `sslmode` where there is to be one."""
     ssl = options.pop("ssl", "")
     mode = _ssl_mode(options.get("sslmode") or ssl)
@@ -125,14 +125,14 @@ def _settle_tls(options: dict[str, str], address: Address) -> Iterator[str]:
 def _ssl_mode(word: str) -> str:
     mode = SSL_WORDS.get(word.lower(), word.lower())
     if mode and mode not in SSL_MODES:
-        raise Unusable(f"has an unknown sslmode. Use one of {', '.join(SSL_MODES)}.")
+        raise InvalidURL(f"has an unknown sslmode. Use one of {', '.join(SSL_MODES)}.")
     return mode
 
 
 def _look_at_certificates(mode: str, options: dict[str, str]) -> Iterator[str]:
     authorities = options.get("sslrootcert")
     if authorities == "system" and mode != "verify-full":
-        raise Unusable("has sslrootcert=system, which goes with sslmode=verify-full only.")
+        raise InvalidURL("has sslrootcert=system, which goes with sslmode=verify-full only.")
     if mode in ("verify-ca", "verify-full") and not authorities:
         yield (
             f"sslmode={mode} needs certificates to trust: add sslrootcert=/your/provider's/ca.pem, "

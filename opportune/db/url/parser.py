@@ -6,8 +6,8 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import unquote
 
-LARGEST_PORT = 65535
-SHAPES = "Use sqlite:///./data/app.db or postgresql://user:password@host/name"
+MAX_PORT = 65535
+EXAMPLES = "Use sqlite:///./data/app.db or postgresql://user:password@host/name"
 ESCAPES = "In a user or password write %40 for @, %2F for /, %3F for ?, %3A for : and %25 for %."
 
 # Where libpq listens for want of a host: on Debian and its kind, and everywhere else.
@@ -27,7 +27,7 @@ NO_PASSWORD = re.compile(
 )
 
 
-class Unusable(Exception):  # noqa: N818 - becomes an OperatorError where the setting's name is known
+class InvalidURL(Exception):  # noqa: N818 - becomes an OperatorError where the setting's name is known
     """Why an address cannot be used, in words that follow the setting's name. Holds no password."""
 
 
@@ -47,7 +47,7 @@ class Host(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Address:
+class ParsedURL:
     """The parts, decoded. `options` holds what is left of the query, its names in lower case."""
 
     user: str
@@ -59,7 +59,7 @@ class Address:
     """Whether user or password hold characters that other programs would trip over."""
 
 
-def read(text: str) -> Address:
+def parse_postgresql_url(text: str) -> ParsedURL:
     """Take apart what follows `postgresql://`.
 
     Raises:
@@ -70,7 +70,7 @@ def read(text: str) -> Address:
     if "host" not in options and not re.search(r"[^:0-9]", place["hosts"]) and "hostaddr" in options:
         options["host"] = options.pop("hostaddr")
     user, _, password = credentials.partition(":")
-    address = Address(
+    address = ParsedURL(
         user=options.pop("user", "") or _decoded(user),
         password=options.pop("password", "") or _decoded(password),
         hosts=_hosts(place["hosts"], options.pop("host", ""), options.pop("port", "")),
@@ -98,7 +98,7 @@ def _split(text: str) -> tuple[str, re.Match[str]]:
         return readings[0]
     if literal and not readings:
         return "", literal
-    raise Unusable(_fault(text))
+    raise InvalidURL(_fault(text))
 
 
 def _fault(text: str) -> str:
@@ -111,8 +111,8 @@ def _fault(text: str) -> str:
     if re.search(r":[^:\],]*[^0-9:\],]", authority.rpartition("]")[2]):
         return f"has a port that is no number. {ESCAPES}"
     if re.search(r"\s", text):
-        return f"has a blank inside, for which %20 stands. {SHAPES}."
-    return f"is not a database address. {SHAPES}."
+        return f"has a blank inside, for which %20 stands. {EXAMPLES}."
+    return f"is not a database address. {EXAMPLES}."
 
 
 def _options(query: str) -> dict[str, str]:
@@ -133,9 +133,9 @@ def _decoded(text: str) -> str:
     try:
         decoded = unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise Unusable(f"has a character written with % that is not in UTF-8. {ESCAPES}") from None
+        raise InvalidURL(f"has a character written with % that is not in UTF-8. {ESCAPES}") from None
     if "\0" in decoded:
-        raise Unusable("holds a NUL character (%00). Remove it.")
+        raise InvalidURL("holds a NUL character (%00). Remove it.")
     return decoded
 
 
@@ -148,13 +148,13 @@ def _hosts(authority: str, named: str, ports: str) -> tuple[Host, ...]:
     if ports:
         hosts = _with_ports(hosts, ports.split(","))
     if len(hosts) > 1 and not all(host.name for host in hosts):
-        raise Unusable("has an empty place in its list of hosts.")
+        raise InvalidURL("has an empty place in its list of hosts.")
     return tuple(hosts) if hosts[0].name else ()
 
 
 def _with_ports(hosts: list[Host], ports: list[str]) -> list[Host]:
     if len(ports) not in (1, len(hosts)):
-        raise Unusable("does not have as many ports as hosts. Name one port, or one for each host.")
+        raise InvalidURL("does not have as many ports as hosts. Name one port, or one for each host.")
     ports = ports if len(ports) > 1 else ports * len(hosts)
     return [Host(host.name, _port(port)) for host, port in zip(hosts, ports, strict=True)]
 
@@ -164,7 +164,7 @@ def _host(word: str, *, is_encoded: bool = False, port: int | None = None) -> Ho
         return Host(_checked(word), port)
     match = HOST_AND_PORT.fullmatch(word)
     if not match:
-        raise Unusable(f"has a port that is no number. {ESCAPES}")
+        raise InvalidURL(f"has a port that is no number. {ESCAPES}")
     name = match["host"].strip("[]").replace("%25", "%") if word.startswith("[") else _decoded(match["host"])
     return Host(_checked(name), _port(match["port"]) or port)
 
@@ -173,9 +173,9 @@ def _port(text: str | None) -> int | None:
     if not text:
         return None
     if not re.fullmatch("[0-9]+", text):
-        raise Unusable("has a port that is no number.")
-    if not 0 < (port := int(text[:10])) <= LARGEST_PORT:
-        raise Unusable(f"has the port {port}, but ports go from 1 to {LARGEST_PORT}.")
+        raise InvalidURL("has a port that is no number.")
+    if not 0 < (port := int(text[:10])) <= MAX_PORT:
+        raise InvalidURL(f"has the port {port}, but ports go from 1 to {MAX_PORT}.")
     return port
 
 
@@ -188,25 +188,25 @@ def _checked(host: str) -> str:
     except ValueError:
         usable = None
     if not usable:
-        raise Unusable("has a host that is neither a name nor an IP address. An IPv6 address stands in [brackets].")
+        raise InvalidURL("has a host that is neither a name nor an IP address. An IPv6 address stands in [brackets].")
     return host
 
 
-def _refuse_placeholders(address: Address) -> None:
+def _refuse_placeholders(address: ParsedURL) -> None:
     if NO_PASSWORD.fullmatch(address.password):
         # Not shown: it might be a password after all.
-        raise Unusable(
+        raise InvalidURL(
             "still holds a placeholder such as [YOUR-PASSWORD] or stars: put your database's password there."
         )
     for part in (address.user, address.database, *(host.name for host in address.hosts)):
         if found := PLACEHOLDER.search(part):
-            raise Unusable(f"still holds the placeholder {found.group()}: put there what your provider shows.")
+            raise InvalidURL(f"still holds the placeholder {found.group()}: put there what your provider shows.")
 
 
-def _with_default_host(address: Address, *, is_bare: bool) -> Address:
+def _with_default_host(address: ParsedURL, *, is_bare: bool) -> ParsedURL:
     """For want of a host, the sockets of this machine, if nothing says that more was meant."""
     if "service" in address.options:
         return address
     if not is_bare or not address.database:
-        raise Unusable(f"names no host. {SHAPES}; for a local socket add ?host=/its/folder.")
+        raise InvalidURL(f"names no host. {EXAMPLES}; for a local socket add ?host=/its/folder.")
     return replace(address, hosts=tuple(Host(folder, None) for folder in SOCKET_FOLDERS))

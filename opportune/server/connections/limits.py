@@ -12,7 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from opportune.settings import get_settings
-from opportune.web.health import PATHS
+from opportune.web.health import HEALTH_PATHS
 from opportune.web.middleware.request_log import security_headers
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ logger = logging.getLogger("opportune.server")
 
 MAX_HEADER_BYTES = 65_536
 """Request line and headers together; and whatever comes with a body and is none of it."""
-CHUNK_BYTES = 64
+MAX_CHUNK_OVERHEAD_BYTES = 64
 """What may stand around each piece of a body, for nothing."""
 HEADER_TIMEOUT_SECONDS = 20
 """From the connection, or the first byte of a later request, to the end of the headers."""
 RESERVED_CONNECTIONS = 100
 """Open beyond MAX_HTTP_CONNECTIONS: for health checks, and to tell others to come back. Who is silent goes first."""
-CLOSE_SECONDS = 1
+CLOSE_TIMEOUT_SECONDS = 1
 """A connection that is closed with bytes of it unread loses the answer on its way: who sends has so long to read it."""
-SECONDS_BETWEEN_WARNINGS = 60
+WARNING_INTERVAL_SECONDS = 60
 
 BUSY = b"Too many connections are open. Try again in a moment."
 BUSY_HEADERS = [
@@ -43,7 +43,7 @@ BUSY_HEADERS = [
 ]
 
 
-class Limits(asyncio.Protocol):
+class ConnectionLimits(asyncio.Protocol):
     """Goes before a protocol class of uvicorn's, which has these attributes."""
 
     app: "ASGIApp"
@@ -52,7 +52,7 @@ class Limits(asyncio.Protocol):
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
 
-    reserve: ClassVar[dict["Limits", None]] = {}
+    reserve: ClassVar[dict["ConnectionLimits", None]] = {}
     """Connections of this process beyond MAX_HTTP_CONNECTIONS, the oldest first."""
     warned_at: ClassVar[float] = -inf
     refusal = HTTPStatus.BAD_REQUEST
@@ -105,13 +105,13 @@ class Limits(asyncio.Protocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
         self.transport.pause_reading()
-        self.loop.call_later(CLOSE_SECONDS, self.transport.close)
+        self.loop.call_later(CLOSE_TIMEOUT_SECONDS, self.transport.close)
 
     def _enter_reserve(self) -> None:
-        if self.loop.time() - Limits.warned_at > SECONDS_BETWEEN_WARNINGS:
-            Limits.warned_at = self.loop.time()
+        if self.loop.time() - ConnectionLimits.warned_at > WARNING_INTERVAL_SECONDS:
+            ConnectionLimits.warned_at = self.loop.time()
             logger.warning("More than MAX_HTTP_CONNECTIONS are open: new ones are answered 503.")
-        self.app = HealthAlone(self.app)
+        self.app = HealthOnly(self.app)
         self.reserve[self] = None
         if len(self.reserve) > RESERVED_CONNECTIONS:
             longest_silent = next((one for one in self.reserve if not one._is_answering()), self)
@@ -137,7 +137,7 @@ class Limits(asyncio.Protocol):
             self.timer = None
 
 
-class HealthAlone:
+class HealthOnly:
     """The site for a connection that is one too many: it learns that the process is well, or to come back."""
 
     def __init__(self, app: "ASGIApp") -> None:
@@ -149,7 +149,7 @@ class HealthAlone:
                 message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 
-        if scope["path"] in PATHS:
+        if scope["path"] in HEALTH_PATHS:
             await self.app(scope, receive, send_and_close)
             return
         await send({"type": "http.response.start", "status": 503, "headers": BUSY_HEADERS})

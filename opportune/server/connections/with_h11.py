@@ -6,12 +6,12 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from opportune.server.connections.limits import CHUNK_BYTES, MAX_HEADER_BYTES, Limits, bytes_of
+from opportune.server.connections.limits import MAX_CHUNK_OVERHEAD_BYTES, MAX_HEADER_BYTES, ConnectionLimits, bytes_of
 
 Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
 
-class Protocol(Limits, H11Protocol):
+class Protocol(ConnectionLimits, H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn: Connection = Connection(self)
@@ -44,7 +44,7 @@ class Connection(h11.Connection):
     def _measure(self, event: Event) -> None:
         size = 0
         if isinstance(event, h11.Data):
-            self._without_news = max(0, self._without_news - len(event.data) - CHUNK_BYTES)
+            self._without_news = max(0, self._without_news - len(event.data) - MAX_CHUNK_OVERHEAD_BYTES)
         elif isinstance(event, h11.Request | h11.EndOfMessage):
             self._without_news, size = 0, _size(event)
             self._protocol.stop_timer()

@@ -5,7 +5,7 @@ from operator import itemgetter
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from opportune.server.connections.limits import CHUNK_BYTES, MAX_HEADER_BYTES, Limits, bytes_of
+from opportune.server.connections.limits import MAX_CHUNK_OVERHEAD_BYTES, MAX_HEADER_BYTES, ConnectionLimits, bytes_of
 
 MAX_PIPELINED_REQUESTS = 16
 """Waiting on one connection for the answer to one before them."""
@@ -13,7 +13,7 @@ MAX_PIPELINED_REQUESTS = 16
 NAME = itemgetter(0)
 
 
-class Protocol(Limits, HttpToolsProtocol):
+class Protocol(ConnectionLimits, HttpToolsProtocol):
     """The parser hands over no bytes of what it has not finished, so those that came without news are counted."""
 
     _without_news = 0
@@ -42,7 +42,7 @@ class Protocol(Limits, HttpToolsProtocol):
             raise ValueError("too many requests at once")
 
     def on_body(self, body: bytes) -> None:
-        self._without_news = max(0, self._without_news - len(body) - CHUNK_BYTES)
+        self._without_news = max(0, self._without_news - len(body) - MAX_CHUNK_OVERHEAD_BYTES)
         super().on_body(body)
 
     def has_begun_headers(self) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from opportune.db.url.database_url import DatabaseURL
 from opportune.testing.services.certificate import make_certificate
-from opportune.testing.services.missing import missing
+from opportune.testing.services.missing_programs import skip_for_missing
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -36,7 +36,7 @@ client_tls_key_file = {key}
 def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
     """The address of the same database with a pooler in between that talks only TLS and has few connections."""
     if PROGRAM is None:
-        missing("PgBouncer", "apt install pgbouncer")
+        skip_for_missing("PgBouncer", "apt install pgbouncer")
     url = DatabaseURL.parse(database_url).url
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from opportune.testing.services.missing import missing
+from opportune.testing.services.missing_programs import skip_for_missing
 
 PROGRAM = shutil.which("redis-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -24,7 +24,7 @@ def free_port() -> int:
 def redis(port: int | None = None) -> Iterator[str]:
     """The address of an empty Redis."""
     if PROGRAM is None:
-        missing("Redis", "apt install redis-server")
+        skip_for_missing("Redis", "apt install redis-server")
     port = port or free_port()
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
     process = subprocess.Popen([PROGRAM, *options], stdout=subprocess.DEVNULL)

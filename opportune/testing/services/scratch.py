@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - folders of random names are made there
-ENOUGH = 1_000_000_000
+MIN_FREE_BYTES = 1_000_000_000
 """Bytes."""
 
 
 def scratch() -> str | None:
     """The folder for `tempfile` to use; None is its own choice."""
-    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > ENOUGH:
+    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > MIN_FREE_BYTES:
         return str(SHARED_MEMORY)
     return None

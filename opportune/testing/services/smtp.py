@@ -18,32 +18,32 @@ USER, PASSWORD = "ada", "open sesame: 100%/@?"
 
 
 @dataclass
-class PostOffice:
+class FakeMailServer:
     """What it says to a recipient and to a letter; what it took. `cut` hangs up in the middle of a letter."""
 
-    says_to_recipient: str = "250 OK"
-    says_to_letter: str = "250 OK"
+    reply_to_recipient: str = "250 OK"
+    reply_to_message: str = "250 OK"
     cut: bool = False
     port: int = 0
-    took: list[EmailMessage] = field(default_factory=list)
+    received: list[EmailMessage] = field(default_factory=list)
     was_encrypted: bool = False
 
     async def handle_RCPT(  # noqa: N802 - the names that aiosmtpd calls
         self, _server: SMTP, _session: Any, envelope: Any, address: str, _options: list[str]
     ) -> str:
         envelope.rcpt_tos.append(address)
-        return self.says_to_recipient
+        return self.reply_to_recipient
 
     async def handle_DATA(self, server: SMTP, _session: Any, envelope: Any) -> str:  # noqa: N802 - as above
         assert isinstance(server.transport, asyncio.Transport)
         if self.cut:
             server.transport.abort()
             return "250 nobody hears this"
-        if self.says_to_letter.startswith("250"):
+        if self.reply_to_message.startswith("250"):
             message = message_from_string(envelope.content.decode(), _class=EmailMessage, policy=default)
-            self.took.append(message)
+            self.received.append(message)
             self.was_encrypted = server.transport.get_extra_info("sslcontext") is not None
-        return self.says_to_letter
+        return self.reply_to_message
 
 
 def is_known(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
@@ -55,9 +55,9 @@ def is_known(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given
 @asynccontextmanager
 async def smtp_server(
     *, certificate: tuple[Path, Path] | None = None, implicit: bool = False, has_users: bool = False
-) -> AsyncIterator[PostOffice]:
+) -> AsyncIterator[FakeMailServer]:
     """Listens until the block ends: with a certificate it offers STARTTLS, or speaks TLS from the first byte on."""
-    office = PostOffice()
+    mail_server = FakeMailServer()
     context = server_context(certificate)
     options: dict[str, Any] = {"tls_context": None if implicit else context, "enable_SMTPUTF8": True}
     if has_users:
@@ -66,12 +66,12 @@ async def smtp_server(
 
     def answer() -> asyncio.Protocol:
         with warnings.catch_warnings(action="ignore"):  # of passwords without TLS: here they open nothing
-            return SMTP(office, hostname="localhost", loop=loop, **options)
+            return SMTP(mail_server, hostname="localhost", loop=loop, **options)
 
     server = await loop.create_server(answer, "127.0.0.1", 0, ssl=context if implicit else None)
-    office.port = server.sockets[0].getsockname()[1]
+    mail_server.port = server.sockets[0].getsockname()[1]
     async with server:
-        yield office
+        yield mail_server
 
 
 def server_context(certificate: tuple[Path, Path] | None) -> ssl.SSLContext | None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-NOBODY = 65534
+NOBODY_UID = 65534
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def unreadable(name: str, text: str = "") -> Iterator[Path]:
         path.chmod(0o000)
         Path(folder).chmod(0o755)
         before = os.geteuid()
-        os.seteuid(before or NOBODY)
+        os.seteuid(before or NOBODY_UID)
         try:
             yield path
         finally:

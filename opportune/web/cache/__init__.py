@@ -6,6 +6,6 @@ Mark a route with `@cached(...)`, and call `clear(session, "tag")` where its con
 from opportune.web.cache.cache import Cache
 from opportune.web.cache.factory import clear, open_cache
 from opportune.web.cache.rule import cached
-from opportune.web.cache.store import ALL
+from opportune.web.cache.store import ALL_TAGS
 
-__all__ = ["ALL", "Cache", "cached", "clear", "open_cache"]
+__all__ = ["ALL_TAGS", "Cache", "cached", "clear", "open_cache"]

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from opportune.db.drivers.replica import reads_fresh
-from opportune.web.cache.cached_response import Answer, Take
-from opportune.web.cache.rule import PERSONAL, key_of
-from opportune.web.cache.store import Found, Store
+from opportune.web.cache.cached_response import CachedResponse, ResponseCapture
+from opportune.web.cache.rule import PERSONAL_HEADERS, key_of
+from opportune.web.cache.store import CacheLookup, Store
 from opportune.web.rendering.flash import are_waiting
 
 if TYPE_CHECKING:
@@ -24,36 +24,36 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WITH_BODY = {b"content-length", b"transfer-encoding"}
-MOST_REFRESHES = 8
+BODY_HEADERS = {b"content-length", b"transfer-encoding"}
+MAX_BACKGROUND_REFRESHES = 8
 """Answers built in the background at a time; others stay stale until a later request."""
-PATIENCE = 10.0
+BUILD_WAIT_SECONDS = 10.0
 """Seconds to wait for another process's answer before it is built here too."""
-PAUSE = 0.03
+POLL_INTERVAL_SECONDS = 0.03
 """Seconds between two looks at whether it is there."""
-AFTER_FAILURE = 1.0
+RETRY_AFTER_SECONDS = 1.0
 """Seconds until a stale answer that could not be built anew is tried again."""
-TO_STOP = 2.0
+SHUTDOWN_TIMEOUT_SECONDS = 2.0
 
-Who = Callable[[Request], Awaitable[Any]]
+UserLoader = Callable[[Request], Awaitable[Any]]
 
 
 async def nobody(_request: Request) -> None:
     """For a process without visitors."""
 
 
-class Ending(Enum):
+class BuildEnd(Enum):
     """Of a build that has nothing for those who waited for it."""
 
     PRIVATE = "its answer is another visitor's, or a stream"
     LEFT = "it was cancelled"
 
 
-Outcome = Answer | Exception | Ending
+Outcome = CachedResponse | Exception | BuildEnd
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class CachedRequest:
     """A request as a cached route gets to see it, and what was kept of the answer."""
 
     route: "CachedRoute"
@@ -61,14 +61,14 @@ class Visit:
     key: str
     tags: tuple[str, ...]
 
-    def is_fresh(self, answer: Answer) -> bool:
+    def is_fresh(self, answer: CachedResponse) -> bool:
         return time.time() - answer.built_at < self.route.rule.seconds
 
-    def will_do(self, answer: Answer) -> bool:
+    def will_do(self, answer: CachedResponse) -> bool:
         rule = self.route.rule
         return time.time() - answer.built_at < rule.seconds + rule.stale
 
-    def work(self, found: Found) -> str:
+    def work(self, found: CacheLookup) -> str:
         """Names the building: what was cleared is not waited for by those who come after."""
         return f"{self.key}:{':'.join(found.marks)}"
 
@@ -82,9 +82,9 @@ class Cache:
         keeps: False builds everything afresh.
     """
 
-    def __init__(self, store: Store, who: Who, *, keeps: bool = True) -> None:
+    def __init__(self, store: Store, who: UserLoader, *, is_enabled: bool = True) -> None:
         self.store = store
-        self.keeps = keeps
+        self.is_enabled = is_enabled
         self._who = who
         self._flights: dict[str, asyncio.Future[Outcome]] = {}
         self._refreshes: dict[str, asyncio.Task[None]] = {}
@@ -95,7 +95,7 @@ class Cache:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=TO_STOP)
+            await asyncio.wait(tasks, timeout=SHUTDOWN_TIMEOUT_SECONDS)
         await self.store.close()
 
     async def clear(self, *tags: str) -> None:
@@ -108,31 +108,33 @@ class Cache:
             route.counts.bypassed += 1
             await route.app(scope, receive, send)
             return
-        outcome: Outcome | None = Ending.LEFT
-        while outcome is Ending.LEFT:
+        outcome: Outcome | None = BuildEnd.LEFT
+        while outcome is BuildEnd.LEFT:
             found = await self._found(visit)
-            outcome = await self._built(visit, found, receive, send) if isinstance(found, Found) else found
-        if isinstance(outcome, Answer):
+            outcome = await self._built(visit, found, receive, send) if isinstance(found, CacheLookup) else found
+        if isinstance(outcome, CachedResponse):
             await outcome.send(scope, send)
         elif isinstance(outcome, Exception):
             raise HTTPException(500) from outcome  # logged by the request that it happened to
-        elif outcome is Ending.PRIVATE:
+        elif outcome is BuildEnd.PRIVATE:
             route.counts.built += 1
             await route.app(visit.scope, receive, send)
 
-    async def _visit(self, route: "CachedRoute", scope: Scope) -> Visit | None:
+    async def _visit(self, route: "CachedRoute", scope: Scope) -> CachedRequest | None:
         """None if the answer is not to come from what is kept."""
         rule, names = route.rule, {name for name, _ in scope["headers"]}
-        is_personal = not names.isdisjoint(PERSONAL)
-        if not self.keeps or not names.isdisjoint(WITH_BODY):
+        is_personal = not names.isdisjoint(PERSONAL_HEADERS)
+        if not self.is_enabled or not names.isdisjoint(BODY_HEADERS):
             return None
         if is_personal and (not rule.per_user or are_waiting(scope)):  # a page with a message is for one visit
             return None
         user = await self._who(Request(scope)) if is_personal else None
         seen = {**scope, "headers": rule.headers_seen(scope), "query_string": rule.query_seen(scope)}
-        return Visit(route, seen, key_of(seen, str(user.id) if user else ""), rule.tags_of(scope["path_params"]))
+        return CachedRequest(
+            route, seen, key_of(seen, str(user.id) if user else ""), rule.tags_of(scope["path_params"])
+        )
 
-    async def _found(self, visit: Visit) -> Answer | Found:
+    async def _found(self, visit: CachedRequest) -> CachedResponse | CacheLookup:
         """What is kept, if it will do; at least the state of its tags."""
         found = await self.store.find(visit.key, visit.tags)
         if found.answer is None or not visit.will_do(found.answer):
@@ -144,25 +146,27 @@ class Cache:
             self._refresh(visit, found)
         return found.answer
 
-    async def _built(self, visit: Visit, found: Found, receive: Receive, send: Send) -> Outcome | None:
+    async def _built(self, visit: CachedRequest, found: CacheLookup, receive: Receive, send: Send) -> Outcome | None:
         """The answer of this request's build, or of one that is under way. None: it has been sent already."""
         flight = self._flights.get(visit.work(found))
         if flight is None:
             return await self._fly(visit, found, receive, send)
         outcome = await asyncio.shield(flight)
-        visit.route.counts.shared += isinstance(outcome, Answer)
+        visit.route.counts.shared += isinstance(outcome, CachedResponse)
         return outcome
 
-    async def _fly(self, visit: Visit, found: Found, receive: Receive, send: Send) -> Answer | None:
+    async def _fly(
+        self, visit: CachedRequest, found: CacheLookup, receive: Receive, send: Send
+    ) -> CachedResponse | None:
         """Build, and tell those who come meanwhile what became of it."""
         work = visit.work(found)
         flight = self._flights[work] = asyncio.get_running_loop().create_future()
-        outcome: Outcome = Ending.LEFT
+        outcome: Outcome = BuildEnd.LEFT
         try:
             answer = await self._elsewhere(visit, work)
             if answer is None:
                 answer = await self._build(visit, found, receive, send)
-            outcome = Ending.PRIVATE if answer is None or answer.is_private else answer
+            outcome = BuildEnd.PRIVATE if answer is None or answer.is_private else answer
         except Exception as error:
             outcome = error
             raise
@@ -172,9 +176,9 @@ class Cache:
             await self.store.release(work)
         return answer
 
-    async def _elsewhere(self, visit: Visit, work: str) -> Answer | None:
+    async def _elsewhere(self, visit: CachedRequest, work: str) -> CachedResponse | None:
         """Wait for the right to build. Another process's answer, if it comes first."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + BUILD_WAIT_SECONDS
         while True:
             is_ours = await self.store.claim(work) or time.monotonic() > deadline
             found = await self.store.find(visit.key, visit.tags)
@@ -183,11 +187,13 @@ class Cache:
                 return found.answer
             if is_ours:
                 return None
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
-    async def _build(self, visit: Visit, found: Found, receive: Receive, send: Send) -> Answer | None:
+    async def _build(
+        self, visit: CachedRequest, found: CacheLookup, receive: Receive, send: Send
+    ) -> CachedResponse | None:
         """Run the route. None if its answer was a stream, which `send` has got."""
-        route, take = visit.route, Take(send)
+        route, take = visit.route, ResponseCapture(send)
         token = reads_fresh.set(True)  # a replica's lag would be kept
         try:
             await route.app(visit.scope, receive, take)
@@ -202,19 +208,19 @@ class Cache:
         await self.store.keep(visit.key, answer, found, visit.tags, route.rule.seconds + route.rule.stale)
         return answer
 
-    def _warn(self, route: "CachedRoute", answer: Answer | None) -> None:
+    def _warn(self, route: "CachedRoute", answer: CachedResponse | None) -> None:
         if (answer is None or answer.status == 200) and route.path not in self._warned:
             self._warned.add(route.path)
             logger.warning("%s is marked as cached, but its answer is private, too long, or a stream", route.path)
 
-    def _refresh(self, visit: Visit, found: Found) -> None:
+    def _refresh(self, visit: CachedRequest, found: CacheLookup) -> None:
         work = visit.work(found)
-        if work in self._flights or work in self._refreshes or len(self._refreshes) >= MOST_REFRESHES:
+        if work in self._flights or work in self._refreshes or len(self._refreshes) >= MAX_BACKGROUND_REFRESHES:
             return
         task = self._refreshes[work] = asyncio.create_task(self._refreshed(visit, found))
         task.add_done_callback(lambda _: self._refreshes.pop(work))
 
-    async def _refreshed(self, visit: Visit, found: Found) -> None:
+    async def _refreshed(self, visit: CachedRequest, found: CacheLookup) -> None:
         try:
             async with AsyncExitStack() as stack:
                 # The request's own is closed by now.
@@ -224,7 +230,7 @@ class Cache:
             logger.exception("%s could not be built anew", visit.route.path)
             answer = None
         if answer is None or answer.status >= 500:
-            await asyncio.sleep(AFTER_FAILURE)
+            await asyncio.sleep(RETRY_AFTER_SECONDS)
         elif not visit.is_fresh(answer):  # gone, or private by now
             await self.store.drop(visit.key)
 

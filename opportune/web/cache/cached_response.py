@@ -8,19 +8,19 @@ from hashlib import blake2b
 
 from starlette.types import Message, Scope, Send
 
-from opportune.web.cache.rule import Header, Rule
+from opportune.web.cache.rule import CacheRule, Header
 
-LARGEST = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 """Bytes of an answer that is kept."""
-PRIVATE = ("private", "no-store")
-HARMLESS = {b"accept-encoding", b"authorization", b"cookie", b"host", b"hx-request-type"}
+PRIVATE_DIRECTIVES = ("private", "no-store")
+ALLOWED_VARY = {b"accept-encoding", b"authorization", b"cookie", b"host", b"hx-request-type"}
 """Headers that may be in `Vary`: a cached route does not see them, or the key has them."""
-REPLACED = {b"age", b"etag", b"vary"}
-ONLY_WITH_A_BODY = {b"content-length", b"content-type"}
+REPLACED_HEADERS = {b"age", b"etag", b"vary"}
+BODY_HEADERS = {b"content-length", b"content-type"}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CachedResponse:
     status: int
     headers: tuple[Header, ...]
     body: bytes
@@ -37,21 +37,21 @@ class Answer:
         """Whether it says so itself: then it is for the one who asked."""
         if any(name == b"set-cookie" for name, _ in self.headers):
             return True
-        return any(word.partition("=")[0] in PRIVATE for word in self.words(b"cache-control"))
+        return any(word.partition("=")[0] in PRIVATE_DIRECTIVES for word in self.words(b"cache-control"))
 
-    def may_be_kept(self, rule: Rule) -> bool:
-        if self.status != 200 or self.is_private or len(self.body) > LARGEST:
+    def may_be_kept(self, rule: CacheRule) -> bool:
+        if self.status != 200 or self.is_private or len(self.body) > MAX_BODY_BYTES:
             return False
         if "no-cache" in self.words(b"cache-control"):
             return False
-        return {word.encode() for word in self.words(b"vary")} <= HARMLESS | rule.vary
+        return {word.encode() for word in self.words(b"vary")} <= ALLOWED_VARY | rule.vary
 
-    def finished(self, rule: Rule) -> "Answer":
+    def finished(self, rule: CacheRule) -> "CachedResponse":
         """As it is kept: with its time, an ETag, and what browsers and proxies have to know.
 
         They ask each time: what is cleared here would stay with them.
         """
-        headers = [header for header in self.headers if header[0] not in REPLACED]
+        headers = [header for header in self.headers if header[0] not in REPLACED_HEADERS]
         if not rule.per_user and not self.words(b"cache-control"):  # one user's is marked as private by the edge
             headers.append((b"cache-control", b"no-cache"))
         vary = {word.encode() for word in self.words(b"vary")} | rule.vary | {b"cookie", b"hx-request-type"}
@@ -72,12 +72,12 @@ class Answer:
         status, body = self.status, self.body
         if self.etag and _has(scope, self.etag):
             status, body = 304, b""
-            headers = [header for header in headers if header[0] not in ONLY_WITH_A_BODY]
+            headers = [header for header in headers if header[0] not in BODY_HEADERS]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
-def unpacked(text: bytes) -> Answer:
+def unpack(text: bytes) -> CachedResponse:
     """What `packed` wrote.
 
     Raises:
@@ -88,11 +88,11 @@ def unpacked(text: bytes) -> Answer:
 
 
 @lru_cache(1000)
-def _read(head: bytes) -> Answer:
+def _read(head: bytes) -> CachedResponse:
     try:
         built_at, etag, headers = json.loads(head)
         pairs = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
-        return Answer(200, pairs, b"", float(built_at), etag.encode("latin-1"))
+        return CachedResponse(200, pairs, b"", float(built_at), etag.encode("latin-1"))
     except (AttributeError, TypeError) as error:
         raise ValueError("no answer of ours") from error
 
@@ -105,11 +105,11 @@ def _has(scope: Scope, etag: bytes) -> bool:
     return False
 
 
-class Take:
+class ResponseCapture:
     """Stands for `send`, and takes the answer. What comes in pieces goes on to the visitor as it comes."""
 
     def __init__(self, send: Send) -> None:
-        self.answer: Answer | None = None
+        self.answer: CachedResponse | None = None
         self._send = send
         self._start: Message | None = None
         self._flows = False
@@ -128,5 +128,5 @@ class Take:
             await self._send(message)
 
 
-def _whole(start: Message, body: bytes) -> Answer:
-    return Answer(start["status"], tuple((bytes(name), bytes(value)) for name, value in start["headers"]), body)
+def _whole(start: Message, body: bytes) -> CachedResponse:
+    return CachedResponse(start["status"], tuple((bytes(name), bytes(value)) for name, value in start["headers"]), body)

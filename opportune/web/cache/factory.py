@@ -8,15 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.db.database import Database, after_commit
 from opportune.errors import OperatorError
 from opportune.settings import Settings
-from opportune.web.cache.cache import Cache, Who, nobody
+from opportune.web.cache.cache import Cache, UserLoader, nobody
 from opportune.web.cache.redis_store import RedisStore
 from opportune.web.cache.store import MemoryStore, Store
 
-SPELLING = "CACHE_URL must be memory: or redis://[:password@]host[:6379][/0], with rediss: for TLS"
-IN_SESSIONS = "cache"
+CACHE_URL_FORMAT = "CACHE_URL must be memory: or redis://[:password@]host[:6379][/0], with rediss: for TLS"
+INFO_KEY = "cache"
 
 
-def open_cache(settings: Settings, database: Database, who: Who = nobody) -> Cache:
+def open_cache(settings: Settings, database: Database, who: UserLoader = nobody) -> Cache:
     """The cache of these settings, not connected yet; sessions of this database clear it.
 
     In development nothing is kept: a changed template is seen at once.
@@ -25,7 +25,7 @@ def open_cache(settings: Settings, database: Database, who: Who = nobody) -> Cac
         OperatorError: CACHE_URL is not understood.
     """
     store = open_store(settings.cache_url.get_secret_value())
-    cache = database.info[IN_SESSIONS] = Cache(store, who, keeps=settings.environment != "development")
+    cache = database.info[INFO_KEY] = Cache(store, who, is_enabled=settings.environment != "development")
     return cache
 
 
@@ -36,9 +36,9 @@ def open_store(url: str) -> Store:
         parts = urlsplit(url.strip())
         is_good = _is_good(parts)
     except ValueError as error:
-        raise OperatorError(f"{SPELLING}.") from error
+        raise OperatorError(f"{CACHE_URL_FORMAT}.") from error
     if not is_good:
-        raise OperatorError(f"{SPELLING}.")
+        raise OperatorError(f"{CACHE_URL_FORMAT}.")
     return RedisStore(url.strip(), f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}")
 
 
@@ -53,6 +53,6 @@ def _is_good(parts: SplitResult) -> bool:
 
 def clear(session: AsyncSession, *tags: str) -> None:
     """Have what is cached with one of these tags built anew, once this session has committed."""
-    cache: Cache | None = session.info.get(IN_SESSIONS)
+    cache: Cache | None = session.info.get(INFO_KEY)
     if cache:
         after_commit(session, partial(cache.clear, *tags))

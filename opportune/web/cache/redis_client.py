@@ -9,20 +9,20 @@ from cashews.exceptions import CacheBackendInteractionError
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-__all__ = ["CacheBackendInteractionError", "Client"]
+__all__ = ["CacheBackendInteractionError", "RedisClient"]
 
-CONNECTIONS = 32
+MAX_CONNECTIONS = 32
 
 Values = dict[str, bytes | None]
 
 
-class Client(Redis):
+class RedisClient(Redis):
     """Raises while Redis is away. Keeps bytes, and no pickles, which from outside could do anything."""
 
     _client: Any
 
     def __init__(self, url: str) -> None:
-        super().__init__(url, suppress=False, max_connections=CONNECTIONS, retry=Retry(NoBackoff(), 1))
+        super().__init__(url, suppress=False, max_connections=MAX_CONNECTIONS, retry=Retry(NoBackoff(), 1))
         self._wanted: dict[str, None] | None = None
         """What the next command asks for."""
         self._taking: asyncio.Task[Values] | None = None

@@ -11,24 +11,24 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
-from opportune.web.cache.cached_response import Answer, unpacked
-from opportune.web.cache.rule import LONGEST
-from opportune.web.cache.store import ALL, Found, Marks, Size, Store
+from opportune.web.cache.cached_response import CachedResponse, unpack
+from opportune.web.cache.rule import MAX_AGE_SECONDS
+from opportune.web.cache.store import ALL_TAGS, CacheLookup, CacheSize, Marks, Store
 
 if TYPE_CHECKING:
-    from opportune.web.cache.redis_client import Client
+    from opportune.web.cache.redis_client import RedisClient
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-PREFIX = "opportune:pages:"
-PROMPTLY = 0.5
+KEY_PREFIX = "opportune:pages:"
+REDIS_TIMEOUT_SECONDS = 0.5
 """Seconds in which Redis must answer. Building most pages takes less."""
-AWAY = 5.0
+RETRY_AFTER_SECONDS = 5.0
 """Seconds until it is asked again."""
-LEASE = 10
+LEASE_SECONDS = 10
 """Seconds for which a process that has died keeps others from building the same."""
-MOST_COUNTED = 10_000
+MAX_COUNTED_ENTRIES = 10_000
 
 
 class RedisStore(Store):
@@ -37,7 +37,7 @@ class RedisStore(Store):
     def __init__(self, url: str, shown: str) -> None:
         self.name = shown
         self._url = url
-        self._redis: Client | None = None
+        self._redis: RedisClient | None = None
         self._opening = asyncio.Lock()
         self._away_until = 0.0
         self._is_away = False
@@ -49,41 +49,43 @@ class RedisStore(Store):
         if self._redis:
             await self._redis.close()
 
-    async def find(self, key: str, tags: tuple[str, ...]) -> Found:
-        names = (PREFIX + key, *(_mark(tag) for tag in (ALL, *tags)))
+    async def find(self, key: str, tags: tuple[str, ...]) -> CacheLookup:
+        names = (KEY_PREFIX + key, *(_mark(tag) for tag in (ALL_TAGS, *tags)))
         nothing: list[bytes | None] = [None] * len(names)
-        kept, *states = await self._ask(lambda redis: redis.take(names, PROMPTLY), nothing)
+        kept, *states = await self._ask(lambda redis: redis.take(names, REDIS_TIMEOUT_SECONDS), nothing)
         marks = tuple([state.decode() if state else "" for state in states])
-        return Found(_answer(kept, marks), marks)
+        return CacheLookup(_answer(kept, marks), marks)
 
-    async def keep(self, key: str, answer: Answer, found: Found, tags: tuple[str, ...], seconds: float) -> None:
+    async def keep(
+        self, key: str, answer: CachedResponse, found: CacheLookup, tags: tuple[str, ...], seconds: float
+    ) -> None:
         value = ":".join(found.marks).encode() + b"\n" + answer.packed()
-        await self._ask(lambda redis: redis.put(PREFIX + key, value, seconds), None)
+        await self._ask(lambda redis: redis.put(KEY_PREFIX + key, value, seconds), None)
 
     async def drop(self, key: str) -> None:
-        await self._ask(lambda redis: redis.delete(PREFIX + key), False)
+        await self._ask(lambda redis: redis.delete(KEY_PREFIX + key), False)
 
     async def clear(self, *tags: str) -> None:
         self._missed.update(tags)
         await self._ask(self._catch_up, None)
 
-    async def size(self) -> Size:
-        return Size(await self._ask(_count, 0), None)
+    async def size(self) -> CacheSize:
+        return CacheSize(await self._ask(_count, 0), None)
 
     async def claim(self, work: str) -> bool:
-        name = f"{PREFIX}lock:{work}"
-        return await self._ask(lambda redis: redis.set_lock(name, self._token, LEASE), True)
+        name = f"{KEY_PREFIX}lock:{work}"
+        return await self._ask(lambda redis: redis.set_lock(name, self._token, LEASE_SECONDS), True)
 
     async def release(self, work: str) -> None:
-        await self._ask(lambda redis: redis.unlock(f"{PREFIX}lock:{work}", self._token), False)
+        await self._ask(lambda redis: redis.unlock(f"{KEY_PREFIX}lock:{work}", self._token), False)
 
-    async def _ask(self, question: "Callable[[Client], Awaitable[T]]", otherwise: T) -> T:
+    async def _ask(self, question: "Callable[[RedisClient], Awaitable[T]]", otherwise: T) -> T:
         if time.monotonic() < self._away_until:
             return otherwise
         redis = self._redis or await self._opened()
         cancelled = _times_cancelled()
         try:
-            async with asyncio.timeout(PROMPTLY):
+            async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
                 await self._catch_up(redis)
                 answer = await question(redis)
         except self._faults as error:
@@ -96,25 +98,25 @@ class RedisStore(Store):
             logger.info("the cache at %s answers again", self.name)
         return answer
 
-    async def _opened(self) -> "Client":
+    async def _opened(self) -> "RedisClient":
         async with self._opening:
             if self._redis is None:
                 module = await asyncio.to_thread(import_module, "opportune.web.cache.redis_client")
                 self._faults = (module.CacheBackendInteractionError, TimeoutError)
-                client: Client = module.Client(self._url)
+                client: RedisClient = module.RedisClient(self._url)
                 await client.open()
                 self._redis = client
         return self._redis
 
-    async def _catch_up(self, redis: "Client") -> None:
+    async def _catch_up(self, redis: "RedisClient") -> None:
         """Clear, also what was to be cleared while Redis was away."""
         while self._missed:
             tag = next(iter(self._missed))
-            await redis.put(_mark(tag), secrets.token_hex(8).encode(), 2 * LONGEST)
+            await redis.put(_mark(tag), secrets.token_hex(8).encode(), 2 * MAX_AGE_SECONDS)
             self._missed.discard(tag)
 
     def _miss(self, error: Exception) -> None:
-        self._away_until = time.monotonic() + AWAY
+        self._away_until = time.monotonic() + RETRY_AFTER_SECONDS
         if not self._is_away:
             self._is_away = True
             reason = type(error if isinstance(error, TimeoutError) else error.__cause__ or error).__name__
@@ -127,24 +129,24 @@ def _times_cancelled() -> int:
 
 
 def _mark(tag: str) -> str:
-    return f"{PREFIX}tag:{tag}"
+    return f"{KEY_PREFIX}tag:{tag}"
 
 
-def _answer(kept: bytes | None, marks: Marks) -> Answer | None:
+def _answer(kept: bytes | None, marks: Marks) -> CachedResponse | None:
     """What was written, if its tags are as they were then."""
     if kept is None:
         return None
     written, _, packed = kept.partition(b"\n")
     try:
-        return unpacked(packed) if written == ":".join(marks).encode() else None
+        return unpack(packed) if written == ":".join(marks).encode() else None
     except ValueError:  # of another version of this program
         return None
 
 
-async def _count(redis: "Client") -> int:
+async def _count(redis: "RedisClient") -> int:
     count = 0
-    async for _ in redis.scan(f"{PREFIX}[0-9a-f]*", batch_size=1000):
+    async for _ in redis.scan(f"{KEY_PREFIX}[0-9a-f]*", batch_size=1000):
         count += 1
-        if count >= MOST_COUNTED:
+        if count >= MAX_COUNTED_ENTRIES:
             break
     return count

@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
-from opportune.web.cache.rule import Rule, unknown_names
+from opportune.web.cache.rule import CacheRule, unknown_names
 
 
 @dataclass
@@ -38,11 +38,11 @@ class Counts:
 class CachedRoute(APIRoute):
     """Asks the cache before anything of the route is run, its dependencies included."""
 
-    rule: Rule
+    rule: CacheRule
     counts: Counts
 
     @classmethod
-    def of(cls, route: APIRoute, rule: Rule) -> Self:
+    def of(cls, route: APIRoute, rule: CacheRule) -> Self:
         """A route like this one."""
         if route.methods != {"GET"}:
             raise TypeError(f"{route.path}: only a route for GET alone can be cached")

@@ -12,16 +12,16 @@ from starlette.types import Scope
 Header = tuple[bytes, bytes]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
-LONGEST = 24 * 60 * 60
+MAX_AGE_SECONDS = 24 * 60 * 60
 """Seconds for which an answer may be kept, the time in which it is stale included."""
-MARK = "__cached__"
-PERSONAL = {b"cookie", b"authorization"}
+CACHED_ATTRIBUTE = "__cached__"
+PERSONAL_HEADERS = {b"cookie", b"authorization"}
 JSON, PART = (b"accept", b"application/json"), (b"hx-request-type", b"partial")
 first = itemgetter(0)
 
 
 @dataclass(frozen=True)
-class Rule:
+class CacheRule:
     seconds: float
     stale: float
     vary: frozenset[bytes]
@@ -85,27 +85,27 @@ def cached(
         tags: Names to `clear` it by; `event:{event_id}` takes a value of the path.
         per_user: Keep an answer for each user, which is given to nobody else. It still takes a look at who asks.
     """
-    if not 0 < seconds <= seconds + stale <= LONGEST:
+    if not 0 < seconds <= seconds + stale <= MAX_AGE_SECONDS:
         raise ValueError("seconds must be more than 0, and with stale at most a day")
     names = frozenset(name.lower().encode() for name in vary)
-    if names & PERSONAL:
+    if names & PERSONAL_HEADERS:
         raise ValueError("answers that depend on cookies or Authorization are kept with per_user=True")
     asked = None if query is None else frozenset(name.encode() for name in query)
-    rule = Rule(seconds, stale, names, tuple(tags), asked, per_user)
+    rule = CacheRule(seconds, stale, names, tuple(tags), asked, per_user)
 
     def mark(endpoint: Endpoint) -> Endpoint:
-        setattr(endpoint, MARK, rule)
+        setattr(endpoint, CACHED_ATTRIBUTE, rule)
         return endpoint
 
     return mark
 
 
-def rule_of(endpoint: Callable[..., Any]) -> Rule | None:
-    rule: Rule | None = getattr(endpoint, MARK, None)
+def rule_of(endpoint: Callable[..., Any]) -> CacheRule | None:
+    rule: CacheRule | None = getattr(endpoint, CACHED_ATTRIBUTE, None)
     return rule
 
 
-def unknown_names(rule: Rule, path_names: Collection[str]) -> set[str]:
+def unknown_names(rule: CacheRule, path_names: Collection[str]) -> set[str]:
     """Names in tags that the path does not have."""
     used = {name for tag in rule.tags for _, name, _, _ in Formatter().parse(tag) if name is not None}
     return used.difference(path_names)

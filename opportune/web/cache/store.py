@@ -5,9 +5,9 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from opportune.web.cache.cached_response import Answer
+from opportune.web.cache.cached_response import CachedResponse
 
-ALL = "*"
+ALL_TAGS = "*"
 """The tag that everything has."""
 
 Marks = tuple[str, ...]
@@ -15,13 +15,13 @@ Marks = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    answer: Answer | None
+class CacheLookup:
+    answer: CachedResponse | None
     marks: Marks
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class CacheSize:
     entries: int
     bytes: int | None
     """None: not known."""
@@ -38,10 +38,12 @@ class Store(ABC):
         """Let go of connections."""
 
     @abstractmethod
-    async def find(self, key: str, tags: tuple[str, ...]) -> Found: ...
+    async def find(self, key: str, tags: tuple[str, ...]) -> CacheLookup: ...
 
     @abstractmethod
-    async def keep(self, key: str, answer: Answer, found: Found, tags: tuple[str, ...], seconds: float) -> None:
+    async def keep(
+        self, key: str, answer: CachedResponse, found: CacheLookup, tags: tuple[str, ...], seconds: float
+    ) -> None:
         """Keep an answer; `found` is what was there before it was built."""
 
     @abstractmethod
@@ -51,7 +53,7 @@ class Store(ABC):
     async def clear(self, *tags: str) -> None: ...
 
     @abstractmethod
-    async def size(self) -> Size: ...
+    async def size(self) -> CacheSize: ...
 
     async def claim(self, _work: str) -> bool:
         """Whether this process may do it: no other one is at it."""
@@ -62,8 +64,8 @@ class Store(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    answer: Answer
+class CacheEntry:
+    answer: CachedResponse
     marks: Marks
     tags: tuple[str, ...]
     until: float
@@ -75,32 +77,34 @@ class MemoryStore(Store):
 
     name = "memory"
     is_shared = False
-    most_marks = 10_000
+    max_marks = 10_000
 
     def __init__(self, entries: int = 2000, size: int = 32 * 1024 * 1024) -> None:
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._kept: OrderedDict[str, CacheEntry] = OrderedDict()
         self._marks: dict[str, str] = {}
         self._cleared = 0
         self._entries, self._room = entries, size
         self._bytes = 0
 
-    async def find(self, key: str, tags: tuple[str, ...]) -> Found:
+    async def find(self, key: str, tags: tuple[str, ...]) -> CacheLookup:
         marks = self._marks_of(tags)
         kept = self._kept.get(key)
         if kept is None:
-            return Found(None, marks)
+            return CacheLookup(None, marks)
         if kept.until < time.monotonic():
             self._drop(key)
-            return Found(None, marks)
+            return CacheLookup(None, marks)
         self._kept.move_to_end(key)
-        return Found(kept.answer, marks)
+        return CacheLookup(kept.answer, marks)
 
-    async def keep(self, key: str, answer: Answer, found: Found, tags: tuple[str, ...], seconds: float) -> None:
+    async def keep(
+        self, key: str, answer: CachedResponse, found: CacheLookup, tags: tuple[str, ...], seconds: float
+    ) -> None:
         if found.marks != self._marks_of(tags):
             return  # cleared while it was built
         self._drop(key)
         size = len(answer.body) + sum(len(name) + len(value) for name, value in answer.headers)
-        self._kept[key] = Kept(answer, found.marks, tags, time.monotonic() + seconds, size)
+        self._kept[key] = CacheEntry(answer, found.marks, tags, time.monotonic() + seconds, size)
         self._bytes += size
         while self._bytes > self._room or len(self._kept) > self._entries:
             self._drop(next(iter(self._kept)))
@@ -110,17 +114,17 @@ class MemoryStore(Store):
 
     async def clear(self, *tags: str) -> None:
         self._cleared += 1
-        if len(self._marks) + len(tags) > self.most_marks:
-            self._marks, tags = {}, (ALL,)
+        if len(self._marks) + len(tags) > self.max_marks:
+            self._marks, tags = {}, (ALL_TAGS,)
         self._marks |= dict.fromkeys(tags, str(self._cleared))
-        for key in [key for key, kept in self._kept.items() if ALL in tags or not set(tags).isdisjoint(kept.tags)]:
+        for key in [key for key, kept in self._kept.items() if ALL_TAGS in tags or not set(tags).isdisjoint(kept.tags)]:
             self._drop(key)
 
-    async def size(self) -> Size:
-        return Size(len(self._kept), self._bytes)
+    async def size(self) -> CacheSize:
+        return CacheSize(len(self._kept), self._bytes)
 
     def _marks_of(self, tags: tuple[str, ...]) -> Marks:
-        return tuple([self._marks.get(tag, "") for tag in (ALL, *tags)])
+        return tuple([self._marks.get(tag, "") for tag in (ALL_TAGS, *tags)])
 
     def _drop(self, key: str) -> None:
         if kept := self._kept.pop(key, None):

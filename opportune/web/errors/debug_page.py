@@ -14,8 +14,8 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import SecretStr
 
 from opportune.settings import Settings
-from opportune.web.errors.error_hints import Place, own_step, place_of
-from opportune.web.rendering.loader import TEMPLATES
+from opportune.web.errors.error_hints import SourceLine, project_frame, source_line_of
+from opportune.web.rendering.loader import TEMPLATE_FOLDERS
 
 MASK = "••••••"
 MAX_VARIABLES = 40
@@ -30,18 +30,18 @@ SECRET_URL = re.compile(r"(\w+://[^\s:/@]*:)[^\s@/]+@")
 
 SAVED = "/debug/saved"
 """Answers something else after a file was saved: Python restarts the server, and templates are read again."""
-PROCESS = uuid4().hex
+PROCESS_ID = uuid4().hex
 
 router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True)
-class Report:
+class ErrorReport:
     """What is shown of an error; nothing in it is a secret that its name or the settings give away."""
 
     kind: str
     message: str
-    place: Place | None
+    place: SourceLine | None
     function: str
     variables: Mapping[str, str]
     """Of the own frame, as texts of a bounded length."""
@@ -49,15 +49,15 @@ class Report:
     trace: str
 
 
-def report_of(error: BaseException, settings: Settings, request: Request | None = None) -> Report:
+def report_of(error: BaseException, settings: Settings, request: Request | None = None) -> ErrorReport:
     secrets = [value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)]
-    mask = Masking([secret for secret in secrets if len(secret) > 5])
-    step = own_step(error)
+    mask = SecretMask([secret for secret in secrets if len(secret) > 5])
+    step = project_frame(error)
     frame = step[0] if step else None
-    return Report(
+    return ErrorReport(
         kind=type(error).__name__,
         message=mask.text(str(error)),
-        place=place_of(error),
+        place=source_line_of(error),
         function=frame.f_code.co_name if frame else "",
         variables=dict(_variables(frame, mask)) if frame else {},
         request=dict(_request(request, mask)) if request else {},
@@ -67,10 +67,10 @@ def report_of(error: BaseException, settings: Settings, request: Request | None 
 
 def debug_context(error: BaseException, settings: Settings, request: Request | None = None) -> dict[str, Any]:
     """What `debug.html` shows."""
-    return {"report": report_of(error, settings, request), "saved": state_of_code(), "saved_url": SAVED}
+    return {"report": report_of(error, settings, request), "saved": code_version(), "saved_url": SAVED}
 
 
-class Masking:
+class SecretMask:
     def __init__(self, secrets: list[str]) -> None:
         self._secrets = secrets
         self._repr = reprlib.Repr()
@@ -91,14 +91,14 @@ class Masking:
         return SECRET_URL.sub(rf"\1{MASK}@", SECRET_PAIR.sub(rf"\1{MASK}", text))
 
 
-def _variables(frame: FrameType, mask: Masking) -> Iterator[tuple[str, str]]:
+def _variables(frame: FrameType, mask: SecretMask) -> Iterator[tuple[str, str]]:
     # What Jinja has in a template's frame begins with __ where it is Jinja's own.
     names = [name for name in frame.f_locals if not name.startswith("__")]
     for name in names[:MAX_VARIABLES]:
         yield name, mask.value(name, frame.f_locals[name])
 
 
-def _request(request: Request, mask: Masking) -> Iterator[tuple[str, str]]:
+def _request(request: Request, mask: SecretMask) -> Iterator[tuple[str, str]]:
     yield "request", mask.text(f"{request.method} {request.url}")
     if user := getattr(request.state, "user", None):
         yield "signed in", str(getattr(user, "email", "yes"))
@@ -111,9 +111,9 @@ def _request(request: Request, mask: Masking) -> Iterator[tuple[str, str]]:
 @router.get(SAVED)
 async def saved() -> dict[str, Any]:
     """The state of the code: the page of an error asks once a second, and loads itself again when it changes."""
-    return {"saved": await run_in_threadpool(state_of_code)}
+    return {"saved": await run_in_threadpool(code_version)}
 
 
-def state_of_code() -> str:
-    files = (path for folder in TEMPLATES for path in folder.rglob("*.html"))
-    return f"{PROCESS}-{max((path.stat().st_mtime_ns for path in files), default=0)}"
+def code_version() -> str:
+    files = (path for folder in TEMPLATE_FOLDERS for path in folder.rglob("*.html"))
+    return f"{PROCESS_ID}-{max((path.stat().st_mtime_ns for path in files), default=0)}"

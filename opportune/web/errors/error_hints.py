@@ -14,7 +14,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from opportune.project import FRAMEWORK, PROJECT
 
-AROUND = 3
+CONTEXT_LINES = 3
 """Lines shown before and after the one at fault."""
 
 DETACHED = re.compile(r"Parent instance <(\w+) .*lazy load operation of attribute '(\w+)'")
@@ -26,7 +26,7 @@ CYCLE = re.compile(r"partially initialized module '([\w.]+)'")
 
 
 @dataclass(frozen=True)
-class Place:
+class SourceLine:
     """A line of the project's own code."""
 
     file: str
@@ -36,22 +36,22 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class ErrorHint:
     title: str
     cause: str
     change: str
     """What to do, as a sentence."""
     code: str = ""
     """The same as text to copy."""
-    place: Place | None = None
+    place: SourceLine | None = None
 
 
-def lesson_for(error: BaseException) -> Lesson | None:
+def hint_for(error: BaseException) -> ErrorHint | None:
     """The lesson of an error, or of one that led to it; None where there is none."""
     for link in _chain(error):
         for teach in (_lazy_load, _missing_in_database, _locked, _missing_template, _cycle):
             if lesson := teach(link):
-                return replace(lesson, place=lesson.place or place_of(link) or place_of(error))
+                return replace(lesson, place=lesson.place or source_line_of(link) or source_line_of(error))
     return None
 
 
@@ -62,13 +62,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or link.__context__
 
 
-def place_of(error: BaseException) -> Place | None:
+def source_line_of(error: BaseException) -> SourceLine | None:
     """The last line of the project that ran, rather not one of the kernel."""
-    step = own_step(error)
+    step = project_frame(error)
     return _place(Path(step[0].f_code.co_filename), step[1]) if step else None
 
 
-def own_step(error: BaseException) -> tuple[FrameType, int] | None:
+def project_frame(error: BaseException) -> tuple[FrameType, int] | None:
     """The frame of that line, and its number."""
     steps = list(traceback.walk_tb(error.__traceback__))
     rank, at = max(((_rank(Path(frame.f_code.co_filename)), at) for at, (frame, _) in enumerate(steps)), default=(0, 0))
@@ -82,17 +82,17 @@ def _rank(path: Path) -> int:
     return 2 if path.is_relative_to(PROJECT) and ".venv" not in path.parts else 0
 
 
-def _place(path: Path, number: int) -> Place | None:
+def _place(path: Path, number: int) -> SourceLine | None:
     try:
         text = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):  # it was loaded from elsewhere, or has gone since
         return None
-    begin = max(0, number - 1 - AROUND)
-    lines = tuple(enumerate(text[begin : number + AROUND], begin + 1))
-    return Place(path.relative_to(PROJECT).as_posix(), number, lines)
+    begin = max(0, number - 1 - CONTEXT_LINES)
+    lines = tuple(enumerate(text[begin : number + CONTEXT_LINES], begin + 1))
+    return SourceLine(path.relative_to(PROJECT).as_posix(), number, lines)
 
 
-def _lazy_load(error: BaseException) -> Lesson | None:
+def _lazy_load(error: BaseException) -> ErrorHint | None:
     """Async SQLAlchemy reads nothing by itself when an attribute is touched."""
     if not isinstance(error, DetachedInstanceError | MissingGreenlet):
         return None
@@ -100,18 +100,20 @@ def _lazy_load(error: BaseException) -> Lesson | None:
     found = DETACHED.match(str(error))
     model, name = found.groups() if found else _touched(error)
     if not name:
-        return Lesson(
+        return ErrorHint(
             title,
             "A query would have run where nothing awaits it: outside its session, or in a template.",
             "Read all that the page needs in the service, by awaiting it, while the session is open.",
         )
     if found or _is_relationship(error):
         cause = f"{model}.{name} is a relationship, which is read only where its query asks for it."
-        return Lesson(
+        return ErrorHint(
             title, cause, "Ask for it in the query:", f"select({model}).options(selectinload({model}.{name}))"
         )
     cause = f"{model}.{name} was not read, or has expired, and the session that could read it again is not awaited."
-    return Lesson(title, cause, "Read it again while the session is open:", f'await session.refresh(row, ["{name}"])')
+    return ErrorHint(
+        title, cause, "Read it again while the session is open:", f'await session.refresh(row, ["{name}"])'
+    )
 
 
 def _touched(error: BaseException) -> tuple[str, str]:
@@ -128,13 +130,13 @@ def _is_relationship(error: BaseException) -> bool:
     return any(frame.f_code.co_name == "_load_for_state" for frame, _line in traceback.walk_tb(error.__traceback__))
 
 
-def _missing_in_database(error: BaseException) -> Lesson | None:
+def _missing_in_database(error: BaseException) -> ErrorHint | None:
     words = str(getattr(error, "orig", ""))
     for kind, pattern in (("column", COLUMN), ("table", TABLE)):
         if found := pattern.search(words):
             name = next(filter(None, found.groups()))
             feature = name.partition("_")[0] if kind == "table" else ""
-            return Lesson(
+            return ErrorHint(
                 "The database is not what the models say",
                 f"It has no {kind} {name}. A migration waits, or the model was changed and none was made.",
                 "Make the migration if there is none, and apply it:",
@@ -143,10 +145,10 @@ def _missing_in_database(error: BaseException) -> Lesson | None:
     return None
 
 
-def _locked(error: BaseException) -> Lesson | None:
+def _locked(error: BaseException) -> ErrorHint | None:
     if not (isinstance(error, OperationalError) and "is locked" in str(error.orig)):
         return None
-    return Lesson(
+    return ErrorHint(
         "SQLite is locked by another writer",
         "One process writes at a time. Another one holds its transaction for longer than we wait: a shell, a database "
         "browser with changes that are not saved, or code of the site that awaits something slow while it writes.",
@@ -155,14 +157,14 @@ def _locked(error: BaseException) -> Lesson | None:
     )
 
 
-def _missing_template(error: BaseException) -> Lesson | None:
+def _missing_template(error: BaseException) -> ErrorHint | None:
     if not isinstance(error, TemplateNotFound):
         return None
     folder, name = PROJECT / "templates", str(error.name or "")
     there = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     near = difflib.get_close_matches(name, there, n=1)
     meant = f" There is templates/{near[0]}: is that the one?" if near else ""
-    return Lesson("There is no such template", f"templates/{name} is not there.{meant}", "Make it:", _template(name))
+    return ErrorHint("There is no such template", f"templates/{name} is not there.{meant}", "Make it:", _template(name))
 
 
 def _template(name: str) -> str:
@@ -170,7 +172,7 @@ def _template(name: str) -> str:
     return f"templates/{name}\n\n{body}" if name.endswith(".html") else f"templates/{name}"
 
 
-def _cycle(error: BaseException) -> Lesson | None:
+def _cycle(error: BaseException) -> ErrorHint | None:
     found = CYCLE.search(str(error))
     if not (isinstance(error, ImportError | AttributeError) and found):
         return None
@@ -179,7 +181,7 @@ def _cycle(error: BaseException) -> Lesson | None:
         ".".join(path.relative_to(PROJECT).with_suffix("").parts) for path in frames if path.is_relative_to(PROJECT)
     ]
     loop = names[names.index(found[1]) :] if found[1] in names else names[-1:]
-    return Lesson(
+    return ErrorHint(
         "Modules import one another in a circle",
         " imports ".join([*loop, found[1]]) + ".",
         "Take the import at this line out: features do not import one another. What both need goes to opportune or "
@@ -188,10 +190,10 @@ def _cycle(error: BaseException) -> Lesson | None:
     )
 
 
-def foreign_form(source: str, here: str) -> Lesson:
+def csrf_hint(source: str, here: str) -> ErrorHint:
     """Of a form that was refused: the page that it came from, as the browser tells, and the address that it came to."""
     origin = "/".join(source.split("/")[:3])
-    return Lesson(
+    return ErrorHint(
         "This form came from another origin",
         f"The browser says that it was sent from {origin}; this site is asked for at {here}. What another origin "
         "sends is refused (cross-site request forgery).",

@@ -17,17 +17,17 @@ from starlette.requests import ClientDisconnect
 from opportune.db.errors import explain, is_outage
 from opportune.errors import Busy, NotFound, ReadOnlyError
 from opportune.storage.storage import StorageError
-from opportune.web.forms.error_messages import in_words
+from opportune.web.forms.error_messages import message_for
 from opportune.web.rendering.templates import templates
 
 if TYPE_CHECKING:
-    from opportune.web.errors.error_hints import Lesson
+    from opportune.web.errors.error_hints import ErrorHint
 
 logger = logging.getLogger(__name__)
 
-SOON = {"Retry-After": "2"}
+RETRY_HEADERS = {"Retry-After": "2"}
 
-SENTENCES = {
+STATUS_MESSAGES = {
     400: "The request is not understood.",
     401: "Sign in first.",
     403: "You may not do this.",
@@ -56,11 +56,11 @@ def problem(
     *,
     errors: list[dict[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
-    lesson: "Lesson | None" = None,
+    lesson: "ErrorHint | None" = None,
 ) -> Response:
     """The answer for an error; `detail` is a sentence for a person, and a lesson is for who writes the site."""
     title = HTTPStatus(status).phrase
-    detail = detail if detail and detail != title else SENTENCES.get(status, title)
+    detail = detail if detail and detail != title else STATUS_MESSAGES.get(status, title)
     if lesson:
         detail = f"{lesson.title}. {lesson.cause} {lesson.change} {lesson.code}".strip()
     if wants_json(request):
@@ -69,7 +69,7 @@ def problem(
             body["errors"] = errors
         return JSONResponse(body, status, headers, media_type="application/problem+json")
     context = {"status": status, "title": title, "detail": detail, "report": None, "lesson": lesson}
-    page = templates.page(request, "error.html", context, status)
+    page = templates.render(request, "error.html", context, status)
     page.headers.update(headers or {})
     return page
 
@@ -90,7 +90,7 @@ async def on_not_found(request: Request, _error: Exception) -> Response:
 async def on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the type that this handler is registered for
     # The input itself stays out of the answer: it may be a password.
-    errors = [{"field": _field(item), "message": in_words(item)} for item in error.errors()]
+    errors = [{"field": _field(item), "message": message_for(item)} for item in error.errors()]
     # A path that cannot name a row is an address where nothing is.
     if any(item["loc"][0] == "path" for item in error.errors()):
         return problem(request, 404)
@@ -107,11 +107,11 @@ async def on_database_unavailable(request: Request, error: Exception) -> Respons
     if not is_outage(error):
         raise error
     logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
-    return problem(request, 503, headers=SOON, lesson=_lesson(request, error))
+    return problem(request, 503, headers=RETRY_HEADERS, lesson=_lesson(request, error))
 
 
 async def on_busy(request: Request, error: Exception) -> Response:
-    return problem(request, 503, str(error), headers=SOON)
+    return problem(request, 503, str(error), headers=RETRY_HEADERS)
 
 
 async def on_read_only(request: Request, error: Exception) -> Response:
@@ -133,19 +133,19 @@ def on_crash(request: Request, error: Exception) -> Response:
     from opportune.web.errors.debug_page import debug_context  # noqa: PLC0415 - a site that works needs none
 
     context = {"status": 500, "title": type(error).__name__, "detail": str(error), "lesson": lesson}
-    return templates.page(request, "error.html", context | debug_context(error, settings, request), 500)
+    return templates.render(request, "error.html", context | debug_context(error, settings, request), 500)
 
 
-def _lesson(request: Request, error: Exception) -> "Lesson | None":
+def _lesson(request: Request, error: Exception) -> "ErrorHint | None":
     """What the error teaches who writes the site. Visitors of a public one are told nothing."""
     if request.app.state.settings.environment != "development":
         return None
-    from opportune.web.errors.error_hints import lesson_for  # noqa: PLC0415 - a site that works needs none
+    from opportune.web.errors.error_hints import hint_for  # noqa: PLC0415 - a site that works needs none
 
-    return lesson_for(error)
+    return hint_for(error)
 
 
-def add_problem_handlers(app: FastAPI) -> None:
+def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(NotFound, on_not_found)
     app.add_exception_handler(RequestValidationError, on_invalid_request)

@@ -14,7 +14,7 @@ AN_EMAIL = "Please give an e-mail address, such as ada@example.com."
 NOT_A_CHOICE = "Please choose one of those on offer."
 YES_OR_NO = "Please choose yes or no."
 
-WORDS = {
+MESSAGES = {
     "missing": EMPTY,
     "string_too_short": "Please write at least {min_length} characters.",
     "string_too_long": "Please write at most {max_length} characters.",
@@ -55,7 +55,7 @@ WORDS = {
 }
 NOT_AN_EMAIL = "value is not a valid email address"
 """How Pydantic begins; the error has no type of its own."""
-OF_DATES = {
+DATE_MESSAGES = {
     "greater_than": "Please give a date after {gt}.",
     "greater_than_equal": "Please give {ge} or later.",
     "less_than": "Please give a date before {lt}.",
@@ -63,16 +63,16 @@ OF_DATES = {
 }
 
 
-def in_words(item: Mapping[str, Any]) -> str:
+def message_for(item: Mapping[str, Any]) -> str:
     """One of Pydantic's errors as a sentence."""
     kind = item["type"]
     limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in item.get("ctx", {}).items()}
     if limits.get("min_length") == 1:
         return EMPTY
-    if any(isinstance(limit, date) for limit in limits.values()) and kind in OF_DATES:
-        return OF_DATES[kind].format(**limits)
-    if kind in WORDS:
-        return WORDS[kind].format(**limits)
+    if any(isinstance(limit, date) for limit in limits.values()) and kind in DATE_MESSAGES:
+        return DATE_MESSAGES[kind].format(**limits)
+    if kind in MESSAGES:
+        return MESSAGES[kind].format(**limits)
     message = str(item["msg"]).removeprefix("Value error, ")
     if message.startswith(NOT_AN_EMAIL):
         return AN_EMAIL

@@ -36,7 +36,7 @@ ATTRIBUTES = {
 }
 
 
-class Html:
+class FieldOptions:
     """What the type of a field does not tell: `Annotated[Line, Html(autocomplete="name")]`.
 
     `choices` are words for values; the others are attributes of the element, with `type` for another kind: `radio`,
@@ -113,7 +113,7 @@ def _shape(schema: JsonSchemaValue, definitions: JsonSchemaValue) -> JsonSchemaV
 
 
 def _control(name: str, info: FieldInfo, shape: JsonSchemaValue) -> Control:
-    html = next((item for item in info.metadata if isinstance(item, Html)), Html())
+    html = next((item for item in info.metadata if isinstance(item, FieldOptions)), FieldOptions())
     choices = {**_choices(shape), **html.choices}
     if "" in choices:
         choices = {"": choices[""], **choices}

@@ -9,17 +9,17 @@ from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
-from opportune.web.forms.error_messages import NOT_A_CHOICE, in_words
+from opportune.web.forms.error_messages import NOT_A_CHOICE, message_for
 from opportune.web.forms.fields import Attribute, Control, as_text, controls_of
-from opportune.web.forms.uploads import LARGEST_FILE, TOO_LARGE, Upload, allow_files, read_upload
+from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, Upload, allow_files, read_upload
 
 M = TypeVar("M", bound=BaseModel)
 
 Choices = Mapping[str, Mapping[Any, str]]
 """Words by value, for each field whose choices only the moment knows, such as the rows that there are."""
 
-MOST_FIELDS = 1_000
-MOST_FILES = 20
+MAX_FIELDS = 1_000
+MAX_FILES = 20
 UNANSWERED = {
     "checkbox": "Please tick this.",
     "checkboxes": "Please tick at least one.",
@@ -28,7 +28,7 @@ UNANSWERED = {
     "select": "Please choose one.",
 }
 CHOOSE_AGAIN = "Please choose the file again."
-ABOUT_FILES: Mapping[str, Attribute] = {"data-largest": LARGEST_FILE, "data-too-large": TOO_LARGE}
+FILE_ATTRIBUTES: Mapping[str, Attribute] = {"data-largest": MAX_FILE_BYTES, "data-too-large": TOO_LARGE}
 # What browsers send of a datetime-local: we take it for UTC, as we show it.
 WITHOUT_ZONE = re.compile(r"\d{4,}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
 
@@ -141,7 +141,7 @@ class Form(Generic[M]):
             "name": control.name,
             "required": control.required and control.type != "checkboxes",
             "multiple": control.multiple and control.type != "checkboxes",
-            **(ABOUT_FILES if control.type == "file" else {}),
+            **(FILE_ATTRIBUTES if control.type == "file" else {}),
             **control.attributes,
         }
 
@@ -196,7 +196,7 @@ class Form(Generic[M]):
         except ValidationError as error:
             for item in error.errors():
                 name = str(item["loc"][0]) if item["loc"] else ""
-                words = in_words(item)
+                words = message_for(item)
                 if name in self.controls and not found.get(name):
                     words = UNANSWERED.get(self.controls[name].type, words)
                 self.errors.setdefault(name, words)
@@ -210,7 +210,7 @@ async def read_form(request: Request, model: type[M], *, choices: Choices | None
     if form.takes_files:
         allow_files(request)
     try:
-        async with request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS) as sent:
+        async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS) as sent:
             await form.take(sent)
     except UnicodeError as error:  # the sender says how the text is encoded
         raise HTTPException(400, "This form is written in a way that is not understood.") from error

@@ -12,18 +12,18 @@ from starlette.requests import Request
 
 from opportune.storage.images import CONTENT_TYPES, ImageRefusedError, check_image
 
-LARGEST_FILE = 10_000_000
+MAX_FILE_BYTES = 10_000_000
 """Bytes."""
-TOO_LARGE = f"Please choose a file of at most {LARGEST_FILE // 1_000_000} MB."
+TOO_LARGE = f"Please choose a file of at most {MAX_FILE_BYTES // 1_000_000} MB."
 
-MORE = "opportune.more_body"
+MORE_BODY_KEY = "opportune.more_body"
 """Where in a request's scope stands by how many bytes its body may be larger than others: in a list, which copies of
 the scope share."""
 
 # What a path of any system has before the name, and what no line of text can show.
-BEFORE_THE_NAME = re.compile(r".*[/\\]", re.DOTALL)
-NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-LONGEST_NAME = 100
+PATH_PREFIX = re.compile(r".*[/\\]", re.DOTALL)
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+MAX_FILENAME_LENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ ImageUpload = Annotated[
 def allow_files(request: Request) -> None:
     """Let this request's body have files in it. A route that takes some calls it before it reads anything."""
     if has_parts(request.headers.get("content-type", "").encode()):
-        request.scope.setdefault(MORE, [0])[0] = LARGEST_FILE
+        request.scope.setdefault(MORE_BODY_KEY, [0])[0] = MAX_FILE_BYTES
 
 
 def has_parts(content_type: bytes) -> bool:
@@ -89,8 +89,8 @@ async def read_upload(file: UploadFile) -> Upload | None:
     """What was sent in a field for files; None where nothing was chosen. It is looked at in a thread."""
     if not file.filename and not file.size:
         return None
-    name = shown(file.filename or "")
-    if (file.size or 0) > LARGEST_FILE:
+    name = display_name(file.filename or "")
+    if (file.size or 0) > MAX_FILE_BYTES:
         return Upload(name, b"", fault=TOO_LARGE)
     content = await file.read()
     try:
@@ -99,6 +99,6 @@ async def read_upload(file: UploadFile) -> Upload | None:
         return Upload(name, content, image_fault=str(refusal))
 
 
-def shown(filename: str) -> str:
+def display_name(filename: str) -> str:
     """A file's name as one harmless line."""
-    return NOT_SHOWN.sub("", BEFORE_THE_NAME.sub("", filename)).strip()[:LONGEST_NAME] or "file"
+    return UNPRINTABLE.sub("", PATH_PREFIX.sub("", filename)).strip()[:MAX_FILENAME_LENGTH] or "file"

@@ -15,19 +15,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Header = tuple[bytes, bytes]
 
-SECRET = {"Cache-Control": "no-store, no-transform"}
+SECRET_HEADERS = {"Cache-Control": "no-store, no-transform"}
 """Headers of an answer that shows a secret: nobody keeps it and nobody compresses it, proxies included."""
-MIN_SIZE = 1024
+MIN_SIZE_BYTES = 1024
 """Bytes of a whole answer from which on it is compressed."""
-MAX_SIZE_IN_LOOP = 64 * 1024
+MAX_BYTES_IN_LOOP = 64 * 1024
 """Bytes above which it is done in a thread: about a millisecond."""
-LEVEL = 4
-GZIP = 16
+COMPRESSION_LEVEL = 4
+GZIP_WINDOW_BITS = 16
 """Added to the bits of zlib's window, it makes gzip."""
-TEXT = re.compile(rb"text/|image/svg\+xml|application/(?:[\w.-]+\+)?(?:json|xml|javascript|x-ndjson)\b")
-EVENTS = b"text/event-stream"
-FROM_US = (b"same-origin", b"none")
-LEFT_ALONE = (b"content-encoding", b"content-range", b"accept-ranges")
+COMPRESSIBLE_TYPES = re.compile(rb"text/|image/svg\+xml|application/(?:[\w.-]+\+)?(?:json|xml|javascript|x-ndjson)\b")
+EVENT_STREAM = b"text/event-stream"
+TRUSTED_FETCH_SITES = (b"same-origin", b"none")
+UNCOMPRESSED_HEADERS = (b"content-encoding", b"content-range", b"accept-ranges")
 
 
 @lru_cache(maxsize=256)
@@ -51,10 +51,10 @@ def may_compress(scope: Scope) -> bool:
             has_cookie = True
         elif name == b"sec-fetch-site":
             site = value
-    return (not has_cookie or site in FROM_US) and takes_gzip(accepted)
+    return (not has_cookie or site in TRUSTED_FETCH_SITES) and takes_gzip(accepted)
 
 
-class Compression:
+class CompressionMiddleware:
     """Pure ASGI. It holds nothing back: a stream goes on piece by piece.
 
     Args:
@@ -62,17 +62,17 @@ class Compression:
         apart: The beginning of the addresses whose answers come as they have to be.
     """
 
-    def __init__(self, app: ASGIApp, apart: str) -> None:
+    def __init__(self, app: ASGIApp, excluded_prefix: str) -> None:
         self.app = app
-        self.apart = apart
+        self.excluded_prefix = excluded_prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not scope["path"].startswith(self.apart):
-            send = Compressed(scope, send)
+        if scope["type"] == "http" and not scope["path"].startswith(self.excluded_prefix):
+            send = CompressedSend(scope, send)
         await self.app(scope, receive, send)
 
 
-class Compressed:
+class CompressedSend:
     """Stands for `send`."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
@@ -101,7 +101,7 @@ class Compressed:
             if b"content-length" in named:
                 self._start = start
                 return
-            self._stream = _compressor(is_events=named[b"content-type"].startswith(EVENTS))
+            self._stream = _compressor(is_events=named[b"content-type"].startswith(EVENT_STREAM))
         await self._send(start)
 
     async def _go_on(self, body: bytes, *, more: bool) -> None:
@@ -121,12 +121,12 @@ class Compressed:
 def is_compressible(status: int, headers: Mapping[bytes, bytes]) -> bool:
     if status == 304:
         return b"etag" in headers
-    if status in (204, 206) or not TEXT.match(headers.get(b"content-type", b"")):
+    if status in (204, 206) or not COMPRESSIBLE_TYPES.match(headers.get(b"content-type", b"")):
         return False
-    if b"no-transform" in headers.get(b"cache-control", b"") or any(name in headers for name in LEFT_ALONE):
+    if b"no-transform" in headers.get(b"cache-control", b"") or any(name in headers for name in UNCOMPRESSED_HEADERS):
         return False
     length = headers.get(b"content-length")
-    return length is None or int(length) >= MIN_SIZE
+    return length is None or int(length) >= MIN_SIZE_BYTES
 
 
 def _varied(headers: Sequence[Header]) -> list[Header]:
@@ -148,7 +148,7 @@ def _gzip_headers(headers: Sequence[Header], status: int) -> list[Header]:
 def _compressor(*, is_events: bool = False) -> "zlib._Compress":
     """Many event streams are open at once, of short pieces: theirs take 11 kB each, and not 90."""
     window, memory = (10, 1) if is_events else (zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL)
-    return zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP + window, memory)
+    return zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, GZIP_WINDOW_BITS + window, memory)
 
 
 def _flowed(stream: "zlib._Compress", body: bytes, *, more: bool) -> bytes:
@@ -156,13 +156,13 @@ def _flowed(stream: "zlib._Compress", body: bytes, *, more: bool) -> bytes:
 
 
 async def _whole(body: bytes, *, can_recur: bool) -> bytes:
-    if can_recur and len(body) <= MAX_SIZE_IN_LOOP:
+    if can_recur and len(body) <= MAX_BYTES_IN_LOOP:
         return _remembered(body)
     return await _off_loop_if_long(_packed, body)
 
 
 def _packed(body: bytes) -> bytes:
-    return zlib.compress(body, LEVEL, GZIP + zlib.MAX_WBITS)
+    return zlib.compress(body, COMPRESSION_LEVEL, GZIP_WINDOW_BITS + zlib.MAX_WBITS)
 
 
 _remembered = lru_cache(maxsize=64)(_packed)
@@ -170,4 +170,4 @@ _remembered = lru_cache(maxsize=64)(_packed)
 
 
 async def _off_loop_if_long(work: Callable[[bytes], bytes], body: bytes) -> bytes:
-    return work(body) if len(body) <= MAX_SIZE_IN_LOOP else await asyncio.to_thread(work, body)
+    return work(body) if len(body) <= MAX_BYTES_IN_LOOP else await asyncio.to_thread(work, body)

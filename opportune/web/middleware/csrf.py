@@ -16,18 +16,18 @@ from opportune.settings import Settings
 from opportune.web.errors.handlers import problem
 
 if TYPE_CHECKING:
-    from opportune.web.errors.error_hints import Lesson
+    from opportune.web.errors.error_hints import ErrorHint
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
 
-class ForeignOrigins:
+class CsrfMiddleware:
     """Answers 403 to unsafe requests that come from another origin."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.base_url = settings.base_url
-        self.teaches = settings.environment == "development"
+        self.shows_hints = settings.environment == "development"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
@@ -38,13 +38,13 @@ class ForeignOrigins:
             return
         await self.app(scope, receive, send)
 
-    def _lesson(self, request: Request) -> "Lesson | None":
-        if not self.teaches:
+    def _lesson(self, request: Request) -> "ErrorHint | None":
+        if not self.shows_hints:
             return None
-        from opportune.web.errors.error_hints import foreign_form  # noqa: PLC0415 - most sites never need it
+        from opportune.web.errors.error_hints import csrf_hint  # noqa: PLC0415 - most sites never need it
 
         source = request.headers.get("origin") or request.headers.get("referer") or "another site"
-        return foreign_form(source, f"{request.url.scheme}://{request.url.netloc}")
+        return csrf_hint(source, f"{request.url.scheme}://{request.url.netloc}")
 
     def _is_foreign(self, scope: Scope, headers: Headers) -> bool:
         if "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):

@@ -7,67 +7,67 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.settings import Settings
 from opportune.web.errors.handlers import problem
-from opportune.web.forms.uploads import LARGEST_FILE, MORE, has_parts
-from opportune.web.health import PATHS
+from opportune.web.forms.uploads import MAX_FILE_BYTES, MORE_BODY_KEY, has_parts
+from opportune.web.health import HEALTH_PATHS
 
-LARGEST_BODY = 2_500_000
+MAX_BODY_BYTES = 2_500_000
 """Bytes, as Django's DATA_UPLOAD_MAX_MEMORY_SIZE."""
 
-WITHOUT_A_WORD_NO_BODY = ("1.0", "1.1")
+HTTP_1_VERSIONS = ("1.0", "1.1")
 """Versions of HTTP that announce a body in the headers. In the others it may just come."""
 
 
-class KnownHosts(TrustedHostMiddleware):
+class AllowedHostsMiddleware(TrustedHostMiddleware):
     """Answers 400 to host names that are not ours; health checks come with any name."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         super().__init__(app, allowed_hosts=settings.hosts or ["*"], www_redirect=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in PATHS:
+        if scope["type"] == "http" and scope["path"] in HEALTH_PATHS:
             await self.app(scope, receive, send)
             return
         await super().__call__(scope, receive, send)
 
 
-class BodyLimit:
+class BodyLimitMiddleware:
     """Answers 413 to bodies over the limit, counted as they arrive: their announced length may be missing or a lie.
 
     A body of parts may announce as much as one with files: how much of it is read is up to the route (`allow_files`).
     """
 
-    def __init__(self, app: ASGIApp, largest: int = LARGEST_BODY) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int = MAX_BODY_BYTES) -> None:
         self.app = app
-        self.largest = largest
+        self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        announced, comes, largest = b"0", False, self.largest
+        announced, comes, max_bytes = b"0", False, self.max_bytes
         for name, value in scope["headers"]:
             if name == b"content-length":
                 announced, comes = value, True
             elif name == b"transfer-encoding":
                 comes = True
             elif name == b"content-type" and has_parts(value):
-                largest = self.largest + LARGEST_FILE
-        if not announced.isdigit() or len(announced) > 18 or int(announced) > largest:
+                max_bytes = self.max_bytes + MAX_FILE_BYTES
+        if not announced.isdigit() or len(announced) > 18 or int(announced) > max_bytes:
             await problem(Request(scope), 413)(scope, receive, send)
             return
-        if comes or scope["http_version"] not in WITHOUT_A_WORD_NO_BODY:
+        if comes or scope["http_version"] not in HTTP_1_VERSIONS:
             receive = self._counted(scope, receive)
         await self.app(scope, receive, send)
 
     def _counted(self, scope: Scope, receive: Receive) -> Receive:
         received = 0
-        more: list[int] = scope.setdefault(MORE, [0])
+        more: list[int] = scope.setdefault(MORE_BODY_KEY, [0])
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.largest + more[0]:
+            if received > self.max_bytes + more[0]:
                 raise HTTPException(status_code=413)
             return message
 

@@ -6,11 +6,11 @@ from opportune.db.drivers.replica import reads_fresh
 from opportune.settings import Settings
 from opportune.web.middleware.csrf import SAFE_METHODS
 
-LAG = 5
+REPLICA_LAG_SECONDS = 5
 """Seconds after which a replica is expected to have what was written."""
 
 
-class ReadYourWrites:
+class ReadYourWritesMiddleware:
     """Marks the browser that sends an unsafe request, and has what it asks next read afresh. Pure ASGI.
 
     The mark is a cookie that says nothing of anybody. Who forges it reads as if there were no replica.
@@ -20,7 +20,7 @@ class ReadYourWrites:
         self.app = app
         name, secure = ("__Host-wrote", "; Secure") if settings.is_production else ("wrote", "")
         self._mark = f"{name}=1".encode()
-        self._cookie = f"{name}=1; Max-Age={LAG}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()
+        self._cookie = f"{name}=1; Max-Age={REPLICA_LAG_SECONDS}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

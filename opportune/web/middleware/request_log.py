@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.settings import Settings
-from opportune.storage.location import Bucket, place_of
+from opportune.storage.location import Bucket, parse_storage_url
 from opportune.web.errors.handlers import on_crash
 from opportune.web.rendering import flash
 
@@ -21,11 +21,11 @@ logger = logging.getLogger("opportune.request")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 # No secret: it only has to differ from those of other processes.
-PROCESS = secrets.token_hex(4)
+PROCESS_ID = secrets.token_hex(4)
 requests = itertools.count(1)
 ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
-POLICY = {
+CONTENT_SECURITY_POLICY = {
     "default-src": "'self'",
     "script-src": "'self'",
     "style-src": "'self'",
@@ -36,9 +36,9 @@ POLICY = {
     "frame-ancestors": "'none'",
 }
 # These pages are not ours and set styles in attributes; scripts stay as strict as everywhere.
-STYLED_BY_OTHERS = ("/admin", "/api/docs")
+INLINE_STYLE_PATHS = ("/admin", "/api/docs")
 
-HEADERS = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -51,24 +51,27 @@ Header = tuple[bytes, bytes]
 
 
 def security_headers(style: str = "", images: str = "") -> tuple[Header, ...]:
-    policy = POLICY | {"style-src": POLICY["style-src"] + style, "img-src": POLICY["img-src"] + images}
+    policy = CONTENT_SECURITY_POLICY | {
+        "style-src": CONTENT_SECURITY_POLICY["style-src"] + style,
+        "img-src": CONTENT_SECURITY_POLICY["img-src"] + images,
+    }
     content = "; ".join(f"{name} {value}" for name, value in policy.items())
-    headers = {**HEADERS, "Content-Security-Policy": content}
+    headers = {**SECURITY_HEADERS, "Content-Security-Policy": content}
     return tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
 
 
-NAMES = {name for name, _ in security_headers()}
-ONLY_BY_TLS = (b"strict-transport-security", b"max-age=31536000")
+SECURITY_HEADER_NAMES = {name for name, _ in security_headers()}
+HSTS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 
 
-class Edge:
+class RequestLogMiddleware:
     """Pure ASGI: it adds to answers and never buffers a stream."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.settings = settings
         # Put together once: every answer has them. Pictures in a bucket are shown from there.
-        place = place_of(settings)
+        place = parse_storage_url(settings)
         images = f" {place.origin}" if isinstance(place, Bucket) else ""
         self.ours, self.styled = security_headers("", images), security_headers(" 'unsafe-inline'", images)
 
@@ -103,12 +106,16 @@ class Edge:
         headers = [header for header in start.get("headers", ()) if header[0] != b"x-request-id"]
         present = {name for name, _ in headers}
         path = scope["path"]
-        ours = self.styled if path.startswith(STYLED_BY_OTHERS) else self.ours
-        headers += ours if NAMES.isdisjoint(present) else [header for header in ours if header[0] not in present]
+        ours = self.styled if path.startswith(INLINE_STYLE_PATHS) else self.ours
+        headers += (
+            ours
+            if SECURITY_HEADER_NAMES.isdisjoint(present)
+            else [header for header in ours if header[0] not in present]
+        )
         if b"cache-control" not in present and not path.startswith("/static/"):
             headers.append((b"cache-control", _privacy(scope)))
-        if self.settings.is_production and scope["scheme"] == "https" and ONLY_BY_TLS[0] not in present:
-            headers.append(ONLY_BY_TLS)
+        if self.settings.is_production and scope["scheme"] == "https" and HSTS_HEADER[0] not in present:
+            headers.append(HSTS_HEADER)
         headers += flash.cookie(scope, start["status"], self.settings)
         headers.append((b"x-request-id", number.encode()))
         return headers
@@ -138,7 +145,7 @@ def _number(scope: Scope) -> str:
 
 
 def _new_number() -> str:
-    return f"{PROCESS}{next(requests):08x}"
+    return f"{PROCESS_ID}{next(requests):08x}"
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:

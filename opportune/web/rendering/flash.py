@@ -16,7 +16,7 @@ from opportune.signing import signer
 
 Level = Literal["success", "info", "warning", "danger"]
 
-PURPOSE = "messages"
+SIGNING_PURPOSE = "messages"
 LIFETIME_SECONDS = 300
 MAX_MESSAGE_CHARS = 500
 MAX_COOKIE_BYTES = 3500
@@ -59,7 +59,7 @@ def are_waiting(scope: Scope) -> bool:
 
 def cookie(scope: Scope, status: int, settings: Settings) -> list[tuple[bytes, bytes]]:
     """The header of an answer by which the browser learns what still waits, where that has changed."""
-    messages: Messages | None = scope["state"].get(PURPOSE)
+    messages: Messages | None = scope["state"].get(SIGNING_PURPOSE)
     if messages is None:
         return []
     left = [] if messages.are_shown else [*messages.waiting]
@@ -81,9 +81,9 @@ def cookie(scope: Scope, status: int, settings: Settings) -> list[tuple[bytes, b
 
 def _of(request: Request) -> Messages:
     state = request.scope.setdefault("state", {})
-    if PURPOSE not in state:
-        state[PURPOSE] = Messages(_read(request))
-    messages: Messages = state[PURPOSE]
+    if SIGNING_PURPOSE not in state:
+        state[SIGNING_PURPOSE] = Messages(_read(request))
+    messages: Messages = state[SIGNING_PURPOSE]
     return messages
 
 
@@ -93,14 +93,14 @@ def _read(request: Request) -> list[Message]:
     if not written:
         return []
     try:
-        return [Message(*parts) for parts in signer(settings, PURPOSE).loads(written, max_age=LIFETIME_SECONDS)]
+        return [Message(*parts) for parts in signer(settings, SIGNING_PURPOSE).loads(written, max_age=LIFETIME_SECONDS)]
     except BadData:
         return []
 
 
 def _written(settings: Settings, messages: list[Message]) -> str:
     while messages:
-        written = signer(settings, PURPOSE).dumps(messages)
+        written = signer(settings, SIGNING_PURPOSE).dumps(messages)
         if len(written) <= MAX_COOKIE_BYTES:
             return str(written)
         messages = messages[1:]
@@ -109,4 +109,4 @@ def _written(settings: Settings, messages: list[Message]) -> str:
 
 def _cookie_name(settings: Settings) -> str:
     # With this prefix browsers take the cookie over TLS only, and from no other host of the domain.
-    return f"__Host-{PURPOSE}" if settings.is_production else PURPOSE
+    return f"__Host-{SIGNING_PURPOSE}" if settings.is_production else SIGNING_PURPOSE

@@ -17,8 +17,8 @@ from opportune.project import FRAMEWORK, PACKAGE, PROJECT
 
 logger = logging.getLogger(__name__)
 
-PLACES = (PROJECT / "templates", PROJECT / "static", PROJECT / PACKAGE, FRAMEWORK)
-SOURCES = (".html", ".js", ".py")
+SOURCE_FOLDERS = (PROJECT / "templates", PROJECT / "static", PROJECT / PACKAGE, FRAMEWORK)
+SOURCE_SUFFIXES = (".html", ".js", ".py")
 # What must not stand before it is asked afterwards: what begins with plain letters is found much faster.
 NAMED = re.compile(rb"ti-(?<![\w-]ti-)([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])")
 PUT_TOGETHER = re.compile(rb"(?<![\w-])ti-(?:[a-z0-9-]*-)?(?:\{|[\"']\s*[~+%])")
@@ -75,7 +75,7 @@ def _unknown(names: Iterable[str]) -> Iterator[str]:
 
 def _sources() -> Iterator[tuple[str, int]]:
     """The files that name icons, and when they were changed."""
-    for place in PLACES:
+    for place in SOURCE_FOLDERS:
         if place.is_dir():
             yield from _files(str(place))
 
@@ -86,7 +86,7 @@ def _files(folder: str) -> Iterator[tuple[str, int]]:
         for entry in entries:
             if entry.is_dir():
                 yield from _files(entry.path)
-            elif entry.name.endswith(SOURCES):
+            elif entry.name.endswith(SOURCE_SUFFIXES):
                 yield entry.path, entry.stat().st_mtime_ns
 
 

@@ -6,8 +6,8 @@ from jinja2 import Environment, FileSystemLoader
 
 from opportune.project import FRAMEWORK, PROJECT
 
-TEMPLATES = (PROJECT / "templates", FRAMEWORK / "templates")
-ORIGINAL = "opportune/"
+TEMPLATE_FOLDERS = (PROJECT / "templates", FRAMEWORK / "templates")
+FRAMEWORK_PREFIX = "opportune/"
 
 
 class TemplateLoader(FileSystemLoader):
@@ -17,10 +17,10 @@ class TemplateLoader(FileSystemLoader):
     """
 
     def __init__(self) -> None:
-        super().__init__(TEMPLATES)
-        self._framework = FileSystemLoader(TEMPLATES[1:])
+        super().__init__(TEMPLATE_FOLDERS)
+        self._framework = FileSystemLoader(TEMPLATE_FOLDERS[1:])
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
-        if template.startswith(ORIGINAL):
-            return self._framework.get_source(environment, template.removeprefix(ORIGINAL))
+        if template.startswith(FRAMEWORK_PREFIX):
+            return self._framework.get_source(environment, template.removeprefix(FRAMEWORK_PREFIX))
         return super().get_source(environment, template)

@@ -10,7 +10,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup, escape
 
-from opportune.web.rendering.markdown_blocks import NESTING, Piece, Splitter, block_parser
+from opportune.web.rendering.markdown_blocks import MAX_NESTING_LEVELS, Piece, Splitter, block_parser
 
 _TAGS = (
     {"blockquote", "div", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "p", "pre"}
@@ -18,7 +18,7 @@ _TAGS = (
     | {"li", "ol", "ul"}
     | {"table", "tbody", "td", "th", "thead", "tr"}
 )
-MOST_KNOWN = 64
+MAX_CACHED_TEXTS = 64
 """Texts whose HTML is kept."""
 _known: dict[str, Markup] = {}
 _CONTINUED = " data-continued"
@@ -44,7 +44,7 @@ async def rendered(text: str) -> Markup:
     """As `render`, for pages: once for a text that is shown again, in a thread, since one may be made to take long."""
     if text not in _known:
         _known[text] = await asyncio.to_thread(render, text)
-        if len(_known) > MOST_KNOWN:
+        if len(_known) > MAX_CACHED_TEXTS:
             del _known[next(iter(_known))]
     return _known[text]
 
@@ -55,7 +55,7 @@ def plain(text: str) -> Markup:
 
 def render_piece(piece: Piece) -> Markup:
     tokens = _PARSER.parse(piece.source)
-    if any(token.level >= NESTING - 1 for token in tokens):
+    if any(token.level >= MAX_NESTING_LEVELS - 1 for token in tokens):
         return plain(piece.source)  # the parser leaves out what is nested deeper
     html = _CLEANER.clean(_PARSER.renderer.render(tokens, _PARSER.options, {}))
     return Markup(html.replace(">", f"{_CONTINUED}>", 1) if piece.continued else html)  # noqa: S704 - cleaned above

@@ -8,12 +8,14 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock, fence, table
 from markdown_it.token import Token
 
-RUN = 1_000  # a code fence or table longer than this is continued in another piece
-LONG = 2_000  # a longer list is continued in another piece, at an item
-LIMIT = 10_000  # from this length on a piece ends wherever its line does, and a line of it counts as ended
-NESTING = 20  # each level may cost a pass over the rest of a line: ten thousand "![" would take a second at 100
+MAX_BLOCK_CHARS = 1_000  # a code fence or table longer than this is continued in another piece
+MAX_LIST_CHARS = 2_000  # a longer list is continued in another piece, at an item
+MAX_PIECE_CHARS = 10_000  # from this length on a piece ends wherever its line does, and a line of it counts as ended
+MAX_NESTING_LEVELS = (
+    20  # each level may cost a pass over the rest of a line: ten thousand "![" would take a second at 100
+)
 
-_LINE = re.compile(rf"[^\n]{{0,{LIMIT - 1}}}\n|[^\n]{{{LIMIT}}}")
+_LINE = re.compile(rf"[^\n]{{0,{MAX_PIECE_CHARS - 1}}}\n|[^\n]{{{MAX_PIECE_CHARS}}}")
 _RETURN = re.compile(r"\r\n?")
 _UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 _FENCE = re.compile(r"`{3,}[^`\n]*\n|~{3,}[^\n]*\n")
@@ -36,7 +38,7 @@ def block_parser() -> MarkdownIt:
     """Of the dialect: CommonMark with tables and strikethrough, without raw HTML and link reference definitions."""
     # A definition at the end of a text would change blocks at its beginning, which a reader already has.
     rules = ["reference", "html_block", "html_inline"]
-    parser = MarkdownIt("js-default", {"html": False, "maxNesting": NESTING}).disable(rules)
+    parser = MarkdownIt("js-default", {"html": False, "maxNesting": MAX_NESTING_LEVELS}).disable(rules)
     # As on GitHub: else the first line of a code block could turn out to be the head of a table.
     parser.block.ruler.before("table", "fence_before_table", fence, {"alt": ["paragraph", "blockquote", "list"]})
     parser.block.ruler.at("table", _written_table, {"alt": ["paragraph", "reference"]})
@@ -117,8 +119,8 @@ class Splitter:
         self._continued = continued
         self._lines = list(lines)
         self._size = sum(map(len, self._lines))
-        self._look_at = RUN  # the length at which to look what the piece ends in
-        self._long = LONG  # the length from which on a list is continued in another piece
+        self._look_at = MAX_BLOCK_CHARS  # the length at which to look what the piece ends in
+        self._long = MAX_LIST_CHARS  # the length from which on a list is continued in another piece
         self._listed = False  # a list may be open
         self._fence_end: re.Pattern[str] | None = None
 
@@ -132,7 +134,7 @@ class Splitter:
         self._listed = self._listed or bool(_ITEM.match(line.lstrip(" \t")))
         if self._fence_end is not None:
             self._take_code(self._fence_end, line)
-        elif self._size >= LIMIT:
+        elif self._size >= MAX_PIECE_CHARS:
             self._cut()
         elif self._size >= self._look_at:
             self._look_at *= 2
@@ -141,7 +143,7 @@ class Splitter:
     def _take_code(self, fence_end: re.Pattern[str], line: str) -> None:
         if fence_end.match(line):
             self._cut()
-        elif self._size >= RUN:
+        elif self._size >= MAX_BLOCK_CHARS:
             self._continue(self._opening)
             self._fence_end = fence_end
 
@@ -180,7 +182,7 @@ class Splitter:
             if end - 1 == first or not fence_end.match(lines[end - 1]):
                 self._fence_end = fence_end
                 self._opening = lines[first] + "\n"
-        elif block.type == "table_open" and end == len(lines) - 1 and end - first > 3 and self._size >= RUN:
+        elif block.type == "table_open" and end == len(lines) - 1 and end - first > 3 and self._size >= MAX_BLOCK_CHARS:
             self._continue("\n".join(lines[first : first + 2]) + "\n")
 
     def _cut(self, *, continued: bool = False) -> None:

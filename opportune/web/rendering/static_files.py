@@ -25,13 +25,13 @@ from opportune.project import PROJECT
 from opportune.web.middleware.compression import takes_gzip
 from opportune.web.rendering import icons
 
-URL = "/static"
-ICONS = "icons.css"
+STATIC_URL = "/static"
+ICONS_FILE = "icons.css"
 PACKAGES = [("opportune", "static"), ("sqladmin", "statics"), ("django_htmx", "static"), ("fastapi_offline", "static")]
 COMPRESSIBLE = {".css", ".js", ".svg", ".html", ".json", ".txt", ".map"}
-FOR_A_YEAR = "public, max-age=31536000, immutable"
-ASK_AGAIN = "public, no-cache"
-LOOK_AGAIN = 1
+IMMUTABLE = "public, max-age=31536000, immutable"
+REVALIDATE = "public, no-cache"
+CHECK_INTERVAL_SECONDS = 1
 """Seconds until a changed file has another address."""
 BESIDE = re.compile(rb"""(url\(\s*["']?)(?!data:|[a-z]+:|/|#)([^"')?#]+)(?:\?[^"')#]*)?""")
 """What a style sheet names beside itself."""
@@ -55,7 +55,10 @@ class Assets(StaticFiles):
         known = self._urls.get(name)
         if known is None or known[0] < monotonic():
             # A page names many files, and looking for them takes longer than the rest of it.
-            known = self._urls[name] = monotonic() + LOOK_AGAIN, f"{URL}/{name}?v={self._digest(name)}"
+            known = self._urls[name] = (
+                monotonic() + CHECK_INTERVAL_SECONDS,
+                f"{STATIC_URL}/{name}?v={self._digest(name)}",
+            )
         return known[1]
 
     async def get_response(self, path: str, scope: Scope) -> Response:
@@ -70,7 +73,7 @@ class Assets(StaticFiles):
         is_text = Path(path).suffix in COMPRESSIBLE
         compressed = is_text and takes_gzip(headers.get("accept-encoding", ""))
         answer = {
-            "Cache-Control": FOR_A_YEAR if versioned else ASK_AGAIN,
+            "Cache-Control": IMMUTABLE if versioned else REVALIDATE,
             "ETag": f'"{digest}-gzip"' if compressed else f'"{digest}"',
             **({"Vary": "Accept-Encoding"} if is_text else {}),
         }
@@ -86,9 +89,9 @@ class Assets(StaticFiles):
         return FileResponse(full_path, stat_result=status, media_type=media_type, headers=answer)
 
     def _digest(self, name: str) -> str:
-        modified = 0 if name == ICONS else self._file(name)[1].st_mtime_ns
+        modified = 0 if name == ICONS_FILE else self._file(name)[1].st_mtime_ns
         known = self._digests.get(name)
-        if name == ICONS or known is None or known[0] != modified:
+        if name == ICONS_FILE or known is None or known[0] != modified:
             digest = hashlib.blake2b(self.content(name), digest_size=8).hexdigest()
             known = self._digests[name] = modified, digest
         return known[1]
@@ -100,7 +103,7 @@ class Assets(StaticFiles):
         return path, status
 
     def content(self, name: str) -> bytes:
-        if name == ICONS:
+        if name == ICONS_FILE:
             return icons.sheet()
         content = Path(self._file(name)[0]).read_bytes()
         if not name.endswith(".css"):

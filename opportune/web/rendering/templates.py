@@ -28,37 +28,39 @@ class Templates:
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self.environment.globals |= {"asset": assets.url, "flashed": flashed}
-        self.environment.filters["when"] = when
+        self.environment.filters["when"] = format_datetime
 
-    def page(
+    def render(
         self, request: Request, name: str, context: Mapping[str, Any] | None = None, status_code: int = 200
     ) -> HTMLResponse:
         """A whole page."""
         html = self.environment.get_template(name).render(self._context(request, context))
         return HTMLResponse(html, status_code)
 
-    def form(
+    def render_form(
         self, request: Request, name: str, form: Form[Any], context: Mapping[str, Any] | None = None
     ) -> HTMLResponse:
         """A page with a form; where htmx sent it and it is not valid, its block `form` to put in place of the form."""
         context = {**(context or {}), "form": form}
         if form.errors and is_htmx(request):
-            return self.block(request, name, "form", context, form.status)
-        return self.page(request, name, context, form.status)
+            return self.render_block(request, name, "form", context, form.status)
+        return self.render(request, name, context, form.status)
 
-    def block(
+    def render_block(
         self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None, status_code: int = 200
     ) -> HTMLResponse:
         """One block of a page, for htmx to put in place."""
-        return self.part(self.fragment(request, name, block, context), status_code)
+        return self.partial(self.render_block_to_string(request, name, block, context), status_code)
 
     @staticmethod
-    def part(html: str, status_code: int = 200) -> HTMLResponse:
+    def partial(html: str, status_code: int = 200) -> HTMLResponse:
         """A part of a page that has been rendered."""
         # The page has the same address, and the back button must not show the part that a browser has kept for it.
         return HTMLResponse(html, status_code, {"Vary": "HX-Request-Type"})
 
-    def fragment(self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None) -> str:
+    def render_block_to_string(
+        self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None
+    ) -> str:
         """One block of a page as text, for a stream."""
         return render_block(self.environment, name, block, self._context(request, context))
 
@@ -85,7 +87,7 @@ def uploads_notice(request: Request, context: Mapping[str, Any]) -> str:
     return request.app.state.storage.loss if user and (user.is_staff or user.is_superuser) else ""
 
 
-def when(moment: datetime | None) -> str:
+def format_datetime(moment: datetime | None) -> str:
     """A time for people, in UTC."""
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC" if moment else ""
 
@@ -95,7 +97,7 @@ def is_htmx(request: Request) -> bool:
     return request.headers.get("HX-Request-Type") == "partial"
 
 
-def go_to(request: Request, path: str) -> Response:
+def redirect(request: Request, path: str) -> Response:
     """After a form: on to a page, by a whole one for htmx, too."""
     return Response(headers={"HX-Redirect": path}) if is_htmx(request) else RedirectResponse(path, 303)
 

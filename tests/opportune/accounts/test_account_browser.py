@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from playwright.async_api import Browser, Page, expect
 
 from opportune.testing.factories import PASSWORD, make_user, sign_in_browser, signed_in_client
-from tests.opportune.accounts.posted import Posted, posted, settings
+from tests.opportune.accounts.recorded_emails import RecordedEmails, posted, settings
 
 __all__ = ["posted", "settings"]  # fixtures
 
@@ -16,7 +16,7 @@ NEW = "another good password"
 
 @pytest.mark.database("sqlite")
 async def test_somebody_without_javascript_looks_after_an_account_until_leaving_it(
-    chromium: Browser, app: FastAPI, site: str, posted: Posted
+    chromium: Browser, app: FastAPI, site: str, posted: RecordedEmails
 ) -> None:
     user = await make_user(app.state.database, "ada@example.com")
     async with (
@@ -47,12 +47,12 @@ async def give_a_name(page: Page) -> None:
     await expect(page.get_by_role("button", name="Account")).to_contain_text("Ada Lovelace")
 
 
-async def change_the_email(page: Page, posted: Posted) -> None:
+async def change_the_email(page: Page, posted: RecordedEmails) -> None:
     await page.get_by_label("New e-mail").fill("new@example.com")
     await page.get_by_label("Current password").fill(PASSWORD)
     await page.get_by_role("button", name="Change e-mail").click()
     await expect(page.get_by_role("status")).to_contain_text("We have written to the new address.")
-    link = re.search(r"/accounts/change-email\?token=\S+", posted.letters[-1]["text"])
+    link = re.search(r"/accounts/change-email\?token=\S+", posted.emails[-1]["text"])
     assert link
     await page.goto(link[0])
     await page.get_by_role("button", name="Change e-mail").click()

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlalchemy import select
 
-from opportune.accounts import letters, passwords
+from opportune.accounts import emails, passwords
 from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
@@ -143,7 +143,7 @@ async def test_every_sign_in_hashes_once_whether_or_not_the_user_exists(
 ) -> None:
     await make_user(database, EMAIL)
     hashed: list[str] = []
-    inner = passwords.helper
+    inner = passwords.password_helper
 
     class Spy:
         def hash(self, password: str) -> str:
@@ -154,7 +154,7 @@ async def test_every_sign_in_hashes_once_whether_or_not_the_user_exists(
             hashed.append("verify")
             return inner.verify_and_update(plain_password, hashed_password)
 
-    monkeypatch.setattr(passwords, "helper", Spy())
+    monkeypatch.setattr(passwords, "password_helper", Spy())
 
     for email in (EMAIL, "eve@example.com"):
         await login(client, "not the password", email)
@@ -238,7 +238,7 @@ async def test_a_new_email_needs_the_password_and_waits_for_a_link(ada: AsyncCli
 @pytest.fixture
 def no_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in production without a mail server."""
-    monkeypatch.setattr(letters, "leave", lambda settings: False)
+    monkeypatch.setattr(emails, "email_is_enabled", lambda settings: False)
 
 
 @pytest.mark.usefixtures("no_letters")
@@ -302,7 +302,7 @@ async def test_a_sign_in_with_what_nobody_can_have_is_invalid(client: AsyncClien
 async def test_when_too_many_sign_in_programs_are_told_to_come_back(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passwords, "MOST_AT_ONCE", 0)
+    monkeypatch.setattr(passwords, "MAX_WAITING_HASHES", 0)
 
     registering = client.post(REGISTER, json={"email": EMAIL, "password": PASSWORD})
     for answer in (await login(client), await registering):

@@ -5,7 +5,7 @@ from fastapi import FastAPI, Request
 from httpx import AsyncClient
 from sqlalchemy import event, select
 
-from opportune.accounts.current import CurrentUser, OptionalUser, user_of
+from opportune.accounts.current import CurrentUser, OptionalUser, get_optional_user
 from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
@@ -25,7 +25,7 @@ def _routes(app: FastAPI) -> None:
 
     @app.get("/open")
     async def open_to_all(request: Request, user: OptionalUser) -> str | None:
-        assert await user_of(request) is user
+        assert await get_optional_user(request) is user
         return user.email if user else None
 
     @app.post("/verify")

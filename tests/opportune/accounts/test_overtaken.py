@@ -11,10 +11,12 @@ from httpx import AsyncClient, Response
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import func, select, text, update
 
-from opportune.accounts import links, passwords, sessions, two_factor
+from opportune.accounts import passwords, signed_links
+from opportune.accounts.management import set_password
 from opportune.accounts.manager import UserManager
 from opportune.accounts.models import ApiToken, Session, User
-from opportune.accounts.service import set_password
+from opportune.accounts.sessions import service
+from opportune.accounts.two_factor import totp
 from opportune.db.database import Database
 from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
@@ -49,8 +51,8 @@ class Held:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
-    held = Held(passwords.verify)
-    monkeypatch.setattr(passwords, "verify", held)
+    held = Held(passwords.verify_password)
+    monkeypatch.setattr(passwords, "verify_password", held)
     return held
 
 
@@ -104,7 +106,7 @@ async def test_a_better_hash_of_the_old_password_does_not_replace_the_new_one(
     answer = await held.overtaken(request, give_new_password(database))
 
     assert answer.status_code == 422
-    assert (await passwords.verify(NEW, (await stored(database))[0]))[0]
+    assert (await passwords.verify_password(NEW, (await stored(database))[0]))[0]
 
 
 @pytest.mark.parametrize("way", ["page", "api"])
@@ -123,7 +125,7 @@ async def test_who_knows_the_old_password_cannot_set_another(
     assert answer.status_code == 422
     assert "changed at the same moment" in answer.text
     hashed, count = await stored(database)
-    assert (await passwords.verify(NEW, hashed))[0]
+    assert (await passwords.verify_password(NEW, hashed))[0]
     assert count == 0
 
 
@@ -135,7 +137,7 @@ async def test_who_knows_the_old_password_cannot_delete_the_account(
         answer = await held.overtaken(request, give_new_password(database))
 
     assert answer.status_code == 409
-    assert (await passwords.verify(NEW, (await stored(database))[0]))[0]
+    assert (await passwords.verify_password(NEW, (await stored(database))[0]))[0]
 
 
 @pytest.mark.parametrize(
@@ -156,11 +158,11 @@ async def test_who_knows_the_old_password_gets_no_token(
 @pytest.mark.database("sqlite")
 async def test_a_second_factor_that_was_begun_before_is_not_turned_on(database: Database, settings: Settings) -> None:
     user = await make_user(database, EMAIL)
-    key = two_factor.begin(settings, user).key
+    key = totp.start_setup(settings, user).key
     await give_new_password(database)
 
     async with database.writer() as session:
-        assert await two_factor.turn_on(session, settings, user, key, pyotp.TOTP(key).now()) is None
+        assert await totp.enable(session, settings, user, key, pyotp.TOTP(key).now()) is None
 
 
 @pytest.mark.database("postgresql")
@@ -172,7 +174,7 @@ async def test_a_new_password_waits_for_a_sign_in_that_was_earlier_and_ends_its_
         change = asyncio.create_task(give_new_password(database))
         while not await someone_waits(database):
             await asyncio.sleep(0.01)
-        await sessions.start(session, user)
+        await service.create_session(session, user)
     await change
 
     assert (await stored(database))[1] == 0
@@ -190,8 +192,8 @@ async def test_a_link_proves_no_address_that_the_account_gets_meanwhile(
     client: AsyncClient, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = await make_user(database, EMAIL)
-    monkeypatch.setattr(passwords, "hashed", held := Held(passwords.hashed))
-    token = links.make(settings, "reset", user)
+    monkeypatch.setattr(passwords, "hash_password", held := Held(passwords.hash_password))
+    token = signed_links.make_link_token(settings, "reset", user)
 
     request = client.post("/accounts/reset-password", data={"token": token, "password": NEW})
     answer = await held.overtaken(request, readdress(database))
@@ -212,11 +214,11 @@ async def test_who_signs_in_without_a_code_while_the_owner_begins_to_need_one_st
     client: AsyncClient, database: Database, settings: Settings, held: Held, address: str, name: str
 ) -> None:
     user = await make_user(database, EMAIL)
-    key = two_factor.begin(settings, user).key
+    key = totp.start_setup(settings, user).key
 
     async def turn_on() -> None:
         async with database.writer() as session:
-            await two_factor.turn_on(session, settings, user, key, pyotp.TOTP(key).now())
+            await totp.enable(session, settings, user, key, pyotp.TOTP(key).now())
 
     answer = await held.overtaken(client.post(address, data={name: EMAIL, "password": PASSWORD}), turn_on())
 

@@ -7,8 +7,9 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts import bearer, passwords
+from opportune.accounts import passwords
 from opportune.accounts.models import User
+from opportune.accounts.tokens import bearer
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
@@ -182,7 +183,9 @@ async def test_a_new_password_ends_every_other_session_and_token(
 ) -> None:
     user = await make_user(database, EMAIL)
     async with database.writer() as session:
-        token = {"Authorization": f"Bearer {await bearer.issue(session, user, 'a', bearer.SIGNED_IN)}"}
+        token = {
+            "Authorization": f"Bearer {await bearer.create_token(session, user, 'a', bearer.ACCESS_TOKEN_LIFETIME)}"
+        }
     async with signed_in_client(app, user) as here, signed_in_client(app, user) as there:
         stolen = f"session={here.cookies['session']}"
 
@@ -238,7 +241,7 @@ async def test_white_space_around_a_password_counts(app: FastAPI, client: AsyncC
 async def test_when_too_many_sign_in_people_are_asked_to_come_back(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passwords, "MOST_AT_ONCE", 0)
+    monkeypatch.setattr(passwords, "MAX_WAITING_HASHES", 0)
 
     for page in ("login", "register"):
         answer = await client.post(f"/accounts/{page}", data={"email": EMAIL, "password": PASSWORD})

@@ -24,22 +24,22 @@ EMAIL = "ada@example.com"
     ],
 )
 def test_a_weak_password_is_named(password: str, words: str) -> None:
-    assert words in (passwords.fault(password, EMAIL) or "")
+    assert words in (passwords.password_problem(password, EMAIL) or "")
 
 
 @pytest.mark.parametrize("password", ["eight ch", "x" * 1024, "пароль из слов", "  spaces around  "])
 def test_any_other_password_is_fine(password: str) -> None:
-    assert passwords.fault(password, EMAIL) is None
+    assert passwords.password_problem(password, EMAIL) is None
 
 
 def test_common_passwords_that_are_too_short_are_not_listed() -> None:
-    assert all(len(password) >= passwords.SHORTEST for password in passwords.COMMON)
+    assert all(len(password) >= passwords.MIN_PASSWORD_LENGTH for password in passwords.COMMON_PASSWORDS)
 
 
 async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
     nice: set[int] = set()
-    inner = passwords.helper
+    inner = passwords.password_helper
 
     class Spy:
         def hash(self, password: str) -> str:
@@ -51,11 +51,11 @@ async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPat
             threads.append(threading.get_ident())
             return inner.verify_and_update(plain_password, hashed_password)
 
-    monkeypatch.setattr(passwords, "helper", Spy())
+    monkeypatch.setattr(passwords, "password_helper", Spy())
 
-    stored = await passwords.hashed("a long password")
-    assert (await passwords.verify("a long password", stored))[0]
-    await passwords.verify_nobody("a long password")
+    stored = await passwords.hash_password("a long password")
+    assert (await passwords.verify_password("a long password", stored))[0]
+    await passwords.verify_without_user("a long password")
 
     assert len(threads) == 3
     assert threading.get_ident() not in threads
@@ -67,7 +67,7 @@ async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPat
 def test_hashing_gives_way_in_a_process_that_gives_way_itself() -> None:
     def place() -> int:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 12)
-        passwords.give_way()
+        passwords.lower_thread_priority()
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     with ThreadPoolExecutor(1) as thread:
@@ -75,10 +75,10 @@ def test_hashing_gives_way_in_a_process_that_gives_way_itself() -> None:
 
 
 async def test_what_follows_the_longest_password_counts() -> None:
-    stored = await passwords.hashed("x" * passwords.LONGEST)
+    stored = await passwords.hash_password("x" * passwords.MAX_PASSWORD_LENGTH)
 
-    assert (await passwords.verify("x" * passwords.LONGEST, stored))[0]
-    assert not (await passwords.verify("x" * (passwords.LONGEST + 1), stored))[0]
+    assert (await passwords.verify_password("x" * passwords.MAX_PASSWORD_LENGTH, stored))[0]
+    assert not (await passwords.verify_password("x" * (passwords.MAX_PASSWORD_LENGTH + 1), stored))[0]
 
 
 async def test_who_finds_the_line_full_is_sent_away_until_it_moves_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,15 +89,15 @@ async def test_who_finds_the_line_full_is_sent_away_until_it_moves_on(monkeypatc
             assert go_on.wait(30)
             return password
 
-    monkeypatch.setattr(passwords, "helper", Slow())
-    monkeypatch.setattr(passwords, "MOST_AT_ONCE", 3)
-    line = [asyncio.ensure_future(passwords.hashed("a long password")) for _ in range(3)]
+    monkeypatch.setattr(passwords, "password_helper", Slow())
+    monkeypatch.setattr(passwords, "MAX_WAITING_HASHES", 3)
+    line = [asyncio.ensure_future(passwords.hash_password("a long password")) for _ in range(3)]
     await asyncio.sleep(0)  # they stand in line now
     try:
         with pytest.raises(Busy):
-            await passwords.hashed("a long password")
+            await passwords.hash_password("a long password")
     finally:
         go_on.set()
     await asyncio.gather(*line)
 
-    assert await passwords.hashed("a long password")
+    assert await passwords.hash_password("a long password")

@@ -18,7 +18,7 @@ from opportune.accounts import setup
 from opportune.accounts.models import Session, User
 from opportune.application import create_app
 from opportune.db.database import Database
-from opportune.jobs.models import QueuedJob
+from opportune.jobs.models import Job
 from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
 from opportune.testing.plugin import settings_for
@@ -42,7 +42,7 @@ def token_in(link: str) -> str:
 @pytest.fixture
 async def token(app: FastAPI, caplog: pytest.LogCaptureFixture) -> str:
     """Of a link that is in the log."""
-    await setup.invite(app)
+    await setup.send_invitation(app)
     return token_in(links(caplog)[-1])
 
 
@@ -52,7 +52,7 @@ async def superusers(database: Database) -> list[User]:
 
 
 async def letters(database: Database) -> list[dict[str, str]]:
-    mails = select(QueuedJob).where(col(QueuedJob.name) == "mail.send")
+    mails = select(Job).where(col(Job.name) == "mail.send")
     async with database.reader() as session:
         return [job.arguments[0] for job in await session.scalars(mails)]
 
@@ -133,7 +133,7 @@ async def test_other_links_open_nothing(
         assert (await client.get(PAGE, params={"token": other})).status_code == 403, other
         answer = await client.post(PAGE, data={"email": ADA, "password": PASSWORD, "token": other})
         assert answer.status_code == 403, other
-    monkeypatch.setattr(setup, "LIFETIME", -1)
+    monkeypatch.setattr(setup, "LINK_LIFETIME_SECONDS", -1)
     assert (await client.get(PAGE, params={"token": token})).status_code == 403
     assert await superusers(database) == []
 
@@ -146,7 +146,7 @@ async def test_a_link_lasts_a_day(settings: Settings, monkeypatch: pytest.Monkey
     for hours, counts in ((23.9, True), (24.1, False)):
         later = int((datetime.now(UTC) + timedelta(hours=hours)).timestamp())
         monkeypatch.setattr(signer, "get_timestamp", lambda _self, later=later: later)
-        assert setup.is_genuine(settings, token) is counts
+        assert setup.is_valid_token(settings, token) is counts
 
 
 @on_sqlite
@@ -167,7 +167,7 @@ async def test_with_a_superuser_there_is_no_page_and_no_link(
     # Also one who may not sign in: a closed account must not open the site to the next.
     await make_user(database, is_superuser=True, is_active=False)
 
-    await setup._invite_first(app)
+    await setup._invite_if_needed(app)
 
     assert (await client.get(PAGE)).status_code == 404
     assert (await client.post(PAGE, data={})).status_code == 404
@@ -182,7 +182,7 @@ async def test_it_is_mailed_once_an_hour_whoever_starts(
     for _ in range(3):  # workers, and starts after a crash
         app = create_app(theirs)
         async with app.router.lifespan_context(app):
-            await setup._invite_first(app)
+            await setup._invite_if_needed(app)
 
     [letter] = await letters(database)
     assert letter["to"] == ADA
@@ -202,7 +202,7 @@ async def test_the_email_of_the_settings_is_filled_in(app: FastAPI, client: Asyn
 async def test_an_admin_email_that_is_none_is_one_line(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings.model_copy(update={"admin_email": "nobody", "jobs": "off"}))
     async with app.router.lifespan_context(app):
-        await setup._invite_first(app)
+        await setup._invite_if_needed(app)
 
     assert len(links(caplog)) == 1
     assert "The link cannot be sent to ADMIN_EMAIL" in caplog.text
@@ -215,7 +215,7 @@ async def test_a_start_without_tables_goes_on_and_says_it_in_one_line(
     settings = settings_for(empty_database_url).model_copy(update={"jobs": "off"})
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        await setup._invite_first(app)
+        await setup._invite_if_needed(app)
 
     assert "Whether there is a superuser is not known" in caplog.text
     assert "Traceback" not in caplog.text
@@ -227,7 +227,7 @@ async def test_a_start_without_a_database_goes_on(caplog: pytest.LogCaptureFixtu
     settings = settings_for("postgresql://ada:s3cret@127.0.0.1:1/none").model_copy(update={"jobs": "off"})
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        await setup._invite_first(app)
+        await setup._invite_if_needed(app)
 
     assert "Whether there is a superuser is not known" in caplog.text
     assert "s3cret" not in caplog.text

@@ -8,11 +8,11 @@ from pydantic import SecretStr
 
 from opportune.accounts.models import User
 from opportune.application import create_app
-from opportune.project import installed
+from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
-from tests.opportune.admin.gadgets import Maker, Table, gadgets
-from tests.opportune.admin.shelves import shelves
+from tests.opportune.admin.gadget_feature import Maker, Table, gadgets
+from tests.opportune.admin.shelf_feature import shelves
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def admin(app: FastAPI, superuser: User) -> AsyncIterator[AsyncClient]:
 @pytest.fixture
 async def app_with_gadgets(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with one more feature."""
-    app = create_app(settings, (*installed(), gadgets))
+    app = create_app(settings, (*installed_features(), gadgets))
     async with app.router.lifespan_context(app):
         async with app.state.database.engine.begin() as connection:
             await connection.run_sync(Table.metadata.create_all)
@@ -43,7 +43,7 @@ async def app_with_gadgets(settings: Settings) -> AsyncIterator[FastAPI]:
 async def app_with_shelves(settings: Settings, tmp_path: Path) -> AsyncIterator[FastAPI]:
     """The site with a feature that has files and children."""
     ours = settings.model_copy(update={"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}")})
-    app = create_app(ours, (*installed(), shelves))
+    app = create_app(ours, (*installed_features(), shelves))
     async with app.router.lifespan_context(app):
         async with app.state.database.engine.begin() as connection:
             await connection.run_sync(Table.metadata.create_all)

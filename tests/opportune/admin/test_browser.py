@@ -10,7 +10,7 @@ from playwright.async_api import Locator, Page, expect
 from opportune.accounts.models import Session, User
 from opportune.db.model import utc_now
 from opportune.testing.factories import sign_in_browser
-from tests.opportune.admin.gadgets import Gadget
+from tests.opportune.admin.gadget_feature import Gadget
 
 # A browser shows the same with both kinds.
 pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]

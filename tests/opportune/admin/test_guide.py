@@ -11,12 +11,12 @@ from httpx import AsyncClient
 from sqlalchemy import MetaData, Text, update
 from sqlmodel import Field, SQLModel
 
-from opportune.admin import actions
+from opportune.admin.lists import actions
 from opportune.admin.views import AdminView
 from opportune.application import create_app
 from opportune.cli.main import HELPS
 from opportune.db.model import BigId, utc_now
-from opportune.project import FRAMEWORK, PROJECT, installed
+from opportune.project import FRAMEWORK, PROJECT, installed_features
 from opportune.settings import Settings
 
 GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")
@@ -53,7 +53,7 @@ class Book(Shelf, table=True):
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     names: dict[str, Any] = {"Book": Book, "__name__": "guide"}
     exec(CODE, names)  # noqa: S102 - the guide's own
-    app = create_app(settings, (*installed(), names["library"]))
+    app = create_app(settings, (*installed_features(), names["library"]))
     async with app.router.lifespan_context(app):
         async with app.state.database.engine.begin() as connection:
             await connection.run_sync(Shelf.metadata.create_all)
@@ -95,4 +95,4 @@ def test_its_options_exist() -> None:
 
 def test_its_settings_and_numbers_are_those_of_the_code() -> None:
     assert set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", GUIDE)) <= {name.upper() for name in Settings.model_fields}
-    assert f"{actions.MOST_AT_ONCE:,} at most" in GUIDE
+    assert f"{actions.MAX_ROWS_PER_ACTION:,} at most" in GUIDE

@@ -15,7 +15,7 @@ from opportune.accounts.models import Grant, Group, User
 from opportune.application import create_app
 from opportune.settings import Settings
 from opportune.testing.factories import grant, make_user, signed_in_client
-from tests.opportune.admin.gadgets import Gadget
+from tests.opportune.admin.gadget_feature import Gadget
 
 # What is asked of the database is the same for all of them.
 pytestmark = pytest.mark.database("sqlite")

@@ -11,7 +11,7 @@ from httpx import AsyncClient, Response
 from sqlalchemy import func, select
 
 from opportune.application import create_app
-from tests.opportune.admin.gadgets import Colour, Gadget, Maker
+from tests.opportune.admin.gadget_feature import Colour, Gadget, Maker
 
 # What differs between the databases is marked `on_both`.
 pytestmark = pytest.mark.database("sqlite")
@@ -254,7 +254,7 @@ async def test_what_only_reads_does_not_wait_for_a_writer(app: FastAPI, admin: A
 async def test_an_export_in_several_pieces_is_whole(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.admin.export.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("opportune.admin.import_export.export.EXPORT_BATCH_ROWS", 2)
     async with app.state.database.writer() as session:
         session.add_all([Maker(name=f"Maker {number}") for number in range(3)])
     rows = (await admin.get("/admin/maker/export/json")).json()

@@ -78,7 +78,7 @@ def site(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     site = Site(settings.model_copy(update={"storage_url": SecretStr(storage_url)}), tmp_path)
     monkeypatch.setenv("DATABASE_URL", site.url)
     monkeypatch.setenv("STORAGE_URL", storage_url)
-    monkeypatch.setattr(create, "FOLDER", site.folder / "backups")
+    monkeypatch.setattr(create, "BACKUP_FOLDER", site.folder / "backups")
     site.upload.parent.mkdir(parents=True)
     site.upload.write_bytes(b"picture")
     site.add("ada@example.com")

@@ -17,7 +17,7 @@ from opportune.project import PROJECT, settings_class
 from opportune.settings import get_settings
 
 PARTS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
-WAIT = 60
+TIMEOUT_SECONDS = 60
 """Seconds: longer than any of it takes on a busy machine, and shorter than for ever."""
 
 

@@ -11,8 +11,8 @@ from typing import IO, Any
 
 from opportune.cli.main import main
 from opportune.data.backup import create, postgresql
-from opportune.data.backup.restore import Target, restore
-from opportune.db.migrations.graph import Tree
+from opportune.data.backup.restore import Target, restore_backup
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.project import settings_class
 from opportune.settings import Settings
 from opportune.testing.services.forked import PROCESSES
@@ -34,10 +34,12 @@ class Work:
     temporary: str
 
     def back_up(self) -> None:
-        create.make(self.settings, Tree(self.features), self.file, notify=lambda _line: None)
+        create.create_backup(self.settings, MigrationGraph(self.features), self.file, notify=lambda _line: None)
 
     def bring_back(self) -> None:
-        restore(self.file, Target(self.settings, Tree(self.features), tables=()), confirm=lambda _manifest: None)
+        restore_backup(
+            self.file, Target(self.settings, MigrationGraph(self.features), tables=()), confirm=lambda _manifest: None
+        )
 
 
 def at_each_step(act: Callable[[Work], None], work: Work) -> Iterator[None]:
@@ -102,11 +104,11 @@ def _until_commit(work: Work) -> None:
     os.setsid()
     os.environ["PATH"] = work.path
     tempfile.tempdir = work.temporary
-    pass_on = postgresql.pass_on
+    pass_on = postgresql.copy_script
 
     def pass_on_and_die(script: IO[bytes], statements: IO[bytes]) -> None:
         pass_on(script, statements)
         statements.write(b"\\! kill -KILL 0\n")  # done by psql, after all that comes before it
 
-    postgresql.pass_on = pass_on_and_die
+    postgresql.copy_script = pass_on_and_die
     work.bring_back()

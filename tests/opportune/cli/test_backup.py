@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from opportune.data.backup import postgresql, uploads
-from opportune.data.backup.archive import Writer, opened
+from opportune.data.backup.archive import ArchiveWriter, open_archive
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.project import PROJECT, installed_names
 from tests.opportune.cli.backups import (
     Site,
@@ -43,12 +43,12 @@ def test_a_backup_is_one_private_file_that_tells_what_it_holds(oppman: Oppman, s
     assert result.out.startswith(f"Backed up to {path} (")
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    with opened(path) as archive:
+    with open_archive(path) as archive:
         archive.check()
         manifest = archive.manifest
         assert archive.uploads == ["uploads/a/picture.png"]
     assert manifest.kind == database_kind
-    assert Tree(installed_names()).pending(manifest.revisions) == []
+    assert MigrationGraph(installed_names()).pending(manifest.revisions) == []
     assert "accounts_user" in manifest.tables
     assert "p@ss" not in zipfile.ZipFile(path).read("manifest.json").decode()
 
@@ -62,7 +62,7 @@ def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch:
         result.err
         == "Notice: The uploads are in s3://s3.example/files, and not in this backup: look after them there.\n"
     )
-    with opened(path) as archive:
+    with open_archive(path) as archive:
         assert (archive.uploads, archive.manifest.elsewhere) == ([], "s3://s3.example/files")
     assert "Its uploads are in s3://s3.example/files: set STORAGE_URL" in oppman("restore", "--no-input", str(path)).out
 
@@ -140,11 +140,11 @@ def test_an_upload_whose_name_is_not_utf8_is_one_line(oppman: Oppman, site: Site
 def test_a_backup_that_reads_back_otherwise_is_not_kept(
     oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def add_other(writer: Writer, _folder: Path) -> None:
+    def add_other(writer: ArchiveWriter, _folder: Path) -> None:
         writer.add("uploads/a", io.BytesIO(b"a"))
         writer.members["uploads/a"].sha256 = "that of b"
 
-    monkeypatch.setattr(uploads, "add_to", add_other)
+    monkeypatch.setattr(uploads, "add_uploads", add_other)
     assert "uploads/a is not what was backed up" in refused(oppman, "backup", str(tmp_path / "b.zip"))
     assert not list(tmp_path.glob("b.zip*"))
 
@@ -166,14 +166,17 @@ def test_a_database_out_of_reach_is_one_line_without_secrets(oppman: Oppman, tmp
 def test_the_moment_of_a_dump_is_held_however_long_the_dump_takes(site: Site) -> None:
     with connect(site.settings) as connection:
         connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '1min'")
-        postgresql.Dump(connection, Tree(installed_names()))
+        postgresql.Dump(connection, MigrationGraph(installed_names()))
         assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "0"
 
 
 @only_postgresql
 @pytest.mark.usefixtures("programs")
 def test_a_dump_holds_what_was_there_when_it_began(site: Site, tmp_path: Path) -> None:
-    with (tmp_path / "dump").open("wb") as file, postgresql.dumping(site.settings, Tree(installed_names())) as dump:
+    with (
+        (tmp_path / "dump").open("wb") as file,
+        postgresql.open_dump(site.settings, MigrationGraph(installed_names())) as dump,
+    ):
         site.add("later@example.com")
         dump.write(site.settings, file)
     dumped = (tmp_path / "dump").read_bytes()
@@ -202,7 +205,7 @@ def test_without_a_pg_dump_of_the_servers_age_the_copy_is_a_sqlite_file(
     assert (result.code, result.err.count("\n")) == (0, 1), result
     assert result.err.startswith("Notice: pg_dump is not used: ")
     assert words in result.err
-    with opened(tmp_path / "b.zip") as archive:
+    with open_archive(tmp_path / "b.zip") as archive:
         assert archive.manifest.database == "database.sqlite3"
     site.execute("UPDATE accounts_user SET email = 'changed@example.com'")
     assert oppman("restore", "--no-input", str(tmp_path / "b.zip")).code == 0
@@ -227,7 +230,7 @@ def test_a_backup_killed_at_any_moment_is_there_whole_or_not_at_all(site: Site) 
     folder.mkdir()
     for _ in at_each_step(Work.back_up, site.work(folder)):
         for path in folder.glob("*.zip"):
-            with opened(path) as archive:
+            with open_archive(path) as archive:
                 archive.check()
     assert site.emails() == ["ada@example.com"]
     names = [path.name for path in folder.iterdir()]

@@ -73,7 +73,7 @@ def test_secrets_that_others_can_read_are_an_error(folder: Path) -> None:
 
 def test_an_icon_that_nobody_would_see_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
-    monkeypatch.setattr(icons, "PLACES", [tmp_path / "templates"])
+    monkeypatch.setattr(icons, "SOURCE_FOLDERS", [tmp_path / "templates"])
     (tmp_path / "templates/page.html").write_text('<i class="ti ti-hoem"></i>')
     monkeypatch.setattr(icons, "PROJECT", tmp_path)
     (finding,) = check.check_icons(settings_for("sqlite://"))
@@ -134,7 +134,7 @@ def test_an_address_without_tls_is_a_warning() -> None:
 
 def test_a_short_key_is_a_warning() -> None:
     settings = settings_for("sqlite://").model_copy(update={"secret_key": SecretStr("sesame")})
-    (finding,) = checks.check_key(settings)
+    (finding,) = checks.check_secret_key(settings)
     assert not finding.is_error
     assert "shorter than 32" in finding.text
     assert "sesame" not in finding.text
@@ -219,10 +219,10 @@ def test_an_address_that_is_not_understood_is_an_error(oppman: Oppman, name: str
 def test_production_is_warned_of_letters_that_nobody_gets() -> None:
     settings = settings_for("sqlite:///unused.db")
     fields = {"base_url": "https://example.org", "mail_url": SecretStr("smtp://mail.example.org")}
-    assert [finding.text[:21] for finding in checks.check_letters(settings)] == ["MAIL_URL is console: "]
-    assert list(checks.check_letters(settings.model_copy(update=fields))) == []
+    assert [finding.text[:21] for finding in checks.check_mail(settings)] == ["MAIL_URL is console: "]
+    assert list(checks.check_mail(settings.model_copy(update=fields))) == []
     fields |= {"base_url": "", "allowed_hosts": ["example.org"]}
-    assert [finding.text[:17] for finding in checks.check_letters(settings.model_copy(update=fields))] == [
+    assert [finding.text[:17] for finding in checks.check_mail(settings.model_copy(update=fields))] == [
         "BASE_URL is empty"
     ]
 
@@ -266,6 +266,6 @@ def test_production_is_warned_when_there_is_no_model(
 
 def test_a_library_that_the_local_model_lacks_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llm, "find_weights", lambda: tmp_path / "model.gguf")
-    monkeypatch.setattr(libraries, "lacking", lambda: "Do this: apt install libgomp1.")
+    monkeypatch.setattr(libraries, "missing_library", lambda: "Do this: apt install libgomp1.")
     settings = settings_for("sqlite://").model_copy(update={"environment": "development"})
     assert list(checks.check_llm(settings)) == [checks.Finding("Do this: apt install libgomp1.", is_error=False)]

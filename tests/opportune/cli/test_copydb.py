@@ -6,7 +6,7 @@ import pytest
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import PROJECT
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.data.copies import KINDS, Databases, databases, emails, has_tables
+from tests.opportune.data.two_databases import KINDS, Databases, databases, emails, has_tables
 
 __all__ = ["databases"]  # a fixture
 

@@ -33,7 +33,7 @@ def _no_other_program(monkeypatch: pytest.MonkeyPatch) -> None:
     def become(command: list[str], environ: Mapping[str, str]) -> None:
         raise Started(command, environ)
 
-    monkeypatch.setattr(dbshell, "become", become)
+    monkeypatch.setattr(dbshell, "exec_process", become)
     monkeypatch.setattr(shutil, "which", lambda name: name if name in PROGRAMS else None)
 
 
@@ -69,7 +69,7 @@ def test_the_password_is_not_on_the_command_line(url: str, monkeypatch: pytest.M
         pass
 
     use(monkeypatch, url)
-    monkeypatch.setattr(dbshell, "reach", answers)
+    monkeypatch.setattr(dbshell, "check_connection", answers)
     start = started("-c", "select 1")
     assert start.command == ["psql", ADDRESS, "-c", "select 1"]
     assert start.environ["PGPASSWORD"] == "se same"

@@ -39,7 +39,7 @@ picky = Feature(name="picky", summary="Refuses.", demo=Demo(refuse, refuse))
 
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "installed", lambda: (people, plain))
+    monkeypatch.setattr(demo, "installed_features", lambda: (people, plain))
 
 
 async def run(oppman: Oppman, url: str, *arguments: str, **environ: str) -> Outcome:
@@ -71,7 +71,7 @@ async def test_clearing_removes_the_demo_and_nothing_else(
 async def test_a_feature_that_refuses_leaves_nothing_half_done(
     oppman: Oppman, database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "installed", lambda: (people, picky))
+    monkeypatch.setattr(demo, "installed_features", lambda: (people, picky))
 
     assert await run(oppman, database_url, "load") == (1, "", "The demo of this feature lacks something.\n")
     assert await emails(database) == []
@@ -95,7 +95,7 @@ async def test_a_database_without_tables_is_named_in_one_line(oppman: Oppman, em
 
 
 async def test_a_site_without_demos_says_so(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "installed", lambda: (plain,))
+    monkeypatch.setattr(demo, "installed_features", lambda: (plain,))
 
     assert (await run(oppman, database_url, "load")).out == "No installed feature has demonstration data.\n"
 

@@ -9,7 +9,7 @@ import pytest
 from opportune.cli.main import HELPS
 from opportune.project import PROJECT
 from opportune.settings import HOST_VARIABLES, Settings
-from opportune.web.health import PATHS
+from opportune.web.health import HEALTH_PATHS
 
 GUIDE = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")
 DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
@@ -32,7 +32,7 @@ def test_the_files_of_the_hosts_can_be_parsed() -> None:
     (fly,) = map(tomllib.loads, blocks("toml"))
     _secret, railway = map(json.loads, blocks("json"))
     assert fly["http_service"]["internal_port"] == int(fly["env"]["PORT"])
-    assert railway["deploy"]["healthcheckPath"] in PATHS
+    assert railway["deploy"]["healthcheckPath"] in HEALTH_PATHS
 
 
 @pytest.mark.parametrize("text", [GUIDE, DOCKERFILE], ids=["guide", "Dockerfile"])
@@ -46,7 +46,7 @@ def test_every_command_exists(text: str) -> None:
 def test_every_health_path_exists(text: str) -> None:
     named = set(re.findall(r"/(?:health|kaith)[a-z/]*", text))
     assert named
-    assert named <= PATHS
+    assert named <= HEALTH_PATHS
 
 
 def test_every_setting_exists() -> None:

@@ -61,7 +61,7 @@ def test_a_library_that_the_local_model_lacks_is_told_below(
     oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(llm, "find_weights", lambda: Path("model.gguf"))
-    monkeypatch.setattr(libraries, "lacking", lambda: "Do this: apt install libgomp1.")
+    monkeypatch.setattr(libraries, "missing_library", lambda: "Do this: apt install libgomp1.")
     code, out, _ = oppman("doctor", DATABASE_URL=database_url)
     assert (code, out.splitlines()[-1]) == (0, "Do this: apt install libgomp1.")
     assert "libgomp1" not in oppman("doctor", database_url).out, "asked about that database alone"
@@ -71,7 +71,7 @@ def test_a_library_that_the_local_model_lacks_is_told_below(
 def test_a_server_out_of_reach_is_one_line_and_exit_1(
     oppman: Oppman, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(psycopg_timeouts, "PAUSES", ())
+    monkeypatch.setattr(psycopg_timeouts, "RETRY_DELAYS_SECONDS", ())
     code, out, err = oppman("doctor", *options, DATABASE_URL=UNREACHABLE)
     assert code == 1
     assert err.startswith("connect: Nothing answers at 127.0.0.1:1.")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.opportune.cli.conftest import WAIT, Copy
-from tests.opportune.cli.walking import Walk, walking
+from tests.opportune.cli.command_server import RunCommand, command_server
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy
 
 MODELS = "opportune/accounts/models.py"
 BADGE = """
@@ -29,11 +29,11 @@ class Mood(StrEnum):
 
 
 @pytest.fixture
-def walk(copy: Copy) -> Iterator[Walk]:
-    with walking(copy.folder) as walk:
+def run(copy: Copy) -> Iterator[RunCommand]:
+    with command_server(copy.folder) as run:
         declare(copy, BADGE)
-        assert walk("makemigrations")[0] == 0
-        yield walk
+        assert run("makemigrations")[0] == 0
+        yield run
 
 
 def declare(copy: Copy, text: str) -> None:
@@ -60,7 +60,7 @@ def answered(copy: Copy, answer: str, *words: str) -> tuple[int, str]:
         os.close(theirs)
         os.write(ours, f"{answer}\n".encode())
         said = "".join(iter(lambda: read(ours), ""))
-        return process.wait(WAIT), said
+        return process.wait(TIMEOUT_SECONDS), said
 
 
 def read(terminal: int) -> str:
@@ -70,29 +70,29 @@ def read(terminal: int) -> str:
         return ""
 
 
-def test_without_a_terminal_it_does_not_guess_and_names_both_options(copy: Copy, walk: Walk) -> None:
+def test_without_a_terminal_it_does_not_guess_and_names_both_options(copy: Copy, run: RunCommand) -> None:
     declare(copy, BADGE.replace("name:", "label:"))
     before = last(copy)
-    code, said = walk("makemigrations")
+    code, said = run("makemigrations")
     assert (code, said.count("\n")) == (1, 1)
     assert said == (
         "No model has accounts_badge.name any more, and what is in it would be lost. If it has a new name, add "
         "--rename accounts_badge.name=label; if you mean to drop it, add --allow-drop.\n"
     )
     assert last(copy) == before
-    code, said = walk("makemigrations", "--check")
+    code, said = run("makemigrations", "--check")
     assert (code, "- Drop column name of accounts_badge" in said) == (1, True)
-    code, said = walk("makemigrations", "--rename", "name=label", "--dry-run")
+    code, said = run("makemigrations", "--rename", "name=label", "--dry-run")
     assert (code, "~ Rename column name of accounts_badge to label" in said) == (0, True)
     assert last(copy) == before
-    assert walk("makemigrations", "--rename", "badge.name=label")[0] == 0
+    assert run("makemigrations", "--rename", "badge.name=label")[0] == 0
     assert 'op.alter_column("accounts_badge", "name", new_column_name="label")' in last(copy)
-    assert walk("migrate")[0] == 0
-    assert walk("makemigrations", "--check") == (0, "No changes detected\n")
-    assert walk("migrate", "accounts", "3")[0] == 0
+    assert run("migrate")[0] == 0
+    assert run("makemigrations", "--check") == (0, "No changes detected\n")
+    assert run("migrate", "accounts", "3")[0] == 0
 
 
-def test_an_option_that_means_nothing_is_told_and_a_column_goes_when_that_is_said(copy: Copy, walk: Walk) -> None:
+def test_an_option_that_means_nothing_is_told_and_a_column_goes_when_that_is_said(copy: Copy, run: RunCommand) -> None:
     declare(copy, BADGE.replace("    name: str = Field(max_length=50)", "    label: str | None = None"))
     before = last(copy)
     for options, words in {
@@ -101,15 +101,15 @@ def test_an_option_that_means_nothing_is_told_and_a_column_goes_when_that_is_sai
         ("--rename", "name"): "A rename is OLD=NEW",
         ("--rename", "name=label", "--rename", "name=title"): "each old name once",
     }.items():
-        code, said = walk("makemigrations", *options)
+        code, said = run("makemigrations", *options)
         assert code in (1, 2)
         assert words in said
     assert last(copy) == before
-    assert walk("makemigrations", "--allow-drop")[0] == 0
+    assert run("makemigrations", "--allow-drop")[0] == 0
     assert 'batch_op.drop_column("name")' in last(copy)
 
 
-def test_on_a_terminal_it_asks(copy: Copy, walk: Walk) -> None:
+def test_on_a_terminal_it_asks(copy: Copy, run: RunCommand) -> None:
     declare(copy, BADGE.replace("name:", "label:"))
     code, said = answered(copy, "y")
     assert "Was badge.name renamed to badge.label (a VARCHAR(50))? [y/N]: " in said
@@ -122,15 +122,15 @@ def test_on_a_terminal_it_asks(copy: Copy, walk: Walk) -> None:
     assert 'server_default="7"' in last(copy)
 
 
-def test_a_field_of_an_enum_is_written_as_its_type_and_nothing_else(copy: Copy, walk: Walk) -> None:
+def test_a_field_of_an_enum_is_written_as_its_type_and_nothing_else(copy: Copy, run: RunCommand) -> None:
     declare(copy, MOOD + BADGE + "    mood: Mood = Mood.GOOD\n")
-    assert walk("makemigrations")[0] == 0
-    assert walk("migrate")[0] == 0
+    assert run("makemigrations")[0] == 0
+    assert run("migrate")[0] == 0
     declare(copy, MOOD.replace('BAD = "bad"', 'SAD = "sad"') + BADGE + "    mood: Mood = Mood.GOOD\n")
-    code, said = walk("makemigrations", "--rename", "bad=sad")
+    code, said = run("makemigrations", "--rename", "bad=sad")
     assert (code, "~ Alter constraint ck_accounts_badge_mood of accounts_badge" in said) == (0, True)
     assert "UPDATE accounts_badge SET mood = 'sad' WHERE mood = 'bad'" in last(copy)
-    assert walk("migrate")[0] == 0
-    assert walk("makemigrations", "--check") == (0, "No changes detected\n")
-    assert walk("migrate", "accounts", "zero")[0] == 0
-    assert walk("migrate")[0] == 0
+    assert run("migrate")[0] == 0
+    assert run("makemigrations", "--check") == (0, "No changes detected\n")
+    assert run("migrate", "accounts", "zero")[0] == 0
+    assert run("migrate")[0] == 0

@@ -7,15 +7,15 @@ import pytest
 
 from opportune.db.drivers.sqlite import configure_sqlite
 from opportune.db.migrations import connection
-from opportune.db.migrations.graph import OF_FRAMEWORK, Tree
-from opportune.project import installed, installed_names, shown
+from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, MigrationGraph
+from opportune.project import display_path, installed_features, installed_names
 from opportune.testing.services.postgres import Postgres
+from tests.opportune.cli.command_server import RunCommand, command_server
 from tests.opportune.cli.conftest import Copy, Oppman
 from tests.opportune.cli.processes import migrate_at_once
-from tests.opportune.cli.walking import Walk, walking
 
-TREE = Tree(installed_names())
-APPLYING = "".join(f"  Applying {migration}... OK\n" for migration in TREE.ordered)
+GRAPH = MigrationGraph(installed_names())
+APPLYING = "".join(f"  Applying {migration}... OK\n" for migration in GRAPH.ordered)
 
 
 def test_it_tells_each_migration_and_then_that_there_is_none(oppman: Oppman, empty_database_url: str) -> None:
@@ -147,57 +147,57 @@ def test_an_empty_migration_wants_a_feature(oppman: Oppman, tmp_path: Path) -> N
 
 
 @pytest.fixture
-def walk(copy: Copy) -> Iterator[Walk]:
-    with walking(copy.folder) as walk:
-        yield walk
+def run(copy: Copy) -> Iterator[RunCommand]:
+    with command_server(copy.folder) as run:
+        yield run
 
 
-def test_a_changed_model_is_made_migrated_and_taken_back(copy: Copy, walk: Walk) -> None:
+def test_a_changed_model_is_made_migrated_and_taken_back(copy: Copy, run: RunCommand) -> None:
     models = copy.folder / "opportune/accounts/models.py"
     text = models.read_text(encoding="utf-8")
-    code, _ = walk("migrate")
+    code, _ = run("migrate")
     assert code == 0
     changed = text.replace("    is_active: bool = True\n", "    is_active: bool = True\n    level: int = 3\n")
     models.write_text(changed, encoding="utf-8")
     path = "opportune/migrations/accounts/0004_user_level.py"
     words = f"Migrations for 'accounts':\n  {path}\n    + Add column level to accounts_user\n"
-    assert walk("makemigrations", "--check") == (1, words)
-    assert walk("makemigrations", "--dry-run") == (0, words)
-    assert walk("makemigrations", "accounts", "-m", "A level!") == (0, words.replace("user_level", "a_level"))
-    assert walk("makemigrations") == (0, "No changes detected\n")
-    code, said = walk("migrate", "accounts")
+    assert run("makemigrations", "--check") == (1, words)
+    assert run("makemigrations", "--dry-run") == (0, words)
+    assert run("makemigrations", "accounts", "-m", "A level!") == (0, words.replace("user_level", "a_level"))
+    assert run("makemigrations") == (0, "No changes detected\n")
+    code, said = run("migrate", "accounts")
     assert (code, said.splitlines()[-1]) == (0, "  Applying accounts.0004_a_level... OK")
-    code, said = walk("migrate", "accounts", "3")
+    code, said = run("migrate", "accounts", "3")
     assert (code, said.splitlines()[-1]) == (0, "  Unapplying accounts.0004_a_level... OK")
 
 
-def test_a_table_is_dropped_only_when_that_is_asked_for(copy: Copy, walk: Walk) -> None:
+def test_a_table_is_dropped_only_when_that_is_asked_for(copy: Copy, run: RunCommand) -> None:
     models = copy.folder / "opportune/accounts/models.py"
     text = models.read_text(encoding="utf-8")
     models.write_text(f'{text}\n\nclass Badge(Model, table=True):\n    __tablename__ = "accounts_badge"\n')
-    assert walk("makemigrations")[0] == 0
+    assert run("makemigrations")[0] == 0
     models.write_text(text, encoding="utf-8")
-    code, said = walk("makemigrations")
+    code, said = run("makemigrations")
     assert (code, said.count("\n")) == (1, 1)
     assert "accounts_badge" in said
     assert "--allow-drop" in said
-    code, said = walk("makemigrations", "--allow-drop")
+    code, said = run("makemigrations", "--allow-drop")
     assert code == 0
     assert "    - Drop table accounts_badge\n" in said
 
 
-def test_a_deleted_feature_leaves_the_rest_working(copy: Copy, walk: Walk) -> None:
-    features = [feature.name for feature in installed() if TREE.of(feature.name)]
-    features = [name for name in features if not (OF_FRAMEWORK / name).exists()]
-    assert walk("migrate")[0] == 0
+def test_a_deleted_feature_leaves_the_rest_working(copy: Copy, run: RunCommand) -> None:
+    features = [feature.name for feature in installed_features() if GRAPH.of(feature.name)]
+    features = [name for name in features if not (FRAMEWORK_MIGRATIONS / name).exists()]
+    assert run("migrate")[0] == 0
     for feature in features:
-        shutil.rmtree(copy.folder / shown(TREE.folder(feature)))
+        shutil.rmtree(copy.folder / display_path(GRAPH.folder(feature)))
         remove_line(copy.folder / "app/installed.py", feature)
-    code, said = walk("migrate")
+    code, said = run("migrate")
     assert code == 0
     assert "  No migrations to apply.\n" in said
     assert ("Notice: the database has migrations of features that are not installed" in said) == bool(features)
-    assert "accounts\n [X] 0001_initial\n" in walk("showmigrations")[1]
+    assert "accounts\n [X] 0001_initial\n" in run("showmigrations")[1]
 
 
 def remove_line(path: Path, feature: str) -> None:

@@ -14,11 +14,11 @@ from opportune.cli import demo, quickstart, server
 from opportune.cli.quickstart import Superuser, asked, checked, fill, reserve, summary, write_env
 from opportune.errors import OperatorError
 from opportune.feature import Feature
-from opportune.jobs import Run, job
-from opportune.jobs.models import QueuedJob
+from opportune.jobs import JobContext, job
+from opportune.jobs.models import Job
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.unreadable import unreadable
-from tests.opportune.cli.conftest import WAIT, Copy, Oppman, read_until
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, read_until
 
 UNATTENDED = ("quickstart", "--no-input", "--no-model")
 
@@ -35,9 +35,9 @@ def test_it_sets_up_a_site_once_and_serves_it_each_time(copy: Copy) -> None:
         assert f"Listening on {site_in(said)} (Ctrl-C stops it)" in said
         (password,) = re.findall(r"admin@example\.com +password (\S+)", said)
         site = site_in(said)
-        assert httpx.get(f"{site}/accounts/login", timeout=WAIT).status_code == 200
+        assert httpx.get(f"{site}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
         credentials = {"username": "admin@example.com", "password": password}
-        assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=WAIT).status_code == 200
+        assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=TIMEOUT_SECONDS).status_code == 200
     assert stat.S_IMODE(copy.env_file.stat().st_mode) == 0o600
     settings = copy.env_file.read_text()
     with copy.running(*UNATTENDED, "--email", "other@example.org", environ={"PORT": "0", "JOBS": "off"}) as process:
@@ -45,25 +45,25 @@ def test_it_sets_up_a_site_once_and_serves_it_each_time(copy: Copy) -> None:
         assert "There is a superuser already: --email and --password were not used." in said
         assert "admin@example.com   (new password: python3 oppman.py changepassword admin@example.com)" in said
         assert "shown only now" not in said
-        assert httpx.get(f"{site_in(said)}/accounts/login", timeout=WAIT).status_code == 200
+        assert httpx.get(f"{site_in(said)}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
     assert copy.env_file.read_text() == settings
 
 
 @job("late.work")
-async def late_work(_run: Run) -> None:
+async def late_work(_run: JobContext) -> None:
     pass
 
 
 async def test_what_takes_long_is_queued_for_when_the_site_is_up(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     late = Feature(name="late", summary="For tests.", jobs=[late_work], first_jobs=[late_work()])
-    monkeypatch.setattr(quickstart, "installed", lambda: [late])
-    monkeypatch.setattr(demo, "installed", lambda: [late])
+    monkeypatch.setattr(quickstart, "installed_features", lambda: [late])
+    monkeypatch.setattr(demo, "installed_features", lambda: [late])
     app.state.jobs.jobs[late_work.name] = late_work
     for _ in range(2):  # once all the same
         async with app.state.database.writer() as session:
             await fill(session)
     async with app.state.database.reader() as session:
-        (queued,) = await session.scalars(select(QueuedJob).where(col(QueuedJob.name) == "late.work"))
+        (queued,) = await session.scalars(select(Job).where(col(Job.name) == "late.work"))
     assert queued.due_at > queued.created_at
 
 
@@ -174,7 +174,7 @@ def test_a_missing_model_is_told_with_what_to_set(monkeypatch: pytest.MonkeyPatc
 
 def test_a_library_that_the_local_model_lacks_is_told_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quickstart, "make_provider", lambda _: "a model")
-    monkeypatch.setattr(quickstart, "lacking", lambda _: "Do this: apt install libgomp1.")
+    monkeypatch.setattr(quickstart, "missing_library", lambda _: "Do this: apt install libgomp1.")
     lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
     assert lines[-1] == "Do this: apt install libgomp1."
 

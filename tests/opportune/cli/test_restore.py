@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from opportune.data.backup import postgresql
-from opportune.data.backup.restore import FOLDER
-from opportune.db.migrations.graph import Tree
+from opportune.data.backup.restore import WORK_FOLDER_PREFIX
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.project import installed_names
 from tests.opportune.cli.backups import (
     Site,
@@ -24,12 +24,12 @@ from tests.opportune.cli.backups import (
     site,
 )
 from tests.opportune.cli.conftest import Oppman
+from tests.opportune.cli.corrupted_backups import CORRUPTIONS, rewritten
 from tests.opportune.cli.processes import Work, at_each_step, before_the_commit
-from tests.opportune.cli.spoiled import SPOILED, rewritten
 
 __all__ = ["programs", "site"]  # fixtures
 
-LATEST = Tree(installed_names()).ordered[-1]
+LATEST = MigrationGraph(installed_names()).ordered[-1]
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_without_anybody_to_ask_it_wants_to_be_told(oppman: Oppman, site: Site, 
 
 
 @only_sqlite
-@pytest.mark.parametrize(("spoil", "words"), SPOILED)
+@pytest.mark.parametrize(("spoil", "words"), CORRUPTIONS)
 def test_what_cannot_be_trusted_is_refused_before_anything_is_touched(
     oppman: Oppman, site: Site, backup: Path, spoil: Callable[[Path], None], words: str
 ) -> None:
@@ -201,7 +201,8 @@ def test_a_dump_of_other_migrations_than_its_manifest_tells_of_changes_nothing(
     oppman: Oppman, site: Site, backup: Path
 ) -> None:
     rewritten(
-        backup, lambda _members, manifest: manifest["revisions"].append(Tree(installed_names()).ordered[0].revision)
+        backup,
+        lambda _members, manifest: manifest["revisions"].append(MigrationGraph(installed_names()).ordered[0].revision),
     )
     assert "its migrations are not those of its manifest" in refused(oppman, "restore", "--no-input", str(backup))
     assert site.emails() == ["bob@example.com"]
@@ -218,7 +219,7 @@ def test_settings_of_a_script_are_the_transactions_own() -> None:
     given = b"SET lock_timeout = 0;\nSET transaction_timeout = 0;\n"
     given += b"SELECT pg_catalog.set_config('search_path', '', false);\n"
     passed = io.BytesIO()
-    postgresql.pass_on(io.BytesIO(given + b"CREATE TABLE x ();\nSET y = 1;\n"), passed)
+    postgresql.copy_script(io.BytesIO(given + b"CREATE TABLE x ();\nSET y = 1;\n"), passed)
     assert passed.getvalue() == (
         b"SET LOCAL lock_timeout = 0;\nSELECT pg_catalog.set_config('search_path', '', true);\n"
         b"CREATE TABLE x ();\nSET y = 1;\n"
@@ -246,8 +247,8 @@ def test_a_restore_into_postgresql_killed_before_its_commit_changes_nothing(
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     before_the_commit(site.work(backup))
-    assert len(list(temporary.glob(f"{FOLDER}*"))) == 1
+    assert len(list(temporary.glob(f"{WORK_FOLDER_PREFIX}*"))) == 1
     assert site.emails() == ["bob@example.com"]
     site.work(backup).bring_back()
     assert site.emails() == ["ada@example.com"]
-    assert list(temporary.glob(f"{FOLDER}*")) == []
+    assert list(temporary.glob(f"{WORK_FOLDER_PREFIX}*")) == []

@@ -11,9 +11,9 @@ from opportune import llm
 from opportune.cli import server
 from opportune.cli.runserver import look_at_database
 from opportune.settings import Settings
-from opportune.testing.services.missing import missing
+from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.cli.conftest import WAIT, Copy, Oppman, read_until
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, read_until
 
 PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"}
 
@@ -33,9 +33,9 @@ def test_it_names_pending_migrations_and_serves(copy: Copy) -> None:
     with copy.running("runserver", "--port", "0", "--no-reload", environ={}) as process:
         said = read_until(process, "Listening on")
         assert "not applied (accounts.0001_initial" in said
-        assert httpx.get(f"{address_in(said)}/health/live", timeout=WAIT).status_code == 200
+        assert httpx.get(f"{address_in(said)}/health/live", timeout=TIMEOUT_SECONDS).status_code == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(WAIT) == 0
+        assert process.wait(TIMEOUT_SECONDS) == 0
 
 
 def test_it_migrates_first_if_asked(copy: Copy) -> None:
@@ -44,7 +44,7 @@ def test_it_migrates_first_if_asked(copy: Copy) -> None:
         assert "Applying accounts.0001_initial... OK" in said
         assert "not applied" not in said
         assert "(all addresses of this machine; here: http://127.0.0.1:" in said
-        answer = httpx.get(f"{address_in(said)}/health/ready", timeout=WAIT)
+        answer = httpx.get(f"{address_in(said)}/health/ready", timeout=TIMEOUT_SECONDS)
         assert (answer.status_code, answer.headers.get("server")) == (200, None)
 
 
@@ -110,7 +110,7 @@ def powerless() -> tuple[str, ...]:
     if os.geteuid() != 0:
         return ()
     if not shutil.which("setpriv"):
-        missing("setpriv, for root to obey permissions,", "apt install util-linux")
+        skip_for_missing("setpriv, for root to obey permissions,", "apt install util-linux")
     return ("setpriv", "--bounding-set=-all")
 
 
@@ -131,8 +131,8 @@ def test_it_runs_from_a_tree_that_nobody_may_write(
     environ = {**PRODUCTION, "DATABASE_URL": url}
     with read_only.running("runserver", "--port", "0", "--migrate", environ=environ, before=powerless) as process:
         address = address_in(read_until(process, "Listening on"))
-        assert httpx.get(f"{address}/health/ready", timeout=WAIT).status_code == 200
-        assert httpx.get(f"{address}/accounts/login", timeout=WAIT).status_code == 200
+        assert httpx.get(f"{address}/health/ready", timeout=TIMEOUT_SECONDS).status_code == 200
+        assert httpx.get(f"{address}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
     postgres_server.drop_database("read_only_tree")
 
 
@@ -140,6 +140,6 @@ def test_sqlite_in_a_tree_that_nobody_may_write_is_refused_in_one_line(
     read_only: Copy, powerless: tuple[str, ...]
 ) -> None:
     with read_only.running("runserver", "--port", "0", environ=PRODUCTION, before=powerless) as process:
-        said, _ = process.communicate(timeout=WAIT)
+        said, _ = process.communicate(timeout=TIMEOUT_SECONDS)
     assert (process.returncode, said.count("\n")) == (1, 1)
     assert "Set DATABASE_URL" in said

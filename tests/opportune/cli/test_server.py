@@ -14,11 +14,11 @@ import pytest
 
 from opportune.cli import server
 from opportune.errors import OperatorError
-from opportune.mail.email import site_address
+from opportune.mail.email import site_url
 from opportune.project import PROJECT, settings_class
 from opportune.settings import get_settings
 from opportune.testing.plugin import settings_for
-from tests.opportune.cli.conftest import WAIT
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 
 SERVE = """
 import socket, sys
@@ -26,7 +26,7 @@ from opportune.cli.server import serve
 from opportune.settings import get_settings
 if __name__ == "__main__":
     listener = socket.socket(fileno=int(sys.argv[1]))
-    serve(listener, get_settings(), **{"app": "tests.opportune.endless:create_app", **eval(sys.argv[2])})
+    serve(listener, get_settings(), **{"app": "tests.opportune.streaming_site:create_app", **eval(sys.argv[2])})
 """
 
 
@@ -52,7 +52,7 @@ def serving(folder: Path, options: str = "{}", **environ: str) -> Iterator[tuple
 @pytest.mark.parametrize(
     ("options", "number"),
     [
-        ("{'app': 'tests.opportune.endless:create_site'}", signal.SIGTERM),
+        ("{'app': 'tests.opportune.streaming_site:create_site'}", signal.SIGTERM),
         ("{}", signal.SIGINT),
         ("{'workers': 2}", signal.SIGTERM),
         ("{'reload': True}", signal.SIGINT),
@@ -61,13 +61,13 @@ def serving(folder: Path, options: str = "{}", **environ: str) -> Iterator[tuple
 def test_a_signal_ends_open_streams_and_then_the_server(tmp_path: Path, options: str, number: signal.Signals) -> None:
     with (
         serving(tmp_path, options) as (process, address),
-        httpx.stream("GET", f"{address}/endless", timeout=WAIT) as answer,
+        httpx.stream("GET", f"{address}/endless", timeout=TIMEOUT_SECONDS) as answer,
     ):
         lines = answer.iter_lines()
         assert next(lines) == "begun"
         process.send_signal(number)
         assert list(lines) == ["ended"]
-        assert process.wait(WAIT) == 0
+        assert process.wait(TIMEOUT_SECONDS) == 0
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,15 @@ def test_a_signal_ends_open_streams_and_then_the_server(tmp_path: Path, options:
 )
 def test_a_proxy_is_believed_only_by_setting(tmp_path: Path, trusted: str, scheme: str) -> None:
     with serving(tmp_path, TRUSTED_PROXIES=trusted) as (_, address):
-        answer = httpx.get(f"{address}/scheme", headers={"X-Forwarded-Proto": "https"}, timeout=WAIT)
+        answer = httpx.get(f"{address}/scheme", headers={"X-Forwarded-Proto": "https"}, timeout=TIMEOUT_SECONDS)
         assert answer.json() == scheme
 
 
 def test_headers_are_limited_where_visitors_come(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, address):
-        assert httpx.get(f"{address}/scheme", headers={"name": "x" * 70_000}, timeout=WAIT).status_code == 431
+        assert (
+            httpx.get(f"{address}/scheme", headers={"name": "x" * 70_000}, timeout=TIMEOUT_SECONDS).status_code == 431
+        )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
@@ -96,7 +98,7 @@ def test_as_many_files_may_be_open_as_connections_need() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert hard == before[1]
-    assert soft == min(200 + server.BACKLOG + server.OTHER_FILES, hard)
+    assert soft == min(200 + server.MAX_WAITING_CONNECTIONS + server.RESERVED_OPEN_FILES, hard)
 
 
 def test_a_taken_port_is_told_with_what_to_do() -> None:
@@ -114,7 +116,7 @@ def test_an_address_of_another_machine_is_told() -> None:
 
 def test_a_reserved_port_refuses_visitors() -> None:
     with server.reserve("127.0.0.1", 0) as listener, pytest.raises(ConnectionRefusedError):
-        socket.create_connection(listener.getsockname(), timeout=WAIT)
+        socket.create_connection(listener.getsockname(), timeout=TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -145,5 +147,5 @@ def test_letters_link_to_the_port_that_is_served(monkeypatch: pytest.MonkeyPatch
     get_settings.cache_clear()
     with server.reserve("127.0.0.1", 0) as listener:
         server.tell_port(listener, get_settings())
-        assert site_address(get_settings()) == server.url(listener)
+        assert site_url(get_settings()) == server.url(listener)
     get_settings.cache_clear()

@@ -8,7 +8,7 @@ import pytest
 
 from opportune.cli import shell
 from opportune.cli.main import main
-from opportune.project import PROJECT, installed
+from opportune.project import PROJECT, installed_features
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 
@@ -26,7 +26,7 @@ def test_code_may_await_and_has_everything_at_hand(capsys: pytest.CaptureFixture
 
 
 def test_every_installed_model_is_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
-    models = [model.__name__ for feature in installed() for model in feature.models]
+    models = [model.__name__ for feature in installed_features() for model in feature.models]
     assert main(["shell", "-c", f"print({', '.join(models)})"]) == 0
     assert capsys.readouterr().out.count("<class") == len(models)
 

@@ -9,15 +9,15 @@ import psycopg
 import pytest
 from sqlalchemy import Column, Index, Integer, String, func
 
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import Step
-from opportune.db.migrations.script import script
+from opportune.db.migrations.sql_script import migration_sql
 from opportune.errors import OperatorError
 from opportune.project import installed_names
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.missing import missing
+from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.db.toys import Toys
+from tests.opportune.db.sample_features import SampleFeatures
 
 DESCRIBE = """
     SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
@@ -48,32 +48,32 @@ def schema(url: str) -> list[tuple[object, ...]]:
         return list(server.execute(DESCRIBE))
 
 
-def changed_books(settings_url: str, folder: Path) -> Toys:
+def changed_books(settings_url: str, folder: Path) -> SampleFeatures:
     """A table, one that points at it, and a change that SQLite makes by copying."""
-    toys = Toys(settings_for(settings_url), folder)
+    sample = SampleFeatures(settings_for(settings_url), folder)
     title = Column("title", String(50), nullable=False)
-    Index("ix_library_book_lower", func.lower(toys.table("library_book", title).c.title), unique=True)
-    toys.table("library_page", toys.pointing_at("library_book", "book_id"))
-    toys.make()
-    toys.migrate()
+    Index("ix_library_book_lower", func.lower(sample.table("library_book", title).c.title), unique=True)
+    sample.table("library_page", sample.pointing_at("library_book", "book_id"))
+    sample.make()
+    sample.migrate()
     longer = Column("title", String(80), nullable=False)
     pages = Column("pages", Integer, nullable=False, default=7)
-    Index("ix_library_book_lower", func.lower(toys.table("library_book", longer, pages).c.title), unique=True)
-    toys.make()
-    return toys
+    Index("ix_library_book_lower", func.lower(sample.table("library_book", longer, pages).c.title), unique=True)
+    sample.make()
+    return sample
 
 
 def test_the_sql_of_every_migration_does_what_migrate_does(
     oppman: Oppman, empty_database_url: str, request: pytest.FixtureRequest
 ) -> None:
-    for migration in Tree(installed_names()).ordered:
+    for migration in MigrationGraph(installed_names()).ordered:
         shown = oppman("sqlmigrate", migration.feature, str(migration.number), DATABASE_URL=empty_database_url)
         assert shown.code == 0, shown.err
         run_script(empty_database_url, shown.out)
     assert oppman("migrate", "--check").code == 0
     migrated = request.getfixturevalue("database_url")
     assert schema(empty_database_url) == schema(migrated)
-    for migration in reversed(Tree(installed_names()).ordered):
+    for migration in reversed(MigrationGraph(installed_names()).ordered):
         run_script(empty_database_url, oppman("sqlmigrate", migration.feature, migration.name, "--backwards").out)
     assert {row[0] for row in schema(empty_database_url)} <= {"alembic_version", "table", "index"}
     assert "[X]" not in oppman("showmigrations").out
@@ -84,33 +84,33 @@ def test_a_changed_table_keeps_its_rows_and_what_points_at_it(empty_database_url
     before = schema(empty_database_url)
     books.execute("INSERT INTO library_book (id, title) VALUES (1, 'Emma')")
     books.execute("INSERT INTO library_page (id, book_id) VALUES (1, 1)")
-    change = books.tree.of("library")[-1]
+    change = books.graph.of("library")[-1]
     kind = books.settings.database_url.get_secret_value().partition(":")[0]
-    run_script(empty_database_url, script(books.tree, Step(change, "upgrade"), kind))
+    run_script(empty_database_url, migration_sql(books.graph, Step(change, "upgrade"), kind))
     assert books.pending() == []
     assert books.drafts() == []
     assert books.execute("SELECT title, pages FROM library_book") == [("Emma", 7)]
     assert books.execute("SELECT book_id FROM library_page") == [(1,)]
-    run_script(empty_database_url, script(books.tree, Step(change, "downgrade"), kind))
+    run_script(empty_database_url, migration_sql(books.graph, Step(change, "downgrade"), kind))
     assert [row[:2] for row in schema(empty_database_url)] == [row[:2] for row in before]
     assert books.execute("SELECT count(*) FROM library_page") == [(1,)]
 
 
 def test_values_stand_in_the_sql(empty_database_url: str, tmp_path: Path) -> None:
-    toys = Toys(settings_for(empty_database_url), tmp_path / "versions")
-    toys.table("library_book", Column("title", String(50)))
-    toys.make()
-    toys.migrate()
-    toys.make_by_hand(
+    sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
+    sample.table("library_book", Column("title", String(50)))
+    sample.make()
+    sample.migrate()
+    sample.make_by_hand(
         "library",
         "book = sa.table('library_book', sa.column('id', sa.Integer), sa.column('title', sa.String))\n"
         "    op.bulk_insert(book, [{'id': 1, 'title': \"it's 100%\"}])\n"
         "    op.execute(book.update().where(book.c.id == 1).values(title=book.c.title + '!'))",
     )
     kind = empty_database_url.partition(":")[0]
-    run_script(empty_database_url, script(toys.tree, Step(toys.tree.of("library")[-1], "upgrade"), kind))
-    assert toys.execute("SELECT title FROM library_book") == [("it's 100%!",)]
-    assert toys.pending() == []
+    run_script(empty_database_url, migration_sql(sample.graph, Step(sample.graph.of("library")[-1], "upgrade"), kind))
+    assert sample.execute("SELECT title FROM library_book") == [("it's 100%!",)]
+    assert sample.pending() == []
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -122,12 +122,12 @@ def test_values_stand_in_the_sql(empty_database_url: str, tmp_path: Path) -> Non
     ],
 )
 def test_a_migration_that_looks_at_the_rows_says_so(tmp_path: Path, kind: str, lines: str) -> None:
-    toys = Toys(settings_for(f"sqlite:///{tmp_path}/toys.db"), tmp_path / "versions")
-    toys.table("library_book")
-    toys.make()
-    toys.make_by_hand("library", lines)
+    sample = SampleFeatures(settings_for(f"sqlite:///{tmp_path}/sample.db"), tmp_path / "versions")
+    sample.table("library_book")
+    sample.make()
+    sample.make_by_hand("library", lines)
     with pytest.raises(OperatorError, match=r"library.0002_by_hand cannot be told beforehand: it depends on the rows"):
-        script(toys.tree, Step(toys.tree.of("library")[-1], "upgrade"), kind)
+        migration_sql(sample.graph, Step(sample.graph.of("library")[-1], "upgrade"), kind)
 
 
 def test_nothing_is_touched_and_no_server_is_asked(oppman: Oppman, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_what_is_not_there_is_one_line(
 
 def test_sqlites_own_client_runs_it(oppman: Oppman, tmp_path: Path) -> None:
     if not shutil.which("sqlite3"):
-        missing("SQLite's own client", "apt install sqlite3")
+        skip_for_missing("SQLite's own client", "apt install sqlite3")
     shown = oppman("sqlmigrate", "accounts", "1", DATABASE_URL=f"sqlite:///{tmp_path}/app.db").out
     command = ["sqlite3", "-bail", str(tmp_path / "app.db")]
     subprocess.run(command, input=shown, text=True, check=True)

@@ -4,7 +4,7 @@ import pytest
 
 from opportune.cli import startup
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.history import VERSION
+from opportune.db.migrations.history import VERSION_TABLE
 from opportune.errors import OperatorError
 from opportune.settings import HOST_VARIABLES, Settings
 from opportune.testing.plugin import settings_for
@@ -28,7 +28,7 @@ def test_applying_leaves_nothing_pending(empty_database_url: str) -> None:
 
 def test_a_database_of_newer_code_is_told(settings: Settings) -> None:
     with connect(settings) as connection:
-        connection.execute(VERSION.insert().values(version_num="accounts_0099_beef"))
+        connection.execute(VERSION_TABLE.insert().values(version_num="accounts_0099_beef"))
         connection.commit()
     (line,) = startup.inspect_schema(settings).faults
     assert "accounts_0099_beef" in line
@@ -39,7 +39,7 @@ def test_a_database_of_newer_code_is_told(settings: Settings) -> None:
     ["development", "production"],  # which waits a while for a database that may be waking up
 )
 def test_a_database_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
-    monkeypatch.setattr(startup, "PATIENCE", 0.1)
+    monkeypatch.setattr(startup, "RETRY_TIMEOUT_SECONDS", 0.1)
     settings = settings_for("postgresql://user:opensesame@127.0.0.1:1/name")
     with pytest.raises(OperatorError, match=r"Nothing answers at 127\.0\.0\.1:1") as caught:
         startup.inspect_schema(settings.model_copy(update={"environment": environment}))
@@ -55,12 +55,12 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", HOST_VARIABLES)
 def test_a_host_that_keeps_no_files_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str) -> None:
     monkeypatch.setenv(host, "something")
-    assert "all data is lost" in startup.loss(settings_for(f"sqlite:///{tmp_path}/app.db"))
+    assert "all data is lost" in startup.data_loss_warning(settings_for(f"sqlite:///{tmp_path}/app.db"))
 
 
 def test_a_disk_at_home_a_volume_and_postgresql_lose_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert startup.loss(settings_for(f"sqlite:///{tmp_path}/app.db")) == ""
+    assert startup.data_loss_warning(settings_for(f"sqlite:///{tmp_path}/app.db")) == ""
     monkeypatch.setenv("FLY_APP_NAME", "site")
-    assert startup.loss(settings_for("postgresql://user@host/name")) == ""
+    assert startup.data_loss_warning(settings_for("postgresql://user@host/name")) == ""
     if Path("/dev/shm").is_dir():  # noqa: S108 - a place that is mounted, as a volume is
-        assert startup.loss(settings_for("sqlite:////dev/shm/app.db")) == ""
+        assert startup.data_loss_warning(settings_for("sqlite:////dev/shm/app.db")) == ""

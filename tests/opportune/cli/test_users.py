@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts import rights
+from opportune.accounts.groups import service
+from opportune.accounts.management import find_user
 from opportune.accounts.models import Grant, Group, Membership, RecoveryCode, User
-from opportune.accounts.service import find_user
 from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.db.database import Database
@@ -156,7 +156,7 @@ async def test_two_superusers_who_remove_each_other_at_once_leave_one(database: 
         async with database.writer() as session:
             user = await find_user(session, email)
             await both.wait()
-            await rights.set_flags(session, user, {"is_superuser": False})
+            await service.set_flags(session, user, {"is_superuser": False})
 
     outcomes = await asyncio.gather(remove(ada.email), remove(BOB), return_exceptions=True)
 

@@ -3,7 +3,7 @@ import subprocess
 from pathlib import Path
 
 from opportune.testing.plugin import migrate
-from tests.opportune.cli.conftest import WAIT, Copy, Oppman, read_until
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, read_until
 from tests.opportune.cli.test_jobs import LETTER, queue
 
 
@@ -20,7 +20,7 @@ def test_a_worker_does_what_is_queued_until_it_is_told_to_stop(copy: Copy, tmp_p
 
 def stop(worker: subprocess.Popen[str]) -> None:
     worker.send_signal(signal.SIGTERM)
-    said, _ = worker.communicate(timeout=WAIT)
+    said, _ = worker.communicate(timeout=TIMEOUT_SECONDS)
     assert (worker.returncode, said) == (0, "")
 
 

@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import Column, String
 
 from opportune.data.copydb import copy, examine, rows, writers
-from opportune.db.migrations.connection import LOCK
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.connection import ADVISORY_LOCK_ID
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.project import PROJECT, installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
-from tests.opportune.data.copies import (
+from tests.opportune.data.two_databases import (
     ADD_SESSION,
     ADD_USER,
     KINDS,
@@ -29,7 +29,7 @@ from tests.opportune.data.copies import (
     refusal,
     run,
 )
-from tests.opportune.db.toys import Toys
+from tests.opportune.db.sample_features import SampleFeatures
 
 __all__ = ["databases"]  # a fixture
 
@@ -80,7 +80,12 @@ def test_what_is_written_meanwhile_is_not_in_the_copy(databases: Databases, kind
         if late:
             execute(source, ADD_USER, id=2, email=late.pop())
 
-    copy(DatabaseURL.parse(source), DatabaseURL.parse(target), Tree(installed_names()), progress=write_into_source)
+    copy(
+        DatabaseURL.parse(source),
+        DatabaseURL.parse(target),
+        MigrationGraph(installed_names()),
+        progress=write_into_source,
+    )
     assert emails(source) == ["a@example.com", "late@example.com"]
     assert emails(target) == ["a@example.com"]
 
@@ -122,15 +127,15 @@ def test_a_destination_that_the_code_does_not_know_is_refused(
 
 def test_a_destination_that_lacks_migrations_is_refused(tmp_path: Path) -> None:
     source, target = (f"sqlite:///{tmp_path}/{name}.db" for name in ("source", "target"))
-    toys = Toys(settings_for(target), tmp_path / "versions")
-    toys.table("library_book", Column("title", String(50)))
-    toys.make()
-    toys.migrate()
-    toys.table("shop_order")
-    toys.make()
-    Toys(settings_for(source), tmp_path / "versions").migrate()
+    sample = SampleFeatures(settings_for(target), tmp_path / "versions")
+    sample.table("library_book", Column("title", String(50)))
+    sample.make()
+    sample.migrate()
+    sample.table("shop_order")
+    sample.make()
+    SampleFeatures(settings_for(source), tmp_path / "versions").migrate()
     with pytest.raises(OperatorError, match=r"it lacks shop\.0001_initial"):
-        examine(DatabaseURL.parse(source), DatabaseURL.parse(target), toys.tree, metadata=toys.metadata)
+        examine(DatabaseURL.parse(source), DatabaseURL.parse(target), sample.graph, metadata=sample.metadata)
 
 
 def test_a_database_is_not_copied_onto_itself(databases: Databases, tmp_path: Path) -> None:
@@ -159,7 +164,12 @@ def test_what_is_read_into_memory_cannot_be_a_destination(databases: Databases) 
 
 def test_examining_makes_no_file(databases: Databases) -> None:
     source, target = databases.filled("sqlite", "a@example.com"), databases.missing("sqlite")
-    assert examine(DatabaseURL.parse(source), DatabaseURL.parse(target), Tree(installed_names()))["accounts_user"] == 1
+    assert (
+        examine(DatabaseURL.parse(source), DatabaseURL.parse(target), MigrationGraph(installed_names()))[
+            "accounts_user"
+        ]
+        == 1
+    )
     assert [path.name for path in databases.folder.iterdir()] == [DatabaseURL.parse(source).path.name]
 
 
@@ -171,9 +181,9 @@ def test_meanwhile_nobody_else_writes_into_the_destination_or_migrates_it(databa
         with pytest.raises(OperatorError) as raised:
             execute(target, "LOCK TABLE accounts_user IN ROW EXCLUSIVE MODE NOWAIT")
         assert "could not obtain lock" in str(raised.value.__cause__)
-        migrators.extend(execute(target, "SELECT pg_try_advisory_xact_lock(:number)", number=LOCK))
+        migrators.extend(execute(target, "SELECT pg_try_advisory_xact_lock(:number)", number=ADVISORY_LOCK_ID))
 
-    copy(DatabaseURL.parse(source), DatabaseURL.parse(target), Tree(installed_names()), progress=look)
+    copy(DatabaseURL.parse(source), DatabaseURL.parse(target), MigrationGraph(installed_names()), progress=look)
     assert {*migrators} == {(False,)}
 
 
@@ -202,7 +212,7 @@ def test_ctrl_c_is_quiet_and_leaves_the_destination_as_it_was(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     source, target = databases.filled(kind, "a@x.org", "b@x.org"), databases.filled("postgresql", "old@x.org")
-    monkeypatch.setattr(rows, "BATCH", 1)  # so that the source has not given all when the writer stops
+    monkeypatch.setattr(rows, "BATCH_ROWS", 1)  # so that the source has not given all when the writer stops
     monkeypatch.setattr(writers, "_keys", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(source, target, force=True)
@@ -225,7 +235,7 @@ def test_until_all_is_compared_the_destination_is_as_it_was(databases: Databases
 
     addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
     with pytest.raises(KeyboardInterrupt):
-        copy(*addresses, Tree(installed_names()), force=True, progress=stop_at_the_comparison)
+        copy(*addresses, MigrationGraph(installed_names()), force=True, progress=stop_at_the_comparison)
     assert emails(target) == ["old@x.org"]
 
 

@@ -9,20 +9,20 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from opportune.data.doctor import diagnose as diagnose_module
-from opportune.data.doctor import prepared, server
-from opportune.data.doctor.context import Circumstances, Role, Subject
+from opportune.data.doctor import prepared_statements, server
+from opportune.data.doctor.context import DoctorContext, Role, ServerContext
 from opportune.data.doctor.diagnose import diagnose
 from opportune.data.doctor.results import Diagnosis, Finding, Status
 from opportune.data.doctor.schema import compare
 from opportune.db.drivers import psycopg_timeouts
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import installed_names
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.db.gateway import Gateway
+from tests.opportune.db.faulty_proxy import FaultyProxy
 
 NOBODY = 65534
 
@@ -31,7 +31,7 @@ on_sqlite = pytest.mark.database("sqlite")
 
 
 async def examine(settings: Settings, processes: int = 1) -> Diagnosis:
-    return (await diagnose(Circumstances(settings, installed_names(), processes)))[0]
+    return (await diagnose(DoctorContext(settings, installed_names(), processes)))[0]
 
 
 async def finding(check: str, settings: Settings, processes: int = 1) -> Finding:
@@ -81,15 +81,15 @@ async def test_missing_migrations_are_a_fault(empty_database_url: str) -> None:
 
 
 def test_migrations_that_the_code_lacks_are_a_fault() -> None:
-    rows = [*Tree(installed_names()).by_revision, "accounts_9999_abcd"]
-    found = compare(Tree(installed_names()), rows)
+    rows = [*MigrationGraph(installed_names()).by_revision, "accounts_9999_abcd"]
+    found = compare(MigrationGraph(installed_names()), rows)
     assert found.status == Status.FAULT
     assert found.values["newer"] == ["accounts_9999_abcd"]
 
 
 def test_migrations_of_removed_features_are_a_notice() -> None:
-    rows = [*Tree(installed_names()).by_revision, "gone_0001_abcd"]
-    found = compare(Tree(installed_names()), rows)
+    rows = [*MigrationGraph(installed_names()).by_revision, "gone_0001_abcd"]
+    found = compare(MigrationGraph(installed_names()), rows)
     assert found.status == Status.NOTICE
     assert found.values["removed"] == ["gone_0001_abcd"]
 
@@ -129,7 +129,7 @@ async def test_a_pooler_loses_prepared_statements_and_nothing_is_left_on_it(pool
 async def test_nothing_is_left_on_the_single_connection_of_a_pooler(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepared, "A_MOMENT", 0.01)  # nobody else gives that connection back
+    monkeypatch.setattr(prepared_statements, "RIVAL_TIMEOUT_SECONDS", 0.01)  # nobody else gives that connection back
     with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
         assert (await finding("prepared", settings_for(url))).values["survive"]
         parts = DatabaseURL.parse(url).url.translate_connect_args(username="user", database="dbname")
@@ -164,7 +164,7 @@ async def test_a_user_without_rights_is_a_fault(weak_settings: Settings) -> None
 @on_postgresql
 async def test_another_user_may_be_the_one_who_migrates(weak_settings: Settings) -> None:
     direct = {"database_direct_url": weak_settings.database_url}
-    writer, migrator = await diagnose(Circumstances(weak_settings.model_copy(update=direct), installed_names()))
+    writer, migrator = await diagnose(DoctorContext(weak_settings.model_copy(update=direct), installed_names()))
     assert only("writes", writer.findings).status == Status.NOTICE
     assert only("writes", migrator.findings).status == Status.FAULT
 
@@ -180,7 +180,7 @@ async def test_a_user_who_only_reads_is_a_fault(weak_settings: Settings, postgre
 @on_postgresql
 async def test_a_reader_that_is_no_replica_is_a_notice(settings: Settings) -> None:
     reader = settings.model_copy(update={"database_reader_url": settings.database_url})
-    _, diagnosis = await diagnose(Circumstances(reader, installed_names()))
+    _, diagnosis = await diagnose(DoctorContext(reader, installed_names()))
     assert diagnosis.url.name == "DATABASE_READER_URL"
     assert only("replica", diagnosis.findings).status == Status.NOTICE
     assert "writes" not in {finding.check for finding in diagnosis.findings}
@@ -206,14 +206,14 @@ async def test_a_database_of_few_connections_is_a_fault(settings: Settings, post
 
 @on_postgresql
 async def test_an_old_server_is_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "OLDEST", 99)
+    monkeypatch.setattr(server, "MIN_SERVER_VERSION", 99)
     found = await finding("server", settings)
     assert (found.status, found.fix) == (Status.FAULT, "Use PostgreSQL 99 or newer.")
 
 
 @on_postgresql
 async def test_clocks_that_differ_are_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LARGEST_DRIFT", 0)
+    monkeypatch.setattr(server, "MAX_CLOCK_DRIFT_SECONDS", 0)
     found = await finding("clock", settings)
     assert found.status == Status.FAULT
     assert found.values["time_zone"] == "Asia/Kathmandu"
@@ -222,11 +222,11 @@ async def test_clocks_that_differ_are_a_fault(settings: Settings, monkeypatch: p
 
 @on_postgresql
 async def test_a_check_that_the_server_refuses_is_a_notice(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(subject: Subject) -> Finding:
+    async def refuse(subject: ServerContext) -> Finding:
         await subject.row("SELECT pg_read_file('/nowhere')")
         raise AssertionError
 
-    async def refuse_another(_subject: Subject) -> Finding:
+    async def refuse_another(_subject: ServerContext) -> Finding:
         raise psycopg.errors.TooManyConnections
 
     monkeypatch.setitem(server.CHECKS, "server", (refuse, {Role.WRITER}))
@@ -241,12 +241,12 @@ async def test_a_check_that_the_server_refuses_is_a_notice(settings: Settings, m
 async def test_a_server_that_falls_silent_is_not_waited_for(
     settings: Settings, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diagnose_module, "PATIENCE", 0.3)
-    gateway = Gateway(postgres_server.port)
+    monkeypatch.setattr(diagnose_module, "SERVER_TIMEOUT_SECONDS", 0.3)
+    gateway = FaultyProxy(postgres_server.port)
     async with gateway.open():
         url = DatabaseURL.parse(settings.database_url.get_secret_value()).url.set(port=gateway.port)
 
-        async def fall_silent(subject: Subject) -> Finding:
+        async def fall_silent(subject: ServerContext) -> Finding:
             gateway.silence()
             return await server.check_server(subject)
 
@@ -257,8 +257,8 @@ async def test_a_server_that_falls_silent_is_not_waited_for(
 
 
 async def test_every_address_of_the_settings_is_looked_at(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(psycopg_timeouts, "PAUSES", ())
+    monkeypatch.setattr(psycopg_timeouts, "RETRY_DELAYS_SECONDS", ())
     direct = settings.model_copy(update={"database_direct_url": SecretStr("postgresql://ann:sesame@127.0.0.1:1/x")})
-    diagnoses = await diagnose(Circumstances(direct, installed_names()))
+    diagnoses = await diagnose(DoctorContext(direct, installed_names()))
     assert [diagnosis.url.name for diagnosis in diagnoses] == ["DATABASE_URL", "DATABASE_DIRECT_URL"]
     assert [len(diagnosis.faults) for diagnosis in diagnoses] == [0, 1]

@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from opportune.data.doctor import disk, file
-from opportune.data.doctor.context import Circumstances
+from opportune.data.doctor.context import DoctorContext
 from opportune.data.doctor.diagnose import diagnose
 from opportune.data.doctor.file import examine_file
 from opportune.data.doctor.results import Finding, Status
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import installed_names
 from opportune.testing.plugin import settings_for
@@ -20,7 +20,7 @@ from opportune.testing.services.scratch import scratch
 
 NOBODY = 65534
 
-TREE = Tree(installed_names())  # read by the user who has the project: another may not look into its folder
+GRAPH = MigrationGraph(installed_names())  # read by the user who has the project: another may not look into its folder
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def path(sqlite_template: Path) -> Iterator[Path]:
 
 
 def look_at(path: Path, scheme: str = "sqlite") -> tuple[Finding, ...]:
-    return tuple(examine_file(DatabaseURL.parse(f"{scheme}:///{path}"), TREE))
+    return tuple(examine_file(DatabaseURL.parse(f"{scheme}:///{path}"), GRAPH))
 
 
 def faults(findings: tuple[Finding, ...]) -> list[str]:
@@ -84,7 +84,7 @@ def test_a_file_that_others_can_read_is_a_notice(path: Path) -> None:
 
 
 def test_a_locked_file_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "A_MOMENT", 0.02)
+    monkeypatch.setattr(file, "LOCK_TIMEOUT_SECONDS", 0.02)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         findings = look_at(path)
@@ -93,7 +93,7 @@ def test_a_locked_file_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_file_for_one_program_alone_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "A_MOMENT", 0.02)
+    monkeypatch.setattr(file, "LOCK_TIMEOUT_SECONDS", 0.02)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
@@ -119,8 +119,8 @@ def test_rows_that_point_at_nothing_are_a_fault(path: Path) -> None:
 
 
 def test_a_file_too_large_to_look_through_is_a_notice(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "FOR_INTEGRITY", -1)
-    monkeypatch.setattr(file, "INSTRUCTIONS", 1)
+    monkeypatch.setattr(file, "INTEGRITY_TIMEOUT_SECONDS", -1)
+    monkeypatch.setattr(file, "PROGRESS_INSTRUCTIONS", 1)
     assert only("integrity", look_at(path)).status == Status.NOTICE
 
 
@@ -149,7 +149,7 @@ def test_a_missing_file_is_a_fault_and_is_not_made(path: Path, name: str) -> Non
 
 
 def test_a_full_disk_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk, "LEAST_FREE", 10**18)
+    monkeypatch.setattr(disk, "MIN_FREE_BYTES", 10**18)
     assert faults(look_at(path)) == ["disk"]
 
 
@@ -173,7 +173,7 @@ def test_the_file_system_is_that_of_the_deepest_and_newest_mount(tmp_path: Path)
 async def test_a_file_that_is_not_in_wal_mode_is_a_notice_and_stays_so(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
-    (diagnosis,) = await diagnose(Circumstances(settings_for(f"sqlite:///{path}"), installed_names()))
+    (diagnosis,) = await diagnose(DoctorContext(settings_for(f"sqlite:///{path}"), installed_names()))
     assert only("journal", diagnosis.findings).status == Status.NOTICE
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.data.doctor.context import Circumstances
+from opportune.data.doctor.context import DoctorContext
 from opportune.data.doctor.diagnose import diagnose
 from opportune.data.doctor.results import Finding, Status
 from opportune.data.doctor.tls import shake_hands
@@ -65,7 +65,7 @@ async def hand_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) ->
 async def examine(database_url: str, port: int, sslmode: str) -> Finding:
     url = DatabaseURL.parse(database_url).url.set(port=port, query={"sslmode": sslmode})
     settings = settings_for(url.render_as_string(hide_password=False))
-    (diagnosis,) = await diagnose(Circumstances(settings, installed_names()))
+    (diagnosis,) = await diagnose(DoctorContext(settings, installed_names()))
     (found,) = (finding for finding in diagnosis.findings if finding.check == "tls")
     return found
 

@@ -73,12 +73,12 @@ def hops(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     hops: list[str] = []
     execute: Any = aiosqlite.Connection._execute
 
-    def noted(self: aiosqlite.Connection, function: Callable[..., object], *arguments: object) -> Awaitable[object]:
+    def recorded(self: aiosqlite.Connection, function: Callable[..., object], *arguments: object) -> Awaitable[object]:
         hops.append(function.__name__)
         result: Awaitable[object] = execute(self, function, *arguments)
         return result
 
-    monkeypatch.setattr(aiosqlite.Connection, "_execute", noted)
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", recorded)
     return hops
 
 
@@ -336,14 +336,14 @@ async def test_closing_twice_is_closing_once(engines: Engines) -> None:
 async def test_who_is_cancelled_while_a_connection_opens_leaves_none_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[aiosqlite_single_hop.RoundTrips] = []
+    made: list[aiosqlite_single_hop.HopExecutor] = []
 
-    class Noted(aiosqlite_single_hop.RoundTrips):
+    class Noted(aiosqlite_single_hop.HopExecutor):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             made.append(self)
 
-    monkeypatch.setattr(aiosqlite_single_hop, "RoundTrips", Noted)
+    monkeypatch.setattr(aiosqlite_single_hop, "HopExecutor", Noted)
     reading = engine(tmp_path / "test.db", "BEGIN")
 
     async def read() -> None:

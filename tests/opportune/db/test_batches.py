@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import Attempt, Session, User
 from opportune.db import batches
-from opportune.db.batches import delete_in_batches, thin_out
+from opportune.db.batches import delete_dependents_in_batches, delete_in_batches
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.testing.factories import make_user
@@ -23,9 +23,9 @@ over = col(Attempt.ends_at) <= utc_now()
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "AT_ONCE", 2)
-    monkeypatch.setattr(batches, "LOOKED_UP", 4)
-    monkeypatch.setattr(batches, "LARGE", 3)
+    monkeypatch.setattr(batches, "DELETE_BATCH_ROWS", 2)
+    monkeypatch.setattr(batches, "MAX_LOOKED_UP_IDS", 4)
+    monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 3)
 
 
 @contextmanager
@@ -94,8 +94,8 @@ async def test_of_much_that_goes_with_a_row_most_goes_before_it_in_small_transac
     for user, number in ((leaving, 5), (staying, 5), (poor, 3)):
         await add_sessions(database, user, number)
     with commits(database) as counted:
-        await thin_out(database, User, leaving.id)
-        await thin_out(database, User, poor.id)
+        await delete_dependents_in_batches(database, User, leaving.id)
+        await delete_dependents_in_batches(database, User, poor.id)
     assert len(counted) == 3
     async with database.reader() as session:
         kept = (await session.scalars(select(col(Session.user_id)))).all()
@@ -109,5 +109,5 @@ async def test_nothing_goes_before_a_row_whose_deletion_could_be_refused(
     await add_sessions(database, user, 5)
     (key,) = batches._table(Session).c.user_id.foreign_keys
     monkeypatch.setattr(key, "ondelete", None)
-    await thin_out(database, User, user.id)
+    await delete_dependents_in_batches(database, User, user.id)
     assert await count(database, Session) == 5

@@ -13,12 +13,12 @@ from sqlalchemy.exc import IntegrityError
 
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.questions import Answers
-from opportune.db.model import NAMES
+from opportune.db.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
-from tests.opportune.admin.gadgets import Gadget
-from tests.opportune.data.copies import Databases, databases
-from tests.opportune.db.toys import Toys
+from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.data.two_databases import Databases, databases
+from tests.opportune.db.sample_features import SampleFeatures
 
 __all__ = ["databases"]  # a fixture
 
@@ -28,45 +28,47 @@ NUMBERS = {"LOW": -1, "HIGH": 10}
 
 
 @pytest.fixture
-def books(empty_database_url: str, tmp_path: Path) -> Toys:
+def books(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
     """Two books, a draft and one that is published."""
-    toys = Toys(settings_for(empty_database_url), tmp_path / "versions")
-    declare(toys, TEXTS)
-    toys.make()
-    toys.migrate()
-    toys.execute("INSERT INTO library_book (status) VALUES ('draft'), ('published')")
-    return toys
+    sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
+    declare(sample, TEXTS)
+    sample.make()
+    sample.migrate()
+    sample.execute("INSERT INTO library_book (status) VALUES ('draft'), ('published')")
+    return sample
 
 
-def declare(toys: Toys, members: Mapping[str, Any], name: str = "status", table: str = "library_book") -> Table:
+def declare(
+    sample: SampleFeatures, members: Mapping[str, Any], name: str = "status", table: str = "library_book"
+) -> Table:
     """A book whose status has these members, and may have had another before."""
     kind = made("Status", members)
-    return toys.table(table, Column(name, NamesOfMembers(kind), nullable=False), Column("was", NamesOfMembers(kind)))
+    return sample.table(table, Column(name, NamesOfMembers(kind), nullable=False), Column("was", NamesOfMembers(kind)))
 
 
 def made(name: str, members: Mapping[str, Any], base: Any = Enum) -> Any:
     return base(name, members)
 
 
-def make(toys: Toys, **renames: str) -> str:
+def make(sample: SampleFeatures, **renames: str) -> str:
     """The text of the migration that is missing."""
-    toys.answers = Answers(renames)
-    (name,) = toys.make()
-    toys.answers.refuse_unused()
-    return (toys.versions / name).read_text(encoding="utf-8")
+    sample.answers = Answers(renames)
+    (name,) = sample.make()
+    sample.answers.refuse_unused()
+    return (sample.versions / name).read_text(encoding="utf-8")
 
 
-def statuses(toys: Toys) -> list[object]:
-    return [status for (status,) in toys.execute("SELECT status FROM library_book ORDER BY id")]
+def statuses(sample: SampleFeatures) -> list[object]:
+    return [status for (status,) in sample.execute("SELECT status FROM library_book ORDER BY id")]
 
 
-def add(toys: Toys, status: str) -> None:
-    toys.execute(f"INSERT INTO library_book (status) VALUES ('{status}')")  # noqa: S608 - from the tests below
+def add(sample: SampleFeatures, status: str) -> None:
+    sample.execute(f"INSERT INTO library_book (status) VALUES ('{status}')")  # noqa: S608 - from the tests below
 
 
-def refuses(toys: Toys, status: str) -> bool:
+def refuses(sample: SampleFeatures, status: str) -> bool:
     try:
-        add(toys, status)
+        add(sample, status)
     except (IntegrityError, OperatorError):
         return True
     return False
@@ -79,12 +81,12 @@ def test_a_field_of_a_model_needs_nothing_but_its_type() -> None:
 
 
 @pytest.mark.parametrize("members", [TEXTS, NUMBERS, NASTY, {"ONLY": "one"}])
-def test_the_values_of_members_are_stored_and_nothing_else(toys: Toys, members: dict[str, Any]) -> None:
-    table = declare(toys, members, name="order")
-    toys.make()
-    toys.migrate()
+def test_the_values_of_members_are_stored_and_nothing_else(sample: SampleFeatures, members: dict[str, Any]) -> None:
+    table = declare(sample, members, name="order")
+    sample.make()
+    sample.migrate()
     kind = table.columns["order"].type.kind  # type: ignore[attr-defined]  # EnumValue's
-    with connect(toys.settings) as connection, connection.begin():
+    with connect(sample.settings) as connection, connection.begin():
         connection.execute(insert(table), [{"order": member} for member in kind])
         assert list(connection.scalars(select(table.c.order))) == list(kind)
         assert list(connection.scalars(select(table.c.order).where(table.c.order == next(iter(kind))))) == [*kind][:1]
@@ -92,9 +94,9 @@ def test_the_values_of_members_are_stored_and_nothing_else(toys: Toys, members: 
         assert list(raw) == list(members.values())
         assert list(connection.scalars(select(table.c.was).limit(1))) == [None]
         refuse(connection, table)
-    assert toys.drafts() == []
-    toys.migrate("library", "zero")
-    assert toys.migrate() == ["upgrade library.0001_initial"]
+    assert sample.drafts() == []
+    sample.migrate("library", "zero")
+    assert sample.migrate() == ["upgrade library.0001_initial"]
 
 
 def refuse(connection: Connection, table: Table) -> None:
@@ -104,21 +106,21 @@ def refuse(connection: Connection, table: Table) -> None:
 
 
 @pytest.fixture
-def toys(empty_database_url: str, tmp_path: Path) -> Toys:
-    return Toys(settings_for(empty_database_url), tmp_path / "versions")
+def sample(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
+    return SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
 
 
-def test_enums_of_one_name_in_two_features_are_two(toys: Toys) -> None:
-    declare(toys, TEXTS)
-    declare(toys, NASTY, table="shop_offer")
-    toys.make()
-    toys.migrate()
-    toys.migrate("library", "zero")
-    toys.migrate()
-    assert toys.drafts() == []
+def test_enums_of_one_name_in_two_features_are_two(sample: SampleFeatures) -> None:
+    declare(sample, TEXTS)
+    declare(sample, NASTY, table="shop_offer")
+    sample.make()
+    sample.migrate()
+    sample.migrate("library", "zero")
+    sample.migrate()
+    assert sample.drafts() == []
 
 
-def test_a_new_member_is_let_in_and_out_again(books: Toys) -> None:
+def test_a_new_member_is_let_in_and_out_again(books: SampleFeatures) -> None:
     assert refuses(books, "archived")
     declare(books, {**TEXTS, "ARCHIVED": "archived"})
     (draft,) = books.drafts()
@@ -138,7 +140,7 @@ def test_a_new_member_is_let_in_and_out_again(books: Toys) -> None:
     assert books.migrate()
 
 
-def test_a_member_that_rows_have_goes_only_when_it_is_said_what_they_get(books: Toys) -> None:
+def test_a_member_that_rows_have_goes_only_when_it_is_said_what_they_get(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft"})
     (draft,) = books.drafts()
     assert [str(change) for change in draft.changes][-2:] == [
@@ -157,7 +159,7 @@ def test_a_member_that_rows_have_goes_only_when_it_is_said_what_they_get(books: 
     books.migrate("library", "1")
 
 
-def test_rows_may_get_another_member_in_place_of_one_that_goes(books: Toys) -> None:
+def test_rows_may_get_another_member_in_place_of_one_that_goes(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft"})
     make(books, **{"book.status.published": "draft", "book.was.published": "draft"})
     books.migrate()
@@ -166,7 +168,7 @@ def test_rows_may_get_another_member_in_place_of_one_that_goes(books: Toys) -> N
     assert statuses(books) == ["draft", "draft"], "what they had nobody knows any more"
 
 
-def test_a_renamed_member_keeps_its_rows_there_and_back(books: Toys) -> None:
+def test_a_renamed_member_keeps_its_rows_there_and_back(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft", "LIVE": "it's 50% live"})
     make(books, **{"status.published": "it's 50% live", "was.published": "it's 50% live"})
     books.migrate()
@@ -176,7 +178,7 @@ def test_a_renamed_member_keeps_its_rows_there_and_back(books: Toys) -> None:
     assert statuses(books) == ["draft", "published"]
 
 
-def test_table_column_and_member_may_be_renamed_at_once(books: Toys) -> None:
+def test_table_column_and_member_may_be_renamed_at_once(books: SampleFeatures) -> None:
     books.metadata.clear()
     declare(books, {"DRAFT": "draft", "LIVE": "live"}, name="state", table="library_volume")
     make(
@@ -190,7 +192,7 @@ def test_table_column_and_member_may_be_renamed_at_once(books: Toys) -> None:
     assert statuses(books) == ["draft", "published"]
 
 
-def test_somebody_is_asked_whether_a_member_was_renamed(books: Toys) -> None:
+def test_somebody_is_asked_whether_a_member_was_renamed(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft", "LIVE": "live"})
     asked: list[str] = []
 
@@ -208,12 +210,12 @@ def test_somebody_is_asked_whether_a_member_was_renamed(books: Toys) -> None:
     assert statuses(books) == ["draft", "live"]
 
 
-def test_the_order_of_members_is_nobodys_business(books: Toys) -> None:
+def test_the_order_of_members_is_nobodys_business(books: SampleFeatures) -> None:
     declare(books, dict(reversed(TEXTS.items())))
     assert books.drafts() == []
 
 
-def test_a_column_becomes_one_of_an_enum_and_a_plain_one_again(books: Toys) -> None:
+def test_a_column_becomes_one_of_an_enum_and_a_plain_one_again(books: SampleFeatures) -> None:
     books.table("library_book", Column("status", String(64), nullable=False), Column("was", String(64)))
     assert "batch_op.drop_constraint(" in make(books)
     books.migrate()
@@ -228,23 +230,23 @@ def test_a_column_becomes_one_of_an_enum_and_a_plain_one_again(books: Toys) -> N
     assert refuses(books, "else")
 
 
-def test_a_column_that_holds_the_names_of_members_gets_their_values(toys: Toys) -> None:
+def test_a_column_that_holds_the_names_of_members_gets_their_values(sample: SampleFeatures) -> None:
     kind = made("Status", TEXTS)
-    toys.metadata = MetaData()  # without what makes them values
-    toys.table("library_book", Column("status", NamesOfMembers(kind), nullable=False))
-    toys.make()
-    toys.migrate()
-    toys.execute("INSERT INTO library_book (status) VALUES ('DRAFT'), ('PUBLISHED')")
-    toys.metadata = MetaData(naming_convention=NAMES)
-    toys.table("library_book", Column("status", NamesOfMembers(kind), nullable=False))
-    make(toys)
-    toys.migrate()
-    assert statuses(toys) == ["draft", "published"]
-    assert refuses(toys, "DRAFT")
-    assert toys.drafts() == []
+    sample.metadata = MetaData()  # without what makes them values
+    sample.table("library_book", Column("status", NamesOfMembers(kind), nullable=False))
+    sample.make()
+    sample.migrate()
+    sample.execute("INSERT INTO library_book (status) VALUES ('DRAFT'), ('PUBLISHED')")
+    sample.metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    sample.table("library_book", Column("status", NamesOfMembers(kind), nullable=False))
+    make(sample)
+    sample.migrate()
+    assert statuses(sample) == ["draft", "published"]
+    assert refuses(sample, "DRAFT")
+    assert sample.drafts() == []
 
 
-def test_a_new_field_of_an_enum_comes_with_its_default(books: Toys) -> None:
+def test_a_new_field_of_an_enum_comes_with_its_default(books: SampleFeatures) -> None:
     kind = made("Mood", {"GOOD": "good", "BAD": "it's bad"})
     others = [column._copy() for column in declare(books, TEXTS).columns if column.name != "id"]
     books.table("library_book", *others, Column("mood", NamesOfMembers(kind), nullable=False, default=kind.BAD))
@@ -257,19 +259,19 @@ def test_a_new_field_of_an_enum_comes_with_its_default(books: Toys) -> None:
 
 
 def test_a_migration_that_one_kind_of_database_has_suggested_runs_on_the_other(
-    toys: Toys, databases: Databases, database_kind: str
+    sample: SampleFeatures, databases: Databases, database_kind: str
 ) -> None:
-    declare(toys, NASTY)
-    toys.make()
-    toys.migrate()
+    declare(sample, NASTY)
+    sample.make()
+    sample.migrate()
     for members in ({**NASTY, "I": "new"}, NUMBERS):
-        declare(toys, members)
-        toys.make() if members is not NUMBERS else toys.metadata.clear()
-        toys.migrate()
-    toys.make()  # drops the table, and makes it again on the way back
-    toys.migrate()
+        declare(sample, members)
+        sample.make() if members is not NUMBERS else sample.metadata.clear()
+        sample.migrate()
+    sample.make()  # drops the table, and makes it again on the way back
+    sample.migrate()
     other = "sqlite" if database_kind == "postgresql" else "postgresql"
-    there = replace(toys, settings=settings_for(databases.missing(other)))
+    there = replace(sample, settings=settings_for(databases.missing(other)))
     there.migrate()
     for target in ("2", "1", "zero"):
         there.migrate("library", target)
@@ -278,7 +280,9 @@ def test_a_migration_that_one_kind_of_database_has_suggested_runs_on_the_other(
 
 def test_flags_combine_and_have_no_list_of_values() -> None:
     table = Table(
-        "t", MetaData(naming_convention=NAMES), Column("f", NamesOfMembers(made("F", {"A": 1, "B": 2}, Flag)))
+        "t",
+        MetaData(naming_convention=NAMING_CONVENTION),
+        Column("f", NamesOfMembers(made("F", {"A": 1, "B": 2}, Flag))),
     )
     assert not [check for check in table.constraints if type(check).__name__ == "CheckConstraint"]
 
@@ -287,9 +291,9 @@ def test_flags_combine_and_have_no_list_of_values() -> None:
 def test_members_that_cannot_be_stored_are_one_line(values: tuple[Any, ...]) -> None:
     kind = made("Odd", {f"M{number}": value for number, value in enumerate(values)})
     with pytest.raises(TypeError, match="The members of Odd cannot be stored"):
-        Table("t", MetaData(naming_convention=NAMES), Column("f", NamesOfMembers(kind)))
+        Table("t", MetaData(naming_convention=NAMING_CONVENTION), Column("f", NamesOfMembers(kind)))
 
 
-def test_no_type_is_left_behind(books: Toys) -> None:
+def test_no_type_is_left_behind(books: SampleFeatures) -> None:
     with connect(books.settings) as connection:
         assert getattr(inspect(connection), "get_enums", list)() == []

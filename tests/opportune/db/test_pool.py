@@ -17,7 +17,7 @@ async def never(*_: object, **__: object) -> NoReturn:
 async def test_a_connection_that_never_comes_ends_with_the_pools_time_and_leaves_its_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool, "FOR_CONTACT", 0.01)
+    monkeypatch.setattr(pool, "CHECKOUT_MARGIN_SECONDS", 0.01)
     engine = create_async_engine(
         "postgresql+psycopg://127.0.0.1/any",
         poolclass=TimedPool,

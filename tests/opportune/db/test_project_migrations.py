@@ -10,11 +10,11 @@ from alembic.config import Config
 from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint, inspect
 
 from opportune.db.database import Database
-from opportune.db.migrations.autogenerate import draft, up_to_date
+from opportune.db.migrations.autogenerate import draft_migration, up_to_date
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Tree
-from opportune.db.migrations.history import pending, pending_in
-from opportune.db.migrations.runner import plan_for, run
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import pending_migrations, pending_migrations_in
+from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.model import Model
 from opportune.project import PROJECT, installed_names
 from opportune.settings import Settings
@@ -30,9 +30,9 @@ def tables_in(settings: Settings) -> set[str]:
 
 def changes_of(settings: Settings, feature: str) -> list[str]:
     """What the models ask for beyond the database."""
-    tree = Tree(FEATURES)
-    with up_to_date(settings, tree) as connection:
-        return [str(change) for change in draft(connection, tree, feature, Model.metadata).changes]
+    graph = MigrationGraph(FEATURES)
+    with up_to_date(settings, graph) as connection:
+        return [str(change) for change in draft_migration(connection, graph, feature, Model.metadata).changes]
 
 
 @pytest.mark.parametrize("feature", FEATURES)
@@ -75,22 +75,24 @@ def test_every_foreign_key_of_the_database_begins_an_index(settings: Settings) -
 
 @pytest.mark.parametrize("feature", FEATURES)
 def test_each_feature_goes_to_zero_and_back(settings: Settings, feature: str) -> None:
-    tree = Tree(FEATURES)
+    graph = MigrationGraph(FEATURES)
     before = tables_in(settings)
     with connect(settings) as connection:
-        run(connection, tree, plan_for(tree, feature, "zero"))
+        run_migrations(connection, graph, plan_for(graph, feature, "zero"))
     assert not {name for name in tables_in(settings) if name.startswith(f"{feature}_")}
     with connect(settings) as connection:
-        run(connection, tree, plan_for(tree))
+        run_migrations(connection, graph, plan_for(graph))
     assert tables_in(settings) == before
 
 
 async def test_an_open_database_tells_what_it_lacks(database: Database) -> None:
-    assert await pending_in(database, FEATURES) == []
+    assert await pending_migrations_in(database, FEATURES) == []
 
 
 def test_an_empty_database_lacks_everything(empty_database_url: str) -> None:
-    assert pending(settings_for(empty_database_url), FEATURES) == [str(found) for found in Tree(FEATURES).ordered]
+    assert pending_migrations(settings_for(empty_database_url), FEATURES) == [
+        str(found) for found in MigrationGraph(FEATURES).ordered
+    ]
 
 
 async def test_alembics_own_command_works_inside_a_running_loop(
@@ -101,7 +103,7 @@ async def test_alembics_own_command_works_inside_a_running_loop(
     said = io.StringIO()
     config = Config(PROJECT / "alembic.ini", stdout=said)
     command.upgrade(config, "heads")
-    assert pending(settings, FEATURES) == []
+    assert pending_migrations(settings, FEATURES) == []
     await asyncio.to_thread(command.current, config)
     assert "(head)" in said.getvalue()
     assert changes_of(settings, "accounts") == [], "its index on an expression survives the copy of its table"
@@ -109,7 +111,7 @@ async def test_alembics_own_command_works_inside_a_running_loop(
     command.downgrade(config, "base")
     assert tables_in(settings) == set()
     command.upgrade(config, "heads")
-    assert pending(settings, FEATURES) == []
+    assert pending_migrations(settings, FEATURES) == []
 
 
 @pytest.mark.database("postgresql")  # SQLite's tables cannot be altered unseen: sqlmigrate does it
@@ -127,12 +129,12 @@ def test_alembics_command_and_ours_go_on_where_the_other_stopped(
     monkeypatch.setenv("DATABASE_URL", empty_database_url)
     settings = settings_for(empty_database_url)
     config = Config(PROJECT / "alembic.ini")
-    tree = Tree(FEATURES)
+    graph = MigrationGraph(FEATURES)
     with connect(settings) as connection:
-        run(connection, tree, plan_for(tree, "accounts"))
+        run_migrations(connection, graph, plan_for(graph, "accounts"))
     command.upgrade(config, "heads")
-    assert pending(settings, FEATURES) == []
+    assert pending_migrations(settings, FEATURES) == []
     with connect(settings) as connection:
-        run(connection, tree, plan_for(tree, "accounts", "zero"))
+        run_migrations(connection, graph, plan_for(graph, "accounts", "zero"))
     command.upgrade(config, "heads")
-    assert pending(settings, FEATURES) == []
+    assert pending_migrations(settings, FEATURES) == []

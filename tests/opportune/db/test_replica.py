@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.accounts.models import User
 from opportune.application import create_app
-from opportune.data.doctor.context import Circumstances
+from opportune.data.doctor.context import DoctorContext
 from opportune.data.doctor.diagnose import diagnose
 from opportune.db.database import Database
 from opportune.db.drivers.replica import Replica
@@ -28,7 +28,7 @@ from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres, replica
-from opportune.web.middleware.read_your_writes import ReadYourWrites
+from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 
 pytestmark = pytest.mark.database("postgresql")
 
@@ -185,7 +185,7 @@ async def test_the_mark_of_who_has_written_is_short_lived_and_out_of_reach_of_sc
 async def test_in_production_the_mark_takes_tls() -> None:
     settings = settings_for("postgresql://u@h/d").model_copy(update={"environment": "production"})
     site = FastAPI()
-    site.add_middleware(ReadYourWrites, settings=settings)
+    site.add_middleware(ReadYourWritesMiddleware, settings=settings)
     async with visitor(site) as client:
         cookie = (await client.post("/")).headers["set-cookie"]
     assert cookie == "__Host-wrote=1; Max-Age=5; Path=/; HttpOnly; SameSite=Lax; Secure"
@@ -201,7 +201,7 @@ async def test_who_is_signed_in_is_never_asked_of_the_replica(app: FastAPI, stan
 async def test_while_the_replica_is_away_the_writer_reads_for_it(
     app: FastAPI, standby: Standby, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Replica, "pause", 0.05)
+    monkeypatch.setattr(Replica, "retry_delay_seconds", 0.05)
     caplog.set_level(logging.WARNING, "opportune.db.drivers.replica")
     places: Replica = app.state.database.replica
     async with visitor(app) as client:
@@ -279,14 +279,14 @@ async def test_without_a_replica_nobody_is_marked(database_url: str) -> None:
 
 
 async def test_the_doctor_tells_a_replica_from_its_primary(settings: Settings) -> None:
-    primary, reader = await diagnose(Circumstances(settings, installed_names()))
+    primary, reader = await diagnose(DoctorContext(settings, installed_names()))
     assert (primary.faults, reader.faults) == ([], [])
     assert next(finding for finding in reader.findings if finding.check == "replica").values["is_replica"]
 
 
 async def test_the_doctor_refuses_a_replica_to_write_to(settings: Settings) -> None:
     (diagnosis,) = await diagnose(
-        Circumstances(settings_for(settings.database_reader_url.get_secret_value()), installed_names())
+        DoctorContext(settings_for(settings.database_reader_url.get_secret_value()), installed_names())
     )
     assert [(fault.check, fault.text) for fault in diagnosis.faults] == [
         ("writes", "refused: this server is a replica")

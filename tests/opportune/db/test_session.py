@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session as SyncSession
 from opportune.accounts.models import User
 from opportune.application import create_app
 from opportune.db.sessions.context import Context
-from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession, opened
+from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession, context_dependency
 from opportune.project import PROJECT
 from opportune.testing.plugin import settings_for
 
@@ -115,7 +115,7 @@ async def contexts(app: FastAPI, visitors: AsyncClient) -> AsyncClient:
         raise RuntimeError("after the write")
 
     @app.post("/api/registration")
-    async def register(registration: Annotated[Registration, opened(Registration)]) -> str:
+    async def register(registration: Annotated[Registration, context_dependency(Registration)]) -> str:
         registration.writer.add(User(email=registration.email, hashed_password="none"))
         return registration.agent
 
@@ -153,7 +153,7 @@ def test_the_openapi_document_shows_extras_and_no_database() -> None:
     app = FastAPI()
 
     @app.post("/")
-    async def register(registration: Annotated[Registration, opened(Registration)]) -> None: ...
+    async def register(registration: Annotated[Registration, context_dependency(Registration)]) -> None: ...
 
     assert [parameter["name"] for parameter in app.openapi()["paths"]["/"]["post"]["parameters"]] == [
         "email",

@@ -159,7 +159,7 @@ async def test_a_refresh_waits_for_the_one_before_it_which_may_have_read_less(
     steps: list[str] = []
     read = sqlite_memory._read
 
-    def told(url: DatabaseURL, address: str) -> sqlite_memory.Copy:
+    def told(url: DatabaseURL, address: str) -> sqlite_memory.MemorySnapshot:
         steps.append("begins")
         copy = read(url, address)
         steps.append("ends")
@@ -226,7 +226,7 @@ async def test_a_file_that_cannot_be_used_leaves_what_was_read_before(
 
 
 async def test_a_file_that_is_too_large_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_memory, "LIMIT", 4096)
+    monkeypatch.setattr(sqlite_memory, "MAX_FILE_BYTES", 4096)
     with pytest.raises(OperatorError, match=r"more than the .* into memory\. Use sqlite:///"):
         await opened(path).setup()
 
@@ -243,7 +243,7 @@ async def test_what_another_process_is_writing_is_not_waited_for(database: Memor
 async def test_a_file_that_is_locked_is_not_waited_for_without_end(
     database: MemoryDatabase, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_memory, "PATIENCE", 0.01)
+    monkeypatch.setattr(sqlite_memory, "LOCK_TIMEOUT_SECONDS", 0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode = DELETE")
         other.execute("BEGIN EXCLUSIVE")
@@ -265,7 +265,7 @@ async def test_a_ping_before_it_is_read_looks_at_the_file(path: Path) -> None:
     database = opened(path)
     await database.ping()
     remove(path)
-    assert await database.away(1) == {"writer": f"There is no file {path}. Check DATABASE_URL."}
+    assert await database.failures(1) == {"writer": f"There is no file {path}. Check DATABASE_URL."}
     with pytest.raises(OperatorError, match="has not been read into memory"):
         await word(database)
 

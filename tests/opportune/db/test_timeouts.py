@@ -3,16 +3,16 @@ import threading
 
 import pytest
 
-from opportune.db.timeouts import leave, within
+from opportune.db.timeouts import run_in_background, run_with_timeout
 
 
 async def test_work_in_time_gives_its_result_or_its_error() -> None:
     async def fail() -> None:
         raise ValueError("of the work")
 
-    assert await within(10, asyncio.sleep(0, "result")) == "result"
+    assert await run_with_timeout(10, asyncio.sleep(0, "result")) == "result"
     with pytest.raises(ValueError, match="of the work"):
-        await within(10, fail())
+        await run_with_timeout(10, fail())
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def stubborn() -> threading.Event:
 
 async def test_late_work_is_left_behind(stubborn: threading.Event) -> None:
     with pytest.raises(TimeoutError):
-        await within(0, asyncio.to_thread(stubborn.wait))
+        await run_with_timeout(0, asyncio.to_thread(stubborn.wait))
     stubborn.set()
 
 
@@ -37,13 +37,13 @@ async def test_late_work_is_cancelled() -> None:
             cancelled.set()
 
     with pytest.raises(TimeoutError):
-        await within(0.01, work())
+        await run_with_timeout(0.01, work())
     async with asyncio.timeout(10):
         await cancelled.wait()
 
 
 async def test_work_that_nobody_waits_for_any_more_is_left_behind_too(stubborn: threading.Event) -> None:
-    waiting = asyncio.create_task(within(10, asyncio.to_thread(stubborn.wait)))
+    waiting = asyncio.create_task(run_with_timeout(10, asyncio.to_thread(stubborn.wait)))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -58,5 +58,5 @@ async def test_what_is_left_is_done_and_its_error_is_nobodys() -> None:
         done.set()
         raise ValueError("of the work")
 
-    leave(fail())
+    run_in_background(fail())
     await done.wait()

@@ -3,7 +3,7 @@ import pytest
 
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL, Pooled
-from opportune.db.url.parser import read
+from opportune.db.url.parser import parse_postgresql_url
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 from opportune.testing.plugin import settings_for
@@ -324,7 +324,7 @@ def test_what_is_shown_holds_no_password(address: str) -> None:
     url = DatabaseURL.parse(address)
     assert "hidden" not in f"{url.shown} {url!r} {url} {url.notices}"
     assert "hidden" in url.url.render_as_string(hide_password=False)
-    assert "hidden" not in repr(read(address.partition("://")[2]))
+    assert "hidden" not in repr(parse_postgresql_url(address.partition("://")[2]))
 
 
 def test_messages_name_the_setting_that_they_are_about() -> None:

@@ -11,12 +11,12 @@ from playwright.async_api import Page
 from sqlalchemy import update
 from starlette.routing import Match
 
-from opportune.accounts import links
+from opportune.accounts import signed_links
 from opportune.accounts.models import Session, User
 from opportune.db.model import utc_now
-from opportune.project import installed
+from opportune.project import installed_features
 from opportune.testing.factories import make_user, sign_in_browser, signed_in_client
-from opportune.testing.services.axe import complaints
+from opportune.testing.services.accessibility import find_violations
 
 # A browser shows the same with both kinds.
 pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
@@ -43,7 +43,7 @@ async def superuser(app: FastAPI) -> User:
     """Of a site with something to look at."""
     user = await make_user(app.state.database, "root@example.com", is_superuser=True, is_staff=True)
     async with app.state.database.writer() as session:
-        for feature in installed():
+        for feature in installed_features():
             if feature.demo:
                 await feature.demo.load(session)
     return user
@@ -53,7 +53,7 @@ async def found(page: Page, addresses: list[str]) -> list[str]:
     faults = []
     for address in addresses:
         await page.goto(address)
-        faults += [f"{address}: {text}" for text in await complaints(page)]
+        faults += [f"{address}: {text}" for text in await find_violations(page)]
     return faults
 
 
@@ -85,7 +85,7 @@ def kind_of(app: FastAPI, address: str) -> str:
 
 
 async def test_strangers_see_nothing_that_keeps_them_out(page: Page, app: FastAPI, superuser: User) -> None:
-    reset = links.make(app.state.settings, "reset", superuser)
+    reset = signed_links.make_link_token(app.state.settings, "reset", superuser)
     assert not await found(page, [*OF_STRANGERS, f"/accounts/reset-password?token={reset}"])
 
 

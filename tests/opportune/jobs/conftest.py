@@ -9,15 +9,15 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.db.database import Database
-from opportune.jobs import Job, management
-from opportune.jobs.models import QueuedJob
-from opportune.jobs.service import SiteJobs
+from opportune.jobs import JobDefinition, management
+from opportune.jobs.models import Job
+from opportune.jobs.service import DatabaseJobQueue
 from opportune.settings import Settings
 from opportune.storage import open_storage
 from tests.opportune.jobs.tasks import TASKS, gate
 
-MakeSite = Callable[..., SiteJobs]
-Find = Callable[[str], Coroutine[Any, Any, QueuedJob]]
+MakeSite = Callable[..., DatabaseJobQueue]
+Find = Callable[[str], Coroutine[Any, Any, Job]]
 Emails = Callable[[], Coroutine[Any, Any, list[str]]]
 
 
@@ -31,19 +31,19 @@ def _gate() -> Iterator[None]:
 def make_site(settings: Settings, database: Database) -> MakeSite:
     """The jobs of one more process of the site; nobody does them yet."""
 
-    def make(*tasks: Job[Any]) -> SiteJobs:
-        return SiteJobs(settings, database, open_storage(settings), tasks or TASKS)
+    def make(*tasks: JobDefinition[Any]) -> DatabaseJobQueue:
+        return DatabaseJobQueue(settings, database, open_storage(settings), tasks or TASKS)
 
     return make
 
 
 @pytest.fixture
-def idle(make_site: MakeSite) -> SiteJobs:
+def idle(make_site: MakeSite) -> DatabaseJobQueue:
     return make_site()
 
 
 @pytest.fixture
-async def jobs(idle: SiteJobs) -> AsyncIterator[SiteJobs]:
+async def jobs(idle: DatabaseJobQueue) -> AsyncIterator[DatabaseJobQueue]:
     """Queued and done by this process."""
     async with idle.running():
         yield idle
@@ -51,19 +51,19 @@ async def jobs(idle: SiteJobs) -> AsyncIterator[SiteJobs]:
 
 @pytest.fixture
 def find(database: Database) -> Find:
-    async def find(job_id: str) -> QueuedJob:
+    async def find(job_id: str) -> Job:
         async with database.reader() as session:
             return await management.find(session, int(job_id))
 
     return find
 
 
-async def retry(jobs: SiteJobs, job_id: int | str) -> None:
+async def retry(jobs: DatabaseJobQueue, job_id: int | str) -> None:
     async with jobs.database.writer() as session:
         await jobs.retry(session, int(job_id))
 
 
-async def cancel(jobs: SiteJobs, job_id: int | str) -> None:
+async def cancel(jobs: DatabaseJobQueue, job_id: int | str) -> None:
     async with jobs.database.writer() as session:
         await jobs.cancel(session, int(job_id))
 

@@ -5,8 +5,8 @@ import signal
 from datetime import timedelta
 
 from opportune.db.factory import open_database
-from opportune.jobs import queue
-from opportune.jobs.service import SiteJobs
+from opportune.jobs import store
+from opportune.jobs.service import DatabaseJobQueue
 from opportune.settings import Settings
 from opportune.storage import open_storage
 from opportune.testing.services.forked import PROCESSES
@@ -22,10 +22,10 @@ def die_at_work(settings: Settings) -> None:
 
 
 def _work(settings: Settings) -> None:
-    queue.LEASE = timedelta(0)  # taken for dead as soon as it is
+    store.LEASE_DURATION = timedelta(0)  # taken for dead as soon as it is
     asyncio.run(_drain(settings))
 
 
 async def _drain(settings: Settings) -> None:
     database = open_database(settings)
-    await SiteJobs(settings, database, open_storage(settings), TASKS).worker.drain()
+    await DatabaseJobQueue(settings, database, open_storage(settings), TASKS).worker.drain()

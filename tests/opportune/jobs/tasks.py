@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
 from opportune.errors import OperatorError
-from opportune.jobs import GiveUp, Run, job
+from opportune.jobs import JobContext, PermanentFailure, job
 
 
 class Gate:
@@ -35,12 +35,12 @@ async def add_user(session: AsyncSession, email: str) -> str:
 
 
 @job("test.register")
-async def register(run: Run, email: str) -> None:
+async def register(run: JobContext, email: str) -> None:
     await run.write(add_user, email)
 
 
 @job("test.stumble", attempts=3, wait=0.01)
-async def stumble(run: Run, failures: int) -> None:
+async def stumble(run: JobContext, failures: int) -> None:
     """Writes, fails as often as is asked for, and writes something else."""
     assert await run.write(add_user, "first@example.com") == "first@example.com"
     if run.attempt <= failures:
@@ -49,22 +49,22 @@ async def stumble(run: Run, failures: int) -> None:
 
 
 @job("test.refuse")
-async def refuse(run: Run) -> None:
-    raise GiveUp("Nobody lives there.")
+async def refuse(run: JobContext) -> None:
+    raise PermanentFailure("Nobody lives there.")
 
 
 @job("test.break", attempts=1)
-async def break_down(run: Run) -> None:
+async def break_down(run: JobContext) -> None:
     raise ValueError("three\0\x1b\nlines\nlong")
 
 
 @job("test.quit", attempts=1)
-async def quit_work(run: Run) -> None:
+async def quit_work(run: JobContext) -> None:
     raise asyncio.CancelledError
 
 
 @job("test.wait")
-async def wait(run: Run) -> None:
+async def wait(run: JobContext) -> None:
     """Writes, waits to be let go, and writes something else."""
     await run.write(add_user, "first@example.com")
     await run.progress(1, 2, "halfway")
@@ -74,7 +74,7 @@ async def wait(run: Run) -> None:
 
 
 @job("test.linger")
-async def linger(run: Run) -> None:
+async def linger(run: JobContext) -> None:
     """Ends some time after it was told to."""
     gate.begun.set()
     try:
@@ -85,7 +85,7 @@ async def linger(run: Run) -> None:
 
 
 @job("test.die")
-async def die(run: Run) -> None:
+async def die(run: JobContext) -> None:
     """Writes, and the first time ends its process as a crash would."""
     await run.write(add_user, "first@example.com")
     if run.attempt == 1:
@@ -94,7 +94,7 @@ async def die(run: Run) -> None:
 
 
 @job("test.hourly", schedule="0 * * * *")
-async def hourly(run: Run) -> None: ...
+async def hourly(run: JobContext) -> None: ...
 
 
 TASKS = (register, stumble, refuse, break_down, quit_work, wait, linger, die)

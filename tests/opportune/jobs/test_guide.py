@@ -5,10 +5,10 @@ import shlex
 from pathlib import Path
 
 from opportune.db.database import Database
-from opportune.jobs import Job
-from opportune.jobs.models import State
-from opportune.jobs.queue import KEPT, LEASE
-from opportune.jobs.service import SiteJobs
+from opportune.jobs import JobDefinition
+from opportune.jobs.models import JobState
+from opportune.jobs.service import DatabaseJobQueue
+from opportune.jobs.store import LEASE_DURATION, RETENTION
 from opportune.project import PROJECT
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.cli.test_jobs import FAILED, queue
@@ -24,7 +24,7 @@ async def test_its_code_runs(make_site: MakeSite, database: Database, find: Find
     names: dict[str, object] = {}
     (code,) = (text for language, text in BLOCKS if language == "python")
     exec(code, names)  # noqa: S102 - the guide's own
-    site: SiteJobs = make_site(*(value for value in names.values() if isinstance(value, Job)))
+    site: DatabaseJobQueue = make_site(*(value for value in names.values() if isinstance(value, JobDefinition)))
     assert set(site.jobs) == {"notes.count_words", "notes.tidy"}
     async with database.writer() as session:
         await names["save"](session, 7, "a b c")  # type: ignore[operator]  # what the guide defines
@@ -33,7 +33,7 @@ async def test_its_code_runs(make_site: MakeSite, database: Database, find: Find
     assert (job.due_at - job.created_at).total_seconds() > 4
     queued = [await site.enqueue(site.jobs["notes.count_words"](8, text)) for text in ("a b", "")]
     await site.worker.drain()
-    assert [(await find(each)).state for each in queued] == [State.DONE, State.FAILED]
+    assert [(await find(each)).state for each in queued] == [JobState.DONE, JobState.FAILED]
 
 
 def test_its_commands_work(oppman: Oppman, sqlite_template: Path, tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_its_commands_work(oppman: Oppman, sqlite_template: Path, tmp_path: Path
 
 
 def test_its_numbers_are_the_codes() -> None:
-    days = {state: kept.days for state, kept in KEPT.items()}
-    assert days == {State.DONE: 7, State.CANCELLED: 7, State.FAILED: 30}
-    assert f"forgotten after {days[State.DONE]} days, what\nfailed after {days[State.FAILED]}" in GUIDE
-    assert f"after {LEASE.seconds} seconds" in GUIDE
+    days = {state: kept.days for state, kept in RETENTION.items()}
+    assert days == {JobState.DONE: 7, JobState.CANCELLED: 7, JobState.FAILED: 30}
+    assert f"forgotten after {days[JobState.DONE]} days, what\nfailed after {days[JobState.FAILED]}" in GUIDE
+    assert f"after {LEASE_DURATION.seconds} seconds" in GUIDE

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from opportune.db.database import Database
-from opportune.jobs.models import State
+from opportune.jobs.models import JobState
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
@@ -33,5 +33,5 @@ async def test_two_processes_behind_a_pooler_do_each_job_once(
         one.worker.wake()
         other.worker.wake()
         states = await asyncio.gather(*(one.finished(job_id) for job_id in queued))
-    assert set(states) == {State.DONE}
+    assert set(states) == {JobState.DONE}
     assert sorted(await emails()) == sorted(EMAILS)

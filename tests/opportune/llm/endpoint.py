@@ -17,7 +17,7 @@ STOP: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "
 Step = bytes | asyncio.Event | Literal["hang"]
 
 
-class Endpoint:
+class FakeEndpoint:
     """Plays its steps, in order, for every request."""
 
     def __init__(self, *steps: Step) -> None:
@@ -72,8 +72,8 @@ def response(status: str, body: bytes = b"", *fields: str) -> bytes:
 
 
 @asynccontextmanager
-async def serving(*steps: Step) -> AsyncIterator[Endpoint]:
-    endpoint = Endpoint(*steps)
+async def serve_endpoint(*steps: Step) -> AsyncIterator[FakeEndpoint]:
+    endpoint = FakeEndpoint(*steps)
     async with await asyncio.start_server(endpoint.answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         endpoint.address = f"http://127.0.0.1:{port}/v1"

@@ -7,11 +7,21 @@ from email.utils import format_datetime
 
 import pytest
 
-from opportune.llm import Finish, LLMError
-from opportune.llm.http_client import MAX_LINE
-from opportune.llm.openai_stream import MAX_CHARACTERS
-from tests.opportune.llm.asking import KEY, PATIENT, answer_of, asking, failure_of, provider_at, read
-from tests.opportune.llm.endpoint import DONE, EVENTS, EVENTS_TO_BE_CUT, STOP, Step, event, response, serving, text
+from opportune.llm import Done, LLMError
+from opportune.llm.http_client import MAX_LINE_BYTES
+from opportune.llm.openai_stream import MAX_ANSWER_LENGTH
+from tests.opportune.llm.answers import KEY, LONG_TIMEOUTS, answer_of, error_of, provider_at, provider_of, read_answer
+from tests.opportune.llm.endpoint import (
+    DONE,
+    EVENTS,
+    EVENTS_TO_BE_CUT,
+    STOP,
+    Step,
+    event,
+    response,
+    serve_endpoint,
+    text,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,34 +40,34 @@ from tests.opportune.llm.endpoint import DONE, EVENTS, EVENTS_TO_BE_CUT, STOP, S
     ],
 )
 async def test_a_refusal_has_its_own_code(status: str, code: str, retryable: bool) -> None:
-    error = await failure_of(response(status, b'{"error": {"message": "upstream says"}}'))
+    error = await error_of(response(status, b'{"error": {"message": "upstream says"}}'))
     assert (error.code, error.retryable) == (code, retryable)
     assert "upstream says" not in str(error)
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("999999", 3600), ("soon", None), ("-3", None)])
 async def test_retry_after_is_read_and_bounded(header: str, seconds: float | None) -> None:
-    error = await failure_of(response("429 Too Many Requests", b"", f"Retry-After: {header}"))
+    error = await error_of(response("429 Too Many Requests", b"", f"Retry-After: {header}"))
     assert error.retry_after == seconds
 
 
 async def test_retry_after_may_be_a_date() -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
-    error = await failure_of(response("503 Service Unavailable", b"", f"Retry-After: {date}"))
+    error = await error_of(response("503 Service Unavailable", b"", f"Retry-After: {date}"))
     assert error.retry_after
     assert 0 < error.retry_after <= 600
 
 
 async def test_a_web_page_is_no_answer() -> None:
-    error = await failure_of(response("200 OK", b"<html>Welcome</html>", "Content-Type: text/html"))
+    error = await error_of(response("200 OK", b"<html>Welcome</html>", "Content-Type: text/html"))
     assert error.code == "malformed"
     assert "LLM_BASE_URL" in str(error)
 
 
 async def test_a_port_that_nobody_listens_on_is_refused() -> None:
-    async with serving() as endpoint:
+    async with serve_endpoint() as endpoint:
         address = endpoint.address
-    _, end = await read(provider_at(address))
+    _, end = await read_answer(provider_at(address))
     assert isinstance(end, LLMError)
     assert (end.code, end.retryable) == ("refused", True)
 
@@ -69,7 +79,7 @@ async def test_an_endpoint_without_the_tls_it_promises_is_refused() -> None:
 
     async with await asyncio.start_server(speak_plainly, "127.0.0.1", 0) as server:
         provider = provider_at(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
-        _, end = await read(provider)
+        _, end = await read_answer(provider)
         await provider.close()
     assert isinstance(end, LLMError)
     assert end.code == "refused"
@@ -77,16 +87,16 @@ async def test_an_endpoint_without_the_tls_it_promises_is_refused() -> None:
 
 @pytest.mark.parametrize("address", ["ftp://127.0.0.1/v1", "127.0.0.1/v1", "http://127.0.0.1:port/v1"])
 async def test_a_malformed_address_is_a_matter_of_settings(address: str) -> None:
-    _, end = await read(provider_at(address))
+    _, end = await read_answer(provider_at(address))
     assert isinstance(end, LLMError)
     assert end.code == "not_configured"
 
 
 @pytest.mark.parametrize("key", ["kéy", "two\nlines"])
 async def test_a_key_that_no_header_takes_is_a_matter_of_settings(key: str) -> None:
-    async with serving(EVENTS, DONE) as endpoint:
+    async with serve_endpoint(EVENTS, DONE) as endpoint:
         provider = provider_at(endpoint.address, key=key)
-        _, end = await read(provider)
+        _, end = await read_answer(provider)
         await provider.close()
     assert isinstance(end, LLMError)
     assert end.code == "not_configured"
@@ -106,7 +116,7 @@ async def test_a_key_that_no_header_takes_is_a_matter_of_settings(key: str) -> N
         pytest.param([event({"error": {"code": 429, "message": "upstream says"}})], "rate_limited", id="error 429"),
         pytest.param([event({"error": {"code": "oops", "message": "x"}})], "unavailable", id="error without status"),
         pytest.param([event({"error": "upstream says"})], "unavailable", id="error as text"),
-        pytest.param([b"data: " + b"x" * (MAX_LINE + 1)], "malformed", id="endless line"),
+        pytest.param([b"data: " + b"x" * (MAX_LINE_BYTES + 1)], "malformed", id="endless line"),
     ],
 )
 async def test_nonsense_in_the_middle_keeps_the_text_and_is_never_an_end(steps: list[Step], code: str) -> None:
@@ -125,47 +135,47 @@ async def test_a_connection_cut_in_the_middle_keeps_the_text_and_is_never_an_end
 
 
 async def test_an_empty_answer_is_an_error() -> None:
-    error = await failure_of(EVENTS, event({"choices": []}), event({"choices": None}), event(STOP), DONE)
+    error = await error_of(EVENTS, event({"choices": []}), event({"choices": None}), event(STOP), DONE)
     assert error.code == "malformed"
 
 
 async def test_silence_before_the_first_piece_ends_in_a_timeout() -> None:
-    error = await failure_of("hang", limits=replace(PATIENT, first=0.05))
+    error = await error_of("hang", limits=replace(LONG_TIMEOUTS, first=0.05))
     assert error.code == "timeout"
 
 
 async def test_comments_alone_are_silence() -> None:
-    error = await failure_of(EVENTS, b": still thinking\n\n", "hang", limits=replace(PATIENT, first=0.2))
+    error = await error_of(EVENTS, b": still thinking\n\n", "hang", limits=replace(LONG_TIMEOUTS, first=0.2))
     assert error.code == "timeout"
 
 
 async def test_silence_in_the_middle_ends_in_a_timeout() -> None:
-    words, end = await answer_of(EVENTS, text("Beca"), "hang", limits=replace(PATIENT, idle=0.05))
+    words, end = await answer_of(EVENTS, text("Beca"), "hang", limits=replace(LONG_TIMEOUTS, idle=0.05))
     assert words == "Beca"
     assert isinstance(end, LLMError)
     assert end.code == "timeout"
 
 
 async def test_an_answer_that_takes_too_long_as_a_whole_ends_in_a_timeout() -> None:
-    words, end = await answer_of(EVENTS, text("Beca"), "hang", limits=replace(PATIENT, whole=0.5))
+    words, end = await answer_of(EVENTS, text("Beca"), "hang", limits=replace(LONG_TIMEOUTS, whole=0.5))
     assert words == "Beca"
     assert isinstance(end, LLMError)
     assert end.code == "timeout"
 
 
 async def test_a_timeout_hangs_up() -> None:
-    async with asking("hang", limits=replace(PATIENT, first=0.5)) as (provider, endpoint):
-        await read(provider)
+    async with provider_of("hang", limits=replace(LONG_TIMEOUTS, first=0.5)) as (provider, endpoint):
+        await read_answer(provider)
         await asyncio.wait_for(endpoint.hung_up.wait(), 30)
 
 
 async def test_an_endless_answer_is_cut_and_told_as_truncated() -> None:
     piece = text("x" * 70_000)
-    async with asking(EVENTS, *[piece] * 10, "hang") as (provider, endpoint):
-        words, end = await read(provider)
+    async with provider_of(EVENTS, *[piece] * 10, "hang") as (provider, endpoint):
+        words, end = await read_answer(provider)
         await endpoint.hung_up.wait()
-    assert len(words) == MAX_CHARACTERS
-    assert end == Finish(truncated=True)
+    assert len(words) == MAX_ANSWER_LENGTH
+    assert end == Done(truncated=True)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +190,6 @@ async def test_an_endless_answer_is_cut_and_told_as_truncated() -> None:
 )
 async def test_the_key_is_in_no_error_and_no_log(steps: list[Step], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    error = await failure_of(*steps)
+    error = await error_of(*steps)
     assert KEY not in "".join(traceback.format_exception(error))
     assert KEY not in caplog.text

@@ -3,33 +3,33 @@ from contextlib import aclosing
 
 import pytest
 
-from opportune.llm import Finish, LLMError, Message, Piece
-from opportune.llm.fake import Scripted
+from opportune.llm import Chunk, Done, LLMError, Message
+from opportune.llm.fake import FakeProvider
 
 QUESTION = [Message("user", "Why?")]
 
 
-async def read(model: Scripted) -> list[Piece]:
+async def read(model: FakeProvider) -> list[Chunk]:
     async with aclosing(model.stream(QUESTION)) as pieces:
         return [piece async for piece in pieces]
 
 
 async def test_a_script_is_played_for_every_question_and_the_questions_are_kept() -> None:
-    model = Scripted("Be", "cause.")
-    assert await read(model) == ["Be", "cause.", Finish()]
-    assert await read(model) == ["Be", "cause.", Finish()]
+    model = FakeProvider("Be", "cause.")
+    assert await read(model) == ["Be", "cause.", Done()]
+    assert await read(model) == ["Be", "cause.", Done()]
     assert model.received == [QUESTION, QUESTION]
     assert not model.stopped.is_set()
 
 
 async def test_a_finish_ends_the_script() -> None:
-    end = Finish(7, 3, truncated=True)
-    assert await read(Scripted("Because", end, "never")) == ["Because", end]
+    end = Done(7, 3, truncated=True)
+    assert await read(FakeProvider("Because", end, "never")) == ["Because", end]
 
 
 async def test_an_event_holds_the_answer_back() -> None:
     gate = asyncio.Event()
-    async with aclosing(Scripted("Be", gate, "cause.").stream(QUESTION)) as pieces:
+    async with aclosing(FakeProvider("Be", gate, "cause.").stream(QUESTION)) as pieces:
         assert await anext(pieces) == "Be"
         rest = asyncio.ensure_future(anext(pieces))
         await asyncio.sleep(0)
@@ -39,7 +39,7 @@ async def test_an_event_holds_the_answer_back() -> None:
 
 
 async def test_an_error_is_raised_where_the_script_has_it() -> None:
-    model = Scripted("Be", LLMError("timeout", "Too slow."))
+    model = FakeProvider("Be", LLMError("timeout", "Too slow."))
     async with aclosing(model.stream(QUESTION)) as pieces:
         assert await anext(pieces) == "Be"
         with pytest.raises(LLMError, match=r"Too slow\."):
@@ -47,7 +47,7 @@ async def test_an_error_is_raised_where_the_script_has_it() -> None:
 
 
 async def test_an_answer_that_is_closed_early_is_told() -> None:
-    model = Scripted("Be", "cause.")
+    model = FakeProvider("Be", "cause.")
     async with aclosing(model.stream(QUESTION)) as pieces:
         await anext(pieces)
     assert model.stopped.is_set()

@@ -22,17 +22,17 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the wheels for 
 @pytest.fixture
 def bare_system(monkeypatch: pytest.MonkeyPatch) -> None:
     """One without OpenMP, as minimal Debian."""
-    monkeypatch.setattr(libraries, "is_there", lambda library: library != OPENMP)
+    monkeypatch.setattr(libraries, "is_installed", lambda library: library != OPENMP)
 
 
 def test_a_library_is_there_or_not() -> None:
-    assert libraries.is_there("libc.so.6")
-    assert not libraries.is_there("libnowhere.so.1")
+    assert libraries.is_installed("libc.so.6")
+    assert not libraries.is_installed("libnowhere.so.1")
 
 
 def test_a_system_that_has_all_keeps_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libraries, "is_there", lambda _: True)
-    assert libraries.lacking() == ""
+    monkeypatch.setattr(libraries, "is_installed", lambda _: True)
+    assert libraries.missing_library() == ""
     with libraries.environment() as environ:
         assert environ == os.environ
 
@@ -41,9 +41,9 @@ def test_a_system_that_has_all_keeps_its_environment(monkeypatch: pytest.MonkeyP
 def test_a_program_finds_the_openmp_of_a_wheel_and_what_it_found_before(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(libraries, "carried", lambda: tmp_path / "libgomp-870cb1d0.so.1.0.0")
+    monkeypatch.setattr(libraries, "bundled_openmp", lambda: tmp_path / "libgomp-870cb1d0.so.1.0.0")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/theirs")
-    assert libraries.lacking() == ""
+    assert libraries.missing_library() == ""
     with libraries.environment() as environ:
         ours, theirs = environ["LD_LIBRARY_PATH"].split(":")
         assert (Path(ours, OPENMP).readlink(), theirs) == (tmp_path / "libgomp-870cb1d0.so.1.0.0", "/opt/theirs")
@@ -52,20 +52,20 @@ def test_a_program_finds_the_openmp_of_a_wheel_and_what_it_found_before(
 
 @pytest.mark.usefixtures("bare_system")
 def test_without_any_openmp_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libraries, "carried", lambda: None)
-    assert "apt install libgomp1, or set LLM_BASE_URL" in libraries.lacking()
+    monkeypatch.setattr(libraries, "bundled_openmp", lambda: None)
+    assert "apt install libgomp1, or set LLM_BASE_URL" in libraries.missing_library()
     with libraries.environment() as environ:
         assert environ == os.environ
 
 
 def test_only_a_site_whose_model_is_the_local_one_lacks_what_that_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libraries, "lacking", lambda: "apt install libgomp1")
+    monkeypatch.setattr(libraries, "missing_library", lambda: "apt install libgomp1")
     monkeypatch.setattr(llm, "find_weights", lambda: Path("weights.gguf"))
     settings = Settings(_env_file=None, environment="development")
-    assert llm.lacking(settings) == "apt install libgomp1"
-    assert llm.lacking(settings.model_copy(update={"llm_base_url": "https://example.com/v1"})) == ""
+    assert llm.missing_library(settings) == "apt install libgomp1"
+    assert llm.missing_library(settings.model_copy(update={"llm_base_url": "https://example.com/v1"})) == ""
     monkeypatch.setattr(llm, "find_weights", lambda: None)
-    assert llm.lacking(settings) == ""
+    assert llm.missing_library(settings) == ""
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,11 @@ def test_only_a_site_whose_model_is_the_local_one_lacks_what_that_needs(monkeypa
     ],
 )
 def test_the_last_words_of_its_process_become_a_line_that_says_what_to_do(said: str, line: str) -> None:
-    assert line in libraries.reason(said)
+    assert line in libraries.explain_exit(said)
 
 
 def test_the_wheel_that_carries_openmp_loads() -> None:
-    file = libraries.carried()
+    file = libraries.bundled_openmp()
     if file is None:
         pytest.skip("pykdtree has no wheel for this Python")
     code = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"

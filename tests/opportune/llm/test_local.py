@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from opportune.llm import Finish, Limits, LLMError, Message, libraries, local
-from opportune.llm.local import MAX_TOKENS, PROGRAM, LocalModel, find_weights
-from opportune.testing.services.missing import INSTALL_MODEL, missing
+from opportune.llm import Done, LLMError, Message, Timeouts, libraries, local
+from opportune.llm.local import MAX_ANSWER_TOKENS, SERVER_PROGRAM, LocalModel, find_weights
+from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 
 pytestmark = pytest.mark.model
 
@@ -24,22 +24,22 @@ LONG = [Message("user", "Write a long story about a dog and a cat.")]
 def weights() -> Path:
     found = find_weights()
     if found is None:
-        missing("The local model", INSTALL_MODEL)
+        skip_for_missing("The local model", INSTALL_MODEL)
     return found
 
 
 @pytest.fixture
 async def model(weights: Path) -> AsyncIterator[LocalModel]:
-    model = LocalModel(weights, Limits())
+    model = LocalModel(weights, Timeouts())
     yield model
     await model.close()
 
 
-async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Finish]:
+async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Done]:
     words = ""
     async with aclosing(model.stream(messages)) as pieces:
         async for piece in pieces:
-            if isinstance(piece, Finish):
+            if isinstance(piece, Done):
                 return words, piece
             words += piece
     raise AssertionError("the stream ended without a Finish")
@@ -74,7 +74,7 @@ async def test_the_model_answers_and_counts_its_tokens(model: LocalModel) -> Non
 async def test_closing_an_answer_stops_the_model(model: LocalModel) -> None:
     async with aclosing(model.stream(LONG)) as pieces:
         assert await anext(pieces)
-    assert await tokens_held(model) < MAX_TOKENS / 2
+    assert await tokens_held(model) < MAX_ANSWER_TOKENS / 2
 
 
 async def test_two_people_are_answered_at_once(model: LocalModel) -> None:
@@ -131,7 +131,7 @@ async def test_a_closed_model_leaves_no_process(model: LocalModel) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
 async def test_a_system_without_openmp_gets_it_from_a_wheel(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libraries, "is_there", lambda _: False)
+    monkeypatch.setattr(libraries, "is_installed", lambda _: False)
     await model.setup()
     assert model._process
     mapped = await asyncio.to_thread(Path(f"/proc/{model._process.pid}/maps").read_text)
@@ -143,8 +143,8 @@ async def test_what_ends_the_process_is_in_the_log_and_told_to_whoever_runs_the_
 ) -> None:
     program = tmp_path / "program.py"
     program.write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
-    monkeypatch.setattr(local, "PROGRAM", program)
-    model = LocalModel(tmp_path / "weights.gguf", Limits())
+    monkeypatch.setattr(local, "SERVER_PROGRAM", program)
+    model = LocalModel(tmp_path / "weights.gguf", Timeouts())
     with pytest.raises(LLMError) as caught:
         await model.setup()
     await model.close()
@@ -157,7 +157,7 @@ async def test_what_ends_the_process_is_in_the_log_and_told_to_whoever_runs_the_
 async def test_a_broken_file_is_one_error_each_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF")
-    model = LocalModel(broken, Limits())
+    model = LocalModel(broken, Timeouts())
     for _ in range(2):
         with pytest.raises(LLMError) as caught:
             await read(model, CAPITAL)
@@ -168,7 +168,7 @@ async def test_a_broken_file_is_one_error_each_time(tmp_path: Path, caplog: pyte
 
 
 def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(weights: Path) -> None:
-    command = [sys.executable, "-P", str(PROGRAM), str(weights)]
+    command = [sys.executable, "-P", str(SERVER_PROGRAM), str(weights)]
     with libraries.environment() as environ:
         ended = subprocess.run(command, env=environ, input="key\n", capture_output=True, text=True, check=False)
     assert ended.returncode == 0
@@ -178,7 +178,7 @@ def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(we
 
 
 def test_the_program_ends_when_nobody_takes_its_address(weights: Path) -> None:
-    command, pipe = [sys.executable, "-P", str(PROGRAM), str(weights)], subprocess.PIPE
+    command, pipe = [sys.executable, "-P", str(SERVER_PROGRAM), str(weights)], subprocess.PIPE
     with libraries.environment() as environ, subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe) as process:
         assert process.stdout
         assert process.stdin
@@ -203,7 +203,7 @@ async def test_closing_while_the_program_is_being_started_ends_it(
         programs.append(start(*arguments, **options))
         return programs[-1]
 
-    model = LocalModel(weights, Limits())
+    model = LocalModel(weights, Timeouts())
     monkeypatch.setattr(subprocess, "Popen", late)
     starting = asyncio.create_task(model.setup())
     assert await asyncio.to_thread(begun.wait, 30)

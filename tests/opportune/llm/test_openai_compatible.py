@@ -4,10 +4,10 @@ from contextlib import aclosing
 import pytest
 from pydantic import SecretStr
 
-from opportune.llm import Finish
+from opportune.llm import Done
 from opportune.llm.openai_compatible import OpenAICompatible
-from tests.opportune.llm.asking import KEY, PATIENT, QUESTION, answer_of, asking, read
-from tests.opportune.llm.endpoint import DONE, EVENTS, EVENTS_TO_BE_CUT, STOP, event, serving, text
+from tests.opportune.llm.answers import KEY, LONG_TIMEOUTS, QUESTION, answer_of, provider_of, read_answer
+from tests.opportune.llm.endpoint import DONE, EVENTS, EVENTS_TO_BE_CUT, STOP, event, serve_endpoint, text
 
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}})
 
@@ -15,12 +15,12 @@ USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens":
 async def test_an_answer_is_its_pieces_and_then_its_usage() -> None:
     words, end = await answer_of(EVENTS, text("Be"), text("cause."), event(STOP), USAGE, DONE)
     assert words == "Because."
-    assert end == Finish(prompt_tokens=7, completion_tokens=3, truncated=False)
+    assert end == Done(prompt_tokens=7, completion_tokens=3, truncated=False)
 
 
 async def test_the_request_names_the_model_the_limit_and_the_key() -> None:
-    async with asking(EVENTS, text("Because."), DONE) as (provider, endpoint):
-        await read(provider)
+    async with provider_of(EVENTS, text("Because."), DONE) as (provider, endpoint):
+        await read_answer(provider)
     assert endpoint.headers[0].startswith(b"POST /v1/chat/completions ")
     assert f"Authorization: Bearer {KEY}".encode() in endpoint.headers[0]
     assert endpoint.bodies[0] == {
@@ -33,9 +33,9 @@ async def test_the_request_names_the_model_the_limit_and_the_key() -> None:
 
 
 async def test_an_endpoint_without_key_or_model_is_sent_neither() -> None:
-    async with serving(EVENTS, text("Because."), DONE) as endpoint:
-        provider = OpenAICompatible(endpoint.address, SecretStr(""), "", PATIENT)
-        await read(provider)
+    async with serve_endpoint(EVENTS, text("Because."), DONE) as endpoint:
+        provider = OpenAICompatible(endpoint.address, SecretStr(""), "", LONG_TIMEOUTS)
+        await read_answer(provider)
         await provider.close()
     assert b"authorization" not in endpoint.headers[0].lower()
     assert "model" not in endpoint.bodies[0]
@@ -44,7 +44,7 @@ async def test_an_endpoint_without_key_or_model_is_sent_neither() -> None:
 async def test_a_piece_arrives_before_the_next_is_written() -> None:
     goes_on = asyncio.Event()
     async with (
-        asking(EVENTS, text("One"), goes_on, text(" two"), DONE) as (provider, _),
+        provider_of(EVENTS, text("One"), goes_on, text(" two"), DONE) as (provider, _),
         aclosing(provider.stream(QUESTION)) as pieces,
     ):
         assert await anext(pieces) == "One"
@@ -58,46 +58,46 @@ async def test_characters_split_between_packets_stay_whole() -> None:
     steps = [whole[i : i + 1] for i in range(len(whole))]
     words, end = await answer_of(EVENTS, *steps, DONE)
     assert words == "héllo 🌍"
-    assert isinstance(end, Finish)
+    assert isinstance(end, Done)
 
 
 async def test_comments_carriage_returns_and_other_fields_are_passed_over() -> None:
     crlf = text("Because.").replace(b"\n", b"\r\n")
     words, end = await answer_of(EVENTS, b": waiting\n\nevent: message\nid: 1\nretry: 5\n", crlf, DONE)
     assert words == "Because."
-    assert isinstance(end, Finish)
+    assert isinstance(end, Done)
 
 
 async def test_a_limit_of_the_model_is_told_as_truncated() -> None:
     length = {"choices": [{"delta": {}, "finish_reason": "length"}]}
     _, end = await answer_of(EVENTS, text("Because"), event(length), DONE)
-    assert end == Finish(truncated=True)
+    assert end == Done(truncated=True)
 
 
 async def test_an_answer_with_its_finish_reason_needs_no_done() -> None:
-    assert await answer_of(EVENTS, text("Because."), event(STOP)) == ("Because.", Finish())
+    assert await answer_of(EVENTS, text("Because."), event(STOP)) == ("Because.", Done())
 
 
 async def test_a_cut_after_the_finish_reason_costs_only_the_usage() -> None:
     goes_on = asyncio.Event()
     async with (
-        asking(EVENTS_TO_BE_CUT, text("Because."), event(STOP), goes_on) as (provider, _),
+        provider_of(EVENTS_TO_BE_CUT, text("Because."), event(STOP), goes_on) as (provider, _),
         aclosing(provider.stream(QUESTION)) as pieces,
     ):
         assert await anext(pieces) == "Because."
         goes_on.set()
-        assert await anext(pieces) == Finish()
+        assert await anext(pieces) == Done()
 
 
 async def test_closing_the_stream_hangs_up() -> None:
-    async with asking(EVENTS, text("Beca"), "hang") as (provider, endpoint):
+    async with provider_of(EVENTS, text("Beca"), "hang") as (provider, endpoint):
         async with aclosing(provider.stream(QUESTION)) as pieces:
             assert await anext(pieces) == "Beca"
         await endpoint.hung_up.wait()
 
 
 async def test_cancelling_the_reader_hangs_up() -> None:
-    async with asking(EVENTS, text("Beca"), "hang") as (provider, endpoint):
+    async with provider_of(EVENTS, text("Beca"), "hang") as (provider, endpoint):
         started = asyncio.Event()
 
         async def reader() -> None:
@@ -114,8 +114,8 @@ async def test_cancelling_the_reader_hangs_up() -> None:
 
 
 async def test_cancelling_before_the_first_piece_hangs_up() -> None:
-    async with asking("hang") as (provider, endpoint):
-        task = asyncio.create_task(read(provider))
+    async with provider_of("hang") as (provider, endpoint):
+        task = asyncio.create_task(read_answer(provider))
         await endpoint.asked.wait()
         task.cancel()
         await endpoint.hung_up.wait()

@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from opportune import llm
-from opportune.llm import Limits, make_provider, tokens
-from opportune.llm.fake import Scripted
+from opportune.llm import Timeouts, estimate_tokens, make_provider
+from opportune.llm.fake import FakeProvider
 from opportune.project import PROJECT
 from opportune.settings import Settings
 
@@ -19,16 +19,16 @@ def settings(**values: object) -> Settings:
 
 @pytest.mark.parametrize(("text", "count"), [("", 0), ("a", 1), ("four", 1), ("fives", 2), ("日本", 2)])
 def test_four_bytes_are_about_a_token(text: str, count: int) -> None:
-    assert tokens(text) == count
+    assert estimate_tokens(text) == count
 
 
 def test_half_a_surrogate_pair_can_be_counted() -> None:
-    assert tokens("\ud83d") == 1
+    assert estimate_tokens("\ud83d") == 1
 
 
 def test_limits_come_from_the_settings() -> None:
     given = settings(llm_connect_timeout=1, llm_first_byte_timeout=2, llm_idle_timeout=3, llm_timeout=4)
-    assert Limits.of(given) == Limits(connect=1, first=2, idle=3, whole=4)
+    assert Timeouts.of(given) == Timeouts(connect=1, first=2, idle=3, whole=4)
 
 
 def test_a_configured_endpoint_comes_before_the_local_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_without_endpoint_and_wheels_there_is_no_provider(monkeypatch: pytest.Mo
 
 
 def test_tests_are_answered_by_a_script() -> None:
-    assert isinstance(make_provider(settings(environment="test")), Scripted)
+    assert isinstance(make_provider(settings(environment="test")), FakeProvider)
 
 
 def test_making_a_provider_imports_no_http_client_and_no_model() -> None:

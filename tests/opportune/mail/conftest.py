@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from opportune.mail import Letter, mailbox
-from opportune.mail.templates import Loader, environment
+from opportune.mail import EmailMessage, mailbox
+from opportune.mail.templates import EmailTemplateLoader, environment
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
-from opportune.web.rendering.loader import TEMPLATES
+from opportune.web.rendering.loader import TEMPLATE_FOLDERS
 
 
 def settings_with(mail_url: str = "console:", **fields: object) -> Settings:
@@ -16,16 +16,16 @@ def settings_with(mail_url: str = "console:", **fields: object) -> Settings:
     return settings.model_copy(update={"mail_url": SecretStr(mail_url), "base_url": "https://example.org", **fields})
 
 
-def letter_to(address: str = "ada@example.com", **fields: str) -> Letter:
+def email_to(address: str = "ada@example.com", **fields: str) -> EmailMessage:
     given = {"subject": "Hello", "text": "A text.\n", "html": "", "message_id": "<0123abcd@example.org>", **fields}
-    return Letter(to=address, **given)
+    return EmailMessage(to=address, **given)
 
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Puts a file among the templates."""
-    assert isinstance(environment.loader, Loader)
-    monkeypatch.setattr(environment.loader, "searchpath", [str(tmp_path), *map(str, TEMPLATES)])
+    assert isinstance(environment.loader, EmailTemplateLoader)
+    monkeypatch.setattr(environment.loader, "searchpath", [str(tmp_path), *map(str, TEMPLATE_FOLDERS)])
     monkeypatch.setattr(environment, "cache", None)
 
     def add(name: str, content: str) -> None:

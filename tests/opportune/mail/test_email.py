@@ -3,8 +3,8 @@ from collections.abc import Callable
 import pytest
 from jinja2 import TemplateNotFound, UndefinedError
 
-from opportune.mail import LetterError, compose
-from opportune.mail.email import site_address
+from opportune.mail import InvalidEmailError, render_email
+from opportune.mail.email import site_url
 from tests.opportune.mail.conftest import settings_with
 
 Write = Callable[[str, str], None]
@@ -14,7 +14,7 @@ TO = "ada@example.com"
 def test_a_letter_comes_from_a_text_and_the_html_beside_it(write: Write) -> None:
     write("hello.txt", "Subject: Hello {{ name }}\n\nDear {{ name }}.\n\nBye.\n")
     write("hello.html", '{% extends "mail/base.html" %}{% block content %}<p>Dear {{ name }}</p>{% endblock %}')
-    letter = compose(settings_with(), TO, "hello", {"name": "Zoë & Jürgen"})
+    letter = render_email(settings_with(), TO, "hello", {"name": "Zoë & Jürgen"})
     assert (letter.to, letter.subject) == (TO, "Hello Zoë & Jürgen")
     assert letter.text == "Dear Zoë & Jürgen.\n\nBye.\n"
     assert "<p>Dear Zoë &amp; Jürgen</p>" in letter.html
@@ -24,63 +24,63 @@ def test_a_letter_comes_from_a_text_and_the_html_beside_it(write: Write) -> None
 def test_the_html_may_be_missing_but_not_the_text(write: Write) -> None:
     write("plain.txt", "Subject: Hello\nText.")
     write("lonely.html", "<p>Hello</p>")
-    assert compose(settings_with(), TO, "plain", {}).html == ""
+    assert render_email(settings_with(), TO, "plain", {}).html == ""
     with pytest.raises(TemplateNotFound, match=r"lonely\.txt"):
-        compose(settings_with(), TO, "lonely", {})
+        render_email(settings_with(), TO, "lonely", {})
 
 
 def test_values_are_not_markup_in_html(write: Write) -> None:
     write("hello.txt", "Subject: Hello\n\n{{ name }}")
     write("hello.html", "{{ name }}")
-    letter = compose(settings_with(), TO, "hello", {"name": "<script>&"})
+    letter = render_email(settings_with(), TO, "hello", {"name": "<script>&"})
     assert (letter.text, letter.html) == ("<script>&", "&lt;script&gt;&amp;")
 
 
 def test_addresses_in_letters_are_absolute(write: Write) -> None:
     write("link.txt", "Subject: A link\n\n{{ address('/events/1?a=b') }}")
-    assert compose(settings_with(), TO, "link", {}).text == "https://example.org/events/1?a=b"
+    assert render_email(settings_with(), TO, "link", {}).text == "https://example.org/events/1?a=b"
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n", "\r\n\r\n"])
 def test_a_value_cannot_add_headers_or_text_to_a_letter(write: Write, line_break: str) -> None:
     write("hello.txt", "Subject: Hello {{ name }}\n\nText.")
-    with pytest.raises(LetterError, match=r"^The subject of a letter must be one line\.$"):
-        compose(settings_with(), TO, "hello", {"name": f"Ada{line_break}Bcc: all@example.com"})
-    with pytest.raises(LetterError, match=r"^The address of a letter must be one line\.$"):
-        compose(settings_with(), f"{TO}{line_break}Bcc: all@example.com", "hello", {"name": "Ada"})
+    with pytest.raises(InvalidEmailError, match=r"^The subject of a letter must be one line\.$"):
+        render_email(settings_with(), TO, "hello", {"name": f"Ada{line_break}Bcc: all@example.com"})
+    with pytest.raises(InvalidEmailError, match=r"^The address of a letter must be one line\.$"):
+        render_email(settings_with(), f"{TO}{line_break}Bcc: all@example.com", "hello", {"name": "Ada"})
 
 
 def test_other_ends_of_lines_in_a_subject_are_blanks(write: Write) -> None:
     write("hello.txt", "Subject: Hello {{ name }}\n\nText.")
-    letter = compose(settings_with(), TO, "hello", {"name": "A\u2028d\x85a\x0b\U0001f469\u200d\U0001f52c"})
+    letter = render_email(settings_with(), TO, "hello", {"name": "A\u2028d\x85a\x0b\U0001f469\u200d\U0001f52c"})
     assert letter.subject == "Hello A d a \U0001f469\u200d\U0001f52c"
 
 
 @pytest.mark.parametrize("address", ["", "ada", "ada@", "@example.com", "ada@example", "a b@example.com", "Ada <>"])
 def test_what_is_no_address_is_refused_in_one_line(write: Write, address: str) -> None:
     write("hello.txt", "Subject: Hello\n")
-    with pytest.raises(LetterError, match=r"^.+ is no e-mail address\. .+$"):
-        compose(settings_with(), address, "hello", {})
+    with pytest.raises(InvalidEmailError, match=r"^.+ is no e-mail address\. .+$"):
+        render_email(settings_with(), address, "hello", {})
 
 
 def test_mistakes_in_templates_are_not_sent(write: Write) -> None:
     write("hello.txt", "Subject: Hello\n\n{{ nmae }}")
     with pytest.raises(UndefinedError):
-        compose(settings_with(), TO, "hello", {"name": "Ada"})
+        render_email(settings_with(), TO, "hello", {"name": "Ada"})
     write("bare.txt", "Hello\n")
-    with pytest.raises(LetterError, match=r"templates/bare\.txt must begin with a line `Subject: "):
-        compose(settings_with(), TO, "bare", {})
+    with pytest.raises(InvalidEmailError, match=r"templates/bare\.txt must begin with a line `Subject: "):
+        render_email(settings_with(), TO, "bare", {})
 
 
 def test_a_text_without_a_subject_can_be_included(write: Write) -> None:
     write("footer.txt", "The people of {{ site }}")
     write("hello.txt", 'Subject: Hello\n\nText.\n{% include "footer.txt" %}')
-    assert compose(settings_with(), TO, "hello", {"site": "Bookshelf"}).text == "Text.\nThe people of Bookshelf"
+    assert render_email(settings_with(), TO, "hello", {"site": "Bookshelf"}).text == "Text.\nThe people of Bookshelf"
 
 
 def test_each_letter_has_a_number_of_its_own_at_the_senders_domain(write: Write) -> None:
     write("hello.txt", "Subject: Hello\n")
-    numbers = [compose(settings_with(), TO, "hello", {}).message_id for _ in range(2)]
+    numbers = [render_email(settings_with(), TO, "hello", {}).message_id for _ in range(2)]
     assert numbers[0] != numbers[1]
     assert all(number.endswith("@example.org>") for number in numbers)
 
@@ -95,4 +95,4 @@ def test_each_letter_has_a_number_of_its_own_at_the_senders_domain(write: Write)
     ],
 )
 def test_the_site_is_where_the_settings_say(fields: dict[str, object], expected: str) -> None:
-    assert site_address(settings_with(**fields)) == expected  # type: ignore[arg-type]  # whatever a case gives
+    assert site_url(settings_with(**fields)) == expected  # type: ignore[arg-type]  # whatever a case gives

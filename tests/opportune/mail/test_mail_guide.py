@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from opportune.jobs import Call
+from opportune.jobs import JobCall
 from opportune.mail import mailbox, transport
-from opportune.mail.sending import send
-from opportune.mail.smtp import Server
+from opportune.mail.delivery import send_email_job
+from opportune.mail.smtp import SMTPTransport
 from opportune.mail.transport import transport_for
 from opportune.project import PROJECT
 from tests.opportune.cli.conftest import Oppman, oppman
@@ -33,7 +33,7 @@ def test_its_example_writes_a_letter_and_queues_it(write: Callable[[str, str], N
     text, html = blocks("jinja")
     write("mail/welcome.txt", text)
     write("mail/welcome.html", html)
-    queued: list[Call[Any]] = []
+    queued: list[JobCall[Any]] = []
     session = SimpleNamespace(
         info={"jobs": SimpleNamespace(defer=lambda _session, call, **_named: queued.append(call))}
     )
@@ -50,7 +50,7 @@ def test_its_addresses_mean_what_its_table_says() -> None:
     assert len(ROWS) >= 5
     for url, words in ROWS:
         way = transport_for(settings_with(url))
-        if isinstance(way, Server):
+        if isinstance(way, SMTPTransport):
             assert f"Port {way.port}." in words
             assert {"required": "only encrypted", "offered": "offers", "implicit": "from the start"}[way.tls] in words
 
@@ -68,7 +68,7 @@ def test_its_commands_run(
 
 
 def test_its_figures_are_those_of_the_code() -> None:
-    waits = [send.wait * 2**number for number in range(send.attempts - 1)]
-    assert (send.attempts, waits[0]) == (10, 5)
+    waits = [send_email_job.wait * 2**number for number in range(send_email_job.attempts - 1)]
+    assert (send_email_job.attempts, waits[0]) == (10, 5)
     assert f"after {sum(waits) // 60:.0f} minutes" in GUIDE
-    assert f"the last {mailbox.MOST} letters" in GUIDE
+    assert f"the last {mailbox.MAX_STORED_MESSAGES} letters" in GUIDE

@@ -11,11 +11,11 @@ from playwright.async_api import Page
 from opportune.application import create_app
 from opportune.errors import NotFound
 from opportune.mail import mailbox
-from opportune.mail.pages import tell
-from opportune.mail.sending import deliver
+from opportune.mail.delivery import send_email
+from opportune.mail.pages import log_mailbox_link
 from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
-from tests.opportune.mail.conftest import letter_to, settings_with
+from tests.opportune.mail.conftest import email_to, settings_with
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -25,28 +25,28 @@ HTML = "<style>p { color: red }</style><p>Dear <b>Zoë</b></p><script>document.b
 async def put(number: int = 1, environment: str = "development", to: str = "ada@example.com", **fields: str) -> str:
     """Send a letter in development and give its name in the mailbox."""
     date = f"Fri, 20 Nov 2026 13:{number // 60:02}:{number % 60:02} +0000"
-    letter = letter_to(to, message_id=f"<{number:04x}@example.org>", date=date, **fields)
-    await deliver(settings_with(environment=environment), letter)
+    letter = email_to(to, message_id=f"<{number:04x}@example.org>", date=date, **fields)
+    await send_email(settings_with(environment=environment), letter)
     return f"20261120T13{number // 60:02}{number % 60:02}-{number:04x}"
 
 
 async def test_what_is_sent_in_development_is_kept_newest_first(folder: Path) -> None:
     names = [await put(number, subject=f"Letter {number}") for number in (2, 1, 3)]
-    assert [kept.name for kept in mailbox.letters()] == sorted(names, reverse=True)
-    found = mailbox.find(names[1])
+    assert [kept.name for kept in mailbox.list_messages()] == sorted(names, reverse=True)
+    found = mailbox.find_message(names[1])
     assert (found.header("Subject"), found.body("plain").strip(), found.body("html")) == ("Letter 1", "A text.", "")
 
 
 async def test_only_so_many_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mailbox, "MOST", 2)
+    monkeypatch.setattr(mailbox, "MAX_STORED_MESSAGES", 2)
     for number in range(4):
         await put(number)
-    assert [kept.name[-4:] for kept in mailbox.letters()] == ["0003", "0002"]
+    assert [kept.name[-4:] for kept in mailbox.list_messages()] == ["0003", "0002"]
 
 
 async def test_elsewhere_nothing_is_kept(folder: Path) -> None:
     await put(environment="test")
-    assert mailbox.letters() == []
+    assert mailbox.list_messages() == []
 
 
 async def test_a_letter_that_was_sent_is_not_sent_again_for_a_mailbox_that_cannot_be_written(
@@ -64,7 +64,7 @@ async def test_a_letter_that_was_sent_is_not_sent_again_for_a_mailbox_that_canno
 async def test_what_is_not_in_the_mailbox_is_not_found(folder: Path, name: str) -> None:
     await put()
     with pytest.raises(NotFound):
-        mailbox.find(name)
+        mailbox.find_message(name)
 
 
 async def test_the_mailbox_lists_letters_and_shows_each(folder: Path, client: AsyncClient) -> None:
@@ -111,7 +111,7 @@ async def test_a_letter_that_is_gone_is_not_found(folder: Path, client: AsyncCli
 def link(app: FastAPI, caplog: pytest.LogCaptureFixture) -> str:
     """What is logged at the start, without the site's address."""
     with caplog.at_level(logging.INFO, "opportune.mail"):
-        tell(app.state.settings)
+        log_mailbox_link(app.state.settings)
     return caplog.messages[-1].partition("http://127.0.0.1:8000")[2]
 
 

@@ -1,24 +1,24 @@
 from email import message_from_bytes
-from email.message import EmailMessage
+from email.message import EmailMessage as MIMEMessage
 from email.policy import default
 
 import pytest
 
 from opportune.errors import OperatorError
-from opportune.mail import Letter
-from opportune.mail.addresses import sender
-from opportune.mail.mime import message_of
-from tests.opportune.mail.conftest import letter_to, settings_with
+from opportune.mail import EmailMessage
+from opportune.mail.addresses import sender_address
+from opportune.mail.mime import mime_message
+from tests.opportune.mail.conftest import email_to, settings_with
 
 
-def read(letter: Letter, mail_from: str = "") -> EmailMessage:
+def read(letter: EmailMessage, mail_from: str = "") -> MIMEMessage:
     """The letter as the other side understands it."""
-    message = message_of(letter, sender(settings_with(mail_from=mail_from)))
-    return message_from_bytes(message.as_bytes(), _class=EmailMessage, policy=default)
+    message = mime_message(letter, sender_address(settings_with(mail_from=mail_from)))
+    return message_from_bytes(message.as_bytes(), _class=MIMEMessage, policy=default)
 
 
 def test_a_letter_says_from_whom_to_whom_when_and_that_no_person_wrote_it() -> None:
-    message = read(letter_to(date="Fri, 20 Nov 2026 13:35:00 +0000"), "Site <site@example.org>")
+    message = read(email_to(date="Fri, 20 Nov 2026 13:35:00 +0000"), "Site <site@example.org>")
     assert dict(message.items()) == {
         "From": "Site <site@example.org>",
         "To": "ada@example.com",
@@ -33,14 +33,14 @@ def test_a_letter_says_from_whom_to_whom_when_and_that_no_person_wrote_it() -> N
 
 
 def test_text_and_html_are_two_views_of_one_letter() -> None:
-    message = read(letter_to(text="Zoë\n", html="<p>Zoë</p>"))
+    message = read(email_to(text="Zoë\n", html="<p>Zoë</p>"))
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content().strip() for part in message.iter_parts()] == ["Zoë", "<p>Zoë</p>"]
 
 
 def test_names_and_subjects_of_any_language_arrive() -> None:
-    letter = letter_to("Łukasz, 東京 <ada@bücher.example.com>", subject="Żółw — שלום" * 9)
-    raw = message_of(letter, sender(settings_with())).as_bytes()
+    letter = email_to("Łukasz, 東京 <ada@bücher.example.com>", subject="Żółw — שלום" * 9)
+    raw = mime_message(letter, sender_address(settings_with())).as_bytes()
     assert raw.isascii()
     message = read(letter)
     assert message["Subject"] == letter.subject.strip()
@@ -51,14 +51,14 @@ def test_names_and_subjects_of_any_language_arrive() -> None:
 
 
 def test_no_line_is_longer_than_servers_take() -> None:
-    letter = letter_to(text="x" * 5000, html="<p>" + "y" * 5000, subject="z" * 500)
-    lines = message_of(letter, sender(settings_with())).as_bytes().splitlines()
+    letter = email_to(text="x" * 5000, html="<p>" + "y" * 5000, subject="z" * 500)
+    lines = mime_message(letter, sender_address(settings_with())).as_bytes().splitlines()
     assert max(map(len, lines)) < 998
     assert read(letter).get_body(("plain",)).get_content().strip() == "x" * 5000  # type: ignore[union-attr]  # it has one
 
 
 def test_a_name_cannot_pass_for_another_address() -> None:
-    (to,) = read(letter_to('"Eve" <all@example.net> <ada@example.com>'))["To"].addresses
+    (to,) = read(email_to('"Eve" <all@example.net> <ada@example.com>'))["To"].addresses
     assert to.addr_spec == "ada@example.com"
 
 
@@ -74,7 +74,7 @@ def test_a_name_cannot_pass_for_another_address() -> None:
     ],
 )
 def test_the_sender_is_mail_from_or_nobody_at_the_site(fields: dict[str, object], expected: str) -> None:
-    assert str(sender(settings_with(**fields))) == expected  # type: ignore[arg-type]  # whatever a case gives
+    assert str(sender_address(settings_with(**fields))) == expected  # type: ignore[arg-type]  # whatever a case gives
 
 
 @pytest.mark.parametrize(
@@ -82,4 +82,4 @@ def test_the_sender_is_mail_from_or_nobody_at_the_site(fields: dict[str, object]
 )
 def test_a_mail_from_that_is_no_address_is_one_line(mail_from: str) -> None:
     with pytest.raises(OperatorError, match=r"^MAIL_FROM is no e-mail address: write .*$"):
-        sender(settings_with(mail_from=mail_from))
+        sender_address(settings_with(mail_from=mail_from))

@@ -8,11 +8,11 @@ from urllib.parse import quote
 import pytest
 
 from opportune.mail import smtp
-from opportune.mail.errors import DeliveryError, RefusedError
-from opportune.mail.sending import deliver
+from opportune.mail.delivery import send_email
+from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.testing.services.certificate import make_certificate
 from opportune.testing.services.smtp import PASSWORD, USER, smtp_server
-from tests.opportune.mail.conftest import letter_to, settings_with
+from tests.opportune.mail.conftest import email_to, settings_with
 
 LOGIN = f"{USER}:{quote(PASSWORD, safe='')}@"
 
@@ -30,10 +30,10 @@ def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_a_letter_arrives_as_it_was_written() -> None:
-    async with smtp_server() as office:
-        letter = letter_to("Zoë <zoe@example.com>", subject="Żółw", text="One.\n.\nTwo: Zoë\n", html="<p>Zoë</p>")
-        await deliver(settings_with(f"smtp://127.0.0.1:{office.port}"), letter)
-    (message,) = office.took
+    async with smtp_server() as mail_server:
+        letter = email_to("Zoë <zoe@example.com>", subject="Żółw", text="One.\n.\nTwo: Zoë\n", html="<p>Zoë</p>")
+        await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}"), letter)
+    (message,) = mail_server.received
     assert (message["Subject"], message["To"].addresses[0].display_name) == ("Żółw", "Zoë")
     assert message["Message-ID"] == letter.message_id
     text = message.get_body(("plain",))
@@ -42,42 +42,42 @@ async def test_a_letter_arrives_as_it_was_written() -> None:
 
 
 async def test_an_address_that_is_not_ascii_arrives() -> None:
-    async with smtp_server() as office:
-        await deliver(settings_with(f"smtp://127.0.0.1:{office.port}"), letter_to("zoë@bücher.example.com"))
-    assert office.took[0]["To"].addresses[0].addr_spec == "zoë@xn--bcher-kva.example.com"
+    async with smtp_server() as mail_server:
+        await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}"), email_to("zoë@bücher.example.com"))
+    assert mail_server.received[0]["To"].addresses[0].addr_spec == "zoë@xn--bcher-kva.example.com"
 
 
 async def test_tls_is_used_where_the_server_offers_it(trusted: tuple[Path, Path]) -> None:
-    async with smtp_server(certificate=trusted, has_users=True) as office:
-        await deliver(settings_with(f"smtp://{LOGIN}127.0.0.1:{office.port}"), letter_to())
-    assert office.was_encrypted
+    async with smtp_server(certificate=trusted, has_users=True) as mail_server:
+        await send_email(settings_with(f"smtp://{LOGIN}127.0.0.1:{mail_server.port}"), email_to())
+    assert mail_server.was_encrypted
 
 
 async def test_tls_from_the_first_byte(trusted: tuple[Path, Path]) -> None:
-    async with smtp_server(certificate=trusted, implicit=True) as office:
-        await deliver(settings_with(f"smtps://localhost:{office.port}"), letter_to())
-    assert office.was_encrypted
+    async with smtp_server(certificate=trusted, implicit=True) as mail_server:
+        await send_email(settings_with(f"smtps://localhost:{mail_server.port}"), email_to())
+    assert mail_server.was_encrypted
 
 
 async def test_a_server_without_tls_gets_no_letter_where_tls_is_required() -> None:
-    async with smtp_server(has_users=True) as office:
-        with pytest.raises(RefusedError, match=r"STARTTLS extension not supported by server\.$"):
-            await deliver(settings_with(f"smtp://{LOGIN}127.0.0.1:{office.port}?tls=required"), letter_to())
-    assert office.took == []
+    async with smtp_server(has_users=True) as mail_server:
+        with pytest.raises(PermanentDeliveryError, match=r"STARTTLS extension not supported by server\.$"):
+            await send_email(settings_with(f"smtp://{LOGIN}127.0.0.1:{mail_server.port}?tls=required"), email_to())
+    assert mail_server.received == []
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(certificate: tuple[Path, Path]) -> None:
-    async with smtp_server(certificate=certificate) as office:
+    async with smtp_server(certificate=certificate) as mail_server:
         with pytest.raises(DeliveryError, match="certificate verify failed"):
-            await deliver(settings_with(f"smtp://127.0.0.1:{office.port}"), letter_to())
-        await deliver(settings_with(f"smtp://127.0.0.1:{office.port}?tls=none"), letter_to())
-    assert len(office.took) == 1
+            await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}"), email_to())
+        await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}?tls=none"), email_to())
+    assert len(mail_server.received) == 1
 
 
 async def test_a_wrong_password_is_named_and_not_shown() -> None:
-    async with smtp_server(has_users=True) as office:
+    async with smtp_server(has_users=True) as mail_server:
         with pytest.raises(DeliveryError, match=r"does not accept the user and password of MAIL_URL \(535\)") as told:
-            await deliver(settings_with(f"smtp://{USER}:hunter2@127.0.0.1:{office.port}"), letter_to())
+            await send_email(settings_with(f"smtp://{USER}:hunter2@127.0.0.1:{mail_server.port}"), email_to())
     assert type(told.value) is DeliveryError, "the letters wait until that is put right"
     assert "hunter2" not in str(told.value)
     assert base64.b64encode(f"\0{USER}\0hunter2".encode()).decode() not in str(told.value)
@@ -86,34 +86,34 @@ async def test_a_wrong_password_is_named_and_not_shown() -> None:
 
 @pytest.mark.parametrize("where", ["says_to_recipient", "says_to_letter"])
 @pytest.mark.parametrize(
-    ("answer", "kind"), [("451 Greylisted, come again", DeliveryError), ("550 No such box", RefusedError)]
+    ("answer", "kind"), [("451 Greylisted, come again", DeliveryError), ("550 No such box", PermanentDeliveryError)]
 )
 async def test_a_refusal_for_now_is_told_from_one_for_good(where: str, answer: str, kind: type[DeliveryError]) -> None:
-    async with smtp_server() as office:
-        setattr(office, where, answer)
+    async with smtp_server() as mail_server:
+        setattr(mail_server, where, answer)
         with pytest.raises(DeliveryError, match=answer[:3]) as told:
-            await deliver(settings_with(f"smtp://127.0.0.1:{office.port}"), letter_to())
+            await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}"), email_to())
     assert type(told.value) is kind
 
 
 async def test_a_server_that_repeats_the_password_is_not_quoted_with_it() -> None:
-    async with smtp_server(has_users=True) as office:
-        office.says_to_letter = f"451 {PASSWORD} is wrong"
+    async with smtp_server(has_users=True) as mail_server:
+        mail_server.reply_to_message = f"451 {PASSWORD} is wrong"
         with pytest.raises(DeliveryError, match="451 … is wrong") as told:
-            await deliver(settings_with(f"smtp://{LOGIN}127.0.0.1:{office.port}"), letter_to())
+            await send_email(settings_with(f"smtp://{LOGIN}127.0.0.1:{mail_server.port}"), email_to())
     assert PASSWORD not in str(told.value)
 
 
 async def test_a_connection_that_is_cut_in_the_middle_is_tried_again() -> None:
-    async with smtp_server() as office:
-        office.cut = True
-        settings, letter = settings_with(f"smtp://127.0.0.1:{office.port}"), letter_to()
+    async with smtp_server() as mail_server:
+        mail_server.cut = True
+        settings, letter = settings_with(f"smtp://127.0.0.1:{mail_server.port}"), email_to()
         with pytest.raises(DeliveryError, match="does not answer") as told:
-            await deliver(settings, letter)
-        assert not isinstance(told.value, RefusedError)
-        office.cut = False
-        await deliver(settings, letter)
-    assert [message["Message-ID"] for message in office.took] == [letter.message_id]
+            await send_email(settings, letter)
+        assert not isinstance(told.value, PermanentDeliveryError)
+        mail_server.cut = False
+        await send_email(settings, letter)
+    assert [message["Message-ID"] for message in mail_server.received] == [letter.message_id]
 
 
 async def test_a_server_that_is_away_is_named() -> None:
@@ -121,12 +121,12 @@ async def test_a_server_that_is_away_is_named() -> None:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]  # nobody listens on it
         with pytest.raises(DeliveryError, match=f"^The mail server 127.0.0.1:{port} does not answer: .*$"):
-            await deliver(settings_with(f"smtp://127.0.0.1:{port}"), letter_to())
+            await send_email(settings_with(f"smtp://127.0.0.1:{port}"), email_to())
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp, "LONGEST", 0.05)
+    monkeypatch.setattr(smtp, "DELIVERY_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = settings_with(f"smtp://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(DeliveryError, match="does not answer: it takes too long"):
-            await deliver(settings, letter_to())
+            await send_email(settings, email_to())

@@ -4,36 +4,38 @@ from pathlib import Path
 import pytest
 
 from opportune.errors import OperatorError
-from opportune.mail.errors import DeliveryError, RefusedError
-from opportune.mail.sending import deliver
-from opportune.mail.smtp import Server
-from opportune.mail.transport import Console, Folder, transport_for
+from opportune.mail.delivery import send_email
+from opportune.mail.errors import DeliveryError, PermanentDeliveryError
+from opportune.mail.smtp import SMTPTransport
+from opportune.mail.transport import ConsoleTransport, FileTransport, transport_for
 from opportune.project import PROJECT
-from tests.opportune.mail.conftest import letter_to, settings_with
+from tests.opportune.mail.conftest import email_to, settings_with
 
 
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("console:", Console(shows_text=True)),
-        (" CONSOLE:// ", Console(shows_text=True)),
-        ("file:./data/mail", Folder(PROJECT / "data/mail")),
-        ("file:///var/mail/site", Folder(Path("/var/mail/site"))),
-        ("smtp://localhost", Server("localhost", 25, "", "", "offered")),
-        ("smtp://127.0.0.1:1025?tls=none", Server("127.0.0.1", 1025, "", "", "none")),
-        ("smtp://a:b@localhost", Server("localhost", 587, "a", "b", "offered")),
+        ("console:", ConsoleTransport(shows_text=True)),
+        (" CONSOLE:// ", ConsoleTransport(shows_text=True)),
+        ("file:./data/mail", FileTransport(PROJECT / "data/mail")),
+        ("file:///var/mail/site", FileTransport(Path("/var/mail/site"))),
+        ("smtp://localhost", SMTPTransport("localhost", 25, "", "", "offered")),
+        ("smtp://127.0.0.1:1025?tls=none", SMTPTransport("127.0.0.1", 1025, "", "", "none")),
+        ("smtp://a:b@localhost", SMTPTransport("localhost", 587, "a", "b", "offered")),
         (
             "smtp://a%40b.c:p%2Fq%25@mail.example.org:2525",
-            Server("mail.example.org", 2525, "a@b.c", "p/q%", "required"),
+            SMTPTransport("mail.example.org", 2525, "a@b.c", "p/q%", "required"),
         ),
-        ("smtp://a@b.c:p@q@mail.example.org", Server("mail.example.org", 587, "a@b.c", "p@q", "required")),
-        ("smtp://a:b@mail.example.org?tls=none", Server("mail.example.org", 587, "a", "b", "none")),
-        ("smtp://mail.example.org?tls=required", Server("mail.example.org", 25, "", "", "required")),
-        ("smtps://a:b@mail.example.org", Server("mail.example.org", 465, "a", "b", "implicit")),
-        ("smtps://a:b@[::1]:4650", Server("::1", 4650, "a", "b", "implicit")),
+        ("smtp://a@b.c:p@q@mail.example.org", SMTPTransport("mail.example.org", 587, "a@b.c", "p@q", "required")),
+        ("smtp://a:b@mail.example.org?tls=none", SMTPTransport("mail.example.org", 587, "a", "b", "none")),
+        ("smtp://mail.example.org?tls=required", SMTPTransport("mail.example.org", 25, "", "", "required")),
+        ("smtps://a:b@mail.example.org", SMTPTransport("mail.example.org", 465, "a", "b", "implicit")),
+        ("smtps://a:b@[::1]:4650", SMTPTransport("::1", 4650, "a", "b", "implicit")),
     ],
 )
-def test_a_mail_url_says_how_letters_leave(url: str, expected: Console | Folder | Server) -> None:
+def test_a_mail_url_says_how_letters_leave(
+    url: str, expected: ConsoleTransport | FileTransport | SMTPTransport
+) -> None:
     assert transport_for(settings_with(url)) == expected
 
 
@@ -77,7 +79,7 @@ def test_no_password_shows_where_a_server_is_shown() -> None:
 
 async def test_the_log_shows_letters_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opportune.mail")
-    await deliver(settings_with(), letter_to(text="Line one.\nLine two: Zoë\n"))
+    await send_email(settings_with(), email_to(text="Line one.\nLine two: Zoë\n"))
     assert caplog.messages[:3] == ["Mail to ada@example.com: Hello", "| Line one.", "| Line two: Zoë"]
 
 
@@ -86,16 +88,16 @@ async def test_without_a_server_production_refuses_and_its_log_holds_nothing_of_
 ) -> None:
     caplog.set_level(logging.INFO, "opportune.mail")
     settings = settings_with(environment="production")
-    with pytest.raises(RefusedError, match=r"^Not sent: MAIL_URL is console:"):
-        await deliver(settings, letter_to(text="https://example.org/reset/secret"))
+    with pytest.raises(PermanentDeliveryError, match=r"^Not sent: MAIL_URL is console:"):
+        await send_email(settings, email_to(text="https://example.org/reset/secret"))
     assert caplog.messages == []
 
 
 async def test_a_folder_gets_one_file_for_each_letter(tmp_path: Path) -> None:
     settings = settings_with(f"file:{tmp_path}/mail")
-    letter = letter_to(date="Fri, 20 Nov 2026 13:35:00 +0000")
-    for each in (letter, letter, letter_to(message_id="<4567@example.org>", date="Fri, 20 Nov 2026 13:36:00 +0000")):
-        await deliver(settings, each)
+    letter = email_to(date="Fri, 20 Nov 2026 13:35:00 +0000")
+    for each in (letter, letter, email_to(message_id="<4567@example.org>", date="Fri, 20 Nov 2026 13:36:00 +0000")):
+        await send_email(settings, each)
     files = sorted((tmp_path / "mail").iterdir())
     assert [path.name for path in files] == ["20261120T133500-0123abcd.eml", "20261120T133600-4567.eml"]
     assert b"Subject: Hello\r\n" in files[0].read_bytes()
@@ -105,4 +107,4 @@ async def test_a_folder_gets_one_file_for_each_letter(tmp_path: Path) -> None:
 async def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DeliveryError, match=rf"^Mail cannot be written to {tmp_path}/file/mail: Not a directory\.$"):
-        await deliver(settings_with(f"file:{tmp_path}/file/mail"), letter_to())
+        await send_email(settings_with(f"file:{tmp_path}/file/mail"), email_to())

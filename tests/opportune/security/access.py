@@ -19,15 +19,15 @@ from pydantic import SecretStr
 from sqladmin import ModelView
 from starlette.routing import Mount
 
-from opportune.accounts import sessions
-from opportune.accounts.current import LOGIN
+from opportune.accounts.current import LOGIN_PATH
 from opportune.accounts.models import User
-from opportune.admin.site import ADDRESS, Site
+from opportune.accounts.sessions import service
+from opportune.admin.site import ADMIN_PATH, AdminSite
 from opportune.application import create_app
 from opportune.cli.routes import find_rows, origin
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import migrate, settings_for
-from tests.opportune.security.asking import Answer, ask
+from tests.opportune.security.asgi_requests import Response, send_request
 from tests.opportune.security.rows import A_WORD, THE_ROW, fill
 
 TABLE = Path(__file__).with_suffix(".txt")
@@ -75,7 +75,7 @@ async def walk(app: FastAPI, file: Path) -> Table:
     for source, method, path in addresses(app):
         answers = []
         for role in ROLES:
-            answers.append(in_a_word(await ask(app, method, example(path), people[role])))
+            answers.append(in_a_word(await send_request(app, method, example(path), people[role])))
             if method != "GET" and answers[-1] not in UNCHANGED:
                 copy(filled, file)
         table[method, path] = Line(source, method, path, tuple(answers))
@@ -93,12 +93,12 @@ async def everyone(app: FastAPI) -> dict[str, Headers]:
 
 async def signed_in(app: FastAPI, user: User) -> Headers:
     async with app.state.database.writer() as session:
-        token = await sessions.start(session, user)
-    return {"cookie": f"{sessions.cookie_name(app.state.settings)}={token}"}
+        token = await service.create_session(session, user)
+    return {"cookie": f"{service.cookie_name(app.state.settings)}={token}"}
 
 
-def in_a_word(answer: Answer) -> str:
-    return TO_SIGN_IN if answer.headers.get("location", "").startswith(f"{LOGIN}?") else str(answer.status)
+def in_a_word(answer: Response) -> str:
+    return TO_SIGN_IN if answer.headers.get("location", "").startswith(f"{LOGIN_PATH}?") else str(answer.status)
 
 
 def addresses(app: FastAPI) -> list[tuple[str, str, str]]:
@@ -119,11 +119,11 @@ def _each_model(app: FastAPI, source: str, path: str) -> Iterator[tuple[str, str
             yield origin(type(view).__mro__[1]), path.replace("{identity}", view.identity)
 
 
-def site_of(app: FastAPI) -> Site:
+def site_of(app: FastAPI) -> AdminSite:
     """The admin: whose its endpoints are."""
-    mount = next(route for route in app.routes if isinstance(route, Mount) and route.path == ADDRESS)
+    mount = next(route for route in app.routes if isinstance(route, Mount) and route.path == ADMIN_PATH)
     owners = (getattr(context.endpoint, "__self__", None) for context in iter_route_contexts(mount.routes))
-    return next(owner for owner in owners if isinstance(owner, Site))
+    return next(owner for owner in owners if isinstance(owner, AdminSite))
 
 
 def example(path: str) -> str:

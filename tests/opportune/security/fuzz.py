@@ -16,7 +16,7 @@ from opportune.testing.plugin import migrate
 from opportune.testing.services.postgres import postgres
 from opportune.web.api_docs import OPENAPI
 from tests.opportune.security.access import everyone, site_at
-from tests.opportune.security.asking import crashed
+from tests.opportune.security.asgi_requests import crashed
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

@@ -10,7 +10,7 @@ from tests.opportune.security.access import PARAMETER, example
 
 CANARY = "canary-7f3a"
 """Stands in every value, and in no answer that says what is wrong with it."""
-DEEP = 100_000
+NESTING_DEPTH = 100_000
 DIGITS = "9" * 10_000
 NUMBERS = ("0", "-1", str(2**63), str(2**64), DIGITS, "1e400", "NaN", "0x1", "%00", "%ED%A0%80", "../1", "1%0a")
 """For an address: none of them names a row."""
@@ -36,9 +36,9 @@ BODIES = (
     b"null",
     b"[]",
     b'"x"',
-    b"[" * DEEP,
-    b"[" * DEEP + b"]" * DEEP,
-    b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+    b"[" * NESTING_DEPTH,
+    b"[" * NESTING_DEPTH + b"]" * NESTING_DEPTH,
+    b'{"a":' * NESTING_DEPTH + b"1" + b"}" * NESTING_DEPTH,
     b"\xff\xfe",
     b"\x00",
     b'{"\\ud800": 1}',

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from opportune.project import installed_names
 from tests.opportune.security.access import HEADING, TABLE, UNCHANGED, addresses, example, in_a_word, read, walk
-from tests.opportune.security.asking import ask
+from tests.opportune.security.asgi_requests import send_request
 
 PARTS = {"core", *installed_names()}
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
@@ -30,6 +30,6 @@ async def test_no_address_takes_a_method_that_it_does_not_name(quiet: FastAPI) -
         (method, address)
         for address, methods in named.items()
         for method in METHODS - methods
-        if in_a_word(await ask(quiet, method, address)) not in UNCHANGED
+        if in_a_word(await send_request(quiet, method, address)) not in UNCHANGED
     ]
     assert taken == []

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.security.access import addresses, example, signed_in
-from tests.opportune.security.asking import ask
+from tests.opportune.security.asgi_requests import send_request
 from tests.opportune.security.rows import THE_ROW, fill
 
 ELSEWHERE = 4711
@@ -47,9 +47,9 @@ async def test_no_request_chooses_number_owner_time_or_rights(quiet: FastAPI, fi
             # Each time anew: some addresses sign out who sends to them.
             headers = await signed_in(quiet, sender)
             as_form = {**headers, "content-type": "application/x-www-form-urlencoded"}
-            taken += (await ask(quiet, method, example(path), as_form, form)).status < 400
+            taken += (await send_request(quiet, method, example(path), as_form, form)).status < 400
             as_json = {**headers, "content-type": "application/json"}
-            taken += (await ask(quiet, method, example(path), as_json, json.dumps(body).encode())).status < 400
+            taken += (await send_request(quiet, method, example(path), as_json, json.dumps(body).encode())).status < 400
     assert taken > 2, "and some of them were stored"
     assert owned(file) == before
     assert (

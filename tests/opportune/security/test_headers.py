@@ -5,10 +5,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from opportune.web.middleware.limits import LARGEST_BODY
-from opportune.web.middleware.request_log import HEADERS
+from opportune.web.middleware.limits import MAX_BODY_BYTES
+from opportune.web.middleware.request_log import SECURITY_HEADERS
 from tests.opportune.security.access import site_on
-from tests.opportune.security.asking import ask
+from tests.opportune.security.asgi_requests import send_request
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 JSON = {"content-type": "application/json"}
@@ -23,7 +23,7 @@ ANSWERS = [
     ("GET", "/static/site.css", {}, b"", 200),
     ("GET", "/files/nothing", {}, b"", 403),
     ("PUT", "/accounts/login", {}, b"", 405),
-    ("POST", "/accounts/login", FORM | {"content-length": str(LARGEST_BODY + 1)}, b"", 413),
+    ("POST", "/accounts/login", FORM | {"content-length": str(MAX_BODY_BYTES + 1)}, b"", 413),
     ("POST", "/accounts/login", FORM, b"email=", 422),
     ("POST", "/api/v1/auth/register", JSON, b"{}", 422),
     ("GET", "/api/v1/users/me", {}, b"", 401),
@@ -55,10 +55,10 @@ async def site(file: Path) -> AsyncIterator[FastAPI]:
 
 async def test_answers_of_every_kind_have_the_security_headers(site: FastAPI) -> None:
     for method, address, headers, body, status in ANSWERS:
-        answer = await ask(site, method, address, headers, body)
+        answer = await send_request(site, method, address, headers, body)
         kind = f"{method} {address} {headers}"
         assert answer.status == status, kind
-        for name, value in HEADERS.items():
+        for name, value in SECURITY_HEADERS.items():
             assert answer.headers.getlist(name) == [value], kind
         (policy,) = answer.headers.getlist("content-security-policy")
         rules = dict(rule.split(" ", 1) for rule in policy.split("; ") if " " in rule)

@@ -5,10 +5,10 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.accounts.models import User
-from opportune.admin.site import ADDRESS
+from opportune.admin.site import ADMIN_PATH
 from opportune.testing.factories import make_user
 from tests.opportune.security.access import addresses, example, signed_in
-from tests.opportune.security.asking import Answer, ask
+from tests.opportune.security.asgi_requests import Response, send_request
 from tests.opportune.security.hostile import CANARY, WORST, Forms, Sent, in_a_form, of_document
 from tests.opportune.security.rows import fill
 
@@ -46,11 +46,11 @@ async def _forms_of(app: FastAPI, person: User, *, in_admin: bool) -> dict[str, 
     """By the address that they are sent to, the names of the fields of the forms on all these pages."""
     headers, forms = await signed_in(app, person), dict[str, list[str]]()
     for _, method, path in addresses(app):
-        if method == "GET" and path.startswith(ADDRESS) is in_admin:
-            page = await ask(app, "GET", example(path), headers)
+        if method == "GET" and path.startswith(ADMIN_PATH) is in_admin:
+            page = await send_request(app, "GET", example(path), headers)
             forms |= {urljoin(example(path), action): names for action, names in Forms(page.text).found}
     return forms
 
 
-async def _send(app: FastAPI, headers: Mapping[str, str], sent: Sent) -> Answer:
-    return await ask(app, sent.method, sent.address, {**headers, "content-type": sent.kind}, sent.body)
+async def _send(app: FastAPI, headers: Mapping[str, str], sent: Sent) -> Response:
+    return await send_request(app, sent.method, sent.address, {**headers, "content-type": sent.kind}, sent.body)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from opportune.accounts.current import LOGIN
+from opportune.accounts.current import LOGIN_PATH
 from opportune.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.security.access import everyone, site_on
-from tests.opportune.security.asking import ask
+from tests.opportune.security.asgi_requests import send_request
 from tests.opportune.security.hostile import in_a_form
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -50,7 +50,7 @@ async def site(file: Path) -> AsyncIterator[FastAPI]:
 
 async def test_odd_addresses_and_those_of_development_hold_nothing(site: FastAPI) -> None:
     for path in ODD_PATHS:
-        answer = await ask(site, "GET", path)
+        answer = await send_request(site, "GET", path)
         assert answer.status in (303, 307, 403, 404), path
         assert not re.search(r"(?i)secret_key|\[tool|\[core\]|root:x|openapi", answer.text), path
         assert answer.status == 404 or path.lower().startswith("/admin") or path.startswith("/files"), path
@@ -60,8 +60,8 @@ async def test_every_cookie_is_for_this_host_by_tls_and_for_no_script(site: Fast
     people = await everyone(site)
     user = await make_user(site.state.database)
     form = in_a_form({"email": user.email, "password": PASSWORD.replace(" ", "+")}).encode()
-    signed_in = await ask(site, "POST", LOGIN, FORM, form)
-    told = await ask(site, "POST", "/admin/cache", {**people["superuser"], **FORM}, b"tag=")
+    signed_in = await send_request(site, "POST", LOGIN_PATH, FORM, form)
+    told = await send_request(site, "POST", "/admin/cache", {**people["superuser"], **FORM}, b"tag=")
     cookies = [*signed_in.headers.getlist("set-cookie"), *told.headers.getlist("set-cookie")]
     assert len(cookies) > 1
     for cookie in cookies:
@@ -75,8 +75,8 @@ async def test_every_cookie_is_for_this_host_by_tls_and_for_no_script(site: Fast
 
 async def test_what_a_visitor_says_of_the_host_or_scheme_leads_nobody_astray(site: FastAPI) -> None:
     forwarded = {"x-forwarded-host": "evil.example", "forwarded": "host=evil.example", "x-host": "evil.example"}
-    for address in (LOGIN, "/accounts/register", "/accounts/profile", "/nothing", "/admin"):
-        answer = await ask(site, "GET", address, forwarded | {"x-forwarded-proto": "javascript"})
+    for address in (LOGIN_PATH, "/accounts/register", "/accounts/profile", "/nothing", "/admin"):
+        answer = await send_request(site, "GET", address, forwarded | {"x-forwarded-proto": "javascript"})
         assert "evil.example" not in answer.text + str(answer.headers), address
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.opportune.security.access import addresses, copy, everyone, example, site_on
-from tests.opportune.security.asking import Answer, ask
+from tests.opportune.security.asgi_requests import Response, send_request
 
 NOTES = {"admin_audit_entry"}
 """Who looked at what may be written down."""
@@ -20,7 +20,7 @@ LEADS = {"href", "src", "action", "formaction", "data"}
 
 
 class Visit(NamedTuple):
-    answers: dict[str, Answer]
+    answers: dict[str, Response]
     pages: "dict[str, Page]"
     before: list[str]
     after: list[str]
@@ -65,7 +65,9 @@ async def visit(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory)
     async with app.router.lifespan_context(app):
         people, before = await everyone(app), rows(file)
         answers = {
-            path: await ask(app, "GET", example(path), people["superuser" if path.startswith("/admin") else "owner"])
+            path: await send_request(
+                app, "GET", example(path), people["superuser" if path.startswith("/admin") else "owner"]
+            )
             for _, method, path in addresses(app)
             if method == "GET"
         }
@@ -80,7 +82,7 @@ def rows(file: Path) -> list[str]:
         return [line for line in connection.iterdump() if not any(f'"{name}"' in line for name in NOTES)]
 
 
-def is_page(answer: Answer) -> bool:
+def is_page(answer: Response) -> bool:
     return answer.headers.get("content-type", "").startswith("text/html")
 
 

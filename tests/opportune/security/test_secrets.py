@@ -10,15 +10,15 @@ from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
-from opportune.accounts import browsers
 from opportune.accounts.models import User
+from opportune.accounts.sign_in import trusted_devices
 from opportune.logging import logging_config
 from opportune.settings import Settings
 from opportune.signing import derived_key, seal, signer, unseal
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import settings_for
 from tests.opportune.security.access import site_on
-from tests.opportune.security.asking import ask
+from tests.opportune.security.asgi_requests import send_request
 from tests.opportune.security.hostile import CANARY
 
 SITE = settings_for("sqlite:///never-opened.db")
@@ -70,7 +70,7 @@ async def test_what_people_keep_to_themselves_is_in_no_log_and_no_answer(
 
 async def test_no_visitor_writes_lines_of_the_log(crashing: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opportune.request")
-    await ask(crashing, "GET", "/x%0d%0a2026-11-20 INFO forged%1b[2J")
+    await send_request(crashing, "GET", "/x%0d%0a2026-11-20 INFO forged%1b[2J")
     assert caplog.records
     config = logging_config(SITE)["formatters"]["text"]
     formatter = config["()"](config["format"])
@@ -89,13 +89,13 @@ def test_what_an_older_key_signed_or_sealed_can_still_be_read_and_the_newest_wri
 
 def test_a_browser_stays_known_when_the_key_is_replaced() -> None:
     user, response = User(email="ada@example.com", hashed_password=""), Response()
-    browsers.remember(_asking(SITE), response, user)
+    trusted_devices.trust_device(_asking(SITE), response, user)
     name, _, value = response.headers["set-cookie"].partition(";")[0].partition("=")
     cookie = {"cookie": f"{name}={value}"}
 
-    assert browsers.known(_asking(ROTATED, cookie), user.email)
-    assert not browsers.known(_asking(ROTATED, cookie), "bob@example.com")
-    assert not browsers.known(_asking(NEWER, cookie), user.email)
+    assert trusted_devices.trusted_device(_asking(ROTATED, cookie), user.email)
+    assert not trusted_devices.trusted_device(_asking(ROTATED, cookie), "bob@example.com")
+    assert not trusted_devices.trusted_device(_asking(NEWER, cookie), user.email)
 
 
 def _asking(settings: Settings, headers: Mapping[str, str] = MappingProxyType({})) -> Request:

@@ -18,7 +18,7 @@ import uvloop
 from opportune.application import create_app
 from opportune.project import PROJECT
 from opportune.server import loop_monitor
-from opportune.server.loop_monitor import Watcher, is_held, watch_loop
+from opportune.server.loop_monitor import LoopMonitor, is_blocked, monitor_loop
 from opportune.settings import Settings
 
 HERE = "tests/opportune/server/test_loop_monitor.py"
@@ -58,7 +58,7 @@ def listener() -> Iterator[Listener]:
 
 @pytest.fixture
 async def watching(listener: Listener) -> AsyncIterator[Listener]:
-    async with watch_loop():
+    async with monitor_loop():
         yield listener
 
 
@@ -88,7 +88,7 @@ def place_of(function: Callable[[], object]) -> str:
 @LOOPS
 def test_a_call_that_holds_the_loop_is_told_with_its_line(listener: Listener, loop_factory: Loops) -> None:
     async def scenario() -> None:
-        async with watch_loop():
+        async with monitor_loop():
             line = await listener.hear(sleep)
         assert line.startswith(f"{place_of(sleep)}(time.sleep(0.2)) held the event loop for 0.")
         assert line[line.index(" s. ") :] in (PROJECT / "docs" / "async.md").read_text(encoding="utf-8")
@@ -114,7 +114,7 @@ async def test_a_line_is_told_once_a_minute(watching: Listener) -> None:
 @pytest.fixture
 async def seen() -> AsyncIterator[Callable[[], str]]:
     """The place that the watcher would tell of where this is called."""
-    seeing = Watcher(asyncio.get_running_loop())
+    seeing = LoopMonitor(asyncio.get_running_loop())
     await asyncio.sleep(0)  # it learns in the loop's next round
     with ThreadPoolExecutor(1) as threads:
         yield lambda: threads.submit(seeing.place).result()
@@ -137,7 +137,7 @@ async def test_somebody_in_a_debugger_is_excused(seen: Callable[[], str]) -> Non
 @LOOPS
 def test_a_loop_that_waits_for_work_is_not_held(loop_factory: Loops) -> None:
     async def scenario() -> None:
-        idle = Watcher(asyncio.get_running_loop())
+        idle = LoopMonitor(asyncio.get_running_loop())
         # The first answers may come before the loop has begun to wait.
         assert "" in [await asyncio.to_thread(idle.place) for _ in range(100)]
 
@@ -150,7 +150,7 @@ def test_a_loop_that_waits_for_work_is_not_held(loop_factory: Loops) -> None:
     ids=["a call that waits", "a computation without a pause", "a process that was stopped"],
 )
 def test_a_process_that_was_stopped_held_nothing(waited: float, computed: float, held: bool) -> None:
-    assert is_held(waited, computed) is held
+    assert is_blocked(waited, computed) is held
 
 
 def watchers() -> int:

@@ -1,7 +1,7 @@
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from opportune.server.proxies import Config
+from opportune.server.proxies import ServerConfig
 
 SENT = "203.0.113.9, 198.51.100.7, 10.0.0.2"
 """What a visitor made up, what the host's proxy saw, and that proxy itself, as an inner one saw it."""
@@ -31,7 +31,7 @@ async def test_of_what_came_through_proxies_the_last_entry_counts_that_is_none_o
     async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
         found.append(scope["client"][0])
 
-    config = Config(app, proxy_headers=bool(trusted), forwarded_allow_ips=trusted, log_config=None)
+    config = ServerConfig(app, proxy_headers=bool(trusted), forwarded_allow_ips=trusted, log_config=None)
     config.load()
     site = config.loaded_app
     # As one header, and as one for each: proxies do either.

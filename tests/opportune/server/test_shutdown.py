@@ -7,13 +7,13 @@ from types import FrameType
 import pytest
 from fastapi import FastAPI
 
-from opportune.server.shutdown import RARELY, heed_signals, settle_memory, stopping
+from opportune.server.shutdown import GC_THRESHOLDS, shutting_down, tune_gc, watch_signals
 
 
 @pytest.fixture
 def app() -> FastAPI:
     app = FastAPI()
-    app.state.stopping = asyncio.Event()
+    app.state.shutting_down = asyncio.Event()
     return app
 
 
@@ -25,10 +25,10 @@ async def test_a_signal_is_heard_here_and_by_the_server(app: FastAPI) -> None:
 
     before = signal.signal(signal.SIGTERM, of_the_server)
     try:
-        async with heed_signals(app):
-            assert not stopping(app).is_set()
+        async with watch_signals(app):
+            assert not shutting_down(app).is_set()
             signal.raise_signal(signal.SIGTERM)
-            await asyncio.wait_for(stopping(app).wait(), 10)
+            await asyncio.wait_for(shutting_down(app).wait(), 10)
         assert heard == [signal.SIGTERM]
         assert signal.getsignal(signal.SIGTERM) is of_the_server
     finally:
@@ -36,32 +36,32 @@ async def test_a_signal_is_heard_here_and_by_the_server(app: FastAPI) -> None:
 
 
 async def test_the_end_of_the_application_is_a_stop_too(app: FastAPI) -> None:
-    async with heed_signals(app):
+    async with watch_signals(app):
         pass
-    assert stopping(app).is_set()
+    assert shutting_down(app).is_set()
 
 
 async def test_an_application_that_starts_again_is_not_stopping(app: FastAPI) -> None:
-    async with heed_signals(app):
+    async with watch_signals(app):
         pass
-    async with heed_signals(app):
-        assert not stopping(app).is_set()
+    async with watch_signals(app):
+        assert not shutting_down(app).is_set()
 
 
 def test_it_runs_in_a_thread_where_there_are_no_signals(app: FastAPI) -> None:
     async def run() -> None:
-        async with heed_signals(app):
-            assert not stopping(app).is_set()
+        async with watch_signals(app):
+            assert not shutting_down(app).is_set()
 
     thread = threading.Thread(target=asyncio.run, args=[run()])
     thread.start()
     thread.join(10)
-    assert stopping(app).is_set()
+    assert shutting_down(app).is_set()
 
 
 def test_a_site_that_has_started_looks_for_garbage_again_and_rarely() -> None:
     gc.set_threshold(700, 10, 10)
     gc.disable()
-    settle_memory()
+    tune_gc()
     assert gc.isenabled()
-    assert gc.get_threshold() == RARELY
+    assert gc.get_threshold() == GC_THRESHOLDS

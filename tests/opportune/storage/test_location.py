@@ -6,7 +6,7 @@ from httpx import ASGITransport, AsyncClient
 from opportune.application import create_app
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
-from opportune.storage.location import Bucket, place_of
+from opportune.storage.location import Bucket, parse_storage_url
 from tests.opportune.storage.conftest import with_files_at
 
 
@@ -21,7 +21,7 @@ from tests.opportune.storage.conftest import with_files_at
     ],
 )
 def test_a_folder(url: str, folder: Path) -> None:
-    assert place_of(with_files_at(url)) == folder.resolve()
+    assert parse_storage_url(with_files_at(url)) == folder.resolve()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_folder(url: str, folder: Path) -> None:
     ],
 )
 def test_a_bucket(url: str, bucket: Bucket) -> None:
-    assert place_of(with_files_at(url)) == bucket
+    assert parse_storage_url(with_files_at(url)) == bucket
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_an_address_that_is_malformed_stops_the_start_with_one_line(url: str, wo
 
 
 def test_a_secret_is_not_in_what_is_shown() -> None:
-    place = place_of(with_files_at("s3://AK:s3cr3t@host/bucket/folder"))
+    place = parse_storage_url(with_files_at("s3://AK:s3cr3t@host/bucket/folder"))
     assert isinstance(place, Bucket)
     assert place.shown == "s3://host/bucket/folder"
     assert "s3cr3t" not in repr(place)

@@ -7,7 +7,7 @@ from httpx import AsyncClient
 from pydantic import SecretStr
 
 from opportune.storage import Storage
-from opportune.storage.signed_urls import Signer
+from opportune.storage.signed_urls import URLSigner
 from opportune.testing.plugin import settings_for
 
 PICTURE = ("photos", "jpg", b"picture", "image/jpeg")
@@ -72,8 +72,10 @@ def test_another_key_signs_otherwise() -> None:
     settings = settings_for("sqlite:///never-opened.db")
     newer = settings.model_copy(update={"secret_key": SecretStr("x" * 40)})
     both = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
-    (signature,) = Signer.of(settings).signatures("photos/x.jpg", "1", "")
-    assert Signer.of(settings).knows(signature, "photos/x.jpg", "1", "")
-    assert Signer.of(both).knows(signature, "photos/x.jpg", "1", ""), "the older key still counts"
-    assert Signer.of(both).address("photos/x.jpg", 9) == Signer.of(newer).address("photos/x.jpg", 9), "the newest signs"
-    assert not Signer.of(newer).knows(signature, "photos/x.jpg", "1", "")
+    (signature,) = URLSigner.of(settings).signatures("photos/x.jpg", "1", "")
+    assert URLSigner.of(settings).is_valid(signature, "photos/x.jpg", "1", "")
+    assert URLSigner.of(both).is_valid(signature, "photos/x.jpg", "1", ""), "the older key still counts"
+    assert URLSigner.of(both).address("photos/x.jpg", 9) == URLSigner.of(newer).address("photos/x.jpg", 9), (
+        "the newest signs"
+    )
+    assert not URLSigner.of(newer).is_valid(signature, "photos/x.jpg", "1", "")

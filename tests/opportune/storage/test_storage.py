@@ -10,7 +10,7 @@ from opportune.application import create_app
 from opportune.storage import MissingFileError, Storage, StorageDependency, StorageError, open_storage
 from opportune.storage.bucket import BucketStorage
 from opportune.storage.location import Bucket
-from opportune.storage.signed_urls import Signer
+from opportune.storage.signed_urls import URLSigner
 from tests.opportune.storage.conftest import with_files_at
 
 SECRET = "s3cr3t"
@@ -115,7 +115,7 @@ async def test_a_service_that_is_silent_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         bucket = Bucket(host, "opportune", tls=False, key="access", secret=SECRET)
-        storage = BucketStorage(bucket, Signer(["key"]), patience=0.1)
+        storage = BucketStorage(bucket, URLSigner(["key"]), timeout_seconds=0.1)
         with pytest.raises(StorageError):
             await saved(storage)
 

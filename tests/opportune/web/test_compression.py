@@ -12,7 +12,13 @@ from starlette.types import Message, Scope, Send
 
 from opportune.project import PROJECT
 from opportune.web.middleware import compression
-from opportune.web.middleware.compression import MAX_SIZE_IN_LOOP, MIN_SIZE, SECRET, Compression, takes_gzip
+from opportune.web.middleware.compression import (
+    MAX_BYTES_IN_LOOP,
+    MIN_SIZE_BYTES,
+    SECRET_HEADERS,
+    CompressionMiddleware,
+    takes_gzip,
+)
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -57,7 +63,7 @@ def shop() -> FastAPI:
 
         return StreamingResponse(lines(), 200, {"Content-Length": str(len(LONG))} if told else None, "text/plain")
 
-    app.add_middleware(Compression, apart="/apart")
+    app.add_middleware(CompressionMiddleware, excluded_prefix="/apart")
     return app
 
 
@@ -135,7 +141,7 @@ async def test_text_is_compressed_and_nothing_else(visitor: AsyncClient, kind: s
     assert answer.text == LONG
 
 
-@pytest.mark.parametrize(("size", "encoding"), [(0, None), (MIN_SIZE - 1, None), (MIN_SIZE, "gzip")])
+@pytest.mark.parametrize(("size", "encoding"), [(0, None), (MIN_SIZE_BYTES - 1, None), (MIN_SIZE_BYTES, "gzip")])
 async def test_a_small_answer_is_left_as_it_is(visitor: AsyncClient, size: int, encoding: str | None) -> None:
     answer = await visitor.get(f"/sized/{size}", headers=GZIP)
     assert answer.headers.get("content-encoding") == encoding
@@ -196,7 +202,7 @@ async def test_another_site_learns_no_length_of_what_a_browser_with_a_cookie_get
 
 
 async def test_what_shows_a_secret_is_compressed_for_nobody(visitor: AsyncClient) -> None:
-    (header,) = SECRET.items()
+    (header,) = SECRET_HEADERS.items()
     answer = await visitor.get("/said/{}/{}".format(*header), headers=GZIP)
     assert "content-encoding" not in answer.headers
     assert answer.headers["cache-control"] == "no-store, no-transform"
@@ -219,7 +225,7 @@ async def test_each_event_reaches_the_visitor_before_the_next_is_made() -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         assert len(sent) == 1, "whoever follows knows at once that it has begun"
-        for event in (b": heartbeat\n\n", b"data: one\n\n", b"data: two\n\n", b"x" * 2 * MAX_SIZE_IN_LOOP):
+        for event in (b": heartbeat\n\n", b"data: one\n\n", b"data: two\n\n", b"x" * 2 * MAX_BYTES_IN_LOOP):
             await send({"type": "http.response.body", "body": event, "more_body": True})
             assert unpacked.decompress(sent[-1]["body"]) == event
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -228,7 +234,7 @@ async def test_each_event_reaches_the_visitor_before_the_next_is_made() -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"accept-encoding", b"gzip")]}
-    await Compression(events, apart="/static")(scope, None, keep)  # type: ignore[arg-type]
+    await CompressionMiddleware(events, excluded_prefix="/static")(scope, None, keep)  # type: ignore[arg-type]
     assert (b"content-encoding", b"gzip") in sent[0]["headers"]
     assert (b"x-accel-buffering", b"no") in sent[0]["headers"]
     unpacked.decompress(sent[-1]["body"])
@@ -242,12 +248,12 @@ async def test_a_long_answer_is_compressed_beside_the_event_loop_and_what_recurs
     threads = []
     compress = zlib.compress
 
-    def noted(data: bytes, *options: int) -> bytes:
+    def recorded(data: bytes, *options: int) -> bytes:
         threads.append(threading.current_thread())
         return compress(data, *options)
 
-    monkeypatch.setattr(zlib, "compress", noted)
-    await visitor.get(f"/sized/{MAX_SIZE_IN_LOOP + 1}", headers=GZIP)
+    monkeypatch.setattr(zlib, "compress", recorded)
+    await visitor.get(f"/sized/{MAX_BYTES_IN_LOOP + 1}", headers=GZIP)
     assert threads.pop() is not threading.current_thread()
     compression._remembered.cache_clear()
     for _ in range(2):

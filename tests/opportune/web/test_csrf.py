@@ -6,7 +6,7 @@ from starlette.types import Receive, Scope, Send
 from opportune.application import create_app
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
-from opportune.web.middleware.csrf import ForeignOrigins
+from opportune.web.middleware.csrf import CsrfMiddleware
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -106,6 +106,6 @@ async def test_what_is_ours_is_told_by_scheme_name_and_browser(
     site = FastAPI()
     site.state.features = ()
     site.state.settings = settings = settings_for("sqlite:///never-opened.db").model_copy(update={"base_url": base_url})
-    site.mount("/", ForeignOrigins(taken, settings))
+    site.mount("/", CsrfMiddleware(taken, settings))
     async with AsyncClient(transport=ASGITransport(site), base_url=address) as client:
         assert (await client.post("/change", headers=headers)).status_code == status

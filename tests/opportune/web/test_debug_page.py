@@ -68,7 +68,7 @@ async def test_the_page_is_told_when_a_file_was_saved(faulty: AsyncClient, monke
     page = (await faulty.get("/shelf/upper", headers=HTML)).text
     before = (await faulty.get(debug_page.SAVED)).json()["saved"]
     assert f'data-saved="{before}"' in page
-    monkeypatch.setattr(debug_page, "PROCESS", "another")
+    monkeypatch.setattr(debug_page, "PROCESS_ID", "another")
     assert (await faulty.get(debug_page.SAVED)).json()["saved"] != before
 
 

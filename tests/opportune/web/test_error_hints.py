@@ -19,7 +19,7 @@ from opportune.cli import development
 from opportune.settings import Settings
 from opportune.testing.factories import make_user
 from opportune.web.errors import error_hints
-from opportune.web.errors.error_hints import lesson_for
+from opportune.web.errors.error_hints import hint_for
 from opportune.web.rendering.templates import templates
 
 pytestmark = pytest.mark.database("sqlite")
@@ -84,7 +84,7 @@ def add_faults(app: FastAPI) -> None:
 
     @app.get("/template")
     async def show_missing_template(request: Request) -> object:
-        return templates.page(request, "todos/lists.html")
+        return templates.render(request, "todos/lists.html")
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_circle_of_imports_is_told_step_by_step(circle: Path) -> None:
     with pytest.raises(ImportError) as caught:
         import_module("circle_of_lessons.first.models")
-    lesson = lesson_for(caught.value)
+    lesson = hint_for(caught.value)
     assert lesson
     assert lesson.place
     first, second = "circle_of_lessons.first.models", "circle_of_lessons.second.models"
@@ -197,4 +197,4 @@ def test_in_production_a_site_that_cannot_start_ends(monkeypatch: pytest.MonkeyP
 
 
 def test_an_error_of_another_kind_teaches_nothing() -> None:
-    assert lesson_for(RuntimeError("no such thing")) is None
+    assert hint_for(RuntimeError("no such thing")) is None

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr, create_model
 
 from opportune.text import Line, Password, Text
-from opportune.web.forms.fields import Control, Html, as_text, controls_of
+from opportune.web.forms.fields import Control, FieldOptions, as_text, controls_of
 from opportune.web.forms.uploads import ImageUpload, Upload
 
 
@@ -55,7 +55,7 @@ def control(annotation: Any, default: Any = ..., name: str = "one") -> Control:
         (Upload, "file"),
         (ImageUpload | None, "file"),
         (list[Upload], "file"),
-        (Annotated[Line, Html(type="search")], "search"),
+        (Annotated[Line, FieldOptions(type="search")], "search"),
     ],
 )
 def test_the_type_of_a_field_tells_how_it_is_asked_for(annotation: Any, type: str) -> None:  # noqa: A002 - HTML's own name
@@ -80,7 +80,7 @@ def test_limits_are_told_to_the_browser() -> None:
 
 
 def test_what_the_model_adds_wins() -> None:
-    asked = control(Annotated[Text, Html(rows=6, autocomplete="off", maxlength=5)], Field(max_length=9))
+    asked = control(Annotated[Text, FieldOptions(rows=6, autocomplete="off", maxlength=5)], Field(max_length=9))
     assert asked.attributes.items() >= {"rows": 6, "autocomplete": "off", "maxlength": 5}.items()
 
 
@@ -93,7 +93,7 @@ def test_the_label_is_the_title_or_the_name() -> None:
 def test_a_choice_is_shown_in_words_with_that_of_nothing_first() -> None:
     assert control(Colour).choices == {"dark_red": "Dark red"}
     assert control(bool | None).choices == {"true": "Yes", "false": "No"}
-    found = control(Annotated[Literal["new", ""], Html({"": "All"})]).choices
+    found = control(Annotated[Literal["new", ""], FieldOptions({"": "All"})]).choices
     assert list(found.items()) == [("", "All"), ("new", "New")]
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, EmailStr, Field, create_model, model_validator
 from starlette.datastructures import FormData, Headers, UploadFile
 
 from opportune.text import Line, Text
-from opportune.web.forms.fields import Html
+from opportune.web.forms.fields import FieldOptions
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.forms.uploads import ImageUpload, Upload
 
@@ -112,7 +112,7 @@ GROUPS = {"group_id": {1: "Staff", 2: "Guests"}}
 
 
 class Kept(BaseModel):
-    key: Annotated[Line, Html(type="hidden")] = Field(max_length=3)
+    key: Annotated[Line, FieldOptions(type="hidden")] = Field(max_length=3)
 
 
 class Parcel(BaseModel):

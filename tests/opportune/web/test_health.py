@@ -7,7 +7,7 @@ from httpx import ASGITransport, AsyncClient
 from opportune.application import create_app
 from opportune.settings import Settings
 from opportune.testing.plugin import migrate, settings_for
-from opportune.web.health import PATHS
+from opportune.web.health import HEALTH_PATHS
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -19,7 +19,7 @@ def visitor(app: FastAPI, address: str = "http://testserver") -> AsyncClient:
     return AsyncClient(transport=ASGITransport(app), base_url=address)
 
 
-@pytest.mark.parametrize("path", sorted(PATHS))
+@pytest.mark.parametrize("path", sorted(HEALTH_PATHS))
 async def test_a_healthy_site_says_so(client: AsyncClient, path: str) -> None:
     response = await client.get(path)
     assert (response.status_code, response.json()) == (200, {"healthy": True})
@@ -27,13 +27,13 @@ async def test_a_healthy_site_says_so(client: AsyncClient, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
 async def test_hosts_may_ask_with_other_methods(client: AsyncClient, method: str) -> None:
-    assert {(await client.request(method, path)).status_code for path in PATHS} == {200}
+    assert {(await client.request(method, path)).status_code for path in HEALTH_PATHS} == {200}
 
 
 async def test_hosts_may_ask_under_a_name_that_is_not_ours(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"allowed_hosts": ["example.org"]}))
     async with app.router.lifespan_context(app), visitor(app, PROBE) as client:
-        assert {(await client.get(path)).status_code for path in PATHS} == {200}
+        assert {(await client.get(path)).status_code for path in HEALTH_PATHS} == {200}
         assert (await client.get("/")).status_code == 400
 
 

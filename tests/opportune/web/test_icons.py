@@ -7,7 +7,7 @@ from httpx import AsyncClient
 from playwright.async_api import Browser, Page
 
 from opportune.web.rendering import icons
-from opportune.web.rendering.static_files import ICONS, assets
+from opportune.web.rendering.static_files import ICONS_FILE, assets
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -18,7 +18,7 @@ def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     places = [tmp_path / name for name in ("templates", "static", "app")]
     for place in places:
         place.mkdir()
-    monkeypatch.setattr(icons, "PLACES", places)
+    monkeypatch.setattr(icons, "SOURCE_FOLDERS", places)
     monkeypatch.setattr(icons, "PROJECT", tmp_path)
     monkeypatch.setattr(icons, "_added", set())
     (tmp_path / "templates/page.html").write_text('<i class="ti ti-home me-1"></i>')
@@ -88,14 +88,14 @@ def test_what_only_looks_like_an_icon_is_none(project: Path) -> None:
 async def test_the_sheet_is_kept_for_a_year_and_has_another_address_when_it_changes(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = assets.url(ICONS)
+    url = assets.url(ICONS_FILE)
     answer = await client.get(url)
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert answer.headers["content-type"].startswith("text/css")
     assert answer.content == icons.sheet()
     monkeypatch.setattr(icons, "_added", {"mood-happy"})
     monkeypatch.setattr(assets, "_urls", {})
-    assert assets.url(ICONS) != url
+    assert assets.url(ICONS_FILE) != url
 
 
 PAINTED = """name => {

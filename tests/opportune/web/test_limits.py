@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from opportune.application import create_app
 from opportune.settings import Settings
-from opportune.web.middleware.limits import LARGEST_BODY
+from opportune.web.middleware.limits import MAX_BODY_BYTES
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -34,13 +34,13 @@ async def in_pieces(size: int) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("path", ["/api/read", "/api/parse"])
 async def test_a_body_over_the_limit_is_refused_by_its_announced_length(reader: AsyncClient, path: str) -> None:
-    response = await reader.post(path, content=b"1" * (LARGEST_BODY + 1))
+    response = await reader.post(path, content=b"1" * (MAX_BODY_BYTES + 1))
     assert response.status_code == 413
 
 
 @pytest.mark.parametrize("path", ["/api/read", "/api/parse"])
 async def test_a_body_without_a_length_is_counted_as_it_comes(reader: AsyncClient, path: str) -> None:
-    response = await reader.post(path, content=in_pieces(LARGEST_BODY + 200_000))
+    response = await reader.post(path, content=in_pieces(MAX_BODY_BYTES + 200_000))
     assert response.status_code == 413
 
 
@@ -50,12 +50,12 @@ async def test_a_body_that_comes_unannounced_is_counted_too(app: FastAPI, reader
         await app({**scope, "http_version": "2", "headers": headers}, receive, send)
 
     async with AsyncClient(transport=ASGITransport(by_http_2), base_url="http://testserver") as client:
-        response = await client.post("/api/read", content=in_pieces(LARGEST_BODY + 200_000))
+        response = await client.post("/api/read", content=in_pieces(MAX_BODY_BYTES + 200_000))
     assert response.status_code == 413
 
 
 async def test_a_body_at_the_limit_is_taken(reader: AsyncClient) -> None:
-    assert (await reader.post("/api/read", content=b"1" * LARGEST_BODY)).json() == LARGEST_BODY
+    assert (await reader.post("/api/read", content=b"1" * MAX_BODY_BYTES)).json() == MAX_BODY_BYTES
 
 
 @pytest.mark.parametrize("length", ["-1", "abc", "9" * 30])

@@ -198,13 +198,13 @@ def test_a_table_may_leave_cells_out() -> None:
 async def test_a_page_has_a_text_rendered_once_and_not_in_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
 
-    def noted(text: str) -> Markup:
+    def recorded(text: str) -> Markup:
         threads.append(threading.current_thread())
         return render(text)
 
-    monkeypatch.setattr(markdown, "render", noted)
+    monkeypatch.setattr(markdown, "render", recorded)
     monkeypatch.setattr(markdown, "_known", {})
-    texts = [f"*{number}*" for number in range(markdown.MOST_KNOWN + 1)]
+    texts = [f"*{number}*" for number in range(markdown.MAX_CACHED_TEXTS + 1)]
     for text in [*texts, *texts[1:]]:
         assert await rendered(text) == render(text)
     assert len(threads) == len(texts)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from opportune.web.rendering import markdown_blocks
 from opportune.web.rendering.markdown import render, render_piece
-from opportune.web.rendering.markdown_blocks import LIMIT, LONG, RUN, Piece, Splitter
+from opportune.web.rendering.markdown_blocks import MAX_BLOCK_CHARS, MAX_LIST_CHARS, MAX_PIECE_CHARS, Piece, Splitter
 from tests.opportune.web.markdown_samples import FENCE, LIST, LONG_DOCUMENTS, TABLE, documents
 
 
@@ -34,7 +34,7 @@ def test_pieces_rendered_one_by_one_are_the_text_rendered_at_once(text: str) -> 
 @settings(deadline=None, max_examples=300)
 @given(documents)
 def test_a_continued_fence_or_table_is_whole_again(text: str) -> None:
-    with patch.object(markdown_blocks, "RUN", 12):
+    with patch.object(markdown_blocks, "MAX_BLOCK_CHARS", 12):
         assert render(text) == at_once(text)
 
 
@@ -46,13 +46,15 @@ def test_a_long_document_is_rendered_as_if_at_once(text: str) -> None:
 @settings(deadline=None)
 @given(documents, st.data())
 def test_pieces_do_not_depend_on_how_the_text_was_cut(text: str, data: st.DataObject) -> None:
-    with patch.multiple(markdown_blocks, RUN=10, LONG=30, LIMIT=60):
+    with patch.multiple(markdown_blocks, MAX_BLOCK_CHARS=10, MAX_LIST_CHARS=30, MAX_PIECE_CHARS=60):
         cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=10)))
         parts = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
         assert split(*parts) == split(*text) == split(text)
 
 
-@pytest.mark.parametrize(("text", "longest"), [(FENCE, RUN), (TABLE, RUN), (LIST, LONG)])
+@pytest.mark.parametrize(
+    ("text", "longest"), [(FENCE, MAX_BLOCK_CHARS), (TABLE, MAX_BLOCK_CHARS), (LIST, MAX_LIST_CHARS)]
+)
 def test_what_is_long_goes_on_in_another_piece(text: str, longest: int) -> None:
     pieces = split(text)
     assert all(len(piece.source) < longest + 100 for piece in pieces)
@@ -63,7 +65,7 @@ def test_what_is_long_goes_on_in_another_piece(text: str, longest: int) -> None:
 @pytest.mark.parametrize("text", ["x" * 50_000, "x\n" * 20_000, "> x\n" * 10_000, "- x\n  y\n\n" + "  z\n" * 10_000])
 def test_no_piece_is_much_longer_than_the_limit(text: str) -> None:
     pieces = split(text)
-    assert max(len(piece.source) for piece in pieces) < 2 * LIMIT
+    assert max(len(piece.source) for piece in pieces) < 2 * MAX_PIECE_CHARS
     assert sum(piece.source.count("x") for piece in pieces) == text.count("x")
 
 

@@ -8,21 +8,21 @@ from starlette.requests import Request
 
 from opportune.testing.plugin import settings_for
 from opportune.web import rate_limit
-from opportune.web.rate_limit import Throttle, TooMany, address_of
+from opportune.web.rate_limit import RateLimiter, TooManyRequests, client_address
 
 
-def throttle_at(url: str) -> Throttle:
+def throttle_at(url: str) -> RateLimiter:
     settings = settings_for("sqlite:///unused.db").model_copy(update={"cache_url": SecretStr(url)})
-    return Throttle(settings)
+    return RateLimiter(settings)
 
 
-async def counted(throttle: Throttle, who: str, times: int, most: int = 2) -> int:
+async def counted(rate_limiter: RateLimiter, who: str, times: int, most: int = 2) -> int:
     """How many of so many tries were let through."""
     passed = 0
     for _ in range(times):
         try:
-            await throttle.count("test", who, most=most, seconds=100)
-        except TooMany:
+            await rate_limiter.hit("test", who, most=most, seconds=100)
+        except TooManyRequests:
             break
         passed += 1
     return passed
@@ -30,11 +30,11 @@ async def counted(throttle: Throttle, who: str, times: int, most: int = 2) -> in
 
 @pytest.mark.parametrize("url", ["memory:", ""])
 async def test_one_too_many_is_told_when_to_come_back(url: str) -> None:
-    throttle = throttle_at(url)
+    rate_limiter = throttle_at(url)
 
-    assert await counted(throttle, "ada", 3) == 2
-    with pytest.raises(TooMany) as refusal:
-        await throttle.count("test", "ada", most=2, seconds=100)
+    assert await counted(rate_limiter, "ada", 3) == 2
+    with pytest.raises(TooManyRequests) as refusal:
+        await rate_limiter.hit("test", "ada", most=2, seconds=100)
 
     assert refusal.value.status_code == 429
     assert refusal.value.headers is not None
@@ -43,14 +43,14 @@ async def test_one_too_many_is_told_when_to_come_back(url: str) -> None:
 
 
 async def test_others_and_other_deeds_are_counted_apart() -> None:
-    throttle = throttle_at("memory:")
+    rate_limiter = throttle_at("memory:")
 
-    assert [await counted(throttle, who, 3) for who in ("ada", "bob")] == [2, 2]
-    await throttle.count("other", "ada", most=2, seconds=100)
+    assert [await counted(rate_limiter, who, 3) for who in ("ada", "bob")] == [2, 2]
+    await rate_limiter.hit("other", "ada", most=2, seconds=100)
 
 
 async def test_what_is_remembered_is_bounded_and_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limit, "MOST", 3)
+    monkeypatch.setattr(rate_limit, "MAX_COUNTERS_IN_MEMORY", 3)
     counting = throttle_at("memory:")
 
     for who in ("ada", "bob", "cleo", "dan"):
@@ -71,14 +71,14 @@ async def test_with_redis_all_processes_count_together(redis_url: str) -> None:
 
 
 async def test_without_its_redis_a_process_counts_by_itself(caplog: pytest.LogCaptureFixture) -> None:
-    throttle = throttle_at("redis://user:pa55word@127.0.0.1:1/0")
+    rate_limiter = throttle_at("redis://user:pa55word@127.0.0.1:1/0")
 
     with caplog.at_level(logging.WARNING):
-        assert await counted(throttle, "ada", 3) == 2
+        assert await counted(rate_limiter, "ada", 3) == 2
 
     assert "does not answer" in caplog.text
     assert "pa55word" not in caplog.text
-    await throttle.close()
+    await rate_limiter.close()
 
 
 def request_from(host: str, sent: Sequence[tuple[str, str]] = (), header: str = "") -> Request:
@@ -104,11 +104,11 @@ def request_from(host: str, sent: Sequence[tuple[str, str]] = (), header: str = 
     ],
 )
 def test_a_network_of_ipv6_is_one_visitor(host: str, expected: str) -> None:
-    assert address_of(request_from(host)) == expected
+    assert client_address(request_from(host)) == expected
 
 
 def test_a_request_through_a_socket_has_no_address() -> None:
-    assert address_of(request_from("")) == ""
+    assert client_address(request_from("")) == ""
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_request_through_a_socket_has_no_address() -> None:
 )
 def test_where_a_header_tells_the_address_it_is_believed_and_no_other(header: str, expected: str) -> None:
     sent = [("X-Real-IP", "203.0.113.7"), ("X-Forwarded-For", "198.51.100.9")]
-    assert address_of(request_from("10.0.0.1", sent, header)) == expected
+    assert client_address(request_from("10.0.0.1", sent, header)) == expected
 
 
 @pytest.mark.parametrize(
@@ -129,4 +129,4 @@ def test_where_a_header_tells_the_address_it_is_believed_and_no_other(header: st
 )
 def test_of_a_header_with_more_in_it_the_last_address_counts(values: list[str], expected: str) -> None:
     request = request_from("10.0.0.1", [("X-Real-IP", value) for value in values], "X-Real-IP")
-    assert address_of(request) == expected
+    assert client_address(request) == expected

@@ -6,7 +6,7 @@ import pytest
 from httpx import AsyncClient
 
 from opportune.project import PROJECT
-from opportune.web.rendering.static_files import LOOK_AGAIN, Assets, assets
+from opportune.web.rendering.static_files import CHECK_INTERVAL_SECONDS, Assets, assets
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -103,7 +103,9 @@ def test_a_changed_file_has_another_address_a_second_later(tmp_path: Path, monke
     (tmp_path / "a.css").write_text("one")
     first = own.url("a.css")
     (tmp_path / "a.css").write_text("other")
-    monkeypatch.setattr("opportune.web.rendering.static_files.monotonic", lambda: time.monotonic() + LOOK_AGAIN)
+    monkeypatch.setattr(
+        "opportune.web.rendering.static_files.monotonic", lambda: time.monotonic() + CHECK_INTERVAL_SECONDS
+    )
     assert own.url("a.css") != first
 
 

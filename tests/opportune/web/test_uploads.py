@@ -12,8 +12,8 @@ from opportune.application import create_app
 from opportune.storage import images
 from opportune.testing.plugin import settings_for
 from opportune.web.forms.forms import read_form
-from opportune.web.forms.uploads import LARGEST_FILE, TOO_LARGE, ImageUpload, Upload, shown
-from opportune.web.middleware.limits import LARGEST_BODY
+from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, ImageUpload, Upload, display_name
+from opportune.web.middleware.limits import MAX_BODY_BYTES
 from tests.opportune.storage.pictures import photo
 
 PATH = "/api/send"
@@ -96,7 +96,7 @@ async def test_a_field_where_nothing_was_chosen_is_left_out(browser: AsyncClient
         (b"<html></html>", images.UNKNOWN),
         (photo()[:-100], images.DAMAGED),
         (b"", images.UNKNOWN),
-        (b"\0" * (LARGEST_FILE + 1), TOO_LARGE),
+        (b"\0" * (MAX_FILE_BYTES + 1), TOO_LARGE),
     ],
 )
 async def test_a_hostile_file_is_refused_beside_its_field_and_what_was_typed_is_kept(
@@ -119,14 +119,14 @@ async def test_words_in_the_place_of_a_file_are_refused(browser: AsyncClient) ->
 
 
 async def test_only_a_form_that_takes_files_may_be_as_large_as_one(browser: AsyncClient) -> None:
-    file = ("a.bin", b"\0" * LARGEST_FILE, "application/octet-stream")
-    assert (await sent(browser, paper=file))["files"][0][-1] == LARGEST_FILE
+    file = ("a.bin", b"\0" * MAX_FILE_BYTES, "application/octet-stream")
+    assert (await sent(browser, paper=file))["files"][0][-1] == MAX_FILE_BYTES
     assert (await browser.post("/api/words", data={"title": "Ada"}, files={"paper": file})).status_code == 413
-    assert (await browser.post(PATH, content=b"title=" + b"a" * LARGEST_BODY, headers=URL_ENCODED)).status_code == 413
+    assert (await browser.post(PATH, content=b"title=" + b"a" * MAX_BODY_BYTES, headers=URL_ENCODED)).status_code == 413
 
 
 async def test_more_than_a_form_with_files_may_have_is_refused(browser: AsyncClient) -> None:
-    file = ("a.bin", b"\0" * (LARGEST_FILE + LARGEST_BODY), "application/octet-stream")
+    file = ("a.bin", b"\0" * (MAX_FILE_BYTES + MAX_BODY_BYTES), "application/octet-stream")
     assert (await browser.post(PATH, data={"title": "Ada"}, files={"paper": file})).status_code == 413
 
 
@@ -142,7 +142,7 @@ async def test_an_upload_that_breaks_off_leaves_no_file(browser: AsyncClient, mo
 
     async def broken_off() -> AsyncIterator[bytes]:
         yield b'--x\r\nContent-Disposition: form-data; name="paper"; filename="a"\r\n\r\n' + b"\0" * 2_000_000
-        yield b"\0" * (LARGEST_FILE + LARGEST_BODY)
+        yield b"\0" * (MAX_FILE_BYTES + MAX_BODY_BYTES)
 
     response = await browser.post(PATH, content=broken_off(), headers=PARTS)
     assert response.status_code == 413
@@ -163,4 +163,4 @@ async def test_an_upload_that_breaks_off_leaves_no_file(browser: AsyncClient, mo
     ],
 )
 def test_a_name_is_shown_as_one_harmless_line(filename: str, line: str) -> None:
-    assert shown(filename) == line
+    assert display_name(filename) == line

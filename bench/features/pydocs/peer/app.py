@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from app.pydocs.engines.engine import Fields
 from app.pydocs.engines.sqlite import SQLiteEngine
-from app.pydocs.schemas import DEEPEST
+from app.pydocs.schemas import MAX_RANKED_HITS
 from app.pydocs.service import Search
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import PROJECT
@@ -39,5 +39,5 @@ index = Search(OnDisk(DatabaseURL.parse(f"sqlite:///{FILE}"), Settings(_env_file
 
 @app.get("/pydocs")
 async def search(request: Request, q: str = "", page: int = 1) -> Response:
-    context = {"results": await index.find(q, page=page), "deepest": DEEPEST}
+    context = {"results": await index.find(q, page=page), "deepest": MAX_RANKED_HITS}
     return templates.TemplateResponse(request, "pydocs/search.html", context, block_name="found")

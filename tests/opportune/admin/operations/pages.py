@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
-from opportune.admin.operations.operation import OPERATIONS
+from opportune.admin.operations.operations import OPERATIONS
 
 PAGE = "/admin/operations"
 CONFIRM = f"{PAGE}/confirm"

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
-from opportune.data.backup.archive import opened
+from opportune.data.backup.archive import open_archive
 from opportune.testing.factories import PASSWORD, sign_in_browser
 
 # A browser shows the same with both kinds.
@@ -26,7 +26,7 @@ async def test_a_superuser_types_the_password_and_downloads_a_backup(
     async with page.expect_download() as download:
         await page.get_by_role("button", name="Make and download").click()
     await (await download.value).save_as(tmp_path / "backup.zip")
-    with opened(tmp_path / "backup.zip") as archive:
+    with open_archive(tmp_path / "backup.zip") as archive:
         archive.check()
     await page.get_by_text("Sign everybody out", exact=True).click()
     await page.get_by_role("button", name="Yes, sign everybody out").click()

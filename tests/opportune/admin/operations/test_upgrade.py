@@ -11,7 +11,7 @@ from httpx import AsyncClient
 from sqlalchemy import text
 
 from opportune.admin.operations import upgrade
-from opportune.db.migrations.graph import VERSIONS, Tree
+from opportune.db.migrations.graph import VERSIONS, MigrationGraph
 from opportune.feature import Feature
 from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
 
@@ -36,7 +36,7 @@ def _one_more_migration(app: FastAPI, tmp_path: Path, monkeypatch: pytest.Monkey
     versions = shutil.copytree(VERSIONS, tmp_path / "versions")
     (versions / "parcels").mkdir()
     (versions / "parcels" / "0001_initial.py").write_text(MIGRATION, encoding="utf-8")
-    monkeypatch.setattr(upgrade, "Tree", partial(Tree, versions=versions))
+    monkeypatch.setattr(upgrade, "MigrationGraph", partial(MigrationGraph, versions=versions))
     app.state.features = (*app.state.features, Feature(name="parcels", summary="For tests."))
 
 
@@ -65,7 +65,7 @@ async def test_a_long_upgrade_goes_on_by_itself_and_no_second_one_begins(
         runs.applied.append(runs.at)
 
     monkeypatch.setattr(upgrade.Upgrade, "_apply", apply)
-    monkeypatch.setattr(upgrade, "PATIENCE", 0)
+    monkeypatch.setattr(upgrade, "PAGE_TIMEOUT_SECONDS", 0)
     await operator.post(f"{PAGE}/upgrade")
     page = (await operator.get(PAGE)).text
     assert "0 done, now todos.0099_slow" in page

@@ -16,7 +16,7 @@ from opportune.project import settings_class
 from opportune.server.connections import limits, with_httptools
 from opportune.settings import get_settings
 
-WAIT = 30
+TIMEOUT_SECONDS = 30
 HEAD = b"GET / HTTP/1.1\r\nHost: site.example\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: site.example\r\nTransfer-Encoding: chunked\r\n\r\n"
 MANY = b"name: " + b"x" * 8000 + b"\r\n"
@@ -50,10 +50,10 @@ def serving(parser: str) -> Iterator[tuple[str, int]]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        yield server.address.get(timeout=WAIT)
+        yield server.address.get(timeout=TIMEOUT_SECONDS)
     finally:
         server.should_exit = True
-        thread.join(WAIT)
+        thread.join(TIMEOUT_SECONDS)
 
 
 @pytest.fixture(scope="module", params=["httptools", "h11"])
@@ -70,14 +70,14 @@ def address(parser: str) -> Iterator[tuple[str, int]]:
 
 @pytest.fixture(autouse=True)
 def _closed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "CLOSE_TIMEOUT_SECONDS", 0.05)
 
 
 class Client:
     """Sends what it likes, and knows no more of HTTP than where an answer ends."""
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address, timeout=WAIT)
+        self.socket = socket.create_connection(address, timeout=TIMEOUT_SECONDS)
         self.answers = self.socket.makefile("rb")
 
     def __enter__(self) -> "Client":

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from opportune.web.cache import ALL
+from opportune.web.cache import ALL_TAGS
 from opportune.web.cache.factory import open_store
 from opportune.web.cache.store import Store
 from tests.opportune.web.cache.shop import Shop
@@ -19,7 +19,7 @@ def cache_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def store(cache_url: str) -> AsyncIterator[Store]:
     store = open_store(cache_url)
-    await store.clear(ALL)
+    await store.clear(ALL_TAGS)
     yield store
     await store.close()
 

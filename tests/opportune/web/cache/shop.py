@@ -10,10 +10,10 @@ from httpx import Response as Answer
 from starlette.responses import PlainTextResponse
 
 from opportune.web.cache import Cache, cached
-from opportune.web.cache.cache import Visit
-from opportune.web.cache.cached_response import Answer as Kept
+from opportune.web.cache.cache import CachedRequest
+from opportune.web.cache.cached_response import CachedResponse as Kept
 from opportune.web.cache.route import CachedRoute
-from opportune.web.cache.store import Found, Store
+from opportune.web.cache.store import CacheLookup, Store
 from opportune.web.routing import Router
 
 
@@ -34,7 +34,7 @@ class CountingCache(Cache):
     looked = 0
     """Requests that have been looked up."""
 
-    async def _found(self, visit: Visit) -> Kept | Found:
+    async def _found(self, visit: CachedRequest) -> Kept | CacheLookup:
         found = await super()._found(visit)
         self.looked += 1
         return found

@@ -39,7 +39,7 @@ async def test_two_processes_build_once_between_them(redis_url: str) -> None:
 
 
 async def test_a_process_that_waits_in_vain_builds_by_itself(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.web.cache.cache.PATIENCE", 0.05)
+    monkeypatch.setattr("opportune.web.cache.cache.BUILD_WAIT_SECONDS", 0.05)
     dead, shop = open_store(redis_url), Shop(open_store(redis_url))
     await shop.cache.clear("*")
 
@@ -168,7 +168,7 @@ async def test_what_is_gone_when_it_is_built_anew_is_kept_no_longer(shop: Shop, 
 async def test_background_work_has_a_bound_and_ends_with_the_site(
     shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.web.cache.cache.MOST_REFRESHES", 2)
+    monkeypatch.setattr("opportune.web.cache.cache.MAX_BACKGROUND_REFRESHES", 2)
     async with shop.client(stale=300) as client:
         for number in range(4):
             await client.get(f"/things?n={number}")

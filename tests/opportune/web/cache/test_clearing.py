@@ -10,10 +10,10 @@ from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
-from opportune.web.cache import ALL, clear, open_cache
-from opportune.web.cache.cached_response import Answer
+from opportune.web.cache import ALL_TAGS, clear, open_cache
+from opportune.web.cache.cached_response import CachedResponse
 from opportune.web.cache.factory import open_store
-from opportune.web.cache.store import Found, MemoryStore
+from opportune.web.cache.store import CacheLookup, MemoryStore
 from tests.opportune.web.cache.conftest import Clock
 from tests.opportune.web.cache.shop import Shop, until
 
@@ -41,7 +41,7 @@ async def test_clearing_a_tag_has_its_pages_built_anew(shop: Shop) -> None:
 async def test_everything_can_be_cleared(shop: Shop) -> None:
     async with shop.client() as client:
         await client.get("/things")
-        await shop.cache.clear(ALL)
+        await shop.cache.clear(ALL_TAGS)
         await client.get("/things")
 
     assert shop.builds == 2
@@ -73,7 +73,7 @@ async def test_a_build_that_began_before_is_neither_kept_nor_waited_for(shop: Sh
 
 async def test_one_process_clears_for_the_others(redis_url: str) -> None:
     one, two = Shop(open_store(redis_url)), Shop(open_store(redis_url))
-    await one.cache.clear(ALL)
+    await one.cache.clear(ALL_TAGS)
     async with one.client(tags=["things"]) as first, two.client(tags=["things"]) as second:
         await first.get("/things")
         await second.get("/things")
@@ -107,27 +107,27 @@ async def change_and_fail(database: Database) -> None:
 
 
 async def test_memory_is_bounded_in_answers_and_bytes_and_the_oldest_goes_first() -> None:
-    store, nothing = MemoryStore(entries=3, size=1000), Found(None, ("",))
+    store, nothing = MemoryStore(entries=3, size=1000), CacheLookup(None, ("",))
     for key in "abc":
-        await store.keep(key, Answer(200, (), b"x" * 10), nothing, (), 60)
+        await store.keep(key, CachedResponse(200, (), b"x" * 10), nothing, (), 60)
     assert (await store.find("a", ())).answer
-    await store.keep("d", Answer(200, (), b"x" * 10), nothing, (), 60)
+    await store.keep("d", CachedResponse(200, (), b"x" * 10), nothing, (), 60)
     assert [key for key in "abcd" if (await store.find(key, ())).answer] == ["a", "c", "d"]
-    await store.keep("e", Answer(200, ((b"x", b"y"),), b"x" * 985), nothing, (), 60)
+    await store.keep("e", CachedResponse(200, ((b"x", b"y"),), b"x" * 985), nothing, (), 60)
     size = await store.size()
     assert (size.entries, size.bytes) == (2, 997)
-    await store.keep("f", Answer(200, (), b"x" * 1001), nothing, (), 60)
+    await store.keep("f", CachedResponse(200, (), b"x" * 1001), nothing, (), 60)
     assert (await store.size()).bytes == 0
 
 
 async def test_tags_that_were_cleared_do_not_fill_memory() -> None:
     store = MemoryStore()
-    store.most_marks = 5
+    store.max_marks = 5
     before = await store.find("a", ("tag:0",))
     for number in range(20):
         await store.clear(f"tag:{number}")
         assert len(store._marks) <= 5
-    await store.keep("a", Answer(200, (), b""), before, ("tag:0",), 60)
+    await store.keep("a", CachedResponse(200, (), b""), before, ("tag:0",), 60)
     assert (await store.find("a", ("tag:0",))).answer is None
 
 
@@ -161,6 +161,6 @@ def test_the_name_of_a_store_has_no_secret(url: str) -> None:
 async def test_in_development_nothing_is_kept(environment: str, tmp_path: Path) -> None:
     settings = settings_for(f"sqlite:///{tmp_path / 'a.db'}").model_copy(update={"environment": environment})
     database = open_database(settings)
-    assert open_cache(settings, database).keeps is (environment != "development")
+    assert open_cache(settings, database).is_enabled is (environment != "development")
     assert settings.cache_url == SecretStr("memory:")
     await database.dispose()

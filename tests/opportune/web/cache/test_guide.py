@@ -6,9 +6,9 @@ from inspect import signature
 from fastapi import APIRouter
 
 from opportune.project import PROJECT
-from opportune.web.cache.cached_response import LARGEST
+from opportune.web.cache.cached_response import MAX_BODY_BYTES
 from opportune.web.cache.factory import open_store
-from opportune.web.cache.redis_store import PROMPTLY
+from opportune.web.cache.redis_store import REDIS_TIMEOUT_SECONDS
 from opportune.web.cache.route import CachedRoute
 from opportune.web.cache.store import MemoryStore
 from opportune.web.routing import Router
@@ -39,5 +39,5 @@ def test_its_addresses_are_understood() -> None:
 def test_its_numbers_are_those_of_the_code() -> None:
     bounds = signature(MemoryStore).parameters
     assert f"{bounds['entries'].default} answers and {bounds['size'].default >> 20} MiB" in GUIDE
-    assert LARGEST == 1024 * 1024
-    assert PROMPTLY == 0.5
+    assert MAX_BODY_BYTES == 1024 * 1024
+    assert REDIS_TIMEOUT_SECONDS == 0.5

@@ -7,15 +7,15 @@ from collections.abc import Iterable
 import pytest
 
 from opportune.testing.services.redis import free_port, redis
-from opportune.web.cache import ALL
+from opportune.web.cache import ALL_TAGS
 from opportune.web.cache.factory import open_store
-from opportune.web.cache.redis_store import PREFIX, RedisStore
+from opportune.web.cache.redis_store import KEY_PREFIX, RedisStore
 from tests.opportune.web.cache.shop import Shop, ask_at_once
 
 
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.web.cache.redis_store.AWAY", 0)
+    monkeypatch.setattr("opportune.web.cache.redis_store.RETRY_AFTER_SECONDS", 0)
 
 
 async def test_pages_are_built_while_redis_is_down_which_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -38,7 +38,7 @@ async def test_pages_are_built_while_redis_is_down_which_is_logged_once(caplog: 
 async def test_a_redis_that_says_nothing_holds_nobody_up_for_long(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.web.cache.redis_store.PROMPTLY", 0.05)
+    monkeypatch.setattr("opportune.web.cache.redis_store.REDIS_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         shop = Shop(open_store(f"redis://127.0.0.1:{silent.getsockname()[1]}"))
         async with asyncio.timeout(5), shop.client() as client:
@@ -55,7 +55,7 @@ async def test_what_was_cleared_while_redis_was_away_is_cleared_when_it_is_back(
     caplog.set_level("INFO")
     other, shop = open_store(redis_url), Shop(store := open_store(redis_url))
     assert isinstance(store, RedisStore)
-    await other.clear(ALL)
+    await other.clear(ALL_TAGS)
     async with shop.client(tags=["things"]) as client:
         await client.get("/things")
         assert store._redis
@@ -94,11 +94,11 @@ async def test_a_redis_that_was_started_again_is_used_again() -> None:
 async def test_what_is_not_ours_is_built_over(redis_url: str, text: bytes) -> None:
     shop = Shop(store := open_store(redis_url))
     assert isinstance(store, RedisStore)
-    await store.clear(ALL)
+    await store.clear(ALL_TAGS)
     async with shop.client() as client:
         await client.get("/things")
         client_of_redis = await store._opened()
-        async for key in client_of_redis.scan(f"{PREFIX}[0-9a-f]*"):
+        async for key in client_of_redis.scan(f"{KEY_PREFIX}[0-9a-f]*"):
             await client_of_redis.put(key, text, 60)
         assert (await client.get("/things")).status_code == 200
         await client.get("/things")
@@ -114,7 +114,7 @@ async def test_what_is_kept_is_no_pickle_and_goes_by_itself(redis_url: str) -> N
     await connection.clear()  # type: ignore[no-untyped-call]  # its types are missing
     async with shop.client(seconds=60, stale=300) as client:
         await client.get("/things?what-is-kept")
-    keys = [key async for key in connection.scan(f"{PREFIX}*")]
+    keys = [key async for key in connection.scan(f"{KEY_PREFIX}*")]
     kept = [await connection.get_raw(key) for key in keys if ":tag:" not in key]
     lives = [await connection.get_expire(key) for key in keys]
     await shop.cache.close()
@@ -131,12 +131,12 @@ async def test_those_who_ask_at_once_share_a_command(redis_url: str, monkeypatch
     client = (await store._opened())._client
     mget, asked = client.mget, []
 
-    async def noted(names: Iterable[str]) -> list[bytes | None]:
+    async def recorded(names: Iterable[str]) -> list[bytes | None]:
         asked.append(set(names))
         values: list[bytes | None] = await mget(names)
         return values
 
-    monkeypatch.setattr(client, "mget", noted)
+    monkeypatch.setattr(client, "mget", recorded)
     first, *others = [asyncio.create_task(store.find(f"{number}", ("things",))) for number in range(9)]
     await asyncio.sleep(0)
     first.cancel()

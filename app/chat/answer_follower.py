@@ -1,0 +1,112 @@
+"""The answers that other processes write, for those who look at them here."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from itertools import islice
+from time import monotonic
+
+from app.chat import answer_store
+from app.chat.answer_store import AnswerProgress
+from app.chat.answer_task import TRANSIENT_ERRORS
+from app.chat.live_answer import LiveAnswer
+from app.chat.models import Message, Status
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+
+logger = logging.getLogger(__name__)
+
+POLL_INTERVAL_SECONDS = 0.25
+"""Seconds between two looks at the database, however many answers and viewers there are."""
+RETRY_DELAY_SECONDS = 1.0
+"""Seconds before another look at a database that did not answer."""
+MAX_ANSWERS_PER_QUERY = 200
+"""Answers in one look, at most: SQLite reads no longer conditions."""
+
+
+class FollowedAnswer:
+    def __init__(self, answer: Message) -> None:
+        self.live = LiveAnswer(answer, text="")
+        self.viewers = 0
+        self.last_seq = -1
+        self.is_new = True
+
+    def note(self, progress: AnswerProgress) -> None:
+        self.is_new = False
+        if progress.message.status == Status.STREAMING:
+            self.last_seq = progress.last_seq
+            self.live.add(progress.text)
+        else:
+            self.live.end(progress.message)
+
+
+class AnswerFollower:
+    """Reads the pieces of answers as they are stored, as long as somebody looks: one look for all of them."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._followed: dict[int, FollowedAnswer] = {}
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def follow(self, answer: Message) -> AsyncIterator[LiveAnswer]:
+        followed = self._followed.setdefault(answer.id, FollowedAnswer(answer))
+        followed.viewers += 1
+        self._woken.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._poll(), name="follow answers")
+        try:
+            yield followed.live
+        finally:
+            followed.viewers -= 1
+            if not followed.viewers:
+                self._forget(answer.id)
+
+    def leave(self) -> None:
+        """The process stops: viewers find the rest at another one."""
+        if self._task:
+            self._task.cancel()
+        for message_id in list(self._followed):
+            self._forget(message_id)
+
+    def _forget(self, message_id: int) -> None:
+        if followed := self._followed.pop(message_id, None):
+            followed.live.leave()
+            self._woken.set()
+
+    async def _poll(self) -> None:
+        """While anything is followed. What has just been opened does not wait for the next time."""
+        due = monotonic()
+        while self._followed:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(due - monotonic()):
+                    await self._woken.wait()
+            self._woken.clear()
+            is_due = monotonic() >= due
+            if is_due:
+                due = monotonic() + POLL_INTERVAL_SECONDS
+            wanted = {
+                message_id: each
+                for message_id, each in self._followed.items()
+                if not each.live.ended and (is_due or each.is_new)
+            }
+            try:
+                for start in range(0, len(wanted), MAX_ANSWERS_PER_QUERY):
+                    await self._look(dict(islice(wanted.items(), start, start + MAX_ANSWERS_PER_QUERY)))
+            except TRANSIENT_ERRORS as fault:
+                logger.warning("answers %s: cannot be followed (%s)", list(wanted), type(fault).__name__)
+                await asyncio.sleep(RETRY_DELAY_SECONDS)
+
+    async def _look(self, followed: Mapping[int, FollowedAnswer]) -> None:
+        now, dead = utc_now(), set[int]()
+        progress = await answer_store.read(self.database, {each: one.last_seq for each, one in followed.items()})
+        for message_id in followed.keys() - progress.keys():
+            self._forget(message_id)
+        for message_id, found in progress.items():
+            followed[message_id].note(found)
+            if found.message.status == Status.STREAMING and (found.message.lease_until or now) < now:
+                dead.add(found.message.conversation_id)
+        if dead:
+            await answer_store.interrupt_expired(self.database, dead)

@@ -1,0 +1,112 @@
+"""One answer being written by this process: generated, saved while it grows, and ended."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.chat.answer_flusher import AnswerFlusher
+from app.chat.answer_store import INTERNAL_ERROR, INTERRUPTED, NOT_STORED, AnswerEnd, Outcome
+from app.chat.live_answer import LiveAnswer
+from app.chat.models import Message, Status
+from opportune import llm
+
+logger = logging.getLogger(__name__)
+
+RETRY_DELAYS_SECONDS = (0.1, 0.5, 2.0)
+"""Seconds before each further attempt to store the end of an answer: lost, it would look unfinished for ever."""
+
+TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
+"""What a database may answer instead of doing what it was asked, for a reason that may pass."""
+
+
+class AnswerTask:
+    """Writes one answer, from `start` until `task` is done."""
+
+    def __init__(
+        self,
+        flusher: AnswerFlusher,
+        provider: llm.Provider | None,
+        answer: Message,
+        prompt: Sequence[llm.Message],
+    ) -> None:
+        self.flusher = flusher
+        self.provider = provider
+        self.prompt = prompt
+        self.live = LiveAnswer(answer)
+        self._cut_by: Outcome | None = None
+
+    def start(self) -> None:
+        self._generation = asyncio.create_task(self._generate())
+        # Nothing cancels this one: whatever happens to the other, the end is stored.
+        self.task = asyncio.create_task(self._write(), name=f"answer {self.live.id}")
+
+    def cut(self, outcome: Outcome) -> None:
+        """End it like this, unless it has ended already. `task` is done when that is stored."""
+        self._cut_by = self._cut_by or outcome
+        self._generation.cancel()
+
+    async def _write(self) -> None:
+        try:
+            with self.flusher.saving(self.live, self.cut):
+                await asyncio.wait([self._generation])
+            await self._end(self._outcome())
+        finally:
+            self.live.leave()
+
+    def _outcome(self) -> Outcome:
+        if self._generation.cancelled():
+            return self._with_usage(self._cut_by or INTERRUPTED)
+        error = self._generation.exception()
+        if error is None:
+            return self._with_usage(self._generation.result())
+        if not isinstance(error, llm.LLMError):
+            logger.error("answer %s", self.live.id, exc_info=error)
+            return self._with_usage(INTERNAL_ERROR)
+        status = Status.INTERRUPTED if error.code == "interrupted" else Status.FAILED
+        return self._with_usage(Outcome(status, error.code, str(error)))
+
+    def _with_usage(self, outcome: Outcome) -> Outcome:
+        """Providers tell the tokens with the last piece, if at all: estimate what was not told."""
+        if not outcome.usage_estimated:
+            return outcome
+        prompt_tokens = sum(llm.estimate_tokens(message.content) for message in self.prompt)
+        return replace(outcome, prompt_tokens=prompt_tokens, completion_tokens=llm.estimate_tokens(self.live.text))
+
+    async def _generate(self) -> Outcome:
+        if self.provider is None:
+            raise llm.LLMError("not_configured", "No model is set up. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")
+        async with aclosing(self.provider.stream(self.prompt)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, llm.Done):
+                    return Outcome(
+                        Status.TRUNCATED if piece.truncated else Status.DONE,
+                        prompt_tokens=piece.prompt_tokens or 0,
+                        completion_tokens=piece.completion_tokens or 0,
+                        usage_estimated=piece.completion_tokens is None,
+                    )
+                self.live.add(_storable(piece))
+        raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
+
+    async def _end(self, outcome: Outcome) -> None:
+        live = self.live
+        for pause in (*RETRY_DELAYS_SECONDS, None):
+            try:
+                stored = await self.flusher.finish(AnswerEnd(live.id, live.text, outcome))
+            except TRANSIENT_ERRORS as fault:
+                logger.warning("answer %s: its end is not stored (%s)", live.id, type(fault).__name__)
+                if pause is not None:
+                    await asyncio.sleep(pause)
+            else:
+                if stored and stored.status != Status.STREAMING:
+                    live.end(stored)
+                return
+        live.end(live.message.sqlmodel_update({**vars(NOT_STORED), "text": live.text}))
+
+
+def _storable(piece: str) -> str:
+    # A model can produce what no database takes: NUL, and halves of a surrogate pair.
+    return piece.replace("\0", "").encode(errors="replace").decode()

@@ -1,0 +1,100 @@
+"""An answer in memory while it grows, for any number of viewers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from app.chat.blocks import Blocks
+from app.chat.models import Message, Status
+
+UPDATE_INTERVAL_SECONDS = 0.1
+"""Seconds between two updates to a viewer: more often costs much and shows nothing."""
+
+MAX_INLINE_RENDER_LENGTH = 1_000
+"""Characters that are rendered between two others' requests: a text may be made to take long, then a thread does it."""
+
+HEARTBEAT_INTERVAL_SECONDS = 15.0
+"""After so long without news a viewer is told that there is none: a connection that died says nothing either."""
+
+SILENCE_TIMEOUT_SECONDS = 40.0
+"""A page that has heard nothing for so long takes its connection for dead: two heartbeats have not come."""
+
+
+class LiveAnswer:
+    """Viewers hold an offset and wait for more: a slow one costs no memory and never holds the writer up."""
+
+    def __init__(self, message: Message, text: str | None = None) -> None:
+        self.message = message
+        self._parts = [message.text if text is None else text]
+        self._blocks = Blocks()
+        self._fed = 0
+        self._rendering: asyncio.Future[None] | None = None
+        self._left = False
+        self._changed = asyncio.Event()
+
+    @property
+    def id(self) -> int:
+        return self.message.id
+
+    @property
+    def text(self) -> str:
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
+        return self._parts[0]
+
+    @property
+    def ended(self) -> bool:
+        return self.message.status != Status.STREAMING
+
+    async def blocks(self) -> tuple[Blocks, int]:
+        """The text so far as HTML, and its length, until the next `await`; rendered once for all viewers."""
+        await self._settled()
+        if new := self.text[self._fed :]:
+            self._fed += len(new)
+            self._blocks.feed(new)
+            if self._blocks.waiting > MAX_INLINE_RENDER_LENGTH:
+                self._rendering = asyncio.get_running_loop().run_in_executor(None, self._blocks.render)
+                await self._settled()
+        return self._blocks, self._fed
+
+    async def _settled(self) -> None:
+        while self._rendering and not self._rendering.done():
+            await asyncio.shield(self._rendering)  # a viewer who leaves does not stop it for the others
+
+    def add(self, text: str) -> None:
+        if text:
+            self._parts.append(text)
+            self._notify()
+
+    def end(self, message: Message) -> None:
+        """The last change: the answer as it is stored."""
+        self.message = message
+        self._parts = [message.text]
+        self._notify()
+
+    def leave(self) -> None:
+        """The process stops: viewers go, and find the rest at another one or after the restart."""
+        self._left = True
+        self._notify()
+
+    async def growth(self, offset: int) -> AsyncIterator[str]:
+        """The text each time it is longer than what the viewer has, at a bounded pace, until the answer ends.
+
+        After `HEARTBEAT_SECONDS` without growth it comes as it was.
+        """
+        while True:
+            if len(self.text) > offset:
+                offset = len(self.text)
+                yield self.text
+                await asyncio.sleep(UPDATE_INTERVAL_SECONDS)
+            elif self.ended or self._left:
+                return
+            else:
+                try:
+                    async with asyncio.timeout(HEARTBEAT_INTERVAL_SECONDS):
+                        await self._changed.wait()
+                except TimeoutError:
+                    yield self.text
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,33 @@
+"""What a link for cancelling holds: which registration it is for, signed. Nothing of it is stored."""
+
+from datetime import datetime
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from app.events.models import Registration
+from opportune.errors import NotFound
+from opportune.settings import Settings
+from opportune.signing import derived_keys
+
+
+def make_token(settings: Settings, registration: Registration) -> str:
+    made_at = registration.created_at.isoformat()
+    return str(_signer(settings).dumps([registration.id, made_at]))
+
+
+def read_token(settings: Settings, token: str) -> tuple[int, datetime]:
+    """The number of a registration, and when it was made.
+
+    Raises:
+        NotFound: we have not signed this.
+    """
+    try:
+        number, made_at = _signer(settings).loads(token)
+    except BadSignature:
+        raise NotFound from None
+    return number, datetime.fromisoformat(made_at)
+
+
+def _signer(settings: Settings) -> URLSafeSerializer:
+    # The last one signs, and all of them are known.
+    return URLSafeSerializer(list(reversed(derived_keys(settings, "events: cancel"))))

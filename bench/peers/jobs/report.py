@@ -1,0 +1,17 @@
+"""What the peers have in common, and what they tell."""
+
+import asyncio
+import json
+import resource
+import sys
+
+CONCURRENCY = 5
+CHANGES = "CREATE TABLE IF NOT EXISTS change (id INTEGER PRIMARY KEY)"
+CHANGE = "INSERT INTO change DEFAULT VALUES"
+
+
+async def report(seconds: float) -> None:
+    """Print it, and idle until somebody closes our standard input."""
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "megabytes": megabytes}), flush=True)
+    await asyncio.to_thread(sys.stdin.read)

@@ -1,0 +1,103 @@
+"""Who is what: flags and groups of users, as commands change them. What goes wrong is one line for a person."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.errors import OperatorError
+
+LAST_SUPERUSER = (
+    "{email} is the last superuser who is active. Make another one first: python3 oppman.py createsuperuser"
+)
+
+IS_SUPERUSER: ColumnElement[bool] = and_(col(User.is_superuser), col(User.is_active))
+
+
+async def list_users(
+    session: AsyncSession, *conditions: ColumnElement[bool], most: int
+) -> list[tuple[User, Sequence[str]]]:
+    """Users with the names of their groups, the newest first."""
+    users = list(await session.scalars(select(User).where(*conditions).order_by(col(User.id).desc()).limit(most)))
+    groups = await _groups_of(session, [user.id for user in users])
+    return [(user, groups.get(user.id, ())) for user in users]
+
+
+async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]) -> None:
+    """Give or take `is_active`, `is_staff` and `is_superuser`.
+
+    Raises:
+        OperatorError: nobody would be left to look after the site.
+    """
+    for name, value in flags.items():
+        setattr(user, name, value)
+    if not (user.is_superuser and user.is_active):
+        await _keep_one_superuser(session, user)
+
+
+async def join_group(session: AsyncSession, user: User, name: str) -> None:
+    """Raises OperatorError if there is no such group."""
+    group = await find_group(session, name)
+    mine = select(Membership).where(col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
+    if await session.scalar(mine) is None:
+        session.add(Membership(user_id=user.id, group_id=group.id))
+
+
+async def leave_group(session: AsyncSession, user: User, name: str) -> None:
+    """Raises OperatorError if there is no such group."""
+    group = await find_group(session, name)
+    mine = (col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
+    await session.execute(delete(Membership).where(*mine))
+
+
+async def find_group(session: AsyncSession, name: str) -> Group:
+    """Raises OperatorError if there is none of this name."""
+    group = await session.scalar(select(Group).where(col(Group.name) == name))
+    if group is None:
+        names = ", ".join(await session.scalars(select(col(Group.name)).order_by(col(Group.name)).limit(20)))
+        raise OperatorError(
+            f"There is no group {name}. " + (f"There are: {names}" if names else "Make it in the admin.")
+        )
+    return group
+
+
+async def list_groups(session: AsyncSession) -> list[tuple[str, int, list[str]]]:
+    """Names of all groups, how many members each has, and what these may do, as `todo:list`."""
+    groups = list(await session.scalars(select(Group).order_by(col(Group.name))))
+    members = dict((await session.execute(_MEMBERS)).tuples().all())
+    grants: dict[int, list[str]] = {}
+    for grant in await session.scalars(select(Grant).order_by(col(Grant.identity), col(Grant.action))):
+        grants.setdefault(grant.group_id, []).append(f"{grant.identity}:{grant.action}")
+    return [(group.name, members.get(group.id, 0), grants.get(group.id, [])) for group in groups]
+
+
+_MEMBERS = select(col(Membership.group_id), func.count()).group_by(col(Membership.group_id))
+
+
+async def _groups_of(session: AsyncSession, user_ids: Collection[int]) -> dict[int, list[str]]:
+    """Names of groups by user."""
+    found = (
+        select(col(Membership.user_id), col(Group.name))
+        .join(Group, col(Group.id) == col(Membership.group_id))
+        .where(col(Membership.user_id).in_(user_ids))
+        .order_by(col(Group.name))
+    )
+    names: dict[int, list[str]] = {}
+    for user_id, name in await session.execute(found):
+        names.setdefault(user_id, []).append(name)
+    return names
+
+
+async def _keep_one_superuser(session: AsyncSession, leaving: User) -> None:
+    with session.no_autoflush:
+        is_last = await lock_superusers(session) == {leaving.id}
+    if is_last:
+        raise OperatorError(LAST_SUPERUSER.format(email=leaving.email))
+
+
+async def lock_superusers(session: AsyncSession) -> set[int]:
+    """Who is an active superuser. Locked: two who remove each other at the same moment wait here."""
+    active = select(col(User.id)).where(IS_SUPERUSER).order_by(col(User.id)).with_for_update()
+    return set(await session.scalars(active))

@@ -1,0 +1,63 @@
+"""When sessions and tokens were last used, written beside the requests that use them."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from sqlalchemy import Update, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col
+from starlette.requests import Request
+
+from opportune.accounts.models import ApiToken, Session
+from opportune.accounts.sessions.service import expiry_of
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.errors import OperatorError
+from opportune.web.rate_limit import client_address
+
+logger = logging.getLogger(__name__)
+
+UPDATE_INTERVAL = timedelta(minutes=5)
+MAX_PENDING_UPDATES = 100
+"""Notes that wait at a time; what more there are, the next requests bring again."""
+
+
+class LastSeen:
+    """At `app.state.last_seen`. No page waits for a note, or fails with it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._notes: dict[str, asyncio.Task[None]] = {}
+
+    def note(self, row: Session | ApiToken, request: Request) -> None:
+        """Write it down, unless it was used within the last minutes."""
+        seen_at = row.seen_at if isinstance(row, Session) else row.used_at
+        key = row.token_hash  # the request may give the session another token before this is written
+        if (
+            (seen_at and utc_now() - seen_at < UPDATE_INTERVAL)
+            or key in self._notes
+            or len(self._notes) >= MAX_PENDING_UPDATES
+        ):
+            return
+        task = asyncio.create_task(self._write(row, client_address(request)))
+        self._notes[key] = task
+        task.add_done_callback(lambda _task: self._notes.pop(key))
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._notes.values())
+
+    async def _write(self, row: Session | ApiToken, address: str) -> None:
+        try:
+            async with self._database.writer() as session:
+                await session.execute(_note(row, address))
+        except (SQLAlchemyError, OperatorError) as error:  # it is read-only, busy or away: pages that matter say so
+            logger.debug("not noted when a session was seen: %s", type(error).__name__)
+
+
+def _note(row: Session | ApiToken, address: str) -> Update:
+    now = utc_now()
+    if isinstance(row, ApiToken):
+        return update(ApiToken).where(col(ApiToken.id) == row.id).values(used_at=now)
+    seen = {"seen_at": now, "expires_at": expiry_of(row, now), "address": address[:64]}
+    return update(Session).where(col(Session.id) == row.id).values(seen)

@@ -1,0 +1,58 @@
+"""Browsers in which somebody has signed in before.
+
+They are known by a cookie, and what is tried in them is counted on its own: who tries another's password from
+elsewhere cannot keep the owner out.
+"""
+
+import hmac
+import secrets
+
+from itsdangerous import BadData
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.accounts.models import User
+from opportune.settings import Settings
+from opportune.signing import derived_keys, signer
+
+PURPOSE = "accounts: browser"
+LIFETIME_SECONDS = 180 * 24 * 60 * 60
+COOKIE_PATH = "/accounts/login"
+"""All that asks for it; other pages, which may be kept by caches, come without."""
+
+
+def cookie_name(settings: Settings) -> str:
+    return "__Secure-browser" if settings.is_production else "browser"
+
+
+def trust_device(request: Request, response: Response, user: User) -> None:
+    """Know this browser again when this user signs in."""
+    settings: Settings = request.app.state.settings
+    number = trusted_device(request, user.email) or secrets.token_hex(8)
+    value = signer(settings, PURPOSE).dumps([_marks(settings, user.email)[0], number])
+    response.set_cookie(
+        cookie_name(settings),
+        value,
+        max_age=LIFETIME_SECONDS,
+        path=COOKIE_PATH,
+        secure=settings.is_production,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def trusted_device(request: Request, email: str) -> str:
+    """The number of this browser, if the user with this e-mail has signed in with it before; else nothing."""
+    settings: Settings = request.app.state.settings
+    try:
+        value = request.cookies.get(cookie_name(settings), "")
+        mark, number = signer(settings, PURPOSE).loads(value, max_age=LIFETIME_SECONDS)
+    except BadData:
+        return ""
+    return str(number) if any(hmac.compare_digest(mark, own) for own in _marks(settings, email)) else ""
+
+
+def _marks(settings: Settings, email: str) -> list[str]:
+    """Name an account without its address: a browser may be anybody's to look into. One for each secret key."""
+    keys = derived_keys(settings, PURPOSE)
+    return [hmac.digest(key.encode(), email.encode(), "sha256").hex()[:16] for key in keys]

@@ -1,0 +1,277 @@
+"""The admin's pages for users, their sessions and their tokens."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from pydantic import TypeAdapter, ValidationError
+from sqladmin import action, expose
+from sqladmin.authorization import Action
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from wtforms import PasswordField  # type: ignore[import-untyped]  # has no types
+from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # has no types
+
+from opportune.accounts import passwords
+from opportune.accounts.groups.service import lock_superusers
+from opportune.accounts.models import ApiToken, Membership, Session, User
+from opportune.accounts.schemas import Email
+from opportune.accounts.sessions import service
+from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.accounts.two_factor import totp
+from opportune.admin.accounts.groups import GroupsField, groups_of_user, set_groups
+from opportune.admin.authorization import SuperuserOnly, is_superuser, may_change_user
+from opportune.admin.errors import ValidationRefused, translate_database_errors
+from opportune.admin.forms.admin_form import AdminForm, add_error, read_form_texts
+from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.log import audit, diff
+from opportune.admin.persistence.transactions import Act, Check, session_of
+from opportune.admin.views import AdminView
+from opportune.db.batches import delete_dependents_in_batches
+from opportune.web.rendering.flash import flash
+
+EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email)
+USER_COLUMNS: list[Any] = ["id", "email", "name", "is_active", "is_staff", "is_superuser", "is_verified", "created_at"]
+PRIVILEGE_FIELDS = ("is_superuser", "is_staff")
+OWN_PRIVILEGES = "You cannot take your own rights here: ask another superuser."
+LAST_SUPERUSER = "Nobody else is an active superuser."
+SUPERUSER_REQUIRED = "Only a superuser may change the account of somebody who has rights."
+
+
+def password_field(label: str) -> PasswordField:
+    options = {"class": "form-control", "autocomplete": "new-password"}
+    return PasswordField(label, [InputRequired()], render_kw=options)
+
+
+class PasswordForm(AdminForm):
+    password = password_field("New password")
+    again = password_field("Once more")
+
+
+class UserAdmin(AdminView, model=User):
+    """Superusers change everybody and give rights. Staff change those who have none, and see no rights in the form.
+
+    An address is proved by a letter to it or vouched for by a superuser. What staff write proves none: neither an
+    e-mail that they choose, nor the account behind a password that they know.
+    """
+
+    column_list = USER_COLUMNS
+    column_export_list = USER_COLUMNS
+    column_details_list = [*USER_COLUMNS, "has_two_factor"]  # noqa: RUF012 - SQLAdmin's way to declare
+    column_filters = ("is_active", "is_staff", "is_superuser", "is_verified", "created_at")
+    column_labels = {"email": "E-mail", "has_two_factor": "Two-factor"}  # noqa: RUF012 - as above
+    form_columns = ("email", "name", "is_active", "is_verified", *PRIVILEGE_FIELDS)
+    form_args = {"email": {"lines": False}}  # noqa: RUF012 - as above
+    related_fields = ("groups",)
+    icon, category = "ti ti-users", "Accounts"
+
+    # Forms
+
+    async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
+        form = await super().form_class(request, creating=creating)
+        if is_superuser(request):
+            form = type("UserForm", (form,), {"groups": await GroupsField.of_all(self._admin_ref.database)})
+        else:
+            form = without_fields(form, PRIVILEGE_FIELDS)
+        return type("NewUserForm", (form,), {"password": password_field("Password")}) if creating else form
+
+    async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
+        async with self._admin_ref.database.reader(fresh=True) as session:
+            groups = await groups_of_user(session, obj)
+        return {**await super().get_form_data_for_edit(obj), "groups": list(groups)}
+
+    def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
+        values = super().clean(form, row)
+        try:
+            values["email"] = EMAIL_ADAPTER.validate_python(values["email"])
+        except ValidationError:
+            raise ValidationRefused("This is no e-mail address.", "email") from None
+        if row is None and (reason := passwords.password_problem(values["password"], values["email"])):
+            raise ValidationRefused(reason, "password")
+        return values
+
+    def readonly(self, request: Request, row: Any) -> Sequence[str]:
+        return (*super().readonly(request, row), *(() if is_superuser(request) else ("is_verified",)))
+
+    # Changes
+
+    async def locked(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Sequence[Any]:
+        # These first: two superusers who remove each other at the same moment must not wait for each other.
+        await lock_superusers(session)
+        return await super().locked(session, request, rows, check)
+
+    async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
+        # Before the transaction, which on SQLite makes all other writers wait.
+        hashed = await passwords.hash_password(data.pop("password"))
+        return await super().insert_model(request, {**data, "hashed_password": hashed})
+
+    async def on_model_change(self, data: dict[str, Any], model: User, is_created: bool, request: Request) -> None:
+        if not is_superuser(request):
+            data["is_verified"] = model.is_verified and data.get("email", model.email) == model.email
+        if is_created:
+            return
+        session = session_of(model)
+        await _guard(session, model, request)
+        lost = [name for name in ("is_superuser", "is_active") if getattr(model, name) and not data.get(name, True)]
+        if lost:
+            await _keep_superusers(session, model, request, OWN_PRIVILEGES, lost[0])
+
+    async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Any:
+        return await set_groups(session, row, related["groups"]) if "groups" in related else {}
+
+    async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
+        with translate_database_errors(self._mapper.local_table, deleting=True):
+            # Before much goes that is too much for one transaction: that it may.
+            async with self._admin_ref.database.writer() as session:
+                users = await self._chosen(session, request, pks, self.check_can_delete)
+                for user in users:
+                    await self.on_model_delete(user, request)
+        for user in users:
+            await delete_dependents_in_batches(self._admin_ref.database, User, user.id)
+        await super().delete_rows(request, pks)
+
+    async def on_model_delete(self, model: User, request: Request) -> None:
+        session = session_of(model)
+        await _guard(session, model, request)
+        await _keep_superusers(session, model, request, "You cannot delete yourself.")
+
+    # Who may
+
+    async def check_can_edit(self, request: Request, model: User | None) -> bool:
+        return await super().check_can_edit(request, model) and (model is None or may_change_user(request, model))
+
+    async def check_can_delete(self, request: Request, model: User | None) -> bool:
+        return await super().check_can_delete(request, model) and (model is None or may_change_user(request, model))
+
+    def actions_for(self, request: Request, row: User) -> dict[str, str]:
+        unfit = {"activate" if row.is_active else "deactivate"}
+        if not row.has_two_factor:
+            unfit.add("reset-two-factor")
+        offered = super().actions_for(request, row) if may_change_user(request, row) else {}
+        return {slug: label for slug, label in offered.items() if slug not in unfit}
+
+    def links(self, request: Request, row: User) -> list[tuple[str, str]]:
+        if not (self.has_permission(request, Action.EDIT) and may_change_user(request, row)):
+            return []
+        return [("Set password", str(request.url_for("admin:view-user-set_password", pk=row.id)))]
+
+    # Actions
+
+    @action("activate", "Activate")
+    async def activate(self, request: Request) -> Response:
+        async def act(_session: AsyncSession, user: User) -> None:
+            user.is_active = True
+
+        return await self._each(request, "activate", act, "may sign in again")
+
+    @action("deactivate", "Deactivate", "They are signed out everywhere and cannot sign in.")
+    async def deactivate(self, request: Request) -> Response:
+        async def act(session: AsyncSession, user: User) -> None:
+            await _keep_superusers(session, user, request, OWN_PRIVILEGES)
+            user.is_active = False
+
+        return await self._each(request, "deactivate", act, "cannot sign in any more")
+
+    @action("sign-out", "Sign out everywhere", "Browsers and programs have to sign in again.")
+    async def sign_out(self, request: Request) -> Response:
+        return await self._each(request, "sign-out", service.delete_all_sessions, "signed out everywhere")
+
+    @action("reset-two-factor", "Reset two-factor", "From then on the password alone is enough.")
+    async def reset_two_factor(self, request: Request) -> Response:
+        return await self._each(request, "reset-two-factor", totp.disable, "without a second factor now")
+
+    async def _each(self, request: Request, slug: str, act: Act, done: str) -> Response:
+        async def guarded(session: AsyncSession, user: User) -> None:
+            await _guard(session, user, request)
+            await act(session, user)
+
+        return await self.apply_to_selected(request, slug, guarded, done)
+
+    @expose("/password/{pk}", methods=["GET", "POST"])
+    async def set_password(self, request: Request) -> Response:
+        user = await self.get_object_for_details(request)
+        if user is None:
+            raise HTTPException(404)
+        if not await self.check_can_edit(request, user):
+            raise HTTPException(403)
+        form = PasswordForm(await read_form_texts(request) if request.method == "POST" else None)
+        if request.method == "POST" and form.validate() and await self._change_password(request, form, user):
+            flash(request, f"{user} has a new password and is signed out everywhere.")
+            return RedirectResponse(request.url_for("admin:details", identity=self.identity, pk=user.id), 303)
+        context = {"form": form, "obj": user, "model_view": self}
+        status = 400 if form.errors else 200
+        return cast("Response", await self.templates.TemplateResponse(request, "admin/password.html", context, status))
+
+    async def _change_password(self, request: Request, form: PasswordForm, user: User) -> bool:
+        password = form.password.data
+        if password != form.again.data:
+            add_error(form.again, "This differs from the first.")
+            return False
+        if reason := passwords.password_problem(password, user.email):
+            add_error(form.password, reason)
+            return False
+        hashed = await passwords.hash_password(password)  # before the transaction: as in `insert_model`
+        try:
+            await self._store_password(request, hashed)
+        except ValidationRefused as refusal:
+            add_error(form.password, str(refusal))
+            return False
+        return True
+
+    async def _store_password(self, request: Request, hashed: str) -> None:
+        async with self._admin_ref.database.writer() as session:
+            user = await self.lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
+            await _guard(session, user, request)
+            proof = {"is_verified": user.is_verified}
+            user.hashed_password = hashed
+            user.is_verified = user.is_verified and is_superuser(request)
+            told = diff.diff_values(proof, {"is_verified": user.is_verified})
+            audit.record_row(session, request, "set password", self.identity, user, told)
+
+
+async def _guard(session: AsyncSession, user: User, request: Request) -> None:
+    """Look at a locked user, to whom somebody may have given rights since the page was shown.
+
+    Raises:
+        Refused: only a superuser may. Groups count for whoever becomes staff, so their members are spared too.
+    """
+    if not is_superuser(request):
+        member = select(col(Membership.id)).where(col(Membership.user_id) == user.id).limit(1)
+        if not may_change_user(request, user) or await session.scalar(member):
+            raise ValidationRefused(SUPERUSER_REQUIRED)
+
+
+async def _keep_superusers(session: AsyncSession, leaving: User, request: Request, yourself: str, *fields: str) -> None:
+    if leaving.id == request.state.user.id:
+        raise ValidationRefused(yourself, *fields)
+    if leaving.is_superuser and await lock_superusers(session) <= {leaving.id}:
+        raise ValidationRefused(LAST_SUPERUSER, *fields)
+
+
+class SessionAdmin(SuperuserOnly, AdminView, model=Session):
+    """Deleting one signs that browser out."""
+
+    column_list = ("id", "user_id", "agent", "address", "created_at", "seen_at")
+    column_labels = {"agent": "Device"}  # noqa: RUF012 - SQLAdmin's way to declare
+    column_formatters = {"agent": lambda row, _: describe_user_agent(row.agent)}  # noqa: RUF012 - as above
+    column_searchable_list = ("address", "agent")
+    column_filters = ("user_id", "created_at", "seen_at", "expires_at")
+    can_create = can_edit = False
+    icon, category = "ti ti-devices", "Accounts"
+
+
+class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
+    """Deleting one shuts that program out."""
+
+    name, name_plural = "API token", "API tokens"
+    column_list = ("id", "user_id", "name", "hint", "created_at", "used_at", "expires_at")
+    column_searchable_list = ("name",)
+    column_filters = ("user_id", "created_at", "used_at", "expires_at")
+    can_create = can_edit = False
+    icon, category = "ti ti-key", "Accounts"
+
+
+ACCOUNTS = (UserAdmin, SessionAdmin, TokenAdmin)

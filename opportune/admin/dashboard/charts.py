@@ -1,0 +1,53 @@
+"""How much came in day by day: what features declare as `Feature(metrics=[Metric("Messages", Message.created_at)])`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.db.model import utc_now
+from opportune.feature import Metric
+
+CHART_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Chart:
+    label: str
+    days: Sequence[tuple[date, int]]
+    """The last ones, with today's at the end."""
+    before: int
+    """How many came in as many days before those."""
+
+    @property
+    def total(self) -> int:
+        return sum(number for _, number in self.days)
+
+    @property
+    def most(self) -> int:
+        return max(number for _, number in self.days)
+
+    @property
+    def change(self) -> float | None:
+        """By how much there are more than before, 0.5 for half as much again; None if there was nothing before."""
+        return self.total / self.before - 1 if self.before else None
+
+
+async def chart_of(session: AsyncSession, figure: Metric) -> Chart:
+    today = utc_now().date()
+    first = today - timedelta(days=2 * CHART_DAYS - 1)
+    column: ColumnElement[datetime] = figure.at
+    day = _day(column, session.get_bind().dialect.name).label("day_of_figure")
+    since = datetime.combine(first, datetime.min.time(), UTC)
+    rows = await session.execute(select(day, func.count()).where(column >= since).group_by("day_of_figure"))
+    found = {str(when): number for when, number in rows}
+    counted = [(when, found.get(str(when), 0)) for when in (first + timedelta(days=n) for n in range(2 * CHART_DAYS))]
+    return Chart(figure.label, counted[CHART_DAYS:], sum(number for _, number in counted[:CHART_DAYS]))
+
+
+def _day(column: ColumnElement[datetime], dialect: str) -> ColumnElement[Any]:
+    # PostgreSQL would take the day of the connection's time zone. SQLite stores UTC as a text that begins with the day.
+    return func.date(func.timezone("UTC", column)) if dialect == "postgresql" else func.substr(column, 1, 10)

@@ -1,0 +1,86 @@
+"""The first page of the admin: what there is, what came in lately, how the site is and what was done here."""
+
+import platform
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from sqladmin import ModelView
+from sqladmin.authorization import Action
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune import __version__
+from opportune.admin.authorization import models_with_permission
+from opportune.admin.dashboard.charts import Chart, chart_of
+from opportune.admin.dashboard.health import Health
+from opportune.admin.dashboard.ttl_cache import TTLCache
+from opportune.admin.log import audit
+from opportune.admin.log.history import action_label, model_label
+from opportune.admin.models import AuditEntry
+from opportune.feature import Metric
+
+if TYPE_CHECKING:
+    from opportune.admin.site import AdminSite
+
+MAX_RECENT_ENTRIES = 8
+
+Card = tuple[ModelView, int]
+
+
+class Dashboard:
+    """Shows nobody more than they may list."""
+
+    def __init__(self, app: FastAPI, site: "AdminSite") -> None:
+        self._features = app.state.features
+        self._site = site
+        self._health = Health(app)
+        self._charts: TTLCache[Chart] = TTLCache()
+
+    async def context(self, request: Request) -> dict[str, Any]:
+        listed = models_with_permission(request, self._site, Action.LIST)
+        async with self._site.database.reader(fresh=True) as session:
+            context: dict[str, Any] = {
+                "groups": await self._groups(session, request),
+                "charts": await self._drawn(session, request),
+                "recent": self._told(await audit.recent(session, listed, MAX_RECENT_ENTRIES)),
+            }
+        log = self._site.view_for_model(AuditEntry)
+        context["log"] = log if log and self._is_listed(log, request) else None
+        if request.state.user.is_superuser:
+            context["signs"] = await self._health.signs()
+            context["version"] = f"Opportune {__version__}, Python {platform.python_version()}"
+        return context
+
+    def _told(self, entries: Sequence[AuditEntry]) -> list[tuple[AuditEntry, str, str]]:
+        views = [(entry, self._site.view_by_identity(entry.identity)) for entry in entries]
+        return [(entry, action_label(entry, view), model_label(entry, view)) for entry, view in views]
+
+    async def _groups(self, session: AsyncSession, request: Request) -> dict[str, list[Card]]:
+        """Each group of the menu with its models and how many rows they have, all counted by one query."""
+        views = [view for view in self._site.views if isinstance(view, ModelView) and self._is_listed(view, request)]
+        queries = [view.count_query(request).scalar_subquery() for view in views]
+        numbers = (await session.execute(select(*queries))).one() if queries else ()
+        groups: dict[str, list[Card]] = {}
+        for view, number in zip(views, numbers, strict=True):
+            groups.setdefault(view.category, []).append((view, number))
+        return groups
+
+    async def _drawn(self, session: AsyncSession, request: Request) -> list[Chart]:
+        return [
+            await self._charts.get(str(figure.at), partial(chart_of, session, figure))
+            for figure in self._figures(request)
+        ]
+
+    def _figures(self, request: Request) -> Iterator[Metric]:
+        for feature in self._features:
+            for figure in feature.metrics:
+                view = self._site.view_for_model(figure.at.class_)
+                if view and self._is_listed(view, request):
+                    yield figure
+
+    @staticmethod
+    def _is_listed(view: ModelView, request: Request) -> bool:
+        return view.is_visible(request) and view.is_accessible(request) and view.has_permission(request, Action.LIST)

@@ -1,0 +1,115 @@
+"""What a superuser sees of the site's condition."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from opportune.admin.dashboard.ttl_cache import TTLCache
+from opportune.db.errors import explain, is_outage
+from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.history import recorded_revisions
+from opportune.errors import OperatorError
+from opportune.jobs import management
+from opportune.jobs.models import JobState
+from opportune.mail.transport import ConsoleTransport, transport_for
+from opportune.storage import Storage
+from opportune.web.health import health_check_of
+
+STORAGE_TIMEOUT_SECONDS = 4
+"""Seconds for a place of files that is somewhere else."""
+
+JOBS: dict[str, str] = {"worker": "done by a worker", "off": "JOBS is off: they wait"}
+
+
+@dataclass(frozen=True)
+class HealthLight:
+    """One line: how a part of the site is."""
+
+    part: str
+    words: str
+    state: Literal["ok", "notice", "fault"] = "ok"
+    address: str = ""
+    """Where to do something about it."""
+
+
+class Health:
+    """Looks after the parts one by one; none that is away keeps the others from being told."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        self._files: TTLCache[HealthLight] = TTLCache()
+        self._tree: TTLCache[MigrationGraph] = TTLCache()
+
+    async def signs(self) -> list[HealthLight]:
+        files = self._files.get("files", self._look_after_files)
+        database, found = await asyncio.gather(self._database(), files)
+        return [*database, found, self._mail()]
+
+    async def _database(self) -> list[HealthLight]:
+        failures = await health_check_of(self.app).failures()
+        signs = [
+            HealthLight("Database", "answers", "ok")
+            if "writer" not in failures
+            else HealthLight("Database", "is away", "fault")
+        ]
+        if self.app.state.database.replica:
+            gone = HealthLight("Replica", "is away: the database itself is read", "fault")
+            signs.append(gone if "reader" in failures else HealthLight("Replica", "answers"))
+        try:
+            return [*signs, *await self._kept_there()]
+        except OperatorError as error:  # of a file that is no migration
+            return [*signs, HealthLight("Migrations", str(error), "fault")]
+        except (DBAPIError, PoolTimeoutError) as error:
+            if not is_outage(error):
+                raise
+            return [*signs, HealthLight("Tables", explain(error, self.app.state.database.url), "fault")]
+
+    async def _kept_there(self) -> list[HealthLight]:
+        """What the database tells about the rest."""
+        graph = await self._tree.get("graph", self._read_tree)
+        async with self.app.state.database.reader(fresh=True) as session:
+            rows = await (await session.connection()).run_sync(recorded_revisions)
+            numbers = await management.counts(session)
+        return [_of_migrations(graph.pending(rows)), _of_jobs(numbers, self.app.state.settings.jobs)]
+
+    async def _read_tree(self) -> MigrationGraph:
+        return await asyncio.to_thread(MigrationGraph, [feature.name for feature in self.app.state.features])
+
+    async def _look_after_files(self) -> HealthLight:
+        storage: Storage = self.app.state.storage
+        try:
+            async with asyncio.timeout(STORAGE_TIMEOUT_SECONDS):
+                fault = await storage.fault() or storage.loss
+        except TimeoutError:
+            fault = "The place of files does not answer."
+        return HealthLight("Files", fault or "can be saved", "fault" if fault else "ok")
+
+    def _mail(self) -> HealthLight:
+        try:
+            transport = transport_for(self.app.state.settings)
+        except OperatorError as error:
+            return HealthLight("Mail", str(error), "fault")
+        if isinstance(transport, ConsoleTransport):
+            return HealthLight("Mail", "no letter leaves: MAIL_URL is console:", "notice")
+        return HealthLight("Mail", f"goes to {transport.name}")
+
+
+def _of_migrations(pending: Sequence[Migration]) -> HealthLight:
+    if not pending:
+        return HealthLight("Migrations", "all applied")
+    return HealthLight(
+        "Migrations", f"{len(pending)} to apply: {', '.join(map(str, pending))}", "fault", "/admin/operations"
+    )
+
+
+def _of_jobs(numbers: Mapping[JobState, int], who: str) -> HealthLight:
+    waiting, failed = numbers[JobState.WAITING], numbers[JobState.FAILED]
+    words = ", ".join(filter(None, (f"{waiting:,} waiting", f"{failed:,} failed", JOBS.get(who))))
+    is_stuck = bool(waiting) and who == "off"
+    address = f"/admin/job/list?state={JobState.FAILED if failed else JobState.WAITING}"
+    return HealthLight("Jobs", words, "notice" if failed or is_stuck else "ok", address)

@@ -1,0 +1,168 @@
+"""The forms of the admin: fields from a model's columns, and the model's own rules on top."""
+
+from typing import Any
+
+from pydantic import ValidationError
+from sqladmin.fields import IntervalField, JSONField, SelectField, UuidField
+from sqladmin.forms import ModelConverter, converts
+from sqlalchemy import BigInteger, Column, SmallInteger
+from sqlalchemy.orm import ColumnProperty
+from sqlmodel import SQLModel
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from wtforms import Field, Form, IntegerField  # type: ignore[import-untyped]  # has no types
+from wtforms.validators import NumberRange  # type: ignore[import-untyped]  # has no types
+
+from opportune.admin.columns import choice_label, choice_value, choices_of, type_of
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.text_fields import TextField, is_multiline
+from opportune.web.forms.error_messages import message_for
+
+ABOVE = "form"
+NUL = "This contains the character NUL, which cannot be stored."
+
+
+class AdminForm(Form):  # type: ignore[misc]  # its base has no types
+    """Refuses what no database stores."""
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        valid: bool = super().validate(extra_validators)
+        for field in self:
+            if isinstance(field.data, str) and "\0" in field.data:
+                add_error(field, NUL)
+                valid = False
+        return valid
+
+
+class ChoiceField(SelectField):
+    """One of the values of an Enum or a Literal."""
+
+    def __init__(self, *args: Any, values: tuple[Any, ...], **options: Any) -> None:
+        options |= {
+            "choices": [(choice_value(value), choice_label(value)) for value in values],
+            "coerce": self._value_of,
+        }
+        super().__init__(*args, **options)
+        self.values = values
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError(f"Choose one of: {', '.join(map(choice_value, self.values))}.") from None
+
+    def _value_of(self, given: Any) -> Any:
+        for value in self.values:
+            if given is value or str(given) == choice_value(value):
+                return value
+        raise ValueError
+
+
+def _worded(kind: type[Field], words: str) -> type[Field]:
+    """SQLAdmin's field, but that it says of what it cannot read neither Python's words nor nothing."""
+
+    def process_formdata(self: Field, valuelist: list[str]) -> None:
+        try:
+            kind.process_formdata(self, valuelist)
+        except (ValueError, OverflowError, RecursionError):
+            self.data = None
+            raise ValueError(words) from None
+
+    return type(kind.__name__, (kind,), {"process_formdata": process_formdata})
+
+
+WORDED = {
+    UuidField: _worded(UuidField, "Please give a UUID, such as 123e4567-e89b-12d3-a456-426614174000."),
+    JSONField: _worded(JSONField, 'Please write this as JSON, such as {"colour": "red"}.'),
+    IntervalField: _worded(IntervalField, "Please give a span of time, such as 1 day 1:25:33."),
+}
+
+
+class AdminConverter(ModelConverter):
+    """SQLAdmin's choice of fields, with Enums, Literals, foreign keys, whole texts and the bounds of integers."""
+
+    async def convert(self, model: type[Any], prop: Any, *args: Any, **options: Any) -> Any:
+        values, described = choices_of(model, prop.key), getattr(model, "model_fields", {}).get(prop.key)
+        if described and described.description:
+            options["field_args"] = {"description": described.description, **options["field_args"]}
+        if values and not options.get("override"):
+            options["override"] = ChoiceField
+            options["field_args"] = {"values": values, "render_kw": {"class": "form-select"}, **options["field_args"]}
+        field = await super().convert(model, prop, *args, **options)
+        if field is not None:
+            field.field_class = WORDED.get(field.field_class, field.field_class)
+        return field
+
+    def _prepare_column(self, prop: ColumnProperty[Any], form_include_pk: bool, kwargs: Any) -> Any:
+        column = prop.columns[0]
+        if column.nullable and (column.foreign_keys or "values" in kwargs):
+            kwargs["allow_blank"] = True
+        # SQLAdmin leaves foreign keys to relationships, which our models need not have.
+        return super()._prepare_column(prop, form_include_pk or bool(column.foreign_keys), kwargs)
+
+    @converts("String", "CHAR", "Text", "LargeBinary", "Binary")  # type: ignore[untyped-decorator]  # as below
+    def conv_string(self, model: type[Any], prop: ColumnProperty[Any], kwargs: dict[str, Any]) -> Any:
+        kwargs["validators"].extend(self._string_common(prop))
+        return TextField(**{"lines": is_multiline(prop.columns[0]), **kwargs})
+
+    conv_text = conv_string
+
+    @converts("Integer")  # type: ignore[untyped-decorator]  # SQLAdmin's own mark, without types
+    def conv_integer(self, model: type[Any], prop: ColumnProperty[Any], kwargs: dict[str, Any]) -> Any:
+        kwargs["validators"].append(_bounds(prop.columns[0]))
+        return IntegerField(**kwargs)
+
+
+def _bounds(column: Column[Any] | Any) -> NumberRange:
+    kind = type_of(column)
+    bits = 64 if isinstance(kind, BigInteger) else 16 if isinstance(kind, SmallInteger) else 32
+    return NumberRange(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+async def read_form_texts(request: Request) -> FormData:
+    """What a form sends, without files: nothing here takes any."""
+    async with request.form() as form:
+        return FormData([(name, value) for name, value in form.multi_items() if isinstance(value, str)])
+
+
+def add_error(field: Field, message: str) -> None:
+    field.errors = [*field.errors, message]
+
+
+def add_refusal(form: Form, refusal: ValidationRefused) -> str:
+    """Put a refusal beside its fields; what is left goes above the form."""
+    beside = [form[name] for name in refusal.fields if name in form]
+    for field in beside:
+        add_error(field, str(refusal))
+    return "" if beside else str(refusal)
+
+
+def validate_model(model: type[Any], form: Form, values: dict[str, Any], row: Any) -> dict[str, Any]:
+    """What is to be stored, after the rules and changes that the model itself declares.
+
+    Raises:
+        Refused: a rule is broken. What belongs to fields stands beside them already.
+    """
+    if not issubclass(model, SQLModel):
+        return values
+    present = {name: getattr(row, name) for name in model.model_fields} if row is not None else {}
+    try:
+        valid = model.model_validate({**present, **values})
+    except ValidationError as error:
+        return _refuse(form, values, error)
+    return {name: getattr(valid, name, value) for name, value in values.items()}
+
+
+def _refuse(form: Form, values: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    broken = ""
+    for item in error.errors():
+        name = str(item["loc"][0]) if item["loc"] else ""
+        message = message_for(item)
+        if name in form:
+            add_error(form[name], message)
+            broken = broken or "Please correct the fields below."
+        elif not name:
+            broken = message
+    if broken:
+        raise ValidationRefused(broken)
+    return values  # only fields that this form does not have are missing: the view fills them in

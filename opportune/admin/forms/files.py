@@ -1,0 +1,149 @@
+"""Columns that hold the name of a stored file: fields that keep it, replace it and clear it."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup, escape
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+from wtforms import Field, Form, ValidationError  # type: ignore[import-untyped]  # has no types
+from wtforms.validators import InputRequired, Optional  # type: ignore[import-untyped]  # has no types
+from wtforms.widgets import FileInput  # type: ignore[import-untyped]  # has no types
+
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import read_form_texts
+from opportune.admin.lists.formatters import EMPTY_CELL
+from opportune.storage import Storage, StorageError
+from opportune.storage.images import CONTENT_TYPES, ImageRefusedError, shrink
+from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, Upload, allow_files, read_upload
+
+CLEAR = "clear"
+MISSING = "Please choose a file."
+
+LINK = Markup('<a href="{address}"><i class="ti ti-file me-1"></i>{name}</a>')
+PICTURE = Markup('<a href="{address}"><img class="rounded stored" src="{address}" alt="{name}" loading="lazy"></a>')
+
+
+@dataclass(frozen=True)
+class FileColumn:
+    """A column that holds the name of a stored file: `file_columns = {"contract": FileColumn("orders")}`."""
+
+    folder: str
+    """Where in the storage new ones are kept."""
+
+    accept = ""
+
+    def fault(self, upload: Upload) -> str:
+        """Why it is not taken, in a sentence for the sender; empty if it is."""
+        return upload.fault
+
+    async def save(self, storage: Storage, upload: Upload) -> str:
+        """The name that it is kept by. Raises StorageError."""
+        return await storage.save(self.folder, upload.suffix, upload.content, upload.content_type)
+
+
+@dataclass(frozen=True)
+class ImageColumn(FileColumn):
+    """A picture: drawn anew as a WebP, upright and without the place and time that a camera writes into it."""
+
+    max_side_pixels: int = 1600
+    """Pixels of the longer side."""
+
+    accept = ",".join(CONTENT_TYPES)
+
+    def fault(self, upload: Upload) -> str:
+        return upload.fault or upload.image_fault
+
+    async def save(self, storage: Storage, upload: Upload) -> str:
+        content = await shrink(upload.content, self.max_side_pixels)
+        return await storage.save(self.folder, "webp", content, "image/webp")
+
+
+class FileField(Field):  # type: ignore[misc]  # its base has no types
+    """Its data is the name that is stored: what somebody sends as a text is never taken for one."""
+
+    widget = FileInput()
+    column: FileColumn
+
+    def __init__(self, *args: Any, validators: Collection[Any] = (), **options: Any) -> None:
+        limits = {"data-largest": MAX_FILE_BYTES, "data-too-large": TOO_LARGE}
+        options["render_kw"] = {"class": "form-control", "accept": self.column.accept or False, **limits}
+        super().__init__(*args, **options)
+        self.is_required = any(isinstance(rule, InputRequired) for rule in validators)
+        self.nothing = None if any(isinstance(rule, Optional) for rule in validators) else ""
+        self.upload: Upload | None = None
+        self.is_cleared = False
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        uploads = [value for value in valuelist if isinstance(value, Upload)]
+        self.upload = uploads[-1] if uploads else None
+        self.is_cleared = CLEAR in valuelist and not uploads and not self.is_required
+
+    def pre_validate(self, form: Form) -> None:
+        if self.upload and (fault := self.column.fault(self.upload)):
+            raise ValidationError(fault)
+        if self.is_required and not self.upload and not self.data:
+            raise ValidationError(MISSING)
+
+
+def file_field_for(column: FileColumn) -> type[FileField]:
+    return type("FileField", (FileField,), {"column": column})
+
+
+async def read_form_data(request: Request, columns: Collection[str]) -> FormData:
+    """What a form sends: its texts, and files only in the fields of these columns."""
+    if not columns:
+        return await read_form_texts(request)
+    allow_files(request)
+    async with request.form(max_files=len(columns)) as form:
+        values: list[Any] = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        for name in columns:
+            files = [file for file in form.getlist(name) if isinstance(file, UploadFile)]
+            if files and (upload := await read_upload(files[-1])):
+                values.append((name, upload))
+    return FormData(values)
+
+
+@asynccontextmanager
+async def stored_uploads(storage: Storage, form: Form, values: dict[str, Any]) -> AsyncIterator[None]:
+    """Keep the files of a form and put their names into `values`; they go again unless the block ends well.
+
+    Raises:
+        Refused: one cannot be kept.
+    """
+    new: list[str] = []
+    done = False
+    try:
+        for field in form:
+            if isinstance(field, FileField) and field.upload:
+                values[field.name] = await _keep(storage, field, field.upload)
+                new.append(values[field.name])
+            elif isinstance(field, FileField) and field.is_cleared:
+                values[field.name] = field.nothing
+        yield
+        done = True
+    finally:
+        for name in new if not done else ():
+            with suppress(StorageError):  # why the change was not made matters more
+                await storage.delete(name)
+
+
+async def _keep(storage: Storage, field: FileField, upload: Upload) -> str:
+    try:
+        return await field.column.save(storage, upload)
+    except (StorageError, ImageRefusedError) as error:
+        raise ValidationRefused(str(error), field.name) from error
+
+
+async def render_file(storage: Storage, column: FileColumn, name: str | None) -> Markup:
+    """A stored file for whoever may see the row: by an address that ends to work after some minutes."""
+    if not name:
+        return EMPTY_CELL
+    try:
+        address = await storage.url(name)
+    except StorageError as error:
+        return escape(error)
+    shape = PICTURE if isinstance(column, ImageColumn) else LINK
+    return shape.format(address=address, name=name.rpartition("/")[2])

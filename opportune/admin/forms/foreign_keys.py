@@ -1,0 +1,150 @@
+"""Columns that point at another model's row: looked up while somebody types, never all loaded."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+from sqladmin import ModelView
+from sqladmin.ajax import QueryAjaxModelLoader
+from sqladmin.fields import AjaxSelectField
+from sqladmin.widgets import AjaxSelect2Widget
+from sqlalchemy import Select, inspect, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+from wtforms import Form, ValidationError  # type: ignore[import-untyped]  # has no types
+from wtforms.widgets import html_params  # type: ignore[import-untyped]  # has no types
+
+from opportune.admin.authorization import may_list, may_see
+from opportune.admin.columns import is_long, is_secret, is_text, title_of
+from opportune.admin.errors import NOT_THERE, ValidationRefused
+from opportune.admin.lists.search import matching_words
+from opportune.db.model import MAX_ID
+
+if TYPE_CHECKING:
+    from opportune.admin.views import AdminView
+
+
+BLANK = Markup('<option value=""></option>')
+FIXED = Markup('<select {}>{}{}</select><div class="form-hint">{}</div>')
+PICKER = Markup(
+    '<select {}><option value=""></option>{}</select><noscript><input class="form-control mt-1" type="number" min="1"'
+    ' name="{}" placeholder="Number of another" aria-label="{}: number of another"></noscript>'
+)
+INVALID_ID = "Choose one from the list, or give its number."
+LISTING_REQUIRED = "To choose another one takes the right to list what there is. A superuser can give it."
+CHOSEN = Markup('<option value="{id}" selected>{text}</option>')
+
+
+class ForeignKeyLookup(QueryAjaxModelLoader):
+    """The rows that a column can point at, found by their short texts or their number.
+
+    What a row is called is told to whoever may see it in its own view, and to whoever sees a row that points at it.
+    """
+
+    model_admin: "AdminView"
+
+    def __init__(self, name: str, model: type[Any], view: "AdminView") -> None:
+        columns = inspect(model).columns
+        short = [key for key, column in columns.items() if is_text(column) and not is_long(column)]
+        self.key = inspect(model).primary_key[0]
+        super().__init__(name, model, view, fields=[*(key for key in short if not is_secret(key)), self.key])
+
+    @property
+    def view(self) -> ModelView | None:
+        """Of the rows that it finds."""
+        return self.model_admin._admin_ref.view_for_model(self.model)
+
+    def given(self, request: Request) -> Select[Any]:
+        """Those that exist for whoever asks."""
+        return self.view.list_query(request) if self.view else select(self.model)
+
+    def format(self, model: Any) -> dict[str, Any]:
+        return {"id": str(model.id), "text": title_of(model)} if model else {}
+
+    async def rows(self, ids: list[Any]) -> list[Any]:
+        """What rows that somebody sees point at."""
+        found: list[Any] = await self.model_admin._run_query(select(self.model).where(self.key.in_(ids)))
+        return found
+
+    async def seen(self, request: Request, ids: list[Any]) -> list[Any]:
+        """What somebody has chosen, as far as they may see it."""
+        if not await may_see(request, self.view):
+            return []
+        found: list[Any] = await self.model_admin._run_query(self.given(request).where(self.key.in_(ids)))
+        return found
+
+    async def check(self, session: AsyncSession, request: Request, number: int) -> None:
+        """Let nobody point at what they may not see: lists, pages and exports would tell them what it is called.
+
+        Raises:
+            Refused: they may not, or it is not there for them.
+        """
+        if not await may_see(request, self.view):
+            raise ValidationRefused(LISTING_REQUIRED)
+        if await session.scalar(self.given(request).where(self.key == number).with_only_columns(self.key)) is None:
+            raise ValidationRefused(NOT_THERE)
+
+    async def get_list(self, request: Request, term: str) -> list[Any]:
+        matching = matching_words(self.given(request), self._cached_fields, term)
+        first = matching.order_by(None).order_by(self.key).limit(self.limit)
+        found: list[Any] = await self.model_admin._run_query(first)
+        return found
+
+
+class Picker(AjaxSelect2Widget):
+    """A select with what is chosen, which a script makes a search. Without it somebody types a number.
+
+    Who may not search what there is has nothing to choose from but what is there already.
+    """
+
+    async def __call__(self, field: Any, *, request: Request, address: str, **options: Any) -> Markup:  # type: ignore[override]  # more is given
+        described = {"id": field.id, "name": field.name, **options}
+        chosen = await _option(field, request)
+        if not await may_list(request, field.loader.view):
+            described["class"] = str(options.get("class", "")).replace("form-control", "form-select")
+            nothing = BLANK if field.allow_blank or not chosen else ""
+            return FIXED.format(_attributes(described), nothing, chosen, LISTING_REQUIRED)
+        blank = {"data-allow-blank": "1"} if field.allow_blank else {}
+        described |= {"data-role": "select2-ajax", "data-url": address, "data-minimum-input-length": "0", **blank}
+        return PICKER.format(_attributes(described), chosen, field.name, field.label.text)
+
+
+async def _option(field: Any, request: Request) -> Markup:
+    """What is chosen: by its name if it is stored so, or may be seen. What somebody has sent names nothing else."""
+    if not field.data:
+        return Markup("")
+    lookup: ForeignKeyLookup = field.loader
+    is_stored = field.data == field.object_data
+    found = await (lookup.rows([field.data]) if is_stored else lookup.seen(request, [field.data]))
+    return CHOSEN.format(**(lookup.format(found[0]) if found else {"id": field.data, "text": field.data}))
+
+
+def _attributes(described: Mapping[str, Any]) -> Markup:
+    return Markup(html_params(**described))  # noqa: S704 - escaped by WTForms
+
+
+class ForeignKeyField(AjaxSelectField):
+    """A select that asks the server for what matches."""
+
+    widget = Picker()
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        given = [text for text in valuelist if text not in ("", "__None")]
+        self.data = parse_id(given[-1]) if given else None
+
+    def pre_validate(self, form: Form) -> None:
+        if self.data is None and not self.allow_blank and not self.process_errors:
+            raise ValidationError("Please choose one.")
+
+
+def parse_id(text: str) -> int:
+    """The number of a row.
+
+    Raises:
+        ValueError: no row can have it.
+    """
+    with suppress(ValueError):
+        if 1 <= (number := int(text)) <= MAX_ID:
+            return number
+    raise ValueError(INVALID_ID)

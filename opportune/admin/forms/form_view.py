@@ -1,0 +1,96 @@
+"""The pages with a model's form: a new row, a change to one, and a new one that begins as a copy."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.columns import title_of
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import AdminForm, add_refusal
+from opportune.admin.forms.fieldsets import group_fields, prefill, without_fields
+from opportune.admin.forms.files import read_form_data, stored_uploads
+from opportune.admin.forms.inlines import INLINES_KEY, INVALID_ROWS, InlineTable, inline_tables, validate_inlines
+from opportune.admin.lists.formatters import truncate
+from opportune.web.rendering.flash import flash
+
+if TYPE_CHECKING:
+    from opportune.admin.views import AdminView
+
+SAVE_AS_NEW = "Save as new"
+
+
+async def form_page(request: Request, view: "AdminView", row: Any) -> Response:
+    """The form, or where to go once what was sent is saved; `row` is None for a new one."""
+    if request.method == "GET":
+        form = await _form(request, view, row)
+        if row is None:
+            prefill(form, request.query_params)
+        return await _page(request, view, row, form, await inline_tables(request, view, row))
+    sent = await read_form_data(request, view.file_columns.keys())
+    target = None if await _is_copied(request, view, sent) else row
+    form = await _form(request, view, target, sent)
+    tables = await inline_tables(request, view, target, sent)
+    try:
+        saved = await _save(request, view, target, form, tables)
+    except ValidationRefused as refusal:
+        return await _page(request, view, row, form, tables, add_refusal(form, refusal))
+    _tell(request, view, saved)
+    return RedirectResponse(view._admin_ref.get_save_redirect_url(request, sent, view, saved), 303)
+
+
+async def _form(request: Request, view: "AdminView", row: Any, sent: FormData | None = None) -> AdminForm:
+    kind = without_fields(await view.form_class(request, creating=row is None), view.readonly(request, row))
+    return kind(sent, data={} if row is None else await view.get_form_data_for_edit(row))
+
+
+async def _is_copied(request: Request, view: "AdminView", sent: FormData) -> bool:
+    if not view.save_as or sent.get("save") != SAVE_AS_NEW:
+        return False
+    if not (view.can_create and await view.check_can_create(request)):
+        raise HTTPException(403)
+    return True
+
+
+async def _save(request: Request, view: "AdminView", row: Any, form: AdminForm, tables: Sequence[InlineTable]) -> Any:
+    is_valid = validate_inlines(tables)
+    values = view.clean(form, row)
+    if not is_valid:
+        raise ValidationRefused(INVALID_ROWS)
+    values[INLINES_KEY] = tables
+    async with stored_uploads(request.app.state.storage, form, values):
+        if row is None:
+            return await view.insert_model(request, values)
+        return await view.update_model(request, request.path_params["pk"], values)
+
+
+def _tell(request: Request, view: "AdminView", row: Any) -> None:
+    """Say that it was saved, with the way back to it."""
+    address = ""
+    if view.can_edit:
+        address = str(view._build_url_for("admin:edit", request, row))
+    flash(request, f"{view.name} “{truncate(title_of(row))}” was saved.", address=address)
+
+
+async def _page(
+    request: Request, view: "AdminView", row: Any, form: AdminForm, tables: Sequence[InlineTable], error: str = ""
+) -> Response:
+    fields = {field.name: field for field in form}
+    fixed = [*view._readonly, *view.readonly(request, row)] if row is not None else []
+    context = {
+        "model_view": view,
+        "obj": row,
+        "form": form,
+        "fields": fields,
+        "groups": group_fields(view.fieldsets, [*fields, *fixed]),
+        "tables": tables,
+        "edited": [(table.view, table.inline.by) for table in tables],
+        "error": error,
+        "may_create": view.can_create and await view.check_can_create(request),
+    }
+    context |= await (view.create_context(request) if row is None else view.edit_context(request))
+    status = 400 if error or form.errors else 200
+    return cast("Response", await view.templates.TemplateResponse(request, view.edit_template, context, status))

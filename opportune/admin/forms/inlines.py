@@ -1,0 +1,185 @@
+"""Rows of another model that are edited in the form of the row that they point at, and saved with it or not at all."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqladmin.authorization import Action
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
+from opportune.admin.columns import is_secret
+from opportune.admin.errors import ValidationRefused, translate_database_errors
+from opportune.admin.forms.admin_form import AdminForm, add_refusal
+from opportune.admin.forms.fieldsets import without_fields
+
+if TYPE_CHECKING:
+    from opportune.admin.views import AdminView
+
+MAX_INLINE_ROWS = 50
+"""Rows: whoever has more sees the newest below the form, and the rest in their list."""
+INLINES_KEY = "(inlines)"
+"""Where they are in what a form holds: no column is called so."""
+INVALID_ROWS = "Please correct the rows below."
+ROW_IS_GONE = "This row was deleted or moved meanwhile."
+
+
+@dataclass(frozen=True)
+class Inline:
+    """`inlines = (Inline(Seat, "event_id", ("name", "price")),)`. The model has a view, whose rules and rights hold."""
+
+    model: type[Any]
+    by: str
+    """The column that points at the row of the form."""
+    columns: Sequence[str]
+    """What can be edited: all that a new row needs. Not files."""
+    extra: int = 2
+    """Empty lines for new rows."""
+
+
+@dataclass
+class InlineRow:
+    row: Any
+    """None for a new one."""
+    form: AdminForm
+    is_sent: bool = False
+    """Not where the page that was sent had no such row."""
+    is_deleted: bool = False
+    values: dict[str, Any] = field(default_factory=dict)
+    """What is to be stored, if anything is."""
+    error: str = ""
+
+    @property
+    def is_faulty(self) -> bool:
+        return bool(self.error or self.form.errors)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it is one for a new row, and nobody has written anything into it."""
+        return self.row is None and _texts(self.form) == _texts(type(self.form)())
+
+    def refuse(self, refusal: ValidationRefused) -> None:
+        self.error = add_refusal(self.form, refusal)
+
+
+@dataclass
+class InlineTable:
+    """The lines of one kind below a form."""
+
+    inline: Inline
+    view: "AdminView"
+    lines: list[InlineRow]
+    may_delete: bool
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return [name for name in self.inline.columns if not is_secret(name)]
+
+    def clean(self) -> bool:
+        """Find out what is to be stored. Whether all of it may be."""
+        for line in self.lines:
+            try:
+                line.values = self._changed(line) if line.is_sent and not line.is_deleted and not line.is_blank else {}
+            except ValidationRefused as refusal:
+                line.refuse(refusal)
+        return not any(line.is_faulty for line in self.lines)
+
+    def _changed(self, line: InlineRow) -> dict[str, Any]:
+        values = self.view.clean(line.form, line.row)
+        if line.row is None:
+            return values
+        return {name: value for name, value in values.items() if getattr(line.row, name) != value}
+
+
+async def inline_tables(
+    request: Request, parent: "AdminView", row: Any, sent: FormData | None = None
+) -> Sequence[InlineTable]:
+    """Those that this person may edit, as they are or with what was sent for them; `row` is None for a new one."""
+    views = [(inline, parent._admin_ref.view_for_model(inline.model)) for inline in parent.inlines]
+    tables = [await _table(request, inline, view, row, sent) for inline, view in views if _may_edit(request, view)]
+    return [table for table in tables if table]
+
+
+def _may_edit(request: Request, view: Any) -> bool:
+    return bool(view and view.is_accessible(request) and view.can_edit and view.has_permission(request, Action.EDIT))
+
+
+async def _table(request: Request, inline: Inline, view: Any, parent: Any, sent: FormData | None) -> InlineTable | None:
+    rows = await _rows(request, inline, view, parent) if parent is not None else []
+    if len(rows) > MAX_INLINE_ROWS:
+        return None
+    may_delete = view.can_delete and view.has_permission(request, Action.DELETE)
+    kind = await view.form_class(request, creating=False)
+    lines = [await _line(request, inline, view, kind, row, row.id, sent) for row in rows]
+    if await view.check_can_create(request):
+        kind = await view.form_class(request, creating=True)
+        new = [f"new{number}" for number in range(inline.extra)]
+        lines += [await _line(request, inline, view, kind, None, key, sent) for key in new]
+    for line in lines:
+        line.is_deleted = line.is_deleted and may_delete and await view.check_can_delete(request, line.row)
+    return InlineTable(inline, view, lines, may_delete)
+
+
+async def _rows(request: Request, inline: Inline, view: Any, parent: Any) -> list[Any]:
+    of_parent = view.list_query(request).where(getattr(inline.model, inline.by) == parent.id)
+    rows = await view._run_query(of_parent.order_by(view.pk_columns[0]).limit(MAX_INLINE_ROWS + 1))
+    return [row for row in rows if await view.check_can_edit(request, row)]
+
+
+async def _line(
+    request: Request, inline: Inline, view: Any, kind: type[AdminForm], row: Any, key: Any, sent: FormData | None
+) -> InlineRow:
+    others = {name for name in view._form_prop_names if name not in inline.columns} | set(view.file_columns)
+    form_class = without_fields(kind, {*others, *view.readonly(request, row)})
+    prefix = f"{view.identity}-{key}-"
+    initial = {} if row is None else await view.get_form_data_for_edit(row)
+    # Nothing at all where the page that was sent had no such row: its switches would count as turned off.
+    is_sent = sent is not None and any(name.startswith(prefix) for name in sent)
+    form = form_class(sent if is_sent else None, data=initial, prefix=prefix)
+    is_deleted = row is not None and sent is not None and f"{prefix}delete" in sent
+    return InlineRow(row, form, is_sent, is_deleted)
+
+
+def _texts(form: AdminForm) -> dict[str, Any]:
+    return {name: "" if value is None else value for name, value in form.data.items()}
+
+
+def validate_inlines(tables: Iterable[InlineTable]) -> bool:
+    """Look at every line, so that all that is wrong is told at once."""
+    return not [table for table in tables if not table.clean()]
+
+
+async def save_inlines(session: AsyncSession, request: Request, parent: Any, tables: Iterable[InlineTable]) -> None:
+    """In the transaction of the row that they point at.
+
+    Raises:
+        Refused: a line says why.
+    """
+    for table in tables:
+        for line in table.lines:
+            try:
+                with translate_database_errors(table.view._mapper.local_table, deleting=line.is_deleted):
+                    await _save(session, request, parent, table, line)
+            except ValidationRefused as refusal:
+                line.refuse(refusal)
+                raise ValidationRefused(INVALID_ROWS) from refusal
+
+
+async def _save(session: AsyncSession, request: Request, parent: Any, table: InlineTable, line: InlineRow) -> None:
+    if not line.is_deleted and not line.values:
+        return
+    view, by = table.view, table.inline.by
+    if line.row is None:
+        await view.add_row(session, request, line.values, {by: parent.id})
+        return
+    mine = view.list_query(request).where(view.pk_columns[0] == line.row.id, getattr(view.model, by) == parent.id)
+    check = view.check_can_delete if line.is_deleted else view.check_can_edit
+    found = await view.locked(session, request, mine, check)
+    if not found:
+        raise ValidationRefused(ROW_IS_GONE)
+    if line.is_deleted:
+        await view.remove_row(session, request, found[0])
+        await session.flush()
+    else:
+        await view.change_row(session, request, found[0], line.values)

@@ -1,0 +1,175 @@
+"""Files with rows, read as the forms of the admin take them: what an export wrote is understood."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqladmin.helpers import get_column_python_type
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from opportune.admin.columns import choices_of, is_secret, is_text
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.files import FileField
+from opportune.admin.import_export.export import unescape_formula
+
+if TYPE_CHECKING:
+    from opportune.admin.views import AdminView
+
+YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")
+NO_CHOICE = "__None"
+"""What SQLAdmin's selects send for no choice."""
+UNREADABLE = "Line {line} cannot be read: a quotation mark is not closed, or a cell has more than {most:,} characters."
+DATETIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+
+
+@dataclass(frozen=True)
+class ImportRow:
+    number: int
+    """As an editor counts them in CSV; in JSON the first object is 1."""
+    cells: Mapping[str, Any]
+
+
+def read_rows(name: str, text: str, most: int) -> tuple[list[str], list[ImportRow]]:
+    """The columns and the rows of a file.
+
+    Raises:
+        Refused: it cannot be read as what its name says, or has too many rows.
+    """
+    readers = {"csv": _read_csv, "json": _read_json}
+    reader = readers.get(name.rpartition(".")[2].lower())
+    if reader is None:
+        raise ValidationRefused("Please choose a file whose name ends in .csv or .json.")
+    header, lines = reader(text)
+    if not lines:
+        raise ValidationRefused("There are no rows in this file.")
+    if len(lines) > most:
+        raise ValidationRefused(f"There are {len(lines):,} rows in this file, at most {most:,} are imported at once.")
+    return header, lines
+
+
+def _read_csv(text: str) -> tuple[list[str], list[ImportRow]]:
+    first = text.partition("\n")[0]
+    # What spreadsheets write where the comma is in numbers.
+    delimiter = ";" if ";" in first and "," not in first else ","
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = []
+    try:
+        header = list(reader.fieldnames or [])
+        for row in reader:
+            if None in row:
+                raise ValidationRefused(f"Line {reader.line_num} has more cells than the first line.")
+            lines.append(ImportRow(reader.line_num, {name: unescape_formula(cell or "") for name, cell in row.items()}))
+    except csv.Error:
+        raise ValidationRefused(UNREADABLE.format(line=reader.line_num, most=csv.field_size_limit())) from None
+    if len(set(header)) < len(header):
+        raise ValidationRefused("Two columns have the same name.")
+    return header, lines
+
+
+def _read_json(text: str) -> tuple[list[str], list[ImportRow]]:
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValidationRefused("This is no JSON.") from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValidationRefused("This is no list of objects, such as an export has.")
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    return header, [ImportRow(number, row) for number, row in enumerate(rows, 1)]
+
+
+async def empty_form(request: Request, view: "AdminView") -> AdminForm:
+    """That of a new row, with what this person may set."""
+    return without_fields(await view.form_class(request, creating=True), view.readonly(request, None))()
+
+
+def fields_to_import(view: "AdminView", form: AdminForm) -> dict[str, Any]:
+    """By column those of the form of a new row, without secrets and files."""
+    fields = view._admin_ref.plain_names({each.name: each for each in form}, view.model)
+    columns: Any = view._mapper.columns
+    return {
+        name: each
+        for name, each in fields.items()
+        if name in columns and not is_secret(name) and not isinstance(each, FileField)
+    }
+
+
+def split_header(view: "AdminView", form: AdminForm, header: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The columns that are imported with their fields' names, and those that an export has and nobody may set.
+
+    Raises:
+        Refused: there are others, or one is missing.
+    """
+    allowed = fields_to_import(view, form)
+    exported = {name for name in view._export_prop_names if name not in allowed and not is_secret(name)}
+    if unknown := [name for name in header if name not in allowed and name not in exported]:
+        named = ", ".join(name[:40] or "without a name" for name in unknown[:5])
+        raise ValidationRefused(f"These columns cannot be imported: {named}. These can: {', '.join(allowed)}.")
+    needed = [name for name, each in allowed.items() if each.flags.required and not each.data]
+    missing = [name for name in needed if name not in header]
+    if missing:
+        raise ValidationRefused(f"These columns are missing: {', '.join(missing)}.")
+    columns = {name: allowed[name].name for name in header if name in allowed}
+    return columns, [name for name in header if name in exported]
+
+
+def fill_form(
+    view: "AdminView", form_class: type[AdminForm], line: ImportRow, columns: Mapping[str, str]
+) -> tuple[AdminForm, list[str]]:
+    """The form of a new row as a person would have filled it in, and what no form can take."""
+    sent: list[tuple[str, str | UploadFile]] = []
+    moments, faults = dict[str, datetime](), list[str]()
+    for name, field in columns.items():
+        try:
+            text = _as_sent(view, name, line.cells.get(name))
+        except ValueError as error:
+            faults.append(f"{view._column_labels.get(name, name)}: {error}")
+            continue
+        if (moment := _moment(view, name, text)) is not None:
+            moments[field], text = moment, moment.strftime(DATETIME_FORMAT)
+        sent.append((field, text))
+    form = form_class(FormData(sent))
+    for name, moment in moments.items():
+        form[name].data = moment  # whole: the field knows no fractions of a second
+    return form, faults
+
+
+def _as_sent(view: "AdminView", name: str, value: Any) -> str:
+    """How a form sends it. Raises ValueError with words for a person."""
+    column: Any = view._mapper.columns[name]
+    if get_column_python_type(column) is bool:
+        return _truth("" if value is None else str(value), column.nullable)
+    if value is None or value == "":
+        return NO_CHOICE if name in view.references or (choices_of(view.model, name) and column.nullable) else ""
+    if isinstance(value, dict | list) or (isinstance(value, bool) and is_text(column)):
+        return json.dumps(value)
+    text = str(value)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("This cannot be stored.")
+    return text
+
+
+def _truth(text: str, nullable: bool) -> str:
+    word = text.strip().lower()
+    if nullable and not word:
+        return NO_CHOICE
+    if word not in (*YES, *NO):
+        raise ValueError("This is neither yes nor no.")
+    return "True" if word in YES else "False" if nullable else "false"
+
+
+def _moment(view: "AdminView", name: str, text: str) -> datetime | None:
+    column: Any = view._mapper.columns[name]
+    if not text or get_column_python_type(column) is not datetime:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None  # the field says so

@@ -1,0 +1,178 @@
+"""What is done to rows that somebody chose in a list: asked on a page of its own, done when that is answered."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from sqladmin import ModelView
+from sqladmin.authorization import custom_action
+from sqladmin.helpers import get_object_identifier, object_identifier_values
+from sqlalchemy import Column, ColumnElement, bindparam, tuple_
+from sqlalchemy.orm import load_only
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.authorization import may_list
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import read_form_texts
+from opportune.admin.forms.foreign_keys import parse_id
+from opportune.admin.log import audit
+from opportune.web.rendering.flash import flash
+
+if TYPE_CHECKING:
+    from opportune.admin.views import AdminView
+
+MAX_ROWS_PER_ACTION = 5_000
+"""Rows: they are changed in one transaction, for which all other writers wait on SQLite."""
+MAX_NAMED_ROWS = 50
+"""Rows that a page and the log tell one by one."""
+
+TEMPLATE = "admin/confirm.html"
+
+ActionEndpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Selection:
+    pks: Sequence[str]
+    is_confirmed: bool
+
+
+async def read_selection(request: Request, view: "AdminView") -> Selection:
+    """The rows that a list, a link or the page of confirmation names.
+
+    Raises:
+        Refused: none, or too many.
+    """
+    sent = await read_form_texts(request)
+    if sent.get("all"):
+        if not await may_list(request, view):
+            raise HTTPException(403)  # what a search finds tells what is in the rows
+        pks = await _all_found(request, view)
+    else:
+        listed = f"{request.query_params.get('pks', '')},{sent.get('pks', '')}".split(",")
+        pks = list(dict.fromkeys(pk for pk in [*listed, *map(str, sent.getlist("pk"))] if pk))
+    if not pks:
+        raise ValidationRefused("Nothing was chosen.")
+    if len(pks) > MAX_ROWS_PER_ACTION:
+        raise ValidationRefused(
+            f"At most {MAX_ROWS_PER_ACTION:,} {view.name_plural} at once. Search or filter for fewer."
+        )
+    return Selection(pks, is_confirmed=bool(sent.get("confirmed")))
+
+
+async def _all_found(request: Request, view: "AdminView") -> list[str]:
+    """Of all pages of the list, not only the one that was seen."""
+    keys = load_only(*(getattr(view.model, key.name) for key in view.pk_columns))
+    rows = await view._run_query((await view.found(request)).options(keys).limit(MAX_ROWS_PER_ACTION + 1))
+    return [str(get_object_identifier(row)) for row in rows]
+
+
+def primary_key_in(view: ModelView, pks: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a row is one of the chosen.
+
+    Raises:
+        HTTPException: no row can have such a key.
+    """
+    try:
+        values = [_key(view, pk) for pk in pks]
+    except ValueError:
+        raise HTTPException(404) from None
+    keys: Sequence[Column[Any]] = view.pk_columns
+    if len(keys) > 1:
+        return tuple_(*keys).in_(values)
+    # A number is written out where that is safe: databases take only so many parameters.
+    is_number = keys[0].type.python_type is int
+    return keys[0].in_(bindparam("pks", [value for (value,) in values], expanding=True, literal_execute=is_number))
+
+
+def _key(view: ModelView, pk: str) -> tuple[Any, ...]:
+    if len(view.pk_columns) == 1 and view.pk_columns[0].type.python_type is int:
+        return (parse_id(pk),)
+    return tuple(object_identifier_values(pk, view.model))
+
+
+async def selected_rows(request: Request, view: "AdminView", pks: Sequence[str]) -> list[Any]:
+    rows: list[Any] = await view._run_query(view.list_query(request).where(primary_key_in(view, pks)))
+    return rows
+
+
+def selection_query(request: Request, *pks: object) -> str:
+    """The query of this request with these rows for an action, which then leads back to the same list."""
+    return urlencode([*_of_list(request), ("pks", ",".join(map(str, pks)))])
+
+
+def _of_list(request: Request) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in request.query_params.multi_items() if name != "pks"]
+
+
+def list_url(request: Request, view: ModelView) -> str:
+    """The address of the list with the search, filters, order and page that this request came from."""
+    kept = _of_list(request)
+    address = str(request.url_for("admin:list", identity=view.identity))
+    return f"{address}?{urlencode(kept)}" if kept else address
+
+
+def redirect_with_error(request: Request, view: "AdminView", message: str) -> Response:
+    flash(request, message, "danger")
+    return RedirectResponse(list_url(request, view), 303)
+
+
+def with_confirmation(act: Any, view: "AdminView") -> ActionEndpoint:
+    """An action of a view (`@action`) that finds what was chosen as `pks` in the query, as SQLAdmin has it.
+
+    With a question to ask, or several rows to do it to, it asks. What it writes into the log itself, as `to_each` does,
+    is all that the log has of it; of another the log names the rows when it is done.
+    """
+    slug: str = act._slug
+
+    @wraps(act)
+    async def ask_or_act(request: Request) -> Response:
+        if not (view.is_accessible(request) and view.has_permission(request, custom_action(slug))):
+            raise HTTPException(403)
+        try:
+            choice = await read_selection(request, view)
+            question = view._custom_actions_confirmation.get(slug, "")
+            if not choice.is_confirmed and (question or len(choice.pks) > 1):
+                rows = await selected_rows(request, view, choice.pks[:MAX_NAMED_ROWS])
+                return await confirmation_page(request, view, choice, rows, title=act._label, question=question)
+            answer: Response = await act(_with(request, choice.pks))
+        except ValidationRefused as refusal:
+            return redirect_with_error(request, view, str(refusal))
+        if not audit.is_recorded(request):
+            await _record(request, view, custom_action(slug), choice.pks)
+        return answer
+
+    return ask_or_act
+
+
+async def confirmation_page(
+    request: Request, view: "AdminView", choice: Selection, rows: Sequence[Any], *, title: str, **more: object
+) -> Response:
+    """The page of confirmation. `more` is for its template."""
+    context = {
+        "model_view": view,
+        "title": title,
+        "pks": choice.pks,
+        "rows": rows[:MAX_NAMED_ROWS],
+        "list": list_url(request, view),
+        **more,
+    }
+    page: Response = await view.templates.TemplateResponse(request, TEMPLATE, context)
+    return page
+
+
+def _with(request: Request, pks: Sequence[str]) -> Request:
+    """The same request, but that it names the rows as an action of SQLAdmin expects it."""
+    return Request({**request.scope, "query_string": selection_query(request, *pks).encode()}, request.receive)
+
+
+async def _record(request: Request, view: "AdminView", name: str, pks: Sequence[str]) -> None:
+    async with view._admin_ref.database.writer() as session:
+        for pk in pks[:MAX_NAMED_ROWS]:
+            audit.record(session, request, name, view.identity, row_id=pk)
+        if len(pks) > MAX_NAMED_ROWS:
+            audit.record(session, request, name, view.identity, title=f"and {len(pks) - MAX_NAMED_ROWS:,} more")

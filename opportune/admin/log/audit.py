@@ -1,0 +1,69 @@
+"""Writes down what was done in the admin, in the transaction that does it: neither is there without the other."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from sqladmin.helpers import get_object_identifier
+from sqlalchemy import ColumnElement, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.requests import Request
+
+from opportune.accounts.models import User
+from opportune.admin.columns import title_of
+from opportune.admin.log.diff import Changes
+from opportune.admin.models import AuditEntry
+from opportune.web.rate_limit import client_address
+
+
+def record(
+    session: AsyncSession,
+    request: Request,
+    action: str,
+    identity: str,
+    *,
+    row_id: object = "",
+    title: str = "",
+    changes: Changes | None = None,
+) -> None:
+    """Add an entry to this writing session. `changes` tells by column what was before and after: [before, after]."""
+    user: User = request.state.user
+    session.add(
+        AuditEntry(
+            actor_id=user.id,
+            actor=user.email,
+            action=action[:100],
+            identity=identity,
+            row_id=str(row_id)[:64],
+            title=title[:200],
+            changes=changes or {},
+            address=client_address(request)[:64],
+        )
+    )
+    mark_recorded(request)
+
+
+def mark_recorded(request: Request) -> None:
+    """Say that the log has all that it needs of this request."""
+    request.state.is_recorded = True
+
+
+def is_recorded(request: Request) -> bool:
+    return getattr(request.state, "is_recorded", False)
+
+
+def record_row(session: AsyncSession, request: Request, action: str, identity: str, row: Any, changes: Changes) -> None:
+    """Of a row that has its number."""
+    record(session, request, action, identity, row_id=get_object_identifier(row), title=title_of(row), changes=changes)
+
+
+def of_models(models: AbstractSet[str] | None) -> ColumnElement[bool]:
+    """Whether an entry is of one of these models (`models_with` finds them)."""
+    return true() if models is None else col(AuditEntry.identity).in_(models)
+
+
+async def recent(session: AsyncSession, models: AbstractSet[str] | None, limit: int) -> Sequence[AuditEntry]:
+    """What was done last with these models."""
+    listed = select(AuditEntry).where(of_models(models))
+    return (await session.scalars(listed.order_by(col(AuditEntry.id).desc()).limit(limit))).all()

@@ -1,0 +1,66 @@
+"""What the log tells of a row: by column what was there before and after, as JSON can hold it."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import date, time
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import InstanceState
+
+from opportune.admin.columns import is_secret
+
+HIDDEN = "(not shown)"
+MAX_VALUE_LENGTH = 500
+EMPTY_VALUES = (None, "")
+
+Changes = dict[str, Any]
+Values = Mapping[str, Any]
+
+
+def snapshot(row: Any) -> Values:
+    """What is loaded: asking for more would ask the database. Which row it is, the log says elsewhere."""
+    state: InstanceState[Any] = inspect(row)
+    keys = {column.key for column in state.mapper.primary_key}
+    names = [attribute.key for attribute in state.mapper.column_attrs if attribute.key not in keys]
+    return {name: state.dict[name] for name in names if name in state.dict}
+
+
+def diff_edited(before: Values, row: Any) -> Changes:
+    after = snapshot(row)
+    return diff_values({name: value for name, value in before.items() if name in after}, after)
+
+
+def diff_deleted(row: Any) -> Changes:
+    return diff_values(snapshot(row), {})
+
+
+def diff_values(before: Values, after: Values) -> Changes:
+    """[before, after] by name, where they differ. Of secrets it is only told that they did."""
+    pairs = {name: (before.get(name), after.get(name)) for name in {**before, **after}}
+    return {
+        name: [_told(name, old), _told(name, new)]
+        for name, (old, new) in pairs.items()
+        if old != new and not (old in EMPTY_VALUES and new in EMPTY_VALUES)
+    }
+
+
+def _told(name: str, value: Any) -> Any:
+    if value in EMPTY_VALUES:
+        return value
+    return HIDDEN if is_secret(name) else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
+    if isinstance(value, dict | list):
+        value = json.dumps(value, default=str, ensure_ascii=False)
+    text = value.isoformat() if isinstance(value, date | time) else str(value)
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 1]}…"

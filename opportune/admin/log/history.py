@@ -1,0 +1,189 @@
+"""The log of what was done here: all of it in a list, and of one row on a page of its own."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from markupsafe import Markup
+from sqladmin import ModelView
+from sqladmin.authorization import Action
+from sqlalchemy import Select, select
+from sqlmodel import col
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.admin.authorization import models_with_permission
+from opportune.admin.columns import label_of
+from opportune.admin.forms.foreign_keys import parse_id
+from opportune.admin.lists.filters import Filter, RunQuery
+from opportune.admin.log.audit import of_models
+from opportune.admin.log.diff import HIDDEN, Changes
+from opportune.admin.models import AuditEntry
+from opportune.admin.views import AdminView
+
+ENTRIES_PER_PAGE = 30
+ABSENT = "\N{EN DASH}"
+
+
+class ModelFilter(Filter):
+    """The models of the admin, which are known when the list is asked for."""
+
+    def __init__(self, view: "LogAdmin") -> None:
+        super().__init__("identity", "Model")
+        self.view = view
+
+    async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
+        views = [view for view in self.view._admin_ref.views if isinstance(view, ModelView)]
+        return sorted(
+            ((view.identity, view.name_plural) for view in views if view.has_permission(request, Action.DETAILS)),
+            key=lambda choice: choice[1],
+        )
+
+    async def get_filtered_query(self, query: Select[Any], value: str, model: Any) -> Select[Any]:
+        return query.where(col(AuditEntry.identity) == value)
+
+
+class LogAdmin(AdminView, model=AuditEntry):
+    """Read only, for superusers too. Others see what was done to rows that they may open."""
+
+    name, name_plural = "Log entry", "Audit log"
+    column_list = ["at", "actor", "action", "identity", "title", "address"]  # noqa: RUF012 - SQLAdmin's way to declare
+    column_details_list = [*column_list, "changes"]  # noqa: RUF012 - as above
+    column_export_list = [*column_list, "row_id", "changes"]  # noqa: RUF012 - as above
+    column_labels = {  # noqa: RUF012 - as above
+        "at": "When",
+        "actor": "Who",
+        "action": "What",
+        "identity": "Model",
+        "title": "Row",
+        "address": "From",
+    }
+    column_searchable_list = ("actor", "title")
+    column_default_sort = ("id", True)
+    can_create = can_edit = can_delete = False
+    has_history = False
+    icon, category = "ti ti-history", "Operations"
+
+    def __init__(self) -> None:
+        self.column_filters = ("actor", "action", ModelFilter(self), "at")  # type: ignore[misc]  # each of its own
+        super().__init__()
+        self.wordy -= {"action", "identity"}
+
+    def list_query(self, request: Request) -> Select[Any]:
+        return (
+            super()
+            .list_query(request)
+            .where(of_models(models_with_permission(request, self._admin_ref, Action.DETAILS)))
+        )
+
+    async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
+        if request and prop in ("title", "identity", "action"):
+            return getattr(obj, prop), self._shown(obj, prop, request)
+        return await super().get_list_value(obj, prop, request)
+
+    async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
+        if request and prop in ("title", "identity", "action"):
+            return getattr(obj, prop), self._shown(obj, prop, request)
+        if prop == "changes":
+            template, view = self.templates.env.get_template("admin/diff.html"), self._view_of(obj)
+            return obj.changes, Markup(await template.render_async(changes=change_rows(obj, view)))  # noqa: S704 - it has escaped
+        return await super().get_detail_value(obj, prop, request)
+
+    async def get_prop_value(self, obj: Any, prop: str) -> Any:
+        return (
+            visible_changes(obj, self._view_of(obj)) if prop == "changes" else await super().get_prop_value(obj, prop)
+        )
+
+    def _view_of(self, entry: AuditEntry) -> AdminView | None:
+        return self._admin_ref.view_by_identity(entry.identity)
+
+    def _shown(self, entry: AuditEntry, prop: str, request: Request) -> str:
+        view = self._view_of(entry)
+        if prop == "action":
+            return action_label(entry, view)
+        if prop == "identity":
+            return model_label(entry, view)
+        title = entry.title or entry.row_id
+        if not (view and entry.row_id and view.has_history and view.has_permission(request, Action.DETAILS)):
+            return title
+        address = request.url_for("admin:history", identity=entry.identity, pk=entry.row_id)
+        return Markup('<a href="{}">{}</a>').format(address, title)
+
+
+async def history_page(request: Request, view: AdminView) -> Response:
+    """What was done to one row, which may be gone."""
+    pk = request.path_params["pk"]
+    if not (view.has_history and view.is_accessible(request) and view.has_permission(request, Action.DETAILS)):
+        raise HTTPException(403)
+    row = await view.get_object_for_details(request)
+    if row is None and await view._get_object_by_pk(view._stmt_by_identifier(pk)):
+        raise HTTPException(404)  # it is not gone, but none of those that the view gives
+    if row is not None and not await view.check_can_view_details(request, row):
+        raise HTTPException(403)
+    entries = await _entries(view, pk, row, request.query_params.get("before", ""))
+    if row is None and not entries:
+        raise HTTPException(404)
+    context = {
+        "model_view": view,
+        "row": row,
+        "pk": pk,
+        "entries": [
+            (entry, action_label(entry, view), change_rows(entry, view)) for entry in entries[:ENTRIES_PER_PAGE]
+        ],
+        "older": entries[ENTRIES_PER_PAGE - 1].id if len(entries) > ENTRIES_PER_PAGE else None,
+    }
+    return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
+
+
+async def _entries(view: AdminView, pk: str, row: Any, before: str) -> Sequence[AuditEntry]:
+    """The newest first, and one more than a page shows."""
+    entries = select(AuditEntry).where(col(AuditEntry.identity) == view.identity, col(AuditEntry.row_id) == pk)
+    if born := getattr(row, "created_at", None):
+        # SQLite gives the numbers of rows that were deleted to new ones.
+        entries = entries.where(col(AuditEntry.at) >= born)
+    if before:
+        try:
+            entries = entries.where(col(AuditEntry.id) < parse_id(before))
+        except ValueError:
+            raise HTTPException(404) from None
+    found: Sequence[AuditEntry] = await view._run_query(
+        entries.order_by(col(AuditEntry.id).desc()).limit(ENTRIES_PER_PAGE + 1)
+    )
+    return found
+
+
+def action_label(entry: AuditEntry, view: AdminView | None) -> str:
+    """What was done, as the page calls it."""
+    kind, _, slug = entry.action.partition(":")
+    if not slug:
+        return kind.capitalize()
+    labels = {**view._custom_actions_in_list, **view._custom_actions_in_detail} if view else {}
+    return str(labels.get(slug, slug.replace("-", " ").capitalize()))
+
+
+def model_label(entry: AuditEntry, view: AdminView | None) -> str:
+    """To what it was done, as the page calls it."""
+    return view.name if view else entry.identity.replace("-", " ").capitalize()
+
+
+def change_rows(entry: AuditEntry, view: AdminView | None) -> list[tuple[str, str, str]]:
+    """Label, before and after of each change."""
+    labels = view._column_labels if view else {}
+    shown = visible_changes(entry, view)
+    return [(labels.get(name, label_of(name)), *map(_format_value, pair)) for name, pair in shown.items()]
+
+
+def visible_changes(entry: AuditEntry, view: AdminView | None) -> Changes:
+    """Those of columns that the row's own pages show, and of secrets that they changed. All, if there are no pages."""
+    if view is None:
+        return entry.changes
+    shown = {*view._details_prop_names, *view._form_prop_names, *view.related_fields}
+    return {name: pair for name, pair in entry.changes.items() if name in shown or HIDDEN in pair}
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or ABSENT
+    return ABSENT if value in (None, "") else str(value)

@@ -1,0 +1,86 @@
+"""Who gets into the admin, and in what shape its requests come."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.datastructures import URLPath
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from opportune.accounts.current import get_optional_user, sign_in_required
+from opportune.accounts.groups.permissions import get_grants
+from opportune.accounts.models import User
+from opportune.accounts.two_factor import totp
+from opportune.web.errors.handlers import problem, wants_json
+
+TWO_FACTOR = "/accounts/two-factor"
+
+
+NOT_STAFF = "The admin is for staff."
+NO_GRANTS = "You belong to no group that may do anything here. A superuser can add you to one."
+NO_SECOND_FACTOR = "The admin asks for a second factor. Set one up first, at /accounts/two-factor."
+
+
+class StaffOnlyMiddleware:
+    """Lets nobody else past, whatever the address below: pages, look-ups, exports and addresses that do not exist.
+
+    User and grants are read afresh for each request, so who is demoted, signed out or taken from a group is out at
+    once. What those who are in may do is asked further on: see `authorization`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        user = await get_optional_user(request)
+        if user is None:
+            raise sign_in_required(request)
+        answer = await _refusal(request, user) or self.app
+        await answer(scope, receive, send)
+
+
+async def _refusal(request: Request, user: User) -> Response | None:
+    if not (user.is_staff or user.is_superuser):
+        return problem(request, 403, NOT_STAFF)
+    if totp.setup_is_required(request.app.state.settings, user):
+        if request.method == "GET" and not wants_json(request):
+            return RedirectResponse(TWO_FACTOR, 303)
+        return problem(request, 403, NO_SECOND_FACTOR)
+    return None if await get_grants(request) else problem(request, 403, NO_GRANTS)
+
+
+class RelativeUrlsMiddleware:
+    """Makes every address below a path.
+
+    SQLAdmin writes whole addresses into its pages and redirects. Behind a proxy that ends TLS they would begin with
+    http:, which browsers refuse to load or to send forms to.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], address: str) -> None:
+        self.app = app
+        self.routes = routes
+        self.address = address
+        self.by_name: dict[str, BaseRoute] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.by_name = self.by_name or {f"admin:{getattr(route, 'name', '')}": route for route in reversed(self.routes)}
+        headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
+        paths = _Paths(scope["router"], self.by_name, self.address)
+        hostless = {**scope, "headers": headers, "server": None, "router": paths}
+        await self.app(hostless, receive, send)
+
+
+class _Paths:
+    def __init__(self, router: Any, by_name: Mapping[str, BaseRoute], address: str) -> None:
+        self.router = router
+        self.by_name = by_name
+        self.address = address
+
+    def url_path_for(self, name: str, /, **parameters: Any) -> URLPath:
+        # Found by name: a list has a hundred links, and a router looks through all of the site for each.
+        if route := self.by_name.get(name):
+            return URLPath(self.address + route.url_path_for(name.partition(":")[2], **parameters))
+        return URLPath(str(self.router.url_path_for(name, **parameters)))

@@ -1,0 +1,115 @@
+"""The admin's page of jobs: looked at, tried again, cancelled."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from markupsafe import Markup
+from sqladmin import action
+from sqladmin.authorization import custom_action
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.lists.actions import list_url
+from opportune.admin.log import audit
+from opportune.admin.views import AdminView
+from opportune.errors import OperatorError
+from opportune.jobs import management
+from opportune.jobs.models import Job, JobState
+from opportune.jobs.service import DatabaseJobQueue
+from opportune.web.rendering.flash import flash
+
+Act = Callable[[AsyncSession, int], Awaitable[None]]
+
+COLOURS = {
+    JobState.WAITING: "cyan",
+    JobState.RUNNING: "blue",
+    JobState.DONE: "green",
+    JobState.FAILED: "red",
+    JobState.CANCELLED: "yellow",
+}
+
+ALLOWED_STATES = {"retry": management.CAN_BE_RETRIED, "cancel": management.CAN_BE_CANCELLED}
+
+MAX_SHOWN_REFUSALS = 5
+"""Refusals, each in its own words: all of them wait in one cookie."""
+
+
+def _state(job: Any, _name: str) -> Markup:
+    state = JobState(job.state)
+    return Markup('<span class="status status-{}">{}</span>').format(COLOURS[state], state)
+
+
+class JobAdmin(SuperuserOnly, AdminView, model=Job):
+    """The arguments of jobs hold letters, and these the links by which people get in."""
+
+    name, name_plural = "Job", "Jobs"
+    column_list = ("id", "state", "name", "due_at", "attempt", "remark")
+    column_details_list = (
+        "id",
+        "state",
+        "name",
+        "arguments",
+        "attempt",
+        "progress",
+        "error",
+        "created_at",
+        "due_at",
+        "started_at",
+        "ended_at",
+        "key",
+    )
+    column_searchable_list = ("name", "error")
+    column_filters = ("state", "created_at", "due_at")
+    column_sortable_list = ("id", "state", "name", "due_at", "attempt")
+    column_labels = {  # noqa: RUF012 - SQLAdmin's way to declare
+        "due_at": "Due",
+        "attempt": "Tries",
+        "progress": "Progress",
+        "remark": "Progress or error",
+    }
+    column_formatters = column_formatters_detail = {"state": _state}  # noqa: RUF012 - as above
+    can_create = can_edit = can_delete = False
+    icon, category = "ti ti-stack-2", "Operations"
+
+    def actions_for(self, request: Request, row: Job) -> dict[str, str]:
+        """Of these the ones that this job is in a state for."""
+        offered = super().actions_for(request, row)
+        return {slug: label for slug, label in offered.items() if row.state in ALLOWED_STATES[slug]}
+
+    @action("retry", "Try again")
+    async def retry(self, request: Request) -> Response:
+        return await self._each(request, "retry", _jobs(request).retry, "queued again")
+
+    @action("cancel", "Cancel", "Cancel these jobs? One that runs ends at its next step.")
+    async def cancel(self, request: Request) -> Response:
+        return await self._each(request, "cancel", _jobs(request).cancel, "cancelled")
+
+    async def _each(self, request: Request, slug: str, act: Act, done: str) -> Response:
+        """Do it to every job that was chosen, and say what could not be done."""
+        pks = request.query_params["pks"].split(",")
+        numbers = sorted(int(pk) for pk in pks if pk.isdecimal() and len(pk) < 20)
+        refusals = []
+        async with self._admin_ref.database.writer() as session:
+            for number in numbers:
+                try:
+                    await act(session, number)
+                except OperatorError as error:
+                    refusals.append(str(error))
+                else:
+                    job = await management.find(session, number)
+                    audit.record_row(session, request, custom_action(slug), self.identity, job, {})
+        audit.mark_recorded(request)
+        if count := len(numbers) - len(refusals):
+            flash(request, f"{count} {'job' if count == 1 else 'jobs'} {done}.")
+        for line in refusals[:MAX_SHOWN_REFUSALS]:
+            flash(request, line, "danger")
+        if more := len(refusals[MAX_SHOWN_REFUSALS:]):
+            flash(request, f"Nor could this be done to {more} others.", "danger")
+        return RedirectResponse(list_url(request, self), 303)
+
+
+def _jobs(request: Request) -> DatabaseJobQueue:
+    jobs: DatabaseJobQueue = request.app.state.jobs
+    return jobs

@@ -1,0 +1,129 @@
+"""What a superuser can have done by one button. Each is written down, together with what came of it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from sqlalchemy import true
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
+from opportune.accounts.cleanup import delete_expired
+from opportune.accounts.models import ApiToken, Session
+from opportune.admin.log import audit
+from opportune.db.batches import delete_in_batches
+from opportune.errors import OperatorError
+from opportune.jobs import JobCall, defer, management
+from opportune.jobs.service import DatabaseJobQueue
+from opportune.mail import InvalidEmailError, render_email
+from opportune.mail.delivery import send_email
+from opportune.mail.transport import transport_for
+from opportune.web.cache import ALL_TAGS, Cache
+
+IDENTITY = "operations"
+
+
+Change = Callable[[AsyncSession, Request], Awaitable[str]]
+"""Changes rows, in one transaction with its entry in the log. Gives a sentence on what it has done."""
+Act = Callable[[Request, FormData], Awaitable[str]]
+"""Does something else, and says so as well. Raises OperatorError."""
+
+
+async def run_operation(request: Request, name: str, sent: FormData) -> str:
+    """Do it and write it down, also when it fails.
+
+    Raises:
+        OperatorError: it could not be done.
+    """
+    if change := CHANGES.get(name) or _queueing(request, name):
+        async with request.app.state.database.writer() as session:
+            said = await change(session, request)
+            audit.record(session, request, name, IDENTITY, title=said)
+        return said
+    try:
+        said = await ACTS[name](request, sent)
+    except OperatorError as error:
+        await record_operation(request, name, f"Failed: {error}")
+        raise
+    await record_operation(request, name, said)
+    return said
+
+
+def queueable_jobs(app: FastAPI) -> dict[str, tuple[str, JobCall[Any]]]:
+    """What features offer here by the names of the jobs: the label of the button, and what it queues."""
+    offered = (pair for feature in app.state.features for pair in feature.operations.items())
+    return {call.job.name: (label, call) for label, call in offered}
+
+
+def _queueing(request: Request, name: str) -> Change | None:
+    label, call = queueable_jobs(request.app).get(name, ("", None))
+    if call is None:
+        return None
+
+    async def queue(session: AsyncSession, _request: Request) -> str:
+        defer(session, call, key=name)
+        return f"Queued: {label}."
+
+    return queue
+
+
+async def record_operation(request: Request, name: str, said: str) -> None:
+    async with request.app.state.database.writer() as session:
+        audit.record(session, request, name, IDENTITY, title=said)
+
+
+async def retry_failed(session: AsyncSession, request: Request) -> str:
+    jobs: DatabaseJobQueue = request.app.state.jobs
+    return f"{_counted(await jobs.retry_failed(session), 'failed job')} queued again."
+
+
+async def clear_jobs(request: Request, _sent: FormData) -> str:
+    return f"{_counted(await management.delete_ended(request.app.state.database), 'ended job')} cleared."
+
+
+async def clear_sessions(request: Request, _sent: FormData) -> str:
+    ended = await delete_expired(request.app.state.database)
+    number = ended["sessions"] + ended["tokens"]
+    return f"{_counted(number, 'expired session and token', 'expired sessions and tokens')} cleared."
+
+
+async def sign_everybody_out(request: Request, _sent: FormData) -> str:
+    """Also programs: whoever has got hold of a token is out. Who does this stays."""
+    database, others = request.app.state.database, col(Session.id) != request.state.session.id
+    browsers = await delete_in_batches(database, Session, others, skip_locked=False)
+    tokens = await delete_in_batches(database, ApiToken, true(), skip_locked=False)
+    return f"{_counted(browsers, 'session')} and {_counted(tokens, 'token')} ended. Only this browser is signed in."
+
+
+async def clear_cache(request: Request, _sent: FormData) -> str:
+    cache: Cache = request.app.state.cache
+    await cache.clear(ALL_TAGS)
+    return "Everything was cleared from the cache."
+
+
+async def send_test_email(request: Request, sent: FormData) -> str:
+    settings = request.app.state.settings
+    try:
+        letter = render_email(settings, str(sent.get("to", "")).strip(), "mail/test", {})
+    except InvalidEmailError as error:
+        raise OperatorError(str(error)) from None
+    await send_email(settings, letter)
+    return f"The letter to {letter.to} went to {transport_for(settings).name}."
+
+
+def _counted(number: int, name: str, plural: str = "") -> str:
+    return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
+
+
+CHANGES: Mapping[str, Change] = {"retry-failed-jobs": retry_failed}
+ACTS: Mapping[str, Act] = {
+    "clear-ended-jobs": clear_jobs,
+    "clear-expired-sessions": clear_sessions,
+    "sign-everybody-out": sign_everybody_out,
+    "clear-cache": clear_cache,
+    "send-test-email": send_test_email,
+}
+OPERATIONS = (*CHANGES, *ACTS)
+"""By their names in addresses and in the log."""

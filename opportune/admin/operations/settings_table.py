@@ -1,0 +1,85 @@
+"""The settings as a superuser may see them: no secret among them."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import SecretStr
+
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.mail.transport import transport_for
+from opportune.project import PROJECT
+from opportune.settings import Settings
+from opportune.storage.location import parse_storage_url
+from opportune.web.cache.factory import open_store
+
+# Each address in the words of who understands it: a password may stand at more places than one.
+ADDRESSES: dict[str, Callable[[Settings], object]] = {
+    "mail_url": lambda settings: transport_for(settings).name,
+    "storage_url": lambda settings: getattr(place := parse_storage_url(settings), "shown", place),
+    "cache_url": lambda settings: open_store(settings.cache_url.get_secret_value()).name,
+}
+
+
+@dataclass(frozen=True)
+class ShownSetting:
+    name: str
+    value: str
+    source: str
+    is_secret: bool
+    """Whether it is only told whether there is one."""
+
+
+def shown_settings(settings: Settings) -> Iterator[ShownSetting]:
+    """All settings in the order of `.env.example`."""
+    in_file = {name.upper() for name in dotenv_values(PROJECT / ".env")}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        is_secret = isinstance(value, SecretStr) and _reader(name) is None
+        yield ShownSetting(name.upper(), _words(settings, name, value), _source(settings, name, in_file), is_secret)
+
+
+def _words(settings: Settings, name: str, value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return _told(settings, name) if value.get_secret_value() else ""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _without_user(str(value))
+
+
+def _reader(name: str) -> Callable[[Settings], object] | None:
+    if name.endswith("_url") and "database" in name:
+        return lambda settings: DatabaseURL.parse(getattr(settings, name).get_secret_value()).shown
+    return ADDRESSES.get(name)
+
+
+def _told(settings: Settings, name: str) -> str:
+    """An address without its secrets, or of a secret that it is there."""
+    read = _reader(name)
+    try:
+        return str(read(settings)) if read else "set"
+    except OperatorError:
+        return "set, and not understood"
+
+
+def _without_user(text: str) -> str:
+    """An address may hold a password, a name before it or a key behind it."""
+    if "://" not in text:
+        return text
+    parts = urlsplit(text)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _source(settings: Settings, name: str, in_file: set[str]) -> str:
+    if name.upper() in {variable.upper() for variable in os.environ}:
+        return "environment"
+    if name not in settings.model_fields_set:
+        return "default"
+    sources = ("SECRETS_FROM", bool(settings.secrets_from)), (".env", name.upper() in in_file)
+    return " or ".join(source for source, is_one in sources if is_one) or "given at start"

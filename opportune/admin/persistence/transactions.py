@@ -1,0 +1,173 @@
+"""Changes to rows. Each is one transaction, in which rights are asked again, hooks run and the log is written."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, ClassVar, Literal
+
+from sqladmin.authorization import custom_action
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.errors import ValidationRefused, translate_database_errors
+from opportune.admin.forms.inlines import INLINES_KEY, save_inlines
+from opportune.admin.lists.actions import list_url, primary_key_in
+from opportune.admin.lists.display import DisplayMixin
+from opportune.admin.log import audit, diff
+from opportune.admin.persistence.file_cleanup import defer_file_deletion
+from opportune.web.rendering.flash import flash
+
+Check = Callable[[Request, Any], Awaitable[bool]]
+Act = Callable[[AsyncSession, Any], Awaitable[None]]
+
+
+class PersistenceMixin(DisplayMixin):
+    related_fields: ClassVar[Sequence[str]] = ()
+    """Fields of the form that are no columns: `save_related` stores them."""
+
+    async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
+        with translate_database_errors(self._mapper.local_table):
+            async with self._admin_ref.database.writer() as session:
+                row = await self.add_row(session, request, data)
+        await self.after_model_change(data, row, True, request)
+        return row
+
+    async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
+        with translate_database_errors(self._mapper.local_table):
+            async with self._admin_ref.database.writer() as session:
+                row = await self.lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
+                await self.change_row(session, request, row, data)
+        await self.after_model_change(data, row, False, request)
+        return row
+
+    async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
+        """Delete all of them or none.
+
+        Raises:
+            Refused: one may not be deleted, or is still referred to.
+        """
+        with translate_database_errors(self._mapper.local_table, deleting=True):
+            async with self._admin_ref.database.writer() as session:
+                rows = await self._chosen(session, request, pks, self.check_can_delete)
+                for row in rows:
+                    await self.remove_row(session, request, row)
+        for row in rows:
+            await self.after_model_delete(row, request)
+
+    async def apply_to_selected(self, request: Request, slug: str, act: Act, done: str) -> Response:
+        """Do it to all rows that were chosen for the action `slug` or to none, and say so: "Ann: signed out."."""
+
+        async def may(request: Request, row: Any) -> bool:
+            return self.has_permission(request, custom_action(slug), row)
+
+        pks = request.query_params["pks"].split(",")
+        with translate_database_errors(self._mapper.local_table):
+            async with self._admin_ref.database.writer() as session:
+                rows = await self._chosen(session, request, pks, may)
+                for row in rows:
+                    before = diff.snapshot(row)
+                    await act(session, row)
+                    told = diff.diff_edited(before, row)
+                    audit.record_row(session, request, custom_action(slug), self.identity, row, told)
+        what = await self.title_for(request, rows[0]) if len(rows) == 1 else f"{len(rows):,} {self.name_plural}"
+        flash(request, f"{what}: {done}.")
+        return RedirectResponse(list_url(request, self), 303)
+
+    # In somebody's transaction
+
+    async def locked(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Sequence[Any]:
+        """Rows that are to be changed: nobody else changes them now.
+
+        Raises:
+            HTTPException: the check does not pass for one, whatever it said when the page was shown.
+        """
+        # Always in the same order, so that no two wait for each other.
+        mine = rows.order_by(None).order_by(*self.pk_columns).with_for_update(of=self.model)
+        found = (await session.scalars(mine)).all()
+        for row in found:
+            if not await check(request, row):
+                raise HTTPException(403)
+        return found
+
+    async def lock_one(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Any:
+        """As `locked`, for a row that is not found if it is not there any more."""
+        found = await self.locked(session, request, rows, check)
+        if not found:
+            raise HTTPException(404)
+        return found[0]
+
+    async def _chosen(self, session: AsyncSession, request: Request, pks: Sequence[str], check: Check) -> Sequence[Any]:
+        rows = await self.locked(session, request, self.list_query(request).where(primary_key_in(self, pks)), check)
+        if len(rows) < len(pks):
+            raise HTTPException(404)
+        return rows
+
+    async def add_row(
+        self, session: AsyncSession, request: Request, data: dict[str, Any], fixed: Mapping[str, Any] | None = None
+    ) -> Any:
+        """`fixed` is what nobody has chosen."""
+        row = self.model()
+        await self._check_references(session, request, row, data)
+        await self._store(session, request, row, {**data, **(fixed or {})}, "create")
+        return row
+
+    async def change_row(self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any]) -> None:
+        await self._check_references(session, request, row, data)
+        await self._store(session, request, row, data, "edit")
+
+    async def _check_references(
+        self, session: AsyncSession, request: Request, row: Any, data: Mapping[str, Any]
+    ) -> None:
+        for name, lookup in self.references.items():
+            number = data.get(name)
+            if number is not None and number != getattr(row, name):
+                try:
+                    await lookup.check(session, request, number)
+                except ValidationRefused as refusal:
+                    raise ValidationRefused(str(refusal), name) from None
+
+    async def _store(
+        self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], action: Literal["create", "edit"]
+    ) -> None:
+        is_created = action == "create"
+        before = {} if is_created else diff.snapshot(row)
+        related = {name: data.pop(name) for name in self.related_fields if name in data}
+        tables = data.pop(INLINES_KEY, ())
+        if is_created:
+            session.add(row)
+        with session.no_autoflush if is_created else nullcontext():  # the row is not filled in yet
+            await self.on_model_change(data, row, is_created, request)
+        defer_file_deletion(session, row, data.keys() & self.file_columns.keys())
+        for name, value in data.items():
+            setattr(row, name, value)
+        await session.flush()
+        told = diff.diff_edited(before, row) | await self.save_related(session, request, row, related)
+        if is_created or told:
+            audit.record_row(session, request, action, self.identity, row, told)
+        await save_inlines(session, request, row, tables)
+
+    async def save_related(
+        self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]
+    ) -> diff.Changes:
+        """Store what `related_fields` hold, and tell the log of it."""
+        return {}
+
+    async def remove_row(self, session: AsyncSession, request: Request, row: Any) -> None:
+        await self.on_model_delete(row, request)
+        defer_file_deletion(session, row, self.file_columns.keys())
+        audit.record_row(session, request, "delete", self.identity, row, diff.diff_deleted(row))
+        await session.delete(row)
+
+
+def session_of(row: Any) -> AsyncSession:
+    """The transaction that adds, changes or deletes this row, for hooks. A new row has no number in it yet.
+
+    Raises:
+        RuntimeError: the transaction is over, as it is in `after_model_change` and `after_model_delete`.
+    """
+    session = async_object_session(row)
+    if session is None:
+        raise RuntimeError("The transaction of this row is over. Do it in on_model_change or on_model_delete.")
+    return session

@@ -1,0 +1,50 @@
+"""From a letter to its delivery."""
+
+import asyncio
+import logging
+from dataclasses import asdict
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.jobs import JobContext, PermanentFailure, defer, job
+from opportune.mail.email import EmailMessage
+from opportune.mail.errors import InvalidEmailError, PermanentDeliveryError
+from opportune.mail.transport import transport_for
+from opportune.settings import Settings
+
+logger = logging.getLogger("opportune.mail")
+
+
+def enqueue_email(session: AsyncSession, letter: EmailMessage, *, key: str = "") -> None:
+    """Have it sent when this session commits, and not at all when it does not. Of letters with one key, the first."""
+    defer(session, send_email_job(asdict(letter)), key=key or letter.message_id)
+
+
+@job("mail.send", attempts=10, wait=5)  # the last try comes after 42 minutes: servers that know nobody ask for patience
+async def send_email_job(run: JobContext, letter: dict[str, str]) -> None:
+    try:
+        await send_email(run.settings, EmailMessage(**letter))
+    except (InvalidEmailError, PermanentDeliveryError) as error:
+        raise PermanentFailure(str(error)) from None
+
+
+async def send_email(settings: Settings, letter: EmailMessage) -> None:
+    """Send it now.
+
+    Raises:
+        InvalidEmailError: its address is none.
+        RefusedError: it is not taken, and would not be the next time.
+        DeliveryError: it could not be sent now.
+        OperatorError: MAIL_URL or MAIL_FROM cannot be understood.
+    """
+    # Python's own knowledge of mail takes a while to load, and most starts send none.
+    from opportune.mail import mailbox  # noqa: PLC0415 - as just said
+    from opportune.mail.addresses import sender_address  # noqa: PLC0415 - as above
+    from opportune.mail.mime import mime_message  # noqa: PLC0415 - as above
+
+    transport = transport_for(settings)
+    message = mime_message(letter, sender_address(settings))
+    await transport.send(message)
+    logger.info("%s went to %s", letter.message_id, transport.name)
+    if settings.environment == "development":
+        await asyncio.to_thread(mailbox.store_message, message)

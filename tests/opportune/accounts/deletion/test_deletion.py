@@ -1,0 +1,238 @@
+"""Nothing of a person stays behind, whatever features are installed: all tables are asked."""
+
+import asyncio
+import io
+import json
+import zipfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import Column, Table, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import Group, Membership, RecoveryCode, User
+from opportune.db import batches
+from opportune.db.database import Database
+from opportune.db.model import Model
+from opportune.feature import Person, PersonalData
+from opportune.project import installed_features
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from tests.opportune.accounts.recorded_emails import RecordedEmails, posted, settings
+
+pytestmark = pytest.mark.database("sqlite")
+
+__all__ = ["posted", "settings"]  # fixtures
+
+EMAIL, ME = "ada@example.com", "/api/v1/users/me"
+LEAVE = {"email": "ADA@example.com ", "current_password": PASSWORD}
+SECRETS = ("hashed_password", "token_hash", "totp_secret", "code_hash", "argon2")
+
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+
+@pytest.fixture
+async def user(database: Database) -> User:
+    user = await make_user(database, EMAIL, is_verified=True, name="Ada")
+    async with database.writer() as session:
+        session.add(group := Group(name="Editors"))
+        await session.flush()
+        session.add_all([Membership(user_id=user.id, group_id=group.id), RecoveryCode(user_id=user.id, code_hash="x")])
+    return user
+
+
+@pytest.fixture
+async def ada(app: FastAPI, user: User, posted: RecordedEmails) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app, user) as client:
+        token = {"name": "Script", "days": 30, "current_password": PASSWORD}
+        assert (await client.post(f"{ME}/tokens", json=token)).status_code == 201
+        yield client
+
+
+def owners() -> Iterator[tuple[Table, Column[Any]]]:
+    """The columns of all installed features that name a user."""
+    for feature in installed_features():
+        for model in feature.models:
+            table: Table = Model.metadata.tables[str(model.__tablename__)]
+            yield from ((table, key.parent) for key in table.foreign_keys if key.references(User.__table__))  # type: ignore[attr-defined]  # SQLModel's classes have it
+
+
+async def kept(database: Database, user_id: int) -> dict[str, int]:
+    """How many rows of whom, by table."""
+    counts = {}
+    async with database.reader(fresh=True) as session:
+        for table, column in owners():
+            found = await session.scalar(select(func.count()).select_from(table).where(column == user_id))
+            counts[table.name] = found or 0
+    return {name: count for name, count in counts.items() if count}
+
+
+def test_what_belongs_to_a_user_goes_with_the_user() -> None:
+    stay = [
+        f"{table.name}.{column.name}"
+        for table, column in owners()
+        for key in column.foreign_keys
+        if key.ondelete != "CASCADE"
+    ]
+
+    assert stay == []
+
+
+def test_each_feature_that_keeps_rows_of_users_tells_them() -> None:
+    silent = {
+        feature.name
+        for feature in installed_features()
+        for model in feature.models
+        if not feature.personal_data and any(table.name == model.__tablename__ for table, _ in owners())
+    }
+
+    assert silent == set()
+
+
+@on_both
+async def test_a_deleted_account_leaves_nothing_behind(
+    ada: AsyncClient, user: User, database: Database, posted: RecordedEmails
+) -> None:
+    other = await make_user(database)
+    assert set(await kept(database, user.id)) >= {"accounts_session", "accounts_token", "accounts_membership"}
+
+    answer = await ada.post("/accounts/data/delete", data=LEAVE)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/left")
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert "Your account is deleted" in (await ada.get("/accounts/left")).text
+    assert (await ada.get("/accounts/profile")).status_code == 303
+    assert await kept(database, user.id) == {}
+    async with database.reader(fresh=True) as session:
+        assert (await session.scalars(select(col(User.id)))).all() == [other.id]
+    assert posted.told == [(EMAIL, "Your account is deleted")]
+
+
+async def test_features_are_asked_to_forget_and_told_an_email_only_if_it_is_proven(
+    app: FastAPI, ada: AsyncClient, user: User, database: Database, posted: RecordedEmails
+) -> None:
+    asked: list[Person] = []
+
+    async def read(session: AsyncSession, person: Person) -> dict[str, list[dict[str, Any]]]:
+        return {"notes": [{"text": "Grüße", "of": person.email}]}
+
+    async def forget(session: AsyncSession, person: Person) -> None:
+        asked.append(person)
+
+    notes = PersonalData(summary="Your <notes>", read=read, forget=forget)
+    app.state.features = [*app.state.features, replace(app.state.features[0], name="notes", personal_data=notes)]
+    async with signed_in_client(app) as bob:
+        assert (await bob.get(f"{ME}/export")).json()["notes"] == {"notes": [{"text": "Grüße", "of": ""}]}
+        assert "Your &lt;notes&gt;" in (await bob.get("/accounts/data")).text
+
+    assert (await ada.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 204
+
+    assert asked == [Person(user.id, EMAIL)]
+    assert (await ada.get(ME)).status_code == 401
+    assert await kept(database, user.id) == {}
+
+
+@on_both
+async def test_an_export_tells_all_but_what_opens_the_account(ada: AsyncClient, user: User) -> None:
+    answer = await ada.get("/accounts/data/export")
+
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-disposition"].startswith('attachment; filename="my-data-')
+    assert answer.headers["content-type"] == "application/json"
+    told = answer.json()["accounts"]
+    assert (told["account"][0]["email"], told["account"][0]["name"]) == (EMAIL, "Ada")
+    assert [row["name"] for row in told["tokens"] + told["groups"]] == ["Script", "Editors"]
+    assert len(told["sessions"]) == 1
+    assert not [secret for secret in SECRETS if secret in answer.text]
+    assert (await ada.get(f"{ME}/export")).json() == answer.json()
+
+
+async def test_an_export_with_files_is_an_archive(app: FastAPI, ada: AsyncClient) -> None:
+    stored = await app.state.storage.save("notes", "txt", b"a file", "text/plain")
+    gone = await app.state.storage.save("notes", "txt", b"another", "text/plain")
+    await app.state.storage.delete(gone)
+
+    async def read(session: AsyncSession, person: Person) -> dict[str, list[dict[str, Any]]]:
+        return {"notes": [{"file": stored}]}
+
+    async def files(session: AsyncSession, person: Person) -> list[str]:
+        return [stored, gone]
+
+    notes = PersonalData(summary="Notes", read=read, files=files)
+    app.state.features = [replace(app.state.features[0], name="notes", personal_data=notes)]
+
+    answer = await ada.get("/accounts/data/export")
+
+    assert answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert set(archive.namelist()) == {"data.json", f"files/{stored}"}
+        assert archive.read(f"files/{stored}") == b"a file"
+        assert json.loads(archive.read("data.json")) == {"notes": {"notes": [{"file": stored}]}}
+
+
+async def test_an_account_is_not_deleted_by_mistake(ada: AsyncClient, posted: RecordedEmails) -> None:
+    for wrong, words in (
+        ({"current_password": "not the password"}, "This is not your current password."),
+        ({"current_password": ""}, "Please fill this in."),
+        ({"email": "bob@example.com"}, "Please type the address of this account."),
+    ):
+        answer = await ada.post("/accounts/data/delete", data={**LEAVE, **wrong})
+
+        assert answer.status_code == 422
+        assert words in answer.text
+    assert (await ada.get(ME)).status_code == 200
+    assert posted.emails == []
+
+
+@on_both
+async def test_an_account_with_very_much_is_deleted_and_one_that_must_stay_keeps_it(
+    app: FastAPI,
+    ada: AsyncClient,
+    user: User,
+    database: Database,
+    posted: RecordedEmails,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
+    root = await make_user(database, is_superuser=True)
+    async with signed_in_client(app, root) as client:
+        assert (await client.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 409
+        assert (await client.get(ME)).status_code == 200
+    assert (await ada.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 204
+    assert await kept(database, user.id) == {}
+
+
+async def test_programs_delete_with_the_password_alone(ada: AsyncClient) -> None:
+    for body, status in (({}, 422), ({"current_password": "wrong"}, 422), ({"current_password": PASSWORD}, 204)):
+        assert (await ada.request("DELETE", ME, json=body)).status_code == status
+
+
+async def test_the_last_superuser_stays(app: FastAPI, database: Database, posted: RecordedEmails) -> None:
+    root = await make_user(database, EMAIL, is_superuser=True)
+    await make_user(database, is_superuser=True, is_active=False)
+    async with signed_in_client(app, root) as client:
+        page = await client.post("/accounts/data/delete", data=LEAVE)
+        answer = await client.request("DELETE", ME, json={"current_password": PASSWORD})
+
+        assert (page.status_code, answer.status_code) == (422, 409)
+        assert "You are the only superuser" in page.text
+        assert (await client.get(ME)).status_code == 200
+
+
+@on_both
+async def test_of_two_superusers_who_leave_at_once_one_stays(
+    app: FastAPI, database: Database, posted: RecordedEmails
+) -> None:
+    async def leave(email: str) -> int:
+        async with signed_in_client(app, await make_user(database, email, is_superuser=True)) as client:
+            await ready.wait()
+            return (await client.request("DELETE", ME, json={"current_password": PASSWORD})).status_code
+
+    ready = asyncio.Barrier(2)
+
+    assert sorted(await asyncio.gather(leave("one@example.com"), leave("two@example.com"))) == [204, 409]

@@ -1,0 +1,263 @@
+import re
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request, Response
+from httpx import AsyncClient
+
+from opportune.accounts.api.me import change_me
+from opportune.accounts.manager import UserManager
+from opportune.accounts.models import User
+from opportune.accounts.pages import profile
+from opportune.accounts.schemas import ProfileUpdate, UserUpdate
+from opportune.db.database import Database
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from tests.opportune.accounts.recorded_emails import RecordedEmails, ada, posted, settings, user
+
+# What a page asks of the database is asked of both kinds in the tests of the API and of leaving.
+pytestmark = pytest.mark.database("sqlite")
+
+__all__ = ["ada", "posted", "settings", "user"]  # fixtures
+
+EMAIL, NEW, TAKEN = "ada@example.com", "new@example.com", "bob@example.com"
+PAGES = ("profile", "password", "sessions", "tokens", "data")
+
+
+async def stored(database: Database, user: User) -> User:
+    async with database.reader(fresh=True) as session:
+        return await session.get_one(User, user.id)
+
+
+def link_of(posted: RecordedEmails) -> str:
+    found = re.search(r"http://\S+?(/accounts/change-email\?token=\S+)", posted.emails[-1]["text"])
+    assert found
+    return found[1]
+
+
+async def ask(client: AsyncClient, email: str = NEW, password: str = PASSWORD) -> Any:
+    return await client.post("/accounts/profile/email", data={"email": email, "current_password": password})
+
+
+async def open_link(client: AsyncClient, link: str) -> Any:
+    return await client.post("/accounts/change-email", data={"token": link.partition("token=")[2]})
+
+
+async def test_the_pages_of_an_account_are_for_its_owner(client: AsyncClient) -> None:
+    for page in PAGES:
+        answer = await client.get(f"/accounts/{page}")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/accounts/login?next=%2Faccounts%2F{page}")
+
+
+async def test_a_menu_leads_to_all_of_them_and_says_which_one_is_open(ada: AsyncClient) -> None:
+    for page in PAGES:
+        answer = await ada.get(f"/accounts/{page}")
+
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
+        assert all(f'href="/accounts/{other}"' in answer.text for other in (*PAGES, "two-factor"))
+        assert re.findall(r'href="/accounts/([a-z-]+)" aria-current="page"', answer.text) == [page]
+
+
+async def test_a_name_is_shown_in_place_of_the_email(ada: AsyncClient) -> None:
+    answer = await ada.post("/accounts/profile", data={"name": " Ada <b>Lovelace</b> "})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/profile")
+    page = await ada.get(answer.headers["location"])
+    assert "Your name is saved." in page.text
+    assert 'account">Ada &lt;b&gt;Lovelace&lt;/b&gt;</span>' in page.text
+    assert 'account">ada@example.com</span>' in (await ada.get("/accounts/password")).text  # on a phone
+
+    await ada.post("/accounts/profile", data={"name": ""})
+    assert "Lovelace" not in (await ada.get("/accounts/profile")).text
+
+
+async def test_a_name_that_is_none_is_refused(ada: AsyncClient, database: Database, user: User) -> None:
+    for name in ("x" * 101, "two\nlines", "nul\0"):
+        answer = await ada.post("/accounts/profile", data={"name": name})
+
+        assert answer.status_code == 422
+        assert "invalid-feedback" in answer.text
+    assert (await stored(database, user)).name == ""
+
+
+class WithMore(ProfileUpdate):
+    """As somebody adds a field, for which there is a column."""
+
+    totp_step: int = 0
+
+
+async def test_a_field_that_is_added_to_the_form_of_the_name_is_shown_and_stored(
+    ada: AsyncClient, database: Database, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profile, "ProfileUpdate", WithMore)
+    assert 'name="totp_step"' in (await ada.get("/accounts/profile")).text
+
+    await ada.post("/accounts/profile", data={"name": "Ada", "totp_step": "7"})
+
+    changed = await stored(database, user)
+    assert (changed.name, changed.totp_step) == ("Ada", 7)
+
+
+async def test_a_field_that_is_added_to_what_programs_change_is_stored(
+    app: FastAPI, database: Database, user: User
+) -> None:
+    class Wanted(UserUpdate):
+        totp_step: int | None = None
+
+    request = Request({"type": "http", "app": app})
+    async with database.writer() as session:
+        known = await session.get_one(User, user.id)
+        await change_me(request, Response(), Wanted(name="Ada", totp_step=7), known, UserManager(session))
+
+    changed = await stored(database, user)
+    assert (changed.name, changed.totp_step) == ("Ada", 7)
+
+
+async def test_a_profile_gives_nobody_rights(ada: AsyncClient, database: Database, user: User) -> None:
+    rights = {"is_superuser": "true", "is_staff": "true", "is_verified": "true", "id": "77", "email": NEW}
+
+    await ada.post("/accounts/profile", data={"name": "Ada", **rights})
+
+    assert await stored(database, user) == user.model_copy(update={"name": "Ada"})
+
+
+async def test_an_address_that_is_not_verified_can_be_so_once_more(ada: AsyncClient, posted: RecordedEmails) -> None:
+    assert "Not verified" in (await ada.get("/accounts/profile")).text
+
+    answer = await ada.post("/accounts/profile/verification")
+
+    assert answer.headers["location"] == "/accounts/profile"
+    assert posted.names == ["accounts.send_verification_email"]
+    assert posted.calls[0].arguments == (EMAIL,)
+
+
+async def test_a_new_email_counts_once_the_link_sent_there_is_opened(
+    ada: AsyncClient, database: Database, user: User, posted: RecordedEmails
+) -> None:
+    answer = await ask(ada, " New@Example.com ")
+
+    assert answer.headers["location"] == "/accounts/profile"
+    assert [to for to, _ in posted.told] == [NEW]
+    page = await ada.get(link_of(posted))
+    assert page.status_code == 200
+    assert page.headers["referrer-policy"] == "same-origin"
+    assert page.headers["cache-control"] == "no-store, no-transform"
+    assert (await stored(database, user)).email == EMAIL  # mail programs open links to look for harm
+
+    answer = await open_link(ada, link_of(posted))
+
+    assert answer.headers["location"] == "/accounts/profile"
+    changed = await stored(database, user)
+    assert (changed.email, changed.is_verified) == (NEW, True)
+    assert posted.told[-1][0] == EMAIL  # the old address is told
+    assert (await ada.get("/accounts/profile")).status_code == 200
+
+
+async def test_a_link_for_an_email_works_once_and_in_its_owners_hands(
+    app: FastAPI, ada: AsyncClient, client: AsyncClient, database: Database, user: User, posted: RecordedEmails
+) -> None:
+    await ask(ada)
+    link = link_of(posted)
+    async with signed_in_client(app) as eve:
+        for answer in (await eve.get(link), await open_link(eve, link), await open_link(ada, f"{link}x")):
+            assert answer.status_code == 410
+    assert (await open_link(client, link)).status_code == 303  # to the sign-in page
+    assert (await stored(database, user)).email == EMAIL
+
+    assert (await open_link(ada, link)).status_code == 303
+    assert (await open_link(ada, link)).status_code == 410
+
+
+async def test_a_new_password_ends_the_links_that_were_sent_before(
+    app: FastAPI, ada: AsyncClient, database: Database, user: User, posted: RecordedEmails
+) -> None:
+    await ask(ada)
+    link = link_of(posted)
+    await ada.post("/accounts/password", data={"current_password": PASSWORD, "new_password": "another good password"})
+
+    async with signed_in_client(app, user) as again:
+        assert (await open_link(again, link)).status_code == 410
+
+
+async def test_whether_an_email_is_taken_learns_only_its_owner(
+    ada: AsyncClient, database: Database, posted: RecordedEmails
+) -> None:
+    await make_user(database, TAKEN)
+
+    free, taken = await ask(ada), await ask(ada, TAKEN.upper())
+
+    assert (taken.status_code, taken.headers["location"]) == (free.status_code, free.headers["location"])
+    assert posted.told == [(NEW, "Is this your new e-mail address?"), (TAKEN, "You have an account already")]
+    assert "token" not in posted.emails[-1]["text"]
+
+
+async def test_an_email_that_is_taken_in_the_meantime_stays_with_whoever_has_it(
+    ada: AsyncClient, database: Database, user: User, posted: RecordedEmails
+) -> None:
+    await ask(ada)
+    await make_user(database, NEW)
+
+    assert (await open_link(ada, link_of(posted))).status_code == 410
+    assert (await stored(database, user)).email == EMAIL
+
+
+async def test_a_refused_email_has_nobody_written_to(ada: AsyncClient, posted: RecordedEmails) -> None:
+    for email, password, words in (
+        (NEW, "not the password", "This is not your current password."),
+        (NEW, "", "Please fill this in."),
+        ("nonsense", PASSWORD, "Please give an e-mail address"),
+        (EMAIL.upper(), PASSWORD, "This is your address already."),
+    ):
+        answer = await ask(ada, email, password)
+
+        assert answer.status_code == 422
+        assert words in answer.text
+        assert not password or password not in answer.text
+    assert posted.names == []
+
+
+async def test_nobody_has_letters_written_without_end(ada: AsyncClient, posted: RecordedEmails) -> None:
+    answers = [await ask(ada, f"new{number}@example.com") for number in range(6)]
+
+    assert [answer.status_code for answer in answers] == [303] * 5 + [429]
+    assert "That was too often." in answers[-1].text
+    assert len(posted.emails) == 5
+
+
+async def test_guesses_at_the_password_of_a_browser_left_open_end(ada: AsyncClient, posted: RecordedEmails) -> None:
+    answers = [await ask(ada, password=f"guess {number}") for number in range(10)]
+    locked = [
+        await ask(ada),
+        await ada.post("/accounts/tokens", data={"name": "a", "days": "7", "current_password": PASSWORD}),
+    ]
+
+    assert {answer.status_code for answer in answers} == {422}
+    assert [answer.status_code for answer in locked] == [429] * 2
+    assert int(locked[0].headers["retry-after"]) <= 300
+    assert posted.names == []
+
+
+async def test_the_owner_is_told_of_a_new_password_and_its_browser_stays_known_as_before(
+    ada: AsyncClient, posted: RecordedEmails
+) -> None:
+    form = {"current_password": PASSWORD, "new_password": "another good password"}
+    await ada.post("/accounts/password", data={**form, "new_password": "password"})
+    assert posted.told == []
+
+    answer = await ada.post("/accounts/password", data=form)
+
+    assert posted.told == [(EMAIL, "Your password was changed")]
+    assert "Max-Age" not in answer.headers["set-cookie"].partition("session=")[2].partition(",")[0]
+    assert "Your password is changed." in (await ada.get(answer.headers["location"])).text
+
+
+async def test_a_program_is_told_no_more_of_taken_emails_than_a_page(
+    ada: AsyncClient, database: Database, posted: RecordedEmails
+) -> None:
+    await make_user(database, TAKEN)
+    wanted = {"current_password": PASSWORD, "password": "another good password"}
+
+    answer = await ada.patch("/api/v1/users/me", json={**wanted, "email": TAKEN})
+
+    assert (answer.status_code, answer.json()["email"]) == (202, EMAIL)
+    assert {to for to, _ in posted.told} == {EMAIL, TAKEN}

@@ -1,0 +1,58 @@
+"""Jobs that are only written down, so that a test reads the letters that were to be sent."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from pydantic import SecretStr
+
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.settings import Settings
+from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing.plugin import settings_for
+from opportune.testing.recorded_jobs import RecordedJobs
+
+
+class RecordedEmails(RecordedJobs):
+    @property
+    def names(self) -> list[str]:
+        return [call.job.name for call in self.calls]
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """To whom, and of what."""
+        return [(letter["to"], letter["subject"]) for letter in self.emails]
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    ours = {"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}"), "jobs": "off"}
+    return settings_for(database_url).model_copy(update=ours)
+
+
+@pytest.fixture
+def posted(app: FastAPI) -> RecordedEmails:
+    app.state.database.info["jobs"] = posted = RecordedEmails()
+    return posted
+
+
+@pytest.fixture
+async def user(database: Database) -> User:
+    return await make_user(database, "ada@example.com")
+
+
+@pytest.fixture
+async def ada(app: FastAPI, user: User, posted: RecordedEmails) -> AsyncIterator[AsyncClient]:
+    """Ada's browser."""
+    async with signed_in_client(app, user) as client:
+        yield client
+
+
+@pytest.fixture
+async def other(app: FastAPI, user: User, ada: AsyncClient) -> AsyncIterator[AsyncClient]:
+    """Another browser of hers."""
+    async with signed_in_client(app, user) as client:
+        yield client

@@ -1,0 +1,151 @@
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from opportune.accounts.models import ApiToken, Session
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.testing.factories import PASSWORD, signed_in_client
+from tests.opportune.accounts.recorded_emails import ada, other, posted, settings, user
+
+pytestmark = pytest.mark.database("sqlite")
+
+__all__ = ["ada", "other", "posted", "settings", "user"]  # fixtures
+
+ME, SESSIONS, TOKENS = "/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/tokens"
+NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWORD}
+
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+
+@pytest.fixture
+async def eve(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app) as client:
+        yield client
+
+
+async def is_in(client: AsyncClient) -> bool:
+    return bool((await client.get(ME)).status_code == 200)
+
+
+async def make(client: AsyncClient, **changes: Any) -> Any:
+    return await client.post(TOKENS, json={**NEW_TOKEN, "days": 30, **changes})
+
+
+async def age(database: Database, kind: type[Session] | type[ApiToken], **values: Any) -> None:
+    async with database.writer() as session:
+        await session.execute(update(kind).values(**values))
+
+
+async def test_strangers_are_told_of_no_device(client: AsyncClient) -> None:
+    for path in (SESSIONS, TOKENS, f"{ME}/export"):
+        assert (await client.get(path)).status_code == 401
+    for path in (ME, SESSIONS, f"{SESSIONS}/1", TOKENS, f"{TOKENS}/1"):
+        assert (await client.request("DELETE", path, json={"current_password": PASSWORD})).status_code == 401
+    assert (await make(client)).status_code == 401
+
+
+@on_both
+async def test_one_sees_where_one_is_signed_in(ada: AsyncClient, other: AsyncClient, database: Database) -> None:
+    async with database.writer() as session:
+        row = (await session.scalars(select(Session).order_by(col(Session.id)))).first()
+        assert row
+        row.agent, row.address, row.seen_at = "Mozilla/5.0 (X11; Linux) Firefox/145.0", "192.0.2.7", utc_now()
+
+    first, second = (await ada.get(SESSIONS)).json()
+
+    assert {
+        "id": row.id,
+        "device": "Firefox on Linux",
+        "address": "192.0.2.7",
+        "is_current": True,
+    }.items() <= first.items()
+    assert not second["is_current"]
+    assert "hash" not in str(first)
+
+
+@on_both
+async def test_one_signs_out_one_or_all(ada: AsyncClient, other: AsyncClient, eve: AsyncClient) -> None:
+    ids = {row["is_current"]: row["id"] for row in (await ada.get(SESSIONS)).json()}
+
+    assert (await eve.delete(f"{SESSIONS}/{ids[False]}")).status_code == 404
+    assert await is_in(other)
+    assert (await ada.delete(f"{SESSIONS}/{ids[False]}")).status_code == 204
+    assert (await ada.delete(f"{SESSIONS}/{ids[False]}")).status_code == 404
+    assert not await is_in(other)
+    assert (await ada.delete(SESSIONS)).status_code == 204
+    assert not await is_in(ada)
+    assert await is_in(eve)
+
+
+@on_both
+async def test_a_token_is_shown_once_and_opens_the_api(
+    ada: AsyncClient, client: AsyncClient, database: Database
+) -> None:
+    answer = await make(ada)
+
+    assert answer.status_code == 201
+    assert answer.headers["cache-control"] == "no-store, no-transform"
+    token = answer.json()["token"]
+    (shown,) = (await ada.get(TOKENS)).json()
+    assert shown.keys() == answer.json().keys() - {"token"}
+    assert shown["name"] == NEW_TOKEN["name"]
+    assert token.startswith(shown["hint"])
+    async with database.reader() as session:
+        stored = (await session.scalars(select(ApiToken))).one()
+    assert token not in stored.model_dump_json()
+    assert stored.expires_at - stored.created_at == pytest.approx(timedelta(days=30), abs=timedelta(minutes=1))
+
+    client.headers["Authorization"] = f"Bearer {token}"
+    assert await is_in(client)
+    assert (await ada.delete(f"{TOKENS}/{shown['id']}")).status_code == 204
+    assert not await is_in(client)
+
+
+async def test_a_token_wants_the_password_a_name_and_an_end(ada: AsyncClient) -> None:
+    for wrong in (
+        {"current_password": "not the password"},
+        {"name": ""},
+        {"name": "x" * 101},
+        {"name": "nul\0"},
+        {"days": 3650},
+        {"days": None},
+    ):
+        answer = await make(ada, **wrong)
+
+        assert [error["field"] for error in answer.json()["errors"]] == [list(wrong)], answer.text
+    assert (await ada.get(TOKENS)).json() == []
+
+
+async def test_the_right_password_is_asked_as_often_as_it_takes(ada: AsyncClient) -> None:
+    assert [(await make(ada)).status_code for _ in range(11)] == [201] * 11
+
+
+async def test_anothers_token_is_not_found(ada: AsyncClient, eve: AsyncClient) -> None:
+    made = (await make(ada)).json()["id"]
+
+    for path in (f"{TOKENS}/{made}", f"{TOKENS}/{2**63}", f"{TOKENS}/{made + 1}"):
+        assert (await eve.delete(path)).status_code == 404
+    assert (await eve.delete(TOKENS)).status_code == 204
+    assert len((await ada.get(TOKENS)).json()) == 1
+    assert (await ada.delete(TOKENS)).status_code == 204
+    assert (await ada.get(TOKENS)).json() == []
+
+
+@on_both
+async def test_what_is_over_is_not_listed(ada: AsyncClient, other: AsyncClient, database: Database) -> None:
+    await make(ada)
+    await age(database, ApiToken, expires_at=utc_now() - timedelta(seconds=1))
+    assert (await ada.get(TOKENS)).json() == []
+
+    async with database.writer() as session:
+        oldest = select(col(Session.id)).order_by(col(Session.id).desc()).limit(1).scalar_subquery()
+        await session.execute(update(Session).where(col(Session.id) == oldest).values(expires_at=utc_now()))
+    assert len((await ada.get(SESSIONS)).json()) == 1

@@ -1,0 +1,156 @@
+import asyncio
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import event, select, update
+from sqlmodel import col
+from starlette.requests import Request
+
+from opportune.accounts.models import ApiToken, Session
+from opportune.accounts.sessions import service
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.errors import ReadOnlyError
+from opportune.testing.factories import make_token, make_user, signed_in_client
+
+PROFILE, ME = "/accounts/profile", "/api/v1/users/me"
+
+on_sqlite = pytest.mark.database("sqlite")
+
+
+async def age(database: Database, minutes: float, **more: object) -> None:
+    """Have the only session last seen so long ago."""
+    then = utc_now() - timedelta(minutes=minutes)
+    async with database.writer() as session:
+        await session.execute(update(Session).values(seen_at=then, expires_at=then + service.IDLE_TIMEOUT, **more))
+
+
+async def stored(app: FastAPI) -> Session:
+    await app.state.last_seen.close()
+    database: Database = app.state.database
+    async with database.reader() as session:
+        return (await session.scalars(select(Session))).one()
+
+
+def is_now(moment: datetime) -> bool:
+    return abs(utc_now() - moment) < timedelta(minutes=1)
+
+
+async def test_a_session_is_seen_and_lasts_a_day_from_then(app: FastAPI, database: Database) -> None:
+    async with signed_in_client(app) as client:
+        await age(database, 6)
+        assert (await client.get(PROFILE)).status_code == 200
+
+    row = await stored(app)
+    assert is_now(row.seen_at)
+    assert is_now(row.expires_at - timedelta(days=1))
+    assert row.address == "127.0.0.1"
+
+
+@on_sqlite
+async def test_a_session_that_was_seen_just_now_writes_nothing(app: FastAPI, database: Database) -> None:
+    writes: list[str] = []
+    async with signed_in_client(app) as client:
+        await age(database, 4)
+        event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *given: writes.append(given[2]))
+        await client.get(PROFILE)
+
+    assert not is_now((await stored(app)).seen_at)
+    assert writes == []
+
+
+@on_sqlite
+async def test_no_session_is_longer_than_a_month(app: FastAPI, database: Database) -> None:
+    async with signed_in_client(app) as client:
+        begun = utc_now() - service.REMEMBER_FOR + timedelta(hours=1)
+        await age(database, 6, created_at=begun)
+        await client.get(PROFILE)
+
+    assert (await stored(app)).expires_at == begun + service.REMEMBER_FOR
+
+
+@on_sqlite
+async def test_a_remembered_session_lasts_a_month_whether_or_not_it_is_seen(app: FastAPI, database: Database) -> None:
+    user = await make_user(database)
+    async with database.writer() as session:
+        token = await service.create_session(session, user, remember=True)
+    begun = await stored(app)
+    assert is_now(begun.expires_at - timedelta(days=30))
+    then = utc_now() - timedelta(minutes=6)
+    async with database.writer() as session:
+        await session.execute(update(Session).values(seen_at=then))
+    async with signed_in_client(app, user) as client:
+        async with database.writer() as session:
+            await session.execute(update(Session).where(col(Session.id) != begun.id).values(expires_at=utc_now()))
+        client.cookies.set("session", token)
+        assert (await client.get(PROFILE)).status_code == 200
+    await app.state.last_seen.close()
+
+    async with database.reader() as session:
+        row = await session.get_one(Session, begun.id)
+    assert is_now(row.seen_at)
+    assert row.expires_at == begun.expires_at
+
+
+@on_sqlite
+async def test_who_was_not_seen_for_a_day_has_to_sign_in(app: FastAPI, database: Database) -> None:
+    async with signed_in_client(app) as client:
+        await age(database, 60 * 24 + 1)
+
+        assert (await client.get(PROFILE)).status_code == 303
+
+
+async def test_a_token_is_seen_too(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    token = await make_token(database, await make_user(database))
+
+    await client.get(ME, headers={"Authorization": f"Bearer {token}"})
+
+    await app.state.last_seen.close()
+    async with database.reader() as session:
+        used_at = await session.scalar(select(col(ApiToken.used_at)))
+    assert used_at
+    assert is_now(used_at)
+
+
+@on_sqlite
+async def test_a_page_waits_for_nobody_who_writes(app: FastAPI, database: Database) -> None:
+    async with signed_in_client(app) as client:
+        await age(database, 6)
+        async with app.state.database.writer() as busy:
+            await busy.execute(update(Session).values(agent="busy"))  # nobody else can write now
+            assert (await client.get(PROFILE)).status_code == 200
+
+    assert is_now((await stored(app)).seen_at)
+
+
+@on_sqlite
+async def test_a_page_needs_no_database_that_can_be_written(
+    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> NoReturn:
+        raise ReadOnlyError
+
+    async with signed_in_client(app) as client:
+        await age(database, 6)
+        with monkeypatch.context() as patch:
+            patch.setattr(app.state.database, "writer", refuse)
+            assert (await client.get(PROFILE)).status_code == 200
+            await app.state.last_seen.close()
+
+    assert not is_now((await stored(app)).seen_at)
+
+
+@on_sqlite
+async def test_a_session_that_gets_another_token_meanwhile_is_noted_again_later(app: FastAPI) -> None:
+    request = Request({"type": "http", "app": app, "headers": [], "client": ("192.0.2.1", 1)})
+    row = Session(id=1, token_hash="a" * 64, user_id=1, expires_at=utc_now(), seen_at=utc_now() - timedelta(hours=1))
+
+    app.state.last_seen.note(row, request)
+    row.token_hash = "b" * 64
+    await app.state.last_seen.close()
+    await asyncio.sleep(0)  # for what the loop does at the end of a task
+
+    assert app.state.last_seen._notes == {}

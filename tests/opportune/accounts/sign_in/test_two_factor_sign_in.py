@@ -1,0 +1,176 @@
+"""Signing in with a second factor."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import pyotp
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+from sqlalchemy import func, select, update
+from starlette.requests import Request
+
+from opportune.accounts import rate_limits, signed_links
+from opportune.accounts.models import Session, User
+from opportune.accounts.sign_in import authentication
+from opportune.accounts.two_factor import totp
+from opportune.db.database import Database
+from opportune.settings import Settings
+from opportune.testing.factories import PASSWORD, make_user
+
+EMAIL = "ada@example.com"
+LOGIN, CODE, API = "/accounts/login", "/accounts/login/code", "/api/v1/auth/login"
+
+on_sqlite = pytest.mark.database("sqlite")
+
+
+class Owner:
+    """Somebody with an authenticator app."""
+
+    def __init__(self, key: str, recovery_codes: list[str]) -> None:
+        self.app, self.recovery_codes = pyotp.TOTP(key), recovery_codes
+
+    @property
+    def code(self) -> str:
+        """One that has not been used."""
+        return self.app.at(time.time() + 30)
+
+
+@pytest.fixture
+async def owner(database: Database, settings: Settings) -> Owner:
+    user = await make_user(database, EMAIL)
+    key = totp.start_setup(settings, user).key
+    async with database.writer() as session:
+        codes = await totp.enable(session, settings, user, key, pyotp.TOTP(key).now())
+    assert codes
+    return Owner(key, codes)
+
+
+async def give_password(client: AsyncClient, **more: str) -> Response:
+    return await client.post(LOGIN, data={"email": EMAIL, "password": PASSWORD, **more})
+
+
+async def give_code(client: AsyncClient, code: str) -> Response:
+    return await client.post(CODE, data={"code": code})
+
+
+async def sign_in_program(client: AsyncClient, code: str = "") -> Response:
+    return await client.post(API, data={"username": EMAIL, "password": PASSWORD, "code": code})
+
+
+async def sessions(database: Database) -> int:
+    async with database.reader() as session:
+        return await session.scalar(select(func.count()).select_from(Session)) or 0
+
+
+async def test_the_password_leads_to_the_code_and_the_code_inside(
+    client: AsyncClient, database: Database, owner: Owner
+) -> None:
+    first = await give_password(client, next="/todos", remember="true")
+
+    assert (first.status_code, first.headers["location"]) == (303, CODE)
+    assert "session=" not in first.headers["set-cookie"]
+    assert {"HttpOnly", "SameSite=lax"} <= set(first.headers["set-cookie"].split("; "))
+    assert (await sessions(database), (await client.get("/accounts/profile")).status_code) == (0, 303)
+    assert 'autocomplete="one-time-code"' in (await client.get(CODE)).text
+    second = await give_code(client, owner.code)
+    assert (second.status_code, second.headers["location"]) == (303, "/todos")
+    assert "Max-Age=2592000" in second.headers["set-cookie"]
+    assert (await client.get("/accounts/profile")).status_code == 200
+    assert (await client.get(CODE)).headers["location"] == LOGIN  # that step is over
+
+
+@on_sqlite
+async def test_a_recovery_code_does_too_once(client: AsyncClient, owner: Owner) -> None:
+    for status in (303, 422):
+        await give_password(client)
+        assert (await give_code(client, owner.recovery_codes[0])).status_code == status
+
+
+@on_sqlite
+async def test_a_wrong_code_leads_nowhere(client: AsyncClient, database: Database, owner: Owner) -> None:
+    await give_password(client)
+
+    for code in ("000000", "", "x" * 200, "\0"):
+        answer = await give_code(client, code)
+        assert answer.status_code == 422, code
+    assert await sessions(database) == 0
+
+
+@on_sqlite
+@pytest.mark.usefixtures("owner")
+async def test_nobody_gets_to_the_code_without_the_password(
+    client: AsyncClient, database: Database, settings: Settings, owner: Owner
+) -> None:
+    for cookie in ("", "x", signed_links.make_link_token(settings, "reset", await stored(database))):
+        client.cookies.set("pending", cookie)
+        for answer in (await client.get(CODE), await give_code(client, owner.code)):
+            assert (answer.status_code, answer.headers["location"]) == (303, LOGIN)
+
+
+async def stored(database: Database) -> User:
+    async with database.reader() as session:
+        return (await session.scalars(select(User))).one()
+
+
+@pytest.mark.parametrize("change", [{"hashed_password": "x"}, {"is_active": False}])
+@on_sqlite
+async def test_a_step_that_has_begun_ends_with_the_password(
+    client: AsyncClient, database: Database, owner: Owner, change: dict[str, object]
+) -> None:
+    await give_password(client)
+    async with database.writer() as session:
+        await session.execute(update(User).values(change))
+
+    assert (await give_code(client, owner.code)).headers["location"] == LOGIN
+    assert await sessions(database) == 0
+
+
+async def test_codes_are_limited_and_right_ones_do_not_count(client: AsyncClient, owner: Owner) -> None:
+    ways: list[Callable[[AsyncClient, str], Awaitable[Response]]] = [give_code, sign_in_program]
+    await give_password(client)
+    answers = [await ways[number % 2](client, "000000") for number in range(5)]
+
+    assert [answer.status_code for answer in answers] == [422, 401] * 2 + [422]
+    for way in ways:
+        answer = await way(client, owner.code)
+        assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
+
+
+async def test_a_program_sends_the_code_with_the_password(client: AsyncClient, owner: Owner) -> None:
+    without, wrong = await sign_in_program(client), await sign_in_program(client, "000000")
+
+    assert (without.status_code, without.json()["detail"][:13]) == (401, "Send a `code`")
+    assert (wrong.status_code, wrong.json()["detail"][:18]) == (401, "This code is wrong")
+    right = await sign_in_program(client, owner.code)
+    token = right.json()["access_token"]
+    assert (await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})).status_code == 200
+
+
+@on_sqlite
+async def test_nobody_is_sent_to_another_site_by_the_second_step(client: AsyncClient, owner: Owner) -> None:
+    await give_password(client, next="//evil.example")
+
+    assert (await give_code(client, owner.code)).headers["location"] == "/"
+
+
+@on_sqlite
+@pytest.mark.usefixtures("owner")
+async def test_a_program_that_only_lacks_the_code_has_guessed_nothing(app: FastAPI, client: AsyncClient) -> None:
+    assert {(await sign_in_program(client)).status_code for _ in range(12)} == {401}
+
+
+async def test_a_password_that_changes_before_the_code_is_looked_at_lets_nobody_in(
+    client: AsyncClient, database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = rate_limits.hit
+
+    async def overtaken(request: Request, *tries: rate_limits.Hit) -> None:
+        await count(request, *tries)
+        if tries[0].rule is authentication.CODES_PER_ACCOUNT:
+            async with database.writer() as session:
+                await session.execute(update(User).values(hashed_password="x"))
+
+    monkeypatch.setattr(rate_limits, "hit", overtaken)
+
+    assert (await sign_in_program(client, owner.code)).status_code == 401

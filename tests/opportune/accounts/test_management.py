@@ -1,0 +1,81 @@
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import func, select
+
+from opportune.accounts.management import create_superuser, set_password
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.errors import OperatorError
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+EMAIL = "ada@example.com"
+
+
+@on_both
+async def test_a_migrated_database_has_no_account(database: Database) -> None:
+    async with database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(User)) == 0
+
+
+@on_both
+async def test_a_superuser_can_sign_in(client: AsyncClient, database: Database) -> None:
+    async with database.writer() as session:
+        user = await create_superuser(session, "Ada@Example.com", PASSWORD)
+
+    assert (user.email, user.is_superuser) == (EMAIL, True)
+    answer = await client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
+    assert answer.status_code == 303
+
+
+@on_both
+@pytest.mark.parametrize(
+    ("email", "password", "words"),
+    [
+        ("nonsense", PASSWORD, "nonsense is no e-mail address"),
+        (EMAIL, "qwerty123", "Many people"),
+        (EMAIL, "half a character: \ud800", "no text"),
+        ("ADA@example.com", PASSWORD, "has an account already"),
+    ],
+)
+async def test_a_superuser_that_cannot_be_made_is_explained_in_one_line(
+    database: Database, email: str, password: str, words: str
+) -> None:
+    await make_user(database, EMAIL)
+
+    with pytest.raises(OperatorError, match=words) as refused:
+        async with database.writer() as session:
+            await create_superuser(session, email, password)
+
+    assert "\n" not in str(refused.value)
+    assert password not in str(refused.value)
+
+
+async def test_white_space_around_a_password_counts(client: AsyncClient, database: Database) -> None:
+    async with database.writer() as session:
+        await create_superuser(session, EMAIL, f" {PASSWORD} ")
+
+    for password, status in ((PASSWORD, 422), (f" {PASSWORD} ", 303)):
+        answer = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
+        assert answer.status_code == status
+
+
+@on_both
+async def test_a_new_password_signs_out_everywhere(app: FastAPI, database: Database) -> None:
+    user = await make_user(database, EMAIL)
+    async with signed_in_client(app, user) as client:
+        async with database.writer() as session:
+            await set_password(session, "ADA@example.com", "another good password")
+
+        assert (await client.get("/accounts/profile")).status_code == 303
+
+
+async def test_nobodys_password_cannot_be_set(database: Database) -> None:
+    async with database.writer() as session:
+        with pytest.raises(OperatorError, match=r"Nobody has the e-mail eve@example\.com"):
+            await set_password(session, "eve@example.com", PASSWORD)

@@ -1,0 +1,91 @@
+from datetime import timedelta
+
+import pytest
+
+from opportune.accounts import signed_links
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.project import PROJECT
+from opportune.settings import Settings
+from opportune.signing import signer
+from opportune.testing.factories import make_user
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+async def user(database: Database) -> User:
+    return await make_user(database)
+
+
+async def read(database: Database, settings: Settings, token: str, purpose: str = "reset") -> str | None:
+    async with database.reader() as session:
+        found = await signed_links.read_link_token(session, settings, purpose, token)
+    return found and found[0].email
+
+
+async def test_a_link_tells_whose_it_is_and_what_was_put_into_it(
+    database: Database, settings: Settings, user: User
+) -> None:
+    token = signed_links.make_link_token(settings, "change-email", user, email="new@example.com")
+
+    async with database.reader() as session:
+        found = await signed_links.read_link_token(session, settings, "change-email", token)
+
+    assert found
+    assert (found[0].id, found[1]) == (user.id, {"email": "new@example.com"})
+    assert user.hashed_password not in token
+
+
+async def test_a_link_is_good_for_one_purpose(database: Database, settings: Settings, user: User) -> None:
+    token = signed_links.make_link_token(settings, "verify", user)
+
+    assert await read(database, settings, token, "verify") == user.email
+    assert await read(database, settings, token, "reset") is None
+
+
+@pytest.mark.parametrize("change", [{"hashed_password": "x"}, {"email": "new@example.com"}, {"is_active": False}])
+async def test_a_link_ends_with_what_it_was_made_for(
+    database: Database, settings: Settings, user: User, change: dict[str, object]
+) -> None:
+    token = signed_links.make_link_token(settings, "reset", user)
+    async with database.writer() as session:
+        session.add(user)
+        for name, value in change.items():
+            setattr(user, name, value)
+
+    assert await read(database, settings, token) is None
+
+
+async def test_a_link_ends_with_its_time(
+    database: Database, settings: Settings, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = signed_links.make_link_token(settings, "reset", user)
+    assert signed_links.LIFETIMES["reset"] <= timedelta(hours=1)
+    monkeypatch.setitem(signed_links.LIFETIMES, "reset", timedelta(seconds=-1))
+
+    assert await read(database, settings, token) is None
+
+
+async def test_nonsense_is_no_link(database: Database, settings: Settings) -> None:
+    for token in ("", "x", "a.b.c", "\0", "ü", "x" * 5000):
+        assert await read(database, settings, token) is None, token
+
+
+async def test_a_link_of_nobody_is_none(database: Database, settings: Settings) -> None:
+    for number in (0, 77, 2**64):
+        token = signer(settings, "accounts: reset").dumps([number, "", {}])
+
+        assert await read(database, settings, token) is None
+
+
+@pytest.mark.parametrize(
+    ("purpose", "letters"),
+    [("verify", ("verify", "register")), ("change-email", ("email_change",)), ("reset", ("reset",))],
+)
+def test_a_letter_tells_how_long_its_link_lasts(purpose: str, letters: tuple[str, ...]) -> None:
+    words = {timedelta(hours=1): "within an hour", timedelta(days=3): "within three days"}[
+        signed_links.LIFETIMES[purpose]
+    ]
+    for file in (f"{name}.{kind}" for name in letters for kind in ("txt", "html")):
+        assert words in (PROJECT / "opportune/templates/accounts/mail" / file).read_text(encoding="utf-8").lower()

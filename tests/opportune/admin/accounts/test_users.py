@@ -1,0 +1,310 @@
+"""The pages of users: everything that a list, a form and an export do, on both databases."""
+
+import csv
+import io
+import re
+from itertools import product
+from urllib.parse import urlencode
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from opportune.accounts import passwords
+from opportune.accounts.models import Session, User
+from opportune.db import batches
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+NEW_PASSWORD = "an altogether new one"
+YES = {"confirmed": "yes"}
+
+
+async def stored(app: FastAPI, email: str) -> User | None:
+    async with app.state.database.reader() as session:
+        user: User | None = await session.scalar(select(User).where(col(User.email) == email))
+    return user
+
+
+async def listed(admin: AsyncClient, **asked: str) -> list[str]:
+    """The e-mails that a list shows, in its order."""
+    response = await admin.get(f"/admin/user/list?{urlencode(asked)}")
+    assert response.status_code == 200, response.text
+    return re.findall(r'<td><div class="words"><div>(?:<a [^>]*>)?([^<]*@[^<]*)<', response.text)
+
+
+async def create(admin: AsyncClient, **fields: str) -> Response:
+    values = {"email": "new@example.com", "password": NEW_PASSWORD, "is_active": "y", "save": "Save"}
+    return await admin.post("/admin/user/create", data=values | fields)
+
+
+async def test_a_new_user_can_sign_in_with_the_password_that_was_hashed(app: FastAPI, admin: AsyncClient) -> None:
+    response = await create(admin, email="New@Example.com")
+    assert (response.status_code, response.headers["location"]) == (303, "/admin/user/list")
+    user = await stored(app, "new@example.com")
+    assert user is not None
+    assert user.is_active
+    assert not user.is_superuser
+    assert NEW_PASSWORD not in user.hashed_password
+    assert (await passwords.verify_password(NEW_PASSWORD, user.hashed_password))[0]
+
+
+async def test_what_was_saved_is_said_once(admin: AsyncClient) -> None:
+    await create(admin)
+    assert "“new@example.com” was saved" in (await admin.get("/admin/user/list")).text
+    assert "was saved" not in (await admin.get("/admin/user/list")).text
+
+
+INVALID = [
+    ({"email": "nonsense"}, "This is no e-mail address."),
+    ({"email": ""}, "This field is required."),
+    ({"email": "a\0@example.com"}, "NUL"),
+    ({"email": "a" * 400 + "@example.com"}, "Field cannot be longer than 320 characters."),
+    ({"email": "<script>@x"}, "This is no e-mail address."),
+    ({"email": "ROOT@example.com"}, "Another one already has this value."),
+    ({"password": ""}, "This field is required."),
+    ({"password": "short"}, "at least 8 characters"),
+    ({"password": "password123"}, "Many people use this password"),
+    ({"password": "NUL \0 inside it"}, "NUL"),
+]
+
+
+@on_both
+async def test_what_is_not_valid_stands_beside_its_field(app: FastAPI, admin: AsyncClient) -> None:
+    for fields, message in INVALID:
+        response = await create(admin, **fields)
+        assert response.status_code == 400, fields
+        name = next(iter(fields))
+        assert message in response.text.split(f'id="error-{name}"')[1].split("</div>")[0], fields
+        for leak in ("INSERT", "UNIQUE constraint", "duplicate key", "sqlalchemy", NEW_PASSWORD):
+            assert leak not in response.text
+    assert await stored(app, "new@example.com") is None
+
+
+async def test_a_file_sent_in_place_of_a_text_is_not_read(admin: AsyncClient) -> None:
+    files = {"email": ("a.txt", b"a@example.com"), "password": ("b.txt", b"12345678")}
+    assert (await admin.post("/admin/user/create", files=files)).status_code == 400
+
+
+async def test_a_form_that_is_no_form_is_refused(admin: AsyncClient) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    assert (await admin.post("/admin/user/create", content=b"--x\r\nbroken", headers=headers)).status_code == 400
+
+
+async def test_an_edit_changes_the_row_and_nothing_that_is_read_only(app: FastAPI, admin: AsyncClient) -> None:
+    user = await make_user(app.state.database, "old@example.com")
+    forged = {"created_at": "1999-01-01 00:00:00", "id": "77", "hashed_password": "forged", "password": "forged"}
+    sent = {"email": "newer@example.com", "is_active": "y", "is_verified": "y", "save": "Save"}
+    response = await admin.post(f"/admin/user/edit/{user.id}?search=a", data=sent | forged)
+    assert response.headers["location"] == "/admin/user/list?search=a"
+    changed = await stored(app, "newer@example.com")
+    assert changed is not None
+    assert changed.is_verified
+    assert (changed.id, changed.hashed_password, changed.created_at) == (user.id, user.hashed_password, user.created_at)
+
+
+@on_both
+async def test_a_taken_e_mail_is_refused_on_edit_too(app: FastAPI, admin: AsyncClient) -> None:
+    user = await make_user(app.state.database, "old@example.com")
+    response = await admin.post(f"/admin/user/edit/{user.id}", data={"email": "Root@example.com", "is_active": "y"})
+    assert response.status_code == 400
+    assert "Another one already has this value." in response.text
+
+
+@on_both
+async def test_a_number_that_no_user_has_is_not_found(admin: AsyncClient) -> None:
+    numbers = ["999", "0", "-1", "abc", "9" * 30, "1;2", "%00", "../1", "1e3"]
+    for page, number in product(("details", "edit", "password"), numbers):
+        assert (await admin.get(f"/admin/user/{page}/{number}")).status_code == 404, (page, number)
+
+
+@on_both
+async def test_search_wants_every_word_and_takes_signs_as_they_are(app: FastAPI, admin: AsyncClient) -> None:
+    for email in ("anna.smith@example.com", "anna.jones@example.com", "100%_sure@example.com"):
+        await make_user(app.state.database, email)
+    assert await listed(admin, search="smith anna") == ["anna.smith@example.com"]
+    assert await listed(admin, search="%_") == ["100%_sure@example.com"]
+    assert await listed(admin, search="_") == ["100%_sure@example.com"]
+    assert await listed(admin, search="ANNA") == ["anna.jones@example.com", "anna.smith@example.com"]
+    assert await listed(admin, search="nobody\0") == []
+
+
+async def test_an_empty_result_says_so(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/user/list?search=nobody")).text
+    assert "Nothing matches" in page
+    assert "1 to 0" not in page
+
+
+@on_both
+async def test_filters_and_sorting(app: FastAPI, admin: AsyncClient) -> None:
+    await make_user(app.state.database, "b@example.com", is_active=False)
+    await make_user(app.state.database, "a@example.com", is_verified=True)
+    assert await listed(admin) == ["a@example.com", "b@example.com", "root@example.com"]
+    assert await listed(admin, sortBy="email", sort="desc") == ["root@example.com", "b@example.com", "a@example.com"]
+    assert await listed(admin, is_active="false") == ["b@example.com"]
+    assert await listed(admin, is_verified="true", search="a") == ["a@example.com"]
+    assert len(await listed(admin, created_at_op="greater_than", created_at="2001-01-01")) == 3
+    assert await listed(admin, created_at_op="equals", created_at="2001-01-01") == []
+
+
+async def test_pages_of_a_list(app: FastAPI, admin: AsyncClient) -> None:
+    for number in range(30):
+        await make_user(app.state.database, f"u{number:02}@example.com")
+    assert "1 to 25 of 31" in (await admin.get("/admin/user/list")).text
+    assert "26 to 31 of 31" in (await admin.get("/admin/user/list?page=2")).text
+    assert (await admin.get("/admin/user/list?page=99")).headers["location"] == "/admin/user/list?page=2"
+
+
+HOSTILE = [
+    ("page=abc", 400),
+    ("page=-5", 302),
+    (f"page={'9' * 30}", 302),
+    ("pageSize=abc", 400),
+    ("pageSize=0", 200),
+    ("pageSize=999999", 200),
+    ("sortBy=hashed_password", 400),
+    ("sortBy=nothing&sort=x", 400),
+    ("is_active=perhaps", 200),
+    ("created_at=nonsense&created_at_op=equals", 200),
+    ("created_at=9999-12-31&created_at_op=equals", 200),
+    ("created_at=2001-01-01&created_at_op=nonsense", 200),
+    ("created_at_op=empty", 200),
+    ("search=%00%ff", 200),
+    (f"search={'word+' * 500}", 200),
+    ("hashed_password=x", 200),
+]
+
+
+@on_both
+async def test_no_address_breaks_a_list(admin: AsyncClient) -> None:
+    for query, status in HOSTILE:
+        assert (await admin.get(f"/admin/user/list?{query}")).status_code == status, query
+
+
+@on_both
+async def test_an_export_has_what_is_filtered_and_no_formulas(app: FastAPI, admin: AsyncClient) -> None:
+    await make_user(app.state.database, "=1+1@example.com")
+    await make_user(app.state.database, "other@example.com")
+    response = await admin.get("/admin/user/export/csv?search=1")
+    assert response.headers["content-disposition"].startswith("attachment; filename=User_")
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+    assert [row["email"] for row in rows] == ["'=1+1@example.com"]
+    exported = (await admin.get("/admin/user/export/json?search=other")).json()
+    assert [row["email"] for row in exported] == ["other@example.com"]
+    assert (await admin.get("/admin/user/export/json?search=nobody")).json() == []
+    assert (await admin.get("/admin/user/export/xml")).status_code == 404
+
+
+async def test_no_page_and_no_export_shows_a_hash(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
+    paths = ["list", "create", f"edit/{superuser.id}", f"details/{superuser.id}", "export/csv", "export/json"]
+    async with app.state.database.reader() as session:
+        token_hash = await session.scalar(select(col(Session.token_hash)))
+    for path in [f"user/{path}" for path in paths] + ["session/list", "session/details/1", "session/export/json"]:
+        text = (await admin.get(f"/admin/{path}")).text
+        for secret in ("hashed_password", "token_hash", superuser.hashed_password, "argon2", token_hash):
+            assert secret not in text, path
+    for words in (superuser.hashed_password[:12], "argon2"):
+        assert await listed(admin, search=words) == []
+
+
+@on_both
+async def test_deleting_several_is_all_or_nothing(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
+    first, second = [await make_user(app.state.database) for _ in range(2)]
+    response = await admin.post(f"/admin/user/delete?pks={first.id},{second.id},{superuser.id}", data=YES)
+    assert response.headers["location"] == "/admin/user/list"
+    page = (await admin.get("/admin/user/list")).text
+    assert "Nothing was deleted. You cannot delete yourself." in page
+    assert len(await listed(admin)) == 3
+    response = await admin.post(f"/admin/user/delete?pks={first.id},{second.id}&search=user", data=YES)
+    assert response.headers["location"] == "/admin/user/list?search=user"
+    assert await listed(admin) == ["root@example.com"]
+
+
+async def test_an_account_with_very_much_is_deleted_and_one_that_must_stay_keeps_it(
+    app: FastAPI, admin: AsyncClient, superuser: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def theirs(user: User) -> int:
+        async with app.state.database.reader() as session:
+            mine = select(func.count()).select_from(Session).where(col(Session.user_id) == user.id)
+            return await session.scalar(mine) or 0
+
+    monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
+    user = await make_user(app.state.database)
+    async with signed_in_client(app, user):
+        await admin.post(f"/admin/user/delete?pks={user.id},{superuser.id}", data=YES)
+        assert (await theirs(user), await theirs(superuser)) == (1, 1)
+        await admin.post(f"/admin/user/delete?pks={user.id}", data=YES)
+    assert (await theirs(user), await theirs(superuser)) == (0, 1)
+    assert len(await listed(admin)) == 1
+
+
+@on_both
+async def test_deleting_what_is_not_there_is_refused(admin: AsyncClient) -> None:
+    for query, status in (("pks=999", 404), ("pks=abc", 404), (f"pks={'9' * 30}", 404), ("", 303), ("pks=", 303)):
+        assert (await admin.post(f"/admin/user/delete?{query}", data=YES)).status_code == status, query
+    assert "Nothing was chosen." in (await admin.get("/admin/user/list")).text
+
+
+@pytest.mark.parametrize("lost", ["is_superuser", "is_active"])
+async def test_nobody_takes_their_own_rights(admin: AsyncClient, superuser: User, lost: str) -> None:
+    rights = {"is_superuser": "y", "is_active": "y"}
+    rights.pop(lost)
+    response = await admin.post(f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, **rights})
+    assert response.status_code == 400
+    assert "You cannot take your own rights" in response.text
+    assert (await admin.get("/admin/")).status_code == 200
+
+
+async def test_another_superuser_can_be_demoted(app: FastAPI, admin: AsyncClient) -> None:
+    other = await make_user(app.state.database, "other@example.com", is_superuser=True)
+    response = await admin.post(f"/admin/user/edit/{other.id}", data={"email": other.email, "is_active": "y"})
+    assert response.status_code == 303
+    demoted = await stored(app, "other@example.com")
+    assert demoted is not None
+    assert not demoted.is_superuser
+
+
+async def test_a_new_password_is_hashed_and_ends_every_session(app: FastAPI, admin: AsyncClient) -> None:
+    user = await make_user(app.state.database, "user@example.com")
+    async with signed_in_client(app, user) as browser:
+        assert (await browser.get("/accounts/profile")).status_code == 200
+        sent = {"password": NEW_PASSWORD, "again": NEW_PASSWORD}
+        response = await admin.post(f"/admin/user/password/{user.id}", data=sent)
+        assert response.headers["location"] == f"/admin/user/details/{user.id}"
+        assert (await browser.get("/accounts/profile")).status_code == 303
+    changed = await stored(app, "user@example.com")
+    assert changed is not None
+    assert (await passwords.verify_password(NEW_PASSWORD, changed.hashed_password))[0]
+    assert "signed out everywhere" in (await admin.get("/admin/user/list")).text
+
+
+async def test_a_bad_password_changes_nothing(app: FastAPI, admin: AsyncClient) -> None:
+    user = await make_user(app.state.database, "user@example.com")
+    cases: list[tuple[dict[str, str], str]] = [
+        ({"password": NEW_PASSWORD, "again": PASSWORD}, "This differs from the first."),
+        ({"password": "short", "again": "short"}, "at least 8 characters"),
+        ({}, "This field is required."),
+    ]
+    for sent, message in cases:
+        response = await admin.post(f"/admin/user/password/{user.id}", data=sent)
+        assert response.status_code == 400
+        assert message in response.text
+    unchanged = await stored(app, "user@example.com")
+    assert unchanged is not None
+    assert unchanged.hashed_password == user.hashed_password
+
+
+async def test_the_first_page_counts_and_leads_on(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/")).text
+    assert 'href="/admin/user/list"' in page
+    assert 'href="/admin/user/create"' in page
+
+
+async def test_an_email_is_a_line_though_it_may_be_long(admin: AsyncClient) -> None:
+    assert "<textarea" not in (await admin.get("/admin/user/create")).text

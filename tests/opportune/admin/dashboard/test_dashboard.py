@@ -1,0 +1,160 @@
+"""The first page of the admin."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from pydantic import SecretStr
+from sqlalchemy import delete, text
+from sqlmodel import col
+
+from opportune import __version__
+from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.admin.dashboard import ttl_cache
+from opportune.admin.dashboard.charts import CHART_DAYS, chart_of
+from opportune.admin.dashboard.health import Health
+from opportune.admin.models import AuditEntry
+from opportune.db.model import utc_now
+from opportune.feature import Metric
+from opportune.jobs.models import Job, JobState
+from opportune.testing.factories import make_user, signed_in_client
+
+on_sqlite = pytest.mark.database("sqlite")
+"""For what no database is asked differently about."""
+
+SIGN_UPS = Metric("Sign-ups", User.created_at)
+
+
+@pytest.fixture
+async def staff(app: FastAPI) -> User:
+    """Somebody who may list groups of the admin's accounts, and nothing else."""
+    user = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    async with app.state.database.writer() as session:
+        group = Group(name="helpers")
+        session.add(group)
+        await session.flush()
+        session.add(Grant(group_id=group.id, identity="group", action="list"))
+        session.add(Membership(user_id=user.id, group_id=group.id))
+    return user
+
+
+async def test_days_are_those_of_utc_and_the_edges_count_where_they_belong(app: FastAPI) -> None:
+    today = utc_now().date()
+    midnight = datetime.combine(today, datetime.min.time(), UTC)
+    second = timedelta(seconds=1)
+    first, before = midnight - timedelta(days=CHART_DAYS - 1), midnight - timedelta(days=2 * CHART_DAYS - 1)
+    for moment in (midnight, first, first, first - second, before, before - second):
+        await make_user(app.state.database, created_at=moment)
+    async with app.state.database.reader() as session:
+        chart = await chart_of(session, SIGN_UPS)
+    assert len(chart.days) == CHART_DAYS
+    assert (chart.days[0], chart.days[-1]) == ((first.date(), 2), (today, 1))
+    assert (chart.total, chart.before, chart.most, chart.change) == (3, 2, 2, 0.5)
+
+
+@on_sqlite
+async def test_without_anything_before_there_is_no_change(app: FastAPI) -> None:
+    async with app.state.database.reader() as session:
+        chart = await chart_of(session, SIGN_UPS)
+    assert (chart.total, chart.most, chart.change) == (0, 0, None)
+
+
+async def test_it_counts_rows_and_draws_what_features_declare(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/")).text
+    assert re.search(r'href="/admin/user/list">Users</a>\s*<span[^>]*>1</span>', page)
+    assert 'href="/admin/user/create"' in page
+    labels = [figure.label for feature in app.state.features for figure in feature.metrics]
+    assert "Sign-ups" in labels
+    for label in labels:
+        assert f'aria-label="{label} by day: ' in page, label
+    assert page.count("<title>") == 1 + len(labels) * CHART_DAYS
+    assert f" {__version__}, Python " in page
+
+
+@on_sqlite
+async def test_figures_are_counted_once_a_minute(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def signed_up() -> str:
+        found = re.search(r"Sign-ups by day: (\d+)", (await admin.get("/admin/")).text)
+        return found[1] if found else ""
+
+    assert await signed_up() == "1"
+    await make_user(app.state.database)
+    assert await signed_up() == "1"
+    monkeypatch.setattr(ttl_cache, "TTL_SECONDS", -1)
+    assert await signed_up() == "2"
+
+
+@on_sqlite
+async def test_staff_see_what_they_may_list_and_nothing_of_the_rest(app: FastAPI, staff: User) -> None:
+    async with signed_in_client(app, staff) as client:
+        page = (await client.get("/admin/")).text
+    assert "/admin/group/list" in page
+    for hidden in (
+        "Sign-ups",
+        "/admin/job",
+        "/admin/user/",
+        "<svg",
+        "Health",
+        "/admin/operations",
+        "/create",
+        "Python",
+    ):
+        assert hidden not in page, hidden
+
+
+@on_sqlite
+async def test_what_waits_or_failed_is_told(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        session.add_all([Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED)])
+    page = (await admin.get("/admin/")).text
+    assert re.search(r'<a href="/admin/job/list\?state=failed">\d waiting, 1 failed</a>', page)
+    assert "all applied" in page
+    assert "no letter leaves" in page
+
+
+@on_sqlite
+async def test_what_was_done_last_is_told_to_those_who_may_list_it(
+    app: FastAPI, admin: AsyncClient, staff: User
+) -> None:
+    assert "Recent actions" not in (await admin.get("/admin/")).text
+    async with app.state.database.writer() as session:
+        session.add(
+            AuditEntry(actor="root@example.com", action="action:give-back", identity="user", title="<b>Tea</b>")
+        )
+    page = (await admin.get("/admin/")).text
+    assert "<strong>Give back</strong> User: " in page
+    assert "&lt;b&gt;Tea&lt;/b&gt;" in page
+    assert 'href="/admin/audit-entry/list">All of them' in page
+    async with signed_in_client(app, staff) as client:
+        assert "Recent actions" not in (await client.get("/admin/")).text
+
+
+@on_sqlite
+async def test_pending_migrations_lead_to_operations(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        await session.execute(text("DELETE FROM alembic_version WHERE version_num LIKE 'jobs%'"))
+    assert re.search(r'<a href="/admin/operations">\d+ to apply: jobs\.', (await admin.get("/admin/")).text)
+
+
+async def test_a_part_that_is_broken_is_named_and_the_others_are_told(app: FastAPI) -> None:
+    changed = {"mail_url": SecretStr("pigeon:s3cret"), "jobs": "off"}
+    app.state.settings = app.state.settings.model_copy(update=changed)
+    async with app.state.database.writer() as session:
+        await session.execute(text("ALTER TABLE jobs_job RENAME TO jobs_gone"))
+    signs = {sign.part: sign for sign in await Health(app).signs()}
+    assert (signs["Database"].state, signs["Files"].state) == ("ok", "ok")
+    assert (signs["Mail"].state, signs["Tables"].state) == ("fault", "fault")
+    assert "s3cret" not in signs["Mail"].words
+    assert "oppman.py migrate" in signs["Tables"].words
+
+
+@on_sqlite
+async def test_who_may_nothing_is_told_so(app: FastAPI, staff: User) -> None:
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Membership).where(col(Membership.user_id) == staff.id))
+    async with signed_in_client(app, staff) as client:
+        assert (await client.get("/admin/")).status_code == 403

@@ -1,0 +1,111 @@
+"""A row from its first form to its deletion in a browser, and what keys do."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Dialog, Page, expect
+
+from opportune.accounts.models import User
+from opportune.testing.factories import sign_in_browser
+from opportune.testing.services.accessibility import find_violations
+from tests.opportune.admin.forms.test_forms import picture
+from tests.opportune.admin.shelf_feature import Book, Shelf
+
+# A browser shows the same with both kinds.
+pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+
+
+@pytest.fixture
+async def app(app_with_shelves: FastAPI) -> FastAPI:
+    async with app_with_shelves.state.database.writer() as session:
+        session.add_all([Shelf(id=1, title="Poems", price=1), Shelf(id=2, title="Plays", price=2)])
+        await session.flush()
+        session.add(Book(shelf_id=1, title="Sonnets"))
+    return app_with_shelves
+
+
+@pytest.fixture
+async def browser_page(app: FastAPI, page: Page, superuser: User, site: str) -> Page:
+    await sign_in_browser(page, app, superuser, site)
+    return page
+
+
+async def test_a_row_is_made_found_changed_and_deleted(browser_page: Page, tmp_path: Path) -> None:
+    page, photo = browser_page, tmp_path / "photo.png"
+    await asyncio.to_thread(photo.write_bytes, picture())
+    await page.goto("/admin/shelf/create")
+    await page.get_by_label("Title").fill("Çay & Kek")
+    await expect(page.get_by_label("Slug")).to_have_value("cay-kek")
+    await page.get_by_label("Photo").set_input_files(photo)
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_role("status")).to_contain_text("“Çay & Kek” was saved.")
+    assert not await find_violations(page)
+
+    await page.goto("/admin/shelf/list?search=kek")
+    await expect(page.get_by_role("row", name="Poems")).to_have_count(0)
+    await page.locator("tbody").get_by_role("link").first.click()
+    shown = page.locator("img.stored")
+    await expect(shown).to_be_visible()
+    assert await shown.evaluate("image => image.naturalWidth") == 20
+
+    await page.keyboard.press("e")
+    await page.get_by_label("Clear: keep no file").check()
+    await page.get_by_label("Plan").set_input_files({"name": "plan.txt", "mimeType": "", "buffer": b"x" * 10_000_001})
+    await expect(page.get_by_role("alert")).to_contain_text("at most 10 MB")
+    await page.get_by_role("button", name="Save and continue").click()
+    await expect(page.get_by_role("status")).to_be_visible()
+    await expect(shown).to_have_count(0)
+
+    await page.get_by_role("link", name="Details").click()
+    await page.get_by_role("link", name="Delete").click()
+    await expect(page.get_by_text("Çay & Kek").first).to_be_visible()
+    await page.get_by_role("button", name=re.compile("Delete|Yes")).click()
+    await expect(page.get_by_text("Deleted 1 Shelf.")).to_be_visible()
+    await expect(page.get_by_role("cell", name="Çay & Kek")).to_have_count(0)
+
+
+async def test_changes_that_are_not_saved_are_not_lost_by_a_click(browser_page: Page) -> None:
+    page = browser_page
+    await page.goto("/admin/shelf/edit/1")
+    await page.get_by_label("Title").fill("Sonnets")
+    asked: list[str] = []
+
+    async def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        await dialog.dismiss()
+
+    page.on("dialog", stay)
+    async with page.expect_event("dialog"):
+        await page.get_by_role("link", name="Cancel").click(no_wait_after=True)
+    await expect(page.get_by_label("Title")).to_have_value("Sonnets")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_role("status")).to_contain_text("“Sonnets” was saved.")
+    assert asked == ["beforeunload"], "and saving asks nothing"
+
+
+async def test_keys_do_what_their_list_says_and_nothing_while_somebody_types(browser_page: Page) -> None:
+    page = browser_page
+    await page.goto("/admin/shelf/list")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to content")).to_be_in_viewport()
+    await page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    await expect(keys).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(keys).to_be_hidden()
+    await page.keyboard.press("/")
+    await page.keyboard.type("n?")
+    await expect(page.get_by_role("searchbox", name="Search")).to_have_value("n?")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("m")
+    await page.keyboard.type("boo")
+    menu = page.get_by_role("navigation", name="Admin")
+    await expect(menu.get_by_role("link", name="Books")).to_be_visible()
+    await expect(menu.get_by_role("link", name="Users")).to_be_hidden()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Books", level=1)).to_be_visible()
+    await page.keyboard.press("n")
+    await expect(page.get_by_role("heading", name="Add Book")).to_be_visible()

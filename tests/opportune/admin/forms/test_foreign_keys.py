@@ -1,0 +1,171 @@
+"""What rows are called that somebody may not list: told of what is stored, and of nothing that they ask for."""
+
+from collections.abc import AsyncIterator
+from html import unescape
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import Select, delete, select
+from sqlmodel import col
+
+from opportune.accounts.models import Grant, Group, User
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
+
+pytestmark = pytest.mark.database("sqlite")
+
+SECRET, KNOWN = "Secret Maker", "Acme"
+ANVIL = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
+REFUSED = "To choose another one takes the right to list what there is."
+
+
+@pytest.fixture
+async def app(app_with_gadgets: FastAPI) -> FastAPI:
+    """With a gadget of the first maker; nobody points at the third."""
+    async with app_with_gadgets.state.database.writer() as session:
+        session.add_all([Gadget(name="Anvil", maker_id=1), Maker(name=SECRET)])
+    return app_with_gadgets
+
+
+@pytest.fixture
+async def group(app: FastAPI) -> Group:
+    """Whose member may do everything with gadgets, and nothing with makers."""
+    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    return await grant(app.state.database, staff, "gadget", "*")
+
+
+@pytest.fixture
+async def staff(app: FastAPI, group: Group) -> AsyncIterator[AsyncClient]:
+    async with app.state.database.reader() as session:
+        user = (await session.scalars(select(User).where(col(User.email) == "staff@example.com"))).one()
+    async with signed_in_client(app, user) as client:
+        yield client
+
+
+async def hold(app: FastAPI, group: Group, *grants: tuple[str, str]) -> None:
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Grant).where(col(Grant.group_id) == group.id))
+        session.add_all(Grant(group_id=group.id, identity=identity, action=action) for identity, action in grants)
+
+
+async def makers(app: FastAPI) -> list[int]:
+    async with app.state.database.reader() as session:
+        return list(await session.scalars(select(col(Gadget.maker_id)).order_by(col(Gadget.id))))
+
+
+async def send_file(client: AsyncClient, maker_id: int) -> str:
+    row = f"name,maker_id,colour,state,size\nFile,{maker_id},red,new,1\n"
+    return unescape((await client.post("/admin/gadget/import", files={"file": ("a.csv", row)})).text)
+
+
+async def test_a_picker_searches_for_nobody_who_may_not_list(staff: AsyncClient) -> None:
+    answer = await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")
+    assert answer.status_code == 403
+    assert SECRET not in answer.text
+
+
+async def test_a_form_names_what_is_stored_and_nothing_that_is_asked_for(staff: AsyncClient) -> None:
+    stored = (await staff.get("/admin/gadget/edit/1")).text
+    assert f'<option value="1" selected>{KNOWN}</option>' in stored
+    assert 'data-role="select2-ajax"' not in stored
+    for page in (
+        await staff.get("/admin/gadget/create?maker_id=3&spare_id=3"),
+        await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": "3", "name": ""}),
+        await staff.post("/admin/gadget/create", data=ANVIL | {"maker_id": "3", "name": ""}),
+        await staff.get("/admin/gadget/list?maker_id=3"),
+    ):
+        assert SECRET not in page.text
+        assert '<option value="3" selected>3</option>' in page.text
+
+
+async def test_nobody_learns_a_name_by_pointing_at_it(app: FastAPI, staff: AsyncClient) -> None:
+    for number in (3, 999):  # one answer, whether or not it is there
+        sent = ANVIL | {"maker_id": str(number), "name": "Other"}
+        for address in ("/admin/gadget/edit/1", "/admin/gadget/create"):
+            answer = await staff.post(address, data=sent)
+            assert answer.status_code == 400
+            assert REFUSED in answer.text.split('id="error-maker_id">')[1].split("</div>")[0]
+        assert f"Line 2: Maker: {REFUSED}" in await send_file(staff, number)
+    assert await makers(app) == [1]
+
+
+async def test_what_is_stored_already_stays_where_it_is(app: FastAPI, staff: AsyncClient) -> None:
+    assert (await staff.post("/admin/gadget/edit/1", data=ANVIL | {"size": "7"})).status_code == 303
+    assert await makers(app) == [1]
+
+
+async def test_who_may_open_rows_chooses_by_number_and_who_may_list_them_searches(
+    app: FastAPI, group: Group, staff: AsyncClient
+) -> None:
+    await hold(app, group, ("gadget", "*"), ("maker", "details"))
+    page = (await staff.get("/admin/gadget/create?maker_id=3")).text
+    assert f'<option value="3" selected>{SECRET}</option>' in page
+    assert 'data-role="select2-ajax"' not in page
+    assert (await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": "3"})).status_code == 303
+    assert await makers(app) == [3]
+    await hold(app, group, ("gadget", "*"), ("maker", "list"))
+    assert 'data-role="select2-ajax"' in (await staff.get("/admin/gadget/edit/1")).text
+    found = (await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")).json()["results"]
+    assert found == [{"id": "3", "text": SECRET}]
+
+
+async def test_rows_that_a_view_does_not_give_are_not_named_chosen_or_imported(
+    app: FastAPI, group: Group, staff: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def all_but_the_third(_self: Any, _request: Any) -> Select[Any]:
+        return select(Maker).where(col(Maker.id) != 3)
+
+    monkeypatch.setattr(MakerAdmin, "list_query", all_but_the_third)
+    await hold(app, group, ("gadget", "*"), ("maker", "*"))
+    for page in ("create?maker_id=3", "list?maker_id=3", "ajax/lookup?name=maker_id&term=Secret"):
+        assert SECRET not in (await staff.get(f"/admin/gadget/{page}")).text, page
+    for number in (3, 999):
+        answer = await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": str(number)})
+        assert (answer.status_code, "What this points at is not there" in answer.text) == (400, True)
+        assert "What this points at is not there" in await send_file(staff, number)
+    assert await makers(app) == [1]
+
+
+async def test_who_may_only_do_something_to_rows_sees_their_numbers(
+    app: FastAPI, group: Group, staff: AsyncClient
+) -> None:
+    user = await make_user(app.state.database, "telltale@example.com")
+    await hold(app, group, ("user", "action:sign-out"), ("maker", "delete"), ("user", "delete"))
+    for address, number, name in (
+        (f"user/action/sign-out?pks={user.id}", f"User {user.id}", user.email),
+        (f"user/delete?pks={user.id}", f"User {user.id}", user.email),
+        ("maker/delete?pks=3", "Maker 3", SECRET),
+    ):
+        page = (await staff.post(f"/admin/{address}")).text
+        assert (number in page, name in page) == (True, False), address
+    done = await staff.post(f"/admin/user/action/sign-out?pks={user.id}", data={"confirmed": "yes"})
+    assert done.status_code == 303
+    first_page = (await staff.get("/admin/")).text
+    assert (f"User {user.id}: signed out" in first_page, user.email in first_page) == (True, False)
+    for address in ("user/action/sign-out?search=telltale", "maker/delete?search=Secret"):
+        assert (await staff.post(f"/admin/{address}", data={"all": "1"})).status_code == 403
+
+
+async def test_what_goes_along_is_counted_and_named_as_its_list_gives_it(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with app.state.database.writer() as session:
+        session.add(Gadget(name="Kept dark", maker_id=1))
+
+    def without_it(_self: Any, _request: Any) -> Select[Any]:
+        return select(Gadget).where(col(Gadget.name) != "Kept dark")
+
+    monkeypatch.setattr(GadgetAdmin, "list_query", without_it)
+    page = (await admin.get("/admin/maker/delete?pks=1")).text
+    assert "2 Gadgets" in page
+    assert ("Gadget 1" in page, "Gadget 2" in page) == (True, False)
+
+
+async def test_filters_of_the_log_name_the_models_that_one_may_open(
+    app: FastAPI, group: Group, staff: AsyncClient
+) -> None:
+    await hold(app, group, ("audit-entry", "list"), ("gadget", "details"), ("maker", "list"))
+    page = (await staff.get("/admin/audit-entry/list")).text
+    assert ('value="gadget"' in page, 'value="maker"' in page) == (True, False)

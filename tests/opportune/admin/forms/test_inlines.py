@@ -1,0 +1,137 @@
+"""Rows that are edited in the form of another."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.admin.models import AuditEntry
+from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.admin.lists.test_related import grant
+from tests.opportune.admin.shelf_feature import Label, Shelf, meanwhile
+
+EDIT = "/admin/shelf/edit/1"
+SAVE = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
+# As the browser sends the lines that nobody has touched.
+RED, BLUE = {"label-1-text": "red", "label-1-size": "1"}, {"label-2-text": "blue", "label-2-size": "2"}
+BOLD = {"label-1-is_bold": "y", "label-2-is_bold": "y"}
+BLANK = {"label-new0-text": "", "label-new0-size": "1", "label-new0-is_bold": "y"}
+LINES = {**SAVE, **RED, **BLUE, **BOLD, **BLANK}
+
+
+@pytest.fixture
+async def app(app_with_shelves: FastAPI) -> FastAPI:
+    async with app_with_shelves.state.database.writer() as session:
+        session.add_all([Shelf(title="Novels"), Shelf(title="Poems")])
+        await session.flush()
+        for shelf_id, text, size in ((1, "red", 1), (1, "blue", 2), (2, "green", 3)):
+            session.add(Label(shelf_id=shelf_id, text=text, size=size))
+            await session.flush()
+    return app_with_shelves
+
+
+async def labels(app: FastAPI) -> list[tuple[int, str, int, bool]]:
+    async with app.state.database.reader() as session:
+        rows = await session.scalars(select(Label).order_by(col(Label.id)))
+        return [(label.shelf_id, label.text, label.size, label.is_bold) for label in rows]
+
+
+BEFORE = [(1, "red", 1, True), (1, "blue", 2, True), (2, "green", 3, True)]
+
+
+async def test_lines_are_changed_deleted_and_added_with_their_row(app: FastAPI, admin: AsyncClient) -> None:
+    changes = {"label-1-text": "crimson", "label-2-delete": "1", "label-new0-text": "gold", "label-new0-size": "9"}
+    answer = await admin.post(EDIT, data={**LINES, **changes})
+    assert answer.status_code == 303, answer.text
+    assert await labels(app) == [(1, "crimson", 1, True), (2, "green", 3, True), (1, "gold", 9, True)]
+    async with app.state.database.reader() as session:
+        told = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
+        assert [(entry.action, entry.identity, entry.title) for entry in told] == [
+            ("edit", "label", "crimson"),
+            ("delete", "label", "blue"),
+            ("create", "label", "gold"),
+        ], "what nobody has changed is not told of"
+
+
+async def test_a_new_row_comes_with_its_lines(app: FastAPI, admin: AsyncClient) -> None:
+    new = {**SAVE, **BLANK, "title": "Plays", "label-new0-text": "gold"}
+    assert (await admin.post("/admin/shelf/create", data=new)).status_code == 303
+    assert await labels(app) == [*BEFORE, (3, "gold", 1, True)]
+
+
+REFUSED = [
+    ({"label-1-text": ""}, "label-1-text", "This field is required."),
+    ({"label-new0-text": "gold", "label-new0-size": "0"}, "label-new0-size", "Please give 1 or more."),
+    ({"label-new0-text": "green"}, "label-new0-text", "Another one already has this value."),
+]
+
+
+async def test_where_a_line_is_wrong_nothing_is_saved_and_it_says_why(app: FastAPI, admin: AsyncClient) -> None:
+    for changes, field, words in REFUSED:
+        answer = await admin.post(EDIT, data={**LINES, "title": "Kept", "label-2-size": "7", **changes})
+        assert answer.status_code == 400
+        assert words in answer.text.split(f'id="error-{field}">')[1].split("</div>")[0]
+        assert "Please correct the rows below." in answer.text
+        assert 'value="Kept"' in answer.text
+        assert await labels(app) == BEFORE
+    async with app.state.database.reader() as session:
+        assert (await session.get_one(Shelf, 1)).title == "Novels"
+
+
+@pytest.mark.database("sqlite")
+async def test_no_line_of_another_row_is_touched(app: FastAPI, admin: AsyncClient) -> None:
+    forged = {"label-3-text": "stolen", "label-3-size": "1", "label-3-delete": "1", "label-1-shelf_id": "2"}
+    assert (await admin.post(EDIT, data={**LINES, **forged})).status_code == 303
+    assert await labels(app) == BEFORE
+
+
+@pytest.mark.database("sqlite")
+async def test_a_line_that_moves_elsewhere_meanwhile_is_left_there(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def move() -> None:
+        async with app.state.database.writer() as session:
+            (await session.get_one(Label, 1)).shelf_id = 2
+
+    meanwhile(monkeypatch, move)
+    answer = await admin.post(EDIT, data={**LINES, "label-1-text": "stolen"})
+    assert answer.status_code == 400
+    assert "This row was deleted or moved meanwhile." in answer.text
+    assert await labels(app) == [(2, "red", 1, True), *BEFORE[1:]]
+
+
+@pytest.mark.database("sqlite")
+async def test_a_form_that_sends_no_lines_changes_none(app: FastAPI, admin: AsyncClient) -> None:
+    assert (await admin.post(EDIT, data=SAVE)).status_code == 303
+    assert await labels(app) == BEFORE
+
+
+@pytest.mark.database("sqlite")
+async def test_who_may_not_edit_the_lines_neither_sees_nor_sends_them(app: FastAPI) -> None:
+    user = await make_user(app.state.database, is_staff=True)
+    await grant(app, user.id, "shelf", "*")
+    await grant(app, user.id, "label", "list")
+    changes = {**LINES, "label-1-text": "forged", "label-2-delete": "1", "label-new0-text": "gold"}
+    async with signed_in_client(app, user) as staff:
+        page = (await staff.get(EDIT)).text
+        assert "label-1-text" not in page
+        assert 'href="/admin/label/list?shelf_id=1"' in page, "they are shown as rows that only point at it"
+        assert (await staff.post(EDIT, data=changes)).status_code == 303
+        assert await labels(app) == BEFORE
+        await grant(app, user.id, "label", "edit")
+        page = (await staff.get(EDIT)).text
+        assert "label-1-text" in page
+        assert "label-1-delete" not in page
+        assert "label-new0-text" not in page
+        await staff.post(EDIT, data=changes)
+    assert await labels(app) == [(1, "forged", 1, True), *BEFORE[1:]]
+
+
+@pytest.mark.database("sqlite")
+async def test_many_rows_are_shown_below_the_form_instead(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 'name="label-1-text"' in (await admin.get(EDIT)).text
+    monkeypatch.setattr("opportune.admin.forms.inlines.MAX_INLINE_ROWS", 1)
+    page = (await admin.get(EDIT)).text
+    assert 'name="label-1-text"' not in page
+    assert 'href="/admin/label/list?shelf_id=1"' in page

@@ -1,0 +1,81 @@
+"""Texts in forms: a line or a box, and nothing lost on the way through a browser."""
+
+import re
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqladmin.forms import get_model_form
+from sqlalchemy import JSON, Column, Integer, Interval, Uuid
+from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlalchemy.orm import declarative_base
+from starlette.datastructures import FormData
+
+from opportune.admin.forms.admin_form import AdminConverter
+from tests.opportune.admin.gadget_feature import Gadget
+
+# Both kinds store a text as it comes.
+pytestmark = pytest.mark.database("sqlite")
+
+EDIT = "/admin/gadget/edit/1"
+
+
+@pytest.fixture
+def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
+
+
+async def store(app: FastAPI, **texts: Any) -> None:
+    async with app.state.database.writer() as session:
+        session.add(Gadget(name="first", maker_id=1, **texts))
+
+
+async def stored(app: FastAPI) -> Gadget:
+    async with app.state.database.reader() as session:
+        return await session.get_one(Gadget, 1)  # type: ignore[no-any-return]  # state is untyped
+
+
+async def boxes(admin: AsyncClient) -> set[str]:
+    page = (await admin.get(EDIT)).text
+    return set(re.findall(r'<textarea [^>]*name="(\w+)"', page))
+
+
+async def test_texts_with_room_for_lines_have_a_box_and_short_ones_a_line(app: FastAPI, admin: AsyncClient) -> None:
+    await store(app, nickname="short")
+    assert await boxes(admin) == {"notes", "story", "motto"}
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "two\rlines"])
+async def test_a_short_text_that_has_lines_gets_a_box_too(app: FastAPI, admin: AsyncClient, text: str) -> None:
+    await store(app, nickname=text)
+    assert "nickname" in await boxes(admin)
+
+
+async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: AsyncClient) -> None:
+    await store(app, story="old")
+    full = "x" * 999 + "\r\n" + "x" * 1000  # as many as the column takes, if a line break counts once
+    assert (await admin.post(EDIT, data={"name": "first", "maker_id": "1", "story": full})).status_code == 303
+    assert (await stored(app)).story == full.replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        (Uuid(), "abc", "Please give a UUID"),
+        (JSON(), "{", "Please write this as JSON"),
+        (JSON(), "[" * 100_000, "Please write this as JSON"),
+        (Interval(), "soon", "Please give a span of time"),
+        (Interval(), "9" * 12 + " days", "Please give a span of time"),
+    ],
+)
+async def test_what_is_no_such_value_is_told_in_our_words(kind: Any, text: str, words: str) -> None:
+    class Odd(declarative_base()):  # type: ignore[misc]  # made here
+        __tablename__ = "test_odd"
+        id = Column(Integer, primary_key=True)
+        value = Column(kind)
+
+    form = (await get_model_form(Odd, async_sessionmaker(), form_converter=AdminConverter))(FormData([("value", text)]))
+    assert not form.validate()
+    (message,) = form["value"].errors
+    assert message.startswith(words)

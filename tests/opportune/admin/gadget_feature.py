@@ -1,0 +1,90 @@
+"""A model with a column of every kind, and its view, which leaves everything to the defaults."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Literal
+
+from pydantic import field_validator
+from sqladmin import action
+from sqlalchemy import CheckConstraint, MetaData, Text
+from sqlmodel import Field, SQLModel
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.views import AdminView
+from opportune.db.model import NAMING_CONVENTION, BigId, utc_now
+from opportune.feature import Feature
+
+
+class Table(SQLModel):
+    # Apart from the project's own tables, which migrations make.
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+    id: int = Field(default=None, primary_key=True, sa_type=BigId)
+
+
+class Colour(Enum):
+    RED = "red"
+    DEEP_BLUE = "deep_blue"
+
+
+class Maker(Table, table=True):
+    __tablename__ = "test_maker"
+
+    name: str = Field(max_length=50)
+    api_key: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Gadget(Table, table=True):
+    __tablename__ = "test_gadget"
+    __table_args__ = (CheckConstraint("size <> 13", name="lucky"),)
+
+    name: str = Field(max_length=20, unique=True)
+    maker_id: int = Field(foreign_key="test_maker.id", sa_type=BigId)
+    spare_id: int | None = Field(default=None, foreign_key="test_maker.id", sa_type=BigId)
+    colour: Colour = Colour.RED
+    state: Literal["new", "used"] = Field(default="new", sa_type=Text)
+    size: int = Field(default=1, ge=0)
+    weight: Decimal | None = Field(default=None, max_digits=6, decimal_places=2)
+    ratio: float | None = None
+    made_on: date | None = None
+    seen_at: datetime | None = None
+    notes: str = Field(default="", sa_type=Text)
+    story: str = Field(default="", max_length=2000)
+    motto: str = ""
+    nickname: str | None = Field(default=None, max_length=20)
+    created_at: datetime = Field(default_factory=utc_now)
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_gizmo(cls, value: str) -> str:
+        if value == "gizmo":
+            raise ValueError("a gizmo is no gadget")
+        return value.strip()
+
+
+class MakerAdmin(AdminView, model=Maker):
+    pass
+
+
+class GadgetAdmin(AdminView, model=Gadget):
+    can_import = True
+
+    async def on_model_delete(self, model: Any, request: Request) -> None:
+        if model.name == "keep me":
+            raise ValidationRefused("This one stays.")
+
+    @action("polish", "Polish", "Polish them?")
+    async def polish(self, request: Request) -> Response:
+        async with self._admin_ref.database.writer() as session:
+            for pk in request.query_params["pks"].split(","):
+                (await session.get_one(Gadget, int(pk))).notes = "polished"
+        return RedirectResponse(request.url_for("admin:list", identity=self.identity), 303)
+
+
+gadgets = Feature(name="gadgets", summary="For tests.", models=(Maker, Gadget), admin=(MakerAdmin, GadgetAdmin))

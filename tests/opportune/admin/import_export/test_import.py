@@ -1,0 +1,225 @@
+"""Rows from files: shown first, then all or none."""
+
+import json
+import re
+from html import unescape
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.import_export.import_file import read_rows
+from opportune.admin.models import AuditEntry
+from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.admin.gadget_feature import Gadget, MakerAdmin
+
+# Files are read the same on both kinds; what the database says to their rows is not.
+pytestmark = pytest.mark.database("sqlite")
+
+IMPORT = "/admin/gadget/import"
+HEADER = "name,maker_id,colour,state,size"
+
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+
+@pytest.fixture
+def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
+
+
+async def send(admin: AsyncClient, content: str | bytes, name: str = "rows.csv") -> Response:
+    return await admin.post(IMPORT, files={"file": (name, content)})
+
+
+async def confirm(admin: AsyncClient, shown: Response) -> Response:
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
+    return await admin.post(IMPORT, data={"sealed": sealed})
+
+
+async def stored(app: FastAPI) -> list[Gadget]:
+    async with app.state.database.reader() as session:
+        return list(await session.scalars(select(Gadget).order_by(col(Gadget.id))))
+
+
+async def test_a_file_is_shown_and_stored_when_that_is_confirmed(app: FastAPI, admin: AsyncClient) -> None:
+    assert "CSV or JSON" in (await admin.get(IMPORT)).text
+    shown = await send(admin, f'\ufeff{HEADER},notes\nfirst,1,red,new,2,"two\nlines"\nsecond,2,deep_blue,used,3,\n')
+    assert shown.status_code == 200
+    assert "rows.csv has 2 new Gadgets." in shown.text
+    assert await stored(app) == []
+    assert (await confirm(admin, shown)).headers["location"] == "/admin/gadget/list"
+    assert "Imported 2 Gadgets." in (await admin.get("/admin/gadget/list")).text
+    assert [(row.name, row.maker_id, row.state, row.notes) for row in await stored(app)] == [
+        ("first", 1, "new", "two\nlines"),
+        ("second", 2, "used", ""),
+    ]
+    async with app.state.database.reader() as session:
+        told = [(entry.action, entry.title) for entry in await session.scalars(select(AuditEntry))]
+    assert told.count(("import", "2 rows of rows.csv")) == 1
+    assert [action for action, _ in told].count("create") == 2
+
+
+@on_both
+@pytest.mark.parametrize("kind", ["csv", "json"])
+async def test_what_an_export_wrote_can_be_imported(app: FastAPI, admin: AsyncClient, kind: str) -> None:
+    full = {"weight": "12.50", "ratio": "0.5", "made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
+    values = {"name": "=formula", "maker_id": "1", "colour": "deep_blue", "state": "new", "size": "2", "spare_id": "2"}
+    await admin.post("/admin/gadget/create", data=values | full | {"motto": "-1", "save": "Save"})
+    (before,) = await stored(app)
+    exported = (await admin.get(f"/admin/gadget/export/{kind}")).content
+    await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
+    shown = await send(admin, exported, f"gadgets.{kind}")
+    assert "the site sets these itself: id, created_at." in shown.text
+    await confirm(admin, shown)
+    (after,) = await stored(app)
+    assert after.model_dump(exclude={"id", "created_at"}) == before.model_dump(exclude={"id", "created_at"})
+
+
+@on_both
+async def test_every_wrong_line_is_told_in_words_and_nothing_is_stored(app: FastAPI, admin: AsyncClient) -> None:
+    good = "fine,1,red,new,2"
+    lines = ["gizmo,1,red,new,2", "far,999,red,new,2", ",1,red,new,2", "c,1,green,new,2", "d,x,red,new,many"]
+    page = await send(admin, "\n".join([HEADER, good, *lines]))
+    text = unescape(page.text)
+    assert page.status_code == 400
+    assert "sealed" not in text
+    for words in (
+        "Line 3: Name: A gizmo is no gadget.",
+        "Line 5: Name: ",
+        "Line 6: Colour: Choose one of: red, deep_blue.",
+        "Line 7: Maker: Choose one from the list, or give its number. Size: ",
+    ):
+        assert words in text
+    twice = unescape((await send(admin, "\n".join([HEADER, good, good, lines[1], "x,1,red,new,13"]))).text)
+    assert "Line 3: Name: Another one already has this value." in twice
+    assert "Line 4: " in twice
+    assert "What this points at is not there" in twice
+    assert "Line 5: The database does not allow this value." in twice.replace("Line 5: Size: ", "Line 5: ")
+    assert await stored(app) == []
+
+
+PYTHONS = ("invalid literal", "Exceeds the limit", "Input should", "Decimal input", "Not a valid choice", "Traceback")
+GARBAGE = ("abc", "1.5", "nan", "-1", "9" * 30, "9" * 5000, "[]", "1e999999")
+
+
+async def test_what_no_field_can_read_is_told_in_our_words(app: FastAPI, admin: AsyncClient) -> None:
+    row = {"name": "fine", "maker_id": "1", "spare_id": "", "size": "1", "weight": "1", "made_on": "2026-01-01"}
+    for column in ("maker_id", "spare_id", "size", "weight", "made_on"):
+        for value in GARBAGE:
+            sent = row | {column: value}
+            form = await admin.post("/admin/gadget/create", data={**sent, "colour": "red", "state": "new"})
+            file = await send(admin, f"{','.join(sent)}\n{','.join(sent.values())}\n")
+            for page in (form, file):
+                assert page.status_code in (200, 303, 400), (column, value)
+                assert not [words for words in PYTHONS if words in page.text], (column, value)
+
+
+@on_both
+async def test_what_the_database_refuses_in_between_leaves_nothing_behind(app: FastAPI, admin: AsyncClient) -> None:
+    shown = await send(admin, f"{HEADER}\nfirst,1,red,new,2\ntaken,1,red,new,2\n")
+    async with app.state.database.writer() as session:
+        session.add(Gadget(name="taken", maker_id=1))
+    answer = await confirm(admin, shown)
+    assert answer.status_code == 400
+    assert "Line 3: Name: Another one already has this value." in answer.text
+    assert [row.name for row in await stored(app)] == ["taken"]
+
+
+ROW = "a,1,red,new,2"
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words"),
+    [
+        ("", "rows.csv", "There are no rows in this file."),
+        (HEADER, "rows.csv", "There are no rows in this file."),
+        (f"{HEADER}\n{ROW}", "rows.txt", "Please choose a file whose name ends in .csv or .json."),
+        (f"{HEADER},name\n{ROW},1", "rows.csv", "Two columns have the same name."),
+        (f"{HEADER}\n{ROW},1", "rows.csv", "Line 2 has more cells than the first line."),
+        (f'{HEADER}\n"a,1', "rows.csv", "cannot be read"),
+        (f"{HEADER}\n{'a' * 200_000}", "rows.csv", "a cell has more than 131,072 characters"),
+        ("{", "rows.json", "This is no JSON."),
+        ("[" * 100_000, "rows.json", "This is no JSON."),
+        ('{"a": 1}', "rows.json", "This is no list of objects"),
+        ("[1]", "rows.json", "This is no list of objects"),
+        ('[{"name": ' + "9" * 5000 + "}]", "rows.json", "This is no JSON."),
+        (f"{HEADER}\n{ROW}\n{ROW}\n{ROW}\n{ROW}", "rows.csv", "There are 4 rows in this file, at most 3"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_in_one_sentence(content: str, name: str, words: str) -> None:
+    with pytest.raises(ValidationRefused, match=re.escape(words)):
+        read_rows(name, content, most=3)
+
+
+async def test_a_file_that_does_not_fit_is_refused_in_one_sentence(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.opportune.admin.gadget_feature.GadgetAdmin.max_import_file_size", 150)
+    for content, words in (
+        (f"{HEADER}\n{ROW}".encode("utf-16"), "This is no text in UTF-8."),
+        (f"{HEADER},created_by\n{ROW},1", "These columns cannot be imported: created_by."),
+        (f"{HEADER},api_key\n{ROW},1", "These columns cannot be imported: api_key."),
+        ("name\na", "These columns are missing: maker_id."),
+        ("a" * 151, "Please choose a file of at most 150 bytes."),
+    ):
+        page = await send(admin, content)
+        assert page.status_code == 400, words
+        assert words in unescape(page.text)
+    assert "Please choose a file." in (await admin.post(IMPORT, data={})).text
+    assert "choose the file again" in (await admin.post(IMPORT, data={"sealed": "forged"})).text
+    assert await stored(app) == []
+
+
+@on_both
+async def test_hostile_cells_are_refused_like_those_of_a_form(app: FastAPI, admin: AsyncClient) -> None:
+    base = {"name": "a", "maker_id": 1, "colour": "red", "state": "new", "size": 2}
+    for name, value in (
+        ("notes", "nul \0"),
+        ("notes", "\ud800"),
+        ("maker_id", {"a": 1}),
+        ("maker_id", 2**70),
+        ("size", [1]),
+        ("size", True),
+        ("weight", "NaN"),
+        ("seen_at", "yesterday"),
+        ("made_on", "9999-99-99"),
+        ("name", "x" * 21),
+    ):
+        page = await send(admin, json.dumps([base | {name: value}]), "rows.json")
+        assert page.status_code == 400, (name, value)
+        assert "Row 1: " in page.text, (name, value)
+    assert await stored(app) == []
+
+
+def test_semicolons_come_from_spreadsheets() -> None:
+    header, lines = read_rows("ROWS.CSV", "name;notes\nfirst;'-1\n", most=1)
+    assert header == ["name", "notes"]
+    assert [(line.number, line.cells) for line in lines] == [(2, {"name": "first", "notes": "-1"})]
+
+
+async def test_import_is_closed_where_a_view_does_not_open_it_and_to_other_sites(
+    app: FastAPI, admin: AsyncClient
+) -> None:
+    files = {"file": ("rows.csv", "name\nNew\n")}
+    for path in ("maker", "user", "session"):
+        assert (await admin.get(f"/admin/{path}/import")).status_code == 403
+        assert (await admin.post(f"/admin/{path}/import", files=files)).status_code == 403
+    assert "/admin/maker/import" not in (await admin.get("/admin/maker/list")).text
+    assert (await admin.post(IMPORT, files=files, headers={"origin": "https://evil.example"})).status_code == 403
+
+
+async def test_what_was_shown_to_one_is_confirmed_by_nobody_else_and_for_no_other_model(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = await send(admin, f"{HEADER}\nfirst,1,red,new,2\n")
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
+    monkeypatch.setattr(MakerAdmin, "can_import", True)
+    colleague = await make_user(app.state.database, is_superuser=True)
+    async with signed_in_client(app, colleague) as other:
+        for client, address in ((admin, "/admin/maker/import"), (other, IMPORT)):
+            answer = await client.post(address, data={"sealed": sealed})
+            assert "choose the file again" in answer.text

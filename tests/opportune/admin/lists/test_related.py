@@ -1,0 +1,70 @@
+"""The rows that point at a row, on its pages."""
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import event
+
+from opportune.accounts.models import Grant, Group, Membership
+from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.admin.shelf_feature import Book, Shelf
+
+PAGES = ("/admin/shelf/details/1", "/admin/shelf/edit/1")
+
+
+@pytest.fixture
+async def app(app_with_shelves: FastAPI) -> FastAPI:
+    async with app_with_shelves.state.database.writer() as session:
+        session.add(Shelf(id=1, title="Novels"))
+        session.add(Shelf(id=2, title="Empty"))
+        await session.flush()
+        session.add_all([Book(shelf_id=1, title=f"Book {number}.") for number in range(30)])
+    return app_with_shelves
+
+
+async def test_the_newest_are_shown_and_the_rest_is_never_loaded(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.admin.lists.related.MAX_COUNTED_ROWS", 20)
+    loaded: list[object] = []
+    event.listen(Book, "load", lambda book, _: loaded.append(book))
+    for address in PAGES:
+        loaded.clear()
+        page = (await admin.get(address)).text
+        assert len(loaded) == 10
+        assert re.findall(r">(Book \d+\.)<", page) == [f"Book {number}." for number in range(29, 19, -1)]
+        assert "more than 20" in page
+        assert 'href="/admin/book/list?shelf_id=1"' in page
+        assert 'href="/admin/book/create?shelf_id=1"' in page
+    assert '<span class="badge bg-secondary-lt ms-1">0</span>' in (await admin.get("/admin/shelf/details/2")).text
+
+
+async def test_the_form_for_one_more_has_its_parent_and_leads_back_to_the_list(admin: AsyncClient) -> None:
+    address = "/admin/book/create?shelf_id=1"
+    assert "Novels" in (await admin.get(address)).text
+    answer = await admin.post(address, data={"shelf_id": "1", "title": "New", "save": "Save"})
+    assert answer.headers["location"] == "/admin/book/list?shelf_id=1"
+
+
+@pytest.mark.database("sqlite")
+async def test_only_who_may_list_them_sees_them(app: FastAPI) -> None:
+    user = await make_user(app.state.database, is_staff=True)
+    steps = ((("shelf", "details"), False, False), (("book", "list"), True, False), (("book", "create"), True, True))
+    for (identity, action), sees, adds in steps:
+        await grant(app, user.id, identity, action)
+        async with signed_in_client(app, user) as staff:
+            page = (await staff.get(PAGES[0])).text
+        assert "Novels" in page
+        assert ("Book 29." in page) is sees
+        assert ("/admin/book/create" in page) is adds
+
+
+async def grant(app: FastAPI, user_id: int, identity: str, action: str) -> None:
+    async with app.state.database.writer() as session:
+        group = Group(name=f"{identity} {action}")
+        session.add(group)
+        await session.flush()
+        session.add(Membership(user_id=user_id, group_id=group.id))
+        session.add(Grant(group_id=group.id, identity=identity, action=action))

@@ -1,0 +1,210 @@
+"""The log of what was done in the admin, and the history of one row."""
+
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.admin.log import audit
+from opportune.admin.log.diff import diff_values, snapshot
+from opportune.admin.models import AuditEntry
+from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
+from tests.opportune.admin.gadget_feature import Gadget
+
+# What is told is the same on both kinds; what is asked of the database is not.
+pytestmark = pytest.mark.database("sqlite")
+
+NEW_PASSWORD = "an altogether new one"
+GADGET = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
+
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+
+async def entries(app: FastAPI) -> list[AuditEntry]:
+    async with app.state.database.reader() as session:
+        return list(await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id))))
+
+
+@on_both
+async def test_a_row_s_life_is_told_with_what_was_before_and_after(app_with_gadgets: FastAPI) -> None:
+    app = app_with_gadgets
+    root = await make_user(app.state.database, "root@example.com", is_superuser=True)
+    async with signed_in_client(app, root) as admin:
+        assert (await admin.post("/admin/gadget/create", data=GADGET | {"weight": "1.50"})).status_code == 303
+        changed = GADGET | {"name": "Heavy anvil", "colour": "deep_blue", "made_on": "2026-11-20", "weight": "1.5"}
+        assert (await admin.post("/admin/gadget/edit/1", data=changed)).status_code == 303
+        assert (await admin.post("/admin/gadget/edit/1", data=changed)).status_code == 303
+        await admin.post("/admin/gadget/action/polish?pks=1", data={"confirmed": "yes"})
+        await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
+        created, edited, polished, deleted = await entries(app)
+        assert (created.action, created.row_id, created.actor) == ("create", "1", "root@example.com")
+        assert created.changes["name"] == [None, "Anvil"]
+        assert edited.changes == {
+            "name": ["Anvil", "Heavy anvil"],
+            "colour": ["red", "deep_blue"],
+            "made_on": [None, "2026-11-20"],
+        }
+        assert (polished.action, polished.row_id) == ("action:polish", "1")
+        assert deleted.action == "delete"
+        assert deleted.changes["name"] == ["Heavy anvil", None]
+        assert deleted.changes["notes"] == ["polished", None]
+        page = (await admin.get("/admin/gadget/history/1")).text
+        order = [page.index(f"<strong>{deed}</strong>") for deed in ("Delete", "Polish", "Edit", "Create")]
+        assert order == sorted(order)
+        assert "Heavy anvil" in page
+        assert "(deleted)" in page
+        assert (await admin.get("/admin/gadget/history/2")).status_code == 404
+    staff = await make_user(app.state.database, is_staff=True)
+    await grant(app.state.database, staff, "gadget", "list")
+    async with signed_in_client(app, staff) as client:
+        assert (await client.get("/admin/gadget/history/1")).status_code == 403
+
+
+async def test_a_row_has_no_history_from_before_it_was_made(app: FastAPI, admin: AsyncClient) -> None:
+    user = await make_user(app.state.database)
+    hour = timedelta(hours=1)
+    async with app.state.database.writer() as session:
+        for moment, title in ((user.created_at - hour, "who had the number"), (user.created_at + hour, "who has it")):
+            session.add(AuditEntry(at=moment, identity="user", row_id=str(user.id), action="edit", actor=title))
+    page = (await admin.get(f"/admin/user/history/{user.id}")).text
+    assert "who has it" in page
+    assert "who had the number" not in page
+
+
+async def test_what_is_refused_or_fails_leaves_no_entry(app_with_gadgets: FastAPI) -> None:
+    app = app_with_gadgets
+    root = await make_user(app.state.database, "root@example.com", is_superuser=True)
+    async with signed_in_client(app, root) as admin:
+        for refused in ({"name": "gizmo"}, {"size": "13"}, {"maker_id": "99"}, {"name": ""}):
+            assert (await admin.post("/admin/gadget/create", data=GADGET | refused)).status_code == 400, refused
+        async with app.state.database.writer() as session:
+            session.add(Gadget(name="keep me", maker_id=1))
+        await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
+        await admin.post("/admin/maker/delete?pks=2,1", data={"confirmed": "yes"})  # the database keeps the second
+        await admin.post(f"/admin/user/action/deactivate?pks={root.id}", data={"confirmed": "yes"})
+        await admin.post(f"/admin/user/password/{root.id}", data={"password": "short", "again": "short"})
+    assert await entries(app) == []
+
+
+async def test_secrets_are_told_to_have_changed_and_nothing_more(app: FastAPI, admin: AsyncClient) -> None:
+    new = {"email": "new@example.com", "password": NEW_PASSWORD, "is_active": "y", "save": "Save"}
+    await admin.post("/admin/user/create", data=new)
+    created = (await entries(app))[-1]
+    assert created.changes["hashed_password"] == [None, "(not shown)"]
+    await admin.post(f"/admin/user/password/{created.row_id}", data={"password": PASSWORD, "again": PASSWORD})
+    entry = (await entries(app))[-1]
+    assert (entry.action, entry.title, entry.changes) == ("set password", "new@example.com", {})
+    page = (await admin.get(f"/admin/user/history/{created.row_id}")).text
+    assert "Set password" in page
+    assert "(not shown)" in page
+    for shown in (page, (await admin.get("/admin/audit-entry/export/json")).text):
+        assert "argon2" not in shown
+
+
+async def test_what_a_group_may_and_whose_it_is_stand_in_the_log(app: FastAPI, admin: AsyncClient) -> None:
+    await admin.post("/admin/group/create", data={"name": "Editors", "permissions": ["user:list"]})
+    await admin.post("/admin/group/edit/1", data={"name": "Editors", "permissions": ["user:list", "user:edit"]})
+    user = await make_user(app.state.database)
+    await admin.post(f"/admin/user/edit/{user.id}", data={"email": user.email, "is_active": "y", "groups": "1"})
+    created, changed, joined = await entries(app)
+    assert created.changes == {"name": [None, "Editors"], "permissions": [[], ["user:list"]]}
+    assert changed.changes == {"permissions": [["user:list"], ["user:edit", "user:list"]]}
+    assert joined.changes == {"groups": [[], ["Editors"]]}
+    assert "user:edit, user:list" in (await admin.get("/admin/group/history/1")).text
+
+
+async def test_nobody_changes_the_log(admin: AsyncClient) -> None:
+    await admin.post("/admin/group/create", data={"name": "<b>Editors</b>"})
+    page = (await admin.get("/admin/audit-entry/list")).text
+    assert '<a href="/admin/group/history/1">&lt;b&gt;Editors&lt;/b&gt;</a>' in page
+    assert "&lt;b&gt;Editors" in (await admin.get("/admin/audit-entry/details/1")).text
+    for path in ("create", "edit/1", "delete?pks=1", "import", "history/1"):
+        assert (await admin.get(f"/admin/audit-entry/{path}")).status_code == 403, path
+        assert (await admin.post(f"/admin/audit-entry/{path}", data={"confirmed": "y"})).status_code in (403, 405), path
+
+
+@on_both
+async def test_the_log_is_filtered_by_who_what_and_when(app: FastAPI, admin: AsyncClient) -> None:
+    for name in ("First", "Second"):
+        await admin.post("/admin/group/create", data={"name": name})
+    await admin.post("/admin/group/delete?pks=1", data={"confirmed": "yes"})
+    async with app.state.database.writer() as session:
+        await session.execute(update(AuditEntry).where(col(AuditEntry.title) == "Second").values(actor="anna@x.org"))
+
+    async def found(query: str) -> list[str]:
+        rows = (await admin.get(f"/admin/audit-entry/export/json?{query}")).json()
+        return sorted(f"{row['action']} {row['title']}" for row in rows)
+
+    assert await found("identity=group&action_op=equals&action=delete") == ["delete First"]
+    assert await found("actor_op=contains&actor=anna") == ["create Second"]
+    assert await found("identity=user") == []
+    assert await found("identity=group&at_op=today") == ["create First", "create Second", "delete First"]
+
+
+@on_both
+async def test_staff_read_only_the_history_of_what_they_may_open(app: FastAPI, admin: AsyncClient) -> None:
+    database = app.state.database
+    await admin.post("/admin/group/create", data={"name": "Hidden"})
+    victim = await make_user(database, "victim@example.com")
+    await admin.post(f"/admin/user/delete?pks={victim.id}", data={"confirmed": "yes"})
+    staff = await make_user(database, is_staff=True)
+    for identity in ("audit-entry", "user"):
+        await grant(database, staff, identity, "*")
+    async with signed_in_client(app, staff) as client:
+        for path in ("list", "export/json", "list?identity=group"):
+            assert "Hidden" not in (await client.get(f"/admin/audit-entry/{path}")).text, path
+        assert "victim@example.com" in (await client.get("/admin/audit-entry/list")).text
+        assert (await client.get("/admin/audit-entry/details/1")).status_code == 404
+        assert (await client.get("/admin/group/history/1")).status_code == 403
+    cases: list[tuple[set[str] | None, list[str]]] = [
+        (None, ["json", "victim@example.com", "Hidden"]),
+        ({"group"}, ["Hidden"]),
+        ({"cache"}, []),
+        (set(), []),
+    ]
+    async with database.reader() as session:
+        for models, titles in cases:
+            assert [entry.title for entry in await audit.recent(session, models, 5)] == titles
+
+
+async def test_what_is_for_superusers_no_star_shows_in_the_log(app: FastAPI, superuser: User) -> None:
+    database = app.state.database
+    async with database.writer() as session:
+        session.add(AuditEntry(actor="root@example.com", action="delete", identity="session", title="Telltale"))
+        session.add(AuditEntry(actor="root@example.com", action="edit", identity="user", row_id="1", title="Ordinary"))
+    staff = await make_user(database, is_staff=True)
+    await grant(database, staff, "*", "*")
+    for user, is_told in ((staff, False), (superuser, True)):
+        async with signed_in_client(app, user) as client:
+            for path in ("audit-entry/list", "audit-entry/export/json", ""):
+                page = (await client.get(f"/admin/{path}")).text
+                assert ("Ordinary" in page, "Telltale" in page) == (True, is_told), path
+
+
+async def test_a_long_history_has_pages(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        session.add_all(
+            AuditEntry(actor="a@example.com", action=f"deed {number:02}", identity="user", row_id="1")
+            for number in range(35)
+        )
+    newest = (await admin.get("/admin/user/history/1")).text
+    assert ("Deed 34" in newest, "Deed 05" in newest, "Deed 04" in newest) == (True, True, False)
+    older = (await admin.get("/admin/user/history/1?before=6")).text
+    assert ("Deed 05" in older, "Deed 04" in older, "Deed 00" in older) == (False, True, True)
+    assert (await admin.get("/admin/user/history/1?before=x")).status_code == 404
+
+
+def test_values_are_told_as_json_can_hold_them_and_not_at_length() -> None:
+    told = diff_values({}, {"text": "x" * 9000, "data": b"abc", "ratio": float("nan"), "tags": ["é", 1], "no": False})
+    assert told["text"][1] == "x" * 499 + "…"
+    assert told["data"] == [None, "3 bytes"]
+    assert told["ratio"] == [None, "nan"]
+    assert told["tags"] == [None, '["é", 1]']
+    assert told["no"] == [None, False]
+    assert diff_values({"note": None}, {"note": ""}) == {}
+    assert "id" not in snapshot(User(id=3, email="a@example.com", hashed_password="x"))

@@ -1,0 +1,48 @@
+"""Backups to download."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.admin.operations import backup_download
+from opportune.data.backup.archive import open_archive
+from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_a_backup_is_downloaded_whole_and_not_kept(
+    app: FastAPI, operator: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    response = await operator.post(f"{PAGE}/backup")
+    assert response.status_code == 200
+    name = re.fullmatch(r'attachment; filename="(\w+-\w+\.zip)"', response.headers["content-disposition"])
+    assert name
+    assert response.headers["cache-control"] == "no-store"
+    assert not names_in(tmp_path)
+    (tmp_path / "backup.zip").write_bytes(response.content)
+    with open_archive(tmp_path / "backup.zip") as archive:
+        archive.check()
+        assert "accounts_user" in archive.manifest.tables
+    assert await entries(app) == [("download-backup", name[1])]
+
+
+@on_sqlite
+async def test_without_a_disk_it_is_said_what_to_do(
+    app: FastAPI, operator: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_folder(_prefix: str) -> Any:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(backup_download, "private_folder", no_folder)
+    await operator.post(f"{PAGE}/backup")
+    assert "has no disk to make a backup on (Read-only file system)" in await said(operator)
+    ((action, title),) = await entries(app)
+    assert (action, title[:7]) == ("download-backup", "Failed:")

@@ -1,0 +1,98 @@
+"""The page of the response cache."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from httpx import AsyncClient
+
+from opportune.application import create_app
+from opportune.feature import Feature
+from opportune.project import installed_features
+from opportune.settings import Settings
+from opportune.testing.factories import signed_in_client
+from opportune.web.cache import Cache, cached
+from opportune.web.cache.route import CachedRoute
+from opportune.web.cache.store import CacheLookup
+
+# no statement is sent here that is not sent elsewhere
+pytestmark = pytest.mark.database("sqlite")
+
+router = APIRouter()
+
+
+@router.get("/kept")
+@cached(60, stale=300)
+async def kept() -> str:
+    return "a page"
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The site with a page that is kept."""
+    app = create_app(settings, (*installed_features(), Feature(name="keeping", summary="For tests.", pages=router)))
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+def built(app: FastAPI) -> int:
+    """How often the page was built."""
+    routes = [route for route in app.router.routes if isinstance(route, CachedRoute)]
+    return next(route for route in routes if route.path == "/kept").counts.built
+
+
+async def test_it_is_for_superusers(app: FastAPI, client: AsyncClient) -> None:
+    async with signed_in_client(app) as user:
+        for method in ("GET", "POST"):
+            assert (await client.request(method, "/admin/cache")).status_code == 303
+            assert (await user.request(method, "/admin/cache", data={"tag": "*"})).status_code == 403
+
+
+async def test_it_shows_how_often_pages_came_from_the_cache(admin: AsyncClient, client: AsyncClient) -> None:
+    for _ in range(4):
+        await client.get("/kept")
+
+    page = (await admin.get("/admin/cache")).text
+
+    assert "75%" in page
+    assert "<code>/kept</code>" in page
+    assert "60 s, 300 s" in page
+    assert "in memory" in page
+
+
+async def test_before_the_first_request_there_is_no_rate(admin: AsyncClient) -> None:
+    assert "%" not in (await admin.get("/admin/cache")).text
+
+
+async def test_everything_is_cleared(app: FastAPI, admin: AsyncClient, client: AsyncClient) -> None:
+    await client.get("/kept")
+    answer = await admin.post("/admin/cache", data={"tag": "*"}, follow_redirects=True)
+    await client.get("/kept")
+
+    assert "Everything was cleared." in answer.text
+    assert built(app) == 2
+
+
+async def test_a_tag_is_cleared_and_nothing_else(app: FastAPI, admin: AsyncClient, client: AsyncClient) -> None:
+    cache: Cache = app.state.cache
+    before = await cache.store.find("x", ("<tag>",))
+    await client.get("/kept")
+    answer = await admin.post("/admin/cache", data={"tag": " <tag> "}, follow_redirects=True)
+    await client.get("/kept")
+
+    assert "“&lt;tag&gt;” was cleared" in answer.text
+    assert await cache.store.find("x", ("<tag>",)) != before
+    assert isinstance(before, CacheLookup)
+    assert built(app) == 1
+
+
+@pytest.mark.parametrize("data", [{}, {"tag": "  "}])
+async def test_without_a_tag_nothing_is_cleared(admin: AsyncClient, data: dict[str, str]) -> None:
+    answer = await admin.post("/admin/cache", data=data, follow_redirects=True)
+
+    assert "Nothing was cleared" in answer.text
+
+
+async def test_another_site_clears_nothing(admin: AsyncClient) -> None:
+    foreign = {"origin": "https://evil.example"}
+    assert (await admin.post("/admin/cache", data={"tag": "*"}, headers=foreign)).status_code == 403

@@ -1,0 +1,98 @@
+import re
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.jobs.models import Job, JobState
+from opportune.testing.factories import signed_in_client
+
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+LIST = "/admin/job/list"
+DETAILS = "/admin/job/details/{}"
+FAILED, RUNNING, WAITING, DONE = range(101, 105)
+YES = {"confirmed": "yes"}
+
+
+@pytest.fixture
+async def rows(app: FastAPI) -> None:
+    """Of jobs that no installed feature has, so nobody does them. Their numbers are those of no scheduled one."""
+    values: list[dict[str, Any]] = [
+        {"name": "gone.fail", "state": JobState.FAILED, "attempt": 5, "error": "<b>Nobody</b> answers."},
+        {"name": "gone.run", "state": JobState.RUNNING, "attempt": 1, "done": 3, "total": 10, "note": "thumbnails"},
+        {"name": "gone.wait"},
+        {"name": "gone.done", "state": JobState.DONE},
+    ]
+    async with app.state.database.writer() as session:
+        session.add_all(Job(id=number, **fields) for number, fields in enumerate(values, FAILED))
+
+
+async def names(admin: AsyncClient, query: str = "") -> list[str]:
+    response = await admin.get(f"{LIST}{query}")
+    assert response.status_code == 200
+    return re.findall(r"gone\.\w+", response.text)
+
+
+async def test_only_superusers_see_and_touch_jobs(app: FastAPI, client: AsyncClient) -> None:
+    assert (await client.get(LIST)).status_code == 303
+    async with signed_in_client(app) as visitor:
+        assert (await visitor.get(LIST)).status_code == 403
+        assert (await visitor.post("/admin/job/action/cancel?pks=1")).status_code == 403
+
+
+@on_both
+async def test_the_list_tells_state_tries_progress_and_why_in_one_line(admin: AsyncClient, rows: None) -> None:
+    text = (await admin.get(LIST)).text
+    assert "3 of 10: thumbnails" in text
+    assert "&lt;b&gt;Nobody&lt;/b&gt; answers." in text
+    assert await names(admin) == ["gone.done", "gone.wait", "gone.run", "gone.fail"]
+    assert await names(admin, "?state=failed") == ["gone.fail"]
+    details = await admin.get(DETAILS.format(FAILED))
+    assert details.status_code == 200
+    assert "gone.fail" in details.text
+
+
+async def test_jobs_are_not_made_changed_or_deleted_by_hand(admin: AsyncClient, rows: None) -> None:
+    for path in ("create", f"edit/{DONE}", f"delete?pks={DONE}"):
+        response = await admin.get(f"/admin/job/{path}")
+        assert response.status_code == 403, path
+
+
+@on_both
+async def test_what_failed_is_queued_again_and_what_waits_is_cancelled(
+    app: FastAPI, admin: AsyncClient, rows: None
+) -> None:
+    for act, said in (("retry", "1 job queued again."), ("cancel", "1 job cancelled.")):
+        response = await admin.post(f"/admin/job/action/{act}?pks={FAILED}", data=YES)
+        assert (response.status_code, response.headers["location"]) == (303, LIST)
+        assert said in (await admin.get(LIST)).text
+    async with app.state.database.reader() as session:
+        assert (await session.get_one(Job, FAILED)).state == JobState.CANCELLED
+
+
+async def test_a_job_offers_what_its_state_allows(admin: AsyncClient, rows: None) -> None:
+    pages = [(await admin.get(DETAILS.format(number))).text for number in (FAILED, RUNNING, WAITING, DONE)]
+    offered = [re.findall(r"/action/(\w+)", page) for page in pages]
+    assert offered == [["retry"], ["cancel"], ["cancel"], []]
+
+
+async def test_what_cannot_be_done_is_said_and_the_rest_is_done(admin: AsyncClient, rows: None) -> None:
+    await admin.post(f"/admin/job/action/cancel?pks={WAITING},{DONE},99,x,{'9' * 5000}", data=YES)
+    text = (await admin.get(LIST)).text
+    for line in ("1 job cancelled.", f"Job {DONE} is done: there is nothing to cancel.", "There is no job 99."):
+        assert line in text
+    log = (await admin.get("/admin/audit-entry/export/json?identity=job")).json()
+    assert [(entry["action"], entry["row_id"]) for entry in log] == [("action:cancel", str(WAITING))]
+    assert (await admin.get("/admin/job/action/cancel?pks=1")).status_code == 405
+
+
+async def test_of_many_refusals_the_first_are_said(admin: AsyncClient) -> None:
+    await admin.post(f"/admin/job/action/retry?pks={','.join(map(str, range(1001, 1101)))}", data=YES)
+    text = (await admin.get(LIST)).text
+    assert text.count("There is no job ") == 5
+    assert "Nor could this be done to 95 others." in text

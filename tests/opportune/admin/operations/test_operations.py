@@ -1,0 +1,102 @@
+"""What is done by one button."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from fastapi import FastAPI
+from httpx import AsyncClient
+from pydantic import SecretStr
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.models import ApiToken, Session, User
+from opportune.db.model import utc_now
+from opportune.feature import Feature
+from opportune.jobs import JobContext, job
+from opportune.jobs.models import Job, JobState
+from opportune.settings import Settings
+from opportune.testing.factories import signed_in_client
+from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_failed_jobs_are_queued_again_and_ended_ones_cleared(app: FastAPI, operator: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        states = (
+            JobState.FAILED,
+            JobState.FAILED,
+            JobState.DONE,
+            JobState.CANCELLED,
+            JobState.WAITING,
+            JobState.RUNNING,
+        )
+        session.add_all(Job(name="gone.job", state=state, attempt=3, ended_at=utc_now()) for state in states)
+    await operator.post(f"{PAGE}/do/retry-failed-jobs")
+    assert await said(operator) == "2 failed jobs queued again."
+    await operator.post(f"{PAGE}/do/clear-ended-jobs")
+    assert await said(operator) == "2 ended jobs cleared."
+    async with app.state.database.reader(fresh=True) as session:
+        ours = select(Job).where(col(Job.name) == "gone.job")
+        jobs = (await session.scalars(ours.order_by(col(Job.id)))).all()
+    assert [(job.state, job.attempt) for job in jobs] == [("waiting", 0)] * 2 + [("waiting", 3), ("running", 3)]
+    assert await entries(app) == [
+        ("retry-failed-jobs", "2 failed jobs queued again."),
+        ("clear-ended-jobs", "2 ended jobs cleared."),
+    ]
+
+
+async def test_everybody_is_signed_out_but_who_does_it(app: FastAPI, operator: AsyncClient, superuser: User) -> None:
+    over, ahead = utc_now() - timedelta(seconds=1), utc_now() + timedelta(days=1)
+    async with app.state.database.writer() as session:
+        for number, end in enumerate((over, ahead)):
+            session.add(Session(user_id=superuser.id, token_hash=f"s{number}", expires_at=end))
+            session.add(ApiToken(user_id=superuser.id, token_hash=f"t{number}", name="x", expires_at=end))
+    await operator.post(f"{PAGE}/do/clear-expired-sessions")
+    assert await said(operator) == "2 expired sessions and tokens cleared."
+    async with signed_in_client(app) as other:
+        await operator.post(f"{PAGE}/do/sign-everybody-out")
+        assert (await other.get("/accounts/profile")).status_code == 303
+    assert await said(operator) == "2 sessions and 1 token ended. Only this browser is signed in."
+
+
+@on_sqlite
+async def test_a_test_letter_goes_or_it_is_said_why_not(
+    app: FastAPI, operator: AsyncClient, tmp_path: Path, settings: Settings
+) -> None:
+    changed = {"mail_url": SecretStr(f"file:{tmp_path}")}
+    app.state.settings = settings.model_copy(update=changed)
+    await operator.post(f"{PAGE}/do/send-test-email", data={"to": "ada@example.org"})
+    assert await said(operator) == f"The letter to ada@example.org went to {tmp_path}."
+    assert names_in(tmp_path)
+    for wrong in ("", "nobody", "a@example.org\nBcc: b@example.org"):
+        await operator.post(f"{PAGE}/do/send-test-email", data={"to": wrong})
+        assert "went to" not in await said(operator), wrong
+    assert [title.split(":")[0] for _, title in (await entries(app))[1:]] == ["Failed"] * 3
+
+
+@on_sqlite
+async def test_the_cache_is_cleared_and_an_unknown_operation_is_not_found(app: FastAPI, operator: AsyncClient) -> None:
+    await operator.post(f"{PAGE}/do/clear-cache")
+    assert "cleared from the cache" in await said(operator)
+    assert (await operator.post(f"{PAGE}/do/reboot")).status_code == 404
+    assert (await operator.get(f"{PAGE}/do/clear-cache")).status_code == 405
+    assert [action for action, _ in await entries(app)] == ["clear-cache"]
+
+
+@job("tests.count_stars")
+async def count_stars(_run: JobContext) -> None:
+    """Work that a feature offers as a button."""
+
+
+async def test_a_job_that_a_feature_offers_is_queued_by_its_button(app: FastAPI, operator: AsyncClient) -> None:
+    feature = Feature(name="stars", summary="", jobs=[count_stars], operations={"Count the stars": count_stars()})
+    app.state.features = [*app.state.features, feature]
+    app.state.jobs.jobs["tests.count_stars"] = count_stars
+    assert 'action="/admin/operations/do/tests.count_stars"' in (await operator.get(PAGE)).text
+    await operator.post(f"{PAGE}/do/tests.count_stars")
+    assert await said(operator) == "Queued: Count the stars."
+    assert ("tests.count_stars", "Queued: Count the stars.") in await entries(app)
+    assert (await operator.post(f"{PAGE}/do/tests.count_sheep")).status_code == 404

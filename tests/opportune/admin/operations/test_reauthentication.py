@@ -1,0 +1,106 @@
+"""Who may operate the site: superusers who have just typed their password."""
+
+import pyotp
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import update
+
+from opportune.accounts.models import Grant, Group, Membership, Session, User
+from opportune.admin.operations.reauthentication import REAUTHENTICATION_LIFETIME
+from opportune.db.model import utc_now
+from opportune.settings import Settings
+from opportune.signing import seal
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from tests.opportune.admin.operations.pages import CONFIRM, DONE, PAGE, READ, entries, on_sqlite
+
+
+def is_asked(location: str) -> bool:
+    return location.startswith(f"{CONFIRM}?next=/admin/operations")
+
+
+@on_sqlite
+async def test_staff_are_refused_whatever_they_were_granted(app: FastAPI, client: AsyncClient) -> None:
+    staff = await make_user(app.state.database, is_staff=True)
+    async with app.state.database.writer() as session:
+        group = Group(name="all")
+        session.add(group)
+        await session.flush()
+        session.add_all(
+            [Grant(group_id=group.id, identity="*", action="*"), Membership(user_id=staff.id, group_id=group.id)]
+        )
+    async with signed_in_client(app, staff) as browser:
+        for path in (*READ, CONFIRM):
+            assert (await browser.get(path)).status_code == 403, path
+            assert (await client.get(path)).status_code == 303, path
+        for path in (*DONE, CONFIRM, "/admin/cache"):
+            assert (await browser.post(path, data={"password": PASSWORD})).status_code == 403, path
+    assert await entries(app) == []
+
+
+@on_sqlite
+async def test_who_has_not_confirmed_is_asked_and_nothing_is_done(app: FastAPI, admin: AsyncClient) -> None:
+    for path in READ:
+        response = await admin.get(path)
+        assert (response.status_code, response.headers["location"]) == (303, f"{CONFIRM}?next={path}")
+    for path in DONE:
+        response = await admin.post(path)
+        assert is_asked(response.headers["location"]), path
+    assert "Nothing was done yet" in (await admin.get(CONFIRM)).text
+    assert await entries(app) == []
+
+
+@on_sqlite
+async def test_a_confirmation_leads_back_and_lasts_a_quarter_of_an_hour(app: FastAPI, admin: AsyncClient) -> None:
+    for asked, location in ((READ[1], READ[1]), ("//evil.example", PAGE), ("https://evil.example", PAGE)):
+        response = await admin.post(f"{CONFIRM}?next={asked}", data={"password": PASSWORD})
+        assert (response.status_code, response.headers["location"]) == (303, location)
+    assert (await admin.get(PAGE)).status_code == 200
+    async with app.state.database.writer() as session:
+        await session.execute(update(Session).values(confirmed_at=utc_now() - REAUTHENTICATION_LIFETIME))
+    assert is_asked((await admin.get(PAGE)).headers["location"])
+
+
+@on_sqlite
+async def test_a_wrong_password_is_told_and_too_many_are_not_even_looked_at(admin: AsyncClient) -> None:
+    for wrong in ("", "wrong", PASSWORD.upper()):
+        response = await admin.post(CONFIRM, data={"password": wrong})
+        assert response.status_code == 400
+        assert "This is not your password." in response.text
+    for _ in range(8):
+        response = await admin.post(CONFIRM, data={"password": "wrong"})
+    response = await admin.post(CONFIRM, data={"password": PASSWORD})
+    assert response.status_code == 429
+    assert "Try again in" in response.text
+    assert (await admin.get(PAGE)).status_code == 303
+
+
+@on_sqlite
+async def test_another_browser_of_the_same_person_is_asked_too(
+    app: FastAPI, operator: AsyncClient, superuser: User
+) -> None:
+    async with signed_in_client(app, superuser) as other:
+        assert (await other.get(PAGE)).status_code == 303
+
+
+@on_sqlite
+async def test_who_has_a_second_factor_gives_a_code_of_it(
+    app: FastAPI, admin: AsyncClient, superuser: User, settings: Settings
+) -> None:
+    key = pyotp.random_base32()
+    async with app.state.database.writer() as session:
+        sealed = seal(settings, f"two-factor:{superuser.id}", key)
+        await session.execute(update(User).values(totp_secret=sealed))
+    assert 'name="code"' in (await admin.get(CONFIRM)).text
+    for code in ("", "000000"):
+        response = await admin.post(CONFIRM, data={"password": PASSWORD, "code": code})
+        assert "This code is not valid" in response.text
+    response = await admin.post(CONFIRM, data={"password": PASSWORD, "code": pyotp.TOTP(key).now()})
+    assert response.status_code == 303
+    assert (await admin.get(PAGE)).status_code == 200
+
+
+@on_sqlite
+async def test_another_site_does_nothing(app: FastAPI, operator: AsyncClient) -> None:
+    for path in DONE:
+        assert (await operator.post(path, headers={"origin": "https://evil.example"})).status_code == 403, path
+    assert await entries(app) == []

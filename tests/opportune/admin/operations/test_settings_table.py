@@ -1,0 +1,84 @@
+"""What superusers see of settings and database, and no secret."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from pydantic import SecretStr
+
+from opportune.admin.operations.settings_table import shown_settings
+from opportune.settings import Settings
+from tests.opportune.admin.operations.pages import READ, on_sqlite
+
+CANARY = "c4n4ry-of-a-secret"
+SECRETS = {
+    "secret_key": f"{CANARY}-of-32-characters-or-even-more",
+    "secret_key_fallbacks": f"{CANARY}-older-of-32-characters-or-more",
+    "llm_api_key": CANARY,
+    "mail_url": f"smtp://user:{CANARY}@mail.example:587",
+    "storage_url": f"s3://key:{CANARY}@s3.example/bucket",
+    "cache_url": f"redis://:{CANARY}@cache.example:6379/0",
+    "database_url": f"postgresql://user:{CANARY}@db.example/site?sslpassword={CANARY}",
+    "database_reader_url": f"postgresql://user:{CANARY}@reader.example/site",
+    "database_direct_url": f"postgresql://user:{CANARY}@direct.example/site",
+    "pydocs_database_url": f"postgresql://user:{CANARY}@docs.example/site",
+    "llm_base_url": f"https://user:{CANARY}@llm.example/v1?key={CANARY}",
+}
+
+
+def test_every_setting_is_shown_and_no_secret() -> None:
+    given: dict[str, Any] = {
+        name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRETS.items()
+    }
+    rows = {row.name: row for row in shown_settings(Settings(_env_file=None, environment="test", **given))}
+    assert rows.keys() == {name.upper() for name in Settings.model_fields}
+    assert CANARY not in str(rows)
+    assert (rows["SECRET_KEY"].value, rows["SECRET_KEY"].is_secret) == ("set", True)
+    assert rows["MAIL_URL"].value == "mail.example:587"
+    assert rows["LLM_BASE_URL"].value == "https://llm.example/v1"
+    assert "db.example" in rows["DATABASE_URL"].value
+    assert (rows["SECRETS_FROM"].value, rows["SECRETS_FROM"].source) == ("", "default")
+
+
+@on_sqlite
+async def test_the_page_of_settings_shows_no_secret(app: FastAPI, operator: AsyncClient, settings: Settings) -> None:
+    given = {name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRETS.items()}
+    app.state.settings = settings.model_copy(update=given)
+    page = await operator.get(READ[1])
+    assert page.status_code == 200
+    assert CANARY not in page.text
+
+
+def test_every_secret_setting_has_its_canary() -> None:
+    secret = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+    assert secret <= SECRETS.keys()
+
+
+@pytest.mark.parametrize("wrong", [f"oracle://u:{CANARY}@host/x", f"{CANARY}", f"postgresql://u:{CANARY}@[/x"])
+def test_an_address_that_nobody_understands_is_not_shown(wrong: str) -> None:
+    settings = Settings(_env_file=None, environment="test", database_url=SecretStr(wrong))
+    assert CANARY not in str(list(shown_settings(settings)))
+
+
+def test_where_a_setting_comes_from_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    (tmp_path / ".env").write_text("LLM_MODEL=small\n", encoding="utf-8")
+    monkeypatch.setattr("opportune.admin.operations.settings_table.PROJECT", tmp_path)
+    settings = Settings(_env_file=tmp_path / ".env", environment="test")
+    sources = {row.name: row.source for row in shown_settings(settings)}
+    assert (sources["LOG_FORMAT"], sources["LLM_MODEL"], sources["PORT"]) == ("environment", ".env", "default")
+    assert sources["ENVIRONMENT"] == "given at start"
+
+
+async def test_the_pages_show_settings_and_what_the_doctor_says(
+    operator: AsyncClient, settings: Settings, database_kind: str
+) -> None:
+    page = (await operator.get(READ[1])).text
+    assert "<code>SECRET_KEY_FALLBACKS</code>" in page
+    assert "Any Host is answered" in page
+    assert settings.secret_key.get_secret_value() not in page
+    page = (await operator.get(READ[2])).text
+    assert "SQLite file" in page if database_kind == "sqlite" else "PostgreSQL" in page
+    assert "first connection" in page

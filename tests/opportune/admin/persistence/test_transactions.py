@@ -1,0 +1,144 @@
+"""What a right or a row was when a page was shown is asked again in the transaction that changes something."""
+
+import re
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import async_object_session
+from sqlmodel import col
+
+from opportune.admin.accounts.users import UserAdmin
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.models import AuditEntry
+from opportune.admin.persistence.transactions import session_of
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
+
+# Who is asked when is the same on both kinds; the locks are taken by tests of history, groups and inlines.
+pytestmark = pytest.mark.database("sqlite")
+
+YES = {"confirmed": "yes"}
+ANVIL = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
+
+
+@pytest.fixture
+def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
+
+
+async def names(app: FastAPI) -> list[str]:
+    async with app.state.database.reader() as session:
+        return list(await session.scalars(select(col(Gadget.name)).order_by(col(Gadget.id))))
+
+
+async def deeds(app: FastAPI) -> list[str]:
+    async with app.state.database.reader() as session:
+        return list(await session.scalars(select(col(AuditEntry.action)).order_by(col(AuditEntry.id))))
+
+
+async def until_it_is_changed(_self: Any, _request: Any, row: Any) -> bool:
+    """Yes for a row that is only shown, no in a transaction."""
+    return async_object_session(row) is None
+
+
+async def test_a_right_to_a_row_is_asked_again_where_the_row_is_changed(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await admin.post("/admin/gadget/create", data=ANVIL)
+    monkeypatch.setattr(GadgetAdmin, "check_can_edit", until_it_is_changed)
+    monkeypatch.setattr(GadgetAdmin, "check_can_delete", until_it_is_changed)
+    assert (await admin.get("/admin/gadget/edit/1")).status_code == 200
+    assert (await admin.post("/admin/gadget/edit/1", data=ANVIL | {"name": "Hammer"})).status_code == 403
+    assert (await admin.get("/admin/gadget/delete?pks=1")).status_code == 200
+    assert (await admin.post("/admin/gadget/delete?pks=1", data=YES)).status_code == 403
+    assert await names(app) == ["Anvil"]
+    assert await deeds(app) == ["create"]
+
+
+async def test_an_action_asks_for_each_row_and_does_all_or_nothing(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = [await make_user(app.state.database, f"{name}@example.com", is_active=False) for name in ("ann", "bob")]
+
+    def has_permission(_self: Any, _request: Any, _action: str, obj: Any = None) -> bool:
+        return obj is None or obj.email == "ann@example.com"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(UserAdmin, "has_permission", has_permission)
+        both = f"/admin/user/action/activate?pks={users[0].id},{users[1].id}"
+        assert (await admin.post(both, data=YES)).status_code == 403
+    assert await deeds(app) == []
+    assert (await admin.post(f"{both},999", data=YES)).status_code == 404
+    assert await deeds(app) == []
+    await admin.post(both, data=YES)
+    assert await deeds(app) == ["action:activate"] * 2
+    assert "2 Users: may sign in again." in (await admin.get("/admin/user/list")).text
+
+
+async def test_rows_that_a_view_does_not_give_are_neither_changed_nor_told_of(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await admin.post("/admin/gadget/create", data=ANVIL)
+
+    def list_query(_self: Any, _request: Any) -> Select[Any]:
+        return select(Gadget).where(col(Gadget.name) != "Anvil")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GadgetAdmin, "list_query", list_query)
+        for page in ("details/1", "edit/1", "history/1", "delete?pks=1"):
+            assert (await admin.get(f"/admin/gadget/{page}")).status_code == 404, page
+        assert (await admin.post("/admin/gadget/edit/1", data=ANVIL)).status_code == 404
+        assert (await admin.post("/admin/gadget/delete?pks=1", data=YES)).status_code == 404
+        assert re.search(r"Gadgets</a>\s*<span class=\"text-secondary\">0<", (await admin.get("/admin/")).text)
+    assert "Create" in (await admin.get("/admin/gadget/history/1")).text
+    await admin.post("/admin/gadget/delete?pks=1", data=YES)
+    assert "(deleted)" in (await admin.get("/admin/gadget/history/1")).text
+
+
+async def test_the_log_tells_of_no_column_that_the_row_s_own_pages_hide(app: FastAPI, admin: AsyncClient) -> None:
+    changes = {"email": ["a@example.com", "b@example.com"], "totp_step": [98765, 98766]}
+    async with app.state.database.writer() as session:
+        session.add(AuditEntry(action="edit", identity="user", row_id="7", changes=changes))
+    for page in ("audit-entry/details/1", "audit-entry/export/json", "audit-entry/export/csv", "user/history/7"):
+        text = (await admin.get(f"/admin/{page}")).text
+        assert "b@example.com" in text, page
+        assert "98766" not in text, page
+
+
+async def test_a_filter_names_nobody_to_whom_one_may_not_look_up(app: FastAPI) -> None:
+    database = app.state.database
+    staff = await make_user(database, is_staff=True)
+    await grant(database, staff, "gadget", "list")
+    async with signed_in_client(app, staff) as client:
+        address = "/admin/gadget/list?maker_id=1"
+        page = (await client.get(address)).text
+        assert "Maker: 1" in page
+        assert "Acme" not in page
+        await grant(database, staff, "maker", "list")
+        assert "Maker: Acme" in (await client.get(address)).text
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_a_hook_of_a_new_row_has_its_transaction_and_asks_the_database_before_the_row_is_whole(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_more_than_one(_self: Any, data: Any, model: Any, is_created: bool, request: Any) -> None:
+        count = await session_of(model).scalar(select(func.count()).select_from(Gadget))
+        if is_created and count:
+            raise ValidationRefused("One is enough.")
+        data["notes"] = f"{count} before"
+
+    monkeypatch.setattr(GadgetAdmin, "on_model_change", no_more_than_one)
+    assert (await admin.post("/admin/gadget/create", data=ANVIL)).status_code == 303
+    assert (await admin.post("/admin/gadget/edit/1", data=ANVIL | {"name": "Hammer"})).status_code == 303
+    second = await admin.post("/admin/gadget/create", data=ANVIL)
+    assert (second.status_code, "One is enough." in second.text) == (400, True)
+    assert await names(app) == ["Hammer"]
+
+
+def test_who_asks_for_the_transaction_when_it_is_over_is_told_so() -> None:
+    with pytest.raises(RuntimeError, match="on_model_change"):
+        session_of(Gadget(name="Anvil", maker_id=1))

@@ -1,0 +1,100 @@
+"""A model with files, groups of fields and children, and its views."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlmodel import Field
+from starlette.requests import Request
+
+from opportune.admin.forms.files import FileColumn, ImageColumn, stored_uploads
+from opportune.admin.forms.inlines import Inline
+from opportune.admin.views import AdminView
+from opportune.db.model import BigId
+from opportune.feature import Feature
+from tests.opportune.admin.gadget_feature import Table
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]]) -> None:
+    """Do something after a form has been read and before it is saved."""
+
+    @asynccontextmanager
+    async def act_first(*arguments: Any) -> AsyncIterator[None]:
+        await act()
+        async with stored_uploads(*arguments):
+            yield
+
+    monkeypatch.setattr("opportune.admin.forms.form_view.stored_uploads", act_first)
+
+
+class Shelf(Table, table=True):
+    __tablename__ = "test_shelf"
+
+    title: str = Field(max_length=80, unique=True, description="What stands on its front.")
+    slug: str = Field(default="", max_length=40)
+    code: str = Field(default="", max_length=20)
+    price: int = 0
+    photo: str = Field(default="", max_length=100)
+    plan: str | None = Field(default=None, max_length=100)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Book(Table, table=True):
+    __tablename__ = "test_book"
+
+    shelf_id: int = Field(foreign_key="test_shelf.id", index=True, sa_type=BigId)
+    title: str = Field(max_length=80)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Label(Table, table=True):
+    __tablename__ = "test_label"
+
+    shelf_id: int = Field(foreign_key="test_shelf.id", index=True, sa_type=BigId)
+    text: str = Field(max_length=20, unique=True)
+    size: int = Field(default=1, ge=1)
+    is_bold: bool = True
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class ShelfAdmin(AdminView, model=Shelf):
+    name_plural = "Shelves"
+    fieldsets = (("Name", ("title", "slug")), ("Looks", ("photo", "plan")))
+    file_columns = {  # noqa: RUF012 - SQLAdmin's way to declare
+        "photo": ImageColumn("shelves", max_side_pixels=20),
+        "plan": FileColumn("plans"),
+    }
+    prepopulated = {"slug": "title"}  # noqa: RUF012 - as above
+    readonly_after_create = ("code",)
+    inlines = (Inline(Label, "shelf_id", ("text", "size", "is_bold")),)
+    save_as = True
+
+    def readonly(self, request: Request, row: Any) -> Sequence[str]:
+        only_for_root = () if request.state.user.email == "root@example.com" else ("price",)
+        return (*super().readonly(request, row), *only_for_root)
+
+    def site_address(self, row: Any) -> str:
+        return f"/shelves/{row.slug}"
+
+
+class BookAdmin(AdminView, model=Book):
+    pass
+
+
+class LabelAdmin(AdminView, model=Label):
+    pass
+
+
+shelves = Feature(
+    name="shelves",
+    summary="For tests.",
+    models=(Shelf, Book, Label),
+    admin=(ShelfAdmin, BookAdmin, LabelAdmin),
+)

@@ -1,0 +1,170 @@
+"""Who gets in: every address of the admin, as nobody, as a user and as a superuser."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import update
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.application import create_app
+from opportune.settings import Settings
+from opportune.testing.factories import make_user, signed_in_client
+
+# Who gets in is the same on both kinds; what the pages ask is not.
+pytestmark = pytest.mark.database("sqlite")
+
+PAGES = [
+    "/admin/",
+    "/admin/login",
+    "/admin/user/list",
+    "/admin/user/create",
+    "/admin/user/details/1",
+    "/admin/user/edit/1",
+    "/admin/user/password/1",
+    "/admin/session/list",
+]
+DATA = [
+    "/admin/user/export/csv",
+    "/admin/user/export/json",
+    "/admin/session/ajax/lookup?name=user_id&term=a",
+]
+NOTHING = [
+    "/admin/logout",
+    "/admin/statics/css/main.css",
+    "/admin/user/1/email/download/",
+    "/admin/user/1/email/preview/",
+    "/admin/nothing/list",
+    "/admin/nowhere",
+]
+
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+
+async def test_nobody_is_sent_to_the_sign_in_page_and_back(client: AsyncClient) -> None:
+    for path in PAGES + DATA + NOTHING:
+        response = await client.get(path)
+        assert response.status_code == 303, path
+        assert response.headers["location"].startswith("/accounts/login?next=%2Fadmin%2F"), path
+
+
+async def test_the_address_without_a_slash_leads_to_the_admin_by_a_path(client: AsyncClient) -> None:
+    assert (await client.get("/admin")).headers["location"] == "/admin/"
+
+
+async def test_a_user_who_is_no_staff_is_refused(app: FastAPI) -> None:
+    async with signed_in_client(app) as client:
+        for path in PAGES + DATA + NOTHING:
+            response = await client.get(path)
+            assert response.status_code == 403, path
+            assert "for staff" in response.text, path
+
+
+@on_both
+async def test_a_superuser_gets_every_page_which_no_cache_keeps(admin: AsyncClient) -> None:
+    for path in PAGES + DATA:
+        response = await admin.get(path, follow_redirects=True)
+        assert response.status_code == 200, path
+        assert response.headers["cache-control"] == "no-store", path
+
+
+async def test_what_the_admin_does_not_have_is_not_found(admin: AsyncClient) -> None:
+    for path in NOTHING:
+        assert (await admin.get(path)).status_code == 404, path
+
+
+async def test_its_own_sign_in_page_is_replaced_by_ours(client: AsyncClient, admin: AsyncClient) -> None:
+    assert (await client.get("/admin/login")).headers["location"].startswith("/accounts/login")
+    assert (await admin.get("/admin/login")).headers["location"] == "/admin/"
+    assert (await admin.post("/admin/login", data={"username": "a", "password": "b"})).headers["location"] == "/admin/"
+
+
+async def test_opening_the_sign_out_address_does_not_sign_out(admin: AsyncClient) -> None:
+    await admin.get("/admin/logout")
+    page = await admin.get("/admin/")
+    assert page.status_code == 200
+    assert '<form method="post" action="/accounts/logout">' in page.text
+
+
+async def test_nobody_and_users_change_nothing(app: FastAPI, client: AsyncClient, superuser: User) -> None:
+    paths = ("/admin/user/create", f"/admin/user/edit/{superuser.id}", f"/admin/user/delete?pks={superuser.id}")
+    async with signed_in_client(app) as user:
+        for method, path in product(("POST", "PUT", "DELETE"), paths):
+            assert (await client.request(method, path)).status_code == 303
+            assert (await user.request(method, path)).status_code == 403
+
+
+@on_both
+@pytest.mark.parametrize("change", [{"is_superuser": False}, {"is_active": False}])
+async def test_who_is_demoted_is_out_at_the_next_request(
+    app: FastAPI, admin: AsyncClient, superuser: User, change: dict[str, bool]
+) -> None:
+    assert (await admin.get("/admin/")).status_code == 200
+    async with app.state.database.writer() as session:
+        await session.execute(update(User).where(col(User.id) == superuser.id).values(**change))
+    assert (await admin.get("/admin/user/list")).status_code in (303, 403)
+
+
+async def test_a_program_without_a_session_is_told_so_in_json(client: AsyncClient) -> None:
+    response = await client.get(
+        "/admin/session/ajax/lookup?name=user_id&term=a", headers={"accept": "application/json"}
+    )
+    assert response.status_code == 401
+
+
+FOREIGN = {"origin": "https://evil.example"}
+
+
+async def test_foreign_pages_change_nothing(app: FastAPI, admin: AsyncClient) -> None:
+    victim = await make_user(app.state.database, "victim@example.com")
+    path = f"/admin/user/edit/{victim.id}"
+    new = {"email": "new@example.com", "password": "correct horse battery", "save": "Save"}
+    for headers in (
+        FOREIGN,
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"referer": "https://evil.example/"},
+    ):
+        assert (await admin.post("/admin/user/create", data=new, headers=headers)).status_code == 403
+        assert (await admin.post(path, data={"email": "x@example.com"}, headers=headers)).status_code == 403
+        assert (await admin.delete(f"/admin/user/delete?pks={victim.id}", headers=headers)).status_code == 403
+        password = {"password": "a new password", "again": "a new password"}
+        assert (
+            await admin.post(f"/admin/user/password/{victim.id}", data=password, headers=headers)
+        ).status_code == 403
+    users = (await admin.get("/admin/user/export/json")).json()
+    assert [user["email"] for user in users] == ["root@example.com", "victim@example.com"]
+
+
+async def test_addresses_are_paths_whatever_the_host_is_called(admin: AsyncClient, superuser: User) -> None:
+    for path in ("/admin/", "/admin/user/list?search=root", f"/admin/user/edit/{superuser.id}"):
+        page = await admin.get(path, headers={"host": "public.example", "x-forwarded-proto": "https"})
+        assert "http://" not in page.text.replace("http://www.w3.org", "")
+        assert "public.example" not in page.text
+
+
+@on_both
+async def test_every_view_of_every_feature_opens(app: FastAPI, admin: AsyncClient) -> None:
+    for view in (view for feature in app.state.features for view in feature.admin):
+        for path in ("list", "list?search=a", "export/csv", "export/json", *(["create"] if view.can_create else [])):
+            response = await admin.get(f"/admin/{view.identity}/{path}")
+            assert response.status_code == 200, (view, path)
+
+
+async def test_a_crash_is_one_page_and_tells_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def crash(*_: Any) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr("opportune.admin.site.AdminSite.index", crash)
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        user = await make_user(app.state.database, is_superuser=True)
+        async with signed_in_client(app, user) as browser:
+            response = await browser.get("/admin/")
+    assert response.status_code == 500
+    assert "Something went wrong on our side." in response.text
+    assert "a secret" not in response.text

@@ -1,0 +1,80 @@
+"""Commands one after another in a copy of the project, each in a process of its own that finds the imports done.
+
+This file is also the program that they are forked from: it reads the words of a command as a line of JSON, and answers
+with its exit code and what it said.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+LIBRARIES = ("jinja2", "pwdlib", "sqladmin", "opportune.db.migrations.autogenerate")
+"""What commands take longest to import, and nothing that a test changes."""
+
+
+class RunCommand(Protocol):
+    def __call__(self, *words: str) -> tuple[int, str]:
+        """Run a command, and give its exit code and what it said."""
+
+
+@contextmanager
+def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
+    """Run commands of the project in that folder, on a SQLite database there, with these modules imported before."""
+    environ = {
+        "DATABASE_URL": f"sqlite:///{folder}/data/app.db",
+        "ENVIRONMENT": "test",
+        "PYTHONPATH": str(folder),
+        # Two versions of a file in one second and of one length would be the same to what Python has compiled.
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    with subprocess.Popen(
+        [sys.executable, __file__, *(modules or LIBRARIES)],
+        cwd=folder,
+        env={**os.environ, **environ},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        questions, answers = process.stdin, process.stdout
+        assert questions
+        assert answers
+
+        def run(*words: str) -> tuple[int, str]:
+            print(json.dumps(words), file=questions, flush=True)
+            code, said = json.loads(answers.readline())
+            return code, said
+
+        yield run
+        questions.close()
+
+
+def answer(words: list[str]) -> tuple[int, str]:
+    with tempfile.TemporaryFile("w+") as output:
+        if child := os.fork():
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            output.seek(0)
+            return code, output.read()
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+        os._exit(carry_out(words))
+
+
+def carry_out(words: list[str]) -> int:
+    sys.modules.pop("app.installed", None)  # it may have changed since
+    code: int = import_module("opportune.cli.main").main(words)
+    sys.stdout.flush()
+    return code
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        import_module(name)
+    for line in iter(sys.stdin.readline, ""):
+        print(json.dumps(answer(json.loads(line))), flush=True)  # noqa: T201 - the answer

@@ -1,0 +1,103 @@
+"""Databases to copy between, of either kind, and rows to see in them."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from opportune.data.copydb import TableReport, copy
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.project import installed_names
+from opportune.testing.plugin import settings_for
+
+KINDS = ("sqlite", "postgresql")
+
+ADD_USER = """
+    INSERT INTO accounts_user (id, email, name, hashed_password, is_active, is_staff, is_superuser, is_verified,
+        totp_secret, totp_step, created_at)
+    VALUES (:id, :email, '', 'x', true, false, false, true, '', 0, '2026-11-20 10:11:12.000034+00:00')
+"""
+ADD_SESSION = """
+    INSERT INTO accounts_session (id, token_hash, user_id, created_at, seen_at, expires_at, is_remembered,
+        address, agent)
+    VALUES (:id, 'token', 1, '2026-11-20 10:11:12.000034+00:00', '2026-11-20 10:11:12+00:00',
+        '2026-11-20 11:11:12+00:00', false, '', 'ü ☃')
+"""
+
+
+class Databases:
+    """Makes databases and drops them."""
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        self.request = request
+        self.folder = folder
+        self.created: list[str] = []
+
+    def filled(self, kind: str, *emails: str) -> str:
+        """A migrated database with these users, numbered from one."""
+        address = self.migrated(kind)
+        for number, email in enumerate(emails, 1):
+            execute(address, ADD_USER, id=number, email=email)
+        return address
+
+    def migrated(self, kind: str) -> str:
+        if kind == "postgresql":
+            return self._create(self.request.getfixturevalue("postgres_template"))
+        address = self.missing(kind)
+        shutil.copyfile(self.request.getfixturevalue("sqlite_template"), DatabaseURL.parse(address).path)
+        return address
+
+    def missing(self, kind: str) -> str:
+        """A file that is not there, or a database without tables."""
+        return self._create(None) if kind == "postgresql" else f"sqlite:///{self.folder}/{uuid4().hex}.db"
+
+    def _create(self, template: str | None) -> str:
+        self.created.append(name := f"test_{uuid4().hex}")
+        address: str = self.request.getfixturevalue("postgres_server").create_database(name, template)
+        return address
+
+    def drop(self) -> None:
+        for name in self.created:
+            self.request.getfixturevalue("postgres_server").drop_database(name)
+
+
+@pytest.fixture
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+    folder = tmp_path / "databases"
+    folder.mkdir()
+    made = Databases(request, folder)
+    yield made
+    made.drop()
+
+
+def execute(address: str, statement: str, **values: object) -> list[tuple[object, ...]]:
+    with connect(settings_for(address)) as connection, connection.begin():
+        result = connection.execute(text(statement), values)
+        return [tuple(row) for row in result] if result.returns_rows else []
+
+
+def emails(address: str) -> list[object]:
+    return [email for (email,) in execute(address, "SELECT email FROM accounts_user ORDER BY id")]
+
+
+def has_tables(address: str) -> bool:
+    url = DatabaseURL.parse(address)
+    if url.kind == "sqlite":
+        return url.path.exists()
+    return execute(address, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") != [(0,)]
+
+
+def run(source: str, target: str, *, force: bool = False) -> list[TableReport]:
+    return copy(DatabaseURL.parse(source), DatabaseURL.parse(target), MigrationGraph(installed_names()), force=force)
+
+
+def refusal(source: str, target: str) -> str:
+    with pytest.raises(OperatorError) as raised:
+        run(source, target)
+    return str(raised.value)

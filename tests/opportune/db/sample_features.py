@@ -1,0 +1,102 @@
+"""Features that exist only in a test: their tables, the folder of their migrations, and a database for them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, inspect
+from sqlalchemy.sql.schema import SchemaItem
+
+from opportune.db.migrations.autogenerate import (
+    NewMigration,
+    draft_migration,
+    empty_migration,
+    up_to_date,
+    write_migration,
+)
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import recorded_revisions
+from opportune.db.migrations.questions import Answers
+from opportune.db.migrations.runner import Announce, Step, plan_for, run_migrations
+from opportune.db.model import NAMING_CONVENTION
+from opportune.settings import Settings
+
+ID = BigInteger().with_variant(Integer, "sqlite")
+
+
+@dataclass
+class SampleFeatures:
+    settings: Settings
+    versions: Path
+    features: Sequence[str] = ("library", "shop")
+    metadata: MetaData = field(default_factory=lambda: MetaData(naming_convention=NAMING_CONVENTION))
+    answers: Answers = field(default_factory=Answers)
+
+    @property
+    def graph(self) -> MigrationGraph:
+        return MigrationGraph(self.features, self.versions)
+
+    def table(self, name: str, *items: SchemaItem) -> Table:
+        """Declare a table, in place of the one of that name if there is one."""
+        if name in self.metadata:
+            self.metadata.remove(self.metadata.tables[name])
+        return Table(name, self.metadata, Column("id", ID, primary_key=True), *items)
+
+    def pointing_at(self, table: str, column: str) -> Column[int]:
+        return Column(column, ID, ForeignKey(f"{table}.id"), nullable=False)
+
+    def drafts(self) -> list[NewMigration]:
+        with up_to_date(self.settings, self.graph) as connection:
+            drafts = [
+                draft_migration(connection, self.graph, name, self.metadata, None, self.answers)
+                for name in self.features
+            ]
+        return [found for found in drafts if found.changes]
+
+    def make(self) -> list[str]:
+        """Write what is missing and give the names of the files."""
+        return [f"{found.feature}/{write_migration(self.graph, found).name}" for found in self.drafts()]
+
+    def make_by_hand(self, feature: str, upgrade: str, downgrade: str = "pass") -> Path:
+        """Write a migration with these lines."""
+        path = write_migration(self.graph, empty_migration(self.graph, feature, "by hand"))
+        head, _, _ = path.read_text(encoding="utf-8").partition("def upgrade()")
+        path.write_text(
+            f"{head}def upgrade() -> None:\n    {upgrade}\n\n\ndef downgrade() -> None:\n    {downgrade}\n",
+            encoding="utf-8",
+        )
+        return path
+
+    def migrate(self, feature: str | None = None, target: str | None = None) -> list[str]:
+        """Run `migrate` and give the steps that it took."""
+        taken: list[str] = []
+        with connect(self.settings) as connection:
+            run_migrations(connection, self.graph, plan_for(self.graph, feature, target), record_steps(taken))
+        return taken
+
+    def recorded(self) -> list[str]:
+        with connect(self.settings) as connection:
+            return recorded_revisions(connection)
+
+    def pending(self) -> list[str]:
+        return [str(migration) for migration in self.graph.pending(self.recorded())]
+
+    def tables(self) -> set[str]:
+        with connect(self.settings) as connection:
+            return set(inspect(connection).get_table_names()) - {"alembic_version"}
+
+    def execute(self, statement: str) -> list[tuple[object, ...]]:
+        with connect(self.settings) as connection, connection.begin():
+            result = connection.exec_driver_sql(statement)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+
+def record_steps(taken: list[str]) -> Announce:
+    @contextmanager
+    def note(step: Step) -> Iterator[None]:
+        yield
+        taken.append(f"{step.direction} {step.migration}")
+
+    return note

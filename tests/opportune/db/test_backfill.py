@@ -1,0 +1,164 @@
+"""Rows that are there when a column comes that may not be empty, or that is to be unique."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Column, Integer, String, UniqueConstraint, Uuid
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from opportune.db.migrations.questions import Answers
+from opportune.errors import OperatorError
+from opportune.testing.plugin import settings_for
+from tests.opportune.db.sample_features import SampleFeatures
+
+NO_CODE = '{"code": None}'
+CODE = "{\"code\": f\"{row['id']}-{row['title']}\"}"
+
+
+@pytest.fixture
+def books(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
+    """Two books."""
+    sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
+    declare(sample)
+    sample.make()
+    sample.migrate()
+    sample.execute("INSERT INTO library_book (title) VALUES ('Emma'), ('Persuasion')")
+    return sample
+
+
+def declare(sample: SampleFeatures, *columns: Any, title: bool = True) -> None:
+    sample.table("library_book", Column("title", String(50), nullable=not title), *columns)
+
+
+def make(sample: SampleFeatures, **fills: str | None) -> Path:
+    sample.answers = Answers(fills=fills)
+    (name,) = sample.make()
+    sample.answers.refuse_unused()
+    return sample.versions / name
+
+
+def write(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("column", "given", "stored"),
+    [
+        (lambda: Column("pages", Integer, nullable=False), "7", 7),
+        (lambda: Column("pages", String(9), nullable=False), "", ""),
+        (lambda: Column("pages", String(9), nullable=False), "it's 50%", "it's 50%"),
+    ],
+)
+def test_one_value_for_all_rows(
+    books: SampleFeatures, column: Callable[[], Column[Any]], given: str, stored: object
+) -> None:
+    declare(books, column())
+    make(books, pages=given)
+    books.migrate()
+    assert books.execute("SELECT pages FROM library_book") == [(stored,), (stored,)]
+    assert books.drafts() == []
+    assert books.migrate("library", "1") == ["downgrade library.0002_book_pages"]
+
+
+def test_a_value_that_is_none_of_the_column_is_refused(books: SampleFeatures) -> None:
+    declare(books, Column("pages", Integer, nullable=False))
+    with pytest.raises(OperatorError, match=r"'many' is no value for library_book.pages \(INTEGER\)"):
+        make(books, **{"book.pages": "many"})
+    declare(books, Column("read_at", UTCDateTime(), nullable=False))
+    make(books, read_at="2026-11-20 10:00")
+    books.migrate()
+    there = "SELECT count(*) FROM library_book WHERE read_at = '2026-11-20 10:00:00+00:00'"
+    assert books.execute(there) == [(2,)]
+
+
+def test_nobody_who_answers_is_told_of_both_ways(books: SampleFeatures) -> None:
+    declare(books, Column("pages", Integer, nullable=False))
+    with pytest.raises(OperatorError) as raised:
+        books.drafts()
+    assert "add --fill library_book.pages=VALUE; without =VALUE" in str(raised.value)
+
+
+def test_somebody_is_asked(books: SampleFeatures) -> None:
+    declare(books, Column("pages", Integer, nullable=False))
+    asked: list[str] = []
+
+    def seven(question: str) -> str:
+        asked.append(question)
+        return "7"
+
+    books.answers = Answers(prompt=seven)
+    books.make()
+    assert asked == ["library_book.pages may not be empty and has no default. What do rows that exist get?"]
+    books.migrate()
+    assert books.execute("SELECT pages FROM library_book") == [(7,), (7,)]
+
+
+def test_code_of_the_owner_gives_each_row_its_own(books: SampleFeatures) -> None:
+    declare(books, Column("code", String(60), nullable=False, unique=True))
+    path = make(books, code=None)
+    with pytest.raises(OperatorError, match=r"library\.0002_book_code failed and was undone: .*code"):
+        books.migrate()
+    assert books.execute("SELECT * FROM library_book ORDER BY id")[0] == (1, "Emma"), "nothing of it has happened"
+    write(path, NO_CODE, CODE)
+    books.migrate()
+    assert books.execute("SELECT code FROM library_book ORDER BY id") == [("1-Emma",), ("2-Persuasion",)]
+    assert books.drafts() == []
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        books.execute("INSERT INTO library_book (title, code) VALUES ('x', '1-Emma')")
+    books.migrate("library", "1")
+    books.execute("DELETE FROM library_book")
+    write(path, CODE, NO_CODE)
+    assert books.migrate(), "an empty table needs no code"
+
+
+def test_what_a_default_makes_anew_for_each_row_is_made_anew(books: SampleFeatures) -> None:
+    declare(books, Column("key", Uuid, nullable=False, default=uuid4, unique=True))
+    path = make(books)
+    assert "import uuid\n" in path.read_text(encoding="utf-8")
+    books.migrate()
+    assert len({*books.execute("SELECT key FROM library_book")}) == 2
+    assert books.drafts() == []
+
+
+def test_a_unique_column_whose_default_is_one_for_all_gets_a_place_for_code(books: SampleFeatures) -> None:
+    declare(books, Column("code", String(9), nullable=False, default="x"), UniqueConstraint("code"))
+    path = make(books)
+    assert "# FILL" in path.read_text(encoding="utf-8")
+
+
+def test_a_value_that_others_make_unique_may_be_one_for_all(books: SampleFeatures) -> None:
+    declare(books, Column("place", Integer, nullable=False), UniqueConstraint("title", "place"))
+    make(books, place="1")
+    books.migrate()
+    assert books.execute("SELECT place FROM library_book") == [(1,), (1,)]
+    assert books.drafts() == []
+
+
+def test_a_unique_column_that_may_be_empty_needs_nothing(books: SampleFeatures) -> None:
+    declare(books, Column("code", String(9), unique=True))
+    assert "FILL" not in make(books).read_text(encoding="utf-8")
+    books.migrate()
+    assert books.drafts() == []
+
+
+@pytest.mark.parametrize(("fills", "titles"), [({"title": "none"}, ["Emma", "none"]), ({"title": None}, ["1", "Emma"])])
+def test_a_column_that_may_be_empty_no_longer(
+    books: SampleFeatures, fills: dict[str, str | None], titles: list[str]
+) -> None:
+    declare(books, title=False)
+    books.make()
+    books.migrate()
+    books.execute("UPDATE library_book SET title = NULL WHERE title <> 'Emma'")
+    declare(books)
+    path = make(books, **fills)
+    if fills["title"] is None:
+        write(path, '{"title": None}', '{"title": "1"}')
+    books.migrate()
+    assert sorted(str(title) for (title,) in books.execute("SELECT title FROM library_book")) == titles
+    assert books.drafts() == []
+    books.migrate("library", "1")

@@ -1,0 +1,76 @@
+"""Requests in process that tell how an answer begins, also one that never ends."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.types import Message
+
+from opportune.web.errors.handlers import STATUS_MESSAGES
+
+HOST = "testserver"
+REMOTE_CLIENT = ("203.0.113.9", 50000)
+"""Whom no page takes for somebody at this machine."""
+
+
+@dataclass
+class Response:
+    status: int = 0
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+
+    @property
+    def is_crash(self) -> bool:
+        return crashed(self.status, self.text)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+
+def crashed(status: int, text: str) -> bool:
+    """Whether the site did not know what to say. 503 in words of its own is an answer: no index, no model …"""
+    return status >= 500 and STATUS_MESSAGES.get(status, "") in text
+
+
+async def send_request(
+    app: FastAPI, method: str, address: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+) -> Response:
+    """Leave as soon as a stream has begun: its head is what is asked for."""
+    path, _, query = address.partition("?")
+    sent = {"host": HOST, "content-length": str(len(body)), **(headers or {})}
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": unquote(path, errors="replace"),
+        "raw_path": path.encode(errors="replace"),
+        "root_path": "",
+        "query_string": query.encode(errors="replace"),
+        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],
+        "client": REMOTE_CLIENT,
+        "server": (HOST, 80),
+    }
+    answer, begun, bodies = Response(), asyncio.Event(), [body]
+
+    async def receive() -> Message:
+        if bodies:
+            return {"type": "http.request", "body": bodies.pop(), "more_body": False}
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            answer.status = message["status"]
+            answer.headers = Headers(raw=list(message["headers"]))
+        elif message["type"] == "http.response.body":
+            answer.body += message.get("body", b"")
+        begun.set()
+
+    await app(scope, receive, send)
+    return answer
