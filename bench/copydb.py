@@ -34,12 +34,12 @@ MAX_MEMORY_RATIO = 1.2
 COPY = """
 import json, resource, sys, time
 from opportune.data.copydb import copy
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import installed_names
 
 started = time.perf_counter()
-reports = copy(*map(DatabaseURL.parse, sys.argv[1:]), Tree(installed_names()))
+reports = copy(*map(DatabaseURL.parse, sys.argv[1:]), MigrationGraph(installed_names()))
 seconds = time.perf_counter() - started
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([sum(report.rows for report in reports) / seconds, peak]))

@@ -72,7 +72,7 @@ class HealthCheck:
 
 
 def health_check_of(app: FastAPI) -> HealthCheck:
-    if not hasattr(app.state, "checkup"):
+    if not hasattr(app.state, "health_check"):
         app.state.health_check = HealthCheck(app.state.database)
     health_check: HealthCheck = app.state.health_check
     return health_check

@@ -173,10 +173,10 @@ def test_no_test_waits_for_ever(tmp_path: Path, pytestconfig: pytest.Config) -> 
 
 SKIPPED = """
 import pytest
-from opportune.testing.services.missing import missing
+from opportune.testing.services.missing_programs import skip_for_missing
 
 @pytest.mark.parametrize("program", ["PgBouncer", "Redis", "PgBouncer"])
-def test_it(program): missing(program, f"apt install {program.lower()}")
+def test_it(program): skip_for_missing(program, f"apt install {program.lower()}")
 """
 
 

@@ -190,8 +190,7 @@ def test_meanwhile_nobody_else_writes_into_the_destination_or_migrates_it(databa
 STUCK_IN_THE_MIDDLE = """
 import sys, threading
 from opportune.data.copydb import copy
-from opportune.db.migrations.connection import LOCK
-from opportune.db.migrations.graph import Tree
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import installed_names
 
@@ -199,7 +198,7 @@ def run(target):
     def stop(_rows):
         print("in the middle", flush=True)
         sys.stdin.read()
-    copy(DatabaseURL.parse(sys.argv[1]), DatabaseURL.parse(target), Tree(names), force=True, progress=stop)
+    copy(DatabaseURL.parse(sys.argv[1]), DatabaseURL.parse(target), MigrationGraph(names), force=True, progress=stop)
 
 names = installed_names()
 for target in sys.argv[2:]:

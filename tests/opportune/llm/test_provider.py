@@ -64,7 +64,7 @@ def test_making_a_provider_imports_no_http_client_and_no_model() -> None:
     program = """
 import sys
 from opportune.llm import make_provider
-from opportune.llm.fake import Scripted
+from opportune.llm.fake import FakeProvider
 from opportune.settings import Settings
 make_provider(Settings(_env_file=None))
 make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))

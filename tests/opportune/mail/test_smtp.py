@@ -84,7 +84,7 @@ async def test_a_wrong_password_is_named_and_not_shown() -> None:
     assert told.value.__cause__ is None
 
 
-@pytest.mark.parametrize("where", ["says_to_recipient", "says_to_letter"])
+@pytest.mark.parametrize("where", ["reply_to_recipient", "reply_to_message"])
 @pytest.mark.parametrize(
     ("answer", "kind"), [("451 Greylisted, come again", DeliveryError), ("550 No such box", PermanentDeliveryError)]
 )
