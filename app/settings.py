@@ -7,4 +7,4 @@ class Settings(opportune.settings.Settings):
     """One attribute per setting, from the environment or `.env`: `site_name` is SITE_NAME there."""
 
     site_name: str = "Opportune"
-    """What pages, letters, the admin and the API call this site."""
+    """What pages, e-mails, the admin and the API call this site."""

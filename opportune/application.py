@@ -69,7 +69,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def add_services(state: State, settings: Settings) -> None:
     """What routes find at `app.state`. What their settings say is understood now; nothing is opened yet."""
-    transport_for(settings)  # letters leave by a job, which makes its own
+    transport_for(settings)  # e-mails leave by a job, which makes its own
     state.database = open_database(settings)
     state.storage = open_storage(settings)
     state.jobs = open_jobs(settings, state.database, state.storage, state.features)

@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=PROJECT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
     site_name: str = "Opportune"
-    """What pages, letters, the admin and the API call this site."""
+    """What pages, e-mails, the admin and the API call this site."""
     environment: Literal["development", "test", "production"] = Field(default_factory=default_environment)
     """development, test or production. Production refuses unsafe values."""
     debug: bool = False

@@ -79,7 +79,7 @@ class LiveAnswer:
     async def growth(self, offset: int) -> AsyncIterator[str]:
         """The text each time it is longer than what the viewer has, at a bounded pace, until the answer ends.
 
-        After `HEARTBEAT_SECONDS` without growth it comes as it was.
+        After `HEARTBEAT_INTERVAL_SECONDS` without growth it comes as it was.
         """
         while True:
             if len(self.text) > offset:

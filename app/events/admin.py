@@ -52,7 +52,7 @@ class EventAdmin(AdminView, model=Event):
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
         values = super().clean(form, row)
-        values["title"] = " ".join(values["title"].split())  # it becomes the subject of letters
+        values["title"] = " ".join(values["title"].split())  # it becomes the subject of e-mails
         values["slug"] = slugify(values["slug"] or values["title"])
         if not values["slug"]:
             raise ValidationRefused("Please choose a name for its address.", "slug")

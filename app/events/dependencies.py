@@ -55,7 +55,7 @@ async def limit_by_email(request: Request, new: RegistrationCreate) -> None:
     Raises:
         TooMany: not now.
     """
-    await request.app.state.rate_limiter.hit("events.letter", new.email, most=5, seconds=RATE_LIMIT_SECONDS)
+    await request.app.state.rate_limiter.hit("events.email", new.email, most=5, seconds=RATE_LIMIT_SECONDS)
 
 
 LimitedByAddress = Depends(limit_by_address)

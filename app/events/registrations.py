@@ -1,4 +1,4 @@
-"""What registering and cancelling set in motion beside the change itself: the photo, and a letter."""
+"""What registering and cancelling set in motion beside the change itself: the photo, and an e-mail."""
 
 from contextlib import suppress
 
@@ -32,7 +32,7 @@ class Registrations:
 
         Raises:
             NotFound: there is no such event.
-            Closed: all seats are taken, or it has begun.
+            RegistrationClosed: all seats are taken, or it has begun.
             StorageError: the photo cannot be kept; nothing is done.
         """
         # Before the first statement, with which on SQLite all other writers begin to wait.
@@ -54,7 +54,7 @@ class Registrations:
 
         Raises:
             NotFound: the link is not ours.
-            Closed: it has been cancelled already, or the event has begun.
+            RegistrationClosed: it has been cancelled already, or the event has begun.
         """
         number, made_at = read_token(self.settings, token)
         try:
@@ -66,7 +66,7 @@ class Registrations:
         return registration, event
 
     async def cancel(self, token: str) -> None:
-        """Raises NotFound, Closed, as `find`."""
+        """Raises NotFound, RegistrationClosed, as `find`."""
         registration, _event = await self.find(token)
         if photo := await self.events.delete(registration):
             defer(self.session, delete_photos([photo]))
@@ -75,8 +75,8 @@ class Registrations:
         template = "registered" if done.is_new else "registered_already"
         path = f"/events/{done.event.slug}/cancel?token={make_token(self.settings, done.registration)}"
         context = {"event": done.event, "starts_at": format_datetime(done.event.starts_at), "cancel_path": path}
-        letter = render_email(self.settings, done.registration.email, f"events/mail/{template}", context)
-        enqueue_email(self.session, letter)
+        email = render_email(self.settings, done.registration.email, f"events/mail/{template}", context)
+        enqueue_email(self.session, email)
 
 
 ALREADY_CANCELLED = "This registration is cancelled."

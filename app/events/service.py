@@ -60,7 +60,7 @@ class Events:
 
         Raises:
             NotFound: there is no such event.
-            Closed: all seats are taken, or it has begun.
+            RegistrationClosed: all seats are taken, or it has begun.
         """
         # Nobody else registers for it until this transaction ends: who counts the seats may take one.
         event = await self._get(slug, locked=True)

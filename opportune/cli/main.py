@@ -67,7 +67,7 @@ COMMANDS = {
         "shell": "Open an async Python shell with the models at hand.",
         "routes": "List the addresses of the site.",
         "check": "Look for mistakes in settings and database.",
-        "sendtestemail": "Send a letter to see whether mail arrives.",
+        "sendtestemail": "Send an e-mail to see whether mail arrives.",
     },
     "Tools": {
         "lock": "Make the requirements locks again.",

@@ -15,7 +15,7 @@ from opportune.settings import Settings, get_settings
 def command(
     addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS...", help="Whom to write to.")],
 ) -> None:
-    """Send a letter by MAIL_URL at once, without a job, to see whether mail arrives."""
+    """Send an e-mail by MAIL_URL at once, without a job, to see whether mail arrives."""
     settings = get_settings()
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # where console: shows it
     with runner() as loop:
@@ -24,14 +24,14 @@ def command(
 
 
 async def write_to(settings: Settings, address: str) -> None:
-    """Send the letter and tell where it went.
+    """Send the e-mail and tell where it went.
 
     Raises:
         OperatorError: it did not go.
     """
     try:
-        letter = render_email(settings, address, "mail/test", {})
+        email = render_email(settings, address, "mail/test", {})
     except InvalidEmailError as error:
         raise typer.BadParameter(str(error)) from None
-    await send_email(settings, letter)
-    print(f"The letter to {letter.to} went to {transport_for(settings).name}.")
+    await send_email(settings, email)
+    print(f"The e-mail to {email.to} went to {transport_for(settings).name}.")

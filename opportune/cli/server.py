@@ -110,7 +110,7 @@ def serve(
 
 
 def tell_port(listener: socket.socket, settings: Settings) -> None:
-    """Give the port to the settings that this process and its workers read from now on: letters link to it."""
+    """Give the port to the settings that this process and its workers read from now on: e-mails link to it."""
     port = listener.getsockname()[1]
     if port != settings.port:
         os.environ["PORT"] = str(port)

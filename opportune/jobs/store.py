@@ -57,7 +57,7 @@ async def hold_lease(session: AsyncSession, job: Job) -> None:
     """Renew the lease; until this transaction ends, nobody else can take the job over.
 
     Raises:
-        Withdrawn: the job is no longer this try's, or is to end.
+        JobCancelled: the job is no longer this try's, or is to end.
     """
     renewal = update(Job).where(_held(job)).values(lease_until=utc_now() + LEASE_DURATION)
     asked = (await session.execute(renewal.returning(col(Job.cancel_asked)))).scalar_one_or_none()
@@ -126,7 +126,7 @@ class JobStore:
             return {job_id for job_id, cancel_asked in rows if cancel_asked}
 
     async def end(self, job: Job, state: JobState, error: str = "") -> None:
-        # What is done is never done again: the links and addresses of a letter need not lie about any longer.
+        # What is done is never done again: the links and addresses of an e-mail need not lie about any longer.
         forgotten: dict[str, Any] = {"arguments": []} if state == JobState.DONE else {}
         await self._change(job, {"state": state, "error": error, "ended_at": utc_now(), **forgotten, **UNCLAIMED})
 
@@ -145,7 +145,7 @@ class JobStore:
         """Store how far it is.
 
         Raises:
-            Withdrawn: see `hold`.
+            JobCancelled: see `hold_lease`.
         """
         async with self.database.writer() as session:
             await hold_lease(session, job)

@@ -11,7 +11,7 @@ Step = Chunk | asyncio.Event | LLMError
 class FakeProvider(Provider):
     """Plays one script for every question: yields text, waits for events, raises errors.
 
-    A script that tells no `Finish` ends with an empty one.
+    A script that tells no `Done` ends with an empty one.
     """
 
     name = "Scripted"

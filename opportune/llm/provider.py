@@ -98,12 +98,12 @@ class Provider(ABC):
 
     @abstractmethod
     def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
-        """Yield the answer's text as it comes, then one `Finish`.
+        """Yield the answer's text as it comes, then one `Done`.
 
         Hold it in `contextlib.aclosing`: closing it hangs up at once, which is what stops the model.
 
         Raises:
-            LLMError: instead of the `Finish`.
+            LLMError: instead of the `Done`.
         """
 
 

@@ -1,4 +1,4 @@
-"""Whom letters go to and come from."""
+"""Addresses of e-mails: recipients and the sender."""
 
 import re
 from contextlib import suppress
@@ -20,18 +20,18 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def single_line(what: str, value: str) -> str:
-    """The same without control characters.
+    """Strip control characters from the value of a header.
 
     Raises:
         InvalidEmailError: a line break in it would begin another header.
     """
     if "\r" in value or "\n" in value:
-        raise InvalidEmailError(f"The {what} of a letter must be one line.")
+        raise InvalidEmailError(f"The {what} of an e-mail must be one line.")
     return CONTROL_CHARACTERS.sub(" ", value).strip()
 
 
 def parse_recipient(text: str) -> Address:
-    """Whom a letter is for, its domain as servers spell it.
+    """Parse a recipient, with or without a name; the domain becomes what servers spell.
 
     Raises:
         InvalidEmailError: it is no address that mail can reach.
@@ -45,7 +45,7 @@ def parse_recipient(text: str) -> Address:
 
 
 def sender_address(settings: Settings) -> Address:
-    """MAIL_FROM, or `noreply` at the site's host.
+    """The sender: MAIL_FROM, or `noreply` at the site's host.
 
     Raises:
         OperatorError: MAIL_FROM is no address.
@@ -64,7 +64,7 @@ def sender_address(settings: Settings) -> Address:
 
 
 def _parts(what: str, text: str) -> tuple[str, str]:
-    """Name and e-mail."""
+    """Split `Ada <ada@example.org>` into name and e-mail."""
     line = single_line(what, text)
     named = WITH_NAME.fullmatch(line)
     return (named["name"].strip(' "'), named["email"].strip()) if named else ("", line)

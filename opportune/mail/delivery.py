@@ -1,4 +1,4 @@
-"""From a letter to its delivery."""
+"""Sends e-mails: queued with the change that they tell of, or at once."""
 
 import asyncio
 import logging
@@ -15,25 +15,26 @@ from opportune.settings import Settings
 logger = logging.getLogger("opportune.mail")
 
 
-def enqueue_email(session: AsyncSession, letter: EmailMessage, *, key: str = "") -> None:
-    """Have it sent when this session commits, and not at all when it does not. Of letters with one key, the first."""
-    defer(session, send_email_job(asdict(letter)), key=key or letter.message_id)
+def enqueue_email(session: AsyncSession, email: EmailMessage, *, key: str = "") -> None:
+    """Queue an e-mail, to be sent when this session commits. Of those with the same `key` the first one is sent."""
+    defer(session, send_email_job(asdict(email)), key=key or email.message_id)
 
 
 @job("mail.send", attempts=10, wait=5)  # the last try comes after 42 minutes: servers that know nobody ask for patience
-async def send_email_job(run: JobContext, letter: dict[str, str]) -> None:
+async def send_email_job(run: JobContext, email: dict[str, str]) -> None:
+    """Send a queued e-mail; one that is refused for good is not tried again."""
     try:
-        await send_email(run.settings, EmailMessage(**letter))
+        await send_email(run.settings, EmailMessage(**email))
     except (InvalidEmailError, PermanentDeliveryError) as error:
         raise PermanentFailure(str(error)) from None
 
 
-async def send_email(settings: Settings, letter: EmailMessage) -> None:
-    """Send it now.
+async def send_email(settings: Settings, email: EmailMessage) -> None:
+    """Send an e-mail at once, without a job.
 
     Raises:
         InvalidEmailError: its address is none.
-        RefusedError: it is not taken, and would not be the next time.
+        PermanentDeliveryError: it is not taken, and would not be the next time.
         DeliveryError: it could not be sent now.
         OperatorError: MAIL_URL or MAIL_FROM cannot be understood.
     """
@@ -43,8 +44,8 @@ async def send_email(settings: Settings, letter: EmailMessage) -> None:
     from opportune.mail.mime import mime_message  # noqa: PLC0415 - as above
 
     transport = transport_for(settings)
-    message = mime_message(letter, sender_address(settings))
+    message = mime_message(email, sender_address(settings))
     await transport.send(message)
-    logger.info("%s went to %s", letter.message_id, transport.name)
+    logger.info("%s went to %s", email.message_id, transport.name)
     if settings.environment == "development":
         await asyncio.to_thread(mailbox.store_message, message)

@@ -1,4 +1,4 @@
-"""Letters as files, one `.eml` each, which every mail program opens."""
+"""E-mails as `.eml` files, which every mail program opens."""
 
 import re
 from email.message import EmailMessage
@@ -11,7 +11,7 @@ SUFFIX = ".eml"
 
 
 def write_eml(folder: Path, message: EmailMessage) -> None:
-    """Put a letter into a folder, whole or not at all. The same letter again takes the place of the first.
+    """Write an e-mail into a folder, whole or not at all. The same one again takes the place of the first.
 
     Raises:
         OSError, OperatorError: it cannot be written.

@@ -2,12 +2,12 @@ from opportune.errors import OperatorError
 
 
 class InvalidEmailError(ValueError):
-    """This letter cannot be written as it is: one line that says why."""
+    """An e-mail that cannot be written as it is; the message is one line that says why."""
 
 
 class DeliveryError(OperatorError):
-    """It could not be sent now; later it may be. One line without secrets."""
+    """An e-mail that could not be sent now and may be later; the message is one line without secrets."""
 
 
 class PermanentDeliveryError(DeliveryError):
-    """It is not taken, and would not be the next time."""
+    """An e-mail that the server refuses, and would refuse the next time."""

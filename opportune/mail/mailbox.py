@@ -1,4 +1,4 @@
-"""What was sent in development, kept in a folder that all processes share."""
+"""The mailbox of development: what was sent, in a folder that all processes share."""
 
 import logging
 import re
@@ -17,14 +17,14 @@ logger = logging.getLogger("opportune.mail")
 
 FOLDER = PROJECT / "data" / "mailbox"
 MAX_STORED_MESSAGES = 100
-"""Letters that are kept; the oldest go first."""
+"""How many are kept; the oldest go first."""
 
 MESSAGE_NAME = re.compile(r"\d{8}T\d{6}-\w{1,100}")
 
 
 @dataclass(frozen=True)
 class StoredMessage:
-    """A letter in the mailbox."""
+    """An e-mail in the mailbox."""
 
     name: str
     message: EmailMessage
@@ -38,14 +38,14 @@ class StoredMessage:
         return str(self.message[name] or "")
 
     def body(self, kind: str) -> str:
-        """Its `plain` or its `html`, or nothing."""
+        """The `plain` or the `html` body, or nothing."""
         part = self.message.get_body((kind,))
         content: str = part.get_content() if part else ""
         return content
 
 
 def store_message(message: EmailMessage) -> None:
-    """Put a letter into the mailbox. It has been sent: what goes wrong here must not send it again."""
+    """Store an e-mail that has been sent. What goes wrong here is logged: raising would send it again."""
     try:
         write_eml(FOLDER, message)
         for path in _paths()[MAX_STORED_MESSAGES:]:
@@ -55,12 +55,12 @@ def store_message(message: EmailMessage) -> None:
 
 
 def list_messages() -> list[StoredMessage]:
-    """All of them, the newest first."""
+    """All stored e-mails, the newest first."""
     return [kept for path in _paths() if (kept := _read(path))]
 
 
 def find_message(name: str) -> StoredMessage:
-    """One of them.
+    """Find a stored e-mail by its name.
 
     Raises:
         NotFound: it is not there, or no longer.

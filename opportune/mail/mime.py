@@ -1,4 +1,4 @@
-"""A letter as mail programs and servers read it."""
+"""MIME messages, as mail programs and servers read them."""
 
 from email.headerregistry import Address
 from email.message import EmailMessage as MIMEMessage
@@ -11,21 +11,21 @@ from opportune.mail.email import EmailMessage
 TRANSFER_ENCODING = "quoted-printable"
 
 
-def mime_message(letter: EmailMessage, sender: Address) -> MIMEMessage:
-    """The letter with all its headers.
+def mime_message(email: EmailMessage, sender: Address) -> MIMEMessage:
+    """Make the MIME message of an e-mail, with all its headers.
 
     Raises:
         InvalidEmailError: its address is none.
     """
-    to = parse_recipient(letter.to)
+    to = parse_recipient(email.to)
     message = MIMEMessage(policy=SMTP if to.addr_spec.isascii() else SMTPUTF8)
     message["From"] = sender
     message["To"] = to
-    message["Subject"] = letter.subject
-    message["Date"] = letter.date
-    message["Message-ID"] = letter.message_id
+    message["Subject"] = email.subject
+    message["Date"] = email.date
+    message["Message-ID"] = email.message_id
     message["Auto-Submitted"] = "auto-generated"  # so that nobody's holiday answers it
-    message.set_content(letter.text, cte=TRANSFER_ENCODING)
-    if letter.html:
-        message.add_alternative(letter.html, subtype="html", cte=TRANSFER_ENCODING)
+    message.set_content(email.text, cte=TRANSFER_ENCODING)
+    if email.html:
+        message.add_alternative(email.html, subtype="html", cte=TRANSFER_ENCODING)
     return message

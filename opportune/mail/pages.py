@@ -1,4 +1,4 @@
-"""The mailbox of development: every letter that was sent, as its reader would see it."""
+"""The mailbox of development: every e-mail that was sent, as its reader would see it."""
 
 import asyncio
 import hmac
@@ -36,7 +36,7 @@ def log_mailbox_link(settings: Settings) -> None:
 
 
 async def require_mailbox_access(request: Request) -> None:
-    """Letters hold links that sign people in. Where a request comes from says nothing: proxies run on this machine."""
+    """E-mails hold links that sign people in. Where a request comes from says nothing: proxies run on this machine."""
     user = getattr(request.state, "user", None)
     if not (is_key(request, request.cookies.get(COOKIE, "")) or (user and user.is_superuser)):
         raise HTTPException(403, ACCESS_DENIED)
@@ -74,19 +74,20 @@ async def open_with_key(request: Request, key: str = "") -> Response:
 async def index(request: Request) -> Response:
     from opportune.mail import mailbox  # noqa: PLC0415 - as above
 
-    context = {"letters": await asyncio.to_thread(mailbox.list_messages), "most": mailbox.MAX_STORED_MESSAGES}
+    messages = await asyncio.to_thread(mailbox.list_messages)
+    context = {"mailbox": messages, "max_messages": mailbox.MAX_STORED_MESSAGES}
     return templates.render(request, "mail/mailbox.html", context)
 
 
 @router.get("/{name}", dependencies=MAILBOX_ACCESS)
 async def show(request: Request, name: str) -> Response:
     return templates.render(
-        request, "mail/mailbox_message.html", {"letter": await find_message(name), "allowed": SANDBOX}
+        request, "mail/mailbox_message.html", {"message": await find_message(name), "sandbox": SANDBOX}
     )
 
 
 @router.get("/{name}/html", dependencies=MAILBOX_ACCESS)
 async def show_html(name: str) -> Response:
-    letter = await find_message(name)
+    message = await find_message(name)
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "X-Frame-Options": "SAMEORIGIN"}
-    return HTMLResponse(letter.body("html"), headers=headers)
+    return HTMLResponse(message.body("html"), headers=headers)

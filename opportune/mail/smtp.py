@@ -1,4 +1,4 @@
-"""Letters to a mail server."""
+"""SMTP, with TLS as MAIL_URL asks for it."""
 
 import asyncio
 import re
@@ -23,13 +23,15 @@ TLS = Literal["implicit", "required", "offered", "none"]
 START_TLS = {"implicit": False, "required": True, "offered": None, "none": False}
 
 RESPONSE_TIMEOUT_SECONDS = 20
-"""Seconds for each answer of the server."""
+"""For each answer of the server."""
 DELIVERY_TIMEOUT_SECONDS = 60
-"""Seconds for all of it."""
+"""For all of a delivery."""
 
 
 @dataclass(frozen=True)
 class SMTPTransport(Transport):
+    """Hands e-mails to a mail server, each over a connection of its own."""
+
     host: str
     port: int
     user: str
@@ -75,10 +77,10 @@ class SMTPTransport(Transport):
         """What it means that the server said no. What it says to a password stays out: some repeat it."""
         from aiosmtplib import SMTPAuthenticationError  # noqa: PLC0415 - as above
 
-        if isinstance(error, SMTPAuthenticationError):  # the letters can wait for somebody who puts that right
+        if isinstance(error, SMTPAuthenticationError):  # the e-mails can wait for somebody who puts that right
             return self._fault(DeliveryError, f"does not accept the user and password of MAIL_URL ({error.code})")
         kind = PermanentDeliveryError if error.code >= 500 else DeliveryError
-        return self._fault(kind, f"refused the letter: {error.code} {error.message}")
+        return self._fault(kind, f"refused the e-mail: {error.code} {error.message}")
 
     def _fault(self, kind: type[DeliveryError], words: str) -> DeliveryError:
         """An error in one line, with the password out of whatever it quotes."""
@@ -89,7 +91,7 @@ class SMTPTransport(Transport):
 
 
 def parse_smtp_url(url: str) -> SMTPTransport:
-    """The server of an address with the scheme smtp or smtps.
+    """Parse a MAIL_URL with the scheme smtp or smtps.
 
     Raises:
         OperatorError: it cannot be understood; the message shows nothing of it.

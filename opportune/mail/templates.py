@@ -1,4 +1,4 @@
-"""Letters from templates: HTML is escaped, plain text is not."""
+"""Templates of e-mails: HTML is escaped, plain text is not."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ SUBJECT_PREFIX = "Subject: "
 
 
 class EmailTemplateLoader(TemplateLoader):
-    """Takes `<name>.txt` apart: its first line is the template `<name>.subject`, the rest is `<name>.txt`.
+    """Loader that takes `<name>.txt` apart: its first line is the template `<name>.subject`, the rest is `<name>.txt`.
 
     Two templates, so that no value in the subject can write lines of the text.
     """
@@ -41,7 +41,7 @@ environment = Environment(
 
 
 def render(name: str, context: Mapping[str, Any], *, needed: bool = True) -> str:
-    """The template with these values; nothing where one that is not needed is not there."""
+    """Render a template; nothing where one that is not needed is not there."""
     try:
         template = environment.get_template(name)
     except TemplateNotFound:

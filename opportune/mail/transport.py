@@ -1,4 +1,4 @@
-"""How letters leave, by MAIL_URL."""
+"""Transports, which hand e-mails over: MAIL_URL names one."""
 
 import asyncio
 import logging
@@ -21,17 +21,19 @@ EXAMPLES = "Use console:, file:./data/mail or smtp://user:password@host:587."
 
 
 class Transport(ABC):
+    """Hands e-mails over to a server, a folder or the log."""
+
     @property
     @abstractmethod
     def name(self) -> str:
-        """Where letters go, for people: without secrets."""
+        """Where e-mails go, as people are told: without secrets."""
 
     @abstractmethod
     async def send(self, message: "EmailMessage") -> None:
-        """Hand the letter over.
+        """Hand an e-mail over.
 
         Raises:
-            RefusedError: it is not taken, and would not be the next time.
+            PermanentDeliveryError: it is not taken, and would not be the next time.
             DeliveryError: it could not be sent now.
         """
 
@@ -39,13 +41,13 @@ class Transport(ABC):
 @dataclass(frozen=True)
 class ConsoleTransport(Transport):
     shows_text: bool
-    """Not where logs are kept and read by others: letters hold links that sign people in."""
+    """Not where logs are kept and read by others: e-mails hold links that sign people in."""
     name = "the log"
 
     async def send(self, message: "EmailMessage") -> None:
         if not self.shows_text:
             raise PermanentDeliveryError(
-                f"Not sent: MAIL_URL is console:, which shows no letters in production. {EXAMPLES}"
+                f"Not sent: MAIL_URL is console:, which shows no e-mails in production. {EXAMPLES}"
             )
         logger.info("Mail to %s: %s", message["To"], message["Subject"])
         text = message.get_body(("plain",))
@@ -71,7 +73,7 @@ class FileTransport(Transport):
 
 
 def transport_for(settings: Settings) -> Transport:
-    """What MAIL_URL says.
+    """The transport that MAIL_URL names.
 
     Raises:
         OperatorError: it says nothing that we understand.

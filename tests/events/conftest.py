@@ -36,11 +36,11 @@ class RunnableJobs(RecordedJobs):
 
     @property
     def names(self) -> list[str]:
-        """Without the letters."""
+        """Without the e-mails."""
         return [call.job.name for call in self.calls if call.job.name != "mail.send"]
 
     async def work(self) -> None:
-        """Do what is queued, but for the letters."""
+        """Do what is queued, but for the e-mails."""
         waiting, self.calls = self.calls, [call for call in self.calls if call.job.name == "mail.send"]
         for call in waiting:
             if call.job.name != "mail.send":
@@ -141,9 +141,9 @@ def files_in(settings: Settings) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def cancel_link(letter: Mapping[str, str]) -> str:
-    """The path and query of the link in a letter."""
-    address = next(word for word in letter["text"].split() if "/cancel?" in word)
+def cancel_link(email: Mapping[str, str]) -> str:
+    """The path and query of the link in an e-mail."""
+    address = next(word for word in email["text"].split() if "/cancel?" in word)
     parts = urlsplit(address)
     assert parse_qs(parts.query)["token"]
     return f"{parts.path}?{parts.query}"

@@ -96,13 +96,13 @@ async def test_whether_an_address_is_registered_is_told_to_its_mailbox_only(
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].json() == answers[1].json()
     assert [registration.name for registration in await registrations(database)] == ["Ada"]
-    assert [letter["subject"] for letter in jobs.emails] == [
+    assert [email["subject"] for email in jobs.emails] == [
         "You are registered: Tea",
         "You were registered already: Tea",
     ]
-    assert {letter["to"] for letter in jobs.emails} == {"ada@example.com"}
-    assert ["has asked once more" in letter["html"] for letter in jobs.emails] == [False, True]
-    assert all(cancel_link(letter).replace("&", "&amp;") in letter["html"] for letter in jobs.emails)
+    assert {email["to"] for email in jobs.emails} == {"ada@example.com"}
+    assert ["has asked once more" in email["html"] for email in jobs.emails] == [False, True]
+    assert all(cancel_link(email).replace("&", "&amp;") in email["html"] for email in jobs.emails)
 
 
 async def test_an_invalid_registration_is_refused(client: AsyncClient, jobs: RunnableJobs, tea: Event) -> None:

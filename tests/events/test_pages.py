@@ -107,7 +107,7 @@ async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: Runnabl
     assert files_in(jobs.run.settings) == []
 
 
-async def test_registering_takes_a_seat_keeps_the_photo_and_writes_a_letter(
+async def test_registering_takes_a_seat_keeps_the_photo_and_writes_an_email(
     client: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     answer = await client.post("/events/tea", data={**ADA, "question": "Milk?"}, files=photo())
@@ -118,8 +118,8 @@ async def test_registering_takes_a_seat_keeps_the_photo_and_writes_a_letter(
     (ada,) = await registrations(database)
     assert (ada.name, ada.email, ada.question) == ("Ada", "ada@example.com", "Milk?")
     assert re.fullmatch(r"events/[0-9a-f]{32}\.jpg", ada.photo), "a name of ours"
-    (letter,) = jobs.emails
-    assert "https://meet.example.com/tea" in letter["text"]
+    (email,) = jobs.emails
+    assert "https://meet.example.com/tea" in email["text"]
     assert jobs.names == ["events.shrink_photo"]
     await jobs.work()
     assert (await registrations(database))[0].photo.endswith(".webp")
@@ -130,7 +130,7 @@ async def test_a_form_without_a_photo_is_enough(client: AsyncClient, jobs: Runna
     assert jobs.names == []
 
 
-async def test_who_is_registered_already_gets_the_same_page_and_a_letter(
+async def test_who_is_registered_already_gets_the_same_page_and_an_email(
     client: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     await add_registration(database, tea)
@@ -139,7 +139,7 @@ async def test_who_is_registered_already_gets_the_same_page_and_a_letter(
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/events/tea/registered")
     assert [registration.name for registration in await registrations(database)] == ["Ada"]
-    assert [letter["subject"] for letter in jobs.emails] == ["You were registered already: Tea"]
+    assert [email["subject"] for email in jobs.emails] == ["You were registered already: Tea"]
     await jobs.work()
     assert files_in(settings) == []
 
@@ -212,7 +212,7 @@ async def test_a_visitor_who_sends_too_much_is_refused_before_a_picture_is_looke
     assert jobs.calls == []
 
 
-async def test_the_link_in_the_letter_asks_first_and_then_cancels(
+async def test_the_link_in_the_email_asks_first_and_then_cancels(
     client: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     await client.post("/events/tea", data=ADA, files=photo())

@@ -54,7 +54,7 @@ class PasswordForm(AdminForm):
 class UserAdmin(AdminView, model=User):
     """Superusers change everybody and give rights. Staff change those who have none, and see no rights in the form.
 
-    An address is proved by a letter to it or vouched for by a superuser. What staff write proves none: neither an
+    An address is proved by an e-mail to it or vouched for by a superuser. What staff write proves none: neither an
     e-mail that they choose, nor the account behind a password that they know.
     """
 

@@ -95,7 +95,7 @@ class Health:
         except OperatorError as error:
             return HealthLight("Mail", str(error), "fault")
         if isinstance(transport, ConsoleTransport):
-            return HealthLight("Mail", "no letter leaves: MAIL_URL is console:", "notice")
+            return HealthLight("Mail", "no e-mail leaves: MAIL_URL is console:", "notice")
         return HealthLight("Mail", f"goes to {transport.name}")
 
 

@@ -42,7 +42,7 @@ def _state(job: Any, _name: str) -> Markup:
 
 
 class JobAdmin(SuperuserOnly, AdminView, model=Job):
-    """The arguments of jobs hold letters, and these the links by which people get in."""
+    """The arguments of jobs hold e-mails, and these the links by which people get in."""
 
     name, name_plural = "Job", "Jobs"
     column_list = ("id", "state", "name", "due_at", "attempt", "remark")

@@ -106,11 +106,11 @@ async def clear_cache(request: Request, _sent: FormData) -> str:
 async def send_test_email(request: Request, sent: FormData) -> str:
     settings = request.app.state.settings
     try:
-        letter = render_email(settings, str(sent.get("to", "")).strip(), "mail/test", {})
+        email = render_email(settings, str(sent.get("to", "")).strip(), "mail/test", {})
     except InvalidEmailError as error:
         raise OperatorError(str(error)) from None
-    await send_email(settings, letter)
-    return f"The letter to {letter.to} went to {transport_for(settings).name}."
+    await send_email(settings, email)
+    return f"The e-mail to {email.to} went to {transport_for(settings).name}."
 
 
 def _counted(number: int, name: str, plural: str = "") -> str:

@@ -8,7 +8,7 @@ from tests.opportune.cli.conftest import Oppman
 
 FAILED = ("gone.fail", "failed", '[7, "a"]', 5, "Nobody answers.")
 WAITING = ("gone.wait", "waiting", "[]", 0, "")
-LETTER = ("mail.send", "waiting", "[{}]", 0, "")
+EMAIL = ("mail.send", "waiting", "[{}]", 0, "")
 INSERT = """
     INSERT INTO jobs_job (name, state, arguments, attempt, error, due_at, created_at, cancel_asked, done, total, note)
     VALUES (?, ?, ?, ?, ?, '2026-01-02 03:04:05', '2026-01-02 03:04:05', 0, 0, 0, '')
@@ -55,7 +55,7 @@ def test_a_job_is_cancelled_and_queued_again(oppman: Oppman, url: str) -> None:
 
 
 def test_with_inline_jobs_what_is_tried_again_is_done_at_once(oppman: Oppman, url: str, tmp_path: Path) -> None:
-    queue(tmp_path / "app.db", ("mail.send", "failed", *LETTER[2:]))
+    queue(tmp_path / "app.db", ("mail.send", "failed", *EMAIL[2:]))
     result = oppman("jobs", "retry", "3", DATABASE_URL=url)
     assert result.out == "Job 3 is waiting.\n"  # it has failed once more, and has tries left
     assert oppman("jobs", "show", "3").out.count("TypeError") == 1

@@ -14,16 +14,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mailbox"
 
 
-def test_each_address_gets_a_letter(oppman: Oppman, tmp_path: Path) -> None:
+def test_each_address_gets_an_email(oppman: Oppman, tmp_path: Path) -> None:
     place = tmp_path / "mail"
     code, out, err = oppman("sendtestemail", "ada@example.com", "Zoë <zoe@example.com>", MAIL_URL=f"file:{place}")
     assert (code, err) == (0, "")
     assert out == (
-        f"The letter to ada@example.com went to {place}.\nThe letter to Zoë <zoe@example.com> went to {place}.\n"
+        f"The e-mail to ada@example.com went to {place}.\nThe e-mail to Zoë <zoe@example.com> went to {place}.\n"
     )
-    letters = [path.read_text() for path in place.iterdir()]
-    assert sum("To: ada@example.com\n" in letter for letter in letters) == 1
-    assert all("Auto-Submitted: auto-generated" in letter for letter in letters)
+    emails = [path.read_text() for path in place.iterdir()]
+    assert sum("To: ada@example.com\n" in email for email in emails) == 1
+    assert all("Auto-Submitted: auto-generated" in email for email in emails)
 
 
 def test_in_development_it_is_in_the_mailbox_too(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from opportune.testing.plugin import migrate
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, read_until
-from tests.opportune.cli.test_jobs import LETTER, queue
+from tests.opportune.cli.test_jobs import EMAIL, queue
 
 
 def test_a_worker_does_what_is_queued_until_it_is_told_to_stop(copy: Copy, tmp_path: Path) -> None:
@@ -13,7 +13,7 @@ def test_a_worker_does_what_is_queued_until_it_is_told_to_stop(copy: Copy, tmp_p
     environ = {"DATABASE_URL": f"sqlite:///{path}", "JOBS": "worker", "ENVIRONMENT": "development"}
     with copy.running("worker", "--concurrency", "3", environ=environ) as worker:
         assert read_until(worker, "Ctrl-C") == "Doing jobs, 3 at a time (Ctrl-C stops it).\n"
-        queue(path, LETTER)
+        queue(path, EMAIL)
         assert "Job mail.send 1 failed (try 1 of 10)" in read_until(worker, "mail.send")
         stop(worker)
 

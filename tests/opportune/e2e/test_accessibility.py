@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 LINK = re.compile(r'<a [^>]*?href="(/[^"#]*)"')
 NO_PAGES = re.compile(r"/(static|files)/|/export\b|/mailbox/.|/api/docs$")
-"""Files, letters in their own words, and Swagger's page, which is not ours."""
+"""Files, e-mails in their own words, and Swagger's page, which is not ours."""
 ALIKE = re.compile(r"/admin/(?:[\w-]+/(details|delete|history|import)\b.*|([\w-]+/)(?:edit/.*|create))")
 OF_OPERATIONS = [f"/admin/operations{page}" for page in ("", "/settings", "/doctor", "/confirm")]
 OF_STRANGERS = [

@@ -43,7 +43,7 @@ async def read_answer(provider: OpenAICompatible) -> tuple[str, Done | LLMError]
                 words += piece
     except LLMError as error:
         return words, error
-    raise AssertionError("the stream ended without a Finish")
+    raise AssertionError("the stream ended without a Done")
 
 
 async def answer_of(*steps: Step, limits: Timeouts = LONG_TIMEOUTS) -> tuple[str, Done | LLMError]:

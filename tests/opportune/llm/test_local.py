@@ -42,7 +42,7 @@ async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Done]:
             if isinstance(piece, Done):
                 return words, piece
             words += piece
-    raise AssertionError("the stream ended without a Finish")
+    raise AssertionError("the stream ended without a Done")
 
 
 async def slots(model: LocalModel, **headers: str) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Letters leave as jobs; the job's own engine is tested elsewhere."""
+"""E-mails leave as jobs; the job's own engine is tested elsewhere."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -36,35 +36,35 @@ def run_with(settings: Settings) -> JobContext:
     return cast("JobContext", SimpleNamespace(id="1", attempt=1, settings=settings))
 
 
-async def test_a_letter_is_queued_by_its_number_with_the_change_that_it_tells_of(
+async def test_an_email_is_queued_by_its_number_with_the_change_that_it_tells_of(
     database: Database, jobs: RecordedJobs
 ) -> None:
-    letter = email_to(html="<p>A text.</p>")
+    email = email_to(html="<p>A text.</p>")
     async with database.writer() as session:
-        enqueue_email(session, letter)
+        enqueue_email(session, email)
         assert jobs.calls == []
     (call,), (key,) = jobs.calls, jobs.keys
-    assert (call.job.name, key) == ("mail.send", letter.message_id)
-    assert EmailMessage(**call.arguments[0]) == letter
+    assert (call.job.name, key) == ("mail.send", email.message_id)
+    assert EmailMessage(**call.arguments[0]) == email
 
 
-async def test_a_change_that_fails_sends_no_letter(database: Database, jobs: RecordedJobs) -> None:
+async def test_a_change_that_fails_sends_no_email(database: Database, jobs: RecordedJobs) -> None:
     async with database.writer() as session:
         enqueue_email(session, email_to())
         await session.rollback()
     assert jobs.calls == []
 
 
-async def test_the_job_sends_the_letter(write: Write) -> None:
+async def test_the_job_sends_the_email(write: Write) -> None:
     write("hello.txt", "Subject: Hello {{ name }}\n\nText.")
     async with smtp_server() as mail_server:
         settings = settings_with(f"smtp://127.0.0.1:{mail_server.port}")
-        letter = render_email(settings, "Zoë <zoe@example.com>", "hello", {"name": "Zoë"})
-        (arguments,) = send_email_job(vars(letter)).arguments
+        email = render_email(settings, "Zoë <zoe@example.com>", "hello", {"name": "Zoë"})
+        (arguments,) = send_email_job(vars(email)).arguments
         await send_email_job.function(run_with(settings), arguments)
         await send_email_job.function(run_with(settings), arguments)  # as after a crash between sending and noting it
     assert [message["Subject"] for message in mail_server.received] == ["Hello Zoë"] * 2
-    assert {message["Message-ID"] for message in mail_server.received} == {letter.message_id}
+    assert {message["Message-ID"] for message in mail_server.received} == {email.message_id}
     assert len({message["Date"] for message in mail_server.received}) == 1
 
 
@@ -81,13 +81,13 @@ async def test_what_is_refused_for_good_is_given_up() -> None:
     async with smtp_server() as mail_server:
         mail_server.reply_to_recipient = "550 No such box"
         settings = settings_with(f"smtp://127.0.0.1:{mail_server.port}")
-        with pytest.raises(PermanentFailure, match=r"^The mail server .* refused the letter: 550 No such box\.$"):
+        with pytest.raises(PermanentFailure, match=r"^The mail server .* refused the e-mail: 550 No such box\.$"):
             await send_email_job.function(run_with(settings), vars(email_to()))
     with pytest.raises(PermanentFailure, match="is no e-mail address"):
         await send_email_job.function(run_with(settings), vars(email_to("nobody")))
 
 
-async def test_a_letter_of_an_older_version_is_still_sent() -> None:
+async def test_an_email_of_an_older_version_is_still_sent() -> None:
     stored = {name: value for name, value in vars(email_to()).items() if name != "date"}
     async with smtp_server() as mail_server:
         await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}"), EmailMessage(**stored))

@@ -11,14 +11,14 @@ Write = Callable[[str, str], None]
 TO = "ada@example.com"
 
 
-def test_a_letter_comes_from_a_text_and_the_html_beside_it(write: Write) -> None:
+def test_an_email_comes_from_a_text_and_the_html_beside_it(write: Write) -> None:
     write("hello.txt", "Subject: Hello {{ name }}\n\nDear {{ name }}.\n\nBye.\n")
     write("hello.html", '{% extends "mail/base.html" %}{% block content %}<p>Dear {{ name }}</p>{% endblock %}')
-    letter = render_email(settings_with(), TO, "hello", {"name": "Zoë & Jürgen"})
-    assert (letter.to, letter.subject) == (TO, "Hello Zoë & Jürgen")
-    assert letter.text == "Dear Zoë & Jürgen.\n\nBye.\n"
-    assert "<p>Dear Zoë &amp; Jürgen</p>" in letter.html
-    assert "<title>Hello Zoë &amp; Jürgen</title>" in letter.html
+    email = render_email(settings_with(), TO, "hello", {"name": "Zoë & Jürgen"})
+    assert (email.to, email.subject) == (TO, "Hello Zoë & Jürgen")
+    assert email.text == "Dear Zoë & Jürgen.\n\nBye.\n"
+    assert "<p>Dear Zoë &amp; Jürgen</p>" in email.html
+    assert "<title>Hello Zoë &amp; Jürgen</title>" in email.html
 
 
 def test_the_html_may_be_missing_but_not_the_text(write: Write) -> None:
@@ -32,28 +32,28 @@ def test_the_html_may_be_missing_but_not_the_text(write: Write) -> None:
 def test_values_are_not_markup_in_html(write: Write) -> None:
     write("hello.txt", "Subject: Hello\n\n{{ name }}")
     write("hello.html", "{{ name }}")
-    letter = render_email(settings_with(), TO, "hello", {"name": "<script>&"})
-    assert (letter.text, letter.html) == ("<script>&", "&lt;script&gt;&amp;")
+    email = render_email(settings_with(), TO, "hello", {"name": "<script>&"})
+    assert (email.text, email.html) == ("<script>&", "&lt;script&gt;&amp;")
 
 
-def test_addresses_in_letters_are_absolute(write: Write) -> None:
-    write("link.txt", "Subject: A link\n\n{{ address('/events/1?a=b') }}")
+def test_addresses_in_emails_are_absolute(write: Write) -> None:
+    write("link.txt", "Subject: A link\n\n{{ absolute_url('/events/1?a=b') }}")
     assert render_email(settings_with(), TO, "link", {}).text == "https://example.org/events/1?a=b"
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n", "\r\n\r\n"])
-def test_a_value_cannot_add_headers_or_text_to_a_letter(write: Write, line_break: str) -> None:
+def test_a_value_cannot_add_headers_or_text_to_an_email(write: Write, line_break: str) -> None:
     write("hello.txt", "Subject: Hello {{ name }}\n\nText.")
-    with pytest.raises(InvalidEmailError, match=r"^The subject of a letter must be one line\.$"):
+    with pytest.raises(InvalidEmailError, match=r"^The subject of an e-mail must be one line\.$"):
         render_email(settings_with(), TO, "hello", {"name": f"Ada{line_break}Bcc: all@example.com"})
-    with pytest.raises(InvalidEmailError, match=r"^The address of a letter must be one line\.$"):
+    with pytest.raises(InvalidEmailError, match=r"^The address of an e-mail must be one line\.$"):
         render_email(settings_with(), f"{TO}{line_break}Bcc: all@example.com", "hello", {"name": "Ada"})
 
 
 def test_other_ends_of_lines_in_a_subject_are_blanks(write: Write) -> None:
     write("hello.txt", "Subject: Hello {{ name }}\n\nText.")
-    letter = render_email(settings_with(), TO, "hello", {"name": "A\u2028d\x85a\x0b\U0001f469\u200d\U0001f52c"})
-    assert letter.subject == "Hello A d a \U0001f469\u200d\U0001f52c"
+    email = render_email(settings_with(), TO, "hello", {"name": "A\u2028d\x85a\x0b\U0001f469\u200d\U0001f52c"})
+    assert email.subject == "Hello A d a \U0001f469\u200d\U0001f52c"
 
 
 @pytest.mark.parametrize("address", ["", "ada", "ada@", "@example.com", "ada@example", "a b@example.com", "Ada <>"])
@@ -78,7 +78,7 @@ def test_a_text_without_a_subject_can_be_included(write: Write) -> None:
     assert render_email(settings_with(), TO, "hello", {"site": "Bookshelf"}).text == "Text.\nThe people of Bookshelf"
 
 
-def test_each_letter_has_a_number_of_its_own_at_the_senders_domain(write: Write) -> None:
+def test_each_email_has_a_number_of_its_own_at_the_senders_domain(write: Write) -> None:
     write("hello.txt", "Subject: Hello\n")
     numbers = [render_email(settings_with(), TO, "hello", {}).message_id for _ in range(2)]
     assert numbers[0] != numbers[1]

@@ -29,7 +29,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 
 
-def test_its_example_writes_a_letter_and_queues_it(write: Callable[[str, str], None]) -> None:
+def test_its_example_writes_an_email_and_queues_it(write: Callable[[str, str], None]) -> None:
     text, html = blocks("jinja")
     write("mail/welcome.txt", text)
     write("mail/welcome.html", html)
@@ -40,10 +40,10 @@ def test_its_example_writes_a_letter_and_queues_it(write: Callable[[str, str], N
     names: dict[str, Any] = {}
     exec(blocks("python")[0], names)  # noqa: S102 - the guide's own
     names["welcome"](session, settings_with(), "Zoë", "zoe@example.com")
-    ((letter,),) = [call.arguments for call in queued]
-    assert (letter["to"], letter["subject"]) == ("Zoë <zoe@example.com>", "Welcome, Zoë")
-    assert letter["text"].startswith("Dear Zoë,\n")
-    assert letter["html"].count("https://example.org/accounts/profile") == 1
+    ((email,),) = [call.arguments for call in queued]
+    assert (email["to"], email["subject"]) == ("Zoë <zoe@example.com>", "Welcome, Zoë")
+    assert email["text"].startswith("Dear Zoë,\n")
+    assert email["html"].count("https://example.org/accounts/profile") == 1
 
 
 def test_its_addresses_mean_what_its_table_says() -> None:
@@ -71,4 +71,4 @@ def test_its_figures_are_those_of_the_code() -> None:
     waits = [send_email_job.wait * 2**number for number in range(send_email_job.attempts - 1)]
     assert (send_email_job.attempts, waits[0]) == (10, 5)
     assert f"after {sum(waits) // 60:.0f} minutes" in GUIDE
-    assert f"the last {mailbox.MAX_STORED_MESSAGES} letters" in GUIDE
+    assert f"the last {mailbox.MAX_STORED_MESSAGES} e-mails" in GUIDE

@@ -23,18 +23,18 @@ HTML = "<style>p { color: red }</style><p>Dear <b>Zoë</b></p><script>document.b
 
 
 async def put(number: int = 1, environment: str = "development", to: str = "ada@example.com", **fields: str) -> str:
-    """Send a letter in development and give its name in the mailbox."""
+    """Send an e-mail in development and give its name in the mailbox."""
     date = f"Fri, 20 Nov 2026 13:{number // 60:02}:{number % 60:02} +0000"
-    letter = email_to(to, message_id=f"<{number:04x}@example.org>", date=date, **fields)
-    await send_email(settings_with(environment=environment), letter)
+    email = email_to(to, message_id=f"<{number:04x}@example.org>", date=date, **fields)
+    await send_email(settings_with(environment=environment), email)
     return f"20261120T13{number // 60:02}{number % 60:02}-{number:04x}"
 
 
 async def test_what_is_sent_in_development_is_kept_newest_first(folder: Path) -> None:
-    names = [await put(number, subject=f"Letter {number}") for number in (2, 1, 3)]
+    names = [await put(number, subject=f"E-mail {number}") for number in (2, 1, 3)]
     assert [kept.name for kept in mailbox.list_messages()] == sorted(names, reverse=True)
     found = mailbox.find_message(names[1])
-    assert (found.header("Subject"), found.body("plain").strip(), found.body("html")) == ("Letter 1", "A text.", "")
+    assert (found.header("Subject"), found.body("plain").strip(), found.body("html")) == ("E-mail 1", "A text.", "")
 
 
 async def test_only_so_many_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ async def test_elsewhere_nothing_is_kept(folder: Path) -> None:
     assert mailbox.list_messages() == []
 
 
-async def test_a_letter_that_was_sent_is_not_sent_again_for_a_mailbox_that_cannot_be_written(
+async def test_an_email_that_was_sent_is_not_sent_again_for_a_mailbox_that_cannot_be_written(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await asyncio.to_thread(folder.touch)
@@ -67,7 +67,7 @@ async def test_what_is_not_in_the_mailbox_is_not_found(folder: Path, name: str) 
         mailbox.find_message(name)
 
 
-async def test_the_mailbox_lists_letters_and_shows_each(folder: Path, client: AsyncClient) -> None:
+async def test_the_mailbox_lists_emails_and_shows_each(folder: Path, client: AsyncClient) -> None:
     name = await put(to="Zoë <zoe@example.com>", subject="<b>Hello</b>", text="See https://example.org/a?b=c <now>\n")
     listed = (await client.get("/mailbox")).text
     assert f'href="/mailbox/{name}"' in listed
@@ -83,7 +83,7 @@ async def test_an_empty_mailbox_says_how_to_fill_it(folder: Path, client: AsyncC
     assert "sendtestemail" in (await client.get("/mailbox")).text
 
 
-async def test_html_of_a_letter_is_shown_where_nothing_in_it_can_run(folder: Path, client: AsyncClient) -> None:
+async def test_html_of_an_email_is_shown_where_nothing_in_it_can_run(folder: Path, client: AsyncClient) -> None:
     name = await put(html=HTML)
     assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in (await client.get(f"/mailbox/{name}")).text
     response = await client.get(f"/mailbox/{name}/html")
@@ -103,7 +103,7 @@ async def test_html_of_a_letter_is_shown_where_nothing_in_it_can_run(folder: Pat
         f"/mailbox/20261120T130009-{'0' * 300}",
     ],
 )
-async def test_a_letter_that_is_gone_is_not_found(folder: Path, client: AsyncClient, path: str) -> None:
+async def test_an_email_that_is_gone_is_not_found(folder: Path, client: AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 404
 
 
@@ -161,7 +161,7 @@ async def test_a_development_server_logs_the_link_at_its_start(
         assert sum("/mailbox/open?key=" in message for message in caplog.messages) == count
 
 
-async def test_without_the_link_only_superusers_read_letters(folder: Path, app: FastAPI, stranger: AsyncClient) -> None:
+async def test_without_the_link_only_superusers_read_emails(folder: Path, app: FastAPI, stranger: AsyncClient) -> None:
     paths = ["/mailbox", f"/mailbox/{(name := await put())}", f"/mailbox/{name}/html"]
     assert [(await stranger.get(path)).status_code for path in paths] == [403] * 3
     for is_superuser, status in ((False, 403), (True, 200)):
@@ -179,7 +179,7 @@ async def test_production_has_no_mailbox(folder: Path) -> None:
 
 
 @pytest.mark.e2e
-async def test_a_letter_can_be_read_in_a_browser(folder: Path, page: Page, site: str, link: str) -> None:
+async def test_an_email_can_be_read_in_a_browser(folder: Path, page: Page, site: str, link: str) -> None:
     await put(subject="Your place", text="Plain words.\n", html='<base target="_blank"><p>Dear <a href="/">Zoë</a></p>')
     await page.goto(link)
     await page.goto("/")

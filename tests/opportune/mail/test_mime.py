@@ -11,13 +11,13 @@ from opportune.mail.mime import mime_message
 from tests.opportune.mail.conftest import email_to, settings_with
 
 
-def read(letter: EmailMessage, mail_from: str = "") -> MIMEMessage:
-    """The letter as the other side understands it."""
-    message = mime_message(letter, sender_address(settings_with(mail_from=mail_from)))
+def read(email: EmailMessage, mail_from: str = "") -> MIMEMessage:
+    """The e-mail as the other side understands it."""
+    message = mime_message(email, sender_address(settings_with(mail_from=mail_from)))
     return message_from_bytes(message.as_bytes(), _class=MIMEMessage, policy=default)
 
 
-def test_a_letter_says_from_whom_to_whom_when_and_that_no_person_wrote_it() -> None:
+def test_an_email_says_from_whom_to_whom_when_and_that_no_person_wrote_it() -> None:
     message = read(email_to(date="Fri, 20 Nov 2026 13:35:00 +0000"), "Site <site@example.org>")
     assert dict(message.items()) == {
         "From": "Site <site@example.org>",
@@ -32,18 +32,18 @@ def test_a_letter_says_from_whom_to_whom_when_and_that_no_person_wrote_it() -> N
     }
 
 
-def test_text_and_html_are_two_views_of_one_letter() -> None:
+def test_text_and_html_are_two_views_of_one_email() -> None:
     message = read(email_to(text="Zoë\n", html="<p>Zoë</p>"))
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content().strip() for part in message.iter_parts()] == ["Zoë", "<p>Zoë</p>"]
 
 
 def test_names_and_subjects_of_any_language_arrive() -> None:
-    letter = email_to("Łukasz, 東京 <ada@bücher.example.com>", subject="Żółw — שלום" * 9)
-    raw = mime_message(letter, sender_address(settings_with())).as_bytes()
+    email = email_to("Łukasz, 東京 <ada@bücher.example.com>", subject="Żółw — שלום" * 9)
+    raw = mime_message(email, sender_address(settings_with())).as_bytes()
     assert raw.isascii()
-    message = read(letter)
-    assert message["Subject"] == letter.subject.strip()
+    message = read(email)
+    assert message["Subject"] == email.subject.strip()
     assert (message["To"].addresses[0].display_name, message["To"].addresses[0].addr_spec) == (
         "Łukasz, 東京",
         "ada@xn--bcher-kva.example.com",
@@ -51,10 +51,10 @@ def test_names_and_subjects_of_any_language_arrive() -> None:
 
 
 def test_no_line_is_longer_than_servers_take() -> None:
-    letter = email_to(text="x" * 5000, html="<p>" + "y" * 5000, subject="z" * 500)
-    lines = mime_message(letter, sender_address(settings_with())).as_bytes().splitlines()
+    email = email_to(text="x" * 5000, html="<p>" + "y" * 5000, subject="z" * 500)
+    lines = mime_message(email, sender_address(settings_with())).as_bytes().splitlines()
     assert max(map(len, lines)) < 998
-    assert read(letter).get_body(("plain",)).get_content().strip() == "x" * 5000  # type: ignore[union-attr]  # it has one
+    assert read(email).get_body(("plain",)).get_content().strip() == "x" * 5000  # type: ignore[union-attr]  # it has one
 
 
 def test_a_name_cannot_pass_for_another_address() -> None:

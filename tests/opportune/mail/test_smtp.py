@@ -29,13 +29,13 @@ def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> 
     return certificate
 
 
-async def test_a_letter_arrives_as_it_was_written() -> None:
+async def test_an_email_arrives_as_it_was_written() -> None:
     async with smtp_server() as mail_server:
-        letter = email_to("Zoë <zoe@example.com>", subject="Żółw", text="One.\n.\nTwo: Zoë\n", html="<p>Zoë</p>")
-        await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}"), letter)
+        email = email_to("Zoë <zoe@example.com>", subject="Żółw", text="One.\n.\nTwo: Zoë\n", html="<p>Zoë</p>")
+        await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}"), email)
     (message,) = mail_server.received
     assert (message["Subject"], message["To"].addresses[0].display_name) == ("Żółw", "Zoë")
-    assert message["Message-ID"] == letter.message_id
+    assert message["Message-ID"] == email.message_id
     text = message.get_body(("plain",))
     assert text
     assert text.get_content().replace("\r\n", "\n") == "One.\n.\nTwo: Zoë\n"
@@ -59,7 +59,7 @@ async def test_tls_from_the_first_byte(trusted: tuple[Path, Path]) -> None:
     assert mail_server.was_encrypted
 
 
-async def test_a_server_without_tls_gets_no_letter_where_tls_is_required() -> None:
+async def test_a_server_without_tls_gets_no_email_where_tls_is_required() -> None:
     async with smtp_server(has_users=True) as mail_server:
         with pytest.raises(PermanentDeliveryError, match=r"STARTTLS extension not supported by server\.$"):
             await send_email(settings_with(f"smtp://{LOGIN}127.0.0.1:{mail_server.port}?tls=required"), email_to())
@@ -78,7 +78,7 @@ async def test_a_wrong_password_is_named_and_not_shown() -> None:
     async with smtp_server(has_users=True) as mail_server:
         with pytest.raises(DeliveryError, match=r"does not accept the user and password of MAIL_URL \(535\)") as told:
             await send_email(settings_with(f"smtp://{USER}:hunter2@127.0.0.1:{mail_server.port}"), email_to())
-    assert type(told.value) is DeliveryError, "the letters wait until that is put right"
+    assert type(told.value) is DeliveryError, "the e-mails wait until that is put right"
     assert "hunter2" not in str(told.value)
     assert base64.b64encode(f"\0{USER}\0hunter2".encode()).decode() not in str(told.value)
     assert told.value.__cause__ is None
@@ -107,13 +107,13 @@ async def test_a_server_that_repeats_the_password_is_not_quoted_with_it() -> Non
 async def test_a_connection_that_is_cut_in_the_middle_is_tried_again() -> None:
     async with smtp_server() as mail_server:
         mail_server.cut = True
-        settings, letter = settings_with(f"smtp://127.0.0.1:{mail_server.port}"), email_to()
+        settings, email = settings_with(f"smtp://127.0.0.1:{mail_server.port}"), email_to()
         with pytest.raises(DeliveryError, match="does not answer") as told:
-            await send_email(settings, letter)
+            await send_email(settings, email)
         assert not isinstance(told.value, PermanentDeliveryError)
         mail_server.cut = False
-        await send_email(settings, letter)
-    assert [message["Message-ID"] for message in mail_server.received] == [letter.message_id]
+        await send_email(settings, email)
+    assert [message["Message-ID"] for message in mail_server.received] == [email.message_id]
 
 
 async def test_a_server_that_is_away_is_named() -> None:

@@ -113,7 +113,7 @@ async def test_what_waits_or_failed_is_told(app: FastAPI, admin: AsyncClient) ->
     page = (await admin.get("/admin/")).text
     assert re.search(r'<a href="/admin/job/list\?state=failed">\d waiting, 1 failed</a>', page)
     assert "all applied" in page
-    assert "no letter leaves" in page
+    assert "no e-mail leaves" in page
 
 
 @on_sqlite

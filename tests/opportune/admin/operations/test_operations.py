@@ -63,13 +63,13 @@ async def test_everybody_is_signed_out_but_who_does_it(app: FastAPI, operator: A
 
 
 @on_sqlite
-async def test_a_test_letter_goes_or_it_is_said_why_not(
+async def test_a_test_email_goes_or_it_is_said_why_not(
     app: FastAPI, operator: AsyncClient, tmp_path: Path, settings: Settings
 ) -> None:
     changed = {"mail_url": SecretStr(f"file:{tmp_path}")}
     app.state.settings = settings.model_copy(update=changed)
     await operator.post(f"{PAGE}/do/send-test-email", data={"to": "ada@example.org"})
-    assert await said(operator) == f"The letter to ada@example.org went to {tmp_path}."
+    assert await said(operator) == f"The e-mail to ada@example.org went to {tmp_path}."
     assert names_in(tmp_path)
     for wrong in ("", "nobody", "a@example.org\nBcc: b@example.org"):
         await operator.post(f"{PAGE}/do/send-test-email", data={"to": wrong})
