@@ -49,7 +49,7 @@ def render_email(settings: Settings, to: str, template: str, context: Mapping[st
 
 
 def site_url(settings: Settings) -> str:
-    """The site's public URL, for links. What a request calls the site does not count: strangers could lead to theirs."""
+    """The public URL of the site. What a request calls the site does not count: strangers could lead to theirs."""
     if settings.base_url:
         return settings.base_url
     named = [name for name in settings.allowed_hosts if "*" not in name]
