@@ -19,15 +19,19 @@ from opportune.project import installed_features
 from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.settings import Settings, get_settings
+from opportune.speedups import speedup
 from opportune.storage import open_storage, routes
 from opportune.web import api_docs, health
 from opportune.web.cache import open_cache
 from opportune.web.errors.handlers import add_error_handlers
+from opportune.web.middleware.allowed_hosts import AllowedHostsMiddleware
+from opportune.web.middleware.body_limit import BodyLimitMiddleware
 from opportune.web.middleware.compression import CompressionMiddleware
 from opportune.web.middleware.csrf import CsrfMiddleware
-from opportune.web.middleware.limits import AllowedHostsMiddleware, BodyLimitMiddleware
+from opportune.web.middleware.flash import FlashMiddleware
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request_log import RequestLogMiddleware
+from opportune.web.middleware.security_headers import SecurityHeadersMiddleware
 from opportune.web.rate_limit import RateLimiter
 from opportune.web.rendering import icons
 from opportune.web.rendering.static_files import STATIC_URL, assets
@@ -40,7 +44,8 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     settings = settings or get_settings()
     features = installed_features() if features is None else features
     app = FastAPI(title=settings.site_name, docs_url=None, redoc_url=None, openapi_url=None)
-    app.router = router = Router(lifespan=lifespan, dependency_overrides_provider=app)
+    router_class = speedup("opportune.web.fastapi_adapter", "FastRouter", Router)
+    app.router = router = router_class(lifespan=lifespan, dependency_overrides_provider=app)
     app.state.settings = settings
     app.state.features = features
     icons.add(*(link.icon for feature in features for link in feature.navigation))
@@ -88,31 +93,33 @@ async def start_services(state: State, stack: AsyncExitStack) -> None:
 
 
 def add_middleware(app: FastAPI, settings: Settings) -> None:
-    # The last one added is the outermost: headers and log lines are for refusals too.
+    # The last one added is the outermost: headers and log lines are for refusals and crashes too.
     if settings.database_reader_url.get_secret_value():
         app.add_middleware(ReadYourWritesMiddleware, settings=settings)
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(CsrfMiddleware, settings=settings)
     app.add_middleware(AllowedHostsMiddleware, settings=settings)
     app.add_middleware(CompressionMiddleware, excluded_prefix=STATIC_URL)
-    app.add_middleware(RequestLogMiddleware, settings=settings)
+    app.add_middleware(RequestLogMiddleware)
+    app.add_middleware(FlashMiddleware, settings=settings)
+    app.add_middleware(SecurityHeadersMiddleware, settings=settings)
 
 
 def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
-    router.take(health.router)
-    router.take(routes.router)
+    router.include_flat(health.router)
+    router.include_flat(routes.router)
     app.mount(STATIC_URL, assets, name="static")
     for feature in app.state.features:
         if feature.api:
-            router.take(feature.api, "/api/v1")
+            router.include_flat(feature.api, "/api/v1")
         if feature.pages:
             # Each page knows who looks at it, also one that does not ask.
-            router.take(feature.pages, dependencies=[Depends(get_optional_user)], include_in_schema=False)
+            router.include_flat(feature.pages, dependencies=[Depends(get_optional_user)], include_in_schema=False)
     add_admin(app)
     if settings.debug:
         from opportune.web.errors import debug_page  # noqa: PLC0415 - for who writes the site, and nobody else
 
-        router.take(debug_page.router)
+        router.include_flat(debug_page.router)
     if not settings.is_production:
-        router.take(api_docs.router, include_in_schema=False)
-        router.take(mailbox.router, dependencies=[Depends(get_optional_user)], include_in_schema=False)
+        router.include_flat(api_docs.router, include_in_schema=False)
+        router.include_flat(mailbox.router, dependencies=[Depends(get_optional_user)], include_in_schema=False)

@@ -5,6 +5,7 @@ framework imports nothing of the project by name.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -28,6 +29,16 @@ def _folder() -> Path:
 
 PROJECT = _folder()
 """The folder of oppman.py, `.env`, `templates/`, `static/`, `migrations/` and `tests/`."""
+
+
+def env_file_value(name: str) -> str:
+    """What `.env` says of one setting, for those who cannot wait for the settings; empty where it says nothing."""
+    try:
+        text = (PROJECT / ".env").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    found = re.findall(rf"""^\s*(?:export\s+)?{name}\s*=[ \t]*["']?([^"'#\n]*)""", text, re.MULTILINE)
+    return found[-1] if found else ""
 
 
 def installed_features() -> "Sequence[Feature]":

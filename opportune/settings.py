@@ -157,6 +157,8 @@ class Settings(BaseSettings):
     pydocs_database_url: SecretStr = SecretStr("")
     """Where the index of Python's documentation is. Empty: DATABASE_URL if PostgreSQL, else sqlite:///./data/pydocs.db"""
 
+    speedups: Literal["on", "off"] = "on"
+    """off: no private parts of libraries, which a newer release might break; the site is slower (docs/speedups.md)."""
     log_format: Literal["text", "json"] = "text"
     """text for people, json for log collectors."""
     secrets_from: str = ""

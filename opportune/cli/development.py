@@ -13,7 +13,7 @@ from opportune.project import application
 from opportune.settings import get_settings
 from opportune.web.errors.debug_page import SAVED, code_version, debug_context
 from opportune.web.errors.error_hints import hint_for
-from opportune.web.middleware.request_log import security_headers
+from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.rendering.templates import templates
 
@@ -38,7 +38,7 @@ def startup_error_app(error: Exception) -> Starlette:
     context = {
         "status": 500,
         "title": f"{type(error).__name__}: {error}",
-        "lesson": hint_for(error),
+        "hint": hint_for(error),
         "request": None,
         **debug_context(error, get_settings()),
     }

@@ -6,7 +6,6 @@ The environment that oppman.py is started in is used as it is if it has the depe
 
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import Never
 
 from opportune.cli.installation import UNFINISHED, InstallError, echo, run
 from opportune.cli.process import exec_process
-from opportune.project import PROJECT
+from opportune.project import PROJECT, env_file_value
 
 if sys.platform == "win32":
     import msvcrt
@@ -112,18 +111,9 @@ def wants_model(command: str, arguments: list[str]) -> bool:
 def asks_aws() -> bool:
     """Whether settings are kept at AWS, as the environment or .env says. Without a name of a secret they are not."""
     if (source := os.environ.get("SECRETS_FROM")) is None:
-        source = secrets_from_file()
+        source = env_file_value("SECRETS_FROM")
     scheme, _, names = source.partition(":")
     return scheme == "aws" and all(name.strip() for name in names.split(","))
-
-
-def secrets_from_file() -> str:
-    try:
-        text = (PROJECT / ".env").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    found = re.findall(r"""^\s*(?:export\s+)?SECRETS_FROM\s*=[ \t]*["']?([^"'#\n]*)""", text, re.MULTILINE)
-    return found[-1] if found else ""
 
 
 def is_there(locks: list[str]) -> bool:

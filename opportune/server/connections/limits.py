@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from opportune.settings import get_settings
 from opportune.web.health import HEALTH_PATHS
-from opportune.web.middleware.request_log import security_headers
+from opportune.web.middleware.security_headers import security_headers
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -47,11 +47,11 @@ class ErrorHint:
 
 
 def hint_for(error: BaseException) -> ErrorHint | None:
-    """The lesson of an error, or of one that led to it; None where there is none."""
+    """The hint of an error, or of one that led to it; None where there is none."""
     for link in _chain(error):
         for teach in (_lazy_load, _missing_in_database, _locked, _missing_template, _cycle):
-            if lesson := teach(link):
-                return replace(lesson, place=lesson.place or source_line_of(link) or source_line_of(error))
+            if hint := teach(link):
+                return replace(hint, place=hint.place or source_line_of(link) or source_line_of(error))
     return None
 
 

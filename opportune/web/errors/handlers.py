@@ -56,19 +56,19 @@ def problem(
     *,
     errors: list[dict[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
-    lesson: "ErrorHint | None" = None,
+    hint: "ErrorHint | None" = None,
 ) -> Response:
-    """The answer for an error; `detail` is a sentence for a person, and a lesson is for who writes the site."""
+    """The answer for an error; `detail` is a sentence for a person, and a hint is for who writes the site."""
     title = HTTPStatus(status).phrase
     detail = detail if detail and detail != title else STATUS_MESSAGES.get(status, title)
-    if lesson:
-        detail = f"{lesson.title}. {lesson.cause} {lesson.change} {lesson.code}".strip()
+    if hint:
+        detail = f"{hint.title}. {hint.cause} {hint.change} {hint.code}".strip()
     if wants_json(request):
         body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         if errors:
             body["errors"] = errors
         return JSONResponse(body, status, headers, media_type="application/problem+json")
-    context = {"status": status, "title": title, "detail": detail, "report": None, "lesson": lesson}
+    context = {"status": status, "title": title, "detail": detail, "report": None, "hint": hint}
     page = templates.render(request, "error.html", context, status)
     page.headers.update(headers or {})
     return page
@@ -107,7 +107,7 @@ async def on_database_unavailable(request: Request, error: Exception) -> Respons
     if not is_outage(error):
         raise error
     logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
-    return problem(request, 503, headers=RETRY_HEADERS, lesson=_lesson(request, error))
+    return problem(request, 503, headers=RETRY_HEADERS, hint=_hint(request, error))
 
 
 async def on_busy(request: Request, error: Exception) -> Response:
@@ -127,16 +127,16 @@ async def on_conflict(request: Request, error: Exception) -> Response:
 def on_crash(request: Request, error: Exception) -> Response:
     """The answer for a bug of ours; the log has the traceback, the visitor only where DEBUG is on."""
     logger.error("unhandled error", exc_info=error)
-    lesson, settings = _lesson(request, error), request.app.state.settings
+    hint, settings = _hint(request, error), request.app.state.settings
     if not settings.debug or wants_json(request):
-        return problem(request, 500, lesson=lesson)
+        return problem(request, 500, hint=hint)
     from opportune.web.errors.debug_page import debug_context  # noqa: PLC0415 - a site that works needs none
 
-    context = {"status": 500, "title": type(error).__name__, "detail": str(error), "lesson": lesson}
+    context = {"status": 500, "title": type(error).__name__, "detail": str(error), "hint": hint}
     return templates.render(request, "error.html", context | debug_context(error, settings, request), 500)
 
 
-def _lesson(request: Request, error: Exception) -> "ErrorHint | None":
+def _hint(request: Request, error: Exception) -> "ErrorHint | None":
     """What the error teaches who writes the site. Visitors of a public one are told nothing."""
     if request.app.state.settings.environment != "development":
         return None

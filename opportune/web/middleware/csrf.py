@@ -33,12 +33,12 @@ class CsrfMiddleware:
         unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
         if unsafe and self._is_foreign(scope, Headers(scope=scope)):
             detail = "This form was sent from another site. Open the page here and send it again."
-            response = problem(Request(scope), 403, detail, lesson=self._lesson(Request(scope)))
+            response = problem(Request(scope), 403, detail, hint=self._hint(Request(scope)))
             await response(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
-    def _lesson(self, request: Request) -> "ErrorHint | None":
+    def _hint(self, request: Request) -> "ErrorHint | None":
         if not self.shows_hints:
             return None
         from opportune.web.errors.error_hints import csrf_hint  # noqa: PLC0415 - most sites never need it

@@ -28,7 +28,7 @@ class Templates:
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self.environment.globals |= {"asset": assets.url, "flashed": flashed}
-        self.environment.filters["when"] = format_datetime
+        self.environment.filters["datetime"] = format_datetime
 
     def render(
         self, request: Request, name: str, context: Mapping[str, Any] | None = None, status_code: int = 200

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from opportune import project
 from opportune.cli import environment
 from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL
 from opportune.cli.installation import InstallError
@@ -168,7 +169,7 @@ def test_settings_kept_at_aws_bring_its_lock(machine: Machine) -> None:
 def test_the_environment_says_before_the_file_whether_settings_are_kept_at_aws(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str | None, file: str | None, asked: bool
 ) -> None:
-    monkeypatch.setattr(environment, "PROJECT", tmp_path)
+    monkeypatch.setattr(project, "PROJECT", tmp_path)
     if source is not None:
         monkeypatch.setenv("SECRETS_FROM", source)
     if file is not None:

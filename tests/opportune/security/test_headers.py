@@ -5,8 +5,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from opportune.web.middleware.limits import MAX_BODY_BYTES
-from opportune.web.middleware.request_log import SECURITY_HEADERS
+from opportune.web.middleware.body_limit import MAX_BODY_BYTES
+from opportune.web.middleware.security_headers import SECURITY_HEADERS
 from tests.opportune.security.access import site_on
 from tests.opportune.security.asgi_requests import send_request
 

@@ -32,15 +32,15 @@ class Base(DeclarativeBase):
 
 
 class Book(Base):
-    __tablename__ = "lesson_book"
+    __tablename__ = "hint_book"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    author_id: Mapped[int] = mapped_column(ForeignKey("lesson_author.id"))
+    author_id: Mapped[int] = mapped_column(ForeignKey("hint_author.id"))
     author: Mapped["Author"] = relationship()
 
 
 class Author(Base):
-    __tablename__ = "lesson_author"
+    __tablename__ = "hint_author"
 
     id: Mapped[int] = mapped_column(primary_key=True)
 
@@ -129,7 +129,7 @@ async def test_a_template_that_is_not_there_is_named_with_the_one_that_was_meant
     assert "There is templates/todos/list.html: is that the one?" in page.text
 
 
-async def test_programs_get_the_lesson_as_the_detail(faulty: AsyncClient) -> None:
+async def test_programs_get_the_hint_as_the_detail(faulty: AsyncClient) -> None:
     problem = (await faulty.get("/template", headers={"Accept": "application/json"})).json()
     assert problem["detail"].startswith("There is no such template.")
 
@@ -147,7 +147,7 @@ async def test_elsewhere_nothing_is_told(faulty: AsyncClient, path: str) -> None
     for kind in ("text/html", "application/json"):
         answer = await faulty.get(path, headers={"Accept": kind})
         assert answer.status_code in (500, 503)
-        for words in ("test_lessons", "todos_gone", "lists.html", "selectinload", "oppman"):
+        for words in ("test_error_hints", "todos_gone", "lists.html", "selectinload", "oppman"):
             assert words not in answer.text
 
 
@@ -155,11 +155,9 @@ async def test_elsewhere_nothing_is_told(faulty: AsyncClient, path: str) -> None
 def circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project in which two modules import each other."""
     for name, other in (("first", "second"), ("second", "first")):
-        package = tmp_path / "circle_of_lessons" / name
+        package = tmp_path / "circle_of_hints" / name
         package.mkdir(parents=True)
-        (package / "models.py").write_text(
-            f"from circle_of_lessons.{other}.models import Thing\n\n\nclass Thing: ...\n"
-        )
+        (package / "models.py").write_text(f"from circle_of_hints.{other}.models import Thing\n\n\nclass Thing: ...\n")
     monkeypatch.setattr(error_hints, "PROJECT", tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
@@ -167,13 +165,13 @@ def circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_circle_of_imports_is_told_step_by_step(circle: Path) -> None:
     with pytest.raises(ImportError) as caught:
-        import_module("circle_of_lessons.first.models")
-    lesson = hint_for(caught.value)
-    assert lesson
-    assert lesson.place
-    first, second = "circle_of_lessons.first.models", "circle_of_lessons.second.models"
-    assert lesson.cause == f"{first} imports {second} imports {first}."
-    assert (lesson.place.file, lesson.place.number) == ("circle_of_lessons/second/models.py", 1)
+        import_module("circle_of_hints.first.models")
+    hint = hint_for(caught.value)
+    assert hint
+    assert hint.place
+    first, second = "circle_of_hints.first.models", "circle_of_hints.second.models"
+    assert hint.cause == f"{first} imports {second} imports {first}."
+    assert (hint.place.file, hint.place.number) == ("circle_of_hints/second/models.py", 1)
 
 
 async def test_a_site_that_cannot_start_says_so_in_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Our router beside FastAPI's own: the same routes, the same requests, the same answers."""
+"""Our routers, the public way and the fast one, beside FastAPI's own: the same requests, the same answers."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +13,10 @@ from httpx import ASGITransport, AsyncClient, Response
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Host, Mount, Route
 
+from opportune.web.fastapi_adapter import FastRouter
 from opportune.web.routing import Router
+
+WAYS = [Router, FastRouter]
 
 
 class Loud(APIRoute):
@@ -133,12 +136,11 @@ def fill(app: FastAPI, take: Callable[..., None]) -> None:
         return word
 
 
-@pytest.fixture
-def pair() -> Pair:
+@pytest.fixture(params=WAYS)
+def pair(request: pytest.FixtureRequest) -> Pair:
     ours, theirs = FastAPI(openapi_url=None), FastAPI(openapi_url=None)
-    ours.router = Router(dependency_overrides_provider=ours)
-    assert isinstance(ours.router, Router)
-    fill(ours, ours.router.take)
+    ours.router = router = request.param(dependency_overrides_provider=ours)
+    fill(ours, router.include_flat)
     fill(theirs, lambda router, prefix="", **options: theirs.include_router(router, prefix=prefix, **options))
     return Pair(ours, theirs)
 
@@ -231,10 +233,11 @@ async def test_a_dependency_takes_its_part_of_the_body(browsers: Browsers) -> No
         assert ours.status_code == status
 
 
-async def test_the_dependencies_of_the_router_itself_come_first() -> None:
+@pytest.mark.parametrize("way", WAYS)
+async def test_the_dependencies_of_the_router_itself_come_first(way: type[Router]) -> None:
     app = FastAPI()
-    app.router = router = Router(dependencies=[Depends(note_first)])
-    router.take(things())
+    app.router = router = way(dependencies=[Depends(note_first)])
+    router.include_flat(things())
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as browser:
         assert (await browser.get("/things")).json() == ["first", "second"]
 
@@ -267,7 +270,7 @@ async def answer() -> str:
 
 def take(app: FastAPI, router: APIRouter) -> None:
     assert isinstance(app.router, Router)
-    app.router.take(router)
+    app.router.include_flat(router)
 
 
 def by_decorator(app: FastAPI) -> None:
@@ -371,6 +374,7 @@ async def test_a_dependency_of_a_taken_route_can_be_overridden(pair: Pair, brows
     assert ours.json() == theirs.json() == ["other", "second"]
 
 
+@pytest.mark.parametrize("pair", [FastRouter], indirect=True)
 async def test_only_routes_that_may_match_are_asked(pair: Pair, browsers: Browsers) -> None:
     asked: list[str] = []
 

@@ -13,7 +13,7 @@ from opportune.storage import images
 from opportune.testing.plugin import settings_for
 from opportune.web.forms.forms import read_form
 from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, ImageUpload, Upload, display_name
-from opportune.web.middleware.limits import MAX_BODY_BYTES
+from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 from tests.opportune.storage.pictures import photo
 
 PATH = "/api/send"

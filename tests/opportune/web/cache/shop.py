@@ -80,7 +80,7 @@ class Shop:
         app.state.cache = self.cache
         own = APIRouter()
         own.add_api_route(path, endpoint, methods=["GET"])
-        router.take(own)
+        router.include_flat(own)
         (self.route,) = (route for route in router.routes if isinstance(route, CachedRoute))
         return AsyncClient(transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://testserver")
 

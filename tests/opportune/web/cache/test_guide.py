@@ -23,7 +23,7 @@ def test_its_routes_are_cached() -> None:
     own = names["router"]
     assert isinstance(own, APIRouter)
     site = Router()
-    site.take(own)
+    site.include_flat(own)
     routes = [route for route in site.routes if isinstance(route, CachedRoute)]
     assert [route.path for route in routes] == ["/events", "/events/{event_id}"]
     assert routes[1].rule.tags_of({"event_id": "5"}) == ("events", "event:5")

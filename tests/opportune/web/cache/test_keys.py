@@ -155,7 +155,7 @@ def test_a_marked_route_is_never_left_uncached_in_silence() -> None:
     own.add_api_route("/events", cached(60)(endpoint))
     own.mount("/files", FastAPI())
     with pytest.raises(TypeError, match="routes alone"):
-        Router().take(own)
+        Router().include_flat(own)
 
 
 def take(mark: Any, path: str, methods: list[str]) -> None:
@@ -163,4 +163,4 @@ def take(mark: Any, path: str, methods: list[str]) -> None:
 
     own = APIRouter()
     own.add_api_route(path, mark(endpoint), methods=methods)
-    Router().take(own)
+    Router().include_flat(own)

@@ -1,33 +1,17 @@
-"""What a request may name and weigh."""
+"""Refuses bodies that weigh too much."""
 
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.settings import Settings
 from opportune.web.errors.handlers import problem
 from opportune.web.forms.uploads import MAX_FILE_BYTES, MORE_BODY_KEY, has_parts
-from opportune.web.health import HEALTH_PATHS
 
 MAX_BODY_BYTES = 2_500_000
 """Bytes, as Django's DATA_UPLOAD_MAX_MEMORY_SIZE."""
 
 HTTP_1_VERSIONS = ("1.0", "1.1")
 """Versions of HTTP that announce a body in the headers. In the others it may just come."""
-
-
-class AllowedHostsMiddleware(TrustedHostMiddleware):
-    """Answers 400 to host names that are not ours; health checks come with any name."""
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        super().__init__(app, allowed_hosts=settings.hosts or ["*"], www_redirect=False)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in HEALTH_PATHS:
-            await self.app(scope, receive, send)
-            return
-        await super().__call__(scope, receive, send)
 
 
 class BodyLimitMiddleware:

@@ -1,0 +1,23 @@
+import pytest
+from httpx import ASGITransport, AsyncClient
+
+from opportune.application import create_app
+from opportune.settings import Settings
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("site.example", 200),
+        ("www.site.example", 400),
+        ("evil.example", 400),
+        ("site.example.evil.example", 400),
+    ],
+)
+async def test_only_our_own_names_are_answered(settings: Settings, host: str, status: int) -> None:
+    app = create_app(settings.model_copy(update={"base_url": "https://site.example"}))
+    async with AsyncClient(transport=ASGITransport(app), base_url=f"http://{host}") as client:
+        assert (await client.get("/accounts/login")).status_code == status
+        assert (await client.get("/health/live")).status_code == 200, "health checks come with any name"
