@@ -32,7 +32,7 @@ class AnswerManager:
         self.database = database
         self.provider = provider
         self.worker = secrets.token_hex(16)
-        self._runs: dict[int, AnswerTask] = {}
+        self._tasks: dict[int, AnswerTask] = {}
         self._flusher = AnswerFlusher(database, self.worker)
         self._followers = AnswerFollower(database)
 
@@ -57,48 +57,48 @@ class AnswerManager:
 
     def start(self, answer: Message, prompt: Sequence[llm.Message]) -> None:
         """Write an answer that has been committed as this worker's."""
-        run = self._runs[answer.id] = AnswerTask(self._flusher, self.provider, answer, prompt)
-        run.start()
-        run.task.add_done_callback(lambda _: self._runs.pop(answer.id, None))
+        answer_task = self._tasks[answer.id] = AnswerTask(self._flusher, self.provider, answer, prompt)
+        answer_task.start()
+        answer_task.task.add_done_callback(lambda _: self._tasks.pop(answer.id, None))
 
     async def stop(self, message_id: int) -> None:
         """Stop an answer that is written here, and wait until that is stored."""
-        if run := self._runs.get(message_id):
-            run.cut(STOPPED)
-            await asyncio.wait([run.task])
+        if answer_task := self._tasks.get(message_id):
+            answer_task.cut(STOPPED)
+            await asyncio.wait([answer_task.task])
 
     async def close(self) -> None:
         """Store what there is of every answer, and send the viewers away."""
-        runs = list(self._runs.values())
-        for run in runs:
-            run.cut(INTERRUPTED)
-        if runs:
-            await asyncio.wait([run.task for run in runs], timeout=SHUTDOWN_TIMEOUT_SECONDS)
-        for run in runs:
-            run.live.leave()
+        answer_tasks = list(self._tasks.values())
+        for answer_task in answer_tasks:
+            answer_task.cut(INTERRUPTED)
+        if answer_tasks:
+            await asyncio.wait([answer_task.task for answer_task in answer_tasks], timeout=SHUTDOWN_TIMEOUT_SECONDS)
+        for answer_task in answer_tasks:
+            answer_task.live.leave()
         self._followers.leave()
 
     def is_dead(self, answer: Message) -> bool:
         """Whether the process that wrote this answer has gone. Ours is alive, however long it could not say so."""
         lease = answer.lease_until
-        running = answer.status == Status.STREAMING and answer.id not in self._runs
+        running = answer.status == Status.STREAMING and answer.id not in self._tasks
         return running and lease is not None and lease < utc_now()
 
     async def end_dead(self, conversation_id: int) -> None:
         """End the answers of a conversation whose processes have gone."""
-        await answer_store.interrupt_expired(self.database, [conversation_id], alive=self._runs.keys())
+        await answer_store.interrupt_expired(self.database, [conversation_id], alive=self._tasks.keys())
 
     async def text_so_far(self, answer: Message) -> str:
-        if run := self._runs.get(answer.id):
-            return run.live.text
+        if answer_task := self._tasks.get(answer.id):
+            return answer_task.live.text
         progress = await answer_store.read(self.database, {answer.id: -1})
         return progress[answer.id].text if progress else ""
 
     @asynccontextmanager
     async def view(self, answer: Message) -> AsyncIterator[LiveAnswer]:
         """The answer as it grows, whichever process writes it."""
-        if run := self._runs.get(answer.id):
-            yield run.live
+        if answer_task := self._tasks.get(answer.id):
+            yield answer_task.live
         elif answer.status != Status.STREAMING:
             yield LiveAnswer(answer)
         else:

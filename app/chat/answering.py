@@ -40,32 +40,32 @@ class Turn:
 
 
 async def view_conversation(
-    runs: AnswerManager, owner_id: int, conversation_id: int, before: int | None = None
+    manager: AnswerManager, owner_id: int, conversation_id: int, before: int | None = None
 ) -> ConversationView | None:
     """The end of a conversation of this owner, or what came before a question, with what there is of a running answer.
 
     Answers of dead processes are ended first, if the database can be written.
     """
-    found = await _thread(runs.database, owner_id, conversation_id, before)
-    if found and any(map(runs.is_dead, found.messages)):
+    found = await _read_view(manager.database, owner_id, conversation_id, before)
+    if found and any(map(manager.is_dead, found.messages)):
         with suppress(*TRANSIENT_ERRORS):
-            await runs.end_dead(conversation_id)
-            found = await _thread(runs.database, owner_id, conversation_id, before)
+            await manager.end_dead(conversation_id)
+            found = await _read_view(manager.database, owner_id, conversation_id, before)
     if found:
-        await _add_text_so_far(runs, found.messages)
+        await _add_text_so_far(manager, found.messages)
     return found
 
 
-async def messages_after(runs: AnswerManager, owner_id: int, conversation_id: int, last: int) -> list[Message]:
+async def messages_after(manager: AnswerManager, owner_id: int, conversation_id: int, last: int) -> list[Message]:
     """What has come into a conversation of this owner since the last message that somebody has."""
-    async with runs.database.reader() as session:
+    async with manager.database.reader() as session:
         messages = await Chat(session, owner_id).messages(conversation_id, after=last)
-    await _add_text_so_far(runs, messages)
+    await _add_text_so_far(manager, messages)
     return messages
 
 
 async def ask(
-    runs: AnswerManager, owner_id: int, conversation_id: int | None, question: MessageCreate
+    manager: AnswerManager, owner_id: int, conversation_id: int | None, question: MessageCreate
 ) -> tuple[Message, Message]:
     """Store a question, in a new conversation where none is named, and start its answer.
 
@@ -75,21 +75,21 @@ async def ask(
         AnswerRunningError, QuestionTooLongError, TooManyAnswersError: nothing was stored.
     """
     key = question.client_key
-    if runs.provider and llm.estimate_tokens(question.content) > runs.context_budget:
-        raise QuestionTooLongError(runs.longest_question)
+    if manager.provider and llm.estimate_tokens(question.content) > manager.context_budget:
+        raise QuestionTooLongError(manager.longest_question)
 
     async def store(chat: Chat) -> Turn:
         if key and (before := await chat.asked_before(key, conversation_id)):
             return Turn(*before, is_new=False)
         into = conversation_id or (await chat.begin(question.content)).id
-        return Turn(*await chat.ask(into, question.content, AnswerAuthor(runs.worker, runs.model), key))
+        return Turn(*await chat.ask(into, question.content, AnswerAuthor(manager.worker, manager.model), key))
 
     if conversation_id is not None:
-        await runs.end_dead(conversation_id)
-    return await _start(runs, owner_id, store)
+        await manager.end_dead(conversation_id)
+    return await _start(manager, owner_id, store)
 
 
-async def retry(runs: AnswerManager, owner_id: int, answer: Message) -> tuple[Message, Message]:
+async def retry(manager: AnswerManager, owner_id: int, answer: Message) -> tuple[Message, Message]:
     """Answer the same question once more.
 
     Raises:
@@ -97,24 +97,24 @@ async def retry(runs: AnswerManager, owner_id: int, answer: Message) -> tuple[Me
     """
 
     async def store(chat: Chat) -> Turn:
-        return Turn(*await chat.retry(answer, AnswerAuthor(runs.worker, runs.model)))
+        return Turn(*await chat.retry(answer, AnswerAuthor(manager.worker, manager.model)))
 
-    await runs.end_dead(answer.conversation_id)
-    return await _start(runs, owner_id, store)
+    await manager.end_dead(answer.conversation_id)
+    return await _start(manager, owner_id, store)
 
 
-async def stop(runs: AnswerManager, owner_id: int, answer: Message) -> None:
+async def stop(manager: AnswerManager, owner_id: int, answer: Message) -> None:
     """Stop an answer, whichever process writes it."""
-    async with runs.database.writer() as session:
+    async with manager.database.writer() as session:
         await Chat(session, owner_id).request_stop(answer)
-    await runs.stop(answer.id)
+    await manager.stop(answer.id)
 
 
 async def _start(
-    runs: AnswerManager, owner_id: int, store: Callable[[Chat], Awaitable[Turn]]
+    manager: AnswerManager, owner_id: int, store: Callable[[Chat], Awaitable[Turn]]
 ) -> tuple[Message, Message]:
     try:
-        async with runs.database.writer() as session:
+        async with manager.database.writer() as session:
             chat = Chat(session, owner_id)
             await chat.lock()
             turn = await store(chat)
@@ -122,11 +122,11 @@ async def _start(
     except IntegrityError:  # a running answer that our own look-up did not count
         raise AnswerRunningError from None
     if turn.is_new:
-        runs.start(turn.answer, build_prompt(earlier, turn.question, runs.context_budget))
+        manager.start(turn.answer, build_prompt(earlier, turn.question, manager.context_budget))
     return turn.question, turn.answer
 
 
-async def _thread(
+async def _read_view(
     database: Database, owner_id: int, conversation_id: int, before: int | None
 ) -> ConversationView | None:
     async with database.reader() as session:
@@ -139,7 +139,7 @@ async def _thread(
         )
 
 
-async def _add_text_so_far(runs: AnswerManager, messages: Sequence[Message]) -> None:
+async def _add_text_so_far(manager: AnswerManager, messages: Sequence[Message]) -> None:
     for message in messages:
         if message.status == Status.STREAMING:
-            message.text = await runs.text_so_far(message)
+            message.text = await manager.text_so_far(message)

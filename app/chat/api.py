@@ -41,32 +41,32 @@ async def conversations(
 
 
 @router.post("", status_code=202)
-async def begin(ask: MessageCreate, user: CurrentUser, runs: AnswerManagerDependency) -> MessageCreated:
+async def begin(ask: MessageCreate, user: CurrentUser, manager: AnswerManagerDependency) -> MessageCreated:
     """Start a new conversation with a question."""
-    return _asked(*await _ask(runs, user, None, ask))
+    return _asked(*await _ask(manager, user, None, ask))
 
 
 @router.get("/{conversation_id}")
-async def conversation(thread: CurrentConversationView) -> ConversationDetail:
+async def conversation(view: CurrentConversationView) -> ConversationDetail:
     """The newest messages, in order. `?before=` what `earlier` says gives those before them."""
-    messages = [MessageRead.model_validate(message) for message in thread.messages]
-    read = ConversationRead.model_validate(thread.conversation)
-    return ConversationDetail(**read.model_dump(), messages=messages, earlier=thread.earlier)
+    messages = [MessageRead.model_validate(message) for message in view.messages]
+    read = ConversationRead.model_validate(view.conversation)
+    return ConversationDetail(**read.model_dump(), messages=messages, earlier=view.earlier)
 
 
 @router.post("/{conversation_id}/messages", status_code=202)
 async def ask(
-    ask: MessageCreate, user: CurrentUser, runs: AnswerManagerDependency, conversation: CurrentConversation
+    ask: MessageCreate, user: CurrentUser, manager: AnswerManagerDependency, conversation: CurrentConversation
 ) -> MessageCreated:
     """Ask, and read the answer from `stream_url` as it comes."""
-    return _asked(*await _ask(runs, user, conversation.id, ask))
+    return _asked(*await _ask(manager, user, conversation.id, ask))
 
 
 async def _ask(
-    runs: AnswerManager, user: User, conversation_id: int | None, ask: MessageCreate
+    manager: AnswerManager, user: User, conversation_id: int | None, ask: MessageCreate
 ) -> tuple[Message, Message]:
     try:
-        return await answering.ask(runs, user.id, conversation_id, ask)
+        return await answering.ask(manager, user.id, conversation_id, ask)
     except AnswerRunningError:
         raise HTTPException(409, "The last answer is still being written.") from None
     except TooManyAnswersError:
@@ -83,24 +83,28 @@ def _asked(question: Message, answer: Message) -> MessageCreated:
     )
 
 
-async def get_existing_stream(user: CurrentUser, view: CurrentStream) -> AnswerStream:
-    if view is None:
+async def get_existing_stream(user: CurrentUser, answer_stream: CurrentStream) -> AnswerStream:
+    if answer_stream is None:
         raise HTTPException(404)
-    return view
+    return answer_stream
 
 
 @router.get("/{conversation_id}/stream", response_class=EventSourceResponse)
-async def stream(view: Annotated[AnswerStream, Depends(get_existing_stream)]) -> AsyncIterator[ServerSentEvent]:
+async def stream(
+    answer_stream: Annotated[AnswerStream, Depends(get_existing_stream)],
+) -> AsyncIterator[ServerSentEvent]:
     """The newest answer as `status`, `delta` (with `text`) and one `done` or `error`. `Last-Event-ID` resumes.
 
     After 15 seconds of silence comes a comment: where nothing comes for 40, the connection is lost.
     """
-    async for event in json_events(view.live, view.offset):
+    async for event in json_events(answer_stream.live, answer_stream.offset):
         yield event
 
 
 @router.post("/{conversation_id}/messages/{message_id}/stop", status_code=204)
-async def stop(conversation_id: int, answer: CurrentAnswer, user: CurrentUser, runs: AnswerManagerDependency) -> None:
+async def stop(
+    conversation_id: int, answer: CurrentAnswer, user: CurrentUser, manager: AnswerManagerDependency
+) -> None:
     if answer.conversation_id != conversation_id:
         raise HTTPException(404)
-    await answering.stop(runs, user.id, answer)
+    await answering.stop(manager, user.id, answer)

@@ -18,17 +18,17 @@ from opportune.db.model import MAX_ID, RowId
 
 
 async def get_answer_manager(request: Request) -> AnswerManager:
-    runs: AnswerManager = request.app.state.chat
-    return runs
+    manager: AnswerManager = request.app.state.chat
+    return manager
 
 
 AnswerManagerDependency = Annotated[AnswerManager, Depends(get_answer_manager)]
 
 
 async def find_conversation(
-    conversation_id: RowId, user: CurrentUser, runs: AnswerManagerDependency
+    conversation_id: RowId, user: CurrentUser, manager: AnswerManagerDependency
 ) -> Conversation | None:
-    async with runs.database.reader() as session:
+    async with manager.database.reader() as session:
         return await Chat(session, user.id).conversation(conversation_id)
 
 
@@ -49,9 +49,9 @@ EarlierThan = Annotated[int | None, Query(ge=1, le=MAX_ID)]
 
 
 async def get_conversation_view(
-    conversation_id: RowId, user: CurrentUser, runs: AnswerManagerDependency, before: EarlierThan = None
+    conversation_id: RowId, user: CurrentUser, manager: AnswerManagerDependency, before: EarlierThan = None
 ) -> ConversationView:
-    found = await view_conversation(runs, user.id, conversation_id, before)
+    found = await view_conversation(manager, user.id, conversation_id, before)
     if found is None:
         raise HTTPException(404)
     return found
@@ -61,8 +61,8 @@ CurrentConversationView = Annotated[ConversationView, Depends(get_conversation_v
 """The same with its newest messages, or those before the one that the address names."""
 
 
-async def get_answer(message_id: RowId, user: CurrentUser, runs: AnswerManagerDependency) -> Message:
-    async with runs.database.reader() as session:
+async def get_answer(message_id: RowId, user: CurrentUser, manager: AnswerManagerDependency) -> Message:
+    async with manager.database.reader() as session:
         answer = await Chat(session, user.id).answer(message_id)
     if answer is None:
         raise HTTPException(404)
@@ -85,21 +85,21 @@ async def get_stream(
     request: Request,
     conversation_id: RowId,
     user: OptionalUser,
-    runs: AnswerManagerDependency,
+    manager: AnswerManagerDependency,
     after: str | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> AsyncIterator[AnswerStream | None]:
     """The answer that `Last-Event-ID` (or `after`, of a page) names, else the newest. None: there is none for them.
 
-    A dependency and not a part of the stream: only so is the view given back at once when the visitor goes.
+    A dependency and not a part of the stream: only so is the answer let go of at once when the visitor goes.
     """
     named = parse_event_id(last_event_id) or parse_event_id(after)
-    answer = await _find(runs, user.id, conversation_id, named) if user else None
+    answer = await _find(manager, user.id, conversation_id, named) if user else None
     async with AsyncExitStack() as stack:
         if answer is None:
             yield None
         else:
-            live = await stack.enter_async_context(runs.view(answer))
+            live = await stack.enter_async_context(manager.view(answer))
             yield AnswerStream(live, named[1] if named and named[0] == answer.id else 0)
 
 
@@ -107,10 +107,10 @@ CurrentStream = Annotated[AnswerStream | None, Depends(get_stream)]
 
 
 async def _find(
-    runs: AnswerManager, owner_id: int, conversation_id: int, named: tuple[int, int] | None
+    manager: AnswerManager, owner_id: int, conversation_id: int, named: tuple[int, int] | None
 ) -> Message | None:
     # Fresh, since whoever lost a stream comes back to it later than a browser is known to have just written.
-    async with runs.database.reader(fresh=True) as session:
+    async with manager.database.reader(fresh=True) as session:
         chat = Chat(session, owner_id)
         if not await chat.conversation(conversation_id):
             return None

@@ -17,14 +17,14 @@ logger = logging.getLogger(__name__)
 @asynccontextmanager
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     provider = llm.make_provider(app.state.settings)
-    runs = app.state.chat = AnswerManager(app.state.database, provider)
-    tasks = [asyncio.create_task(_close_in_time(app, runs))]
+    manager = app.state.chat = AnswerManager(app.state.database, provider)
+    tasks = [asyncio.create_task(_close_in_time(app, manager))]
     if provider:
         tasks.append(asyncio.create_task(_set_up(provider)))
     try:
         yield
     finally:
-        await runs.close()
+        await manager.close()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -32,10 +32,10 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
             await provider.close()
 
 
-async def _close_in_time(app: FastAPI, runs: AnswerManager) -> None:
+async def _close_in_time(app: FastAPI, manager: AnswerManager) -> None:
     # The server waits for open streams before it ends the lifespan: their answers must end first.
     await shutting_down(app).wait()
-    await runs.close()
+    await manager.close()
 
 
 async def _set_up(provider: llm.Provider) -> None:

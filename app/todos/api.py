@@ -32,8 +32,8 @@ async def read(todos: ReadTodos, todo_id: RowId) -> Todo:
 
 
 @router.patch("/{todo_id}", response_model=TodoRead)
-async def change(todos: WriteTodos, todo_id: RowId, change: TodoUpdate) -> Todo:
-    return await todos.change(todo_id, change)
+async def update(todos: WriteTodos, todo_id: RowId, changes: TodoUpdate) -> Todo:
+    return await todos.update(todo_id, changes)
 
 
 @router.delete("/{todo_id}", status_code=204)

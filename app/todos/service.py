@@ -42,10 +42,10 @@ class Todos:
         await self.session.flush()
         return todo
 
-    async def change(self, todo_id: int, change: TodoUpdate) -> Todo:
+    async def update(self, todo_id: int, changes: TodoUpdate) -> Todo:
         """Raises NotFound."""
         todo = await self.get(todo_id)
-        values = change.model_dump(exclude_unset=True)
+        values = changes.model_dump(exclude_unset=True)
         if "done" in values:
             todo.done_at = (todo.done_at or utc_now()) if values.pop("done") else None
         return todo.sqlmodel_update(values)

@@ -19,12 +19,12 @@ async def owner_id(database: Database) -> int:
 
 @pytest.fixture
 def model() -> FakeProvider:
-    """What the answers of `runs` come from; a test writes its script."""
+    """What the answers of `manager` come from; a test writes its script."""
     return FakeProvider("An answer.")
 
 
 @pytest.fixture
-async def runs(database: Database, model: FakeProvider) -> AsyncIterator[AnswerManager]:
-    runs = AnswerManager(database, model)
-    yield runs
-    await runs.close()
+async def manager(database: Database, model: FakeProvider) -> AsyncIterator[AnswerManager]:
+    manager = AnswerManager(database, model)
+    yield manager
+    await manager.close()

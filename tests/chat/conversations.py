@@ -18,22 +18,22 @@ TIMEOUT_SECONDS = 10
 """Seconds that a test waits for what must happen, before it fails."""
 
 
-async def shown_messages(runs: AnswerManager, owner_id: int, conversation_id: int) -> list[Message]:
-    found = await answering.view_conversation(runs, owner_id, conversation_id)
+async def shown_messages(manager: AnswerManager, owner_id: int, conversation_id: int) -> list[Message]:
+    found = await answering.view_conversation(manager, owner_id, conversation_id)
     assert found
     return found.messages
 
 
-async def wait_until_ended(runs: AnswerManager, answer: Message) -> Message:
+async def wait_until_ended(manager: AnswerManager, answer: Message) -> Message:
     """The answer once it has ended, as a viewer sees it."""
-    async with runs.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         async for _ in live.growth(0):
             pass
     return live.message
 
 
-async def start_conversation(runs: AnswerManager, owner_id: int, question: str = "Why?") -> tuple[int, Message]:
-    asked, answer = await answering.ask(runs, owner_id, None, MessageCreate(content=question))
+async def start_conversation(manager: AnswerManager, owner_id: int, question: str = "Why?") -> tuple[int, Message]:
+    asked, answer = await answering.ask(manager, owner_id, None, MessageCreate(content=question))
     return asked.conversation_id, answer
 
 
@@ -50,12 +50,12 @@ async def set_values(database: Database, answer: Message, **values: Any) -> None
         await session.execute(update(Message).where(col(Message.id) == answer.id).values(values))
 
 
-async def kill_process(runs: AnswerManager, database: Database, answer: Message) -> None:
+async def kill_process(manager: AnswerManager, database: Database, answer: Message) -> None:
     """What remains of a process after SIGKILL: a row whose lease nobody renews."""
-    run = runs._runs.pop(answer.id)
-    run.task.cancel()  # no more saving, and no end
-    await asyncio.wait([run.task])
-    run._generation.cancel()
+    answer_task = manager._tasks.pop(answer.id)
+    answer_task.task.cancel()  # no more saving, and no end
+    await asyncio.wait([answer_task.task])
+    answer_task._generation.cancel()
     await set_values(database, answer, lease_until=utc_now() - timedelta(seconds=1))
 
 

@@ -58,14 +58,14 @@ def model() -> Parrot:
     return Parrot()
 
 
-async def begin_all(runs: AnswerManager, questions: Sequence[str]) -> list[Message]:
+async def begin_all(manager: AnswerManager, questions: Sequence[str]) -> list[Message]:
     """Ask, each of so many people no more than one may."""
     answers = list[Message]()
     for number, question in enumerate(questions):
         if number % MAX_RUNNING_ANSWERS == 0:
-            async with runs.database.writer() as session:
+            async with manager.database.writer() as session:
                 session.add(user := User(email=f"asker{number}@example.com", hashed_password="none"))
-        answers.append((await start_conversation(runs, user.id, question))[1])
+        answers.append((await start_conversation(manager, user.id, question))[1])
     return answers
 
 
@@ -89,62 +89,62 @@ def counted(database: Database, what: str) -> Iterator[list[int]]:
 
 
 async def test_many_answers_take_few_transactions_and_one_connection(
-    runs: AnswerManager, model: Parrot, database: Database
+    manager: AnswerManager, model: Parrot, database: Database
 ) -> None:
-    answers = await begin_all(runs, ["A word. "] * MANY)
+    answers = await begin_all(manager, ["A word. "] * MANY)
     with counted(database, "commit") as in_use:
         model.gates[0].set()
         for answer in answers:
             await wait_until_saved(database, answer.id, "A word. ")
         model.gates[1].set()
-        stored = [await wait_until_ended(runs, answer) for answer in answers]
+        stored = [await wait_until_ended(manager, answer) for answer in answers]
     assert {(each.status, each.text) for each in stored} == {(Status.DONE, "A word. A word. ")}
     assert len(in_use) < MANY  # and not one or two for each
     assert max(in_use) == 1
 
 
 async def test_an_answer_that_the_database_refuses_takes_no_other_with_it(
-    runs: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await refuse_poison(database, "INSERT ON chat_answer_chunk")
-    *good, bad = await begin_all(runs, ["one ", "two ", "three ", "poison "])
+    *good, bad = await begin_all(manager, ["one ", "two ", "three ", "poison "])
     model.gates[0].set()
     for answer, word in zip(good, ["one ", "two ", "three "], strict=True):
         await wait_until_saved(database, answer.id, word)
     monkeypatch.setattr(answer_flusher, "SAVE_TIMEOUT_SECONDS", 0)
-    assert (await wait_until_ended(runs, bad)).error_code == "database"
+    assert (await wait_until_ended(manager, bad)).error_code == "database"
     model.gates[1].set()
-    assert [(await wait_until_ended(runs, answer)).status for answer in good] == [Status.DONE] * 3
+    assert [(await wait_until_ended(manager, answer)).status for answer in good] == [Status.DONE] * 3
 
 
 async def test_an_end_that_the_database_refuses_takes_no_other_with_it(
-    runs: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.chat.answer_task.RETRY_DELAYS_SECONDS", (0,))
     await refuse_poison(database, "UPDATE ON chat_message")
-    answers = await begin_all(runs, ["one ", "poison ", "three ", "four "])
+    answers = await begin_all(manager, ["one ", "poison ", "three ", "four "])
     for gate in model.gates:
         gate.set()
-    told = [(await wait_until_ended(runs, answer)).status for answer in answers]
+    told = [(await wait_until_ended(manager, answer)).status for answer in answers]
     assert told == [Status.DONE, Status.FAILED, Status.DONE, Status.DONE]
 
 
 @pytest.mark.database("postgresql")  # SQLite locks no rows
 async def test_a_row_that_another_transaction_holds_keeps_no_other_answer_waiting(
-    runs: AnswerManager, model: Parrot, database: Database
+    manager: AnswerManager, model: Parrot, database: Database
 ) -> None:
-    held, free = await begin_all(runs, ["held ", "free "])
+    held, free = await begin_all(manager, ["held ", "free "])
     async with database.writer() as session:
         await session.execute(select(Message).where(col(Message.id) == held.id).with_for_update())
         model.gates[0].set()
         await wait_until_saved(database, free.id, "free ")
     await wait_until_saved(database, held.id, "held ")
     model.gates[1].set()
-    assert (await wait_until_ended(runs, held)).text == "held held "
+    assert (await wait_until_ended(manager, held)).text == "held held "
 
 
 async def test_viewers_see_an_answer_grow_while_the_database_does_not_answer(
-    runs: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_asked, answers_again = asyncio.Event(), asyncio.Event()
 
@@ -155,9 +155,9 @@ async def test_viewers_see_an_answer_grow_while_the_database_does_not_answer(
 
     original = answer_store.save
     monkeypatch.setattr(answer_store, "save", save)
-    (answer,) = await begin_all(runs, ["word "])
+    (answer,) = await begin_all(manager, ["word "])
     seen = list[str]()
-    async with runs.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         model.gates[0].set()
         await is_asked.wait()
         model.gates[1].set()
@@ -170,30 +170,30 @@ async def test_viewers_see_an_answer_grow_while_the_database_does_not_answer(
 
 
 async def test_an_answer_that_cannot_be_saved_for_long_is_given_up(
-    runs: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def save(*_: object, **__: object) -> None:
         raise OperationalError("update", {}, Exception("connection refused"))
 
     monkeypatch.setattr(answer_store, "save", save)
     monkeypatch.setattr(answer_flusher, "SAVE_TIMEOUT_SECONDS", 0)
-    (answer,) = await begin_all(runs, ["word "])
+    (answer,) = await begin_all(manager, ["word "])
     model.gates[0].set()
-    assert (await wait_until_ended(runs, answer)).error_code == "database"
+    assert (await wait_until_ended(manager, answer)).error_code == "database"
 
 
-async def test_while_nothing_is_written_nothing_is_done(runs: AnswerManager, model: Parrot) -> None:
+async def test_while_nothing_is_written_nothing_is_done(manager: AnswerManager, model: Parrot) -> None:
     for gate in model.gates:
         gate.set()
-    for answer in await begin_all(runs, ["word "] * 3):
-        await wait_until_ended(runs, answer)
+    for answer in await begin_all(manager, ["word "] * 3):
+        await wait_until_ended(manager, answer)
     mine = [task for task in asyncio.all_tasks() if task.get_name() in {"flush answers", "follow answers"}]
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await asyncio.gather(*mine)
 
 
 async def test_one_look_at_the_database_serves_all_that_is_followed(
-    runs: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = list[int]()
 
@@ -201,7 +201,7 @@ async def test_one_look_at_the_database_serves_all_that_is_followed(
         looks.append(len(after))
         return await original(database, after)
 
-    answers = await begin_all(runs, ["word "] * MANY)
+    answers = await begin_all(manager, ["word "] * MANY)
     original = answer_store.read
     monkeypatch.setattr(answer_store, "read", read)
     sibling = AnswerManager(database, None)
@@ -219,16 +219,16 @@ async def test_one_look_at_the_database_serves_all_that_is_followed(
 
 
 async def test_the_answers_of_a_process_that_died_are_ended_by_one_that_follows_them(
-    runs: AnswerManager, owner_id: int, model: Parrot, database: Database
+    manager: AnswerManager, owner_id: int, model: Parrot, database: Database
 ) -> None:
     model.gates[0].set()
-    conversation_id, answer = await start_conversation(runs, owner_id, "word ")
+    conversation_id, answer = await start_conversation(manager, owner_id, "word ")
     await wait_until_saved(database, answer.id, "word ")
     sibling = AnswerManager(database, None)
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         growth = live.growth(0)
         assert await anext(growth) == "word "
-        await kill_process(runs, database, answer)
+        await kill_process(manager, database, answer)
         async for _ in growth:
             pass
     assert (live.message.status, live.message.text) == (Status.INTERRUPTED, "word ")

@@ -22,57 +22,57 @@ from tests.chat.conversations import (
 
 
 async def test_an_answer_is_stored_while_it_grows(
-    runs: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     gate = asyncio.Event()
     model.script = ["The beginning", gate, " and the end."]
-    _, answer = await start_conversation(runs, owner_id)
+    _, answer = await start_conversation(manager, owner_id)
     await wait_until_saved(database, answer.id, "The beginning")
     gate.set()
-    assert (await wait_until_ended(runs, answer)).text == "The beginning and the end."
+    assert (await wait_until_ended(manager, answer)).text == "The beginning and the end."
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(AnswerChunk)) == 0
 
 
 async def test_no_session_is_held_while_the_model_thinks(
-    runs: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     gate = asyncio.Event()
     model.script = ["x", gate]
-    _, answer = await start_conversation(runs, owner_id)
+    _, answer = await start_conversation(manager, owner_id)
     await wait_until_saved(database, answer.id, "x")
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while database.engine.pool.checkedout() or database.reading_engine.pool.checkedout():  # type: ignore[attr-defined]  # of QueuePool
             await asyncio.sleep(0)
     gate.set()
-    await wait_until_ended(runs, answer)
+    await wait_until_ended(manager, answer)
 
 
 async def test_stopping_keeps_the_text_and_closes_the_model(
-    runs: AnswerManager, owner_id: int, model: FakeProvider
+    manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     model.script = ["So far", asyncio.Event(), "never"]
-    conversation_id, answer = await start_conversation(runs, owner_id)
-    async with runs.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+    conversation_id, answer = await start_conversation(manager, owner_id)
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         await anext(live.growth(0))
-    await answering.stop(runs, owner_id, answer)
+    await answering.stop(manager, owner_id, answer)
     assert model.stopped.is_set()
-    answer = (await shown_messages(runs, owner_id, conversation_id))[-1]
+    answer = (await shown_messages(manager, owner_id, conversation_id))[-1]
     assert (answer.status, answer.text) == (Status.STOPPED, "So far")
 
 
 async def test_stopping_before_the_first_word_leaves_an_empty_stopped_answer(
-    runs: AnswerManager, owner_id: int, model: FakeProvider
+    manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     model.script = [asyncio.Event()]
-    conversation_id, answer = await start_conversation(runs, owner_id)
-    await answering.stop(runs, owner_id, answer)
-    answer = (await shown_messages(runs, owner_id, conversation_id))[-1]
+    conversation_id, answer = await start_conversation(manager, owner_id)
+    await answering.stop(manager, owner_id, answer)
+    answer = (await shown_messages(manager, owner_id, conversation_id))[-1]
     assert (answer.status, answer.text) == (Status.STOPPED, "")
 
 
 async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
-    runs: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = iter([True, True, False])
 
@@ -84,23 +84,23 @@ async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
     original = answer_store.finish
     monkeypatch.setattr(answer_store, "finish", finish)
     monkeypatch.setattr(answer_task, "RETRY_DELAYS_SECONDS", (0, 0, 0))
-    _, answer = await start_conversation(runs, owner_id)
-    stored = await wait_until_ended(runs, answer)
+    _, answer = await start_conversation(manager, owner_id)
+    stored = await wait_until_ended(manager, answer)
     assert (stored.status, stored.text) == (Status.DONE, "An answer.")
 
 
 async def test_stopping_an_answer_that_has_hardly_begun_stores_its_end(
-    runs: AnswerManager, owner_id: int, model: FakeProvider
+    manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     model.script = [asyncio.Event()]
-    conversation_id, answer = await start_conversation(runs, owner_id)
-    await runs.stop(answer.id)  # before its task has run for the first time
-    assert (await shown_messages(runs, owner_id, conversation_id))[-1].status == Status.STOPPED
-    assert not runs._runs
+    conversation_id, answer = await start_conversation(manager, owner_id)
+    await manager.stop(answer.id)  # before its task has run for the first time
+    assert (await shown_messages(manager, owner_id, conversation_id))[-1].status == Status.STOPPED
+    assert not manager._tasks
 
 
 async def test_a_save_whose_acknowledgement_was_lost_is_not_saved_twice(
-    runs: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[object] = []
 
@@ -115,21 +115,21 @@ async def test_a_save_whose_acknowledgement_was_lost_is_not_saved_twice(
     monkeypatch.setattr(answer_store, "save", save)
     gate, end = asyncio.Event(), asyncio.Event()
     model.script = ["One, ", gate, "two.", end]
-    _, answer = await start_conversation(runs, owner_id)
+    _, answer = await start_conversation(manager, owner_id)
     await wait_until_saved(database, answer.id, "One, ")
     gate.set()
     await wait_until_saved(database, answer.id, "One, two.")
     end.set()
-    assert (await wait_until_ended(runs, answer)).text == "One, two."
+    assert (await wait_until_ended(manager, answer)).text == "One, two."
 
 
 async def test_an_end_that_cannot_be_stored_is_told_to_the_viewers(
-    runs: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def finish(*_: object) -> None:
         raise InternalError("update", {}, Exception("read-only"))
 
     monkeypatch.setattr(answer_store, "finish", finish)
     monkeypatch.setattr(answer_task, "RETRY_DELAYS_SECONDS", (0,))
-    _, answer = await start_conversation(runs, owner_id)
-    assert (await wait_until_ended(runs, answer)).error_code == "database"
+    _, answer = await start_conversation(manager, owner_id)
+    assert (await wait_until_ended(manager, answer)).error_code == "database"

@@ -102,12 +102,12 @@ async def test_an_old_answer_that_is_tried_again_goes_on_where_it_is_scrolled_to
     page: Page, app: FastAPI, owner: User
 ) -> None:
     end = asyncio.Event()
-    runs = app.state.chat
-    runs.provider = FakeProvider("So far", end, " and the rest.")
+    manager = app.state.chat
+    manager.provider = FakeProvider("So far", end, " and the rest.")
     conversation_id = await make_conversation(app.state.database, owner.id, MAX_QUESTIONS_PER_PAGE + 1)
     async with app.state.database.reader() as session:
         oldest = (await Chat(session, owner.id).messages(conversation_id))[1]
-    await answering.retry(runs, owner.id, oldest)
+    await answering.retry(manager, owner.id, oldest)
     await show(page, DESKTOP, conversation_id)
     await page.evaluate("scrollTo(0, 0)")
     await expect(page.locator("article").nth(1)).to_contain_text("So far")

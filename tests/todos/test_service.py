@@ -108,19 +108,19 @@ async def test_statistics_of_nothing_are_zeros(todos: Todos) -> None:
 async def test_a_change_leaves_alone_what_it_does_not_name(todos: Todos) -> None:
     todo = await todos.add(TodoCreate(title="Buy milk", notes="2 litres", due_on=TODAY))
 
-    await todos.change(todo.id, TodoUpdate(title="Buy oat milk"))
+    await todos.update(todo.id, TodoUpdate(title="Buy oat milk"))
     assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", TODAY)
 
-    await todos.change(todo.id, TodoUpdate(due_on=None))
+    await todos.update(todo.id, TodoUpdate(due_on=None))
     assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", None)
 
 
 async def test_what_is_done_twice_was_done_the_first_time(todos: Todos, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann, done_at=NOON)
 
-    assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at == NOON
-    assert (await todos.change(todo.id, TodoUpdate(done=False))).done_at is None
-    assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at is not None
+    assert (await todos.update(todo.id, TodoUpdate(done=True))).done_at == NOON
+    assert (await todos.update(todo.id, TodoUpdate(done=False))).done_at is None
+    assert (await todos.update(todo.id, TodoUpdate(done=True))).done_at is not None
 
 
 async def test_a_deleted_todo_is_gone(todos: Todos) -> None:
@@ -135,7 +135,7 @@ async def test_a_deleted_todo_is_gone(todos: Todos) -> None:
 async def test_another_users_todo_is_not_found(todos: Todos, bob: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(bob)
 
-    for attempt in (todos.get(todo.id), todos.change(todo.id, TodoUpdate(done=True)), todos.delete(todo.id)):
+    for attempt in (todos.get(todo.id), todos.update(todo.id, TodoUpdate(done=True)), todos.delete(todo.id)):
         with pytest.raises(NotFound):
             await attempt
 
