@@ -31,6 +31,9 @@ def command(
     os.chdir(PROJECT)
     only_project = [str(TESTS), f"--ignore={FRAMEWORK_TESTS}"] if ONLY_PROJECT in words else []
     words = [word for word in words if word != ONLY_PROJECT]
+    # Many processes import the same: they find it compiled, whatever the machine would have for other programs.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     # The whole suite takes every core, and one process more, since each now and then waits for a server. A part of it
     # would wait longer for them than it runs.
-    exec_process([sys.executable, "-m", "pytest", *only_project, *(words or ["-n", str((os.cpu_count() or 1) + 1)])])
+    words = words or ["-n", str((os.cpu_count() or 1) + 1)]
+    exec_process([sys.executable, "-m", "pytest", *only_project, *words], environ)

@@ -21,6 +21,7 @@ from opportune.cli.environment import FRAMEWORK_TESTS
 from opportune.cli.main import COMMANDS
 from opportune.project import PROJECT
 from opportune.testing.plugin import settings_for
+from tests.opportune.cli.command_server import RunCommand, command_server
 
 FEATURES = sorted(path.name for path in (PROJECT / "app").iterdir() if (path / "feature.py").exists())
 
@@ -28,7 +29,10 @@ FOLDERS = ("app", "templates", "static", "tests", "migrations/versions", "bench/
 """Where a feature's folders are."""
 
 # On one kind of database and without programs of their own: this is about what refers to what.
-QUICKLY = ("-q", "-x", "-m", "not e2e and not model", "-k")
+QUICKLY = ("-qx", "-m", "not e2e and not model", "-k", "not postgresql", "--assert=plain", "-p", "no:cacheprovider")
+
+IMPORTED = ("pytest", "opportune.testing.plugin", "opportune.testing.factories", "opportune.cli.main")
+"""What takes longest when tests start, and knows no feature."""
 
 # Reads every page of what is left: a template that wants what is gone fails there.
 WALK = "tests/opportune/security/test_reading.py"
@@ -89,7 +93,25 @@ def naming(features: list[str], project: Path) -> Iterator[str]:
             yield name
 
 
-def run(project: Path, tool: str, *arguments: str) -> None:
+@pytest.fixture(scope="module")
+def copy_of_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunCommand]]:
+    """The project in another folder, and what runs tests there."""
+    folder = tmp_path_factory.mktemp("project")
+    put_back(folder)
+    with command_server(folder, *IMPORTED) as run:
+        yield folder, run
+
+
+def put_back(copy: Path) -> None:
+    """Give a copy of the project what it does not have (any more)."""
+    (copy / "app/installed.py").unlink(missing_ok=True)
+    for name in project_files():
+        if not (path := copy / name).exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, path)
+
+
+def run_tool(project: Path, tool: str, *arguments: str) -> None:
     """Run a tool of this environment in another copy of the project."""
     command = [str(Path(sys.executable).parent / tool), *arguments]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
@@ -97,17 +119,18 @@ def run(project: Path, tool: str, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize("deleted", [*[[name] for name in FEATURES], FEATURES], ids=[*FEATURES, "all"])
-def test_a_feature_can_be_deleted_and_the_rest_goes_on(deleted: list[str], tmp_path: Path) -> None:
-    project = tmp_path / "copy"
-    for name in project_files():
-        (project / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(PROJECT / name, project / name)
+def test_a_feature_can_be_deleted_and_the_rest_goes_on(
+    deleted: list[str], copy_of_project: tuple[Path, RunCommand]
+) -> None:
+    project, run = copy_of_project
+    put_back(project)
     for feature in deleted:
         remove(feature, project)
-    run(project, "ruff", "check")
+    run_tool(project, "ruff", "check")
     if deleted == FEATURES:
-        run(project, "lint-imports", "--no-cache")  # that the others know none of them, it says of the whole project
-    run(project, "pytest", *QUICKLY, "not postgresql", WALK, *naming(deleted, project))
+        run_tool(project, "lint-imports", "--no-cache")  # that others know none of them, it says of the whole project
+    code, output = run("pytest", *QUICKLY, WALK, *naming(deleted, project))
+    assert code == 0, output[-7000:]
 
 
 def imported_features(code: str) -> Iterator[str]:

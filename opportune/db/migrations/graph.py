@@ -17,7 +17,7 @@ from opportune.project import FRAMEWORK, PROJECT, display_path
 VERSIONS = PROJECT / "migrations" / "versions"
 FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations"
 
-# Python counts how deep it is in a graph for all threads together, and two that build one at once are a SystemError.
+# Python counts how deep it is in a syntax tree for all threads together: two that build one at once are a SystemError.
 _one_at_a_time = threading.Lock()
 
 

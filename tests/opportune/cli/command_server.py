@@ -1,4 +1,4 @@
-"""Commands one after another in a copy of the project, each in a process of its own that finds the imports done.
+"""Commands, or `pytest`, one after another in a copy of the project, in processes that find their imports done.
 
 This file is also the program that they are forked from: it reads the words of a command as a line of JSON, and answers
 with its exit code and what it said.
@@ -68,7 +68,8 @@ def answer(words: list[str]) -> tuple[int, str]:
 
 def carry_out(words: list[str]) -> int:
     sys.modules.pop("app.installed", None)  # it may have changed since
-    code: int = import_module("opportune.cli.main").main(words)
+    program, words = ("pytest", words[1:]) if words[0] == "pytest" else ("opportune.cli.main", words)
+    code = int(import_module(program).main(words))
     sys.stdout.flush()
     return code
 

@@ -20,10 +20,15 @@ def test_arguments_and_options_go_to_pytest_in_the_projects_folder(
 ) -> None:
     seen: list[object] = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(subject, "exec_process", lambda command: seen.extend([command, Path.cwd()]))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(
+        subject,
+        "exec_process",
+        lambda command, environ: seen.extend([command, Path.cwd(), "PYTHONDONTWRITEBYTECODE" in environ]),
+    )
     assert main(["test", "-xk", "todos and not slow", "tests", "--durations=3"]) == 0
     words = ["-xk", "todos and not slow", "tests", "--durations=3"]
-    assert seen == [[sys.executable, "-m", "pytest", *words], PROJECT]
+    assert seen == [[sys.executable, "-m", "pytest", *words], PROJECT, False], "what is compiled is kept for all"
 
 
 @pytest.mark.parametrize(
