@@ -3,10 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "chat_0001_83d1"
+revision = "chat_0001_c2df"
 down_revision = None
 branch_labels = ("chat",)
-depends_on = ("accounts_0001_57fd",)
+depends_on = ("accounts_0001_176d",)
 
 
 def upgrade() -> None:
@@ -60,6 +60,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("chat_message") as batch_op:
         batch_op.create_index(batch_op.f("ix_chat_message_conversation_id"), ["conversation_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_chat_message_parent_id"), ["parent_id"], unique=False)
         batch_op.create_index("uq_chat_message_client_key", ["conversation_id", "client_key"], unique=True)
         batch_op.create_index(
             "uq_chat_message_running",
@@ -93,6 +94,7 @@ def downgrade() -> None:
             postgresql_where=sa.text("status = 'streaming'"),
         )
         batch_op.drop_index("uq_chat_message_client_key")
+        batch_op.drop_index(batch_op.f("ix_chat_message_parent_id"))
         batch_op.drop_index(batch_op.f("ix_chat_message_conversation_id"))
 
     op.drop_table("chat_message")

@@ -6,7 +6,7 @@ from alembic import op
 revision = "todos_0001_e9de"
 down_revision = None
 branch_labels = ("todos",)
-depends_on = ("accounts_0001_57fd",)
+depends_on = ("accounts_0001_176d",)
 
 
 def upgrade() -> None:

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
-LIBRARIES = ("jinja2", "pwdlib", "sqladmin", "opportune.db.migrations.autogenerate")
+MODULES = ("app.main", "opportune.cli.migrate", "opportune.cli.makemigrations", "opportune.data.backup.create")
 """What commands take longest to import, and nothing that a test changes."""
 
 
@@ -35,7 +35,7 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     with subprocess.Popen(
-        [sys.executable, __file__, *(modules or LIBRARIES)],
+        [sys.executable, __file__, *(modules or MODULES)],
         cwd=folder,
         env={**os.environ, **environ},
         stdin=subprocess.PIPE,
@@ -51,6 +51,7 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
             code, said = json.loads(answers.readline())
             return code, said
 
+        answers.readline()  # it has imported all: what changes from here on is found anew each time
         yield run
         questions.close()
 
@@ -77,5 +78,6 @@ def carry_out(words: list[str]) -> int:
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         import_module(name)
+    print(flush=True)  # noqa: T201 - ready
     for line in iter(sys.stdin.readline, ""):
         print(json.dumps(answer(json.loads(line))), flush=True)  # noqa: T201 - the answer

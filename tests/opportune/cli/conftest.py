@@ -15,7 +15,19 @@ import pytest
 from opportune.cli.main import main
 from opportune.project import PROJECT, settings_class
 from opportune.settings import get_settings
+from tests.opportune.cli.command_server import RunCommand, command_server
 
+FEATURE = """from app.library import models
+from opportune.feature import Feature
+
+library = Feature(name="library", summary="For tests.", models=[])
+"""
+IMPORTS = """from enum import StrEnum
+
+from sqlmodel import Field
+
+from opportune.db.model import Model
+"""
 PARTS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
 TIMEOUT_SECONDS = 60
 """Seconds: longer than any of it takes on a busy machine, and shorter than for ever."""
@@ -59,6 +71,53 @@ class Copy:
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
     return Copy(tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def shared_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy, RunCommand]]:
+    """A copy of the project for all tests, and a process there that has imported nearly all of it."""
+    copy = Copy(tmp_path_factory.mktemp("shared") / "copy")
+    with command_server(copy.folder) as run:
+        yield copy, run
+
+
+@pytest.fixture
+def run(shared_copy: tuple[Copy, RunCommand]) -> Iterator[RunCommand]:
+    """Runs commands in `library.folder`, without the imports of a fresh process. No test finds what another did."""
+    copy, run = shared_copy
+    yield run
+    shutil.rmtree(copy.folder / "data", ignore_errors=True)
+    for part in ("app", "migrations", "static", "templates", "tests"):
+        shutil.rmtree(copy.folder / part, ignore_errors=True)
+        if part in PARTS:
+            shutil.copytree(PROJECT / part, copy.folder / part)
+
+
+class Library:
+    """A feature that only a copy of the project has, for commands that change models."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.migrations = folder / "migrations/versions/library"
+        self._package = folder / "app/library"
+        self._package.mkdir()
+        (self._package / "feature.py").write_text(FEATURE, encoding="utf-8")
+        installed = folder / "app/installed.py"
+        text = installed.read_text(encoding="utf-8").replace("    accounts,\n", "    accounts,\n    library,\n")
+        installed.write_text(text.replace("from", "from app.library.feature import library\nfrom", 1), encoding="utf-8")
+
+    def declare(self, code: str = "") -> None:
+        """Let these be its models."""
+        (self._package / "models.py").write_text(f"{IMPORTS}\n{code}", encoding="utf-8")
+
+    def last_migration(self) -> str:
+        return max(self.migrations.glob("*.py")).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def library(shared_copy: tuple[Copy, RunCommand], run: RunCommand) -> Library:
+    """Installed where `run` runs commands."""
+    return Library(shared_copy[0].folder)
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> str:

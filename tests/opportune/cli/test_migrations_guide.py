@@ -5,24 +5,24 @@ import shlex
 from collections.abc import Iterator
 
 from opportune.project import PROJECT
-from tests.opportune.cli.command_server import command_server
+from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import Copy
 
 GUIDE = (PROJECT / "docs" / "migrations.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def test_every_command_of_the_guide_works_in_its_order(copy: Copy) -> None:
-    with command_server(copy.folder, "app.main", "opportune.data.backup.create") as run:
-        done = []
-        for language, text in BLOCK.findall(GUIDE):
-            if language == "python":
-                write(copy, text)
-                continue
-            for words in commands(text):
-                code, said = run(*words)
-                assert code == 0, f"{words}: {said}"
-                done.append(words[0])
+def test_every_command_of_the_guide_works_in_its_order(shared_copy: tuple[Copy, RunCommand], run: RunCommand) -> None:
+    copy, _ = shared_copy
+    done = []
+    for language, text in BLOCK.findall(GUIDE):
+        if language == "python":
+            write(copy, text)
+            continue
+        for words in commands(text):
+            code, said = run(*words)
+            assert code == 0, f"{words}: {said}"
+            done.append(words[0])
     assert {"makemigrations", "migrate", "showmigrations", "sqlmigrate", "backup"} <= set(done)
     names = sorted(path.name for path in (copy.folder / "migrations/versions/notes").glob("*.py"))
     assert [name[:4] for name in names] == [f"{number:04}" for number in range(1, 8)]
