@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import Depends, FastAPI
 from starlette.datastructures import State
 
-from opportune.accounts.current import get_optional_user
+from opportune.accounts.dependencies import get_optional_user
+from opportune.accounts.rate_limits import DatabaseStorage
 from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.admin.site import add_admin
 from opportune.db.factory import open_database
@@ -33,6 +34,7 @@ from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request_log import RequestLogMiddleware
 from opportune.web.middleware.security_headers import SecurityHeadersMiddleware
 from opportune.web.rate_limit import RateLimiter
+from opportune.web.rate_limit.cache_storage import CacheStorage
 from opportune.web.rendering import icons
 from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.rendering.templates import templates
@@ -79,8 +81,10 @@ def add_services(state: State, settings: Settings) -> None:
     state.storage = open_storage(settings)
     state.jobs = open_jobs(settings, state.database, state.storage, state.features)
     state.cache = open_cache(settings, state.database, who=get_optional_user)
-    state.rate_limiter = RateLimiter(settings)
-    state.last_seen = LastSeen(state.database)
+    state.rate_limiter = RateLimiter(
+        {"cache": CacheStorage(settings), "database": DatabaseStorage(state.database, settings)}
+    )
+    state.last_seen = LastSeen(state.database, settings)
     state.shutting_down = asyncio.Event()
 
 

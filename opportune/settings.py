@@ -112,6 +112,11 @@ class Settings(BaseSettings):
     staff_needs_two_factor: bool = False
     """Let staff and superusers into the admin only with an authenticator app."""
 
+    session_days: int = Field(default=30, ge=1)
+    """Days after which whoever is remembered signs in again; nobody stays signed in for longer."""
+    session_idle_hours: int = Field(default=24, ge=1)
+    """Hours without a visit after which whoever is not remembered signs in again."""
+
     database_url: SecretStr = SecretStr("sqlite:///./data/app.db")
     """sqlite:///file or postgresql://user:password@host/name, as your provider shows it."""
     database_reader_url: SecretStr = SecretStr("")

@@ -25,7 +25,7 @@ from app.chat.schemas import (
     MessageRead,
 )
 from app.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
-from opportune.accounts.current import CurrentUser
+from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.models import User
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.pagination import Page

@@ -13,7 +13,7 @@ from app.chat.events import parse_event_id
 from app.chat.live_answer import LiveAnswer
 from app.chat.models import Conversation, Message
 from app.chat.service import Chat
-from opportune.accounts.current import CurrentUser, OptionalUser
+from opportune.accounts.dependencies import CurrentUser, OptionalUser
 from opportune.db.model import MAX_ID, RowId
 
 

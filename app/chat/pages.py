@@ -25,7 +25,7 @@ from app.chat.events import html_events
 from app.chat.models import Message, Role, Status
 from app.chat.schemas import ConversationFilter, MessageCreate, MessageForm
 from app.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
-from opportune.accounts.current import CurrentUser
+from opportune.accounts.dependencies import CurrentUser
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.markdown import render

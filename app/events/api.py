@@ -1,12 +1,13 @@
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, HTTPException, Query
 
-from app.events.dependencies import LimitedByAddress, ReadEvents, Slug, WriteRegistrations, limit_by_email
+from app.events.dependencies import EMAILS_PER_RECIPIENT, LimitedByAddress, ReadEvents, Slug, WriteRegistrations
 from app.events.schemas import EventFilter, EventRead, Message, RegistrationCreate, RegistrationRead
 from app.events.service import RegistrationClosed
 from opportune.accounts.groups.permissions import FORBIDDEN, may
 from opportune.pagination import Page, Paging
+from opportune.web.rate_limit import Limiter
 
 router = APIRouter(prefix="/events", tags=["events"])
 
@@ -28,9 +29,9 @@ async def list_attendees(events: ReadEvents, slug: Slug, wanted: Annotated[Pagin
 
 
 @router.post("/{slug}/registrations", status_code=202, dependencies=[LimitedByAddress])
-async def register(request: Request, registrations: WriteRegistrations, slug: Slug, new: RegistrationCreate) -> Message:
+async def register(registrations: WriteRegistrations, limiter: Limiter, slug: Slug, new: RegistrationCreate) -> Message:
     """The answer is the same for an address that is registered already: its mailbox has the news."""
-    await limit_by_email(request, new)
+    await limiter.hit(EMAILS_PER_RECIPIENT.by(new.email))
     try:
         await registrations.register(slug, new)
     except RegistrationClosed as closed:

@@ -5,15 +5,15 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from app.events.registrations import Registrations
-from app.events.schemas import RegistrationCreate
 from app.events.service import Events
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.storage.storage import StorageDependency
-from opportune.web.rate_limit import client_address
+from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
-RATE_LIMIT_SECONDS = 3600
-MAX_ATTEMPTS = 60
-"""Attempts of one address, mistyped ones too: a whole office may have but one."""
+REGISTRATIONS_PER_ADDRESS = RateLimit("events.register", 60, HOUR_SECONDS, storage="cache")
+"""Mistyped ones too: a whole office may have but one address."""
+EMAILS_PER_RECIPIENT = RateLimit("events.email", 5, HOUR_SECONDS, storage="cache")
+"""Lets nobody fill a stranger's mailbox."""
 
 Slug = Annotated[str, Path(pattern=r"^[a-z0-9-]+$", max_length=80)]
 """An event's name in a path: what none can have is not found."""
@@ -37,25 +37,5 @@ ReadEvents = Annotated[Events, Depends(get_events)]
 ReadRegistrations = Annotated[Registrations, Depends(get_registrations)]
 WriteRegistrations = Annotated[Registrations, Depends(get_writable_registrations)]
 
-
-async def limit_by_address(request: Request) -> None:
-    """Before the form is read: looking at a picture takes long.
-
-    Raises:
-        TooMany: not now.
-    """
-    await request.app.state.rate_limiter.hit(
-        "events.register", client_address(request), most=MAX_ATTEMPTS, seconds=RATE_LIMIT_SECONDS
-    )
-
-
-async def limit_by_email(request: Request, new: RegistrationCreate) -> None:
-    """Let nobody fill a stranger's mailbox.
-
-    Raises:
-        TooMany: not now.
-    """
-    await request.app.state.rate_limiter.hit("events.email", new.email, most=5, seconds=RATE_LIMIT_SECONDS)
-
-
-LimitedByAddress = Depends(limit_by_address)
+# Before the form is read: looking at a picture takes long.
+LimitedByAddress = Depends(REGISTRATIONS_PER_ADDRESS)

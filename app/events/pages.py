@@ -6,19 +6,19 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.events.dependencies import (
+    EMAILS_PER_RECIPIENT,
     LimitedByAddress,
     ReadEvents,
     ReadRegistrations,
     Slug,
     WriteRegistrations,
-    limit_by_email,
 )
 from app.events.schemas import EventFilter, RegistrationForm
 from app.events.service import Events, RegistrationClosed
 from opportune.errors import NotFound
 from opportune.storage import StorageError
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.rate_limit import TooManyRequests
+from opportune.web.rate_limit import Limiter, TooManyRequests
 from opportune.web.rendering.markdown import rendered
 from opportune.web.rendering.templates import is_htmx, redirect, templates
 
@@ -42,14 +42,14 @@ async def show(request: Request, events: ReadEvents, slug: Slug) -> Response:
 
 
 @router.post("/{slug}", dependencies=[LimitedByAddress])
-async def register(request: Request, registrations: WriteRegistrations, slug: Slug) -> Response:
+async def register(request: Request, registrations: WriteRegistrations, limiter: Limiter, slug: Slug) -> Response:
     form = await read_form(request, RegistrationForm)
     if form.data is None:
         return await show_event(request, registrations.events, slug, form)
     if form.data.website:
         return to_registered(request, slug)  # a program need not know that it has been found out
     try:
-        await limit_by_email(request, form.data)
+        await limiter.hit(EMAILS_PER_RECIPIENT.by(form.data.email))
         await registrations.register(slug, form.data, form.data.photo)
     except TooManyRequests as refusal:
         form.refuse(refusal.detail, status=refusal.status_code)

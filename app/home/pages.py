@@ -8,7 +8,7 @@ from functools import lru_cache
 import fastapi
 from fastapi import APIRouter, Request, Response
 
-from opportune.accounts.current import OptionalUser
+from opportune.accounts.dependencies import OptionalUser
 from opportune.project import PROJECT
 from opportune.web.cache import cached
 from opportune.web.rendering.templates import templates

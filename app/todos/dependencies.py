@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends
 
 from app.todos.service import Todos
-from opportune.accounts.current import CurrentUser
+from opportune.accounts.dependencies import CurrentUser
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 
 

@@ -1,13 +1,97 @@
+"""Who sends a request: `OptionalUser` and `CurrentUser` for routes, `get_optional_user` for code that is no route."""
+
 from typing import Annotated
+from urllib.parse import urlencode, urlsplit
 
-from fastapi import Depends
+from fastapi import Depends, HTTPException, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.manager import UserManager
+from opportune.accounts.context import AccountContext
+from opportune.accounts.models import ApiToken, Session, User
+from opportune.accounts.sessions.cookies import read_session_token
+from opportune.accounts.sessions.lookup import find_by_token
+from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
+from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
+from opportune.web.client import Client
+from opportune.web.errors.handlers import wants_json
+from opportune.web.rendering.templates import is_htmx
+
+LOGIN_PATH = "/accounts/login"
 
 
-async def get_user_manager(session: WriteSession) -> UserManager:
-    return UserManager(session)
+async def get_optional_user(request: Request) -> User | None:
+    """The active user who sends this request, read afresh once a request; also at `request.state.user`.
+
+    `request.state.session` is the session of the browser that they use, or None.
+    Pages know people by the session's cookie. Addresses under /api take a bearer token too, which then decides alone.
+    The user belongs to no session: `session.add(user)` in a `WriteSession` before changing it.
+    """
+    if not hasattr(request.state, "user"):
+        request.state.user = await _read_user(request)
+    user: User | None = request.state.user
+    return user
 
 
-UserManagerDependency = Annotated[UserManager, Depends(get_user_manager)]
+async def _read_user(request: Request) -> User | None:
+    request.state.session = None
+    database: Database = request.app.state.database
+    by_bearer = read_bearer_token(request) if request.scope["path"].startswith("/api/") else None
+    found: tuple[Session, User] | tuple[ApiToken, User] | None = None
+    if by_bearer is not None:
+        found = await find_by_token(database, ApiToken, by_bearer)
+    elif token := read_session_token(request):
+        found = await find_by_token(database, Session, token)
+    if found is None:
+        return None
+    row, user = found
+    request.state.session = row if isinstance(row, Session) else None
+    request.app.state.last_seen.note(row, Client.of(request))
+    return user
+
+
+OptionalUser = Annotated[User | None, Depends(get_optional_user)]
+
+
+async def get_current_user(
+    request: Request, user: OptionalUser, _token: Annotated[str | None, Depends(oauth2_scheme)]
+) -> User:
+    if user is None:
+        raise sign_in_required(request)
+    return user
+
+
+CurrentUser = Annotated[User, Depends(get_current_user)]
+
+
+def account_context(request: Request, session: AsyncSession) -> AccountContext:
+    """What services are given in place of the request."""
+    state = request.app.state
+    return AccountContext(session, state.settings, state.rate_limiter, Client.of(request))
+
+
+async def get_account_context(request: Request, session: WriteSession) -> AccountContext:
+    return account_context(request, session)
+
+
+AccountCtx = Annotated[AccountContext, Depends(get_account_context)]
+
+
+def sign_in_required(request: Request) -> HTTPException:
+    """What to raise at somebody whom we do not know: to the sign-in page and back, or 401 for programs."""
+    if wants_json(request):
+        return HTTPException(401, headers=AUTHENTICATE_HEADER)
+    address = f"{LOGIN_PATH}?{urlencode({'next': _came_from(request)})}"
+    if is_htmx(request):  # which would put the sign-in page into a part of this one
+        return HTTPException(401, headers={"HX-Redirect": address})
+    return HTTPException(303, headers={"Location": address})
+
+
+def _came_from(request: Request) -> str:
+    """The page to come back to: this one if a browser shows it, else the one whose form or script asks."""
+    shown = str(request.url) if request.method == "GET" and not is_htmx(request) else None
+    try:
+        parts = urlsplit(shown or request.headers.get("hx-current-url") or request.headers.get("referer") or "/")
+    except ValueError:  # the header is no address
+        return "/"
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path

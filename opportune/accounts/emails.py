@@ -1,15 +1,17 @@
-"""The letters of accounts, and the jobs that write those of which nobody else may learn whether there is an account."""
+"""The e-mails of accounts: whether any are sent, and how many somebody may have sent."""
 
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts import signed_links
-from opportune.accounts.manager import find_by_email
-from opportune.accounts.models import User
-from opportune.jobs import JobContext, job
+from opportune.accounts.context import AccountContext
+from opportune.jobs import JobCall, defer
 from opportune.mail import enqueue_email, render_email
 from opportune.settings import Settings
+from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
+
+EMAILS_PER_ADDRESS = RateLimit("letters asked from an address", 20)
+EMAILS_PER_RECIPIENT = RateLimit("letters to an address", 5, HOUR_SECONDS)
 
 
 def email_is_delivered(settings: Settings) -> bool:
@@ -18,60 +20,28 @@ def email_is_delivered(settings: Settings) -> bool:
 
 
 def email_is_enabled(settings: Settings) -> bool:
-    """Whether letters are sent at all, if only to the log and the mailbox of development."""
+    """Whether e-mails are sent at all, if only to the log and the mailbox of development."""
     return email_is_delivered(settings) or not settings.is_production
 
 
-def send_account_email(session: AsyncSession, settings: Settings, to: str, letter: str, /, **context: Any) -> None:
-    """Send one of the letters of accounts, where any are sent."""
+def send_account_email(session: AsyncSession, settings: Settings, to: str, template: str, /, **context: Any) -> None:
+    """Send one of `templates/accounts/mail`, where any are sent."""
     if email_is_enabled(settings):
-        enqueue_email(session, render_email(settings, to, f"accounts/mail/{letter}", context))
+        enqueue_email(session, render_email(settings, to, f"accounts/mail/{template}", context))
 
 
-def send_verification_link(session: AsyncSession, settings: Settings, user: User) -> None:
-    """Send a link that proves that the address is theirs."""
-    send_account_email(
-        session, settings, user.email, "verify", token=signed_links.make_link_token(settings, "verify", user)
-    )
+async def request_email(context: AccountContext, email: str, call: JobCall[[str]]) -> None:
+    """Queue a job that writes to an address, if anything is there to be written.
+
+    Raises:
+        TooManyRequests: to this address, or for this client, there were too many.
+    """
+    await count_email(context, email)
+    if email_is_enabled(context.settings):
+        defer(context.session, call)
 
 
-@job("accounts.send_registration_email")
-async def send_registration_email(run: JobContext, email: str, token: str) -> None:
-    """Send the link that makes the account, or say that there is one."""
-    await run.write(_send_registration_email, run.settings, email, token)
-
-
-@job("accounts.send_password_reset_email")
-async def send_password_reset_email(run: JobContext, email: str) -> None:
-    """Send a link to choose a new password, if somebody has this address."""
-    await run.write(_send_password_reset_email, run.settings, email)
-
-
-@job("accounts.send_verification_email")
-async def send_verification_email(run: JobContext, email: str) -> None:
-    """Send another link to verify, if somebody has this address and has not yet verified it."""
-    await run.write(_send_verification_email, run.settings, email)
-
-
-async def _send_registration_email(session: AsyncSession, settings: Settings, email: str, token: str) -> None:
-    send_account_email(
-        session,
-        settings,
-        email,
-        "registered_already" if await find_by_email(session, email) else "register",
-        token=token,
-    )
-
-
-async def _send_password_reset_email(session: AsyncSession, settings: Settings, email: str) -> None:
-    user = await find_by_email(session, email)
-    if user and user.is_active:
-        send_account_email(
-            session, settings, user.email, "reset", token=signed_links.make_link_token(settings, "reset", user)
-        )
-
-
-async def _send_verification_email(session: AsyncSession, settings: Settings, email: str) -> None:
-    user = await find_by_email(session, email)
-    if user and user.is_active and not user.is_verified:
-        send_verification_link(session, settings, user)
+async def count_email(context: AccountContext, email: str) -> None:
+    """Let nobody fill a stranger's mailbox. Raises TooManyRequests."""
+    address = context.client.address
+    await context.limiter.hit(EMAILS_PER_ADDRESS.by(address), EMAILS_PER_RECIPIENT.by(email))

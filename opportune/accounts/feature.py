@@ -1,6 +1,10 @@
-from opportune.accounts import api, cleanup, demo, emails, pages, setup
+from opportune.accounts import api, cleanup, demo, pages
 from opportune.accounts.deletion.personal_data import personal_data
 from opportune.accounts.models import ApiToken, Attempt, Grant, Group, Membership, RecoveryCode, Session, User
+from opportune.accounts.password_reset.emails import send_password_reset_email
+from opportune.accounts.registration.emails import send_registration_email
+from opportune.accounts.setup.invitation import invite_first_superuser
+from opportune.accounts.verification.emails import send_verification_email
 from opportune.feature import Demo, Feature, Metric
 from opportune.mail.delivery import send_email_job
 
@@ -15,10 +19,10 @@ accounts = Feature(
     personal_data=personal_data,
     jobs=(
         send_email_job,  # mail is no feature, and there is none without accounts
-        emails.send_registration_email,
-        emails.send_password_reset_email,
-        emails.send_verification_email,
+        send_registration_email,
+        send_password_reset_email,
+        send_verification_email,
         cleanup.delete_expired_daily,
     ),
-    lifespan=setup.invite_first_superuser,
+    lifespan=invite_first_superuser,
 )

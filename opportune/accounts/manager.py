@@ -35,6 +35,10 @@ class UserManager:
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
 
+    async def release(self) -> None:
+        """Commit what is done so far: others may write, and have the connection, while something here takes long."""
+        await self.session.commit()
+
     async def register(self, email: str, password: str, **flags: bool) -> User:
         """Make a user.
 
@@ -97,7 +101,7 @@ class UserManager:
         The user stays locked until the transaction ends: start the session in it, and no new password comes between.
         """
         user = await find_by_email(self.session, email)
-        await self.session.commit()  # gives the connection back while we hash
+        await self.release()
         if user is None:
             await passwords.verify_without_user(password)
             return None

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from opportune.accounts.current import get_optional_user, sign_in_required
+from opportune.accounts.dependencies import get_optional_user, sign_in_required
 from opportune.accounts.groups.permissions import get_grants
 from opportune.accounts.models import User
 from opportune.accounts.two_factor import totp

@@ -12,8 +12,9 @@ from playwright.async_api import Page
 
 from opportune.accounts import passwords
 from opportune.accounts.models import Grant, Group, Membership, User
-from opportune.accounts.sessions import service
-from opportune.accounts.tokens import bearer
+from opportune.accounts.sessions.cookies import cookie_name
+from opportune.accounts.sessions.service import create_session
+from opportune.accounts.tokens.service import create_access_token
 from opportune.db.database import Database
 
 PASSWORD = "correct horse battery"
@@ -43,21 +44,21 @@ async def grant(database: Database, user: User, identity: str, action: str) -> G
 async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
     """Give the client the cookie of a new session."""
     async with app.state.database.writer() as session:
-        token = await service.create_session(session, user)
-    client.cookies.set(service.cookie_name(app.state.settings), token)
+        token = await create_session(session, app.state.settings, user)
+    client.cookies.set(cookie_name(app.state.settings), token)
 
 
 async def make_token(database: Database, user: User) -> str:
     """A bearer token of an hour."""
     async with database.writer() as session:
-        return await bearer.create_token(session, user, bearer.ACCESS_TOKEN_NAME, bearer.ACCESS_TOKEN_LIFETIME)
+        return await create_access_token(session, user)
 
 
 async def sign_in_browser(page: Page, app: FastAPI, user: User, site: str) -> None:
     """Give Chromium the cookie of a new session."""
     async with app.state.database.writer() as session:
-        token = await service.create_session(session, user)
-    await page.context.add_cookies([{"name": service.cookie_name(app.state.settings), "value": token, "url": site}])
+        token = await create_session(session, app.state.settings, user)
+    await page.context.add_cookies([{"name": cookie_name(app.state.settings), "value": token, "url": site}])
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from app.chat.models import Conversation
 from app.chat.schemas import MAX_QUESTION_LENGTH
 from app.chat.service import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
-from opportune.accounts.sessions.service import cookie_name
+from opportune.accounts.sessions.cookies import cookie_name
 from opportune.llm.fake import FakeProvider
 from opportune.testing.factories import make_user, signed_in_client
 from tests.chat.conversations import make_conversation

@@ -137,7 +137,7 @@ async def test_what_is_closed_is_a_conflict(
 async def test_one_mailbox_is_not_filled_and_one_visitor_does_not_take_all_seats(
     client: AsyncClient, jobs: RunnableJobs, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dependencies, "MAX_ATTEMPTS", 20)
+    monkeypatch.setattr(dependencies.REGISTRATIONS_PER_ADDRESS, "limit", 20)
     await make_event()
 
     async def post(email: Callable[[int], str], times: int) -> list[int]:

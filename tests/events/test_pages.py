@@ -202,7 +202,7 @@ async def test_who_registers_too_often_is_asked_to_wait_and_types_nothing_twice(
 async def test_a_visitor_who_sends_too_much_is_refused_before_a_picture_is_looked_at(
     client: AsyncClient, jobs: RunnableJobs, tea: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dependencies, "MAX_ATTEMPTS", 0)
+    monkeypatch.setattr(dependencies.REGISTRATIONS_PER_ADDRESS, "limit", 0)
     monkeypatch.setattr(pages, "read_form", None)
 
     answer = await client.post("/events/tea", data=ADA, files=photo())

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
-from opportune.accounts.current import CurrentUser
+from opportune.accounts.dependencies import CurrentUser
 from opportune.admin.views import AdminView
 from opportune.application import create_app
 from opportune.db.model import Model, utc_now

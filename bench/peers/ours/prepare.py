@@ -7,7 +7,8 @@ from sqlalchemy import insert
 from bench.harness.tasks import EMAIL, ITEMS, many, more_items
 from bench.peers.ours.feature import Item
 from opportune.accounts.models import User
-from opportune.accounts.sessions import service
+from opportune.accounts.sessions.cookies import cookie_name
+from opportune.accounts.sessions.service import create_session
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
@@ -35,7 +36,7 @@ async def fill(settings: Settings) -> str:
         await session.flush()
         for piece in more_items(utc_now()):
             await session.execute(insert(Item), piece)
-        token = await service.create_session(session, user)
+        token = await create_session(session, settings, user)
     await database.dispose()
     return token
 
@@ -43,4 +44,4 @@ async def fill(settings: Settings) -> str:
 if __name__ == "__main__":
     settings = get_settings()
     make_tables(settings)
-    print(f"{service.cookie_name(settings)}={asyncio.run(fill(settings))}")
+    print(f"{cookie_name(settings)}={asyncio.run(fill(settings))}")

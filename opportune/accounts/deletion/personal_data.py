@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Group, Membership, Session, User
-from opportune.feature import Person, PersonalData
+from opportune.feature import Feature, Person, PersonalData
 
-SECRETS = {"hashed_password", "totp_secret", "totp_step", "token_hash", "user_id"}
+SECRET_FIELDS = {"hashed_password", "totp_secret", "totp_step", "token_hash", "user_id"}
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
@@ -22,9 +22,18 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
         "groups": groups.where(col(Membership.user_id) == person.id).order_by(col(Group.id)),
     }
     return {
-        kind: [row.model_dump(exclude=SECRETS) for row in await session.scalars(query)]
+        kind: [row.model_dump(exclude=SECRET_FIELDS) for row in await session.scalars(query)]
         for kind, query in queries.items()
     }
+
+
+def personal_data_of(features: Sequence[Feature]) -> list[PersonalData]:
+    """What those features keep of people that keep something."""
+    return [feature.personal_data for feature in features if feature.personal_data]
+
+
+def person_of(user: User) -> Person:
+    return Person(user.id, user.email if user.is_verified else "")
 
 
 personal_data = PersonalData(summary="Your account with its sessions and API tokens", read=read)

@@ -8,7 +8,7 @@ from sqladmin.authorization import WILDCARD, matches_grant
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts.current import CurrentUser, get_optional_user
+from opportune.accounts.dependencies import CurrentUser, get_optional_user
 from opportune.accounts.models import Grant, Membership, User
 
 Grants = AbstractSet[tuple[str, str]]

@@ -7,14 +7,14 @@ from datetime import timedelta
 from sqlalchemy import Update, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
-from starlette.requests import Request
 
 from opportune.accounts.models import ApiToken, Session
 from opportune.accounts.sessions.service import expiry_of
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
-from opportune.web.rate_limit import client_address
+from opportune.settings import Settings
+from opportune.web.client import Client
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +26,12 @@ MAX_PENDING_UPDATES = 100
 class LastSeen:
     """At `app.state.last_seen`. No page waits for a note, or fails with it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
+        self._settings = settings
         self._notes: dict[str, asyncio.Task[None]] = {}
 
-    def note(self, row: Session | ApiToken, request: Request) -> None:
+    def note(self, row: Session | ApiToken, client: Client) -> None:
         """Write it down, unless it was used within the last minutes."""
         seen_at = row.seen_at if isinstance(row, Session) else row.used_at
         key = row.token_hash  # the request may give the session another token before this is written
@@ -40,7 +41,7 @@ class LastSeen:
             or len(self._notes) >= MAX_PENDING_UPDATES
         ):
             return
-        task = asyncio.create_task(self._write(row, client_address(request)))
+        task = asyncio.create_task(self._write(row, client.address))
         self._notes[key] = task
         task.add_done_callback(lambda _task: self._notes.pop(key))
 
@@ -50,14 +51,14 @@ class LastSeen:
     async def _write(self, row: Session | ApiToken, address: str) -> None:
         try:
             async with self._database.writer() as session:
-                await session.execute(_note(row, address))
+                await session.execute(_note(row, address, self._settings))
         except (SQLAlchemyError, OperatorError) as error:  # it is read-only, busy or away: pages that matter say so
             logger.debug("not noted when a session was seen: %s", type(error).__name__)
 
 
-def _note(row: Session | ApiToken, address: str) -> Update:
+def _note(row: Session | ApiToken, address: str, settings: Settings) -> Update:
     now = utc_now()
     if isinstance(row, ApiToken):
         return update(ApiToken).where(col(ApiToken.id) == row.id).values(used_at=now)
-    seen = {"seen_at": now, "expires_at": expiry_of(row, now), "address": address[:64]}
+    seen = {"seen_at": now, "expires_at": expiry_of(settings, row, now), "address": address[:64]}
     return update(Session).where(col(Session.id) == row.id).values(seen)

@@ -10,8 +10,8 @@ from sqlalchemy import Select, bindparam, inspect, select
 from sqlalchemy.orm import Mapper, make_transient_to_detached
 from sqlmodel import col
 
+from opportune.accounts.credentials import hash_token
 from opportune.accounts.models import ApiToken, Session, User
-from opportune.accounts.sessions.service import hash_token
 from opportune.db.database import Database
 from opportune.db.model import Model, utc_now
 

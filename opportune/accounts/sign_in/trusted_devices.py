@@ -44,6 +44,7 @@ def trust_device(request: Request, response: Response, user: User) -> None:
 def trusted_device(request: Request, email: str) -> str:
     """The number of this browser, if the user with this e-mail has signed in with it before; else nothing."""
     settings: Settings = request.app.state.settings
+    email = email.strip().lower()
     try:
         value = request.cookies.get(cookie_name(settings), "")
         mark, number = signer(settings, PURPOSE).loads(value, max_age=LIFETIME_SECONDS)

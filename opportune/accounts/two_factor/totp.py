@@ -1,16 +1,20 @@
-"""The second factor: codes of an authenticator app, and others to get in without it. Each of them counts once."""
+"""The second factor: codes of an authenticator app, each of which counts once."""
 
-import hashlib
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import RecoveryCode, User
+from opportune.accounts.two_factor.recovery_codes import (
+    RECOVERY_CODE_LENGTH,
+    in_groups,
+    renew_recovery_codes,
+    use_recovery_code,
+)
 from opportune.mail.email import site_url
 from opportune.settings import Settings
 from opportune.signing import seal, unseal
@@ -21,12 +25,7 @@ if TYPE_CHECKING:
 CLOCK_DRIFT_PERIODS = 1
 """Periods of half a minute by which the clock of a phone may be wrong."""
 SETUP_TIMEOUT_SECONDS = 600
-"""Seconds in which the first code has to come."""
-RECOVERY_CODE_COUNT = 10
-
-# Without letters and digits that look alike. Four groups of four are 78 bits: nobody finds one from its hash.
-RECOVERY_CODE_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
-GROUPS, GROUP = 4, 4
+"""In which the first code has to come."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class PendingSetup:
     @property
     def spaced(self) -> str:
         """The key to be typed."""
-        return _in_groups(self.key, 4, " ")
+        return in_groups(self.key, 4, " ")
 
     @property
     def picture(self) -> str:
@@ -60,19 +59,20 @@ def setup_is_required(settings: Settings, user: User) -> bool:
 async def verify_code(session: AsyncSession, settings: Settings, user: User, code: str) -> bool:
     """Whether this is a code of the user's app or a recovery code; from now on it is none."""
     code = "".join(code.split()).replace("-", "").lower()
-    if len(code) == GROUPS * GROUP:
-        return await _use_recovery_code(session, user, code)
+    if len(code) == RECOVERY_CODE_LENGTH:
+        return await use_recovery_code(session, user, code)
     key = _open(settings, user)
     step = _step(key, code) if key else None
     return key is not None and step is not None and await _use_step(session, settings, user, key, step)
 
 
 def start_setup(settings: Settings, user: User) -> PendingSetup:
+    """Make a new key for this user, which is stored nowhere yet."""
     return _pending_setup(settings, user, _new_key())
 
 
 def resume_setup(settings: Settings, user: User, sealed: str) -> PendingSetup | None:
-    """The beginning that was sealed for this user, or None if that is long ago."""
+    """The setup that was started for this user, or None if that is long ago."""
     key = unseal(settings, f"two-factor to be:{user.id}", sealed, SETUP_TIMEOUT_SECONDS)
     return _pending_setup(settings, user, key) if key else None
 
@@ -92,24 +92,6 @@ async def disable(session: AsyncSession, user: User) -> None:
     """Leave the user with the password alone."""
     await session.execute(update(User).where(col(User.id) == user.id).values(totp_secret="", totp_step=0))
     await session.execute(delete(RecoveryCode).where(col(RecoveryCode.user_id) == user.id))
-
-
-async def renew_recovery_codes(session: AsyncSession, user: User) -> list[str]:
-    """New recovery codes, which are stored nowhere; the old ones end."""
-    # Locked: of two that renew at once, both would leave codes behind.
-    await session.execute(select(col(User.id)).where(col(User.id) == user.id).with_for_update())
-    await session.execute(delete(RecoveryCode).where(col(RecoveryCode.user_id) == user.id))
-    codes = [
-        "".join(secrets.choice(RECOVERY_CODE_ALPHABET) for _ in range(GROUPS * GROUP))
-        for _ in range(RECOVERY_CODE_COUNT)
-    ]
-    session.add_all(RecoveryCode(user_id=user.id, code_hash=_hash(code)) for code in codes)
-    return [_in_groups(code, GROUP, "-") for code in codes]
-
-
-async def count_recovery_codes(session: AsyncSession, user: User) -> int:
-    count = select(func.count()).select_from(RecoveryCode).where(col(RecoveryCode.user_id) == user.id)
-    return await session.scalar(count) or 0
 
 
 def _new_key() -> str:
@@ -156,16 +138,3 @@ async def _use_step(session: AsyncSession, settings: Settings, user: User, key: 
     unused = (col(User.id) == user.id, col(User.totp_secret) == user.totp_secret, col(User.totp_step) < step)
     change = update(User).where(*unused).values(totp_step=step, totp_secret=_seal(settings, user, key))
     return await session.scalar(change.returning(col(User.id))) is not None
-
-
-async def _use_recovery_code(session: AsyncSession, user: User, code: str) -> bool:
-    mine = (col(RecoveryCode.user_id) == user.id, col(RecoveryCode.code_hash) == _hash(code))
-    return await session.scalar(delete(RecoveryCode).where(*mine).returning(col(RecoveryCode.id))) is not None
-
-
-def _hash(code: str) -> str:
-    return hashlib.sha256(code.encode(errors="replace")).hexdigest()
-
-
-def _in_groups(text: str, size: int, between: str) -> str:
-    return between.join(text[start : start + size] for start in range(0, len(text), size))

@@ -19,7 +19,7 @@ from opportune.accounts import passwords
 from opportune.accounts.groups.service import lock_superusers
 from opportune.accounts.models import ApiToken, Membership, Session, User
 from opportune.accounts.schemas import Email
-from opportune.accounts.sessions import service
+from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.accounts.two_factor import totp
 from opportune.admin.accounts.groups import GroupsField, groups_of_user, set_groups
@@ -177,7 +177,7 @@ class UserAdmin(AdminView, model=User):
 
     @action("sign-out", "Sign out everywhere", "Browsers and programs have to sign in again.")
     async def sign_out(self, request: Request) -> Response:
-        return await self._each(request, "sign-out", service.delete_all_sessions, "signed out everywhere")
+        return await self._each(request, "sign-out", delete_all_sessions, "signed out everywhere")
 
     @action("reset-two-factor", "Reset two-factor", "From then on the password alone is enough.")
     async def reset_two_factor(self, request: Request) -> Response:

@@ -14,7 +14,7 @@ from opportune.accounts.models import User
 from opportune.admin.columns import title_of
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import AuditEntry
-from opportune.web.rate_limit import client_address
+from opportune.web.client import client_address
 
 
 def record(

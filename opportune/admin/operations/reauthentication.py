@@ -5,16 +5,16 @@ from datetime import timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.accounts import rate_limits
-from opportune.accounts.manager import UserManager
+from opportune.accounts.dependencies import account_context
 from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication import reauthenticate
-from opportune.accounts.sessions import service
+from opportune.accounts.sessions.cookies import confirm_session
 from opportune.accounts.two_factor import totp
 from opportune.db.model import utc_now
+from opportune.web.rate_limit import RateLimit
 
 REAUTHENTICATION_LIFETIME = timedelta(minutes=15)
-CODE_LIMIT = rate_limits.RateLimit("operations: code", most=10)
+CODE_LIMIT = RateLimit("operations: code", 10)
 
 
 def is_confirmed(request: Request) -> bool:
@@ -31,15 +31,16 @@ async def confirm_password(request: Request, response: Response, password: str, 
     """Take the password, and the code of who has a second factor. What is wrong with them, or nothing.
 
     Raises:
-        TooMany: it was tried too often.
+        TooManyRequests: it was tried too often.
     """
     user: User = request.state.user
     async with request.app.state.database.writer() as session:
-        if not await reauthenticate(request, UserManager(session), user, password):
+        context = account_context(request, session)
+        if not await reauthenticate(context, user, password):
             return "This is not your password."
         if user.has_two_factor:
-            await rate_limits.hit(request, rate_limits.Hit(CODE_LIMIT, str(user.id)))
-            if not await totp.verify_code(session, request.app.state.settings, user, code):
+            await context.limiter.hit(CODE_LIMIT.by(user.id))
+            if not await totp.verify_code(session, context.settings, user, code):
                 return "This code is not valid, or no longer."
-        await service.confirm_session(session, request.state.session, request, response)
+        await confirm_session(session, request.state.session, request, response)
     return ""

@@ -6,8 +6,9 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlalchemy import select
 
-from opportune.accounts import emails, passwords
+from opportune.accounts import passwords
 from opportune.accounts.models import User
+from opportune.accounts.profile import service as profile
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
@@ -238,7 +239,7 @@ async def test_a_new_email_needs_the_password_and_waits_for_a_link(ada: AsyncCli
 @pytest.fixture
 def no_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in production without a mail server."""
-    monkeypatch.setattr(emails, "email_is_enabled", lambda settings: False)
+    monkeypatch.setattr(profile, "email_is_enabled", lambda settings: False)
 
 
 @pytest.mark.usefixtures("no_letters")

@@ -8,15 +8,21 @@ from httpx import AsyncClient, Response
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from opportune.accounts import email_flows, emails, passwords, signed_links
-from opportune.accounts.manager import UserManager
+from opportune.accounts import emails, passwords, signed_links
+from opportune.accounts.context import AccountContext
 from opportune.accounts.models import User
-from opportune.accounts.profile.password_change import change_password
+from opportune.accounts.password_reset.emails import send_password_reset_email
+from opportune.accounts.profile import service as profile
+from opportune.accounts.profile.service import change_password
+from opportune.accounts.registration import service as registration
+from opportune.accounts.registration.emails import send_registration_email
+from opportune.accounts.verification import service as verification
 from opportune.db.database import Database
 from opportune.mail import InvalidEmailError
 from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
+from opportune.web.client import Client
 from tests.opportune.accounts import sent_emails
 from tests.opportune.accounts.sent_emails import newest_link, with_mail
 
@@ -149,13 +155,14 @@ async def test_taken_and_free_addresses_take_the_same_work(
         return await hashed(password)
 
     monkeypatch.setattr(passwords, "hash_password", note)
-    monkeypatch.setattr(email_flows, "defer", lambda _session, call: done.append(call.job.name))
+    for module in (registration, emails):
+        monkeypatch.setattr(module, "defer", lambda _session, call: done.append(call.job.name))
 
     for email in (EMAIL, "bob@example.com"):
         await register(client, email)
         await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email})
 
-    assert done == ["hash", emails.send_registration_email.name, emails.send_password_reset_email.name] * 2
+    assert done == ["hash", send_registration_email.name, send_password_reset_email.name] * 2
 
 
 @on_sqlite
@@ -325,7 +332,7 @@ async def test_a_link_proves_no_address_that_came_in_the_meantime(database: Data
         found = await signed_links.read_link_token(earlier, settings, "verify", token)
         assert found
         await session.execute(update(User).values(email="bob@example.com"))
-        assert await email_flows._verify_now(UserManager(session), found[0]) is None
+        assert await verification._verify_now(session, found[0]) is None
 
     assert await users(database) == [("bob@example.com", False)]
 
@@ -341,9 +348,10 @@ async def test_a_new_password_and_the_letter_about_it_are_stored_together_or_not
     async def change() -> None:
         async with database.writer() as session:
             user = (await session.scalars(select(User))).one()
-            await change_password(UserManager(session), app.state.settings, user, NEW)
+            context = AccountContext(session, app.state.settings, app.state.rate_limiter, Client())
+            await change_password(context, user, NEW)
 
-    monkeypatch.setattr(emails, "send_account_email", fail)
+    monkeypatch.setattr(profile, "send_account_email", fail)
     with pytest.raises(InvalidEmailError):
         await change()
 

@@ -15,7 +15,7 @@ from opportune.accounts import passwords, signed_links
 from opportune.accounts.management import set_password
 from opportune.accounts.manager import UserManager
 from opportune.accounts.models import ApiToken, Session, User
-from opportune.accounts.sessions import service
+from opportune.accounts.sessions.service import create_session
 from opportune.accounts.two_factor import totp
 from opportune.db.database import Database
 from opportune.settings import Settings
@@ -166,7 +166,9 @@ async def test_a_second_factor_that_was_begun_before_is_not_turned_on(database: 
 
 
 @pytest.mark.database("postgresql")
-async def test_a_new_password_waits_for_a_sign_in_that_was_earlier_and_ends_its_session(database: Database) -> None:
+async def test_a_new_password_waits_for_a_sign_in_that_was_earlier_and_ends_its_session(
+    database: Database, settings: Settings
+) -> None:
     await make_user(database, EMAIL)
     async with asyncio.timeout(30), database.writer() as session:
         user = await UserManager(session).authenticate(EMAIL, PASSWORD)
@@ -174,7 +176,7 @@ async def test_a_new_password_waits_for_a_sign_in_that_was_earlier_and_ends_its_
         change = asyncio.create_task(give_new_password(database))
         while not await someone_waits(database):
             await asyncio.sleep(0.01)
-        await service.create_session(session, user)
+        await create_session(session, settings, user)
     await change
 
     assert (await stored(database))[1] == 0

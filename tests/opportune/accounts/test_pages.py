@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
@@ -9,7 +10,7 @@ from sqlmodel import col
 
 from opportune.accounts import passwords
 from opportune.accounts.models import User
-from opportune.accounts.tokens import bearer
+from opportune.accounts.tokens.service import create_token
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
@@ -183,9 +184,7 @@ async def test_a_new_password_ends_every_other_session_and_token(
 ) -> None:
     user = await make_user(database, EMAIL)
     async with database.writer() as session:
-        token = {
-            "Authorization": f"Bearer {await bearer.create_token(session, user, 'a', bearer.ACCESS_TOKEN_LIFETIME)}"
-        }
+        token = {"Authorization": f"Bearer {await create_token(session, user, 'a', timedelta(hours=1))}"}
     async with signed_in_client(app, user) as here, signed_in_client(app, user) as there:
         stolen = f"session={here.cookies['session']}"
 

@@ -10,13 +10,14 @@ from sqlmodel import col
 
 from opportune.accounts import rate_limits
 from opportune.accounts.models import Attempt
-from opportune.accounts.rate_limits import Hit, RateLimit
-from opportune.accounts.sign_in import authentication
+from opportune.accounts.rate_limits import DatabaseStorage
+from opportune.accounts.sign_in import service
 from opportune.application import create_app
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user
+from opportune.web.rate_limit import RateLimit
 
 EMAIL = "ada@example.com"
 WRONG = "not the password"
@@ -44,7 +45,7 @@ async def guess_by_program(client: AsyncClient, email: str = EMAIL, password: st
 
 
 async def lock(client: AsyncClient) -> None:
-    for _ in range(authentication.PASSWORDS_PER_ACCOUNT.most):
+    for _ in range(service.PASSWORDS_PER_ACCOUNT.limit):
         await guess(client)
 
 
@@ -76,7 +77,7 @@ async def test_an_address_guesses_at_many_accounts_twenty_times_whatever_it_says
     client: AsyncClient, elsewhere: AsyncClient, database: Database
 ) -> None:
     await make_user(database, EMAIL)
-    for number in range(authentication.PASSWORDS_PER_ADDRESS.most):
+    for number in range(service.PASSWORDS_PER_ADDRESS.limit):
         client.headers["X-Forwarded-For"] = f"198.51.100.{number}"
         assert (await guess(client, f"user{number}@example.com")).status_code == 422
 
@@ -109,7 +110,7 @@ async def test_a_sign_in_of_ones_own_does_not_forgive_what_an_address_has_guesse
     client: AsyncClient, database: Database
 ) -> None:
     await make_user(database, "eve@example.com")
-    for number in range(authentication.PASSWORDS_PER_ADDRESS.most - 1):
+    for number in range(service.PASSWORDS_PER_ADDRESS.limit - 1):
         await guess(client, f"user{number}@example.com")
     client.cookies.clear()
     assert (await guess(client, "eve@example.com", PASSWORD)).status_code == 303
@@ -151,7 +152,7 @@ async def test_a_known_browser_is_limited_too_and_known_for_no_other_account(
     await lock(elsewhere)
     assert (await guess(client)).status_code == 429
 
-    for _ in range(authentication.PASSWORDS_PER_DEVICE.most):
+    for _ in range(service.PASSWORDS_PER_DEVICE.limit):
         assert (await guess(client, "eve@example.com")).status_code == 422
     assert (await guess(client, "eve@example.com", PASSWORD)).status_code == 429
     client.cookies.set("browser", client.cookies["browser"] + "x", domain="testserver.local", path=PAGE)
@@ -206,13 +207,13 @@ async def test_counting_sweeps_now_and_then(
         assert "old" not in set(await session.scalars(select(col(Attempt.key))))
 
 
-async def test_what_is_taken_back_never_gets_below_nothing(database: Database, settings: Settings) -> None:
-    tried = Hit(RateLimit("a test", 1), "ada")
+async def test_what_is_refunded_never_gets_below_nothing(database: Database, settings: Settings) -> None:
+    storage, hit = DatabaseStorage(database, settings), RateLimit("a test", 1).by("ada")
     async with database.writer() as session:
-        session.add(Attempt(key=rate_limits._key(settings, *tried), count=1, ends_at=utc_now()))
+        session.add(Attempt(key=storage.key(hit), count=1, ends_at=utc_now()))
     for _ in range(2):
         async with database.writer() as session:
-            await rate_limits.refund(session, settings, tried)
+            await storage.refund(session, hit)
 
     async with database.reader() as session:
         assert await session.scalar(select(col(Attempt.count))) == 0

@@ -19,9 +19,10 @@ from pydantic import SecretStr
 from sqladmin import ModelView
 from starlette.routing import Mount
 
-from opportune.accounts.current import LOGIN_PATH
+from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.accounts.models import User
-from opportune.accounts.sessions import service
+from opportune.accounts.sessions.cookies import cookie_name
+from opportune.accounts.sessions.service import create_session
 from opportune.admin.site import ADMIN_PATH, AdminSite
 from opportune.application import create_app
 from opportune.cli.routes import find_rows, origin
@@ -93,8 +94,8 @@ async def everyone(app: FastAPI) -> dict[str, Headers]:
 
 async def signed_in(app: FastAPI, user: User) -> Headers:
     async with app.state.database.writer() as session:
-        token = await service.create_session(session, user)
-    return {"cookie": f"{service.cookie_name(app.state.settings)}={token}"}
+        token = await create_session(session, app.state.settings, user)
+    return {"cookie": f"{cookie_name(app.state.settings)}={token}"}
 
 
 def in_a_word(answer: Response) -> str:

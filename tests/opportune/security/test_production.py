@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from opportune.accounts.current import LOGIN_PATH
+from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.security.access import everyone, site_on

@@ -37,7 +37,7 @@ async def fail(request: Request) -> Response:
 
 @router.get("/shown")
 async def shown(request: Request) -> Response:
-    return templates.render(request, "accounts/sent.html")
+    return templates.render(request, "accounts/email_sent.html")
 
 
 @router.get("/kept")
@@ -53,7 +53,7 @@ async def kept_for_each(request: Request) -> Response:
 
 
 def numbered(request: Request) -> Response:
-    page = templates.render(request, "accounts/sent.html")
+    page = templates.render(request, "accounts/email_sent.html")
     page.headers["build"] = str(next(builds))
     return page
 

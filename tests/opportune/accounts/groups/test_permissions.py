@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from opportune.accounts.groups.permissions import FORBIDDEN, may
 from opportune.accounts.models import Grant, Membership, User
-from opportune.accounts.tokens import bearer
+from opportune.accounts.tokens.service import create_token
 from opportune.application import create_app
 from opportune.db.database import Database
 from opportune.feature import Feature
@@ -57,7 +57,7 @@ async def statuses(app: FastAPI, user: User) -> tuple[int, int]:
 @asynccontextmanager
 async def program(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
     async with app.state.database.writer() as session:
-        token = await bearer.create_token(session, user, "a program", timedelta(hours=1))
+        token = await create_token(session, user, "a program", timedelta(hours=1))
     headers = {"Authorization": f"Bearer {token}"}
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver", headers=headers) as client:
         yield client

@@ -5,10 +5,10 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from httpx import AsyncClient
 
-from opportune.accounts.api.me import change_me
-from opportune.accounts.manager import UserManager
+from opportune.accounts.dependencies import account_context
 from opportune.accounts.models import User
-from opportune.accounts.pages import profile
+from opportune.accounts.profile import pages
+from opportune.accounts.profile.api import change_me
 from opportune.accounts.schemas import ProfileUpdate, UserUpdate
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
@@ -89,7 +89,7 @@ class WithMore(ProfileUpdate):
 async def test_a_field_that_is_added_to_the_form_of_the_name_is_shown_and_stored(
     ada: AsyncClient, database: Database, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(profile, "ProfileUpdate", WithMore)
+    monkeypatch.setattr(pages, "ProfileUpdate", WithMore)
     assert 'name="totp_step"' in (await ada.get("/accounts/profile")).text
 
     await ada.post("/accounts/profile", data={"name": "Ada", "totp_step": "7"})
@@ -104,10 +104,11 @@ async def test_a_field_that_is_added_to_what_programs_change_is_stored(
     class Wanted(UserUpdate):
         totp_step: int | None = None
 
-    request = Request({"type": "http", "app": app})
+    request = Request({"type": "http", "app": app, "headers": []})
     async with database.writer() as session:
         known = await session.get_one(User, user.id)
-        await change_me(request, Response(), Wanted(name="Ada", totp_step=7), known, UserManager(session))
+        wanted = Wanted(name="Ada", totp_step=7)
+        await change_me(Response(), wanted, known, account_context(request, session))
 
     changed = await stored(database, user)
     assert (changed.name, changed.totp_step) == ("Ada", 7)

@@ -10,12 +10,13 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import ApiToken, Session
-from opportune.accounts.sessions import service
+from opportune.accounts.sessions.service import create_session
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.errors import ReadOnlyError
 from opportune.testing.factories import make_token, make_user, signed_in_client
 
+MONTH = timedelta(days=30)
 PROFILE, ME = "/accounts/profile", "/api/v1/users/me"
 
 on_sqlite = pytest.mark.database("sqlite")
@@ -25,7 +26,7 @@ async def age(database: Database, minutes: float, **more: object) -> None:
     """Have the only session last seen so long ago."""
     then = utc_now() - timedelta(minutes=minutes)
     async with database.writer() as session:
-        await session.execute(update(Session).values(seen_at=then, expires_at=then + service.IDLE_TIMEOUT, **more))
+        await session.execute(update(Session).values(seen_at=then, expires_at=then + timedelta(days=1), **more))
 
 
 async def stored(app: FastAPI) -> Session:
@@ -65,18 +66,18 @@ async def test_a_session_that_was_seen_just_now_writes_nothing(app: FastAPI, dat
 @on_sqlite
 async def test_no_session_is_longer_than_a_month(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
-        begun = utc_now() - service.REMEMBER_FOR + timedelta(hours=1)
+        begun = utc_now() - MONTH + timedelta(hours=1)
         await age(database, 6, created_at=begun)
         await client.get(PROFILE)
 
-    assert (await stored(app)).expires_at == begun + service.REMEMBER_FOR
+    assert (await stored(app)).expires_at == begun + MONTH
 
 
 @on_sqlite
 async def test_a_remembered_session_lasts_a_month_whether_or_not_it_is_seen(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with database.writer() as session:
-        token = await service.create_session(session, user, remember=True)
+        token = await create_session(session, app.state.settings, user, remember=True)
     begun = await stored(app)
     assert is_now(begun.expires_at - timedelta(days=30))
     then = utc_now() - timedelta(minutes=6)

@@ -7,9 +7,11 @@ from httpx import ASGITransport, AsyncClient
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
-from opportune.accounts.current import CurrentUser
+from opportune.accounts import credentials
+from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.models import ApiToken, Session, User
-from opportune.accounts.sessions import service
+from opportune.accounts.sessions.cookies import confirm_session
+from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.application import create_app
 from opportune.db.database import Database
 from opportune.db.model import utc_now
@@ -194,7 +196,7 @@ async def test_who_asks_to_be_remembered_keeps_the_cookie_for_a_month(client: As
 async def test_a_session_that_may_do_more_has_another_token(app: FastAPI, user: User, database: Database) -> None:
     @app.post("/confirm")
     async def confirm(request: Request, response: Response, _user: CurrentUser, session: WriteSession) -> None:
-        await service.confirm_session(session, request.state.session, request, response)
+        await confirm_session(session, request.state.session, request, response)
 
     async with signed_in_client(app, user) as client:
         old = client.cookies["session"]
@@ -209,16 +211,15 @@ async def test_a_session_that_may_do_more_has_another_token(app: FastAPI, user: 
 
 
 @on_both
-async def test_signing_out_everywhere_may_spare_one_session(
+async def test_signing_out_everywhere_ends_browsers_and_programs(
     app: FastAPI, client: AsyncClient, user: User, database: Database
 ) -> None:
     token = await make_token(database, user)
     async with signed_in_client(app, user) as here, signed_in_client(app, user) as there:
         async with database.writer() as session:
-            first = (await session.scalars(select(Session).order_by(col(Session.id)))).first()
-            await service.delete_all_sessions(session, user, keep=first)
+            await delete_all_sessions(session, user)
 
-        assert (await here.get(PROFILE)).status_code == 200
+        assert (await here.get(PROFILE)).status_code == 303
         assert (await there.get(PROFILE)).status_code == 303
     answer = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 401
@@ -228,7 +229,7 @@ async def test_signing_out_everywhere_may_spare_one_session(
 async def test_of_very_many_the_first_to_end_goes(
     database: Database, user: User, monkeypatch: pytest.MonkeyPatch, kind: type[Session | ApiToken]
 ) -> None:
-    monkeypatch.setattr(service, "MAX_PER_USER", 3)
+    monkeypatch.setattr(credentials, "MAX_PER_USER", 3)
     other = await make_user(database)
     ends = [utc_now() + timedelta(hours=hours) for hours in (4, 1, 3, 2)]
     fields: dict[str, Any] = {"name": "a program"} if kind is ApiToken else {}
@@ -237,7 +238,7 @@ async def test_of_very_many_the_first_to_end_goes(
             session.add(kind(token_hash=str(number), user_id=user.id, expires_at=end, **fields))
         session.add(kind(token_hash="another's", user_id=other.id, expires_at=ends[1], **fields))
     async with database.writer() as session:
-        await service.prune(session, user, kind)
+        await credentials.prune(session, user, kind)
 
     async with database.reader() as session:
         left = await session.scalars(select(col(kind.token_hash)).order_by(col(kind.id)))

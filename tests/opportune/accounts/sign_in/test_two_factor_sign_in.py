@@ -8,15 +8,15 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlalchemy import func, select, update
-from starlette.requests import Request
 
-from opportune.accounts import rate_limits, signed_links
+from opportune.accounts import signed_links
 from opportune.accounts.models import Session, User
-from opportune.accounts.sign_in import authentication
+from opportune.accounts.sign_in.service import CODES_PER_ACCOUNT
 from opportune.accounts.two_factor import totp
 from opportune.db.database import Database
 from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user
+from opportune.web.rate_limit import Hit, RateLimiter
 
 EMAIL = "ada@example.com"
 LOGIN, CODE, API = "/accounts/login", "/accounts/login/code", "/api/v1/auth/login"
@@ -163,14 +163,14 @@ async def test_a_program_that_only_lacks_the_code_has_guessed_nothing(app: FastA
 async def test_a_password_that_changes_before_the_code_is_looked_at_lets_nobody_in(
     client: AsyncClient, database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count = rate_limits.hit
+    count = RateLimiter.hit
 
-    async def overtaken(request: Request, *tries: rate_limits.Hit) -> None:
-        await count(request, *tries)
-        if tries[0].rule is authentication.CODES_PER_ACCOUNT:
+    async def overtaken(limiter: RateLimiter, *hits: Hit) -> None:
+        await count(limiter, *hits)
+        if hits[0].rate_limit is CODES_PER_ACCOUNT:
             async with database.writer() as session:
                 await session.execute(update(User).values(hashed_password="x"))
 
-    monkeypatch.setattr(rate_limits, "hit", overtaken)
+    monkeypatch.setattr(RateLimiter, "hit", overtaken)
 
     assert (await sign_in_program(client, owner.code)).status_code == 401

@@ -7,7 +7,7 @@ from httpx import AsyncClient
 from sqlalchemy import select, update
 
 from opportune.accounts.models import ApiToken, User
-from opportune.accounts.tokens import bearer
+from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
@@ -58,7 +58,7 @@ async def test_signing_in_gives_a_token_of_an_hour(client: AsyncClient, database
     assert await status_of(client, answer.json()["access_token"]) == 200
     async with database.reader() as session:
         stored = (await session.scalars(select(ApiToken))).one()
-    assert stored.name == bearer.ACCESS_TOKEN_NAME
+    assert stored.name == ACCESS_TOKEN_NAME
     assert abs(stored.expires_at - utc_now() - timedelta(hours=1)) < timedelta(minutes=1)
 
 
@@ -72,7 +72,7 @@ async def test_a_token_whose_time_is_over_is_refused_and_swept_out_with_the_next
     assert await status_of(client, token) == 401
     newer = await make_token(database, user)
     async with database.reader() as session:
-        assert [row.hint for row in await session.scalars(select(ApiToken))] == [newer[: bearer.HINT_LENGTH]]
+        assert [row.hint for row in await session.scalars(select(ApiToken))] == [newer[:HINT_LENGTH]]
 
 
 async def test_nonsense_is_refused(client: AsyncClient) -> None:

@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
-from opportune.accounts import setup
+from opportune.accounts.setup.invitation import send_invitation
 from opportune.testing.factories import PASSWORD
 from opportune.testing.services.accessibility import find_violations
 
@@ -17,7 +17,7 @@ EMAIL = "ada@example.com"
 async def test_the_first_superuser_sets_up_a_second_factor_and_signs_in_with_it(
     app: FastAPI, page: Page, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await setup.send_invitation(app)
+    await send_invitation(app)
     await page.goto("/accounts/setup" + caplog.records[-1].getMessage().rpartition("/accounts/setup")[2])
     assert not await find_violations(page)
     await page.get_by_label("E-mail").fill(EMAIL)

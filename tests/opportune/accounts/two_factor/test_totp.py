@@ -9,6 +9,11 @@ from sqlmodel import col
 
 from opportune.accounts.models import RecoveryCode, User
 from opportune.accounts.two_factor import totp
+from opportune.accounts.two_factor.recovery_codes import (
+    RECOVERY_CODE_COUNT,
+    count_recovery_codes,
+    renew_recovery_codes,
+)
 from opportune.db.database import Database
 from opportune.settings import Settings
 from opportune.testing.factories import make_user
@@ -98,12 +103,12 @@ async def test_each_recovery_code_counts_once_and_for_its_owner(database: Databa
     _, codes = await turned_on(database, settings, user)
     await turned_on(database, settings, other)
 
-    assert len(set(codes)) == totp.RECOVERY_CODE_COUNT
+    assert len(set(codes)) == RECOVERY_CODE_COUNT
     assert not await verify(database, settings, other, codes[0])
     assert await verify(database, settings, user, codes[0])
     assert not await verify(database, settings, user, codes[0])
     async with database.reader() as session:
-        assert await totp.count_recovery_codes(session, user) == totp.RECOVERY_CODE_COUNT - 1
+        assert await count_recovery_codes(session, user) == RECOVERY_CODE_COUNT - 1
 
 
 @on_sqlite
@@ -112,7 +117,7 @@ async def test_new_recovery_codes_end_the_old_ones(database: Database, settings:
     _, old = await turned_on(database, settings, user)
 
     async with database.writer() as session:
-        new = await totp.renew_recovery_codes(session, user)
+        new = await renew_recovery_codes(session, user)
 
     assert not await verify(database, settings, user, old[0])
     assert await verify(database, settings, user, new[0])
@@ -128,12 +133,12 @@ async def test_codes_renewed_twice_at_once_leave_one_set(database: Database, set
         async with database.writer() as session:
             await session.execute(select(1))
             await both.wait()
-            await totp.renew_recovery_codes(session, user)
+            await renew_recovery_codes(session, user)
 
     await asyncio.gather(renew(), renew())
 
     async with database.reader() as session:
-        assert await totp.count_recovery_codes(session, user) == totp.RECOVERY_CODE_COUNT
+        assert await count_recovery_codes(session, user) == RECOVERY_CODE_COUNT
 
 
 @on_sqlite

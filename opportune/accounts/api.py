@@ -1,0 +1,19 @@
+"""Accounts for programs, below /api/v1."""
+
+from fastapi import APIRouter
+
+from opportune.accounts.deletion import api as deletion
+from opportune.accounts.password_reset import api as password_reset
+from opportune.accounts.profile import api as profile
+from opportune.accounts.registration import api as registration
+from opportune.accounts.sessions import api as sessions
+from opportune.accounts.sign_in import api as sign_in
+from opportune.accounts.tokens import api as tokens
+from opportune.accounts.two_factor import api as two_factor
+from opportune.accounts.verification import api as verification
+
+PARTS = (sign_in, registration, verification, password_reset, profile, deletion, sessions, tokens, two_factor)
+
+router = APIRouter()
+for part in PARTS:
+    router.routes += part.router.routes  # `include_router` would analyse each of them once more

@@ -1,0 +1,32 @@
+"""Take along what the site knows of oneself, and leave it."""
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from pydantic_core import to_json
+
+from opportune.accounts.deletion.export import read_personal_data
+from opportune.accounts.deletion.service import DeletionRefused, delete_account
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.responses import confirm_password
+from opportune.accounts.schemas import Reauthentication
+from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession
+
+router = APIRouter(prefix="/users/me", tags=["accounts"])
+
+
+@router.delete("", status_code=204)
+async def delete_me(
+    request: Request, wanted: Reauthentication, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
+) -> None:
+    """Delete the account and all that is kept with it. 409 for the last superuser."""
+    await confirm_password(context, user, wanted.current_password)
+    try:
+        await delete_account(context, database, request.app.state.features, user)
+    except DeletionRefused as refusal:
+        raise HTTPException(409, str(refusal)) from None
+
+
+@router.get("/export")
+async def export_me(request: Request, user: CurrentUser, session: ReadSession) -> Response:
+    """All that is kept of one, by feature and kind."""
+    rows = await read_personal_data(session, request.app.state.features, user)
+    return Response(to_json(rows), headers={"Cache-Control": "no-store"}, media_type="application/json")

@@ -1,0 +1,51 @@
+"""Taking along all that the site knows of oneself."""
+
+import asyncio
+import io
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.deletion.personal_data import person_of, personal_data_of
+from opportune.accounts.models import User
+from opportune.feature import Feature
+from opportune.storage import MissingFileError, Storage
+
+
+async def read_personal_data(
+    session: AsyncSession, features: Sequence[Feature], user: User
+) -> dict[str, dict[str, Any]]:
+    """All rows of this person, by feature and kind."""
+    person = person_of(user)
+    return {
+        feature.name: dict(await feature.personal_data.read(session, person))
+        for feature in features
+        if feature.personal_data
+    }
+
+
+async def list_stored_files(session: AsyncSession, features: Sequence[Feature], user: User) -> list[str]:
+    """The names of all stored files of this person."""
+    person = person_of(user)
+    return [name for data in personal_data_of(features) if data.files for name in await data.files(session, person)]
+
+
+async def make_archive(rows: bytes, storage: Storage, names: Sequence[str]) -> bytes:
+    """A zip archive of the rows, written as JSON, and of the files that are still there."""
+    contents = {"data.json": rows}
+    for name in names:
+        with suppress(MissingFileError):
+            contents[f"files/{name}"] = await storage.read(name)
+    return await asyncio.to_thread(_zipped, contents)
+
+
+def _zipped(contents: dict[str, bytes]) -> bytes:
+    import zipfile  # noqa: PLC0415 - with the kinds of compression it knows, for few
+
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return target.getvalue()

@@ -1,0 +1,64 @@
+"""Take along what the site knows of oneself, and leave it."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic_core import to_json
+
+from opportune.accounts.deletion.export import list_stored_files, make_archive, read_personal_data
+from opportune.accounts.deletion.service import DeletionRefused, delete_account
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.responses import reauthenticated, show
+from opportune.accounts.schemas import AccountDeletion
+from opportune.accounts.sessions import cookies
+from opportune.db.model import utc_now
+from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.storage.storage import StorageDependency
+from opportune.web.forms.forms import Form, read_form
+
+router = APIRouter(prefix="/accounts")
+
+
+@router.get("/data")
+async def data(request: Request, _user: CurrentUser) -> Response:
+    return show_data(request, Form(AccountDeletion))
+
+
+@router.get("/data/export")
+async def export(
+    request: Request, user: CurrentUser, database: DatabaseDependency, storage: StorageDependency
+) -> Response:
+    async with database.reader() as session:
+        rows = await read_personal_data(session, request.app.state.features, user)
+        names = await list_stored_files(session, request.app.state.features, user)
+    written = to_json(rows, indent=2)
+    kind, content = ("zip", await make_archive(written, storage, names)) if names else ("json", written)
+    name = f"my-data-{utc_now():%Y-%m-%d}.{kind}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(content, headers=headers, media_type=f"application/{kind}")
+
+
+@router.post("/data/delete")
+async def delete(request: Request, user: CurrentUser, database: DatabaseDependency, context: AccountCtx) -> Response:
+    form = await read_form(request, AccountDeletion)
+    if form.data and form.data.email.lower() != user.email:
+        form.refuse("Please type the address of this account.", "email")
+    if await reauthenticated(context, user, form):
+        try:
+            await delete_account(context, database, request.app.state.features, user)
+        except DeletionRefused as refusal:
+            form.refuse(str(refusal))
+        else:
+            response = RedirectResponse("/accounts/left", 303)
+            await cookies.sign_out(context.session, request, response)
+            return response
+    return show_data(request, form)
+
+
+@router.get("/left")
+async def left(request: Request) -> Response:
+    return show(request, "account_deleted")
+
+
+def show_data(request: Request, form: Form[AccountDeletion]) -> Response:
+    kept = [each.personal_data.summary for each in request.app.state.features if each.personal_data]
+    return show(request, "personal_data", form.status, form=form, kept=kept)

@@ -1,0 +1,47 @@
+"""Leaving the site: the account goes, with all that features keep of the person."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete
+from sqlmodel import col
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.deletion.personal_data import person_of, personal_data_of
+from opportune.accounts.emails import send_account_email
+from opportune.accounts.groups.service import lock_superusers
+from opportune.accounts.manager import CHANGED_MEANWHILE
+from opportune.accounts.models import User
+from opportune.db.batches import delete_dependents_in_batches
+from opportune.db.database import Database
+from opportune.feature import Feature
+
+LAST_SUPERUSER = "You are the only superuser: nobody could run the site. Make somebody else one first."
+
+
+class DeletionRefused(Exception):  # noqa: N818 - it is an answer, not a fault
+    """Somebody cannot leave; the message says why, to them."""
+
+
+async def delete_account(context: AccountContext, database: Database, features: Sequence[Feature], user: User) -> None:
+    """Remove the user and all that features keep of the person, who is told so by mail.
+
+    Raises:
+        DeletionRefused: with a sentence; nothing was removed, unless their rows are so many that they go before.
+    """
+    session = context.session
+    await _check_may_delete(context, user)
+    await context.manager.release()  # others write while much is deleted
+    await delete_dependents_in_batches(database, User, user.id)
+    await _check_may_delete(context, user)
+    for data in personal_data_of(features):
+        if data.forget:
+            await data.forget(session, person_of(user))
+    await session.execute(delete(User).where(col(User.id) == user.id))
+    send_account_email(session, context.settings, user.email, "account_deleted", email=user.email)
+
+
+async def _check_may_delete(context: AccountContext, user: User) -> None:
+    if user.is_superuser and await lock_superusers(context.session) <= {user.id}:
+        raise DeletionRefused(LAST_SUPERUSER)
+    if not await context.manager.is_unchanged(user):
+        raise DeletionRefused(CHANGED_MEANWHILE)

@@ -1,0 +1,20 @@
+"""The pages of accounts, all of which work without JavaScript."""
+
+from fastapi import APIRouter
+
+from opportune.accounts.deletion import pages as deletion
+from opportune.accounts.password_reset import pages as password_reset
+from opportune.accounts.profile import pages as profile
+from opportune.accounts.registration import pages as registration
+from opportune.accounts.sessions import pages as sessions
+from opportune.accounts.setup import pages as setup
+from opportune.accounts.sign_in import pages as sign_in
+from opportune.accounts.tokens import pages as tokens
+from opportune.accounts.two_factor import pages as two_factor
+from opportune.accounts.verification import pages as verification
+
+PARTS = (sign_in, registration, verification, password_reset, two_factor, profile, sessions, tokens, deletion, setup)
+
+router = APIRouter()
+for part in PARTS:
+    router.routes += part.router.routes  # `include_router` would analyse each of them once more

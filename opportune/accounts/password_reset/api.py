@@ -1,0 +1,30 @@
+"""Get back in without the password."""
+
+from fastapi import APIRouter, HTTPException
+
+from opportune.accounts.dependencies import AccountCtx
+from opportune.accounts.manager import InvalidPasswordError
+from opportune.accounts.models import User
+from opportune.accounts.password_reset import service
+from opportune.accounts.responses import EMAIL_REQUESTED, INVALID_LINK, invalid_field
+from opportune.accounts.schemas import EmailRequest, Message, PasswordReset, UserRead
+
+router = APIRouter(prefix="/auth", tags=["accounts"])
+
+
+@router.post("/forgot-password", status_code=202)
+async def request_password_reset(wanted: EmailRequest, context: AccountCtx) -> Message:
+    await service.request_password_reset(context, wanted.email)
+    return Message(detail=EMAIL_REQUESTED)
+
+
+@router.post("/reset-password", response_model=UserRead)
+async def reset_password(wanted: PasswordReset, context: AccountCtx) -> User:
+    """Choose a new password, which ends every session and token."""
+    try:
+        user = await service.reset_password(context, wanted.token, wanted.password)
+    except InvalidPasswordError as error:
+        raise invalid_field("password", str(error)) from None
+    if user is None:
+        raise HTTPException(410, INVALID_LINK)
+    return user

@@ -1,0 +1,22 @@
+"""The link to a new password, in a letter that a job writes: from the answer alone nobody learns who has an account."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts import signed_links
+from opportune.accounts.emails import send_account_email
+from opportune.accounts.manager import find_by_email
+from opportune.jobs import JobContext, job
+from opportune.settings import Settings
+
+
+@job("accounts.send_password_reset_email")
+async def send_password_reset_email(run: JobContext, email: str) -> None:
+    """Send a link to choose a new password, if somebody has this address."""
+    await run.write(_send, run.settings, email)
+
+
+async def _send(session: AsyncSession, settings: Settings, email: str) -> None:
+    user = await find_by_email(session, email)
+    if user and user.is_active:
+        token = signed_links.make_link_token(settings, "reset", user)
+        send_account_email(session, settings, user.email, "reset", token=token)

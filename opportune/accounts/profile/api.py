@@ -1,0 +1,47 @@
+"""What people see and change about themselves."""
+
+from fastapi import APIRouter, HTTPException, Response
+
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.manager import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
+from opportune.accounts.models import User
+from opportune.accounts.profile.service import change_password, check_email_change, request_email_change
+from opportune.accounts.responses import confirm_password, invalid_field
+from opportune.accounts.schemas import UserRead, UserUpdate
+
+router = APIRouter(tags=["accounts"])
+
+PROVED_FIELDS = {"email", "password", "current_password"}
+"""What is changed in ways of its own; all else that the schema takes is stored as it is."""
+
+
+@router.get("/users/me", response_model=UserRead)
+async def show_me(user: CurrentUser) -> User:
+    return user
+
+
+@router.patch("/users/me", response_model=UserRead, responses={202: {"model": UserRead}})
+async def change_me(response: Response, wanted: UserUpdate, user: CurrentUser, context: AccountCtx) -> User:
+    """Change what is given. E-mail and password want the current password too.
+
+    A new password ends every session and token, this one too. A new e-mail counts once the link in a letter to it has
+    been opened: 202.
+    """
+    email = None if wanted.email == user.email else wanted.email
+    if email or wanted.password is not None:
+        await confirm_password(context, user, wanted.current_password)
+    try:
+        if email:
+            await check_email_change(context, user, email)
+        if wanted.password is not None:
+            user = await change_password(context, user, wanted.password)
+        if email and await request_email_change(context, user, email):
+            response.status_code = 202
+    except EmailTakenError:
+        raise HTTPException(409, EMAIL_TAKEN) from None
+    except InvalidPasswordError as error:
+        raise invalid_field("password", str(error)) from None
+    if others := wanted.model_dump(exclude=PROVED_FIELDS, exclude_none=True):
+        context.session.add(user)
+        user.sqlmodel_update(others)
+    return user

@@ -1,0 +1,119 @@
+"""What people tell of themselves: their name, their e-mail address, and their password."""
+
+from fastapi import APIRouter, Request, Response
+
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.manager import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
+from opportune.accounts.models import Session
+from opportune.accounts.profile.service import (
+    change_password,
+    check_email_change,
+    confirm_email_change,
+    read_email_change,
+    request_email_change,
+    update_profile,
+)
+from opportune.accounts.responses import done, invalid_link, reauthenticated, show, signed_in
+from opportune.accounts.schemas import EmailConfirmation, EmailUpdate, PasswordUpdate, ProfileUpdate
+from opportune.accounts.verification.service import request_verification
+from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.middleware.compression import SECRET_HEADERS
+
+PROFILE_PATH = "/accounts/profile"
+
+EMAIL_REQUESTED = "We have written to the new address. Open the link in that letter, and it becomes yours here."
+EMAIL_CHANGED = "Your e-mail address is changed."
+SIGNED_OUT_ELSEWHERE = (
+    "Your password is changed. Every other device has been signed out, and all API tokens have ended."
+)
+
+router = APIRouter(prefix="/accounts")
+
+
+@router.get("/profile")
+async def profile(request: Request, user: CurrentUser) -> Response:
+    return show_profile(request, Form(ProfileUpdate, user), Form(EmailUpdate))
+
+
+@router.post("/profile")
+async def change_profile(request: Request, user: CurrentUser, session: WriteSession) -> Response:
+    form = await read_form(request, ProfileUpdate)
+    if form.data is None:
+        return show_profile(request, form, Form(EmailUpdate))
+    await update_profile(session, user, form.data.model_dump())
+    return done(request, "profile", "Your name is saved.")
+
+
+@router.post("/profile/verification")
+async def ask_for_verification(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    await request_verification(context, user.email)
+    return done(request, "profile", "We have written to you. Open the link in the letter.")
+
+
+@router.post("/profile/email")
+async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    form = await read_form(request, EmailUpdate)
+    if form.data and form.data.email == user.email:
+        form.refuse("This is your address already.", "email")
+    if wanted := await reauthenticated(context, user, form):
+        try:
+            await check_email_change(context, user, wanted.email)
+            requested = await request_email_change(context, user, wanted.email)
+            return done(request, "profile", EMAIL_REQUESTED if requested else EMAIL_CHANGED)
+        except EmailTakenError:
+            form.refuse(EMAIL_TAKEN, "email")
+    return show_profile(request, Form(ProfileUpdate, user), form)
+
+
+@router.get("/change-email")
+async def confirm_email(request: Request, user: CurrentUser, database: DatabaseDependency, token: str = "") -> Response:
+    """Where the link leads. It changes nothing: programs open links too, to look for harm."""
+    async with database.reader(fresh=True) as session:
+        found = await read_email_change(session, request.app.state.settings, user, token)
+    if found is None:
+        return invalid_link(request, PROFILE_PATH)
+    response = show(request, "change_email", email=found[1], token=token)
+    response.headers.update(SECRET_HEADERS)
+    return response
+
+
+@router.post("/change-email")
+async def change_email(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    form = await read_form(request, EmailConfirmation)
+    token = form.data.token if form.data else ""
+    found = await read_email_change(context.session, context.settings, user, token)
+    if found is None:
+        return invalid_link(request, PROFILE_PATH)
+    known, email = found
+    try:
+        await confirm_email_change(context, known, email)
+    except (EmailTakenError, InvalidPasswordError):  # in the meantime
+        return invalid_link(request, PROFILE_PATH)
+    return done(request, "profile", EMAIL_CHANGED)
+
+
+@router.get("/password")
+async def password(request: Request, _user: CurrentUser) -> Response:
+    return show(request, "password", form=Form(PasswordUpdate))
+
+
+@router.post("/password")
+async def set_password(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    """Ends every session and token; this browser gets a new session."""
+    form = await read_form(request, PasswordUpdate)
+    if wanted := await reauthenticated(context, user, form):
+        try:
+            user = await change_password(context, user, wanted.new_password)
+        except InvalidPasswordError as error:
+            form.refuse(str(error), "new_password")
+        else:
+            here: Session = request.state.session
+            response = done(request, "password", SIGNED_OUT_ELSEWHERE)
+            return await signed_in(request, context.session, user, response, remember=here.is_remembered)
+    return show(request, "password", form.status, form=form)
+
+
+def show_profile(request: Request, name: Form[ProfileUpdate], email: Form[EmailUpdate]) -> Response:
+    status = name.status if name.errors else email.status
+    return show(request, "profile", status, name=name, email=email)

@@ -1,0 +1,36 @@
+"""Register."""
+
+from typing import Any
+
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import JSONResponse
+
+from opportune.accounts.dependencies import AccountCtx
+from opportune.accounts.manager import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
+from opportune.accounts.registration import service
+from opportune.accounts.responses import EMAIL_REQUESTED, invalid_field
+from opportune.accounts.schemas import UserCreate, UserRead
+
+router = APIRouter(prefix="/auth", tags=["accounts"])
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    202: {"description": EMAIL_REQUESTED},
+    409: {"description": EMAIL_TAKEN},
+}
+
+
+@router.post("/register", status_code=201, response_model=UserRead, responses=RESPONSES)
+async def register(new: UserCreate, context: AccountCtx) -> Any:
+    """Make an account.
+
+    Where the site sends mail the answer is always 202, and only the letter tells whether there was an account. Where
+    it sends none the account is made at once (201), or there is one already (409): how often that is told to one
+    address is limited.
+    """
+    try:
+        user = await service.register(context, new.email, new.password)
+    except EmailTakenError:
+        raise HTTPException(409, EMAIL_TAKEN) from None
+    except InvalidPasswordError as error:
+        raise invalid_field("password", str(error)) from None
+    return user or JSONResponse({"detail": EMAIL_REQUESTED}, 202)

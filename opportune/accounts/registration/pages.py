@@ -1,0 +1,42 @@
+"""Register."""
+
+from fastapi import APIRouter, Request, Response
+
+from opportune.accounts.dependencies import AccountCtx, OptionalUser
+from opportune.accounts.manager import EmailTakenError, InvalidPasswordError
+from opportune.accounts.registration import service
+from opportune.accounts.responses import email_sent, refuse, show_form, signed_in, to_next
+from opportune.accounts.schemas import UserCreate
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.rate_limit import TooManyRequests
+from opportune.web.rendering.flash import flash
+
+router = APIRouter(prefix="/accounts")
+
+PERHAPS_TAKEN = "There is no new account with this address. If it is yours and you have one already, sign in."
+
+
+@router.get("/register")
+async def registration(request: Request, user: OptionalUser) -> Response:
+    return to_next(request) if user else show_form(request, "register", Form(UserCreate))
+
+
+@router.post("/register")
+async def register(request: Request, context: AccountCtx) -> Response:
+    form = await read_form(request, UserCreate)
+    headers = None
+    if form.data:
+        try:
+            user = await service.register(context, form.data.email, form.data.password)
+        except TooManyRequests as refusal:
+            headers = refuse(form, refusal)
+        except EmailTakenError:
+            form.refuse(PERHAPS_TAKEN, "email")
+        except InvalidPasswordError as error:
+            form.refuse(str(error), "password")
+        else:
+            if not user:
+                return email_sent(request)
+            flash(request, "Welcome! You have an account now, and are signed in.")
+            return await signed_in(request, context.session, user, to_next(request, form))
+    return show_form(request, "register", form, headers)

@@ -1,0 +1,61 @@
+"""To register: by a letter, so that nobody learns who has an account; where no letters arrive, at once."""
+
+import json
+
+from opportune.accounts import passwords
+from opportune.accounts.context import AccountContext
+from opportune.accounts.emails import count_email, email_is_delivered
+from opportune.accounts.manager import InvalidPasswordError
+from opportune.accounts.models import User
+from opportune.accounts.registration.emails import send_registration_email
+from opportune.accounts.signed_links import LIFETIMES
+from opportune.accounts.verification.emails import send_verification_link
+from opportune.jobs import defer
+from opportune.settings import Settings
+from opportune.signing import seal, unseal
+from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
+
+REGISTRATIONS_PER_ADDRESS = RateLimit("accounts from an address", 100, HOUR_SECONDS)
+FAILED_REGISTRATIONS_PER_ADDRESS = RateLimit("registrations from an address that did not work", 20)
+
+REGISTRATION_PURPOSE = "accounts: register"
+
+
+async def register(context: AccountContext, email: str, password: str) -> User | None:
+    """Make an account and give it, or None where the rest is up to a letter.
+
+    Where letters arrive, all answers are the same whether or not there is an account, and take as long. Where they do
+    not (MAIL_URL is `console:`), this tells of a taken address; how often it does is limited.
+
+    Raises:
+        TooManyRequests: there were too many before.
+        InvalidPasswordError: with a sentence for its owner.
+        EmailTakenError: only where no letters arrive.
+    """
+    if not email_is_delivered(context.settings):
+        return await _register_now(context, email, password)
+    if reason := passwords.password_problem(password, email):
+        raise InvalidPasswordError(reason)
+    await count_email(context, email)
+    new = json.dumps([email, await passwords.hash_password(password)])
+    defer(context.session, send_registration_email(email, seal(context.settings, REGISTRATION_PURPOSE, new)))
+    return None
+
+
+def read_registration(settings: Settings, token: str) -> tuple[str, str] | None:
+    """E-mail and hash of the password from the link that makes an account; None if it is not ours, or too old."""
+    text = unseal(settings, REGISTRATION_PURPOSE, token, int(LIFETIMES["verify"].total_seconds()))
+    if text is None:
+        return None
+    email, hashed_password = json.loads(text)
+    return email, hashed_password
+
+
+async def _register_now(context: AccountContext, email: str, password: str) -> User:
+    made = REGISTRATIONS_PER_ADDRESS.by(context.client.address)
+    failed = FAILED_REGISTRATIONS_PER_ADDRESS.by(context.client.address)
+    await context.limiter.hit(made, failed)
+    user = await context.manager.register(email, password)
+    await context.limiter.refund(context.session, failed)
+    send_verification_link(context.session, context.settings, user)
+    return user

@@ -1,0 +1,130 @@
+"""What the pages and the API of accounts answer alike."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.emails import email_is_enabled
+from opportune.accounts.manager import WRONG_CURRENT_PASSWORD
+from opportune.accounts.models import User
+from opportune.accounts.reauthentication import reauthenticate
+from opportune.accounts.schemas import EmailRequest, Reauthentication
+from opportune.accounts.sessions import cookies
+from opportune.accounts.sign_in.redirects import safe_redirect_path
+from opportune.accounts.sign_in.trusted_devices import trust_device
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.middleware.compression import SECRET_HEADERS
+from opportune.web.rate_limit import TooManyRequests
+from opportune.web.rendering.flash import flash
+from opportune.web.rendering.templates import templates
+
+M = TypeVar("M", bound=Reauthentication)
+
+# Pages whose address holds a token tell it to no other site. With "no-referrer" browsers would send their forms with
+# `Origin: null`, as foreign ones.
+PRIVATE_HEADERS = {"Referrer-Policy": "same-origin", **SECRET_HEADERS}
+
+EMAIL_REQUESTED = "If this address is right, a letter is on its way."
+"""Whether or not there is an account."""
+INVALID_LINK = "This link is not ours, too old, or has been used."
+
+
+def show(request: Request, name: str, status: int = 200, /, **context: Any) -> Response:
+    """A page of accounts, which knows whether mail leaves."""
+    context = {**context, "email_is_enabled": email_is_enabled(request.app.state.settings)}
+    return templates.render(request, f"accounts/{name}.html", context, status)
+
+
+def show_form(
+    request: Request, name: str, form: Form[Any], headers: Mapping[str, str] | None = None, **more: Any
+) -> Response:
+    """A page for strangers, who go on to `next` when they have signed in."""
+    page = show(request, name, form.status, form=form, next=next_page(request, form), **more)
+    page.headers.update(headers or {})
+    return page
+
+
+def done(request: Request, page: str, words: str) -> Response:
+    """Back to a page, which then says what has been done."""
+    flash(request, words)
+    return RedirectResponse(f"/accounts/{page}", 303)
+
+
+async def signed_in(
+    request: Request, session: AsyncSession, user: User, response: Response, *, remember: bool = False
+) -> Response:
+    await cookies.sign_in(session, user, request, response, remember=remember)
+    trust_device(request, response, user)
+    return response
+
+
+def to_next(request: Request, form: Form[Any] | None = None) -> Response:
+    return RedirectResponse(next_page(request, form), 303)
+
+
+def next_page(request: Request, form: Form[Any] | None) -> str:
+    return safe_redirect_path((form and form.value("next")) or request.query_params.get("next"))
+
+
+def refuse(form: Form[Any], refusal: TooManyRequests) -> Mapping[str, str] | None:
+    """Say in the form when to try again; gives the headers of the answer."""
+    form.refuse(refusal.detail, status=refusal.status_code)
+    return refusal.headers
+
+
+async def answer_request_for_email(
+    request: Request, context: AccountContext, ask: Callable[[AccountContext, str], Awaitable[None]], name: str
+) -> Response:
+    """The answer to who asks for a letter in the form of the page `name`."""
+    form = await read_form(request, EmailRequest)
+    headers = None
+    if form.data:
+        try:
+            await ask(context, form.data.email)
+        except TooManyRequests as refusal:
+            headers = refuse(form, refusal)
+        else:
+            return email_sent(request)
+    return show_form(request, name, form, headers)
+
+
+def email_sent(request: Request) -> Response:
+    """The answer to all who asked for a letter: it does not tell whether there is one."""
+    return templates.render(request, "accounts/email_sent.html")
+
+
+def invalid_link(request: Request, again: str) -> Response:
+    """The answer to a link that counts no more; `again` is where there is another."""
+    page = templates.render(request, "accounts/invalid_link.html", {"again": again}, 410)
+    page.headers.update(PRIVATE_HEADERS)
+    return page
+
+
+async def reauthenticated(context: AccountContext, user: User, form: Form[M]) -> M | None:
+    """What a valid form says, if it also holds their current password; if it does not, the form says so.
+
+    Raises:
+        TooManyRequests: it was guessed too often.
+    """
+    if form.data is None or form.errors:
+        return None
+    if await reauthenticate(context, user, form.data.current_password):
+        return form.data
+    form.refuse(WRONG_CURRENT_PASSWORD, "current_password")
+    return None
+
+
+async def confirm_password(context: AccountContext, user: User, password: str) -> None:
+    """Raises RequestValidationError if it is not their current password, and TooManyRequests."""
+    if not await reauthenticate(context, user, password):
+        raise invalid_field("current_password", WRONG_CURRENT_PASSWORD)
+
+
+def invalid_field(field: str, message: str) -> RequestValidationError:
+    """The same answer as for what a schema refuses."""
+    return RequestValidationError([{"type": "value_error", "loc": ("body", field), "msg": message}])

@@ -1,0 +1,57 @@
+"""The cookie that a browser knows its session by."""
+
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.accounts.models import Session, User
+from opportune.accounts.sessions import service
+from opportune.db.model import utc_now
+from opportune.settings import Settings
+from opportune.web.client import Client
+
+
+def cookie_name(settings: Settings) -> str:
+    # With this prefix browsers take the cookie over TLS only, and from no other host of the domain.
+    return "__Host-session" if settings.is_production else "session"
+
+
+def read_session_token(request: Request) -> str | None:
+    return request.cookies.get(cookie_name(request.app.state.settings))
+
+
+async def sign_in(
+    session: AsyncSession, user: User, request: Request, response: Response, *, remember: bool = False
+) -> None:
+    """Start a session. The browser's old one ends: a token from before the sign-in is worth nothing after it."""
+    settings: Settings = request.app.state.settings
+    await _delete_session(session, request)
+    token = await service.create_session(session, settings, user, Client.of(request), remember=remember)
+    _set_cookie(request, response, token, timedelta(days=settings.session_days) if remember else None)
+
+
+async def sign_out(session: AsyncSession, request: Request, response: Response) -> None:
+    """End the session of this browser, if it has one."""
+    await _delete_session(session, request)
+    _set_cookie(request, response, "", timedelta())
+
+
+async def confirm_session(session: AsyncSession, row: Session, request: Request, response: Response) -> None:
+    """Note that the password was asked again just now: the session goes on with another token."""
+    token = await service.confirm_session(session, row)
+    _set_cookie(request, response, token, row.expires_at - utc_now() if row.is_remembered else None)
+
+
+async def _delete_session(session: AsyncSession, request: Request) -> None:
+    if token := read_session_token(request):
+        await service.delete_session(session, token)
+
+
+def _set_cookie(request: Request, response: Response, token: str, lifetime: timedelta | None) -> None:
+    """Without a lifetime the browser forgets it when it is closed."""
+    settings: Settings = request.app.state.settings
+    name, secure = cookie_name(settings), settings.is_production
+    seconds = None if lifetime is None else int(lifetime.total_seconds())
+    response.set_cookie(name, token, max_age=seconds, path="/", secure=secure, httponly=True, samesite="lax")

@@ -1,0 +1,50 @@
+"""Where somebody is signed in."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.models import Session
+from opportune.accounts.responses import done, show
+from opportune.accounts.sessions import cookies
+from opportune.accounts.sessions.service import UserSessions
+from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.db.model import RowId
+from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
+from opportune.web.rendering.flash import flash
+
+router = APIRouter(prefix="/accounts/sessions")
+
+
+@router.get("")
+async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
+    async with database.reader(fresh=True) as session:
+        rows = await UserSessions(session, user.id).valid()
+    return show(request, "sessions", sessions=rows, describe=describe_user_agent, here=current_session(request))
+
+
+@router.post("/{session_id}/end")
+async def end_session(request: Request, session_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
+    await UserSessions(session, user.id).delete(session_id)
+    return done(request, "sessions", "That device is signed out.")
+
+
+@router.post("/end-others")
+async def end_other_sessions(request: Request, user: CurrentUser, session: WriteSession) -> Response:
+    await UserSessions(session, user.id).delete_all(keep=current_session(request))
+    return done(request, "sessions", "Every other device is signed out.")
+
+
+@router.post("/end-all")
+async def end_all_sessions(request: Request, user: CurrentUser, session: WriteSession) -> Response:
+    response = RedirectResponse("/", 303)
+    await UserSessions(session, user.id).delete_all()
+    await cookies.sign_out(session, request, response)
+    flash(request, "You are signed out on every device.")
+    return response
+
+
+def current_session(request: Request) -> int | None:
+    """The id of the session that this browser has."""
+    row: Session | None = request.state.session
+    return row.id if row else None

@@ -1,0 +1,79 @@
+"""Tells whoever runs a site without a superuser where to become it: in the log, and by mail."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+
+from opportune.accounts.emails import email_is_enabled
+from opportune.accounts.setup.service import has_superuser, make_setup_link
+from opportune.db.database import Database
+from opportune.db.errors import explain
+from opportune.errors import OperatorError
+from opportune.mail import InvalidEmailError, enqueue_email, render_email
+from opportune.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+EMAIL_INTERVAL_SECONDS = 3600
+LOG_INTERVAL_SECONDS = 60
+
+
+@asynccontextmanager
+async def invite_first_superuser(app: FastAPI) -> AsyncIterator[None]:
+    """Look for a superuser beside the first requests: the start waits for no database."""
+    # A test starts without one as a rule, and has no log to be read.
+    look = None if app.state.settings.environment == "test" else asyncio.create_task(_invite_if_needed(app))
+    try:
+        yield
+    finally:
+        if look:
+            look.cancel()
+            with suppress(asyncio.CancelledError):
+                await look
+
+
+async def _invite_if_needed(app: FastAPI) -> None:
+    database: Database = app.state.database
+    try:
+        async with database.reader(fresh=True) as session:
+            is_needed = not await has_superuser(session)
+    except SQLAlchemyError as error:
+        logger.info("Whether there is a superuser is not known. %s", explain(error, database.url))
+        return
+    if is_needed and database.url.kind != "memory":  # in which nobody can be stored
+        await send_invitation(app)
+
+
+async def send_invitation(app: FastAPI) -> None:
+    """Put a link into the log, at most once a minute, and send it to ADMIN_EMAIL, at most once an hour."""
+    settings: Settings = app.state.settings
+    now = time.monotonic()
+    if now - getattr(app.state, "invited_at", -LOG_INTERVAL_SECONDS) < LOG_INTERVAL_SECONDS:
+        return
+    app.state.invited_at = now
+    link = make_setup_link(settings)
+    logger.warning("Nobody may use the admin yet. To become superuser, open within 24 hours: %s", link)
+    if invitation_is_emailed(settings):
+        await _send_email(app.state.database, settings, link)
+
+
+def invitation_is_emailed(settings: Settings) -> bool:
+    """Whether there is somebody to get it by mail, and a way."""
+    return bool(settings.admin_email) and email_is_enabled(settings)
+
+
+async def _send_email(database: Database, settings: Settings, link: str) -> None:
+    """All processes and starts of an hour send one together."""
+    try:
+        email = render_email(settings, settings.admin_email, "accounts/mail/setup", {"link": link})
+        async with database.writer() as session:
+            enqueue_email(session, email, key=f"accounts.setup {int(time.time()) // EMAIL_INTERVAL_SECONDS}")
+    except (InvalidEmailError, OperatorError) as error:
+        logger.warning("The link cannot be sent to ADMIN_EMAIL. %s", error)
+    except SQLAlchemyError as error:
+        logger.warning("The link cannot be sent to ADMIN_EMAIL. %s", explain(error, database.url))

@@ -1,0 +1,87 @@
+"""The first superuser, by a link from the log."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import Field
+
+from opportune.accounts.manager import EmailTakenError, InvalidPasswordError
+from opportune.accounts.models import User
+from opportune.accounts.schemas import UserCreate
+from opportune.accounts.sessions import cookies
+from opportune.accounts.setup.invitation import invitation_is_emailed, send_invitation
+from opportune.accounts.setup.service import create_first_superuser, has_superuser, is_valid_token
+from opportune.db.sessions.dependencies import WriteSession
+from opportune.text import Line
+from opportune.web.forms.fields import FieldOptions
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.middleware.compression import SECRET_HEADERS
+from opportune.web.rendering.flash import flash
+from opportune.web.rendering.templates import templates
+
+
+async def require_no_superuser(request: Request) -> None:
+    async with request.app.state.database.reader(fresh=True) as session:
+        if await has_superuser(session):
+            raise HTTPException(404)
+
+
+router = APIRouter(prefix="/accounts", dependencies=[Depends(require_no_superuser)])
+
+
+class SetUp(UserCreate):
+    token: Annotated[Line, FieldOptions(type="hidden")] = Field(default="")
+
+
+@router.get("/setup")
+async def show_setup(request: Request, token: str = "") -> Response:
+    if not is_valid_token(request.app.state.settings, token):
+        return await _without_link(request)
+    return _show(request, Form(SetUp, {"email": request.app.state.settings.admin_email, "token": token}))
+
+
+@router.post("/setup")
+async def set_up(request: Request, session: WriteSession) -> Response:
+    form = await read_form(request, SetUp)
+    if not is_valid_token(request.app.state.settings, form.value("token")):
+        return await _without_link(request)
+    if user := await _create(session, form):
+        response = RedirectResponse("/admin", 303)
+        await cookies.sign_in(session, user, request, response)
+        flash(request, "You are this site's first superuser. Welcome!")
+        return response
+    return _show(request, form)
+
+
+async def _create(session: WriteSession, form: Form[SetUp]) -> User | None:
+    """The new superuser, or what is wrong in the form.
+
+    Raises:
+        HTTPException: somebody else was first.
+    """
+    if form.data is None:
+        return None
+    try:
+        user = await create_first_superuser(session, form.data.email, form.data.password)
+    except InvalidPasswordError as error:
+        form.refuse(str(error), "password")
+        return None
+    except EmailTakenError:
+        form.refuse("Somebody registered this e-mail at the same moment. Please send it again.", "email")
+        return None
+    if user is None:
+        raise HTTPException(404)
+    return user
+
+
+async def _without_link(request: Request) -> Response:
+    await send_invitation(request.app)
+    context = {"is_emailed": invitation_is_emailed(request.app.state.settings)}
+    return templates.render(request, "accounts/setup_link.html", context, 403)
+
+
+def _show(request: Request, form: Form[SetUp]) -> Response:
+    response = templates.render(request, "accounts/setup.html", {"form": form}, form.status)
+    response.headers.update(SECRET_HEADERS)
+    return response

@@ -1,0 +1,51 @@
+"""Sign in and out."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
+
+from opportune.accounts.dependencies import AccountCtx
+from opportune.accounts.schemas import AccessToken, Credentials
+from opportune.accounts.sessions import cookies
+from opportune.accounts.sign_in.service import WRONG_CODE, WRONG_CREDENTIALS, check_code, check_password
+from opportune.accounts.sign_in.trusted_devices import trusted_device
+from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
+from opportune.accounts.tokens.service import create_access_token, delete_token
+from opportune.db.sessions.dependencies import WriteSession
+from opportune.web.middleware.compression import SECRET_HEADERS
+
+router = APIRouter(prefix="/auth", tags=["accounts"])
+
+CODE_REQUIRED = "Send a `code` of your authenticator app, or a recovery code, too."
+
+
+@router.post("/login")
+async def login(
+    request: Request, response: Response, context: AccountCtx, credentials: Annotated[Credentials, Form()]
+) -> AccessToken:
+    """Exchange e-mail (as `username`) and password for a token of one hour. A new password ends it earlier.
+
+    Who has a second factor sends a `code`, too.
+    """
+    email, code = credentials.username, credentials.code
+    user = await check_password(context, email, credentials.password, trusted_device(request, email))
+    if user is None:
+        raise HTTPException(401, WRONG_CREDENTIALS, AUTHENTICATE_HEADER)
+    if user.has_two_factor and not (code and await check_code(context, user, code)):
+        await context.manager.release()  # what was counted stays counted, and the right password is no guess
+        raise HTTPException(401, WRONG_CODE if code else CODE_REQUIRED, AUTHENTICATE_HEADER)
+    response.headers.update(SECRET_HEADERS)
+    return AccessToken(access_token=await create_access_token(context.session, user))
+
+
+@router.post("/logout", status_code=204)
+async def logout(
+    request: Request, session: WriteSession, _shown: Annotated[str | None, Depends(oauth2_scheme)]
+) -> Response:
+    """End the token, or else the session, that this request comes with."""
+    response = Response(status_code=204)
+    if token := read_bearer_token(request):
+        await delete_token(session, token)
+    else:
+        await cookies.sign_out(session, request, response)
+    return response

@@ -1,0 +1,56 @@
+"""From a password, and a code where one is needed, to somebody who may sign in: the same for pages and programs."""
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.models import User
+from opportune.accounts.two_factor import totp
+from opportune.web.rate_limit import Hit, RateLimit
+
+PASSWORDS_PER_ACCOUNT = RateLimit("passwords for an account", 10)
+PASSWORDS_PER_ADDRESS = RateLimit("passwords from an address", 20)
+PASSWORDS_PER_DEVICE = RateLimit("passwords in a known browser", 10)
+CODES_PER_ACCOUNT = RateLimit("codes for an account", 5)
+"""After the right password: who gets so far is nobody's victim."""
+
+WRONG_CREDENTIALS = "E-mail or password is wrong."
+WRONG_CODE = "This code is wrong, or has been used."
+
+
+async def check_password(context: AccountContext, email: str, password: str, device: str = "") -> User | None:
+    """The active user with this e-mail and password, from whom a code may still be wanted.
+
+    `device` is the number of a browser that this user has signed in with before.
+
+    Raises:
+        TooManyRequests: there were too many wrong ones.
+        Busy: too many others are signing in.
+    """
+    email = email.strip().lower()
+    hits = _hits(context, email, device)
+    await context.limiter.hit(*hits)
+    user = await context.manager.authenticate(email, password)
+    if user:
+        await context.limiter.refund(context.session, *hits)
+    return user
+
+
+async def check_code(context: AccountContext, user: User, code: str) -> bool:
+    """Whether it is a code of this user, whose password was right before; from now on it is none.
+
+    Raises:
+        TooManyRequests: there were too many wrong ones.
+    """
+    hit = CODES_PER_ACCOUNT.by(user.email)
+    await context.manager.release()
+    await context.limiter.hit(hit)
+    if not await context.manager.is_unchanged(user):
+        return False
+    if not await totp.verify_code(context.session, context.settings, user, code):
+        return False
+    await context.limiter.refund(context.session, hit)
+    return True
+
+
+def _hits(context: AccountContext, email: str, device: str) -> tuple[Hit, ...]:
+    if device:
+        return (PASSWORDS_PER_DEVICE.by(device),)
+    return PASSWORDS_PER_ADDRESS.by(context.client.address), PASSWORDS_PER_ACCOUNT.by(email)

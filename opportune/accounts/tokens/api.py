@@ -1,0 +1,48 @@
+"""The tokens of somebody's programs."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from fastapi import APIRouter, Request, Response
+
+from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_required
+from opportune.accounts.models import ApiToken
+from opportune.accounts.responses import confirm_password
+from opportune.accounts.schemas import TokenCreate, TokenCreated, TokenRead
+from opportune.accounts.tokens.service import UserTokens, create_token
+from opportune.db.model import RowId
+from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
+from opportune.web.middleware.compression import SECRET_HEADERS
+
+router = APIRouter(prefix="/users/me/tokens", tags=["accounts"])
+
+
+@router.get("", response_model=list[TokenRead])
+async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequence[ApiToken]:
+    """The newest first."""
+    async with database.reader(fresh=True) as session:
+        return await UserTokens(session, user.id).valid()
+
+
+@router.post("", status_code=201)
+async def make_token(
+    request: Request, response: Response, wanted: TokenCreate, user: CurrentUser, context: AccountCtx
+) -> TokenCreated:
+    """The token is in this answer and in no other."""
+    await confirm_password(context, user, wanted.current_password)
+    if not await context.manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
+        raise sign_in_required(request)
+    token = await create_token(context.session, user, wanted.name, timedelta(days=wanted.days))
+    made, *_older = await UserTokens(context.session, user.id).valid()
+    response.headers.update(SECRET_HEADERS)
+    return TokenCreated(token=token, **made.model_dump())
+
+
+@router.delete("", status_code=204)
+async def revoke_tokens(user: CurrentUser, session: WriteSession) -> None:
+    await UserTokens(session, user.id).delete_all()
+
+
+@router.delete("/{token_id}", status_code=204)
+async def revoke_token(token_id: RowId, user: CurrentUser, session: WriteSession) -> None:
+    await UserTokens(session, user.id).delete(token_id)

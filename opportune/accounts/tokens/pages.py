@@ -1,0 +1,53 @@
+"""The tokens of somebody's programs."""
+
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_required
+from opportune.accounts.models import User
+from opportune.accounts.responses import done, reauthenticated, show
+from opportune.accounts.schemas import TokenCreate
+from opportune.accounts.tokens.service import UserTokens, create_token
+from opportune.db.model import RowId
+from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.middleware.compression import SECRET_HEADERS
+
+router = APIRouter(prefix="/accounts/tokens")
+
+
+@router.get("")
+async def list_tokens(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
+    async with database.reader(fresh=True) as session:
+        return await show_tokens(request, session, user, Form(TokenCreate))
+
+
+@router.post("")
+async def make_token(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    """Shows it at once: no other page ever can."""
+    form = await read_form(request, TokenCreate)
+    token = ""
+    if wanted := await reauthenticated(context, user, form):
+        if not await context.manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
+            raise sign_in_required(request)
+        token = await create_token(context.session, user, wanted.name, timedelta(days=wanted.days))
+        form = Form(TokenCreate)
+    return await show_tokens(request, context.session, user, form, token)
+
+
+@router.post("/{token_id}/revoke")
+async def revoke_token(request: Request, token_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
+    await UserTokens(session, user.id).delete(token_id)
+    return done(request, "tokens", "The token has ended.")
+
+
+async def show_tokens(
+    request: Request, session: AsyncSession, user: User, form: Form[Any], token: str = ""
+) -> Response:
+    rows = await UserTokens(session, user.id).valid()
+    response = show(request, "tokens", form.status, form=form, tokens=rows, token=token)
+    response.headers.update(SECRET_HEADERS if token else {})
+    return response

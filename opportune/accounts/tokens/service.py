@@ -1,0 +1,51 @@
+"""Tokens for the API: random, and of each only the hash in the database, where it can be deleted."""
+
+import secrets
+from datetime import timedelta
+
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.credentials import UserCredentials, hash_token, prune
+from opportune.accounts.models import ApiToken, User
+from opportune.db.model import utc_now
+
+ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
+"""Of the token that signing in gives."""
+ACCESS_TOKEN_NAME = "Signed in"  # noqa: S105 - a name
+"""The name of that token; to others their owner gives one."""
+TOKEN_PREFIX = "opp_"  # noqa: S105 - no token itself
+"""By which people, and programs that search for leaks, know what they have found."""
+HINT_LENGTH = len(TOKEN_PREFIX) + 6
+
+
+class UserTokens(UserCredentials[ApiToken]):
+    """Of one user, the newest first."""
+
+    kind = ApiToken
+    newest_first = (col(ApiToken.id),)
+
+
+async def create_token(session: AsyncSession, user: User, name: str, lifetime: timedelta) -> str:
+    """Make a token and give it, which is stored nowhere."""
+    await prune(session, user, ApiToken)
+    token, ends = TOKEN_PREFIX + secrets.token_urlsafe(32), utc_now() + lifetime
+    hashed, hint = hash_token(token), token[:HINT_LENGTH]
+    session.add(ApiToken(token_hash=hashed, user_id=user.id, name=name, hint=hint, expires_at=ends))
+    return token
+
+
+async def create_access_token(session: AsyncSession, user: User) -> str:
+    """Make the token that signing in gives."""
+    return await create_token(session, user, ACCESS_TOKEN_NAME, ACCESS_TOKEN_LIFETIME)
+
+
+async def delete_access_tokens(session: AsyncSession, user: User, keep: str | None) -> None:
+    """End what mere signing in gave, but for one token; what its owner has named stays."""
+    given = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
+    await session.execute(given.where(col(ApiToken.token_hash) != hash_token(keep)) if keep else given)
+
+
+async def delete_token(session: AsyncSession, token: str) -> None:
+    await session.execute(delete(ApiToken).where(col(ApiToken.token_hash) == hash_token(token)))

@@ -1,0 +1,65 @@
+"""The second factor."""
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from fastapi import APIRouter, HTTPException
+
+from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.responses import invalid_field
+from opportune.accounts.schemas import (
+    RecoveryCodesRead,
+    TwoFactorCredentials,
+    TwoFactorEnable,
+    TwoFactorRead,
+    TwoFactorSetupRead,
+    TwoFactorStart,
+)
+from opportune.accounts.two_factor.dependencies import TwoFactorDependency
+from opportune.accounts.two_factor.recovery_codes import count_recovery_codes
+from opportune.accounts.two_factor.service import InvalidState, WrongCredential
+from opportune.accounts.two_factor.totp import PendingSetup
+from opportune.db.sessions.dependencies import ReadSession
+
+T = TypeVar("T")
+
+router = APIRouter(prefix="/users/me/two-factor", tags=["accounts"])
+
+
+@router.get("")
+async def show_two_factor(user: CurrentUser, session: ReadSession) -> TwoFactorRead:
+    left = await count_recovery_codes(session, user)
+    return TwoFactorRead(is_on=user.has_two_factor, recovery_codes_left=left)
+
+
+@router.post("", response_model=TwoFactorSetupRead)
+async def start(wanted: TwoFactorStart, setup: TwoFactorDependency) -> PendingSetup:
+    """A key for an authenticator app. It counts as soon as a code of it comes back."""
+    return await _answer(setup.start(wanted.password))
+
+
+@router.put("")
+async def enable(wanted: TwoFactorEnable, setup: TwoFactorDependency) -> RecoveryCodesRead:
+    """Turn it on. All sessions and tokens of signing in end, but the one that asks; tokens with names stay."""
+    return RecoveryCodesRead(recovery_codes=await _answer(setup.enable(wanted.sealed, wanted.code)))
+
+
+@router.delete("", status_code=204)
+async def disable(proof: TwoFactorCredentials, setup: TwoFactorDependency) -> None:
+    await _answer(setup.disable(proof.password, proof.code))
+
+
+@router.post("/recovery-codes")
+async def renew_recovery_codes(proof: TwoFactorCredentials, setup: TwoFactorDependency) -> RecoveryCodesRead:
+    """New ones in place of the old ones."""
+    codes = await _answer(setup.renew_recovery_codes(proof.password, proof.code))
+    return RecoveryCodesRead(recovery_codes=codes)
+
+
+async def _answer(change: Awaitable[T]) -> T:
+    try:
+        return await change
+    except WrongCredential as refusal:
+        raise invalid_field(refusal.field, refusal.message) from None
+    except InvalidState as refusal:
+        raise HTTPException(409, str(refusal)) from None

@@ -1,0 +1,110 @@
+"""The second factor: an authenticator app, and codes to recover."""
+
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.schemas import TwoFactorCredentials, TwoFactorEnable, TwoFactorStart
+from opportune.accounts.two_factor import totp
+from opportune.accounts.two_factor.dependencies import TwoFactorDependency
+from opportune.accounts.two_factor.recovery_codes import count_recovery_codes
+from opportune.accounts.two_factor.service import InvalidState, TwoFactorSetup, WrongCredential
+from opportune.db.sessions.dependencies import ReadSession
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.middleware.compression import SECRET_HEADERS
+from opportune.web.rendering.flash import flash
+from opportune.web.rendering.templates import templates
+
+HERE = "/accounts/two-factor"
+SHOW_SECRETS = ("two_factor_setup", "two_factor_codes")
+
+T = TypeVar("T")
+
+router = APIRouter(prefix="/accounts/two-factor")
+
+
+@router.get("")
+async def show_two_factor(request: Request, user: CurrentUser, session: ReadSession) -> Response:
+    left = await count_recovery_codes(session, user)
+    required = totp.setup_is_required(request.app.state.settings, user)
+    return _page(request, "two_factor", Form(TwoFactorStart), left=left, is_required=required)
+
+
+@router.post("")
+async def start(request: Request, setup: TwoFactorDependency) -> Response:
+    form = await read_form(request, TwoFactorStart)
+    pending = await _try(form, setup.start(form.data.password)) if form.data else None
+    if not pending:
+        return _page(request, "two_factor", form, left=0, is_required=False) if form.errors else _back()
+    return _page(request, "two_factor_setup", Form(TwoFactorEnable, pending), setup=pending)
+
+
+@router.post("/confirm")
+async def enable(request: Request, setup: TwoFactorDependency) -> Response:
+    form = await read_form(request, TwoFactorEnable)
+    codes = await _try(form, setup.enable(form.data.sealed, form.data.code)) if form.data else None
+    if codes:
+        return _page(request, "two_factor_codes", form, codes=codes, is_new=True)
+    try:
+        pending = setup.pending(form.value("sealed"))
+    except InvalidState:
+        return _back()
+    return _page(request, "two_factor_setup", form, setup=pending)
+
+
+@router.get("/codes")
+async def ask_to_renew(request: Request, user: CurrentUser) -> Response:
+    form = Form(TwoFactorCredentials)
+    return _page(request, "two_factor_confirm", form, to="codes") if user.has_two_factor else _back()
+
+
+@router.post("/codes")
+async def renew_recovery_codes(request: Request, setup: TwoFactorDependency) -> Response:
+    form = await read_form(request, TwoFactorCredentials)
+    codes = await _try(form, setup.renew_recovery_codes(form.data.password, form.data.code)) if form.data else None
+    if codes:
+        return _page(request, "two_factor_codes", form, codes=codes, is_new=False)
+    return _page(request, "two_factor_confirm", form, to="codes") if form.errors else _back()
+
+
+@router.get("/off")
+async def ask_to_disable(request: Request, user: CurrentUser) -> Response:
+    form = Form(TwoFactorCredentials)
+    return _page(request, "two_factor_confirm", form, to="off") if user.has_two_factor else _back()
+
+
+@router.post("/off")
+async def disable(request: Request, setup: TwoFactorDependency) -> Response:
+    form = await read_form(request, TwoFactorCredentials)
+    if form.data:
+        await _try(form, _disable(request, setup, form.data))
+    return _page(request, "two_factor_confirm", form, to="off") if form.errors else _back()
+
+
+async def _disable(request: Request, setup: TwoFactorSetup, proof: TwoFactorCredentials) -> None:
+    await setup.disable(proof.password, proof.code)
+    flash(request, "Two-factor authentication is off.")
+
+
+async def _try(form: Form[Any], change: Awaitable[T]) -> T | None:
+    """The outcome, or None: with what is wrong in the form, or nothing there if it cannot be done as things are."""
+    try:
+        return await change
+    except WrongCredential as refusal:
+        form.refuse(refusal.message, refusal.field)
+    except InvalidState:
+        pass  # somebody has done it elsewhere in the meantime: the page that is shown tells how it is
+    return None
+
+
+def _back() -> Response:
+    return RedirectResponse(HERE, 303)
+
+
+def _page(request: Request, name: str, form: Form[Any], **context: Any) -> Response:
+    response = templates.render(request, f"accounts/{name}.html", {"form": form, **context}, form.status)
+    response.headers.update(SECRET_HEADERS if name in SHOW_SECRETS else {})
+    return response

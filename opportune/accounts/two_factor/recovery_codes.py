@@ -1,0 +1,49 @@
+"""Codes to get in without the authenticator app, gone once they are used; of each only the hash is stored."""
+
+import hashlib
+import secrets
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import RecoveryCode, User
+
+RECOVERY_CODE_COUNT = 10
+
+# Without letters and digits that look alike. Four groups of four are 78 bits: nobody finds one from its hash.
+RECOVERY_CODE_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
+GROUPS, GROUP_LENGTH = 4, 4
+RECOVERY_CODE_LENGTH = GROUPS * GROUP_LENGTH
+
+
+async def renew_recovery_codes(session: AsyncSession, user: User) -> list[str]:
+    """New recovery codes, which are stored nowhere; the old ones end."""
+    # Locked: of two that renew at once, both would leave codes behind.
+    await session.execute(select(col(User.id)).where(col(User.id) == user.id).with_for_update())
+    await session.execute(delete(RecoveryCode).where(col(RecoveryCode.user_id) == user.id))
+    codes = [
+        "".join(secrets.choice(RECOVERY_CODE_ALPHABET) for _ in range(RECOVERY_CODE_LENGTH))
+        for _ in range(RECOVERY_CODE_COUNT)
+    ]
+    session.add_all(RecoveryCode(user_id=user.id, code_hash=_hash(code)) for code in codes)
+    return [in_groups(code, GROUP_LENGTH, "-") for code in codes]
+
+
+async def count_recovery_codes(session: AsyncSession, user: User) -> int:
+    count = select(func.count()).select_from(RecoveryCode).where(col(RecoveryCode.user_id) == user.id)
+    return await session.scalar(count) or 0
+
+
+async def use_recovery_code(session: AsyncSession, user: User, code: str) -> bool:
+    """Whether it is one of this user's; from now on it is none."""
+    mine = (col(RecoveryCode.user_id) == user.id, col(RecoveryCode.code_hash) == _hash(code))
+    return await session.scalar(delete(RecoveryCode).where(*mine).returning(col(RecoveryCode.id))) is not None
+
+
+def _hash(code: str) -> str:
+    return hashlib.sha256(code.encode(errors="replace")).hexdigest()
+
+
+def in_groups(text: str, size: int, between: str) -> str:
+    return between.join(text[start : start + size] for start in range(0, len(text), size))

@@ -1,0 +1,123 @@
+"""What people do with their own second factor: they prove who they are, and are told of it by mail."""
+
+from dataclasses import dataclass
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.emails import send_account_email
+from opportune.accounts.manager import WRONG_CURRENT_PASSWORD
+from opportune.accounts.models import User
+from opportune.accounts.reauthentication import reauthenticate
+from opportune.accounts.sessions.service import UserSessions
+from opportune.accounts.tokens.service import delete_access_tokens
+from opportune.accounts.two_factor import totp
+from opportune.accounts.two_factor.recovery_codes import renew_recovery_codes
+from opportune.accounts.two_factor.totp import PendingSetup
+from opportune.web.rate_limit import RateLimit
+
+CODES_PER_USER = RateLimit("second factor: code", 10)
+
+WRONG_CODE = "This is not the code that your app shows now."
+INVALID_CODE = "This is neither an unused code of your app nor one of your recovery codes."
+SETUP_EXPIRED = "The key was not confirmed in time. Please begin again."
+ALREADY_ENABLED = "You have a second factor already."
+NOT_ENABLED = "You have no second factor."
+
+
+class WrongCredential(Exception):  # noqa: N818 - it is an answer, not a fault
+    """What was sent does not do: the field that is wrong, and why."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field, self.message = field, message
+
+
+class InvalidState(Exception):  # noqa: N818 - as above
+    """There is one already, or none, or no time is left: not as things are."""
+
+
+@dataclass(frozen=True)
+class TwoFactorSetup:
+    """Of one user, who is signed in by a session or by a token: the one of them that stays when the others end."""
+
+    context: AccountContext
+    user: User
+    session_id: int | None = None
+    token: str | None = None
+
+    async def start(self, password: str) -> PendingSetup:
+        """A key for the app, which counts as soon as a code of it has come.
+
+        Raises:
+            WrongCredential: the password is wrong.
+            TooManyRequests: it was so too often.
+            InvalidState: there is a factor already.
+        """
+        if self.user.has_two_factor:
+            raise InvalidState(ALREADY_ENABLED)
+        await self._check_password(password)
+        return totp.start_setup(self.context.settings, self.user)
+
+    def pending(self, sealed: str) -> PendingSetup:
+        """The setup that was started.
+
+        Raises:
+            InvalidState: that is too long ago, or there is a factor by now.
+        """
+        setup = None if self.user.has_two_factor else totp.resume_setup(self.context.settings, self.user, sealed)
+        if setup is None:
+            raise InvalidState(ALREADY_ENABLED if self.user.has_two_factor else SETUP_EXPIRED)
+        return setup
+
+    async def enable(self, sealed: str, code: str) -> list[str]:
+        """Turn it on and give the recovery codes, which are shown this once.
+
+        All other sessions and what programs got by signing in end: they began with less. Tokens that were named stay.
+
+        Raises:
+            WrongCredential: the code is wrong.
+            InvalidState: as `pending`.
+        """
+        session, key = self.context.session, self.pending(sealed).key
+        codes = await totp.enable(session, self.context.settings, self.user, key, code)
+        if codes is None:
+            raise WrongCredential("code", WRONG_CODE)
+        await UserSessions(session, self.user.id).delete_all(keep=self.session_id)
+        await delete_access_tokens(session, self.user, keep=self.token)
+        self._tell(is_on=True)
+        return codes
+
+    async def renew_recovery_codes(self, password: str, code: str) -> list[str]:
+        """New recovery codes in place of the old ones.
+
+        Raises:
+            WrongCredential: password or code is wrong.
+            TooManyRequests: they were so too often.
+            InvalidState: there is no factor.
+        """
+        await self._check_both(password, code)
+        return await renew_recovery_codes(self.context.session, self.user)
+
+    async def disable(self, password: str, code: str) -> None:
+        """Raises as `renew_recovery_codes`."""
+        await self._check_both(password, code)
+        await totp.disable(self.context.session, self.user)
+        self._tell(is_on=False)
+
+    async def _check_password(self, password: str) -> None:
+        if not await reauthenticate(self.context, self.user, password):
+            raise WrongCredential("password", WRONG_CURRENT_PASSWORD)
+
+    async def _check_both(self, password: str, code: str) -> None:
+        """Whoever took over a browser and saw the password typed may not shut the owner out."""
+        if not self.user.has_two_factor:
+            raise InvalidState(NOT_ENABLED)
+        await self._check_password(password)
+        guess = CODES_PER_USER.by(self.user.id)
+        await self.context.limiter.hit(guess)
+        if not await totp.verify_code(self.context.session, self.context.settings, self.user, code):
+            raise WrongCredential("code", INVALID_CODE)
+        await self.context.limiter.refund(self.context.session, guess)
+
+    def _tell(self, *, is_on: bool) -> None:
+        context = self.context
+        send_account_email(context.session, context.settings, self.user.email, "two_factor", is_on=is_on)

@@ -1,0 +1,50 @@
+"""Prove an address."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx
+from opportune.accounts.manager import InvalidPasswordError
+from opportune.accounts.responses import PRIVATE_HEADERS, answer_request_for_email, invalid_link, refuse, show_form
+from opportune.accounts.schemas import EmailRequest, EmailVerification
+from opportune.accounts.verification import service
+from opportune.db.sessions.dependencies import ReadSession
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.rate_limit import TooManyRequests
+from opportune.web.rendering.flash import flash
+
+VERIFY_PATH = "/accounts/verify"
+
+router = APIRouter(prefix="/accounts")
+
+
+@router.get("/verify")
+async def show_link(request: Request, session: ReadSession, token: str = "") -> Response:
+    """Mail programs open links by themselves, so the link alone changes nothing: its page has a button."""
+    if not token:
+        return show_form(request, "verify_again", Form(EmailRequest))
+    if not await service.can_verify(session, request.app.state.settings, token):
+        return invalid_link(request, VERIFY_PATH)
+    return show_form(request, "verify", Form(EmailVerification, {"token": token}), PRIVATE_HEADERS)
+
+
+@router.post("/verify")
+async def verify(request: Request, context: AccountCtx) -> Response:
+    form = await read_form(request, EmailVerification)
+    if form.data:
+        try:
+            user = await service.verify_email(context, form.data.token, form.data.password)
+        except TooManyRequests as refusal:
+            return show_form(request, "verify", form, {**PRIVATE_HEADERS, **(refuse(form, refusal) or {})})
+        except InvalidPasswordError as error:
+            form.refuse(str(error), "password")
+            return show_form(request, "verify", form, PRIVATE_HEADERS)
+        if user:
+            flash(request, "Thank you, your address is verified. You can sign in now.")
+            return RedirectResponse(LOGIN_PATH, 303)
+    return invalid_link(request, VERIFY_PATH)
+
+
+@router.post("/verify/again")
+async def ask_again(request: Request, context: AccountCtx) -> Response:
+    return await answer_request_for_email(request, context, service.request_verification, "verify_again")

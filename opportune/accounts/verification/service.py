@@ -1,0 +1,68 @@
+"""To prove an address by the link in a letter, which also makes an account that somebody has registered."""
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts import passwords, signed_links
+from opportune.accounts.context import AccountContext
+from opportune.accounts.emails import request_email
+from opportune.accounts.manager import EmailTakenError, InvalidPasswordError, find_by_email
+from opportune.accounts.models import User
+from opportune.accounts.registration.service import read_registration
+from opportune.accounts.verification.emails import send_verification_email
+from opportune.settings import Settings
+from opportune.web.rate_limit import RateLimit
+
+VERIFICATIONS_PER_ACCOUNT = RateLimit("proofs of a registration", 20)
+
+REGISTRATION_NOT_PROVED = "This is not the password of the registration. If you have not registered, leave this page."
+
+
+async def request_verification(context: AccountContext, email: str) -> None:
+    """Raises TooManyRequests."""
+    await request_email(context, email, send_verification_email(email))
+
+
+async def can_verify(session: AsyncSession, settings: Settings, token: str) -> bool:
+    """Whether `verify_email` would do anything."""
+    if found := await signed_links.read_link_token(session, settings, "verify", token):
+        return not found[0].is_verified
+    new = read_registration(settings, token)
+    return new is not None and await find_by_email(session, new[0]) is None
+
+
+async def verify_email(context: AccountContext, token: str, password: str) -> User | None:
+    """Take a link from a letter for the proof of its address, and make the account if there is none yet.
+
+    None if the link is not ours, too old, or has been used.
+
+    Raises:
+        InvalidPasswordError: somebody else may have registered this address, or staff have made its account, to share
+            it when its owner opens the link.
+        TooManyRequests: there were too many wrong ones before.
+    """
+    found = await signed_links.read_link_token(context.session, context.settings, "verify", token)
+    await context.manager.release()
+    user = found[0] if found else None
+    claim = (user.email, user.hashed_password) if user else read_registration(context.settings, token)
+    if claim is None or (user and user.is_verified):
+        return None
+    email, hashed_password = claim
+    await context.limiter.hit(VERIFICATIONS_PER_ACCOUNT.by(email))
+    if not (await passwords.verify_password(password, hashed_password))[0]:
+        raise InvalidPasswordError(REGISTRATION_NOT_PROVED)
+    if user:
+        return await _verify_now(context.session, user)
+    try:
+        return await context.manager.add(email, hashed_password, is_verified=True)
+    except EmailTakenError:
+        return None
+
+
+async def _verify_now(session: AsyncSession, user: User) -> User | None:
+    """By a statement about this address and password: at the same moment they may become others, not proved."""
+    same = (col(User.id) == user.id, col(User.email) == user.email, col(User.hashed_password) == user.hashed_password)
+    unproved = update(User).where(*same, ~col(User.is_verified))
+    done = unproved.values(is_verified=True).returning(col(User.id))
+    return user if await session.scalar(done) else None

@@ -1,0 +1,257 @@
+"""The first superuser by a link from the log."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from pydantic import SecretStr
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune import signing
+from opportune.accounts.models import Session, User
+from opportune.accounts.setup import invitation, service
+from opportune.application import create_app
+from opportune.db.database import Database
+from opportune.jobs.models import Job
+from opportune.settings import Settings
+from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
+from opportune.testing.plugin import settings_for
+
+PAGE = "/accounts/setup"
+ADA = "ada@example.com"
+LINK = "To become superuser"
+
+on_sqlite = pytest.mark.database("sqlite")
+
+
+def links(caplog: pytest.LogCaptureFixture) -> list[str]:
+    lines = [record.getMessage() for record in caplog.records if LINK in record.getMessage()]
+    return [line.rpartition(" ")[2] for line in lines]
+
+
+def token_in(link: str) -> str:
+    return parse_qs(urlsplit(link).query)["token"][0]
+
+
+@pytest.fixture
+async def token(app: FastAPI, caplog: pytest.LogCaptureFixture) -> str:
+    """Of a link that is in the log."""
+    await invitation.send_invitation(app)
+    return token_in(links(caplog)[-1])
+
+
+async def superusers(database: Database) -> list[User]:
+    async with database.reader() as session:
+        return list(await session.scalars(select(User).where(col(User.is_superuser))))
+
+
+async def letters(database: Database) -> list[dict[str, str]]:
+    mails = select(Job).where(col(Job.name) == "mail.send")
+    async with database.reader() as session:
+        return [job.arguments[0] for job in await session.scalars(mails)]
+
+
+async def test_the_link_makes_a_superuser_and_signs_in(client: AsyncClient, database: Database, token: str) -> None:
+    await make_user(database, "stranger@example.com")
+    page = await client.get(PAGE, params={"token": token})
+    assert page.headers["cache-control"] == "no-store, no-transform"
+    assert page.status_code == 200
+    assert await superusers(database) == []
+
+    sent = {"email": "Ada@Example.com", "password": PASSWORD, "token": token}
+    answer = await client.post(PAGE, data=sent)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin")
+    [user] = await superusers(database)
+    assert (user.email, user.is_staff, user.is_active, user.is_verified) == (ADA, True, True, True)
+    assert ADA in (await client.get("/accounts/profile")).text
+    # Neither the link nor the page is there any longer.
+    assert (await client.post(PAGE, data={**sent, "email": "eve@example.com"})).status_code == 404
+    assert (await client.get(PAGE, params={"token": token})).status_code == 404
+    assert (await client.get(PAGE)).status_code == 404
+
+
+async def test_who_has_the_email_already_becomes_it_and_nobody_else_gets_in(
+    app: FastAPI, client: AsyncClient, database: Database, token: str
+) -> None:
+    stranger = await make_user(database, ADA, "what a stranger chose", totp_secret="sealed")
+    async with signed_in_client(app, stranger) as other:
+        await client.post(PAGE, data={"email": ADA, "password": PASSWORD, "token": token})
+
+        assert (await other.get("/accounts/profile")).status_code == 303
+        assert ADA in (await client.get("/accounts/profile")).text
+    [user] = await superusers(database)
+    assert (user.id, user.is_active, user.has_two_factor) == (stranger.id, True, False)
+    assert user.hashed_password != stranger.hashed_password
+    async with database.reader() as session:
+        assert len((await session.scalars(select(Session))).all()) == 1
+
+
+async def test_two_at_once_make_one_superuser(client: AsyncClient, database: Database, token: str) -> None:
+    forms = [{"email": f"user{n}@example.com", "password": PASSWORD, "token": token} for n in range(4)]
+
+    answers = await asyncio.gather(*(client.post(PAGE, data=form) for form in forms))
+
+    assert sorted(answer.status_code for answer in answers) == [303, 404, 404, 404]
+    assert len(await superusers(database)) == 1
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("email", "password"), [("nonsense", PASSWORD), (ADA, "short"), (ADA, ADA), ("", PASSWORD), (ADA, "")]
+)
+async def test_what_is_wrong_is_said_and_the_link_stays(
+    client: AsyncClient, database: Database, token: str, email: str, password: str
+) -> None:
+    answer = await client.post(PAGE, data={"email": email, "password": password, "token": token})
+
+    assert answer.status_code == 422
+    assert "invalid-feedback" in answer.text
+    assert token in answer.text
+    assert await superusers(database) == []
+
+
+@on_sqlite
+async def test_other_links_open_nothing(
+    client: AsyncClient, database: Database, settings: Settings, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = settings.model_copy(update={"secret_key": SecretStr("the key of some other site, not of ours")})
+    others = [
+        "",
+        "nothing of ours",
+        token[:-1],
+        signing.signer(settings, "reset-password").dumps("x"),
+        token_in(service.make_setup_link(foreign)),
+    ]
+    for other in others:
+        assert (await client.get(PAGE, params={"token": other})).status_code == 403, other
+        answer = await client.post(PAGE, data={"email": ADA, "password": PASSWORD, "token": other})
+        assert answer.status_code == 403, other
+    monkeypatch.setattr(service, "LINK_LIFETIME_SECONDS", -1)
+    assert (await client.get(PAGE, params={"token": token})).status_code == 403
+    assert await superusers(database) == []
+
+
+@on_sqlite
+async def test_a_link_lasts_a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = token_in(service.make_setup_link(settings))
+    signer = type(signing.signer(settings, "any").make_signer("any"))
+
+    for hours, counts in ((23.9, True), (24.1, False)):
+        later = int((datetime.now(UTC) + timedelta(hours=hours)).timestamp())
+        monkeypatch.setattr(signer, "get_timestamp", lambda _self, later=later: later)
+        assert service.is_valid_token(settings, token) is counts
+
+
+@on_sqlite
+async def test_a_visit_without_a_link_puts_one_into_the_log_once_a_minute(
+    client: AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = [await client.get(PAGE) for _ in range(3)]
+
+    assert all("the site's log" in unescape(answer.text) for answer in answers)
+    assert len(links(caplog)) == 1
+    assert not any(links(caplog)[0] in answer.text for answer in answers)
+
+
+@on_sqlite
+async def test_with_a_superuser_there_is_no_page_and_no_link(
+    client: AsyncClient, app: FastAPI, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Also one who may not sign in: a closed account must not open the site to the next.
+    await make_user(database, is_superuser=True, is_active=False)
+
+    await invitation._invite_if_needed(app)
+
+    assert (await client.get(PAGE)).status_code == 404
+    assert (await client.post(PAGE, data={})).status_code == 404
+    assert links(caplog) == []
+
+
+@on_sqlite
+async def test_it_is_mailed_once_an_hour_whoever_starts(
+    settings: Settings, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = settings.model_copy(update={"admin_email": ADA, "jobs": "off", "base_url": "https://example.org"})
+    for _ in range(3):  # workers, and starts after a crash
+        app = create_app(theirs)
+        async with app.router.lifespan_context(app):
+            await invitation._invite_if_needed(app)
+
+    [letter] = await letters(database)
+    assert letter["to"] == ADA
+    assert links(caplog)[0] in letter["text"]
+    assert links(caplog)[0].startswith("https://example.org/accounts/setup?token=")
+    assert len(links(caplog)) == 3
+
+
+@on_sqlite
+async def test_the_email_of_the_settings_is_filled_in(app: FastAPI, client: AsyncClient, token: str) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"admin_email": ADA})
+
+    assert f'value="{ADA}"' in (await client.get(PAGE, params={"token": token})).text
+
+
+@on_sqlite
+async def test_an_admin_email_that_is_none_is_one_line(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    app = create_app(settings.model_copy(update={"admin_email": "nobody", "jobs": "off"}))
+    async with app.router.lifespan_context(app):
+        await invitation._invite_if_needed(app)
+
+    assert len(links(caplog)) == 1
+    assert "The link cannot be sent to ADMIN_EMAIL" in caplog.text
+
+
+async def test_a_start_without_tables_goes_on_and_says_it_in_one_line(
+    empty_database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    settings = settings_for(empty_database_url).model_copy(update={"jobs": "off"})
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        await invitation._invite_if_needed(app)
+
+    assert "Whether there is a superuser is not known" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert links(caplog) == []
+
+
+async def test_a_start_without_a_database_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    settings = settings_for("postgresql://ada:s3cret@127.0.0.1:1/none").model_copy(update={"jobs": "off"})
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        await invitation._invite_if_needed(app)
+
+    assert "Whether there is a superuser is not known" in caplog.text
+    assert "s3cret" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+@on_sqlite
+async def test_a_start_in_earnest_writes_the_link_beside_the_first_requests(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(settings.model_copy(update={"environment": "development", "jobs": "off"}))
+    async with app.router.lifespan_context(app), asyncio.timeout(10):
+        while not links(caplog):
+            await asyncio.sleep(0.01)
+
+    assert len(links(caplog)) == 1
+
+
+@on_sqlite
+async def test_whoever_is_signed_in_is_signed_in_as_the_superuser_afterwards(
+    app: FastAPI, client: AsyncClient, database: Database, token: str
+) -> None:
+    await sign_in(client, app, await make_user(database, "eve@example.com"))
+
+    await client.post(PAGE, data={"email": ADA, "password": PASSWORD, "token": token})
+
+    assert ADA in (await client.get("/accounts/profile")).text

@@ -1,0 +1,136 @@
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from fastapi import FastAPI, Request
+from httpx import AsyncClient
+from sqlalchemy import event, select
+
+from opportune.accounts.dependencies import CurrentUser, OptionalUser, get_optional_user
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.db.sessions.dependencies import WriteSession
+from opportune.testing.factories import make_user, signed_in_client
+
+# What differs between the databases is marked `on_both`.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+
+@pytest.fixture(autouse=True)
+def _routes(app: FastAPI) -> None:
+    @app.api_route("/private", methods=["GET", "POST"])
+    async def private(user: CurrentUser) -> str:
+        return user.email
+
+    @app.get("/open")
+    async def open_to_all(request: Request, user: OptionalUser) -> str | None:
+        assert await get_optional_user(request) is user
+        return user.email if user else None
+
+    @app.post("/verify")
+    async def verify(user: CurrentUser, session: WriteSession) -> None:
+        session.add(user)
+        user.is_verified = True
+
+    @app.get("/api/private")
+    async def private_api(user: CurrentUser) -> str:
+        return user.email
+
+
+def next_of(location: str) -> list[str]:
+    parts = urlsplit(location)
+    assert parts.path == "/accounts/login"
+    return parse_qs(parts.query)["next"]
+
+
+async def test_a_page_sends_strangers_to_sign_in_and_back(client: AsyncClient) -> None:
+    answer = await client.get("/private?a=1&b=%2F")
+
+    assert answer.status_code == 303
+    assert next_of(answer.headers["location"]) == ["/private?a=1&b=%2F"]
+
+
+async def test_after_a_form_people_come_back_to_the_page_that_holds_it(client: AsyncClient) -> None:
+    answer = await client.post("/private", headers={"Referer": "http://testserver/todos?page=2"})
+
+    assert answer.status_code == 303
+    assert next_of(answer.headers["location"]) == ["/todos?page=2"]
+
+
+async def test_a_malformed_address_leads_to_the_start(client: AsyncClient) -> None:
+    headers = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Current-URL": "http://["}
+
+    answer = await client.get("/private", headers=headers)
+
+    assert next_of(answer.headers["hx-redirect"]) == ["/"]
+
+
+async def test_htmx_is_told_to_leave_the_page(client: AsyncClient) -> None:
+    headers = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Current-URL": "http://testserver/todos"}
+
+    answer = await client.get("/private", headers=headers)
+
+    assert answer.status_code == 401
+    assert next_of(answer.headers["hx-redirect"]) == ["/todos"]
+
+
+async def test_the_api_answers_401_with_a_problem(client: AsyncClient) -> None:
+    answer = await client.get("/api/private")
+
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_the_api_takes_the_cookie_too(app: FastAPI) -> None:
+    user = await make_user(app.state.database)
+
+    async with signed_in_client(app, user) as client:
+        assert (await client.get("/api/private")).json() == user.email
+
+
+async def test_an_open_page_knows_who_is_there(app: FastAPI, client: AsyncClient) -> None:
+    user = await make_user(app.state.database)
+
+    assert (await client.get("/open")).json() is None
+    async with signed_in_client(app, user) as known:
+        assert (await known.get("/open")).json() == user.email
+
+
+@on_both
+async def test_the_user_is_read_once_a_request_by_one_query(app: FastAPI) -> None:
+    statements: list[str] = []
+    engine = app.state.database.reading_engine.sync_engine
+
+    async with signed_in_client(app) as client:
+        event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+        await client.get("/open")
+
+    assert len([text for text in statements if "SELECT" in text and "accounts_" in text]) == 1
+
+
+@on_both
+async def test_the_user_can_be_changed_in_a_session_that_writes(app: FastAPI, database: Database) -> None:
+    user = await make_user(database)
+
+    async with signed_in_client(app, user) as client:
+        assert (await client.post("/verify")).status_code == 200
+
+    async with database.reader() as session:
+        stored = await session.scalar(select(User).where(User.email == user.email))  # type: ignore[arg-type]
+    assert stored
+    assert stored.is_verified
+
+
+async def test_a_deactivated_user_is_nobody_at_the_next_request(app: FastAPI, database: Database) -> None:
+    user = await make_user(database)
+    async with signed_in_client(app, user) as client:
+        assert (await client.get("/private")).status_code == 200
+
+        async with database.writer() as session:
+            session.add(user)
+            user.is_active = False
+
+        assert (await client.get("/private")).status_code == 303
+        assert (await client.get("/api/private")).status_code == 401

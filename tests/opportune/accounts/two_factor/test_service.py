@@ -1,0 +1,305 @@
+"""The second factor as its owner sees it, on pages and in the API."""
+
+import html
+import re
+import time
+from datetime import timedelta
+
+import pyotp
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.accounts.tokens.service import create_token
+from opportune.accounts.two_factor import service, totp
+from opportune.accounts.two_factor.recovery_codes import RECOVERY_CODE_COUNT
+from opportune.db.database import Database
+from opportune.jobs.models import Job
+from opportune.settings import Settings
+from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
+from opportune.testing.plugin import settings_for
+
+PAGE = "/accounts/two-factor"
+API = "/api/v1/users/me/two-factor"
+FORMS = (PAGE, f"{PAGE}/confirm", f"{PAGE}/codes", f"{PAGE}/off")
+
+on_sqlite = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Jobs wait: a letter that is sent is not kept."""
+    return settings_for(database_url).model_copy(update={"jobs": "off"})
+
+
+def code_of(key: str, periods: int = 0) -> str:
+    return pyotp.TOTP(key).at(time.time() + 30 * periods)
+
+
+def sealed_in(text: str) -> str:
+    found = re.search(r'value="([^"]+)"[^>]*name="sealed"', text)
+    assert found
+    return html.unescape(found[1])
+
+
+def key_in(text: str) -> str:
+    found = re.search(r"<code[^>]*>([A-Z2-7 ]{30,})</code>", text)
+    assert found
+    return found[1].replace(" ", "")
+
+
+def codes_in(text: str) -> list[str]:
+    return re.findall(r"<code[^>]*>([a-z0-9]{4}(?:-[a-z0-9]{4}){3})</code>", text)
+
+
+async def turn_on(client: AsyncClient) -> tuple[str, list[str]]:
+    """By the pages: the key, whose code of this moment is used up, and the recovery codes."""
+    page = await client.post(PAGE, data={"password": PASSWORD})
+    assert page.headers["cache-control"] == "no-store, no-transform", "it shows the key"
+    begun = page.text
+    key = key_in(begun)
+    answer = await client.post(f"{PAGE}/confirm", data={"sealed": sealed_in(begun), "code": code_of(key)})
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store, no-transform")
+    return key, codes_in(answer.text)
+
+
+async def stored(database: Database, user: User) -> User:
+    async with database.reader() as session:
+        return await session.get_one(User, user.id)
+
+
+async def letters_to(database: Database, user: User) -> list[str]:
+    async with database.reader() as session:
+        jobs = await session.scalars(select(Job).where(col(Job.name) == "mail.send"))
+        return [job.arguments[0]["subject"] for job in jobs if job.arguments[0]["to"] == user.email]
+
+
+@on_sqlite
+async def test_strangers_have_no_second_factor(client: AsyncClient) -> None:
+    for path in (PAGE, f"{PAGE}/codes", f"{PAGE}/off"):
+        assert (await client.get(path)).status_code == 303, path
+    for path in FORMS:
+        assert (await client.post(path, data={})).status_code == 303, path
+    for method, path in [
+        ("GET", API),
+        ("POST", API),
+        ("PUT", API),
+        ("DELETE", API),
+        ("POST", f"{API}/recovery-codes"),
+    ]:
+        assert (await client.request(method, path, json={})).status_code == 401, (method, path)
+
+
+async def test_turning_it_on_asks_the_password_and_a_code_and_shows_codes_once(
+    app: FastAPI, database: Database
+) -> None:
+    user = await make_user(database)
+    async with signed_in_client(app, user) as client, signed_in_client(app, user) as other:
+        begun = await client.post(PAGE, data={"password": PASSWORD})
+        assert begun.status_code == 200
+        assert 'src="data:image/svg+xml' in begun.text
+        assert not (await stored(database, user)).has_two_factor
+
+        key, codes = await turn_on(client)
+        assert len(codes) == RECOVERY_CODE_COUNT
+        assert (await stored(database, user)).has_two_factor
+
+        page = (await client.get(PAGE)).text
+        assert "You have 10 recovery codes left" in page
+        assert not any(secret in page for secret in (key, *codes))
+        # The session that turned it on goes on, and no other.
+        assert (await other.get(PAGE)).status_code == 303
+    assert await letters_to(database, user) == ["Two-factor authentication is on"]
+
+
+@on_sqlite
+async def test_a_wrong_first_code_turns_nothing_on_and_shows_the_same_key_again(
+    app: FastAPI, database: Database
+) -> None:
+    user = await make_user(database)
+    async with signed_in_client(app, user) as client:
+        begun = (await client.post(PAGE, data={"password": PASSWORD})).text
+        for code, words in (("000", service.WRONG_CODE), ("", "Please fill this in.")):
+            answer = await client.post(f"{PAGE}/confirm", data={"sealed": sealed_in(begun), "code": code})
+            assert answer.status_code == 422
+            assert html.escape(words) in answer.text
+            assert key_in(answer.text) == key_in(begun)
+    assert not (await stored(database, user)).has_two_factor
+
+
+@on_sqlite
+async def test_a_key_of_somebody_else_or_of_long_ago_begins_again(
+    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thief = await make_user(database)
+    async with signed_in_client(app) as owner, signed_in_client(app, thief) as client:
+        begun = (await owner.post(PAGE, data={"password": PASSWORD})).text
+        sent = {"sealed": sealed_in(begun), "code": code_of(key_in(begun))}
+        assert (await client.post(f"{PAGE}/confirm", data=sent)).headers["location"] == PAGE
+        monkeypatch.setattr(totp, "SETUP_TIMEOUT_SECONDS", -1)
+        assert (await owner.post(f"{PAGE}/confirm", data=sent)).headers["location"] == PAGE
+        assert (await owner.put(API, json=sent)).status_code == 409
+    assert not (await stored(database, thief)).has_two_factor
+
+
+async def test_renewing_codes_and_turning_off_ask_password_and_code(app: FastAPI, database: Database) -> None:
+    user = await make_user(database)
+    async with signed_in_client(app, user) as client:
+        key, old = await turn_on(client)
+
+        renewed = await client.post(f"{PAGE}/codes", data={"password": PASSWORD, "code": old[0]})
+        new = codes_in(renewed.text)
+        assert len(new) == RECOVERY_CODE_COUNT
+        assert set(old).isdisjoint(new)
+
+        refused = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": old[1]})
+        assert (refused.status_code, service.INVALID_CODE in refused.text) == (422, True)
+
+        done = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": code_of(key, 1)})
+        assert (done.status_code, done.headers["location"]) == (303, PAGE)
+        assert "Two-factor authentication is off." in (await client.get(PAGE)).text
+    assert not (await stored(database, user)).has_two_factor
+    assert await letters_to(database, user) == ["Two-factor authentication is on", "Two-factor authentication is off"]
+
+
+@on_sqlite
+@pytest.mark.parametrize("path", ["codes", "off"])
+async def test_neither_password_nor_code_alone_is_enough(app: FastAPI, database: Database, path: str) -> None:
+    user = await make_user(database)
+    async with signed_in_client(app, user) as client:
+        key, codes = await turn_on(client)
+        for sent in (
+            {"password": "not it", "code": code_of(key, 1)},
+            {"password": PASSWORD, "code": code_of(key)},
+            {"password": PASSWORD},
+            {"code": codes[0]},
+        ):
+            answer = await client.post(f"{PAGE}/{path}", data=sent)
+            assert answer.status_code == 422
+            assert not codes_in(answer.text)
+            assert "not it" not in answer.text
+        # What was sent with a wrong password is not used up.
+        assert (await client.post(f"{PAGE}/{path}", data={"password": PASSWORD, "code": codes[0]})).status_code < 400
+
+
+@on_sqlite
+async def test_pages_that_do_not_fit_go_back_to_how_it_is(app: FastAPI) -> None:
+    proof = {"password": PASSWORD, "code": "000000"}
+    async with signed_in_client(app) as client:
+        for path in (f"{PAGE}/codes", f"{PAGE}/off"):
+            assert (await client.get(path)).headers["location"] == PAGE
+            assert (await client.post(path, data=proof)).headers["location"] == PAGE
+        await turn_on(client)
+        for path in (f"{PAGE}/codes", f"{PAGE}/off"):
+            assert (await client.get(path)).status_code == 200
+        assert (await client.post(PAGE, data=proof)).headers["location"] == PAGE
+
+
+@on_sqlite
+async def test_guesses_end(app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service.CODES_PER_USER, "limit", 3)
+    async with signed_in_client(app, await make_user(database)) as client:
+        key, _ = await turn_on(client)
+        guess = {"password": PASSWORD, "code": "000000"}
+        statuses = [(await client.post(f"{PAGE}/off", data=guess)).status_code for _ in range(4)]
+        right = {"password": PASSWORD, "code": code_of(key, 1)}
+        too_late = await client.request("DELETE", API, json=right)
+
+    assert statuses == [422, 422, 422, 429]
+    assert too_late.status_code == 429
+    assert int(too_late.headers["retry-after"]) > 0
+
+
+@on_sqlite
+async def test_staff_are_told_why_they_are_here(app: FastAPI, database: Database) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"staff_needs_two_factor": True})
+    words = "Here staff need a second factor"
+    async with signed_in_client(app, await make_user(database, is_staff=True)) as client:
+        assert words in (await client.get(PAGE)).text
+        await turn_on(client)
+        assert words not in (await client.get(PAGE)).text
+    async with signed_in_client(app, await make_user(database)) as client:
+        assert words not in (await client.get(PAGE)).text
+
+
+async def test_the_api_turns_it_on_and_off(app: FastAPI, database: Database) -> None:
+    user = await make_user(database)
+    async with database.writer() as session:
+        token = await create_token(session, user, "a program", timedelta(hours=1))
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        signed_in_client(app, user) as browser,
+        AsyncClient(transport=ASGITransport(app), base_url="http://testserver", headers=headers) as client,
+    ):
+        assert (await client.get(API)).json() == {"is_on": False, "recovery_codes_left": 0}
+        begun = (await client.post(API, json={"password": PASSWORD})).json()
+        assert begun["uri"].startswith("otpauth://totp/")
+        sent = {"sealed": begun["sealed"], "code": code_of(begun["key"])}
+        codes = (await client.put(API, json=sent)).json()["recovery_codes"]
+        assert (await client.get(API)).json() == {"is_on": True, "recovery_codes_left": len(codes)}
+        assert (await browser.get(PAGE)).status_code == 303  # its session began with less
+
+        proof = {"password": PASSWORD, "code": codes[0]}
+        renewed = (await client.post(f"{API}/recovery-codes", json=proof)).json()["recovery_codes"]
+        assert (await client.request("DELETE", API, json=proof)).status_code == 422
+        proof["code"] = renewed[0]
+        assert (await client.request("DELETE", API, json=proof)).status_code == 204
+        assert (await client.get(API)).json() == {"is_on": False, "recovery_codes_left": 0}
+
+
+@pytest.mark.parametrize("way", ["page", "api"])
+async def test_what_signing_in_without_a_code_gave_ends_and_what_has_a_name_stays(
+    app: FastAPI, database: Database, way: str
+) -> None:
+    user = await make_user(database)
+    others = [await make_token(database, user), await make_token(database, await make_user(database))]
+    async with database.writer() as session:
+        others.append(await create_token(session, user, "Backup", timedelta(days=7)))
+    mine = await make_token(database, user)
+    async with signed_in_client(app, user) as client:
+        if way == "api":
+            client.cookies.clear()
+            client.headers["Authorization"] = f"Bearer {mine}"
+        begun = (await client.post(API, json={"password": PASSWORD})).json()
+        sent = {"sealed": begun["sealed"], "code": code_of(begun["key"])}
+        if way == "page":
+            page = (await client.post(f"{PAGE}/confirm", data=sent)).text
+            assert "Tokens that you\n      have made stay" in page
+            assert 'href="/accounts/tokens"' in page
+        else:
+            assert (await client.put(API, json=sent)).status_code == 200
+    assert [await works(app, token) for token in others] == [False, True, True]
+    assert await works(app, mine) == (way == "api"), "it has shown the code"
+
+
+@on_sqlite
+async def test_no_token_is_kept_by_showing_it_to_a_page(app: FastAPI, database: Database) -> None:
+    user = await make_user(database)
+    thiefs = await make_token(database, user)
+    async with signed_in_client(app, user) as client:
+        client.headers["Authorization"] = f"Bearer {thiefs}"
+        await turn_on(client)
+    assert not await works(app, thiefs)
+
+
+async def works(app: FastAPI, token: str) -> bool:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver", headers=headers) as program:
+        return (await program.get("/api/v1/users/me")).status_code == 200
+
+
+@on_sqlite
+async def test_the_api_names_the_field_that_is_wrong(app: FastAPI) -> None:
+    async with signed_in_client(app) as client:
+        refused = await client.post(API, json={"password": "not it"})
+        assert refused.status_code == 422
+        assert ("password" in refused.text, "not it" in refused.text) == (True, False)
+        assert (await client.request("DELETE", API, json={"password": PASSWORD, "code": "1"})).status_code == 409
+        begun = (await client.post(API, json={"password": PASSWORD})).json()
+        wrong = await client.put(API, json={"sealed": begun["sealed"], "code": "1"})
+        assert (wrong.status_code, "code" in wrong.text) == (422, True)
+        await turn_on(client)
+        assert (await client.post(API, json={"password": PASSWORD})).status_code == 409
