@@ -24,9 +24,7 @@ PROFILE_PATH = "/accounts/profile"
 
 EMAIL_REQUESTED = "We have written to the new address. Open the link in that letter, and it becomes yours here."
 EMAIL_CHANGED = "Your e-mail address is changed."
-SIGNED_OUT_ELSEWHERE = (
-    "Your password is changed. Every other device has been signed out, and all API tokens have ended."
-)
+OTHERS_SIGNED_OUT = "Your password is changed. Every other device has been signed out, and all API tokens have ended."
 
 router = APIRouter(prefix="/accounts")
 
@@ -109,7 +107,7 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
             form.refuse(str(error), "new_password")
         else:
             here: Session = request.state.session
-            response = done(request, "password", SIGNED_OUT_ELSEWHERE)
+            response = done(request, "password", OTHERS_SIGNED_OUT)
             return await signed_in(request, context.session, user, response, remember=here.is_remembered)
     return show(request, "password", form.status, form=form)
 

@@ -103,6 +103,7 @@ async def _hit(limiter: "FixedWindowRateLimiter", item: "RateLimitItem", key: Ke
     """Nothing, or the seconds to wait if it was one too many."""
     if await limiter.hit(item, *key):
         return 0
+    await limiter.hit(item, *key, cost=-1)  # the library counts it, though it says no
     reset = (await limiter.get_window_stats(item, *key)).reset_time
     return max(1, math.ceil(reset - time.time()))
 

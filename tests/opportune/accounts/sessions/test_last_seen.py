@@ -7,7 +7,6 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import event, select, update
 from sqlmodel import col
-from starlette.requests import Request
 
 from opportune.accounts.models import ApiToken, Session
 from opportune.accounts.sessions.service import create_session
@@ -15,6 +14,7 @@ from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.errors import ReadOnlyError
 from opportune.testing.factories import make_token, make_user, signed_in_client
+from opportune.web.client import Client
 
 MONTH = timedelta(days=30)
 PROFILE, ME = "/accounts/profile", "/api/v1/users/me"
@@ -146,10 +146,9 @@ async def test_a_page_needs_no_database_that_can_be_written(
 
 @on_sqlite
 async def test_a_session_that_gets_another_token_meanwhile_is_noted_again_later(app: FastAPI) -> None:
-    request = Request({"type": "http", "app": app, "headers": [], "client": ("192.0.2.1", 1)})
     row = Session(id=1, token_hash="a" * 64, user_id=1, expires_at=utc_now(), seen_at=utc_now() - timedelta(hours=1))
 
-    app.state.last_seen.note(row, request)
+    app.state.last_seen.note(row, Client("192.0.2.1"))
     row.token_hash = "b" * 64
     await app.state.last_seen.close()
     await asyncio.sleep(0)  # for what the loop does at the end of a task

@@ -1,0 +1,57 @@
+"""What the layout by subject promises: services know no HTTP, and a transaction is the route's to end."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from opportune.project import PROJECT
+
+ACCOUNTS = PROJECT / "opportune/accounts"
+
+KNOW_HTTP = {
+    *("pages", "api", "dependencies", "responses"),
+    *("cookies", "trusted_devices", "bearer", "permissions", "invitation"),
+}
+"""Routes, and what reads or answers a request for them."""
+
+
+def modules() -> Iterator[tuple[Path, ast.Module]]:
+    for folder in (ACCOUNTS, PROJECT / "app"):
+        for path in sorted(folder.rglob("*.py")):
+            yield path, ast.parse(path.read_text())
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """The first parts of the names of what is imported."""
+    names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return {name.partition(".")[0] for name in names}
+
+
+def commits(tree: ast.Module) -> Iterator[str]:
+    """The names of functions that commit."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            called = (node.func for node in ast.walk(function) if isinstance(node, ast.Call))
+            if any(isinstance(each, ast.Attribute) and each.attr == "commit" for each in called):
+                yield function.name
+
+
+def test_below_the_routes_of_accounts_nothing_knows_a_request() -> None:
+    knowing = {
+        path.relative_to(ACCOUNTS).as_posix()
+        for path, tree in modules()
+        if path.is_relative_to(ACCOUNTS) and path.stem not in KNOW_HTTP and imports(tree) & {"fastapi", "starlette"}
+    }
+    assert knowing == set()
+
+
+def test_no_service_commits_but_by_the_one_function_that_says_so() -> None:
+    found = [(path.stem, name) for path, tree in modules() for name in commits(tree)]
+    assert found == [("manager", "release")]
+
+
+def test_each_subject_has_a_service_and_its_routes() -> None:
+    for pages in ACCOUNTS.glob("*/pages.py"):
+        assert (pages.parent / "service.py").is_file(), pages
+        assert (pages.parent / "api.py").is_file() or pages.parent.name == "setup", pages
