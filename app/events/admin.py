@@ -16,7 +16,6 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.files import ImageColumn
 from opportune.admin.lists.actions import selection_query
-from opportune.admin.persistence.transactions import session_of
 from opportune.admin.views import AdminView
 
 TOGGLE_FORM = Markup(
@@ -47,7 +46,7 @@ class EventAdmin(AdminView, model=Event):
     save_as = True
     icon, category = "ti ti-calendar-event", "Events"
 
-    def site_address(self, row: Event) -> str:
+    def site_url(self, row: Event) -> str:
         return f"/events/{row.slug}" if row.is_published else ""
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
@@ -62,8 +61,8 @@ class EventAdmin(AdminView, model=Event):
             raise ValidationRefused("This is no address, such as https://meet.example.com/tea.", "link")
         return values
 
-    async def on_model_delete(self, model: Event, request: Request) -> None:
-        await delete_registrations(session_of(model), col(Registration.event_id) == model.id)
+    async def before_delete(self, session: AsyncSession, row: Event, request: Request) -> None:
+        await delete_registrations(session, col(Registration.event_id) == row.id)
 
 
 class RegistrationAdmin(AdminView, model=Registration):

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
 from sqlalchemy import Column, Integer, String, Text
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import Mapper, RelationshipDirection
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 SECRET = re.compile(r"password|secret|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
@@ -60,6 +60,21 @@ def foreign_keys_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
             if key.column.primary_key and isinstance(type_of(key.column), Integer):
                 found[name] = classes[key.column.table]
     return {name: model for name, model in found.items() if not mapper.columns[name].primary_key}
+
+
+def many_to_many_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
+    """The relationships by a table in between (`Relationship(link_model=…)`), and the models at their other ends."""
+    return {
+        relation.key: relation.mapper.class_
+        for relation in mapper.relationships
+        if relation.direction is RelationshipDirection.MANYTOMANY and not relation.viewonly
+        if _has_number(relation.parent) and _has_number(relation.mapper)
+    }
+
+
+def _has_number(mapper: Mapper[Any]) -> bool:
+    keys: Any = mapper.primary_key
+    return len(keys) == 1 and isinstance(type_of(keys[0]), Integer)
 
 
 def choices_of(model: type[Any], name: str) -> tuple[Any, ...]:

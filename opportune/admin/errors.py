@@ -31,7 +31,7 @@ class ValidationRefused(Exception):  # noqa: N818 - it is an answer, not an erro
 
 @contextmanager
 def translate_database_errors(table: Table, *, deleting: bool = False) -> Iterator[None]:
-    """Turn what the database refuses into `Refused`, which holds no SQL."""
+    """Turn what the database refuses into `ValidationRefused`, which holds no SQL."""
     try:
         yield
     except DataError as error:

@@ -183,7 +183,7 @@ class AdminSite(Admin):
     async def ajax_lookup(self, request: Request) -> Response:
         """Rows that a column can point at, for forms and for filters. (SQLAdmin's own is for forms alone.)"""
         view, asked = self._admin_view(request), request.query_params
-        lookup = view.references.get(asked.get("name", "").rpartition("-")[2])
+        lookup = view.lookups.get(asked.get("name", "").rpartition("-")[2])
         if not await may_look_up(request, view, lookup):
             raise HTTPException(403)
         if lookup is None:

@@ -10,12 +10,22 @@ from sqlalchemy.orm import selectinload
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from opportune.admin.columns import choices_of, foreign_keys_of, is_long, is_secret, is_text, is_wordy, label_of
+from opportune.admin.columns import (
+    choices_of,
+    foreign_keys_of,
+    is_long,
+    is_secret,
+    is_text,
+    is_wordy,
+    label_of,
+    many_to_many_of,
+)
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminConverter, AdminForm, validate_model
 from opportune.admin.forms.files import file_field_for
 from opportune.admin.forms.foreign_keys import ForeignKeyField, ForeignKeyLookup, parse_id
 from opportune.admin.forms.inlines import Inline
+from opportune.admin.forms.many_to_many import ManyToManyField, ManyToManyLookup
 from opportune.admin.lists.active_filters import list_context
 from opportune.admin.lists.filters import apply_filter, filter_for
 from opportune.admin.lists.formatters import FORMATTERS
@@ -40,13 +50,15 @@ class AdminView(PersistenceMixin):
 
     - What is left out is chosen by type: short columns are listed and sort, short texts are searched, and choices,
       times, numbers and references are filters.
-    - Foreign keys are looked up while typing, and shown as what they point at. Relationships are not in forms.
+    - Foreign keys are looked up while typing, and shown as what they point at. So are many-to-many relationships
+      (`Relationship(link_model=…)`); others are not in forms.
     - Names such as `hashed_password` or `token_hash` are never shown, searched or exported.
     - Texts of more than 255 characters have a box. `form_args = {"email": {"lines": False}}` asks for a line.
     - Files are columns with the name of a stored one: `file_columns = {"photo": ImageColumn("events")}`.
     - Rows that point at a row are shown with it; `inlines` are edited with it.
     - Forms obey the model's own rules, and what the database refuses becomes a sentence.
-    - Each change is one transaction: see `Writing`. Hooks run inside it and may raise `Refused`.
+    - Each change is one transaction, in which hooks run, and may raise `ValidationRefused`: `before_save`,
+      `after_save`, `before_delete`, `after_delete`.
     - What `list_query` leaves out is not found by its number either, nor looked up, counted or changed.
     """
 
@@ -93,18 +105,27 @@ class AdminView(PersistenceMixin):
         self.references = {
             name: ForeignKeyLookup(name, model, self) for name, model in foreign_keys_of(self._mapper).items()
         }
-        self._form_ajax_refs = dict(self.references)
+        linked = many_to_many_of(self._mapper)
+        self.many_to_many = {name: ManyToManyLookup(name, model, self) for name, model in linked.items()}
+        self.lookups = {**self.references, **self.many_to_many}
+        self._form_ajax_refs = dict(self.lookups)
         files = {name: file_field_for(column) for name, column in self.file_columns.items()}
-        self._form_overrides = {**dict.fromkeys(self.references, ForeignKeyField), **files, **self._form_overrides}
+        pickers = dict.fromkeys(self.references, ForeignKeyField) | dict.fromkeys(linked, ManyToManyField)
+        self._form_overrides = {**pickers, **files, **self._form_overrides}
         self._search_fields = [name for name in self._search_fields or self._texts() if not is_secret(name)]
         sortable = self._sort_fields or [name for name in self._list_prop_names if name in columns]
         self._sort_fields = [name for name in sortable if not is_secret(name)]
         wishes = self.column_filters or self._filterable()
         self._filters = [filter_for(self, wish) for wish in wishes if not is_secret(_parameter(wish))]
         self.wordy = {name for name, column in columns.items() if is_wordy(column) and not choices_of(self.model, name)}
-        self._readonly = [name for name in map(self._get_prop_name, self.readonly_columns) if name in columns]
+        self.wordy |= linked.keys()
+        self._readonly = [name for name in map(self._get_prop_name, self.readonly_columns) if self._is_shown(name)]
 
     # Which columns
+
+    def _is_shown(self, name: str) -> bool:
+        """Whether it is shown without being named: of relationships those alone that forms have a picker for."""
+        return name in self._mapper.columns or name in many_to_many_of(self._mapper)
 
     def _texts(self) -> list[str]:
         short = [name for name, column in self._mapper.columns.items() if is_text(column) and not is_long(column)]
@@ -113,16 +134,17 @@ class AdminView(PersistenceMixin):
     def _filterable(self) -> list[str]:
         """Columns whose values are few, or ask for a range. Not texts: these are searched."""
         keys = {column.key for column in self.pk_columns}
-        return [
+        columns = [
             name
             for name, column in self._mapper.columns.items()
             if name not in keys and (choices_of(self.model, name) or not is_text(column))
         ]
+        return [*columns, *self.many_to_many]
 
     def _build_column_list(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
         names = super()._build_column_list(defaults, include, exclude)
         if include is None or include in ([], "__all__"):  # not named one by one: no relationship, which loads its rows
-            names = [name for name in names if name in self._mapper.columns]
+            names = [name for name in names if self._is_shown(name)]
         return [name for name in names if not is_secret(name)]
 
     def get_list_columns(self) -> list[str]:
@@ -133,7 +155,7 @@ class AdminView(PersistenceMixin):
         fixed = {column.key for column in self.pk_columns} | {
             self._get_prop_name(name) for name in self.readonly_columns
         }
-        return [name for name in super().get_form_columns() if name in self._mapper.columns and name not in fixed]
+        return [name for name in super().get_form_columns() if self._is_shown(name) and name not in fixed]
 
     def get_filters(self) -> list[Any]:
         return self._filters
@@ -213,13 +235,17 @@ class AdminView(PersistenceMixin):
         return form
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
-        return {name: getattr(obj, name) for name in self._form_prop_names}
+        linked = {name: await self.many_to_many[name].linked(obj) for name in self._form_relation_names}
+        return {
+            name: [other.id for other in linked[name]] if name in linked else getattr(obj, name)
+            for name in self._form_prop_names
+        }
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
         """What a form holds, as it is to be stored; `row` is None for a new one.
 
         Raises:
-            Refused: something is not valid. What belongs to fields stands beside them.
+            ValidationRefused: something is not valid. What belongs to fields stands beside them.
         """
         if not form.validate():
             raise ValidationRefused("Please correct the fields below.")
@@ -228,7 +254,8 @@ class AdminView(PersistenceMixin):
             name: None if value == "" and name in columns and columns[name].nullable else value
             for name, value in self._admin_ref.plain_names(form.data, self.model).items()
         }
-        valid = validate_model(self.model, form, values, row)
+        linked = {name: values.pop(name) for name in self.many_to_many if name in values}
+        valid = validate_model(self.model, form, values, row) | linked
         return {name: value for name, value in valid.items() if name not in self.file_columns}
 
 

@@ -18,7 +18,6 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.admin.log.diff import Changes
-from opportune.admin.persistence.transactions import session_of
 from opportune.admin.views import AdminView
 from opportune.db.database import Database
 
@@ -82,8 +81,8 @@ class GroupAdmin(AdminView, model=Group):
             session.add(Grant(group_id=row.id, identity=identity, action=action))
         return {"permissions": [sorted(held), sorted(after)]} if held != after else {}
 
-    async def on_model_delete(self, model: Group, request: Request) -> None:
-        if not all(has_grant(request, *grant.split(":", 1)) for grant in await _grants(session_of(model), model)):
+    async def before_delete(self, session: AsyncSession, row: Group, request: Request) -> None:
+        if not all(has_grant(request, *grant.split(":", 1)) for grant in await _grants(session, row)):
             raise ValidationRefused(EXCEEDS_OWN_PERMISSIONS)
 
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:

@@ -110,7 +110,8 @@ class UserAdmin(AdminView, model=User):
 
     async def on_model_change(self, data: dict[str, Any], model: User, is_created: bool, request: Request) -> None:
         if not is_superuser(request):
-            data["is_verified"] = model.is_verified and data.get("email", model.email) == model.email
+            is_same = data.get("email", model.email) == model.email
+            data["is_verified"] = not is_created and model.is_verified and is_same
         if is_created:
             return
         session = session_of(model)
@@ -128,15 +129,14 @@ class UserAdmin(AdminView, model=User):
             async with self._admin_ref.database.writer() as session:
                 users = await self._chosen(session, request, pks, self.check_can_delete)
                 for user in users:
-                    await self.on_model_delete(user, request)
+                    await self.before_delete(session, user, request)
         for user in users:
             await delete_dependents_in_batches(self._admin_ref.database, User, user.id)
         await super().delete_rows(request, pks)
 
-    async def on_model_delete(self, model: User, request: Request) -> None:
-        session = session_of(model)
-        await _guard(session, model, request)
-        await _keep_superusers(session, model, request, "You cannot delete yourself.")
+    async def before_delete(self, session: AsyncSession, row: User, request: Request) -> None:
+        await _guard(session, row, request)
+        await _keep_superusers(session, row, request, "You cannot delete yourself.")
 
     # Who may
 
@@ -236,7 +236,7 @@ async def _guard(session: AsyncSession, user: User, request: Request) -> None:
     """Look at a locked user, to whom somebody may have given rights since the page was shown.
 
     Raises:
-        Refused: only a superuser may. Groups count for whoever becomes staff, so their members are spared too.
+        ValidationRefused: only a superuser may. Groups count for whoever becomes staff: their members are spared too.
     """
     if not is_superuser(request):
         member = select(col(Membership.id)).where(col(Membership.user_id) == user.id).limit(1)

@@ -1,5 +1,6 @@
 """The forms of the admin: fields from a model's columns, and the model's own rules on top."""
 
+from types import SimpleNamespace
 from typing import Any
 
 from pydantic import ValidationError
@@ -141,13 +142,14 @@ def validate_model(model: type[Any], form: Form, values: dict[str, Any], row: An
     """What is to be stored, after the rules and changes that the model itself declares.
 
     Raises:
-        Refused: a rule is broken. What belongs to fields stands beside them already.
+        ValidationRefused: a rule is broken. What belongs to fields stands beside them already.
     """
     if not issubclass(model, SQLModel):
         return values
     present = {name: getattr(row, name) for name in model.model_fields} if row is not None else {}
     try:
-        valid = model.model_validate({**present, **values})
+        # As attributes: of a mapping SQLModel would take the method `items` for a relationship of that name.
+        valid = model.model_validate(SimpleNamespace(**{**present, **values}), from_attributes=True)
     except ValidationError as error:
         return _refuse(form, values, error)
     return {name: getattr(valid, name, value) for name, value in values.items()}

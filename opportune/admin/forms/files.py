@@ -111,7 +111,7 @@ async def stored_uploads(storage: Storage, form: Form, values: dict[str, Any]) -
     """Keep the files of a form and put their names into `values`; they go again unless the block ends well.
 
     Raises:
-        Refused: one cannot be kept.
+        ValidationRefused: one cannot be kept.
     """
     new: list[str] = []
     done = False

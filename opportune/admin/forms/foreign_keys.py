@@ -78,7 +78,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         """Let nobody point at what they may not see: lists, pages and exports would tell them what it is called.
 
         Raises:
-            Refused: they may not, or it is not there for them.
+            ValidationRefused: they may not, or it is not there for them.
         """
         if not await may_see(request, self.view):
             raise ValidationRefused(LISTING_REQUIRED)
@@ -104,10 +104,10 @@ class Picker(AjaxSelect2Widget):
         if not await may_list(request, field.loader.view):
             described["class"] = str(options.get("class", "")).replace("form-control", "form-select")
             nothing = BLANK if field.allow_blank or not chosen else ""
-            return FIXED.format(_attributes(described), nothing, chosen, LISTING_REQUIRED)
+            return FIXED.format(attributes(described), nothing, chosen, LISTING_REQUIRED)
         blank = {"data-allow-blank": "1"} if field.allow_blank else {}
         described |= {"data-role": "select2-ajax", "data-url": address, "data-minimum-input-length": "0", **blank}
-        return PICKER.format(_attributes(described), chosen, field.name, field.label.text)
+        return PICKER.format(attributes(described), chosen, field.name, field.label.text)
 
 
 async def _option(field: Any, request: Request) -> Markup:
@@ -120,7 +120,7 @@ async def _option(field: Any, request: Request) -> Markup:
     return CHOSEN.format(**(lookup.format(found[0]) if found else {"id": field.data, "text": field.data}))
 
 
-def _attributes(described: Mapping[str, Any]) -> Markup:
+def attributes(described: Mapping[str, Any]) -> Markup:
     return Markup(html_params(**described))  # noqa: S704 - escaped by WTForms
 
 

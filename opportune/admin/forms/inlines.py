@@ -33,7 +33,7 @@ class Inline:
     by: str
     """The column that points at the row of the form."""
     columns: Sequence[str]
-    """What can be edited: all that a new row needs. Not files."""
+    """What can be edited: all that a new row needs. Not files, nor many-to-many."""
     extra: int = 2
     """Empty lines for new rows."""
 
@@ -130,7 +130,8 @@ async def _rows(request: Request, inline: Inline, view: Any, parent: Any) -> lis
 async def _line(
     request: Request, inline: Inline, view: Any, kind: type[AdminForm], row: Any, key: Any, sent: FormData | None
 ) -> InlineRow:
-    others = {name for name in view._form_prop_names if name not in inline.columns} | set(view.file_columns)
+    others = {name for name in view._form_prop_names if name not in inline.columns}
+    others |= view.file_columns.keys() | view.many_to_many.keys()
     form_class = without_fields(kind, {*others, *view.readonly(request, row)})
     prefix = f"{view.identity}-{key}-"
     initial = {} if row is None else await view.get_form_data_for_edit(row)
@@ -154,7 +155,7 @@ async def save_inlines(session: AsyncSession, request: Request, parent: Any, tab
     """In the transaction of the row that they point at.
 
     Raises:
-        Refused: a line says why.
+        ValidationRefused: a line says why.
     """
     for table in tables:
         for line in table.lines:
@@ -179,7 +180,6 @@ async def _save(session: AsyncSession, request: Request, parent: Any, table: Inl
     if not found:
         raise ValidationRefused(ROW_IS_GONE)
     if line.is_deleted:
-        await view.remove_row(session, request, found[0])
-        await session.flush()
+        await view.remove_rows(session, request, found)
     else:
         await view.change_row(session, request, found[0], line.values)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqladmin.helpers import default_encoder, secure_filename
 from sqlalchemy import Select
+from sqlalchemy.orm import selectinload
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from opportune.admin.columns import choices_of
+from opportune.admin.columns import choices_of, title_of
 from opportune.admin.log import audit
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ async def _by_number(view: "AdminView", statement: Select[Any]) -> AsyncIterator
     key, last = view.pk_columns[0], None
     while True:
         piece = statement.order_by(key).limit(EXPORT_BATCH_ROWS)
-        rows = await view._run_query(piece if last is None else piece.where(key > last))
+        rows = await _run(view, piece if last is None else piece.where(key > last))
         yield rows
         if len(rows) < EXPORT_BATCH_ROWS:
             return
@@ -69,13 +70,22 @@ async def _in_order(view: "AdminView", statement: Select[Any]) -> AsyncIterator[
     numbers = [number for (number,) in await view._run_arbitrary_query(statement.with_only_columns(key))]
     for start in range(0, len(numbers), EXPORT_BATCH_ROWS):
         piece = numbers[start : start + EXPORT_BATCH_ROWS]
-        found = await view._run_query(statement.order_by(None).where(key.in_(piece)))
+        found = await _run(view, statement.order_by(None).where(key.in_(piece)))
         by_number = {getattr(row, key.name): row for row in found}
         yield [by_number[number] for number in piece if number in by_number]
 
 
+async def _run(view: "AdminView", piece: Select[Any]) -> Sequence[Any]:
+    """The rows with those that they are linked with."""
+    linked = [getattr(view.model, name) for name in view._export_prop_names if name in view.many_to_many]
+    rows: Sequence[Any] = await view._run_query(piece.options(*map(selectinload, linked)))
+    return rows
+
+
 async def _value(view: "AdminView", row: Any, name: str) -> Any:
     """SQLAdmin gives an Enum's name, which is not what filters and forms call it."""
+    if name in view.many_to_many:
+        return ", ".join(sorted(map(title_of, getattr(row, name))))
     return getattr(row, name) if choices_of(view.model, name) else await view.get_prop_value(row, name)
 
 

@@ -40,7 +40,7 @@ def read_rows(name: str, text: str, most: int) -> tuple[list[str], list[ImportRo
     """The columns and the rows of a file.
 
     Raises:
-        Refused: it cannot be read as what its name says, or has too many rows.
+        ValidationRefused: it cannot be read as what its name says, or has too many rows.
     """
     readers = {"csv": _read_csv, "json": _read_json}
     reader = readers.get(name.rpartition(".")[2].lower())
@@ -104,7 +104,7 @@ def split_header(view: "AdminView", form: AdminForm, header: Sequence[str]) -> t
     """The columns that are imported with their fields' names, and those that an export has and nobody may set.
 
     Raises:
-        Refused: there are others, or one is missing.
+        ValidationRefused: there are others, or one is missing.
     """
     allowed = fields_to_import(view, form)
     exported = {name for name in view._export_prop_names if name not in allowed and not is_secret(name)}

@@ -121,7 +121,7 @@ async def _import(request: Request, view: "AdminView", outcome: ImportResult, co
     """Find out all that is wrong. If nothing is and `keep` is asked for, the rows are stored.
 
     Raises:
-        Refused: it is no such file at all.
+        ValidationRefused: it is no such file at all.
     """
     form = await empty_form(request, view)
     header, outcome.lines = read_rows(outcome.name, content, view.import_max_rows)

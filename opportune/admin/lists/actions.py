@@ -45,7 +45,7 @@ async def read_selection(request: Request, view: "AdminView") -> Selection:
     """The rows that a list, a link or the page of confirmation names.
 
     Raises:
-        Refused: none, or too many.
+        ValidationRefused: none, or too many.
     """
     sent = await read_form_texts(request)
     if sent.get("all"):
@@ -124,8 +124,8 @@ def redirect_with_error(request: Request, view: "AdminView", message: str) -> Re
 def with_confirmation(act: Any, view: "AdminView") -> ActionEndpoint:
     """An action of a view (`@action`) that finds what was chosen as `pks` in the query, as SQLAdmin has it.
 
-    With a question to ask, or several rows to do it to, it asks. What it writes into the log itself, as `to_each` does,
-    is all that the log has of it; of another the log names the rows when it is done.
+    With a question to ask, or several rows to do it to, it asks. What it writes into the log itself, as
+    `apply_to_selected` does, is all that the log has of it; of another the log names the rows when it is done.
     """
     slug: str = act._slug
 

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from sqladmin import ModelView
 from sqladmin.authorization import Action
 from sqladmin.helpers import get_object_identifier
+from sqlalchemy import inspect
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_see
@@ -14,6 +15,7 @@ from opportune.admin.columns import choice_label, choices_of, title_of
 from opportune.admin.forms.fieldsets import Fieldset
 from opportune.admin.forms.files import FileColumn, render_file
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
+from opportune.admin.forms.many_to_many import ManyToManyLookup
 from opportune.admin.lists.formatters import EMPTY_CELL, truncate
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ class DisplayMixin(ModelView):
     """Groups of columns with a title, in forms and details. What is in none comes last."""
 
     references: dict[str, ForeignKeyLookup]
+    many_to_many: dict[str, ManyToManyLookup]
+    lookups: Mapping[str, ForeignKeyLookup]
+    """Of both."""
     _admin_ref: "ClassVar[AdminSite]"
 
     def is_visible(self, request: Request) -> bool:
@@ -43,7 +48,7 @@ class DisplayMixin(ModelView):
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and prop not in self._list_formatters and self._is_special(prop):
-            return getattr(obj, prop), await self._special(obj, prop, request)
+            return self._plain(obj, prop), await self._special(obj, prop, request)
         value, shown = await super().get_list_value(obj, prop, request)
         return value, truncate(shown)
 
@@ -51,23 +56,38 @@ class DisplayMixin(ModelView):
         if request and prop not in self._detail_formatters and self._is_special(prop):
             if prop in self.references:
                 await self._name_references(request, prop, [obj])
-            return getattr(obj, prop), await self._special(obj, prop, request)
+            return self._plain(obj, prop), await self._special(obj, prop, request)
         return await super().get_detail_value(obj, prop, request)
 
+    def _plain(self, obj: Any, prop: str) -> Any:
+        return None if prop in self.many_to_many else getattr(obj, prop)  # which may not be loaded
+
     def _is_special(self, prop: str) -> bool:
-        return prop in self.references or prop in self.file_columns or bool(choices_of(self.model, prop))
+        known = (self.references, self.many_to_many, self.file_columns)
+        return any(prop in names for names in known) or bool(choices_of(self.model, prop))
 
     async def _special(self, obj: Any, prop: str, request: Request) -> str:
         if prop in self.file_columns:
             return await render_file(request.app.state.storage, self.file_columns[prop], getattr(obj, prop))
+        if prop in self.many_to_many:
+            rows = await self._linked(obj, prop)
+            return Markup(", ").join(self._link_to(prop, row.id, title_of(row), request) for row in rows) or EMPTY_CELL
         if getattr(obj, prop) is None:
             return EMPTY_CELL
         return self._link(obj, prop, request) if prop in self.references else choice_label(getattr(obj, prop))
 
     def _link(self, obj: Any, prop: str, request: Request) -> Markup:
         number = getattr(obj, prop)
-        title = getattr(request.state, f"names_{self.identity}_{prop}").get(number, number)
-        view = self._admin_ref.view_for_model(self.references[prop].model)
+        names = getattr(request.state, f"names_{self.identity}_{prop}")
+        return self._link_to(prop, number, names.get(number, number), request)
+
+    async def _linked(self, obj: Any, prop: str) -> Sequence[Any]:
+        if prop in inspect(obj).unloaded:
+            return await self.many_to_many[prop].linked(obj)
+        return sorted(getattr(obj, prop), key=title_of)
+
+    def _link_to(self, prop: str, number: int, title: object, request: Request) -> Markup:
+        view = self.lookups[prop].view
         if view is None or not view.has_permission(request, Action.DETAILS):
             return Markup("{}").format(title)
         address = request.url_for("admin:details", identity=view.identity, pk=number)
@@ -85,6 +105,6 @@ class DisplayMixin(ModelView):
         """Which actions the row's page offers: labels by slug."""
         return self._visible_custom_actions(request, in_detail=True)
 
-    def site_address(self, row: Any) -> str:
+    def site_url(self, row: Any) -> str:
         """The row's own page on the site, or nothing where it has none."""
         return ""

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_list
 from opportune.admin.columns import choice_label, choice_value, choices_of, label_of
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
+from opportune.admin.forms.many_to_many import ManyToManyLookup
 
 if TYPE_CHECKING:
     from opportune.admin.views import AdminView
@@ -60,7 +61,7 @@ class ChoiceFilter(Filter):
 
 
 class LookupFilter(Filter):
-    """Rows that point at another row, which is looked up by typing."""
+    """Rows that point at another row, or are linked with it, which is looked up by typing."""
 
     takes_many = True
 
@@ -91,12 +92,21 @@ class LookupFilter(Filter):
             ]
         except ValueError:
             return query.where(false())
-        return query.where(_is_one_of(getattr(model, self.parameter_name), chosen)) if chosen else query
+        if not chosen:
+            return query
+        column, is_linked = getattr(model, self.parameter_name), isinstance(self.lookup, ManyToManyLookup)
+        return query.where((_is_linked_with_one_of if is_linked else _is_one_of)(column, chosen))
 
 
 def _is_one_of(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
     present = column.in_([value for value in values if value is not None])
     return or_(present, column.is_(None)) if None in values else present
+
+
+def _is_linked_with_one_of(relation: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+    key = relation.property.mapper.primary_key[0]
+    present: ColumnElement[bool] = relation.any(key.in_([value for value in values if value is not None]))
+    return or_(present, ~relation.any()) if None in values else present
 
 
 class ComparisonFilter(Filter):
@@ -192,7 +202,10 @@ def filter_for(view: "AdminView", wish: Any) -> Any:
     if hasattr(wish, "lookups"):
         return wish
     name = view._get_prop_name(wish)
-    title, column = view._column_labels.get(name, label_of(name)), view._mapper.columns[name]
+    title = view._column_labels.get(name, label_of(name))
+    if name in view.many_to_many:
+        return LookupFilter(name, title, view.many_to_many[name], nullable=True)
+    column = view._mapper.columns[name]
     if name in view.references:
         return LookupFilter(name, title, view.references[name], nullable=bool(column.nullable))
     if values := choices_of(view.model, name):

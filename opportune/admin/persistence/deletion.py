@@ -160,11 +160,12 @@ def _rules_of_models(mapper: Mapper[Any]) -> dict[Any, str]:
         for relation in other.relationships
         if relation.direction is RelationshipDirection.ONETOMANY and not relation.viewonly
     )
+    linked = (relation for relation in mapper.relationships if relation.secondary is not None and not relation.viewonly)
     return {
         column: "CASCADE" if relation.cascade.delete else "SET NULL" if column.nullable else ""
         for relation in owned
         for column in relation.remote_side
-    }
+    } | {link: "CASCADE" for relation in linked for _, link in relation.synchronize_pairs}
 
 
 @dataclass(frozen=True)

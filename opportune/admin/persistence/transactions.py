@@ -1,8 +1,7 @@
 """Changes to rows. Each is one transaction, in which rights are asked again, hooks run and the log is written."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import nullcontext
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from sqladmin.authorization import custom_action
 from sqlalchemy import Select
@@ -13,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.errors import ValidationRefused, translate_database_errors
 from opportune.admin.forms.inlines import INLINES_KEY, save_inlines
+from opportune.admin.forms.many_to_many import link_rows
 from opportune.admin.lists.actions import list_url, primary_key_in
 from opportune.admin.lists.display import DisplayMixin
 from opportune.admin.log import audit, diff
@@ -26,6 +26,22 @@ Act = Callable[[AsyncSession, Any], Awaitable[None]]
 class PersistenceMixin(DisplayMixin):
     related_fields: ClassVar[Sequence[str]] = ()
     """Fields of the form that are no columns: `save_related` stores them."""
+
+    # Hooks, in the transaction of the change. Raise `ValidationRefused` to undo it and say why.
+
+    async def before_save(self, session: AsyncSession, row: Any, request: Request, *, is_created: bool) -> None:
+        """Change the row, which has what was sent, before it is written. Queries here do not write it yet."""
+
+    async def after_save(self, session: AsyncSession, row: Any, request: Request, *, is_created: bool) -> None:
+        """Do what needs the row to be written: it has its number. Changes to it are written too, and not logged."""
+
+    async def before_delete(self, session: AsyncSession, row: Any, request: Request) -> None:
+        """Look at a locked row, or at what goes with it, while all of that is there."""
+
+    async def after_delete(self, session: AsyncSession, row: Any, request: Request) -> None:
+        """Do what needs the row to be gone."""
+
+    # Changes, each in a transaction of its own
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         with translate_database_errors(self._mapper.local_table):
@@ -46,13 +62,12 @@ class PersistenceMixin(DisplayMixin):
         """Delete all of them or none.
 
         Raises:
-            Refused: one may not be deleted, or is still referred to.
+            ValidationRefused: one may not be deleted, or is still referred to.
         """
         with translate_database_errors(self._mapper.local_table, deleting=True):
             async with self._admin_ref.database.writer() as session:
                 rows = await self._chosen(session, request, pks, self.check_can_delete)
-                for row in rows:
-                    await self.remove_row(session, request, row)
+                await self.remove_rows(session, request, rows)
         for row in rows:
             await self.after_model_delete(row, request)
 
@@ -110,12 +125,12 @@ class PersistenceMixin(DisplayMixin):
         """`fixed` is what nobody has chosen."""
         row = self.model()
         await self._check_references(session, request, row, data)
-        await self._store(session, request, row, {**data, **(fixed or {})}, "create")
+        await self._store(session, request, row, {**data, **(fixed or {})}, is_created=True)
         return row
 
     async def change_row(self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any]) -> None:
         await self._check_references(session, request, row, data)
-        await self._store(session, request, row, data, "edit")
+        await self._store(session, request, row, data, is_created=False)
 
     async def _check_references(
         self, session: AsyncSession, request: Request, row: Any, data: Mapping[str, Any]
@@ -129,24 +144,42 @@ class PersistenceMixin(DisplayMixin):
                     raise ValidationRefused(str(refusal), name) from None
 
     async def _store(
-        self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], action: Literal["create", "edit"]
+        self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], *, is_created: bool
     ) -> None:
-        is_created = action == "create"
         before = {} if is_created else diff.snapshot(row)
         related = {name: data.pop(name) for name in self.related_fields if name in data}
+        linked = {name: data.pop(name) for name in self.many_to_many if name in data}
         tables = data.pop(INLINES_KEY, ())
-        if is_created:
-            session.add(row)
-        with session.no_autoflush if is_created else nullcontext():  # the row is not filled in yet
-            await self.on_model_change(data, row, is_created, request)
-        defer_file_deletion(session, row, data.keys() & self.file_columns.keys())
-        for name, value in data.items():
-            setattr(row, name, value)
+        with session.no_autoflush:  # the hooks have the row before it is written
+            links = await self._fill(session, request, row, data, linked, is_created=is_created)
+            await self.before_save(session, row, request, is_created=is_created)
         await session.flush()
-        told = diff.diff_edited(before, row) | await self.save_related(session, request, row, related)
-        if is_created or told:
-            audit.record_row(session, request, action, self.identity, row, told)
+        changes = diff.diff_edited(before, row) | links | await self.save_related(session, request, row, related)
+        if is_created or changes:
+            action = "create" if is_created else "edit"
+            audit.record_row(session, request, action, self.identity, row, changes)
         await save_inlines(session, request, row, tables)
+        await self.after_save(session, row, request, is_created=is_created)
+
+    async def _fill(
+        self,
+        session: AsyncSession,
+        request: Request,
+        row: Any,
+        data: dict[str, Any],
+        linked: Mapping[str, Sequence[int]],
+        *,
+        is_created: bool,
+    ) -> diff.Changes:
+        links = await link_rows(session, request, self.many_to_many, row, linked)
+        if is_created:
+            _set(row, data)
+            session.add(row)
+        await self.on_model_change(data, row, is_created, request)  # SQLAdmin's: it may change what is to be stored
+        if not is_created:
+            defer_file_deletion(session, row, data.keys() & self.file_columns.keys())
+        _set(row, data)
+        return links
 
     async def save_related(
         self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]
@@ -154,20 +187,30 @@ class PersistenceMixin(DisplayMixin):
         """Store what `related_fields` hold, and tell the log of it."""
         return {}
 
-    async def remove_row(self, session: AsyncSession, request: Request, row: Any) -> None:
-        await self.on_model_delete(row, request)
-        defer_file_deletion(session, row, self.file_columns.keys())
-        audit.record_row(session, request, "delete", self.identity, row, diff.diff_deleted(row))
-        await session.delete(row)
+    async def remove_rows(self, session: AsyncSession, request: Request, rows: Sequence[Any]) -> None:
+        for row in rows:
+            await self.on_model_delete(row, request)
+            await self.before_delete(session, row, request)
+            defer_file_deletion(session, row, self.file_columns.keys())
+            audit.record_row(session, request, "delete", self.identity, row, diff.diff_deleted(row))
+            await session.delete(row)
+        await session.flush()
+        for row in rows:
+            await self.after_delete(session, row, request)
+
+
+def _set(row: Any, data: Mapping[str, Any]) -> None:
+    for name, value in data.items():
+        setattr(row, name, value)
 
 
 def session_of(row: Any) -> AsyncSession:
-    """The transaction that adds, changes or deletes this row, for hooks. A new row has no number in it yet.
+    """The transaction that adds, changes or deletes this row, for SQLAdmin's own hooks, which are not given it.
 
     Raises:
         RuntimeError: the transaction is over, as it is in `after_model_change` and `after_model_delete`.
     """
     session = async_object_session(row)
     if session is None:
-        raise RuntimeError("The transaction of this row is over. Do it in on_model_change or on_model_delete.")
+        raise RuntimeError("The transaction of this row is over. Do it in before_save, after_save or before_delete.")
     return session

@@ -12,6 +12,7 @@ from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Maker, Table, gadgets
+from tests.opportune.admin.novel_feature import BANNED, Genre, novels
 from tests.opportune.admin.shelf_feature import shelves
 
 
@@ -47,4 +48,16 @@ async def app_with_shelves(settings: Settings, tmp_path: Path) -> AsyncIterator[
     async with app.router.lifespan_context(app):
         async with app.state.database.engine.begin() as connection:
             await connection.run_sync(Table.metadata.create_all)
+        yield app
+
+
+@pytest.fixture
+async def app_with_novels(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The site with a feature that has many-to-many relationships and hooks."""
+    app = create_app(settings, (*installed_features(), novels))
+    async with app.router.lifespan_context(app):
+        async with app.state.database.engine.begin() as connection:
+            await connection.run_sync(Table.metadata.create_all)
+        async with app.state.database.writer() as session:
+            session.add_all([Genre(id=1, name="Crime"), Genre(id=2, name="Poetry"), Genre(id=3, name=BANNED)])
         yield app

@@ -80,7 +80,7 @@ class ShelfAdmin(AdminView, model=Shelf):
         only_for_root = () if request.state.user.email == "root@example.com" else ("price",)
         return (*super().readonly(request, row), *only_for_root)
 
-    def site_address(self, row: Any) -> str:
+    def site_url(self, row: Any) -> str:
         return f"/shelves/{row.slug}"
 
 

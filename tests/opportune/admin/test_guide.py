@@ -20,7 +20,7 @@ from opportune.project import FRAMEWORK, PROJECT, installed_features
 from opportune.settings import Settings
 
 GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")
-(CODE,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+CODE, *_ = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 on_sqlite = pytest.mark.database("sqlite")
 
 

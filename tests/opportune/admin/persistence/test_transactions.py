@@ -140,5 +140,5 @@ async def test_a_hook_of_a_new_row_has_its_transaction_and_asks_the_database_bef
 
 
 def test_who_asks_for_the_transaction_when_it_is_over_is_told_so() -> None:
-    with pytest.raises(RuntimeError, match="on_model_change"):
+    with pytest.raises(RuntimeError, match="before_save"):
         session_of(Gadget(name="Anvil", maker_id=1))

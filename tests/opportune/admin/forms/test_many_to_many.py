@@ -1,0 +1,169 @@
+"""A plain `Relationship(link_model=…)` is chosen in the form, shown, filtered and exported, with nothing declared."""
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import delete, select
+from sqlmodel import col
+
+from opportune.accounts.models import Group
+from opportune.admin.forms.many_to_many import MAX_CHOSEN_ROWS
+from opportune.admin.models import AuditEntry
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.novel_feature import BANNED, Genre, Novel, NovelGenre
+
+pytestmark = pytest.mark.database("sqlite")
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+SAGA = {"title": "Saga", "save": "Save"}
+CREATE, EDIT = "/admin/novel/create", "/admin/novel/edit/1"
+
+
+@pytest.fixture
+async def app(app_with_novels: FastAPI) -> FastAPI:
+    """Genre 3 is one that the view of genres gives nobody."""
+    return app_with_novels
+
+
+@pytest.fixture
+async def group(app: FastAPI) -> Group:
+    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    return await grant(app.state.database, staff, "novel", "*")
+
+
+@pytest.fixture
+async def staff(app: FastAPI, group: Group) -> AsyncIterator[AsyncClient]:
+    """Somebody who may do everything with novels, and nothing with genres."""
+    user = await make_user(app.state.database, "other@example.com", is_staff=True)
+    await grant(app.state.database, user, "novel", "*")
+    async with signed_in_client(app, user) as client:
+        yield client
+
+
+async def genres(app: FastAPI, novel: int = 1) -> list[int]:
+    async with app.state.database.reader(fresh=True) as session:
+        mine = select(col(NovelGenre.genre_id)).where(col(NovelGenre.novel_id) == novel)
+        return list(await session.scalars(mine.order_by(col(NovelGenre.genre_id))))
+
+
+def error_of(page: str) -> str:
+    found = re.search(r'id="error-genres">(.*?)</div>', page)
+    return unescape(found[1]) if found else ""
+
+
+@on_both
+async def test_rows_are_linked_unlinked_shown_and_logged(app: FastAPI, admin: AsyncClient) -> None:
+    assert (await admin.post(CREATE, data=SAGA | {"genres": ["", "2", "1"]})).status_code == 303
+    assert await genres(app) == [1, 2]
+    for page in ("list", "details/1"):
+        text = (await admin.get(f"/admin/novel/{page}")).text
+        assert '<a href="/admin/genre/details/1">Crime</a>, <a href="/admin/genre/details/2">Poetry</a>' in text, page
+    form = (await admin.get(EDIT)).text
+    assert '<option value="1" selected>Crime</option><option value="2" selected>Poetry</option>' in form
+    await admin.post(EDIT, data=SAGA | {"genres": ["", "2"]})
+    assert await genres(app) == [2]
+    await admin.post(EDIT, data={"title": "Saga II", "save": "Save"})
+    assert await genres(app) == [2], "a form that has no such field changes nothing"
+    await admin.post(EDIT, data=SAGA | {"genres": ""})
+    assert await genres(app) == []
+    async with app.state.database.reader(fresh=True) as session:
+        entries = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
+        told = [entry.changes.get("genres") for entry in entries]
+    assert told == [[[], ["Crime", "Poetry"]], [["Crime", "Poetry"], ["Poetry"]], None, [["Poetry"], []]]
+    assert "Crime, Poetry" in (await admin.get("/admin/novel/history/1")).text
+
+
+@on_both
+async def test_a_list_is_filtered_by_what_its_rows_are_linked_with_and_exported_with_names(
+    app: FastAPI, admin: AsyncClient
+) -> None:
+    for title, chosen in (("Both", "1,2"), ("Poems", "2"), ("None", "")):
+        await admin.post(CREATE, data=SAGA | {"title": title, "genres": chosen})
+    for query, titles in (
+        ("genres=1", ["Both"]),
+        ("genres=1&genres=2", ["Both", "Poems"]),
+        ("genres=empty", ["None"]),
+        ("genres=9", []),
+        ("genres=x", []),
+    ):
+        for sort in ("", "&sortBy=title&sort=asc"):
+            rows = (await admin.get(f"/admin/novel/export/json?{query}{sort}")).json()
+            assert sorted(row["title"] for row in rows) == titles, query
+    assert "2,Poems,Poetry" in (await admin.get("/admin/novel/export/csv")).text
+    assert 'data-url="/admin/novel/ajax/lookup"' in (await admin.get("/admin/novel/list")).text
+
+
+@on_both
+async def test_deleting_either_end_is_told_and_leaves_no_link_behind(app: FastAPI, admin: AsyncClient) -> None:
+    await admin.post(CREATE, data=SAGA | {"genres": "1"})
+    page = (await admin.get("/admin/novel/delete?pks=1")).text
+    assert "NovelGenre" in page
+    assert (await admin.post("/admin/genre/delete?pks=1", data={"confirmed": "yes"})).status_code == 303
+    assert "Something else still refers to it" in (await admin.get("/admin/genre/list")).text
+    await admin.post("/admin/novel/delete?pks=1", data={"confirmed": "yes"})
+    assert await genres(app) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ("Crime", "Choose one from the list, or give its number."),
+        ("1,Crime", "Choose one from the list, or give its number."),
+        ("-1", "Choose one from the list, or give its number."),
+        ("9" * 30, "Choose one from the list, or give its number."),
+        ("999", "What this points at is not there (any more)."),
+        ("3", "What this points at is not there (any more)."),
+        (",".join(map(str, range(1, MAX_CHOSEN_ROWS + 2))), f"At most {MAX_CHOSEN_ROWS} can be chosen."),
+    ],
+)
+async def test_what_cannot_be_chosen_is_refused_in_words(
+    app: FastAPI, admin: AsyncClient, sent: str, words: str
+) -> None:
+    answer = await admin.post(CREATE, data=SAGA | {"genres": sent})
+    assert (answer.status_code, error_of(answer.text)) == (400, words)
+    assert BANNED not in answer.text
+    async with app.state.database.reader() as session:
+        assert (await session.scalars(select(Novel))).all() == []
+
+
+async def test_a_look_up_finds_only_rows_that_one_may_list(
+    app: FastAPI, admin: AsyncClient, staff: AsyncClient
+) -> None:
+    address = "/admin/novel/ajax/lookup?name=genres&term="
+    found = (await admin.get(address)).json()["results"]
+    assert [row["text"] for row in found] == ["Crime", "Poetry"]
+    assert (await staff.get(address)).status_code == 403
+
+
+async def test_who_may_not_see_the_others_keeps_and_removes_but_adds_none(
+    app: FastAPI, admin: AsyncClient, staff: AsyncClient
+) -> None:
+    await admin.post(CREATE, data=SAGA | {"genres": "1,2"})
+    form = (await staff.get(EDIT)).text
+    assert '<option value="1" selected>Crime</option>' in form
+    assert 'data-role="select2-ajax"' not in form
+    await staff.post(EDIT, data=SAGA | {"genres": ["", "2"]})
+    assert await genres(app) == [2]
+    answer = await staff.post(EDIT, data=SAGA | {"genres": "1,2"})
+    assert "takes the right to list" in error_of(answer.text)
+    assert "Crime" not in answer.text
+    assert await genres(app) == [2]
+
+
+async def test_what_was_linked_before_its_end_was_hidden_stays(app: FastAPI, admin: AsyncClient) -> None:
+    await admin.post(CREATE, data=SAGA)
+    async with app.state.database.writer() as session:
+        session.add(NovelGenre(novel_id=1, genre_id=3))
+    await admin.post(EDIT, data=SAGA | {"genres": "3,1"})
+    assert await genres(app) == [1, 3]
+
+
+async def test_somebody_else_may_delete_the_other_end_meanwhile(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Genre).where(col(Genre.id) == 1))
+    answer = await admin.post(CREATE, data=SAGA | {"genres": "1,2"})
+    assert error_of(answer.text) == "What this points at is not there (any more)."

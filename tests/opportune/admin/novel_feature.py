@@ -1,0 +1,89 @@
+"""Novels with many genres by a plain `Relationship(link_model=…)`, whose view has every hook, and their views."""
+
+from typing import Any
+
+from sqlalchemy import Select, UniqueConstraint, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import Field, Relationship, col
+from starlette.requests import Request
+
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.views import AdminView
+from opportune.db.model import BigId
+from opportune.feature import Feature
+from tests.opportune.admin.gadget_feature import Table
+
+BANNED = "Banned"
+
+
+class NovelGenre(Table, table=True):
+    __tablename__ = "test_novel_genre"
+    __table_args__ = (UniqueConstraint("novel_id", "genre_id"),)
+
+    novel_id: int = Field(foreign_key="test_novel.id", sa_type=BigId)
+    genre_id: int = Field(foreign_key="test_genre.id", index=True, sa_type=BigId)
+
+
+class Genre(Table, table=True):
+    __tablename__ = "test_genre"
+
+    name: str = Field(max_length=50, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Novel(Table, table=True):
+    __tablename__ = "test_novel"
+
+    title: str = Field(max_length=80)
+    added_by: str
+    genres: list[Genre] = Relationship(link_model=NovelGenre)
+    items: list["Copy"] = Relationship()
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Copy(Table, table=True):
+    __tablename__ = "test_copy"
+
+    novel_id: int | None = Field(default=None, foreign_key="test_novel.id", sa_type=BigId)
+    label: str
+
+
+class GenreAdmin(AdminView, model=Genre):
+    def list_query(self, request: Request) -> Select[Any]:
+        return super().list_query(request).where(col(Genre.name) != BANNED)
+
+
+class NovelAdmin(AdminView, model=Novel):
+    column_list = ("id", "title", "genres")
+    readonly_columns = ("added_by",)
+    can_import = True
+
+    async def before_save(self, session: AsyncSession, row: Novel, request: Request, *, is_created: bool) -> None:
+        # It has neither its number nor all that it needs, so this query must not write it.
+        titles = select(func.count()).select_from(Novel).where(col(Novel.title) == row.title)
+        if row.title == "Taken" and await session.scalar(titles):
+            raise ValidationRefused("There is one of this title.", "title")
+        if is_created:
+            row.added_by = request.state.user.email
+
+    async def after_save(self, session: AsyncSession, row: Novel, request: Request, *, is_created: bool) -> None:
+        genres = ", ".join(sorted(genre.name for genre in row.genres))
+        session.add(Copy(novel_id=row.id, label=f"{'new' if is_created else 'changed'}: {genres}"))
+
+    async def before_delete(self, session: AsyncSession, row: Novel, request: Request) -> None:
+        if row.title == "Keep":
+            raise ValidationRefused("This one stays.")
+        await session.execute(delete(Copy).where(col(Copy.novel_id) == row.id))
+
+    async def after_delete(self, session: AsyncSession, row: Novel, request: Request) -> None:
+        gone = await session.scalar(select(col(Novel.id)).where(col(Novel.id) == row.id)) is None
+        session.add(Copy(label=f"{row.title} is gone: {gone}"))
+
+
+novels = Feature(
+    name="novels", summary="For tests.", models=(NovelGenre, Genre, Novel, Copy), admin=(GenreAdmin, NovelAdmin)
+)

@@ -1,0 +1,91 @@
+"""A view's hooks have the transaction, and a row that is in it and filled in, before and after it is written."""
+
+import re
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.requests import Request
+
+from opportune.admin.errors import ValidationRefused
+from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
+
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
+SAGA = {"title": "Saga", "genres": "1", "save": "Save"}
+
+
+@pytest.fixture
+def app(app_with_novels: FastAPI) -> FastAPI:
+    return app_with_novels
+
+
+async def labels(app: FastAPI) -> list[str]:
+    async with app.state.database.reader(fresh=True) as session:
+        return list(await session.scalars(select(col(Copy.label)).order_by(col(Copy.id))))
+
+
+async def test_a_new_row_is_filled_in_before_it_is_written_and_has_its_number_after(
+    app: FastAPI, admin: AsyncClient
+) -> None:
+    assert (await admin.post("/admin/novel/create", data=SAGA)).status_code == 303
+    async with app.state.database.reader() as session:
+        (novel,) = await session.scalars(select(Novel))
+    assert (novel.title, novel.added_by) == ("Saga", "root@example.com")
+    assert await labels(app) == ["new: Crime"]
+    await admin.post("/admin/novel/edit/1", data=SAGA | {"genres": "1,2"})
+    assert await labels(app) == ["new: Crime", "changed: Crime, Poetry"]
+
+
+async def test_a_hook_that_refuses_undoes_the_change_and_its_sentence_stands_beside_the_field(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for status in (303, 400):
+        answer = await admin.post("/admin/novel/create", data=SAGA | {"title": "Taken"})
+        assert answer.status_code == status
+    assert "There is one of this title." in answer.text.split('id="error-title">')[1]
+
+    async def refuse(_self: Any, _session: AsyncSession, _row: Any, _request: Request, *, is_created: bool) -> None:
+        raise ValidationRefused(f"Not {'this one' if is_created else 'so'}.")
+
+    monkeypatch.setattr(NovelAdmin, "after_save", refuse)
+    assert "Not this one." in (await admin.post("/admin/novel/create", data=SAGA)).text
+    assert "Not so." in (await admin.post("/admin/novel/edit/1", data=SAGA)).text
+    async with app.state.database.reader() as session:
+        assert list(await session.scalars(select(col(Novel.title)))) == ["Taken"]
+
+
+async def test_rows_are_looked_at_before_they_are_deleted_and_gone_after(app: FastAPI, admin: AsyncClient) -> None:
+    for title in ("Saga", "Keep"):
+        await admin.post("/admin/novel/create", data=SAGA | {"title": title})
+    await admin.post("/admin/novel/delete?pks=1,2", data={"confirmed": "yes"})
+    assert "This one stays." in (await admin.get("/admin/novel/list")).text
+    assert await labels(app) == ["new: Crime"] * 2
+    await admin.post("/admin/novel/delete?pks=1", data={"confirmed": "yes"})
+    assert await labels(app) == ["new: Crime", "Saga is gone: True"]
+
+
+async def test_imported_rows_go_through_the_same_hooks(app: FastAPI, admin: AsyncClient) -> None:
+    shown = await admin.post("/admin/novel/import", files={"file": ("rows.csv", "title\nOne\nTwo\n")})
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
+    assert await labels(app) == []
+    await admin.post("/admin/novel/import", data={"sealed": sealed})
+    assert await labels(app) == ["new: "] * 2
+
+
+async def test_sqladmin_s_own_hook_has_the_filled_row_in_its_transaction_and_may_change_what_is_stored(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def shout(_self: Any, data: dict[str, Any], model: Novel, is_created: bool, _request: Request) -> None:
+        assert is_created
+        assert model.title == "Saga"
+        data["title"] = model.title.upper()
+
+    monkeypatch.setattr(NovelAdmin, "on_model_change", shout)
+    await admin.post("/admin/novel/create", data=SAGA)
+    async with app.state.database.reader() as session:
+        assert list(await session.scalars(select(col(Novel.title)))) == ["SAGA"]
