@@ -11,7 +11,7 @@ from opportune.storage import Storage
 
 
 class DatabaseJobContext:
-    """`opportune.jobs.JobContext` over the site's database."""
+    """The JobContext of a job that runs, over the site's database."""
 
     def __init__(self, job: Job, queue: JobStore, settings: Settings, storage: Storage) -> None:
         self.id = str(job.id)

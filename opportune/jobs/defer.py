@@ -1,4 +1,4 @@
-"""Where jobs wait to be done."""
+"""Queueing jobs: `defer` in a transaction, `JobQueue.enqueue` without one."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -9,6 +9,8 @@ from opportune.jobs.job import JobCall
 
 
 class JobQueue(ABC):
+    """The queue of a site, `app.state.jobs`; every session knows it as `session.info["jobs"]`."""
+
     @abstractmethod
     async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
         """Queue a call and give its id; it is on disk when this returns.
@@ -21,7 +23,7 @@ class JobQueue(ABC):
 
     @abstractmethod
     def defer(self, session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:
-        """What `opportune.jobs.defer` does."""
+        """Queue a call in the transaction of this session, as `opportune.jobs.defer` does."""
 
 
 def defer(session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:

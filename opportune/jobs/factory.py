@@ -1,4 +1,4 @@
-"""From settings and features to the jobs of a site."""
+"""Opens the job queue of a site."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,10 +14,10 @@ from opportune.storage import Storage
 def open_jobs(
     settings: Settings, database: Database, storage: Storage, features: Iterable[Feature]
 ) -> DatabaseJobQueue:
-    """The jobs of these features, which the database's sessions can queue from now on."""
+    """Open the queue for the jobs of these features; the database's sessions know it from now on."""
     return DatabaseJobQueue(settings, database, storage, declared_jobs(features))
 
 
 def declared_jobs(features: Iterable[Feature]) -> list[JobDefinition[Any]]:
-    """What can be queued."""
+    """The jobs that these features list."""
     return [job for feature in features for job in feature.jobs]

@@ -1,4 +1,4 @@
-"""What a job is, and what it sees of its own execution."""
+"""Declaring jobs, and the context that a running one is given."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class PermanentFailure(Exception):  # noqa: N818 - it is a decision, not a fault of the job
-    """Raised by a job that no further try can help: it has failed at once, with this line for its reason."""
+    """Raised by a job that no further try can help: it fails at once, with this line for its reason."""
 
 
 class JobContext(Protocol):
@@ -31,13 +31,13 @@ class JobContext(Protocol):
     storage: "Storage"
 
     async def write(self, work: "Callable[Concatenate[AsyncSession, P], Awaitable[R]]", *args: P.args) -> R:  # type: ignore[valid-type]
-        """Do this in a transaction that also records that it is done: it takes effect once, whatever crashes.
+        """Do work in a transaction that also records that it is done: it takes effect once, whatever crashes.
 
         The result, a JSON value, is kept; a repetition gets it and does not do the work again.
         """
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
-        """Tell how far it is, for those who look at the list of jobs."""
+        """Report how far the job is, for those who look at the list of jobs."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class JobCall(Generic[P]):
 
 @dataclass(frozen=True, kw_only=True)
 class JobDefinition(Generic[P]):
+    """A declared job: its function, and how often and when it is tried."""
+
     name: str
     """`<feature>.<what it does>`. It is stored: a job that waits is found again by it."""
     function: Callable[Concatenate[JobContext, P], Awaitable[None]]

@@ -1,4 +1,4 @@
-"""What people do with jobs: look at them, stop them, have them tried again."""
+"""Managing jobs: list, cancel and retry them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -23,7 +23,11 @@ async def newest(session: AsyncSession, state: JobState | None, most: int) -> Se
 
 
 async def find(session: AsyncSession, job_id: int) -> Job:
-    """Raises OperatorError if there is none."""
+    """Find a job by its id.
+
+    Raises:
+        OperatorError: there is none.
+    """
     job = await session.get(Job, job_id) if 0 < job_id <= MAX_ID else None
     if job is None:
         raise OperatorError(f"There is no job {job_id}. List them: python3 oppman.py jobs list")
@@ -31,7 +35,7 @@ async def find(session: AsyncSession, job_id: int) -> Job:
 
 
 async def retry(session: AsyncSession, job_id: int) -> None:
-    """Queue a job again, with all its tries. What it has written already is not written again.
+    """Queue an ended job again, with all its tries. What it has written already is not written again.
 
     Raises:
         OperatorError: it has neither failed nor been cancelled.
@@ -53,7 +57,7 @@ async def delete_ended(database: Database) -> int:
 
 
 async def counts(session: AsyncSession) -> Mapping[JobState, int]:
-    """How many are in each state."""
+    """Count the jobs in each state."""
     rows = await session.execute(select(col(Job.state), func.count()).group_by(col(Job.state)))
     found = {JobState(state): number for state, number in rows}
     return {state: found.get(state, 0) for state in JobState}

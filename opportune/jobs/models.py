@@ -1,4 +1,4 @@
-"""Jobs that wait, run or have ended, and what each of them has already done."""
+"""Tables of jobs that wait, run or have ended, and of the steps that each has done."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from opportune.db.model import BigId, Model, utc_now
 
 
 class JobState(StrEnum):
-    """A job WAITS until it is due and RUNS. Then it waits again for another try, or has ended in one of the others."""
+    """State of a job: it WAITS until due and RUNS; then it waits for another try, or has ended in one of the others."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -24,6 +24,8 @@ ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
 class Job(Model, table=True):
+    """A queued job: what it is to do, when, and how far it is."""
+
     __tablename__ = "jobs_job"
     __table_args__ = (Index("ix_jobs_job_due", "state", "due_at"),)
 
@@ -55,7 +57,7 @@ class Job(Model, table=True):
 
     @property
     def progress(self) -> str:
-        """`3 of 10: thumbnails`, or nothing."""
+        """How far it is: `3 of 10: thumbnails`, or nothing."""
         counted = f"{self.done} of {self.total}" if self.total else ""
         return ": ".join(filter(None, (counted, self.note)))
 
@@ -66,7 +68,7 @@ class Job(Model, table=True):
 
 
 class JobStep(SQLModel, table=True):
-    """What a `run.write` gave. Written in the transaction of its effect, so there are both or neither."""
+    """Result of a `run.write`, stored in the transaction of its effect, so there are both or neither."""
 
     __tablename__ = "jobs_done_step"
     metadata = Model.metadata

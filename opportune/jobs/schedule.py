@@ -1,4 +1,4 @@
-"""When jobs run by themselves."""
+"""Cron schedules of jobs."""
 
 from datetime import UTC, datetime
 
@@ -22,5 +22,5 @@ def next_run_time(schedule: str, after: datetime) -> datetime:
 
 
 def schedule_key(name: str, time: datetime) -> str:
-    """However many processes plan it, one of them does it."""
+    """Key of a scheduled run: however many processes plan it, one of them does it."""
     return f"schedule:{name}:{time:%Y-%m-%dT%H:%M:%S}"

@@ -1,4 +1,4 @@
-"""The jobs of a site: queued in the transaction of the change that asks for them."""
+"""The job queue of a site, in its own database; `inline`, the site does the jobs as well."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -28,7 +28,7 @@ POLL_INTERVAL_SECONDS = 60.0
 
 
 class DatabaseJobQueue(JobQueue):
-    """`running()` does them in this process, or leaves them to a worker, as JOBS says."""
+    """Queues jobs as rows. `running()` does them in this process, or leaves them to a worker, as JOBS says."""
 
     def __init__(
         self, settings: Settings, database: Database, storage: Storage, jobs: Iterable[JobDefinition[Any]]

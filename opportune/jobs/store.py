@@ -1,4 +1,4 @@
-"""The database's side of jobs.
+"""Stores jobs in the database: insert, claim, renew, end.
 
 Every change of a running job has one winner: the row must still have the claim of the try that asks. Reads are fresh:
 to a replica that lags, a new job would be missing and a living process dead.
@@ -31,7 +31,7 @@ UNCLAIMED: dict[str, Any] = {"claim": None, "lease_until": None}
 
 
 class JobCancelled(CancelledError):  # noqa: N818 - a kind of cancellation, and no error
-    """This try is over: somebody has cancelled the job, or another process has taken it for dead and gone on.
+    """Ends a try that is over: somebody has cancelled the job, or another process has taken it for dead and gone on.
 
     Like every cancellation it passes by `except Exception`.
     """
@@ -70,7 +70,7 @@ def _held(*jobs: Job) -> ColumnElement[bool]:
 
 
 class JobStore:
-    """The jobs of these names, for a process that does them. Others wait for a process that knows them."""
+    """Jobs of these names, for a process that does them. Others wait for a process that knows them."""
 
     def __init__(self, database: Database, names: Collection[str]) -> None:
         self.database = database
@@ -107,7 +107,7 @@ class JobStore:
         )
 
     async def next_due(self) -> datetime | None:
-        """When there will be something to claim, as far as is known."""
+        """The moment when there will be something to claim, as far as is known."""
         state = col(Job.state)
         waiting = select(func.min(col(Job.due_at))).where(self._known, state == JobState.WAITING)
         running = select(func.min(col(Job.lease_until))).where(self._known, state == JobState.RUNNING)
@@ -116,7 +116,7 @@ class JobStore:
         return min(filter(None, times), default=None)
 
     async def renew(self, jobs: Collection[Job]) -> set[int]:
-        """Say that these go on, and learn which of them somebody has cancelled."""
+        """Renew the leases of these, and give the ids of those that somebody has cancelled."""
         # A row that is locked is in a transaction of its own job, which has renewed it.
         free = select(col(Job.id)).where(_held(*jobs)).with_for_update(skip_locked=True)
         async with self.database.writer() as session:
@@ -131,18 +131,18 @@ class JobStore:
         await self._change(job, {"state": state, "error": error, "ended_at": utc_now(), **forgotten, **UNCLAIMED})
 
     async def postpone(self, job: Job, seconds: float, error: str) -> None:
-        """Have it tried again later, unless somebody has cancelled it."""
+        """Have a failed job tried again later, unless somebody has cancelled it."""
         asked = col(Job.cancel_asked)
         state = case((asked, JobState.CANCELLED), else_=JobState.WAITING)
         later = {"state": state, "due_at": utc_now() + timedelta(seconds=seconds), "error": error}
         await self._change(job, {**later, "ended_at": case((asked, utc_now()), else_=None), **UNCLAIMED})
 
     async def release(self, job: Job) -> None:
-        """Give back what the end of this process has cut short: it counts as no try."""
+        """Give back a job that the end of this process has cut short: it counts as no try."""
         await self._change(job, {"state": JobState.WAITING, "attempt": job.attempt - 1, **UNCLAIMED})
 
     async def report(self, job: Job, done: int, total: int, note: str) -> None:
-        """Store how far it is.
+        """Store how far a job is.
 
         Raises:
             JobCancelled: see `hold_lease`.
@@ -157,7 +157,7 @@ class JobStore:
             await session.execute(update(Job).where(_held(job)).values(values))
 
     async def prune(self) -> None:
-        """Forget what ended long ago, with its steps."""
+        """Delete what ended long ago, with its steps."""
         for state in ENDED:
             is_old = (col(Job.state) == state) & (col(Job.ended_at) < utc_now() - RETENTION[state])
             await delete_in_batches(self.database, Job, is_old)

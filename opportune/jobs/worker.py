@@ -1,4 +1,4 @@
-"""Does jobs, some at a time, and sleeps while there are none: without a statement, where nothing is polled for."""
+"""The worker: does jobs, some at a time, and sleeps while there are none, without a statement if it need not poll."""
 
 import asyncio
 import logging
@@ -46,13 +46,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Attempt:
+    """A job that runs here, and the task that does it."""
+
     job: Job
     act: asyncio.Task[None]
     is_cancelled: bool = False
 
 
 class Worker:
-    """`wake` it when something was queued; until then it waits for what is due, or looks each `poll` seconds."""
+    """Does jobs: when woken, when one is due, and each `poll` seconds where it has to look for what others queue."""
 
     def __init__(
         self, queue: JobStore, jobs: Mapping[str, JobDefinition[Any]], settings: Settings, storage: Storage
@@ -267,7 +269,7 @@ def retry_delay(job: JobDefinition[Any], attempt: int) -> float:
 
 
 def error_summary(error: Exception) -> str:
-    """What any database can store and any terminal show."""
+    """Describe an error in one line that any database can store and any terminal show."""
     lines = str(error).strip().splitlines()
     name = "" if isinstance(error, SELF_EXPLANATORY_ERRORS) else type(error).__name__
     words = ": ".join(filter(None, (name, lines[0] if lines else "")))[:500]

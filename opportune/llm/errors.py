@@ -1,4 +1,4 @@
-"""What an endpoint's refusals mean, in words for whoever asked."""
+"""Errors of endpoints, in words for whoever asked."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime

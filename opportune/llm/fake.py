@@ -1,4 +1,4 @@
-"""Answers that a test wrote."""
+"""A provider for tests, whose answers are written by the test."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence

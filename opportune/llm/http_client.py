@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class ChatCompletionsClient:
-    """One endpoint with its pool of connections."""
+    """Client of one chat completions endpoint, with its pool of connections."""
 
     def __init__(self, url: str, api_key: str, limits: Timeouts, *, through_proxy: bool) -> None:
         self._url = url

@@ -1,4 +1,4 @@
-"""The system's libraries that the local model's wheel needs, and what to do where one is missing."""
+"""System libraries that the local model's wheel needs, and what to do where one is missing."""
 
 import os
 import re
@@ -48,7 +48,7 @@ def is_installed(library: str) -> bool:
 
 
 def bundled_openmp() -> Path | None:
-    """The OpenMP library in pykdtree's wheel."""
+    """The OpenMP library that pykdtree's wheel brings, or None."""
     spec = find_spec("pykdtree")
     if spec is None or spec.origin is None:
         return None

@@ -141,7 +141,7 @@ class StderrReader:
                 self._last.append(line)
 
     def last_words(self) -> str:
-        """Its last line, of a program that has ended."""
+        """The last line that the program wrote before it ended."""
         self._thread.join(STDERR_TIMEOUT_SECONDS)
         return "".join(self._last)
 

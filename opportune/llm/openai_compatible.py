@@ -20,7 +20,7 @@ WARMUP_DELAY_SECONDS = 1.0
 
 
 class OpenAICompatible(Provider):
-    """Nothing is asked twice: whoever waits for the answer decides whether to try again."""
+    """Provider for one endpoint and model. Nothing is asked twice: that is up to whoever waits for the answer."""
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ class _Chunk(BaseModel):
 
 
 class ChatCompletionReader:
-    """An answer as it grows; it knows whether it came to its end."""
+    """Reads one answer as it grows, and knows whether it came to its end."""
 
     def __init__(self) -> None:
         self._length = 0

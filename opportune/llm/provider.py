@@ -1,4 +1,4 @@
-"""What the site asks of a language model, whoever runs it."""
+"""The interface of language models, whoever runs them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
@@ -34,7 +34,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The last piece of an answer that came to its end. Counts are None where the model told none."""
+    """The last chunk of an answer that came to its end. Counts are None where the model told none."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -47,7 +47,7 @@ Chunk = str | Done
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to wait: for a connection, for the first piece, between two pieces, for the whole answer."""
+    """Seconds to wait: for a connection, for the first chunk, between two chunks, for the whole answer."""
 
     connect: float = 10
     first: float = 60
@@ -94,7 +94,7 @@ class Provider(ABC):
         """Get ready ahead of the first question. `stream` does it too; calling it again costs nothing."""
 
     async def close(self) -> None:  # noqa: B027 - nor to give back
-        """Give everything back."""
+        """Close connections and end processes."""
 
     @abstractmethod
     def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:

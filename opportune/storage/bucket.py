@@ -26,6 +26,8 @@ ERROR_MESSAGE = re.compile(r"<Message>([^<]+)</Message>")
 
 
 class BucketStorage(Storage):
+    """Storage in a bucket. Nothing is opened before the first file."""
+
     def __init__(self, bucket: Bucket, signer: URLSigner, timeout_seconds: float = OPERATION_TIMEOUT_SECONDS) -> None:
         self.bucket = bucket
         self._signer = signer
@@ -58,7 +60,7 @@ class BucketStorage(Storage):
                     await store.delete_async(name)
 
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
-        """Of the service itself. That cannot sign a name for keeping the file: such an address is one of ours."""
+        """URL of the service itself. That cannot sign a name for keeping the file: such an address is one of ours."""
         if download_as or not is_name(name):
             return self._signer.address(name, seconds, download_as)
         from obstore import sign_async  # noqa: PLC0415 - see _opened
@@ -113,7 +115,7 @@ class BucketStorage(Storage):
 
 
 def attributes(content_type: str) -> "Attributes":
-    """What the service says of a file. Pictures may be shown; all else is for keeping, as what it is says nothing."""
+    """Headers that the service sends with a file. Pictures may be shown; everything else is a download."""
     about: Attributes = {"Content-Type": content_type, "Cache-Control": "private, max-age=3600"}
     if content_type not in CONTENT_TYPES:
         about["Content-Disposition"] = "attachment"

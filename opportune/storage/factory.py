@@ -1,4 +1,4 @@
-"""Gives the place of files that STORAGE_URL names."""
+"""Opens the storage that STORAGE_URL names."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from opportune.storage.storage import Storage
 
 
 def open_storage(settings: Settings) -> Storage:
-    """Touches neither disk nor network.
+    """Open the storage that STORAGE_URL names, without touching disk or network.
 
     Raises:
         OperatorError: the address is malformed.

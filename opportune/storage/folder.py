@@ -22,7 +22,7 @@ NOT_FOLLOWED = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINAR
 
 
 class FolderStorage(Storage):
-    """Each file is this user's alone, and there whole or not at all. Nothing is touched before the first one."""
+    """Storage in a folder. Each file is this user's alone, and there whole or not at all."""
 
     def __init__(self, folder: Path, signer: URLSigner) -> None:
         self.folder = folder.resolve()

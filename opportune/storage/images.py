@@ -47,11 +47,11 @@ NOT_ONLY_A_PICTURE = "This file holds more than a picture. Please save it as a n
 
 
 class ImageRefusedError(ValueError):
-    """A file is not taken; the message says why to the person who sent it."""
+    """A picture that is not taken; the message says why to the person who sent it."""
 
 
 async def check_image(content: bytes) -> str:
-    """The content type of a picture that can be drawn.
+    """Check that a picture can be drawn, and give its content type.
 
     Raises:
         ImageRefusedError: it is none.
@@ -60,7 +60,7 @@ async def check_image(content: bytes) -> str:
 
 
 async def shrink(content: bytes, largest: int = 1024) -> bytes:
-    """The picture as a WebP, upright, with neither side longer than that, and without what else was in the file.
+    """Redraw a picture as a WebP, upright, with neither side longer than that, and without what else was in the file.
 
     Raises:
         ImageRefusedError: it cannot be drawn.

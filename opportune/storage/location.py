@@ -1,4 +1,4 @@
-"""Understands STORAGE_URL."""
+"""Parses STORAGE_URL."""
 
 import re
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class Bucket:
 
 
 def parse_storage_url(settings: Settings) -> Path | Bucket:
-    """The folder, as an absolute path, or the bucket.
+    """Parse STORAGE_URL: a folder, as an absolute path, or a bucket.
 
     Raises:
         OperatorError: the setting is malformed; the line shows nothing of a secret.

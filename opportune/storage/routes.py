@@ -1,4 +1,4 @@
-"""The page of a file, for whoever has an address that we have signed."""
+"""Serves files to whoever has a signed URL."""
 
 import time
 from typing import Annotated
@@ -37,7 +37,7 @@ async def show(
 
 
 def headers(name: str, download_as: str, seconds: int) -> dict[str, str]:
-    """Nothing runs, whatever is in the file, and nobody shared keeps it."""
+    """Headers with which nothing in a file runs, and no shared cache keeps it."""
     kind = CONTENT_TYPES_BY_SUFFIX.get(name.rpartition(".")[2], DEFAULT_CONTENT_TYPE)
     return {
         "Content-Type": kind,
@@ -49,7 +49,7 @@ def headers(name: str, download_as: str, seconds: int) -> dict[str, str]:
 
 
 def disposition(kind: str, download_as: str) -> str:
-    """Only pictures are shown in the browser, where they are not asked for as a file."""
+    """Content-Disposition: only pictures are shown in the browser, unless asked for as a download."""
     if not download_as:
         return "inline" if kind in CONTENT_TYPES else "attachment"
     return f"attachment; filename*=UTF-8''{quote(download_as, safe='', errors='replace')}"

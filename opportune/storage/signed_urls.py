@@ -1,4 +1,4 @@
-"""Addresses of ours that show one file for a while to whoever has them."""
+"""Signed URLs of this site, which show one file for a while to whoever has them."""
 
 import hmac
 import time
@@ -15,7 +15,7 @@ FILES_PATH = "/files"
 
 @dataclass(frozen=True)
 class URLSigner:
-    """Signs the name, the time until which it may be seen, and the name for keeping it."""
+    """Signs the name of a file, the time until which it may be seen, and the name to download it as."""
 
     keys: Sequence[str]
     """The first one signs; the others are older, and addresses that they have signed still open."""
@@ -36,6 +36,6 @@ class URLSigner:
         return [hmac.new(key.encode(), message, sha256).hexdigest() for key in self.keys]
 
     def is_valid(self, signature: str, name: str, until: str, download_as: str) -> bool:
-        """Whether the address is one of ours, which may have ended."""
+        """Whether the signature is ours; the URL may have expired."""
         given, ours = signature.encode(errors="replace"), self.signatures(name, until, download_as)
         return any(hmac.compare_digest(given, each.encode()) for each in ours)

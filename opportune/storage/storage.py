@@ -1,4 +1,4 @@
-"""What a place of files offers, wherever it is."""
+"""The interface of storages, wherever the files are."""
 
 import re
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ UNAVAILABLE = "Files cannot be kept or shown at the moment. Try again in a few m
 
 
 class StorageError(Exception):
-    """The place of files does not answer. A form that gets this keeps what was typed and says so; else it is a 503.
+    """The storage does not answer. A form that gets this keeps what was typed and says so; else it is a 503.
 
     The message is a sentence for the visitor; the log has the reason.
     """
@@ -28,37 +28,37 @@ class MissingFileError(NotFound):
 
 
 class Storage(ABC):
-    """Files by names that we make: `<folder>/<random>.<suffix>`. Names of people are for showing and nothing else."""
+    """Keeps files by names that it makes: `<folder>/<random>.<suffix>`. Names that people give are only shown."""
 
     loss: str = ""
     """One line for the operator if this host will throw the files away, else nothing."""
 
     @abstractmethod
     async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
-        """Keep this and give its new name. Raises StorageError."""
+        """Store a file and give its new name. Raises StorageError."""
 
     @abstractmethod
     async def read(self, name: str) -> bytes:
-        """Raises StorageError, MissingFileError."""
+        """Read a whole file. Raises StorageError, MissingFileError."""
 
     @abstractmethod
     async def delete(self, name: str) -> None:
-        """Do nothing where it is gone already. Raises StorageError."""
+        """Delete a file; one that is gone already is fine. Raises StorageError."""
 
     @abstractmethod
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
-        """An address for whoever may see the file now; it ends to work after that time.
+        """A URL for whoever may see the file now; it expires after that time.
 
         With `download_as` browsers do not show the file, they keep it by that name.
         """
 
     @abstractmethod
     async def fault(self) -> str:
-        """Why nothing could be saved here now, in one line for the operator; empty if it could."""
+        """The reason why nothing can be saved now, in one line for the operator; empty if it can."""
 
 
 def new_name(folder: str, suffix: str) -> str:
-    """A name that nobody can guess."""
+    """Make a name that nobody can guess."""
     name = f"{folder}/{uuid4().hex}.{suffix.lstrip('.')}"
     if not is_name(name):
         raise ValueError(f"no folder and suffix of files: {folder!r}, {suffix!r}")
@@ -66,7 +66,7 @@ def new_name(folder: str, suffix: str) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Whether it could be one of ours: no other leads anywhere."""
+    """Whether a name could be one of ours: no other leads anywhere."""
     return NAME.fullmatch(name) is not None
 
 

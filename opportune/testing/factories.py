@@ -23,7 +23,7 @@ _numbers = count(1)
 
 
 async def make_user(database: Database, email: str = "", password: str = PASSWORD, **fields: Any) -> User:
-    """A stored user; `fields` are the model's."""
+    """Store a user; `fields` are the model's."""
     email = email or f"user{next(_numbers)}@example.com"
     user = User(**{"email": email, "hashed_password": _hashed(password), **fields})
     async with database.writer() as session:
@@ -49,7 +49,7 @@ async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
 
 
 async def make_token(database: Database, user: User) -> str:
-    """A bearer token of an hour."""
+    """Issue a bearer token for an hour."""
     async with database.writer() as session:
         return await create_access_token(session, user)
 
@@ -63,7 +63,7 @@ async def sign_in_browser(page: Page, app: FastAPI, user: User, site: str) -> No
 
 @asynccontextmanager
 async def signed_in_client(app: FastAPI, user: User | None = None) -> AsyncIterator[AsyncClient]:
-    """A browser in which this user, or a new one, is signed in."""
+    """A client in which this user, or a new one, is signed in."""
     user = user or await make_user(app.state.database)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         await sign_in(client, app, user)

@@ -1,4 +1,4 @@
-"""Every test has a database of its own, a copy of one that our own migrations have made."""
+"""The fixtures of all tests. Each has a database of its own, a copy of one that the migrations have made."""
 
 import shutil
 import signal
@@ -28,6 +28,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.project import installed_names
 from opportune.settings import HOST_VARIABLES, Settings
+from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.testing.services.browser import chromium, page, site
 from opportune.testing.services.missing_programs import pytest_terminal_summary
 from opportune.testing.services.postgres import Postgres, postgres
@@ -59,7 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def settings_for(database_url: str) -> Settings:
-    """Settings that no file of the machine reaches."""
+    """Make settings that no file of the machine reaches."""
     return Settings(
         _env_file=None,
         environment="test",
@@ -99,7 +100,7 @@ def _hashes_that_cost_little() -> Iterator[None]:
 
 
 class CompiledTemplates(BytecodeCache):
-    """Templates by their names and texts."""
+    """Compiled templates, by their names and texts."""
 
     def __init__(self) -> None:
         self.codes: dict[tuple[str, str], Any] = {}
@@ -154,7 +155,7 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of a database without a single table."""
+    """The URL of a database without a single table."""
     if database_kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
@@ -164,7 +165,7 @@ def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_p
 
 @pytest.fixture
 def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a migrated database without rows: the test runs once on each kind."""
+    """The URL of a migrated database without rows: the test runs once on each kind."""
     if database_kind == "sqlite":
         # On a busy machine SQLite may still be putting its files away when the test has ended.
         with TemporaryDirectory(prefix="opportune-sqlite-", dir=scratch(), ignore_cleanup_errors=True) as folder:
@@ -185,8 +186,9 @@ def _postgres_database(server: Postgres, template: str | None = None) -> Iterato
 
 
 @pytest.fixture
-def settings(database_url: str) -> Settings:
-    return settings_for(database_url)
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings of a site whose uploads go to a folder of the test."""
+    return settings_for(database_url).model_copy(update={"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}")})
 
 
 @pytest.fixture
@@ -206,7 +208,13 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 @pytest.fixture
+def recorded_jobs(app: FastAPI) -> RecordedJobs:
+    """What the site queues: recorded, and done by `await recorded_jobs.work()`."""
+    return RecordedJobs(app.state.settings, app.state.database, app.state.storage)
+
+
+@pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """A browser without cookies."""
+    """A client without cookies."""
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         yield client

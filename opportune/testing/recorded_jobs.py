@@ -1,31 +1,67 @@
-"""Jobs that are only noted, so that a test looks at what was queued."""
+"""A job queue for tests: what is queued is recorded, and done when a test asks for it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db.database import after_commit
-from opportune.jobs import JobCall, JobQueue
+from opportune.db.database import Database, after_commit
+from opportune.jobs import JobCall, JobContext, JobQueue
+from opportune.settings import Settings
+from opportune.storage import Storage
 
 
 class RecordedJobs(JobQueue):
-    """Put one into `database.info["jobs"]`. Notes what is queued by a change, once the change is committed."""
+    """Takes the place of the queue of a database, and records what changes queue once they are committed."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
         self.calls: list[JobCall[Any]] = []
         self.keys: list[str] = []
+        self.context: JobContext = DirectJobContext(settings, database, storage)
+        database.info["jobs"] = self
 
     async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
         raise NotImplementedError
 
     def defer(self, session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:
-        async def note() -> None:
+        async def record() -> None:
             self.calls.append(call)
             self.keys.append(key)
 
-        after_commit(session, note)
+        after_commit(session, record)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the queued jobs, in order."""
+        return [call.job.name for call in self.calls]
 
     @property
     def emails(self) -> list[Mapping[str, str]]:
+        """Queued e-mails, each with `to`, `subject`, `text` and `html`."""
         return [call.arguments[0] for call in self.calls if call.job.name == "mail.send"]
+
+    async def work(self) -> None:
+        """Do what is queued, but for the e-mails, which stay in the queue."""
+        queued, self.calls = self.calls, [call for call in self.calls if call.job.name == "mail.send"]
+        for call in queued:
+            if call.job.name != "mail.send":
+                await call.job.function(self.context, *call.arguments)
+
+
+class DirectJobContext:
+    """A job's context without an engine: every step is done anew."""
+
+    id = "1"
+    attempt = 1
+
+    def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
+        self.settings = settings
+        self.database = database
+        self.storage = storage
+
+    async def write(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        async with self.database.writer() as session:
+            return await work(session, *args)
+
+    async def progress(self, done: int, total: int, note: str = "") -> None:
+        pass

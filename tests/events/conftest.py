@@ -9,7 +9,6 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from PIL import Image
-from pydantic import SecretStr
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -17,66 +16,12 @@ from app.events.models import Event, Registration
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.settings import Settings
-from opportune.storage import Storage
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import RecordedJobs
 
 MakeEvent = Callable[..., Awaitable[Event]]
 
 ADA = {"name": "Ada", "email": "ada@example.com"}
-
-
-class RunnableJobs(RecordedJobs):
-    """Does nothing by itself: a test looks at what is queued, and does it."""
-
-    def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
-        super().__init__()
-        self.run = DirectJobContext(settings, database, storage)
-
-    @property
-    def names(self) -> list[str]:
-        """Without the e-mails."""
-        return [call.job.name for call in self.calls if call.job.name != "mail.send"]
-
-    async def work(self) -> None:
-        """Do what is queued, but for the e-mails."""
-        waiting, self.calls = self.calls, [call for call in self.calls if call.job.name == "mail.send"]
-        for call in waiting:
-            if call.job.name != "mail.send":
-                await call.job.function(self.run, *call.arguments)
-
-
-class DirectJobContext:
-    """A job's view of itself, without an engine."""
-
-    id = "1"
-    attempt = 1
-
-    def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
-        self.settings = settings
-        self.database = database
-        self.storage = storage
-
-    async def write(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        async with self.database.writer() as session:
-            return await work(session, *args)
-
-    async def progress(self, done: int, total: int, note: str = "") -> None:
-        pass
-
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    ours = {"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}"), "jobs": "off"}
-    return settings_for(database_url).model_copy(update=ours)
-
-
-@pytest.fixture
-def jobs(app: FastAPI) -> RunnableJobs:
-    state = app.state
-    state.database.info["jobs"] = jobs = RunnableJobs(state.settings, state.database, state.storage)
-    return jobs
 
 
 @pytest.fixture
@@ -106,7 +51,7 @@ async def tea(make_event: MakeEvent) -> Event:
 
 
 @pytest.fixture
-async def admin(app: FastAPI, jobs: RunnableJobs) -> AsyncIterator[AsyncClient]:
+async def admin(app: FastAPI, recorded_jobs: RecordedJobs) -> AsyncIterator[AsyncClient]:
     async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as client:
         yield client
 

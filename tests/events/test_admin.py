@@ -11,7 +11,8 @@ from app.events.models import Event
 from opportune.db.database import Database
 from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
-from tests.events.conftest import MakeEvent, RunnableJobs, add_registration, files_in, picture, registrations
+from opportune.testing.recorded_jobs import RecordedJobs
+from tests.events.conftest import MakeEvent, add_registration, files_in, picture, registrations
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -122,9 +123,9 @@ async def test_staff_write_group_and_notes(admin: AsyncClient, database: Databas
 
 
 async def test_a_photo_is_shown_by_a_signed_address(
-    client: AsyncClient, admin: AsyncClient, jobs: RunnableJobs, database: Database, tea: Event
+    client: AsyncClient, admin: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:
-    name = await jobs.run.storage.save("events", "jpg", picture((9, 9)), "image/jpeg")
+    name = await recorded_jobs.context.storage.save("events", "jpg", picture((9, 9)), "image/jpeg")
     ada = await add_registration(database, tea, photo=name)
 
     page = (await admin.get(f"/admin/registration/details/{ada.id}")).text
@@ -149,14 +150,14 @@ async def test_the_export_has_what_staff_know_and_no_formula(
 @on_both
 @pytest.mark.parametrize("what", ["event", "registration"])
 async def test_photos_go_with_the_event_or_the_registration(
-    admin: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event, what: str
+    admin: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event, what: str
 ) -> None:
-    name = await jobs.run.storage.save("events", "jpg", picture((9, 9)), "image/jpeg")
+    name = await recorded_jobs.context.storage.save("events", "jpg", picture((9, 9)), "image/jpeg")
     ada = await add_registration(database, tea, photo=name)
 
     address = f"/admin/{what}/delete?pks={tea.id if what == 'event' else ada.id}"
     assert (await admin.post(address, data={"confirmed": "yes"})).status_code == 303
 
     assert await registrations(database) == []
-    await jobs.work()
+    await recorded_jobs.work()
     assert files_in(settings) == []

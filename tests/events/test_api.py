@@ -10,7 +10,8 @@ from app.events.models import Event
 from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED
 from opportune.db.database import Database
 from opportune.testing.factories import grant, make_user, signed_in_client
-from tests.events.conftest import ADA, MakeEvent, RunnableJobs, add_registration, cancel_link, registrations
+from opportune.testing.recorded_jobs import RecordedJobs
+from tests.events.conftest import ADA, MakeEvent, add_registration, cancel_link, registrations
 
 # What differs between the databases is marked `on_both`.
 pytestmark = pytest.mark.database("sqlite")
@@ -79,7 +80,9 @@ async def test_who_comes_is_for_those_who_may_list_attendees(
 
 
 @on_both
-async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: RunnableJobs, make_event: MakeEvent) -> None:
+async def test_what_is_not_there_is_not_found(
+    client: AsyncClient, recorded_jobs: RecordedJobs, make_event: MakeEvent
+) -> None:
     await make_event("draft", is_published=False)
 
     for slug in ("draft", "nothing", "Tea", "%00", "a" * 81):
@@ -89,30 +92,30 @@ async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: Runnabl
 
 @on_both
 async def test_whether_an_address_is_registered_is_told_to_its_mailbox_only(
-    client: AsyncClient, jobs: RunnableJobs, database: Database, tea: Event
+    client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:
     answers = [await client.post(f"{EVENTS}/tea/registrations", json=ADA) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].json() == answers[1].json()
     assert [registration.name for registration in await registrations(database)] == ["Ada"]
-    assert [email["subject"] for email in jobs.emails] == [
+    assert [email["subject"] for email in recorded_jobs.emails] == [
         "You are registered: Tea",
         "You were registered already: Tea",
     ]
-    assert {email["to"] for email in jobs.emails} == {"ada@example.com"}
-    assert ["has asked once more" in email["html"] for email in jobs.emails] == [False, True]
-    assert all(cancel_link(email).replace("&", "&amp;") in email["html"] for email in jobs.emails)
+    assert {email["to"] for email in recorded_jobs.emails} == {"ada@example.com"}
+    assert ["has asked once more" in email["html"] for email in recorded_jobs.emails] == [False, True]
+    assert all(cancel_link(email).replace("&", "&amp;") in email["html"] for email in recorded_jobs.emails)
 
 
-async def test_an_invalid_registration_is_refused(client: AsyncClient, jobs: RunnableJobs, tea: Event) -> None:
+async def test_an_invalid_registration_is_refused(client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event) -> None:
     for body in INVALID:
         assert (await client.post(f"{EVENTS}/tea/registrations", json=body)).status_code == 422, body
-    assert jobs.calls == []
+    assert recorded_jobs.calls == []
 
 
 async def test_nobody_decides_over_what_is_the_staffs(
-    client: AsyncClient, jobs: RunnableJobs, database: Database, tea: Event
+    client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:
     sent = {**ADA, "group": "speakers", "is_present": True, "notes": "important", "photo": "events/x.jpg", "id": 99}
     assert (await client.post(f"{EVENTS}/tea/registrations", json=sent)).status_code == 202
@@ -123,7 +126,7 @@ async def test_nobody_decides_over_what_is_the_staffs(
 
 
 async def test_what_is_closed_is_a_conflict(
-    client: AsyncClient, jobs: RunnableJobs, database: Database, make_event: MakeEvent
+    client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, make_event: MakeEvent
 ) -> None:
     await add_registration(database, await make_event("full", capacity=1), "Bob")
     await make_event("begun", days=-0.01)
@@ -131,11 +134,11 @@ async def test_what_is_closed_is_a_conflict(
     for slug, words in (("full", ALL_SEATS_TAKEN), ("begun", REGISTRATION_ENDED)):
         answer = await client.post(f"{EVENTS}/{slug}/registrations", json=ADA)
         assert (answer.status_code, answer.json()["detail"]) == (409, words)
-    assert jobs.calls == []
+    assert recorded_jobs.calls == []
 
 
 async def test_one_mailbox_is_not_filled_and_one_visitor_does_not_take_all_seats(
-    client: AsyncClient, jobs: RunnableJobs, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+    client: AsyncClient, recorded_jobs: RecordedJobs, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dependencies.REGISTRATIONS_PER_ADDRESS, "limit", 20)
     await make_event()

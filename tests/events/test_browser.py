@@ -7,15 +7,16 @@ import pytest
 from playwright.async_api import Page, expect
 
 from opportune.db.database import Database
+from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE
-from tests.events.conftest import MakeEvent, RunnableJobs, cancel_link, picture, registrations
+from tests.events.conftest import MakeEvent, cancel_link, picture, registrations
 
 # What is looked at is the browser's part: one kind is enough.
 pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
 
 
 async def test_a_visitor_registers_with_a_photo_and_cancels(
-    page: Page, jobs: RunnableJobs, database: Database, make_event: MakeEvent, tmp_path: Path
+    page: Page, recorded_jobs: RecordedJobs, database: Database, make_event: MakeEvent, tmp_path: Path
 ) -> None:
     await make_event("tea", title="Tea for all", capacity=3)
     await make_event("soup")
@@ -46,10 +47,10 @@ async def test_a_visitor_registers_with_a_photo_and_cancels(
     await register.click()
     await expect(page).to_have_url(re.compile("/events/tea/registered$"))
     await expect(page.get_by_role("heading", name="Look into your mailbox")).to_be_visible()
-    await jobs.work()
+    await recorded_jobs.work()
     assert [registration.photo[-5:] for registration in await registrations(database)] == [".webp"]
 
-    await page.goto(cancel_link(jobs.emails[0]))
+    await page.goto(cancel_link(recorded_jobs.emails[0]))
     await page.get_by_role("button", name="Cancel my registration").click()
     await expect(page.get_by_role("heading", name="This registration is cancelled.")).to_be_visible()
     await page.get_by_role("link", name="To the event").click()

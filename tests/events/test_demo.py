@@ -6,7 +6,8 @@ from app.events.models import Event
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.settings import Settings
-from tests.events.conftest import MakeEvent, RunnableJobs, add_registration, files_in, registrations
+from opportune.testing.recorded_jobs import RecordedJobs
+from tests.events.conftest import MakeEvent, add_registration, files_in, registrations
 
 ALL = len(SAMPLES) + sum(sample.attendees for sample in SAMPLES)
 
@@ -52,15 +53,15 @@ async def test_clearing_takes_the_demo_and_nobody_elses_events(database: Databas
 
 
 async def test_clearing_takes_the_photos_of_those_who_came_to_the_demo(
-    jobs: RunnableJobs, database: Database, settings: Settings
+    recorded_jobs: RecordedJobs, database: Database, settings: Settings
 ) -> None:
-    database.info["jobs"] = jobs
-    name = await jobs.run.storage.save("events", "webp", b"a picture", "image/webp")
+    database.info["jobs"] = recorded_jobs
+    name = await recorded_jobs.context.storage.save("events", "webp", b"a picture", "image/webp")
     await loaded(database)
     async with database.reader() as session:
         event = (await session.scalars(select(Event).limit(1))).one()
     await add_registration(database, event, photo=name)
 
     assert await cleared(database) == ALL + 1
-    await jobs.work()
+    await recorded_jobs.work()
     assert files_in(settings) == []

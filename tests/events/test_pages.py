@@ -13,12 +13,12 @@ from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED
 from opportune.db.database import Database
 from opportune.errors import NotFound
 from opportune.settings import Settings
+from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.web.rendering import markdown
 from opportune.web.rendering.markdown_blocks import Piece
 from tests.events.conftest import (
     ADA,
     MakeEvent,
-    RunnableJobs,
     add_registration,
     cancel_link,
     files_in,
@@ -94,7 +94,9 @@ async def test_the_text_of_an_event_is_not_rendered_in_the_event_loop(
     assert threading.current_thread() not in threads
 
 
-async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: RunnableJobs, make_event: MakeEvent) -> None:
+async def test_what_is_not_there_is_not_found(
+    client: AsyncClient, recorded_jobs: RecordedJobs, make_event: MakeEvent
+) -> None:
     await make_event("draft", is_published=False)
 
     for slug in ("draft", "nothing", "%00", "TEA"):
@@ -104,11 +106,11 @@ async def test_what_is_not_there_is_not_found(client: AsyncClient, jobs: Runnabl
             await client.get(f"/events/{slug}/registered"),
         ):
             assert answer.status_code == 404, slug
-    assert files_in(jobs.run.settings) == []
+    assert files_in(recorded_jobs.context.settings) == []
 
 
 async def test_registering_takes_a_seat_keeps_the_photo_and_writes_an_email(
-    client: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
+    client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     answer = await client.post("/events/tea", data={**ADA, "question": "Milk?"}, files=photo())
 
@@ -118,20 +120,20 @@ async def test_registering_takes_a_seat_keeps_the_photo_and_writes_an_email(
     (ada,) = await registrations(database)
     assert (ada.name, ada.email, ada.question) == ("Ada", "ada@example.com", "Milk?")
     assert re.fullmatch(r"events/[0-9a-f]{32}\.jpg", ada.photo), "a name of ours"
-    (email,) = jobs.emails
+    (email,) = recorded_jobs.emails
     assert "https://meet.example.com/tea" in email["text"]
-    assert jobs.names == ["events.shrink_photo"]
-    await jobs.work()
+    assert recorded_jobs.names == ["events.shrink_photo", "mail.send"]
+    await recorded_jobs.work()
     assert (await registrations(database))[0].photo.endswith(".webp")
 
 
-async def test_a_form_without_a_photo_is_enough(client: AsyncClient, jobs: RunnableJobs, tea: Event) -> None:
+async def test_a_form_without_a_photo_is_enough(client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event) -> None:
     assert (await client.post("/events/tea", data=ADA, files={"photo": ("", b"")})).status_code == 303
-    assert jobs.names == []
+    assert recorded_jobs.names == ["mail.send"]
 
 
 async def test_who_is_registered_already_gets_the_same_page_and_an_email(
-    client: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
+    client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     await add_registration(database, tea)
 
@@ -139,13 +141,13 @@ async def test_who_is_registered_already_gets_the_same_page_and_an_email(
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/events/tea/registered")
     assert [registration.name for registration in await registrations(database)] == ["Ada"]
-    assert [email["subject"] for email in jobs.emails] == ["You were registered already: Tea"]
-    await jobs.work()
+    assert [email["subject"] for email in recorded_jobs.emails] == ["You were registered already: Tea"]
+    await recorded_jobs.work()
     assert files_in(settings) == []
 
 
 async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
-    client: AsyncClient, jobs: RunnableJobs, tea: Event
+    client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event
 ) -> None:
     sent = {"name": "<Ada>", "email": "nobody", "question": "Milk\nand sugar?"}
 
@@ -157,20 +159,20 @@ async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
     assert 'id="email-error"' in answer.text
     part = await client.post("/events/tea", data=sent, headers=HTMX)
     assert part.text.lstrip().startswith("<form")
-    assert jobs.calls == []
+    assert recorded_jobs.calls == []
 
 
 async def test_what_fills_the_field_that_nobody_sees_is_thanked_and_ignored(
-    client: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
+    client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     answer = await client.post("/events/tea", data={**ADA, "website": "https://spam.example"}, files=photo())
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/events/tea/registered")
-    assert (await registrations(database), jobs.calls, files_in(settings)) == ([], [], [])
+    assert (await registrations(database), recorded_jobs.calls, files_in(settings)) == ([], [], [])
 
 
 async def test_a_closed_event_has_no_form_and_keeps_no_photo(
-    client: AsyncClient, jobs: RunnableJobs, database: Database, make_event: MakeEvent
+    client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, make_event: MakeEvent
 ) -> None:
     await add_registration(database, await make_event("full", capacity=1), "Bob")
     await make_event("begun", days=-0.01)
@@ -184,12 +186,12 @@ async def test_a_closed_event_has_no_form_and_keeps_no_photo(
         assert 'name="email"' not in page.text
         assert answer.status_code == 409
         assert words in answer.text
-    assert jobs.calls == []
-    assert files_in(jobs.run.settings) == []
+    assert recorded_jobs.calls == []
+    assert files_in(recorded_jobs.context.settings) == []
 
 
 async def test_who_registers_too_often_is_asked_to_wait_and_types_nothing_twice(
-    client: AsyncClient, jobs: RunnableJobs, tea: Event
+    client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event
 ) -> None:
     answers = [await client.post("/events/tea", data=ADA) for _ in range(6)]
 
@@ -200,7 +202,7 @@ async def test_who_registers_too_often_is_asked_to_wait_and_types_nothing_twice(
 
 
 async def test_a_visitor_who_sends_too_much_is_refused_before_a_picture_is_looked_at(
-    client: AsyncClient, jobs: RunnableJobs, tea: Event, monkeypatch: pytest.MonkeyPatch
+    client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dependencies.REGISTRATIONS_PER_ADDRESS, "limit", 0)
     monkeypatch.setattr(pages, "read_form", None)
@@ -209,15 +211,15 @@ async def test_a_visitor_who_sends_too_much_is_refused_before_a_picture_is_looke
 
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) > 0
-    assert jobs.calls == []
+    assert recorded_jobs.calls == []
 
 
 async def test_the_link_in_the_email_asks_first_and_then_cancels(
-    client: AsyncClient, jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
+    client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     await client.post("/events/tea", data=ADA, files=photo())
-    await jobs.work()
-    link = cancel_link(jobs.emails[0])
+    await recorded_jobs.work()
+    link = cancel_link(recorded_jobs.emails[0])
 
     asked = await client.get(link)
     assert "Cancel your registration?" in asked.text
@@ -229,16 +231,16 @@ async def test_the_link_in_the_email_asks_first_and_then_cancels(
     assert "This registration is cancelled." in done.text
     assert await registrations(database) == []
     assert "3 seats left" in (await client.get("/events/tea")).text
-    await jobs.work()
+    await recorded_jobs.work()
     assert files_in(settings) == []
     assert "This registration is cancelled." in (await client.get(link)).text
 
 
 async def test_an_old_link_does_not_cancel_a_new_registration(
-    client: AsyncClient, jobs: RunnableJobs, database: Database, tea: Event
+    client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:
     await client.post("/events/tea", data=ADA)
-    old = cancel_link(jobs.emails[0])
+    old = cancel_link(recorded_jobs.emails[0])
     await client.post(old)
     await client.post("/events/tea", data={"name": "Bob", "email": "bob@example.com"})
 

@@ -2,7 +2,8 @@ from app.events.models import Event
 from app.events.personal import files, forget, read
 from opportune.db.database import Database
 from opportune.feature import Person
-from tests.events.conftest import RunnableJobs, add_registration, registrations
+from opportune.testing.recorded_jobs import RecordedJobs
+from tests.events.conftest import add_registration, registrations
 
 ADA, UNPROVEN = Person(1, "ada@example.com"), Person(1, "")
 
@@ -20,16 +21,16 @@ async def test_registrations_are_told_to_the_owner_of_the_email(database: Databa
 
 
 async def test_who_leaves_gives_the_seats_back_and_takes_the_photos_along(
-    database: Database, tea: Event, jobs: RunnableJobs
+    database: Database, tea: Event, recorded_jobs: RecordedJobs
 ) -> None:
     await add_registration(database, tea, photo="events/one.webp")
     await add_registration(database, tea, "Bob")
-    database.info["jobs"] = jobs
+    database.info["jobs"] = recorded_jobs
 
     for person in (UNPROVEN, ADA):
         async with database.writer() as session:
             await forget(session, person)
 
     assert [each.name for each in await registrations(database)] == ["Bob"]
-    assert jobs.names == ["events.delete_photos"]
-    assert jobs.calls[0].arguments == (["events/one.webp"],)
+    assert recorded_jobs.names == ["events.delete_photos"]
+    assert recorded_jobs.calls[0].arguments == (["events/one.webp"],)

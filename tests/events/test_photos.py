@@ -14,14 +14,15 @@ from opportune.db.database import Database
 from opportune.settings import Settings
 from opportune.storage import MissingFileError, StorageError
 from opportune.testing.factories import make_user, signed_in_client
-from tests.events.conftest import ADA, RunnableJobs, add_registration, files_in, photo, picture, registrations
+from opportune.testing.recorded_jobs import RecordedJobs
+from tests.events.conftest import ADA, add_registration, files_in, photo, picture, registrations
 
 # What is tested here asks little of the database: one kind is enough.
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def kept(jobs: RunnableJobs, content: bytes) -> str:
-    return await jobs.run.storage.save("events", "jpg", content, "image/jpeg")
+async def kept(recorded_jobs: RecordedJobs, content: bytes) -> str:
+    return await recorded_jobs.context.storage.save("events", "jpg", content, "image/jpeg")
 
 
 def with_metadata() -> bytes:
@@ -32,16 +33,16 @@ def with_metadata() -> bytes:
 
 
 async def test_a_photo_becomes_small_upright_and_silent(
-    jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
+    recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     content = with_metadata()
     assert b"Mill Lane" in content
-    ada = await add_registration(database, tea, photo=await kept(jobs, content))
+    ada = await add_registration(database, tea, photo=await kept(recorded_jobs, content))
 
-    await shrink_photo.function(jobs.run, ada.id, ada.photo)
+    await shrink_photo.function(recorded_jobs.context, ada.id, ada.photo)
 
     (after,) = await registrations(database)
-    small = await jobs.run.storage.read(after.photo)
+    small = await recorded_jobs.context.storage.read(after.photo)
     with Image.open(BytesIO(small)) as image:
         assert (image.format, max(image.size), image.height > image.width) == ("WEBP", MAX_SIDE_PIXELS, True)
     assert b"Mill Lane" not in small
@@ -49,11 +50,11 @@ async def test_a_photo_becomes_small_upright_and_silent(
 
 
 async def test_a_photo_is_shrunk_once_however_often_it_is_tried(
-    jobs: RunnableJobs, database: Database, settings: Settings, tea: Event, monkeypatch: pytest.MonkeyPatch
+    recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ada = await add_registration(database, tea, photo=await kept(jobs, picture()))
+    ada = await add_registration(database, tea, photo=await kept(recorded_jobs, picture()))
     writes: list[str] = []
-    direct = jobs.run.write
+    direct = recorded_jobs.context.write
 
     async def recorded(work: object, *args: object) -> object:
         """As the engine does it: what is done is not done again, and answers as it did."""
@@ -62,60 +63,62 @@ async def test_a_photo_is_shrunk_once_however_often_it_is_tried(
             raise ConnectionError
         return writes[0]
 
-    monkeypatch.setattr(jobs.run, "write", recorded)
+    monkeypatch.setattr(recorded_jobs.context, "write", recorded)
     with pytest.raises(ConnectionError):
-        await shrink_photo.function(jobs.run, ada.id, ada.photo)
+        await shrink_photo.function(recorded_jobs.context, ada.id, ada.photo)
     for _ in range(2):
-        await shrink_photo.function(jobs.run, ada.id, ada.photo)
+        await shrink_photo.function(recorded_jobs.context, ada.id, ada.photo)
 
     (after,) = await registrations(database)
     assert [path.name for path in files_in(settings)] == [Path(after.photo).name]
 
 
-async def test_the_photo_of_who_has_cancelled_is_not_kept(jobs: RunnableJobs, settings: Settings, tea: Event) -> None:
-    await shrink_photo.function(jobs.run, 7, await kept(jobs, picture()))
+async def test_the_photo_of_who_has_cancelled_is_not_kept(
+    recorded_jobs: RecordedJobs, settings: Settings, tea: Event
+) -> None:
+    await shrink_photo.function(recorded_jobs.context, 7, await kept(recorded_jobs, picture()))
 
     assert files_in(settings) == []
 
 
 async def test_a_photo_whose_place_is_away_is_tried_again(
-    jobs: RunnableJobs, database: Database, tea: Event, tmp_path: Path
+    recorded_jobs: RecordedJobs, database: Database, tea: Event, tmp_path: Path
 ) -> None:
-    ada = await add_registration(database, tea, photo=await kept(jobs, with_metadata()))
+    ada = await add_registration(database, tea, photo=await kept(recorded_jobs, with_metadata()))
     away = (tmp_path / "uploads").rename(tmp_path / "away")
 
     with pytest.raises(MissingFileError):
-        await shrink_photo.function(jobs.run, ada.id, ada.photo)
+        await shrink_photo.function(recorded_jobs.context, ada.id, ada.photo)
 
     away.rename(tmp_path / "uploads")
-    await shrink_photo.function(jobs.run, ada.id, ada.photo)
+    await shrink_photo.function(recorded_jobs.context, ada.id, ada.photo)
     (after,) = await registrations(database)
     assert after.photo.endswith(".webp")
 
 
 async def test_what_cannot_be_drawn_is_dropped(
-    jobs: RunnableJobs, database: Database, settings: Settings, tea: Event
+    recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
-    ada = await add_registration(database, tea, photo=await kept(jobs, b"no picture"))
+    ada = await add_registration(database, tea, photo=await kept(recorded_jobs, b"no picture"))
 
-    await shrink_photo.function(jobs.run, ada.id, ada.photo)
+    await shrink_photo.function(recorded_jobs.context, ada.id, ada.photo)
 
     assert [registration.photo for registration in await registrations(database)] == [""]
     assert files_in(settings) == []
 
 
-async def test_photos_are_deleted_even_if_some_are_gone(jobs: RunnableJobs) -> None:
-    names = [await kept(jobs, picture((9, 9))) for _ in range(2)]
-    await jobs.run.storage.delete(names[0])
+async def test_photos_are_deleted_even_if_some_are_gone(recorded_jobs: RecordedJobs) -> None:
+    names = [await kept(recorded_jobs, picture((9, 9))) for _ in range(2)]
+    await recorded_jobs.context.storage.delete(names[0])
 
-    await delete_photos.function(jobs.run, names)
+    await delete_photos.function(recorded_jobs.context, names)
 
     with pytest.raises(MissingFileError):
-        await jobs.run.storage.read(names[1])
+        await recorded_jobs.context.storage.read(names[1])
 
 
 async def test_a_hostile_file_is_refused_in_one_line_beside_the_field(
-    client: AsyncClient, jobs: RunnableJobs, settings: Settings, tea: Event
+    client: AsyncClient, recorded_jobs: RecordedJobs, settings: Settings, tea: Event
 ) -> None:
     page, drawing = (
         b"<!doctype html><script>alert(1)</script>",
@@ -127,11 +130,13 @@ async def test_a_hostile_file_is_refused_in_one_line_beside_the_field(
         assert answer.status_code == 422, content[:20]
         assert 'id="photo-error"' in answer.text
         assert 'value="ada@example.com"' in answer.text
-    assert jobs.calls == []
+    assert recorded_jobs.calls == []
     assert files_in(settings) == []
 
 
-async def test_a_file_that_is_too_large_is_refused(client: AsyncClient, jobs: RunnableJobs, tea: Event) -> None:
+async def test_a_file_that_is_too_large_is_refused(
+    client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event
+) -> None:
     answer = await client.post("/events/tea", data=ADA, files=photo(b"\xff\xd8\xff" + bytes(10_000_001)))
 
     assert answer.status_code == 422
@@ -141,7 +146,7 @@ async def test_a_file_that_is_too_large_is_refused(client: AsyncClient, jobs: Ru
 async def test_with_the_storage_down_what_was_typed_stays(
     app: FastAPI,
     client: AsyncClient,
-    jobs: RunnableJobs,
+    recorded_jobs: RecordedJobs,
     database: Database,
     tea: Event,
     monkeypatch: pytest.MonkeyPatch,
@@ -160,7 +165,7 @@ async def test_with_the_storage_down_what_was_typed_stays(
 
 
 async def test_nobody_waits_while_a_photo_that_is_not_needed_is_deleted(
-    app: FastAPI, client: AsyncClient, jobs: RunnableJobs, database: Database, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deleted = []
 

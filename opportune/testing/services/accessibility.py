@@ -1,4 +1,4 @@
-"""axe-core, which finds what keeps people from using a page: in light and in dark, without loading it again."""
+"""Accessibility by axe-core: a page in light and in dark, without loading it again."""
 
 from functools import cache
 from typing import Any
@@ -31,7 +31,7 @@ DIM_PLACEHOLDERS = """() => {
 
 
 async def find_violations(page: Page) -> list[str]:
-    """What axe finds in the page that is shown, by theme. What has no colour is the same in both."""
+    """Violations that axe finds in the page that is shown, by theme. What has no colour is the same in both."""
     await page.evaluate(_script())
     found = []
     wanted: dict[str, Any]

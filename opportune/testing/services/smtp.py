@@ -19,7 +19,7 @@ USER, PASSWORD = "ada", "open sesame: 100%/@?"
 
 @dataclass
 class FakeMailServer:
-    """What it says to a recipient and to an e-mail; what it took. `cut` hangs up in the middle of an e-mail."""
+    """Handler of the server: what it replies, and what it received. `cut` hangs up in the middle of an e-mail."""
 
     reply_to_recipient: str = "250 OK"
     reply_to_message: str = "250 OK"

@@ -11,7 +11,7 @@ NOBODY_UID = 65534
 
 @contextmanager
 def unreadable(name: str, text: str = "") -> Iterator[Path]:
-    """A file that this process may not read. Root, who may, is nobody meanwhile."""
+    """Make a file that this process may not read. Root, who may, is nobody meanwhile."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_text(text)

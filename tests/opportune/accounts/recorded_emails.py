@@ -1,4 +1,4 @@
-"""Jobs that are only written down, so that a test reads the letters that were to be sent."""
+"""Jobs that are only written down, so that a test reads the e-mails that were to be sent."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,13 +18,9 @@ from opportune.testing.recorded_jobs import RecordedJobs
 
 class RecordedEmails(RecordedJobs):
     @property
-    def names(self) -> list[str]:
-        return [call.job.name for call in self.calls]
-
-    @property
     def told(self) -> list[tuple[str, str]]:
         """To whom, and of what."""
-        return [(letter["to"], letter["subject"]) for letter in self.emails]
+        return [(email["to"], email["subject"]) for email in self.emails]
 
 
 @pytest.fixture
@@ -35,8 +31,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def posted(app: FastAPI) -> RecordedEmails:
-    app.state.database.info["jobs"] = posted = RecordedEmails()
-    return posted
+    return RecordedEmails(app.state.settings, app.state.database, app.state.storage)
 
 
 @pytest.fixture

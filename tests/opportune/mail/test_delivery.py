@@ -17,6 +17,7 @@ from opportune.mail import EmailMessage, enqueue_email, render_email
 from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.errors import DeliveryError
 from opportune.settings import Settings
+from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.testing.services.smtp import smtp_server
 from tests.opportune.mail.conftest import email_to, settings_with
@@ -27,9 +28,8 @@ Write = Callable[[str, str], None]
 
 
 @pytest.fixture
-def jobs(database: Database) -> RecordedJobs:
-    database.info["jobs"] = jobs = RecordedJobs()
-    return jobs
+def jobs(settings: Settings, database: Database) -> RecordedJobs:
+    return RecordedJobs(settings, database, open_storage(settings))
 
 
 def run_with(settings: Settings) -> JobContext:
