@@ -78,8 +78,6 @@ def logging_config(settings: Settings) -> dict[str, Any]:
                 "alembic",
                 "asyncio",
                 "botocore",
-                "opportune.db.drivers.pool",
-                "opportune.db.drivers.sqlite_memory",
             )
         },
     }

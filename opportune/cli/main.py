@@ -21,15 +21,17 @@ from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Never
+from typing import TYPE_CHECKING, Never
 
 import typer
-from typer._click import Command, Context, HelpFormatter  # Typer carries its own click and gives it no public name
 from typer.core import TyperGroup
 
 from opportune import __version__
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, PROJECT, display_path
+
+if TYPE_CHECKING:  # Typer carries its own click and gives it no public name: nothing of it is wanted at run time
+    from typer._click import Command, Context, HelpFormatter
 
 PROGRAM = "oppman.py"
 COMMANDS = {
@@ -94,18 +96,18 @@ def _first_line(file: Path) -> str:
 class Commands(TyperGroup):
     """Typer's group over the table above: its help loads no command, and a call loads one."""
 
-    def list_commands(self, ctx: Context) -> list[str]:
+    def list_commands(self, ctx: "Context") -> list[str]:
         return [*HELPS, *feature_commands()]
 
-    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+    def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
         return load(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
-    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
+    def resolve_command(self, ctx: "Context", args: list[str]) -> "tuple[str | None, Command | None, list[str]]":
         if args[0] not in (names := self.list_commands(ctx)):
             fail_unknown(ctx, args[0], names)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+    def format_commands(self, ctx: "Context", formatter: "HelpFormatter") -> None:
         features = feature_commands()
         width = max(map(len, [*HELPS, *features]))
         for group, commands in {**COMMANDS, **({"Features": features} if features else {})}.items():
@@ -113,7 +115,7 @@ class Commands(TyperGroup):
                 formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
 
 
-def load(name: str) -> Command:
+def load(name: str) -> "Command":
     """The command of that name, from its file."""
     file, words = f"opportune.cli.{name}", HELPS.get(name)
     if words is None:
@@ -135,7 +137,7 @@ def load(name: str) -> Command:
     return typer.main.get_command(holder)
 
 
-def fail_unknown(ctx: Context, name: str, names: Sequence[str]) -> Never:
+def fail_unknown(ctx: "Context", name: str, names: Sequence[str]) -> Never:
     near = get_close_matches(name, names, n=1)
     ctx.fail(f"Unknown command {name!r}." + (f" Did you mean {near[0]}?" if near else ""))
 

@@ -3,16 +3,17 @@
 from functools import partial
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import AsyncAdaptedQueuePool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from opportune.db.database import Database, read_sessionmaker
-from opportune.db.drivers.pool import TimedPool, pool_options
+from opportune.db.drivers.pool import pool_options
 from opportune.db.drivers.replica import Replica
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.settings import Settings
+from opportune.speedups import speedup
 
 
 class PostgreSQLDatabase(Database):
@@ -46,13 +47,15 @@ class PostgreSQLDatabase(Database):
         return engine
 
     def _engine(self, url: DatabaseURL, **options: Any) -> AsyncEngine:
-        from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - psycopg, which SQLite can do without
+        from opportune.db.drivers.psycopg_timeouts import connection_class  # noqa: PLC0415 - psycopg, which SQLite can do without
 
-        connect = partial(TimedConnection.connect_with_retry, limit=self.settings.database_statement_timeout)
+        connect = partial(connection_class().connect_with_retry, limit=self.settings.database_statement_timeout)
+        pool_class = speedup("opportune.db.drivers.pool_adapter", "TimedPool", AsyncAdaptedQueuePool)
         return create_async_engine(
             url.url,
             connect_args={**url.arguments, "async_creator_fn": connect},
-            poolclass=TimedPool,
+            poolclass=pool_class,
+            pool_pre_ping=pool_class is AsyncAdaptedQueuePool,
             pool_use_lifo=True,  # the connection used last is the one that need not be asked whether it lives
             pool_recycle=280,  # hosts drop idle connections after five minutes
             hide_parameters=True,
@@ -63,11 +66,11 @@ class PostgreSQLDatabase(Database):
     async def _probe(self, url: DatabaseURL) -> None:
         from psycopg import Error  # noqa: PLC0415 - as above
 
-        from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - as above
+        from opportune.db.drivers.psycopg_timeouts import connection_class  # noqa: PLC0415 - as above
 
         words, arguments = self.engine.dialect.create_connect_args(url.url)
         try:
-            async with await TimedConnection.connect(*words, **{**arguments, **url.arguments}) as connection:
+            async with await connection_class().connect(*words, **{**arguments, **url.arguments}) as connection:
                 await connection.execute("SELECT 1")
         except Error as error:
             raise OperatorError(explain(error, url)) from error

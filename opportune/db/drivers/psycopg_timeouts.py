@@ -1,23 +1,18 @@
 """psycopg's connection with waits that end, also when the server takes what we send and stays silent.
 
-A server's own timeouts do not help there: what it says does not come through.
+A server's own timeouts do not help there: what it says does not come through. `psycopg_adapter` does the same better.
 """
 
 import asyncio
 import select
 import sys
-from collections.abc import Coroutine
-from contextlib import suppress
-from time import monotonic
 from typing import Any, Self
 
-from psycopg import AsyncConnection, Error, OperationalError, generators, waiting
+from psycopg import AsyncConnection, Error, OperationalError
 from psycopg.abc import RV, PQGen
-from psycopg.errors import ConnectionTimeout, NotSupportedError, _WaitTimeout
-from psycopg.pq import TransactionStatus
-from psycopg.pq.abc import PGcancelConn
+from psycopg.errors import ConnectionTimeout
 
-from opportune.db.timeouts import run_in_background
+from opportune.speedups import speedup
 
 POLL_INTERVAL_SECONDS = 0.1
 """Seconds, psycopg's own: so often a wait looks whether its socket is still there."""
@@ -37,20 +32,13 @@ TRANSIENT_ERRORS = (
 )
 """Words of servers that restart or are full. Another wrong password would only get us locked out."""
 
-CANCEL_TIMEOUT_SECONDS = 1
-"""Seconds to tell the server that nobody waits for a statement any more."""
-
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 """What every server and pooler answers with one byte, before it knows who asks."""
 
 
 class TimedConnection(AsyncConnection[Any]):
-    """Cut when its server is silent. A statement that takes long is left alone while the server shows signs of life."""
+    """Cut when a statement takes too long, whoever is to blame."""
 
-    silence: float = 2.5
-    """Seconds without an answer before the server is asked for a sign of life."""
-    probe_timeout_seconds: float = 1.5
-    """Seconds for that."""
     limit: float = 30
     """Seconds that one statement may take at all."""
 
@@ -67,7 +55,6 @@ class TimedConnection(AsyncConnection[Any]):
         except TimeoutError:
             raise ConnectionTimeout("connection timeout expired") from None
         connection.limit = limit
-        connection.silence = min(cls.silence, limit)
         return connection
 
     @classmethod
@@ -85,47 +72,14 @@ class TimedConnection(AsyncConnection[Any]):
         """What every statement, commit and rollback passes.
 
         Raises:
-            psycopg.OperationalError: the server is silent, or the statement takes too long. The connection is closed.
+            psycopg.OperationalError: the statement takes too long. The connection is closed.
         """
         try:
-            if timeout is not None:
-                return await self._step(gen, timeout)
-            try:
-                return await self._step(gen, self.silence)
-            except _WaitTimeout:
-                return await self._wait_on(gen)
-        except asyncio.CancelledError:
-            # psycopg would take up to ten seconds to save a connection that SQLAlchemy then throws away.
-            self._abandon()
-            raise
-
-    def _step(self, gen: PQGen[RV], seconds: float) -> Coroutine[Any, Any, RV]:
-        return waiting.wait_async(gen, self.pgconn.socket, POLL_INTERVAL_SECONDS, seconds)
-
-    async def _wait_on(self, gen: PQGen[RV]) -> RV:
-        end = monotonic() + self.limit - self.silence
-        while (left := end - monotonic()) > 0:
-            alive = asyncio.create_task(server_responds(self.info.hostaddr or self.info.host, self.info.port))
-            try:
-                return await self._step(gen, self.probe_timeout_seconds)
-            except _WaitTimeout:
-                if not (alive.done() and alive.result()):
-                    self.pgconn.finish()
-                    raise OperationalError("timeout: the server is silent") from None
-            finally:
-                alive.cancel()
-            with suppress(_WaitTimeout):
-                return await self._step(gen, min(left, self.silence))
-        self._abandon()
-        raise OperationalError("statement timeout")
-
-    def _abandon(self) -> None:
-        """Close at once. The server is told by the way: it would go on with the statement, and keep its locks."""
-        if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
-            return
-        with suppress(OperationalError, NotSupportedError):  # broken already, or libpq is older than 17
-            run_in_background(_cancel(self.pgconn.cancel_conn()))
-        self.pgconn.finish()
+            async with asyncio.timeout(self.limit):
+                return await super().wait(gen, interval, timeout)
+        except TimeoutError:
+            self.pgconn.finish()
+            raise OperationalError("statement timeout") from None
 
     async def is_alive(self, seconds: float) -> bool:
         """Whether the server answers on this connection. Costs a round trip."""
@@ -141,12 +95,6 @@ class TimedConnection(AsyncConnection[Any]):
     def has_pending_data(self) -> bool:
         """Whether something waits to be read: on an idle connection that is most likely the server's farewell."""
         return _readable(self.pgconn.socket)
-
-
-async def _cancel(connection: PGcancelConn) -> None:
-    with suppress(Error):  # a silent server finds out by itself
-        connection.start()
-        await waiting.wait_conn_async(generators.cancel(connection), POLL_INTERVAL_SECONDS, CANCEL_TIMEOUT_SECONDS)
 
 
 async def server_responds(host: str, port: int) -> bool:
@@ -177,3 +125,8 @@ else:
         poll = select.poll()  # takes numbers that select does not
         poll.register(socket, select.POLLIN)
         return bool(poll.poll(0))
+
+
+def connection_class() -> type[TimedConnection]:
+    """The connection that finds out a silent server, where psycopg still has what it needs."""
+    return speedup("opportune.db.drivers.psycopg_adapter", "WatchedConnection", TimedConnection)

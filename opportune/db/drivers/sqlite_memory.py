@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn
 from uuid import uuid4
 
-from sqlalchemy import AsyncAdaptedQueuePool, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from opportune.db.database import Database
-from opportune.db.drivers.aiosqlite_single_hop import DRIVER, SingleHopConnection, SingleHopDriver
 from opportune.db.drivers.pool import pool_options
-from opportune.db.drivers.sqlite import set_query_only
+from opportune.db.drivers.sqlite import set_query_only, sqlite_engine
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, ReadOnlyError
@@ -47,21 +47,6 @@ class MemorySnapshot(NamedTuple):
             connection.close()
 
 
-class DisposablePool(AsyncAdaptedQueuePool):
-    """Once disposed of, it keeps none of the connections that come back: they would keep the memory."""
-
-    _has_passed = False
-
-    def dispose(self) -> None:
-        self._has_passed = True
-        super().dispose()
-
-    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        if self._has_passed:
-            record.close()  # who still waits for its place connects anew
-        super()._do_return_conn(record)
-
-
 class MemoryDatabase(Database):
     """Only reads. `refresh()` reads the file again, and nobody who reads meanwhile notices."""
 
@@ -75,26 +60,27 @@ class MemoryDatabase(Database):
         super().__init__(url, settings)
 
     def _writing_engine(self) -> AsyncEngine:
-        engine = create_async_engine(
-            self.url.url.set(drivername=DRIVER),
-            creator=self._connect,
-            poolclass=DisposablePool,
-            hide_parameters=True,
-            **pool_options(self.settings),
-        )
+        engine = sqlite_engine(self.url, "BEGIN", **pool_options(self.settings))
+        event.listen(engine.sync_engine, "do_connect", self._connect)
         event.listen(engine.sync_engine, "connect", set_query_only)
+        event.listen(engine.sync_engine, "checkin", self._close_outdated)
         return engine
 
     def _reading_engine(self) -> AsyncEngine:
         return self.engine
 
-    def _connect(self) -> SingleHopConnection:
+    def _connect(self, dialect: Dialect, entry: ConnectionPoolEntry, *_: object) -> DBAPIConnection:
         while True:
-            copy = self._current()
-            connection = SingleHopDriver().connect(copy.address, uri=True, isolation_level=None)
+            copy = entry.info["snapshot"] = self._current()
+            connection = dialect.connect(copy.address, uri=True, isolation_level=None)
             if copy is self._copy:
                 return connection
             connection.close()  # its memory may have been given up before it was opened
+
+    def _close_outdated(self, _connection: object, entry: ConnectionPoolEntry) -> None:
+        """A pool that was disposed of would keep what comes back, and with it the memory."""
+        if entry.info.get("snapshot") is not self._copy:
+            entry.close()
 
     def _current(self) -> MemorySnapshot:
         if self._copy is None:

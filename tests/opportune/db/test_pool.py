@@ -5,8 +5,8 @@ import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from opportune.db.drivers import pool
-from opportune.db.drivers.pool import TimedPool
+from opportune.db.drivers import pool_adapter
+from opportune.db.drivers.pool_adapter import TimedPool
 
 
 async def never(*_: object, **__: object) -> NoReturn:
@@ -17,7 +17,7 @@ async def never(*_: object, **__: object) -> NoReturn:
 async def test_a_connection_that_never_comes_ends_with_the_pools_time_and_leaves_its_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool, "CHECKOUT_MARGIN_SECONDS", 0.01)
+    monkeypatch.setattr(pool_adapter, "CHECKOUT_MARGIN_SECONDS", 0.01)
     engine = create_async_engine(
         "postgresql+psycopg://127.0.0.1/any",
         poolclass=TimedPool,

@@ -10,8 +10,8 @@ from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, Text, event
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from opportune.db.drivers import aiosqlite_single_hop
-from opportune.db.drivers.aiosqlite_single_hop import DRIVER
+from opportune.db.drivers import aiosqlite_adapter
+from opportune.db.drivers.aiosqlite_adapter import DRIVER
 
 METADATA = MetaData()
 PARENT = Table("parent", METADATA, Column("id", Integer, primary_key=True))
@@ -336,14 +336,14 @@ async def test_closing_twice_is_closing_once(engines: Engines) -> None:
 async def test_who_is_cancelled_while_a_connection_opens_leaves_none_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[aiosqlite_single_hop.HopExecutor] = []
+    made: list[aiosqlite_adapter.HopExecutor] = []
 
-    class Noted(aiosqlite_single_hop.HopExecutor):
+    class Noted(aiosqlite_adapter.HopExecutor):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             made.append(self)
 
-    monkeypatch.setattr(aiosqlite_single_hop, "HopExecutor", Noted)
+    monkeypatch.setattr(aiosqlite_adapter, "HopExecutor", Noted)
     reading = engine(tmp_path / "test.db", "BEGIN")
 
     async def read() -> None:

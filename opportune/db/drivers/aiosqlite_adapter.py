@@ -23,6 +23,10 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
+from opportune.speedups import require
+
+require(AsyncAdapt_aiosqlite_connection, "_handle_exception", "_terminate_force_close", "_terminate_graceful_close")
+
 
 @dataclass(slots=True, eq=False)
 class Hop:
@@ -179,7 +183,7 @@ class SingleHopDriver(AsyncAdapt_aiosqlite_dbapi):
         # Our thread too ends transactions and interrupts statements; SQLite itself is made for that.
         options |= {"factory": connect, "check_same_thread": False}
         connection = aiosqlite.connect(*arguments, **options)
-        connection._thread.daemon = True  # as in the method that this one replaces
+        vars(connection)["_thread"].daemon = True  # as in the method that this one replaces
         try:
             await_only(connection)
         except BaseException:  # a cancelled request leaves behind what its thread has made, or is about to
