@@ -66,6 +66,7 @@ COMMANDS = {
     },
     "Development": {
         "startapp": "Create a feature of your own.",
+        "removeapp": "Delete a feature with everything that is its own.",
         "shell": "Open an async Python shell with the models at hand.",
         "routes": "List the addresses of the site.",
         "check": "Look for mistakes in settings and database.",

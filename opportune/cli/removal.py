@@ -1,0 +1,151 @@
+"""What belongs to a feature of a project, who else uses it, and how it goes."""
+
+import ast
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from opportune.cli.installed import without_feature
+from opportune.errors import OperatorError
+from opportune.project import PACKAGE
+
+FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "bench/features")
+"""Where a feature has a folder of its own name."""
+FILES = ("docs/{}.md", "docs/images/{}.png")
+CODE = (PACKAGE, "tests", "bench", "migrations")
+INSTALLED = f"{PACKAGE}/installed.py"
+EXAMPLE = ".env.example"
+DOCS = ("README.md", "docs/*.md")
+ENTRY = re.compile(r"\s*([-*|!]|\d+\.) ?")
+"""How a line of a document begins that stands for itself: of a list or a table, or a picture."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A feature, and the folder of the project that it is in."""
+
+    name: str
+    project: Path
+
+    def refuse(self) -> None:
+        """Look whether it can go.
+
+        Raises:
+            OperatorError: it is no feature of the project, or other code uses it.
+        """
+        if not re.fullmatch(r"\w+", self.name) or not (self.project / PACKAGE / self.name).is_dir():
+            raise OperatorError(f"There is no feature {PACKAGE}/{self.name}: what is installed stands in {INSTALLED}.")
+        if used := list(self.uses()):
+            more = f" and {len(used) - 3} more" if len(used) > 3 else ""
+            raise OperatorError(f"{self.name} is used by {', '.join(used[:3])}{more}: change that first.")
+
+    def summary(self) -> Iterator[str]:
+        """What goes, a line each."""
+        for path in self.paths:
+            files = [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+            yield f"{self._shown(path)}/ ({len(files)} files)" if path.is_dir() else self._shown(path)
+        for path, text in self.rewritten.items():
+            lines = len(path.read_text(encoding="utf-8").splitlines()) - len(text.splitlines())
+            yield f"{lines} lines of {self._shown(path)}"
+
+    def carry_out(self) -> None:
+        """Write the texts without it, then delete its files.
+
+        Raises:
+            OperatorError: a file cannot be changed; whoever runs it again goes on from there.
+        """
+        try:
+            for path, text in self.rewritten.items():
+                path.write_text(text, encoding="utf-8")
+            for path in self.paths:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except OSError as error:
+            raise OperatorError(
+                f"{error.filename} cannot be changed ({error.strerror}): mend that, then again."
+            ) from error
+
+    def leftovers(self) -> Iterator[str]:
+        """What an owner has to mend by hand: places in prose that name it, and its settings in `.env`."""
+        for path in self._documents():
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                if self._names.search(line):
+                    yield f"{self._shown(path)}:{number} still names it."
+        env = self.project / ".env"
+        lines = env.read_text(encoding="utf-8", errors="replace").splitlines() if env.is_file() else []
+        for line in lines:
+            if (name := line.partition("=")[0].strip()) in self.settings:
+                yield f"{name} in .env means nothing any more."
+
+    @cached_property
+    def paths(self) -> Sequence[Path]:
+        """Its folders and files."""
+        places = [f"{folder}/{self.name}" for folder in FOLDERS] + [file.format(self.name) for file in FILES]
+        return [path for place in places if (path := self.project / place).exists()]
+
+    @cached_property
+    def settings(self) -> Sequence[str]:
+        """The variables of its settings, read from the text: what is to be deleted need not work any more."""
+        file = self.project / PACKAGE / self.name / "settings.py"
+        tree = ast.parse(file.read_bytes()) if file.is_file() else ast.Module([], [])
+        kinds = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+        fields = [node.target for kind in kinds for node in kind.body if isinstance(node, ast.AnnAssign)]
+        return [target.id.upper() for target in fields if isinstance(target, ast.Name)]
+
+    @cached_property
+    def rewritten(self) -> dict[Path, str]:
+        """The texts that name it, as they will be."""
+        texts = {self.project / INSTALLED: without_feature, self.project / EXAMPLE: self._without_settings}
+        texts |= dict.fromkeys(self._documents(), self._without_entries)
+        found = {}
+        for path, without in texts.items():
+            if path.is_file():
+                text = path.read_text(encoding="utf-8")
+                changed = without(text, self.name) if without is without_feature else without(text)
+                if changed != text:
+                    found[path] = changed
+        return found
+
+    def uses(self) -> Iterator[str]:
+        """The places of other code and templates that would miss it, as `app/books/pages.py:3`."""
+        code, templates = self._patterns()
+        files = [file for folder in CODE for file in sorted((self.project / folder).rglob("*.py"))]
+        searched = dict.fromkeys(files, code)
+        searched |= dict.fromkeys(sorted((self.project / "templates").rglob("*.*")), templates)
+        for file, pattern in searched.items():
+            if file == self.project / INSTALLED or any(file.is_relative_to(path) for path in self.paths):
+                continue
+            if found := pattern.search(text := file.read_text(encoding="utf-8", errors="replace")):
+                yield f"{self._shown(file)}:{text.count(chr(10), 0, found.start()) + 1}"
+
+    def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
+        """How Python imports it, points at its tables or waits for its migrations; and how templates read its own."""
+        package, name = re.escape(PACKAGE), re.escape(self.name)
+        imported = rf"^[ \t]*(?:from|import) {package}\.{name}\b|^[ \t]*from {package} import (?:.*\b)?{name}\b"
+        pointed_at = rf"""foreign_key=["']{name}_\w+\.|^depends_on\b.*["']{name}_\d"""
+        read = rf"""{{%-?\s*(?:extends|include|import|from)\s+["']{name}/"""
+        return re.compile(f"{imported}|{pointed_at}", re.MULTILINE), re.compile(read)
+
+    @cached_property
+    def _names(self) -> re.Pattern[str]:
+        places = "|".join(re.escape(folder) for folder in FOLDERS)
+        files = "|".join(re.escape(file.removeprefix("docs/").format(self.name)) for file in FILES)
+        return re.compile(rf"\b(?:{places})/{re.escape(self.name)}\b|[(/]({files})")
+
+    def _documents(self) -> list[Path]:
+        paths = [path for pattern in DOCS for path in sorted(self.project.glob(pattern))]
+        return [path for path in paths if path not in self.paths]
+
+    def _without_entries(self, text: str) -> str:
+        lines = text.splitlines(keepends=True)
+        return "".join(line for line in lines if not (ENTRY.match(line) and self._names.search(line)))
+
+    def _without_settings(self, text: str) -> str:
+        """Without the paragraphs of its settings."""
+        ends = tuple(f"\n# {name}=" for name in self.settings)
+        return "\n\n".join(each for each in text.split("\n\n") if not any(end in f"\n{each}" for end in ends))
+
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self.project).as_posix()

@@ -1,0 +1,63 @@
+"""`oppman.py removeapp`: delete a feature of the project with everything that is its own."""
+
+from typing import Annotated
+
+import typer
+
+from opportune.cli.migrate import command as migrate
+from opportune.cli.removal import Removal
+from opportune.db.migrations.graph import owner_of
+from opportune.db.migrations.history import recorded_in
+from opportune.errors import OperatorError
+from opportune.project import PROJECT, installed
+from opportune.settings import get_settings
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="Its name, as in app/installed.py.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    drop_tables: Annotated[
+        bool | None,
+        typer.Option("--drop-tables/--keep-tables", help="Whether its rows go too. [default: ask; with --yes keep]"),
+    ] = None,
+) -> None:
+    """Delete a feature: its folders, and its lines in installed.py, .env.example and the docs.
+
+    What other code still uses is not deleted.
+    """
+    removal = Removal(name, PROJECT)
+    removal.refuse()
+    tables = tables_of(name) if drop_tables is not False else []
+    print(f"This goes with {name}:")
+    for line in removal.summary():
+        print(f"  {line}")
+    if not yes and not typer.confirm("Delete it? What git does not have cannot be brought back."):
+        raise typer.Abort
+    if tables and (drop_tables or (not yes and typer.confirm(f"Drop its tables with all rows ({', '.join(tables)})?"))):
+        drop(name)
+    elif tables:
+        print(f"These tables stay in the database: {', '.join(tables)}.")
+    removal.carry_out()
+    print(f"{name} is deleted.")
+    for line in removal.leftovers():
+        print(f"  {line}")
+
+
+def tables_of(name: str) -> list[str]:
+    """Its tables in the database that the settings name.
+
+    Raises:
+        OperatorError: the database cannot be asked.
+    """
+    try:
+        models = [model for feature in installed() if feature.name == name for model in feature.models]
+        if name not in map(owner_of, recorded_in(get_settings())):
+            return []
+    except OperatorError as error:
+        raise OperatorError(f"{error} To delete the code alone: --keep-tables.") from error
+    return [str(model.__tablename__) for model in models]
+
+
+def drop(name: str) -> None:
+    """Take its migrations back, the newest first."""
+    migrate(name, "zero")

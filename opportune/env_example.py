@@ -1,0 +1,66 @@
+"""`.env.example`: each setting with its words and its default, as a line to uncomment.
+
+`python -m opportune.env_example` writes it anew, from the settings of the project and of its features.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from pydantic import SecretStr
+
+from opportune.settings import BaseSettings
+
+HEADING = "# Copy the lines that you change to .env, without the # before them.\n"
+
+
+def env_example(kinds: Sequence[type[BaseSettings]]) -> str:
+    """The text for these classes, the site's own first; what two of them read stands there once."""
+    entries: dict[str, str] = {}
+    for kind in kinds:
+        for name, entry in _entries(kind):
+            entries.setdefault(name, entry)
+    return "\n".join([HEADING, *entries.values()])
+
+
+def _entries(kind: type[BaseSettings]) -> Iterator[tuple[str, str]]:
+    words = docstrings(kind)
+    for name, field in kind.model_fields.items():
+        default = _shown(field.get_default(call_default_factory=True, validated_data={}))
+        yield name, "".join(f"# {line}\n" for line in (words.get(name, ""), f"{name.upper()}={default}") if line)
+
+
+def docstrings(kind: type[BaseSettings]) -> dict[str, str]:
+    """The words below each setting, read from the source: to keep them at run time would slow down every start."""
+    found: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        if issubclass(each, BaseSettings):
+            found |= _docstrings_in(each)
+    return found
+
+
+def _docstrings_in(kind: type[BaseSettings]) -> Iterator[tuple[str, str]]:
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(body, ast.ClassDef)  # noqa: S101 - the source of a class
+    for setting, words in pairwise(body.body):
+        match setting, words:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, text
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    from opportune.project import PROJECT
+    from opportune.settings import settings_classes
+
+    (PROJECT / ".env.example").write_text(env_example(settings_classes()), encoding="utf-8")

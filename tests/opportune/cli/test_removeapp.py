@@ -1,0 +1,197 @@
+"""What `removeapp` takes away, what it refuses, and what it asks. That a site works without, test_project.py shows."""
+
+from pathlib import Path
+
+import pytest
+import typer
+
+from opportune.cli import removeapp
+from opportune.cli.main import main
+from opportune.cli.removal import Removal, without_feature
+from opportune.errors import OperatorError
+
+FILES = {
+    "app/installed.py": '''\
+"""The list."""
+
+from app.books.feature import books
+from app.notes.feature import notes
+from opportune.feature import Feature
+from opportune.features import accounts
+
+INSTALLED: tuple[Feature, ...] = (
+    accounts,
+    books,
+    notes,  # a reason
+)
+''',
+    "app/books/feature.py": "from app.books.settings import BooksSettings\n",
+    "app/books/settings.py": "class BooksSettings(BaseSettings):\n    books_shelf: str = ''\n    books_rows: int = 2\n",
+    "app/notes/pages.py": '"""Nothing about app.books in code."""\n',
+    "templates/books/list.html": "",
+    "static/books/shelf.css": "",
+    "tests/books/test_pages.py": "import app.books.feature\n",
+    "tests/books/access.txt": "",
+    "migrations/versions/books/0001_initial.py": "",
+    "bench/features/books/search.py": "from app.books import feature\n",
+    "docs/books.md": "All about books.\n",
+    "docs/images/books.png": "",
+    "docs/guide.md": "- [Books](books.md)\n- [Notes](notes.md)\n\nIn `app/books/` and `app/notes/` there is\nmore.\n",
+    "README.md": "# A site\n\n| Where | What |\n| --- | --- |\n| `app/books/` | books |\n| `app/notes/` | notes |\n",
+    ".env.example": "# Copy.\n\n# SITE_NAME=\n\n# Where.\n# BOOKS_SHELF=\n\n# BOOKS_ROWS=2\n\n# A port.\n# PORT=80\n",
+    ".env": "BOOKS_SHELF=a secret\nPORT=1\n",
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two features, as far as removeapp reads it."""
+    write(tmp_path, FILES)
+    monkeypatch.setattr(removeapp, "PROJECT", tmp_path)
+    monkeypatch.setattr(removeapp, "tables_of", lambda _name: ["books_book"])
+    return tmp_path
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def files(project: Path) -> set[str]:
+    return {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, *answers: bool) -> list[str]:
+    """Answer the questions in turn; what was asked is in the list."""
+    asked: list[str] = []
+    left = list(answers)
+
+    def confirm(question: str) -> bool:
+        asked.append(question)
+        return left.pop(0)
+
+    monkeypatch.setattr(typer, "confirm", confirm)
+    return asked
+
+
+def test_nothing_of_a_feature_is_left(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["removeapp", "books", "--yes"]) == 0
+    out = capsys.readouterr().out
+    assert files(project) == {
+        "app/installed.py",
+        "app/notes/pages.py",
+        "docs/guide.md",
+        "README.md",
+        ".env",
+        ".env.example",
+    }
+    assert "app/books/ (2 files)" in out
+    assert "2 lines of app/installed.py" in out
+    assert not list(project.rglob("*books*"))
+    assert "books" not in (project / "app/installed.py").read_text() + (project / "README.md").read_text()
+    assert (project / ".env.example").read_text() == "# Copy.\n\n# SITE_NAME=\n\n# A port.\n# PORT=80\n"
+
+
+def test_what_only_a_person_can_mend_is_named_without_its_value(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["removeapp", "books", "--yes"]) == 0
+    assert (project / "docs/guide.md").read_text().startswith("- [Notes](notes.md)\n\nIn `app/books/`")
+    out = capsys.readouterr().out
+    assert "docs/guide.md:3 still names it." in out
+    assert "BOOKS_SHELF in .env means nothing any more." in out
+    assert "a secret" not in out
+
+
+def test_it_asks_first_and_no_leaves_everything(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch, False)
+    assert main(["removeapp", "books"]) == 1
+    assert len(asked) == 1
+    assert files(project) == set(FILES)
+
+
+@pytest.mark.parametrize(
+    ("words", "answers", "dropped"),
+    [
+        ([], [True, True], ["books"]),
+        ([], [True, False], []),
+        (["--keep-tables"], [True], []),
+        (["--yes"], [], []),
+        (["--yes", "--drop-tables"], [], ["books"]),
+    ],
+)
+def test_tables_go_only_if_somebody_says_so(
+    project: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], answers: list[bool], dropped: list[str]
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(removeapp, "drop", seen.append)
+    asked = answering(monkeypatch, *answers)
+    assert main(["removeapp", "books", *words]) == 0
+    assert (seen, len(asked)) == (dropped, len(answers))
+    assert not (project / "app/books").exists()
+
+
+def test_what_cannot_be_dropped_stays_whole(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_name: str) -> None:
+        raise OperatorError("The database is away.")
+
+    monkeypatch.setattr(removeapp, "drop", fail)
+    assert main(["removeapp", "books", "--yes", "--drop-tables"]) == 1
+    assert files(project) == set(FILES)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("app/notes/pages.py", "\nfrom app.books.service import Books\n"),
+        ("app/notes/pages.py", "\nfrom app import books\n"),
+        ("app/main.py", "\nimport app.books.service\n"),
+        ("app/notes/models.py", '\nbook_id: int = Field(foreign_key="books_book.id")\n'),
+        ("tests/notes/test_it.py", "\n    from app.books import models\n"),
+        ("migrations/versions/notes/0002_book.py", "\ndepends_on = ('books_0001_ab12',)\n"),
+        ("templates/notes/list.html", '\n{% include "books/list.html" %}\n'),
+    ],
+)
+def test_what_other_code_uses_stays_and_the_place_is_named(
+    project: Path, path: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(project, {path: text})
+    assert main(["removeapp", "books", "--yes"]) == 1
+    assert capsys.readouterr().err == f"books is used by {path}:2: change that first.\n"
+    assert set(FILES) <= files(project)
+
+
+@pytest.mark.parametrize("name", ["gone", "accounts", "../app", "", "installed"])
+def test_what_is_no_feature_of_the_project_is_one_line(
+    project: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["removeapp", name, "--yes"]) == 1
+    assert capsys.readouterr().err.startswith("There is no feature ")
+    assert files(project) == set(FILES)
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ("(accounts, books)", "(\n    accounts,\n)"),
+        ("(books, accounts)", "(\n    accounts,\n)"),
+        ("(\n    accounts,\n    books,  # a reason\n)", "(\n    accounts,\n)"),
+    ],
+)
+def test_the_list_of_features_may_be_written_in_any_way(entries: str, expected: str) -> None:
+    source = f"from app.books.feature import books\n\nINSTALLED: tuple[Feature, ...] = {entries}\n"
+    assert without_feature(source, "books") == f"\nINSTALLED: tuple[Feature, ...] = {expected}\n"
+
+
+def test_a_list_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(OperatorError, match="has no INSTALLED"):
+        without_feature("INSTALLED = load()\n", "books")
+
+
+def test_a_feature_that_cannot_be_imported_can_be_deleted(project: Path) -> None:
+    write(project, {"app/books/feature.py": "def broken(:\n"})
+    removal = Removal("books", project)
+    removal.refuse()
+    removal.carry_out()
+    assert not (project / "app/books").exists()
