@@ -16,10 +16,10 @@ from opportune.feature import Feature
 from opportune.jobs.factory import open_jobs
 from opportune.mail import pages as mailbox
 from opportune.mail.transport import transport_for
-from opportune.project import installed_features
+from opportune.project import installed_features, require_distinct
 from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
-from opportune.settings import Settings, get_settings
+from opportune.settings import Settings, get_settings, read_feature_settings
 from opportune.speedups import speedup
 from opportune.storage import open_storage, routes
 from opportune.web import api_docs, health
@@ -45,6 +45,8 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     """The site of these settings; its database is opened when it starts and closed when it stops."""
     settings = settings or get_settings()
     features = installed_features() if features is None else features
+    require_distinct(features)
+    read_feature_settings(settings, features)
     app = FastAPI(title=settings.site_name, docs_url=None, redoc_url=None, openapi_url=None)
     router_class = speedup("opportune.web.fastapi_adapter", "FastRouter", Router)
     app.router = router = router_class(lifespan=lifespan, dependency_overrides_provider=app)

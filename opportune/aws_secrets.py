@@ -6,8 +6,9 @@ keys come together, so that one may hold what RDS rotates (user and password) an
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -36,8 +37,12 @@ REFUSALS = {
 }
 
 
-def settings_in(source: str, known: Collection[str]) -> dict[str, Any]:
+def settings_in(
+    source: str, known: Collection[str], others: Callable[[], Collection[str]] = tuple
+) -> dict[str, Any]:
     """Those of the known settings that `SECRETS_FROM` leads to, by their attribute's name.
+
+    A secret may hold settings of others alone: their variables are asked for only where nothing is known.
 
     Raises:
         SettingsError: with one line that shows no value of a secret.
@@ -47,14 +52,20 @@ def settings_in(source: str, known: Collection[str]) -> dict[str, Any]:
         raise SettingsError("SECRETS_FROM must be empty or aws:<name or ARN of a secret>.")
     kept: dict[str, Any] = {}
     for name in names:
-        kept |= _object_in(name, _fetch(name))
+        kept |= read_secret(name)
     found = _database_urls(kept) | _by_name(kept, known)
-    if not found:
+    if not found and not {key.upper() for key in kept} & set(others()):
         raise SettingsError(
             f"SECRETS_FROM: {', '.join(names)} holds no setting. Its keys are names of settings, such as DATABASE_URL, "
             "or those of RDS with host, username and password."
         )
     return found
+
+
+@cache
+def read_secret(name: str) -> dict[str, Any]:
+    """The object in a secret, fetched once for the site and all its features."""
+    return _object_in(name, _fetch(name))
 
 
 def _fetch(name: str) -> object:

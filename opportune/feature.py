@@ -3,14 +3,17 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlmodel import SQLModel
 
+    from opportune.accounts.models import User
+    from opportune.checks import Check
     from opportune.jobs import JobCall, JobDefinition
+    from opportune.settings import BaseSettings
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,30 @@ class Link:
     path: str
     icon: str
     """A Tabler icon's name without its prefix: `message` for `ti-message`."""
+
+
+Viewer = TypeVar("Viewer", bound="User | None")
+
+
+@dataclass(frozen=True)
+class Panel(Generic[Viewer]):
+    """A part of a page that is another feature's, such as the profile page."""
+
+    template: str
+    """A file below `templates/`: it sees what every page sees, and the context. One that is blank is left out."""
+    context: "Callable[[AsyncSession, Viewer], Awaitable[Mapping[str, Any]]]"
+    """Reads what it shows to somebody."""
+
+
+@dataclass(frozen=True)
+class UserColumn:
+    """A column of the admin's list of users and of a user's page, for those who may list the rows it tells of."""
+
+    label: str
+    owner: Any
+    """The column that points at the user, such as `Todo.owner_id`."""
+    value: Any = None
+    """What to tell of a user's rows, such as `func.max(Todo.created_at)`; None stands for their number."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +101,8 @@ class Feature:
     """Also the name of its folders and the prefix of its tables."""
     summary: str
     """One sentence for the landing page."""
+    settings: "type[BaseSettings] | None" = None
+    """Its own, read with the site's: `settings.of(BooksSettings)`."""
     models: "Sequence[type[SQLModel]]" = ()
     pages: "APIRouter | None" = None
     api: "APIRouter | None" = None
@@ -82,6 +111,11 @@ class Feature:
     """SQLAdmin views, in the order of the menu."""
     metrics: Sequence[Metric] = ()
     navigation: Sequence[Link] = ()
+    profile_panel: "Panel[User] | None" = None
+    """Below a person's own name and address on their profile page."""
+    home_card: "Panel[User | None] | None" = None
+    """On the landing page, for whoever looks at it; None is a stranger."""
+    user_columns: Sequence[UserColumn] = ()
     demo: Demo | None = None
     personal_data: PersonalData | None = None
     jobs: "Sequence[JobDefinition[Any]]" = ()
@@ -90,5 +124,7 @@ class Feature:
     """What quickstart queues when it sets up a site: done beside the first visitors."""
     operations: "Mapping[str, JobCall[Any]]" = field(default_factory=dict)
     """Buttons of the admin's page Operations: what they say, and the job that they queue."""
+    checks: "Sequence[Check]" = ()
+    """What `oppman.py check` looks at besides, by the site's settings."""
     lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None
     """Entered after the database is set up and left before it is disposed of."""

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opportune.errors import OperatorError
+
 if TYPE_CHECKING:
     from opportune.feature import Feature
     from opportune.settings import Settings
@@ -42,9 +44,38 @@ def env_file_value(name: str) -> str:
 
 
 def installed_features() -> "Sequence[Feature]":
-    """The features that the project lists in `installed.py`, the framework's among them."""
+    """The features that the project lists in `installed.py`, the framework's among them.
+
+    Raises:
+        OperatorError: two of them have one name, or one table.
+    """
     features: Sequence[Feature] = import_module(f"{PACKAGE}.installed").INSTALLED
+    require_distinct(features)
     return features
+
+
+def require_distinct(features: "Sequence[Feature]") -> None:
+    """See to it that each feature has a name, and tables, of its own.
+
+    Raises:
+        OperatorError: with one line that names the file to change.
+    """
+    names = [feature.name for feature in features]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise OperatorError(f"{PACKAGE}/installed.py lists {twice} twice: take one of them out.")
+    for feature in features:
+        for model in feature.models:
+            owner = feature_of_table(str(model.__tablename__), names)
+            if owner not in (feature.name, None):  # one of nobody's is for makemigrations to tell
+                raise OperatorError(
+                    f"{model.__module__.replace('.', '/')}.py: {model.__tablename__} would be a table of {owner}: "
+                    f"let the name begin with {feature.name}_."
+                )
+
+
+def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
+    """The feature that a table belongs to: the longest whose name it begins with."""
+    return max((name for name in features if table.startswith(f"{name}_")), key=len, default=None)
 
 
 def installed_names() -> list[str]:
@@ -52,9 +83,17 @@ def installed_names() -> list[str]:
 
 
 def settings_class() -> "type[Settings]":
-    """The project's `Settings`; the framework's where it has no `settings.py`."""
+    """The project's `Settings`; the framework's where it has no `settings.py`.
+
+    Raises:
+        OperatorError: it has one without such a class.
+    """
     module = f"{PACKAGE}.settings" if find_spec(PACKAGE) and find_spec(f"{PACKAGE}.settings") else "opportune.settings"
-    settings: type[Settings] = import_module(module).Settings
+    settings: type[Settings] | None = getattr(import_module(module), "Settings", None)
+    if settings is None:
+        raise OperatorError(
+            f"{PACKAGE}/settings.py has no class Settings: begin it with class Settings(opportune.settings.Settings):"
+        )
     return settings
 
 

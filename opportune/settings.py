@@ -1,25 +1,27 @@
-"""Every setting, typed. Values come from the environment, then from `SECRETS_FROM`, then from `.env` in the project."""
+"""Every setting, typed. Values come from the environment, then from `SECRETS_FROM`, then from `.env` in the project.
+
+The site has one class of them, `Settings`, and each feature may have one of its own: `settings.of(BooksSettings)`.
+"""
 
 import os
 import secrets
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+import pydantic_settings
 from dotenv.parser import parse_stream
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from opportune.errors import SettingsError
-from opportune.project import PROJECT, settings_class
+from opportune.project import PACKAGE, PROJECT, installed_features, settings_class
+
+if TYPE_CHECKING:
+    from opportune.feature import Feature
 
 # Keys that were published somewhere, whatever their length: production refuses them.
 EXAMPLE_SECRET_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_change_in_production"}
@@ -77,10 +79,50 @@ def is_weak(key: str) -> bool:
     return key.lower() in EXAMPLE_SECRET_KEYS or len(key) < MIN_SECRET_KEY_LENGTH or len(set(key)) < 8
 
 
-class Settings(BaseSettings):
-    """One attribute per setting. `.env.example` shows the same list with the same words."""
+S = TypeVar("S", bound="BaseSettings")
+
+
+class BaseSettings(pydantic_settings.BaseSettings):
+    """What a feature's own settings subclass: an attribute each, with the name of its variable in small letters.
+
+        class BooksSettings(BaseSettings):
+            books_per_page: int = 20
+
+    `Feature(settings=BooksSettings)` has them read at the start with the site's, and shown in `.env.example`.
+    """
 
     model_config = SettingsConfigDict(env_file=PROJECT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    secrets_from: str = ""
+    """aws:NAME reads more settings from AWS Secrets Manager (docs/deploy.md); the environment wins over them."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[pydantic_settings.BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, the environment, the secrets that any of them asks for, `.env`: the first to know wins."""
+        del file_secret_settings  # reads a folder that we do not have
+        usual = init_settings, env_settings, dotenv_settings
+        asked = [value for source in usual if (value := source().get("secrets_from")) is not None]
+        if not any(asked[:1]):
+            return usual
+        from opportune.aws_secrets import settings_in  # noqa: PLC0415 - most sites have none
+
+        return (
+            init_settings,
+            env_settings,
+            InitSettingsSource(settings_cls, settings_in(asked[0], settings_cls.model_fields, setting_names)),
+            dotenv_settings,
+        )
+
+
+class Settings(BaseSettings):
+    """One attribute per setting. `.env.example` shows the same list with the same words."""
 
     site_name: str = "Opportune"
     """What pages, e-mails, the admin and the API call this site."""
@@ -166,32 +208,28 @@ class Settings(BaseSettings):
     """off: no private parts of libraries, which a newer release might break; the site is slower (docs/speedups.md)."""
     log_format: Literal["text", "json"] = "text"
     """text for people, json for log collectors."""
-    secrets_from: str = ""
-    """aws:NAME reads more settings from AWS Secrets Manager (docs/deploy.md); the environment wins over them."""
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given, the environment, the secrets that any of them asks for, `.env`: the first to know wins."""
-        del file_secret_settings  # reads a folder that we do not have
-        usual = init_settings, env_settings, dotenv_settings
-        asked = [value for source in usual if (value := source().get("secrets_from")) is not None]
-        if not any(asked[:1]):
-            return usual
-        from opportune.aws_secrets import settings_in  # noqa: PLC0415 - most sites have none
+    _of_features: dict[type[BaseSettings], BaseSettings] = PrivateAttr(default_factory=dict)
 
-        return (
-            init_settings,
-            env_settings,
-            InitSettingsSource(settings_cls, settings_in(asked[0], settings_cls.model_fields)),
-            dotenv_settings,
-        )
+    def of(self, kind: type[S]) -> S:
+        """A feature's own settings, read once: `settings.of(BooksSettings).books_per_page`.
+
+        Raises:
+            SettingsError: as `load_settings`.
+        """
+        if isinstance(self, kind):
+            return self
+        if kind not in self._of_features:
+            self._of_features[kind] = _load(kind, _env_file=settings_class().model_config.get("env_file"))
+        found = self._of_features[kind]
+        assert isinstance(found, kind)  # noqa: S101 - kept by its class
+        return found
+
+    def having(self, *given: BaseSettings) -> Self:
+        """The same with these in place of what features would read, for tests."""
+        changed = self.model_copy()
+        changed._of_features = {**self._of_features, **{type(each): each for each in given}}
+        return changed
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
@@ -257,15 +295,51 @@ class Settings(BaseSettings):
 
 
 def load_settings(**given: Any) -> Settings:
-    """Read the settings; what is given wins over environment and file.
+    """Read the site's settings; what is given wins over environment and file.
 
     Raises:
         SettingsError: with one line that names the settings at fault and never shows their values.
     """
+    kind = settings_class()
+    if missing := sorted(Settings.model_fields.keys() - getattr(kind, "model_fields", {}).keys()):
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise SettingsError(
+            f"{PACKAGE}/settings.py: Settings lacks {', '.join(map(str.upper, missing[:3]))}{more}. "
+            "Begin it with class Settings(opportune.settings.Settings):"
+        )
+    return _load(kind, **given)
+
+
+def read_feature_settings(settings: Settings, features: "Sequence[Feature]") -> None:
+    """Have what is wrong with them said at the start.
+
+    Raises:
+        SettingsError: as `load_settings`, or two classes read one variable.
+    """
+    seen = dict.fromkeys(type(settings).model_fields, "the site")
+    for feature in features:
+        if feature.settings:
+            for name in feature.settings.model_fields.keys() - BaseSettings.model_fields.keys():
+                if name in seen:
+                    raise SettingsError(f"{name.upper()} is a setting of {seen[name]} and of {feature.name}: rename one.")
+                seen[name] = feature.name
+            settings.of(feature.settings)
+
+
+def settings_classes() -> "list[type[BaseSettings]]":
+    """The project's class, then those of its features."""
+    return [settings_class(), *(feature.settings for feature in installed_features() if feature.settings)]
+
+
+def setting_names() -> list[str]:
+    """Every variable that is read, in the order of `.env.example`."""
+    return list(dict.fromkeys(name.upper() for kind in settings_classes() for name in kind.model_fields))
+
+
+def _load(kind: type[S], **given: Any) -> S:
     try:
-        settings = settings_class()
-        _refuse_broken_lines(settings.model_config.get("env_file"))
-        return settings(**given)
+        _refuse_broken_lines(given.get("_env_file", kind.model_config.get("env_file")))
+        return kind(**given)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_in_words, error.errors()))) from None
     except UnicodeDecodeError:

@@ -21,13 +21,15 @@ from opportune.cli.transaction import in_transaction
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
+from opportune.env_example import env_example
 from opportune.errors import OperatorError
 from opportune.mail import InvalidEmailError
 from opportune.mail.addresses import parse_recipient, sender_address
 from opportune.project import PROJECT, installed_features, installed_names
-from opportune.settings import Settings, get_settings
+from opportune.settings import Settings, get_settings, read_feature_settings, setting_names, settings_classes
 from opportune.storage import open_storage
 from opportune.web.rendering import icons
+from opportune.web.rendering.template_errors import template_errors
 
 SAMPLE_DOMAIN = "@example.com"
 
@@ -55,7 +57,7 @@ def check_env_file(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_names(_settings: Settings) -> Iterator[Finding]:
-    known = [name.upper() for name in Settings.model_fields]
+    known = setting_names()
     for name in dotenv_values(PROJECT / ".env"):
         if name.upper() not in known:
             near = get_close_matches(name.upper(), known, n=1)
@@ -77,6 +79,31 @@ def check_admin_email(settings: Settings) -> Iterator[Finding]:
             parse_recipient(settings.admin_email)
         except InvalidEmailError as error:
             yield Finding(f"Nobody would get the link of ADMIN_EMAIL: {error}")
+
+
+def check_features(settings: Settings) -> Iterator[Finding]:
+    """Their settings, and what they look at themselves."""
+    try:
+        read_feature_settings(settings, installed_features())
+    except OperatorError as error:
+        yield Finding(str(error))
+        return
+    for feature in installed_features():
+        for check in feature.checks:
+            yield from check(settings)
+
+
+def check_templates(_settings: Settings) -> Iterator[Finding]:
+    yield from map(Finding, template_errors())
+
+
+def check_env_example(_settings: Settings) -> Iterator[Finding]:
+    path = PROJECT / ".env.example"
+    if path.exists() and path.read_text(encoding="utf-8") != env_example(settings_classes()):
+        yield Finding(
+            ".env.example differs from the settings: .venv/bin/python -m opportune.env_example writes it anew.",
+            is_error=False,
+        )
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
@@ -158,6 +185,9 @@ CHECKS: tuple[Check, ...] = (
     check_llm,
     check_addresses,
     check_admin_email,
+    check_features,
+    check_templates,
+    check_env_example,
     check_storage,
     check_database,
     check_icons,

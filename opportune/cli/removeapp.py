@@ -9,7 +9,7 @@ from opportune.cli.removal import Removal
 from opportune.db.migrations.graph import owner_of
 from opportune.db.migrations.history import recorded_in
 from opportune.errors import OperatorError
-from opportune.project import PROJECT, installed
+from opportune.project import PROJECT, installed_features
 from opportune.settings import get_settings
 
 
@@ -50,7 +50,7 @@ def tables_of(name: str) -> list[str]:
         OperatorError: the database cannot be asked.
     """
     try:
-        models = [model for feature in installed() if feature.name == name for model in feature.models]
+        models = [model for feature in installed_features() if feature.name == name for model in feature.models]
         if name not in map(owner_of, recorded_in(get_settings())):
             return []
     except OperatorError as error:

@@ -14,10 +14,11 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.hosts import is_ephemeral
 from opportune.mail.transport import transport_for
-from opportune.project import installed_names
-from opportune.settings import Settings
+from opportune.project import installed_features, installed_names
+from opportune.settings import Settings, read_feature_settings
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
+from opportune.web.rendering.template_errors import template_errors
 
 RETRY_TIMEOUT_SECONDS = 4  # seconds in which a failed attempt is followed by another
 
@@ -67,10 +68,13 @@ def read_addresses(settings: Settings) -> None:
     """A fault is one line here, and a traceback in a worker.
 
     Raises:
-        OperatorError: one of them is not understood.
+        OperatorError: one of them is not understood, a feature's settings are not, or a template all pages begin with.
     """
     for read in ADDRESS_PARSERS:
         read(settings)
+    read_feature_settings(settings, installed_features())
+    if error := next(template_errors(only_overrides=True), None):
+        raise OperatorError(f"{error} It stands in the place of one of the framework's: mend it, or delete it.")
 
 
 def require_file(url: DatabaseURL) -> None:

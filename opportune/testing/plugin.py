@@ -26,8 +26,8 @@ from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations
-from opportune.project import installed_names
-from opportune.settings import HOST_VARIABLES, Settings
+from opportune.project import installed_names, settings_class
+from opportune.settings import HOST_VARIABLES, BaseSettings, Settings, setting_names
 from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.testing.services.browser import chromium, page, site
 from opportune.testing.services.missing_programs import pytest_terminal_summary
@@ -59,14 +59,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name != "test_project.py")
 
 
-def settings_for(database_url: str) -> Settings:
-    """Make settings that no file of the machine reaches."""
-    return Settings(
+def settings_for(database_url: str, *of_features: BaseSettings) -> Settings:
+    """Make settings that no file of the machine reaches; those of features are as given, or as their classes begin."""
+    settings = settings_class()(
         _env_file=None,
         environment="test",
         secret_key=SecretStr(SECRET_KEY),
         database_url=SecretStr(database_url),
     )
+    return settings.having(*of_features)
 
 
 def migrate(database_url: str) -> None:
@@ -78,8 +79,9 @@ def migrate(database_url: str) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in (*(field.upper() for field in Settings.model_fields), *HOST_VARIABLES):
+        for name in (*setting_names(), *HOST_VARIABLES):
             patch.delenv(name, raising=False)
+        patch.setitem(settings_class().model_config, "env_file", None)
         yield
 
 

@@ -50,7 +50,8 @@ def manager(endpoint: str) -> Any:
 
 @pytest.fixture(autouse=True)
 def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No account, file or metadata of this machine has a say."""
+    """No account, file or metadata of this machine has a say, nor what an earlier test has read."""
+    aws_secrets.read_secret.cache_clear()
     for name, value in {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": REGION,

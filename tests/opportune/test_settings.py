@@ -1,17 +1,12 @@
-import ast
-import inspect
 import sys
-import textwrap
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
+from opportune.env_example import env_example
 from opportune.errors import SettingsError
 from opportune.project import PROJECT, settings_class
-from opportune.settings import HOST_VARIABLES, Settings, load_settings
+from opportune.settings import HOST_VARIABLES, load_settings, setting_names, settings_classes
 from opportune.testing.services.unreadable import unreadable
 
 GOOD_KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
@@ -20,42 +15,14 @@ GOOD_KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable of this machine and no .env of this checkout has a say."""
-    for name in (*HOST_VARIABLES, *(name.upper() for name in Settings.model_fields)):
+    for name in (*HOST_VARIABLES, *setting_names()):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(settings_class().model_config, "env_file", tmp_path / ".env")
     monkeypatch.chdir(tmp_path)
 
 
-def shown(value: Any) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    return ",".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def docstrings() -> dict[str, str]:
-    """The words below each setting. Reading them at run time would slow down every start."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(Settings))).body[0]
-    assert isinstance(tree, ast.ClassDef)
-    found = {}
-    for setting, words in pairwise(tree.body):
-        match setting, words:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                found[name] = text
-    return found
-
-
-def example() -> str:
-    """What `.env.example` must be: each setting's docstring, and its default as a line to uncomment."""
-    words = docstrings()
-    entries = [
-        f"# {words[name]}\n# {name.upper()}={shown(field.get_default(call_default_factory=True, validated_data={}))}\n"
-        for name, field in Settings.model_fields.items()
-    ]
-    return "\n".join(["# Copy the lines that you change to .env, without the # before them.\n", *entries])
-
-
 def test_the_example_names_every_setting_with_its_words_and_its_default() -> None:
-    assert (PROJECT / ".env.example").read_text(encoding="utf-8") == example()
+    assert (PROJECT / ".env.example").read_text(encoding="utf-8") == env_example(settings_classes())
 
 
 @pytest.mark.parametrize("key", ["", "changeme", "CHANGE-ME", "x" * 64, GOOD_KEY[:31]])

@@ -1,0 +1,21 @@
+"""What events add to other pages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.events.schemas import EventFilter
+from app.events.service import Events
+from opportune.accounts.models import User
+from opportune.feature import Panel
+
+SHOWN = 3
+"""Events on the landing page."""
+
+
+async def next_events(session: AsyncSession, _user: User | None) -> Mapping[str, Any]:
+    return {"events": (await Events(session).find(EventFilter(size=SHOWN))).items}
+
+
+home_card = Panel("events/home_card.html", next_events)

@@ -1,0 +1,17 @@
+"""What to-dos add to other pages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.todos.service import Todos
+from opportune.accounts.models import User
+from opportune.feature import Panel
+
+
+async def statistics(session: AsyncSession, user: User) -> Mapping[str, Any]:
+    return {"statistics": await Todos(session, user.id).statistics()}
+
+
+profile_panel = Panel("todos/profile_panel.html", statistics)

@@ -1,0 +1,43 @@
+"""What a list of features may not hold."""
+
+from typing import Any
+
+import pytest
+
+from opportune.application import create_app
+from opportune.errors import OperatorError
+from opportune.feature import Feature
+from opportune.project import feature_of_table, require_distinct
+from opportune.testing.plugin import settings_for
+
+
+def feature(name: str, *tables: str) -> Feature:
+    return Feature(name=name, summary="", models=[model(table) for table in tables])
+
+
+def model(table: str) -> Any:
+    """What is looked at of one in app/shelf/models.py."""
+    return type("Shelf", (), {"__tablename__": table, "__module__": "app.shelf.models"})
+
+
+def test_one_that_is_listed_twice_is_one_line() -> None:
+    with pytest.raises(OperatorError, match=r"^app/installed\.py lists books twice: take one of them out\.$"):
+        require_distinct([feature("books"), feature("notes"), feature("books")])
+
+
+def test_a_table_of_anothers_is_one_line_with_the_file() -> None:
+    with pytest.raises(OperatorError) as caught:
+        require_distinct([feature("books"), feature("notes", "notes_note", "books_shelf")])
+    assert str(caught.value) == (
+        "app/shelf/models.py: books_shelf would be a table of books: let the name begin with notes_."
+    )
+
+
+def test_no_site_is_made_of_such_a_list() -> None:
+    with pytest.raises(OperatorError, match="lists books twice"):
+        create_app(settings_for("sqlite:///unused.db"), [feature("books"), feature("books")])
+
+
+def test_the_longest_name_owns_a_table() -> None:
+    assert feature_of_table("book_reviews_review", ["book", "book_reviews"]) == "book_reviews"
+    require_distinct([feature("book", "book_book"), feature("book_reviews", "book_reviews_review")])

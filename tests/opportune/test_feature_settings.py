@@ -1,0 +1,141 @@
+"""The settings that a feature brings along: where they come from, and what is said of wrong ones."""
+
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr, field_validator
+
+from opportune import aws_secrets
+from opportune.application import create_app
+from opportune.env_example import env_example
+from opportune.errors import OperatorError, SettingsError
+from opportune.feature import Feature
+from opportune.project import settings_class
+from opportune.settings import BaseSettings, Settings, load_settings, read_feature_settings
+from opportune.testing.plugin import settings_for
+
+
+class BooksSettings(BaseSettings):
+    books_per_page: int = 20
+    """How many books a page shows."""
+    books_key: SecretStr = SecretStr("")
+    books_shelves: list[str] = []
+
+    @field_validator("books_per_page")
+    @classmethod
+    def _is_some(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError("must be 1 or more")
+        return value
+
+
+BOOKS = Feature(name="books", summary="Books.", settings=BooksSettings)
+
+
+@pytest.fixture
+def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setitem(settings_class().model_config, "env_file", tmp_path / ".env")
+    return tmp_path / ".env"
+
+
+def test_they_come_from_the_environment_and_then_from_the_file(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env_file.write_text("BOOKS_PER_PAGE=3\nBOOKS_KEY=sesame\nPORT=1\n")
+    monkeypatch.setenv("BOOKS_PER_PAGE", "4")
+    books = load_settings().of(BooksSettings)
+    assert (books.books_per_page, books.books_key.get_secret_value()) == (4, "sesame")
+
+
+def test_they_come_from_a_secret_that_holds_nothing_else(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    aws_secrets.read_secret.cache_clear()
+    request.addfinalizer(aws_secrets.read_secret.cache_clear)
+    asked: list[str] = []
+
+    def fetch(name: str) -> str:
+        asked.append(name)
+        return '{"BOOKS_KEY": "sesame", "PORT": 81}'
+
+    monkeypatch.setattr(aws_secrets, "_fetch", fetch)
+    env_file.write_text("SECRETS_FROM=aws:site\nPORT=1\n")
+    settings = load_settings()
+    assert (settings.port, settings.of(BooksSettings).books_key.get_secret_value()) == (81, "sesame")
+    assert asked == ["site"]
+
+
+def test_they_are_read_once(env_file: Path) -> None:
+    env_file.write_text("BOOKS_PER_PAGE=3\n")
+    settings = load_settings()
+    first = settings.of(BooksSettings)
+    env_file.write_text("BOOKS_PER_PAGE=4\n")
+    assert settings.of(BooksSettings) is first
+
+
+def test_the_site_s_own_are_found_by_their_class_too() -> None:
+    settings = settings_for("sqlite://")
+    assert settings.of(Settings) is settings
+
+
+def test_a_test_gives_them() -> None:
+    settings = settings_for("sqlite://", BooksSettings(books_per_page=7))
+    assert settings.of(BooksSettings).books_per_page == 7
+    assert settings.having(BooksSettings(books_per_page=8)).of(BooksSettings).books_per_page == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("BOOKS_PER_PAGE", "many", "BOOKS_PER_PAGE: Write a whole number."),
+        ("BOOKS_PER_PAGE", "0", "BOOKS_PER_PAGE: must be 1 or more"),
+    ],
+)
+def test_a_wrong_one_is_one_line_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        create_app(settings_for("sqlite:///unused.db"), [BOOKS])
+    assert str(caught.value) == words
+
+
+def test_two_who_read_one_variable_are_told() -> None:
+    class OtherSettings(BaseSettings):
+        books_per_page: int = 1
+
+    class PortSettings(BaseSettings):
+        port: int = 1
+
+    other = Feature(name="other", summary="", settings=OtherSettings)
+    port = Feature(name="port", summary="", settings=PortSettings)
+    settings = settings_for("sqlite://")
+    with pytest.raises(SettingsError, match="^BOOKS_PER_PAGE is a setting of books and of other: rename one.$"):
+        read_feature_settings(settings, [BOOKS, other])
+    with pytest.raises(SettingsError, match="^PORT is a setting of the site and of port: rename one.$"):
+        read_feature_settings(settings, [port])
+
+
+def test_the_example_has_them_after_the_sites_with_their_words() -> None:
+    text = env_example([Settings, BooksSettings])
+    assert text.count("SECRETS_FROM=") == 1
+    assert text.endswith(
+        "\n\n# How many books a page shows.\n# BOOKS_PER_PAGE=20\n\n# BOOKS_KEY=\n\n# BOOKS_SHELVES=\n"
+    )
+
+
+def test_a_class_that_drops_settings_of_the_framework_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dropping(BaseSettings):
+        site_name: str = "Shelf"
+
+    monkeypatch.setattr("opportune.settings.settings_class", lambda: Dropping)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value).startswith("app/settings.py: Settings lacks ADMIN_EMAIL, ALLOWED_HOSTS, BASE_URL and ")
+    assert str(caught.value).endswith(" more. Begin it with class Settings(opportune.settings.Settings):")
+
+
+def test_a_project_without_its_class_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("app.settings.Settings")
+    with pytest.raises(OperatorError, match="^app/settings.py has no class Settings"):
+        load_settings()

@@ -1,0 +1,65 @@
+"""A project's templates with mistakes: each is one line with its file, in `check` and at the start."""
+
+from pathlib import Path
+
+import pytest
+
+from opportune.cli import startup
+from opportune.errors import OperatorError
+from opportune.project import FRAMEWORK
+from opportune.testing.plugin import settings_for
+from opportune.web.rendering import template_errors as module
+from opportune.web.rendering.template_errors import template_errors
+
+
+@pytest.fixture
+def templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project's folder of templates, empty at first."""
+    monkeypatch.setattr(module, "TEMPLATE_FOLDERS", (tmp_path, FRAMEWORK / "templates"))
+    return tmp_path
+
+
+def write(templates: Path, name: str, text: str) -> None:
+    (templates / name).parent.mkdir(parents=True, exist_ok=True)
+    (templates / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{% block content %}\n{% endblok %}", ":2: Encountered unknown tag 'endblok'."),
+        ("{{ user.name", ":1: unexpected end of template"),
+        ("\n{{ 1 | money }}", ":2: No filter named 'money'."),
+        ("{% extends 'bsae.html' %}", ": there is no template bsae.html."),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_file(templates: Path, text: str, said: str) -> None:
+    write(templates, "books/list.html", text)
+    (line,) = template_errors()
+    assert line.startswith(f"{templates}/books/list.html{said}")
+
+
+def test_what_is_no_text_is_one_line(templates: Path) -> None:
+    (templates / "list.html").write_bytes(b"\xff\xfe")
+    assert list(template_errors()) == [f"{templates}/list.html is no text in UTF-8: save it as such."]
+
+
+def test_templates_without_mistakes_say_nothing(templates: Path) -> None:
+    write(templates, "base.html", "{% extends 'opportune/base.html' %}{% block title %}Mine{% endblock %}")
+    write(templates, "books/mail/due.txt", "{% include 'base.html' %} {{ now | when }}")
+    assert list(template_errors()) == []
+
+
+def test_the_project_s_and_the_framework_s_own_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(template_errors()) == []
+    monkeypatch.setattr(module, "TEMPLATE_FOLDERS", (FRAMEWORK / "templates", FRAMEWORK / "templates"))
+    assert list(template_errors()) == []
+
+
+def test_the_start_looks_at_those_that_all_pages_begin_with(templates: Path) -> None:
+    settings = settings_for("sqlite:///unused.db")
+    write(templates, "books/list.html", "{% broken %}")
+    startup.read_addresses(settings)
+    write(templates, "base.html", "{% broken %}")
+    with pytest.raises(OperatorError, match=r"base\.html:1: Encountered unknown tag 'broken'\..* mend it, or delete it"):
+        startup.read_addresses(settings)
