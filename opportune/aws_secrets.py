@@ -37,9 +37,7 @@ REFUSALS = {
 }
 
 
-def settings_in(
-    source: str, known: Collection[str], others: Callable[[], Collection[str]] = tuple
-) -> dict[str, Any]:
+def settings_in(source: str, known: Collection[str], others: Callable[[], Collection[str]] = tuple) -> dict[str, Any]:
     """Those of the known settings that `SECRETS_FROM` leads to, by their attribute's name.
 
     A secret may hold settings of others alone: their variables are asked for only where nothing is known.

@@ -321,7 +321,9 @@ def read_feature_settings(settings: Settings, features: "Sequence[Feature]") -> 
         if feature.settings:
             for name in feature.settings.model_fields.keys() - BaseSettings.model_fields.keys():
                 if name in seen:
-                    raise SettingsError(f"{name.upper()} is a setting of {seen[name]} and of {feature.name}: rename one.")
+                    raise SettingsError(
+                        f"{name.upper()} is a setting of {seen[name]} and of {feature.name}: rename one."
+                    )
                 seen[name] = feature.name
             settings.of(feature.settings)
 

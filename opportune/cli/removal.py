@@ -3,12 +3,12 @@
 import ast
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from opportune.cli.installed import without_feature
+from opportune.cli.installed import INSTALLED, without_feature
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE
 
@@ -16,7 +16,6 @@ FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "benc
 """Where a feature has a folder of its own name."""
 FILES = ("docs/{}.md", "docs/images/{}.png")
 CODE = (PACKAGE, "tests", "bench", "migrations")
-INSTALLED = f"{PACKAGE}/installed.py"
 EXAMPLE = ".env.example"
 DOCS = ("README.md", "docs/*.md")
 ENTRY = re.compile(r"\s*([-*|!]|\d+\.) ?")
@@ -97,16 +96,11 @@ class Removal:
     @cached_property
     def rewritten(self) -> dict[Path, str]:
         """The texts that name it, as they will be."""
-        texts = {self.project / INSTALLED: without_feature, self.project / EXAMPLE: self._without_settings}
-        texts |= dict.fromkeys(self._documents(), self._without_entries)
-        found = {}
-        for path, without in texts.items():
-            if path.is_file():
-                text = path.read_text(encoding="utf-8")
-                changed = without(text, self.name) if without is without_feature else without(text)
-                if changed != text:
-                    found[path] = changed
-        return found
+        changes: dict[Path, Callable[[str], str]] = dict.fromkeys(self._documents(), self._without_entries)
+        changes[self.project / INSTALLED] = lambda text: without_feature(text, self.name)
+        changes[self.project / EXAMPLE] = self._without_settings
+        texts = {path: path.read_text(encoding="utf-8") for path in changes if path.is_file()}
+        return {path: new for path, text in texts.items() if (new := changes[path](text)) != text}
 
     def uses(self) -> Iterator[str]:
         """The places of other code and templates that would miss it, as `app/books/pages.py:3`."""

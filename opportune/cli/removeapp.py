@@ -6,8 +6,8 @@ import typer
 
 from opportune.cli.migrate import command as migrate
 from opportune.cli.removal import Removal
-from opportune.db.migrations.graph import owner_of
-from opportune.db.migrations.history import recorded_in
+from opportune.db.migrations.graph import feature_of_revision
+from opportune.db.migrations.history import recorded_revisions_of
 from opportune.errors import OperatorError
 from opportune.project import PROJECT, installed_features
 from opportune.settings import get_settings
@@ -51,7 +51,7 @@ def tables_of(name: str) -> list[str]:
     """
     try:
         models = [model for feature in installed_features() if feature.name == name for model in feature.models]
-        if name not in map(owner_of, recorded_in(get_settings())):
+        if name not in map(feature_of_revision, recorded_revisions_of(get_settings())):
             return []
     except OperatorError as error:
         raise OperatorError(f"{error} To delete the code alone: --keep-tables.") from error

@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr, field_validator
 
 from opportune import aws_secrets
@@ -110,9 +108,9 @@ def test_two_who_read_one_variable_are_told() -> None:
     other = Feature(name="other", summary="", settings=OtherSettings)
     port = Feature(name="port", summary="", settings=PortSettings)
     settings = settings_for("sqlite://")
-    with pytest.raises(SettingsError, match="^BOOKS_PER_PAGE is a setting of books and of other: rename one.$"):
+    with pytest.raises(SettingsError, match=r"^BOOKS_PER_PAGE is a setting of books and of other: rename one.$"):
         read_feature_settings(settings, [BOOKS, other])
-    with pytest.raises(SettingsError, match="^PORT is a setting of the site and of port: rename one.$"):
+    with pytest.raises(SettingsError, match=r"^PORT is a setting of the site and of port: rename one.$"):
         read_feature_settings(settings, [port])
 
 
@@ -137,5 +135,5 @@ def test_a_class_that_drops_settings_of_the_framework_is_one_line(monkeypatch: p
 
 def test_a_project_without_its_class_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("app.settings.Settings")
-    with pytest.raises(OperatorError, match="^app/settings.py has no class Settings"):
+    with pytest.raises(OperatorError, match=r"^app/settings\.py has no class Settings"):
         load_settings()

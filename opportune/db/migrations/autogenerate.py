@@ -33,7 +33,7 @@ from opportune.db.migrations.renaming import (
 from opportune.db.migrations.rendering import write_file
 from opportune.db.migrations.runner import plan_for, refuse_newer, run_migrations
 from opportune.errors import OperatorError
-from opportune.project import display_path
+from opportune.project import display_path, feature_of_table
 from opportune.settings import Settings
 
 Operations = list[ops.MigrateOperation]
@@ -169,11 +169,6 @@ def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
     except OSError as error:
         raise OperatorError(f"{display_path(path)} cannot be written: {error.strerror}.") from error
     return path
-
-
-def feature_of_table(table: str, features: Sequence[str]) -> str | None:
-    """The feature that a table belongs to: the longest whose name it begins with."""
-    return max((name for name in features if table.startswith(f"{name}_")), key=len, default=None)
 
 
 def _options(graph: MigrationGraph, feature: str) -> dict[str, object]:

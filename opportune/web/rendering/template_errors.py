@@ -45,5 +45,5 @@ def _missing(environment: Environment, source: str) -> Iterator[str]:
         try:
             if name and not name.startswith(OF_LIBRARIES):
                 environment.loader.get_source(environment, name)
-        except TemplateNotFound:
-            yield name
+        except TemplateNotFound as error:
+            yield error.message or ""

@@ -34,8 +34,11 @@ class Templates:
         self, request: Request, name: str, context: Mapping[str, Any] | None = None, status_code: int = 200
     ) -> HTMLResponse:
         """A whole page."""
-        html = self.environment.get_template(name).render(self._context(request, context))
-        return HTMLResponse(html, status_code)
+        return HTMLResponse(self.render_to_string(request, name, context), status_code)
+
+    def render_to_string(self, request: Request, name: str, context: Mapping[str, Any] | None = None) -> str:
+        """The text of a template."""
+        return self.environment.get_template(name).render(self._context(request, context))
 
     def render_form(
         self, request: Request, name: str, form: Form[Any], context: Mapping[str, Any] | None = None

@@ -6,8 +6,9 @@ import pytest
 import typer
 
 from opportune.cli import removeapp
+from opportune.cli.installed import without_feature
 from opportune.cli.main import main
-from opportune.cli.removal import Removal, without_feature
+from opportune.cli.removal import Removal
 from opportune.errors import OperatorError
 
 FILES = {

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from opportune.cli import startapp
+from opportune.cli.installed import with_feature
 from opportune.cli.main import main
-from opportune.cli.startapp import render, with_feature
+from opportune.cli.startapp import render
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 
@@ -41,28 +42,22 @@ def files(project: Path) -> set[str]:
 
 def test_a_new_feature_is_made_and_installed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["startapp", "notes"]) == 0
+    code = ("admin", "api", "dependencies", "feature", "models", "pages", "personal", "schemas", "service")
     assert files(project) == {
         "app/installed.py",
-        "app/notes/__init__.py",
-        "app/notes/admin.py",
-        "app/notes/feature.py",
-        "app/notes/models.py",
-        "app/notes/pages.py",
-        "app/notes/schemas.py",
-        "templates/notes/index.html",
-        "tests/notes/__init__.py",
-        "tests/notes/test_pages.py",
+        *(f"app/notes/{name}.py" for name in ("__init__", *code)),
+        "templates/notes/edit.html",
+        "templates/notes/list.html",
+        *(f"tests/notes/{name}.py" for name in ("__init__", "conftest", "test_admin", "test_api", "test_pages")),
     }
     assert "    notes,\n)" in (project / "app/installed.py").read_text()
     assert "python3 oppman.py makemigrations notes" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["notes", "links", "book_reviews", "address", "a" * 24])
+@pytest.mark.parametrize("name", ["notes", "links", "book_reviews", "address", "zoo", "a" * 24])
 def test_what_is_made_passes_the_linter(project: Path, name: str) -> None:
-    for path, text in render(name).items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
     shutil.copy(PROJECT / "pyproject.toml", project)
+    assert main(["startapp", name]) == 0
     # Most of both is not in this folder.
     options = ["--no-cache", "--config", "lint.isort.known-first-party = ['app', 'opportune', 'tests']"]
     for task in (["check"], ["format", "--check"]):
@@ -88,6 +83,7 @@ def test_the_table_is_named_after_feature_and_thing() -> None:
         ("n" * 25, "2 to 24"),
         ("class", "is taken"),
         ("list", "is taken"),
+        ("form", "is taken"),
         ("api", "is taken"),
         ("files", "is taken"),
         ("json", "Python module"),
