@@ -56,7 +56,7 @@ def _shown(value: Any) -> str:
         return value.get_secret_value()
     if isinstance(value, bool):
         return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from app.events import api, demo, pages
 from app.events.admin import EventAdmin, RegistrationAdmin
+from app.events.cards import home_card
 from app.events.jobs import delete_photos, shrink_photo
 from app.events.models import Event, Registration
 from app.events.personal import personal_data
@@ -12,6 +13,7 @@ events = Feature(
     pages=pages.router,
     api=api.router,
     admin=[EventAdmin, RegistrationAdmin],
+    home_card=home_card,
     metrics=[Metric("Registrations", Registration.created_at)],
     navigation=[Link("Events", "/events", "calendar-event")],
     jobs=[shrink_photo, delete_photos],

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from opportune.accounts.dependencies import OptionalUser
 from opportune.project import PROJECT
 from opportune.web.cache import cached
+from opportune.web.rendering.panels import render_panels
 from opportune.web.rendering.templates import templates
 
 router = APIRouter()
@@ -29,9 +30,10 @@ FOLDERS = (
 
 @router.get("/")
 @cached(60, stale=300, query=())
-async def home(request: Request, _user: OptionalUser) -> Response:
+async def home(request: Request, user: OptionalUser) -> Response:
     state = request.app.state
     context = {
+        "cards": await render_panels(request, (feature.home_card for feature in state.features), user),
         "features": state.features,
         "folders": await asyncio.to_thread(folders, tuple(feature.name for feature in state.features)),
         "database": "PostgreSQL" if state.database.url.kind == "postgresql" else "SQLite",

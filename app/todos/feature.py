@@ -1,6 +1,7 @@
 from app.todos import api, demo, pages
 from app.todos.admin import TodoAdmin
 from app.todos.models import Todo
+from app.todos.panels import profile_panel
 from app.todos.personal import personal_data
 from opportune.feature import Demo, Feature, Link
 
@@ -12,6 +13,7 @@ todos = Feature(
     api=api.router,
     admin=[TodoAdmin],
     navigation=[Link("To-dos", "/todos", "checkbox")],
+    profile_panel=profile_panel,
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
 )

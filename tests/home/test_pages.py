@@ -3,10 +3,15 @@ import re
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
+from jinja2 import ChoiceLoader, DictLoader
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.feature import Feature, Link
+from opportune.accounts.models import User
+from opportune.feature import Feature, Link, Panel
 from opportune.project import PROJECT, installed_features
 from opportune.testing.factories import make_user, signed_in_client
+from opportune.web.rendering.loader import TemplateLoader
+from opportune.web.rendering.templates import templates
 
 # The page asks nothing of the database itself.
 pytestmark = pytest.mark.database("sqlite")
@@ -88,3 +93,18 @@ async def test_a_browser_that_has_the_page_does_not_get_it_again(client: AsyncCl
 
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
+
+
+async def test_cards_of_features_are_shown_and_blank_ones_left_out(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = DictLoader({"card.html": "{% if viewer %}For {{ viewer.email }} &amp; {{ '<b>' }}{% endif %}"})
+    monkeypatch.setattr(templates.environment, "loader", ChoiceLoader([source, TemplateLoader()]))
+
+    async def context(_session: AsyncSession, viewer: User | None) -> dict[str, object]:
+        return {"viewer": viewer}
+
+    app.state.features = (Feature(name="other", summary="", home_card=Panel("card.html", context)),)
+    async with signed_in_client(app, await make_user(app.state.database, "ada@example.com")) as browser:
+        assert "For ada@example.com &amp; &lt;b&gt;" in (await browser.get("/")).text
+    assert "row row-cards mb-5" not in (await client.get("/")).text

@@ -19,7 +19,7 @@ class BooksSettings(BaseSettings):
     books_per_page: int = 20
     """How many books a page shows."""
     books_key: SecretStr = SecretStr("")
-    books_shelves: list[str] = []
+    books_shelves: tuple[str, ...] = ()
 
     @field_validator("books_per_page")
     @classmethod

@@ -46,4 +46,4 @@ def _missing(environment: Environment, source: str) -> Iterator[str]:
             if name and not name.startswith(OF_LIBRARIES):
                 environment.loader.get_source(environment, name)
         except TemplateNotFound as error:
-            yield error.message or ""
+            yield str(error.name)

@@ -46,7 +46,7 @@ def test_what_is_no_text_is_one_line(templates: Path) -> None:
 
 def test_templates_without_mistakes_say_nothing(templates: Path) -> None:
     write(templates, "base.html", "{% extends 'opportune/base.html' %}{% block title %}Mine{% endblock %}")
-    write(templates, "books/mail/due.txt", "{% include 'base.html' %} {{ now | when }}")
+    write(templates, "books/mail/due.txt", "{% include 'base.html' %} {{ now | datetime }}")
     assert list(template_errors()) == []
 
 
