@@ -44,7 +44,7 @@ class UnsavedAnswer:
         self._unsaved = ""
         self._saved_at = monotonic()
 
-    def piece(self) -> AnswerDelta:
+    def delta(self) -> AnswerDelta:
         # One that failed is sent again as it was: it may be there, and only the answer to it was lost.
         self._unsaved = self._unsaved or self.live.text[self._saved :]
         return AnswerDelta(self.live.id, self._seq, self._unsaved)
@@ -63,7 +63,7 @@ class UnsavedAnswer:
 
 
 class AnswerFlusher:
-    """One task while anything is being written, and none while nothing is."""
+    """Saves growing answers: one task while anything is being written, and none while nothing is."""
 
     def __init__(self, database: Database, worker: str) -> None:
         self.database = database
@@ -116,9 +116,9 @@ class AnswerFlusher:
         renew = monotonic() - self._renewed >= LEASE_RENEWAL_SECONDS
         if renew:
             self._renewed = monotonic()
-        growing = {message_id: each for message_id, each in self._growing.items() if renew or each.piece().text}
+        growing = {message_id: each for message_id, each in self._growing.items() if renew or each.delta().text}
         save = partial(answer_store.save, self.database, self.worker, renew=renew)
-        for message_id, stop in (await _write(save, [each.piece() for each in growing.values()])).items():
+        for message_id, stop in (await _write(save, [each.delta() for each in growing.values()])).items():
             if isinstance(stop, Exception):
                 growing[message_id].note_failure()
             else:
@@ -138,26 +138,28 @@ class AnswerFlusher:
 
 
 async def _write(
-    write: Callable[[Sequence[D]], Awaitable[Mapping[int, R]]], drafts: Sequence[D]
+    write: Callable[[Sequence[D]], Awaitable[Mapping[int, R]]], records: Sequence[D]
 ) -> dict[int, R | Exception]:
     """What came of each, by answer: the result or the fault."""
     results: dict[int, R | Exception] = {
-        draft.message_id: TimeoutError("another transaction has it") for draft in drafts
+        record.message_id: TimeoutError("another transaction has it") for record in records
     }
-    for start in range(0, len(drafts), MAX_ANSWERS_PER_TRANSACTION):
-        results |= await _isolated(write, drafts[start : start + MAX_ANSWERS_PER_TRANSACTION])
+    for start in range(0, len(records), MAX_ANSWERS_PER_TRANSACTION):
+        results |= await _isolated(write, records[start : start + MAX_ANSWERS_PER_TRANSACTION])
     return results
 
 
 async def _isolated(
-    write: Callable[[Sequence[D]], Awaitable[Mapping[int, R]]], drafts: Sequence[D]
+    write: Callable[[Sequence[D]], Awaitable[Mapping[int, R]]], records: Sequence[D]
 ) -> Mapping[int, R | Exception]:
     """All in one transaction. Where one of them makes that fail, halves of halves, until the others are written."""
     try:
-        return await write(drafts)
+        return await write(records)
     except Exception as fault:  # noqa: BLE001 - the edge: whatever happens to one answer, the others are saved
-        if len(drafts) == 1 or isinstance(fault, TimeoutError) or is_outage(fault):
-            logger.warning("answers %s: not saved (%s)", [draft.message_id for draft in drafts], type(fault).__name__)
-            return dict.fromkeys((draft.message_id for draft in drafts), fault)
-    middle = len(drafts) // 2
-    return {**await _isolated(write, drafts[:middle]), **await _isolated(write, drafts[middle:])}
+        if len(records) == 1 or isinstance(fault, TimeoutError) or is_outage(fault):
+            logger.warning(
+                "answers %s: not saved (%s)", [record.message_id for record in records], type(fault).__name__
+            )
+            return dict.fromkeys((record.message_id for record in records), fault)
+    middle = len(records) // 2
+    return {**await _isolated(write, records[:middle]), **await _isolated(write, records[middle:])}

@@ -1,4 +1,4 @@
-"""The answers that other processes write, for those who look at them here."""
+"""Follows the answers that other processes write, for those who look at them here."""
 
 import asyncio
 import logging
@@ -26,6 +26,8 @@ MAX_ANSWERS_PER_QUERY = 200
 
 
 class FollowedAnswer:
+    """An answer that another process writes, with its viewers here."""
+
     def __init__(self, answer: Message) -> None:
         self.live = LiveAnswer(answer, text="")
         self.viewers = 0
@@ -42,7 +44,7 @@ class FollowedAnswer:
 
 
 class AnswerFollower:
-    """Reads the pieces of answers as they are stored, as long as somebody looks: one look for all of them."""
+    """Reads the chunks of answers as they are stored, as long as somebody looks: one query for all of them."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -65,7 +67,7 @@ class AnswerFollower:
                 self._forget(answer.id)
 
     def leave(self) -> None:
-        """The process stops: viewers find the rest at another one."""
+        """Send the viewers away, since the process stops: they find the rest at another one."""
         if self._task:
             self._task.cancel()
         for message_id in list(self._followed):

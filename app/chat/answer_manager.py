@@ -1,4 +1,4 @@
-"""The answers that this process writes, and those of other processes that somebody follows here.
+"""Manages the answers that this process writes, and those of other processes that somebody follows here.
 
 An answer belongs to the process and not to the request that asked: closing the page, a lost connection or a reload
 never stop it. Its text is appended to the database while it grows, so that others see it and a crash loses little.
@@ -26,7 +26,7 @@ SHUTDOWN_TIMEOUT_SECONDS = 3.0
 
 
 class AnswerManager:
-    """`start` what was asked, `view` it from any number of requests, `stop` it, `close` at the end of the process."""
+    """Answers of a process: `start` one, `view` it from any number of requests, `stop` it; `close` at the end."""
 
     def __init__(self, database: Database, provider: llm.Provider | None) -> None:
         self.database = database
@@ -38,12 +38,12 @@ class AnswerManager:
 
     @property
     def model(self) -> str:
-        """What people are shown as the answers' author."""
+        """The name that people are shown as the answers' author."""
         return self.provider.name if self.provider else ""
 
     @property
     def fault(self) -> str:
-        """Why there will be no answer, for whoever runs the site."""
+        """The reason why there will be no answer, for whoever runs the site."""
         return self.provider.fault if self.provider else ""
 
     @property
@@ -52,7 +52,7 @@ class AnswerManager:
 
     @property
     def longest_question(self) -> int:
-        """Characters of plain English that the model reads at a time."""
+        """The most characters of plain English that the model reads at a time."""
         return min(MAX_QUESTION_LENGTH, 4 * self.context_budget) if self.provider else MAX_QUESTION_LENGTH
 
     def start(self, answer: Message, prompt: Sequence[llm.Message]) -> None:

@@ -1,4 +1,4 @@
-"""The database's side of running answers, for the process that writes them and for those that follow.
+"""Stores running answers in the database, for the process that writes them and for those that follow.
 
 Each function is one short transaction for any number of answers: it costs far more than what it says of each. Every
 change has one winner: the row must still be streaming, by that worker. Nobody waits here for a row that another
@@ -40,7 +40,7 @@ INTERNAL_ERROR = Outcome(Status.FAILED, "internal", "Something went wrong on our
 
 @dataclass(frozen=True)
 class AnswerDelta:
-    """What an answer has grown by since its piece before; that may be nothing."""
+    """Text by which an answer has grown since the last save; that may be nothing."""
 
     message_id: int
     seq: int
@@ -58,7 +58,7 @@ class AnswerEnd:
 
 @dataclass(frozen=True)
 class AnswerProgress:
-    """What the database knows of an answer; `text` is all of it once it has ended, else what came after a piece."""
+    """What is stored of an answer; `text` is all of it once it has ended, else what came after a chunk."""
 
     message: Message
     text: str
@@ -66,20 +66,20 @@ class AnswerProgress:
 
 
 async def save(
-    database: Database, worker: str, pieces: Sequence[AnswerDelta], *, renew: bool
+    database: Database, worker: str, deltas: Sequence[AnswerDelta], *, renew: bool
 ) -> dict[int, bool | None]:
-    """Append pieces, and renew the leases of their answers if wanted.
+    """Append chunks, and renew the leases of their answers if wanted.
 
     By answer: True if somebody has asked to stop it, None if it is no longer this worker's. What is missing is in
-    somebody else's transaction, and nothing of it was saved. A piece that is there already is not saved twice.
+    somebody else's transaction, and nothing of it was saved. A chunk that is there already is not saved twice.
     """
     async with database.writer() as session:
-        stops = await _hold(session, worker, [piece.message_id for piece in pieces])
+        stops = await _hold(session, worker, [delta.message_id for delta in deltas])
         held = [message_id for message_id, stop in stops.items() if stop is not None]
         if renew:
             renewal = update(Message).where(col(Message.id).in_(held)).values(lease_until=utc_now() + LEASE_DURATION)
             await session.execute(renewal, execution_options={"synchronize_session": False})
-        if rows := [asdict(piece) for piece in pieces if piece.text and piece.message_id in held]:
+        if rows := [asdict(delta) for delta in deltas if delta.text and delta.message_id in held]:
             await _append(session, rows)
         return stops
 
@@ -97,11 +97,11 @@ async def finish(database: Database, worker: str, ends: Sequence[AnswerEnd]) -> 
 
 
 async def read(database: Database, after: Mapping[int, int]) -> dict[int, AnswerProgress]:
-    """Answers by their ids, with the pieces after those that are named (-1 for all). Deleted ones are missing."""
+    """Answers by their ids, with the chunks after those that are named (-1 for all). Deleted ones are missing."""
     async with database.reader(fresh=True) as session:
         messages = (await session.scalars(select(Message).where(col(Message.id).in_(after)))).all()
-        pieces = await _pieces(session, {row.id: after[row.id] for row in messages if row.status == Status.STREAMING})
-    return {row.id: _progress(row, pieces.get(row.id, ()), after[row.id]) for row in messages}
+        chunks = await _chunks(session, {row.id: after[row.id] for row in messages if row.status == Status.STREAMING})
+    return {row.id: _progress(row, chunks.get(row.id, ()), after[row.id]) for row in messages}
 
 
 async def interrupt_expired(database: Database, conversations: Collection[int], alive: Collection[int] = ()) -> int:
@@ -117,8 +117,8 @@ async def interrupt_expired(database: Database, conversations: Collection[int], 
             return 0
     async with database.writer() as session:
         dead = (await session.scalars(found.with_for_update(skip_locked=True))).all()
-        pieces = await _pieces(session, dict.fromkeys(dead, -1))
-        await _end(session, [AnswerEnd(each, _joined(pieces.get(each, ())), INTERRUPTED) for each in dead])
+        chunks = await _chunks(session, dict.fromkeys(dead, -1))
+        await _end(session, [AnswerEnd(each, _joined(chunks.get(each, ())), INTERRUPTED) for each in dead])
         return len(dead)
 
 
@@ -154,21 +154,21 @@ async def _end(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
     await session.execute(delete(AnswerChunk).where(col(AnswerChunk.message_id).in_(ids)))
 
 
-async def _pieces(session: AsyncSession, after: Mapping[int, int]) -> dict[int, list[AnswerChunk]]:
+async def _chunks(session: AsyncSession, after: Mapping[int, int]) -> dict[int, list[AnswerChunk]]:
     """In their order, by answer."""
     if not after:
         return {}
     message_id, seq = col(AnswerChunk.message_id), col(AnswerChunk.seq)
     newer = or_(*((message_id == answer) & (seq > last) for answer, last in after.items()))
     found = await session.scalars(select(AnswerChunk).where(newer).order_by(message_id, seq))
-    return {answer: list(pieces) for answer, pieces in groupby(found, lambda piece: piece.message_id)}
+    return {answer: list(chunks) for answer, chunks in groupby(found, lambda chunk: chunk.message_id)}
 
 
-def _progress(message: Message, pieces: Sequence[AnswerChunk], after: int) -> AnswerProgress:
+def _progress(message: Message, chunks: Sequence[AnswerChunk], after: int) -> AnswerProgress:
     if message.status != Status.STREAMING:
         return AnswerProgress(message, message.text, after)
-    return AnswerProgress(message, _joined(pieces), pieces[-1].seq if pieces else after)
+    return AnswerProgress(message, _joined(chunks), chunks[-1].seq if chunks else after)
 
 
-def _joined(pieces: Iterable[AnswerChunk]) -> str:
-    return "".join(piece.text for piece in pieces)
+def _joined(chunks: Iterable[AnswerChunk]) -> str:
+    return "".join(chunk.text for chunk in chunks)

@@ -1,4 +1,4 @@
-"""One answer being written by this process: generated, saved while it grows, and ended."""
+"""Writes one answer in this process: generated, saved while it grows, and ended."""
 
 import asyncio
 import logging
@@ -45,7 +45,7 @@ class AnswerTask:
         self.task = asyncio.create_task(self._write(), name=f"answer {self.live.id}")
 
     def cut(self, outcome: Outcome) -> None:
-        """End it like this, unless it has ended already. `task` is done when that is stored."""
+        """End the answer like this, unless it has ended already. `task` is done when that is stored."""
         self._cut_by = self._cut_by or outcome
         self._generation.cancel()
 
@@ -70,7 +70,7 @@ class AnswerTask:
         return self._with_usage(Outcome(status, error.code, str(error)))
 
     def _with_usage(self, outcome: Outcome) -> Outcome:
-        """Providers tell the tokens with the last piece, if at all: estimate what was not told."""
+        """Providers tell the tokens with the last chunk, if at all: estimate what was not told."""
         if not outcome.usage_estimated:
             return outcome
         prompt_tokens = sum(llm.estimate_tokens(message.content) for message in self.prompt)
@@ -79,16 +79,16 @@ class AnswerTask:
     async def _generate(self) -> Outcome:
         if self.provider is None:
             raise llm.LLMError("not_configured", "No model is set up. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")
-        async with aclosing(self.provider.stream(self.prompt)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, llm.Done):
+        async with aclosing(self.provider.stream(self.prompt)) as chunks:
+            async for chunk in chunks:
+                if isinstance(chunk, llm.Done):
                     return Outcome(
-                        Status.TRUNCATED if piece.truncated else Status.DONE,
-                        prompt_tokens=piece.prompt_tokens or 0,
-                        completion_tokens=piece.completion_tokens or 0,
-                        usage_estimated=piece.completion_tokens is None,
+                        Status.TRUNCATED if chunk.truncated else Status.DONE,
+                        prompt_tokens=chunk.prompt_tokens or 0,
+                        completion_tokens=chunk.completion_tokens or 0,
+                        usage_estimated=chunk.completion_tokens is None,
                     )
-                self.live.add(_storable(piece))
+                self.live.add(_storable(chunk))
         raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
 
     async def _end(self, outcome: Outcome) -> None:
@@ -107,6 +107,6 @@ class AnswerTask:
         live.end(live.message.sqlmodel_update({**vars(NOT_STORED), "text": live.text}))
 
 
-def _storable(piece: str) -> str:
+def _storable(chunk: str) -> str:
     # A model can produce what no database takes: NUL, and halves of a surrogate pair.
-    return piece.replace("\0", "").encode(errors="replace").decode()
+    return chunk.replace("\0", "").encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""Asking and reading, where the database and the running answers meet. Routes of pages and API call these.
+"""Asks and reads, where the database and the running answers meet. Routes of pages and API call these.
 
 These functions commit for themselves instead of taking the request's session: an answer may start only after its row is
 there for all to see.
@@ -42,7 +42,7 @@ class Turn:
 async def view_conversation(
     manager: AnswerManager, owner_id: int, conversation_id: int, before: int | None = None
 ) -> ConversationView | None:
-    """The end of a conversation of this owner, or what came before a question, with what there is of a running answer.
+    """Read the end of a conversation of this owner, or what came before a question, with a running answer so far.
 
     Answers of dead processes are ended first, if the database can be written.
     """
@@ -57,7 +57,7 @@ async def view_conversation(
 
 
 async def messages_after(manager: AnswerManager, owner_id: int, conversation_id: int, last: int) -> list[Message]:
-    """What has come into a conversation of this owner since the last message that somebody has."""
+    """Read what has come into a conversation of this owner since the last message that somebody has."""
     async with manager.database.reader() as session:
         messages = await Chat(session, owner_id).messages(conversation_id, after=last)
     await _add_text_so_far(manager, messages)

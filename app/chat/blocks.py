@@ -1,4 +1,4 @@
-"""An answer as HTML blocks while it is being written: each finished one is rendered, sent and frozen once."""
+"""HTML blocks of an answer while it is being written: each finished one is rendered, sent and frozen once."""
 
 from typing import Self
 
@@ -34,13 +34,13 @@ class Blocks:
         self._open = None
 
     def finish(self) -> None:
-        """Freezes what is open: the answer has ended."""
+        """Freeze what is open: the answer has ended."""
         self._splitter.finish()
         self._open = None
 
     @property
     def frozen_count(self) -> int:
-        """Costs no rendering."""
+        """How many blocks are finished. Costs no rendering."""
         return len(self._splitter.pieces)
 
     @property
@@ -52,7 +52,7 @@ class Blocks:
 
     @property
     def open(self) -> Markup:
-        """The rest; rendered anew whenever it has grown, so its cost is bounded."""
+        """The unfinished block; rendered anew whenever it has grown, so its cost is bounded."""
         if self._open is None:
             piece = self._splitter.open
             self._open = plain(piece.source) if len(piece.source) > MAX_OPEN_BLOCK_LENGTH else render_piece(piece)
@@ -65,7 +65,7 @@ class Blocks:
         return sum(len(piece.source) for piece in (*new, self._splitter.open))
 
     def render(self) -> None:
-        """Has `frozen` and `open` ready."""
+        """Have `frozen` and `open` ready."""
         _ = self.frozen, self.open
 
     @property

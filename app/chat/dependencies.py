@@ -1,4 +1,4 @@
-"""What the chat's routes ask for in their signatures."""
+"""Dependencies of the chat's routes."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -89,7 +89,7 @@ async def get_stream(
     after: str | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> AsyncIterator[AnswerStream | None]:
-    """The answer that `Last-Event-ID` (or `after`, of a page) names, else the newest. None: there is none for them.
+    """Find the answer that `Last-Event-ID` (or `after`, of a page) names, else the newest; None if there is none.
 
     A dependency and not a part of the stream: only so is the answer let go of at once when the visitor goes.
     """

@@ -1,4 +1,4 @@
-"""An answer as server-sent events: HTML for the page, JSON for programs.
+"""Server-sent events of an answer: HTML for the page, JSON for programs.
 
 Both number their events `<message id>:<characters of text included>`, so that whoever lost the connection goes on from
 there, at any process.
@@ -23,7 +23,7 @@ PARTIAL = Markup('<hx-partial hx-target="#m{id}-{part}" hx-swap="{swap}">{html}<
 
 
 def parse_event_id(value: str | None) -> tuple[int, int] | None:
-    """`42:1234` as message and offset; None for anything else."""
+    """Parse `42:1234` as message and offset; None for anything else."""
     parts = (value or "").split(":")
     if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
         return None
@@ -33,7 +33,7 @@ def parse_event_id(value: str | None) -> tuple[int, int] | None:
 async def html_events(
     live: LiveAnswer, offset: int, render: Callable[[Message], Awaitable[str]]
 ) -> AsyncIterator[ServerSentEvent]:
-    """For the page: finished blocks once, the open one as it grows, and at the end the answer as it is stored."""
+    """Events for the page: finished blocks once, the open one as it grows, and at its end the answer as stored."""
     seen = -1
     async for text in live.growth(offset):
         if len(text) <= offset:
@@ -54,7 +54,7 @@ async def html_events(
 
 
 async def json_events(live: LiveAnswer, offset: int) -> AsyncIterator[ServerSentEvent]:
-    """For programs: `status`, then `delta` with `text`, then one `done` or one `error`."""
+    """Events for programs: `status`, then `delta` with `text`, then one `done` or one `error`."""
     yield _event("status", live, offset, status=live.message.status)
     async for text in live.growth(offset):
         if len(text) > offset:

@@ -1,4 +1,4 @@
-"""From the start of the application to its end: the model, and the answers that it writes."""
+"""Starts and stops the model and the answers with the application."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""An answer in memory while it grows, for any number of viewers."""
+"""Live answers: in memory while they grow, for any number of viewers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ SILENCE_TIMEOUT_SECONDS = 40.0
 
 
 class LiveAnswer:
-    """Viewers hold an offset and wait for more: a slow one costs no memory and never holds the writer up."""
+    """An answer while it grows. Viewers hold an offset and wait: a slow one costs no memory and never holds it up."""
 
     def __init__(self, message: Message, text: str | None = None) -> None:
         self.message = message
@@ -66,18 +66,18 @@ class LiveAnswer:
             self._notify()
 
     def end(self, message: Message) -> None:
-        """The last change: the answer as it is stored."""
+        """End with the answer as it is stored."""
         self.message = message
         self._parts = [message.text]
         self._notify()
 
     def leave(self) -> None:
-        """The process stops: viewers go, and find the rest at another one or after the restart."""
+        """Send the viewers away, since the process stops: they find the rest at another one or after the restart."""
         self._left = True
         self._notify()
 
     async def growth(self, offset: int) -> AsyncIterator[str]:
-        """The text each time it is longer than what the viewer has, at a bounded pace, until the answer ends.
+        """Yield the text each time it is longer than what the viewer has, at a bounded pace, until the answer ends.
 
         After `HEARTBEAT_INTERVAL_SECONDS` without growth it comes as it was.
         """

@@ -1,4 +1,4 @@
-"""Conversations, their messages, and the pieces of answers that are still being written."""
+"""Conversations, their messages, and the chunks of answers that are still being written."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ class Role(StrEnum):
 
 
 class Status(StrEnum):
-    """A question is DONE at once. An answer is STREAMING, then one of the others for good."""
+    """State of a message: a question is DONE at once. An answer is STREAMING, then one of the others for good."""
 
     STREAMING = "streaming"
     DONE = "done"
@@ -80,7 +80,7 @@ class Message(Model, table=True):
 
 
 class AnswerChunk(SQLModel, table=True):
-    """A piece of a running answer. Appended, so its cost does not grow with the answer; gone when that is done."""
+    """A chunk of a running answer. Appended, so its cost does not grow with the answer; gone when that is done."""
 
     __tablename__ = "chat_answer_chunk"
     metadata = Model.metadata

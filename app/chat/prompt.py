@@ -1,4 +1,4 @@
-"""What the model is sent of a conversation."""
+"""The prompt: what the model is sent of a conversation."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ SYSTEM_PROMPT = "You are a helpful assistant. Answer in the language of the ques
 
 
 def build_prompt(messages: Sequence[Message], question: Message, budget: int) -> list[llm.Message]:
-    """The system's words, then as much of what was said before `question` as fits `budget` tokens, then `question`.
+    """Build a prompt: the system's words, as much of what was said before as fits `budget` tokens, then `question`.
 
     The newest turns win; the system's words and the question are always in, whatever they weigh.
     """

@@ -1,4 +1,4 @@
-"""What one person may do with conversations. Knows no HTTP and never commits."""
+"""The conversations of a person. Knows no HTTP and never commits."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,7 +28,7 @@ class AnswerRunningError(Exception):
 
 
 class QuestionTooLongError(Exception):
-    """The model reads no more than so many characters at a time."""
+    """The question has more characters than the model reads at a time."""
 
     def __init__(self, longest: int) -> None:
         super().__init__(f"This model reads at most {longest} characters. Please write less.")
@@ -40,7 +40,7 @@ class TooManyAnswersError(Exception):
 
 @dataclass(frozen=True)
 class AnswerAuthor:
-    """Who writes an answer: the process, and the model as people are shown it."""
+    """The author of an answer: the process, and the model as people are shown it."""
 
     worker: str
     model: str
@@ -54,7 +54,7 @@ class Chat:
         self.owner_id = owner_id
 
     async def conversations(self, wanted: ConversationFilter) -> Page[Conversation]:
-        """The newest first, if nothing else is wanted."""
+        """List conversations, the newest first if nothing else is wanted."""
         title, created_at = col(Conversation.title), col(Conversation.created_at)
         query = select(Conversation).where(col(Conversation.owner_id) == self.owner_id)
         if wanted.q:
@@ -82,7 +82,7 @@ class Chat:
     async def newest_messages(
         self, conversation_id: int, before: int | None = None
     ) -> tuple[list[Message], int | None]:
-        """The newest of them, of those before a question; and that question before which there are earlier ones."""
+        """The newest messages, or those before a question; and the question before which there are earlier ones."""
         conversation = col(Message.conversation_id) == conversation_id
         query = select(col(Message.id)).where(conversation, col(Message.parent_id).is_(None))
         if before is not None:

@@ -109,6 +109,6 @@ class RegistrationAdmin(AdminView, model=Registration):
 
 
 def slugify(title: str) -> str:
-    """A title as a part of an address: "Çay & Python 3.14" is "cay-python-3-14"."""
+    """Make a title a part of a URL: "Çay & Python 3.14" is "cay-python-3-14"."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     return "-".join(re.findall(r"[a-z0-9]+", plain))[:80].strip("-")

@@ -1,4 +1,4 @@
-"""What a link for cancelling holds: which registration it is for, signed. Nothing of it is stored."""
+"""Signed tokens of the links for cancelling: which registration each is for. Nothing of them is stored."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ def make_token(settings: Settings, registration: Registration) -> str:
 
 
 def read_token(settings: Settings, token: str) -> tuple[int, datetime]:
-    """The number of a registration, and when it was made.
+    """Read the number of a registration, and when it was made.
 
     Raises:
         NotFound: we have not signed this.

@@ -56,7 +56,7 @@ async def is_used(run: JobContext, registration_id: int, photo: str) -> bool:
 
 
 async def use_photo(session: AsyncSession, registration_id: int, original: str, small: str) -> str:
-    """The picture that is used from now on, or nothing if the registration is gone."""
+    """Use the small picture from now on, and give the one that is used; nothing if the registration is gone."""
     registration = await session.get(Registration, registration_id)
     if registration is None or registration.photo != original:
         return ""

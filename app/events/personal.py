@@ -1,4 +1,4 @@
-"""What events know of a person who has an account: the registrations of their e-mail, once it is proven theirs."""
+"""Personal data in events: the registrations of a person's e-mail, once it is proven theirs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What registering and cancelling set in motion beside the change itself: the photo, and an e-mail."""
+"""Registering and cancelling, with the photo and the e-mail that go with it."""
 
 from contextlib import suppress
 
@@ -19,6 +19,8 @@ from opportune.web.rendering.templates import format_datetime
 
 
 class Registrations:
+    """Registers people for events, and cancels that by the link that they were sent."""
+
     def __init__(self, session: AsyncSession, settings: Settings, storage: Storage) -> None:
         self.session = session
         self.settings = settings
@@ -50,7 +52,7 @@ class Registrations:
         self._write(done)
 
     async def find(self, token: str) -> tuple[Registration, Event]:
-        """What a link for cancelling is about.
+        """Find what a link for cancelling is about.
 
         Raises:
             NotFound: the link is not ours.
@@ -66,7 +68,7 @@ class Registrations:
         return registration, event
 
     async def cancel(self, token: str) -> None:
-        """Raises NotFound, RegistrationClosed, as `find`."""
+        """Cancel a registration. Raises what `find` raises."""
         registration, _event = await self.find(token)
         if photo := await self.events.delete(registration):
             defer(self.session, delete_photos([photo]))

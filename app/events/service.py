@@ -16,7 +16,7 @@ from opportune.pagination import Page, Paging, order, paginate
 
 
 class RegistrationClosed(Exception):  # noqa: N818 - it is an answer, not a fault
-    """Nobody can register any more; the message is for who asked."""
+    """Nobody can register any more; the message says why to whoever asked."""
 
 
 ALL_SEATS_TAKEN = "All seats are taken."
@@ -25,6 +25,8 @@ REGISTRATION_ENDED = "Registration is closed."
 
 @dataclass(frozen=True)
 class RegistrationResult:
+    """A registration that was made, or that was there already."""
+
     event: Event
     registration: Registration
     is_new: bool
@@ -39,7 +41,7 @@ class Events:
         self.now = now or utc_now()
 
     async def find(self, wanted: EventFilter) -> Page[EventRead]:
-        """The next one first, and of those in the past the last one, if nothing else is wanted."""
+        """List events: the next one first, and of those in the past the last one, if nothing else is wanted."""
         starts_at = col(Event.starts_at)
         usual = starts_at.desc() if wanted.when == "past" else starts_at
         columns = {"starts_at": starts_at, "title": func.lower(col(Event.title))}
@@ -51,7 +53,7 @@ class Events:
         return Page[EventRead](items=items, total=page.total, page=page.page, pages=page.pages)
 
     async def read(self, slug: str) -> EventRead:
-        """Raises NotFound."""
+        """One event. Raises NotFound."""
         event = await self._get(slug)
         return self._shown(event, await self._taken_of(event))
 
@@ -76,7 +78,7 @@ class Events:
         return RegistrationResult(event, registration, is_new=True)
 
     async def list_attendees(self, slug: str, wanted: Paging) -> Page[RegistrationRead]:
-        """Raises NotFound."""
+        """Who is registered, by name. Raises NotFound."""
         event = await self._get(slug)
         theirs = select(Registration).where(col(Registration.event_id) == event.id)
         by_name = theirs.order_by(func.lower(col(Registration.name)), col(Registration.id))
@@ -85,7 +87,7 @@ class Events:
         return Page[RegistrationRead](items=items, total=page.total, page=page.page, pages=page.pages)
 
     async def registration(self, number: int, made_at: datetime) -> tuple[Registration, Event]:
-        """Raises NotFound."""
+        """A registration by its number and moment, with its event. Raises NotFound."""
         query = select(Registration, Event).join(Event, col(Event.id) == col(Registration.event_id))
         # A number may be given again to somebody else; the moment is not.
         mine = col(Registration.id) == number, col(Registration.created_at) == made_at
@@ -95,7 +97,7 @@ class Events:
         return row[0], row[1]
 
     async def delete(self, registration: Registration) -> str:
-        """Give the seat back, and the name of the photo that it had at last: a job may just have put another there."""
+        """Delete a registration, and give the name of its last photo: a job may just have put another there."""
         gone = delete(Registration).where(col(Registration.id) == registration.id)
         return await self.session.scalar(gone.returning(col(Registration.photo))) or ""
 

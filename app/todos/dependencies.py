@@ -1,4 +1,4 @@
-"""How routes get the data layer. Tests put their own in its place with `app.dependency_overrides`."""
+"""Dependencies that give routes the data layer. Tests put their own in its place with `app.dependency_overrides`."""
 
 from typing import Annotated
 

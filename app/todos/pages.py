@@ -83,5 +83,5 @@ async def list_context(todos: Todos, wanted: TodoFilter, form: Form[TodoCreate])
 
 
 def list_url(request: Request) -> str:
-    """The list as it was: its filter travels in the address of each form."""
+    """The URL of the list as it was: its filter travels in the URL of each form."""
     return str(URL("/todos").replace(query=request.url.query))

@@ -1,4 +1,4 @@
-"""What to-dos tell of a person. They go with their owner's row."""
+"""Personal data in to-dos, which go with their owner's row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

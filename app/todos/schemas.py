@@ -17,7 +17,7 @@ class TodoCreate(BaseModel):
 
 
 class TodoUpdate(TodoCreate):
-    """What is left out stays as it is."""
+    """Changes of a to-do: what is left out stays as it is."""
 
     title: Line = Field("", min_length=1, max_length=200)
     done: bool = False

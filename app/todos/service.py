@@ -23,14 +23,14 @@ class Todos:
         self.today = today or utc_now().date()
 
     async def find(self, wanted: TodoFilter) -> Page[Todo]:
-        """Open ones first, the most urgent at the top, if nothing else is wanted."""
+        """List to-dos: open ones first, the most urgent at the top, if nothing else is wanted."""
         query = self._own().where(*self._conditions(wanted))
         urgency = col(Todo.done_at).is_not(None), col(Todo.due_on).is_(None), col(Todo.due_on), col(Todo.id)
         columns = {"due_on": col(Todo.due_on), "title": func.lower(col(Todo.title)), "created_at": col(Todo.created_at)}
         return await paginate(self.session, query.order_by(*order(wanted.sort, columns, *urgency)), wanted)
 
     async def get(self, todo_id: int) -> Todo:
-        """Raises NotFound."""
+        """Get a to-do. Raises NotFound."""
         todo = await self.session.scalar(self._own().where(col(Todo.id) == todo_id))
         if todo is None:
             raise NotFound
@@ -43,7 +43,7 @@ class Todos:
         return todo
 
     async def update(self, todo_id: int, changes: TodoUpdate) -> Todo:
-        """Raises NotFound."""
+        """Change what is given, and leave the rest. Raises NotFound."""
         todo = await self.get(todo_id)
         values = changes.model_dump(exclude_unset=True)
         if "done" in values:
@@ -51,7 +51,7 @@ class Todos:
         return todo.sqlmodel_update(values)
 
     async def delete(self, todo_id: int) -> None:
-        """Raises NotFound."""
+        """Delete a to-do. Raises NotFound."""
         await self.session.delete(await self.get(todo_id))
 
     async def statistics(self) -> TodoStatistics:

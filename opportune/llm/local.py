@@ -66,9 +66,9 @@ class LocalModel(Provider):
         client = await self._running()
         # So small a model takes longer instructions for the subject of the conversation.
         turns = [SYSTEM_MESSAGE, *(message for message in messages if message.role != "system")]
-        async with aclosing(client.stream(turns)) as pieces:
-            async for piece in pieces:
-                yield piece
+        async with aclosing(client.stream(turns)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def _running(self) -> OpenAICompatible:
         if self._starting is None or (self._starting.done() and not self._is_alive()):

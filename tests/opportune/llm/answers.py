@@ -36,11 +36,11 @@ async def read_answer(provider: OpenAICompatible) -> tuple[str, Done | LLMError]
     """The text of an answer, and how it ended."""
     words = ""
     try:
-        async with asyncio.timeout(60), aclosing(provider.stream(QUESTION)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Done):
-                    return words, piece
-                words += piece
+        async with asyncio.timeout(60), aclosing(provider.stream(QUESTION)) as chunks:
+            async for chunk in chunks:
+                if isinstance(chunk, Done):
+                    return words, chunk
+                words += chunk
     except LLMError as error:
         return words, error
     raise AssertionError("the stream ended without a Done")

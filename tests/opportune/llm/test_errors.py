@@ -139,7 +139,7 @@ async def test_an_empty_answer_is_an_error() -> None:
     assert error.code == "malformed"
 
 
-async def test_silence_before_the_first_piece_ends_in_a_timeout() -> None:
+async def test_silence_before_the_first_chunk_ends_in_a_timeout() -> None:
     error = await error_of("hang", limits=replace(LONG_TIMEOUTS, first=0.05))
     assert error.code == "timeout"
 
@@ -170,8 +170,8 @@ async def test_a_timeout_hangs_up() -> None:
 
 
 async def test_an_endless_answer_is_cut_and_told_as_truncated() -> None:
-    piece = text("x" * 70_000)
-    async with provider_of(EVENTS, *[piece] * 10, "hang") as (provider, endpoint):
+    chunk = text("x" * 70_000)
+    async with provider_of(EVENTS, *[chunk] * 10, "hang") as (provider, endpoint):
         words, end = await read_answer(provider)
         await endpoint.hung_up.wait()
     assert len(words) == MAX_ANSWER_LENGTH

@@ -10,8 +10,8 @@ QUESTION = [Message("user", "Why?")]
 
 
 async def read(model: FakeProvider) -> list[Chunk]:
-    async with aclosing(model.stream(QUESTION)) as pieces:
-        return [piece async for piece in pieces]
+    async with aclosing(model.stream(QUESTION)) as chunks:
+        return [chunk async for chunk in chunks]
 
 
 async def test_a_script_is_played_for_every_question_and_the_questions_are_kept() -> None:
@@ -29,9 +29,9 @@ async def test_a_finish_ends_the_script() -> None:
 
 async def test_an_event_holds_the_answer_back() -> None:
     gate = asyncio.Event()
-    async with aclosing(FakeProvider("Be", gate, "cause.").stream(QUESTION)) as pieces:
-        assert await anext(pieces) == "Be"
-        rest = asyncio.ensure_future(anext(pieces))
+    async with aclosing(FakeProvider("Be", gate, "cause.").stream(QUESTION)) as chunks:
+        assert await anext(chunks) == "Be"
+        rest = asyncio.ensure_future(anext(chunks))
         await asyncio.sleep(0)
         assert not rest.done()
         gate.set()
@@ -40,14 +40,14 @@ async def test_an_event_holds_the_answer_back() -> None:
 
 async def test_an_error_is_raised_where_the_script_has_it() -> None:
     model = FakeProvider("Be", LLMError("timeout", "Too slow."))
-    async with aclosing(model.stream(QUESTION)) as pieces:
-        assert await anext(pieces) == "Be"
+    async with aclosing(model.stream(QUESTION)) as chunks:
+        assert await anext(chunks) == "Be"
         with pytest.raises(LLMError, match=r"Too slow\."):
-            await anext(pieces)
+            await anext(chunks)
 
 
 async def test_an_answer_that_is_closed_early_is_told() -> None:
     model = FakeProvider("Be", "cause.")
-    async with aclosing(model.stream(QUESTION)) as pieces:
-        await anext(pieces)
+    async with aclosing(model.stream(QUESTION)) as chunks:
+        await anext(chunks)
     assert model.stopped.is_set()

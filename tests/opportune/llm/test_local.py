@@ -37,11 +37,11 @@ async def model(weights: Path) -> AsyncIterator[LocalModel]:
 
 async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Done]:
     words = ""
-    async with aclosing(model.stream(messages)) as pieces:
-        async for piece in pieces:
-            if isinstance(piece, Done):
-                return words, piece
-            words += piece
+    async with aclosing(model.stream(messages)) as chunks:
+        async for chunk in chunks:
+            if isinstance(chunk, Done):
+                return words, chunk
+            words += chunk
     raise AssertionError("the stream ended without a Done")
 
 
@@ -72,8 +72,8 @@ async def test_the_model_answers_and_counts_its_tokens(model: LocalModel) -> Non
 
 
 async def test_closing_an_answer_stops_the_model(model: LocalModel) -> None:
-    async with aclosing(model.stream(LONG)) as pieces:
-        assert await anext(pieces)
+    async with aclosing(model.stream(LONG)) as chunks:
+        assert await anext(chunks)
     assert await tokens_held(model) < MAX_ANSWER_TOKENS / 2
 
 
@@ -112,12 +112,12 @@ async def test_a_model_that_died_is_started_again(model: LocalModel) -> None:
 
 
 async def test_a_model_that_dies_in_the_middle_ends_its_answer_with_an_error(model: LocalModel) -> None:
-    async with aclosing(model.stream(LONG)) as pieces:
-        assert await anext(pieces)
+    async with aclosing(model.stream(LONG)) as chunks:
+        assert await anext(chunks)
         assert model._process
         model._process.kill()
         with pytest.raises(LLMError) as caught:
-            [piece async for piece in pieces]
+            [chunk async for chunk in chunks]
     assert caught.value.code == "interrupted"
 
 

@@ -12,7 +12,7 @@ from tests.opportune.llm.endpoint import DONE, EVENTS, EVENTS_TO_BE_CUT, STOP, e
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}})
 
 
-async def test_an_answer_is_its_pieces_and_then_its_usage() -> None:
+async def test_an_answer_is_its_chunks_and_then_its_usage() -> None:
     words, end = await answer_of(EVENTS, text("Be"), text("cause."), event(STOP), USAGE, DONE)
     assert words == "Because."
     assert end == Done(prompt_tokens=7, completion_tokens=3, truncated=False)
@@ -41,15 +41,15 @@ async def test_an_endpoint_without_key_or_model_is_sent_neither() -> None:
     assert "model" not in endpoint.bodies[0]
 
 
-async def test_a_piece_arrives_before_the_next_is_written() -> None:
+async def test_a_chunk_arrives_before_the_next_is_written() -> None:
     goes_on = asyncio.Event()
     async with (
         provider_of(EVENTS, text("One"), goes_on, text(" two"), DONE) as (provider, _),
-        aclosing(provider.stream(QUESTION)) as pieces,
+        aclosing(provider.stream(QUESTION)) as chunks,
     ):
-        assert await anext(pieces) == "One"
+        assert await anext(chunks) == "One"
         goes_on.set()
-        assert await anext(pieces) == " two"
+        assert await anext(chunks) == " two"
 
 
 async def test_characters_split_between_packets_stay_whole() -> None:
@@ -82,17 +82,17 @@ async def test_a_cut_after_the_finish_reason_costs_only_the_usage() -> None:
     goes_on = asyncio.Event()
     async with (
         provider_of(EVENTS_TO_BE_CUT, text("Because."), event(STOP), goes_on) as (provider, _),
-        aclosing(provider.stream(QUESTION)) as pieces,
+        aclosing(provider.stream(QUESTION)) as chunks,
     ):
-        assert await anext(pieces) == "Because."
+        assert await anext(chunks) == "Because."
         goes_on.set()
-        assert await anext(pieces) == Done()
+        assert await anext(chunks) == Done()
 
 
 async def test_closing_the_stream_hangs_up() -> None:
     async with provider_of(EVENTS, text("Beca"), "hang") as (provider, endpoint):
-        async with aclosing(provider.stream(QUESTION)) as pieces:
-            assert await anext(pieces) == "Beca"
+        async with aclosing(provider.stream(QUESTION)) as chunks:
+            assert await anext(chunks) == "Beca"
         await endpoint.hung_up.wait()
 
 
@@ -101,8 +101,8 @@ async def test_cancelling_the_reader_hangs_up() -> None:
         started = asyncio.Event()
 
         async def reader() -> None:
-            async with aclosing(provider.stream(QUESTION)) as pieces:
-                async for _ in pieces:
+            async with aclosing(provider.stream(QUESTION)) as chunks:
+                async for _ in chunks:
                     started.set()
 
         task = asyncio.create_task(reader())
@@ -113,7 +113,7 @@ async def test_cancelling_the_reader_hangs_up() -> None:
             await task
 
 
-async def test_cancelling_before_the_first_piece_hangs_up() -> None:
+async def test_cancelling_before_the_first_chunk_hangs_up() -> None:
     async with provider_of("hang") as (provider, endpoint):
         task = asyncio.create_task(read_answer(provider))
         await endpoint.asked.wait()
