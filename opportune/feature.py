@@ -41,7 +41,7 @@ class Panel(Generic[Viewer]):
 
 @dataclass(frozen=True)
 class UserColumn:
-    """A column of the admin's list of users and of a user's page, for those who may list the rows it tells of."""
+    """A line on the admin's page of a user, for those who may list the rows that it tells of."""
 
     label: str
     owner: Any

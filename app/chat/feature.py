@@ -1,3 +1,5 @@
+from sqlalchemy import func
+
 from app.chat import demo
 from app.chat.admin import ConversationAdmin, MessageAdmin
 from app.chat.api import router as api
@@ -5,7 +7,7 @@ from app.chat.lifespan import running_answers
 from app.chat.models import AnswerChunk, Conversation, Message
 from app.chat.pages import router as pages
 from app.chat.personal import personal_data
-from opportune.feature import Demo, Feature, Link, Metric
+from opportune.feature import Demo, Feature, Link, Metric, UserColumn
 
 chat = Feature(
     name="chat",
@@ -15,6 +17,10 @@ chat = Feature(
     api=api,
     admin=(ConversationAdmin, MessageAdmin),
     metrics=(Metric("Messages", Message.created_at),),
+    user_columns=(
+        UserColumn("Conversations", Conversation.owner_id),
+        UserColumn("Last conversation", Conversation.owner_id, func.max(Conversation.created_at)),
+    ),
     navigation=(Link("Chat", "/chat", "message-circle"),),
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.manager import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
-from opportune.accounts.models import Session
+from opportune.accounts.models import Session, User
 from opportune.accounts.profile.service import (
     change_password,
     check_email_change,
@@ -19,6 +19,7 @@ from opportune.accounts.verification.service import request_verification
 from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
+from opportune.web.rendering.panels import render_panels
 
 PROFILE_PATH = "/accounts/profile"
 
@@ -31,14 +32,14 @@ router = APIRouter(prefix="/accounts")
 
 @router.get("/profile")
 async def profile(request: Request, user: CurrentUser) -> Response:
-    return show_profile(request, Form(ProfileUpdate, user), Form(EmailUpdate))
+    return await show_profile(request, user, Form(ProfileUpdate, user), Form(EmailUpdate))
 
 
 @router.post("/profile")
 async def change_profile(request: Request, user: CurrentUser, session: WriteSession) -> Response:
     form = await read_form(request, ProfileUpdate)
     if form.data is None:
-        return show_profile(request, form, Form(EmailUpdate))
+        return await show_profile(request, user, form, Form(EmailUpdate))
     await update_profile(session, user, form.data.model_dump())
     return done(request, "profile", "Your name is saved.")
 
@@ -61,7 +62,7 @@ async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx
             return done(request, "profile", EMAIL_REQUESTED if requested else EMAIL_CHANGED)
         except EmailTakenError:
             form.refuse(EMAIL_TAKEN, "email")
-    return show_profile(request, Form(ProfileUpdate, user), form)
+    return await show_profile(request, user, Form(ProfileUpdate, user), form)
 
 
 @router.get("/change-email")
@@ -112,6 +113,7 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
     return show(request, "password", form.status, form=form)
 
 
-def show_profile(request: Request, name: Form[ProfileUpdate], email: Form[EmailUpdate]) -> Response:
+async def show_profile(request: Request, user: User, name: Form[ProfileUpdate], email: Form[EmailUpdate]) -> Response:
     status = name.status if name.errors else email.status
-    return show(request, "profile", status, name=name, email=email)
+    panels = await render_panels(request, (feature.profile_panel for feature in request.app.state.features), user)
+    return show(request, "profile", status, name=name, email=email, panels=panels)

@@ -23,6 +23,7 @@ from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.accounts.two_factor import totp
 from opportune.admin.accounts.groups import GroupsField, groups_of_user, set_groups
+from opportune.admin.accounts.user_columns import user_columns
 from opportune.admin.authorization import SuperuserOnly, is_superuser, may_change_user
 from opportune.admin.errors import ValidationRefused, translate_database_errors
 from opportune.admin.forms.admin_form import AdminForm, add_error, read_form_texts
@@ -66,6 +67,7 @@ class UserAdmin(AdminView, model=User):
     form_columns = ("email", "name", "is_active", "is_verified", *PRIVILEGE_FIELDS)
     form_args = {"email": {"lines": False}}  # noqa: RUF012 - as above
     related_fields = ("groups",)
+    details_template = "admin/user.html"
     icon, category = "ti ti-users", "Accounts"
 
     # Forms
@@ -152,6 +154,9 @@ class UserAdmin(AdminView, model=User):
             unfit.add("reset-two-factor")
         offered = super().actions_for(request, row) if may_change_user(request, row) else {}
         return {slug: label for slug, label in offered.items() if slug not in unfit}
+
+    async def columns_of_features(self, request: Request, row: User) -> list[tuple[str, str]]:
+        return await user_columns(request, self._admin_ref, row)
 
     def links(self, request: Request, row: User) -> list[tuple[str, str]]:
         if not (self.has_permission(request, Action.EDIT) and may_change_user(request, row)):

@@ -1,0 +1,48 @@
+"""What features tell of a user on the user's page: `Feature(user_columns=[UserColumn("To-dos", Todo.owner_id)])`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqladmin.authorization import Action
+from sqlalchemy import func, select
+from starlette.requests import Request
+
+from opportune.accounts.models import User
+from opportune.admin.lists.formatters import EMPTY_CELL
+from opportune.feature import UserColumn
+from opportune.web.rendering.templates import format_datetime
+
+if TYPE_CHECKING:
+    from opportune.admin.site import AdminSite
+
+
+async def user_columns(request: Request, site: "AdminSite", user: User) -> list[tuple[str, str]]:
+    """A label and a value for each that this person may list the rows of, in one query."""
+    columns = [each for feature in request.app.state.features for each in feature.user_columns]
+    listed = [column for column in columns if _is_listed(request, site, column)]
+    if not listed:
+        return []
+    queries = [
+        select(func.count() if column.value is None else column.value)
+        .where(column.owner == user.id)
+        .select_from(column.owner.class_)
+        .scalar_subquery()
+        for column in listed
+    ]
+    async with site.database.reader() as session:
+        values: Sequence[object] = (await session.execute(select(*queries))).one()
+    return [(column.label, _in_words(value)) for column, value in zip(listed, values, strict=True)]
+
+
+def _is_listed(request: Request, site: "AdminSite", column: UserColumn) -> bool:
+    view = site.view_for_model(column.owner.class_)
+    return bool(view and view.is_accessible(request) and view.has_permission(request, Action.LIST))
+
+
+def _in_words(value: object) -> str:
+    if value is None:
+        return EMPTY_CELL
+    if isinstance(value, int):
+        return f"{value:,}"
+    return format_datetime(value) if isinstance(value, datetime) else str(value)
