@@ -3,6 +3,10 @@
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from opportune.db.database import Database
 from opportune.jobs import JobDefinition
@@ -10,6 +14,9 @@ from opportune.jobs.models import JobState
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import LEASE_DURATION, RETENTION
 from opportune.project import PROJECT
+from opportune.settings import Settings
+from opportune.storage import open_storage
+from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.cli.test_jobs import FAILED, queue
 from tests.opportune.jobs.conftest import Find, MakeSite
@@ -20,20 +27,38 @@ GUIDE = (PROJECT / "docs" / "jobs.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 
 
+def names_of_its_code() -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    for language, code in BLOCKS:
+        if language == "python":
+            exec(code, names)  # noqa: S102 - the guide's own
+    return names
+
+
 async def test_its_code_runs(make_site: MakeSite, database: Database, find: Find) -> None:
-    names: dict[str, object] = {}
-    (code,) = (text for language, text in BLOCKS if language == "python")
-    exec(code, names)  # noqa: S102 - the guide's own
+    names = names_of_its_code()
     site: DatabaseJobQueue = make_site(*(value for value in names.values() if isinstance(value, JobDefinition)))
     assert set(site.jobs) == {"notes.count_words", "notes.tidy"}
     async with database.writer() as session:
-        await names["save"](session, 7, "a b c")  # type: ignore[operator]  # what the guide defines
+        await names["save"](session, 7, "a b c")
     job = await find("1")
     assert (job.key, job.arguments) == ("words of 7", [7, "a b c"])
     assert (job.due_at - job.created_at).total_seconds() > 4
     queued = [await site.enqueue(site.jobs["notes.count_words"](8, text)) for text in ("a b", "")]
     await site.worker.drain()
     assert [(await find(each)).state for each in queued] == [JobState.DONE, JobState.FAILED]
+
+
+@pytest.mark.database("sqlite")
+async def test_its_test_passes(settings: Settings, database: Database) -> None:
+    names, recorded_jobs = names_of_its_code(), RecordedJobs(settings, database, open_storage(settings))
+
+    async def post(_path: str, data: dict[str, str]) -> None:
+        async with database.writer() as session:
+            await names["save"](session, 7, data["text"])
+
+    await names["test_saving_a_note_counts_its_words"](SimpleNamespace(post=post), recorded_jobs)
+    assert recorded_jobs.calls == [], "what was done is queued no more"
 
 
 def test_its_commands_work(oppman: Oppman, sqlite_template: Path, tmp_path: Path) -> None:
