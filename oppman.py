@@ -4,11 +4,14 @@
 Any Python from 3.11 on will do, in any folder: what is missing is installed into `.venv` beside this file.
 """
 
+import os
 import sys
 
 # An older Python gets this far, as nothing above or below is newer syntax than it knows.
 if sys.version_info < (3, 11):  # noqa: UP036
     sys.exit("Opportune needs Python 3.11 or newer; this is %d.%d." % sys.version_info[:2])  # noqa: UP031
+
+os.environ.setdefault("OPPORTUNE_PROJECT", "app")  # the package of the project, beside this file
 
 from opportune.cli.environment import enter
 

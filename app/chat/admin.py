@@ -1,5 +1,5 @@
 from app.chat.models import Conversation, Message
-from opportune.admin.views import AdminView
+from opportune.admin import AdminView
 
 
 class ConversationAdmin(AdminView, model=Conversation):

@@ -15,8 +15,7 @@ from app.chat import answer_store
 from app.chat.answer_store import NOT_STORED, STOPPED, AnswerDelta, AnswerEnd, Outcome
 from app.chat.live_answer import LiveAnswer
 from app.chat.models import Message
-from opportune.db.database import Database
-from opportune.db.errors import is_outage
+from opportune.db import Database, is_outage
 
 logger = logging.getLogger(__name__)
 

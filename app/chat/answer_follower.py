@@ -12,8 +12,7 @@ from app.chat.answer_store import AnswerProgress
 from app.chat.answer_task import TRANSIENT_ERRORS
 from app.chat.live_answer import LiveAnswer
 from app.chat.models import Message, Status
-from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db import Database, utc_now
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,7 @@ from app.chat.live_answer import LiveAnswer
 from app.chat.models import Message, Status
 from app.chat.schemas import MAX_QUESTION_LENGTH
 from opportune import llm
-from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db import Database, utc_now
 
 SHUTDOWN_TIMEOUT_SECONDS = 3.0
 """Seconds to store what there is when the process stops. What is not stored by then is ended by its lease."""

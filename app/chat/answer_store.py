@@ -16,8 +16,7 @@ from sqlmodel import col
 
 from app.chat.models import AnswerChunk, Message, Status
 from app.chat.service import LEASE_DURATION
-from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db import Database, utc_now
 
 
 @dataclass(frozen=True)

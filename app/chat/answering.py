@@ -17,7 +17,7 @@ from app.chat.prompt import build_prompt
 from app.chat.schemas import MessageCreate
 from app.chat.service import AnswerAuthor, AnswerRunningError, Chat, QuestionTooLongError
 from opportune import llm
-from opportune.db.database import Database
+from opportune.db import Database
 
 
 @dataclass(frozen=True)

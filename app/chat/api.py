@@ -25,9 +25,8 @@ from app.chat.schemas import (
     MessageRead,
 )
 from app.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
-from opportune.accounts.dependencies import CurrentUser
-from opportune.accounts.models import User
-from opportune.db.sessions.dependencies import ReadSession
+from opportune.accounts import CurrentUser, User
+from opportune.db import ReadSession
 from opportune.pagination import Page
 
 router = APIRouter(prefix="/conversations", tags=["chat"])

@@ -4,8 +4,7 @@ from typing import Self
 
 from markupsafe import Markup
 
-from opportune.web.rendering.markdown import join, plain, render_piece
-from opportune.web.rendering.markdown_blocks import Splitter
+from opportune.web import markdown, markdown_blocks
 
 MAX_OPEN_BLOCK_LENGTH = 4_000  # what is open is shown as it was written from this length on
 
@@ -19,7 +18,7 @@ class Blocks:
     """
 
     def __init__(self) -> None:
-        self._splitter = Splitter()
+        self._splitter = markdown_blocks.Splitter()
         self._frozen: list[Markup] = []
         self._open: Markup | None = None
 
@@ -47,7 +46,7 @@ class Blocks:
     def frozen(self) -> list[Markup]:
         """The finished blocks. The list grows at its end; what is in it never changes."""
         for piece in self._splitter.pieces[len(self._frozen) :]:
-            self._frozen.append(render_piece(piece))
+            self._frozen.append(markdown.render_piece(piece))
         return self._frozen
 
     @property
@@ -55,7 +54,8 @@ class Blocks:
         """The unfinished block; rendered anew whenever it has grown, so its cost is bounded."""
         if self._open is None:
             piece = self._splitter.open
-            self._open = plain(piece.source) if len(piece.source) > MAX_OPEN_BLOCK_LENGTH else render_piece(piece)
+            is_long = len(piece.source) > MAX_OPEN_BLOCK_LENGTH
+            self._open = markdown.plain(piece.source) if is_long else markdown.render_piece(piece)
         return self._open
 
     @property
@@ -71,4 +71,4 @@ class Blocks:
     @property
     def whole(self) -> Markup:
         """Everything at once; after `finish`, what `render` makes of the text."""
-        return join([*self.frozen, self.open])
+        return markdown.join([*self.frozen, self.open])

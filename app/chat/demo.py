@@ -9,8 +9,8 @@ from sqlmodel import col
 
 from app.chat.models import Conversation, Message, Role
 from app.chat.service import title_of
-from opportune.accounts import demo
-from opportune.db.model import utc_now
+from opportune.accounts import demo_owner
+from opportune.db import utc_now
 
 MODEL = "demonstration (made up)"
 
@@ -58,7 +58,7 @@ is_ours = col(Conversation.created_at).in_(MARKS)
 
 
 async def load(session: AsyncSession) -> int:
-    owner = await demo.demo_owner(session, "The conversations")
+    owner = await demo_owner(session, "The conversations")
     there = set(await session.scalars(select(col(Conversation.created_at)).where(is_ours)))
     missing = [sample for sample in zip(MARKS, SAMPLES, strict=True) if sample[0] not in there]
     return sum([await _add(session, owner.id, mark, turns) for mark, turns in missing])

@@ -13,8 +13,8 @@ from app.chat.events import parse_event_id
 from app.chat.live_answer import LiveAnswer
 from app.chat.models import Conversation, Message
 from app.chat.service import Chat
-from opportune.accounts.dependencies import CurrentUser, OptionalUser
-from opportune.db.model import MAX_ID, RowId
+from opportune.accounts import CurrentUser, OptionalUser
+from opportune.db import MAX_ID, RowId
 
 
 async def get_answer_manager(request: Request) -> AnswerManager:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from app.chat.answer_manager import AnswerManager
 from opportune import llm
-from opportune.server.shutdown import shutting_down
+from opportune.server import shutting_down
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import Index, Text, text
 from sqlmodel import Field, SQLModel
 
-from opportune.db.model import BigId, Model, utc_now
+from opportune.db import BigId, Model, utc_now
 
 
 class Role(StrEnum):

@@ -25,11 +25,8 @@ from app.chat.events import html_events
 from app.chat.models import Message, Role, Status
 from app.chat.schemas import ConversationFilter, MessageCreate, MessageForm
 from app.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
-from opportune.accounts.dependencies import CurrentUser
-from opportune.web.forms.forms import Form, read_form
-from opportune.web.rendering.flash import flash
-from opportune.web.rendering.markdown import render
-from opportune.web.rendering.templates import is_htmx, redirect, templates
+from opportune.accounts import CurrentUser
+from opportune.web import Form, flash, is_htmx, markdown, read_form, redirect, templates
 
 router = APIRouter(prefix="/chat")
 
@@ -246,4 +243,4 @@ def _shown(message: Message) -> dict[str, Any]:
 @lru_cache(maxsize=128)
 def _rendered(text: str) -> Markup:
     """An answer that has ended."""
-    return render(text)
+    return markdown.render(text)

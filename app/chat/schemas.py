@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.chat.models import Role, Status
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
-from opportune.web.forms.fields import FieldOptions
+from opportune.web import FieldOptions
 
 MAX_QUESTION_LENGTH = 8_000
 

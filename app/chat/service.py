@@ -9,8 +9,8 @@ from sqlmodel import col
 
 from app.chat.models import Conversation, Message, Role, Status
 from app.chat.schemas import ConversationFilter
-from opportune.accounts.models import User
-from opportune.db.model import utc_now
+from opportune.accounts import User
+from opportune.db import utc_now
 from opportune.pagination import Page, order, paginate
 
 LEASE_DURATION = timedelta(seconds=15)

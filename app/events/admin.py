@@ -12,11 +12,7 @@ from starlette.responses import Response
 
 from app.events.jobs import FOLDER, MAX_SIDE_PIXELS, delete_registrations
 from app.events.models import Event, Registration
-from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.admin_form import AdminForm
-from opportune.admin.forms.files import ImageColumn
-from opportune.admin.lists.actions import selection_query
-from opportune.admin.views import AdminView
+from opportune.admin import AdminForm, AdminView, ImageColumn, ValidationRefused, selection_query
 
 TOGGLE_FORM = Markup(
     '<form method="post" action="{address}"><button class="btn btn-icon btn-sm btn-ghost-secondary"'

@@ -5,9 +5,9 @@ from fastapi import APIRouter, HTTPException, Query
 from app.events.dependencies import EMAILS_PER_RECIPIENT, LimitedByAddress, ReadEvents, Slug, WriteRegistrations
 from app.events.schemas import EventFilter, EventRead, Message, RegistrationCreate, RegistrationRead
 from app.events.service import RegistrationClosed
-from opportune.accounts.groups.permissions import FORBIDDEN, may
+from opportune.accounts import FORBIDDEN, may
 from opportune.pagination import Page, Paging
-from opportune.web.rate_limit import Limiter
+from opportune.web import Limiter
 
 router = APIRouter(prefix="/events", tags=["events"])
 

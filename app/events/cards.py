@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.events.schemas import EventFilter
 from app.events.service import Events
-from opportune.accounts.models import User
+from opportune.accounts import User
 from opportune.feature import Panel
 
 SHOWN = 3

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from app.events.jobs import delete_registrations
 from app.events.models import Event, Registration
-from opportune.db.model import utc_now
+from opportune.db import utc_now
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from fastapi import Depends, Path, Request
 
 from app.events.registrations import Registrations
 from app.events.service import Events
-from opportune.db.sessions.dependencies import ReadSession, WriteSession
-from opportune.storage.storage import StorageDependency
-from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
+from opportune.db import ReadSession, WriteSession
+from opportune.storage import StorageDependency
+from opportune.web import HOUR_SECONDS, RateLimit
 
 REGISTRATIONS_PER_ADDRESS = RateLimit("events.register", 60, HOUR_SECONDS, storage="cache")
 """Mistyped ones too: a whole office may have but one address."""

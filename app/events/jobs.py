@@ -6,8 +6,7 @@ from sqlmodel import col
 
 from app.events.models import Registration
 from opportune.jobs import JobContext, defer, job
-from opportune.storage import MissingFileError
-from opportune.storage.images import ImageRefusedError, shrink
+from opportune.storage import ImageRefusedError, MissingFileError, shrink
 
 FOLDER = "events"
 MAX_SIDE_PIXELS = 800

@@ -3,7 +3,7 @@ from datetime import datetime
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field
 
-from opportune.db.model import BigId, Model, utc_now
+from opportune.db import BigId, Model, utc_now
 
 
 class Event(Model, table=True):

@@ -17,10 +17,7 @@ from app.events.schemas import EventFilter, RegistrationForm
 from app.events.service import Events, RegistrationClosed
 from opportune.errors import NotFound
 from opportune.storage import StorageError
-from opportune.web.forms.forms import Form, read_form
-from opportune.web.rate_limit import Limiter, TooManyRequests
-from opportune.web.rendering.markdown import rendered
-from opportune.web.rendering.templates import is_htmx, redirect, templates
+from opportune.web import Form, Limiter, TooManyRequests, is_htmx, markdown, read_form, redirect, templates
 
 router = APIRouter(prefix="/events")
 
@@ -96,7 +93,7 @@ async def show_event(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     event = await events.read(slug)
-    context = {"event": event, "description": await rendered(event.description)}
+    context = {"event": event, "description": await markdown.rendered(event.description)}
     answer = templates.render_form(request, "events/event.html", form, context)
     answer.headers.update(headers or {})
     return answer

@@ -14,8 +14,7 @@ from opportune.jobs import defer
 from opportune.mail import enqueue_email, render_email
 from opportune.settings import Settings
 from opportune.storage import Storage, StorageError
-from opportune.web.forms.uploads import Upload
-from opportune.web.rendering.templates import format_datetime
+from opportune.web import Upload, format_datetime
 
 
 class Registrations:

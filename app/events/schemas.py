@@ -5,11 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from opportune.accounts.schemas import Email
+from opportune.accounts import Email
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
-from opportune.web.forms.fields import FieldOptions
-from opportune.web.forms.uploads import ImageUpload
+from opportune.web import FieldOptions, ImageUpload
 
 
 class EventFilter(Paging):

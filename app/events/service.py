@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from app.events.models import Event, Registration
 from app.events.schemas import EventFilter, EventRead, RegistrationCreate, RegistrationRead
-from opportune.db.model import utc_now
+from opportune.db import utc_now
 from opportune.errors import NotFound
 from opportune.pagination import Page, Paging, order, paginate
 

@@ -8,11 +8,9 @@ from functools import lru_cache
 import fastapi
 from fastapi import APIRouter, Request, Response
 
-from opportune.accounts.dependencies import OptionalUser
+from opportune.accounts import OptionalUser
 from opportune.project import PROJECT
-from opportune.web.cache import cached
-from opportune.web.rendering.panels import render_panels
-from opportune.web.rendering.templates import templates
+from opportune.web import cached, render_panels, templates
 
 router = APIRouter()
 

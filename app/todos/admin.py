@@ -1,5 +1,5 @@
 from app.todos.models import Todo
-from opportune.admin.views import AdminView
+from opportune.admin import AdminView
 
 
 class TodoAdmin(AdminView, model=Todo):

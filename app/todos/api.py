@@ -5,7 +5,7 @@ from fastapi import APIRouter, Query
 from app.todos.dependencies import ReadTodos, WriteTodos
 from app.todos.models import Todo
 from app.todos.schemas import TodoCreate, TodoFilter, TodoRead, TodoStatistics, TodoUpdate
-from opportune.db.model import RowId
+from opportune.db import RowId
 from opportune.pagination import Page
 
 router = APIRouter(prefix="/todos", tags=["todos"])

@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.todos.models import Todo
-from opportune.accounts import demo
-from opportune.db.model import utc_now
+from opportune.accounts import demo_owner
+from opportune.db import utc_now
 
 # Title, days until it is due, whether it is done.
 SAMPLES = (
@@ -31,7 +31,7 @@ is_ours = col(Todo.created_at).in_(MARKS)
 
 
 async def load(session: AsyncSession) -> int:
-    owner = await demo.demo_owner(session, "The to-dos")
+    owner = await demo_owner(session, "The to-dos")
     there = set(await session.scalars(select(col(Todo.created_at)).where(is_ours)))
     missing = [sample for sample in zip(MARKS, SAMPLES, strict=True) if sample[0] not in there]
     for mark, (title, days, done) in missing:

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Depends
 
 from app.todos.service import Todos
-from opportune.accounts.dependencies import CurrentUser
-from opportune.db.sessions.dependencies import ReadSession, WriteSession
+from opportune.accounts import CurrentUser
+from opportune.db import ReadSession, WriteSession
 
 
 async def get_todos(session: ReadSession, user: CurrentUser) -> Todos:

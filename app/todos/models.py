@@ -2,7 +2,7 @@ from datetime import date, datetime
 
 from sqlmodel import Field
 
-from opportune.db.model import BigId, Model, utc_now
+from opportune.db import BigId, Model, utc_now
 
 
 class Todo(Model, table=True):

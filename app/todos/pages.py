@@ -8,10 +8,8 @@ from starlette.datastructures import URL
 from app.todos.dependencies import ReadTodos, WriteTodos
 from app.todos.schemas import TodoCreate, TodoFilter, TodoUpdate
 from app.todos.service import Todos
-from opportune.db.model import RowId
-from opportune.web.forms.forms import Form, read_form
-from opportune.web.rendering.flash import flash
-from opportune.web.rendering.templates import is_htmx, redirect, templates
+from opportune.db import RowId
+from opportune.web import Form, flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/todos")
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.todos.service import Todos
-from opportune.accounts.models import User
+from opportune.accounts import User
 from opportune.feature import Panel
 
 

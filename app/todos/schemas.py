@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
-from opportune.web.forms.fields import FieldOptions
+from opportune.web import FieldOptions
 
 
 class TodoCreate(BaseModel):

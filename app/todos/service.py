@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from app.todos.models import Todo
 from app.todos.schemas import TodoCreate, TodoFilter, TodoStatistics, TodoUpdate
-from opportune.db.model import utc_now
+from opportune.db import utc_now
 from opportune.errors import NotFound
 from opportune.pagination import Page, order, paginate
 

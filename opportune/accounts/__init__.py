@@ -1,5 +1,13 @@
 """Who uses the site, how they prove it, and what they may do.
 
-Whoever signs in goes through `entering`, `sessions` and `bearer`; what comes by mail is in `by_mail`, `letters` and
-`links`; what people do with their own account in `own`. `pages` and `api` are the two ways to all of it.
+A folder for each subject: registration, signing in, sessions, two-factor authentication, the profile, deletion, API
+tokens, groups.
 """
+
+from opportune.accounts.demo import demo_owner
+from opportune.accounts.dependencies import CurrentUser, OptionalUser
+from opportune.accounts.groups.permissions import FORBIDDEN, may
+from opportune.accounts.models import User
+from opportune.accounts.schemas import Email
+
+__all__ = ["FORBIDDEN", "CurrentUser", "Email", "OptionalUser", "User", "demo_owner", "may"]

@@ -1,0 +1,18 @@
+"""The admin at /admin: SQLAdmin with the forms, lists and rights of this framework."""
+
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin.forms.files import FileColumn, ImageColumn
+from opportune.admin.lists.actions import selection_query
+from opportune.admin.persistence.transactions import session_of
+from opportune.admin.views import AdminView
+
+__all__ = [
+    "AdminForm",
+    "AdminView",
+    "FileColumn",
+    "ImageColumn",
+    "ValidationRefused",
+    "selection_query",
+    "session_of",
+]

@@ -1,0 +1,41 @@
+"""Tables, sessions and databases: SQLite and PostgreSQL behind one interface."""
+
+from opportune.db.database import Database, after_commit, before_commit
+from opportune.db.drivers.sqlite_memory import MemoryDatabase
+from opportune.db.errors import explain, is_outage
+from opportune.db.factory import open_database
+from opportune.db.model import MAX_ID, BigId, Model, RowId, utc_now
+from opportune.db.sessions.context import Context, ReadonlyContext
+from opportune.db.sessions.dependencies import (
+    DatabaseDependency,
+    ReadonlyCtx,
+    ReadSession,
+    RWCtx,
+    WriteSession,
+    context_dependency,
+)
+from opportune.db.url.database_url import DatabaseURL
+
+__all__ = [
+    "MAX_ID",
+    "BigId",
+    "Context",
+    "Database",
+    "DatabaseDependency",
+    "DatabaseURL",
+    "MemoryDatabase",
+    "Model",
+    "RWCtx",
+    "ReadSession",
+    "ReadonlyContext",
+    "ReadonlyCtx",
+    "RowId",
+    "WriteSession",
+    "after_commit",
+    "before_commit",
+    "context_dependency",
+    "explain",
+    "is_outage",
+    "open_database",
+    "utc_now",
+]

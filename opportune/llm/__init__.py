@@ -10,6 +10,7 @@ from opportune.settings import Settings
 __all__ = [
     "Chunk",
     "Done",
+    "FakeProvider",
     "LLMError",
     "Message",
     "Provider",

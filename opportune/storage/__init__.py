@@ -1,6 +1,15 @@
 """Uploaded files: in a folder of this machine or in a bucket, private unless a signed address is given out."""
 
 from opportune.storage.factory import open_storage
+from opportune.storage.images import ImageRefusedError, shrink
 from opportune.storage.storage import MissingFileError, Storage, StorageDependency, StorageError
 
-__all__ = ["MissingFileError", "Storage", "StorageDependency", "StorageError", "open_storage"]
+__all__ = [
+    "ImageRefusedError",
+    "MissingFileError",
+    "Storage",
+    "StorageDependency",
+    "StorageError",
+    "open_storage",
+    "shrink",
+]

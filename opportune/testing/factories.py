@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
-from playwright.async_api import Page
 
 from opportune.accounts import passwords
 from opportune.accounts.models import Grant, Group, Membership, User
@@ -16,6 +15,9 @@ from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
 from opportune.accounts.tokens.service import create_access_token
 from opportune.db.database import Database
+
+if TYPE_CHECKING:  # only tests in a browser need it
+    from playwright.async_api import Page
 
 PASSWORD = "correct horse battery"
 
@@ -54,7 +56,7 @@ async def make_token(database: Database, user: User) -> str:
         return await create_access_token(session, user)
 
 
-async def sign_in_browser(page: Page, app: FastAPI, user: User, site: str) -> None:
+async def sign_in_browser(page: "Page", app: FastAPI, user: User, site: str) -> None:
     """Give Chromium the cookie of a new session."""
     async with app.state.database.writer() as session:
         token = await create_session(session, app.state.settings, user)

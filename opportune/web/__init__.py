@@ -3,3 +3,43 @@
 from opportune.speedups import speedup
 
 speedup("opportune.web.fastapi_compat_adapter", "install", lambda: None)()  # before the first model is looked at
+
+from opportune.web.cache import cached  # noqa: E402
+from opportune.web.cache import clear as clear_cache  # noqa: E402
+from opportune.web.client import Client, client_address  # noqa: E402
+from opportune.web.forms.fields import FieldOptions  # noqa: E402
+from opportune.web.forms.forms import Form, read_form  # noqa: E402
+from opportune.web.forms.uploads import ImageUpload, Upload  # noqa: E402
+from opportune.web.rate_limit import HOUR_SECONDS, Limiter, RateLimit, TooManyRequests  # noqa: E402
+from opportune.web.rendering import markdown, markdown_blocks  # noqa: E402
+from opportune.web.rendering.flash import flash  # noqa: E402
+from opportune.web.rendering.panels import render_panels  # noqa: E402
+from opportune.web.rendering.static_files import assets  # noqa: E402
+from opportune.web.rendering.templates import format_datetime, is_htmx, redirect, templates  # noqa: E402
+from opportune.web.settings import settings_of  # noqa: E402
+
+__all__ = [
+    "HOUR_SECONDS",
+    "Client",
+    "FieldOptions",
+    "Form",
+    "ImageUpload",
+    "Limiter",
+    "RateLimit",
+    "TooManyRequests",
+    "Upload",
+    "assets",
+    "cached",
+    "clear_cache",
+    "client_address",
+    "flash",
+    "format_datetime",
+    "is_htmx",
+    "markdown",
+    "markdown_blocks",
+    "read_form",
+    "redirect",
+    "render_panels",
+    "settings_of",
+    "templates",
+]

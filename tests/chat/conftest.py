@@ -3,9 +3,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.chat.answer_manager import AnswerManager
-from opportune.accounts.models import User
-from opportune.db.database import Database
-from opportune.llm.fake import FakeProvider
+from opportune.accounts import User
+from opportune.db import Database
+from opportune.llm import FakeProvider
 
 
 @pytest.fixture

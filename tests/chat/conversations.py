@@ -11,8 +11,7 @@ from app.chat import answer_store, answering
 from app.chat.answer_manager import AnswerManager
 from app.chat.models import Conversation, Message, Role
 from app.chat.schemas import MessageCreate
-from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db import Database, utc_now
 
 TIMEOUT_SECONDS = 10
 """Seconds that a test waits for what must happen, before it fails."""

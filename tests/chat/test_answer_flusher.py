@@ -15,9 +15,9 @@ from app.chat.answer_manager import AnswerManager
 from app.chat.models import Message, Status
 from app.chat.service import MAX_RUNNING_ANSWERS
 from opportune import llm
-from opportune.accounts.models import User
-from opportune.db.database import Database
-from opportune.llm.fake import FakeProvider
+from opportune.accounts import User
+from opportune.db import Database
+from opportune.llm import FakeProvider
 from tests.chat.conversations import (
     TIMEOUT_SECONDS,
     kill_process,

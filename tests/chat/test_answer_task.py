@@ -10,8 +10,8 @@ from sqlalchemy.exc import InternalError, OperationalError
 from app.chat import answer_store, answer_task, answering
 from app.chat.answer_manager import AnswerManager
 from app.chat.models import AnswerChunk, Message, Status
-from opportune.db.database import Database
-from opportune.llm.fake import FakeProvider
+from opportune.db import Database
+from opportune.llm import FakeProvider
 from tests.chat.conversations import (
     TIMEOUT_SECONDS,
     shown_messages,

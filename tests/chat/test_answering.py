@@ -10,8 +10,8 @@ from app.chat.models import Role, Status
 from app.chat.schemas import ConversationFilter, MessageCreate
 from app.chat.service import MAX_RUNNING_ANSWERS, AnswerRunningError, Chat, TooManyAnswersError
 from opportune import llm
-from opportune.db.database import Database
-from opportune.llm.fake import FakeProvider
+from opportune.db import Database
+from opportune.llm import FakeProvider
 from tests.chat.conversations import shown_messages, start_conversation, wait_until_ended
 
 

@@ -11,8 +11,8 @@ from app.chat.schemas import MAX_QUESTION_LENGTH
 from app.chat.service import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
 from opportune.accounts.sessions.cookies import cookie_name
-from opportune.llm.fake import FakeProvider
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.llm import FakeProvider
+from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation
 
 # What differs between the databases is marked `on_both`.

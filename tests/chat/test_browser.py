@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune import llm
-from opportune.llm.fake import FakeProvider
-from opportune.testing.factories import make_user, sign_in_browser
+from opportune.llm import FakeProvider
+from opportune.testing import make_user, sign_in_browser
 
 # A browser shows the same with both kinds.
 pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]

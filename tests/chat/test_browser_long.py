@@ -9,9 +9,9 @@ from playwright.async_api import Page, Route, expect
 from app.chat import answering
 from app.chat.models import Conversation
 from app.chat.service import MAX_QUESTIONS_PER_PAGE, Chat
-from opportune.accounts.models import User
-from opportune.llm.fake import FakeProvider
-from opportune.testing.factories import make_user, sign_in_browser
+from opportune.accounts import User
+from opportune.llm import FakeProvider
+from opportune.testing import make_user, sign_in_browser
 from tests.chat.conversations import make_conversation
 
 # A browser shows the same with both kinds.

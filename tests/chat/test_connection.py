@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from playwright.async_api import Browser, Page, Route, expect
 
 from app.chat import live_answer
-from opportune.llm.fake import FakeProvider
-from opportune.testing.factories import make_user, sign_in_browser
+from opportune.llm import FakeProvider
+from opportune.testing import make_user, sign_in_browser
 
 # A browser shows the same with both kinds.
 pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]

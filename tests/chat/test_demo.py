@@ -7,10 +7,10 @@ from sqlmodel import col
 from app.chat.demo import MODEL, SAMPLES, clear, load
 from app.chat.models import AnswerChunk, Conversation, Message, Role, Status
 from app.chat.service import AnswerAuthor, Chat
-from opportune.accounts.models import User
-from opportune.db.database import Database
+from opportune.accounts import User
+from opportune.db import Database
 from opportune.errors import OperatorError
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing import make_user, signed_in_client
 
 ROWS = sum(1 + 2 * len(turns) for turns in SAMPLES)
 

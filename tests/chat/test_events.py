@@ -9,13 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from app.chat import blocks
 from app.chat.blocks import Blocks
 from app.chat.events import html_events, json_events, parse_event_id
 from app.chat.live_answer import LiveAnswer
 from app.chat.models import Message, Role, Status
-from opportune.web.rendering.markdown import render_piece
-from opportune.web.rendering.markdown_blocks import Piece
+from opportune.web import markdown, markdown_blocks
 
 TEXT = (
     "First *paragraph*.\n\nSecond, with `code`.\n\n```python\nprint(1)\n```\n\n"
@@ -165,12 +163,13 @@ async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_no
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     threads = []
+    render_piece = markdown.render_piece
 
-    def recorded(piece: Piece) -> Markup:
+    def recorded(piece: markdown_blocks.Piece) -> Markup:
         threads.append(threading.current_thread())
         return render_piece(piece)
 
-    monkeypatch.setattr(blocks, "render_piece", recorded)
+    monkeypatch.setattr(markdown, "render_piece", recorded)
     live = LiveAnswer(answer(LONG))
     live.leave()
     leaves = asyncio.create_task(live.blocks())
@@ -180,5 +179,5 @@ async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_no
     assert len(threads) == 1
     assert threading.current_thread() not in threads
     for (event,) in viewers:
-        assert str(render_piece(Piece(LONG))) in str(event.raw_data)
+        assert str(render_piece(markdown_blocks.Piece(LONG))) in str(event.raw_data)
         assert event.id == f"7:{len(LONG)}"

@@ -7,8 +7,8 @@ from httpx import AsyncClient
 
 from app.chat.service import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
-from opportune.llm.fake import FakeProvider
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.llm import FakeProvider
+from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation
 
 # What a page asks of the database is asked of both kinds in the tests of answers and the API.

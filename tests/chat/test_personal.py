@@ -4,12 +4,11 @@ from sqlmodel import col
 
 from app.chat.models import Conversation, Message, Role
 from app.chat.personal import personal_data
-from opportune.accounts.models import User
-from opportune.db import batches
+from opportune.accounts import User
+from opportune.db import Database, batches
 from opportune.db.batches import delete_dependents_in_batches
-from opportune.db.database import Database
 from opportune.feature import Person
-from opportune.testing.factories import make_user
+from opportune.testing import make_user
 
 
 @pytest.mark.database("sqlite")

@@ -17,9 +17,8 @@ from app.chat.events import html_events
 from app.chat.live_answer import LiveAnswer
 from app.chat.models import Message, Status
 from app.chat.service import MAX_RUNNING_ANSWERS
-from opportune.db.database import Database
-from opportune.db.model import utc_now
-from opportune.llm.fake import FakeProvider
+from opportune.db import Database, utc_now
+from opportune.llm import FakeProvider
 from tests.chat.conversations import (
     TIMEOUT_SECONDS,
     kill_process,

@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from opportune import llm
 from opportune.settings import Settings
-from opportune.testing.factories import make_user, sign_in_browser
+from opportune.testing import make_user, sign_in_browser
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 
 # The scripted tests are on both kinds; what the model says is as much to the one as to the other.

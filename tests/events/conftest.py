@@ -13,11 +13,9 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from app.events.models import Event, Registration
-from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.settings import Settings
-from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.testing import RecordedJobs, make_user, signed_in_client
 
 MakeEvent = Callable[..., Awaitable[Event]]
 

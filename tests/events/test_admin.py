@@ -8,10 +8,9 @@ from sqlalchemy import select
 
 from app.events.admin import slugify
 from app.events.models import Event
-from opportune.db.database import Database
+from opportune.db import Database
 from opportune.settings import Settings
-from opportune.testing.factories import signed_in_client
-from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.testing import RecordedJobs, signed_in_client
 from tests.events.conftest import MakeEvent, add_registration, files_in, picture, registrations
 
 pytestmark = pytest.mark.database("sqlite")

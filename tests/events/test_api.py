@@ -8,9 +8,8 @@ from httpx import AsyncClient
 from app.events import dependencies
 from app.events.models import Event
 from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED
-from opportune.db.database import Database
-from opportune.testing.factories import grant, make_user, signed_in_client
-from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.db import Database
+from opportune.testing import RecordedJobs, grant, make_user, signed_in_client
 from tests.events.conftest import ADA, MakeEvent, add_registration, cancel_link, registrations
 
 # What differs between the databases is marked `on_both`.

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from opportune.db.database import Database
-from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.db import Database
+from opportune.testing import RecordedJobs
 from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE
 from tests.events.conftest import MakeEvent, cancel_link, picture, registrations
 

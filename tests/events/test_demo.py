@@ -3,10 +3,9 @@ from sqlmodel import col
 
 from app.events.demo import PEOPLE, SAMPLES, clear, load
 from app.events.models import Event
-from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.settings import Settings
-from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.testing import RecordedJobs
 from tests.events.conftest import MakeEvent, add_registration, files_in, registrations
 
 ALL = len(SAMPLES) + sum(sample.attendees for sample in SAMPLES)

@@ -10,11 +10,11 @@ from app.events import dependencies, pages
 from app.events.cancel_tokens import make_token, read_token
 from app.events.models import Event
 from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED
-from opportune.db.database import Database
+from opportune.db import Database
 from opportune.errors import NotFound
 from opportune.settings import Settings
-from opportune.testing.recorded_jobs import RecordedJobs
-from opportune.web.rendering import markdown
+from opportune.testing import RecordedJobs
+from opportune.web import markdown
 from opportune.web.rendering.markdown_blocks import Piece
 from tests.events.conftest import (
     ADA,

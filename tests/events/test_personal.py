@@ -1,8 +1,8 @@
 from app.events.models import Event
 from app.events.personal import files, forget, read
-from opportune.db.database import Database
+from opportune.db import Database
 from opportune.feature import Person
-from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.testing import RecordedJobs
 from tests.events.conftest import add_registration, registrations
 
 ADA, UNPROVEN = Person(1, "ada@example.com"), Person(1, "")

@@ -10,11 +10,10 @@ from sqlalchemy import update
 
 from app.events.jobs import MAX_SIDE_PIXELS, delete_photos, shrink_photo
 from app.events.models import Event
-from opportune.db.database import Database
+from opportune.db import Database
 from opportune.settings import Settings
 from opportune.storage import MissingFileError, StorageError
-from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.testing import RecordedJobs, make_user, signed_in_client
 from tests.events.conftest import ADA, add_registration, files_in, photo, picture, registrations
 
 # What is tested here asks little of the database: one kind is enough.

@@ -8,8 +8,7 @@ from app.events.jobs import use_photo
 from app.events.models import Event
 from app.events.schemas import EventFilter, RegistrationCreate
 from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED, Events, RegistrationClosed
-from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.errors import NotFound
 from tests.events.conftest import ADA, MakeEvent, add_registration, registrations
 

@@ -6,12 +6,12 @@ from httpx import AsyncClient
 from jinja2 import ChoiceLoader, DictLoader
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.models import User
+from opportune.accounts import User
 from opportune.feature import Feature, Link, Panel
 from opportune.project import PROJECT, installed_features
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing import make_user, signed_in_client
+from opportune.web import templates
 from opportune.web.rendering.loader import TemplateLoader
-from opportune.web.rendering.templates import templates
 
 # The page asks nothing of the database itself.
 pytestmark = pytest.mark.database("sqlite")

@@ -6,9 +6,9 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from app.todos.models import Todo
-from opportune.accounts.models import User
-from opportune.db.database import Database
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.accounts import User
+from opportune.db import Database
+from opportune.testing import make_user, signed_in_client
 
 MakeTodo = Callable[..., Awaitable[Todo]]
 

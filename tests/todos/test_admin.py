@@ -1,6 +1,6 @@
 from fastapi import FastAPI
 
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing import make_user, signed_in_client
 
 
 async def test_the_admin_calls_them_what_the_site_does(app: FastAPI) -> None:

@@ -9,8 +9,8 @@ from httpx import AsyncClient
 from app.todos.dependencies import get_todos
 from app.todos.schemas import TodoStatistics
 from app.todos.service import Todos
-from opportune.accounts.models import User
-from opportune.db.model import utc_now
+from opportune.accounts import User
+from opportune.db import utc_now
 from tests.todos.conftest import MakeTodo
 
 # What differs between the databases is marked `on_both`.

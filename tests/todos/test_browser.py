@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, expect
 
-from opportune.testing.factories import make_user, sign_in_browser
+from opportune.testing import make_user, sign_in_browser
 
 # A browser shows the same with both kinds.
 pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]

@@ -4,10 +4,10 @@ from sqlmodel import col
 
 from app.todos.demo import SAMPLES, clear, load
 from app.todos.models import Todo
-from opportune.accounts.models import User
-from opportune.db.database import Database
+from opportune.accounts import User
+from opportune.db import Database
 from opportune.errors import OperatorError
-from opportune.testing.factories import make_user
+from opportune.testing import make_user
 from tests.todos.conftest import MakeTodo
 
 

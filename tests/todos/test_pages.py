@@ -4,9 +4,8 @@ import pytest
 from httpx import AsyncClient
 
 from app.todos.models import Todo
-from opportune.accounts.models import User
-from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.accounts import User
+from opportune.db import Database, utc_now
 from tests.todos.conftest import MakeTodo
 
 # What a page asks of the database is asked of both kinds in the tests of the service and the API.

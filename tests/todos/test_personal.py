@@ -1,8 +1,8 @@
 import pytest
 
 from app.todos.personal import personal_data
-from opportune.accounts.models import User
-from opportune.db.database import Database
+from opportune.accounts import User
+from opportune.db import Database
 from opportune.feature import Person
 from tests.todos.conftest import MakeTodo
 

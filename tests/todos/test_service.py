@@ -9,8 +9,8 @@ from sqlmodel import col
 from app.todos.models import Todo
 from app.todos.schemas import TodoCreate, TodoFilter, TodoStatistics, TodoUpdate
 from app.todos.service import Todos
-from opportune.accounts.models import User
-from opportune.db.database import Database
+from opportune.accounts import User
+from opportune.db import Database
 from opportune.errors import NotFound
 from tests.todos.conftest import MakeTodo
 

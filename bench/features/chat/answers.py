@@ -25,10 +25,8 @@ from app.chat.models import Conversation, Message, Role, Status
 from app.chat.service import LEASE_DURATION
 from bench.speed import ENOUGH_ROUNDS, addresses, chosen
 from opportune import llm
-from opportune.accounts.models import User
-from opportune.db.database import Database
-from opportune.db.factory import open_database
-from opportune.db.model import utc_now
+from opportune.accounts import User
+from opportune.db import Database, open_database, utc_now
 from opportune.testing.plugin import migrate, settings_for
 
 DATABASES = ("sqlite", "postgresql")

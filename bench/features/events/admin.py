@@ -25,14 +25,13 @@ from sqlalchemy import insert
 from bench.harness.peers import KEY
 from bench.speed import ENOUGH_ROUNDS, addresses, chosen
 from opportune.application import create_app
-from opportune.db.database import Database
+from opportune.db import Database, utc_now
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations
-from opportune.db.model import utc_now
 from opportune.project import installed_names
 from opportune.settings import Settings
-from opportune.testing.factories import make_user, sign_in
+from opportune.testing import make_user, sign_in
 
 FEW_ROWS, MANY_ROWS = 500, 50_000
 EVENTS = 10

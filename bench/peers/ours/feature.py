@@ -16,16 +16,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
-from opportune.accounts.dependencies import CurrentUser
-from opportune.admin.views import AdminView
+from opportune.accounts import CurrentUser
+from opportune.admin import AdminView
 from opportune.application import create_app
-from opportune.db.model import Model, utc_now
-from opportune.db.sessions.dependencies import ReadSession, WriteSession
+from opportune.db import Model, ReadSession, WriteSession, utc_now
 from opportune.feature import Feature, Link
 from opportune.project import installed_features
 from opportune.text import Line, Text
-from opportune.web.cache import cached
-from opportune.web.rendering.templates import templates
+from opportune.web import cached, templates
 
 pages = APIRouter(prefix="/items")
 api = APIRouter(tags=["items"])

@@ -3,9 +3,8 @@
 import asyncio
 
 from bench.harness.tasks import PASSWORD, people
-from opportune.accounts import passwords
-from opportune.accounts.models import User
-from opportune.db.factory import open_database
+from opportune.accounts import User, passwords
+from opportune.db import open_database
 from opportune.settings import get_settings
 
 

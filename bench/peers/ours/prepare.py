@@ -6,14 +6,13 @@ from sqlalchemy import insert
 
 from bench.harness.tasks import EMAIL, ITEMS, many, more_items
 from bench.peers.ours.feature import Item
-from opportune.accounts.models import User
+from opportune.accounts import User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
-from opportune.db.factory import open_database
+from opportune.db import Model, open_database, utc_now
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations
-from opportune.db.model import Model, utc_now
 from opportune.project import installed_names
 from opportune.settings import Settings, get_settings
 

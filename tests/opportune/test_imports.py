@@ -1,0 +1,97 @@
+"""What a project imports of the framework: short paths, which docs/imports.md lists."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from opportune.project import FRAMEWORK, PROJECT
+
+GUIDE = (PROJECT / "docs/imports.md").read_text(encoding="utf-8")
+IMPORT = re.compile(r"^(?:from opportune[^\n(]*(?:\([^)]*\))?|import opportune[^\n]*)$", re.MULTILINE)
+ROW = re.compile(r"^\| (`.*?`) \|", re.MULTILINE)
+
+
+def listed() -> dict[str, set[str]]:
+    """The names of the guide's tables, by the module in the heading above them."""
+    sections = re.split(r"^## `([\w.]+)`$", GUIDE, flags=re.MULTILINE)
+    tables = zip(sections[1::2], sections[2::2], strict=True)
+    return {module: set(re.findall(r"`(\w+)`", " ".join(ROW.findall(text)))) for module, text in tables}
+
+
+LISTED = listed()
+
+
+def imported(code: str) -> Iterator[tuple[str, str]]:
+    """Each module of the framework that is imported, with the name that is wanted of it, if it is not all of it."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "opportune":
+            yield from ((node.module or "", alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names if alias.name.partition(".")[0] == "opportune")
+
+
+def deeper(code: str) -> list[str]:
+    """What is imported and not listed."""
+    return [
+        f"{module}: {name}"
+        for module, name in imported(code)
+        if not (name in LISTED.get(module, ()) or f"{module}.{name}".strip(".") in LISTED)
+    ]
+
+
+@pytest.mark.parametrize("module", LISTED)
+def test_every_name_of_the_guide_can_be_imported(module: str) -> None:
+    missing = [name for name in LISTED[module] if not hasattr(import_module(module), name)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("package", [module for module in LISTED if (FRAMEWORK / module.partition(".")[2]).is_dir()])
+def test_a_package_exports_what_the_guide_lists_and_nothing_else(package: str) -> None:
+    assert set(import_module(package).__all__) == LISTED[package]
+
+
+def test_paths_are_short() -> None:
+    assert max(module.count(".") for module in LISTED) == 1
+    assert len(LISTED) > 10
+
+
+@pytest.mark.parametrize("folder", ["app", "opportune/cli/skeleton"])
+def test_a_project_imports_nothing_deeper(folder: str) -> None:
+    files = [path for path in (PROJECT / folder).rglob("*.py*") if path.suffix in (".py", ".tmpl")]
+    files = [path for path in files if "pydocs" not in path.parts]  # until the framework's search is there
+    found = {str(path.relative_to(PROJECT)): deeper(filled(path.read_text())) for path in files}
+    assert found
+    assert {name: paths for name, paths in found.items() if paths} == {}
+
+
+def filled(template: str) -> str:
+    """A file of startapp's, as code."""
+    return re.sub(r"\$\{?\w+\}?", "name", template)
+
+
+@pytest.mark.parametrize("guide", sorted((PROJECT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_examples_of_the_guides_import_nothing_deeper(guide: Path) -> None:
+    examples = re.findall(r"^```python\n(.*?)^```", guide.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    imports = [line for code in examples for line in IMPORT.findall(code)]
+    assert deeper("\n".join(imports)) == []
+
+
+def test_the_framework_alone_loads_next_to_nothing() -> None:
+    code = "import sys, opportune; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    loaded = set(result.stdout.split())
+    heavy = {"aiosqlite", "psycopg", "sqlalchemy", "sqlmodel", "sqladmin", "fastapi", "pydantic", "jinja2", "typer"}
+    assert heavy.isdisjoint(loaded)
+    assert {name for name in loaded if name.startswith("opportune")} == {"opportune"}
+
+
+def test_what_a_page_needs_loads_no_admin_and_no_driver_of_a_server() -> None:
+    code = "import sys, opportune.db, opportune.web, opportune.accounts, opportune.jobs; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert {"psycopg", "opportune.admin"}.isdisjoint(result.stdout.split())
