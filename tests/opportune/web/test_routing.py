@@ -13,6 +13,8 @@ from httpx import ASGITransport, AsyncClient, Response
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Host, Mount, Route
 
+from opportune.web.cache import cached
+from opportune.web.cache.route import CachedRoute
 from opportune.web.fastapi_adapter import FastRouter
 from opportune.web.routing import Router
 
@@ -351,6 +353,16 @@ async def test_the_first_of_two_routes_that_match_wins(pair: Pair, browsers: Bro
     assert ours.json() == theirs.json() == "added"
     ours, theirs = await browsers.both("GET", "/things/7")
     assert ours.json() == theirs.json() == 7
+
+
+async def test_a_cached_route_is_one_at_its_new_path_too(pair: Pair) -> None:
+    router = APIRouter()
+    router.get("/kept/{number}", dependencies=[Depends(note_second)])(cached(60, tags=["thing:{number}"])(answer))
+    assert isinstance(pair.ours.router, Router)
+    pair.ours.router.include_flat(router, "/api", [Depends(note_first)])
+    (route,) = (route for route in pair.ours.routes if isinstance(route, CachedRoute))
+    assert route.path == "/api/kept/{number}"
+    assert [each.call for each in route.dependant.dependencies] == [note_first, note_second]
 
 
 @pytest.mark.parametrize("path", ["/site/things/new", "/site/whatever", "/things/new"])

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from httpx import ASGITransport, AsyncClient
 from httpx import Response as Answer
 from starlette.responses import PlainTextResponse
@@ -14,7 +14,7 @@ from opportune.web.cache.cache import CachedRequest
 from opportune.web.cache.cached_response import CachedResponse as Kept
 from opportune.web.cache.route import CachedRoute
 from opportune.web.cache.store import CacheLookup, Store
-from opportune.web.routing import Router
+from opportune.web.fastapi_adapter import FastRouter
 
 
 class User:
@@ -76,7 +76,7 @@ class Shop:
 
     def client_of(self, endpoint: Any, path: str = "/things") -> AsyncClient:
         app = FastAPI(openapi_url=None)
-        app.router = router = Router(dependency_overrides_provider=app)
+        app.router = router = FastRouter(dependency_overrides_provider=app)
         app.state.cache = self.cache
         own = APIRouter()
         own.add_api_route(path, endpoint, methods=["GET"])

@@ -1,0 +1,170 @@
+"""Private parts of libraries are used in adapters alone, and the site runs without these."""
+
+import ast
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from opportune import project, speedups
+from opportune.db.drivers.sqlite import SQLiteDatabase
+from opportune.project import FRAMEWORK, PROJECT, env_file_value
+from opportune.speedups import are_on, module_of, require, speedup
+from opportune.testing.plugin import settings_for
+from opportune.web.routing import Router
+
+ADAPTERS = sorted(
+    ".".join(path.relative_to(PROJECT).with_suffix("").parts)
+    for path in FRAMEWORK.rglob("*_adapter.py")
+    if "admin" not in path.parts  # without SQLAdmin's private parts there is no admin
+)
+
+FAST_ROUTER = "opportune.web.fastapi_adapter", "FastRouter"
+
+CORE_TESTS = ("-q", "-x", "-p", "no:cacheprovider", "@tests/opportune/core.txt")
+
+
+@pytest.fixture
+def asked_anew() -> Iterator[None]:
+    """What has been decided for this process is decided again, and once more for the tests that follow."""
+    for known in (are_on, module_of):
+        known.cache_clear()
+    yield
+    for known in (are_on, module_of):
+        known.cache_clear()
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_an_adapter_can_do_its_work_with_the_libraries_that_are_installed(adapter: str) -> None:
+    import_module(adapter)
+
+
+@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.parametrize(
+    ("environ", "file", "on"),
+    [
+        (None, None, True),
+        (None, "SPEEDUPS=off", False),
+        (None, "# SPEEDUPS=off", True),
+        ("off", None, False),
+        ("off", "SPEEDUPS=on", False),
+        ("on", "SPEEDUPS=off", True),
+    ],
+)
+def test_the_environment_says_before_the_file_whether_they_are_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environ: str | None, file: str | None, on: bool
+) -> None:
+    monkeypatch.setattr(project, "PROJECT", tmp_path)
+    monkeypatch.delenv("SPEEDUPS", raising=False)
+    if environ is not None:
+        monkeypatch.setenv("SPEEDUPS", environ)
+    if file is not None:
+        (tmp_path / ".env").write_text(file)
+    assert env_file_value("SPEEDUPS") == ("" if file is None or "#" in file else file.removeprefix("SPEEDUPS="))
+    assert (speedup(*FAST_ROUTER, Router) is not Router) is on
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_an_adapter_whose_library_has_changed_is_left_out_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delattr("fastapi.dependencies.utils._get_body_field")
+    monkeypatch.delitem(sys.modules, FAST_ROUTER[0])
+    with caplog.at_level(logging.WARNING, speedups.logger.name):
+        assert [speedup(*FAST_ROUTER, Router) for _ in range(2)] == [Router, Router]
+    (line,) = caplog.messages
+    assert line.startswith("opportune.web.fastapi_adapter is left out")
+    assert "_get_body_field" in line
+
+
+def test_an_adapter_tells_which_private_name_it_wants() -> None:
+    class Theirs:
+        def _kept(self) -> None: ...
+
+    require(Theirs, "_kept")
+    with pytest.raises(ImportError, match=r"Theirs has no _gone any more"):
+        require(Theirs, "_kept", "_gone")
+
+
+def test_without_them_a_database_of_sqlite_speaks_by_sqlalchemys_own_driver(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/site.db"
+    for said, driver in ((True, "fused"), (False, "aiosqlite")):
+        monkeypatch.setattr(speedups, "are_on", lambda said=said: said)
+        from opportune.db.factory import open_database  # noqa: PLC0415 - with what was just said
+
+        database = open_database(settings_for(url))
+        assert isinstance(database, SQLiteDatabase)
+        assert database.engine.dialect.driver == driver
+
+
+def test_the_core_of_the_suite_passes_without_them() -> None:
+    """The public ways are what is left when a newer release has moved what an adapter needs."""
+    code = "import sys, pytest; code = pytest.main(sys.argv[1:]); print(*sys.modules); sys.exit(code)"
+    result = subprocess.run(
+        [sys.executable, "-c", code, *CORE_TESTS],
+        cwd=PROJECT,
+        env={**os.environ, "SPEEDUPS": "off"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
+    assert set(ADAPTERS).isdisjoint(result.stdout.splitlines()[-1].split())
+
+
+def parsed() -> dict[Path, ast.Module]:
+    folders = (FRAMEWORK, PROJECT / "app")
+    return {path: ast.parse(path.read_text()) for folder in folders for path in sorted(folder.rglob("*.py"))}
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__") and name != "_"
+
+
+def defined(trees: dict[Path, ast.Module]) -> set[str]:
+    """The private names of our own."""
+    names = set()
+    for node in (node for tree in trees.values() for node in ast.walk(tree)):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Attribute(attr=name, ctx=ast.Store()) | ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
+                names.add(name)
+    return names
+
+
+def private_uses(tree: ast.Module, ours: set[str]) -> Iterator[str]:
+    only_types = {id(node) for block in ast.walk(tree) if is_type_checking(block) for node in ast.walk(block)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names) if not module.startswith(("opportune", "app")):
+                parts = [*module.split("."), *(alias.name for alias in names)]
+                if id(node) not in only_types:
+                    yield from (f"{module}: {part}" for part in parts if is_private(part))
+            case ast.Attribute(value=ast.Name(id="os" | "sys" | "zlib")):
+                """Of the standard library, which documents some of its private names."""
+            case ast.Attribute(attr=name) if is_private(name) and name not in ours and name != "_replace":
+                yield name
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def test_private_names_of_libraries_are_used_in_adapters_alone() -> None:
+    trees = {path: tree for path, tree in parsed().items() if "admin" not in (path.stem, *path.parts)}
+    ours = defined(parsed())
+    found = {
+        path.relative_to(PROJECT).as_posix(): sorted(uses)
+        for path, tree in trees.items()
+        if not path.name.endswith("_adapter.py") and (uses := set(private_uses(tree, ours)))
+    }
+    assert found == {}
