@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from httpx import ASGITransport, AsyncClient
 from httpx import Response as Answer
 from starlette.responses import PlainTextResponse
