@@ -1,7 +1,7 @@
 """Who uses the site, how they prove it, and what they may do.
 
 A folder for each subject: registration, signing in, sessions, two-factor authentication, the profile, deletion, API
-tokens, groups.
+tokens, groups; each with its pages, its API and a service that knows no request.
 """
 
 from opportune.accounts.demo import demo_owner

@@ -10,8 +10,8 @@ from opportune.mail import enqueue_email, render_email
 from opportune.settings import Settings
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
-EMAILS_PER_ADDRESS = RateLimit("letters asked from an address", 20)
-EMAILS_PER_RECIPIENT = RateLimit("letters to an address", 5, HOUR_SECONDS)
+EMAILS_PER_ADDRESS = RateLimit("accounts.emails_per_address", 20)
+EMAILS_PER_RECIPIENT = RateLimit("accounts.emails_per_recipient", 5, HOUR_SECONDS)
 
 
 def email_is_delivered(settings: Settings) -> bool:

@@ -4,7 +4,7 @@ from opportune.accounts.context import AccountContext
 from opportune.accounts.models import User
 from opportune.web.rate_limit import RateLimit
 
-PASSWORDS_PER_USER = RateLimit("current password", 10)
+PASSWORDS_PER_USER = RateLimit("accounts.passwords_per_user", 10)
 
 
 async def reauthenticate(context: AccountContext, user: User, password: str) -> bool:

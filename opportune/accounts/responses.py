@@ -29,7 +29,7 @@ M = TypeVar("M", bound=Reauthentication)
 # `Origin: null`, as foreign ones.
 PRIVATE_HEADERS = {"Referrer-Policy": "same-origin", **SECRET_HEADERS}
 
-EMAIL_REQUESTED = "If this address is right, a letter is on its way."
+EMAIL_REQUESTED = "If this address is right, an e-mail is on its way."
 """Whether or not there is an account."""
 INVALID_LINK = "This link is not ours, too old, or has been used."
 
@@ -80,7 +80,7 @@ def refuse(form: Form[Any], refusal: TooManyRequests) -> Mapping[str, str] | Non
 async def answer_request_for_email(
     request: Request, context: AccountContext, ask: Callable[[AccountContext, str], Awaitable[None]], name: str
 ) -> Response:
-    """The answer to who asks for a letter in the form of the page `name`."""
+    """The answer to who asks for an e-mail in the form of the page `name`."""
     form = await read_form(request, EmailRequest)
     headers = None
     if form.data:
@@ -94,7 +94,7 @@ async def answer_request_for_email(
 
 
 def email_sent(request: Request) -> Response:
-    """The answer to all who asked for a letter: it does not tell whether there is one."""
+    """The answer to all who asked for an e-mail: it does not tell whether there is one."""
     return templates.render(request, "accounts/email_sent.html")
 
 

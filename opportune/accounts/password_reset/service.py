@@ -1,4 +1,4 @@
-"""To get back in without the password, by a letter."""
+"""To get back in without the password, by an e-mail."""
 
 from opportune.accounts import signed_links
 from opportune.accounts.context import AccountContext

@@ -24,7 +24,7 @@ async def show_me(user: CurrentUser) -> User:
 async def change_me(response: Response, wanted: UserUpdate, user: CurrentUser, context: AccountCtx) -> User:
     """Change what is given. E-mail and password want the current password too.
 
-    A new password ends every session and token, this one too. A new e-mail counts once the link in a letter to it has
+    A new password ends every session and token, this one too. A new e-mail counts once the link in an e-mail to it has
     been opened: 202.
     """
     email = None if wanted.email == user.email else wanted.email

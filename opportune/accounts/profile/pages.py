@@ -23,7 +23,7 @@ from opportune.web.rendering.panels import render_panels
 
 PROFILE_PATH = "/accounts/profile"
 
-EMAIL_REQUESTED = "We have written to the new address. Open the link in that letter, and it becomes yours here."
+EMAIL_REQUESTED = "We have written to the new address. Open the link in that e-mail, and it becomes yours here."
 EMAIL_CHANGED = "Your e-mail address is changed."
 OTHERS_SIGNED_OUT = "Your password is changed. Every other device has been signed out, and all API tokens have ended."
 
@@ -47,7 +47,7 @@ async def change_profile(request: Request, user: CurrentUser, session: WriteSess
 @router.post("/profile/verification")
 async def ask_for_verification(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     await request_verification(context, user.email)
-    return done(request, "profile", "We have written to you. Open the link in the letter.")
+    return done(request, "profile", "We have written to you. Open the link in the e-mail.")
 
 
 @router.post("/profile/email")

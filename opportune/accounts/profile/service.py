@@ -17,7 +17,7 @@ from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
 CHANGE_EMAIL_PATH = "/accounts/change-email"
 CHANGE_EMAIL_PURPOSE = "change-email"
-EMAIL_CHANGES_PER_USER = RateLimit("letters to change an e-mail", 5, HOUR_SECONDS)
+EMAIL_CHANGES_PER_USER = RateLimit("accounts.email_changes_per_user", 5, HOUR_SECONDS)
 
 
 async def update_profile(session: AsyncSession, user: User, changes: Mapping[str, Any]) -> None:
@@ -40,8 +40,8 @@ async def check_email_change(context: AccountContext, user: User, email: str) ->
     """Find out what speaks against it, before anything is changed.
 
     Raises:
-        TooManyRequests: they have had enough letters written.
-        EmailTakenError: the address has an account, and no letters leave that could say so to its owner alone.
+        TooManyRequests: they have had enough e-mails written.
+        EmailTakenError: the address has an account, and no e-mails leave that could say so to its owner alone.
     """
     await context.limiter.hit(EMAIL_CHANGES_PER_USER.by(user.id))
     if not email_is_enabled(context.settings) and await context.manager.is_taken(email):
@@ -52,7 +52,7 @@ async def check_email_change(context: AccountContext, user: User, email: str) ->
 async def request_email_change(context: AccountContext, user: User, email: str) -> bool:
     """Write to the new address. Only its owner learns whether it has an account already.
 
-    Where no letters leave the change is made at once, and this is False; the address is not verified then.
+    Where no e-mails leave the change is made at once, and this is False; the address is not verified then.
 
     Raises:
         EmailTakenError: the address got an account since `check_email_change`.

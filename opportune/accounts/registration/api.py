@@ -23,7 +23,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 async def register(new: UserCreate, context: AccountCtx) -> Any:
     """Make an account.
 
-    Where the site sends mail the answer is always 202, and only the letter tells whether there was an account. Where
+    Where the site sends mail the answer is always 202, and only the e-mail tells whether there was an account. Where
     it sends none the account is made at once (201), or there is one already (409): how often that is told to one
     address is limited.
     """

@@ -1,4 +1,4 @@
-"""The letter to who wants an account, written by a job: from the answer alone nobody learns whether there is one."""
+"""The e-mail to who wants an account, written by a job: from the answer alone nobody learns whether there is one."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 

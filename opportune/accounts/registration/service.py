@@ -1,4 +1,4 @@
-"""To register: by a letter, so that nobody learns who has an account; where no letters arrive, at once."""
+"""To register: by an e-mail, so that nobody learns who has an account; where no e-mails arrive, at once."""
 
 import json
 
@@ -15,22 +15,22 @@ from opportune.settings import Settings
 from opportune.signing import seal, unseal
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
-REGISTRATIONS_PER_ADDRESS = RateLimit("accounts from an address", 100, HOUR_SECONDS)
-FAILED_REGISTRATIONS_PER_ADDRESS = RateLimit("registrations from an address that did not work", 20)
+REGISTRATIONS_PER_ADDRESS = RateLimit("accounts.registrations_per_address", 100, HOUR_SECONDS)
+FAILED_REGISTRATIONS_PER_ADDRESS = RateLimit("accounts.failed_registrations_per_address", 20)
 
 REGISTRATION_PURPOSE = "accounts: register"
 
 
 async def register(context: AccountContext, email: str, password: str) -> User | None:
-    """Make an account and give it, or None where the rest is up to a letter.
+    """Make an account and give it, or None where the rest is up to an e-mail.
 
-    Where letters arrive, all answers are the same whether or not there is an account, and take as long. Where they do
+    Where e-mails arrive, all answers are the same whether or not there is an account, and take as long. Where they do
     not (MAIL_URL is `console:`), this tells of a taken address; how often it does is limited.
 
     Raises:
         TooManyRequests: there were too many before.
         InvalidPasswordError: with a sentence for its owner.
-        EmailTakenError: only where no letters arrive.
+        EmailTakenError: only where no e-mails arrive.
     """
     if not email_is_delivered(context.settings):
         return await _register_now(context, email, password)

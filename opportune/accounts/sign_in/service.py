@@ -5,10 +5,10 @@ from opportune.accounts.models import User
 from opportune.accounts.two_factor import totp
 from opportune.web.rate_limit import Hit, RateLimit
 
-PASSWORDS_PER_ACCOUNT = RateLimit("passwords for an account", 10)
-PASSWORDS_PER_ADDRESS = RateLimit("passwords from an address", 20)
-PASSWORDS_PER_DEVICE = RateLimit("passwords in a known browser", 10)
-CODES_PER_ACCOUNT = RateLimit("codes for an account", 5)
+PASSWORDS_PER_ACCOUNT = RateLimit("accounts.passwords_per_account", 10)
+PASSWORDS_PER_ADDRESS = RateLimit("accounts.passwords_per_address", 20)
+PASSWORDS_PER_DEVICE = RateLimit("accounts.passwords_per_device", 10)
+CODES_PER_ACCOUNT = RateLimit("accounts.codes_per_account", 5)
 """After the right password: who gets so far is nobody's victim."""
 
 WRONG_CREDENTIALS = "E-mail or password is wrong."

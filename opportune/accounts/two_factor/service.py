@@ -14,7 +14,7 @@ from opportune.accounts.two_factor.recovery_codes import renew_recovery_codes
 from opportune.accounts.two_factor.totp import PendingSetup
 from opportune.web.rate_limit import RateLimit
 
-CODES_PER_USER = RateLimit("second factor: code", 10)
+CODES_PER_USER = RateLimit("accounts.codes_per_user", 10)
 
 WRONG_CODE = "This is not the code that your app shows now."
 INVALID_CODE = "This is neither an unused code of your app nor one of your recovery codes."

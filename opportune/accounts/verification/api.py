@@ -1,4 +1,4 @@
-"""Prove an address. Whoever asks for a letter gets the same answer, whether or not there is one."""
+"""Prove an address. Whoever asks for an e-mail gets the same answer, whether or not there is one."""
 
 from fastapi import APIRouter, HTTPException
 
@@ -20,7 +20,7 @@ async def request_verification(wanted: EmailRequest, context: AccountCtx) -> Mes
 
 @router.post("/verify", response_model=UserRead)
 async def verify(proof: EmailVerification, context: AccountCtx) -> User:
-    """Prove an address by the token of a letter and the password. The token of a registration makes the account."""
+    """Prove an address by the token of an e-mail and the password. The token of a registration makes the account."""
     try:
         user = await service.verify_email(context, proof.token, proof.password)
     except InvalidPasswordError as error:

@@ -1,4 +1,4 @@
-"""To prove an address by the link in a letter, which also makes an account that somebody has registered."""
+"""To prove an address by the link in an e-mail, which also makes an account that somebody has registered."""
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +14,7 @@ from opportune.accounts.verification.emails import send_verification_email
 from opportune.settings import Settings
 from opportune.web.rate_limit import RateLimit
 
-VERIFICATIONS_PER_ACCOUNT = RateLimit("proofs of a registration", 20)
+VERIFICATIONS_PER_ACCOUNT = RateLimit("accounts.verifications_per_account", 20)
 
 REGISTRATION_NOT_PROVED = "This is not the password of the registration. If you have not registered, leave this page."
 
@@ -33,7 +33,7 @@ async def can_verify(session: AsyncSession, settings: Settings, token: str) -> b
 
 
 async def verify_email(context: AccountContext, token: str, password: str) -> User | None:
-    """Take a link from a letter for the proof of its address, and make the account if there is none yet.
+    """Take a link from an e-mail for the proof of its address, and make the account if there is none yet.
 
     None if the link is not ours, too old, or has been used.
 

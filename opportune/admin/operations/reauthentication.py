@@ -14,7 +14,7 @@ from opportune.db.model import utc_now
 from opportune.web.rate_limit import RateLimit
 
 REAUTHENTICATION_LIFETIME = timedelta(minutes=15)
-CODE_LIMIT = RateLimit("operations: code", 10)
+CODE_LIMIT = RateLimit("operations.code_limit", 10)
 
 
 def is_confirmed(request: Request) -> bool:

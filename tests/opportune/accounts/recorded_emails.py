@@ -30,7 +30,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def posted(app: FastAPI) -> RecordedEmails:
+def recorded(app: FastAPI) -> RecordedEmails:
     return RecordedEmails(app.state.settings, app.state.database, app.state.storage)
 
 
@@ -40,7 +40,7 @@ async def user(database: Database) -> User:
 
 
 @pytest.fixture
-async def ada(app: FastAPI, user: User, posted: RecordedEmails) -> AsyncIterator[AsyncClient]:
+async def ada(app: FastAPI, user: User, recorded: RecordedEmails) -> AsyncIterator[AsyncClient]:
     """Ada's browser."""
     async with signed_in_client(app, user) as client:
         yield client

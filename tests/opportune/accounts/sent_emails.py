@@ -1,4 +1,4 @@
-"""A site whose letters arrive: in a folder, where a test opens them."""
+"""A site whose e-mails arrive: in a folder, where a test opens them."""
 
 import re
 from email import message_from_bytes
@@ -38,7 +38,7 @@ def _read(folder: Path) -> list[EmailMessage]:
 
 
 async def newest_link(app: FastAPI) -> tuple[str, str]:
-    """The path and the token of the link in the letter that was sent last."""
+    """The path and the token of the link in the e-mail that was sent last."""
     body = (await sent_emails(app))[-1].get_body(("plain",))
     assert body
     found = re.search(r"https?://[^/\s]+(/accounts/\S+)\?token=(\S+)", body.get_content())

@@ -237,13 +237,13 @@ async def test_a_new_email_needs_the_password_and_waits_for_a_link(ada: AsyncCli
 
 
 @pytest.fixture
-def no_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+def email_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in production without a mail server."""
     monkeypatch.setattr(profile, "email_is_enabled", lambda settings: False)
 
 
-@pytest.mark.usefixtures("no_letters")
-async def test_a_new_email_counts_at_once_and_unverified_where_no_letters_leave(
+@pytest.mark.usefixtures("email_off")
+async def test_a_new_email_counts_at_once_and_unverified_where_no_emails_leave(
     ada: AsyncClient, database: Database
 ) -> None:
     answer = await ada.patch(ME, json={"email": "New@Example.com", "current_password": PASSWORD})
@@ -261,7 +261,7 @@ async def test_the_same_email_in_another_case_is_no_change(ada: AsyncClient) -> 
 
 
 @on_both
-@pytest.mark.usefixtures("no_letters")
+@pytest.mark.usefixtures("email_off")
 async def test_another_ones_email_is_a_conflict_that_changes_nothing(ada: AsyncClient, database: Database) -> None:
     await make_user(database, "bob@example.com")
     wanted = {"email": "BOB@example.com", "password": NEW, "current_password": PASSWORD}

@@ -1,4 +1,4 @@
-"""What takes a letter, on a site whose letters arrive."""
+"""What takes an e-mail, on a site whose e-mails arrive."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ async def users(database: Database) -> list[tuple[str, bool]]:
 
 
 async def told(app: FastAPI) -> list[tuple[str, str]]:
-    return [(letter["To"], letter["Subject"]) for letter in await sent_emails.sent_emails(app)]
+    return [(email["To"], email["Subject"]) for email in await sent_emails.sent_emails(app)]
 
 
 async def enter(client: AsyncClient, password: str = PASSWORD) -> int:
@@ -57,7 +57,7 @@ async def register(client: AsyncClient, email: str = EMAIL, password: str = PASS
     return await client.post(f"{ACCOUNTS}/register", data={"email": email, "password": password})
 
 
-async def test_registering_ends_with_a_letter(app: FastAPI, client: AsyncClient, database: Database) -> None:
+async def test_registering_ends_with_an_email(app: FastAPI, client: AsyncClient, database: Database) -> None:
     answer = await register(client, "Ada@Example.com")
 
     assert (answer.status_code, "Check your mail" in answer.text) == (200, True)
@@ -166,7 +166,7 @@ async def test_taken_and_free_addresses_take_the_same_work(
 
 
 @on_sqlite
-async def test_a_weak_password_is_refused_before_any_letter(app: FastAPI, client: AsyncClient) -> None:
+async def test_a_weak_password_is_refused_before_any_email(app: FastAPI, client: AsyncClient) -> None:
     answer = await register(client, password="password")
 
     assert answer.status_code == 422
@@ -208,7 +208,7 @@ async def test_a_forgotten_password_is_replaced_once_by_a_link_of_an_hour(
 
 
 @on_sqlite
-async def test_asking_for_a_letter_tells_nobody_who_has_an_account(
+async def test_asking_for_an_email_tells_nobody_who_has_an_account(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     await make_user(database, EMAIL)
@@ -245,10 +245,10 @@ async def test_an_address_is_verified_once_and_by_a_button(
 
 
 @on_sqlite
-async def test_who_gets_a_letter_does_not_prove_the_address_of_an_account_that_somebody_else_made_for_it(
+async def test_who_gets_an_email_does_not_prove_the_address_of_an_account_that_somebody_else_made_for_it(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
-    await make_user(database, EMAIL)  # by staff, say, who know its password and ask for the letter
+    await make_user(database, EMAIL)  # by staff, say, who know its password and ask for the e-mail
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
     path, token = await newest_link(app)
 
@@ -286,7 +286,7 @@ async def test_nobody_fills_a_strangers_mailbox(app: FastAPI, client: AsyncClien
 
 
 @on_sqlite
-async def test_an_address_asks_for_twenty_letters_and_then_waits(client: AsyncClient) -> None:
+async def test_an_address_asks_for_twenty_emails_and_then_waits(client: AsyncClient) -> None:
     pages = ("register", "forgot-password", "verify/again")
     answers = [
         await client.post(
@@ -337,7 +337,7 @@ async def test_a_link_proves_no_address_that_came_in_the_meantime(database: Data
     assert await users(database) == [("bob@example.com", False)]
 
 
-async def test_a_new_password_and_the_letter_about_it_are_stored_together_or_not_at_all(
+async def test_a_new_password_and_the_email_about_it_are_stored_together_or_not_at_all(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (await make_user(database, EMAIL)).hashed_password

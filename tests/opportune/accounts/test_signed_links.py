@@ -80,12 +80,12 @@ async def test_a_link_of_nobody_is_none(database: Database, settings: Settings) 
 
 
 @pytest.mark.parametrize(
-    ("purpose", "letters"),
+    ("purpose", "templates"),
     [("verify", ("verify", "register")), ("change-email", ("email_change",)), ("reset", ("reset",))],
 )
-def test_a_letter_tells_how_long_its_link_lasts(purpose: str, letters: tuple[str, ...]) -> None:
+def test_an_email_tells_how_long_its_link_lasts(purpose: str, templates: tuple[str, ...]) -> None:
     words = {timedelta(hours=1): "within an hour", timedelta(days=3): "within three days"}[
         signed_links.LIFETIMES[purpose]
     ]
-    for file in (f"{name}.{kind}" for name in letters for kind in ("txt", "html")):
+    for file in (f"{name}.{kind}" for name in templates for kind in ("txt", "html")):
         assert words in (PROJECT / "opportune/templates/accounts/mail" / file).read_text(encoding="utf-8").lower()

@@ -12,12 +12,12 @@ from opportune.accounts.profile.api import change_me
 from opportune.accounts.schemas import ProfileUpdate, UserUpdate
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.accounts.recorded_emails import RecordedEmails, ada, posted, settings, user
+from tests.opportune.accounts.recorded_emails import RecordedEmails, ada, recorded, settings, user
 
 # What a page asks of the database is asked of both kinds in the tests of the API and of leaving.
 pytestmark = pytest.mark.database("sqlite")
 
-__all__ = ["ada", "posted", "settings", "user"]  # fixtures
+__all__ = ["ada", "recorded", "settings", "user"]  # fixtures
 
 EMAIL, NEW, TAKEN = "ada@example.com", "new@example.com", "bob@example.com"
 PAGES = ("profile", "password", "sessions", "tokens", "data")
@@ -28,8 +28,8 @@ async def stored(database: Database, user: User) -> User:
         return await session.get_one(User, user.id)
 
 
-def link_of(posted: RecordedEmails) -> str:
-    found = re.search(r"http://\S+?(/accounts/change-email\?token=\S+)", posted.emails[-1]["text"])
+def link_of(recorded: RecordedEmails) -> str:
+    found = re.search(r"http://\S+?(/accounts/change-email\?token=\S+)", recorded.emails[-1]["text"])
     assert found
     return found[1]
 
@@ -122,43 +122,43 @@ async def test_a_profile_gives_nobody_rights(ada: AsyncClient, database: Databas
     assert await stored(database, user) == user.model_copy(update={"name": "Ada"})
 
 
-async def test_an_address_that_is_not_verified_can_be_so_once_more(ada: AsyncClient, posted: RecordedEmails) -> None:
+async def test_an_address_that_is_not_verified_can_be_so_once_more(ada: AsyncClient, recorded: RecordedEmails) -> None:
     assert "Not verified" in (await ada.get("/accounts/profile")).text
 
     answer = await ada.post("/accounts/profile/verification")
 
     assert answer.headers["location"] == "/accounts/profile"
-    assert posted.names == ["accounts.send_verification_email"]
-    assert posted.calls[0].arguments == (EMAIL,)
+    assert recorded.names == ["accounts.send_verification_email"]
+    assert recorded.calls[0].arguments == (EMAIL,)
 
 
 async def test_a_new_email_counts_once_the_link_sent_there_is_opened(
-    ada: AsyncClient, database: Database, user: User, posted: RecordedEmails
+    ada: AsyncClient, database: Database, user: User, recorded: RecordedEmails
 ) -> None:
     answer = await ask(ada, " New@Example.com ")
 
     assert answer.headers["location"] == "/accounts/profile"
-    assert [to for to, _ in posted.told] == [NEW]
-    page = await ada.get(link_of(posted))
+    assert [to for to, _ in recorded.told] == [NEW]
+    page = await ada.get(link_of(recorded))
     assert page.status_code == 200
     assert page.headers["referrer-policy"] == "same-origin"
     assert page.headers["cache-control"] == "no-store, no-transform"
     assert (await stored(database, user)).email == EMAIL  # mail programs open links to look for harm
 
-    answer = await open_link(ada, link_of(posted))
+    answer = await open_link(ada, link_of(recorded))
 
     assert answer.headers["location"] == "/accounts/profile"
     changed = await stored(database, user)
     assert (changed.email, changed.is_verified) == (NEW, True)
-    assert posted.told[-1][0] == EMAIL  # the old address is told
+    assert recorded.told[-1][0] == EMAIL  # the old address is told
     assert (await ada.get("/accounts/profile")).status_code == 200
 
 
 async def test_a_link_for_an_email_works_once_and_in_its_owners_hands(
-    app: FastAPI, ada: AsyncClient, client: AsyncClient, database: Database, user: User, posted: RecordedEmails
+    app: FastAPI, ada: AsyncClient, client: AsyncClient, database: Database, user: User, recorded: RecordedEmails
 ) -> None:
     await ask(ada)
-    link = link_of(posted)
+    link = link_of(recorded)
     async with signed_in_client(app) as eve:
         for answer in (await eve.get(link), await open_link(eve, link), await open_link(ada, f"{link}x")):
             assert answer.status_code == 410
@@ -170,10 +170,10 @@ async def test_a_link_for_an_email_works_once_and_in_its_owners_hands(
 
 
 async def test_a_new_password_ends_the_links_that_were_sent_before(
-    app: FastAPI, ada: AsyncClient, database: Database, user: User, posted: RecordedEmails
+    app: FastAPI, ada: AsyncClient, database: Database, user: User, recorded: RecordedEmails
 ) -> None:
     await ask(ada)
-    link = link_of(posted)
+    link = link_of(recorded)
     await ada.post("/accounts/password", data={"current_password": PASSWORD, "new_password": "another good password"})
 
     async with signed_in_client(app, user) as again:
@@ -181,28 +181,28 @@ async def test_a_new_password_ends_the_links_that_were_sent_before(
 
 
 async def test_whether_an_email_is_taken_learns_only_its_owner(
-    ada: AsyncClient, database: Database, posted: RecordedEmails
+    ada: AsyncClient, database: Database, recorded: RecordedEmails
 ) -> None:
     await make_user(database, TAKEN)
 
     free, taken = await ask(ada), await ask(ada, TAKEN.upper())
 
     assert (taken.status_code, taken.headers["location"]) == (free.status_code, free.headers["location"])
-    assert posted.told == [(NEW, "Is this your new e-mail address?"), (TAKEN, "You have an account already")]
-    assert "token" not in posted.emails[-1]["text"]
+    assert recorded.told == [(NEW, "Is this your new e-mail address?"), (TAKEN, "You have an account already")]
+    assert "token" not in recorded.emails[-1]["text"]
 
 
 async def test_an_email_that_is_taken_in_the_meantime_stays_with_whoever_has_it(
-    ada: AsyncClient, database: Database, user: User, posted: RecordedEmails
+    ada: AsyncClient, database: Database, user: User, recorded: RecordedEmails
 ) -> None:
     await ask(ada)
     await make_user(database, NEW)
 
-    assert (await open_link(ada, link_of(posted))).status_code == 410
+    assert (await open_link(ada, link_of(recorded))).status_code == 410
     assert (await stored(database, user)).email == EMAIL
 
 
-async def test_a_refused_email_has_nobody_written_to(ada: AsyncClient, posted: RecordedEmails) -> None:
+async def test_a_refused_email_has_nobody_written_to(ada: AsyncClient, recorded: RecordedEmails) -> None:
     for email, password, words in (
         (NEW, "not the password", "This is not your current password."),
         (NEW, "", "Please fill this in."),
@@ -214,18 +214,18 @@ async def test_a_refused_email_has_nobody_written_to(ada: AsyncClient, posted: R
         assert answer.status_code == 422
         assert words in answer.text
         assert not password or password not in answer.text
-    assert posted.names == []
+    assert recorded.names == []
 
 
-async def test_nobody_has_letters_written_without_end(ada: AsyncClient, posted: RecordedEmails) -> None:
+async def test_nobody_has_emails_written_without_end(ada: AsyncClient, recorded: RecordedEmails) -> None:
     answers = [await ask(ada, f"new{number}@example.com") for number in range(6)]
 
     assert [answer.status_code for answer in answers] == [303] * 5 + [429]
     assert "That was too often." in answers[-1].text
-    assert len(posted.emails) == 5
+    assert len(recorded.emails) == 5
 
 
-async def test_guesses_at_the_password_of_a_browser_left_open_end(ada: AsyncClient, posted: RecordedEmails) -> None:
+async def test_guesses_at_the_password_of_a_browser_left_open_end(ada: AsyncClient, recorded: RecordedEmails) -> None:
     answers = [await ask(ada, password=f"guess {number}") for number in range(10)]
     locked = [
         await ask(ada),
@@ -235,25 +235,25 @@ async def test_guesses_at_the_password_of_a_browser_left_open_end(ada: AsyncClie
     assert {answer.status_code for answer in answers} == {422}
     assert [answer.status_code for answer in locked] == [429] * 2
     assert int(locked[0].headers["retry-after"]) <= 300
-    assert posted.names == []
+    assert recorded.names == []
 
 
 async def test_the_owner_is_told_of_a_new_password_and_its_browser_stays_known_as_before(
-    ada: AsyncClient, posted: RecordedEmails
+    ada: AsyncClient, recorded: RecordedEmails
 ) -> None:
     form = {"current_password": PASSWORD, "new_password": "another good password"}
     await ada.post("/accounts/password", data={**form, "new_password": "password"})
-    assert posted.told == []
+    assert recorded.told == []
 
     answer = await ada.post("/accounts/password", data=form)
 
-    assert posted.told == [(EMAIL, "Your password was changed")]
+    assert recorded.told == [(EMAIL, "Your password was changed")]
     assert "Max-Age" not in answer.headers["set-cookie"].partition("session=")[2].partition(",")[0]
     assert "Your password is changed." in (await ada.get(answer.headers["location"])).text
 
 
 async def test_a_program_is_told_no_more_of_taken_emails_than_a_page(
-    ada: AsyncClient, database: Database, posted: RecordedEmails
+    ada: AsyncClient, database: Database, recorded: RecordedEmails
 ) -> None:
     await make_user(database, TAKEN)
     wanted = {"current_password": PASSWORD, "password": "another good password"}
@@ -261,4 +261,4 @@ async def test_a_program_is_told_no_more_of_taken_emails_than_a_page(
     answer = await ada.patch("/api/v1/users/me", json={**wanted, "email": TAKEN})
 
     assert (answer.status_code, answer.json()["email"]) == (202, EMAIL)
-    assert {to for to, _ in posted.told} == {EMAIL, TAKEN}
+    assert {to for to, _ in recorded.told} == {EMAIL, TAKEN}

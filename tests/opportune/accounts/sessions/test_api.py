@@ -12,11 +12,11 @@ from opportune.accounts.models import ApiToken, Session
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.testing.factories import PASSWORD, signed_in_client
-from tests.opportune.accounts.recorded_emails import ada, other, posted, settings, user
+from tests.opportune.accounts.recorded_emails import ada, other, recorded, settings, user
 
 pytestmark = pytest.mark.database("sqlite")
 
-__all__ = ["ada", "other", "posted", "settings", "user"]  # fixtures
+__all__ = ["ada", "other", "recorded", "settings", "user"]  # fixtures
 
 ME, SESSIONS, TOKENS = "/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWORD}

@@ -8,12 +8,12 @@ from sqlalchemy import func, select
 from opportune.accounts.models import ApiToken
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, signed_in_client
-from tests.opportune.accounts.recorded_emails import ada, other, posted, settings, user
+from tests.opportune.accounts.recorded_emails import ada, other, recorded, settings, user
 
 # What these ask of the database is asked of both kinds in the tests of the API.
 pytestmark = pytest.mark.database("sqlite")
 
-__all__ = ["ada", "other", "posted", "settings", "user"]  # fixtures
+__all__ = ["ada", "other", "recorded", "settings", "user"]  # fixtures
 
 SESSIONS, TOKENS = "/accounts/sessions", "/accounts/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWORD}

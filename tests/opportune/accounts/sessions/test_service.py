@@ -16,7 +16,8 @@ from opportune.application import create_app
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.db.sessions.dependencies import WriteSession
-from opportune.settings import Settings
+from opportune.errors import SettingsError
+from opportune.settings import Settings, load_settings
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
 
 # What differs between the databases is marked `on_both`.
@@ -243,3 +244,26 @@ async def test_of_very_many_the_first_to_end_goes(
     async with database.reader() as session:
         left = await session.scalars(select(col(kind.token_hash)).order_by(col(kind.id)))
         assert left.all() == ["0", "2", "another's"]
+
+
+async def test_a_site_says_how_long_its_sessions_last(app: FastAPI, user: User, database: Database) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"session_days": 90, "session_idle_hours": 2})
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+        data = {"email": user.email, "password": PASSWORD}
+        remembered = await client.post("/accounts/login", data={**data, "remember": "true"})
+        client.cookies.clear()
+        await client.post("/accounts/login", data=data)
+
+    assert f"Max-Age={90 * 24 * 60 * 60}" in remembered.headers["set-cookie"]
+    async with database.reader() as session:
+        rows = await session.scalars(select(Session).order_by(col(Session.id)))
+        lasting = [row.expires_at - row.created_at for row in rows]
+    for found, expected in zip(lasting, (timedelta(days=90), timedelta(hours=2)), strict=True):
+        assert abs(found - expected) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("name", ["SESSION_DAYS", "SESSION_IDLE_HOURS"])
+def test_a_session_of_no_time_is_refused_in_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "0")
+    with pytest.raises(SettingsError, match=f"^{name}: Input should be greater than or equal to 1$"):
+        load_settings()

@@ -51,7 +51,7 @@ async def superusers(database: Database) -> list[User]:
         return list(await session.scalars(select(User).where(col(User.is_superuser))))
 
 
-async def letters(database: Database) -> list[dict[str, str]]:
+async def emails(database: Database) -> list[dict[str, str]]:
     mails = select(Job).where(col(Job.name) == "mail.send")
     async with database.reader() as session:
         return [job.arguments[0] for job in await session.scalars(mails)]
@@ -184,9 +184,9 @@ async def test_it_is_mailed_once_an_hour_whoever_starts(
         async with app.router.lifespan_context(app):
             await invitation._invite_if_needed(app)
 
-    [letter] = await letters(database)
-    assert letter["to"] == ADA
-    assert links(caplog)[0] in letter["text"]
+    [email] = await emails(database)
+    assert email["to"] == ADA
+    assert links(caplog)[0] in email["text"]
     assert links(caplog)[0].startswith("https://example.org/accounts/setup?token=")
     assert len(links(caplog)) == 3
 

@@ -31,7 +31,7 @@ on_sqlite = pytest.mark.database("sqlite")
 
 @pytest.fixture
 def settings(database_url: str) -> Settings:
-    """Jobs wait: a letter that is sent is not kept."""
+    """Jobs wait: an e-mail that is sent is not kept."""
     return settings_for(database_url).model_copy(update={"jobs": "off"})
 
 
@@ -71,7 +71,7 @@ async def stored(database: Database, user: User) -> User:
         return await session.get_one(User, user.id)
 
 
-async def letters_to(database: Database, user: User) -> list[str]:
+async def emails_to(database: Database, user: User) -> list[str]:
     async with database.reader() as session:
         jobs = await session.scalars(select(Job).where(col(Job.name) == "mail.send"))
         return [job.arguments[0]["subject"] for job in jobs if job.arguments[0]["to"] == user.email]
@@ -112,7 +112,7 @@ async def test_turning_it_on_asks_the_password_and_a_code_and_shows_codes_once(
         assert not any(secret in page for secret in (key, *codes))
         # The session that turned it on goes on, and no other.
         assert (await other.get(PAGE)).status_code == 303
-    assert await letters_to(database, user) == ["Two-factor authentication is on"]
+    assert await emails_to(database, user) == ["Two-factor authentication is on"]
 
 
 @on_sqlite
@@ -162,7 +162,7 @@ async def test_renewing_codes_and_turning_off_ask_password_and_code(app: FastAPI
         assert (done.status_code, done.headers["location"]) == (303, PAGE)
         assert "Two-factor authentication is off." in (await client.get(PAGE)).text
     assert not (await stored(database, user)).has_two_factor
-    assert await letters_to(database, user) == ["Two-factor authentication is on", "Two-factor authentication is off"]
+    assert await emails_to(database, user) == ["Two-factor authentication is on", "Two-factor authentication is off"]
 
 
 @on_sqlite
