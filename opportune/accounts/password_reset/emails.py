@@ -1,4 +1,4 @@
-"""The link to a new password, in an e-mail that a job writes: from the answer alone nobody learns who has an account."""
+"""The link to a new password, in an e-mail that a job writes: the answer tells nobody who has an account."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 

@@ -6,11 +6,22 @@ from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 
+import pytest
 from fastapi import FastAPI
+from httpx import AsyncClient, Response
 from pydantic import SecretStr
+from sqlalchemy import select
 
+from opportune.accounts.models import User
+from opportune.db.database import Database
 from opportune.settings import Settings
+from opportune.testing.factories import PASSWORD
+from opportune.testing.plugin import settings_for
 
+EMAIL = "ada@example.com"
+NEW = "another good password"
+ACCOUNTS, AUTH = "/accounts", "/api/v1/auth"
+ME = "/api/v1/users/me"
 SITE = "https://opportune.example"
 
 
@@ -44,3 +55,33 @@ async def newest_link(app: FastAPI) -> tuple[str, str]:
     found = re.search(r"https?://[^/\s]+(/accounts/\S+)\?token=(\S+)", body.get_content())
     assert found, body.get_content()
     return found[1], found[2]
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return with_mail(settings_for(database_url), tmp_path / "mail")
+
+
+async def users(database: Database) -> list[tuple[str, bool]]:
+    async with database.reader() as session:
+        return [(user.email, user.is_verified) for user in await session.scalars(select(User))]
+
+
+async def told(app: FastAPI) -> list[tuple[str, str]]:
+    return [(email["To"], email["Subject"]) for email in await sent_emails(app)]
+
+
+async def enter(client: AsyncClient, password: str = PASSWORD) -> int:
+    data = {"username": EMAIL, "password": password}
+    return (await client.post(f"{AUTH}/login", data=data)).status_code
+
+
+async def register(client: AsyncClient, email: str = EMAIL, password: str = PASSWORD) -> Response:
+    return await client.post(f"{ACCOUNTS}/register", data={"email": email, "password": password})
+
+
+async def reset(client: AsyncClient, way: str, token: str, password: str) -> int:
+    given = {"token": token, "password": password}
+    if way == "page":
+        return (await client.post(f"{ACCOUNTS}/reset-password", data=given)).status_code
+    return (await client.post(f"{AUTH}/reset-password", json=given)).status_code

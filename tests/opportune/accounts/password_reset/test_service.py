@@ -1,0 +1,73 @@
+"""Back in by an e-mail."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.db.database import Database
+from opportune.testing.factories import make_token, make_user, signed_in_client
+from tests.opportune.accounts.sent_emails import (
+    ACCOUNTS,
+    AUTH,
+    EMAIL,
+    ME,
+    NEW,
+    enter,
+    newest_link,
+    reset,
+    settings,
+    told,
+    users,
+)
+
+__all__ = ["settings"]  # a fixture
+
+on_sqlite = pytest.mark.database("sqlite")
+
+
+@pytest.mark.parametrize("way", ["page", "api"])
+async def test_a_forgotten_password_is_replaced_once_by_a_link_of_an_hour(
+    app: FastAPI, client: AsyncClient, database: Database, way: str
+) -> None:
+    user = await make_user(database, EMAIL)
+    bearer = {"Authorization": f"Bearer {await make_token(database, user)}"}
+    async with signed_in_client(app, user) as browser:
+        await client.post(f"{ACCOUNTS}/forgot-password", data={"email": "Ada@Example.com"})
+        path, token = await newest_link(app)
+        page = await client.get(path, params={"token": token})
+        assert page.headers["referrer-policy"] == "same-origin"
+        assert page.headers["cache-control"] == "no-store, no-transform"
+        assert "content-encoding" not in page.headers
+        statuses = [await reset(client, way, token, password) for password in ("password", NEW)]
+        told_so = "You have a new password." in (await client.get(f"{ACCOUNTS}/login")).text
+
+        assert (statuses, told_so) == ([422, 303 if way == "page" else 200], way == "page")
+        assert await reset(client, way, token, NEW) == 410
+        assert (await client.get(path, params={"token": token})).status_code == 410
+        assert (await browser.get("/accounts/profile")).status_code == 303
+    assert (await client.get(ME, headers=bearer)).status_code == 401
+    assert (await enter(client), await enter(client, NEW)) == (401, 200)
+    assert await users(database) == [(EMAIL, True)]  # the link has come by mail
+    assert (await told(app))[-1] == (EMAIL, "You have a new password")
+
+
+@on_sqlite
+async def test_asking_for_an_email_tells_nobody_who_has_an_account(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    await make_user(database, EMAIL)
+    await make_user(database, "off@example.com", is_active=False)
+    await make_user(database, "done@example.com", is_verified=True)
+
+    for page, program, subject in (
+        ("forgot-password", "forgot-password", "Choose a new password"),
+        ("verify/again", "verify-request", "Verify your address"),
+    ):
+        for email in (EMAIL, "off@example.com", "nobody@example.com"):
+            by_page = await client.post(f"{ACCOUNTS}/{page}", data={"email": email})
+            by_program = await client.post(f"{AUTH}/{program}", json={"email": email})
+            assert (by_page.status_code, "Check your mail" in by_page.text) == (200, True)
+            assert (by_program.status_code, by_program.json()["detail"][:23]) == (202, "If this address is righ")
+        assert (await told(app))[-2:] == [(EMAIL, subject)] * 2
+    await client.post(f"{ACCOUNTS}/verify/again", data={"email": "done@example.com"})
+    assert len(await told(app)) == 4

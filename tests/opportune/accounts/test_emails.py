@@ -1,0 +1,90 @@
+"""What all e-mails of accounts have in common."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.models import User
+from opportune.accounts.profile import service as profile
+from opportune.accounts.profile.service import change_password
+from opportune.db.database import Database
+from opportune.mail import InvalidEmailError
+from opportune.testing.factories import PASSWORD, make_user
+from opportune.web.client import Client
+from tests.opportune.accounts.sent_emails import ACCOUNTS, EMAIL, NEW, sent_emails, settings, told
+
+__all__ = ["settings"]  # a fixture
+
+on_sqlite = pytest.mark.database("sqlite")
+
+
+@on_sqlite
+async def test_links_lead_to_the_site_whatever_a_request_calls_it(app: FastAPI, client: AsyncClient) -> None:
+    headers = {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+    await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL, "password": PASSWORD}, headers=headers)
+    evil = await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL}, headers={"Host": "evil.example"})
+
+    assert evil.status_code == 400
+    assert "evil" not in str((await sent_emails(app))[0])
+
+
+@on_sqlite
+async def test_nobody_fills_a_strangers_mailbox(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    await make_user(database, EMAIL)
+    for email in (EMAIL, "nobody@example.com"):
+        answers = [await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email}) for _ in range(6)]
+
+        assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+        assert "Try again in 60 minutes" in answers[-1].text
+    assert len(await told(app)) == 5
+
+
+@on_sqlite
+async def test_an_address_asks_for_twenty_emails_and_then_waits(client: AsyncClient) -> None:
+    pages = ("register", "forgot-password", "verify/again")
+    answers = [
+        await client.post(
+            f"{ACCOUNTS}/{pages[number % 3]}", data={"email": f"user{number}@example.com", "password": PASSWORD}
+        )
+        for number in range(23)
+    ]
+
+    assert [answer.status_code for answer in answers] == [200] * 20 + [429] * 3
+    assert all("retry-after" in answer.headers for answer in answers[20:])
+
+
+@on_sqlite
+async def test_a_broken_link_says_so(client: AsyncClient) -> None:
+    for page in ("verify", "reset-password"):
+        for token in ("x", "a.b.c", "\0", "ü" * 100, "<script>"):
+            shown = await client.get(f"{ACCOUNTS}/{page}", params={"token": token})
+            sent = await client.post(f"{ACCOUNTS}/{page}", data={"token": token, "password": PASSWORD})
+
+            assert shown.status_code == 410, (page, token)
+            assert sent.status_code in (410, 422), (page, token)
+            assert "<script>" not in shown.text + sent.text
+
+
+async def test_a_new_password_and_the_email_about_it_are_stored_together_or_not_at_all(
+    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (await make_user(database, EMAIL)).hashed_password
+
+    def fail(*_given: object, **_context: object) -> None:
+        raise InvalidEmailError("The disk is full.")
+
+    async def change() -> None:
+        async with database.writer() as session:
+            user = (await session.scalars(select(User))).one()
+            context = AccountContext(session, app.state.settings, app.state.rate_limiter, Client())
+            await change_password(context, user, NEW)
+
+    monkeypatch.setattr(profile, "send_account_email", fail)
+    with pytest.raises(InvalidEmailError):
+        await change()
+
+    async with database.reader() as session:
+        assert await session.scalar(select(col(User.hashed_password))) == before

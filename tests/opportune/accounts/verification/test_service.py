@@ -1,0 +1,66 @@
+"""Proving an address by the link in an e-mail."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import update
+
+from opportune.accounts import signed_links
+from opportune.accounts.models import User
+from opportune.accounts.verification import service as verification
+from opportune.db.database import Database
+from opportune.settings import Settings
+from opportune.testing.factories import PASSWORD, make_user
+from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, EMAIL, NEW, enter, newest_link, reset, settings, users
+
+__all__ = ["settings"]  # a fixture
+
+on_sqlite = pytest.mark.database("sqlite")
+
+
+@on_sqlite
+async def test_an_address_is_verified_once_and_by_a_button(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    await make_user(database, EMAIL)
+    await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
+    path, token = await newest_link(app)
+
+    assert (await client.get(path, params={"token": token})).status_code == 200
+    assert await users(database) == [(EMAIL, False)]
+    assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 303
+    assert await users(database) == [(EMAIL, True)]
+    assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 410
+
+
+@on_sqlite
+async def test_who_gets_an_email_does_not_prove_the_address_of_an_account_that_somebody_else_made_for_it(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    await make_user(database, EMAIL)  # by staff, say, who know its password and ask for the e-mail
+    await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
+    path, token = await newest_link(app)
+
+    for given in ({}, {"password": "a password of my own"}):
+        assert (await client.post(path, data={"token": token, **given})).status_code == 422
+        assert (await client.post(f"{AUTH}/verify", json={"token": token, **given})).status_code == 422
+    assert await users(database) == [(EMAIL, False)]
+
+    await client.post(f"{ACCOUNTS}/forgot-password", data={"email": EMAIL})
+    _, token = await newest_link(app)
+    assert await reset(client, "page", token, NEW) == 303
+    assert await users(database) == [(EMAIL, True)]
+    assert (await enter(client), await enter(client, NEW)) == (401, 200), "the other one is out"
+
+
+@on_sqlite
+async def test_a_link_proves_no_address_that_came_in_the_meantime(database: Database, settings: Settings) -> None:
+    user = await make_user(database, EMAIL)
+    token = signed_links.make_link_token(settings, "verify", user)
+    async with database.writer() as session, database.reader() as earlier:
+        found = await signed_links.read_link_token(earlier, settings, "verify", token)
+        assert found
+        await session.execute(update(User).values(email="bob@example.com"))
+        assert await verification._verify_now(session, found[0]) is None
+
+    assert await users(database) == [("bob@example.com", False)]
