@@ -10,7 +10,7 @@ from opportune.jobs import JobContext, job
 
 
 async def delete_expired(database: Database) -> dict[str, int]:
-    """Delete them, and say how many of each."""
+    """Delete sessions, tokens and counts of attempts that are over, and say how many of each."""
     now = utc_now()
     return {
         "sessions": await delete_in_batches(database, Session, col(Session.expires_at) <= now),

@@ -12,7 +12,7 @@ from opportune.web.rate_limit import RateLimiter
 
 @dataclass(frozen=True)
 class AccountContext:
-    """A session that writes, the settings, what counts attempts, and who asks from where."""
+    """What a change takes: a session that writes, the settings, what counts attempts, and who asks from where."""
 
     session: AsyncSession
     settings: Settings

@@ -45,18 +45,18 @@ class UserCredentials(Generic[T]):
         self.user_id = user_id
 
     async def valid(self) -> Sequence[T]:
-        """Those that are not over."""
+        """Those that are not over, in the order of `newest_first`."""
         valid = select(self.kind).where(col(self.kind.user_id) == self.user_id, col(self.kind.expires_at) > utc_now())
         return (await self.session.scalars(valid.order_by(*(column.desc() for column in self.newest_first)))).all()
 
     async def delete(self, row_id: int) -> None:
-        """Raises NotFound."""
+        """Delete one of them. Raises NotFound."""
         gone = delete(self.kind).where(col(self.kind.id) == row_id, col(self.kind.user_id) == self.user_id)
         if await self.session.scalar(gone.returning(col(self.kind.id))) is None:
             raise NotFound
 
     async def delete_all(self, keep: int | None = None) -> None:
-        """All but the one with the id `keep`."""
+        """Delete all but the one with the id `keep`."""
         gone = delete(self.kind).where(col(self.kind.user_id) == self.user_id)
         await self.session.execute(gone if keep is None else gone.where(col(self.kind.id) != keep))
 

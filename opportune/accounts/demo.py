@@ -53,7 +53,7 @@ async def load(session: AsyncSession) -> int:
 
 
 async def demo_owner(session: AsyncSession, rows: str) -> User:
-    """Whom the rows of a feature's demo belong to, which `rows` names, such as "The to-dos": the first superuser.
+    """The first superuser, whom the demo rows of a feature belong to; `rows` names them, such as "The to-dos".
 
     Raises:
         OperatorError: there is none yet.

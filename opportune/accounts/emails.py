@@ -42,6 +42,6 @@ async def request_email(context: AccountContext, email: str, call: JobCall[[str]
 
 
 async def count_email(context: AccountContext, email: str) -> None:
-    """Let nobody fill a stranger's mailbox. Raises TooManyRequests."""
+    """Count an e-mail that somebody asks for: nobody fills a stranger's mailbox. Raises TooManyRequests."""
     address = context.client.address
     await context.limiter.hit(EMAILS_PER_ADDRESS.by(address), EMAILS_PER_RECIPIENT.by(email))

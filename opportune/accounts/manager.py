@@ -16,21 +16,21 @@ CHANGED_MEANWHILE = "The account was changed at the same moment. Please try agai
 
 
 class InvalidPasswordError(Exception):
-    """This cannot be the new password; the message tells its owner why."""
+    """A password that is not taken; the message tells its owner why."""
 
 
 class EmailTakenError(Exception):
-    """The e-mail has an account, whatever its case."""
+    """There is an account with this e-mail, whatever its case."""
 
 
 async def find_by_email(session: AsyncSession, email: str) -> User | None:
-    """Who has this e-mail, whatever its case."""
+    """The user with this e-mail, whatever its case."""
     user: User | None = await session.scalar(select(User).where(func.lower(col(User.email)) == email.strip().lower()))
     return user
 
 
 class UserManager:
-    """For a session that writes."""
+    """Makes, finds and changes users, in a session that writes."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
@@ -49,7 +49,7 @@ class UserManager:
         return await self.add(email, await self._hashed(password, email), **flags)
 
     async def add(self, email: str, hashed_password: str, **flags: bool) -> User:
-        """As `register`, of a password that has been looked at."""
+        """Make a user as `register` does, of a password that has been looked at and hashed."""
         fields: dict[str, Any] = {"email": email.lower(), "hashed_password": hashed_password, **flags}
         self.session.add(user := User(**fields))
         try:

@@ -106,7 +106,7 @@ def invalid_link(request: Request, again: str) -> Response:
 
 
 async def reauthenticated(context: AccountContext, user: User, form: Form[M]) -> M | None:
-    """What a valid form says, if it also holds their current password; if it does not, the form says so.
+    """The data of a valid form that also holds their current password; if it does not, the form says so.
 
     Raises:
         TooManyRequests: it was guessed too often.
@@ -120,7 +120,7 @@ async def reauthenticated(context: AccountContext, user: User, form: Form[M]) ->
 
 
 async def confirm_password(context: AccountContext, user: User, password: str) -> None:
-    """Raises RequestValidationError if it is not their current password, and TooManyRequests."""
+    """Ask for the current password once more. Raises RequestValidationError if this is another, and TooManyRequests."""
     if not await reauthenticate(context, user, password):
         raise invalid_field("current_password", WRONG_CURRENT_PASSWORD)
 

@@ -48,7 +48,7 @@ class EmailToken(BaseModel):
 
 
 class EmailVerification(EmailToken):
-    """Of an address, and that the account is not one that somebody else has made for it."""
+    """The proof of an address, and that the account is not one that somebody else has made for it."""
 
     password: ExistingPassword = Field("", title="The password that you chose here")
 
@@ -72,7 +72,7 @@ class ProfileUpdate(BaseModel):
 
 
 class Reauthentication(BaseModel):
-    """What not even a browser left open may do."""
+    """The current password, for what not even a browser left open may do."""
 
     current_password: ExistingPassword
 
@@ -101,7 +101,7 @@ class AccountDeletion(Reauthentication):
 
 
 class UserUpdate(BaseModel):
-    """What is left out stays. A new e-mail or password needs the current password."""
+    """Changes of one's own account: what is left out stays. A new e-mail or password needs the current password."""
 
     name: DisplayName | None = None
     email: Email | None = None
@@ -155,10 +155,10 @@ class TwoFactorStart(BaseModel):
 
 
 class TwoFactorEnable(BaseModel):
-    """Of an app that has just been given its key."""
+    """The first code of an app that has just been given its key."""
 
     sealed: Annotated[Line, FieldOptions(type="hidden")]
-    """The key, as the answer to the beginning has it."""
+    """The key, as the answer to `TwoFactorStart` has it."""
     code: Annotated[Line, FieldOptions(autocomplete="one-time-code", inputmode="numeric", maxlength=20)] = Field(
         title="Code that the app shows"
     )

@@ -19,7 +19,7 @@ LAST_SUPERUSER = "You are the only superuser: nobody could run the site. Make so
 
 
 class DeletionRefused(Exception):  # noqa: N818 - it is an answer, not a fault
-    """Somebody cannot leave; the message says why, to them."""
+    """The account cannot be deleted; the message tells its owner why."""
 
 
 async def delete_account(context: AccountContext, database: Database, features: Sequence[Feature], user: User) -> None:

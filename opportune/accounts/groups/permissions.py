@@ -19,7 +19,7 @@ FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not 
 
 
 async def get_grants(request: Request) -> Grants:
-    """Of whoever sends this request; read once a request."""
+    """What whoever sends this request may do, read once a request."""
     if not hasattr(request.state, "grants"):
         user = await get_optional_user(request)
         request.state.grants = await _read(request, user) if user else frozenset()

@@ -38,7 +38,7 @@ async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]
 
 
 async def join_group(session: AsyncSession, user: User, name: str) -> None:
-    """Raises OperatorError if there is no such group."""
+    """Make somebody a member of a group. Raises OperatorError if there is no such group."""
     group = await find_group(session, name)
     mine = select(Membership).where(col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
     if await session.scalar(mine) is None:
@@ -46,14 +46,14 @@ async def join_group(session: AsyncSession, user: User, name: str) -> None:
 
 
 async def leave_group(session: AsyncSession, user: User, name: str) -> None:
-    """Raises OperatorError if there is no such group."""
+    """Take somebody out of a group. Raises OperatorError if there is no such group."""
     group = await find_group(session, name)
     mine = (col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
     await session.execute(delete(Membership).where(*mine))
 
 
 async def find_group(session: AsyncSession, name: str) -> Group:
-    """Raises OperatorError if there is none of this name."""
+    """The group of this name. Raises OperatorError if there is none."""
     group = await session.scalar(select(Group).where(col(Group.name) == name))
     if group is None:
         names = ", ".join(await session.scalars(select(col(Group.name)).order_by(col(Group.name)).limit(20)))
@@ -98,6 +98,6 @@ async def _keep_one_superuser(session: AsyncSession, leaving: User) -> None:
 
 
 async def lock_superusers(session: AsyncSession) -> set[int]:
-    """Who is an active superuser. Locked: two who remove each other at the same moment wait here."""
+    """The ids of the active superusers. Locked: two who remove each other at the same moment wait here."""
     active = select(col(User.id)).where(IS_SUPERUSER).order_by(col(User.id)).with_for_update()
     return set(await session.scalars(active))

@@ -8,7 +8,7 @@ from opportune.accounts.password_reset.emails import send_password_reset_email
 
 
 async def request_password_reset(context: AccountContext, email: str) -> None:
-    """Raises TooManyRequests."""
+    """Send a link to choose a new password, if somebody has this address. Raises TooManyRequests."""
     await request_email(context, email, send_password_reset_email(email))
 
 

@@ -67,7 +67,7 @@ async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx
 
 @router.get("/change-email")
 async def confirm_email(request: Request, user: CurrentUser, database: DatabaseDependency, token: str = "") -> Response:
-    """Where the link leads. It changes nothing: programs open links too, to look for harm."""
+    """The page that the link leads to. It changes nothing: programs open links too, to look for harm."""
     async with database.reader(fresh=True) as session:
         found = await read_email_change(session, request.app.state.settings, user, token)
     if found is None:
@@ -99,7 +99,7 @@ async def password(request: Request, _user: CurrentUser) -> Response:
 
 @router.post("/password")
 async def set_password(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    """Ends every session and token; this browser gets a new session."""
+    """Change the password. Ends every session and token; this browser gets a new session."""
     form = await read_form(request, PasswordUpdate)
     if wanted := await reauthenticated(context, user, form):
         try:

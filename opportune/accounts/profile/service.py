@@ -26,7 +26,7 @@ async def update_profile(session: AsyncSession, user: User, changes: Mapping[str
 
 
 async def change_password(context: AccountContext, user: User, password: str) -> User:
-    """Ends every session and token.
+    """Give the user a new password, which ends every session and token, and tell them by mail.
 
     Raises:
         InvalidPasswordError: with a sentence for its owner.

@@ -24,7 +24,7 @@ MAX_PENDING_UPDATES = 100
 
 
 class LastSeen:
-    """At `app.state.last_seen`. No page waits for a note, or fails with it."""
+    """Notes when credentials were used; at `app.state.last_seen`. No page waits for a note, or fails with it."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class LastSeen:
         self._notes: dict[str, asyncio.Task[None]] = {}
 
     def note(self, row: Session | ApiToken, client: Client) -> None:
-        """Write it down, unless it was used within the last minutes."""
+        """Write down that it is used now, unless it was used within the last minutes."""
         seen_at = row.seen_at if isinstance(row, Session) else row.used_at
         key = row.token_hash  # the request may give the session another token before this is written
         if (

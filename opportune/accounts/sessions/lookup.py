@@ -20,7 +20,7 @@ M = TypeVar("M", bound=Model)
 
 
 async def find_by_token(database: Database, kind: type[T], token: str) -> tuple[T, User] | None:
-    """What has this token, if it is in time, and its active user. Neither belongs to a session of the ORM."""
+    """The row with this token, if it is in time, and its active user. Neither belongs to a session of the ORM."""
     row = await database.lookup(_QUERIES[kind], {"token_hash": hash_token(token), "now": utc_now()})
     if row is None:
         return None

@@ -15,7 +15,7 @@ from opportune.web.client import Client
 
 
 class UserSessions(UserCredentials[Session]):
-    """Of one user, the last used first."""
+    """The sessions of one user, the last used first."""
 
     kind = Session
     newest_first = (col(Session.seen_at), col(Session.id))
@@ -36,7 +36,7 @@ async def create_session(
 
 
 def expiry_of(settings: Settings, row: Session, seen_at: datetime) -> datetime:
-    """When it is over, if it is not seen after this."""
+    """The moment at which a session is over, if it is not seen after this."""
     last = row.created_at + timedelta(days=settings.session_days)
     return last if row.is_remembered else min(last, seen_at + timedelta(hours=settings.session_idle_hours))
 

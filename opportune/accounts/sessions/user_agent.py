@@ -31,7 +31,7 @@ UNKNOWN_DEVICE = "Unknown device"
 
 
 def describe_user_agent(agent: str) -> str:
-    """`Firefox on Windows`; of a program that is no browser the name that it gives itself."""
+    """Name the device, such as `Firefox on Windows`; of a program that is no browser the name that it gives itself."""
     browser = next((name for mark, name in BROWSERS if f"{mark}/" in agent), "")
     system = next((name for mark, name in SYSTEMS if mark in agent), "")
     if browser and system:

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/users/me/tokens", tags=["accounts"])
 
 @router.get("", response_model=list[TokenRead])
 async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequence[ApiToken]:
-    """The newest first."""
+    """The tokens that are not over, the newest first."""
     async with database.reader(fresh=True) as session:
         return await UserTokens(session, user.id).valid()
 
@@ -28,7 +28,7 @@ async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequen
 async def make_token(
     request: Request, response: Response, wanted: TokenCreate, user: CurrentUser, context: AccountCtx
 ) -> TokenCreated:
-    """The token is in this answer and in no other."""
+    """Make a token, which is in this answer and in no other."""
     await confirm_password(context, user, wanted.current_password)
     if not await context.manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
         raise sign_in_required(request)

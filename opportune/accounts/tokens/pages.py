@@ -27,7 +27,7 @@ async def list_tokens(request: Request, user: CurrentUser, database: DatabaseDep
 
 @router.post("")
 async def make_token(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    """Shows it at once: no other page ever can."""
+    """Make a token and show it at once: no other page ever can."""
     form = await read_form(request, TokenCreate)
     token = ""
     if wanted := await reauthenticated(context, user, form):

@@ -21,7 +21,7 @@ HINT_LENGTH = len(TOKEN_PREFIX) + 6
 
 
 class UserTokens(UserCredentials[ApiToken]):
-    """Of one user, the newest first."""
+    """The tokens of one user, the newest first."""
 
     kind = ApiToken
     newest_first = (col(ApiToken.id),)

@@ -34,7 +34,7 @@ async def show_two_factor(user: CurrentUser, session: ReadSession) -> TwoFactorR
 
 @router.post("", response_model=TwoFactorSetupRead)
 async def start(wanted: TwoFactorStart, setup: TwoFactorDependency) -> PendingSetup:
-    """A key for an authenticator app. It counts as soon as a code of it comes back."""
+    """Make a key for an authenticator app. It counts as soon as a code of it comes back."""
     return await _answer(setup.start(wanted.password))
 
 
@@ -51,7 +51,7 @@ async def disable(proof: TwoFactorCredentials, setup: TwoFactorDependency) -> No
 
 @router.post("/recovery-codes")
 async def renew_recovery_codes(proof: TwoFactorCredentials, setup: TwoFactorDependency) -> RecoveryCodesRead:
-    """New ones in place of the old ones."""
+    """New recovery codes in place of the old ones."""
     codes = await _answer(setup.renew_recovery_codes(proof.password, proof.code))
     return RecoveryCodesRead(recovery_codes=codes)
 

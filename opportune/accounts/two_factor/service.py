@@ -24,7 +24,7 @@ NOT_ENABLED = "You have no second factor."
 
 
 class WrongCredential(Exception):  # noqa: N818 - it is an answer, not a fault
-    """What was sent does not do: the field that is wrong, and why."""
+    """A password or code that is wrong: its field, and a sentence about it."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -32,12 +32,12 @@ class WrongCredential(Exception):  # noqa: N818 - it is an answer, not a fault
 
 
 class InvalidState(Exception):  # noqa: N818 - as above
-    """There is one already, or none, or no time is left: not as things are."""
+    """There is a second factor already, or none, or no time is left."""
 
 
 @dataclass(frozen=True)
 class TwoFactorSetup:
-    """Of one user, who is signed in by a session or by a token: the one of them that stays when the others end."""
+    """The second factor of one user. The session or token by which they are signed in stays when the others end."""
 
     context: AccountContext
     user: User
@@ -98,7 +98,7 @@ class TwoFactorSetup:
         return await renew_recovery_codes(self.context.session, self.user)
 
     async def disable(self, password: str, code: str) -> None:
-        """Raises as `renew_recovery_codes`."""
+        """Turn it off. Raises as `renew_recovery_codes`."""
         await self._check_both(password, code)
         await totp.disable(self.context.session, self.user)
         self._tell(is_on=False)

@@ -78,7 +78,10 @@ def resume_setup(settings: Settings, user: User, sealed: str) -> PendingSetup | 
 
 
 async def enable(session: AsyncSession, settings: Settings, user: User, key: str, code: str) -> list[str] | None:
-    """The recovery codes, to be shown once; None if this is no code of the key, or the user has a factor already."""
+    """Turn it on and give the recovery codes, to be shown once; None if it cannot be.
+
+    The code is none of the key, or the user has a factor already.
+    """
     step = _step(key, "".join(code.split()))
     if step is None:
         return None

@@ -20,7 +20,7 @@ REGISTRATION_NOT_PROVED = "This is not the password of the registration. If you 
 
 
 async def request_verification(context: AccountContext, email: str) -> None:
-    """Raises TooManyRequests."""
+    """Send another link to verify, if it is wanted. Raises TooManyRequests."""
     await request_email(context, email, send_verification_email(email))
 
 

@@ -30,7 +30,7 @@ REDIS_TIMEOUT_SECONDS = 0.5
 
 
 class CacheStorage:
-    """In the Redis of CACHE_URL, or in this process. Nothing is imported or opened before something is counted."""
+    """Counts in the Redis of CACHE_URL, or in this process. The first that is counted imports and opens."""
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.cache_url.get_secret_value().strip()

@@ -12,7 +12,7 @@ HOUR_SECONDS = 3600
 
 
 class TooManyRequests(HTTPException):
-    """Answered with 429 and `Retry-After`; its `detail` is a sentence for a form."""
+    """One too many, which is answered with 429 and `Retry-After`; its `detail` is a sentence for a form."""
 
     def __init__(self, seconds: int) -> None:
         time_left = f"{math.ceil(seconds / 60)} minutes" if seconds > 90 else f"{seconds} seconds"
@@ -35,7 +35,7 @@ class RateLimit:
         return Hit(self, str(who))
 
     async def __call__(self, request: Request) -> None:
-        """Raises TooManyRequests."""
+        """Count this address. Raises TooManyRequests."""
         await request.app.state.rate_limiter.hit(self.by(client_address(request)))
 
 

@@ -11,7 +11,7 @@ from opportune.web.rate_limit.limit import Hit
 
 
 class RateLimitStorage(Protocol):
-    """Where counts are."""
+    """A place where counts are kept."""
 
     async def hit(self, *hits: Hit) -> None:
         """Count all of these or none. Raises TooManyRequests."""

@@ -60,19 +60,38 @@ async def test_its_requests_are_answered(client: AsyncClient) -> None:
             token = answer.json()["access_token"]
 
 
-async def test_its_code_asks_for_the_right_that_it_names(app: FastAPI, database: Database) -> None:
-    (code,) = (text for language, text in BLOCKS if language == "python")
+def add_router(app: FastAPI, with_word: str) -> dict[str, Any]:
+    """The names that an example of the guide defines."""
+    (code,) = (text for language, text in BLOCKS if language == "python" and with_word in text)
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102 - the guide's own
     router = names["router"]
     assert isinstance(router, APIRouter)
     app.include_router(router)
+    return names
+
+
+async def test_its_code_asks_for_the_right_that_it_names(app: FastAPI, database: Database) -> None:
+    add_router(app, "may(")
     user = await make_user(database)
 
     async with signed_in_client(app, user) as client:
         assert (await client.get("/menu/costs")).status_code == 403
         await grant(database, user, "menu", "export")
         assert (await client.get("/menu/costs")).json() == {"for": user.email}
+
+
+async def test_its_limits_count_by_address_and_by_user(
+    app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = add_router(app, "RateLimit(")
+    monkeypatch.setattr(names["LOOKUPS"], "limit", 1)
+    monkeypatch.setattr(names["ORDERS"], "limit", 1)
+
+    assert [(await client.get("/orders")).status_code for _ in range(2)] == [200, 429]
+    for _ in range(2):
+        async with signed_in_client(app, await make_user(database)) as visitor:
+            assert [(await visitor.post("/orders")).status_code for _ in range(2)] == [201, 429]
 
 
 async def test_its_commands_work(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
