@@ -12,7 +12,7 @@ FOLDER = "events"
 MAX_SIDE_PIXELS = 800
 """Pixels of the longer side."""
 MAX_ATTEMPTS = 12
-"""Tries in 34 minutes: a place of files may be away for a while, and what people sent has to go."""
+"""Spread over 34 minutes: a storage may be away for a while, and what people sent has to go."""
 
 
 @job("events.shrink_photo", attempts=MAX_ATTEMPTS)

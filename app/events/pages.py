@@ -44,7 +44,7 @@ async def register(request: Request, registrations: WriteRegistrations, limiter:
     if form.data is None:
         return await show_event(request, registrations.events, slug, form)
     if form.data.website:
-        return to_registered(request, slug)  # a program need not know that it has been found out
+        return redirect_to_registered(request, slug)  # a program need not know that it has been found out
     try:
         await limiter.hit(EMAILS_PER_RECIPIENT.by(form.data.email))
         await registrations.register(slug, form.data, form.data.photo)
@@ -57,7 +57,7 @@ async def register(request: Request, registrations: WriteRegistrations, limiter:
     except RegistrationClosed as closed:
         form.refuse(str(closed), status=409)
         return await show_event(request, registrations.events, slug, form)
-    return to_registered(request, slug)
+    return redirect_to_registered(request, slug)
 
 
 @router.get("/{slug}/registered")
@@ -99,5 +99,5 @@ async def show_event(
     return answer
 
 
-def to_registered(request: Request, slug: str) -> Response:
+def redirect_to_registered(request: Request, slug: str) -> Response:
     return redirect(request, f"/events/{slug}/registered")

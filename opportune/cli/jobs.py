@@ -59,7 +59,7 @@ def _facts(job: Job) -> Iterator[tuple[str, object]]:
     yield "Job", f"{job.id}: {job.name}"
     yield "State", job.state
     yield "Arguments", ", ".join(map(repr, job.arguments)) or "none"
-    yield "Tries", job.attempt
+    yield "Attempts", job.attempt
     times = {"Queued": job.created_at, "Due": job.due_at, "Started": job.started_at, "Ended": job.ended_at}
     yield from ((label, _time(time)) for label, time in times.items() if time)
     others = {"Key": job.key, "Progress": job.progress, "Error": job.error, "Note": _unknown(job)}

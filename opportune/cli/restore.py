@@ -38,7 +38,7 @@ def uploads_left(manifest: Manifest, target: Target) -> str:
     if manifest.elsewhere:
         return f"Its uploads are in {manifest.elsewhere}: set STORAGE_URL to that place."
     if isinstance(target.place, Bucket) and any(name.startswith(UPLOADS) for name in manifest.members):
-        return f"Its uploads are not restored into {target.place.shown}: unpack {UPLOADS} of the archive there."
+        return f"Its uploads are not restored into {target.place.label}: unpack {UPLOADS} of the archive there."
     return ""
 
 

@@ -25,7 +25,7 @@ class JobContext(Protocol):
 
     id: str
     attempt: int
-    """1 for the first try."""
+    """1 for the first attempt."""
     settings: Settings
     database: "Database"
     storage: "Storage"
@@ -56,9 +56,9 @@ class JobDefinition(Generic[P]):
     """`<feature>.<what it does>`. It is stored: a job that waits is found again by it."""
     function: Callable[Concatenate[JobContext, P], Awaitable[None]]
     attempts: int = 5
-    """Tries all told, before it counts as failed."""
+    """Attempts in all, before the job counts as failed."""
     wait: float = 1.0
-    """Seconds before the second try; they double with each further one."""
+    """Seconds before the second attempt; they double with each further one."""
     schedule: str = ""
     """When it runs by itself: a cron expression in UTC. Such a job takes no arguments."""
 

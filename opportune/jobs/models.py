@@ -11,7 +11,7 @@ from opportune.db.model import BigId, Model, utc_now
 
 
 class JobState(StrEnum):
-    """State of a job: it WAITS until due and RUNS; then it waits for another try, or has ended in one of the others."""
+    """State of a job: it WAITS until due and RUNS; then it waits again, or has ended in one of the others."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -35,14 +35,14 @@ class Job(Model, table=True):
     key: str | None = Field(default=None, max_length=500, unique=True)
     """Who queues the same again finds this one."""
     attempt: int = 0
-    """Tries so far, with the one that runs."""
+    """Attempts so far, with the one that runs."""
     due_at: datetime = Field(default_factory=utc_now)
     created_at: datetime = Field(default_factory=utc_now)
     started_at: datetime | None = None
-    """The last try's."""
+    """The last attempt's."""
     ended_at: datetime | None = None
     claim: str | None = Field(default=None, max_length=32)
-    """The try that runs: who does not know it can change nothing."""
+    """The attempt that runs: who does not know it can change nothing."""
     lease_until: datetime | None = None
     """When to take its process for dead, unless that has renewed this."""
     cancel_asked: bool = False
@@ -50,7 +50,7 @@ class Job(Model, table=True):
     total: int = 0
     note: str = Field(default="", max_length=200)
     error: str = Field(default="", max_length=500)
-    """One line on why the last try failed."""
+    """One line on why the last attempt failed."""
 
     def __str__(self) -> str:
         return f"{self.name} {self.id}"

@@ -1,6 +1,6 @@
 """Stores jobs in the database: insert, claim, renew, end.
 
-Every change of a running job has one winner: the row must still have the claim of the try that asks. Reads are fresh:
+Every change of a running job has one winner: the row must still have the claim of the attempt that asks. Reads are fresh:
 to a replica that lags, a new job would be missing and a living process dead.
 """
 
@@ -31,7 +31,7 @@ UNCLAIMED: dict[str, Any] = {"claim": None, "lease_until": None}
 
 
 class JobCancelled(CancelledError):  # noqa: N818 - a kind of cancellation, and no error
-    """Ends a try that is over: somebody has cancelled the job, or another process has taken it for dead and gone on.
+    """Ends an attempt that is over: somebody has cancelled the job, or another process has taken it for dead and gone on.
 
     Like every cancellation it passes by `except Exception`.
     """
@@ -57,7 +57,7 @@ async def hold_lease(session: AsyncSession, job: Job) -> None:
     """Renew the lease; until this transaction ends, nobody else can take the job over.
 
     Raises:
-        JobCancelled: the job is no longer this try's, or is to end.
+        JobCancelled: the job is no longer of this attempt, or is to end.
     """
     renewal = update(Job).where(_held(job)).values(lease_until=utc_now() + LEASE_DURATION)
     asked = (await session.execute(renewal.returning(col(Job.cancel_asked)))).scalar_one_or_none()

@@ -37,7 +37,7 @@ PRUNE_INTERVAL_SECONDS = 3600.0
 SHUTDOWN_TIMEOUT_SECONDS = 4.0
 """Seconds for what runs to notice that the process ends. What takes longer is taken over when its lease has ended."""
 MAX_RETRY_DELAY_SECONDS = 3600.0
-"""Seconds between two tries, at most."""
+"""Seconds between two attempts, at most."""
 SELF_EXPLANATORY_ERRORS = (OperatorError, PermanentFailure)
 """Their message says it all to a person."""
 
@@ -264,7 +264,7 @@ class Worker:
 
 
 def retry_delay(job: JobDefinition[Any], attempt: int) -> float:
-    """Seconds until the next try."""
+    """Seconds until the next attempt."""
     return min(job.wait * 2.0 ** min(attempt - 1, 30), MAX_RETRY_DELAY_SECONDS)
 
 

@@ -40,7 +40,7 @@ class BucketStorage(Storage):
             async with self._answering() as store:
                 await store.put_async(name, content, attributes=attributes(content_type))
         except FileNotFoundError as error:
-            logger.error("storage: there is no bucket %s", self.bucket.shown)  # noqa: TRY400 - one line tells all
+            logger.error("storage: there is no bucket %s", self.bucket.label)  # noqa: TRY400 - one line tells all
             raise StorageError from error
         return name
 
@@ -62,7 +62,7 @@ class BucketStorage(Storage):
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
         """URL of the service itself. That cannot sign a name for keeping the file: such an address is one of ours."""
         if download_as or not is_name(name):
-            return self._signer.address(name, seconds, download_as)
+            return self._signer.sign_url(name, seconds, download_as)
         from obstore import sign_async  # noqa: PLC0415 - see _opened
 
         async with self._answering() as store:
@@ -73,7 +73,7 @@ class BucketStorage(Storage):
             async with self._answering(level=logging.DEBUG) as store:
                 await store.list_with_delimiter_async()
         except StorageError as error:
-            return f"{self.bucket.shown} does not answer as it should: {_reason(error.__cause__)}."
+            return f"{self.bucket.label} does not answer as it should: {_reason(error.__cause__)}."
         return ""
 
     @asynccontextmanager
@@ -87,7 +87,7 @@ class BucketStorage(Storage):
         except FileNotFoundError:
             raise
         except (BaseError, OSError, ValueError) as error:
-            logger.log(level, "storage: %s: %s", self.bucket.shown, _reason(error))
+            logger.log(level, "storage: %s: %s", self.bucket.label, _reason(error))
             raise StorageError from error
 
     def _opened(self) -> "S3Store":

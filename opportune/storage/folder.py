@@ -51,7 +51,7 @@ class FolderStorage(Storage):
             await self._do(self._delete, self._path(name))
 
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
-        return self._signer.address(name, seconds, download_as)
+        return self._signer.sign_url(name, seconds, download_as)
 
     async def fault(self) -> str:
         try:

@@ -33,7 +33,7 @@ class Bucket:
         return f"{'https' if self.tls else 'http'}://{self.host}"
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
         return "/".join(filter(None, (f"s3://{self.host}", self.name, self.prefix)))
 
 

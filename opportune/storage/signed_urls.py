@@ -24,7 +24,7 @@ class URLSigner:
     def of(cls, settings: Settings) -> "URLSigner":
         return cls(derived_keys(settings, "files"))
 
-    def address(self, name: str, seconds: int, download_as: str = "") -> str:
+    def sign_url(self, name: str, seconds: int, download_as: str = "") -> str:
         until = str(int(time.time()) + seconds)
         query = {"until": until, "signature": self.signatures(name, until, download_as)[0]}
         if download_as:

@@ -65,7 +65,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
     column_sortable_list = ("id", "state", "name", "due_at", "attempt")
     column_labels = {  # noqa: RUF012 - SQLAdmin's way to declare
         "due_at": "Due",
-        "attempt": "Tries",
+        "attempt": "Attempts",
         "progress": "Progress",
         "remark": "Progress or error",
     }

@@ -144,8 +144,8 @@ def _add_uploads(writer: ArchiveWriter, place: Path | Bucket, notify: Notify) ->
     if isinstance(place, Path):
         uploads.add_uploads(writer, place)
         return ""
-    notify(f"The uploads are in {place.shown}, and not in this backup: look after them there.")
-    return place.shown
+    notify(f"The uploads are in {place.label}, and not in this backup: look after them there.")
+    return place.label
 
 
 def _add_dump(

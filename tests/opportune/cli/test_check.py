@@ -216,7 +216,7 @@ def test_an_address_that_is_not_understood_is_an_error(oppman: Oppman, name: str
     assert "hun" not in out + err
 
 
-def test_production_is_warned_of_letters_that_nobody_gets() -> None:
+def test_production_is_warned_of_emails_that_nobody_gets() -> None:
     settings = settings_for("sqlite:///unused.db")
     fields = {"base_url": "https://example.org", "mail_url": SecretStr("smtp://mail.example.org")}
     assert [finding.text[:21] for finding in checks.check_mail(settings)] == ["MAIL_URL is console: "]

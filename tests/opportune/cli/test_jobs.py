@@ -44,7 +44,7 @@ def test_a_job_is_shown_with_its_arguments(oppman: Oppman, url: str) -> None:
     shown = dict(line.split(maxsplit=1) for line in lines)
     assert shown["Job"] == "1: gone.fail"
     assert shown["Arguments"] == "7, 'a'"
-    assert (shown["Tries"], shown["Error"]) == ("5", "Nobody answers.")
+    assert (shown["Attempts"], shown["Error"]) == ("5", "Nobody answers.")
 
 
 def test_a_job_is_cancelled_and_queued_again(oppman: Oppman, url: str) -> None:
@@ -57,7 +57,7 @@ def test_a_job_is_cancelled_and_queued_again(oppman: Oppman, url: str) -> None:
 def test_with_inline_jobs_what_is_tried_again_is_done_at_once(oppman: Oppman, url: str, tmp_path: Path) -> None:
     queue(tmp_path / "app.db", ("mail.send", "failed", *EMAIL[2:]))
     result = oppman("jobs", "retry", "3", DATABASE_URL=url)
-    assert result.out == "Job 3 is waiting.\n"  # it has failed once more, and has tries left
+    assert result.out == "Job 3 is waiting.\n"  # it has failed once more, and has attempts left
     assert oppman("jobs", "show", "3").out.count("TypeError") == 1
 
 

@@ -141,7 +141,7 @@ def test_it_says_where_it_listens_and_where_to_look(host: str, said: str) -> Non
         assert server.listening(listener) == said.format(port=listener.getsockname()[1])
 
 
-def test_letters_link_to_the_port_that_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_emails_link_to_the_port_that_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings_class().model_config, "env_file", None)
     monkeypatch.setenv("PORT", "8000")  # so that it is put back, too
     get_settings.cache_clear()

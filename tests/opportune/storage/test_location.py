@@ -81,7 +81,7 @@ def test_an_address_that_is_malformed_stops_the_start_with_one_line(url: str, wo
 def test_a_secret_is_not_in_what_is_shown() -> None:
     place = parse_storage_url(with_files_at("s3://AK:s3cr3t@host/bucket/folder"))
     assert isinstance(place, Bucket)
-    assert place.shown == "s3://host/bucket/folder"
+    assert place.label == "s3://host/bucket/folder"
     assert "s3cr3t" not in repr(place)
 
 

@@ -75,7 +75,7 @@ def test_another_key_signs_otherwise() -> None:
     (signature,) = URLSigner.of(settings).signatures("photos/x.jpg", "1", "")
     assert URLSigner.of(settings).is_valid(signature, "photos/x.jpg", "1", "")
     assert URLSigner.of(both).is_valid(signature, "photos/x.jpg", "1", ""), "the older key still counts"
-    assert URLSigner.of(both).address("photos/x.jpg", 9) == URLSigner.of(newer).address("photos/x.jpg", 9), (
+    assert URLSigner.of(both).sign_url("photos/x.jpg", 9) == URLSigner.of(newer).sign_url("photos/x.jpg", 9), (
         "the newest signs"
     )
     assert not URLSigner.of(newer).is_valid(signature, "photos/x.jpg", "1", "")
