@@ -1,7 +1,7 @@
 """Stores jobs in the database: insert, claim, renew, end.
 
-Every change of a running job has one winner: the row must still have the claim of the attempt that asks. Reads are fresh:
-to a replica that lags, a new job would be missing and a living process dead.
+Every change of a running job has one winner: the row must still have the claim of the attempt that asks. Reads are
+fresh: to a replica that lags, a new job would be missing and a living process dead.
 """
 
 import secrets
@@ -31,7 +31,7 @@ UNCLAIMED: dict[str, Any] = {"claim": None, "lease_until": None}
 
 
 class JobCancelled(CancelledError):  # noqa: N818 - a kind of cancellation, and no error
-    """Ends an attempt that is over: somebody has cancelled the job, or another process has taken it for dead and gone on.
+    """Ends an attempt that is over: somebody has cancelled the job, or another process has taken over.
 
     Like every cancellation it passes by `except Exception`.
     """
