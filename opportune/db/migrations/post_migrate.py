@@ -1,0 +1,34 @@
+"""What is derived from tables and made after migrations have run: indexes for search, which are no model's."""
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+PREFIX = "fts_"
+"""What the names of such tables and indexes begin with: migrations, and copies of rows, leave them alone."""
+
+Due = Callable[[Connection], list[str]]
+"""Gives the statements that bring something in line with the tables as they are; none if it is."""
+
+_registered: list[Due] = []
+
+
+def post_migrate(due: Due) -> Due:
+    """Have these statements run after migrations, in a transaction of their own."""
+    _registered.append(due)
+    return due
+
+
+def is_derived(name: str | None) -> bool:
+    return (name or "").startswith(PREFIX)
+
+
+def due(connection: Connection) -> list[str]:
+    """The statements that are to be run now."""
+    return [statement for each in _registered for statement in each(connection)]
+
+
+def bring_in_line(connection: Connection) -> None:
+    """Run them, as a part of the transaction that the connection is in."""
+    for statement in due(connection):
+        connection.exec_driver_sql(statement)

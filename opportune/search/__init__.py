@@ -1,0 +1,34 @@
+"""Full-text search: in the rows of models (`Searchable`) and in documents (`DocumentIndex`), on both databases.
+
+book_search = Searchable(Book, fields=["title", "summary"])
+page = await paginate(session, book_search.search(session, "os pat"), paging)
+"""
+
+from opportune.search.documents.document import MAX_TEXT_LENGTH, Batch, Document, Source
+from opportune.search.documents.index import DocumentIndex
+from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, IndexMissing, IndexStatus
+from opportune.search.documents.search import DocumentSearch
+from opportune.search.highlight import highlight, snippet
+from opportune.search.models.searchable import RowHit, Searchable
+from opportune.search.query import MAX_QUERY_LENGTH
+from opportune.search.results import SearchResults
+
+__all__ = [
+    "MAX_QUERY_LENGTH",
+    "MAX_RANKED_HITS",
+    "MAX_TEXT_LENGTH",
+    "Batch",
+    "Document",
+    "DocumentHit",
+    "DocumentIndex",
+    "DocumentRead",
+    "DocumentSearch",
+    "IndexMissing",
+    "IndexStatus",
+    "RowHit",
+    "SearchResults",
+    "Searchable",
+    "Source",
+    "highlight",
+    "snippet",
+]

@@ -1,0 +1,72 @@
+"""From a source to an index, by way of the spool."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from sqlite3 import Error
+from typing import Any, NamedTuple, Protocol
+
+from opportune.atomic_files import private_file
+from opportune.db.drivers.sqlite_file import make_private
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.search.documents.contents import Contents
+from opportune.search.documents.document import Source
+from opportune.search.documents.index import DocumentIndex
+from opportune.search.documents.spool import Spool, discard
+from opportune.search.documents.store import Store, store_of
+
+
+class Bar(Protocol):
+    def update(self, n_steps: int) -> None: ...
+
+
+Progress = Callable[[str, int], AbstractContextManager[Bar]]
+"""Shows how far it is: what is done, and its number of steps."""
+
+
+class Built(NamedTuple):
+    entries: int
+    left_out: dict[str, str]
+    """What could not be read, and why."""
+    resumed: int
+    """How many batches an interrupted run had read already."""
+
+
+def build(index: DocumentIndex[Any], source: Source, url: DatabaseURL, progress: Progress) -> Built:
+    """Make the index anew. Until that is done the old one serves; when interrupted, the next run goes on.
+
+    Raises:
+        OperatorError: there is nothing to read, nowhere to write, or another run is at it.
+    """
+    store = store_of(index, url)
+    try:
+        with _alone(store), Spool.opened(store.spool, index.document, store.advice) as spool:
+            store.prepare()
+            resumed = _read(source, spool, progress)
+            documents, left_out = spool.read()
+            contents = Contents.of(source.title, documents, len(left_out))
+            if not contents.entries:
+                raise OperatorError(f"{source.title} holds nothing that could be indexed; the index stays as it is.")
+            with progress("Writing", len(contents.entries)) as bar:
+                store.write(contents, bar.update)
+    except Error as error:
+        raise OperatorError(f"{store.spool} cannot be written ({error}). Is its disk full?") from error
+    discard(store.spool)
+    return Built(len(contents.entries), left_out, resumed)
+
+
+def _alone(store: Store) -> AbstractContextManager[object]:
+    """Two runs would read the same; the second is told so."""
+    make_private(store.spool, store.advice)
+    return private_file(store.spool.with_suffix(".lock"))
+
+
+def _read(source: Source, spool: Spool, progress: Progress) -> int:
+    batches = source.batches()
+    missing = spool.missing(batches)
+    with progress("Reading", len(batches)) as bar, closing(source.read(missing)) as reading:
+        bar.update(len(batches) - len(missing))
+        for batch, found in reading:
+            spool.keep(batch, found)
+            bar.update(1)
+    return len(batches) - len(missing)

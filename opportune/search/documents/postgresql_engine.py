@@ -1,0 +1,72 @@
+"""The index in PostgreSQL: its full-text search, and pg_trgm for typing errors where the server has it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import TextClause
+from sqlalchemy.exc import ProgrammingError
+
+from opportune.db.database import Database
+from opportune.search.documents.engine import ENOUGH, IMPORTANCE, Engine
+from opportune.search.documents.index import DocumentIndex
+from opportune.search.documents.results import Fields
+from opportune.search.query import Query
+from opportune.search.spelling import Term
+
+ABSENT = {"42P01", "3F000"}
+"""The table or the schema is not there."""
+NO_SIMILARITY = {"42883", "42704"}
+"""The server has no such operator."""
+
+
+class PostgreSQLEngine(Engine):
+    prefix = "{name}."
+    documents = f"""
+    (SELECT entry, 1000 + {IMPORTANCE} * entry
+        - 20 * ts_rank_cd(CAST(ARRAY[0.05, 0.1, 0.4, 1.0] AS float4[]), document, CAST(:match AS tsquery))
+        AS place FROM (
+        SELECT id AS entry, document FROM {{schema}}entries
+        WHERE NOT {ENOUGH} AND document @@ CAST(:match AS tsquery) ORDER BY id LIMIT :deepest
+    ) AS containing)
+    """  # noqa: S608 - our own words
+    similar = """
+    SELECT term, is_name, frequency FROM {schema}terms ORDER BY term <-> CAST(:word AS text) LIMIT :candidates
+    """
+
+    compares = "to_regclass('{schema}all_terms_similar') IS NOT NULL"
+
+    def __init__(self, index: DocumentIndex[Any], database: Database, *, is_own: bool) -> None:
+        """`is_own`: whether nobody else uses the database, so that it is closed with the index."""
+        super().__init__(index)
+        self.database = database
+        self.is_own = is_own
+
+    def match(self, query: Query) -> str:
+        return query.as_tsquery
+
+    def likeness(self, word: str) -> Mapping[str, Any]:
+        return {"word": word}
+
+    async def similar_terms(self, word: str) -> list[Term]:
+        try:
+            return await super().similar_terms(word)
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", "") not in NO_SIMILARITY:
+                raise
+            return []
+
+    async def ask(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
+        try:
+            async with self.database.reader() as session:
+                return [*(await session.execute(statement, values)).mappings()]
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", "") in ABSENT:
+                raise self.index.missing from error
+            raise
+
+    async def refresh(self) -> None:
+        """Each question reads the newest edition."""
+
+    async def close(self) -> None:
+        if self.is_own:
+            await self.database.dispose()

@@ -1,0 +1,141 @@
+"""An index in a schema of a PostgreSQL database.
+
+Each index is an edition: rows that nobody sees until its transaction has committed. The newest is read, and the others
+are removed after that, so those who read never wait and never miss a table.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Engine, TextClause, text
+from sqlalchemy.exc import DBAPIError
+
+from opportune.db.drivers.sync_engines import postgresql_engine
+from opportune.db.errors import explain
+from opportune.errors import OperatorError
+from opportune.search.documents.contents import Contents, Vocabulary
+from opportune.search.documents.store import Store
+
+VIEWS = {"about": "editions", "entries": "all_entries", "keys": "all_keys", "terms": "all_terms"}
+CURRENT = "WHERE edition = (SELECT max(edition) FROM {schema}.editions)"
+SCHEMA = (
+    "CREATE SCHEMA IF NOT EXISTS {schema}",
+    "CREATE TABLE IF NOT EXISTS {schema}.editions (edition integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " source text, entries integer, skipped integer, built_at text)",
+    "CREATE TABLE IF NOT EXISTS {schema}.all_entries (edition integer, id integer,"
+    " {columns}, document tsvector NOT NULL,"
+    " PRIMARY KEY (edition, id), UNIQUE (edition, slug))",
+    "CREATE INDEX IF NOT EXISTS all_entries_parent ON {schema}.all_entries (edition, parent)",
+    "CREATE INDEX IF NOT EXISTS all_entries_document ON {schema}.all_entries USING gin (document)",
+    # Compared byte by byte, so that an index finds what begins with something.
+    'CREATE TABLE IF NOT EXISTS {schema}.all_keys (edition integer, key text COLLATE "C", depth integer, entry integer,'
+    " PRIMARY KEY (edition, key, depth, entry))",
+    'CREATE TABLE IF NOT EXISTS {schema}.all_terms (edition integer, term text COLLATE "C", is_name boolean,'
+    " frequency integer, PRIMARY KEY (edition, term))",
+    *(
+        f"CREATE OR REPLACE VIEW {{schema}}.{view} AS SELECT * FROM {{schema}}.{table} {CURRENT}"  # noqa: S608 - ours
+        for view, table in VIEWS.items()
+    ),
+)
+TYPOS = (
+    "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+    "CREATE INDEX IF NOT EXISTS all_terms_similar ON {schema}.all_terms USING gist (term gist_trgm_ops)",
+)
+COLUMNS = text("""
+    SELECT column_name FROM information_schema.columns WHERE table_schema = :schema AND table_name = 'entries'
+    AND column_name NOT IN ('edition', 'id', 'document') ORDER BY ordinal_position
+""")
+EDITION = """INSERT INTO {schema}.editions (source, entries, skipped, built_at)
+             VALUES (:source, :entries, :skipped, :built_at) RETURNING edition"""
+WEIGHTS = "ABD"
+"""Of the words of name, title and text."""
+MAX_POSITION = 16_383
+"""What PostgreSQL can count to in one document."""
+BATCH_ROWS = 500
+
+
+class PostgreSQLStore(Store):
+    def prepare(self) -> None:
+        try:
+            self._prepare(postgresql_engine(self.url))
+        except DBAPIError as error:
+            raise OperatorError(explain(error, self.url)) from error
+
+    def write(self, contents: Contents, step: Callable[[int], None]) -> None:
+        engine = postgresql_engine(self.url)
+        try:
+            with engine.begin() as connection:
+                edition = self._write(connection, contents, step)
+            with engine.begin() as connection:
+                for table in VIEWS.values():
+                    older = self._sql(f"DELETE FROM {{schema}}.{table} WHERE edition < :edition")  # noqa: S608 - ours
+                    connection.execute(older, {"edition": edition})
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                for table in VIEWS.values():  # else each question would look at the removed rows as well
+                    connection.execute(self._sql(f"VACUUM (ANALYZE, TRUNCATE FALSE) {{schema}}.{table}"))
+        except DBAPIError as error:
+            raise OperatorError(explain(error, self.url)) from error
+
+    def clear(self) -> bool:
+        try:
+            with postgresql_engine(self.url).begin() as connection:
+                found = connection.scalar(self._sql("SELECT to_regclass('{schema}.editions')")) is not None
+                connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema} CASCADE"))
+        except DBAPIError as error:
+            raise OperatorError(explain(error, self.url)) from error
+        return found
+
+    def _sql(self, statement: str) -> TextClause:
+        columns = ", ".join(f"{name} text NOT NULL" for name in self.index.columns)
+        return text(statement.format(schema=self.index.name, columns=columns))
+
+    def _prepare(self, engine: Engine) -> None:
+        with engine.begin() as connection:
+            there = tuple(connection.scalars(COLUMNS, {"schema": self.index.name}))
+            if there and there != self.index.columns:  # another version of the code has other fields
+                connection.execute(self._sql("DROP SCHEMA {schema} CASCADE"))
+            # Views are replaced under locks that those who read would wait for, each for another.
+            for statement in SCHEMA if there != self.index.columns else ():
+                connection.execute(self._sql(statement))
+        try:
+            with engine.begin() as connection:
+                for statement in TYPOS:
+                    connection.execute(self._sql(statement))
+        except DBAPIError:
+            """The server has no pg_trgm, or keeps it from this user: typos are not mended, and `status` says so."""
+
+    def _write(self, connection: Connection, contents: Contents, step: Callable[[int], None]) -> int:
+        about = {"source": contents.source, "entries": len(contents.entries), "skipped": contents.skipped}
+        about["built_at"] = contents.built_at.isoformat()
+        edition = int(connection.scalar(self._sql(EDITION), about))
+        vocabulary = Vocabulary()
+        for start in range(0, len(contents.entries), BATCH_ROWS):
+            chosen = contents.entries[start : start + BATCH_ROWS]
+            words = [each.words for each in chosen]
+            for found in words:
+                vocabulary.add(found)
+            rows = zip(chosen, words, strict=True)
+            self._copy(connection, "entries", ((edition, *each.row, tsvector(found)) for each, found in rows))
+            self._copy(connection, "keys", {(edition, *key) for each in chosen for key in each.keys})
+            step(len(chosen))
+        self._copy(connection, "terms", ((edition, *term) for term in vocabulary.terms))
+        return edition
+
+    def _copy(self, connection: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor, cursor.copy(f"COPY {self.index.name}.all_{table} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+def tsvector(found: tuple[list[str], list[str], list[str]]) -> str:
+    """The words with their places, as PostgreSQL writes them: its own parser would split names in its own way."""
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    place = 0
+    for weight, column in zip(WEIGHTS, found, strict=True):
+        for word in column:
+            place = min(place + 1, MAX_POSITION)
+            places[word].append(f"{place}{weight}")
+        place += 1  # a phrase does not go on from a title into a text
+    return " ".join(f"'{word}':{','.join(where[:255])}" for word, where in places.items())

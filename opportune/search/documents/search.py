@@ -1,0 +1,138 @@
+"""Searching an index of documents, wherever it is. One statement for most questions; it knows no HTTP."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from opportune.db.database import Database
+from opportune.errors import NotFound
+from opportune.search.documents.engine import MENTIONS, Engine
+from opportune.search.documents.fragments import FragmentCache
+from opportune.search.documents.index import DocumentIndex
+from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
+from opportune.search.highlight import Highlighter
+from opportune.search.query import Query
+from opportune.search.results import SearchResults
+from opportune.search.spelling import MIN_MISSPELT_LETTERS, nearest
+from opportune.settings import Settings
+
+H = TypeVar("H", bound=DocumentHit)
+
+Rows = Sequence[Fields]
+
+
+class DocumentSearch(Generic[H]):
+    """Made when the application starts; opens the index at the first question."""
+
+    def __init__(self, index: DocumentIndex[H], engine: Engine) -> None:
+        self.index = index
+        self.engine = engine
+        self.fragments = FragmentCache()
+
+    async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults[H]:
+        """What any text finds: documents by their name first, then by the words of their text.
+
+        The last word may be unfinished. A page past the end is empty, and so is what an empty query finds.
+
+        Raises:
+            IndexMissing: nothing has been indexed yet.
+        """
+        asked = Query.parse(query)
+        if asked.is_blank:
+            return self._results(asked, asked, (), limit, page)
+        rows = await self._page(asked, limit, page)
+        if not _seems_misspelt(asked, rows):
+            return self._results(asked, asked, rows, limit, page)
+        mended = await self._mended(asked)
+        if mended and (better := await self._page(mended, limit, page)) and _is_better(better, rows):
+            return self._results(asked, mended, better, limit, page)
+        return self._results(asked, asked, rows, limit, page)
+
+    async def get(self, slug: str) -> DocumentRead:
+        """Raises NotFound, or IndexMissing."""
+        row, children = (None, ()) if _is_unstorable(slug) else await self.engine.get(slug)
+        if row is None:
+            raise NotFound
+        parent = {name: row[f"parent_{name}"] for name in self.index.links}
+        return DocumentRead(dict(row), parent if parent["slug"] else None, [dict(child) for child in children])
+
+    async def status(self) -> IndexStatus:
+        """Raises IndexMissing."""
+        about = await self.engine.about()
+        if about is None:
+            raise self.index.missing
+        built_at = datetime.fromisoformat(about["built_at"])
+        return IndexStatus(**{**about, "built_at": built_at})
+
+    async def edition(self) -> int | None:
+        """What is made of the answers may be kept until this grows; None: not at all."""
+        return await self.engine.edition()
+
+    async def refresh(self) -> None:
+        """Look for a newer index now. It is done by itself, at most a second after one was made and is asked for."""
+        await self.engine.refresh()
+
+    async def close(self) -> None:
+        await self.engine.close()
+
+    async def _page(self, query: Query, limit: int, page: int) -> Rows:
+        offset = (page - 1) * limit
+        limit = min(limit, MAX_RANKED_HITS - offset)
+        return await self.engine.search(query, limit, offset) if limit > 0 else ()
+
+    async def _mended(self, query: Query) -> Query | None:
+        """The query with each word that the index does not know replaced by the nearest that it does."""
+        mends = {word: await self._mend(word, in_name=word in query.name_words) for word in query.marks}
+        mended = query.replaced({word: mend for word, mend in mends.items() if mend})
+        return mended if mended.text != query.text else None
+
+    async def _mend(self, word: str, *, in_name: bool) -> str:
+        if len(word) < MIN_MISSPELT_LETTERS or await self.engine.knows(word, in_name=in_name):
+            return ""
+        terms = await self.engine.similar_terms(word)
+        return nearest(word, [term for term in terms if term.is_name or not in_name])
+
+    def _results(self, asked: Query, used: Query, rows: Rows, limit: int, page: int) -> SearchResults[H]:
+        total = min(rows[0]["total"], MAX_RANKED_HITS) if rows else 0
+        highlighter = Highlighter(used.marks)
+        return SearchResults[Any](
+            items=[self._hit(row, highlighter) for row in rows],
+            total=total,
+            page=page,
+            pages=max(1, -(-total // limit)),
+            query=asked.text,
+            corrected=used.text if used is not asked else "",
+        )
+
+    def _hit(self, row: Fields, highlighter: Highlighter) -> H:
+        shown = {name: row[name] for name in self.index.links}
+        marked = {"name_html": highlighter.name(row["name"]), "snippet_html": highlighter.snippet(row["text"])}
+        return self.index.hit(**shown, **marked)
+
+
+def engine_for(index: DocumentIndex[Any], settings: Settings, database: Database | None = None) -> Engine:
+    """Where the index is; `database` is used if that is it."""
+    url = index.url(settings)
+    if url.kind != "postgresql":
+        from opportune.search.documents.sqlite_engine import SQLiteEngine  # noqa: PLC0415 - one of two
+
+        return SQLiteEngine(index, url, settings)
+    from opportune.db.drivers.postgresql import PostgreSQLDatabase  # noqa: PLC0415 - the other one
+    from opportune.search.documents.postgresql_engine import PostgreSQLEngine  # noqa: PLC0415 - likewise
+
+    if database and database.url == url:
+        return PostgreSQLEngine(index, database, is_own=False)
+    return PostgreSQLEngine(index, PostgreSQLDatabase(url, settings), is_own=True)
+
+
+def _seems_misspelt(query: Query, rows: Rows) -> bool:
+    """Nothing was found, or a dotted name in texts only."""
+    return not rows or (query.is_dotted and rows[0]["place"] >= MENTIONS)
+
+
+def _is_better(rows: Rows, than: Rows) -> bool:
+    return not than or rows[0]["place"] < MENTIONS
+
+
+def _is_unstorable(slug: str) -> bool:
+    return "\0" in slug or not slug.isprintable()

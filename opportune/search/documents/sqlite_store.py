@@ -1,0 +1,101 @@
+"""An index in a file of SQLite."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from opportune.atomic_files import private_file, put, sync, temporary
+from opportune.db.drivers.sqlite_file import SIDECARS, make_private
+from opportune.db.errors import explain
+from opportune.errors import OperatorError
+from opportune.search.documents.contents import Contents, Numbered, Vocabulary
+from opportune.search.documents.store import Store
+from opportune.search.spelling import trigrams
+
+# The words are made the same way for both databases, so the tokenizer has nothing to do but to split.
+SCHEMA = (
+    "CREATE TABLE entries (id INTEGER PRIMARY KEY, {columns})",
+    "CREATE TABLE keys (key TEXT, depth INTEGER, entry INTEGER, PRIMARY KEY (key, depth, entry)) WITHOUT ROWID",
+    "CREATE VIRTUAL TABLE documents USING fts5(name, title, text, content='', tokenize='ascii', prefix='1 2 3')",
+    "CREATE TABLE terms (id INTEGER PRIMARY KEY, term TEXT NOT NULL, is_name INTEGER NOT NULL,"
+    " frequency INTEGER NOT NULL)",
+    "CREATE TABLE grams (gram TEXT, length INTEGER, term INTEGER, PRIMARY KEY (gram, length, term)) WITHOUT ROWID",
+    "CREATE TABLE about (source TEXT, entries INTEGER, skipped INTEGER, built_at TEXT)",
+)
+INDEXES = (
+    "CREATE UNIQUE INDEX entries_slug ON entries (slug)",
+    "CREATE INDEX entries_parent ON entries (parent)",
+    "CREATE INDEX terms_term ON terms (term)",
+    "INSERT INTO documents (documents) VALUES ('optimize')",
+    "ANALYZE",
+)
+BATCH_ROWS = 500
+
+
+class SQLiteStore(Store):
+    def prepare(self) -> None:
+        make_private(temporary(self.url.path), f"Set {self.url.name}.")
+
+    def write(self, contents: Contents, step: Callable[[int], None]) -> None:
+        new = temporary(self.url.path)
+        try:
+            with private_file(new, lock=False) as file:
+                _build(new, self.index.columns, contents, step)
+                sync(file)
+                put(new, self.url.path)
+        except sqlite3.Error as error:
+            raise OperatorError(explain(error, self.url)) from error
+
+    def clear(self) -> bool:
+        files = [self.url.path, *(self.url.path.with_name(self.url.path.name + suffix) for suffix in SIDECARS)]
+        there = [file for file in files if file.exists()]
+        for file in there:
+            file.unlink()
+        return bool(there)
+
+
+def _build(path: Path, columns: Sequence[str], contents: Contents, step: Callable[[int], None]) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        # Nobody sees the file before it is whole.
+        for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN", *SCHEMA):
+            texts = ", ".join(f"{name} TEXT NOT NULL" for name in columns)
+            connection.execute(statement.format(columns=texts))
+        vocabulary = Vocabulary()
+        for start in range(0, len(contents.entries), BATCH_ROWS):
+            chosen = contents.entries[start : start + BATCH_ROWS]
+            _insert(connection, chosen, vocabulary)
+            step(len(chosen))
+        _insert_terms(connection, vocabulary)
+        about = contents.source, len(contents.entries), contents.skipped, contents.built_at.isoformat()
+        connection.execute("INSERT INTO about VALUES (?, ?, ?, ?)", about)
+        for statement in (*INDEXES, "COMMIT"):
+            connection.execute(statement)
+        _check(connection, len(contents.entries))
+
+
+def _insert(connection: sqlite3.Connection, chosen: list[Numbered], vocabulary: Vocabulary) -> None:
+    marks = ", ".join("?" * len(chosen[0].row))
+    connection.executemany(f"INSERT INTO entries VALUES ({marks})", (each.row for each in chosen))  # noqa: S608 - marks
+    connection.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?)", (key for each in chosen for key in each.keys))
+    for each in chosen:
+        words = each.words
+        vocabulary.add(words)
+        connection.execute(
+            "INSERT INTO documents (rowid, name, title, text) VALUES (?, ?, ?, ?)",
+            (each.number, *map(" ".join, words)),
+        )
+
+
+def _insert_terms(connection: sqlite3.Connection, vocabulary: Vocabulary) -> None:
+    grams: list[tuple[str, int, int]] = []
+    for number, term in enumerate(vocabulary.terms, 1):
+        connection.execute("INSERT INTO terms VALUES (?, ?, ?, ?)", (number, *term))
+        grams += ((gram, len(term.term), number) for gram in trigrams(term.term))
+    connection.executemany("INSERT INTO grams VALUES (?, ?, ?)", sorted(grams))
+
+
+def _check(connection: sqlite3.Connection, expected: int) -> None:
+    whole = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    if not whole or connection.execute("SELECT count(*) FROM entries").fetchone() != (expected,):
+        raise sqlite3.DatabaseError("malformed")

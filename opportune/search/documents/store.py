@@ -1,0 +1,64 @@
+"""Where an index is written."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opportune.db.url.database_url import DatabaseURL
+from opportune.search.documents import index as place
+from opportune.search.documents.contents import Contents
+from opportune.search.documents.index import DocumentIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Store(ABC):
+    """What is there serves until what is written is whole."""
+
+    def __init__(self, index: DocumentIndex[Any], url: DatabaseURL) -> None:
+        self.index = index
+        self.url = url
+        self.advice = f"Set {index.setting or url.name}."
+        """For who has no right to write there."""
+
+    @property
+    def spool(self) -> Path:
+        """The file for what has been read so far."""
+        if self.url.kind == "postgresql":
+            return place.FOLDER / f"{self.index.name}-postgresql.part"
+        return self.url.path.with_name(f"{self.url.path.name}.part")
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make sure that it can be written: reading takes long.
+
+        Raises:
+            OperatorError: the database is away, or not ours to write.
+        """
+
+    @abstractmethod
+    def write(self, contents: Contents, step: "Callable[[int], None]") -> None:
+        """Put this in the place of what is there; `step` is told how many entries were written since it was last.
+
+        Raises:
+            OperatorError: as above, or its disk is full.
+        """
+
+    @abstractmethod
+    def clear(self) -> bool:
+        """Remove the index; false if there is none.
+
+        Raises:
+            OperatorError: as above.
+        """
+
+
+def store_of(index: DocumentIndex[Any], url: DatabaseURL) -> Store:
+    if url.kind == "postgresql":
+        from opportune.search.documents.postgresql_store import PostgreSQLStore  # noqa: PLC0415 - psycopg, for those with one
+
+        return PostgreSQLStore(index, url)
+    from opportune.search.documents.sqlite_store import SQLiteStore  # noqa: PLC0415 - the other one
+
+    return SQLiteStore(index, url)

@@ -1,0 +1,66 @@
+"""The full-text index of a table: a few statements on each database, which keeps it fresh by itself.
+
+An index has the name of its table after `fts_` and is no model's: migrations, dumps and copies of rows leave it alone.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select
+
+from opportune.db.migrations.post_migrate import PREFIX
+
+WEIGHTS = "ABCD"
+"""How much a word counts, as in PostgreSQL: A the most."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The searched columns of a table, and what a word in each counts."""
+
+    table: str
+    weights: Mapping[str, str]
+
+    @property
+    def index(self) -> str:
+        return f"{PREFIX}{self.table}"
+
+
+class Dialect(ABC):
+    """How one kind of database makes an index, and asks it."""
+
+    @abstractmethod
+    def found(self, statement: Select[Any], fields: Fields, typed: str) -> Select[Any]:
+        """Only the rows that a text finds, the best first."""
+
+    @abstractmethod
+    def wanted(self, fields: Fields) -> dict[str, str]:
+        """The objects of an index by their names, each with what tells it from one that was made otherwise."""
+
+    @abstractmethod
+    def present(self, connection: Connection) -> dict[str, str]:
+        """The objects of all indexes that are there, in the same way."""
+
+    @abstractmethod
+    def create(self, fields: Fields) -> list[str]:
+        """The statements that make an index and fill it."""
+
+    @abstractmethod
+    def drop(self, names: Collection[str]) -> list[str]:
+        """The statements that remove objects."""
+
+    @abstractmethod
+    def rebuild(self, fields: Fields) -> str:
+        """The statement that makes an index anew from its rows, in one transaction."""
+
+    def due(self, connection: Connection, wanted: Sequence[Fields]) -> list[str]:
+        """The statements that make the indexes those that are wanted; none if they are."""
+        present = self.present(connection)
+        stale = [fields for fields in wanted if self.wanted(fields).items() - present.items()]
+        whole = {name for fields in wanted if fields not in stale for name in self.wanted(fields)}
+        return [
+            *self.drop([name for name in present if name not in whole]),
+            *(statement for fields in stale for statement in self.create(fields)),
+        ]

@@ -1,0 +1,60 @@
+"""The index of a table in PostgreSQL: GIN on an expression, so that nothing has to be kept beside the row."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import ColumnClause, Connection, Select, func, literal_column, text
+
+from opportune.db.migrations.post_migrate import PREFIX
+from opportune.search.models.indexes import Dialect, Fields
+from opportune.search.query import Query
+from opportune.search.words import folded_as_postgresql
+
+# Only so much of one text is searched: PostgreSQL refuses a vector of a mebibyte. Accents go, and so do the marks by
+# which its parser would take words for hosts, paths and compounds.
+WORDS = (
+    r"lower(regexp_replace(regexp_replace(normalize(left(coalesce({column}, ''), 100000), NFKD),"
+    r" '[\u0300-\u036f]+', '', 'g'), '[!-/:-@[-`{{-~]+', ' ', 'g'))"
+)
+VECTOR = "setweight(to_tsvector('simple'::regconfig, " + WORDS + "), '{weight}')"
+INDEX = "CREATE INDEX {index} ON {table} USING gin (({vector}))"
+PRESENT = text("""
+    SELECT relname, coalesce(obj_description(oid, 'pg_class'), '') FROM pg_class
+    WHERE relkind = 'i' AND starts_with(relname, :prefix) AND pg_table_is_visible(oid)
+""")
+
+
+class PostgreSQL(Dialect):
+    def found(self, statement: Select[Any], fields: Fields, typed: str) -> Select[Any]:
+        asked = func.to_tsquery(
+            literal_column("'simple'::regconfig"), Query.parse(typed, fold=folded_as_postgresql).as_tsquery
+        )
+        words: ColumnClause[Any] = literal_column(f"({_vector(fields)})")
+        key: ColumnClause[int] = literal_column(f"{fields.table}.id")
+        rank = func.ts_rank_cd(words, asked)
+        return statement.where(words.op("@@", is_comparison=True)(asked)).order_by(None).order_by(rank.desc(), key)
+
+    def wanted(self, fields: Fields) -> dict[str, str]:
+        return {fields.index: _create(fields)}
+
+    def present(self, connection: Connection) -> dict[str, str]:
+        return {str(name): str(made_by) for name, made_by in connection.execute(PRESENT, {"prefix": PREFIX})}
+
+    def create(self, fields: Fields) -> list[str]:
+        made_by = _create(fields).replace("'", "''")
+        return [_create(fields), f"COMMENT ON INDEX {fields.index} IS '{made_by}'"]
+
+    def drop(self, names: Collection[str]) -> list[str]:
+        return [f"DROP INDEX {name}" for name in names]
+
+    def rebuild(self, fields: Fields) -> str:
+        return f"REINDEX INDEX {fields.index}"
+
+
+def _create(fields: Fields) -> str:
+    return INDEX.format(index=fields.index, table=fields.table, vector=_vector(fields))
+
+
+def _vector(fields: Fields) -> str:
+    parts = [VECTOR.format(column=f'{fields.table}."{name}"', weight=weight) for name, weight in fields.weights.items()]
+    return " || ".join(parts)

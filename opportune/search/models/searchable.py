@@ -1,0 +1,137 @@
+"""A model that can be searched: one line beside it, and a query anywhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from markupsafe import Markup
+from sqlalchemy import Connection, Select, String, Table, false, select, text
+from sqlalchemy import inspect as look_into
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.db.migrations.post_migrate import post_migrate
+from opportune.db.model import Model
+from opportune.pagination import Paging, paginate
+from opportune.search.highlight import Highlighter
+from opportune.search.models.indexes import WEIGHTS, Dialect, Fields
+from opportune.search.models.postgresql import PostgreSQL
+from opportune.search.models.sqlite import SQLite
+from opportune.search.query import Query
+from opportune.search.results import SearchResults
+from opportune.search.words import folded_as_postgresql
+
+M = TypeVar("M", bound=Model)
+
+DIALECTS: Mapping[str, Dialect] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
+registered: dict[str, Fields] = {}
+"""By table: what `migrate` makes indexes for."""
+
+
+@dataclass(frozen=True)
+class RowHit(Generic[M]):
+    """A row that was found."""
+
+    row: M
+    url: str
+    """Of its page; empty where `Searchable` was told of none."""
+    name_html: Markup
+    """Its first searched field, escaped, with what was looked for in <mark>."""
+    snippet_html: Markup
+    """Some words of the others, likewise."""
+
+
+class Searchable(Generic[M]):
+    """Makes the rows of a model searchable: `book_search = Searchable(Book, fields=["title", "summary"])`.
+
+    `migrate` makes the index; the database keeps it fresh in the transaction of each change, whoever makes it. A word
+    of the first field counts the most: `weights={"title": "A", "summary": "B"}` is what is meant by default, down to D.
+    `url` is the address of a row's page, such as `/books/{id}`.
+
+    Raises:
+        ValueError: a field that is no text of the model, or a weight that is none.
+    """
+
+    def __init__(
+        self, model: type[M], fields: Sequence[str], weights: Mapping[str, str] | None = None, url: str = ""
+    ) -> None:
+        self.model = model
+        self.url = url
+        table: Table = model.__table__  # type: ignore[attr-defined]  # SQLModel's tables have it
+        by_place = {name: WEIGHTS[min(place, len(WEIGHTS) - 1)] for place, name in enumerate(fields)}
+        self.fields = Fields(table.name, {**by_place, **(weights or {})})
+        _refuse(table, self.fields, fields)
+        registered[table.name] = self.fields
+
+    def search(self, session: AsyncSession, query: str, within: Select[tuple[M]] | None = None) -> Select[tuple[M]]:
+        """The rows that a text finds, the best first, among those of `within`: to be paginated as any other query.
+
+        An empty text leaves `within` as it is.
+        """
+        statement = select(self.model) if within is None else within
+        if not query.strip():
+            return statement
+        if Query.parse(query).is_blank:
+            return statement.where(false())
+        return self._dialect(session).found(statement, self.fields, query)
+
+    async def find(
+        self,
+        session: AsyncSession,
+        query: str,
+        *,
+        limit: int = 20,
+        page: int = 1,
+        within: Select[tuple[M]] | None = None,
+    ) -> "SearchResults[RowHit[M]]":
+        """One page of what a text finds, marked for people. An empty text finds nothing."""
+        asked = Query.parse(query, fold=folded_as_postgresql)
+        statement = self.search(session, query, within) if not asked.is_blank else select(self.model).where(false())
+        found = await paginate(session, statement, Paging(page=page, size=limit))
+        highlighter = Highlighter(asked.marks)
+        return SearchResults[Any](
+            items=[self._hit(row, highlighter) for row in found.items],
+            total=found.total,
+            page=found.page,
+            pages=found.pages,
+            query=asked.text,
+        )
+
+    async def rebuild(self, session: AsyncSession) -> None:
+        """Make the index anew; until the session commits the old one answers. Nothing but damage asks for it."""
+        await session.execute(text(self._dialect(session).rebuild(self.fields)))
+
+    def _hit(self, row: M, highlighter: Highlighter) -> RowHit[M]:
+        name, *others = (getattr(row, field) or "" for field in self.fields.weights)
+        return RowHit(
+            row,
+            self.url.format_map({field: quote(str(value)) for field, value in row.model_dump().items()}),
+            Markup(highlighter.name(name)),  # noqa: S704 - it is escaped there
+            Markup(highlighter.snippet(" ".join(others))),  # noqa: S704 - as above
+        )
+
+    @staticmethod
+    def _dialect(session: AsyncSession) -> Dialect:
+        return DIALECTS[session.get_bind().dialect.name]
+
+
+def _refuse(table: Table, fields: Fields, given: Sequence[str]) -> None:
+    texts = [column.name for column in table.columns if isinstance(getattr(column.type, "impl", column.type), String)]
+    for name, weight in fields.weights.items():
+        if name not in given or name not in texts:
+            raise ValueError(f"{table.name} cannot be searched by {name}: its texts are {', '.join(texts)}.")
+        if weight not in WEIGHTS:
+            raise ValueError(f"The weight of {name} in {table.name} is {weight}: it is one of A, B, C and D.")
+
+
+@post_migrate
+def due(connection: Connection) -> list[str]:
+    """The statements that bring the indexes of all searchable models in line with their tables."""
+    inspector = look_into(connection)
+    there = [
+        fields
+        for fields in registered.values()
+        if inspector.has_table(fields.table)
+        and fields.weights.keys() <= {column["name"] for column in inspector.get_columns(fields.table)}
+    ]
+    return DIALECTS[connection.dialect.name].due(connection, there)

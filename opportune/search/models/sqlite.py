@@ -1,0 +1,72 @@
+"""The index of a table in SQLite: FTS5 without a copy of the texts, which triggers keep fresh."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import ColumnClause, Connection, Select, column, func, literal_column, select, table, text
+
+from opportune.db.migrations.post_migrate import PREFIX
+from opportune.search.models.indexes import Dialect, Fields
+from opportune.search.query import Query
+
+# As bm25 counts them; the letters stand for the same in PostgreSQL: a tenth, a fifth and two fifths of the first.
+FACTORS = {"A": 10.0, "B": 4.0, "C": 2.0, "D": 1.0}
+TABLE = """CREATE VIRTUAL TABLE {index} USING fts5({columns}, content='{table}', content_rowid='id',
+ tokenize='unicode61 remove_diacritics 2', prefix='1 2 3')"""
+ADD = "INSERT INTO {index} (rowid, {columns}) VALUES (new.id, {new});"
+REMOVE = "INSERT INTO {index} ({index}, rowid, {columns}) VALUES ('delete', old.id, {old});"
+TRIGGERS = {
+    "_insert": f"CREATE TRIGGER {{index}}_insert AFTER INSERT ON {{table}} BEGIN {ADD} END",
+    "_update": f"CREATE TRIGGER {{index}}_update AFTER UPDATE OF id, {{columns}} ON {{table}} BEGIN {REMOVE} {ADD} END",
+    "_delete": f"CREATE TRIGGER {{index}}_delete AFTER DELETE ON {{table}} BEGIN {REMOVE} END",
+}
+PRESENT = text("""
+    SELECT name, sql FROM sqlite_master WHERE name LIKE :prefix ESCAPE '\\'
+    AND (type = 'trigger' OR sql LIKE 'CREATE VIRTUAL TABLE % USING fts5(%')
+""")
+
+
+class SQLite(Dialect):
+    def found(self, statement: Select[Any], fields: Fields, typed: str) -> Select[Any]:
+        index = table(fields.index, column("rowid"))
+        key: ColumnClause[int] = literal_column(f"{fields.table}.id")
+        factors: list[ColumnClause[float]] = [
+            literal_column(str(FACTORS[weight])) for weight in fields.weights.values()
+        ]
+        asked = Query.parse(typed, fold=str.lower).as_fts5  # FTS5 leaves accents away by itself
+        matching = (
+            select(index.c.rowid, func.bm25(literal_column(fields.index), *factors).label("place"))
+            .where(literal_column(fields.index).op("MATCH")(asked or '""'))
+            .subquery()
+        )
+        return statement.join(matching, matching.c.rowid == key).order_by(None).order_by(matching.c.place, key)
+
+    def wanted(self, fields: Fields) -> dict[str, str]:
+        names = [f'"{name}"' for name in fields.weights]
+        parts = {
+            "index": fields.index,
+            "table": fields.table,
+            "columns": ", ".join(names),
+            "new": ", ".join(f"new.{name}" for name in names),
+            "old": ", ".join(f"old.{name}" for name in names),
+        }
+        templates = {"": TABLE, **TRIGGERS}
+        return {f"{fields.index}{suffix}": template.format(**parts) for suffix, template in templates.items()}
+
+    def present(self, connection: Connection) -> dict[str, str]:
+        prefix = PREFIX.replace("_", "\\_") + "%"
+        return {str(name): str(sql) for name, sql in connection.execute(PRESENT, {"prefix": prefix})}
+
+    def create(self, fields: Fields) -> list[str]:
+        return [*self.wanted(fields).values(), self.rebuild(fields)]
+
+    def drop(self, names: Collection[str]) -> list[str]:
+        suffixes = tuple(TRIGGERS)
+        triggers = [name for name in names if name.endswith(suffixes)]
+        return [
+            *(f"DROP TRIGGER {name}" for name in triggers),
+            *(f"DROP TABLE {name}" for name in names if name not in triggers),
+        ]
+
+    def rebuild(self, fields: Fields) -> str:
+        return f"INSERT INTO {fields.index} ({fields.index}) VALUES ('rebuild')"  # noqa: S608 - our own names
