@@ -1,17 +1,18 @@
 from fastapi import APIRouter
 
 from app.pydocs.dependencies import Asked, Index
-from app.pydocs.schemas import EntryRead, SearchResults
+from app.pydocs.schemas import EntryRead, SearchHit
+from opportune.search import SearchResults
 
 router = APIRouter(prefix="/pydocs", tags=["pydocs"])
 
 
 @router.get("/search")
-async def search(index: Index, asked: Asked) -> SearchResults:
+async def search(index: Index, asked: Asked) -> SearchResults[SearchHit]:
     """Symbols and sections, the best first; the last word may be unfinished. A long query is cut."""
     return await index.find(asked.q, limit=asked.size, page=asked.page)
 
 
 @router.get("/entries/{slug:path}")
 async def entry(index: Index, slug: str) -> EntryRead:
-    return await index.entry(slug)
+    return EntryRead.of(await index.get(slug))

@@ -4,20 +4,21 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
-from app.pydocs.service import Search
+from app.pydocs.schemas import SearchHit
 from opportune.pagination import Paging
+from opportune.search import DocumentSearch
 
 
 class Words(Paging):
-    """Any text may be asked for; `Results.query` tells what was looked at."""
+    """Any text may be asked for; `SearchResults.query` tells what was looked at."""
 
     q: str = ""
 
 
-async def index(request: Request) -> Search:
-    search: Search = request.app.state.pydocs
+async def index(request: Request) -> DocumentSearch[SearchHit]:
+    search: DocumentSearch[SearchHit] = request.app.state.pydocs
     return search
 
 
-Index = Annotated[Search, Depends(index)]
+Index = Annotated[DocumentSearch[SearchHit], Depends(index)]
 Asked = Annotated[Words, Query()]

@@ -2,8 +2,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.pydocs.dependencies import Asked, Index, Words
-from app.pydocs.schemas import MAX_RANKED_HITS, IndexMissing
-from app.pydocs.service import Search
+from app.pydocs.documents import python_docs
+from app.pydocs.schemas import EntryRead
+from opportune.search import MAX_RANKED_HITS, IndexMissing
 from opportune.web.rendering.templates import is_htmx, templates
 
 router = APIRouter(prefix="/pydocs")
@@ -19,20 +20,20 @@ async def search(request: Request, index: Index, asked: Asked) -> Response:
         status = await index.status()
     except IndexMissing:
         """The page says what makes one to those who can."""
-    command = IndexMissing.COMMAND if request.app.state.settings.environment != "production" else ""
-    context = {"results": results, "deepest": MAX_RANKED_HITS, "status": status, "command": command}
+    command = python_docs.command if request.app.state.settings.environment != "production" else ""
+    context = {"results": results, "max_hits": MAX_RANKED_HITS, "status": status, "command": command}
     return templates.render(request, "pydocs/search.html", context)
 
 
-async def _found(request: Request, index: Search, asked: Words) -> str:
+async def _found(request: Request, index: Index, asked: Words) -> str:
     """The results alone, which depend on nothing but the address and the index."""
     edition, query = await index.edition(), request.scope["query_string"]
-    part = index.kept.find(edition, query)
+    part = index.fragments.get(edition, query)
     if part is None:
         results = await index.find(asked.q, limit=asked.size, page=asked.page)
-        context = {"results": results, "deepest": MAX_RANKED_HITS}
+        context = {"results": results, "max_hits": MAX_RANKED_HITS}
         part = templates.render_block_to_string(request, "pydocs/search.html", "found", context)
-        index.kept.keep(edition, query, part)
+        index.fragments.set(edition, query, part)
     return part
 
 
@@ -43,4 +44,5 @@ async def elsewhere() -> Response:
 
 @router.get("/{slug:path}")
 async def entry(request: Request, index: Index, slug: str) -> Response:
-    return templates.render(request, "pydocs/entry.html", {"entry": await index.entry(slug)})
+    entry = EntryRead.of(await index.get(slug))
+    return templates.render(request, "pydocs/entry.html", {"entry": entry})

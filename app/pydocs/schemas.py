@@ -1,43 +1,14 @@
 """What a search finds, and what the pages and the API show."""
 
-from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import quote
 
 from pydantic import BaseModel, computed_field
 
-from opportune.errors import Busy
-from opportune.pagination import Page
+from opportune.search import DocumentHit, DocumentRead
 
-Kind = Literal[
-    "module",
-    "class",
-    "exception",
-    "function",
-    "method",
-    "property",
-    "attribute",
-    "data",
-    "section",
-    "term",
-    "other",
-    "keyword",
-    "topic",
-]
-
-MAX_QUERY_LENGTH = 200
-"""Characters of a query that are looked at; what follows is cut off."""
-MAX_RANKED_HITS = 400
-"""Hits that are ranked, the most important entries first: `total` stops there."""
-
-
-class IndexMissing(Busy):
-    """Nothing has been indexed yet: the web answers 503 unless a page shows it in its own way."""
-
-    COMMAND = "python3 oppman.py pydocs index"
-
-    def __init__(self) -> None:
-        super().__init__("There is no index of the documentation yet. Look again in a minute.")
+Symbol = Literal["module", "class", "exception", "function", "method", "property", "attribute", "data"]
+Kind = Literal[Symbol, "section", "term", "other", "keyword", "topic"]
 
 
 class EntryLink(BaseModel):
@@ -57,22 +28,9 @@ class EntryLink(BaseModel):
         return f"/pydocs/{quote(self.slug)}"
 
 
-class SearchHit(EntryLink):
+class SearchHit(EntryLink, DocumentHit):
     module: str
     """The module or page that it belongs to; nothing where it is that itself."""
-    name_html: str
-    """`name`, escaped, with what was looked for in <mark>. Safe."""
-    snippet_html: str
-    """Some words of the text, escaped, with what was looked for in <mark>. Safe."""
-
-
-class SearchResults(Page[SearchHit]):
-    """The best first. `total` is at most `DEEPEST`: more are neither counted nor shown."""
-
-    query: str
-    """What was asked, without what no database takes, cut to `LONGEST`."""
-    corrected: str = ""
-    """What was searched instead, because nothing was found and this is spelt nearly so; else nothing."""
 
 
 class EntryRead(EntryLink):
@@ -88,14 +46,7 @@ class EntryRead(EntryLink):
     parent: EntryLink | None
     children: list[EntryLink]
 
-
-class IndexStatus(BaseModel):
-    """What the index holds."""
-
-    entries: int
-    source: str
-    """What was indexed: `Python 3.11.7`, or a folder's project and version."""
-    built_at: datetime
-    mends_typos: bool
-    skipped: int
-    """Modules and pages that could not be read."""
+    @classmethod
+    def of(cls, found: DocumentRead) -> Self:
+        around = {"parent": found.parent, "children": found.children}
+        return cls.model_validate({**found.document, **around, "body_html": found.document["body"]})

@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.pydocs.dependencies import index
-from app.pydocs.index import store
+from opportune.search.documents import index as place
 from tests.pydocs.shelf import Shelf
 
 
@@ -22,4 +22,4 @@ def shelf(app: FastAPI) -> Shelf:
 
 @pytest.fixture(autouse=True)
 def _spools_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(store, "FOLDER", (tmp_path, "pydocs-postgresql"))
+    monkeypatch.setattr(place, "FOLDER", tmp_path)

@@ -6,18 +6,11 @@ from typing import Any
 
 from markupsafe import escape
 
-from app.pydocs.kept import Kept
-from app.pydocs.schemas import (
-    MAX_QUERY_LENGTH,
-    EntryLink,
-    EntryRead,
-    IndexMissing,
-    IndexStatus,
-    SearchHit,
-    SearchResults,
-)
-from app.pydocs.service import Search
+from app.pydocs.documents import python_docs
+from app.pydocs.schemas import SearchHit
 from opportune.errors import NotFound
+from opportune.search import MAX_QUERY_LENGTH, DocumentRead, DocumentSearch, IndexStatus, SearchResults
+from opportune.search.documents.fragments import FragmentCache
 
 BODIES = {
     "os": "Miscellaneous operating system interfaces",
@@ -28,19 +21,19 @@ BODIES = {
 }
 
 
-class Shelf(Search):
+class Shelf(DocumentSearch[SearchHit]):
     """Finds names that begin with the query."""
 
     def __init__(self) -> None:
         self.is_empty = False
-        self.kept = Kept()
+        self.fragments = FragmentCache()
         self.later: dict[str, asyncio.Event] = {}
         """Queries that are answered only after their event."""
         self.asked: list[str] = []
 
-    async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults:
+    async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults[SearchHit]:
         if self.is_empty:
-            raise IndexMissing
+            raise python_docs.missing
         query = query.replace("\0", "").strip()[:MAX_QUERY_LENGTH]
         self.asked.append(query)
         if query in self.later:
@@ -60,26 +53,25 @@ class Shelf(Search):
     async def edition(self) -> None:
         """Keeps nothing."""
 
-    async def entry(self, slug: str) -> EntryRead:
+    async def get(self, slug: str) -> DocumentRead:
         if self.is_empty:
-            raise IndexMissing
+            raise python_docs.missing
         if slug not in BODIES:
             raise NotFound
         parent = slug.rpartition(".")[0]
         children = [name for name in BODIES if name.rpartition(".")[0] == slug]
-        return EntryRead(
+        document = {
             **self.fields(slug),
-            module=parent,
-            signature="join(path, *paths)" if slug == "os.path.join" else "",
-            body_html=f"<p>{escape(BODIES[slug])}</p>",
-            source="",
-            parent=EntryLink(**self.fields(parent)) if parent else None,
-            children=[EntryLink(**self.fields(name)) for name in children],
-        )
+            "module": parent,
+            "signature": "join(path, *paths)" if slug == "os.path.join" else "",
+            "body": f"<p>{escape(BODIES[slug])}</p>",
+            "source": "",
+        }
+        return DocumentRead(document, self.fields(parent) if parent else None, [self.fields(name) for name in children])
 
     async def status(self) -> IndexStatus:
         if self.is_empty:
-            raise IndexMissing
+            raise python_docs.missing
         return IndexStatus(
             entries=len(BODIES),
             source="Python 3.11.7",

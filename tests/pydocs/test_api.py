@@ -3,8 +3,8 @@ import re
 import pytest
 from httpx import AsyncClient
 
-from app.pydocs.schemas import MAX_QUERY_LENGTH
 from opportune.project import PROJECT
+from opportune.search import MAX_QUERY_LENGTH
 from tests.pydocs.shelf import Shelf
 from tests.pydocs.test_pages import QUERIES
 

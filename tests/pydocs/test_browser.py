@@ -20,7 +20,7 @@ async def type_and_wait_until_asked(page: Page, words: str) -> None:
 
 async def test_an_older_answer_never_takes_the_place_of_a_newer(page: Page, shelf: Shelf, site: str) -> None:
     shelf.later = {"o": asyncio.Event(), "os": asyncio.Event()}
-    count, hits = page.get_by_role("status"), page.locator(".pydocs-hit")
+    count, hits = page.get_by_role("status"), page.locator(".search-hit")
     await page.goto("/pydocs")
     for words in ("o", "os"):  # two, since htmx itself stops only the first
         await type_and_wait_until_asked(page, words)
@@ -38,7 +38,7 @@ async def test_an_older_answer_never_takes_the_place_of_a_newer(page: Page, shel
 
 
 async def test_keys_search_walk_open_and_clear(page: Page, shelf: Shelf, site: str) -> None:
-    box, hits = page.get_by_role("searchbox"), page.locator(".pydocs-hit")
+    box, hits = page.get_by_role("searchbox"), page.locator(".search-hit")
     await page.goto("/pydocs?q=json")
     await page.keyboard.press("/")
     await expect(box).to_be_focused()

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from app.pydocs import commands
-from app.pydocs.index.piece import Batch
-from app.pydocs.index.python import PythonSource
+from app.pydocs.sources.python import PythonSource
 from opportune.cli.main import main
 from opportune.project import PROJECT
+from opportune.search import Batch
+from opportune.search.documents.commands import progress
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.pydocs.sphinx_folder import make_folder
 
@@ -53,7 +54,7 @@ def test_a_folder_is_indexed_and_what_is_left_out_is_named(oppman: Oppman, tmp_p
 def test_a_long_list_of_what_is_left_out_is_cut(
     oppman: Oppman, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "SHOWN", 0)
+    monkeypatch.setattr("opportune.search.documents.commands.MAX_NAMES_SHOWN", 0)
     done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
     assert done.err == "Left out 1 more.\n"
 
@@ -64,7 +65,7 @@ def test_ctrl_c_says_how_to_go_on(
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("app.pydocs.index.sphinx.SphinxSource.read", interrupted)
+    monkeypatch.setattr("app.pydocs.sources.sphinx.SphinxSource.read", interrupted)
     done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
     assert (done.code, done.out) == (130, "")
     assert done.err == "Stopped. The old index stays; the same command goes on from here.\n"
@@ -117,6 +118,6 @@ def test_the_commands_of_the_guide_run(
 
 
 def test_building_is_shown_only_to_who_watches(capsys: pytest.CaptureFixture[str]) -> None:
-    with commands.progress("Reading", 2) as bar:
+    with progress("Reading", 2) as bar:
         bar.update(2)
     assert capsys.readouterr().err == ""

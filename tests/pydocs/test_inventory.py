@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.pydocs.index.inventory import read_inventory
-from app.pydocs.index.pages import read_parts
-from app.pydocs.index.piece import Piece
-from app.pydocs.index.sphinx import SphinxSource
+from app.pydocs.documents import Piece
+from app.pydocs.sources.inventory import read_inventory
+from app.pydocs.sources.pages import read_parts
+from app.pydocs.sources.sphinx import SphinxSource
 from opportune.errors import OperatorError
 from tests.pydocs.sphinx_folder import GLOSSARY, HEAD, PATHS, inventory, make_folder
 
@@ -120,8 +120,8 @@ def test_without_a_list_of_pages_all_of_the_folder_are_read(folder: Path) -> Non
 
 @pytest.mark.parametrize("cut", range(40, len(PATHS), 97))
 def test_a_page_that_ends_anywhere_is_indexed_as_far_as_it_goes(cut: int) -> None:
-    whole = read_parts(iter([PATHS]), str)
-    anchors = [part.anchor for part in read_parts(iter([PATHS[:cut]]), str)]
+    whole = read_parts(PATHS, str)
+    anchors = [part.anchor for part in read_parts(PATHS[:cut], str)]
     assert anchors == [part.anchor for part in whole][: len(anchors)]
 
 
@@ -129,7 +129,7 @@ def test_a_page_that_ends_anywhere_is_indexed_as_far_as_it_goes(cut: int) -> Non
 @given(st.lists(st.sampled_from(PATHS.replace("<", "\n<").split("\n")) | st.text(max_size=9), max_size=60))
 def test_any_markup_is_read_or_refused(lines: list[str]) -> None:
     try:
-        parts = read_parts(iter(['<main><section id="a">', *lines]), str)
+        parts = read_parts('<main><section id="a">' + "".join(lines), str)
     except ValueError as refusal:
         assert "its markup makes no sense" in str(refusal)  # noqa: PT017 - both outcomes are right
     else:

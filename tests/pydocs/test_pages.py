@@ -4,7 +4,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from app.pydocs.schemas import MAX_QUERY_LENGTH, IndexMissing
+from app.pydocs.documents import python_docs
+from opportune.search import MAX_QUERY_LENGTH
 from opportune.testing.factories import make_user, signed_in_client
 from tests.pydocs.shelf import Shelf
 
@@ -121,7 +122,7 @@ async def test_without_an_index_the_page_of_a_developer_says_which_command_makes
     for headers in ({}, HTMX):
         answer = await client.get("/pydocs?q=os", headers=headers)
         assert answer.status_code == 200
-        assert IndexMissing.COMMAND in answer.text
+        assert python_docs.command in answer.text
     entry = await client.get("/pydocs/os")
     assert entry.status_code == 503
     assert "There is no index of the documentation yet." in entry.text

@@ -7,8 +7,7 @@ from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
 from app.main import create_app
-from app.pydocs.engines.opening import index_url
-from app.pydocs.schemas import IndexMissing
+from app.pydocs.documents import python_docs
 from opportune.settings import Settings
 from tests.pydocs.shelving import fill, piece
 
@@ -26,10 +25,11 @@ async def test_an_index_is_found_as_soon_as_it_is_there(settings: Settings) -> N
         app.router.lifespan_context(app),
         AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client,
     ):
-        assert IndexMissing.COMMAND in (await client.get("/pydocs?q=os")).text
+        assert python_docs.command in (await client.get("/pydocs?q=os")).text
 
         fill(
-            index_url(settings).url.render_as_string(hide_password=False), [piece("os.path.join", text="Join <paths>")]
+            python_docs.url(settings).url.render_as_string(hide_password=False),
+            [piece("os.path.join", text="Join <paths>")],
         )
 
         page = (await client.get("/pydocs?q=os.pa")).text

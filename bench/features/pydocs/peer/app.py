@@ -12,32 +12,36 @@ from jinja2_fragments.fastapi import Jinja2Blocks
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from app.pydocs.engines.engine import Fields
-from app.pydocs.engines.sqlite import SQLiteEngine
-from app.pydocs.schemas import MAX_RANKED_HITS
-from app.pydocs.service import Search
+from app.pydocs.documents import python_docs
 from opportune.db.url.database_url import DatabaseURL
-from opportune.project import PROJECT
+from opportune.project import FRAMEWORK, PROJECT
+from opportune.search import MAX_RANKED_HITS, DocumentSearch
+from opportune.search.documents.results import Fields
+from opportune.search.documents.sqlite_engine import SQLiteEngine
 from opportune.settings import Settings
+from opportune.web.rendering.static_files import assets
 
 FILE = os.environ["BENCH_INDEX"]
 
 engine = create_async_engine(f"sqlite+aiosqlite:///{FILE}")
 sessions = async_sessionmaker(engine, expire_on_commit=False)
-templates = Jinja2Blocks(directory=PROJECT / "templates")
+templates = Jinja2Blocks(directory=[PROJECT / "templates", FRAMEWORK / "templates"])
+templates.env.globals["asset"] = assets.url
 
 
 class OnDisk(SQLiteEngine):
     async def ask(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
         async with sessions() as session:
-            return (await session.execute(statement, values)).mappings().all()
+            return [*(await session.execute(statement, values)).mappings()]
 
 
 app = FastAPI()
-index = Search(OnDisk(DatabaseURL.parse(f"sqlite:///{FILE}"), Settings(_env_file=None)))
+index = DocumentSearch(
+    python_docs, OnDisk(python_docs, DatabaseURL.parse(f"sqlite:///{FILE}"), Settings(_env_file=None))
+)
 
 
 @app.get("/pydocs")
 async def search(request: Request, q: str = "", page: int = 1) -> Response:
-    context = {"results": await index.find(q, page=page), "deepest": MAX_RANKED_HITS}
+    context = {"results": await index.find(q, page=page), "max_hits": MAX_RANKED_HITS}
     return templates.TemplateResponse(request, "pydocs/search.html", context, block_name="found")

@@ -4,11 +4,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 
-from app.pydocs.index.contents import Contents
-from app.pydocs.index.piece import Piece
-from app.pydocs.index.python import PythonSource
-from app.pydocs.index.store import store_of
+from app.pydocs.documents import Piece, python_docs
+from app.pydocs.sources.python import PythonSource
 from opportune.db.url.database_url import DatabaseURL
+from opportune.search.documents.contents import Contents
 
 ENTRIES = 20_000
 
@@ -26,7 +25,7 @@ def pieces() -> Iterator[Piece]:
 if __name__ == "__main__":
     contents = Contents.of(PythonSource.title, pieces(), skipped=0)
     assert len(contents.entries) == ENTRIES
-    store = store_of(DatabaseURL.parse(f"sqlite:///{os.environ['BENCH_INDEX']}"))
+    store = python_docs.store(DatabaseURL.parse(f"sqlite:///{os.environ['BENCH_INDEX']}"))
     store.prepare()
     store.write(contents, lambda _: None)
-    print("\n".join(entry.piece.name for entry in contents.entries))
+    print("\n".join(entry.document.name for entry in contents.entries))

@@ -8,40 +8,20 @@ from urllib.parse import quote, unquote, urldefrag
 
 import nh3
 
-from app.pydocs.index.inventory import Inventory, read_inventory
-from app.pydocs.index.pages import ANOTHER, CLASSES, Part, read_parts
-from app.pydocs.index.piece import LONGEST_TEXT, Batch, Piece
+from app.pydocs.documents import Piece
 from app.pydocs.schemas import Kind
+from app.pydocs.sources.inventory import Inventory, read_inventory
+from app.pydocs.sources.pages import Part, read_parts
 from opportune.errors import OperatorError
+from opportune.search import MAX_TEXT_LENGTH, Batch
 
-CHUNK = 1 << 16
 # Lists of everything that is elsewhere.
 NO_TEXT = re.compile(r"(?:.*/)?(?:genindex.*|py-modindex|modindex|search|contents)\.html")
-TAGS = {
-    "a",
-    "b",
-    "blockquote",
-    "br",
-    "caption",
-    "code",
-    "dd",
-    "div",
-    "dl",
-    "dt",
-    "em",
-    "hr",
-    "i",
-    "kbd",
-    "li",
-    "ol",
-    "p",
-}
-TAGS |= {"pre", "s", "samp", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul"}
-TAGS |= {"p", "h2", "h3", "h4", "h5", "h6"}
+TAGS = nh3.ALLOWED_TAGS - {"area", "img", "map", "span"}
+CELL = {"colspan", "rowspan"}
 CLEANER = nh3.Cleaner(
     tags=TAGS,
-    attributes={"a": {"href"}, "ol": {"start"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}},
-    allowed_classes=dict.fromkeys(TAGS, CLASSES),
+    attributes={"a": {"href"}, "ol": {"start"}, "td": CELL, "th": CELL},
     url_schemes={"http", "https"},
 )
 FIRST_SENTENCE = re.compile(r"(?<=[.!?])\s")
@@ -94,7 +74,8 @@ class SphinxSource:
         try:
             if not path.resolve().is_relative_to(self.folder.resolve()):
                 return "it is outside the folder"
-            return PageReader(page, self.inventory).read(_chunks(path)) or "it has no sections"
+            text = path.read_text(encoding="utf-8", errors="replace")
+            return PageReader(page, self.inventory).read(text) or "it has no sections"
         except FileNotFoundError:
             return "there is no such file"
         except OSError as error:
@@ -103,46 +84,41 @@ class SphinxSource:
             return str(error)
 
 
-def _chunks(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8", errors="replace", newline=None) as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
-
-
 class PageReader:
-    """Reads the parts of one page and turns them into pieces."""
+    """Turns the parts of one page into pieces."""
 
     def __init__(self, page: str, inventory: Inventory) -> None:
         self.page = page
         self.inventory = inventory
-        self.parts: list[Part] = []
+        self.first = ""
+        """The anchor of the whole page."""
         self.module = ""
 
-    def read(self, chunks: Iterator[str]) -> list[Piece]:
+    def read(self, text: str) -> list[Piece]:
         """Raises ValueError: it cannot be understood."""
-        self.parts = read_parts(chunks, self._address)
-        return [piece for part in self.parts for piece in self._pieces(part) if part.anchor or part.parent is None]
+        parts = read_parts(text, self._address)
+        self.first = parts[0].anchor if parts else ""
+        return [piece for part in parts for piece in self._pieces(part) if part.anchor or part.parent is None]
 
     def _pieces(self, part: Part) -> Iterator[Piece]:
         """The part, and what else has the same description."""
-        headings = [" ".join(heading.split()) for heading in "".join(part.title).split(ANOTHER)]
-        text = " ".join("".join(part.text).split())[:LONGEST_TEXT]
+        headings = [" ".join(title.split()) for title in part.titles or [""]]
+        text = " ".join("".join(part.text).split())[:MAX_TEXT_LENGTH]
         body = CLEANER.clean("".join(part.body)).strip()
         for number, anchor in enumerate([part.anchor, *part.anchors]):
             own = headings[number : number + 1] or headings[-1:]
-            heading = "\n".join(own if part.anchors else headings)
-            yield self._described(part, anchor, heading, Piece("", "", "other", body=body, text=text))
+            yield self._piece(part, anchor, "\n".join(own if part.anchors else headings), text, body)
 
-    def _described(self, part: Part, anchor: str, heading: str, piece: Piece) -> Piece:
+    def _piece(self, part: Part, anchor: str, heading: str, text: str, body: str) -> Piece:
         name, role = self.inventory.symbols.get(f"{self.page}#{anchor}", ("", ""))
-        piece.kind = KINDS.get(part.group, "other")
-        if role == "py:module":
-            piece.kind, self.module = "module", name
-        piece.name = (heading if piece.kind == "section" else name) or heading or anchor or self.page
-        piece.title = heading if piece.kind == "module" else FIRST_SENTENCE.split(piece.text[:200], maxsplit=1)[0]
-        piece.signature = heading if piece.is_symbol and piece.kind != "module" else ""
+        kind: Kind = "module" if role == "py:module" else KINDS.get(part.group, "other")
+        if kind == "module":
+            self.module = name
+        piece = Piece(self._slug(anchor), "" if kind == "section" else name, kind, body=body, text=text)
+        piece.name = piece.name or heading or anchor or self.page
+        piece.title = heading if kind == "module" else FIRST_SENTENCE.split(text[:200], maxsplit=1)[0]
+        piece.signature = heading if piece.is_dotted and kind != "module" else ""
         piece.module = self._module(piece)
-        piece.slug = self._slug(anchor)
         piece.parent = self._slug(part.parent.anchor) if part.parent else ""
         piece.source = f"{self.page}#{anchor}" if anchor else self.page
         return piece
@@ -150,19 +126,15 @@ class PageReader:
     def _module(self, piece: Piece) -> str:
         if piece.kind == "module":
             return ""
-        if not piece.is_symbol:
+        if not piece.is_dotted:
             return self.module or self.page.removesuffix(".html")
         parts = piece.name.split(".")
         above = (".".join(parts[:length]) for length in range(len(parts) - 1, 0, -1))
         return next((name for name in above if name in self.inventory.modules), "")
 
     def _slug(self, anchor: str) -> str:
-        is_first = bool(self.parts and anchor == self.parts[0].anchor)
-        return slug(self.page, anchor, self.inventory) if anchor and not is_first else self._slug_of_page(anchor)
-
-    def _slug_of_page(self, anchor: str) -> str:
         named = slug(self.page, anchor, self.inventory)
-        return self.page if "#" in named else named
+        return self.page if anchor in ("", self.first) and "#" in named else named
 
     def _address(self, href: str) -> str:
         """Addresses of other pages become those of their entries; nothing for what must not be followed."""

@@ -3,24 +3,25 @@
 import json
 import os
 import pkgutil
-import select
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Timer
 from typing import IO, Any, cast
 
-from app.pydocs.index.docstrings import first_line, to_html
-from app.pydocs.index.piece import LONGEST_TEXT, Batch, Piece
+from app.pydocs.documents import Piece
+from app.pydocs.sources.docstrings import first_line, to_html
+from opportune.search import MAX_TEXT_LENGTH, Batch
 
 INSPECTING = Path(__file__).with_name("inspecting.py")
-PATIENCE = 20
-"""Seconds for a module to be imported and described."""
-
+MODULE_TIMEOUT_SECONDS: float = 20
+"""For a module to be imported and described."""
 LANGUAGE = "the language"
 """The batch that is no module."""
 
@@ -57,7 +58,7 @@ class PythonSource:
 
 def language() -> list[Piece] | str:
     try:
-        from app.pydocs.index.language import language_pieces  # noqa: PLC0415 - not every Python has it
+        from app.pydocs.sources.language import language_pieces  # noqa: PLC0415 - not every Python has it
     except ImportError:
         return "this Python comes without it"
     return list(language_pieces())
@@ -69,20 +70,17 @@ def is_public(name: str) -> bool:
 
 def submodules(package: str) -> Iterator[str]:
     """The public modules in a package, found without importing them."""
-    try:
+    with suppress(ImportError, ValueError):
         spec = find_spec(package) if "." not in package else None
-    except (ImportError, ValueError):
-        return
-    yield from _below(package, list(spec.submodule_search_locations or ()) if spec else [])
+        yield from _below(package, list(spec.submodule_search_locations or ()) if spec else [])
 
 
 def _below(package: str, folders: list[str]) -> Iterator[str]:
     for _, name, is_package in pkgutil.iter_modules(folders):
-        if name.startswith("_") or name in LEFT_OUT:
-            continue
-        yield f"{package}.{name}"
-        if is_package:
-            yield from _below(f"{package}.{name}", [str(Path(folder) / name) for folder in folders])
+        if not name.startswith("_") and name not in LEFT_OUT:
+            yield f"{package}.{name}"
+            if is_package:
+                yield from _below(f"{package}.{name}", [str(Path(folder) / name) for folder in folders])
 
 
 @contextmanager
@@ -92,13 +90,9 @@ def inspector() -> Iterator["subprocess.Popen[bytes]"]:
     with tempfile.TemporaryDirectory(prefix="opportune-pydocs-") as folder:
         # Without our settings: what is imported has no business with them.
         environ = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
+        environ["HOME"], pipe = folder, subprocess.PIPE
         with subprocess.Popen(  # noqa: S603 - our own program
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env={**environ, "HOME": folder},
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd=folder, env=environ
         ) as process:
             try:
                 yield process
@@ -107,27 +101,21 @@ def inspector() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def ask(process: "subprocess.Popen[bytes]", name: str) -> list[dict[str, str]] | str:
-    """What the process says of a module, or why it says nothing; then it may have ended."""
+    """What the process says of a module, or why it says nothing; then it has ended."""
     questions, answers = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+    limit, started = Timer(MODULE_TIMEOUT_SECONDS, process.kill), time.monotonic()
+    limit.daemon = True
+    limit.start()
     with suppress(BrokenPipeError):
         questions.write(f"{name}\n".encode())
         questions.flush()
-    if not _is_answered(answers):
-        process.kill()
-        process.wait()
-        return f"it takes more than {PATIENCE} seconds"
     line = answers.readline()
-    if not line.endswith(b"\n"):
-        process.wait()
-        return "it ends the process that imports it"
-    described: list[dict[str, str]] | str = json.loads(line)
-    return described
-
-
-def _is_answered(answers: IO[bytes]) -> bool:
-    if sys.platform == "win32":  # which waits for no pipe
-        return True
-    return bool(select.select([answers], [], [], PATIENCE)[0])
+    limit.cancel()
+    if line.endswith(b"\n"):
+        return cast("list[dict[str, str]] | str", json.loads(line))
+    process.wait()
+    is_late = time.monotonic() - started >= MODULE_TIMEOUT_SECONDS
+    return f"it takes more than {MODULE_TIMEOUT_SECONDS} seconds" if is_late else "it ends the process that imports it"
 
 
 def pieces(described: list[dict[str, Any]]) -> list[Piece]:
@@ -145,10 +133,6 @@ def _piece(found: dict[str, Any], module: str) -> Piece:
         title=first_line(doc, name),
         signature=found["signature"],
         body=to_html(doc),
-        text=" ".join(doc.split())[:LONGEST_TEXT],
-        parent=found["parent"] or _parent(name),
+        text=" ".join(doc.split())[:MAX_TEXT_LENGTH],
+        parent=found["parent"] or name.rpartition(".")[0],
     )
-
-
-def _parent(module: str) -> str:
-    return module.rpartition(".")[0]

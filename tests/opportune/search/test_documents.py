@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -10,23 +11,20 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.pydocs.engines import sqlite
-from app.pydocs.engines.opening import index_url
-from app.pydocs.index.piece import Piece
-from app.pydocs.index.store import store_of
-from app.pydocs.schemas import MAX_QUERY_LENGTH, MAX_RANKED_HITS, IndexMissing
-from app.pydocs.service import Search
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import NotFound
+from opportune.search import MAX_QUERY_LENGTH, MAX_RANKED_HITS, DocumentIndex, DocumentSearch, IndexMissing
+from opportune.search.documents import sqlite_engine
+from opportune.search.documents.contents import Contents
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
-from tests.pydocs.shelving import fill, piece, search_in, settings_of
+from tests.opportune.search.shelving import Hit, Piece, Shelf, fill, piece, search_in, shelf
 
 PIECES = [
     piece("os", "module", "Interfaces of the operating system."),
     piece("os.path", "module", "Common operations on pathnames.", parent="os"),
-    piece("os.path.join", text="Join path components.", signature="join(a, *p)", module="os.path", parent="os.path"),
+    piece("os.path.join", text="Join path components.", parent="os.path"),
     piece("os.pathconf", text="Return a configuration limit.", parent="os"),
     piece("os.getcwd", text="Return the current working directory."),
     piece("site.addpackage", text="Process a .pth file with os functions."),
@@ -37,7 +35,7 @@ PIECES = [
     piece("asyncio", "module", "The asyncio package."),
     piece("asyncio.gather", text="Return a future that gathers results of a dictionary."),
     piece("asyncio.get_event_loop", text="Return the event loop."),
-    Piece("library/intro.html#reading", "Reading CSV files", "section", text="How a file is read.", module="intro"),
+    Piece("library/intro.html#reading", "Reading CSV files", "section", text="How a file is read."),
     Piece("library/intro.html", "Introduction", "section", text="Begin here."),
     *(piece(f"many.item{number}", "data", "One of many.") for number in range(MAX_RANKED_HITS + 5)),
 ]
@@ -64,22 +62,22 @@ HOSTILE = [
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Where an index of those pieces is, which the tests only read."""
     if request.param == "sqlite":
-        address = f"sqlite:///{tmp_path_factory.mktemp('pydocs') / 'index.db'}"
+        address = f"sqlite:///{tmp_path_factory.mktemp('shelf') / 'index.db'}"
     else:
         server: Postgres = request.getfixturevalue("postgres_server")
-        address = server.create_database("pydocs")
+        address = server.create_database("shelf")
     fill(address, PIECES)
     return address
 
 
 @pytest.fixture(scope="session")
-async def search(url: str) -> AsyncIterator[Search]:
+async def search(url: str) -> AsyncIterator[DocumentSearch[Hit]]:
     search = search_in(url)
     yield search
     await search.close()
 
 
-async def names(search: Search, query: str, limit: int = 20, page: int = 1) -> list[str]:
+async def names(search: DocumentSearch[Hit], query: str, limit: int = 20, page: int = 1) -> list[str]:
     return [hit.name for hit in (await search.find(query, limit=limit, page=page)).items]
 
 
@@ -103,12 +101,12 @@ async def names(search: Search, query: str, limit: int = 20, page: int = 1) -> l
         ("getcwd or gather", ["asyncio.gather", "os.getcwd"]),
     ],
 )
-async def test_what_is_looked_for_comes_first(search: Search, query: str, first: list[str]) -> None:
+async def test_what_is_looked_for_comes_first(search: DocumentSearch[Hit], query: str, first: list[str]) -> None:
     found = await names(search, query)
     assert sorted(found[: len(first)]) == sorted(first) if " or " in query else found[: len(first)] == first
 
 
-async def test_words_may_be_required_together_and_excluded(search: Search) -> None:
+async def test_words_may_be_required_together_and_excluded(search: DocumentSearch[Hit]) -> None:
     assert sorted(await names(search, "dictionary")) == sorted(
         ["collections.OrderedDict", "collections.Counter", "asyncio.gather"]
     )
@@ -117,7 +115,7 @@ async def test_words_may_be_required_together_and_excluded(search: Search) -> No
     assert await names(search, '"directory working"') == []
 
 
-async def test_two_letters_after_a_word_do_not_empty_the_list(search: Search) -> None:
+async def test_two_letters_after_a_word_do_not_empty_the_list(search: DocumentSearch[Hit]) -> None:
     assert await names(search, "event l") == await names(search, "event loo") == ["asyncio.get_event_loop"]
 
 
@@ -131,26 +129,28 @@ async def test_two_letters_after_a_word_do_not_empty_the_list(search: Search) ->
         ("Evnt loop", "event loop", "asyncio.get_event_loop"),
     ],
 )
-async def test_typing_errors_are_mended_and_told(search: Search, query: str, mended: str, first: str) -> None:
+async def test_typing_errors_are_mended_and_told(
+    search: DocumentSearch[Hit], query: str, mended: str, first: str
+) -> None:
     found = await search.find(query)
     assert (found.query, found.corrected) == (query, mended)
     assert first in [hit.name for hit in found.items]
 
 
-async def test_what_is_found_is_not_mended(search: Search) -> None:
+async def test_what_is_found_is_not_mended(search: DocumentSearch[Hit]) -> None:
     assert (await search.find("gather")).corrected == ""
     assert (await search.find("xyzzyxyzzy")).corrected == ""
     assert (await search.find("xyzzyxyzzy")).items == []
 
 
-async def test_what_was_looked_for_is_marked_and_the_rest_escaped(search: Search) -> None:
+async def test_what_was_looked_for_is_marked_and_the_rest_escaped(search: DocumentSearch[Hit]) -> None:
     hit = (await search.find("dict")).items[0]
     assert hit.name_html == "<mark>dict</mark>"
     assert hit.snippet_html == "A mapping. &lt;b&gt;Not bold&lt;/b&gt;."
-    assert hit.url == "/pydocs/dict"
+    assert (hit.slug, hit.kind) == ("dict", "class")
 
 
-async def test_long_lists_come_in_pages_up_to_an_end(search: Search) -> None:
+async def test_long_lists_come_in_pages_up_to_an_end(search: DocumentSearch[Hit]) -> None:
     first = await search.find("many", limit=100)
     assert (first.total, first.pages, len(first.items)) == (MAX_RANKED_HITS, 4, 100)
     seen = [name for page in (1, 2, 3, 4) for name in await names(search, "many", 100, page)]
@@ -159,7 +159,7 @@ async def test_long_lists_come_in_pages_up_to_an_end(search: Search) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "  ", *HOSTILE])
-async def test_any_text_gives_results_or_none(search: Search, query: str) -> None:
+async def test_any_text_gives_results_or_none(search: DocumentSearch[Hit], query: str) -> None:
     found = await search.find(query)
     assert len(found.query) <= MAX_QUERY_LENGTH
     assert "\0" not in found.query
@@ -169,36 +169,36 @@ async def test_any_text_gives_results_or_none(search: Search, query: str) -> Non
 @settings(deadline=None, max_examples=40)
 @example("name : os")
 @given(st.text() | st.lists(st.sampled_from([*HOSTILE, "os", "path", ".", " ", "or", "-", "é"])).map("".join))
-async def test_no_text_is_an_error(search: Search, query: str) -> None:
+async def test_no_text_is_an_error(search: DocumentSearch[Hit], query: str) -> None:
     found = await search.find(query)
     assert found.total >= len(found.items)
 
 
-async def test_an_entry_has_its_text_and_its_neighbours(search: Search) -> None:
-    entry = await search.entry("os.path")
-    assert (entry.kind, entry.body_html) == ("module", "<p>Common operations on pathnames.</p>")
-    assert entry.parent
-    assert entry.parent.name == "os"
-    assert [child.name for child in entry.children] == ["os.path.join"]
-    assert (await search.entry("os.path.join")).signature == "join(a, *p)"
+async def test_a_document_has_its_text_and_its_neighbours(search: DocumentSearch[Hit]) -> None:
+    document, parent, children = await search.get("os.path")
+    assert (document["kind"], document["body"]) == ("module", "<p>Common operations on pathnames.</p>")
+    assert parent
+    assert (parent["slug"], parent["kind"]) == ("os", "module")
+    assert [child["name"] for child in children] == ["os.path.join"]
+    assert (await search.get("os")).parent is None
 
 
-async def test_a_place_on_a_page_leads_to_the_page(search: Search) -> None:
-    assert (await search.entry("library/intro.html#reading")).name == "Reading CSV files"
-    assert (await search.entry("library/intro.html#elsewhere")).name == "Introduction"
+async def test_a_place_on_a_page_leads_to_the_page(search: DocumentSearch[Hit]) -> None:
+    assert (await search.get("library/intro.html#reading")).document["name"] == "Reading CSV files"
+    assert (await search.get("library/intro.html#elsewhere")).document["name"] == "Introduction"
 
 
 @pytest.mark.parametrize("slug", ["", "os.pat", "OS", "os#path", "\0", "\ud800", "x" * 10_000, "' or 1=1 --"])
-async def test_what_is_no_entry_is_not_found(search: Search, slug: str) -> None:
+async def test_what_is_no_document_is_not_found(search: DocumentSearch[Hit], slug: str) -> None:
     if slug == "os#path":
-        assert (await search.entry(slug)).name == "os"
+        assert (await search.get(slug)).document["name"] == "os"
         return
     with pytest.raises(NotFound):
-        await search.entry(slug)
+        await search.get(slug)
 
 
 async def test_an_index_is_replaced_while_many_ask(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "PAUSE", 0)
+    monkeypatch.setattr(sqlite_engine, "CHECK_INTERVAL_SECONDS", 0)
     fill(empty_database_url, [piece("before.it")])
     search = search_in(empty_database_url)
     stop = asyncio.Event()
@@ -222,7 +222,7 @@ async def test_an_index_is_replaced_while_many_ask(empty_database_url: str, monk
 
 
 async def test_a_cleared_index_is_gone_and_a_new_one_is_found(empty_database_url: str) -> None:
-    store = store_of(DatabaseURL.parse(empty_database_url))
+    store = shelf.store(DatabaseURL.parse(empty_database_url))
     assert not store.clear()
     fill(empty_database_url, [piece("one")])
     search = search_in(empty_database_url)
@@ -246,11 +246,11 @@ async def test_a_damaged_file_leaves_what_was_read(tmp_path: Path, caplog: pytes
     await search.refresh()
     assert await names(search, "whole") == ["whole"]
     await search.close()
-    assert "Make the index again: python3 oppman.py pydocs index" in caplog.text
+    assert "Make the index again: python3 oppman.py shelf index" in caplog.text
 
 
 async def test_through_a_pooler(postgres_server: Postgres) -> None:
-    with pgbouncer(postgres_server.create_database("pydocs_pooled")) as url:
+    with pgbouncer(postgres_server.create_database("shelf_pooled")) as url:
         fill(url, PIECES[:12])
         search = search_in(url)
         found = await asyncio.gather(*(names(search, "os.pth") for _ in range(8)))
@@ -259,7 +259,7 @@ async def test_through_a_pooler(postgres_server: Postgres) -> None:
 
 
 async def test_a_server_without_trigrams_finds_what_is_spelt_right(postgres_server: Postgres) -> None:
-    url = postgres_server.create_database("pydocs_plain")
+    url = postgres_server.create_database("shelf_plain")
     fill(url, PIECES[:12])
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP EXTENSION pg_trgm CASCADE")
@@ -271,6 +271,23 @@ async def test_a_server_without_trigrams_finds_what_is_spelt_right(postgres_serv
 
 
 def test_the_index_is_where_the_settings_say() -> None:
-    assert index_url(settings_for("sqlite:///x.db")).path.name == "pydocs.db"
-    assert index_url(settings_for("postgresql://u@127.0.0.1/x")).database == "x"
-    assert index_url(settings_of("postgresql://u@127.0.0.1/y")).database == "y"
+    index = DocumentIndex("shelf", "the shelf", Piece, Hit)
+    assert index.url(settings_for("sqlite:///x.db")).path.name == "shelf.db"
+    assert index.url(settings_for("postgresql://u@127.0.0.1/x")).database == "x"
+
+
+async def test_an_index_with_other_fields_takes_the_place_of_an_older_one(empty_database_url: str) -> None:
+    fill(empty_database_url, [piece("before.it")])
+    wider = Shelf("shelf", "the shelf", Wider, Hit)
+    store = wider.store(DatabaseURL.parse(empty_database_url))
+    store.prepare()
+    store.write(Contents.of("Wider", [Wider("after.it", "after.it", more="more")], 0), lambda number: None)
+    search = wider.open(settings_for(empty_database_url))
+    assert await names(search, "it") == ["after.it"]
+    assert (await search.get("after.it")).document["more"] == "more"
+    await search.close()
+
+
+@dataclass(slots=True)
+class Wider(Piece):
+    more: str = ""

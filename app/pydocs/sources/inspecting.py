@@ -16,15 +16,9 @@ from collections.abc import Iterator
 from typing import Any
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-PLAIN = (bool, int, float)
-ROUTINES = (
-    types.FunctionType,
-    types.BuiltinFunctionType,
-    types.MethodDescriptorType,
-    types.WrapperDescriptorType,
-    types.ClassMethodDescriptorType,
-)
-PROPERTIES = (property, types.GetSetDescriptorType, types.MemberDescriptorType)
+DESCRIPTORS = types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType
+ROUTINES = types.FunctionType, types.BuiltinFunctionType, *DESCRIPTORS
+PROPERTIES = property, types.GetSetDescriptorType, types.MemberDescriptorType
 
 seen: set[tuple[int, str]] = set()
 classes: set[type] = set()
@@ -32,8 +26,8 @@ classes: set[type] = set()
 
 def describe_module(name: str) -> list[dict[str, str]]:
     module = importlib.import_module(name)
-    doc = inspect.getdoc(module) if isinstance(module, types.ModuleType) else ""
-    return [entry(name, "module", doc=doc or ""), *members(module, name)]
+    doc = documentation(module) if isinstance(module, types.ModuleType) else ""
+    return [entry(name, "module", doc=doc), *members(module, name)]
 
 
 def members(module: types.ModuleType, name: str) -> Iterator[dict[str, str]]:
@@ -46,9 +40,9 @@ def members(module: types.ModuleType, name: str) -> Iterator[dict[str, str]]:
         if inspect.isclass(value):
             yield from describe_class(value, full, name)
         elif inspect.isroutine(value) or hasattr(value, "__wrapped__"):
-            yield entry(full, "function", parent=name, doc=documentation(value), signature=signature_of(value, label))
+            yield entry(full, "function", name, documentation(value), signature_of(value, label))
         else:
-            yield entry(full, "data", parent=name, doc=described(value))
+            yield entry(full, "data", name, described(value))
 
 
 def public(module: types.ModuleType) -> list[str]:
@@ -70,7 +64,7 @@ def is_own(module: types.ModuleType, value: object) -> bool:
 
 def is_known(value: object, label: str) -> bool:
     """Whether a package has shown it already, which takes it from one of its modules."""
-    if not (inspect.isclass(value) or callable(value)):
+    if not callable(value):
         return False
     before = len(seen)
     seen.add((id(value), label))
@@ -79,13 +73,10 @@ def is_known(value: object, label: str) -> bool:
 
 def describe_class(cls: type, full: str, parent: str) -> Iterator[dict[str, str]]:
     kind = "exception" if issubclass(cls, BaseException) else "class"
-    yield entry(full, kind, parent=parent, doc=documentation(cls), signature=signature_of(cls, cls.__name__))
-    if cls in classes:  # another name of one whose members are listed
-        return
-    classes.add(cls)
-    for label, value in sorted(vars(cls).items()):
-        if not label.startswith("_"):
-            yield member(label, value, cls, full)
+    yield entry(full, kind, parent, documentation(cls), signature_of(cls, cls.__name__))
+    if cls not in classes:  # and not another name of one whose members are listed
+        classes.add(cls)
+        yield from (member(label, value, cls, full) for label, value in sorted(vars(cls).items()) if label[0] != "_")
 
 
 def member(label: str, value: Any, cls: type, parent: str) -> dict[str, str]:
@@ -93,17 +84,16 @@ def member(label: str, value: Any, cls: type, parent: str) -> dict[str, str]:
     inner = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
     if isinstance(inner, ROUTINES):
         bound = inspect.getattr_static(cls, label) if isinstance(value, types.ClassMethodDescriptorType) else inner
-        return entry(full, "method", parent=parent, doc=documentation(inner), signature=signature_of(bound, label))
+        return entry(full, "method", parent, documentation(inner), signature_of(bound, label))
     if isinstance(value, PROPERTIES):
-        return entry(full, "property", parent=parent, doc=documentation(value))
-    doc = "" if isinstance(value, enum.Enum) else described(value)
-    return entry(full, "attribute", parent=parent, doc=doc)
+        return entry(full, "property", parent, documentation(value))
+    return entry(full, "attribute", parent, "" if isinstance(value, enum.Enum) else described(value))
 
 
 def described(value: object) -> str:
     # Other values may tell of this machine: its environment, its folders.
     kind = type(value).__name__
-    return f"{kind}, {value!r}" if isinstance(value, PLAIN) else kind
+    return f"{kind}, {value!r}" if isinstance(value, (bool, int, float)) else kind
 
 
 def documentation(value: object) -> str:
@@ -119,7 +109,7 @@ def signature_of(value: Any, label: str) -> str:
         return first.partition(" -> ")[0] if first.startswith(f"{label}(") else ""
 
 
-def entry(name: str, kind: str, *, parent: str = "", doc: str = "", signature: str = "") -> dict[str, str]:
+def entry(name: str, kind: str, parent: str = "", doc: str = "", signature: str = "") -> dict[str, str]:
     return {"name": name, "kind": kind, "parent": parent, "doc": doc, "signature": signature}
 
 
@@ -132,14 +122,10 @@ def answer(name: str) -> list[dict[str, str]] | str:
         return f"{type(error).__name__}: {error}"
 
 
-def main() -> None:
+if __name__ == "__main__":
     # What modules print goes nowhere; the answers have the real output to themselves.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     for line in sys.stdin:
         out.write(json.dumps(answer(line.strip())) + "\n")
         out.flush()
-
-
-if __name__ == "__main__":
-    main()

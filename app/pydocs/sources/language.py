@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pydoc import Helper
 from pydoc_data.topics import topics
 
-from app.pydocs.index.docstrings import first_line, to_html
-from app.pydocs.index.piece import LONGEST_TEXT, Piece
-from app.pydocs.schemas import Kind
+from app.pydocs.documents import Piece
+from app.pydocs.sources.docstrings import first_line, to_html
+from opportune.search import MAX_TEXT_LENGTH
 
-SOURCE = "the language reference"
 SECTION = re.compile(r"\n\n\n(?=[^\n]+\n=+\n)")
 WITHIN = {"match": ("compound", 'The "match" statement'), "case": ("compound", 'The "match" statement')}
 """Keywords of which help() knows nothing, by topic and heading."""
@@ -19,10 +18,10 @@ WITHIN = {"match": ("compound", 'The "match" statement'), "case": ("compound", '
 def language_pieces() -> Iterator[Piece]:
     for word in [*keyword.kwlist, *WITHIN]:
         if text := text_of(word):
-            yield _piece(f"keyword/{word}", word, "keyword", text)
+            yield _piece(f"keyword/{word}", Piece("", word, "keyword", title=heading(text.strip())), text)
     for label, text in topics.items():
         if not keyword.iskeyword(label):
-            yield _piece(f"topic/{label}", heading(text), "topic", text)
+            yield _piece(f"topic/{label}", Piece("", heading(text), "topic"), text)
 
 
 def text_of(word: str) -> str:
@@ -30,30 +29,20 @@ def text_of(word: str) -> str:
     if word in WITHIN:
         label, title = WITHIN[word]
         return next((part for part in SECTION.split(topics[label]) if part.startswith(title)), "")
-    return topics.get(_label(word), "")
-
-
-def _label(word: str) -> str:
-    """Follows help()'s own table: elif is told with if, and `and` with the topic BOOLEAN."""
     found: str | tuple[str, ...] = word
-    while isinstance(found, str) and found:
+    while isinstance(found, str) and found:  # help()'s own table tells of elif with if, and of `and` with BOOLEAN
         found = Helper.keywords.get(found) or Helper.topics.get(found) or ""
-    return found[0] if found else ""
+    return topics.get(found[0], "") if found else ""
 
 
 def heading(text: str) -> str:
     return text.partition("\n")[0].replace('"', "").strip()
 
 
-def _piece(slug: str, name: str, kind: Kind, text: str) -> Piece:
+def _piece(slug: str, piece: Piece, text: str) -> Piece:
     text = text.strip()
     body = re.sub(r"\A[^\n]+\n[*=]{3,}\n", "", text)  # the page has the heading already
-    return Piece(
-        slug=slug,
-        name=name,
-        kind=kind,
-        title=heading(text) if kind == "keyword" else first_line(body, name),
-        body=to_html(body),
-        text=" ".join(text.split())[:LONGEST_TEXT],
-        source=SOURCE,
-    )
+    piece.slug, piece.source = slug, "the language reference"
+    piece.title = piece.title or first_line(body, piece.name)
+    piece.body, piece.text = to_html(body), " ".join(text.split())[:MAX_TEXT_LENGTH]
+    return piece

@@ -2,11 +2,11 @@
 
 import pytest
 
-from app.pydocs.highlight import LENGTH, Highlighter
-from app.pydocs.query import MOST_WORDS, Query
-from app.pydocs.schemas import MAX_QUERY_LENGTH
-from app.pydocs.spelling import Term, distance, nearest
-from app.pydocs.words import keys, name_words
+from opportune.search import highlight, snippet
+from opportune.search.highlight import MAX_SNIPPET_CHARS, Highlighter
+from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query
+from opportune.search.spelling import Term, distance, nearest
+from opportune.search.words import keys, name_words
 
 
 def choices(text: str) -> list[tuple[list[tuple[str, ...]], list[tuple[str, ...]]]]:
@@ -46,7 +46,7 @@ def test_what_no_database_takes_is_left_out_and_what_is_too_long_is_cut() -> Non
     query = Query.parse("\0pa\ud800th " + "x " * 5000)
     assert query.text.startswith("path x")
     assert len(query.text) <= MAX_QUERY_LENGTH
-    assert sum(len(choice.wanted) for choice in query.choices) <= MOST_WORDS
+    assert sum(len(choice.wanted) for choice in query.choices) <= MAX_QUERY_WORDS
 
 
 def test_names_may_be_written_with_spaces() -> None:
@@ -87,4 +87,26 @@ def test_a_snippet_is_taken_from_around_what_was_found() -> None:
     assert "<mark>needle</mark>" in snippet
     assert snippet.startswith("…word")
     assert snippet.endswith("word …")
-    assert len(snippet) < LENGTH + 30
+    assert len(snippet) < MAX_SNIPPET_CHARS + 30
+
+
+def test_marks_are_found_whatever_their_accents_and_capitals() -> None:
+    assert highlight("Crème <brûlée>", "creme BRÛ") == "<mark>Crème</mark> &lt;<mark>brû</mark>lée&gt;"
+    assert snippet("Crème " * 100, "creme").startswith("<mark>Crème</mark>")
+    assert highlight("<b>", "") == "&lt;b&gt;"
+
+
+@pytest.mark.parametrize(
+    ("text", "fts5", "tsquery"),
+    [
+        ("milk bread", '("milk" AND "bread" *)', "(('milk') & 'bread':*)"),
+        ('"rye bread" -milk', '("rye bread" NOT "milk")', "(('rye' <-> 'bread') & !('milk'))"),
+        ("milk or tea", '("milk") OR ("tea" *)', "(('milk')) | ('tea':*)"),
+        ("bread mi", '("bread")', "(('bread'))"),
+        ("-milk", "", ""),
+        ("' NEAR(", '("near" *)', "('near':*)"),
+    ],
+)
+def test_each_database_is_asked_in_its_own_language(text: str, fts5: str, tsquery: str) -> None:
+    query = Query.parse(text)
+    assert (query.as_fts5, query.as_tsquery) == (fts5, tsquery)

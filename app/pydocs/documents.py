@@ -1,0 +1,34 @@
+"""What is indexed, and where the index is."""
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from app.pydocs.schemas import Kind, SearchHit
+from opportune.search import Document, DocumentIndex
+
+# What is worth the most is what most questions are about.
+RANKS = dict(zip(get_args(Kind), (0, 1, 2, 1, 3, 4, 4, 4, 5, 2, 5, 0, 1), strict=True))
+
+
+@dataclass(slots=True)
+class Piece(Document):
+    """A symbol, by its whole dotted name, or a section."""
+
+    kind: Kind
+    module: str = ""
+    signature: str = ""
+    body: str = ""
+    """Safe HTML."""
+    source: str = ""
+
+    @property
+    def is_dotted(self) -> bool:
+        return self.kind not in ("section", "term", "other", "topic")
+
+    @property
+    def importance(self) -> tuple[Any, ...]:
+        is_private = self.name.startswith("_") or "._" in self.name
+        return is_private, RANKS[self.kind], self.name.count("."), len(self.name), self.name, self.slug
+
+
+python_docs = DocumentIndex("pydocs", "the documentation", Piece, SearchHit, setting="PYDOCS_DATABASE_URL")

@@ -1,0 +1,123 @@
+"""A Sphinx page in parts: sections and described objects (`<dl class="py function">`), each without those inside it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html import escape
+
+from opportune.search.html import Element, main_of
+
+HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
+SILENT_CLASSES = {"headerlink", "toctree-wrapper", "linenos"}
+MAX_BODY_LENGTH = 200_000
+"""Characters of HTML in one part; the rest is left out."""
+
+
+@dataclass(eq=False)
+class Part:
+    """A piece as it is found: nothing in it is safe yet."""
+
+    anchor: str
+    group: str
+    """`section`, `term`, or the classes of the list that describes it: `py function`."""
+    parent: "Part | None" = None
+    titles: list[str] = field(default_factory=list)
+    """The heading, or each signature of one description."""
+    body: list[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    anchors: list[str] = field(default_factory=list)
+    """Other names of the same."""
+    size: int = 0
+
+    def add(self, html: str) -> None:
+        self.size += len(html)
+        if self.size < MAX_BODY_LENGTH:
+            self.body.append(html)
+
+
+@dataclass
+class PartReader:
+    address: Callable[[str], str]
+    """What a link becomes, or nothing."""
+    parts: list[Part] = field(default_factory=list)
+
+    def read(self, element: Element, part: Part | None) -> None:
+        """Add what is inside an element to the part that it belongs to, and to new ones."""
+        for child in element.children:
+            if not isinstance(child, str):
+                self._read(child, part)
+            elif part:
+                part.add(escape(child, quote=False))
+                part.text.append(child)
+
+    def _read(self, element: Element, part: Part | None) -> None:
+        if is_silent(element):
+            return
+        if element.tag == "section" or (element.tag == "div" and "section" in element.classes):
+            self.read(element, self._begin(element, "section", part))
+        elif group := group_of(element):
+            self._read_descriptions(element, group, part)
+        elif element.tag in HEADINGS and part and part.group == "section" and not part.titles:
+            part.titles.append(title_of(element))
+        elif part is None or element.tag == "span":  # by which code is coloured
+            self.read(element, part)
+        else:
+            part.add(self._opening(element))
+            self.read(element, part)
+            part.add("" if element.is_void else f"</{element.tag}>")
+
+    def _read_descriptions(self, described: Element, group: str, around: Part | None) -> None:
+        part: Part | None = None
+        for child in described.children:
+            if isinstance(child, str):
+                continue
+            if child.tag != "dt":
+                self.read(child, part or around)
+                continue
+            anchor = child.attributes.get("id", "")
+            if part and (group != "term" or not part.text):  # another signature of the same
+                part.anchors += [anchor] if anchor else []
+            elif anchor or part:
+                part = self._begin(child, group, around)
+            if part:
+                part.titles.append(title_of(child))
+
+    def _begin(self, element: Element, group: str, around: Part | None) -> Part:
+        self.parts.append(Part(element.attributes.get("id", ""), group, around))
+        return self.parts[-1]
+
+    def _opening(self, element: Element) -> str:
+        kept = element.attributes | {"href": self.address(element.attributes.get("href", ""))}
+        written = [f' {name}="{escape(value)}"' for name, value in kept.items() if value]
+        return f"<{element.tag}{''.join(written)}>"
+
+
+def group_of(element: Element) -> str:
+    """What a list describes: `py function`, `term`; nothing if it is a list like others."""
+    classes = element.attributes.get("class", "").split()
+    if element.tag != "dl" or "simple" in classes:
+        return ""
+    return " ".join(classes[:2]) if len(classes) > 1 else "term" * ("glossary" in classes)
+
+
+def is_silent(element: Element) -> bool:
+    return element.is_silent or not SILENT_CLASSES.isdisjoint(element.classes)
+
+
+def title_of(child: Element | str) -> str:
+    if isinstance(child, str):
+        return child
+    return "" if is_silent(child) else "".join(map(title_of, child.children))
+
+
+def read_parts(page: str, address: Callable[[str], str]) -> list[Part]:
+    """The parts of a page, in their order.
+
+    Raises:
+        ValueError: it cannot be understood, or is nested too deeply.
+    """
+    reader = PartReader(address)
+    try:
+        reader.read(main_of(page), None)
+    except RecursionError as error:
+        raise ValueError("its markup makes no sense: it is nested too deeply") from error
+    return reader.parts

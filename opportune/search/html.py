@@ -1,0 +1,68 @@
+"""HTML as a tree, for sources of documents: Python's parser, and the forgiveness of browsers."""
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+SILENT = {"script", "style", "template", "head"}
+
+
+@dataclass(eq=False)
+class Element:
+    tag: str
+    attributes: dict[str, str] = field(default_factory=dict)
+    children: "list[Element | str]" = field(default_factory=list)
+
+    @property
+    def classes(self) -> set[str]:
+        return set(self.attributes.get("class", "").split())
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it has no end."""
+        return self.tag in VOID
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it holds no text for people."""
+        return self.tag in SILENT
+
+
+def main_of(page: str) -> Element:
+    """The element of a page's own text (`<main>` or `role="main"`), or an empty one.
+
+    What is never closed ends with what is around it, and what ends something around the main text is passed over.
+
+    Raises:
+        ValueError: Python's parser cannot go on with it.
+    """
+    parser = _TreeParser()
+    try:
+        parser.feed(page.replace("\0", ""))
+        parser.close()
+    except AssertionError as error:  # what it says to markup declarations that make no sense
+        raise ValueError(f"its markup makes no sense: {error}") from error
+    return parser.main
+
+
+class _TreeParser(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = [Element("")]
+        self.main = Element("")
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, {name: value or "" for name, value in attrs})
+        self.open[-1].children.append(element)
+        if not element.is_void:
+            self.open.append(element)
+        if not self.main.tag and (tag == "main" or element.attributes.get("role") == "main"):
+            self.main = element
+
+    def handle_endtag(self, tag: str) -> None:
+        outermost = self.open.index(self.main) if self.main in self.open else 1
+        depths = range(len(self.open) - 1, outermost - 1, -1)
+        del self.open[next((depth for depth in depths if self.open[depth].tag == tag), len(self.open)) :]
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].children.append(data)

@@ -1,0 +1,155 @@
+"""From a source to an index, on both databases: whole, or as it was before."""
+
+import sqlite3
+from collections.abc import Generator, Iterable
+from pathlib import Path
+
+import pytest
+
+from opportune.atomic_files import private_file
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.search import Batch, IndexMissing
+from opportune.search.documents import index as place
+from opportune.search.documents.build import Built
+from opportune.search.documents.postgresql_store import tsvector
+from tests.opportune.search.shelving import Piece, fill, piece, search_in, shelf, unseen
+
+Found = list[Piece] | str
+
+
+class Batches:
+    """A source that may be interrupted."""
+
+    title = "Batches 1.0"
+
+    def __init__(self, found: dict[str, Found], mark: str = "") -> None:
+        self.found = found
+        self.mark = mark
+        self.read_so_far: list[str] = []
+        self.stops_at = ""
+
+    def batches(self) -> list[Batch]:
+        return [Batch(name, self.mark) for name in self.found]
+
+    def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, Found], None, None]:
+        for batch in batches:
+            if batch.name == self.stops_at:
+                raise KeyboardInterrupt
+            self.read_so_far.append(batch.name)
+            yield batch, self.found[batch.name]
+
+
+@pytest.fixture(autouse=True)
+def _spools_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(place, "FOLDER", tmp_path)
+
+
+@pytest.fixture
+def source() -> Batches:
+    return Batches({"a": [piece("alpha")], "b": "it is broken", "c": [piece("gamma")]})
+
+
+def built(source: Batches, url: str) -> Built:
+    return shelf.build(source, DatabaseURL.parse(url), unseen)
+
+
+async def names(url: str, query: str) -> list[str]:
+    search = search_in(url)
+    try:
+        return [hit.name for hit in (await search.find(query)).items]
+    finally:
+        await search.close()
+
+
+async def test_an_index_is_made_of_all_that_could_be_read(source: Batches, empty_database_url: str) -> None:
+    assert built(source, empty_database_url) == Built(2, {"b": "it is broken"}, 0)
+    search = search_in(empty_database_url)
+    status = await search.status()
+    await search.close()
+    assert (status.entries, status.skipped, status.source) == (2, 1, "Batches 1.0")
+    assert status.mends_typos
+
+
+async def test_a_second_index_takes_the_place_of_the_first(source: Batches, empty_database_url: str) -> None:
+    built(source, empty_database_url)
+    built(Batches({"d": [piece("delta")]}), empty_database_url)
+    assert await names(empty_database_url, "delta") == ["delta"]
+    assert await names(empty_database_url, "alpha") == []
+
+
+async def test_an_interrupted_run_leaves_the_old_index_and_is_gone_on_with(
+    source: Batches, empty_database_url: str
+) -> None:
+    built(Batches({"d": [piece("delta")]}), empty_database_url)
+    source.stops_at = "c"
+    with pytest.raises(KeyboardInterrupt):
+        built(source, empty_database_url)
+    assert await names(empty_database_url, "delta") == ["delta"]
+    source.stops_at = ""
+    assert built(source, empty_database_url).resumed == 2
+    assert source.read_so_far == ["a", "b", "c"]
+    assert await names(empty_database_url, "alpha") == ["alpha"]
+
+
+def test_what_has_changed_since_the_interruption_is_read_again(source: Batches, tmp_path: Path) -> None:
+    source.stops_at = "c"
+    with pytest.raises(KeyboardInterrupt):
+        built(source, f"sqlite:///{tmp_path / 'index.db'}")
+    source.stops_at, source.mark = "", "newer"
+    assert built(source, f"sqlite:///{tmp_path / 'index.db'}").resumed == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["index.db"]
+
+
+def test_a_damaged_spool_is_made_anew(source: Batches, tmp_path: Path) -> None:
+    (tmp_path / "index.db.part").write_bytes(b"no database " * 100)
+    assert built(source, f"sqlite:///{tmp_path / 'index.db'}").entries == 2
+
+
+async def test_a_source_without_anything_leaves_the_old_index(source: Batches, empty_database_url: str) -> None:
+    built(source, empty_database_url)
+    with pytest.raises(OperatorError, match="holds nothing that could be indexed"):
+        built(Batches({"b": "it is broken"}), empty_database_url)
+    assert await names(empty_database_url, "alpha") == ["alpha"]
+
+
+def test_two_runs_at_once_are_refused(source: Batches, tmp_path: Path) -> None:
+    with private_file(tmp_path / "index.db.lock"), pytest.raises(OperatorError, match="Another process is writing"):
+        built(source, f"sqlite:///{tmp_path / 'index.db'}")
+
+
+def test_a_full_disk_leaves_the_old_index_and_is_said(
+    source: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "index.db"
+    built(source, f"sqlite:///{path}")
+    before = path.read_bytes()
+
+    def full(*arguments: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("opportune.search.documents.sqlite_store._insert_terms", full)
+    with pytest.raises(OperatorError, match=r"The disk of .*index\.db is full"):
+        built(source, f"sqlite:///{path}")
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+async def test_what_two_pages_call_the_same_is_kept_once(empty_database_url: str) -> None:
+    fill(empty_database_url, [piece("same", "section", "less important"), piece("same", "module", "more important")])
+    search = search_in(empty_database_url)
+    found = await search.find("same")
+    await search.close()
+    assert [(hit.kind, hit.title) for hit in found.items] == [("module", "more important")]
+
+
+async def test_before_the_first_index_there_is_none(empty_database_url: str) -> None:
+    search = search_in(empty_database_url)
+    for question in (search.find("x"), search.get("x"), search.status()):
+        with pytest.raises(IndexMissing, match="There is no index of the shelf yet"):
+            await question
+    await search.close()
+
+
+def test_a_document_has_its_words_where_they_stand() -> None:
+    assert tsvector((["os", "path"], ["a", "path"], [])) == "'os':1A 'path':2A,5B 'a':4B"
