@@ -10,6 +10,7 @@ from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
+from opportune.db.migrations.post_migrate import due
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.hosts import is_ephemeral
@@ -29,6 +30,8 @@ class SchemaState:
 
     pending: tuple[str, ...]
     newer: tuple[str, ...]
+    has_stale_indexes: bool = False
+    """Whether an index for search is not there, or not as its model is declared."""
 
     @property
     def faults(self) -> Iterator[str]:
@@ -43,6 +46,8 @@ class SchemaState:
                 f"The database has {', '.join(self.newer)}, which this code lacks: "
                 "run the version that made them, or put their files back."
             )
+        if self.has_stale_indexes and not (self.pending or self.newer):
+            yield "The indexes for search are not what the models ask for: run python3 oppman.py migrate."
 
 
 def read_cache_address(settings: Settings) -> None:
@@ -105,11 +110,13 @@ async def _inspect(settings: Settings) -> SchemaState:
         await database.setup()
         await _connect_with_retry(database, time.monotonic() + RETRY_TIMEOUT_SECONDS if settings.is_production else 0)
         async with database.reader(fresh=True) as session:
-            rows = await (await session.connection()).run_sync(recorded_revisions)
+            connection = await session.connection()
+            rows = await connection.run_sync(recorded_revisions)
+            stale = bool(await connection.run_sync(due))
     finally:
         await database.dispose()
     graph = MigrationGraph(installed_names())
-    return SchemaState(tuple(map(str, graph.pending(rows))), graph.unknown(rows).newer)
+    return SchemaState(tuple(map(str, graph.pending(rows))), graph.unknown(rows).newer, stale)
 
 
 async def _connect_with_retry(database: Database, until: float) -> None:

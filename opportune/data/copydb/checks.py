@@ -11,6 +11,7 @@ from opportune.data.copydb.rows import Checksum, conversions, read
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE, recorded_revisions
+from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.model import Model
 from opportune.db.url.database_url import DatabaseURL
@@ -94,7 +95,8 @@ def check_source(connection: Connection, graph: MigrationGraph, tables: Sequence
     _refuse_newer(graph, rows, "source")
     if pending := graph.pending(rows):
         raise OperatorError(f"The source lacks migrations ({', '.join(map(str, pending))}). Run: {MIGRATE}")
-    strangers = set(inspect(connection).get_table_names()) - {table.name for table in tables} - {VERSION_TABLE.name}
+    there = {name for name in inspect(connection).get_table_names() if not is_derived(name)}
+    strangers = there - {table.name for table in tables} - {VERSION_TABLE.name}
     if strangers:
         raise OperatorError(
             f"The source has tables that no model knows and that would be lost: {', '.join(sorted(strangers))}. "

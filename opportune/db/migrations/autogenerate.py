@@ -20,6 +20,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
 from opportune.db.migrations.naming import Change, describe, flatten, name_for, slug
 from opportune.db.migrations.options import OPTIONS
+from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.python_steps import CodeOp
 from opportune.db.migrations.questions import Answers, Rename
 from opportune.db.migrations.renaming import (
@@ -173,7 +174,7 @@ def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
 
 def _options(graph: MigrationGraph, feature: str) -> dict[str, object]:
     def names(name: str | None, kind: str, _parents: object) -> bool:
-        return kind != "table" or feature_of_table(name or "", graph.features) == feature
+        return not is_derived(name) and (kind != "table" or feature_of_table(name or "", graph.features) == feature)
 
     def objects(_item: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
         return names(name, kind, None)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ from opportune.db.migrations.expression_indexes import preserve_expression_index
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import record_revisions, recorded_revisions
 from opportune.db.migrations.options import OPTIONS
+from opportune.db.migrations.post_migrate import bring_in_line, due
 from opportune.errors import OperatorError
 
 # `alembic.op`, which migrations use, is one for the whole process.
@@ -73,12 +74,17 @@ def run_migrations(
     rows = recorded_revisions(connection)
     connection.rollback()
     refuse_newer(graph, rows)
-    if not plan(graph.applied(rows)):
-        return 0  # without a lock, which a read-only database would not give
-    connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
     taken = 0
-    while _take_next(connection, graph, plan, announce):
-        taken += 1
+    if plan(graph.applied(rows)):  # else without a lock, which a read-only database would not give
+        connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+        try:
+            while _take_next(connection, graph, plan, announce):
+                taken += 1
+        except OperatorError:
+            with suppress(OperatorError, SQLAlchemyError):  # for the steps that hold
+                _derive(connection)
+            raise
+    _derive(connection)
     return taken
 
 
@@ -90,6 +96,22 @@ def run_migrations_within(connection: Connection, graph: MigrationGraph, plan: P
     """
     while _take_next(connection, graph, plan, lambda _step: nullcontext()):
         pass
+    bring_in_line(connection)
+
+
+def _derive(connection: Connection) -> None:
+    """Make what is derived from tables, such as indexes for search, where it is not there or not as it should be."""
+    statements = due(connection)
+    connection.rollback()
+    if not statements:
+        return
+    connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+    try:
+        with connection.begin():
+            acquire_migration_lock(connection)
+            bring_in_line(connection)
+    except SQLAlchemyError as error:
+        raise OperatorError(f"The indexes for search could not be made: {_reason(error)}.") from error
 
 
 def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ An index has the name of its table after `fts_` and is no model's: migrations, d
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Select
@@ -44,8 +45,8 @@ class Dialect(ABC):
         """The objects of all indexes that are there, in the same way."""
 
     @abstractmethod
-    def create(self, fields: Fields) -> list[str]:
-        """The statements that make an index and fill it."""
+    def replace(self, fields: Fields, there: Collection[str]) -> list[str]:
+        """The statements that make and fill an index in the place of what is there of it."""
 
     @abstractmethod
     def drop(self, names: Collection[str]) -> list[str]:
@@ -53,14 +54,15 @@ class Dialect(ABC):
 
     @abstractmethod
     def rebuild(self, fields: Fields) -> str:
-        """The statement that makes an index anew from its rows, in one transaction."""
+        """The statement that makes an index anew from its rows, while the old one answers."""
 
     def due(self, connection: Connection, wanted: Sequence[Fields]) -> list[str]:
         """The statements that make the indexes those that are wanted; none if they are."""
         present = self.present(connection)
-        stale = [fields for fields in wanted if self.wanted(fields).items() - present.items()]
-        whole = {name for fields in wanted if fields not in stale for name in self.wanted(fields)}
+        parts = {fields.table: self.wanted(fields) for fields in wanted}
+        known = {name for each in parts.values() for name in each}
+        stale = [fields for fields in wanted if parts[fields.table].items() - present.items()]
         return [
-            *self.drop([name for name in present if name not in whole]),
-            *(statement for fields in stale for statement in self.create(fields)),
+            *self.drop([name for name in present if name not in known]),
+            *chain.from_iterable(self.replace(each, parts[each.table].keys() & present.keys()) for each in stale),
         ]

@@ -31,7 +31,7 @@ class PostgreSQL(Dialect):
         )
         words: ColumnClause[Any] = literal_column(f"({_vector(fields)})")
         key: ColumnClause[int] = literal_column(f"{fields.table}.id")
-        rank = func.ts_rank_cd(words, asked)
+        rank = func.ts_rank(words, asked)  # as bm25 does, it counts what is repeated less and less
         return statement.where(words.op("@@", is_comparison=True)(asked)).order_by(None).order_by(rank.desc(), key)
 
     def wanted(self, fields: Fields) -> dict[str, str]:
@@ -40,19 +40,24 @@ class PostgreSQL(Dialect):
     def present(self, connection: Connection) -> dict[str, str]:
         return {str(name): str(made_by) for name, made_by in connection.execute(PRESENT, {"prefix": PREFIX})}
 
-    def create(self, fields: Fields) -> list[str]:
-        made_by = _create(fields).replace("'", "''")
-        return [_create(fields), f"COMMENT ON INDEX {fields.index} IS '{made_by}'"]
+    def replace(self, fields: Fields, there: Collection[str]) -> list[str]:
+        new, made_by = f"{fields.index}_new", _create(fields).replace("'", "''")
+        return [
+            _create(fields, new),  # keeps writers waiting, and the next ones everybody, but they take no time
+            *self.drop(there),
+            f"ALTER INDEX {new} RENAME TO {fields.index}",
+            f"COMMENT ON INDEX {fields.index} IS '{made_by}'",
+        ]
 
     def drop(self, names: Collection[str]) -> list[str]:
         return [f"DROP INDEX {name}" for name in names]
 
     def rebuild(self, fields: Fields) -> str:
-        return f"REINDEX INDEX {fields.index}"
+        return f"REINDEX INDEX CONCURRENTLY {fields.index}"
 
 
-def _create(fields: Fields) -> str:
-    return INDEX.format(index=fields.index, table=fields.table, vector=_vector(fields))
+def _create(fields: Fields, name: str = "") -> str:
+    return INDEX.format(index=name or fields.index, table=fields.table, vector=_vector(fields))
 
 
 def _vector(fields: Fields) -> str:

@@ -9,9 +9,10 @@ from markupsafe import Markup
 from sqlalchemy import Connection, Select, String, Table, false, select, text
 from sqlalchemy import inspect as look_into
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import SQLModel
 
+from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import post_migrate
-from opportune.db.model import Model
 from opportune.pagination import Paging, paginate
 from opportune.search.highlight import Highlighter
 from opportune.search.models.indexes import WEIGHTS, Dialect, Fields
@@ -21,7 +22,7 @@ from opportune.search.query import Query
 from opportune.search.results import SearchResults
 from opportune.search.words import folded_as_postgresql
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=SQLModel)
 
 DIALECTS: Mapping[str, Dialect] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
 registered: dict[str, Fields] = {}
@@ -97,9 +98,11 @@ class Searchable(Generic[M]):
             query=asked.text,
         )
 
-    async def rebuild(self, session: AsyncSession) -> None:
-        """Make the index anew; until the session commits the old one answers. Nothing but damage asks for it."""
-        await session.execute(text(self._dialect(session).rebuild(self.fields)))
+    async def rebuild(self, database: Database) -> None:
+        """Make the index anew, while the old one answers. Nothing but damage asks for it."""
+        async with database.engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(text(DIALECTS[connection.dialect.name].rebuild(self.fields)))
 
     def _hit(self, row: M, highlighter: Highlighter) -> RowHit[M]:
         name, *others = (getattr(row, field) or "" for field in self.fields.weights)
@@ -116,6 +119,8 @@ class Searchable(Generic[M]):
 
 
 def _refuse(table: Table, fields: Fields, given: Sequence[str]) -> None:
+    if not given:
+        raise ValueError(f"{table.name} has no fields to be searched by.")
     texts = [column.name for column in table.columns if isinstance(getattr(column.type, "impl", column.type), String)]
     for name, weight in fields.weights.items():
         if name not in given or name not in texts:

@@ -57,8 +57,8 @@ class SQLite(Dialect):
         prefix = PREFIX.replace("_", "\\_") + "%"
         return {str(name): str(sql) for name, sql in connection.execute(PRESENT, {"prefix": prefix})}
 
-    def create(self, fields: Fields) -> list[str]:
-        return [*self.wanted(fields).values(), self.rebuild(fields)]
+    def replace(self, fields: Fields, there: Collection[str]) -> list[str]:
+        return [*self.drop(there), *self.wanted(fields).values(), self.rebuild(fields)]
 
     def drop(self, names: Collection[str]) -> list[str]:
         suffixes = tuple(TRIGGERS)

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, StrictUndefined
 from jinja2_fragments import render_block
 
+from opportune.search.highlight import highlight, snippet
 from opportune.web.forms.forms import Form
 from opportune.web.rendering.flash import flashed
 from opportune.web.rendering.loader import TemplateLoader
@@ -28,7 +29,7 @@ class Templates:
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self.environment.globals |= {"asset": assets.url, "flashed": flashed}
-        self.environment.filters["datetime"] = format_datetime
+        self.environment.filters |= {"datetime": format_datetime, "highlight": highlight, "snippet": snippet}
 
     def render(
         self, request: Request, name: str, context: Mapping[str, Any] | None = None, status_code: int = 200

@@ -1,0 +1,51 @@
+"""A model of its own for tests, which is searchable."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import MetaData, insert
+from sqlmodel import Field, SQLModel
+
+from opportune.db.database import Database
+from opportune.db.migrations.post_migrate import bring_in_line
+from opportune.db.model import NAMING_CONVENTION, BigId
+
+
+class Table(SQLModel):
+    # Apart from the project's own tables, which migrations make.
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+    id: int = Field(default=None, primary_key=True, sa_type=BigId)
+
+
+class Shelf(Table, table=True):
+    __tablename__ = "test_shelf"
+
+    name: str = ""
+
+
+class Book(Table, table=True):
+    __tablename__ = "test_book"
+
+    shelf_id: int | None = Field(default=None, foreign_key="test_shelf.id", ondelete="CASCADE", sa_type=BigId)
+    title: str
+    summary: str | None = None
+    pages: int = 0
+
+
+async def make_tables(database: Database) -> None:
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Table.metadata.create_all)
+
+
+async def migrated(database: Database) -> None:
+    """What follows migrations: the indexes are brought in line."""
+    async with database.engine.begin() as connection:
+        await connection.run_sync(bring_in_line)
+
+
+async def add(database: Database, *books: Sequence[str | None]) -> None:
+    """Books by title and summary."""
+    async with database.writer() as session:
+        rows = [dict(zip(("title", "summary"), book, strict=False)) for book in books]
+        for row in rows:
+            await session.execute(insert(Book).values(row))

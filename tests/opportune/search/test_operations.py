@@ -1,0 +1,109 @@
+"""Indexes of models beside migrations, checks, copies, backups and poolers."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from opportune.accounts.models import User
+from opportune.db.factory import open_database
+from opportune.db.migrations.connection import connect
+from opportune.search import Searchable
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.pgbouncer import pgbouncer
+from opportune.testing.services.postgres import Postgres
+from tests.opportune.cli.conftest import Oppman, oppman
+from tests.opportune.data.two_databases import ADD_USER, execute
+
+__all__ = ["oppman"]  # a fixture
+
+
+@pytest.fixture
+def people(nothing_is_searchable: None) -> Searchable[User]:
+    return Searchable(User, fields=["email"])
+
+
+@pytest.fixture
+def site(oppman: Oppman, people: Searchable[User], database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a database with a user and an index."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("SECRET_KEY", "a key for tests that opens nothing anywhere")
+    assert oppman("migrate").code == 0
+    add(database_url, "ada@example.com")
+    return database_url
+
+
+def add(url: str, email: str) -> None:
+    execute(url, ADD_USER, id=len(email), email=email)
+
+
+async def found(people: Searchable[User], url: str, query: str = "example ada") -> list[str]:
+    database = open_database(settings_for(url))
+    await database.setup()
+    try:
+        async with database.reader() as session:
+            return [hit.row.email for hit in (await people.find(session, query)).items]
+    finally:
+        await database.dispose()
+
+
+def test_migrate_makes_the_index_and_no_command_wants_a_migration_of_it(oppman: Oppman, site: str) -> None:
+    assert oppman("makemigrations", "--check").code == 0
+    assert "indexes for search" not in oppman("check").out
+
+
+def test_a_missing_index_is_told_until_migrate_has_made_it(
+    oppman: Oppman, database_url: str, people: Searchable[User]
+) -> None:
+    assert "The indexes for search are not what the models ask for" in oppman("check", DATABASE_URL=database_url).out
+    assert oppman("migrate").code == 0
+    assert "The indexes for search" not in oppman("check").out
+
+
+def test_an_index_goes_with_its_table_and_comes_back(oppman: Oppman, site: str, people: Searchable[User]) -> None:
+    assert oppman("migrate", "accounts", "zero").code == 0
+    assert oppman("migrate").code == 0
+    add(site, "bobby@example.com")
+
+
+async def test_a_copied_table_keeps_its_index(
+    oppman: Oppman, site: str, people: Searchable[User], tmp_path: Path, postgres_server: Postgres
+) -> None:
+    kind = "sqlite" if site.startswith("postgresql") else "postgresql"
+    target = f"sqlite:///{tmp_path / 'copy.db'}" if kind == "sqlite" else postgres_server.create_database("search_copy")
+    result = oppman("copydb", site, target)
+    assert (result.code, result.err) == (0, "")
+    assert await found(people, target) == ["ada@example.com"]
+    add(target, "bobby@example.com")
+    assert await found(people, target, "bobby") == ["bobby@example.com"]
+
+
+@pytest.mark.database("sqlite")
+async def test_a_restored_database_is_searched_as_before(
+    oppman: Oppman, site: str, people: Searchable[User], tmp_path: Path
+) -> None:
+    assert oppman("backup", str(tmp_path / "b.zip"), STORAGE_URL=f"file:{tmp_path / 'uploads'}").code == 0
+    add(site, "bobby@example.com")
+    assert oppman("restore", "--no-input", str(tmp_path / "b.zip")).code == 0
+    assert await found(people, site, "example") == ["ada@example.com"]
+
+
+@pytest.mark.database("sqlite")
+async def test_a_table_that_a_migration_copies_is_searched_afterwards(
+    oppman: Oppman, site: str, people: Searchable[User]
+) -> None:
+    """SQLite's triggers go with the table that is dropped."""
+    with connect(settings_for(site)) as connection, connection.begin():
+        connection.execute(text("DROP TRIGGER fts_accounts_user_insert"))
+    add(site, "bobby@example.com")
+    assert await found(people, site, "bobby") == []
+    assert oppman("migrate").code == 0
+    assert await found(people, site, "bobby") == ["bobby@example.com"]
+
+
+@pytest.mark.database("postgresql")
+async def test_through_a_pooler(database_url: str, oppman: Oppman, people: Searchable[User]) -> None:
+    with pgbouncer(database_url) as url:
+        assert oppman("migrate", DATABASE_URL=url).code == 0
+        add(database_url, "ada@example.com")
+        assert [await found(people, url) for _ in range(3)] == [["ada@example.com"]] * 3

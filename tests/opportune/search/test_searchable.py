@@ -1,0 +1,181 @@
+"""Rows of models that are found by their words, on both databases alike."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select, text, update
+from sqlmodel import col
+
+from opportune.db.database import Database
+from opportune.db.migrations.post_migrate import due
+from opportune.pagination import Paging, paginate
+from opportune.search import Searchable
+from tests.opportune.search.books import Book, Shelf, add, make_tables, migrated
+
+LIBRARY = [
+    ("Café Müller", "Bread, e-mail and foo.bar/baz."),
+    ("Baking bread", "From flour: the straße of <b>Привет</b>."),
+    ("Tea", "All of café life, v2 of 3d under_score."),
+    ("Bread of heaven", None),
+]
+
+
+async def titles(database: Database, books: Searchable[Book], query: str) -> list[str]:
+    async with database.reader() as session:
+        return [hit.row.title for hit in (await books.find(session, query)).items]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("cafe", ["Café Müller", "Tea"]),
+        ("CAFÉ mull", ["Café Müller"]),
+        ("straße", ["Baking bread"]),
+        ("прив", ["Baking bread"]),
+        ("e-mail", ["Café Müller"]),
+        ("baz", ["Café Müller"]),
+        ("v2", ["Tea"]),
+        ("3d", ["Tea"]),
+        ("score", ["Tea"]),
+        ('"bread of"', ["Bread of heaven"]),
+        ('"of bread"', []),
+        ("bread -baking -mail", ["Bread of heaven"]),
+        ("heaven or flour", ["Baking bread", "Bread of heaven"]),
+        ("zebra", []),
+        ("***", []),
+        ("-bread", []),
+        ("", []),
+    ],
+)
+async def test_rows_are_found_by_their_words(
+    database: Database, book_search: Searchable[Book], query: str, found: list[str]
+) -> None:
+    await add(database, *LIBRARY)
+    assert sorted(await titles(database, book_search, query)) == found
+
+
+async def test_a_word_of_the_first_field_counts_more(database: Database, book_search: Searchable[Book]) -> None:
+    await add(database, ("Other", "bread " * 3), ("Bread", "other"))
+    assert await titles(database, book_search, "bread") == ["Bread", "Other"]
+
+    weighed = Searchable(Book, fields=["title", "summary"], weights={"title": "D", "summary": "A"})
+    await migrated(database)
+    assert await titles(database, weighed, "bread") == ["Other", "Bread"]
+
+
+async def test_what_was_found_is_marked_escaped_and_has_an_address(
+    database: Database, book_search: Searchable[Book]
+) -> None:
+    await add(database, *LIBRARY)
+    async with database.reader() as session:
+        found = await book_search.find(session, " bread or прив ", limit=1, page=2)
+    (hit,) = found.items
+    assert (found.query, found.total, found.pages, found.page) == ("bread or прив", 3, 3, 2)
+    assert hit.url == f"/books/{hit.row.id}"
+    assert "<mark>" in hit.name_html + hit.snippet_html
+    assert "<b>" not in hit.snippet_html
+
+
+async def test_a_query_of_its_own_is_searched_within_and_paginated(
+    database: Database, book_search: Searchable[Book]
+) -> None:
+    await add(database, *LIBRARY)
+    long = select(Book).where(col(Book.pages) > 100).order_by(col(Book.title))
+    async with database.writer() as session:
+        await session.execute(update(Book).where(col(Book.title) != "Tea").values(pages=200))
+        page = await paginate(session, book_search.search(session, "cafe", long), Paging(size=1))
+        everything = await paginate(session, book_search.search(session, " ", long), Paging(size=1))
+    assert ([book.title for book in page.items], page.total) == (["Café Müller"], 1)
+    assert ([book.title for book in everything.items], everything.total) == (["Baking bread"], 3)
+
+
+async def test_the_index_is_fresh_in_the_transaction_whoever_changes_the_rows(
+    database: Database, book_search: Searchable[Book]
+) -> None:
+    async with database.writer() as session:
+        shelf = Shelf(name="gone")
+        session.add(shelf)
+        await session.flush()
+        session.add_all([Book(title="first", shelf_id=shelf.id), Book(title="second"), Book(title="third")])
+        await session.flush()
+        assert (await book_search.find(session, "first")).total == 1
+        await session.execute(update(Book).where(col(Book.title) == "second").values(title="changed"))
+        await session.execute(delete(Book).where(col(Book.title) == "third"))
+        await session.execute(delete(Shelf))  # and by a foreign key that cascades
+    assert await titles(database, book_search, "first or second or third or changed") == ["changed"]
+
+
+async def test_what_is_rolled_back_is_not_found(database: Database, book_search: Searchable[Book]) -> None:
+    async with database.writer() as session:
+        session.add(Book(title="never"))
+        await session.flush()
+        assert (await book_search.find(session, "never")).total == 1
+        await session.rollback()
+    assert await titles(database, book_search, "never") == []
+
+
+async def test_rebuilding_leaves_no_gap(database: Database, book_search: Searchable[Book]) -> None:
+    await add(database, ("Bread", ""))
+    async with database.reader() as session:
+        assert (await book_search.find(session, "bread")).total == 1
+        if database.url.kind == "sqlite":  # whose readers see nothing of it; PostgreSQL waits for those of before
+            await book_search.rebuild(database)
+            assert (await book_search.find(session, "bread")).total == 1
+    await book_search.rebuild(database)
+    assert await titles(database, book_search, "bread") == ["Bread"]
+
+
+async def test_rows_of_before_are_found_and_other_fields_make_another_index(
+    nothing_is_searchable: None, database: Database
+) -> None:
+    await make_tables(database)
+    await add(database, ("Bread", "flour"))
+    books = Searchable(Book, fields=["title"])
+    await migrated(database)
+    assert await titles(database, books, "bread or flour") == ["Bread"]
+    assert await titles(database, books, "flour") == []
+
+    wider = Searchable(Book, fields=["title", "summary"])
+    async with database.engine.connect() as connection:
+        assert await connection.run_sync(due)
+    await migrated(database)
+    assert await titles(database, wider, "flour") == ["Bread"]
+    async with database.engine.connect() as connection:
+        assert await connection.run_sync(due) == []
+
+
+async def test_what_is_no_longer_searchable_loses_its_index(
+    database: Database, book_search: Searchable[Book], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.search.models.searchable.registered", {})
+    await migrated(database)
+    await add(database, ("Bread", ""))
+    catalogue = "sqlite_master" if database.url.kind == "sqlite" else "pg_class"
+    column = "name" if database.url.kind == "sqlite" else "relname"
+    async with database.reader() as session:
+        left = await session.scalars(text(f"SELECT {column} FROM {catalogue} WHERE {column} LIKE 'fts%'"))  # noqa: S608
+        assert left.all() == []
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text() | st.lists(st.sampled_from(["'", '"', "\\", "\0", "é", "NEAR(", "-", "or", " ", ":*"])).map("".join))
+async def test_no_text_is_an_error(database: Database, book_search: Searchable[Book], query: str) -> None:
+    async with database.reader() as session:
+        assert (await book_search.find(session, query)).items == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "weights", "words"),
+    [
+        (["name"], None, "cannot be searched by name: its texts are title, summary"),
+        (["title", "pages"], None, "cannot be searched by pages"),
+        (["title"], {"summary": "A"}, "cannot be searched by summary"),
+        (["title"], {"title": "E"}, "The weight of title in test_book is E"),
+        ([], None, "has no fields to be searched by"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_in_words(
+    fields: list[str], weights: dict[str, str] | None, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        Searchable(Book, fields, weights)
