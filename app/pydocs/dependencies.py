@@ -5,14 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 
 from app.pydocs.schemas import SearchHit
-from opportune.pagination import Paging
-from opportune.search import DocumentSearch
-
-
-class Words(Paging):
-    """Any text may be asked for; `SearchResults.query` tells what was looked at."""
-
-    q: str = ""
+from opportune.search import DocumentSearch, SearchQuery
 
 
 async def index(request: Request) -> DocumentSearch[SearchHit]:
@@ -21,4 +14,4 @@ async def index(request: Request) -> DocumentSearch[SearchHit]:
 
 
 Index = Annotated[DocumentSearch[SearchHit], Depends(index)]
-Asked = Annotated[Words, Query()]
+Asked = Annotated[SearchQuery, Query()]

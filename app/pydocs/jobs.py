@@ -1,8 +1,7 @@
 """The index without a shell: the same command, as a job."""
 
 from app.pydocs.documents import python_docs
-from opportune.jobs import JobContext, job
-from opportune.jobs.command import run_command
+from opportune.jobs import JobContext, job, run_command
 
 
 @job("pydocs.index_python", attempts=3, wait=10)

@@ -1,11 +1,11 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from app.pydocs.dependencies import Asked, Index, Words
+from app.pydocs.dependencies import Asked, Index
 from app.pydocs.documents import python_docs
 from app.pydocs.schemas import EntryRead
-from opportune.search import MAX_RANKED_HITS, IndexMissing
-from opportune.web.rendering.templates import is_htmx, templates
+from opportune.search import MAX_RANKED_HITS, IndexMissing, SearchQuery
+from opportune.web import is_htmx, templates
 
 router = APIRouter(prefix="/pydocs")
 
@@ -25,7 +25,7 @@ async def search(request: Request, index: Index, asked: Asked) -> Response:
     return templates.render(request, "pydocs/search.html", context)
 
 
-async def _found(request: Request, index: Index, asked: Words) -> str:
+async def _found(request: Request, index: Index, asked: SearchQuery) -> str:
     """The results alone, which depend on nothing but the address and the index."""
     edition, query = await index.edition(), request.scope["query_string"]
     part = index.fragments.get(edition, query)

@@ -9,9 +9,10 @@ from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, IndexMissing, IndexStatus
 from opportune.search.documents.search import DocumentSearch
 from opportune.search.highlight import highlight, snippet
+from opportune.search.html import HtmlElement, parse_main
 from opportune.search.models.searchable import RowHit, Searchable
 from opportune.search.query import MAX_QUERY_LENGTH
-from opportune.search.results import SearchResults
+from opportune.search.results import SearchQuery, SearchResults
 
 __all__ = [
     "MAX_QUERY_LENGTH",
@@ -23,12 +24,15 @@ __all__ = [
     "DocumentIndex",
     "DocumentRead",
     "DocumentSearch",
+    "HtmlElement",
     "IndexMissing",
     "IndexStatus",
     "RowHit",
+    "SearchQuery",
     "SearchResults",
     "Searchable",
     "Source",
     "highlight",
+    "parse_main",
     "snippet",
 ]

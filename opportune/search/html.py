@@ -8,10 +8,10 @@ SILENT = {"script", "style", "template", "head"}
 
 
 @dataclass(eq=False)
-class Element:
+class HtmlElement:
     tag: str
     attributes: dict[str, str] = field(default_factory=dict)
-    children: "list[Element | str]" = field(default_factory=list)
+    children: "list[HtmlElement | str]" = field(default_factory=list)
 
     @property
     def classes(self) -> set[str]:
@@ -28,7 +28,7 @@ class Element:
         return self.tag in SILENT
 
 
-def main_of(page: str) -> Element:
+def parse_main(page: str) -> HtmlElement:
     """The element of a page's own text (`<main>` or `role="main"`), or an empty one.
 
     What is never closed ends with what is around it, and what ends something around the main text is passed over.
@@ -48,11 +48,11 @@ def main_of(page: str) -> Element:
 class _TreeParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.open = [Element("")]
-        self.main = Element("")
+        self.open = [HtmlElement("")]
+        self.main = HtmlElement("")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        element = Element(tag, {name: value or "" for name, value in attrs})
+        element = HtmlElement(tag, {name: value or "" for name, value in attrs})
         self.open[-1].children.append(element)
         if not element.is_void:
             self.open.append(element)

@@ -2,9 +2,15 @@
 
 from typing import Generic, TypeVar
 
-from opportune.pagination import Page
+from opportune.pagination import Page, Paging
 
 H = TypeVar("H")
+
+
+class SearchQuery(Paging):
+    """The query of a search, for pages and the API: `Annotated[SearchQuery, Query()]`. Any text may be asked for."""
+
+    q: str = ""
 
 
 class SearchResults(Page[H], Generic[H]):

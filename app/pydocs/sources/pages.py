@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
 
-from opportune.search.html import Element, main_of
+from opportune.search import HtmlElement, parse_main
 
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 SILENT_CLASSES = {"headerlink", "toctree-wrapper", "linenos"}
@@ -40,7 +40,7 @@ class PartReader:
     """What a link becomes, or nothing."""
     parts: list[Part] = field(default_factory=list)
 
-    def read(self, element: Element, part: Part | None) -> None:
+    def read(self, element: HtmlElement, part: Part | None) -> None:
         """Add what is inside an element to the part that it belongs to, and to new ones."""
         for child in element.children:
             if not isinstance(child, str):
@@ -49,7 +49,7 @@ class PartReader:
                 part.add(escape(child, quote=False))
                 part.text.append(child)
 
-    def _read(self, element: Element, part: Part | None) -> None:
+    def _read(self, element: HtmlElement, part: Part | None) -> None:
         if is_silent(element):
             return
         if element.tag == "section" or (element.tag == "div" and "section" in element.classes):
@@ -65,7 +65,7 @@ class PartReader:
             self.read(element, part)
             part.add("" if element.is_void else f"</{element.tag}>")
 
-    def _read_descriptions(self, described: Element, group: str, around: Part | None) -> None:
+    def _read_descriptions(self, described: HtmlElement, group: str, around: Part | None) -> None:
         part: Part | None = None
         for child in described.children:
             if isinstance(child, str):
@@ -81,17 +81,17 @@ class PartReader:
             if part:
                 part.titles.append(title_of(child))
 
-    def _begin(self, element: Element, group: str, around: Part | None) -> Part:
+    def _begin(self, element: HtmlElement, group: str, around: Part | None) -> Part:
         self.parts.append(Part(element.attributes.get("id", ""), group, around))
         return self.parts[-1]
 
-    def _opening(self, element: Element) -> str:
+    def _opening(self, element: HtmlElement) -> str:
         kept = element.attributes | {"href": self.address(element.attributes.get("href", ""))}
         written = [f' {name}="{escape(value)}"' for name, value in kept.items() if value]
         return f"<{element.tag}{''.join(written)}>"
 
 
-def group_of(element: Element) -> str:
+def group_of(element: HtmlElement) -> str:
     """What a list describes: `py function`, `term`; nothing if it is a list like others."""
     classes = element.attributes.get("class", "").split()
     if element.tag != "dl" or "simple" in classes:
@@ -99,11 +99,11 @@ def group_of(element: Element) -> str:
     return " ".join(classes[:2]) if len(classes) > 1 else "term" * ("glossary" in classes)
 
 
-def is_silent(element: Element) -> bool:
+def is_silent(element: HtmlElement) -> bool:
     return element.is_silent or not SILENT_CLASSES.isdisjoint(element.classes)
 
 
-def title_of(child: Element | str) -> str:
+def title_of(child: HtmlElement | str) -> str:
     if isinstance(child, str):
         return child
     return "" if is_silent(child) else "".join(map(title_of, child.children))
@@ -117,7 +117,7 @@ def read_parts(page: str, address: Callable[[str], str]) -> list[Part]:
     """
     reader = PartReader(address)
     try:
-        reader.read(main_of(page), None)
+        reader.read(parse_main(page), None)
     except RecursionError as error:
         raise ValueError("its markup makes no sense: it is nested too deeply") from error
     return reader.parts

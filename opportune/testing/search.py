@@ -1,0 +1,22 @@
+"""Searchable models that only one test has."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from opportune.db.database import Database
+from opportune.db.migrations.post_migrate import bring_in_line
+from opportune.search import Searchable
+from opportune.search.models import searchable as models
+
+S = TypeVar("S", bound=Searchable[Any])
+
+
+async def searchable(database: Database, monkeypatch: pytest.MonkeyPatch, make: Callable[[], S]) -> S:
+    """What `make` makes, with its index in this database, as after `migrate`."""
+    monkeypatch.setattr(models, "registered", {**models.registered})
+    made = make()
+    async with database.engine.begin() as connection:
+        await connection.run_sync(bring_in_line)
+    return made

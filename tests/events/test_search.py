@@ -1,0 +1,28 @@
+"""The events are made searchable in a few lines: what docs/search.md tells."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.events.models import Event
+from opportune.db import Database, utc_now
+from opportune.search import Searchable
+from opportune.testing.search import searchable
+
+
+async def test_events_are_searched_in_a_few_lines(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    event_search = await searchable(
+        database, monkeypatch, lambda: Searchable(Event, ["title", "summary", "description"], url="/events/{slug}")
+    )
+    starts, ends = utc_now(), utc_now() + timedelta(hours=1)
+    bread = Event(
+        title="Bread for beginners", slug="bread", summary="At the Café Müller", starts_at=starts, ends_at=ends
+    )
+    tea = Event(title="Tea", slug="tea", description="Bread is brought along", starts_at=starts, ends_at=ends)
+    async with database.writer() as session:
+        session.add_all([bread, tea])
+    async with database.reader() as session:
+        found = await event_search.find(session, "bre")
+        assert [(hit.row.slug, hit.url) for hit in found.items] == [("bread", "/events/bread"), ("tea", "/events/tea")]
+        assert found.items[0].name_html == "<mark>Bre</mark>ad for beginners"
+        assert [hit.row.slug for hit in (await event_search.find(session, "muller")).items] == ["bread"]

@@ -1,0 +1,95 @@
+"""The examples of docs/search.md, run as they stand there."""
+
+import re
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from httpx import ASGITransport, AsyncClient
+from jinja2 import DictLoader
+from jinja2.loaders import ChoiceLoader
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.application import create_app
+from opportune.feature import Feature
+from opportune.pagination import Page
+from opportune.project import PROJECT, installed_features
+from opportune.search import SearchQuery
+from opportune.settings import Settings
+from opportune.web import templates
+from tests.opportune.search.books import Book, add, make_tables, migrated
+
+GUIDE = (PROJECT / "docs/search.md").read_text(encoding="utf-8")
+PYTHON, HTML = (re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) for language in ("python", "html"))
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+
+
+@pytest.fixture
+def example(nothing_is_searchable: None) -> dict[str, Any]:
+    """The names of the guide's modules."""
+    names: dict[str, Any] = {"Book": Book, "BookFilter": SearchQuery, "Page": Page}
+    exec(PYTHON[0] + PYTHON[2], names)  # noqa: S102 - the guide's own code
+    return names
+
+
+@pytest.fixture
+async def app(example: dict[str, Any], settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    """The site with the guide's feature."""
+    router: APIRouter = example["router"]
+    loader = ChoiceLoader([DictLoader({"books/search.html": HTML[0]}), templates.environment.loader])  # type: ignore[list-item]
+    monkeypatch.setattr(templates.environment, "loader", loader)
+    books = Feature(name="books", summary="", pages=router)
+    app = create_app(settings, (*installed_features(), books))
+    async with app.router.lifespan_context(app):
+        await make_tables(app.state.database)
+        await migrated(app.state.database)
+        await add(app.state.database, ("Bread", "of rye"), ("<b>Café</b>", "bread & milk"), *[("Tea", "")] * 30)
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+        yield client
+
+
+async def test_the_page_searches_without_javascript(client: AsyncClient) -> None:
+    page = (await client.get("/books/search?q=bre")).text
+    assert 'name="q" value="bre"' in page
+    assert "2 results" in page
+    assert re.findall(r'class="search-hit" id="search-hit-\d" href="([^"]*)"', page) == ["/books/1", "/books/2"]
+    assert "<mark>Bre</mark>ad" in page
+    assert "&lt;b&gt;Café" in page
+    assert "More results" not in page
+
+
+async def test_a_list_of_ones_own_is_searched(app: FastAPI, example: dict[str, Any]) -> None:
+    exec(PYTHON[1], example)  # noqa: S102 - the guide's own code
+    async with app.state.database.reader() as session:
+        service = SimpleNamespace(session=session, _own=lambda: select(Book).where(col(Book.id) > 1))
+        page = await example["find"](service, SearchQuery(q="bread"))
+    assert ([book.title for book in page.items], page.total) == (["<b>Café</b>"], 1)
+
+
+async def test_htmx_gets_the_results_alone(client: AsyncClient) -> None:
+    part = (await client.get("/books/search?q=cafe", headers=HTMX)).text
+    assert part.lstrip().startswith('<section id="search-results" data-query="cafe"')
+    assert "&lt;b&gt;<mark>Café</mark>&lt;/b&gt;" in part
+
+
+async def test_long_lists_come_in_pages(client: AsyncClient) -> None:
+    assert 'href="?q=tea&amp;page=2">More results</a>' in (await client.get("/books/search?q=tea")).text
+    assert 'aria-label="Pages"' in (await client.get("/books/search?q=tea&page=2")).text
+
+
+@pytest.mark.database("sqlite")
+async def test_any_text_is_answered(client: AsyncClient) -> None:
+    assert "Nothing matches “zebra”" in (await client.get("/books/search?q=zebra")).text
+    for query in ("", "<b>", "\0", "' OR 1=1", "x" * 5000):
+        answer = await client.get("/books/search", params={"q": query})
+        assert answer.status_code == 200
+        assert "<b>" not in answer.text
+    assert (await client.get("/books/search?page=0")).status_code == 422
