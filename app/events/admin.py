@@ -85,7 +85,7 @@ class RegistrationAdmin(AdminView, model=Registration):
         slug, label, icon = CHECK_OUT if row.is_present else CHECK_IN
         if not self.has_permission(request, custom_action(slug)):
             return Markup("")
-        address = f"{self._url_for_action(request, slug)}?{selection_query(request, row.id)}"
+        address = f"{self.url_of_action(request, slug)}?{selection_query(request, row.id)}"
         return TOGGLE_FORM.format(address=address, label=f"{row.name} {label}", icon=icon)
 
     # SQLAdmin shows them from the last to the first.

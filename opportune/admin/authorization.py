@@ -1,18 +1,14 @@
 """What those who are in may do, in SQLAdmin's own terms: it asks for every page, button and entry of the menu."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
-from sqladmin import BaseView, ModelView
+from sqladmin import BaseView
 from sqladmin.authorization import Action, AuthorizationBackend, matches_grant
 from sqladmin.contrib.rbac import build_permission_rows
 from starlette.requests import Request
 
 from opportune.accounts.models import User
-
-if TYPE_CHECKING:
-    from opportune.admin.forms.foreign_keys import ForeignKeyLookup
-    from opportune.admin.site import AdminSite
-    from opportune.admin.views import AdminView
+from opportune.admin.protocols import Lookup, Pages, Site, View
 
 
 class Authorization(AuthorizationBackend):
@@ -27,7 +23,7 @@ def has_grant(request: Request, identity: str, action: str) -> bool:
 
 
 class SuperuserOnly(BaseView):
-    """What no grant opens, not even `*`: `class KeyAdmin(ForSuperusers, AdminView, model=Key)`."""
+    """What no grant opens, not even `*`: `class KeyAdmin(ForSuperusers, View, model=Key)`."""
 
     def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:
         return is_superuser(request)
@@ -43,11 +39,11 @@ def may_change_user(request: Request, user: User) -> bool:
     return is_superuser(request) or not (user.is_superuser or user.is_staff)
 
 
-def grantable_permissions(site: "AdminSite", request: Request) -> list[Any]:
+def grantable_permissions(site: Site, request: Request) -> list[Any]:
     """Rows of a permission matrix: what this person holds, and so may give to others."""
     views = {view.identity: view for view in site.views}
     offered = []
-    for row in build_permission_rows(site):
+    for row in build_permission_rows(cast("Any", site)):
         view = views[row.identity]
         choices = [choice for choice in row.choices if view.has_permission(request, choice.value.split(":", 1)[1])]
         if choices and not isinstance(view, SuperuserOnly):
@@ -55,14 +51,14 @@ def grantable_permissions(site: "AdminSite", request: Request) -> list[Any]:
     return offered
 
 
-async def may_list(request: Request, view: ModelView | None) -> bool:
+async def may_list(request: Request, view: Pages | None) -> bool:
     """Whether somebody may search the rows of a model. Of one without a view superusers alone."""
     if view is None:
         return is_superuser(request)
     return view.is_accessible(request) and await view.check_can_list(request)
 
 
-async def may_see(request: Request, view: ModelView | None) -> bool:
+async def may_see(request: Request, view: Pages | None) -> bool:
     """Whether somebody may know what a row of a model is called whose number they have, if its list gives it."""
     if view is None or await may_list(request, view):
         return await may_list(request, view)
@@ -70,7 +66,7 @@ async def may_see(request: Request, view: ModelView | None) -> bool:
     return view.is_accessible(request) and any(may and view.has_permission(request, action) for may, action in opened)
 
 
-async def may_look_up(request: Request, view: "AdminView", lookup: "ForeignKeyLookup | None") -> bool:
+async def may_look_up(request: Request, view: View, lookup: Lookup | None) -> bool:
     """Whether somebody may search the rows that a column of the view points at: who may list them, where it is used."""
     is_used = (
         await view.check_can_create(request)
@@ -80,7 +76,7 @@ async def may_look_up(request: Request, view: "AdminView", lookup: "ForeignKeyLo
     return is_used and await may_list(request, lookup.view if lookup else view)
 
 
-def models_with_permission(request: Request, site: "AdminSite", action: str) -> set[str] | None:
+def models_with_permission(request: Request, site: Site, action: str) -> set[str] | None:
     """The models to whose rows somebody may do this. None stands for all of them, and for those that are gone."""
     if is_superuser(request):
         return None

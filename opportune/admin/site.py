@@ -1,14 +1,10 @@
 """The admin at /admin: SQLAdmin with our gate, our forms and our pages."""
 
-from collections.abc import Callable
-from functools import cache
-from inspect import unwrap
-from types import FunctionType
 from typing import Any, cast
 
 from fastapi import FastAPI
 from jinja2 import ChoiceLoader, PackageLoader
-from sqladmin import Admin, BaseView, ModelView
+from sqladmin import BaseView, ModelView
 from sqladmin.authorization import Action
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from starlette.applications import Starlette
@@ -36,6 +32,7 @@ from opportune.admin.operations.cache import CacheAdmin
 from opportune.admin.operations.jobs import JobAdmin
 from opportune.admin.operations.view import OperationsAdmin
 from opportune.admin.persistence.deletion import delete_page
+from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.views import AdminView
 from opportune.db.database import Database
 from opportune.web.rendering.flash import flashed
@@ -48,7 +45,6 @@ ADMIN_PATH = "/admin"
 UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview"}
 PAGE_METHODS = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "POST"}}
 """Methods of routes that are pages here: SQLAdmin's own are for its scripts."""
-ENDPOINT_MARKS = {"_action", "_exposed"}
 
 
 def add_admin(app: FastAPI) -> None:
@@ -73,7 +69,7 @@ async def _to_index(request: Request) -> Response:
     return RedirectResponse(f"{ADMIN_PATH}/")
 
 
-class AdminSite(Admin):
+class AdminSite(AdapterSite):
     dashboard: Dashboard
 
     def __init__(self, database: Database) -> None:
@@ -108,39 +104,28 @@ class AdminSite(Admin):
     def add_view(self, view: type[ModelView] | type[BaseView], feature: str = "") -> None:
         # SQLAdmin writes on the class, and one process may have several sites: each gets a class of its own.
         kind: Any = type(view)
-        super().add_view(kind(view.__name__, (view,), {"category": view.category or feature.capitalize()}))
+        super().add_view(
+            kind(view.__name__, (view,), {"category": view.category or feature.capitalize(), "site": self})
+        )
         for route in self.admin.routes:
             # SQLAdmin runs actions by GET, so that a mere link would be enough to run one.
             if isinstance(route, Route) and (route.name or "").startswith("action-"):
                 route.methods = {"POST"}
 
-    def _handle_action_decorated_func(self, func: Any, view: Any, view_instance: Any) -> None:
-        asked: Any = with_confirmation(func, view_instance) if hasattr(func, "_action") else func
-        super()._handle_action_decorated_func(asked, view, view_instance)
+    def wrap_action(self, action: Any, view: Any) -> Any:
+        return with_confirmation(action, view)
 
-    @staticmethod
-    def _find_decorated_funcs(view: Any, view_instance: Any, handle_fn: Callable[[Any, Any, Any], None]) -> None:
-        """As SQLAdmin's, which takes long: it looks at every attribute, several hundred in each view."""
-        funcs = [getattr(view_instance, name) for name in sorted(_marked(view))]
-        for func in sorted(funcs, key=lambda func: unwrap(func).__code__.co_firstlineno, reverse=True):
-            handle_fn(func, view, view_instance)
-
-    def view_for_model(self, model: type[Any]) -> ModelView | None:
-        return next((view for view in self.views if isinstance(view, ModelView) and view.model is model), None)
+    def view_for_model(self, model: type[Any]) -> AdminView | None:
+        return next((view for view in self.views if isinstance(view, AdminView) and view.model is model), None)
 
     def view_by_identity(self, identity: str) -> AdminView | None:
         return next((view for view in self.views if isinstance(view, AdminView) and view.identity == identity), None)
 
     def _admin_view(self, request: Request) -> AdminView:
-        view = self._find_model_view(request.path_params["identity"])
+        view = self.find_view(request.path_params["identity"])
         if not isinstance(view, AdminView):
             raise TypeError(f"{type(view).__name__} must be an AdminView")
         return view
-
-    def plain_names(self, data: dict[str, Any], model: type[Any]) -> dict[str, Any]:
-        """A form's data by the names of the model: some names mean something else to WTForms."""
-        plain: dict[str, Any] = self._denormalize_wtform_data(data, model)
-        return plain
 
     async def login(self, request: Request) -> Response:
         return RedirectResponse(f"{ADMIN_PATH}/")  # the gate has seen to it that this is somebody who may
@@ -148,22 +133,17 @@ class AdminSite(Admin):
     async def index(self, request: Request) -> Response:
         return await self.templates.TemplateResponse(request, "admin/index.html", await self.dashboard.context(request))
 
-    async def _list(self, request: Request) -> bool:
-        if not await super()._list(request):
-            raise HTTPException(403)
-        return True
-
     def get_save_redirect_url(self, request: Request, form: FormData, model_view: ModelView, obj: Any) -> str | URL:  # type: ignore[override]  # a static method there
         if form.get("save") == "Save" and not model_view.has_permission(request, Action.LIST):
             return request.url_for("admin:index")
         return super().get_save_redirect_url(request, form, model_view, obj)
 
     async def create(self, request: Request) -> Response:
-        await self._create(request)
+        await self.check_access(request, "create")
         return await form_page(request, self._admin_view(request), None)
 
     async def edit(self, request: Request) -> Response:
-        await self._edit(request)
+        await self.check_access(request, "edit")
         view = self._admin_view(request)
         row = await view.get_object_for_edit(request)
         if row is None:
@@ -177,7 +157,7 @@ class AdminSite(Admin):
         return await delete_page(request, self._admin_view(request))
 
     async def import_endpoint(self, request: Request) -> Response:
-        await self._import(request)
+        await self.check_access(request, "import")
         return await import_page(request, self._admin_view(request))
 
     async def ajax_lookup(self, request: Request) -> Response:
@@ -192,21 +172,5 @@ class AdminSite(Admin):
         return JSONResponse({"results": [lookup.format(row) for row in found]})
 
     async def export(self, request: Request) -> Response:
-        await self._export(request)
+        await self.check_access(request, "export")
         return await export_page(request, self._admin_view(request))
-
-
-def _marked(view: type[Any]) -> frozenset[str]:
-    """Names of the methods that have an address: those with `@action` or `@expose`."""
-    own, *bases = view.__mro__  # the first is this site's, and goes with it
-    return _marked_in(own).union(*map(_marked_before, bases))
-
-
-def _marked_in(kind: type[Any]) -> frozenset[str]:
-    members = vars(kind).items()
-    return frozenset(
-        name for name, value in members if isinstance(value, FunctionType) and vars(value).keys() & ENDPOINT_MARKS
-    )
-
-
-_marked_before = cache(_marked_in)

@@ -1,7 +1,7 @@
 """The base of every model's pages in the admin."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from sqladmin.filters import get_parameter_name
 from sqladmin.pagination import Pagination
@@ -31,9 +31,8 @@ from opportune.admin.lists.filters import apply_filter, filter_for
 from opportune.admin.lists.formatters import FORMATTERS
 from opportune.admin.lists.search import matching_words
 from opportune.admin.persistence.transactions import PersistenceMixin
-
-if TYPE_CHECKING:
-    from opportune.admin.site import AdminSite
+from opportune.admin.protocols import Site
+from opportune.admin.sqladmin_adapter import property_name
 
 
 class AdminView(PersistenceMixin):
@@ -96,39 +95,38 @@ class AdminView(PersistenceMixin):
     details_template = "admin/details.html"
     icon = "ti ti-table"
 
-    _admin_ref: "ClassVar[AdminSite]"
+    site: ClassVar[Site]
 
     def __init__(self) -> None:
         super().__init__()
-        columns = self._mapper.columns
-        self._column_labels = {name: label_of(name) for name in self._prop_names} | self._column_labels
+        columns = self.mapper.columns
+        self.labels = {attribute.key: label_of(attribute.key) for attribute in self.mapper.attrs} | self.labels
         self.references = {
-            name: ForeignKeyLookup(name, model, self) for name, model in foreign_keys_of(self._mapper).items()
+            name: ForeignKeyLookup(name, model, self) for name, model in foreign_keys_of(self.mapper).items()
         }
-        linked = many_to_many_of(self._mapper)
+        linked = many_to_many_of(self.mapper)
         self.many_to_many = {name: ManyToManyLookup(name, model, self) for name, model in linked.items()}
         self.lookups = {**self.references, **self.many_to_many}
-        self._form_ajax_refs = dict(self.lookups)
         files = {name: file_field_for(column) for name, column in self.file_columns.items()}
         pickers = dict.fromkeys(self.references, ForeignKeyField) | dict.fromkeys(linked, ManyToManyField)
-        self._form_overrides = {**pickers, **files, **self._form_overrides}
-        self._search_fields = [name for name in self._search_fields or self._texts() if not is_secret(name)]
-        sortable = self._sort_fields or [name for name in self._list_prop_names if name in columns]
-        self._sort_fields = [name for name in sortable if not is_secret(name)]
+        self.search_names = [name for name in self.search_names or self._texts() if not is_secret(name)]
+        sortable = self.sort_names or [name for name in self.list_names if name in columns]
+        self.sort_names = [name for name in sortable if not is_secret(name)]
+        self.configure(dict(self.lookups), {**pickers, **files})
         wishes = self.column_filters or self._filterable()
         self._filters = [filter_for(self, wish) for wish in wishes if not is_secret(_parameter(wish))]
         self.wordy = {name for name, column in columns.items() if is_wordy(column) and not choices_of(self.model, name)}
         self.wordy |= linked.keys()
-        self._readonly = [name for name in map(self._get_prop_name, self.readonly_columns) if self._is_shown(name)]
+        self.readonly_names = [name for name in map(property_name, self.readonly_columns) if self._is_shown(name)]
 
     # Which columns
 
     def _is_shown(self, name: str) -> bool:
         """Whether it is shown without being named: of relationships those alone that forms have a picker for."""
-        return name in self._mapper.columns or name in many_to_many_of(self._mapper)
+        return name in self.mapper.columns or name in many_to_many_of(self.mapper)
 
     def _texts(self) -> list[str]:
-        short = [name for name, column in self._mapper.columns.items() if is_text(column) and not is_long(column)]
+        short = [name for name, column in self.mapper.columns.items() if is_text(column) and not is_long(column)]
         return [name for name in short if name not in self.file_columns]
 
     def _filterable(self) -> list[str]:
@@ -136,25 +134,23 @@ class AdminView(PersistenceMixin):
         keys = {column.key for column in self.pk_columns}
         columns = [
             name
-            for name, column in self._mapper.columns.items()
+            for name, column in self.mapper.columns.items()
             if name not in keys and (choices_of(self.model, name) or not is_text(column))
         ]
         return [*columns, *self.many_to_many]
 
-    def _build_column_list(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
-        names = super()._build_column_list(defaults, include, exclude)
+    def choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
+        names = super().choose_names(defaults, include, exclude)
         if include is None or include in ([], "__all__"):  # not named one by one: no relationship, which loads its rows
             names = [name for name in names if self._is_shown(name)]
         return [name for name in names if not is_secret(name)]
 
     def get_list_columns(self) -> list[str]:
-        short = [name for name, column in self._mapper.columns.items() if not is_long(column)]
-        return self._build_column_list(short, self.column_list, self.column_exclude_list)
+        short = [name for name, column in self.mapper.columns.items() if not is_long(column)]
+        return self.choose_names(short, self.column_list, self.column_exclude_list)
 
     def get_form_columns(self) -> list[str]:
-        fixed = {column.key for column in self.pk_columns} | {
-            self._get_prop_name(name) for name in self.readonly_columns
-        }
+        fixed = {column.key for column in self.pk_columns} | {property_name(wish) for wish in self.readonly_columns}
         return [name for name in super().get_form_columns() if self._is_shown(name) and name not in fixed]
 
     def get_filters(self) -> list[Any]:
@@ -162,23 +158,23 @@ class AdminView(PersistenceMixin):
 
     # Reading
 
-    def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
+    def select_by_identifier(self, identifier: str) -> Select[Any]:
         try:
             if len(self.pk_columns) == 1 and self.pk_columns[0].type.python_type is int:
                 parse_id(identifier)
-            return super()._stmt_by_identifier(identifier)
+            return super().select_by_identifier(identifier)
         except ValueError:
             raise HTTPException(404) from None
 
     def form_details_query(self, request: Request) -> Select[Any]:
-        return self._one_listed(request).options(*map(selectinload, self._details_relations))
+        return self._one_listed(request).options(*map(selectinload, self.relations(self.details_names)))
 
     def form_edit_query(self, request: Request) -> Select[Any]:
         return self._one_listed(request)
 
     def _one_listed(self, request: Request) -> Select[Any]:
         """The row that the address names. What `list_query` leaves out has no pages of its own either."""
-        is_named: Any = self._stmt_by_identifier(request.path_params["pk"]).whereclause
+        is_named: Any = self.select_by_identifier(request.path_params["pk"]).whereclause
         return self.list_query(request).where(is_named)
 
     def count_query(self, request: Request) -> Select[Any]:
@@ -190,16 +186,16 @@ class AdminView(PersistenceMixin):
 
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
         columns, joined = [], set[str]()
-        for path in self._search_fields:
-            stmt, model = self._join_relationship_paths(stmt, path, joined)
+        for path in self.search_names:
+            stmt, model = self.join_path(stmt, path, joined)
             columns.append(getattr(model, path.rsplit(".", 1)[-1]))
         return matching_words(stmt, columns, term)
 
-    def _get_default_sort(self) -> list[tuple[str, bool]]:
+    def default_sort(self) -> list[tuple[str, bool]]:
         """The newest first, unless the view says otherwise."""
-        return super()._get_default_sort() if self.column_default_sort else [(key.key, True) for key in self.pk_columns]
+        return super().default_sort() if self.column_default_sort else [(key.key, True) for key in self.pk_columns]
 
-    async def found(self, request: Request) -> Select[Any]:
+    async def filtered_query(self, request: Request) -> Select[Any]:
         """The rows that the address asks for: its search and filters."""
         statement, asked = self.list_query(request), request.query_params
         for chosen in self._filters:
@@ -213,13 +209,13 @@ class AdminView(PersistenceMixin):
         page = self.validate_page_number(request.query_params.get("page"), 1)
         size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
         size = min(max(size, 1), max(self.page_size_options))
-        statement = await self.found(request)
+        statement = await self.filtered_query(request)
         count = await self.count(request, self._counting(statement))
         page = min(max(page, 1), Pagination.max_page(count, size))
-        statement = self.sort_query(statement, request).options(*map(selectinload, self._list_relations))
-        rows = await self._run_query(statement.limit(size).offset((page - 1) * size))
-        for name in self.references.keys() & set(self._list_prop_names):
-            await self._name_references(request, name, rows)
+        statement = self.sort_query(statement, request).options(*map(selectinload, self.relations(self.list_names)))
+        rows = await self.fetch_rows(statement.limit(size).offset((page - 1) * size))
+        for name in self.references.keys() & set(self.list_names):
+            await self.name_references(request, name, rows)
         return Pagination(rows=rows, page=page, page_size=size, count=count)
 
     # Changing
@@ -229,16 +225,19 @@ class AdminView(PersistenceMixin):
         return () if row is None else self.readonly_after_create
 
     async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
-        if not self._form_prop_names:
+        if not self.form_names:
             return AdminForm
-        form: type[AdminForm] = await self.scaffold_form(self._form_create_rules if creating else self._form_edit_rules)
+        rules = self.form_rules or (self.form_create_rules if creating else self.form_edit_rules)
+        form: type[AdminForm] = await self.scaffold_form(rules)
         return form
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
-        linked = {name: await self.many_to_many[name].linked(obj) for name in self._form_relation_names}
+        linked = {
+            name: await self.many_to_many[name].linked(obj) for name in self.form_names if name in self.many_to_many
+        }
         return {
             name: [other.id for other in linked[name]] if name in linked else getattr(obj, name)
-            for name in self._form_prop_names
+            for name in self.form_names
         }
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
@@ -249,10 +248,10 @@ class AdminView(PersistenceMixin):
         """
         if not form.validate():
             raise ValidationRefused("Please correct the fields below.")
-        columns = self._mapper.columns
+        columns = self.mapper.columns
         values = {
             name: None if value == "" and name in columns and columns[name].nullable else value
-            for name, value in self._admin_ref.plain_names(form.data, self.model).items()
+            for name, value in self.site.plain_names(form.data, self.model).items()
         }
         linked = {name: values.pop(name) for name in self.many_to_many if name in values}
         valid = validate_model(self.model, form, values, row) | linked

@@ -57,7 +57,7 @@ class GroupAdmin(AdminView, model=Group):
 
     async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
         form = await super().form_class(request, creating=creating)
-        rows = grantable_permissions(self._admin_ref, request)
+        rows = grantable_permissions(self.site, request)
         return type("GroupForm", (form,), {"permissions": PermissionMatrixField("Permissions", rows=rows)})
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
@@ -65,11 +65,11 @@ class GroupAdmin(AdminView, model=Group):
         return {**data, "permissions": await self._granted(obj)}
 
     async def _granted(self, group: Group) -> list[str]:
-        async with self._admin_ref.database.reader(fresh=True) as session:
+        async with self.site.database.reader(fresh=True) as session:
             return sorted(await _grants(session, group))
 
     async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Changes:
-        offered = {choice.value for line in grantable_permissions(self._admin_ref, request) for choice in line.choices}
+        offered = {choice.value for line in grantable_permissions(self.site, request) for choice in line.choices}
         held = await _grants(session, row)
         after = (held - offered) | (set(related["permissions"] or ()) & offered)
         for taken in held - after:

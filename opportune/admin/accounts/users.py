@@ -29,7 +29,8 @@ from opportune.admin.errors import ValidationRefused, translate_database_errors
 from opportune.admin.forms.admin_form import AdminForm, add_error, read_form_texts
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.log import audit, diff
-from opportune.admin.persistence.transactions import Act, Check, session_of
+from opportune.admin.persistence.transactions import Act, session_of
+from opportune.admin.protocols import Check
 from opportune.admin.views import AdminView
 from opportune.db.batches import delete_dependents_in_batches
 from opportune.web.rendering.flash import flash
@@ -75,13 +76,13 @@ class UserAdmin(AdminView, model=User):
     async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
         form = await super().form_class(request, creating=creating)
         if is_superuser(request):
-            form = type("UserForm", (form,), {"groups": await GroupsField.of_all(self._admin_ref.database)})
+            form = type("UserForm", (form,), {"groups": await GroupsField.of_all(self.site.database)})
         else:
             form = without_fields(form, PRIVILEGE_FIELDS)
         return type("NewUserForm", (form,), {"password": password_field("Password")}) if creating else form
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
-        async with self._admin_ref.database.reader(fresh=True) as session:
+        async with self.site.database.reader(fresh=True) as session:
             groups = await groups_of_user(session, obj)
         return {**await super().get_form_data_for_edit(obj), "groups": list(groups)}
 
@@ -100,10 +101,12 @@ class UserAdmin(AdminView, model=User):
 
     # Changes
 
-    async def locked(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Sequence[Any]:
+    async def lock_rows(
+        self, session: AsyncSession, request: Request, rows: Select[Any], check: Check
+    ) -> Sequence[Any]:
         # These first: two superusers who remove each other at the same moment must not wait for each other.
         await lock_superusers(session)
-        return await super().locked(session, request, rows, check)
+        return await super().lock_rows(session, request, rows, check)
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         # Before the transaction, which on SQLite makes all other writers wait.
@@ -126,14 +129,14 @@ class UserAdmin(AdminView, model=User):
         return await set_groups(session, row, related["groups"]) if "groups" in related else {}
 
     async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
-        with translate_database_errors(self._mapper.local_table, deleting=True):
+        with translate_database_errors(self.table, deleting=True):
             # Before much goes that is too much for one transaction: that it may.
-            async with self._admin_ref.database.writer() as session:
+            async with self.site.database.writer() as session:
                 users = await self._chosen(session, request, pks, self.check_can_delete)
                 for user in users:
                     await self.before_delete(session, user, request)
         for user in users:
-            await delete_dependents_in_batches(self._admin_ref.database, User, user.id)
+            await delete_dependents_in_batches(self.site.database, User, user.id)
         await super().delete_rows(request, pks)
 
     async def before_delete(self, session: AsyncSession, row: User, request: Request) -> None:
@@ -227,7 +230,7 @@ class UserAdmin(AdminView, model=User):
         return True
 
     async def _store_password(self, request: Request, hashed: str) -> None:
-        async with self._admin_ref.database.writer() as session:
+        async with self.site.database.writer() as session:
             user = await self.lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
             await _guard(session, user, request)
             proof = {"is_verified": user.is_verified}

@@ -3,10 +3,9 @@
 import platform
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI
-from sqladmin import ModelView
 from sqladmin.authorization import Action
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,20 +19,18 @@ from opportune.admin.dashboard.ttl_cache import TTLCache
 from opportune.admin.log import audit
 from opportune.admin.log.history import action_label, model_label
 from opportune.admin.models import AuditEntry
+from opportune.admin.protocols import Site, View
 from opportune.feature import Metric
-
-if TYPE_CHECKING:
-    from opportune.admin.site import AdminSite
 
 MAX_RECENT_ENTRIES = 8
 
-Card = tuple[ModelView, int]
+Card = tuple[View, int]
 
 
 class Dashboard:
     """Shows nobody more than they may list."""
 
-    def __init__(self, app: FastAPI, site: "AdminSite") -> None:
+    def __init__(self, app: FastAPI, site: Site) -> None:
         self._features = app.state.features
         self._site = site
         self._health = Health(app)
@@ -60,7 +57,7 @@ class Dashboard:
 
     async def _groups(self, session: AsyncSession, request: Request) -> dict[str, list[Card]]:
         """Each group of the menu with its models and how many rows they have, all counted by one query."""
-        views = [view for view in self._site.views if isinstance(view, ModelView) and self._is_listed(view, request)]
+        views = [view for view in self._site.views if view.is_model and self._is_listed(view, request)]
         queries = [view.count_query(request).scalar_subquery() for view in views]
         numbers = (await session.execute(select(*queries))).one() if queries else ()
         groups: dict[str, list[Card]] = {}
@@ -82,5 +79,5 @@ class Dashboard:
                     yield figure
 
     @staticmethod
-    def _is_listed(view: ModelView, request: Request) -> bool:
+    def _is_listed(view: View, request: Request) -> bool:
         return view.is_visible(request) and view.is_accessible(request) and view.has_permission(request, Action.LIST)

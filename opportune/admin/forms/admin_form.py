@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from sqladmin.fields import IntervalField, JSONField, SelectField, UuidField
-from sqladmin.forms import ModelConverter, converts
+from sqladmin.forms import converts
 from sqlalchemy import BigInteger, Column, SmallInteger
 from sqlalchemy.orm import ColumnProperty
 from sqlmodel import SQLModel
@@ -17,6 +17,7 @@ from wtforms.validators import NumberRange  # type: ignore[import-untyped]  # ha
 from opportune.admin.columns import choice_label, choice_value, choices_of, type_of
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.text_fields import TextField, is_multiline
+from opportune.admin.sqladmin_adapter import AdapterConverter
 from opportune.web.forms.error_messages import message_for
 
 ABOVE = "form"
@@ -79,7 +80,7 @@ WORDED = {
 }
 
 
-class AdminConverter(ModelConverter):
+class AdminConverter(AdapterConverter):
     """SQLAdmin's choice of fields, with Enums, Literals, foreign keys, whole texts and the bounds of integers."""
 
     async def convert(self, model: type[Any], prop: Any, *args: Any, **options: Any) -> Any:
@@ -94,16 +95,16 @@ class AdminConverter(ModelConverter):
             field.field_class = WORDED.get(field.field_class, field.field_class)
         return field
 
-    def _prepare_column(self, prop: ColumnProperty[Any], form_include_pk: bool, kwargs: Any) -> Any:
+    def column_options(self, prop: ColumnProperty[Any], options: Any, *, include_key: bool) -> Any:
         column = prop.columns[0]
-        if column.nullable and (column.foreign_keys or "values" in kwargs):
-            kwargs["allow_blank"] = True
+        if column.nullable and (column.foreign_keys or "values" in options):
+            options["allow_blank"] = True
         # SQLAdmin leaves foreign keys to relationships, which our models need not have.
-        return super()._prepare_column(prop, form_include_pk or bool(column.foreign_keys), kwargs)
+        return super().column_options(prop, options, include_key=include_key or bool(column.foreign_keys))
 
     @converts("String", "CHAR", "Text", "LargeBinary", "Binary")  # type: ignore[untyped-decorator]  # as below
     def conv_string(self, model: type[Any], prop: ColumnProperty[Any], kwargs: dict[str, Any]) -> Any:
-        kwargs["validators"].extend(self._string_common(prop))
+        kwargs["validators"].extend(self.string_validators(prop))
         return TextField(**{"lines": is_multiline(prop.columns[0]), **kwargs})
 
     conv_text = conv_string

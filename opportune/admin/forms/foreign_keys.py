@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from markupsafe import Markup
-from sqladmin import ModelView
 from sqladmin.ajax import QueryAjaxModelLoader
 from sqladmin.fields import AjaxSelectField
 from sqladmin.widgets import AjaxSelect2Widget
@@ -19,11 +18,8 @@ from opportune.admin.authorization import may_list, may_see
 from opportune.admin.columns import is_long, is_secret, is_text, title_of
 from opportune.admin.errors import NOT_THERE, ValidationRefused
 from opportune.admin.lists.search import matching_words
+from opportune.admin.protocols import View
 from opportune.db.model import MAX_ID
-
-if TYPE_CHECKING:
-    from opportune.admin.views import AdminView
-
 
 BLANK = Markup('<option value=""></option>')
 FIXED = Markup('<select {}>{}{}</select><div class="form-hint">{}</div>')
@@ -42,18 +38,22 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     What a row is called is told to whoever may see it in its own view, and to whoever sees a row that points at it.
     """
 
-    model_admin: "AdminView"
+    model_admin: Any
+    """The view that looks up."""
 
-    def __init__(self, name: str, model: type[Any], view: "AdminView") -> None:
+    def __init__(self, name: str, model: type[Any], view: View) -> None:
         columns = inspect(model).columns
         short = [key for key, column in columns.items() if is_text(column) and not is_long(column)]
         self.key = inspect(model).primary_key[0]
-        super().__init__(name, model, view, fields=[*(key for key in short if not is_secret(key)), self.key])
+        fields = [*(key for key in short if not is_secret(key)), self.key]
+        super().__init__(name, model, cast("Any", view), fields=fields)
+        self.searched = [getattr(model, key) if isinstance(key, str) else key for key in fields]
 
     @property
-    def view(self) -> ModelView | None:
+    def view(self) -> View | None:
         """Of the rows that it finds."""
-        return self.model_admin._admin_ref.view_for_model(self.model)
+        view: View | None = self.model_admin.site.view_for_model(self.model)
+        return view
 
     def given(self, request: Request) -> Select[Any]:
         """Those that exist for whoever asks."""
@@ -64,14 +64,14 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     async def rows(self, ids: list[Any]) -> list[Any]:
         """What rows that somebody sees point at."""
-        found: list[Any] = await self.model_admin._run_query(select(self.model).where(self.key.in_(ids)))
+        found: list[Any] = await self.model_admin.fetch_rows(select(self.model).where(self.key.in_(ids)))
         return found
 
     async def seen(self, request: Request, ids: list[Any]) -> list[Any]:
         """What somebody has chosen, as far as they may see it."""
         if not await may_see(request, self.view):
             return []
-        found: list[Any] = await self.model_admin._run_query(self.given(request).where(self.key.in_(ids)))
+        found: list[Any] = await self.model_admin.fetch_rows(self.given(request).where(self.key.in_(ids)))
         return found
 
     async def check(self, session: AsyncSession, request: Request, number: int) -> None:
@@ -86,9 +86,9 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
             raise ValidationRefused(NOT_THERE)
 
     async def get_list(self, request: Request, term: str) -> list[Any]:
-        matching = matching_words(self.given(request), self._cached_fields, term)
+        matching = matching_words(self.given(request), self.searched, term)
         first = matching.order_by(None).order_by(self.key).limit(self.limit)
-        found: list[Any] = await self.model_admin._run_query(first)
+        found: list[Any] = await self.model_admin.fetch_rows(first)
         return found
 
 

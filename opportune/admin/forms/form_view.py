@@ -1,7 +1,7 @@
 """The pages with a model's form: a new row, a change to one, and a new one that begins as a copy."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -15,15 +15,13 @@ from opportune.admin.forms.fieldsets import group_fields, prefill, without_field
 from opportune.admin.forms.files import read_form_data, stored_uploads
 from opportune.admin.forms.inlines import INLINES_KEY, INVALID_ROWS, InlineTable, inline_tables, validate_inlines
 from opportune.admin.lists.formatters import truncate
+from opportune.admin.protocols import View
 from opportune.web.rendering.flash import flash
-
-if TYPE_CHECKING:
-    from opportune.admin.views import AdminView
 
 SAVE_AS_NEW = "Save as new"
 
 
-async def form_page(request: Request, view: "AdminView", row: Any) -> Response:
+async def form_page(request: Request, view: View, row: Any) -> Response:
     """The form, or where to go once what was sent is saved; `row` is None for a new one."""
     if request.method == "GET":
         form = await _form(request, view, row)
@@ -39,15 +37,15 @@ async def form_page(request: Request, view: "AdminView", row: Any) -> Response:
     except ValidationRefused as refusal:
         return await _page(request, view, row, form, tables, add_refusal(form, refusal))
     _tell(request, view, saved)
-    return RedirectResponse(view._admin_ref.get_save_redirect_url(request, sent, view, saved), 303)
+    return RedirectResponse(view.site.get_save_redirect_url(request, sent, view, saved), 303)
 
 
-async def _form(request: Request, view: "AdminView", row: Any, sent: FormData | None = None) -> AdminForm:
+async def _form(request: Request, view: View, row: Any, sent: FormData | None = None) -> AdminForm:
     kind = without_fields(await view.form_class(request, creating=row is None), view.readonly(request, row))
     return kind(sent, data={} if row is None else await view.get_form_data_for_edit(row))
 
 
-async def _is_copied(request: Request, view: "AdminView", sent: FormData) -> bool:
+async def _is_copied(request: Request, view: View, sent: FormData) -> bool:
     if not view.save_as or sent.get("save") != SAVE_AS_NEW:
         return False
     if not (view.can_create and await view.check_can_create(request)):
@@ -55,7 +53,7 @@ async def _is_copied(request: Request, view: "AdminView", sent: FormData) -> boo
     return True
 
 
-async def _save(request: Request, view: "AdminView", row: Any, form: AdminForm, tables: Sequence[InlineTable]) -> Any:
+async def _save(request: Request, view: View, row: Any, form: AdminForm, tables: Sequence[InlineTable]) -> Any:
     is_valid = validate_inlines(tables)
     values = view.clean(form, row)
     if not is_valid:
@@ -67,19 +65,19 @@ async def _save(request: Request, view: "AdminView", row: Any, form: AdminForm, 
         return await view.update_model(request, request.path_params["pk"], values)
 
 
-def _tell(request: Request, view: "AdminView", row: Any) -> None:
+def _tell(request: Request, view: View, row: Any) -> None:
     """Say that it was saved, with the way back to it."""
     address = ""
     if view.can_edit:
-        address = str(view._build_url_for("admin:edit", request, row))
+        address = str(view.url_of_row("edit", request, row))
     flash(request, f"{view.name} “{truncate(title_of(row))}” was saved.", address=address)
 
 
 async def _page(
-    request: Request, view: "AdminView", row: Any, form: AdminForm, tables: Sequence[InlineTable], error: str = ""
+    request: Request, view: View, row: Any, form: AdminForm, tables: Sequence[InlineTable], error: str = ""
 ) -> Response:
     fields = {field.name: field for field in form}
-    fixed = [*view._readonly, *view.readonly(request, row)] if row is not None else []
+    fixed = [*view.readonly_names, *view.readonly(request, row)] if row is not None else []
     context = {
         "model_view": view,
         "obj": row,

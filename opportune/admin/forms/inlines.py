@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqladmin.authorization import Action
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,9 +13,7 @@ from opportune.admin.columns import is_secret
 from opportune.admin.errors import ValidationRefused, translate_database_errors
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
-
-if TYPE_CHECKING:
-    from opportune.admin.views import AdminView
+from opportune.admin.protocols import View
 
 MAX_INLINE_ROWS = 50
 """Rows: whoever has more sees the newest below the form, and the rest in their list."""
@@ -68,7 +66,7 @@ class InlineTable:
     """The lines of one kind below a form."""
 
     inline: Inline
-    view: "AdminView"
+    view: View
     lines: list[InlineRow]
     may_delete: bool
 
@@ -93,10 +91,10 @@ class InlineTable:
 
 
 async def inline_tables(
-    request: Request, parent: "AdminView", row: Any, sent: FormData | None = None
+    request: Request, parent: View, row: Any, sent: FormData | None = None
 ) -> Sequence[InlineTable]:
     """Those that this person may edit, as they are or with what was sent for them; `row` is None for a new one."""
-    views = [(inline, parent._admin_ref.view_for_model(inline.model)) for inline in parent.inlines]
+    views = [(inline, parent.site.view_for_model(inline.model)) for inline in parent.inlines]
     tables = [await _table(request, inline, view, row, sent) for inline, view in views if _may_edit(request, view)]
     return [table for table in tables if table]
 
@@ -123,14 +121,14 @@ async def _table(request: Request, inline: Inline, view: Any, parent: Any, sent:
 
 async def _rows(request: Request, inline: Inline, view: Any, parent: Any) -> list[Any]:
     of_parent = view.list_query(request).where(getattr(inline.model, inline.by) == parent.id)
-    rows = await view._run_query(of_parent.order_by(view.pk_columns[0]).limit(MAX_INLINE_ROWS + 1))
+    rows = await view.fetch_rows(of_parent.order_by(view.pk_columns[0]).limit(MAX_INLINE_ROWS + 1))
     return [row for row in rows if await view.check_can_edit(request, row)]
 
 
 async def _line(
     request: Request, inline: Inline, view: Any, kind: type[AdminForm], row: Any, key: Any, sent: FormData | None
 ) -> InlineRow:
-    others = {name for name in view._form_prop_names if name not in inline.columns}
+    others = {name for name in view.form_names if name not in inline.columns}
     others |= view.file_columns.keys() | view.many_to_many.keys()
     form_class = without_fields(kind, {*others, *view.readonly(request, row)})
     prefix = f"{view.identity}-{key}-"
@@ -160,7 +158,7 @@ async def save_inlines(session: AsyncSession, request: Request, parent: Any, tab
     for table in tables:
         for line in table.lines:
             try:
-                with translate_database_errors(table.view._mapper.local_table, deleting=line.is_deleted):
+                with translate_database_errors(table.view.table, deleting=line.is_deleted):
                     await _save(session, request, parent, table, line)
             except ValidationRefused as refusal:
                 line.refuse(refusal)
@@ -176,7 +174,7 @@ async def _save(session: AsyncSession, request: Request, parent: Any, table: Inl
         return
     mine = view.list_query(request).where(view.pk_columns[0] == line.row.id, getattr(view.model, by) == parent.id)
     check = view.check_can_delete if line.is_deleted else view.check_can_edit
-    found = await view.locked(session, request, mine, check)
+    found = await view.lock_rows(session, request, mine, check)
     if not found:
         raise ValidationRefused(ROW_IS_GONE)
     if line.is_deleted:

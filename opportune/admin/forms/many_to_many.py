@@ -34,7 +34,7 @@ class ManyToManyLookup(ForeignKeyLookup):
         """Those that it is linked with."""
         relation, view = getattr(self.model_admin.model, self.name), self.model_admin
         mine = view.pk_columns[0] == row.id
-        rows = await view._run_query(select(self.model).select_from(view.model).join(relation).where(mine))
+        rows = await view.fetch_rows(select(self.model).select_from(view.model).join(relation).where(mine))
         return sorted(rows, key=title_of)
 
     async def allowed(self, session: AsyncSession, request: Request, ids: Sequence[int]) -> list[Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqladmin.helpers import default_encoder, secure_filename
 from sqlalchemy import Select
@@ -16,9 +16,7 @@ from starlette.responses import StreamingResponse
 
 from opportune.admin.columns import choices_of, title_of
 from opportune.admin.log import audit
-
-if TYPE_CHECKING:
-    from opportune.admin.views import AdminView
+from opportune.admin.protocols import View
 
 Pieces = AsyncIterator[Sequence[Any]]
 
@@ -28,17 +26,17 @@ FORMULA_PREFIXES = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 CONTROL_PREFIXES = ("\t", "\r", "\n")
 
 
-async def export_page(request: Request, view: "AdminView") -> StreamingResponse:
+async def export_page(request: Request, view: View) -> StreamingResponse:
     """What the list shows, in the order that was chosen there, or as the rows came."""
-    kind, statement = request.path_params["export_type"], await view.found(request)
+    kind, statement = request.path_params["export_type"], await view.filtered_query(request)
     is_sorted = bool(request.query_params.get("sortBy"))
     pieces = _in_order(view, view.sort_query(statement, request)) if is_sorted else _by_number(view, statement)
-    async with view._admin_ref.database.writer() as session:
+    async with view.site.database.writer() as session:
         audit.record(session, request, "export", view.identity, title=f"{kind} {request.url.query}".strip())
     return _response(view, pieces, kind)
 
 
-def _response(view: "AdminView", pieces: Pieces, kind: str) -> StreamingResponse:
+def _response(view: View, pieces: Pieces, kind: str) -> StreamingResponse:
     rows, name = _rows(view, pieces), secure_filename(view.get_export_name(kind))
     headers = {"Content-Disposition": f"attachment; filename={name}"}
     if kind == "csv":
@@ -46,14 +44,14 @@ def _response(view: "AdminView", pieces: Pieces, kind: str) -> StreamingResponse
     return StreamingResponse(_json(rows), media_type="application/json", headers=headers)
 
 
-async def _rows(view: "AdminView", pieces: Pieces) -> AsyncIterator[dict[str, Any]]:
+async def _rows(view: View, pieces: Pieces) -> AsyncIterator[dict[str, Any]]:
     """Each piece has a session of its own: a slow reader holds no connection."""
     async for rows in pieces:
         for row in rows:
-            yield {name: await _value(view, row, name) for name in view._export_prop_names}
+            yield {name: await _value(view, row, name) for name in view.export_names}
 
 
-async def _by_number(view: "AdminView", statement: Select[Any]) -> AsyncIterator[Sequence[Any]]:
+async def _by_number(view: View, statement: Select[Any]) -> AsyncIterator[Sequence[Any]]:
     key, last = view.pk_columns[0], None
     while True:
         piece = statement.order_by(key).limit(EXPORT_BATCH_ROWS)
@@ -64,10 +62,10 @@ async def _by_number(view: "AdminView", statement: Select[Any]) -> AsyncIterator
         last = getattr(rows[-1], key.name)
 
 
-async def _in_order(view: "AdminView", statement: Select[Any]) -> AsyncIterator[Sequence[Any]]:
+async def _in_order(view: View, statement: Select[Any]) -> AsyncIterator[Sequence[Any]]:
     """By the numbers of all rows, which are little beside the rows."""
     key = view.pk_columns[0]
-    numbers = [number for (number,) in await view._run_arbitrary_query(statement.with_only_columns(key))]
+    numbers = [number for (number,) in await view.fetch_tuples(statement.with_only_columns(key))]
     for start in range(0, len(numbers), EXPORT_BATCH_ROWS):
         piece = numbers[start : start + EXPORT_BATCH_ROWS]
         found = await _run(view, statement.order_by(None).where(key.in_(piece)))
@@ -75,22 +73,22 @@ async def _in_order(view: "AdminView", statement: Select[Any]) -> AsyncIterator[
         yield [by_number[number] for number in piece if number in by_number]
 
 
-async def _run(view: "AdminView", piece: Select[Any]) -> Sequence[Any]:
+async def _run(view: View, piece: Select[Any]) -> Sequence[Any]:
     """The rows with those that they are linked with."""
-    linked = [getattr(view.model, name) for name in view._export_prop_names if name in view.many_to_many]
-    rows: Sequence[Any] = await view._run_query(piece.options(*map(selectinload, linked)))
+    linked = [getattr(view.model, name) for name in view.export_names if name in view.many_to_many]
+    rows: Sequence[Any] = await view.fetch_rows(piece.options(*map(selectinload, linked)))
     return rows
 
 
-async def _value(view: "AdminView", row: Any, name: str) -> Any:
+async def _value(view: View, row: Any, name: str) -> Any:
     """SQLAdmin gives an Enum's name, which is not what filters and forms call it."""
     if name in view.many_to_many:
         return ", ".join(sorted(map(title_of, getattr(row, name))))
     return getattr(row, name) if choices_of(view.model, name) else await view.get_prop_value(row, name)
 
 
-async def _csv(view: "AdminView", rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
-    yield _line(view._export_prop_names)
+async def _csv(view: View, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
+    yield _line(view.export_names)
     async for row in rows:
         yield _line([_cell(value) for value in row.values()])
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqladmin.helpers import get_column_python_type
 from starlette.datastructures import FormData, UploadFile
@@ -18,9 +18,7 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.files import FileField
 from opportune.admin.import_export.export import unescape_formula
-
-if TYPE_CHECKING:
-    from opportune.admin.views import AdminView
+from opportune.admin.protocols import View
 
 YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")
 NO_CHOICE = "__None"
@@ -84,15 +82,15 @@ def _read_json(text: str) -> tuple[list[str], list[ImportRow]]:
     return header, [ImportRow(number, row) for number, row in enumerate(rows, 1)]
 
 
-async def empty_form(request: Request, view: "AdminView") -> AdminForm:
+async def empty_form(request: Request, view: View) -> AdminForm:
     """That of a new row, with what this person may set."""
     return without_fields(await view.form_class(request, creating=True), view.readonly(request, None))()
 
 
-def fields_to_import(view: "AdminView", form: AdminForm) -> dict[str, Any]:
+def fields_to_import(view: View, form: AdminForm) -> dict[str, Any]:
     """By column those of the form of a new row, without secrets and files."""
-    fields = view._admin_ref.plain_names({each.name: each for each in form}, view.model)
-    columns: Any = view._mapper.columns
+    fields = view.site.plain_names({each.name: each for each in form}, view.model)
+    columns: Any = view.mapper.columns
     return {
         name: each
         for name, each in fields.items()
@@ -100,14 +98,14 @@ def fields_to_import(view: "AdminView", form: AdminForm) -> dict[str, Any]:
     }
 
 
-def split_header(view: "AdminView", form: AdminForm, header: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def split_header(view: View, form: AdminForm, header: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """The columns that are imported with their fields' names, and those that an export has and nobody may set.
 
     Raises:
         ValidationRefused: there are others, or one is missing.
     """
     allowed = fields_to_import(view, form)
-    exported = {name for name in view._export_prop_names if name not in allowed and not is_secret(name)}
+    exported = {name for name in view.export_names if name not in allowed and not is_secret(name)}
     if unknown := [name for name in header if name not in allowed and name not in exported]:
         named = ", ".join(name[:40] or "without a name" for name in unknown[:5])
         raise ValidationRefused(f"These columns cannot be imported: {named}. These can: {', '.join(allowed)}.")
@@ -120,7 +118,7 @@ def split_header(view: "AdminView", form: AdminForm, header: Sequence[str]) -> t
 
 
 def fill_form(
-    view: "AdminView", form_class: type[AdminForm], line: ImportRow, columns: Mapping[str, str]
+    view: View, form_class: type[AdminForm], line: ImportRow, columns: Mapping[str, str]
 ) -> tuple[AdminForm, list[str]]:
     """The form of a new row as a person would have filled it in, and what no form can take."""
     sent: list[tuple[str, str | UploadFile]] = []
@@ -129,7 +127,7 @@ def fill_form(
         try:
             text = _as_sent(view, name, line.cells.get(name))
         except ValueError as error:
-            faults.append(f"{view._column_labels.get(name, name)}: {error}")
+            faults.append(f"{view.labels.get(name, name)}: {error}")
             continue
         if (moment := _moment(view, name, text)) is not None:
             moments[field], text = moment, moment.strftime(DATETIME_FORMAT)
@@ -140,9 +138,9 @@ def fill_form(
     return form, faults
 
 
-def _as_sent(view: "AdminView", name: str, value: Any) -> str:
+def _as_sent(view: View, name: str, value: Any) -> str:
     """How a form sends it. Raises ValueError with words for a person."""
-    column: Any = view._mapper.columns[name]
+    column: Any = view.mapper.columns[name]
     if get_column_python_type(column) is bool:
         return _truth("" if value is None else str(value), column.nullable)
     if value is None or value == "":
@@ -164,8 +162,8 @@ def _truth(text: str, nullable: bool) -> str:
     return "True" if word in YES else "False" if nullable else "false"
 
 
-def _moment(view: "AdminView", name: str, text: str) -> datetime | None:
-    column: Any = view._mapper.columns[name]
+def _moment(view: View, name: str, text: str) -> datetime | None:
+    column: Any = view.mapper.columns[name]
     if not text or get_column_python_type(column) is not datetime:
         return None
     try:

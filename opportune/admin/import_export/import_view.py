@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
@@ -22,12 +22,10 @@ from opportune.admin.import_export.import_file import (
 )
 from opportune.admin.lists.actions import list_url
 from opportune.admin.log import audit
+from opportune.admin.protocols import View
 from opportune.signing import seal, unseal
 from opportune.web.forms.uploads import display_name
 from opportune.web.rendering.flash import flash
-
-if TYPE_CHECKING:
-    from opportune.admin.views import AdminView
 
 TEMPLATE = "admin/import.html"
 MAX_PREVIEW_ROWS = 10
@@ -56,7 +54,7 @@ class ImportResult:
         return not (self.error or self.faults)
 
 
-async def import_page(request: Request, view: "AdminView") -> Response:
+async def import_page(request: Request, view: View) -> Response:
     """Asks for a file, then shows what is in it, and imports it when that is confirmed."""
     if request.method != "POST":
         return await _show(request, view, None)
@@ -75,7 +73,7 @@ async def import_page(request: Request, view: "AdminView") -> Response:
     return RedirectResponse(list_url(request, view), 303)
 
 
-async def _show(request: Request, view: "AdminView", outcome: ImportResult | None) -> Response:
+async def _show(request: Request, view: View, outcome: ImportResult | None) -> Response:
     form = await empty_form(request, view)
     context = {
         "model_view": view,
@@ -90,7 +88,7 @@ async def _show(request: Request, view: "AdminView", outcome: ImportResult | Non
     return page
 
 
-async def _sent(request: Request, view: "AdminView") -> tuple[str, str, bool]:
+async def _sent(request: Request, view: View) -> tuple[str, str, bool]:
     """The file's name and text, and whether it was shown before and is to be imported now."""
     largest = view.max_import_file_size
     async with request.form(max_files=1, max_fields=10, max_part_size=2 * largest) as form:
@@ -113,11 +111,11 @@ async def _sent(request: Request, view: "AdminView") -> tuple[str, str, bool]:
         raise ValidationRefused("This is no text in UTF-8. Save it as “CSV UTF-8”.") from None
 
 
-def _purpose(request: Request, view: "AdminView") -> str:
+def _purpose(request: Request, view: View) -> str:
     return f"admin import {view.identity} {request.state.user.id}"
 
 
-async def _import(request: Request, view: "AdminView", outcome: ImportResult, content: str, *, keep: bool) -> None:
+async def _import(request: Request, view: View, outcome: ImportResult, content: str, *, keep: bool) -> None:
     """Find out all that is wrong. If nothing is and `keep` is asked for, the rows are stored.
 
     Raises:
@@ -131,7 +129,7 @@ async def _import(request: Request, view: "AdminView", outcome: ImportResult, co
         await _store(request, view, outcome, values, keep=keep)
 
 
-async def _clean(view: "AdminView", form_class: type[AdminForm], outcome: ImportResult) -> list[dict[str, Any]]:
+async def _clean(view: View, form_class: type[AdminForm], outcome: ImportResult) -> list[dict[str, Any]]:
     """What is to be stored, after the form's and the model's rules."""
     values = []
     for line in outcome.lines:
@@ -145,9 +143,7 @@ async def _clean(view: "AdminView", form_class: type[AdminForm], outcome: Import
     return values
 
 
-def _values(
-    view: "AdminView", form_class: type[AdminForm], line: ImportRow, columns: Mapping[str, str]
-) -> dict[str, Any]:
+def _values(view: View, form_class: type[AdminForm], line: ImportRow, columns: Mapping[str, str]) -> dict[str, Any]:
     form, faults = fill_form(view, form_class, line, columns)
     try:
         values = view.clean(form, None)
@@ -161,11 +157,11 @@ def _values(
 
 
 async def _store(
-    request: Request, view: "AdminView", outcome: ImportResult, values: list[dict[str, Any]], *, keep: bool
+    request: Request, view: View, outcome: ImportResult, values: list[dict[str, Any]], *, keep: bool
 ) -> None:
     """In one transaction, which is undone if the database refuses a row or this only looks what it would say."""
     rows = []
-    async with view._admin_ref.database.writer() as session:
+    async with view.site.database.writer() as session:
         for line, one in zip(outcome.lines, values, strict=True):
             try:
                 rows.append(await _add(session, request, view, one))
@@ -181,11 +177,11 @@ async def _store(
         await view.after_model_change(one, row, True, request)
 
 
-async def _add(session: AsyncSession, request: Request, view: "AdminView", values: dict[str, Any]) -> Any:
+async def _add(session: AsyncSession, request: Request, view: View, values: dict[str, Any]) -> Any:
     try:
-        with translate_database_errors(view._mapper.local_table):
+        with translate_database_errors(view.table):
             async with session.begin_nested():
                 return await view.add_row(session, request, values)
     except ValidationRefused as refusal:
-        labels = ", ".join(str(view._column_labels.get(name, name)) for name in refusal.fields)
+        labels = ", ".join(str(view.labels.get(name, name)) for name in refusal.fields)
         raise ValidationRefused(f"{labels}: {refusal}" if labels else str(refusal)) from None

@@ -3,10 +3,9 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
-from sqladmin import ModelView
 from sqladmin.authorization import custom_action
 from sqladmin.helpers import get_object_identifier, object_identifier_values
 from sqlalchemy import Column, ColumnElement, bindparam, tuple_
@@ -20,10 +19,9 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.log import audit
+from opportune.admin.protocols import Pages, View
+from opportune.admin.sqladmin_adapter import slug_and_label
 from opportune.web.rendering.flash import flash
-
-if TYPE_CHECKING:
-    from opportune.admin.views import AdminView
 
 MAX_ROWS_PER_ACTION = 5_000
 """Rows: they are changed in one transaction, for which all other writers wait on SQLite."""
@@ -41,7 +39,7 @@ class Selection:
     is_confirmed: bool
 
 
-async def read_selection(request: Request, view: "AdminView") -> Selection:
+async def read_selection(request: Request, view: View) -> Selection:
     """The rows that a list, a link or the page of confirmation names.
 
     Raises:
@@ -64,14 +62,14 @@ async def read_selection(request: Request, view: "AdminView") -> Selection:
     return Selection(pks, is_confirmed=bool(sent.get("confirmed")))
 
 
-async def _all_found(request: Request, view: "AdminView") -> list[str]:
+async def _all_found(request: Request, view: View) -> list[str]:
     """Of all pages of the list, not only the one that was seen."""
     keys = load_only(*(getattr(view.model, key.name) for key in view.pk_columns))
-    rows = await view._run_query((await view.found(request)).options(keys).limit(MAX_ROWS_PER_ACTION + 1))
+    rows = await view.fetch_rows((await view.filtered_query(request)).options(keys).limit(MAX_ROWS_PER_ACTION + 1))
     return [str(get_object_identifier(row)) for row in rows]
 
 
-def primary_key_in(view: ModelView, pks: Sequence[str]) -> ColumnElement[bool]:
+def primary_key_in(view: Pages, pks: Sequence[str]) -> ColumnElement[bool]:
     """Whether a row is one of the chosen.
 
     Raises:
@@ -89,14 +87,14 @@ def primary_key_in(view: ModelView, pks: Sequence[str]) -> ColumnElement[bool]:
     return keys[0].in_(bindparam("pks", [value for (value,) in values], expanding=True, literal_execute=is_number))
 
 
-def _key(view: ModelView, pk: str) -> tuple[Any, ...]:
+def _key(view: Pages, pk: str) -> tuple[Any, ...]:
     if len(view.pk_columns) == 1 and view.pk_columns[0].type.python_type is int:
         return (parse_id(pk),)
     return tuple(object_identifier_values(pk, view.model))
 
 
-async def selected_rows(request: Request, view: "AdminView", pks: Sequence[str]) -> list[Any]:
-    rows: list[Any] = await view._run_query(view.list_query(request).where(primary_key_in(view, pks)))
+async def selected_rows(request: Request, view: View, pks: Sequence[str]) -> list[Any]:
+    rows: list[Any] = await view.fetch_rows(view.list_query(request).where(primary_key_in(view, pks)))
     return rows
 
 
@@ -109,25 +107,25 @@ def _of_list(request: Request) -> list[tuple[str, str]]:
     return [(name, value) for name, value in request.query_params.multi_items() if name != "pks"]
 
 
-def list_url(request: Request, view: ModelView) -> str:
+def list_url(request: Request, view: Pages) -> str:
     """The address of the list with the search, filters, order and page that this request came from."""
     kept = _of_list(request)
     address = str(request.url_for("admin:list", identity=view.identity))
     return f"{address}?{urlencode(kept)}" if kept else address
 
 
-def redirect_with_error(request: Request, view: "AdminView", message: str) -> Response:
+def redirect_with_error(request: Request, view: View, message: str) -> Response:
     flash(request, message, "danger")
     return RedirectResponse(list_url(request, view), 303)
 
 
-def with_confirmation(act: Any, view: "AdminView") -> ActionEndpoint:
+def with_confirmation(act: Any, view: View) -> ActionEndpoint:
     """An action of a view (`@action`) that finds what was chosen as `pks` in the query, as SQLAdmin has it.
 
     With a question to ask, or several rows to do it to, it asks. What it writes into the log itself, as
     `apply_to_selected` does, is all that the log has of it; of another the log names the rows when it is done.
     """
-    slug: str = act._slug
+    slug, label = slug_and_label(act)
 
     @wraps(act)
     async def ask_or_act(request: Request) -> Response:
@@ -135,10 +133,10 @@ def with_confirmation(act: Any, view: "AdminView") -> ActionEndpoint:
             raise HTTPException(403)
         try:
             choice = await read_selection(request, view)
-            question = view._custom_actions_confirmation.get(slug, "")
+            question = view.action_question(slug)
             if not choice.is_confirmed and (question or len(choice.pks) > 1):
                 rows = await selected_rows(request, view, choice.pks[:MAX_NAMED_ROWS])
-                return await confirmation_page(request, view, choice, rows, title=act._label, question=question)
+                return await confirmation_page(request, view, choice, rows, title=label, question=question)
             answer: Response = await act(_with(request, choice.pks))
         except ValidationRefused as refusal:
             return redirect_with_error(request, view, str(refusal))
@@ -150,7 +148,7 @@ def with_confirmation(act: Any, view: "AdminView") -> ActionEndpoint:
 
 
 async def confirmation_page(
-    request: Request, view: "AdminView", choice: Selection, rows: Sequence[Any], *, title: str, **more: object
+    request: Request, view: View, choice: Selection, rows: Sequence[Any], *, title: str, **more: object
 ) -> Response:
     """The page of confirmation. `more` is for its template."""
     context = {
@@ -170,8 +168,8 @@ def _with(request: Request, pks: Sequence[str]) -> Request:
     return Request({**request.scope, "query_string": selection_query(request, *pks).encode()}, request.receive)
 
 
-async def _record(request: Request, view: "AdminView", name: str, pks: Sequence[str]) -> None:
-    async with view._admin_ref.database.writer() as session:
+async def _record(request: Request, view: View, name: str, pks: Sequence[str]) -> None:
+    async with view.site.database.writer() as session:
         for pk in pks[:MAX_NAMED_ROWS]:
             audit.record(session, request, name, view.identity, row_id=pk)
         if len(pks) > MAX_NAMED_ROWS:

@@ -2,15 +2,13 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 
 from opportune.admin.lists.filters import VALUELESS_OPERATIONS
-
-if TYPE_CHECKING:
-    from opportune.admin.views import AdminView
+from opportune.admin.protocols import View
 
 Options = Sequence[tuple[Any, Any]]
 NON_FILTER_PARAMETERS = {"page", "pageSize", "sort", "sortBy"}
@@ -30,7 +28,7 @@ class FilterControl:
     chosen: Collection[str]
 
 
-async def list_context(request: Request, view: "AdminView") -> dict[str, Any]:
+async def list_context(request: Request, view: View) -> dict[str, Any]:
     shown = [await _shown(request, view, each) for each in view.get_filters()]
     words = request.query_params.get("search", "").strip()
     search = [ActiveFilter(f"“{words}”", _without(request, {"search"}))] if words else []
@@ -42,10 +40,10 @@ async def list_context(request: Request, view: "AdminView") -> dict[str, Any]:
     }
 
 
-async def _shown(request: Request, view: "AdminView", chosen: Any) -> FilterControl:
+async def _shown(request: Request, view: View, chosen: Any) -> FilterControl:
     if getattr(chosen, "has_operator", False):
         return FilterControl(chosen, chosen.operations(), ())
-    options = await chosen.lookups(request, view.model, view._run_arbitrary_query)
+    options = await chosen.lookups(request, view.model, view.fetch_tuples)
     offered = [(str(value), label) for value, label in options if value not in ("", "all", "__all")]
     return FilterControl(chosen, offered, request.query_params.getlist(chosen.parameter_name))
 

@@ -1,10 +1,9 @@
 """How the values of a row are shown: references by name, choices in words, files by themselves."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from markupsafe import Markup
-from sqladmin import ModelView
 from sqladmin.authorization import Action
 from sqladmin.helpers import get_object_identifier
 from sqlalchemy import inspect
@@ -17,12 +16,11 @@ from opportune.admin.forms.files import FileColumn, render_file
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.forms.many_to_many import ManyToManyLookup
 from opportune.admin.lists.formatters import EMPTY_CELL, truncate
+from opportune.admin.protocols import Site
+from opportune.admin.sqladmin_adapter import AdapterView
 
-if TYPE_CHECKING:
-    from opportune.admin.site import AdminSite
 
-
-class DisplayMixin(ModelView):
+class DisplayMixin(AdapterView):
     file_columns: ClassVar[Mapping[str, FileColumn]] = {}
     """Columns that hold the name of a stored file. The form keeps, replaces and clears what is there."""
 
@@ -33,13 +31,13 @@ class DisplayMixin(ModelView):
     many_to_many: dict[str, ManyToManyLookup]
     lookups: Mapping[str, ForeignKeyLookup]
     """Of both."""
-    _admin_ref: "ClassVar[AdminSite]"
+    site: ClassVar[Site]
 
     def is_visible(self, request: Request) -> bool:
         """In the menu, which leads to the list."""
         return self.has_permission(request, Action.LIST)
 
-    async def _name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
+    async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
         """Find out what the rows that a column points at are called, in one query."""
         ids = {getattr(row, column) for row in rows} - {None}
         known = await self.references[column].rows(list(ids)) if ids else []
@@ -47,15 +45,15 @@ class DisplayMixin(ModelView):
         setattr(request.state, f"names_{self.identity}_{column}", names | {row.id: title_of(row) for row in known})
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        if request and prop not in self._list_formatters and self._is_special(prop):
+        if request and not self.has_formatter(prop, in_list=True) and self._is_special(prop):
             return self._plain(obj, prop), await self._special(obj, prop, request)
         value, shown = await super().get_list_value(obj, prop, request)
         return value, truncate(shown)
 
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        if request and prop not in self._detail_formatters and self._is_special(prop):
+        if request and not self.has_formatter(prop, in_list=False) and self._is_special(prop):
             if prop in self.references:
-                await self._name_references(request, prop, [obj])
+                await self.name_references(request, prop, [obj])
             return self._plain(obj, prop), await self._special(obj, prop, request)
         return await super().get_detail_value(obj, prop, request)
 
@@ -103,7 +101,7 @@ class DisplayMixin(ModelView):
 
     def actions_for(self, request: Request, row: Any) -> dict[str, str]:
         """Which actions the row's page offers: labels by slug."""
-        return self._visible_custom_actions(request, in_detail=True)
+        return self.visible_actions(request, in_detail=True)
 
     def site_url(self, row: Any) -> str:
         """The row's own page on the site, or nothing where it has none."""

@@ -6,7 +6,7 @@ They have the shape that SQLAdmin asks of filters, and take any value that someb
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqladmin.filters import BooleanFilter, ForeignKeyFilter, OperationColumnFilter
 from sqladmin.helpers import get_column_python_type
@@ -18,9 +18,8 @@ from opportune.admin.authorization import may_list
 from opportune.admin.columns import choice_label, choice_value, choices_of, label_of
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.forms.many_to_many import ManyToManyLookup
-
-if TYPE_CHECKING:
-    from opportune.admin.views import AdminView
+from opportune.admin.protocols import View
+from opportune.admin.sqladmin_adapter import property_name
 
 RunQuery = Callable[[Select[Any]], Any]
 
@@ -193,7 +192,7 @@ def _compare_text(query: Select[Any], column: Any, operation: str, value: str) -
     return query.where(column == value if operation == "equals" else column.icontains(value, autoescape=True))
 
 
-def filter_for(view: "AdminView", wish: Any) -> Any:
+def filter_for(view: View, wish: Any) -> Any:
     """A filter for a column, or the one that was given, unless it would load all rows or crash."""
     if isinstance(wish, OperationColumnFilter):
         wish = wish.column
@@ -201,11 +200,11 @@ def filter_for(view: "AdminView", wish: Any) -> Any:
         wish = wish.foreign_key
     if hasattr(wish, "lookups"):
         return wish
-    name = view._get_prop_name(wish)
-    title = view._column_labels.get(name, label_of(name))
+    name = property_name(wish)
+    title = view.labels.get(name, label_of(name))
     if name in view.many_to_many:
         return LookupFilter(name, title, view.many_to_many[name], nullable=True)
-    column = view._mapper.columns[name]
+    column = view.mapper.columns[name]
     if name in view.references:
         return LookupFilter(name, title, view.references[name], nullable=bool(column.nullable))
     if values := choices_of(view.model, name):

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import func, select
 from starlette.datastructures import URL
@@ -11,9 +11,7 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
 from opportune.admin.columns import label_of
-
-if TYPE_CHECKING:
-    from opportune.admin.views import AdminView
+from opportune.admin.protocols import View
 
 MAX_SHOWN_ROWS = 10
 MAX_SHOWN_COLUMNS = 4
@@ -25,7 +23,7 @@ MAX_COUNTED_ROWS = 1_000
 class RelatedRows:
     """The rows of one kind that point at a row by one column."""
 
-    view: "AdminView"
+    view: View
     title: str
     columns: Sequence[str]
     rows: Sequence[Any]
@@ -42,7 +40,7 @@ class RelatedRows:
 
 
 async def related_rows(
-    request: Request, parent: "AdminView", row: Any, edited: Sequence[tuple["AdminView", str]] = ()
+    request: Request, parent: View, row: Any, edited: Sequence[tuple[View, str]] = ()
 ) -> AsyncIterator[RelatedRows]:
     """Of each kind that this person may list, but for those that are edited with the row."""
     found = [kind for kind in views_pointing_at(parent) if kind not in edited]
@@ -52,20 +50,18 @@ async def related_rows(
             yield await _children(request, view, column, row, is_one_of=kinds[view.identity] > 1)
 
 
-def views_pointing_at(parent: "AdminView") -> list[tuple["AdminView", str]]:
+def views_pointing_at(parent: View) -> list[tuple[View, str]]:
     """The views of models that point at this one, and by which column."""
-    views: list[Any] = [view for view in parent._admin_ref.views if hasattr(view, "references")]
+    views: list[Any] = [view for view in parent.site.views if hasattr(view, "references")]
     return [(view, name) for view in views for name, there in view.references.items() if there.model is parent.model]
 
 
-async def _children(request: Request, view: "AdminView", column: str, row: Any, *, is_one_of: bool) -> RelatedRows:
+async def _children(request: Request, view: View, column: str, row: Any, *, is_one_of: bool) -> RelatedRows:
     of_row = view.list_query(request).where(getattr(view.model, column) == row.id)
-    rows = await view._run_query(of_row.order_by(view.pk_columns[0].desc()).limit(MAX_SHOWN_ROWS))
-    columns = [name for name in view._list_prop_names if name != column and name in view._mapper.columns][
-        :MAX_SHOWN_COLUMNS
-    ]
+    rows = await view.fetch_rows(of_row.order_by(view.pk_columns[0].desc()).limit(MAX_SHOWN_ROWS))
+    columns = [name for name in view.list_names if name != column and name in view.mapper.columns][:MAX_SHOWN_COLUMNS]
     for name in view.references.keys() & set(columns):
-        await view._name_references(request, name, rows)
+        await view.name_references(request, name, rows)
     return RelatedRows(
         view=view,
         title=f"{view.name_plural} ({label_of(column)})" if is_one_of else view.name_plural,
@@ -77,20 +73,20 @@ async def _children(request: Request, view: "AdminView", column: str, row: Any, 
     )
 
 
-async def _count(view: "AdminView", of_row: Any) -> int:
+async def _count(view: View, of_row: Any) -> int:
     some = of_row.with_only_columns(view.pk_columns[0]).order_by(None).limit(MAX_COUNTED_ROWS + 1).subquery()
-    (count,) = await view._run_query(select(func.count()).select_from(some))
+    (count,) = await view.fetch_rows(select(func.count()).select_from(some))
     return int(count)
 
 
-def _list_address(request: Request, view: "AdminView", column: str, row: Any) -> str:
+def _list_address(request: Request, view: View, column: str, row: Any) -> str:
     if not any(known.parameter_name == column for known in view.get_filters()):
         return ""
     return _with(request.url_for("admin:list", identity=view.identity), column, row)
 
 
-async def _form_address(request: Request, view: "AdminView", column: str, row: Any) -> str:
-    may = view.can_create and column in view._form_prop_names and await view.check_can_create(request)
+async def _form_address(request: Request, view: View, column: str, row: Any) -> str:
+    may = view.can_create and column in view.form_names and await view.check_can_create(request)
     return _with(request.url_for("admin:create", identity=view.identity), column, row) if may else ""
 
 

@@ -19,6 +19,7 @@ from opportune.admin.lists.filters import Filter, RunQuery
 from opportune.admin.log.audit import of_models
 from opportune.admin.log.diff import HIDDEN, Changes
 from opportune.admin.models import AuditEntry
+from opportune.admin.protocols import View
 from opportune.admin.views import AdminView
 
 ENTRIES_PER_PAGE = 30
@@ -33,7 +34,7 @@ class ModelFilter(Filter):
         self.view = view
 
     async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
-        views = [view for view in self.view._admin_ref.views if isinstance(view, ModelView)]
+        views = [view for view in self.view.site.views if isinstance(view, ModelView)]
         return sorted(
             ((view.identity, view.name_plural) for view in views if view.has_permission(request, Action.DETAILS)),
             key=lambda choice: choice[1],
@@ -70,11 +71,7 @@ class LogAdmin(AdminView, model=AuditEntry):
         self.wordy -= {"action", "identity"}
 
     def list_query(self, request: Request) -> Select[Any]:
-        return (
-            super()
-            .list_query(request)
-            .where(of_models(models_with_permission(request, self._admin_ref, Action.DETAILS)))
-        )
+        return super().list_query(request).where(of_models(models_with_permission(request, self.site, Action.DETAILS)))
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and prop in ("title", "identity", "action"):
@@ -94,8 +91,8 @@ class LogAdmin(AdminView, model=AuditEntry):
             visible_changes(obj, self._view_of(obj)) if prop == "changes" else await super().get_prop_value(obj, prop)
         )
 
-    def _view_of(self, entry: AuditEntry) -> AdminView | None:
-        return self._admin_ref.view_by_identity(entry.identity)
+    def _view_of(self, entry: AuditEntry) -> View | None:
+        return self.site.view_by_identity(entry.identity)
 
     def _shown(self, entry: AuditEntry, prop: str, request: Request) -> str:
         view = self._view_of(entry)
@@ -116,7 +113,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
     if not (view.has_history and view.is_accessible(request) and view.has_permission(request, Action.DETAILS)):
         raise HTTPException(403)
     row = await view.get_object_for_details(request)
-    if row is None and await view._get_object_by_pk(view._stmt_by_identifier(pk)):
+    if row is None and await view.fetch_rows(view.select_by_identifier(pk)):
         raise HTTPException(404)  # it is not gone, but none of those that the view gives
     if row is not None and not await view.check_can_view_details(request, row):
         raise HTTPException(403)
@@ -146,38 +143,40 @@ async def _entries(view: AdminView, pk: str, row: Any, before: str) -> Sequence[
             entries = entries.where(col(AuditEntry.id) < parse_id(before))
         except ValueError:
             raise HTTPException(404) from None
-    found: Sequence[AuditEntry] = await view._run_query(
+    found: Sequence[AuditEntry] = await view.fetch_rows(
         entries.order_by(col(AuditEntry.id).desc()).limit(ENTRIES_PER_PAGE + 1)
     )
     return found
 
 
-def action_label(entry: AuditEntry, view: AdminView | None) -> str:
+def action_label(entry: AuditEntry, view: View | None) -> str:
     """What was done, as the page calls it."""
     kind, _, slug = entry.action.partition(":")
     if not slug:
         return kind.capitalize()
-    labels = {**view._custom_actions_in_list, **view._custom_actions_in_detail} if view else {}
+    labels = view.action_labels if view else {}
     return str(labels.get(slug, slug.replace("-", " ").capitalize()))
 
 
-def model_label(entry: AuditEntry, view: AdminView | None) -> str:
+def model_label(entry: AuditEntry, view: View | None) -> str:
     """To what it was done, as the page calls it."""
     return view.name if view else entry.identity.replace("-", " ").capitalize()
 
 
-def change_rows(entry: AuditEntry, view: AdminView | None) -> list[tuple[str, str, str]]:
+def change_rows(entry: AuditEntry, view: View | None) -> list[tuple[str, str, str]]:
     """Label, before and after of each change."""
-    labels = view._column_labels if view else {}
+    labels = view.labels if view else {}
     shown = visible_changes(entry, view)
-    return [(labels.get(name, label_of(name)), *map(_format_value, pair)) for name, pair in shown.items()]
+    return [
+        (labels.get(name, label_of(name)), _format_value(old), _format_value(new)) for name, (old, new) in shown.items()
+    ]
 
 
-def visible_changes(entry: AuditEntry, view: AdminView | None) -> Changes:
+def visible_changes(entry: AuditEntry, view: View | None) -> Changes:
     """Those of columns that the row's own pages show, and of secrets that they changed. All, if there are no pages."""
     if view is None:
         return entry.changes
-    shown = {*view._details_prop_names, *view._form_prop_names, *view.related_fields}
+    shown = {*view.details_names, *view.form_names, *view.related_fields}
     return {name: pair for name, pair in entry.changes.items() if name in shown or HIDDEN in pair}
 
 

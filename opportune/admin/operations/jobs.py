@@ -91,7 +91,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
         pks = request.query_params["pks"].split(",")
         numbers = sorted(int(pk) for pk in pks if pk.isdecimal() and len(pk) < 20)
         refusals = []
-        async with self._admin_ref.database.writer() as session:
+        async with self.site.database.writer() as session:
             for number in numbers:
                 try:
                     await act(session, number)

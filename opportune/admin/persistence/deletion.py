@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,10 +23,8 @@ from opportune.admin.lists.actions import (
     redirect_with_error,
     selected_rows,
 )
+from opportune.admin.protocols import View
 from opportune.web.rendering.flash import flash
-
-if TYPE_CHECKING:
-    from opportune.admin.views import AdminView
 
 MAX_CASCADE_DEPTH = 4
 """Levels of what goes along with what goes along."""
@@ -55,7 +53,7 @@ class DeletionImpact:
     """They stay, and need what would be deleted."""
 
 
-async def delete_page(request: Request, view: "AdminView") -> Response:
+async def delete_page(request: Request, view: View) -> Response:
     """Asks, with all that will go; deletes when that is confirmed."""
     if not (view.can_delete and view.is_accessible(request)):
         raise HTTPException(403)
@@ -75,7 +73,7 @@ async def delete_page(request: Request, view: "AdminView") -> Response:
     return await confirmation_page(request, view, choice, rows, title="Delete", consequences=found)
 
 
-async def _delete(request: Request, view: "AdminView", choice: Selection) -> Response:
+async def _delete(request: Request, view: View, choice: Selection) -> Response:
     try:
         await view.delete_rows(request, choice.pks)
     except ValidationRefused as refusal:
@@ -85,13 +83,13 @@ async def _delete(request: Request, view: "AdminView", choice: Selection) -> Res
     return RedirectResponse(list_url(request, view), 303)
 
 
-async def deletion_impact(request: Request, view: "AdminView", pks: Sequence[str]) -> DeletionImpact:
+async def deletion_impact(request: Request, view: View, pks: Sequence[str]) -> DeletionImpact:
     """What the database will do to other rows, and to other rows of the same table."""
-    chosen, root = primary_key_in(view, pks), cast("Table", view._mapper.local_table)
-    rules = _rules_of_models(view._mapper)
+    chosen, root = primary_key_in(view, pks), view.table
+    rules = _rules_of_models(view.mapper)
     gone = _gone(root, chosen, rules)
     found = DeletionImpact()
-    async with view._admin_ref.database.reader(fresh=True) as session:
+    async with view.site.database.reader(fresh=True) as session:
         look = _Look(session, request, view)
         for table, conditions in gone.items():
             others = conditions[1:] if table is root else conditions
@@ -174,16 +172,16 @@ class _Look:
 
     session: AsyncSession
     request: Request
-    view: "AdminView"
+    view: View
 
     async def at(self, table: Table, condition: Condition) -> list[AffectedRows]:
         count = await self.session.scalar(select(func.count()).select_from(table).where(condition))
         if not count:
             return []
-        mapper = next((one for one in self.view._mapper.registry.mappers if one.local_table is table), None)
+        mapper = next((one for one in self.view.mapper.registry.mappers if one.local_table is table), None)
         if mapper is None:
             return [AffectedRows(table.name, count, [])]
-        view = self.view._admin_ref.view_for_model(mapper.class_)
+        view = self.view.site.view_for_model(mapper.class_)
         label = mapper.class_.__name__ if view is None else view.name if count == 1 else view.name_plural
         if view is None or not await may_list(self.request, view):
             return [AffectedRows(label, count, [])]

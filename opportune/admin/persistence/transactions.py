@@ -17,9 +17,9 @@ from opportune.admin.lists.actions import list_url, primary_key_in
 from opportune.admin.lists.display import DisplayMixin
 from opportune.admin.log import audit, diff
 from opportune.admin.persistence.file_cleanup import defer_file_deletion
+from opportune.admin.protocols import Check
 from opportune.web.rendering.flash import flash
 
-Check = Callable[[Request, Any], Awaitable[bool]]
 Act = Callable[[AsyncSession, Any], Awaitable[None]]
 
 
@@ -44,15 +44,15 @@ class PersistenceMixin(DisplayMixin):
     # Changes, each in a transaction of its own
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
-        with translate_database_errors(self._mapper.local_table):
-            async with self._admin_ref.database.writer() as session:
+        with translate_database_errors(self.table):
+            async with self.site.database.writer() as session:
                 row = await self.add_row(session, request, data)
         await self.after_model_change(data, row, True, request)
         return row
 
     async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
-        with translate_database_errors(self._mapper.local_table):
-            async with self._admin_ref.database.writer() as session:
+        with translate_database_errors(self.table):
+            async with self.site.database.writer() as session:
                 row = await self.lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
                 await self.change_row(session, request, row, data)
         await self.after_model_change(data, row, False, request)
@@ -64,8 +64,8 @@ class PersistenceMixin(DisplayMixin):
         Raises:
             ValidationRefused: one may not be deleted, or is still referred to.
         """
-        with translate_database_errors(self._mapper.local_table, deleting=True):
-            async with self._admin_ref.database.writer() as session:
+        with translate_database_errors(self.table, deleting=True):
+            async with self.site.database.writer() as session:
                 rows = await self._chosen(session, request, pks, self.check_can_delete)
                 await self.remove_rows(session, request, rows)
         for row in rows:
@@ -78,8 +78,8 @@ class PersistenceMixin(DisplayMixin):
             return self.has_permission(request, custom_action(slug), row)
 
         pks = request.query_params["pks"].split(",")
-        with translate_database_errors(self._mapper.local_table):
-            async with self._admin_ref.database.writer() as session:
+        with translate_database_errors(self.table):
+            async with self.site.database.writer() as session:
                 rows = await self._chosen(session, request, pks, may)
                 for row in rows:
                     before = diff.snapshot(row)
@@ -92,7 +92,9 @@ class PersistenceMixin(DisplayMixin):
 
     # In somebody's transaction
 
-    async def locked(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Sequence[Any]:
+    async def lock_rows(
+        self, session: AsyncSession, request: Request, rows: Select[Any], check: Check
+    ) -> Sequence[Any]:
         """Rows that are to be changed: nobody else changes them now.
 
         Raises:
@@ -108,13 +110,13 @@ class PersistenceMixin(DisplayMixin):
 
     async def lock_one(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Any:
         """As `locked`, for a row that is not found if it is not there any more."""
-        found = await self.locked(session, request, rows, check)
+        found = await self.lock_rows(session, request, rows, check)
         if not found:
             raise HTTPException(404)
         return found[0]
 
     async def _chosen(self, session: AsyncSession, request: Request, pks: Sequence[str], check: Check) -> Sequence[Any]:
-        rows = await self.locked(session, request, self.list_query(request).where(primary_key_in(self, pks)), check)
+        rows = await self.lock_rows(session, request, self.list_query(request).where(primary_key_in(self, pks)), check)
         if len(rows) < len(pks):
             raise HTTPException(404)
         return rows

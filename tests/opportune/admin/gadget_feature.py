@@ -81,7 +81,7 @@ class GadgetAdmin(AdminView, model=Gadget):
 
     @action("polish", "Polish", "Polish them?")
     async def polish(self, request: Request) -> Response:
-        async with self._admin_ref.database.writer() as session:
+        async with self.site.database.writer() as session:
             for pk in request.query_params["pks"].split(","):
                 (await session.get_one(Gadget, int(pk))).notes = "polished"
         return RedirectResponse(request.url_for("admin:list", identity=self.identity), 303)
