@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqladmin.authorization import Action
 from sqlalchemy import func, select
@@ -10,14 +9,12 @@ from starlette.requests import Request
 
 from opportune.accounts.models import User
 from opportune.admin.lists.formatters import EMPTY_CELL
+from opportune.admin.protocols import Site
 from opportune.feature import UserColumn
 from opportune.web.rendering.templates import format_datetime
 
-if TYPE_CHECKING:
-    from opportune.admin.site import AdminSite
 
-
-async def user_columns(request: Request, site: "AdminSite", user: User) -> list[tuple[str, str]]:
+async def user_columns(request: Request, site: Site, user: User) -> list[tuple[str, str]]:
     """A label and a value for each that this person may list the rows of, in one query."""
     columns = [each for feature in request.app.state.features for each in feature.user_columns]
     listed = [column for column in columns if _is_listed(request, site, column)]
@@ -35,7 +32,7 @@ async def user_columns(request: Request, site: "AdminSite", user: User) -> list[
     return [(column.label, _in_words(value)) for column, value in zip(listed, values, strict=True)]
 
 
-def _is_listed(request: Request, site: "AdminSite", column: UserColumn) -> bool:
+def _is_listed(request: Request, site: Site, column: UserColumn) -> bool:
     view = site.view_for_model(column.owner.class_)
     return bool(view and view.is_accessible(request) and view.has_permission(request, Action.LIST))
 

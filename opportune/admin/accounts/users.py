@@ -159,7 +159,7 @@ class UserAdmin(AdminView, model=User):
         return {slug: label for slug, label in offered.items() if slug not in unfit}
 
     async def columns_of_features(self, request: Request, row: User) -> list[tuple[str, str]]:
-        return await user_columns(request, self._admin_ref, row)
+        return await user_columns(request, self.site, row)
 
     def links(self, request: Request, row: User) -> list[tuple[str, str]]:
         if not (self.has_permission(request, Action.EDIT) and may_change_user(request, row)):
