@@ -12,6 +12,7 @@ from opportune.db.migrations.autogenerate import (
     NewMigration,
     draft_migration,
     empty_migration,
+    feature_of_table,
     up_to_date,
     write_migration,
 )
@@ -52,6 +53,8 @@ class SampleFeatures:
             drafts = [
                 draft_migration(connection, self.graph, name, self.metadata, None, self.answers)
                 for name in self.features
+                if self.graph.of(name)
+                or any(feature_of_table(table, self.features) == name for table in self.metadata.tables)
             ]
         return [found for found in drafts if found.changes]
 

@@ -1,5 +1,4 @@
 import asyncio
-import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +11,11 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.questions import Answers
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
+from opportune.testing.services.forked import PROCESSES
 from tests.opportune.db.sample_features import SampleFeatures
+
+on_one = pytest.mark.database("sqlite")
+"""What is done to files, and asks a database nothing that another kind would answer differently."""
 
 
 @pytest.fixture
@@ -48,6 +51,7 @@ def test_a_migration_goes_back_and_forth(books: SampleFeatures) -> None:
     assert books.migrate() == ["upgrade library.0001_initial"]
 
 
+@on_one
 def test_a_file_is_named_after_what_is_in_it(books: SampleFeatures) -> None:
     books.table("library_book", Column("title", String(50), nullable=False), Column("pages", Integer))
     assert books.make() == ["library/0002_book_pages.py"]
@@ -63,6 +67,7 @@ def test_a_file_is_named_after_what_is_in_it(books: SampleFeatures) -> None:
     }
 
 
+@on_one
 def test_a_target_is_a_number_a_name_or_a_revision(books: SampleFeatures) -> None:
     books.table("library_book", Column("title", String(50), nullable=False), Column("pages", Integer))
     books.make()
@@ -74,6 +79,7 @@ def test_a_target_is_a_number_a_name_or_a_revision(books: SampleFeatures) -> Non
     assert books.pending() == [str(second)]
 
 
+@on_one
 def test_an_unknown_feature_or_target_is_told_with_its_likeness(books: SampleFeatures) -> None:
     with pytest.raises(OperatorError, match=r"No feature 'libary' is installed. Did you mean library\?"):
         books.migrate("libary")
@@ -106,6 +112,7 @@ def test_what_was_applied_before_a_failing_step_holds(sample: SampleFeatures) ->
     assert sample.tables() == {"library_book"}
 
 
+@on_one
 def test_a_table_that_points_at_another_feature_waits_for_it(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("shop_offer", sample.pointing_at("library_book", "book_id"))
@@ -133,6 +140,7 @@ def test_a_later_column_that_points_at_another_feature_waits_for_it(books: Sampl
     assert books.drafts() == []
 
 
+@on_one
 def test_a_table_cannot_point_at_a_feature_without_migrations(sample: SampleFeatures) -> None:
     sample.features = ("shop", "library")
     sample.table("library_book")
@@ -141,6 +149,7 @@ def test_a_table_cannot_point_at_a_feature_without_migrations(sample: SampleFeat
         sample.make()
 
 
+@on_one
 def test_a_dropped_table_is_told(books: SampleFeatures) -> None:
     books.metadata.remove(books.metadata.tables["library_book"])
     (draft,) = books.drafts()
@@ -156,6 +165,7 @@ def test_tables_of_others_are_left_alone(books: SampleFeatures) -> None:
     assert books.drafts() == []
 
 
+@on_one
 def test_a_feature_whose_name_begins_like_anothers_keeps_its_tables(sample: SampleFeatures) -> None:
     sample.features = ("shop", "shop_cart")
     sample.table("shop_cart_line")
@@ -178,12 +188,14 @@ def test_a_new_column_gives_existing_rows_its_default(books: SampleFeatures) -> 
     assert books.migrate("library", "1") == ["downgrade library.0002_book_pages_and_more"]
 
 
+@on_one
 def test_a_new_column_without_a_value_for_existing_rows_is_refused(books: SampleFeatures) -> None:
     books.table("library_book", Column("title", String(50), nullable=False), Column("pages", Integer, nullable=False))
     with pytest.raises(OperatorError, match=r"library_book\.pages may not be empty and has no default"):
         books.drafts()
 
 
+@on_one
 def test_what_is_pending_is_named_in_the_order_to_apply_it(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("shop_offer", sample.pointing_at("library_book", "book_id"))
@@ -191,6 +203,7 @@ def test_what_is_pending_is_named_in_the_order_to_apply_it(sample: SampleFeature
     assert sample.pending() == ["library.0001_initial", "shop.0001_initial"]
 
 
+@on_one
 def test_the_files_of_a_feature_can_be_deleted(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("shop_offer", sample.pointing_at("library_book", "book_id"))
@@ -206,12 +219,14 @@ def test_the_files_of_a_feature_can_be_deleted(sample: SampleFeatures) -> None:
     assert sample.pending() == []
 
 
+@on_one
 def test_a_database_that_a_newer_version_has_migrated_is_refused(books: SampleFeatures) -> None:
     books.graph.of("library")[0].path.rename(books.versions / "0001_initial.py")
     with pytest.raises(OperatorError, match="The database has migrations that this code lacks"):
         books.migrate()
 
 
+@on_one
 def test_two_last_migrations_are_told_with_the_way_out(books: SampleFeatures) -> None:
     for name in ("0002_mine.py", "0002_yours.py"):
         path = books.make_by_hand("library", "pass")
@@ -226,7 +241,7 @@ def test_processes_that_migrate_at_once_do_it_once(sample: SampleFeatures) -> No
     sample.table("library_book")
     sample.table("shop_offer", sample.pointing_at("library_book", "book_id"))
     sample.make()
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
+    with ProcessPoolExecutor(2, PROCESSES) as processes:
         runs = [processes.submit(sample.migrate) for _ in range(2)]
     taken = [step for run in runs for step in run.result()]
     assert sorted(taken) == ["upgrade library.0001_initial", "upgrade shop.0001_initial"]
@@ -255,6 +270,7 @@ def test_another_process_is_waited_for_no_longer_than_is_bearable(
     assert sample.tables() == set()
 
 
+@on_one
 def test_a_table_that_no_feature_owns_is_told(sample: SampleFeatures) -> None:
     sample.table("book")
     with pytest.raises(OperatorError, match="No feature owns the table 'book'"):
