@@ -1,10 +1,10 @@
 """The text of a migration."""
 
+import shutil
 import subprocess
-import sys
+import sysconfig
 from collections.abc import Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,6 +63,5 @@ def _render_item(imports: set[str], kind: str, item: Any, _context: object) -> s
 
 def _format(path: Path) -> None:
     """Format it as the project's own files are, where the tools for development are installed."""
-    if find_spec("ruff"):
-        command = [sys.executable, "-m", "ruff", "format", "--quiet", str(path)]
-        subprocess.run(command, check=True)  # noqa: S603 - every word of it is ours
+    if ruff := shutil.which("ruff", path=sysconfig.get_path("scripts")):
+        subprocess.run([ruff, "format", "--quiet", str(path)], check=True)  # noqa: S603 - every word of it is ours
