@@ -54,7 +54,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database_kind", marker.args if marker else KINDS, indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("e2e")
     # The longest come first, or one core would wait for the other at the end.
     items.sort(key=lambda item: item.path.name != "test_project.py")
 
