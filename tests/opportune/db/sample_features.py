@@ -12,7 +12,6 @@ from opportune.db.migrations.autogenerate import (
     NewMigration,
     draft_migration,
     empty_migration,
-    feature_of_table,
     up_to_date,
     write_migration,
 )
@@ -22,6 +21,7 @@ from opportune.db.migrations.history import recorded_revisions
 from opportune.db.migrations.questions import Answers
 from opportune.db.migrations.runner import Announce, Step, plan_for, run_migrations
 from opportune.db.model import NAMING_CONVENTION
+from opportune.project import feature_of_table
 from opportune.settings import Settings
 
 ID = BigInteger().with_variant(Integer, "sqlite")
