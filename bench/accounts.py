@@ -33,7 +33,7 @@ MAX_RATIO = 1.3
 MAX_WAIT_MS = 50.0
 """Milliseconds."""
 REQUESTS, REQUESTS_OF_A_TEST = 600, 40
-CONNECTIONS = 4
+CLIENT_CONNECTIONS = 4
 PROBE_INTERVAL_SECONDS = 0.005
 """Seconds from one question to the next."""
 IDLE_PROBE_SECONDS = 1.5
@@ -89,7 +89,7 @@ def measure(server: Server, known: Request, rounds: int, client: Executor) -> Fi
             if path == "/items":
                 request = make_requests("")["page"]
             before = server.cpu_seconds()
-            client.submit(drive, server.port, [request], count, CONNECTIONS).result()
+            client.submit(drive, server.port, [request], count, CLIENT_CONNECTIONS).result()
             took.append((server.cpu_seconds() - before) / count * 1e6)
         end = time.perf_counter() + IDLE_PROBE_SECONDS
         counted.alone.append(worst(server.port, partial(has_passed, end)))

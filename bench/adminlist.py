@@ -25,7 +25,7 @@ from bench.harness.tables import Figure
 from bench.harness.tasks import MORE, page_request
 from bench.speed import DATABASES, ENOUGH_ROUNDS, addresses, chosen
 
-ROWS = 100_000
+TABLE_ROWS = 100_000
 MAX_RATIO = 1.0
 LISTS = {"ours": "/admin/item/list", "django": "/admin/django_site/item/"}
 PAGES = {
@@ -62,7 +62,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=40, help="of each kind in each round")
-    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--rows", type=int, default=TABLE_ROWS)
     parser.add_argument("--only", type=chosen(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
     options = parser.parse_args()
     found: list[str] = []

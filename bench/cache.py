@@ -23,7 +23,7 @@ from opportune.testing.services.redis import PROGRAM, redis
 MIN_RATIO = 0.6
 ENOUGH_ROUNDS = 3
 REQUESTS, REQUESTS_OF_A_TEST = 1000, 20
-CONNECTIONS = 16
+CLIENT_CONNECTIONS = 16
 JSON = "static JSON route"
 KEPT = "page from the cache"
 KNOWN = make_requests(cookie="")
@@ -66,7 +66,7 @@ def measure(server: Server, rounds: int, count: int) -> dict[str, float]:
     rates: dict[str, list[float]] = {name: [] for name in ASKED}
     for number in range(rounds + 1):
         for name, request in ASKED.items():
-            seconds = drive(server.port, [request], count, CONNECTIONS)
+            seconds = drive(server.port, [request], count, CLIENT_CONNECTIONS)
             if number:
                 rates[name].append(count / seconds)
     return {name: median(found) for name, found in rates.items()}

@@ -29,7 +29,7 @@ from opportune.testing.services.postgres import postgres
 MIN_RATIO = 0.95
 ENOUGH_ROUNDS = 5
 """With fewer it is a test of the benchmark, and no judgement."""
-TASKS = 16
+CLIENT_TASKS = 16
 PAIRS, PAIRS_OF_A_TEST = 25, 5
 """Reads and inserts of each task in each round."""
 READ = text("SELECT title FROM item WHERE id = :id")
@@ -118,8 +118,8 @@ async def statements_a_second(reader: Sessions, writer: Sessions, pairs: int) ->
                 assert await session.scalar(INSERT, {"title": "Buy milk"})
 
     started = time.perf_counter()
-    await asyncio.gather(*(work() for _ in range(TASKS)))
-    return TASKS * pairs * 2 / (time.perf_counter() - started)
+    await asyncio.gather(*(work() for _ in range(CLIENT_TASKS)))
+    return CLIENT_TASKS * pairs * 2 / (time.perf_counter() - started)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ class AnswerManager:
         return self.provider.context_budget if self.provider else 0
 
     @property
-    def longest_question(self) -> int:
+    def max_question_length(self) -> int:
         """The most characters of plain English that the model reads at a time."""
         return min(MAX_QUESTION_LENGTH, 4 * self.context_budget) if self.provider else MAX_QUESTION_LENGTH
 

@@ -76,7 +76,7 @@ async def ask(
     """
     key = question.client_key
     if manager.provider and llm.estimate_tokens(question.content) > manager.context_budget:
-        raise QuestionTooLongError(manager.longest_question)
+        raise QuestionTooLongError(manager.max_question_length)
 
     async def store(chat: Chat) -> Turn:
         if key and (before := await chat.asked_before(key, conversation_id)):

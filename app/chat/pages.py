@@ -197,7 +197,7 @@ def _composer(manager: AnswerManager, form: Form[Any], last: int, messages: Sequ
     """What the form needs below a message and those that follow."""
     return {
         "form": form,
-        "longest": manager.longest_question,
+        "longest": manager.max_question_length,
         "model": manager.model,
         "client_key": form.value("client_key") or secrets.token_hex(8),  # sent twice, it is asked once
         "last": max((message.id for message in messages), default=last),

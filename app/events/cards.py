@@ -10,12 +10,12 @@ from app.events.service import Events
 from opportune.accounts import User
 from opportune.feature import Panel
 
-SHOWN = 3
+MAX_SHOWN_EVENTS = 3
 """Events on the landing page."""
 
 
 async def next_events(session: AsyncSession, _user: User | None) -> Mapping[str, Any]:
-    return {"events": (await Events(session).find(EventFilter(size=SHOWN))).items}
+    return {"events": (await Events(session).find(EventFilter(size=MAX_SHOWN_EVENTS))).items}
 
 
 home_card = Panel("events/home_card.html", next_events)

@@ -165,7 +165,7 @@ async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_no
     threads = []
     render_piece = markdown.render_piece
 
-    def recorded(piece: markdown_blocks.Piece) -> Markup:
+    def recorded(piece: markdown_blocks.MarkdownPiece) -> Markup:
         threads.append(threading.current_thread())
         return render_piece(piece)
 
@@ -179,5 +179,5 @@ async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_no
     assert len(threads) == 1
     assert threading.current_thread() not in threads
     for (event,) in viewers:
-        assert str(render_piece(markdown_blocks.Piece(LONG))) in str(event.raw_data)
+        assert str(render_piece(markdown_blocks.MarkdownPiece(LONG))) in str(event.raw_data)
         assert event.id == f"7:{len(LONG)}"

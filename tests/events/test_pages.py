@@ -15,7 +15,7 @@ from opportune.errors import NotFound
 from opportune.settings import Settings
 from opportune.testing import RecordedJobs
 from opportune.web import markdown
-from opportune.web.rendering.markdown_blocks import Piece
+from opportune.web.rendering.markdown_blocks import MarkdownPiece
 from tests.events.conftest import (
     ADA,
     MakeEvent,
@@ -82,7 +82,7 @@ async def test_the_text_of_an_event_is_not_rendered_in_the_event_loop(
     threads = []
     render_piece = markdown.render_piece
 
-    def recorded(piece: Piece) -> Markup:
+    def recorded(piece: MarkdownPiece) -> Markup:
         threads.append(threading.current_thread())
         return render_piece(piece)
 

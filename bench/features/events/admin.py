@@ -34,7 +34,7 @@ from opportune.settings import Settings
 from opportune.testing import make_user, sign_in
 
 FEW_ROWS, MANY_ROWS = 500, 50_000
-EVENTS = 10
+STORED_EVENTS = 10
 MAX_RATIO = 1.3
 """Times as long as with few; gaps below that are noise."""
 BATCH_ROWS = 5000
@@ -122,7 +122,7 @@ async def fill(database: Database, rows: int) -> None:
         start = utc_now() + timedelta(days=7)
         events = [
             Event(title=f"Event {n}", slug=f"event-{n}", starts_at=start, ends_at=start, capacity=rows)
-            for n in range(EVENTS)
+            for n in range(STORED_EVENTS)
         ]
         session.add_all(events)
         await session.flush()
@@ -135,13 +135,13 @@ def attendees(rows: int, events: list[int]) -> Iterator[dict[str, Any]]:
     first = utc_now() - timedelta(days=60)
     for n in range(rows):
         yield {
-            "event_id": events[n % EVENTS],
+            "event_id": events[n % STORED_EVENTS],
             "name": f"Attendee {n}",
             "email": f"attendee{n}@example.com",
             "organisation": f"Organisation {n % 97}",
             "question": "",
             "photo": "",
-            "group": ("speakers", "guests", "press", "")[n // EVENTS % 4],
+            "group": ("speakers", "guests", "press", "")[n // STORED_EVENTS % 4],
             "notes": "",
             "is_present": n % 3 == 0,
             "created_at": first + timedelta(seconds=n),

@@ -25,7 +25,7 @@ from bench.harness.load import Request, drive
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 
-CONNECTIONS = 32
+CLIENT_CONNECTIONS = 32
 MIN_RATIO, MAX_TAIL_RATIO, MAX_INDEXING_SECONDS = 1.5, 4, 30
 ENOUGH_ROUNDS = 3
 """With fewer it is a test of the benchmark, and no judgement."""
@@ -127,7 +127,7 @@ def keystrokes(names: Sequence[str], seed: int, count: int) -> list[Request]:
 def ask(port: int, asked: Sequence[Request]) -> tuple[float, float, float]:
     """Answers a second, and the seconds until half and nearly all of them were there."""
     waits: list[float] = []
-    seconds = drive(port, asked, len(asked), CONNECTIONS, waits)
+    seconds = drive(port, asked, len(asked), CLIENT_CONNECTIONS, waits)
     return len(asked) / seconds, median(waits), quantiles(waits, n=100)[98]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 
 URL = os.environ["BENCH_DATABASE_URL"]
-CONNECTIONS = 5
+CLIENT_CONNECTIONS = 5
 HEAD, TAIL = (Path(__file__).parent / "page.html").read_text().split("{content}")
 VISITOR = (
     '<a class="nav-link px-2" href="/login">Sign in</a>'
@@ -53,7 +53,7 @@ class SQLite:
 class PostgreSQL:
     async def open(self) -> None:
         self.free: asyncio.LifoQueue[psycopg.AsyncConnection] = asyncio.LifoQueue()
-        for _ in range(CONNECTIONS):
+        for _ in range(CLIENT_CONNECTIONS):
             self.free.put_nowait(await psycopg.AsyncConnection.connect(URL, autocommit=True))
 
     async def fetch(self, statement: str, values: tuple[object, ...] = ()) -> Rows:

@@ -7,7 +7,7 @@ import time
 from dbos import DBOS, DBOSConfig
 from sqlalchemy import create_engine, make_url, text
 
-from bench.peers.jobs.report import CHANGE, CHANGES, CONCURRENCY, report
+from bench.peers.jobs.report import CHANGE, CHANGES, PARALLEL_JOBS, report
 
 QUEUE = "jobs"
 POLL_SECONDS = 0.1
@@ -35,7 +35,7 @@ async def main(url: str, number: int) -> None:
     DBOS(config=config)
     DBOS.launch()
     await DBOS.register_queue_async(
-        QUEUE, worker_concurrency=CONCURRENCY, polling_interval_sec=POLL_SECONDS if number else 3600
+        QUEUE, worker_concurrency=PARALLEL_JOBS, polling_interval_sec=POLL_SECONDS if number else 3600
     )
     if number:
         await report(await seconds_for(number))
@@ -48,7 +48,7 @@ async def seconds_for(number: int) -> float:
     await (await DBOS.enqueue_workflow_async(QUEUE, nothing)).get_result()
     started = time.perf_counter()
     queued = [await DBOS.enqueue_workflow_async(QUEUE, nothing) for _ in range(number)]
-    for handle in queued[-CONCURRENCY:]:
+    for handle in queued[-PARALLEL_JOBS:]:
         await handle.get_result(polling_interval_sec=POLL_SECONDS)
     return time.perf_counter() - started
 

@@ -7,7 +7,7 @@ import time
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from bench.peers.jobs.report import CHANGE, CHANGES, CONCURRENCY, report
+from bench.peers.jobs.report import CHANGE, CHANGES, PARALLEL_JOBS, report
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
@@ -42,7 +42,7 @@ async def seconds_for(jobs: DatabaseJobQueue, number: int) -> float:
     await jobs.finished(await jobs.enqueue(nothing()))
     started = time.perf_counter()
     queued = [await jobs.enqueue(nothing()) for _ in range(number)]
-    for each in queued[-CONCURRENCY:]:  # the longest due come first
+    for each in queued[-PARALLEL_JOBS:]:  # the longest due come first
         await jobs.finished(each)
     return time.perf_counter() - started
 

@@ -5,7 +5,7 @@ import json
 import resource
 import sys
 
-CONCURRENCY = 5
+PARALLEL_JOBS = 5
 CHANGES = "CREATE TABLE IF NOT EXISTS change (id INTEGER PRIMARY KEY)"
 CHANGE = "INSERT INTO change DEFAULT VALUES"
 

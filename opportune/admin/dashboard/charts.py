@@ -27,7 +27,7 @@ class Chart:
         return sum(number for _, number in self.days)
 
     @property
-    def most(self) -> int:
+    def max_per_day(self) -> int:
         return max(number for _, number in self.days)
 
     @property

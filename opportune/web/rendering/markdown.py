@@ -10,7 +10,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup, escape
 
-from opportune.web.rendering.markdown_blocks import MAX_NESTING_LEVELS, Piece, Splitter, block_parser
+from opportune.web.rendering.markdown_blocks import MAX_NESTING_LEVELS, MarkdownPiece, Splitter, block_parser
 
 _TAGS = (
     {"blockquote", "div", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "p", "pre"}
@@ -53,7 +53,7 @@ def plain(text: str) -> Markup:
     return Markup("<pre>{}</pre>\n").format(text)
 
 
-def render_piece(piece: Piece) -> Markup:
+def render_piece(piece: MarkdownPiece) -> Markup:
     tokens = _PARSER.parse(piece.source)
     if any(token.level >= MAX_NESTING_LEVELS - 1 for token in tokens):
         return plain(piece.source)  # the parser leaves out what is nested deeper

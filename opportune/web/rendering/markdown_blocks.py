@@ -27,7 +27,7 @@ _NOT_INDENTED_NOR_ITEM = re.compile(r"(?![-+*](?:[ \t\n]|\Z)|\d{1,9}(?:[.)](?:[ 
 
 
 @dataclass(frozen=True)
-class Piece:
+class MarkdownPiece:
     """Markdown of whole blocks. `continued`: its first block goes on with the last block of the piece before."""
 
     source: str
@@ -78,7 +78,7 @@ class Splitter:
     """
 
     def __init__(self) -> None:
-        self.pieces: list[Piece] = []
+        self.pieces: list[MarkdownPiece] = []
         self._return = ""  # a trailing "\r", which a "\n" may follow
         self._partial = ""  # the line that has not ended
         self._start()
@@ -106,9 +106,9 @@ class Splitter:
         self._cut()
 
     @property
-    def open(self) -> Piece:
+    def open(self) -> MarkdownPiece:
         """What no piece holds yet."""
-        return Piece(self._source + self._partial, self._continued)
+        return MarkdownPiece(self._source + self._partial, self._continued)
 
     @property
     def _source(self) -> str:
@@ -187,7 +187,7 @@ class Splitter:
 
     def _cut(self, *, continued: bool = False) -> None:
         if self._lines:
-            self.pieces.append(Piece(self._source, self._continued))
+            self.pieces.append(MarkdownPiece(self._source, self._continued))
         self._start(continued=continued)
 
     def _continue(self, prefix: str) -> None:

@@ -6,11 +6,17 @@ from hypothesis import strategies as st
 
 from opportune.web.rendering import markdown_blocks
 from opportune.web.rendering.markdown import render, render_piece
-from opportune.web.rendering.markdown_blocks import MAX_BLOCK_CHARS, MAX_LIST_CHARS, MAX_PIECE_CHARS, Piece, Splitter
+from opportune.web.rendering.markdown_blocks import (
+    MAX_BLOCK_CHARS,
+    MAX_LIST_CHARS,
+    MAX_PIECE_CHARS,
+    MarkdownPiece,
+    Splitter,
+)
 from tests.opportune.web.markdown_samples import FENCE, LIST, LONG_DOCUMENTS, TABLE, documents
 
 
-def split(*parts: str) -> list[Piece]:
+def split(*parts: str) -> list[MarkdownPiece]:
     splitter = Splitter()
     for part in parts:
         splitter.feed(part)
@@ -20,7 +26,7 @@ def split(*parts: str) -> list[Piece]:
 
 def at_once(text: str) -> str:
     """As one piece. Where that is nested too deep, pieces are better: they show less of it as it was written."""
-    html = render_piece(Piece("".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)))
+    html = render_piece(MarkdownPiece("".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)))
     assume(html.startswith("<pre><code") or not html.startswith("<pre>"))
     return html
 
@@ -40,7 +46,7 @@ def test_a_continued_fence_or_table_is_whole_again(text: str) -> None:
 
 @pytest.mark.parametrize("text", LONG_DOCUMENTS)
 def test_a_long_document_is_rendered_as_if_at_once(text: str) -> None:
-    assert render(text) == render_piece(Piece(text))
+    assert render(text) == render_piece(MarkdownPiece(text))
 
 
 @settings(deadline=None)
@@ -85,8 +91,8 @@ def test_no_piece_is_much_longer_than_the_limit(text: str) -> None:
 def test_a_piece_ends_where_a_new_block_must_start(first: str, second: str) -> None:
     splitter = Splitter()
     splitter.feed(first + second)
-    assert splitter.pieces == [Piece(first)]
-    assert splitter.open == Piece(second)
+    assert splitter.pieces == [MarkdownPiece(first)]
+    assert splitter.open == MarkdownPiece(second)
 
 
 def test_a_piece_ends_as_soon_as_the_next_block_cannot_be_mistaken() -> None:
@@ -94,7 +100,7 @@ def test_a_piece_ends_as_soon_as_the_next_block_cannot_be_mistaken() -> None:
     splitter.feed("- a\n\n*")
     assert not splitter.pieces
     splitter.feed("*")
-    assert splitter.pieces == [Piece("- a\n\n")]
+    assert splitter.pieces == [MarkdownPiece("- a\n\n")]
 
 
 def test_a_line_may_end_in_a_carriage_return_and_a_line_feed_of_two_parts() -> None:

@@ -9,22 +9,22 @@ from app.pydocs.sources.python import PythonSource
 from opportune.db.url.database_url import DatabaseURL
 from opportune.search.documents.contents import Contents
 
-ENTRIES = 20_000
+INDEX_ENTRIES = 20_000
 
 
 def pieces() -> Iterator[Piece]:
     """Python's own, and as many of them once more under another name as are missing."""
     source = PythonSource()
     found = {piece.slug: piece for _, some in source.read(source.batches()) if isinstance(some, list) for piece in some}
-    originals = list(found.values())[:ENTRIES]
+    originals = list(found.values())[:INDEX_ENTRIES]
     yield from originals
-    for piece in originals[: ENTRIES - len(originals)]:
+    for piece in originals[: INDEX_ENTRIES - len(originals)]:
         yield replace(piece, slug=f"more.{piece.slug}", name=f"more.{piece.name}", parent=f"more.{piece.parent}")
 
 
 if __name__ == "__main__":
     contents = Contents.of(PythonSource.title, pieces(), skipped=0)
-    assert len(contents.entries) == ENTRIES
+    assert len(contents.entries) == INDEX_ENTRIES
     store = python_docs.store(DatabaseURL.parse(f"sqlite:///{os.environ['BENCH_INDEX']}"))
     store.prepare()
     store.write(contents, lambda _: None)

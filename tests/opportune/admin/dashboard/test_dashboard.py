@@ -51,14 +51,14 @@ async def test_days_are_those_of_utc_and_the_edges_count_where_they_belong(app: 
         chart = await chart_of(session, SIGN_UPS)
     assert len(chart.days) == CHART_DAYS
     assert (chart.days[0], chart.days[-1]) == ((first.date(), 2), (today, 1))
-    assert (chart.total, chart.before, chart.most, chart.change) == (3, 2, 2, 0.5)
+    assert (chart.total, chart.before, chart.max_per_day, chart.change) == (3, 2, 2, 0.5)
 
 
 @on_sqlite
 async def test_without_anything_before_there_is_no_change(app: FastAPI) -> None:
     async with app.state.database.reader() as session:
         chart = await chart_of(session, SIGN_UPS)
-    assert (chart.total, chart.most, chart.change) == (0, 0, None)
+    assert (chart.total, chart.max_per_day, chart.change) == (0, 0, None)
 
 
 async def test_it_counts_rows_and_draws_what_features_declare(app: FastAPI, admin: AsyncClient) -> None:
