@@ -20,7 +20,7 @@ NOTHING_MORE = " "
 """Comes before every character of a word."""
 ENOUGH = "(SELECT count(*) FROM names) >= 100"
 """Whether so many names were found that texts, which take much longer, need not be searched."""
-IMPORTANCE = 0.0003
+IMPORTANCE_WEIGHT = 0.0003
 """What an entry's number counts for among those that mention the same."""
 
 SEARCH = f"""

@@ -7,7 +7,7 @@ from sqlalchemy import TextClause
 from sqlalchemy.exc import ProgrammingError
 
 from opportune.db.database import Database
-from opportune.search.documents.engine import ENOUGH, IMPORTANCE, Engine
+from opportune.search.documents.engine import ENOUGH, IMPORTANCE_WEIGHT, Engine
 from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import Fields
 from opportune.search.query import Query
@@ -22,7 +22,7 @@ NO_SIMILARITY = {"42883", "42704"}
 class PostgreSQLEngine(Engine):
     prefix = "{name}."
     documents = f"""
-    (SELECT entry, 1000 + {IMPORTANCE} * entry
+    (SELECT entry, 1000 + {IMPORTANCE_WEIGHT} * entry
         - 20 * ts_rank_cd(CAST(ARRAY[0.05, 0.1, 0.4, 1.0] AS float4[]), document, CAST(:match AS tsquery))
         AS place FROM (
         SELECT id AS entry, document FROM {{schema}}entries

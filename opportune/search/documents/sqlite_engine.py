@@ -13,7 +13,7 @@ from sqlalchemy import TextClause
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.search.documents.engine import ENOUGH, IMPORTANCE, SEARCH, Engine
+from opportune.search.documents.engine import ENOUGH, IMPORTANCE_WEIGHT, SEARCH, Engine
 from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import Fields
 from opportune.search.query import Query
@@ -35,7 +35,7 @@ class SQLiteEngine(Engine):
     """  # noqa: S608 - our own words
     documents = f"""
     SELECT entry, place FROM (
-        SELECT rowid AS entry, 1000 + bm25(documents, 10.0, 4.0, 1.0) + {IMPORTANCE} * rowid AS place
+        SELECT rowid AS entry, 1000 + bm25(documents, 10.0, 4.0, 1.0) + {IMPORTANCE_WEIGHT} * rowid AS place
         FROM documents
         WHERE documents MATCH CASE WHEN {ENOUGH} THEN '""' ELSE :match END LIMIT :deepest
     )

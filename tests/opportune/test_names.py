@@ -1,0 +1,152 @@
+"""Public names are the words that somebody would search for, and a number's name says what it counts."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+import pytest
+
+from opportune.project import FRAMEWORK, PROJECT
+
+FOLDERS = (FRAMEWORK, PROJECT / "app", PROJECT / "bench")
+
+DIALECT = {
+    "become": "exec",
+    "chip": "active filter",
+    "chips": "active filters",
+    "complain": "error",
+    "deed": "action",
+    "heed": "watch",
+    "insist": "retry",
+    "largest": "max",
+    "lesson": "hint",
+    "letter": "email",
+    "longest": "max, length",
+    "most": "max",
+    "patience": "timeout, in its unit",
+    "pour": "copy",
+    "shortest": "min",
+    "smallest": "min",
+    "soon": "a time, in its unit",
+    "stirs": "pending data",
+    "throttle": "rate limit",
+    "unfit": "invalid",
+    "unproven": "wrong credential",
+}
+"""Words that nobody looks for, and what stands in their place."""
+
+ONCE_SAID_TOO_LITTLE = {
+    "Answer", "Beginning", "Call", "Edge", "Finish", "ForeignOrigins", "Kept", "KnownHosts", "Leaving", "MailedToken",
+    "Piece", "Proof", "QueuedJob", "Run", "Runs", "SiteJobs", "TooMany", "Try", "UserChange", "UserShown", "Withdrawn",
+}  # fmt: skip
+"""Names of classes that stood for another thing in each module."""
+
+FILES = {
+    "agents", "attempts", "browsers", "by_mail", "current", "edge", "entering", "gate", "kept", "leaving", "lessons",
+    "letters", "lifetime", "opening", "own", "plain", "recency", "seen", "stored", "sweeping", "timed", "upstream",
+    "waiting", "watcher",
+}  # fmt: skip
+
+UNIT = re.compile(
+    r"""
+    (?:MAX|MIN)_\w+          # the subject is what follows
+    | \w+_(?:[A-Z]+S         # SECONDS, BYTES, ROWS …
+    | [A-Z]+S_PER_[A-Z]+ | PER_[A-Z]+
+    | MS | LENGTH | LEVEL | DEPTH | RATIO | SHARE | WEIGHT | COUNT | PORT
+    | ID | UID | OID | KEY | BYTE)
+    """,
+    re.VERBOSE,
+)
+
+CODES = {"SYNCHRONOUS_FULL"}
+"""Numbers that are others' names for something."""
+
+
+class Name(NamedTuple):
+    file: str
+    name: str
+    value: ast.expr | None = None
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.name}"
+
+    @property
+    def words(self) -> set[str]:
+        return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", self.name)}
+
+
+@cache
+def public_names() -> list[Name]:
+    """The files, and all that is defined at the top of a module or in a class."""
+    found = []
+    for path in sorted(path for folder in FOLDERS for path in folder.rglob("*.py")):
+        file = path.relative_to(PROJECT).as_posix()
+        found.append(Name(file, path.stem))
+        found += [Name(file, name, value) for name, value in defined(ast.parse(path.read_text()).body)]
+    return [each for each in found if not each.name.startswith("_")]
+
+
+def defined(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
+    for node in body:
+        match node:
+            case ast.ClassDef(name=name, body=inner):
+                yield name, None
+                yield from defined(inner)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name, None
+            case ast.Assign(targets=targets, value=value):
+                names = [each for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)]
+                yield from ((each.id, value) for each in names)
+            case ast.AnnAssign(target=ast.Name(id=name), value=value):
+                yield name, value
+
+
+def is_number(value: ast.expr | None) -> bool:
+    match value:
+        case ast.Constant(value=bool()):
+            return False
+        case ast.Constant(value=int() | float()):
+            return True
+        case ast.BinOp(left=left, right=right):
+            return is_number(left) and is_number(right)
+        case ast.UnaryOp(operand=operand):
+            return is_number(operand)
+    return False
+
+
+@pytest.mark.parametrize("word", DIALECT)
+def test_no_public_name_has_a_word_of_our_own(word: str) -> None:
+    assert [str(name) for name in public_names() if word in name.words] == [], DIALECT[word]
+
+
+def test_no_class_of_the_framework_has_a_name_that_said_too_little() -> None:
+    of_framework = [each for each in public_names() if each.file.startswith("opportune/") and each.value is None]
+    assert [str(each) for each in of_framework if each.name in ONCE_SAID_TOO_LITTLE] == []
+
+
+def test_no_file_has_a_name_that_nobody_looks_for() -> None:
+    assert [str(each) for each in public_names() if each.name in FILES and each.file.endswith(f"/{each.name}.py")] == []
+
+
+def test_a_numbers_name_says_its_subject_and_its_unit() -> None:
+    numbers = [name for name in public_names() if name.name.isupper() and is_number(name.value)]
+    assert len(numbers) > 100
+    assert [str(name) for name in numbers if not UNIT.fullmatch(name.name) and name.name not in CODES] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "is_good"),
+    [
+        ("PATIENCE", False),
+        ("SECONDS", False),
+        ("POLL_EVERY", False),
+        ("POLL_INTERVAL_SECONDS", True),
+        ("MAX_NAME_LENGTH", True),
+        ("MAX_RATIO", True),
+        ("ROWS_PER_PAGE", True),
+    ],
+)
+def test_the_rule_of_units_knows_good_names_from_bad_ones(name: str, is_good: bool) -> None:
+    assert bool(UNIT.fullmatch(name)) is is_good
