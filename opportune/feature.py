@@ -45,9 +45,9 @@ class UserColumn:
 
     label: str
     owner: Any
-    """The column that points at the user, such as `Todo.owner_id`."""
+    """The column that points at the user, such as `Book.owner_id`."""
     value: Any = None
-    """What to tell of a user's rows, such as `func.max(Todo.created_at)`; None stands for their number."""
+    """What to tell of a user's rows, such as `func.max(Book.created_at)`; None stands for their number."""
 
 
 @dataclass(frozen=True)

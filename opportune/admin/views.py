@@ -38,14 +38,14 @@ from opportune.admin.sqladmin_adapter import property_name
 class AdminView(PersistenceMixin):
     """The pages of one model: list, details, form, deletion, export. It works with nothing but a model:
 
-        class TodoAdmin(AdminView, model=Todo):
-            column_list = ["id", "title", "owner_id", "due_on"]
+        class BookAdmin(AdminView, model=Book):
+            column_list = ["id", "title", "owner_id", "published_on"]
             column_searchable_list = ["title", "notes"]
-            column_filters = ["owner_id", "due_on", "done_at"]
+            column_filters = ["owner_id", "published_on"]
             readonly_columns = ["owner_id", "created_at"]
-            icon, category = "ti ti-checkbox", "To-dos"
+            icon, category = "ti ti-book", "Books"
 
-    Give it to the feature: `Feature(admin=[TodoAdmin])`. All options of SQLAdmin's ModelView hold, but:
+    Give it to the feature: `Feature(admin=[BookAdmin])`. All options of SQLAdmin's ModelView hold, but:
 
     - What is left out is chosen by type: short columns are listed and sort, short texts are searched, and choices,
       times, numbers and references are filters.
@@ -53,7 +53,7 @@ class AdminView(PersistenceMixin):
       (`Relationship(link_model=…)`); others are not in forms.
     - Names such as `hashed_password` or `token_hash` are never shown, searched or exported.
     - Texts of more than 255 characters have a box. `form_args = {"email": {"lines": False}}` asks for a line.
-    - Files are columns with the name of a stored one: `file_columns = {"photo": ImageColumn("events")}`.
+    - Files are columns with the name of a stored one: `file_columns = {"photo": ImageColumn("books")}`.
     - Rows that point at a row are shown with it; `inlines` are edited with it.
     - Forms obey the model's own rules, and what the database refuses becomes a sentence.
     - Each change is one transaction, in which hooks run, and may raise `ValidationRefused`: `before_save`,

@@ -20,7 +20,7 @@ from opportune.project import installed_names
 def command(
     wanted: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FEATURE[.TABLE]", help="Only these, such as todos or chat.message."),
+        typer.Argument(metavar="FEATURE[.TABLE]", help="Only these, such as accounts or accounts.user."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="A file, which only you will be able to read.")] = None,
     indent: Annotated[int | None, typer.Option(min=0, max=16, help="Spread each row over lines.")] = None,

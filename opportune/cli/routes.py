@@ -65,7 +65,7 @@ def find_rows(routes: Sequence[BaseRoute | RouteContext], prefix: str = "") -> I
 
 
 def origin(endpoint: object) -> str:
-    """`todos` for code in app.todos, `accounts` for opportune.accounts, else the library's name."""
+    """`books` for code in app.books, `accounts` for opportune.accounts, else the library's name."""
     module: str = getattr(endpoint, "__module__", "")
     package, _, rest = module.partition(".")
     return (rest if package in (PACKAGE, "opportune") else package).partition(".")[0]

@@ -25,7 +25,7 @@ NAMING_CONVENTION = {
 
 
 class Model(SQLModel):
-    """A table: `class Todo(Model, table=True)` with `__tablename__ = "todos_todo"`. Has a 64-bit `id`.
+    """A table: `class Book(Model, table=True)` with `__tablename__ = "books_book"`. Has a 64-bit `id`.
 
     A field of an Enum is stored as the value of its member, and a check constraint keeps others out.
     """

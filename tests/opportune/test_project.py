@@ -19,14 +19,15 @@ from starlette.routing import Mount, Route
 from opportune.application import create_app
 from opportune.cli.environment import FRAMEWORK_TESTS
 from opportune.cli.main import COMMANDS
+from opportune.cli.removal import FOLDERS, Removal
 from opportune.project import PROJECT
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.command_server import RunCommand, command_server
 
 FEATURES = sorted(path.name for path in (PROJECT / "app").iterdir() if (path / "feature.py").exists())
 
-FOLDERS = ("app", "templates", "static", "tests", "migrations/versions", "bench/features")
-"""Where a feature's folders are."""
+NAMED_BY_WORD = [name for name in FEATURES if name not in ("chat", "events", "home")]
+"""Those whose name means nothing else: of the others only their paths and modules are looked for."""
 
 # On one kind of database and without programs of their own: this is about what refers to what.
 QUICKLY = ("-qx", "-m", "not e2e and not model", "-k", "not postgresql", "--assert=plain", "-p", "no:cacheprovider")
@@ -67,14 +68,11 @@ def files_not_ignored() -> list[str]:
 
 
 def remove(feature: str, project: Path) -> None:
-    """What the README says: its folders, and its lines in the list of what is installed."""
-    for folder in FOLDERS:
-        shutil.rmtree(project / folder / feature, ignore_errors=True)
-    installed = project / "app/installed.py"
-    lines = installed.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if f"app.{feature}." not in line and line.strip() != f"{feature},"]
-    assert len(lines) - len(kept) == 2, f"the import of {feature} and its entry"
-    installed.write_text("".join(kept))
+    """What `oppman.py removeapp` does."""
+    removal = Removal(feature, project)
+    removal.refuse()
+    removal.carry_out()
+    assert list(removal.leftovers()) == []
 
 
 def naming(features: list[str], project: Path) -> Iterator[str]:
@@ -103,10 +101,9 @@ def copy_of_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
 
 
 def put_back(copy: Path) -> None:
-    """Give a copy of the project what it does not have (any more)."""
-    (copy / "app/installed.py").unlink(missing_ok=True)
+    """Give a copy of the project what it does not have (any more), and the texts that lines were taken out of."""
     for name in project_files():
-        if not (path := copy / name).exists():
+        if not (path := copy / name).exists() or name in ("app/installed.py", ".env.example") or name.endswith(".md"):
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(PROJECT / name, path)
 
@@ -152,6 +149,23 @@ def test_nothing_outside_a_feature_imports_it() -> None:
         if not name.startswith(tuple(f"{folder}/{feature}/" for folder in FOLDERS))
     ]
     assert others == []
+
+
+def test_nothing_of_a_deleted_feature_is_left(tmp_path: Path) -> None:
+    """What only says its name would mislead whoever reads it, though nothing breaks."""
+    paths = "|".join(rf"\b{re.escape(folder)}/{name}\b" for folder in FOLDERS for name in FEATURES)
+    words = "|".join(rf"\b{name}\b|\b{name}_" for name in NAMED_BY_WORD)
+    named = re.compile(rf"{paths}|\bapp\.(?:{'|'.join(FEATURES)})\b|{words}", re.IGNORECASE)
+    put_back(tmp_path)
+    for feature in FEATURES:
+        remove(feature, tmp_path)
+    history = {"CHANGELOG.md", Path(__file__).relative_to(PROJECT).as_posix()}
+    left = [path for name in project_files() if name not in history and (path := tmp_path / name).is_file()]
+    assert [
+        f"{path.relative_to(tmp_path)}: {found[0]}"
+        for path in left
+        if path.suffix not in (".png", ".ico", ".lock") and (found := named.search(path.read_text()))
+    ] == []
 
 
 def test_no_test_holds_the_name_that_an_owner_changes() -> None:

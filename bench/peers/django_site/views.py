@@ -11,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from bench.peers.django_site.models import Item
 
-NAVIGATION = [("Chat", "/chat", "message"), ("To-dos", "/todos", "checkbox"), ("Items", "/items", "list")]
+NAVIGATION = [("Books", "/books", "message"), ("Notes", "/notes", "checkbox"), ("Items", "/items", "list")]
 
 
 def ping(_request: HttpRequest) -> HttpResponse:

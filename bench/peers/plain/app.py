@@ -27,7 +27,7 @@ from starlette.middleware.sessions import SessionMiddleware
 
 FOLDER = Path(__file__).parent
 SECRET_KEY = "a key for benchmarks that opens nothing"  # noqa: S105 - as it says
-NAVIGATION = [("Chat", "/chat", "message"), ("To-dos", "/todos", "checkbox"), ("Items", "/items", "list")]
+NAVIGATION = [("Books", "/books", "message"), ("Notes", "/notes", "checkbox"), ("Items", "/items", "list")]
 
 engine = create_async_engine(os.environ["BENCH_DATABASE_URL"])
 sessions = async_sessionmaker(engine, expire_on_commit=False)

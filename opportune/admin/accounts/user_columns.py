@@ -1,4 +1,4 @@
-"""What features tell of a user on the user's page: `Feature(user_columns=[UserColumn("To-dos", Todo.owner_id)])`."""
+"""What features tell of a user on the user's page: `Feature(user_columns=[UserColumn("Books", Book.owner_id)])`."""
 
 from collections.abc import Sequence
 from datetime import datetime

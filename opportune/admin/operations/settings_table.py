@@ -1,7 +1,7 @@
 """The settings as a superuser may see them: no secret among them."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,9 +11,10 @@ from pydantic import SecretStr
 
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.feature import Feature
 from opportune.mail.transport import transport_for
 from opportune.project import PROJECT
-from opportune.settings import Settings
+from opportune.settings import BaseSettings, Settings
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 
@@ -34,32 +35,36 @@ class ShownSetting:
     """Whether it is only told whether there is one."""
 
 
-def shown_settings(settings: Settings) -> Iterator[ShownSetting]:
-    """All settings in the order of `.env.example`."""
+def shown_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iterator[ShownSetting]:
+    """All settings in the order of `.env.example`: the site's, then those of features."""
     in_file = {name.upper() for name in dotenv_values(PROJECT / ".env")}
-    for name in Settings.model_fields:
-        value = getattr(settings, name)
+    owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
+    for own in (settings.of(feature.settings) for feature in features if feature.settings):
+        owners |= dict.fromkeys(type(own).model_fields.keys() - owners.keys(), own)
+    for name, owner in owners.items():
+        value, is_given = getattr(owner, name), name in owner.model_fields_set
         is_secret = isinstance(value, SecretStr) and _reader(name) is None
-        yield ShownSetting(name.upper(), _words(settings, name, value), _source(settings, name, in_file), is_secret)
+        source = _source(settings, name, in_file, is_given)
+        yield ShownSetting(name.upper(), _words(owner, name, value), source, is_secret)
 
 
-def _words(settings: Settings, name: str, value: Any) -> str:
+def _words(settings: BaseSettings, name: str, value: Any) -> str:
     if isinstance(value, SecretStr):
         return _told(settings, name) if value.get_secret_value() else ""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     if isinstance(value, bool):
         return str(value).lower()
     return _without_user(str(value))
 
 
-def _reader(name: str) -> Callable[[Settings], object] | None:
+def _reader(name: str) -> Callable[[Any], object] | None:
     if name.endswith("_url") and "database" in name:
         return lambda settings: DatabaseURL.parse(getattr(settings, name).get_secret_value()).shown
     return ADDRESSES.get(name)
 
 
-def _told(settings: Settings, name: str) -> str:
+def _told(settings: BaseSettings, name: str) -> str:
     """An address without its secrets, or of a secret that it is there."""
     read = _reader(name)
     try:
@@ -76,10 +81,10 @@ def _without_user(text: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def _source(settings: Settings, name: str, in_file: set[str]) -> str:
+def _source(settings: Settings, name: str, in_file: set[str], is_given: bool) -> str:
     if name.upper() in {variable.upper() for variable in os.environ}:
         return "environment"
-    if name not in settings.model_fields_set:
+    if not is_given:
         return "default"
     sources = ("SECRETS_FROM", bool(settings.secrets_from)), (".env", name.upper() in in_file)
     return " or ".join(source for source, is_one in sources if is_one) or "given at start"

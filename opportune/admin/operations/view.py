@@ -1,7 +1,7 @@
 """The pages below /admin/operations, for superusers who have just typed their password."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial, wraps
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from opportune.admin.operations.operations import OPERATIONS, queueable_jobs, re
 from opportune.admin.operations.upgrade import Upgrade, migration_state
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
+from opportune.feature import Feature
 from opportune.jobs import management
 from opportune.settings import Settings
 from opportune.web.rate_limit import TooManyRequests
@@ -125,7 +126,7 @@ class OperationsAdmin(SuperuserOnly):
     @expose("/operations/settings", identity="operations-settings")
     @reauthentication_required
     async def settings(self, request: Request) -> Response:
-        context = await asyncio.to_thread(_look_at, request.app.state.settings)
+        context = await asyncio.to_thread(_look_at, request.app.state.settings, request.app.state.features)
         return await self._page(request, "admin/operations_settings.html", context)
 
     @expose("/operations/doctor", identity="operations-doctor")
@@ -144,13 +145,13 @@ class OperationsAdmin(SuperuserOnly):
         return cast("Response", await self.templates.TemplateResponse(request, template, context, status))
 
 
-def _look_at(settings: Settings) -> dict[str, Any]:
+def _look_at(settings: Settings, features: Sequence[Feature]) -> dict[str, Any]:
     """Reads files: not on the loop."""
     from opportune.admin.operations.settings_table import shown_settings  # noqa: PLC0415 - as in `backup`
     from opportune.checks import PRODUCTION_CHECKS, check_llm, check_secret_key  # noqa: PLC0415 - as in `backup`
 
     findings = [finding for check in (check_secret_key, check_llm, *PRODUCTION_CHECKS) for finding in check(settings)]
-    return {"rows": list(shown_settings(settings)), "findings": findings}
+    return {"rows": list(shown_settings(settings, features)), "findings": findings}
 
 
 def _upgrade(app: FastAPI) -> Upgrade:

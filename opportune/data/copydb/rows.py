@@ -131,7 +131,7 @@ def misfit(table: Table, position: int, row: Row) -> OperatorError:
 
 
 def place(table: Table, row: Row, column: str = "") -> str:
-    """Where something is, for a person: `todos_todo.title, row 7`."""
+    """Where something is, for a person: `books_book.title, row 7`."""
     return f"{table.name}{column and '.'}{column}, row {', '.join(str(part) for part in key(table, row))}"
 
 

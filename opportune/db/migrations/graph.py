@@ -195,7 +195,7 @@ def read_migration(path: Path) -> Migration:
 
 
 def feature_of_revision(revision: str) -> str:
-    """The feature that a revision names: `todos` for `todos_0002_9f3c`."""
+    """The feature that a revision names: `books` for `books_0002_9f3c`."""
     return revision.rsplit("_", 2)[0]
 
 

@@ -75,7 +75,7 @@ def recorded_revisions_of(settings: Settings) -> list[str]:
 
 
 def pending_migrations(settings: Settings, features: Sequence[str]) -> list[str]:
-    """The names of the migrations that the configured database lacks, such as `todos.0002_due_on`.
+    """The names of the migrations that the configured database lacks, such as `books.0002_due_on`.
 
     Raises:
         OperatorError: the database cannot be reached, or a file in the folder is no migration.

@@ -73,7 +73,7 @@ def cached(
     tags: Collection[str] = (),
     per_user: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
-    """Keep this route's answers: `@router.get("/events")` above `@cached(60, stale=300, tags=["events"])`.
+    """Keep this route's answers: `@router.get("/books")` above `@cached(60, stale=300, tags=["books"])`.
 
     Who sends a cookie or an `Authorization` is not answered from what is kept, and nothing of theirs is kept.
 
@@ -82,7 +82,7 @@ def cached(
         stale: Seconds after that in which it is still given at once, while a new one is built in the background.
         vary: Names of headers that the answer depends on. The route does not see others.
         query: Names in the query that it depends on. The route does not see others; None stands for all.
-        tags: Names to `clear` it by; `event:{event_id}` takes a value of the path.
+        tags: Names to `clear` it by; `book:{book_id}` takes a value of the path.
         per_user: Keep an answer for each user, which is given to nobody else. It still takes a look at who asks.
     """
     if not 0 < seconds <= seconds + stale <= MAX_AGE_SECONDS:

@@ -186,7 +186,7 @@ def _cycle(error: BaseException) -> ErrorHint | None:
         " imports ".join([*loop, found[1]]) + ".",
         "Take the import at this line out: features do not import one another. What both need goes to opportune or "
         "opportune/accounts, and a foreign key names its table as a text:",
-        'event_id: int = Field(foreign_key="events_event.id")',
+        'book_id: int = Field(foreign_key="books_book.id")',
     )
 
 

@@ -1,8 +1,8 @@
 """How often somebody may do something.
 
-    REGISTRATIONS = RateLimit("events.register", 60, HOUR_SECONDS)
+    ORDERS = RateLimit("books.order", 60, HOUR_SECONDS)
 
-As `Depends(REGISTRATIONS)` it counts the requests of each address; `await limiter.hit(REGISTRATIONS.by(user.id))`
+As `Depends(ORDERS)` it counts the requests of each address; `await limiter.hit(ORDERS.by(user.id))`
 counts whom one likes.
 """
 

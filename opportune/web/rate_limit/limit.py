@@ -24,7 +24,7 @@ class RateLimit:
     """How often each may do an action in a span of time; as `Depends(…)` of a route, each address."""
 
     action: str
-    """Names the counts: `events.register`."""
+    """Names the counts: `books.order`."""
     limit: int
     seconds: int = 300
     storage: Literal["database", "cache"] = "database"

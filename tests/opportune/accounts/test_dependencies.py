@@ -52,10 +52,10 @@ async def test_a_page_sends_strangers_to_sign_in_and_back(client: AsyncClient) -
 
 
 async def test_after_a_form_people_come_back_to_the_page_that_holds_it(client: AsyncClient) -> None:
-    answer = await client.post("/private", headers={"Referer": "http://testserver/todos?page=2"})
+    answer = await client.post("/private", headers={"Referer": "http://testserver/accounts/tokens?page=2"})
 
     assert answer.status_code == 303
-    assert next_of(answer.headers["location"]) == ["/todos?page=2"]
+    assert next_of(answer.headers["location"]) == ["/accounts/tokens?page=2"]
 
 
 async def test_a_malformed_address_leads_to_the_start(client: AsyncClient) -> None:
@@ -67,12 +67,16 @@ async def test_a_malformed_address_leads_to_the_start(client: AsyncClient) -> No
 
 
 async def test_htmx_is_told_to_leave_the_page(client: AsyncClient) -> None:
-    headers = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Current-URL": "http://testserver/todos"}
+    headers = {
+        "HX-Request": "true",
+        "HX-Request-Type": "partial",
+        "HX-Current-URL": "http://testserver/accounts/tokens",
+    }
 
     answer = await client.get("/private", headers=headers)
 
     assert answer.status_code == 401
-    assert next_of(answer.headers["hx-redirect"]) == ["/todos"]
+    assert next_of(answer.headers["hx-redirect"]) == ["/accounts/tokens"]
 
 
 async def test_the_api_answers_401_with_a_problem(client: AsyncClient) -> None:

@@ -33,20 +33,20 @@ async def emails(database: Database) -> list[str]:
 
 @pytest.mark.parametrize("page", ["login", "register"])
 async def test_anybody_sees_the_form(client: AsyncClient, page: str) -> None:
-    answer = await client.get(f"/accounts/{page}?next=/todos")
+    answer = await client.get(f"/accounts/{page}?next=/accounts/tokens")
 
     assert answer.status_code == 200
-    assert 'name="next" value="/todos"' in answer.text
+    assert 'name="next" value="/accounts/tokens"' in answer.text
     assert 'autocomplete="username"' in answer.text
 
 
 @pytest.mark.parametrize("page", ["login", "register"])
 async def test_who_is_signed_in_goes_on(app: FastAPI, page: str) -> None:
     async with signed_in_client(app) as client:
-        inside = await client.get(f"/accounts/{page}?next=/todos")
+        inside = await client.get(f"/accounts/{page}?next=/accounts/tokens")
         outside = await client.get(f"/accounts/{page}?next=//evil.example")
 
-    assert (inside.status_code, inside.headers["location"]) == (303, "/todos")
+    assert (inside.status_code, inside.headers["location"]) == (303, "/accounts/tokens")
     assert (outside.status_code, outside.headers["location"]) == (303, "/")
 
 
@@ -54,9 +54,11 @@ async def test_who_is_signed_in_goes_on(app: FastAPI, page: str) -> None:
 async def test_signing_in_takes_the_email_in_any_case(client: AsyncClient, database: Database, typed: str) -> None:
     await make_user(database, EMAIL)
 
-    answer = await client.post("/accounts/login", data={"email": typed, "password": PASSWORD, "next": "/todos"})
+    answer = await client.post(
+        "/accounts/login", data={"email": typed, "password": PASSWORD, "next": "/accounts/tokens"}
+    )
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/todos")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/tokens")
     assert EMAIL in (await client.get("/accounts/profile")).text
 
 
@@ -86,13 +88,13 @@ async def test_a_hash_of_an_older_kind_is_replaced_at_sign_in(client: AsyncClien
 
 
 async def test_a_refused_form_keeps_what_was_typed_but_the_password(client: AsyncClient) -> None:
-    data = {"email": "<b>@example.com", "password": "Tell-Nobody!", "next": "/todos"}
+    data = {"email": "<b>@example.com", "password": "Tell-Nobody!", "next": "/accounts/tokens"}
 
     for page in ("login", "register"):
         answer = await client.post(f"/accounts/{page}", data=data)
         assert answer.status_code == 422
         assert 'value="&lt;b&gt;@example.com"' in answer.text
-        assert 'name="next" value="/todos"' in answer.text
+        assert 'name="next" value="/accounts/tokens"' in answer.text
         assert "Tell-Nobody!" not in answer.text
 
 

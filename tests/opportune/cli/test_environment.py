@@ -73,7 +73,7 @@ class Machine:
             (self.project / lock).write_text(f"{lock} 1\n")
         for test, text in {
             "books/test_pages.py": "",
-            "chat/test_answers.py": "pytestmark = pytest.mark.model\n",
+            "talks/test_answers.py": "pytestmark = pytest.mark.model\n",
             "opportune/test_settings.py": "",
         }.items():
             (self.project / "tests" / test).parent.mkdir(parents=True)
@@ -106,7 +106,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_the_first_command_installs_and_runs_in_the_new_environment(machine: Machine) -> None:
-    assert machine.run("migrate", "todos")[:2] == (0, "ran migrate todos\n")
+    assert machine.run("migrate", "books")[:2] == (0, "ran migrate books\n")
     made, installed = machine.asked.read_text().splitlines()
     assert made.endswith(str(machine.venv))
     assert f"--python {machine.venv}/bin/python --no-deps --require-hashes -r" in installed
@@ -136,7 +136,7 @@ def test_a_changed_lock_is_installed_again(machine: Machine) -> None:
         (["test", "-k", "books", "tests/opportune"], [BASE, DEV, FRAMEWORK, MODEL]),
         (["test", "tests/books", "tests/opportune"], [BASE, DEV, FRAMEWORK, MODEL]),
         (["test", "-x", "tests/books/test_pages.py::test_one", "-k", "one"], [BASE, DEV]),
-        (["test", "tests/chat"], [BASE, DEV, MODEL]),
+        (["test", "tests/talks"], [BASE, DEV, MODEL]),
         (["test", "--project"], [BASE, DEV, MODEL]),
         (["lock"], [BASE, DEV]),
         (["--help"], [BASE]),

@@ -16,13 +16,13 @@ from opportune.project import PROJECT
 INSTALLED = '''\
 """The list."""
 
-from app.todos.feature import todos
+from app.plants.feature import plants
 from opportune.feature import Feature
 from opportune.features import accounts
 
 INSTALLED: tuple[Feature, ...] = (
     accounts,
-    todos,  # ours
+    plants,  # ours
 )
 '''
 
@@ -118,7 +118,7 @@ def test_a_folder_that_takes_no_files_is_one_line_and_leaves_nothing(
     [
         ("()", "(\n    notes,\n)"),
         ("(accounts,)", "(\n    accounts,\n    notes,\n)"),
-        ("(accounts, todos)", "(\n    accounts,\n    todos,\n    notes,\n)"),
+        ("(accounts, plants)", "(\n    accounts,\n    plants,\n    notes,\n)"),
         ("(\n    accounts,  # a reason\n)", "(\n    accounts,  # a reason\n    notes,\n)"),
     ],
 )
@@ -133,7 +133,7 @@ def test_the_import_stands_in_its_place() -> None:
     lines = with_feature(INSTALLED, "notes").splitlines()
     place = lines.index("from app.notes.feature import notes")
     assert lines[place - 1] == ""
-    assert lines[place + 1] == "from app.todos.feature import todos"
+    assert lines[place + 1] == "from app.plants.feature import plants"
     assert with_feature(INSTALLED, "zoo").splitlines().index("from app.zoo.feature import zoo") == place + 1
 
 

@@ -12,8 +12,8 @@ SERVER = DatabaseURL.parse("postgresql://ada:hidden@db.example.org/site", name="
 
 # What drivers and servers really say, and a part of what we make of it.
 WORDS = {
-    "no such table: todos_todo": "Run: python3 oppman.py migrate",
-    'relation "todos_todo" does not exist': "Run: python3 oppman.py migrate",
+    "no such table: books_book": "Run: python3 oppman.py migrate",
+    'relation "books_book" does not exist': "Run: python3 oppman.py migrate",
     "QueuePool limit of size 5 overflow 5 reached, connection timed out, timeout 4.50": "DATABASE_POOL_SIZE",
     "unable to open database file": "is its folder there",
     "attempt to write a readonly database": "cannot be written",

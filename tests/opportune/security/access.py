@@ -1,10 +1,10 @@
 """Who is answered what at every address of the site.
 
-`python -m tests.opportune.security.access > tests/opportune/security/access.txt` writes it down anew.
+`python -m tests.opportune.security.access` writes it down anew: the framework's beside this file, each feature's with
+its tests.
 """
 
 import asyncio
-import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +26,7 @@ from opportune.accounts.sessions.service import create_session
 from opportune.admin.site import ADMIN_PATH, AdminSite
 from opportune.application import create_app
 from opportune.cli.routes import find_rows, origin
+from opportune.project import PACKAGE, PROJECT, installed_names
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import migrate, settings_for
 from tests.opportune.security.asgi_requests import Response, send_request
@@ -61,9 +62,15 @@ class Line(NamedTuple):
 HEADING = Line("from", "method", "address", ROLES)
 
 
+def table_of(source: str) -> Path:
+    """Where the lines of a feature are: with its tests, if it is the project's."""
+    return PROJECT / "tests" / source / TABLE.name if (PROJECT / PACKAGE / source).is_dir() else TABLE
+
+
 def read() -> Table:
-    """The table as it is committed."""
-    lines = (line.split() for line in TABLE.read_text().splitlines()[1:])
+    """The tables as they are committed."""
+    files = dict.fromkeys([TABLE, *map(table_of, installed_names())])
+    lines = (line.split() for file in files if file.exists() for line in file.read_text().splitlines()[1:])
     return {(method, path): Line(source, method, path, tuple(answers)) for source, method, path, *answers in lines}
 
 
@@ -153,15 +160,17 @@ def site_at(url: str, **settings: object) -> FastAPI:
     return create_app(settings_for(url).model_copy(update={"jobs": "off", **nowhere, **settings}))
 
 
-async def write(say: Callable[[str], object]) -> None:
+async def write(say: Callable[[Path, str], object]) -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "site.db"
         migrate(f"sqlite:///{file}")
         app = site_on(file)
         async with app.router.lifespan_context(app):
             table = await walk(app, file)
-    say("\n".join(map(str, (HEADING, *table.values()))))
+    for file in dict.fromkeys(map(table_of, ("", *(line.source for line in table.values())))):
+        lines = [str(line) for line in table.values() if table_of(line.source) == file]
+        say(file, "".join(f"{line}\n" for line in (HEADING, *lines)))
 
 
 if __name__ == "__main__":
-    asyncio.run(write(lambda text: os.write(1, f"{text}\n".encode())))
+    asyncio.run(write(Path.write_text))

@@ -54,7 +54,7 @@ async def test_what_another_site_sends_is_refused(echo: AsyncClient, headers: di
         {"Origin": OURS},
         {"Origin": OURS, "Sec-Fetch-Site": "same-origin"},
         {"Sec-Fetch-Site": "none"},
-        {"Referer": f"{OURS}/chat"},
+        {"Referer": f"{OURS}/books"},
         {"Origin": "https://evil.example", "Authorization": "Bearer x"},
     ],
 )

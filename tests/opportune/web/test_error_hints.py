@@ -75,7 +75,7 @@ def add_faults(app: FastAPI) -> None:
     @app.get("/table")
     async def ask_missing_table() -> None:
         async with database.reader() as session:
-            await session.execute(text("SELECT id FROM todos_gone"))
+            await session.execute(text("SELECT id FROM accounts_gone"))
 
     @app.get("/column")
     async def ask_missing_column() -> None:
@@ -84,7 +84,7 @@ def add_faults(app: FastAPI) -> None:
 
     @app.get("/template")
     async def show_missing_template(request: Request) -> object:
-        return templates.render(request, "todos/lists.html")
+        return templates.render(request, "accounts/logins.html")
 
 
 @pytest.fixture
@@ -105,7 +105,10 @@ async def faulty(settings: Settings, environment: str) -> AsyncIterator[AsyncCli
 LESSONS = {
     "/relationship": ("Book.author is a relationship", "select(Book).options(selectinload(Book.author))"),
     "/expired": ("User.email was not read, or has expired", "await session.refresh(row, [&#34;email&#34;])"),
-    "/table": ("It has no table todos_gone.", "python3 oppman.py makemigrations todos\npython3 oppman.py migrate"),
+    "/table": (
+        "It has no table accounts_gone.",
+        "python3 oppman.py makemigrations accounts\npython3 oppman.py migrate",
+    ),
     "/column": ("It has no column gone.", "python3 oppman.py migrate"),
 }
 
@@ -126,7 +129,7 @@ async def test_a_lock_is_explained_also_as_the_cause_of_another_error(faulty: As
 
 async def test_a_template_that_is_not_there_is_named_with_the_one_that_was_meant(faulty: AsyncClient) -> None:
     page = await faulty.get("/template", headers={"Accept": "text/html"})
-    assert "There is templates/todos/list.html: is that the one?" in page.text
+    assert "There is templates/accounts/login.html: is that the one?" in page.text
 
 
 async def test_programs_get_the_hint_as_the_detail(faulty: AsyncClient) -> None:
@@ -147,7 +150,7 @@ async def test_elsewhere_nothing_is_told(faulty: AsyncClient, path: str) -> None
     for kind in ("text/html", "application/json"):
         answer = await faulty.get(path, headers={"Accept": kind})
         assert answer.status_code in (500, 503)
-        for words in ("test_error_hints", "todos_gone", "lists.html", "selectinload", "oppman"):
+        for words in ("test_error_hints", "accounts_gone", "logins.html", "selectinload", "oppman"):
             assert words not in answer.text
 
 
@@ -179,7 +182,7 @@ async def test_a_site_that_cannot_start_says_so_in_the_browser(monkeypatch: pyte
     monkeypatch.setattr(development, "get_settings", lambda: Settings(_env_file=None, environment="development"))
     site = development.create_app()
     async with AsyncClient(transport=ASGITransport(site), base_url="http://127.0.0.1") as client:
-        page = await client.get("/todos")
+        page = await client.get("/books")
         assert page.status_code == 500
         assert "app.main" in page.text
         assert "script-src &#39;self&#39;" not in page.text

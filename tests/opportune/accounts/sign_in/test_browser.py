@@ -37,7 +37,7 @@ async def test_somebody_without_javascript_registers_signs_in_and_forgets_the_pa
         await register(page, app)
         await sign_in(page, PASSWORD)
         await page.get_by_role("button", name="Sign in").click()
-        await expect(page).to_have_url(f"{site}/todos")
+        await expect(page).to_have_url(f"{site}/accounts/tokens")
         await context.clear_cookies()
         await forget_the_password(page, app)
         await sign_in(page, NEW)
@@ -45,7 +45,7 @@ async def test_somebody_without_javascript_registers_signs_in_and_forgets_the_pa
         await page.get_by_role("button", name="Sign in").click()
         await page.get_by_label("Code of your app").fill(pyotp.TOTP(key).at(time.time() + 30))
         await page.get_by_role("button", name="Sign in").click()
-        await expect(page).to_have_url(f"{site}/todos")
+        await expect(page).to_have_url(f"{site}/accounts/tokens")
 
 
 async def register(page: Page, app: FastAPI) -> None:
@@ -62,7 +62,7 @@ async def register(page: Page, app: FastAPI) -> None:
 
 async def sign_in(page: Page, password: str) -> None:
     """Up to the last click."""
-    await page.goto("/accounts/login?next=/todos")
+    await page.goto("/accounts/login?next=/accounts/tokens")
     await page.get_by_label("E-mail").fill(EMAIL)
     await page.get_by_label("Password").fill(password)
     await page.get_by_label("Remember me").check()

@@ -66,7 +66,7 @@ async def sessions(database: Database) -> int:
 async def test_the_password_leads_to_the_code_and_the_code_inside(
     client: AsyncClient, database: Database, owner: Owner
 ) -> None:
-    first = await give_password(client, next="/todos", remember="true")
+    first = await give_password(client, next="/accounts/tokens", remember="true")
 
     assert (first.status_code, first.headers["location"]) == (303, CODE)
     assert "session=" not in first.headers["set-cookie"]
@@ -74,7 +74,7 @@ async def test_the_password_leads_to_the_code_and_the_code_inside(
     assert (await sessions(database), (await client.get("/accounts/profile")).status_code) == (0, 303)
     assert 'autocomplete="one-time-code"' in (await client.get(CODE)).text
     second = await give_code(client, owner.code)
-    assert (second.status_code, second.headers["location"]) == (303, "/todos")
+    assert (second.status_code, second.headers["location"]) == (303, "/accounts/tokens")
     assert "Max-Age=2592000" in second.headers["set-cookie"]
     assert (await client.get("/accounts/profile")).status_code == 200
     assert (await client.get(CODE)).headers["location"] == LOGIN  # that step is over

@@ -9,7 +9,9 @@ from httpx import AsyncClient
 from pydantic import SecretStr
 
 from opportune.admin.operations.settings_table import shown_settings
-from opportune.settings import Settings
+from opportune.feature import Feature
+from opportune.settings import BaseSettings, Settings
+from opportune.testing.plugin import settings_for
 from tests.opportune.admin.operations.pages import READ, on_sqlite
 
 CANARY = "c4n4ry-of-a-secret"
@@ -49,6 +51,19 @@ async def test_the_page_of_settings_shows_no_secret(app: FastAPI, operator: Asyn
     page = await operator.get(READ[1])
     assert page.status_code == 200
     assert CANARY not in page.text
+
+
+def test_those_of_features_are_shown_and_no_secret() -> None:
+    class BooksSettings(BaseSettings):
+        books_key: SecretStr = SecretStr("")
+        books_per_page: int = 20
+
+    settings = settings_for("sqlite://", BooksSettings(books_key=SecretStr(CANARY)))
+    books = Feature(name="books", summary="", settings=BooksSettings)
+    rows = {row.name: row for row in shown_settings(settings, [books])}
+    assert (rows["BOOKS_KEY"].value, rows["BOOKS_KEY"].is_secret) == ("set", True)
+    assert (rows["BOOKS_PER_PAGE"].value, rows["BOOKS_PER_PAGE"].source) == ("20", "default")
+    assert CANARY not in str(rows)
 
 
 def test_every_secret_setting_has_its_canary() -> None:

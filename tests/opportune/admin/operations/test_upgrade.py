@@ -60,7 +60,7 @@ async def test_a_long_upgrade_goes_on_by_itself_and_no_second_one_begins(
     go_on = threading.Event()
 
     def apply(runs: upgrade.Upgrade) -> None:
-        runs.at = "todos.0099_slow"
+        runs.at = "books.0099_slow"
         go_on.wait(10)
         runs.applied.append(runs.at)
 
@@ -68,13 +68,13 @@ async def test_a_long_upgrade_goes_on_by_itself_and_no_second_one_begins(
     monkeypatch.setattr(upgrade, "PAGE_TIMEOUT_SECONDS", 0)
     await operator.post(f"{PAGE}/upgrade")
     page = (await operator.get(PAGE)).text
-    assert "0 done, now todos.0099_slow" in page
+    assert "0 done, now books.0099_slow" in page
     assert 'http-equiv="refresh"' in page
     await operator.post(f"{PAGE}/upgrade")
     assert "running already" in await said(operator)
     go_on.set()
     await app.state.upgrade.ended()
-    assert await entries(app) == [("apply-migrations", "Applied todos.0099_slow.")]
+    assert await entries(app) == [("apply-migrations", "Applied books.0099_slow.")]
 
 
 @pytest.mark.usefixtures("_one_more_migration")

@@ -25,8 +25,8 @@ def test_its_routes_are_cached() -> None:
     site = Router()
     site.include_flat(own)
     routes = [route for route in site.routes if isinstance(route, CachedRoute)]
-    assert [route.path for route in routes] == ["/events", "/events/{event_id}"]
-    assert routes[1].rule.tags_of({"event_id": "5"}) == ("events", "event:5")
+    assert [route.path for route in routes] == ["/books", "/books/{book_id}"]
+    assert routes[1].rule.tags_of({"book_id": "5"}) == ("books", "book:5")
 
 
 def test_its_addresses_are_understood() -> None:
