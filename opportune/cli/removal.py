@@ -19,7 +19,7 @@ CODE = (PACKAGE, "tests", "bench", "migrations")
 EXAMPLE = ".env.example"
 DOCS = ("README.md", "docs/*.md")
 ENTRY = re.compile(r"\s*([-*|!]|\d+\.) ?")
-"""How a line of a document begins that stands for itself: of a list or a table, or a picture."""
+"""How a line begins that is an entry of a list or a table, or a picture."""
 
 
 @dataclass(frozen=True)
@@ -126,15 +126,21 @@ class Removal:
     def _names(self) -> re.Pattern[str]:
         places = "|".join(re.escape(folder) for folder in FOLDERS)
         files = "|".join(re.escape(file.removeprefix("docs/").format(self.name)) for file in FILES)
-        return re.compile(rf"\b(?:{places})/{re.escape(self.name)}\b|[(/]({files})")
+        modules = "|".join(re.escape(folder.replace("/", ".")) for folder in FOLDERS)
+        return re.compile(rf"\b(?:{places})/{self.name}\b|\b(?:{modules})\.{self.name}\b|[(/](?:{files})")
 
     def _documents(self) -> list[Path]:
         paths = [path for pattern in DOCS for path in sorted(self.project.glob(pattern))]
         return [path for path in paths if path not in self.paths]
 
     def _without_entries(self, text: str) -> str:
-        lines = text.splitlines(keepends=True)
-        return "".join(line for line in lines if not (ENTRY.match(line) and self._names.search(line)))
+        """Without the lines that stand for themselves: of lists, tables and code, and pictures."""
+        kept, in_code = [], False
+        for line in text.splitlines(keepends=True):
+            in_code ^= line.startswith("```")
+            if not ((in_code or ENTRY.match(line)) and self._names.search(line)):
+                kept.append(line)
+        return "".join(kept)
 
     def _without_settings(self, text: str) -> str:
         """Without the paragraphs of its settings."""

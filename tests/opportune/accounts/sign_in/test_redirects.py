@@ -3,9 +3,7 @@ import pytest
 from opportune.accounts.sign_in.redirects import safe_redirect_path
 
 
-@pytest.mark.parametrize(
-    "address", ["/", "/books", "/books?text=a%20b&page=2", "/books/7#end", "/@ada", "/größe"]
-)
+@pytest.mark.parametrize("address", ["/", "/books", "/books?text=a%20b&page=2", "/books/7#end", "/@ada", "/größe"])
 def test_a_path_on_this_site_is_taken(address: str) -> None:
     assert safe_redirect_path(address) == address
 
