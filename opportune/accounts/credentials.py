@@ -12,7 +12,7 @@ from opportune.accounts.models import ApiToken, Session, User
 from opportune.db.model import utc_now
 from opportune.errors import NotFound
 
-MAX_PER_USER = 100
+MAX_CREDENTIALS_PER_USER = 100
 """Sessions, and tokens, that one person can have: signing in again and again fills no disk."""
 
 INVALIDATING_FIELDS = ("hashed_password", "is_active", "is_staff", "is_superuser")
@@ -29,7 +29,9 @@ def hash_token(token: str) -> str:
 async def prune(session: AsyncSession, user: User, kind: type[Session | ApiToken]) -> None:
     """Make room for one more: the user's expired ones go, and of too many those that would end first."""
     mine, ends = col(kind.user_id) == user.id, col(kind.expires_at)
-    too_many = select(col(kind.id)).where(mine).order_by(ends.desc(), col(kind.id).desc()).offset(MAX_PER_USER - 1)
+    too_many = (
+        select(col(kind.id)).where(mine).order_by(ends.desc(), col(kind.id).desc()).offset(MAX_CREDENTIALS_PER_USER - 1)
+    )
     await session.execute(delete(kind).where(mine, (ends <= utc_now()) | col(kind.id).in_(too_many)))
 
 

@@ -31,11 +31,11 @@ def list_users(
     word: Annotated[str, typer.Argument(help="Only those with this in their e-mail.", show_default=False)] = "",
     staff: Annotated[bool, typer.Option("--staff", help="Only staff and superusers.")] = False,
     inactive: Annotated[bool, typer.Option("--inactive", help="Only those who cannot sign in.")] = False,
-    most: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 50,
 ) -> None:
     """List users, the newest first."""
     wanted = _conditions(word, staff=staff, inactive=inactive)
-    found = in_transaction(lambda session: service.list_users(session, *wanted, most=most))
+    found = in_transaction(lambda session: service.list_users(session, *wanted, limit=limit))
     for user, groups in found:
         print(f"{user.id:>6}  {user.created_at:%Y-%m-%d}  {user.email}  {_remarks(user, groups)}".rstrip())
     if not found:
@@ -67,7 +67,7 @@ def change(
             await service.leave_group(session, user, name)
         if reset_two_factor:
             await totp.disable(session, user)
-        return (await service.list_users(session, col(User.id) == user.id, most=1))[0]
+        return (await service.list_users(session, col(User.id) == user.id, limit=1))[0]
 
     user, groups = in_transaction(work)
     print(f"{user.email}: {_remarks(user, groups) or 'a user without rights'}")

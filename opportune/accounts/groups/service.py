@@ -17,10 +17,10 @@ IS_SUPERUSER: ColumnElement[bool] = and_(col(User.is_superuser), col(User.is_act
 
 
 async def list_users(
-    session: AsyncSession, *conditions: ColumnElement[bool], most: int
+    session: AsyncSession, *conditions: ColumnElement[bool], limit: int
 ) -> list[tuple[User, Sequence[str]]]:
     """Users with the names of their groups, the newest first."""
-    users = list(await session.scalars(select(User).where(*conditions).order_by(col(User.id).desc()).limit(most)))
+    users = list(await session.scalars(select(User).where(*conditions).order_by(col(User.id).desc()).limit(limit)))
     groups = await _groups_of(session, [user.id for user in users])
     return [(user, groups.get(user.id, ())) for user in users]
 

@@ -15,8 +15,8 @@ class TooManyRequests(HTTPException):
     """One too many, which is answered with 429 and `Retry-After`; its `detail` is a sentence for a form."""
 
     def __init__(self, seconds: int) -> None:
-        time_left = f"{math.ceil(seconds / 60)} minutes" if seconds > 90 else f"{seconds} seconds"
-        super().__init__(429, f"That was too often. Try again in {time_left}.", {"Retry-After": str(seconds)})
+        sentence = f"That was too often. Try again in {_in_words(seconds)}."
+        super().__init__(429, sentence, {"Retry-After": str(seconds)})
 
 
 @dataclass(eq=False)
@@ -37,6 +37,13 @@ class RateLimit:
     async def __call__(self, request: Request) -> None:
         """Count this address. Raises TooManyRequests."""
         await request.app.state.rate_limiter.hit(self.by(client_address(request)))
+
+
+def _in_words(seconds: int) -> str:
+    for unit, name in ((HOUR_SECONDS, "hours"), (60, "minutes")):
+        if seconds > 1.5 * unit:
+            return f"{math.ceil(seconds / unit)} {name}"
+    return "a second" if seconds == 1 else f"{seconds} seconds"
 
 
 class Hit(NamedTuple):

@@ -52,6 +52,14 @@ async def test_one_too_many_is_told_when_to_come_back(url: str) -> None:
     assert refusal.value.detail == "That was too often. Try again in 2 minutes."
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(1, "a second"), (90, "90 seconds"), (91, "2 minutes"), (5400, "90 minutes"), (86_400, "24 hours")],
+)
+def test_the_time_left_is_told_in_the_unit_that_people_would_use(seconds: int, words: str) -> None:
+    assert TooManyRequests(seconds).detail == f"That was too often. Try again in {words}."
+
+
 async def test_others_and_other_actions_are_counted_apart() -> None:
     limiter = limiter_at("memory:")
 

@@ -230,7 +230,7 @@ async def test_signing_out_everywhere_ends_browsers_and_programs(
 async def test_of_very_many_the_first_to_end_goes(
     database: Database, user: User, monkeypatch: pytest.MonkeyPatch, kind: type[Session | ApiToken]
 ) -> None:
-    monkeypatch.setattr(credentials, "MAX_PER_USER", 3)
+    monkeypatch.setattr(credentials, "MAX_CREDENTIALS_PER_USER", 3)
     other = await make_user(database)
     ends = [utc_now() + timedelta(hours=hours) for hours in (4, 1, 3, 2)]
     fields: dict[str, Any] = {"name": "a program"} if kind is ApiToken else {}
