@@ -13,14 +13,14 @@ from opportune.storage import Storage
 class DatabaseJobContext:
     """The JobContext of a job that runs, over the site's database."""
 
-    def __init__(self, job: Job, queue: JobStore, settings: Settings, storage: Storage) -> None:
+    def __init__(self, job: Job, store: JobStore, settings: Settings, storage: Storage) -> None:
         self.id = str(job.id)
         self.attempt = job.attempt
         self.settings = settings
-        self.database: Database = queue.database
+        self.database: Database = store.database
         self.storage = storage
         self._job = job
-        self._queue = queue
+        self._store = store
         self._position = 0
 
     async def write(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
@@ -34,4 +34,4 @@ class DatabaseJobContext:
         return step.result
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
-        await self._queue.report(self._job, done, total, note[:200])
+        await self._store.report(self._job, done, total, note[:200])

@@ -57,9 +57,9 @@ class Worker:
     """Does jobs: when woken, when one is due, and each `poll` seconds where it has to look for what others queue."""
 
     def __init__(
-        self, queue: JobStore, jobs: Mapping[str, JobDefinition[Any]], settings: Settings, storage: Storage
+        self, store: JobStore, jobs: Mapping[str, JobDefinition[Any]], settings: Settings, storage: Storage
     ) -> None:
-        self.queue = queue
+        self.store = store
         self.jobs = jobs
         self.settings = settings
         self.storage = storage
@@ -124,7 +124,7 @@ class Worker:
                 None if started else await self._seconds_to_next(),
             ]
         except (DBAPIError, PoolTimeoutError) as error:
-            logger.warning("Jobs wait: %s", explain(error, self.queue.database.url))
+            logger.warning("Jobs wait: %s", explain(error, self.store.database.url))
             return DATABASE_RETRY_SECONDS
         except Exception:
             logger.exception("Jobs wait")  # the edge: what went wrong once does not end all jobs of this process
@@ -133,7 +133,7 @@ class Worker:
 
     async def _start_due(self) -> int:
         free = self.concurrency - len(self._running)
-        due = await self.queue.claim(free) if free else []
+        due = await self.store.claim(free) if free else []
         for job in due:
             attempt = Attempt(job, asyncio.create_task(self._act(job)))
             task = asyncio.create_task(self._record_outcome(attempt))
@@ -151,7 +151,7 @@ class Worker:
     async def _seconds_to_next(self) -> float | None:
         if len(self._running) >= self.concurrency:
             return None  # the end of one of them wakes us
-        due = await self.queue.next_due()
+        due = await self.store.next_due()
         if due is None:
             return None
         seconds = (due - utc_now()).total_seconds()
@@ -160,7 +160,7 @@ class Worker:
     async def _renew(self) -> None:
         if not self._running or time.monotonic() - self._renewed < LEASE_RENEWAL_SECONDS / 2:
             return
-        cancelled = await self.queue.renew([attempt.job for attempt in self._running.values()])
+        cancelled = await self.store.renew([attempt.job for attempt in self._running.values()])
         self._renewed = time.monotonic()
         for attempt in self._running.values():
             if attempt.job.id in cancelled:
@@ -178,7 +178,7 @@ class Worker:
         times = {name: time for name in set(names) if (time := self._next_time(name, now))}
         if not times:
             return
-        async with self.queue.database.writer() as session:
+        async with self.store.database.writer() as session:
             for name, due_at in times.items():
                 await insert_job(session, name, (), schedule_key(name, due_at), due_at)
 
@@ -203,9 +203,9 @@ class Worker:
 
     async def _forget_old(self) -> None:
         try:
-            await self.queue.prune()
+            await self.store.prune()
         except (DBAPIError, PoolTimeoutError) as error:
-            logger.warning("Jobs that ended long ago stay: %s", explain(error, self.queue.database.url))
+            logger.warning("Jobs that ended long ago stay: %s", explain(error, self.store.database.url))
 
     async def _act(self, job: Job) -> None:
         declared = self.jobs[job.name]
@@ -213,7 +213,7 @@ class Worker:
             raise JobCancelled  # its process died before it could heed that
         if job.attempt > declared.attempts:
             raise PermanentFailure("The process that did it ended in its midst, time after time.")
-        await declared.function(DatabaseJobContext(job, self.queue, self.settings, self.storage), *job.arguments)
+        await declared.function(DatabaseJobContext(job, self.store, self.settings, self.storage), *job.arguments)
 
     async def _record_outcome(self, attempt: Attempt) -> None:
         """Store how it ended. The end of the site cuts short the job, and not this."""
@@ -223,7 +223,7 @@ class Worker:
                 await self._store_end(attempt)
                 return
             except (DBAPIError, PoolTimeoutError) as error:
-                reason = explain(error, self.queue.database.url)
+                reason = explain(error, self.store.database.url)
             await asyncio.sleep(0 if self._stops else pause)
         logger.warning("The end of job %s could not be stored, so it will be done again: %s", attempt.job, reason)
 
@@ -233,24 +233,24 @@ class Worker:
             attempt.act.result()
         except asyncio.CancelledError as error:
             if isinstance(error, JobCancelled) or attempt.is_cancelled:
-                await self.queue.end(job, JobState.CANCELLED)  # in vain where another process has taken it over
+                await self.store.end(job, JobState.CANCELLED)  # in vain where another process has taken it over
             elif self._stops:
-                await self.queue.release(job)
+                await self.store.release(job)
             else:
                 await self._fail(job, OperatorError("It has cancelled itself."))
         except Exception as error:  # noqa: BLE001 - the edge: whatever a job raises is a failed try of it
             await self._fail(job, error)
         else:
-            await self.queue.end(job, JobState.DONE)
+            await self.store.end(job, JobState.DONE)
 
     async def _fail(self, job: Job, error: Exception) -> None:
         declared, reason = self.jobs[job.name], error_summary(error)
         if job.attempt >= declared.attempts or isinstance(error, PermanentFailure):
             logger.error("Job %s has failed: %s", job, reason, exc_info=_trace(error))
-            await self.queue.end(job, JobState.FAILED, reason)
+            await self.store.end(job, JobState.FAILED, reason)
             return
         logger.warning("Job %s failed (try %s of %s): %s", job, job.attempt, declared.attempts, reason)
-        await self.queue.postpone(job, retry_delay(declared, job.attempt), reason)
+        await self.store.postpone(job, retry_delay(declared, job.attempt), reason)
 
     async def _cancel_running(self) -> None:
         self._stops = True

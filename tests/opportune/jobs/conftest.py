@@ -16,7 +16,7 @@ from opportune.settings import Settings
 from opportune.storage import open_storage
 from tests.opportune.jobs.tasks import TASKS, gate
 
-MakeSite = Callable[..., DatabaseJobQueue]
+MakeQueue = Callable[..., DatabaseJobQueue]
 Find = Callable[[str], Coroutine[Any, Any, Job]]
 Emails = Callable[[], Coroutine[Any, Any, list[str]]]
 
@@ -28,7 +28,7 @@ def _gate() -> Iterator[None]:
 
 
 @pytest.fixture
-def make_site(settings: Settings, database: Database) -> MakeSite:
+def make_queue(settings: Settings, database: Database) -> MakeQueue:
     """The jobs of one more process of the site; nobody does them yet."""
 
     def make(*tasks: JobDefinition[Any]) -> DatabaseJobQueue:
@@ -38,15 +38,15 @@ def make_site(settings: Settings, database: Database) -> MakeSite:
 
 
 @pytest.fixture
-def idle(make_site: MakeSite) -> DatabaseJobQueue:
-    return make_site()
+def idle_queue(make_queue: MakeQueue) -> DatabaseJobQueue:
+    return make_queue()
 
 
 @pytest.fixture
-async def jobs(idle: DatabaseJobQueue) -> AsyncIterator[DatabaseJobQueue]:
+async def jobs(idle_queue: DatabaseJobQueue) -> AsyncIterator[DatabaseJobQueue]:
     """Queued and done by this process."""
-    async with idle.running():
-        yield idle
+    async with idle_queue.running():
+        yield idle_queue
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.cli.test_jobs import FAILED, queue
-from tests.opportune.jobs.conftest import Find, MakeSite
+from tests.opportune.jobs.conftest import Find, MakeQueue
 
 __all__ = ["oppman"]  # a fixture
 
@@ -35,9 +35,9 @@ def names_of_its_code() -> dict[str, Any]:
     return names
 
 
-async def test_its_code_runs(make_site: MakeSite, database: Database, find: Find) -> None:
+async def test_its_code_runs(make_queue: MakeQueue, database: Database, find: Find) -> None:
     names = names_of_its_code()
-    site: DatabaseJobQueue = make_site(*(value for value in names.values() if isinstance(value, JobDefinition)))
+    site: DatabaseJobQueue = make_queue(*(value for value in names.values() if isinstance(value, JobDefinition)))
     assert set(site.jobs) == {"notes.count_words", "notes.tidy"}
     async with database.writer() as session:
         await names["save"](session, 7, "a b c")

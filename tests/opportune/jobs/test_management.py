@@ -39,13 +39,13 @@ async def test_a_job_that_takes_no_step_ends_as_well(jobs: DatabaseJobQueue, mon
 
 
 async def test_a_cancelled_job_of_a_dead_process_is_not_begun_again(
-    idle: DatabaseJobQueue, find: Find, emails: Emails, monkeypatch: pytest.MonkeyPatch
+    idle_queue: DatabaseJobQueue, find: Find, emails: Emails, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.jobs.store.LEASE_DURATION", -LEASE_DURATION)
-    job_id = await idle.enqueue(register("ann@example.com"))
-    await idle.worker.queue.claim(1)
-    await cancel(idle, job_id)
-    await idle.worker.drain()
+    job_id = await idle_queue.enqueue(register("ann@example.com"))
+    await idle_queue.worker.store.claim(1)
+    await cancel(idle_queue, job_id)
+    await idle_queue.worker.drain()
     assert (await find(job_id)).state == JobState.CANCELLED
     assert await emails() == []
 

@@ -10,7 +10,7 @@ from opportune.jobs.models import JobState
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
-from tests.opportune.jobs.conftest import Emails, MakeSite
+from tests.opportune.jobs.conftest import Emails, MakeQueue
 from tests.opportune.jobs.tasks import register
 
 pytestmark = pytest.mark.database("postgresql")
@@ -25,9 +25,9 @@ def settings(database_url: str) -> Iterator[Settings]:
 
 
 async def test_two_processes_behind_a_pooler_do_each_job_once(
-    make_site: MakeSite, database: Database, emails: Emails
+    make_queue: MakeQueue, database: Database, emails: Emails
 ) -> None:
-    one, other = make_site(), make_site()
+    one, other = make_queue(), make_queue()
     queued = [await one.enqueue(register(email), key=email) for email in EMAILS]
     async with one.running(), other.running():
         one.worker.wake()

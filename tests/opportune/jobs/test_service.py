@@ -28,7 +28,7 @@ async def test_what_is_deferred_is_done_after_the_commit(
     assert await emails() == ["ann@example.com"]
 
 
-async def test_what_is_deferred_is_gone_with_its_transaction(idle: DatabaseJobQueue, database: Database) -> None:
+async def test_what_is_deferred_is_gone_with_its_transaction(idle_queue: DatabaseJobQueue, database: Database) -> None:
     async with database.writer() as session:
         defer(session, register("ann@example.com"))
         await session.rollback()
@@ -52,9 +52,9 @@ async def test_a_job_for_later_waits(jobs: DatabaseJobQueue, find: Find) -> None
     assert (await find(job_id)).state == JobState.WAITING
 
 
-async def test_what_no_feature_lists_cannot_be_queued(idle: DatabaseJobQueue, database: Database) -> None:
+async def test_what_no_feature_lists_cannot_be_queued(idle_queue: DatabaseJobQueue, database: Database) -> None:
     with pytest.raises(LookupError, match=r"test\.hourly is no job of an installed feature"):
-        await idle.enqueue(hourly())
+        await idle_queue.enqueue(hourly())
     with pytest.raises(LookupError):
         async with database.writer() as session:
             defer(session, hourly())
@@ -69,6 +69,6 @@ async def test_a_job_whose_feature_is_gone_waits_for_it(jobs: DatabaseJobQueue, 
     assert await jobs.worker.look() is None
 
 
-async def test_nobody_can_wait_for_a_job_that_is_not_there(idle: DatabaseJobQueue) -> None:
+async def test_nobody_can_wait_for_a_job_that_is_not_there(idle_queue: DatabaseJobQueue) -> None:
     with pytest.raises(NotFound):
-        await idle.finished("7")
+        await idle_queue.finished("7")

@@ -18,7 +18,7 @@ from opportune.jobs.store import RETENTION
 from opportune.settings import Settings
 from opportune.storage import open_storage
 from opportune.testing.plugin import settings_for
-from tests.opportune.jobs.conftest import Emails, Find, MakeSite, cancel, retry
+from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, retry
 from tests.opportune.jobs.processes import die_at_work
 from tests.opportune.jobs.tasks import (
     TASKS,
@@ -88,25 +88,25 @@ def test_the_reason_is_storable_whatever_an_error_says() -> None:
 
 
 async def test_what_the_end_of_the_site_cuts_short_is_done_after_its_next_start(
-    make_site: MakeSite, find: Find, emails: Emails
+    make_queue: MakeQueue, find: Find, emails: Emails
 ) -> None:
-    first = make_site()
+    first = make_queue()
     async with first.running():
         job_id = await first.enqueue(wait())
         await gate.begun.wait()
     job = await find(job_id)
     assert (job.state, job.attempt, job.progress) == (JobState.WAITING, 0, "1 of 2: halfway")
     gate.let_go.set()
-    await make_site().worker.drain()
+    await make_queue().worker.drain()
     assert (await find(job_id)).state == JobState.DONE
     assert await emails() == BOTH
 
 
 async def test_what_ends_long_after_it_was_cut_short_has_not_failed(
-    make_site: MakeSite, find: Find, monkeypatch: pytest.MonkeyPatch
+    make_queue: MakeQueue, find: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "SHUTDOWN_TIMEOUT_SECONDS", 0)
-    site = make_site()
+    site = make_queue()
     async with site.running():
         job_id = await site.enqueue(linger())
         await gate.begun.wait()
@@ -115,16 +115,16 @@ async def test_what_ends_long_after_it_was_cut_short_has_not_failed(
     assert ((job := await find(job_id)).state, job.attempt, job.error) == (JobState.WAITING, 0, "")
 
 
-async def test_no_job_is_taken_from_a_living_process(make_site: MakeSite) -> None:
-    one, other = make_site().worker.queue, make_site().worker.queue
-    await make_site().enqueue(wait())
+async def test_no_job_is_taken_from_a_living_process(make_queue: MakeQueue) -> None:
+    one, other = make_queue().worker.store, make_queue().worker.store
+    await make_queue().enqueue(wait())
     assert len(await one.claim(9)) == 1
     assert await other.claim(9) == []
 
 
 async def test_who_was_taken_for_dead_and_lives_writes_nothing_more(
     jobs: DatabaseJobQueue,
-    make_site: MakeSite,
+    make_queue: MakeQueue,
     database: Database,
     find: Find,
     emails: Emails,
@@ -138,7 +138,7 @@ async def test_who_was_taken_for_dead_and_lives_writes_nothing_more(
     monkeypatch.setattr(jobs.worker, "_start_due", stalled)
     async with database.writer() as session:
         await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
-    (taken,) = await make_site().worker.queue.claim(9)
+    (taken,) = await make_queue().worker.store.claim(9)
     ended = jobs.worker.ended
     gate.let_go.set()
     await ended.wait()
@@ -148,12 +148,12 @@ async def test_who_was_taken_for_dead_and_lives_writes_nothing_more(
 
 
 async def test_a_job_whose_process_dies_each_time_has_failed(
-    idle: DatabaseJobQueue, database: Database, find: Find
+    idle_queue: DatabaseJobQueue, database: Database, find: Find
 ) -> None:
-    job_id = await idle.enqueue(stumble(0))
+    job_id = await idle_queue.enqueue(stumble(0))
     async with database.writer() as session:
         await session.execute(update(Job).values(attempt=3))
-    await idle.worker.drain()
+    await idle_queue.worker.drain()
     job = await find(job_id)
     assert (job.state, job.error) == (JobState.FAILED, "The process that did it ended in its midst, time after time.")
 
@@ -195,9 +195,9 @@ async def test_a_site_whose_jobs_others_do_does_none(settings: Settings, databas
 
 
 async def test_however_many_plan_a_scheduled_job_one_does_it_and_then_the_next_is_planned(
-    make_site: MakeSite, database: Database
+    make_queue: MakeQueue, database: Database
 ) -> None:
-    sites = [make_site(hourly), make_site(hourly)]
+    sites = [make_queue(hourly), make_queue(hourly)]
     pauses = [await site.worker.look() for site in sites]
     assert all(pause is not None and 0 <= pause <= 3600 for pause in pauses)
     async with database.writer() as session:
@@ -212,8 +212,8 @@ async def test_however_many_plan_a_scheduled_job_one_does_it_and_then_the_next_i
     assert states == [JobState.DONE, JobState.WAITING]
 
 
-async def test_a_schedule_goes_on_after_the_run_that_was_cancelled(make_site: MakeSite, database: Database) -> None:
-    site = make_site(hourly)
+async def test_a_schedule_goes_on_after_the_run_that_was_cancelled(make_queue: MakeQueue, database: Database) -> None:
+    site = make_queue(hourly)
     await site.worker.look()
     async with database.reader() as session:
         (planned,) = await session.scalars(select(Job))
@@ -238,7 +238,7 @@ async def test_without_its_tables_it_says_so_and_looks_again_later(
 
 
 async def test_what_ended_long_ago_is_forgotten_with_its_steps(
-    idle: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
+    idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "PRUNE_INTERVAL_SECONDS", -1)
     for state, age in ((JobState.DONE, 1.1), (JobState.DONE, 0.9), (JobState.FAILED, 1.1), (JobState.WAITING, 1.1)):
@@ -248,31 +248,31 @@ async def test_what_ended_long_ago_is_forgotten_with_its_steps(
             session.add(job)
             await session.flush()
             session.add(JobStep(job_id=job.id, position=1))
-    await idle.worker.look()
-    assert idle.worker._pruning
-    await idle.worker._pruning
+    await idle_queue.worker.look()
+    assert idle_queue.worker._pruning
+    await idle_queue.worker._pruning
     async with database.reader() as session:
         assert list(await session.scalars(select(col(Job.id)))) == [2, 4]
         assert await session.scalar(select(func.count()).select_from(JobStep)) == 2
 
 
 async def test_what_a_killed_process_has_begun_another_one_finishes_and_nothing_is_written_twice(
-    idle: DatabaseJobQueue, settings: Settings, find: Find, emails: Emails
+    idle_queue: DatabaseJobQueue, settings: Settings, find: Find, emails: Emails
 ) -> None:
-    job_id = await idle.enqueue(die())
+    job_id = await idle_queue.enqueue(die())
     await asyncio.to_thread(die_at_work, settings)
     assert (await find(job_id)).state == JobState.RUNNING
     assert await emails() == BOTH[:1]
-    await idle.worker.drain()
+    await idle_queue.worker.drain()
     job = await find(job_id)
     assert (job.state, job.attempt) == (JobState.DONE, 2)
     assert await emails() == BOTH
 
 
 async def test_a_schedule_that_is_none_is_said_and_the_other_jobs_are_done(
-    make_site: MakeSite, caplog: pytest.LogCaptureFixture, emails: Emails
+    make_queue: MakeQueue, caplog: pytest.LogCaptureFixture, emails: Emails
 ) -> None:
-    site = make_site(replace(hourly, schedule="hourly"), register)
+    site = make_queue(replace(hourly, schedule="hourly"), register)
     async with site.running():
         assert await site.finished(await site.enqueue(register("ann@example.com"))) == JobState.DONE
     assert "Job test.hourly is never begun by itself: 'hourly' is no schedule" in caplog.text
@@ -285,15 +285,15 @@ async def test_a_job_that_cancels_itself_has_failed(jobs: DatabaseJobQueue, find
 
 
 async def test_what_another_transaction_holds_is_asked_for_again_soon_and_not_without_a_pause(
-    make_site: MakeSite, database: Database, monkeypatch: pytest.MonkeyPatch
+    make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.jobs.store.LEASE_DURATION", timedelta(0))
-    site = make_site()
+    site = make_queue()
     await site.enqueue(wait())
-    await site.worker.queue.claim(9)  # dead at once
+    await site.worker.store.claim(9)  # dead at once
 
     async def nothing(most: int) -> list[Job]:
         return []
 
-    monkeypatch.setattr(site.worker.queue, "claim", nothing)
+    monkeypatch.setattr(site.worker.store, "claim", nothing)
     assert await site.worker.look() == worker.LOCKED_RETRY_SECONDS

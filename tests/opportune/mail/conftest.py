@@ -22,7 +22,7 @@ def email_to(address: str = "ada@example.com", **fields: str) -> EmailMessage:
 
 
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+def write_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Puts a file among the templates."""
     assert isinstance(environment.loader, EmailTemplateLoader)
     monkeypatch.setattr(environment.loader, "searchpath", [str(tmp_path), *map(str, TEMPLATE_FOLDERS)])
@@ -37,7 +37,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def mailbox_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the mailbox of development is."""
     monkeypatch.setattr(mailbox, "FOLDER", tmp_path / "mailbox")
     return tmp_path / "mailbox"

@@ -24,7 +24,7 @@ from tests.opportune.mail.conftest import email_to, settings_with
 
 pytestmark = pytest.mark.database("sqlite")
 
-Write = Callable[[str, str], None]
+WriteTemplate = Callable[[str, str], None]
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ async def test_a_change_that_fails_sends_no_email(database: Database, jobs: Reco
     assert jobs.calls == []
 
 
-async def test_the_job_sends_the_email(write: Write) -> None:
-    write("hello.txt", "Subject: Hello {{ name }}\n\nText.")
+async def test_the_job_sends_the_email(write_template: WriteTemplate) -> None:
+    write_template("hello.txt", "Subject: Hello {{ name }}\n\nText.")
     async with smtp_server() as mail_server:
         settings = settings_with(f"smtp://127.0.0.1:{mail_server.port}")
         email = render_email(settings, "Zoë <zoe@example.com>", "hello", {"name": "Zoë"})

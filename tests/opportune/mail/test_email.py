@@ -7,13 +7,15 @@ from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.email import site_url
 from tests.opportune.mail.conftest import settings_with
 
-Write = Callable[[str, str], None]
+WriteTemplate = Callable[[str, str], None]
 TO = "ada@example.com"
 
 
-def test_an_email_comes_from_a_text_and_the_html_beside_it(write: Write) -> None:
-    write("hello.txt", "Subject: Hello {{ name }}\n\nDear {{ name }}.\n\nBye.\n")
-    write("hello.html", '{% extends "mail/base.html" %}{% block content %}<p>Dear {{ name }}</p>{% endblock %}')
+def test_an_email_comes_from_a_text_and_the_html_beside_it(write_template: WriteTemplate) -> None:
+    write_template("hello.txt", "Subject: Hello {{ name }}\n\nDear {{ name }}.\n\nBye.\n")
+    write_template(
+        "hello.html", '{% extends "mail/base.html" %}{% block content %}<p>Dear {{ name }}</p>{% endblock %}'
+    )
     email = render_email(settings_with(), TO, "hello", {"name": "Zoë & Jürgen"})
     assert (email.to, email.subject) == (TO, "Hello Zoë & Jürgen")
     assert email.text == "Dear Zoë & Jürgen.\n\nBye.\n"
@@ -21,65 +23,65 @@ def test_an_email_comes_from_a_text_and_the_html_beside_it(write: Write) -> None
     assert "<title>Hello Zoë &amp; Jürgen</title>" in email.html
 
 
-def test_the_html_may_be_missing_but_not_the_text(write: Write) -> None:
-    write("plain.txt", "Subject: Hello\nText.")
-    write("lonely.html", "<p>Hello</p>")
+def test_the_html_may_be_missing_but_not_the_text(write_template: WriteTemplate) -> None:
+    write_template("plain.txt", "Subject: Hello\nText.")
+    write_template("lonely.html", "<p>Hello</p>")
     assert render_email(settings_with(), TO, "plain", {}).html == ""
     with pytest.raises(TemplateNotFound, match=r"lonely\.txt"):
         render_email(settings_with(), TO, "lonely", {})
 
 
-def test_values_are_not_markup_in_html(write: Write) -> None:
-    write("hello.txt", "Subject: Hello\n\n{{ name }}")
-    write("hello.html", "{{ name }}")
+def test_values_are_not_markup_in_html(write_template: WriteTemplate) -> None:
+    write_template("hello.txt", "Subject: Hello\n\n{{ name }}")
+    write_template("hello.html", "{{ name }}")
     email = render_email(settings_with(), TO, "hello", {"name": "<script>&"})
     assert (email.text, email.html) == ("<script>&", "&lt;script&gt;&amp;")
 
 
-def test_addresses_in_emails_are_absolute(write: Write) -> None:
-    write("link.txt", "Subject: A link\n\n{{ absolute_url('/events/1?a=b') }}")
+def test_addresses_in_emails_are_absolute(write_template: WriteTemplate) -> None:
+    write_template("link.txt", "Subject: A link\n\n{{ absolute_url('/events/1?a=b') }}")
     assert render_email(settings_with(), TO, "link", {}).text == "https://example.org/events/1?a=b"
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n", "\r\n\r\n"])
-def test_a_value_cannot_add_headers_or_text_to_an_email(write: Write, line_break: str) -> None:
-    write("hello.txt", "Subject: Hello {{ name }}\n\nText.")
+def test_a_value_cannot_add_headers_or_text_to_an_email(write_template: WriteTemplate, line_break: str) -> None:
+    write_template("hello.txt", "Subject: Hello {{ name }}\n\nText.")
     with pytest.raises(InvalidEmailError, match=r"^The subject of an e-mail must be one line\.$"):
         render_email(settings_with(), TO, "hello", {"name": f"Ada{line_break}Bcc: all@example.com"})
     with pytest.raises(InvalidEmailError, match=r"^The address of an e-mail must be one line\.$"):
         render_email(settings_with(), f"{TO}{line_break}Bcc: all@example.com", "hello", {"name": "Ada"})
 
 
-def test_other_ends_of_lines_in_a_subject_are_blanks(write: Write) -> None:
-    write("hello.txt", "Subject: Hello {{ name }}\n\nText.")
+def test_other_ends_of_lines_in_a_subject_are_blanks(write_template: WriteTemplate) -> None:
+    write_template("hello.txt", "Subject: Hello {{ name }}\n\nText.")
     email = render_email(settings_with(), TO, "hello", {"name": "A\u2028d\x85a\x0b\U0001f469\u200d\U0001f52c"})
     assert email.subject == "Hello A d a \U0001f469\u200d\U0001f52c"
 
 
 @pytest.mark.parametrize("address", ["", "ada", "ada@", "@example.com", "ada@example", "a b@example.com", "Ada <>"])
-def test_what_is_no_address_is_refused_in_one_line(write: Write, address: str) -> None:
-    write("hello.txt", "Subject: Hello\n")
+def test_what_is_no_address_is_refused_in_one_line(write_template: WriteTemplate, address: str) -> None:
+    write_template("hello.txt", "Subject: Hello\n")
     with pytest.raises(InvalidEmailError, match=r"^.+ is no e-mail address\. .+$"):
         render_email(settings_with(), address, "hello", {})
 
 
-def test_mistakes_in_templates_are_not_sent(write: Write) -> None:
-    write("hello.txt", "Subject: Hello\n\n{{ nmae }}")
+def test_mistakes_in_templates_are_not_sent(write_template: WriteTemplate) -> None:
+    write_template("hello.txt", "Subject: Hello\n\n{{ nmae }}")
     with pytest.raises(UndefinedError):
         render_email(settings_with(), TO, "hello", {"name": "Ada"})
-    write("bare.txt", "Hello\n")
+    write_template("bare.txt", "Hello\n")
     with pytest.raises(InvalidEmailError, match=r"templates/bare\.txt must begin with a line `Subject: "):
         render_email(settings_with(), TO, "bare", {})
 
 
-def test_a_text_without_a_subject_can_be_included(write: Write) -> None:
-    write("footer.txt", "The people of {{ site }}")
-    write("hello.txt", 'Subject: Hello\n\nText.\n{% include "footer.txt" %}')
+def test_a_text_without_a_subject_can_be_included(write_template: WriteTemplate) -> None:
+    write_template("footer.txt", "The people of {{ site }}")
+    write_template("hello.txt", 'Subject: Hello\n\nText.\n{% include "footer.txt" %}')
     assert render_email(settings_with(), TO, "hello", {"site": "Bookshelf"}).text == "Text.\nThe people of Bookshelf"
 
 
-def test_each_email_has_a_number_of_its_own_at_the_senders_domain(write: Write) -> None:
-    write("hello.txt", "Subject: Hello\n")
+def test_each_email_has_a_number_of_its_own_at_the_senders_domain(write_template: WriteTemplate) -> None:
+    write_template("hello.txt", "Subject: Hello\n")
     numbers = [render_email(settings_with(), TO, "hello", {}).message_id for _ in range(2)]
     assert numbers[0] != numbers[1]
     assert all(number.endswith("@example.org>") for number in numbers)

@@ -29,10 +29,10 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 
 
-def test_its_example_writes_an_email_and_queues_it(write: Callable[[str, str], None]) -> None:
+def test_its_example_writes_an_email_and_queues_it(write_template: Callable[[str, str], None]) -> None:
     text, html = blocks("jinja")
-    write("mail/welcome.txt", text)
-    write("mail/welcome.html", html)
+    write_template("mail/welcome.txt", text)
+    write_template("mail/welcome.html", html)
     queued: list[JobCall[Any]] = []
     session = SimpleNamespace(
         info={"jobs": SimpleNamespace(defer=lambda _session, call, **_named: queued.append(call))}

@@ -30,44 +30,44 @@ async def put(number: int = 1, environment: str = "development", to: str = "ada@
     return f"20261120T13{number // 60:02}{number % 60:02}-{number:04x}"
 
 
-async def test_what_is_sent_in_development_is_kept_newest_first(folder: Path) -> None:
+async def test_what_is_sent_in_development_is_kept_newest_first(mailbox_folder: Path) -> None:
     names = [await put(number, subject=f"E-mail {number}") for number in (2, 1, 3)]
     assert [kept.name for kept in mailbox.list_messages()] == sorted(names, reverse=True)
     found = mailbox.find_message(names[1])
     assert (found.header("Subject"), found.body("plain").strip(), found.body("html")) == ("E-mail 1", "A text.", "")
 
 
-async def test_only_so_many_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_so_many_are_kept(mailbox_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mailbox, "MAX_STORED_MESSAGES", 2)
     for number in range(4):
         await put(number)
     assert [kept.name[-4:] for kept in mailbox.list_messages()] == ["0003", "0002"]
 
 
-async def test_elsewhere_nothing_is_kept(folder: Path) -> None:
+async def test_elsewhere_nothing_is_kept(mailbox_folder: Path) -> None:
     await put(environment="test")
     assert mailbox.list_messages() == []
 
 
 async def test_an_email_that_was_sent_is_not_sent_again_for_a_mailbox_that_cannot_be_written(
-    folder: Path, caplog: pytest.LogCaptureFixture
+    mailbox_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await asyncio.to_thread(folder.touch)
+    await asyncio.to_thread(mailbox_folder.touch)
     caplog.set_level(logging.WARNING, "opportune.mail")
     await put()
-    assert caplog.messages == [f"the mailbox cannot be written: [Errno 17] File exists: '{folder}'"]
+    assert caplog.messages == [f"the mailbox cannot be written: [Errno 17] File exists: '{mailbox_folder}'"]
 
 
 @pytest.mark.parametrize(
     "name", ["", "20261120T130001-0009", "../mailbox/20261120T130001-0001", "20261120T130001-0001.eml"]
 )
-async def test_what_is_not_in_the_mailbox_is_not_found(folder: Path, name: str) -> None:
+async def test_what_is_not_in_the_mailbox_is_not_found(mailbox_folder: Path, name: str) -> None:
     await put()
     with pytest.raises(NotFound):
         mailbox.find_message(name)
 
 
-async def test_the_mailbox_lists_emails_and_shows_each(folder: Path, client: AsyncClient) -> None:
+async def test_the_mailbox_lists_emails_and_shows_each(mailbox_folder: Path, client: AsyncClient) -> None:
     name = await put(to="Zoë <zoe@example.com>", subject="<b>Hello</b>", text="See https://example.org/a?b=c <now>\n")
     listed = (await client.get("/mailbox")).text
     assert f'href="/mailbox/{name}"' in listed
@@ -79,11 +79,11 @@ async def test_the_mailbox_lists_emails_and_shows_each(folder: Path, client: Asy
     assert "iframe" not in shown, "it has no HTML"
 
 
-async def test_an_empty_mailbox_says_how_to_fill_it(folder: Path, client: AsyncClient) -> None:
+async def test_an_empty_mailbox_says_how_to_fill_it(mailbox_folder: Path, client: AsyncClient) -> None:
     assert "sendtestemail" in (await client.get("/mailbox")).text
 
 
-async def test_html_of_an_email_is_shown_where_nothing_in_it_can_run(folder: Path, client: AsyncClient) -> None:
+async def test_html_of_an_email_is_shown_where_nothing_in_it_can_run(mailbox_folder: Path, client: AsyncClient) -> None:
     name = await put(html=HTML)
     assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in (await client.get(f"/mailbox/{name}")).text
     response = await client.get(f"/mailbox/{name}/html")
@@ -103,7 +103,7 @@ async def test_html_of_an_email_is_shown_where_nothing_in_it_can_run(folder: Pat
         f"/mailbox/20261120T130009-{'0' * 300}",
     ],
 )
-async def test_an_email_that_is_gone_is_not_found(folder: Path, client: AsyncClient, path: str) -> None:
+async def test_an_email_that_is_gone_is_not_found(mailbox_folder: Path, client: AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 404
 
 
@@ -131,7 +131,7 @@ async def stranger(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 async def test_the_link_counts_for_the_browser_that_opens_it_and_for_the_mailbox_alone(
-    folder: Path, app: FastAPI, stranger: AsyncClient, link: str
+    mailbox_folder: Path, app: FastAPI, stranger: AsyncClient, link: str
 ) -> None:
     kept = (await stranger.get(link)).headers["set-cookie"]
     assert all(part in kept for part in ("Path=/mailbox;", "HttpOnly", "SameSite=lax", "Max-Age=2592000"))
@@ -140,7 +140,7 @@ async def test_the_link_counts_for_the_browser_that_opens_it_and_for_the_mailbox
         assert (await another.get("/mailbox")).status_code == 403
 
 
-async def test_no_other_key_opens_it(folder: Path, stranger: AsyncClient, link: str) -> None:
+async def test_no_other_key_opens_it(mailbox_folder: Path, stranger: AsyncClient, link: str) -> None:
     for guess in ("", "?key=", "?key=x", "?key=%00", "?key=%ff", link.removeprefix("/mailbox/open")[:-1]):
         assert (await stranger.get(f"/mailbox/open{guess}")).status_code == 403, guess
     for guess in ("", "x", "%FF"):
@@ -161,7 +161,9 @@ async def test_a_development_server_logs_the_link_at_its_start(
         assert sum("/mailbox/open?key=" in message for message in caplog.messages) == count
 
 
-async def test_without_the_link_only_superusers_read_emails(folder: Path, app: FastAPI, stranger: AsyncClient) -> None:
+async def test_without_the_link_only_superusers_read_emails(
+    mailbox_folder: Path, app: FastAPI, stranger: AsyncClient
+) -> None:
     paths = ["/mailbox", f"/mailbox/{(name := await put())}", f"/mailbox/{name}/html"]
     assert [(await stranger.get(path)).status_code for path in paths] == [403] * 3
     for is_superuser, status in ((False, 403), (True, 200)):
@@ -171,7 +173,7 @@ async def test_without_the_link_only_superusers_read_emails(folder: Path, app: F
             assert [(await stranger.get(path)).status_code for path in paths] == [status] * 3
 
 
-async def test_production_has_no_mailbox(folder: Path) -> None:
+async def test_production_has_no_mailbox(mailbox_folder: Path) -> None:
     app = create_app(settings_with(environment="production"))
     async with AsyncClient(transport=ASGITransport(app), base_url="https://example.org") as client:
         assert (await client.get("/mailbox")).status_code == 404
@@ -179,7 +181,7 @@ async def test_production_has_no_mailbox(folder: Path) -> None:
 
 
 @pytest.mark.e2e
-async def test_an_email_can_be_read_in_a_browser(folder: Path, page: Page, site: str, link: str) -> None:
+async def test_an_email_can_be_read_in_a_browser(mailbox_folder: Path, page: Page, site: str, link: str) -> None:
     await put(subject="Your place", text="Plain words.\n", html='<base target="_blank"><p>Dear <a href="/">Zoë</a></p>')
     await page.goto(link)
     await page.goto("/")
