@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.context import AccountContext
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.cookies import read_session_token
+from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.accounts.sessions.lookup import find_by_token
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.db.database import Database
@@ -46,7 +47,9 @@ async def _read_user(request: Request) -> User | None:
         return None
     row, user = found
     request.state.session = row if isinstance(row, Session) else None
-    request.app.state.last_seen.note(row, Client.of(request))
+    last_seen: LastSeen = request.app.state.last_seen
+    if last_seen.is_due(row):
+        last_seen.note(row, Client.of(request))
     return user
 
 

@@ -31,16 +31,18 @@ class LastSeen:
         self._settings = settings
         self._notes: dict[str, asyncio.Task[None]] = {}
 
-    def note(self, row: Session | ApiToken, client: Client) -> None:
-        """Write down that it is used now, unless it was used within the last minutes."""
+    def is_due(self, row: Session | ApiToken) -> bool:
+        """Whether it is to be noted: not where it was used within the last minutes."""
         seen_at = row.seen_at if isinstance(row, Session) else row.used_at
+        return (
+            not (seen_at and utc_now() - seen_at < UPDATE_INTERVAL)
+            and row.token_hash not in self._notes
+            and len(self._notes) < MAX_PENDING_UPDATES
+        )
+
+    def note(self, row: Session | ApiToken, client: Client) -> None:
+        """Write down that it is used now."""
         key = row.token_hash  # the request may give the session another token before this is written
-        if (
-            (seen_at and utc_now() - seen_at < UPDATE_INTERVAL)
-            or key in self._notes
-            or len(self._notes) >= MAX_PENDING_UPDATES
-        ):
-            return
         task = asyncio.create_task(self._write(row, client.address))
         self._notes[key] = task
         task.add_done_callback(lambda _task: self._notes.pop(key))
