@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from opportune.cli.main import HELPS
 from opportune.project import FRAMEWORK, PROJECT
 
 FOLDERS = (FRAMEWORK, PROJECT / "app", PROJECT / "bench")
@@ -47,6 +48,10 @@ FILES = {
     "agents", "attempts", "browsers", "by_mail", "current", "edge", "entering", "gate", "kept", "leaving", "lessons",
     "letters", "lifetime", "opening", "own", "plain", "recency", "seen", "stored", "sweeping", "timed", "upstream",
     "waiting", "watcher",
+}  # fmt: skip
+
+HELPERS_OF_TESTS = {
+    "asking", "gadgets", "mailed", "posted", "shelves", "spoiled", "talking", "toys", "walking",
 }  # fmt: skip
 
 UNIT = re.compile(
@@ -128,6 +133,20 @@ def test_no_class_of_the_framework_has_a_name_that_said_too_little() -> None:
 
 def test_no_file_has_a_name_that_nobody_looks_for() -> None:
     assert [str(each) for each in public_names() if each.name in FILES and each.file.endswith(f"/{each.name}.py")] == []
+
+
+def test_no_helper_of_tests_has_a_name_that_nobody_looks_for() -> None:
+    assert [path.name for path in (PROJECT / "tests").rglob("*.py") if path.stem in HELPERS_OF_TESTS] == []
+
+
+def test_people_read_of_emails_and_of_no_letters() -> None:
+    folders = (FRAMEWORK / "templates", PROJECT / "templates")
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".html", ".txt")]
+    assert len(files) > 50
+    texts = {path.name: re.sub(r"{#.*?#}", "", path.read_text(), flags=re.DOTALL) for path in files}
+    texts["--help"] = " ".join(HELPS.values())
+    texts[".env.example"] = (PROJECT / ".env.example").read_text()
+    assert [name for name, text in texts.items() if re.search(r"\bletters?\b", text, re.IGNORECASE)] == []
 
 
 def test_a_numbers_name_says_its_subject_and_its_unit() -> None:
