@@ -13,6 +13,7 @@ from sqlalchemy import make_url, text
 from opportune.application import create_app
 from opportune.db.drivers import pool_adapter, psycopg_timeouts
 from opportune.db.drivers.psycopg_adapter import WatchedConnection
+from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user, sign_in
@@ -153,6 +154,15 @@ async def test_a_refusal_is_not_asked_for_again(database_url: str, gateway: Faul
     with pytest.raises(OperationalError, match="does not exist"):
         await WatchedConnection.connect_with_retry(**there, dbname="unknown", limit=1)
     assert gateway.visits == 1
+
+
+async def test_without_speedups_a_statement_still_ends_at_its_limit(database_url: str) -> None:
+    url = make_url(database_url)
+    there = {"host": url.host, "port": url.port, "user": url.username, "password": url.password, "dbname": url.database}
+    connection = await TimedConnection.connect_with_retry(**there, limit=0.1)
+    with pytest.raises(OperationalError, match="statement timeout"):
+        await connection.execute("SELECT pg_sleep(60)")
+    assert connection.closed
 
 
 async def test_a_statement_is_not_tried_again(laboratory: AsyncClient, gateway: FaultyProxy) -> None:
