@@ -77,7 +77,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def add_services(state: State, settings: Settings) -> None:
-    """What routes find at `app.state`. What their settings say is understood now; nothing is opened yet."""
+    """Add the services that routes find at `app.state`. Their settings are parsed now; nothing is opened yet."""
     transport_for(settings)  # e-mails leave by a job, which makes its own
     state.database = open_database(settings)
     state.storage = open_storage(settings)
@@ -91,7 +91,7 @@ def add_services(state: State, settings: Settings) -> None:
 
 
 async def start_services(state: State, stack: AsyncExitStack) -> None:
-    """They are closed in reverse: jobs end while all that they use is there."""
+    """Start the services, and have them closed in reverse: jobs end while all that they use is there."""
     await state.database.setup()
     for close in (state.database.dispose, state.cache.close, state.rate_limiter.close, state.last_seen.close):
         stack.push_async_callback(close)

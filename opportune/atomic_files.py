@@ -18,7 +18,7 @@ LOCK = "lock"
 
 
 def temporary(path: Path, part: str = "") -> Path:
-    """The name beside `path` under which it, or a part of it, is made."""
+    """The temporary name beside `path` under which it, or a part of it, is made."""
     return path.with_name(f"{path.name}{part}{TEMPORARY}")
 
 

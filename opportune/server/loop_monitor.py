@@ -46,7 +46,7 @@ async def monitor_loop() -> AsyncIterator[None]:
 
 
 class LoopMonitor:
-    """Made on the thread of the loop, inside a task of it."""
+    """A thread that watches an event loop. Made on the thread of the loop, inside a task of it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -102,7 +102,7 @@ class LoopMonitor:
 
 
 def is_blocked(waited: float, computed: float) -> bool:
-    """Both in seconds. If this thread too is late and nobody computed so long, the process was stopped or starved."""
+    """Whether the loop was blocked, by seconds waited and computed. Else the process was stopped or starved."""
     return waited < 2 * BLOCKED_AFTER_SECONDS or computed > BLOCKED_AFTER_SECONDS
 
 

@@ -8,7 +8,7 @@ ANY_PROXY = "*"
 
 
 class ServerConfig(uvicorn.Config):
-    """With `*`, whoever connects is believed to be a proxy, and of X-Forwarded-For the last entry: what it saw itself.
+    """uvicorn's configuration, where `*` believes whoever connects, and the last entry of X-Forwarded-For.
 
     uvicorn would believe the first, which a visitor may have written. Proxies named beside `*` are passed over.
     """
@@ -24,7 +24,7 @@ class ServerConfig(uvicorn.Config):
 
 
 class AnyProxy:
-    """As uvicorn's set of proxies, which looks through the header from its end; but everybody who connects is one."""
+    """A set of trusted proxies that has everybody who connects."""
 
     def __init__(self, named: Any) -> None:
         self._named = named

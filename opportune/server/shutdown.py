@@ -27,7 +27,7 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 def shutting_down(app: FastAPI) -> asyncio.Event:
-    """Set when the process is told to stop, and when the application ends for another reason."""
+    """The event that is set when the process is told to stop, or the application ends for another reason."""
     event: asyncio.Event = app.state.shutting_down
     return event
 
@@ -47,7 +47,7 @@ async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
 
 
 def tune_gc() -> None:
-    """Leave alone what the start has made: it stays, and looking through it for garbage costs each request a share.
+    """Have the garbage collector leave alone what the start has made: it stays, and each request would pay for it.
 
     New garbage is looked for less often. Most of what a request leaves behind goes at once, without that.
     """
@@ -63,10 +63,10 @@ def _add_handlers(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> dict
         return {}
     present = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
 
-    def heed(number: int, frame: FrameType | None) -> None:
+    def set_and_pass_on(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(event.set)
         present[signal.Signals(number)](number, frame)
 
     for number in present:
-        signal.signal(number, heed)
+        signal.signal(number, set_and_pass_on)
     return present

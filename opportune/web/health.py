@@ -46,7 +46,7 @@ async def ready(request: Request) -> JSONResponse:
 
 
 class HealthCheck:
-    """Looks who is away: once at a time, and once a second, however many ask."""
+    """Checks the database: once at a time, and at most once a second, however many ask."""
 
     timeout_seconds = 2
     cache_seconds = 1

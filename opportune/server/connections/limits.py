@@ -23,7 +23,7 @@ logger = logging.getLogger("opportune.server")
 MAX_HEADER_BYTES = 65_536
 """Request line and headers together; and whatever comes with a body and is none of it."""
 MAX_CHUNK_OVERHEAD_BYTES = 64
-"""What may stand around each piece of a body, for nothing."""
+"""What may stand around each piece of a body, uncounted."""
 HEADER_TIMEOUT_SECONDS = 20
 """From the connection, or the first byte of a later request, to the end of the headers."""
 RESERVED_CONNECTIONS = 100
@@ -44,7 +44,7 @@ BUSY_HEADERS = [
 
 
 class ConnectionLimits(asyncio.Protocol):
-    """Goes before a protocol class of uvicorn's, which has these attributes."""
+    """Limits of one connection: goes before a protocol class of uvicorn's, which has these attributes."""
 
     app: "ASGIApp"
     connections: set[Any]
@@ -138,7 +138,7 @@ class ConnectionLimits(asyncio.Protocol):
 
 
 class HealthOnly:
-    """The site for a connection that is one too many: it learns that the process is well, or to come back."""
+    """The application for a connection that is one too many: health checks, and 503 for all else."""
 
     def __init__(self, app: "ASGIApp") -> None:
         self.app = app

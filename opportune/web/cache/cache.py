@@ -1,4 +1,4 @@
-"""From a request to an answer: kept, stale, another request's that is being built, or built for this one."""
+"""The way from a request to an answer: fresh from the store, stale, built for another request, or built here."""
 
 import asyncio
 import logging
@@ -39,11 +39,11 @@ UserLoader = Callable[[Request], Awaitable[Any]]
 
 
 async def nobody(_request: Request) -> None:
-    """For a process without visitors."""
+    """No user: for a process without visitors."""
 
 
 class BuildEnd(Enum):
-    """Of a build that has nothing for those who waited for it."""
+    """Why a build has nothing for those who waited for it."""
 
     PRIVATE = "its answer is another visitor's, or a stream"
     LEFT = "it was cancelled"
@@ -54,7 +54,7 @@ Outcome = CachedResponse | Exception | BuildEnd
 
 @dataclass(frozen=True, slots=True)
 class CachedRequest:
-    """A request as a cached route gets to see it, and what was kept of the answer."""
+    """A request as a cached route sees it: without what the answer must not depend on, with its key and tags."""
 
     route: "CachedRoute"
     scope: Scope
@@ -74,7 +74,7 @@ class CachedRequest:
 
 
 class Cache:
-    """The finished answers of a site.
+    """The response cache of a site.
 
     Args:
         store: Where they are.

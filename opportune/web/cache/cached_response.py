@@ -78,7 +78,7 @@ class CachedResponse:
 
 
 def unpack(text: bytes) -> CachedResponse:
-    """What `packed` wrote.
+    """The response that `packed` wrote.
 
     Raises:
         ValueError: it was not that.
@@ -106,7 +106,7 @@ def _has(scope: Scope, etag: bytes) -> bool:
 
 
 class ResponseCapture:
-    """Stands for `send`, and takes the answer. What comes in pieces goes on to the visitor as it comes."""
+    """A `send` that captures the whole response. One in pieces goes on to the visitor as it comes."""
 
     def __init__(self, send: Send) -> None:
         self.answer: CachedResponse | None = None

@@ -52,7 +52,7 @@ def _is_good(parts: SplitResult) -> bool:
 
 
 def clear(session: AsyncSession, *tags: str) -> None:
-    """Have what is cached with one of these tags built anew, once this session has committed."""
+    """Clear what is cached with one of these tags, once this session has committed."""
     cache: Cache | None = session.info.get(INFO_KEY)
     if cache:
         after_commit(session, partial(cache.clear, *tags))

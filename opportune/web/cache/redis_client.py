@@ -17,7 +17,7 @@ Values = dict[str, bytes | None]
 
 
 class RedisClient(Redis):
-    """Raises while Redis is away. Keeps bytes, and no pickles, which from outside could do anything."""
+    """cashews' Redis with bytes for values: pickles from outside could do anything. Raises while Redis is away."""
 
     _client: Any
 

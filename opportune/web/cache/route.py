@@ -12,7 +12,7 @@ from opportune.web.cache.rule import CacheRule, unknown_names
 
 @dataclass
 class Counts:
-    """Requests of this process, by where their answer came from."""
+    """Counts of this process's requests, by where their answer came from."""
 
     fresh: int = 0
     stale: int = 0
@@ -36,7 +36,7 @@ class Counts:
 
 
 class CachedRoute(APIRoute):
-    """Asks the cache before anything of the route is run, its dependencies included."""
+    """A route that asks the cache before anything of it is run, its dependencies included."""
 
     rule: CacheRule
     counts: Counts

@@ -59,7 +59,7 @@ class CacheRule:
 
 
 def key_of(scope: Scope, owner: str) -> str:
-    """A short name for all that the answer to this request depends on, and for whose it is."""
+    """The cache key of a request: a short name for all that its answer depends on, and for whose it is."""
     seen = (scope["scheme"], scope["path"], scope["query_string"], scope["headers"], owner)
     return blake2b(repr(seen).encode(), digest_size=16).hexdigest()
 

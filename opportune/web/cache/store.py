@@ -28,7 +28,7 @@ class CacheSize:
 
 
 class Store(ABC):
-    """None of its methods raises because the store cannot be reached: then nothing is kept."""
+    """Where cached responses are. No method raises because the store cannot be reached: then nothing is cached."""
 
     name: str
     is_shared: bool
@@ -73,7 +73,7 @@ class CacheEntry:
 
 
 class MemoryStore(Store):
-    """Has room for so many answers and bytes. What was not asked for the longest time goes first."""
+    """Cached responses of this process, up to so many entries and bytes; the least recently used goes first."""
 
     name = "memory"
     is_shared = False

@@ -37,7 +37,7 @@ router = APIRouter(include_in_schema=False)
 
 @dataclass(frozen=True)
 class ErrorReport:
-    """What is shown of an error; nothing in it is a secret that its name or the settings give away."""
+    """What is shown of an error, without secrets that their names or the settings give away."""
 
     kind: str
     message: str
@@ -66,7 +66,7 @@ def report_of(error: BaseException, settings: Settings, request: Request | None 
 
 
 def debug_context(error: BaseException, settings: Settings, request: Request | None = None) -> dict[str, Any]:
-    """What `debug.html` shows."""
+    """The template context of `debug.html`."""
     return {"report": report_of(error, settings, request), "saved": code_version(), "saved_url": SAVED}
 
 
@@ -110,7 +110,7 @@ def _request(request: Request, mask: SecretMask) -> Iterator[tuple[str, str]]:
 
 @router.get(SAVED)
 async def saved() -> dict[str, Any]:
-    """The state of the code: the page of an error asks once a second, and loads itself again when it changes."""
+    """The version of the code, which the page of an error asks for once a second, to reload itself when it changes."""
     return {"saved": await run_in_threadpool(code_version)}
 
 

@@ -1,4 +1,4 @@
-"""What stands behind the classic failures of this stack, and the change that mends each. For development alone."""
+"""Hints for the classic failures of this stack: the cause, and the change that mends it. For development alone."""
 
 import difflib
 import re
@@ -47,7 +47,7 @@ class ErrorHint:
 
 
 def hint_for(error: BaseException) -> ErrorHint | None:
-    """The hint of an error, or of one that led to it; None where there is none."""
+    """The hint for an error, or for one that led to it; None where there is none."""
     for link in _chain(error):
         for teach in (_lazy_load, _missing_in_database, _locked, _missing_template, _cycle):
             if hint := teach(link):
@@ -63,13 +63,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def source_line_of(error: BaseException) -> SourceLine | None:
-    """The last line of the project that ran, rather not one of the kernel."""
+    """The last line of the project that ran; one of the framework where there is none."""
     step = project_frame(error)
     return _place(Path(step[0].f_code.co_filename), step[1]) if step else None
 
 
 def project_frame(error: BaseException) -> tuple[FrameType, int] | None:
-    """The frame of that line, and its number."""
+    """The frame of the last line of the project that ran, and its number."""
     steps = list(traceback.walk_tb(error.__traceback__))
     rank, at = max(((_rank(Path(frame.f_code.co_filename)), at) for at, (frame, _) in enumerate(steps)), default=(0, 0))
     return steps[at] if rank else None
@@ -191,7 +191,7 @@ def _cycle(error: BaseException) -> ErrorHint | None:
 
 
 def csrf_hint(source: str, here: str) -> ErrorHint:
-    """Of a form that was refused: the page that it came from, as the browser tells, and the address that it came to."""
+    """The hint for a form that was refused: where it came from, as the browser tells, and where it was sent to."""
     origin = "/".join(source.split("/")[:3])
     return ErrorHint(
         "This form came from another origin",

@@ -58,7 +58,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     hint: "ErrorHint | None" = None,
 ) -> Response:
-    """The answer for an error; `detail` is a sentence for a person, and a hint is for who writes the site."""
+    """The response for an error; `detail` is a sentence for a person, and `hint` is for who writes the site."""
     title = HTTPStatus(status).phrase
     detail = detail if detail and detail != title else STATUS_MESSAGES.get(status, title)
     if hint:
@@ -103,7 +103,7 @@ def _field(item: Mapping[str, Any]) -> list[str]:
 
 
 async def on_database_unavailable(request: Request, error: Exception) -> Response:
-    """A missing table counts as that: nothing has been migrated. A statement of ours that is wrong is a bug."""
+    """503 for a database that is away or has not been migrated. A statement of ours that is wrong is a bug."""
     if not is_outage(error):
         raise error
     logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
@@ -125,7 +125,7 @@ async def on_conflict(request: Request, error: Exception) -> Response:
 
 
 def on_crash(request: Request, error: Exception) -> Response:
-    """The answer for a bug of ours; the log has the traceback, the visitor only where DEBUG is on."""
+    """500 for a bug of ours; the log has the traceback, the visitor only where DEBUG is on."""
     logger.error("unhandled error", exc_info=error)
     hint, settings = _hint(request, error), request.app.state.settings
     if not settings.debug or wants_json(request):

@@ -64,7 +64,7 @@ DATE_MESSAGES = {
 
 
 def message_for(item: Mapping[str, Any]) -> str:
-    """One of Pydantic's errors as a sentence."""
+    """The sentence for one of Pydantic's errors."""
     kind = item["type"]
     limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in item.get("ctx", {}).items()}
     if limits.get("min_length") == 1:

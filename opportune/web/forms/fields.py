@@ -37,7 +37,7 @@ ATTRIBUTES = {
 
 
 class FieldOptions:
-    """What the type of a field does not tell: `Annotated[Line, Html(autocomplete="name")]`.
+    """HTML attributes, choices or the kind of a form field: `Annotated[Line, FieldOptions(autocomplete="name")]`.
 
     `choices` are words for values; the others are attributes of the element, with `type` for another kind: `radio`,
     `search`, `hidden`, `textarea`.

@@ -53,7 +53,7 @@ class Field:
 
 
 class Form(Generic[M]):
-    """The fields of a model to be filled in: as the model begins, or as a row (or mapping) has them.
+    """A form for a Pydantic model, empty or with the values of a row (or mapping), and with errors beside its fields.
 
     `read_form` makes one of what was sent, with `data` where it is valid, else `errors` by field (`""` for the form as
     a whole). What is filled in is in `values`, but for passwords, which are never sent into a page.

@@ -75,7 +75,7 @@ ImageUpload = Annotated[
 
 
 def allow_files(request: Request) -> None:
-    """Let this request's body have files in it. A route that takes some calls it before it reads anything."""
+    """Let this request's body have files in it; called before anything of it is read."""
     if has_parts(request.headers.get("content-type", "").encode()):
         request.scope.setdefault(MORE_BODY_KEY, [0])[0] = MAX_FILE_BYTES
 
@@ -86,7 +86,7 @@ def has_parts(content_type: bytes) -> bool:
 
 
 async def read_upload(file: UploadFile) -> Upload | None:
-    """What was sent in a field for files; None where nothing was chosen. It is looked at in a thread."""
+    """The upload of a field for files, checked in a thread; None where nothing was chosen."""
     if not file.filename and not file.size:
         return None
     name = display_name(file.filename or "")

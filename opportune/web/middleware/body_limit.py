@@ -1,4 +1,4 @@
-"""Refuses bodies that weigh too much."""
+"""Refuses bodies that are too large."""
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -8,7 +8,7 @@ from opportune.web.errors.handlers import problem
 from opportune.web.forms.uploads import MAX_FILE_BYTES, MORE_BODY_KEY, has_parts
 
 MAX_BODY_BYTES = 2_500_000
-"""Bytes, as Django's DATA_UPLOAD_MAX_MEMORY_SIZE."""
+"""As Django's DATA_UPLOAD_MAX_MEMORY_SIZE."""
 
 HTTP_1_VERSIONS = ("1.0", "1.1")
 """Versions of HTTP that announce a body in the headers. In the others it may just come."""

@@ -32,7 +32,7 @@ UNCOMPRESSED_HEADERS = (b"content-encoding", b"content-range", b"accept-ranges")
 
 @lru_cache(maxsize=256)
 def takes_gzip(accepted: str) -> bool:
-    """What an `Accept-Encoding` says of gzip: `gzip;q=0` refuses it, and `*` is all that is not named."""
+    """Whether an `Accept-Encoding` takes gzip: `gzip;q=0` refuses it, and `*` is all that is not named."""
     weights = {}
     for part in accepted.lower().split(","):
         name, *parameters = (word.strip() for word in part.split(";"))
@@ -55,7 +55,7 @@ def may_compress(scope: Scope) -> bool:
 
 
 class CompressionMiddleware:
-    """Pure ASGI. It holds nothing back: a stream goes on piece by piece.
+    """Compresses answers, and streams piece by piece without holding them back. Pure ASGI.
 
     Args:
         app: What answers.
@@ -73,7 +73,7 @@ class CompressionMiddleware:
 
 
 class CompressedSend:
-    """Stands for `send`."""
+    """A `send` that compresses what it sends."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope

@@ -32,7 +32,7 @@ class Message(NamedTuple):
 
 @dataclass
 class Messages:
-    """Of one request: what waited for it, and what it adds for the next."""
+    """The flash messages of one request: what waited for it, and what it adds for the next."""
 
     waiting: list[Message]
     added: list[Message] = field(default_factory=list)
@@ -45,7 +45,7 @@ def flash(request: Request, text: str, level: Level = "success", address: str = 
 
 
 def flashed(request: Request) -> list[Message]:
-    """What was to be said on this page, for its template. No other page says it again."""
+    """The messages for this page, for its template. No other page says them again."""
     messages = _of(request)
     messages.are_shown = True
     return messages.waiting

@@ -53,7 +53,7 @@ def add(*names: str) -> None:
 
 
 def sheet() -> bytes:
-    """The style sheet. What Tabler does not have is left out: `faults` tells of it."""
+    """The style sheet of the icons that are used. What Tabler does not have is left out: `faults` tells of it."""
     return _sheet(frozenset(_added).union(*(_names(path, modified) for path, modified in _sources())))
 
 

@@ -33,7 +33,7 @@ _ALIGNED = {"text-align:right": "text-end", "text-align:center": "text-center"}
 
 
 def render(text: str) -> Markup:
-    """Any text is accepted: what is no Markdown of ours comes out as text."""
+    """Render any text: what is no Markdown of ours comes out as text."""
     splitter = Splitter()
     splitter.feed(text)
     splitter.finish()
@@ -41,7 +41,7 @@ def render(text: str) -> Markup:
 
 
 async def rendered(text: str) -> Markup:
-    """As `render`, for pages: once for a text that is shown again, in a thread, since one may be made to take long."""
+    """Render a text in a thread, and once if it is shown again: one may be made to take long."""
     if text not in _known:
         _known[text] = await asyncio.to_thread(render, text)
         if len(_known) > MAX_CACHED_TEXTS:
@@ -62,7 +62,7 @@ def render_piece(piece: MarkdownPiece) -> Markup:
 
 
 def join(pieces: Iterable[Markup]) -> Markup:
-    """One page's worth of rendered pieces; a code block, table or list that was continued is whole again."""
+    """Join rendered pieces; a code block, table or list that was continued is whole again."""
     return Markup(_SEAM.sub("", "".join(pieces)))  # noqa: S704 - takes away from what was cleaned
 
 

@@ -28,14 +28,14 @@ _NOT_INDENTED_NOR_ITEM = re.compile(r"(?![-+*](?:[ \t\n]|\Z)|\d{1,9}(?:[.)](?:[ 
 
 @dataclass(frozen=True)
 class MarkdownPiece:
-    """Markdown of whole blocks. `continued`: its first block goes on with the last block of the piece before."""
+    """Markdown of whole blocks; `continued` if its first block goes on with the last one of the piece before."""
 
     source: str
     continued: bool = False
 
 
 def block_parser() -> MarkdownIt:
-    """Of the dialect: CommonMark with tables and strikethrough, without raw HTML and link reference definitions."""
+    """A parser for CommonMark with tables and strikethrough, without raw HTML and link reference definitions."""
     # A definition at the end of a text would change blocks at its beginning, which a reader already has.
     rules = ["reference", "html_block", "html_inline"]
     parser = MarkdownIt("js-default", {"html": False, "maxNesting": MAX_NESTING_LEVELS}).disable(rules)
@@ -67,7 +67,7 @@ def _last_block(source: str) -> tuple[Token, int, int]:
 
 
 class Splitter:
-    """Finds the pieces of a text that is fed in parts.
+    """Splits Markdown that is fed in parts into pieces.
 
     The pieces depend on the text alone, not on how it was cut into parts. A piece ends where CommonMark cannot but
     start a new block at the top level: at a line that is not indented after an empty one (unless it may go on with a

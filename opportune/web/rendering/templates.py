@@ -84,7 +84,7 @@ class Templates:
 
 
 def uploads_notice(request: Request, context: Mapping[str, Any]) -> str:
-    """What staff should know of a page that takes files, on a host that will throw them away."""
+    """A warning for staff on a page that takes files, where the host will throw them away."""
     if not any(isinstance(value, Form) and value.takes_files for value in context.values()):
         return ""
     user = getattr(request.state, "user", None)
@@ -92,7 +92,7 @@ def uploads_notice(request: Request, context: Mapping[str, Any]) -> str:
 
 
 def format_datetime(moment: datetime | None) -> str:
-    """A time for people, in UTC."""
+    """Format a time for people, in UTC."""
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC" if moment else ""
 
 
@@ -102,7 +102,7 @@ def is_htmx(request: Request) -> bool:
 
 
 def redirect(request: Request, path: str) -> Response:
-    """After a form: on to a page, by a whole one for htmx, too."""
+    """Redirect to a page after a form; for htmx by loading all of it."""
     return Response(headers={"HX-Redirect": path}) if is_htmx(request) else RedirectResponse(path, 303)
 
 
