@@ -236,6 +236,13 @@ class Settings(BaseSettings):
     def _split_by_commas(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("site_name")
+    @classmethod
+    def _is_a_line(cls, value: str) -> str:
+        if not (value.strip() and value.isprintable()):
+            raise ValueError("must be one line with a name in it")
+        return value.strip()
+
     @field_validator("base_url")
     @classmethod
     def _is_an_origin(cls, value: str) -> str:

@@ -49,7 +49,7 @@ PAGE_METHODS = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "PO
 
 def add_admin(app: FastAPI) -> None:
     """Put the admin with the views of every feature into the site."""
-    site = AdminSite(app.state.database)
+    site = AdminSite(app.state.database, f"{app.state.settings.site_name} admin")
     site.dashboard = Dashboard(app, site)
     for view in (*ACCOUNTS, *GROUPS, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
         site.add_view(view)
@@ -72,7 +72,7 @@ async def _to_index(request: Request) -> Response:
 class AdminSite(AdapterSite):
     dashboard: Dashboard
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, title: str) -> None:
         self.database = database
         # What SQLAdmin does by itself is reading; it must not hold SQLite's one writing connection. Our views write.
         reading = async_sessionmaker(database.reading_engine, expire_on_commit=False)
@@ -81,7 +81,7 @@ class AdminSite(AdapterSite):
             session_maker=reading,
             base_url=ADMIN_PATH,
             authorization_backend=Authorization(),
-            title="Admin",
+            title=title,
         )
         self.templates.env.loader = ChoiceLoader([TemplateLoader(), PackageLoader("sqladmin")])
         self.templates.env.globals |= {

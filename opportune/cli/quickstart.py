@@ -177,7 +177,7 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     ]
     pages += [("Admin", "/admin"), ("API", "/api/docs")]
     width = max(len(label) for label in ("Superuser", *dict(pages))) + 2
-    lines = ["", *(f"  {label:<{width}}{site}{path}" for label, path in pages)]
+    lines = ["", f"{settings.site_name} is ready:", "", *(f"  {label:<{width}}{site}{path}" for label, path in pages)]
     lines += [f"  {'Superuser':<{width}}{superuser.email}{about_password(superuser)}", ""]
     if make_provider(settings) is None:
         lines.append("No local model is installed: for answers set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env.")

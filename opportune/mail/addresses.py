@@ -45,13 +45,13 @@ def parse_recipient(text: str) -> Address:
 
 
 def sender_address(settings: Settings) -> Address:
-    """The sender: MAIL_FROM, or `noreply` at the site's host.
+    """The sender: MAIL_FROM, or `noreply` at the site's host, by the name of the site.
 
     Raises:
         OperatorError: MAIL_FROM is no address.
     """
     if not settings.mail_from:
-        return Address(username="noreply", domain=_domain(site_url(settings)))
+        return Address(settings.site_name, "noreply", _domain(site_url(settings)))
     with suppress(InvalidEmailError, MessageError, ValueError, IndexError):  # what Python says to broken ones
         name, email = _parts("MAIL_FROM", settings.mail_from)
         found = Address(name, addr_spec=email)

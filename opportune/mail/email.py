@@ -32,7 +32,8 @@ class EmailMessage:
 def render_email(settings: Settings, to: str, template: str, context: Mapping[str, Any]) -> EmailMessage:
     """Render an e-mail from `templates/<template>.txt`, which begins with `Subject: …`, and `.html` where there is one.
 
-    Templates see the context, `subject`, and `absolute_url(path)`, which makes a whole URL of a path of the site.
+    Templates see the context, `subject`, `site_name`, and `absolute_url(path)`, which makes a whole URL of one of the
+    site's paths.
 
     Raises:
         InvalidEmailError: the address is none, or it or the subject has more than one line.
@@ -41,7 +42,8 @@ def render_email(settings: Settings, to: str, template: str, context: Mapping[st
     from opportune.mail.addresses import parse_recipient, sender_address, single_line  # noqa: PLC0415 - as just said
 
     parse_recipient(to)
-    given = {"absolute_url": lambda path: urljoin(site_url(settings), path), **context}
+    own = {"absolute_url": lambda path: urljoin(site_url(settings), path), "site_name": settings.site_name}
+    given = {**own, **context}
     given["subject"] = subject = single_line("subject", render(f"{template}.subject", given))
     text, html = render(f"{template}.txt", given), render(f"{template}.html", given, needed=False)
     number = f"{time.time_ns():016x}{secrets.token_hex(8)}"  # e-mails of one second stay in their order

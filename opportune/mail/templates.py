@@ -1,5 +1,6 @@
 """Templates of e-mails: HTML is escaped, plain text is not."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,8 +8,10 @@ from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoes
 
 from opportune.mail.errors import InvalidEmailError
 from opportune.web.rendering.loader import TemplateLoader
+from opportune.web.rendering.static_files import assets
 
 SUBJECT_PREFIX = "Subject: "
+PRIMARY_COLOUR = re.compile(r"--tblr-primary:\s*([^;}]+)")
 
 
 class EmailTemplateLoader(TemplateLoader):
@@ -30,6 +33,12 @@ class EmailTemplateLoader(TemplateLoader):
         return source, path, is_fresh
 
 
+def primary_colour() -> str:
+    """The colour of the site, which mail programs cannot read in `static/colours.css` themselves."""
+    found = PRIMARY_COLOUR.search(assets.content("colours.css").decode())
+    return found[1].strip() if found else "#066fd1"
+
+
 environment = Environment(
     loader=EmailTemplateLoader(),
     autoescape=select_autoescape(["html"], default=False),
@@ -38,6 +47,7 @@ environment = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+environment.globals["primary_colour"] = primary_colour
 
 
 def render(name: str, context: Mapping[str, Any], *, needed: bool = True) -> str:

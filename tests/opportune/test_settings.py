@@ -88,6 +88,8 @@ def test_the_public_address_comes_from_the_host(
         ("PORT", "sesame-opens"),
         ("ENVIRONMENT", "sesame"),
         ("BASE_URL", "sesame/path"),
+        ("SITE_NAME", "sesame\nBcc: all"),
+        ("SITE_NAME", " "),
         ("LLM_BASE_URL", "sesame:11434/v1"),
     ],
 )

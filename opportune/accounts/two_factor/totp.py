@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,7 +14,6 @@ from opportune.accounts.two_factor.recovery_codes import (
     renew_recovery_codes,
     use_recovery_code,
 )
-from opportune.mail.email import site_url
 from opportune.settings import Settings
 from opportune.signing import seal, unseal
 
@@ -122,8 +120,7 @@ def _step(key: str, code: str) -> int | None:
 
 
 def _pending_setup(settings: Settings, user: User, key: str) -> PendingSetup:
-    issuer = urlsplit(site_url(settings)).hostname or ""
-    uri = _totp(key).provisioning_uri(name=user.email, issuer_name=issuer)
+    uri = _totp(key).provisioning_uri(name=user.email, issuer_name=settings.site_name)
     return PendingSetup(key, seal(settings, f"two-factor to be:{user.id}", key), uri)
 
 

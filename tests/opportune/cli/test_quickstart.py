@@ -166,6 +166,12 @@ def test_an_empty_answer_gives_a_random_password(monkeypatch: pytest.MonkeyPatch
     assert asked("me@example.org", None).is_generated
 
 
+def test_the_summary_begins_with_the_name_of_the_site() -> None:
+    settings = settings_for("sqlite://").model_copy(update={"site_name": "Reading Circle"})
+    said = summary(settings, "http://127.0.0.1:8000", Superuser("me@example.org"))
+    assert said[:2] == ["", "Reading Circle is ready:"]
+
+
 def test_a_missing_model_is_told_with_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quickstart, "make_provider", lambda _settings: None)
     lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))

@@ -4,6 +4,7 @@ import html
 import re
 import time
 from datetime import timedelta
+from urllib.parse import quote
 
 import pyotp
 import pytest
@@ -237,6 +238,7 @@ async def test_the_api_turns_it_on_and_off(app: FastAPI, database: Database) -> 
         assert (await client.get(API)).json() == {"is_on": False, "recovery_codes_left": 0}
         begun = (await client.post(API, json={"password": PASSWORD})).json()
         assert begun["uri"].startswith("otpauth://totp/")
+        assert f"issuer={quote(app.state.settings.site_name)}" in begun["uri"], "the entry has the name of the site"
         sent = {"sealed": begun["sealed"], "code": code_of(begun["key"])}
         codes = (await client.put(API, json=sent)).json()["recovery_codes"]
         assert (await client.get(API)).json() == {"is_on": True, "recovery_codes_left": len(codes)}

@@ -1,0 +1,163 @@
+"""docs/make-it-yours.md is true: its files are put into a project, and take the place of the framework's."""
+
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from jinja2.utils import LRUCache
+from playwright.async_api import Page
+
+from opportune.mail import templates as email_templates
+from opportune.mail.addresses import sender_address
+from opportune.mail.email import render_email
+from opportune.project import FRAMEWORK, PROJECT
+from opportune.settings import Settings
+from opportune.testing.factories import make_user, signed_in_client
+from opportune.web.rendering import loader
+from opportune.web.rendering.static_files import assets
+from opportune.web.rendering.templates import templates
+
+GUIDE = (PROJECT / "docs/make-it-yours.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"`((?:static|templates)/[\w./-]+)`[^\n]*\n(?:[^\n`]+\n)*\n```\w+\n(.*?)```", GUIDE, re.DOTALL))
+NAME = "Reading Circle"
+SEEN = """(element, property) => {
+  const canvas = document.createElement("canvas").getContext("2d");
+  canvas.fillStyle = getComputedStyle(element)[property];
+  canvas.fillRect(0, 0, 1, 1);
+  return [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+}"""
+"""A colour as red, green and blue."""
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's folder with the guide's files, found before the framework's."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    folders = (tmp_path / "templates", PROJECT / "templates", FRAMEWORK / "templates")
+    monkeypatch.setattr(loader, "TEMPLATE_FOLDERS", folders)  # for the admin's, which is made with the site
+    for environment in (templates.environment, email_templates.environment):
+        monkeypatch.setattr(environment.loader, "searchpath", [str(folder) for folder in folders])
+        monkeypatch.setattr(environment, "cache", LRUCache(400))
+    monkeypatch.setattr(assets, "all_directories", [tmp_path / "static", *assets.all_directories])
+    for known in ("_urls", "_digests", "_compressed"):
+        monkeypatch.setattr(assets, known, {})
+    return tmp_path
+
+
+@pytest.fixture
+def settings(settings: Settings, project: Path) -> Settings:
+    return settings.model_copy(update={"site_name": NAME})
+
+
+def title_of(page: str) -> str:
+    return unescape(re.findall(r"<title>(.*?)</title>", page)[0])
+
+
+async def test_a_block_of_the_base_page_is_changed_on_every_page(client: AsyncClient) -> None:
+    for path in ("/", "/accounts/login", "/nothing"):
+        page = (await client.get(path)).text
+        assert "Reading Circle, Lisbon</footer>" in page
+        assert f'<link rel="stylesheet" href="{assets.url("own.css")}">' in page
+        assert '<nav class="collapse navbar-collapse" id="menu"' in page, "the rest is the framework's"
+    assert "letter-spacing" in (await client.get(assets.url("own.css"))).text
+
+
+async def test_the_sign_in_page_is_changed_and_works(client: AsyncClient) -> None:
+    page = (await client.get("/accounts/login")).text
+    assert page.index("Members only") < page.index('name="password"')
+
+
+async def test_the_page_of_an_error_is_changed(client: AsyncClient) -> None:
+    answer = await client.get("/nothing", headers={"Accept": "text/html"})
+    assert (answer.status_code, "Lost a book?" in answer.text, "Back to the start" in answer.text) == (404, True, True)
+
+
+async def test_the_admins_pages_are_changed(app: FastAPI) -> None:
+    user = await make_user(app.state.database, is_superuser=True)
+    async with signed_in_client(app, user) as browser:
+        for path in ("/admin/", "/admin/user/list"):
+            assert f'href="{assets.url("own.css")}"' in (await browser.get(path)).text
+
+
+def test_emails_are_changed_and_have_the_colour_of_the_site(settings: Settings) -> None:
+    email = render_email(settings, "ada@example.com", "mail/test", {})
+    assert "Rua do Alecrim 12" in email.html
+    assert "Nobody reads answers" not in email.html
+    assert "background: #0f766e" in email.html
+
+
+async def test_logo_and_colours_are_one_file_each(client: AsyncClient) -> None:
+    assert (await client.get(assets.url("icon.svg"))).text == FILES["static/icon.svg"]
+    assert (await client.get("/favicon.ico")).text == FILES["static/icon.svg"]
+    assert (await client.get(assets.url("colours.css"))).text == FILES["static/colours.css"]
+
+
+@pytest.mark.e2e
+async def test_the_colour_is_seen_on_what_is_pressed_and_followed(site: str, page: Page) -> None:
+    await page.goto(f"{site}/accounts/login")
+    button, link = page.get_by_role("button", name="Sign in"), page.get_by_role("link", name="Forgot your password?")
+    assert await button.evaluate(SEEN, "backgroundColor") == [15, 118, 110]
+    assert await link.evaluate(SEEN, "color") == [15, 118, 110]
+    await page.emulate_media(color_scheme="dark")
+    await page.reload()
+    assert await link.evaluate(SEEN, "color") == [94, 234, 212]
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/", NAME),
+        ("/accounts/login", f"Sign in · {NAME}"),
+        ("/accounts/register", f"Register · {NAME}"),
+        ("/nothing", f"404 Not Found · {NAME}"),
+        ("/mailbox", f"403 Forbidden · {NAME}"),
+        ("/api/docs", f"API · {NAME}"),
+    ],
+)
+async def test_titles_agree(client: AsyncClient, path: str, title: str) -> None:
+    assert title_of((await client.get(path)).text) == title
+
+
+async def test_the_admin_and_the_api_have_the_name(app: FastAPI, client: AsyncClient) -> None:
+    user = await make_user(app.state.database, is_superuser=True)
+    async with signed_in_client(app, user) as browser:
+        assert title_of((await browser.get("/admin/")).text) == f"Overview · {NAME} admin"
+        assert title_of((await browser.get("/admin/user/list")).text) == f"Users · {NAME} admin"
+    assert (await client.get("/api/openapi.json")).json()["info"]["title"] == NAME
+
+
+def test_emails_say_who_they_are_from(settings: Settings) -> None:
+    email = render_email(settings, "ada@example.com", "accounts/mail/register", {"token": "abc"})
+    assert f">{NAME}</a>" in email.html
+    assert NAME in email.text
+    assert sender_address(settings).display_name == NAME
+    named = settings.model_copy(update={"mail_from": "Librarian <books@example.org>"})
+    assert sender_address(named).display_name == "Librarian"
+
+
+def test_the_example_of_the_settings_is_a_settings_class() -> None:
+    names: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[0], names)  # noqa: S102 - the guide's own
+    assert issubclass(names["Settings"], Settings)
+    assert names["Settings"](_env_file=None, environment="test").site_name == NAME
+
+
+def test_its_blocks_are_those_of_the_base_page() -> None:
+    told = set(re.findall(r"^\| `(\w+)` \|", GUIDE, re.MULTILINE))
+    assert told == set(re.findall(r"{% block (\w+) %}", (FRAMEWORK / "templates/base.html").read_text()))
+
+
+def test_its_paths_are_those_of_templates() -> None:
+    rows = re.findall(r"^\| (`[\w/]+\.html`.*?) \|", GUIDE, re.MULTILINE)
+    paths = [path for row in rows for path in re.findall(r"`([\w/]+\.html)`", row)]
+    assert len(paths) >= 6
+    for path in paths:
+        assert templates.environment.get_template(path)
