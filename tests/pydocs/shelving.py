@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from app.pydocs.documents import Piece, python_docs
 from app.pydocs.schemas import Kind, SearchHit
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db import DatabaseURL
 from opportune.search import DocumentSearch
 from opportune.search.documents.contents import Contents
 from opportune.settings import Settings

@@ -8,10 +8,10 @@ import pytest
 
 from app.pydocs import commands
 from app.pydocs.sources.python import PythonSource
-from opportune.cli.main import main
 from opportune.project import PROJECT
 from opportune.search import Batch
 from opportune.search.documents.commands import progress
+from opportune.testing import call_command as main
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.pydocs.sphinx_folder import make_folder
 

@@ -6,7 +6,7 @@ from httpx import AsyncClient
 
 from app.pydocs.documents import python_docs
 from opportune.search import MAX_QUERY_LENGTH
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing import make_user, signed_in_client
 from tests.pydocs.shelf import Shelf
 
 # One is enough: what is asked here is no database.

@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 from httpx import AsyncClient
 
-from opportune.accounts.models import User
+from opportune.accounts import User
 from tests.todos.conftest import MakeTodo
 
 pytestmark = pytest.mark.database("sqlite")

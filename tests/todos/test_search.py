@@ -7,7 +7,7 @@ from sqlmodel import col
 from app.todos.models import Todo
 from opportune.db import Database
 from opportune.search import Searchable
-from opportune.testing.factories import make_user
+from opportune.testing import make_user
 from opportune.testing.search import searchable
 
 

@@ -167,7 +167,7 @@ async def write(say: Callable[[Path, str], object]) -> None:
         app = site_on(file)
         async with app.router.lifespan_context(app):
             table = await walk(app, file)
-    for file in dict.fromkeys(map(table_of, ("", *(line.source for line in table.values())))):
+    for file in dict.fromkeys([TABLE, *(table_of(line.source) for line in table.values())]):
         lines = [str(line) for line in table.values() if table_of(line.source) == file]
         say(file, "".join(f"{line}\n" for line in (HEADING, *lines)))
 

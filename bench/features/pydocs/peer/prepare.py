@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from app.pydocs.documents import Piece, python_docs
 from app.pydocs.sources.python import PythonSource
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db import DatabaseURL
 from opportune.search.documents.contents import Contents
 
 INDEX_ENTRIES = 20_000
