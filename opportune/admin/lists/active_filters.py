@@ -34,7 +34,7 @@ async def list_context(request: Request, view: View) -> dict[str, Any]:
     search = [ActiveFilter(f"“{words}”", _without(request, {"search"}))] if words else []
     return {
         "filters": shown,
-        "chips": search + [chip for each in shown for chip in _chips(request, each)],
+        "active_filters": search + [each for one in shown for each in _active_filters(request, one)],
         "clear": _without(request, {name for name in request.query_params if name not in NON_FILTER_PARAMETERS}),
         "is_narrowed": any(value for name, value in request.query_params.items() if name not in NON_FILTER_PARAMETERS),
     }
@@ -48,7 +48,7 @@ async def _shown(request: Request, view: View, chosen: Any) -> FilterControl:
     return FilterControl(chosen, offered, request.query_params.getlist(chosen.parameter_name))
 
 
-def _chips(request: Request, shown: FilterControl) -> Iterator[ActiveFilter]:
+def _active_filters(request: Request, shown: FilterControl) -> Iterator[ActiveFilter]:
     name, title, asked = shown.filter.parameter_name, shown.filter.title, request.query_params
     labels = dict(shown.options)
     if getattr(shown.filter, "has_operator", False):
