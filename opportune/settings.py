@@ -201,9 +201,6 @@ class Settings(BaseSettings):
     """Where finished pages are kept: memory: for each process, redis://host:6379/0 for all of them."""
     jobs: Literal["inline", "worker", "off"] = "inline"
     """Who does the jobs: inline, this process; worker, `oppman.py worker`; off, nobody for now, and they wait."""
-    pydocs_database_url: SecretStr = SecretStr("")
-    """Where the index of Python's documentation is. Empty: DATABASE_URL if PostgreSQL, else sqlite:///./data/pydocs.db"""
-
     speedups: Literal["on", "off"] = "on"
     """off: no private parts of libraries, which a newer release might break; the site is slower (docs/speedups.md)."""
     log_format: Literal["text", "json"] = "text"

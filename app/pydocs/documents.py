@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from app.pydocs.schemas import Kind, SearchHit
+from app.pydocs.settings import PydocsSettings
 from opportune.search import Document, DocumentIndex
 
 # What is worth the most is what most questions are about.
@@ -31,4 +32,4 @@ class Piece(Document):
         return is_private, RANKS[self.kind], self.name.count("."), len(self.name), self.name, self.slug
 
 
-python_docs = DocumentIndex("pydocs", "the documentation", Piece, SearchHit, setting="PYDOCS_DATABASE_URL")
+python_docs = DocumentIndex("pydocs", "the documentation", Piece, SearchHit, PydocsSettings)

@@ -1,6 +1,7 @@
 from app.pydocs import api, pages
 from app.pydocs.documents import python_docs
 from app.pydocs.jobs import index_python
+from app.pydocs.settings import PydocsSettings
 from opportune.feature import Feature, Link
 
 pydocs = Feature(
@@ -12,5 +13,6 @@ pydocs = Feature(
     jobs=[index_python],
     first_jobs=[index_python()],
     operations={"Index Python's documentation anew": index_python()},
+    settings=PydocsSettings,
     lifespan=python_docs.lifespan,
 )

@@ -54,17 +54,10 @@ def read_cache_address(settings: Settings) -> None:
     open_store(settings.cache_url.get_secret_value())
 
 
-def read_index_address(settings: Settings) -> None:
-    """A feature that is found as late as in a worker cannot say it here."""
-    if given := settings.pydocs_database_url.get_secret_value():
-        DatabaseURL.parse(given, settings.database_pooled, "PYDOCS_DATABASE_URL")
-
-
 ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
     transport_for,
     parse_storage_url,
     read_cache_address,
-    read_index_address,
 )
 """Each understands the address of something that is not the database, or raises OperatorError."""
 

@@ -6,6 +6,7 @@ from pydantic import SecretStr
 
 from app.pydocs.documents import Piece, python_docs
 from app.pydocs.schemas import Kind, SearchHit
+from app.pydocs.settings import PydocsSettings
 from opportune.db import DatabaseURL
 from opportune.search import DocumentSearch
 from opportune.search.documents.contents import Contents
@@ -17,9 +18,13 @@ def piece(name: str, kind: Kind = "function", text: str = "", **more: str) -> Pi
     return Piece(name, name, kind, body=f"<p>{text}</p>", title=text, text=text, **more)
 
 
+def index_at(url: str) -> PydocsSettings:
+    return PydocsSettings(pydocs_database_url=SecretStr(url))
+
+
 def settings_of(url: str) -> Settings:
     """The site's own database is elsewhere."""
-    return settings_for("sqlite:///unused.db").model_copy(update={"pydocs_database_url": SecretStr(url)})
+    return settings_for("sqlite:///unused.db", index_at(url))
 
 
 def fill(url: str, pieces: Iterable[Piece], source: str = "Shelf 1.0") -> None:

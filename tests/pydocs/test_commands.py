@@ -96,6 +96,15 @@ def test_what_cannot_be_done_is_one_line(
     assert "hidden" not in done.err
 
 
+@pytest.mark.parametrize("command", [["check"], ["runserver", "--port", "0"]])
+def test_a_wrong_address_is_told_at_the_start(oppman: Oppman, tmp_path: Path, command: list[str]) -> None:
+    url = f"sqlite:///{tmp_path / 'site.db'}"
+    done = oppman(*command, DATABASE_URL=url, PYDOCS_DATABASE_URL="mysql://u:hidden@h/x")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "PYDOCS_DATABASE_URL begins with mysql://" in done.out + done.err
+    assert "hidden" not in done.out + done.err
+
+
 def test_the_guide_shows_each_command_and_its_words(capsys: pytest.CaptureFixture[str]) -> None:
     guide = GUIDE.read_text()
     assert str(commands.__doc__) in guide

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from pydantic import SecretStr
 
 from app.pydocs.feature import pydocs
 from app.pydocs.jobs import index_python
 from opportune.errors import OperatorError
 from opportune.settings import Settings
+from tests.pydocs.shelving import index_at
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -22,7 +22,7 @@ class Run:
 async def test_what_the_command_complains_of_is_why_the_job_failed(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     url = f"sqlite:///{tmp_path}/file/pydocs.db"
-    run: Any = Run(settings.model_copy(update={"pydocs_database_url": SecretStr(url)}))
+    run: Any = Run(settings.having(index_at(url)))
 
     with pytest.raises(OperatorError, match=r"PYDOCS_DATABASE_URL"):
         await index_python.function(cast("Any", run))

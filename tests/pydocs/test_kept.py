@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from pydantic import SecretStr
 
 from opportune.search.documents import sqlite_engine
 from opportune.settings import Settings
-from tests.pydocs.shelving import fill, piece
+from tests.pydocs.shelving import fill, index_at, piece
 
 # Of PostgreSQL nothing is kept: only it knows when another index is there.
 pytestmark = pytest.mark.database("sqlite")
@@ -24,7 +23,7 @@ def index_address(tmp_path: Path) -> str:
 
 @pytest.fixture
 def settings(settings: Settings, index_address: str) -> Settings:
-    return settings.model_copy(update={"pydocs_database_url": SecretStr(index_address)})
+    return settings.having(index_at(index_address))
 
 
 async def test_the_same_letters_are_looked_for_once(app: FastAPI, client: AsyncClient, index_address: str) -> None:

@@ -4,19 +4,18 @@ from pathlib import Path
 
 import pytest
 from httpx import ASGITransport, AsyncClient
-from pydantic import SecretStr
 
 from app.main import create_app
 from app.pydocs.documents import python_docs
 from opportune.settings import Settings
-from tests.pydocs.shelving import fill, piece
+from tests.pydocs.shelving import fill, index_at, piece
 
 
 @pytest.fixture
 def settings(settings: Settings, database_kind: str, tmp_path: Path) -> Settings:
     """The index is a file beside SQLite, and in the site's own PostgreSQL."""
     url = f"sqlite:///{tmp_path / 'index.db'}" if database_kind == "sqlite" else ""
-    return settings.model_copy(update={"pydocs_database_url": SecretStr(url)})
+    return settings.having(index_at(url))
 
 
 async def test_an_index_is_found_as_soon_as_it_is_there(settings: Settings) -> None:

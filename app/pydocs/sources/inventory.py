@@ -61,6 +61,5 @@ def _unpacked(packed: bytes, path: Path) -> str:
     except zlib.error:
         raise OperatorError(f"{path} is damaged: make the pages again.") from None
     if not unpacker.eof:
-        limit = f"{MAX_INVENTORY_BYTES >> 20} MiB"
-        raise OperatorError(f"{path} is cut off or larger than {limit}: make the pages again.")
+        raise OperatorError(f"{path} is cut off or larger than {MAX_INVENTORY_BYTES >> 20} MiB: make the pages again.")
     return content.decode(errors="replace")

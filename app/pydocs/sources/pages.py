@@ -87,8 +87,7 @@ class PartReader:
 
     def _opening(self, element: HtmlElement) -> str:
         kept = element.attributes | {"href": self.address(element.attributes.get("href", ""))}
-        written = [f' {name}="{escape(value)}"' for name, value in kept.items() if value]
-        return f"<{element.tag}{''.join(written)}>"
+        return f"<{element.tag}" + "".join(f' {name}="{escape(value)}"' for name, value in kept.items() if value) + ">"
 
 
 def group_of(element: HtmlElement) -> str:

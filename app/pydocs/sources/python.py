@@ -125,14 +125,7 @@ def pieces(described: list[dict[str, Any]]) -> list[Piece]:
 
 def _piece(found: dict[str, Any], module: str) -> Piece:
     name, kind, doc = found["name"], found["kind"], found["doc"]
-    return Piece(
-        slug=name,
-        name=name,
-        kind=kind,
-        module="" if kind == "module" else module,
-        title=first_line(doc, name),
-        signature=found["signature"],
-        body=to_html(doc),
-        text=" ".join(doc.split())[:MAX_TEXT_LENGTH],
-        parent=found["parent"] or name.rpartition(".")[0],
-    )
+    piece = Piece(name, name, kind, "" if kind == "module" else module, found["signature"], to_html(doc))
+    piece.title, piece.text = first_line(doc, name), " ".join(doc.split())[:MAX_TEXT_LENGTH]
+    piece.parent = found["parent"] or name.rpartition(".")[0]
+    return piece

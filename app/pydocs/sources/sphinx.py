@@ -18,12 +18,8 @@ from opportune.search import MAX_TEXT_LENGTH, Batch
 # Lists of everything that is elsewhere.
 NO_TEXT = re.compile(r"(?:.*/)?(?:genindex.*|py-modindex|modindex|search|contents)\.html")
 TAGS = nh3.ALLOWED_TAGS - {"area", "img", "map", "span"}
-CELL = {"colspan", "rowspan"}
-CLEANER = nh3.Cleaner(
-    tags=TAGS,
-    attributes={"a": {"href"}, "ol": {"start"}, "td": CELL, "th": CELL},
-    url_schemes={"http", "https"},
-)
+ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}}
+CLEANER = nh3.Cleaner(tags=TAGS, attributes=ATTRIBUTES, url_schemes={"http", "https"})
 FIRST_SENTENCE = re.compile(r"(?<=[.!?])\s")
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(("py function", "py decorator", "c function", "c macro"), "function"),
@@ -114,8 +110,8 @@ class PageReader:
         kind: Kind = "module" if role == "py:module" else KINDS.get(part.group, "other")
         if kind == "module":
             self.module = name
-        piece = Piece(self._slug(anchor), "" if kind == "section" else name, kind, body=body, text=text)
-        piece.name = piece.name or heading or anchor or self.page
+        name = (name if kind != "section" else "") or heading or anchor or self.page
+        piece = Piece(self._slug(anchor), name, kind, body=body, text=text)
         piece.title = heading if kind == "module" else FIRST_SENTENCE.split(text[:200], maxsplit=1)[0]
         piece.signature = heading if piece.is_dotted and kind != "module" else ""
         piece.module = self._module(piece)

@@ -5,13 +5,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+
+from pydantic import AfterValidator, SecretStr, ValidationInfo
 
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import PROJECT
 from opportune.search.documents.document import Document, Source, columns_of
 from opportune.search.documents.results import DocumentHit, IndexMissing
-from opportune.settings import Settings
+from opportune.settings import BaseSettings, Settings
 
 if TYPE_CHECKING:
     import typer
@@ -28,7 +30,7 @@ H = TypeVar("H", bound=DocumentHit)
 class DocumentIndex(Generic[H]):
     """What is elsewhere, such as the pages of a folder, made searchable: by a command or a job, and again in its place.
 
-    It is a file that each process reads into memory, or a schema of PostgreSQL: where `setting` says, else in the
+    It is a file that each process reads into memory, or a schema of PostgreSQL: where its setting says, else in the
     site's own PostgreSQL, else in `data/<name>.db`.
     """
 
@@ -39,13 +41,18 @@ class DocumentIndex(Generic[H]):
     document: type[Document]
     hit: type[H]
     """What a search answers; its fields that are columns of the document are read."""
-    setting: str = ""
-    """The setting with the address of its database, such as `PYDOCS_DATABASE_URL`."""
+    settings: type[BaseSettings] | None = None
+    """The feature's own, with `<name>_database_url: IndexURL` for those who want it elsewhere."""
 
     @property
     def command(self) -> str:
         """What makes it."""
         return f"python3 oppman.py {self.name} index"
+
+    @property
+    def setting(self) -> str:
+        """What says where it is."""
+        return f"{self.name}_database_url".upper() if self.settings else "DATABASE_URL"
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -66,13 +73,14 @@ class DocumentIndex(Generic[H]):
         Raises:
             OperatorError: its setting or DATABASE_URL is not understood.
         """
-        given = getattr(settings, self.setting.lower()).get_secret_value() if self.setting else ""
+        own = settings.of(self.settings) if self.settings else None
+        given = getattr(own, self.setting.lower(), SecretStr("")).get_secret_value()
         if given:
             return DatabaseURL.parse(given, settings.database_pooled, self.setting)
         main = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
         if main.kind == "postgresql":
             return main
-        return DatabaseURL.parse(f"sqlite:///./data/{self.name}.db", name=self.setting or "DATABASE_URL")
+        return DatabaseURL.parse(f"sqlite:///./data/{self.name}.db", name=self.setting)
 
     def open(self, settings: Settings, database: "Database | None" = None) -> "DocumentSearch[H]":
         """The index, not read yet. `database` is used if that is where it is.
@@ -116,6 +124,15 @@ class DocumentIndex(Generic[H]):
         finally:
             await search.close()
 
+
+def _understood(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    if given := value.get_secret_value():
+        DatabaseURL.parse(given, name=(info.field_name or "").upper())
+    return value
+
+
+IndexURL = Annotated[SecretStr, AfterValidator(_understood)]
+"""A setting with the address of an index's database, or nothing; another is refused in one line, at the start."""
 
 FOLDER = PROJECT / "data"
 """Where what has been read so far is kept while an index in PostgreSQL is made."""

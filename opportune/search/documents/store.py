@@ -19,7 +19,7 @@ class Store(ABC):
     def __init__(self, index: DocumentIndex[Any], url: DatabaseURL) -> None:
         self.index = index
         self.url = url
-        self.advice = f"Set {index.setting or url.name}."
+        self.advice = f"Set {index.setting}."
         """For who has no right to write there."""
 
     @property

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
-from pydantic import SecretStr
 from sqladmin import ModelView
 from starlette.routing import Mount
 
@@ -26,7 +25,8 @@ from opportune.accounts.sessions.service import create_session
 from opportune.admin.site import ADMIN_PATH, AdminSite
 from opportune.application import create_app
 from opportune.cli.routes import find_rows, origin
-from opportune.project import PACKAGE, PROJECT, installed_names
+from opportune.project import PACKAGE, PROJECT, installed_features, installed_names
+from opportune.settings import BaseSettings
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import migrate, settings_for
 from tests.opportune.security.asgi_requests import Response, send_request
@@ -154,10 +154,19 @@ def site_on(file: Path, **settings: object) -> FastAPI:
     return site_at(f"sqlite:///{file}", **settings)
 
 
+def of_features() -> Iterator[BaseSettings]:
+    """The settings of features whose databases are nowhere."""
+    for feature in installed_features():
+        if kind := feature.settings:
+            names = [name for name in kind.model_fields if name.endswith("_database_url")]
+            nowhere: dict[str, Any] = dict.fromkeys(names, "sqlite:///./nowhere.db")
+            yield kind(**nowhere)
+
+
 def site_at(url: str, **settings: object) -> FastAPI:
     """It does no jobs, asks no model, and reads nothing that this machine happens to have."""
-    nowhere = {"pydocs_database_url": SecretStr("sqlite:///./nowhere.db"), "llm_base_url": "http://127.0.0.1:9"}
-    return create_app(settings_for(url).model_copy(update={"jobs": "off", **nowhere, **settings}))
+    nowhere = {"llm_base_url": "http://127.0.0.1:9"}
+    return create_app(settings_for(url, *of_features()).model_copy(update={"jobs": "off", **nowhere, **settings}))
 
 
 async def write(say: Callable[[Path, str], object]) -> None:

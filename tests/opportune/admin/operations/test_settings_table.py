@@ -25,7 +25,6 @@ SECRETS = {
     "database_url": f"postgresql://user:{CANARY}@db.example/site?sslpassword={CANARY}",
     "database_reader_url": f"postgresql://user:{CANARY}@reader.example/site",
     "database_direct_url": f"postgresql://user:{CANARY}@direct.example/site",
-    "pydocs_database_url": f"postgresql://user:{CANARY}@docs.example/site",
     "llm_base_url": f"https://user:{CANARY}@llm.example/v1?key={CANARY}",
 }
 

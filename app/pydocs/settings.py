@@ -1,0 +1,9 @@
+from pydantic import SecretStr
+
+from opportune.search import IndexURL
+from opportune.settings import BaseSettings
+
+
+class PydocsSettings(BaseSettings):
+    pydocs_database_url: IndexURL = SecretStr("")
+    """Where the index of Python's documentation is. Empty: DATABASE_URL if PostgreSQL, else sqlite:///./data/pydocs.db"""
