@@ -26,8 +26,7 @@ classes: set[type] = set()
 
 def describe_module(name: str) -> list[dict[str, str]]:
     module = importlib.import_module(name)
-    doc = documentation(module) if isinstance(module, types.ModuleType) else ""
-    return [entry(name, "module", doc=doc), *members(module, name)]
+    return [entry(name, "module", doc=documentation(module)), *members(module, name)]
 
 
 def members(module: types.ModuleType, name: str) -> Iterator[dict[str, str]]:
