@@ -142,7 +142,7 @@ class AdminView(PersistenceMixin):
     def choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
         names = super().choose_names(defaults, include, exclude)
         if include is None or include in ([], "__all__"):  # not named one by one: no relationship, which loads its rows
-            names = [name for name in names if self._is_shown(name)]
+            names = sorted(filter(self._is_shown, names), key=lambda name: name not in self.mapper.columns)
         return [name for name in names if not is_secret(name)]
 
     def get_list_columns(self) -> list[str]:

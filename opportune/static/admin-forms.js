@@ -3,6 +3,14 @@
   // SQLAdmin's own format leaves out a zero: 16:00:0.
   for (const input of document.querySelectorAll("[data-role=datetimepicker]")) input._flatpickr?.set("dateFormat", "Y-m-d H:i:S");
 
+  // Select2 gives a select of several neither a name nor a role that its search may have.
+  for (const select of document.querySelectorAll("select[multiple][data-role=select2-ajax]")) {
+    for (const part of select.nextElementSibling?.querySelectorAll("[role=combobox], [role=searchbox]") ?? []) {
+      part.setAttribute("aria-label", select.labels[0]?.textContent ?? "Search");
+      if (part.localName === "textarea") part.removeAttribute("role");
+    }
+  }
+
   for (const input of document.querySelectorAll("input[type=file][data-largest]")) {
     const fault = document.createElement("div");
     fault.className = "invalid-feedback";
@@ -25,7 +33,7 @@
   for (const kind of ["input", "change"]) form.addEventListener(kind, (event) => { changed = changed || event.isTrusted; });
   jQuery(form).on("select2:select select2:clear", () => { changed = true; });
   form.addEventListener("submit", () => { changed = false; });
-  window.addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
+  if (window === window.top) window.addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
 
   const slugOf = (text) => text.normalize("NFKD").replace(/[^\x00-\x7f]/g, "").toLowerCase().match(/[a-z0-9]+/g)?.join("-") ?? "";
   for (const slug of form.querySelectorAll("[data-slug-from]")) {

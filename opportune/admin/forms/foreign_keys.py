@@ -27,6 +27,10 @@ PICKER = Markup(
     '<select {}><option value=""></option>{}</select><noscript><input class="form-control mt-1" type="number" min="1"'
     ' name="{}" placeholder="Number of another" aria-label="{}: number of another"></noscript>'
 )
+ADD = Markup(
+    '<div class="picker"><div>{}</div><a class="btn btn-icon" href="{}?_dialog=1" target="_blank" data-add-for="{}"'
+    ' title="Add {}" aria-label="Add {}"><i class="ti ti-plus" aria-hidden="true"></i></a></div>'
+)
 INVALID_ID = "Choose one from the list, or give its number."
 LISTING_REQUIRED = "To choose another one takes the right to list what there is. A superuser can give it."
 CHOSEN = Markup('<option value="{id}" selected>{text}</option>')
@@ -107,7 +111,18 @@ class Picker(AjaxSelect2Widget):
             return FIXED.format(attributes(described), nothing, chosen, LISTING_REQUIRED)
         blank = {"data-allow-blank": "1"} if field.allow_blank else {}
         described |= {"data-role": "select2-ajax", "data-url": address, "data-minimum-input-length": "0", **blank}
-        return PICKER.format(attributes(described), chosen, field.name, field.label.text)
+        return await with_add(
+            PICKER.format(attributes(described), chosen, field.name, field.label.text), field, request
+        )
+
+
+async def with_add(picker: Markup, field: Any, request: Request) -> Markup:
+    """The picker with a button that opens the form of a new row to choose, for whoever may add one."""
+    view: View | None = field.loader.view
+    if view is None or not (view.can_create and view.is_accessible(request) and await view.check_can_create(request)):
+        return picker
+    address = request.url_for("admin:create", identity=view.identity)
+    return ADD.format(picker, address, field.id, view.name, view.name)
 
 
 async def _option(field: Any, request: Request) -> Markup:

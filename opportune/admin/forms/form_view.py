@@ -16,13 +16,24 @@ from opportune.admin.forms.files import read_form_data, stored_uploads
 from opportune.admin.forms.inlines import INLINES_KEY, INVALID_ROWS, InlineTable, inline_tables, validate_inlines
 from opportune.admin.lists.formatters import truncate
 from opportune.admin.protocols import View
+from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
 
 SAVE_AS_NEW = "Save as new"
+IN_DIALOG = "_dialog"
+"""What the address of a form says that stands in the dialog of another one, beside whose picker it was opened."""
 
 
 async def form_page(request: Request, view: View, row: Any) -> Response:
     """The form, or where to go once what was sent is saved; `row` is None for a new one."""
+    answer = await _answer(request, view, row)
+    if IN_DIALOG in request.query_params:
+        for name, value in security_headers(" 'unsafe-inline'", in_own_frames=True):
+            answer.headers[name.decode()] = value.decode()
+    return answer
+
+
+async def _answer(request: Request, view: View, row: Any) -> Response:
     if request.method == "GET":
         form = await _form(request, view, row)
         if row is None:
@@ -36,6 +47,9 @@ async def form_page(request: Request, view: View, row: Any) -> Response:
         saved = await _save(request, view, target, form, tables)
     except ValidationRefused as refusal:
         return await _page(request, view, row, form, tables, add_refusal(form, refusal))
+    if IN_DIALOG in request.query_params:
+        context = {"model_view": view, "row": saved, "saved": await view.title_for(request, saved)}
+        return cast("Response", await view.templates.TemplateResponse(request, "admin/created.html", context, 201))
     _tell(request, view, saved)
     return RedirectResponse(view.site.get_save_redirect_url(request, sent, view, saved), 303)
 

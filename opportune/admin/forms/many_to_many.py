@@ -12,7 +12,14 @@ from wtforms import Field  # type: ignore[import-untyped]  # has no types
 from opportune.admin.authorization import may_list, may_see
 from opportune.admin.columns import title_of
 from opportune.admin.errors import NOT_THERE, ValidationRefused
-from opportune.admin.forms.foreign_keys import CHOSEN, LISTING_REQUIRED, ForeignKeyLookup, attributes, parse_id
+from opportune.admin.forms.foreign_keys import (
+    CHOSEN,
+    LISTING_REQUIRED,
+    ForeignKeyLookup,
+    attributes,
+    parse_id,
+    with_add,
+)
 
 MAX_CHOSEN_ROWS = 500
 """Of one relationship in one form: each is a parameter of a query, and an option that is written out."""
@@ -64,7 +71,8 @@ class MultiplePicker:
             shown = FIXED.format(attributes(described), chosen, LISTING_REQUIRED)
         else:
             described |= {"data-role": "select2-ajax", "data-url": address, "data-minimum-input-length": "0"}
-            shown = PICKER.format(attributes(described), chosen, field.name, field.label.text)
+            picker = PICKER.format(attributes(described), chosen, field.name, field.label.text)
+            shown = await with_add(picker, field, request)
         return SENT.format(field.name) + shown
 
     @staticmethod

@@ -29,13 +29,16 @@ SECURITY_HEADERS = {
 Header = tuple[bytes, bytes]
 
 
-def security_headers(style: str = "", images: str = "") -> tuple[Header, ...]:
+def security_headers(style: str = "", images: str = "", *, in_own_frames: bool = False) -> tuple[Header, ...]:
+    """Headers of a page, with more sources of styles and images; `in_own_frames` lets this site's pages hold it."""
     policy = CONTENT_SECURITY_POLICY | {
         "style-src": CONTENT_SECURITY_POLICY["style-src"] + style,
         "img-src": CONTENT_SECURITY_POLICY["img-src"] + images,
     }
-    content = "; ".join(f"{name} {value}" for name, value in policy.items())
-    headers = {**SECURITY_HEADERS, "Content-Security-Policy": content}
+    headers = dict(SECURITY_HEADERS)
+    if in_own_frames:
+        policy["frame-ancestors"], headers["X-Frame-Options"] = "'self'", "SAMEORIGIN"
+    headers["Content-Security-Policy"] = "; ".join(f"{name} {value}" for name, value in policy.items())
     return tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
 
 

@@ -84,6 +84,13 @@ class NovelAdmin(AdminView, model=Novel):
         session.add(Copy(label=f"{row.title} is gone: {gone}"))
 
 
+class CopyAdmin(AdminView, model=Copy):
+    pass
+
+
 novels = Feature(
-    name="novels", summary="For tests.", models=(NovelGenre, Genre, Novel, Copy), admin=(GenreAdmin, NovelAdmin)
+    name="novels",
+    summary="For tests.",
+    models=(NovelGenre, Genre, Novel, Copy),
+    admin=(GenreAdmin, NovelAdmin, CopyAdmin),
 )

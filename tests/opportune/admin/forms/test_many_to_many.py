@@ -10,7 +10,6 @@ from httpx import AsyncClient
 from sqlalchemy import delete, select
 from sqlmodel import col
 
-from opportune.accounts.models import Group
 from opportune.admin.forms.many_to_many import MAX_CHOSEN_ROWS
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import grant, make_user, signed_in_client
@@ -30,13 +29,7 @@ async def app(app_with_novels: FastAPI) -> FastAPI:
 
 
 @pytest.fixture
-async def group(app: FastAPI) -> Group:
-    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
-    return await grant(app.state.database, staff, "novel", "*")
-
-
-@pytest.fixture
-async def staff(app: FastAPI, group: Group) -> AsyncIterator[AsyncClient]:
+async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """Somebody who may do everything with novels, and nothing with genres."""
     user = await make_user(app.state.database, "other@example.com", is_staff=True)
     await grant(app.state.database, user, "novel", "*")
@@ -167,3 +160,34 @@ async def test_somebody_else_may_delete_the_other_end_meanwhile(app: FastAPI, ad
         await session.execute(delete(Genre).where(col(Genre.id) == 1))
     answer = await admin.post(CREATE, data=SAGA | {"genres": "1,2"})
     assert error_of(answer.text) == "What this points at is not there (any more)."
+
+
+async def test_who_may_add_what_a_picker_lacks_is_offered_its_form_in_a_dialog(
+    app: FastAPI, admin: AsyncClient
+) -> None:
+    offered = 'href="/admin/genre/create?_dialog=1"'
+    assert offered in (await admin.get(CREATE)).text
+    user = await make_user(app.state.database, is_staff=True)
+    for identity, action in (("novel", "*"), ("genre", "list")):
+        await grant(app.state.database, user, identity, action)
+    async with signed_in_client(app, user) as staff:
+        assert offered not in (await staff.get(CREATE)).text
+        assert (await staff.get("/admin/genre/create?_dialog=1")).status_code == 403
+
+
+async def test_the_form_in_a_dialog_answers_with_what_it_made_and_only_our_own_pages_hold_it(
+    admin: AsyncClient,
+) -> None:
+    address = "/admin/genre/create?_dialog=1"
+    form = await admin.get(address)
+    assert 'id="menu"' not in form.text
+    assert "Save and add another" not in form.text
+    assert (await admin.post(address, data={"name": "Crime"})).status_code == 400
+    made = await admin.post(address, data={"name": "Space & <Opera>", "save": "Save"})
+    assert made.status_code == 201
+    assert '<p data-created="4" data-title="Space &amp; &lt;Opera&gt;">' in made.text
+    elsewhere = await admin.get("/admin/genre/create")
+    for answer, framing in ((form, "SAMEORIGIN"), (made, "SAMEORIGIN"), (elsewhere, "DENY")):
+        (policy,) = answer.headers.get_list("content-security-policy")
+        assert answer.headers.get_list("x-frame-options") == [framing]
+        assert ("frame-ancestors 'self'" in policy) == (framing == "SAMEORIGIN")
