@@ -43,8 +43,8 @@ class UserManager:
         """Make a user.
 
         Raises:
-            PasswordError: it is too weak.
-            TakenError: the e-mail has an account.
+            InvalidPasswordError: it is too weak.
+            EmailTakenError: the e-mail has an account.
         """
         return await self.add(email, await self._hashed(password, email), **flags)
 
@@ -67,8 +67,8 @@ class UserManager:
         A new password ends every session and token of the user. A new e-mail counts as not verified, unless it is.
 
         Raises:
-            PasswordError: it is too weak, or somebody else has just changed it or the e-mail.
-            TakenError: the e-mail has another account.
+            InvalidPasswordError: it is too weak, or somebody else has just changed it or the e-mail.
+            EmailTakenError: the e-mail has another account.
         """
         hashed_password = None if password is None else await self._hashed(password, user.email)
         if await self._lock(user) is None:

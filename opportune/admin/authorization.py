@@ -23,7 +23,7 @@ def has_grant(request: Request, identity: str, action: str) -> bool:
 
 
 class SuperuserOnly(BaseView):
-    """What no grant opens, not even `*`: `class KeyAdmin(ForSuperusers, View, model=Key)`."""
+    """What no grant opens, not even `*`: `class KeyAdmin(SuperuserOnly, AdminView, model=Key)`."""
 
     def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:
         return is_superuser(request)

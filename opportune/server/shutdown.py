@@ -1,4 +1,4 @@
-"""How a stream learns that the server stops: it waits for `stopping(app)` beside whatever else it waits for.
+"""How a stream learns that the server stops: it waits for `shutting_down(app)` beside whatever else it waits for.
 
 The server ends the lifespan only after the last response, and a stream without an end would keep it waiting. So the
 signal itself sets the event, in every kind of process: one alone, a worker, one that reloads.
@@ -34,7 +34,7 @@ def shutting_down(app: FastAPI) -> asyncio.Event:
 
 @asynccontextmanager
 async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
-    """Set `stopping(app)` at a signal, before the server's own handler does its part."""
+    """Set `shutting_down(app)` at a signal, before the server's own handler does its part."""
     event = shutting_down(app)
     event.clear()
     replaced = _add_handlers(asyncio.get_running_loop(), event)

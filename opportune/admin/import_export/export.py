@@ -106,7 +106,7 @@ def _cell(value: Any) -> Any:
 
 
 def _would_run(text: str) -> bool:
-    # Quotes are looked through, so that `without_quote` can tell ours from one that was there.
+    # Quotes are looked through, so that `unescape_formula` can tell ours from one that was there.
     inner = text.lstrip("'")
     return inner.startswith(CONTROL_PREFIXES) or inner.lstrip().lstrip("'").startswith(FORMULA_PREFIXES)
 

@@ -28,7 +28,7 @@ class RelatedRows:
     columns: Sequence[str]
     rows: Sequence[Any]
     count: int
-    """At most one more than `MOST_COUNTED`."""
+    """At most one more than `MAX_COUNTED_ENTRIES`."""
     all: str
     """The address of the list of them all, if there is one."""
     add: str

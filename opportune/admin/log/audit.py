@@ -59,7 +59,7 @@ def record_row(session: AsyncSession, request: Request, action: str, identity: s
 
 
 def of_models(models: AbstractSet[str] | None) -> ColumnElement[bool]:
-    """Whether an entry is of one of these models (`models_with` finds them)."""
+    """Whether an entry is of one of these models (`models_with_permission` finds them)."""
     return true() if models is None else col(AuditEntry.identity).in_(models)
 
 

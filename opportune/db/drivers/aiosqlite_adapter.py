@@ -43,7 +43,7 @@ class Hop:
 
 
 class HopExecutor(sqlite3.Connection):
-    """Does a whole `Round` where aiosqlite's public `execute_fetchall` calls `execute`, in its thread."""
+    """Does a whole `Hop` where aiosqlite's public `execute_fetchall` calls `execute`, in its thread."""
 
     def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:
         if not isinstance(values, Hop):
