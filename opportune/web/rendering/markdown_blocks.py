@@ -73,8 +73,8 @@ class Splitter:
     start a new block at the top level: at a line that is not indented after an empty one (unless it may go on with a
     list), at a heading, and at either end of a code fence. What is long ends earlier: fences, tables and lists so that
     they can be joined again (only which items of a long list have paragraphs is decided for each piece), anything else
-    at `MAX_PIECE_CHARS`. A piece is parsed only in doubt, and then it ends or is left until it is twice as long: the work is
-    linear in the length of the text.
+    at `MAX_PIECE_CHARS`. A piece is parsed only in doubt, and then it ends or is left until it is twice as long: the
+    work is linear in the length of the text.
     """
 
     def __init__(self) -> None:
