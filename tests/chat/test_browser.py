@@ -1,6 +1,7 @@
 """The chat as its visitor sees it, in Chromium."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 import pytest
 from fastapi import FastAPI
@@ -175,6 +176,7 @@ async def test_a_question_during_an_answer_to_another_tab_shows_that_and_is_refu
 
 
 async def test_nothing_is_asked_of_the_server_after_the_end(page: Page, script: FakeProvider) -> None:
+    await page.clock.install()
     await page.goto("/chat")
     await ask(page, "Why?")
     await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
@@ -182,8 +184,9 @@ async def test_nothing_is_asked_of_the_server_after_the_end(page: Page, script: 
     later: list[str] = []
     page.on("request", lambda request: later.append(request.url) if "/chat" in request.url else None)
     # htmx opens a stream again after half a second, give or take a third, unless it was told that this is the end.
-    await page.wait_for_timeout(1_500)
-    assert later == []
+    await page.clock.fast_forward(1_500)
+    await page.evaluate("fetch('/chat/after-all').then(() => {})")
+    assert [urlsplit(url).path for url in later] == ["/chat/after-all"]
 
 
 async def test_markup_in_an_answer_does_nothing(page: Page, script: FakeProvider) -> None:
