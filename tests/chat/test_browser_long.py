@@ -15,7 +15,7 @@ from opportune.testing import make_user, sign_in_browser
 from tests.chat.conversations import make_conversation
 
 # A browser shows the same with both kinds.
-pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.database("sqlite")
 
 DESKTOP, PHONE = (1280, 800), (390, 844)
 

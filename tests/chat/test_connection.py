@@ -15,7 +15,7 @@ from opportune.llm import FakeProvider
 from opportune.testing import make_user, sign_in_browser
 
 # A browser shows the same with both kinds.
-pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.database("sqlite")
 
 BEGINNING, REST = "# Title\n\nThe first part", " goes on.\n\n- a\n- b\n\nThe end."
 LOST = "Connection lost, trying again"

@@ -12,7 +12,7 @@ from opportune.testing import make_user, sign_in_browser
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 
 # The scripted tests are on both kinds; what the model says is as much to the one as to the other.
-pytestmark = [pytest.mark.e2e, pytest.mark.model, pytest.mark.database("sqlite")]
+pytestmark = [pytest.mark.model, pytest.mark.database("sqlite")]
 
 LONG_ENOUGH = 60_000
 """Milliseconds that a small model may take for a whole answer on a busy machine."""

@@ -12,7 +12,7 @@ from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE
 from tests.events.conftest import MakeEvent, cancel_link, picture, registrations
 
 # What is looked at is the browser's part: one kind is enough.
-pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_a_visitor_registers_with_a_photo_and_cancels(

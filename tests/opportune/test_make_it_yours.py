@@ -100,7 +100,6 @@ async def test_logo_and_colours_are_one_file_each(client: AsyncClient) -> None:
     assert (await client.get(assets.url("colours.css"))).text == FILES["static/colours.css"]
 
 
-@pytest.mark.e2e
 async def test_the_colour_is_seen_on_what_is_pressed_and_followed(site: str, page: Page) -> None:
     await page.goto(f"{site}/accounts/login")
     button, link = page.get_by_role("button", name="Sign in"), page.get_by_role("link", name="Forgot your password?")

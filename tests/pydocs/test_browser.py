@@ -10,7 +10,7 @@ from opportune.testing.services.accessibility import find_violations
 from tests.pydocs.shelf import Shelf
 
 # One is enough: what is asked here is no database.
-pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.database("sqlite")
 
 
 async def type_and_wait_until_asked(page: Page, words: str) -> None:

@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Page, expect
 from opportune.testing import make_user, sign_in_browser
 
 # A browser shows the same with both kinds.
-pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.mark.parametrize("with_script", [True, False])

@@ -13,7 +13,7 @@ from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget
 
 # A browser shows the same with both kinds.
-pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.database("sqlite")
 
 TEXTS: dict[str, Any] = {
     "nickname": "two\nlines",

@@ -19,7 +19,7 @@ from opportune.testing.factories import make_user, sign_in_browser, signed_in_cl
 from opportune.testing.services.accessibility import find_violations
 
 # A browser shows the same with both kinds.
-pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.database("sqlite")
 
 LINK = re.compile(r'<a [^>]*?href="(/[^"#]*)"')
 NO_PAGES = re.compile(r"/(static|files)/|/export\b|/mailbox/.|/api/docs$")

@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
 
 # A browser shows the same with both kinds.
-pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.database("sqlite")
 
 
 on_both = pytest.mark.database("sqlite", "postgresql")

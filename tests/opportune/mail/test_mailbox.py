@@ -180,7 +180,6 @@ async def test_production_has_no_mailbox(mailbox_folder: Path) -> None:
         assert "/mailbox" not in (await client.get("/nothing")).text
 
 
-@pytest.mark.e2e
 async def test_an_email_can_be_read_in_a_browser(mailbox_folder: Path, page: Page, site: str, link: str) -> None:
     await put(subject="Your place", text="Plain words.\n", html='<base target="_blank"><p>Dear <a href="/">Zoë</a></p>')
     await page.goto(link)

@@ -15,7 +15,7 @@ from tests.opportune.admin.forms.test_forms import picture
 from tests.opportune.admin.shelf_feature import Book, Shelf
 
 # A browser shows the same with both kinds.
-pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 
-pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.fixture

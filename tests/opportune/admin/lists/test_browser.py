@@ -15,7 +15,7 @@ from tests.opportune.admin.gadget_feature import Colour, Gadget
 IS_CUT = "cell => [cell, ...cell.querySelectorAll('*')].some((part) => part.scrollWidth > part.clientWidth + 1)"
 
 # A browser shows the same with both kinds.
-pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.fixture

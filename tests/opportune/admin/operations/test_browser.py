@@ -11,7 +11,7 @@ from opportune.data.backup.archive import open_archive
 from opportune.testing.factories import PASSWORD, sign_in_browser
 
 # A browser shows the same with both kinds.
-pytestmark = [pytest.mark.e2e, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_a_superuser_types_the_password_and_downloads_a_backup(
