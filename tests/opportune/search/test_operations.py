@@ -12,10 +12,11 @@ from opportune.search import Searchable
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
+from tests.opportune.cli.backups import programs
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.data.two_databases import ADD_USER, execute
 
-__all__ = ["oppman"]  # a fixture
+__all__ = ["oppman", "programs"]  # fixtures
 
 
 @pytest.fixture
@@ -78,9 +79,8 @@ async def test_a_copied_table_keeps_its_index(
     assert await found(people, target, "bobby") == ["bobby@example.com"]
 
 
-@pytest.mark.database("sqlite")
 async def test_a_restored_database_is_searched_as_before(
-    oppman: Oppman, site: str, people: Searchable[User], tmp_path: Path
+    oppman: Oppman, programs: None, site: str, people: Searchable[User], tmp_path: Path
 ) -> None:
     assert oppman("backup", str(tmp_path / "b.zip"), STORAGE_URL=f"file:{tmp_path / 'uploads'}").code == 0
     add(site, "bobby@example.com")
@@ -99,6 +99,11 @@ async def test_a_table_that_a_migration_copies_is_searched_afterwards(
     assert await found(people, site, "bobby") == []
     assert oppman("migrate").code == 0
     assert await found(people, site, "bobby") == ["bobby@example.com"]
+
+
+@pytest.mark.database("sqlite")
+async def test_a_file_in_memory_is_searched(oppman: Oppman, site: str, people: Searchable[User]) -> None:
+    assert await found(people, site.replace("sqlite:///", "sqlite+memory:///")) == ["ada@example.com"]
 
 
 @pytest.mark.database("postgresql")

@@ -1,0 +1,44 @@
+"""HTML as a tree, for sources of documents."""
+
+import pytest
+
+from opportune.search import HtmlElement, parse_main
+
+PAGE = """<!DOCTYPE html><title>not this</title><div class="a b" role="main"><p>One<br>two</div></div>
+<script>no()</script><p title="x">three</main>four"""
+
+
+def shape(element: HtmlElement) -> list[object]:
+    return [child if isinstance(child, str) else [child.tag, *shape(child)] for child in element.children]
+
+
+def test_the_main_text_of_a_page_is_a_tree() -> None:
+    main = parse_main(PAGE)
+    assert (main.tag, main.classes) == ("div", {"a", "b"})
+    assert shape(main) == [["p", "One", ["br"], "two"]]
+
+
+def test_what_is_never_closed_ends_with_what_is_around_it() -> None:
+    assert shape(parse_main("<main><ul><li>one<ul><li>two</ul><p>three")) == [
+        ["ul", ["li", "one", ["ul", ["li", "two"]], ["p", "three"]]]
+    ]
+
+
+def test_an_end_of_something_around_the_text_is_passed_over() -> None:
+    assert shape(parse_main("<body><main>one</body>two</main>three")) == ["one", "two"]
+
+
+def test_scripts_hold_no_text_for_people_and_some_elements_no_end() -> None:
+    script, rule = parse_main("<main><script>no()</script><hr></main>").children
+    assert isinstance(script, HtmlElement)
+    assert isinstance(rule, HtmlElement)
+    assert (script.is_silent, script.is_void, rule.is_silent, rule.is_void) == (True, False, False, True)
+
+
+def test_a_page_without_a_main_text_has_an_empty_one() -> None:
+    assert parse_main("<p>all").children == []
+
+
+def test_markup_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ValueError, match="its markup makes no sense"):
+        parse_main("<main><![x]>")
