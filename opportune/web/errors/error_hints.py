@@ -12,6 +12,7 @@ from jinja2 import TemplateNotFound
 from sqlalchemy.exc import MissingGreenlet, OperationalError
 from sqlalchemy.orm.exc import DetachedInstanceError
 
+from opportune.db.migrations.post_migrate import is_derived
 from opportune.project import FRAMEWORK, PROJECT
 
 CONTEXT_LINES = 3
@@ -135,6 +136,9 @@ def _missing_in_database(error: BaseException) -> ErrorHint | None:
     for kind, pattern in (("column", COLUMN), ("table", TABLE)):
         if found := pattern.search(words):
             name = next(filter(None, found.groups()))
+            if is_derived(name):
+                cause = f"{name} is an index for search that is made after migrations."
+                return ErrorHint("An index for search is missing", cause, "Make it:", "python3 oppman.py migrate")
             feature = name.partition("_")[0] if kind == "table" else ""
             return ErrorHint(
                 "The database is not what the models say",

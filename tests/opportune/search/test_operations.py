@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from opportune.accounts.models import User
 from opportune.db.factory import open_database
@@ -12,6 +13,7 @@ from opportune.search import Searchable
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
+from opportune.web.errors.error_hints import hint_for
 from tests.opportune.cli.backups import programs
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.data.two_databases import ADD_USER, execute
@@ -112,3 +114,12 @@ async def test_through_a_pooler(database_url: str, oppman: Oppman, people: Searc
         assert oppman("migrate", DATABASE_URL=url).code == 0
         add(database_url, "ada@example.com")
         assert [await found(people, url) for _ in range(3)] == [["ada@example.com"]] * 3
+
+
+@pytest.mark.database("sqlite")
+async def test_an_error_for_want_of_the_index_says_what_makes_it(people: Searchable[User], database_url: str) -> None:
+    with pytest.raises(OperationalError) as refusal:
+        await found(people, database_url)
+    hint = hint_for(refusal.value)
+    assert hint
+    assert hint.code == "python3 oppman.py migrate"
