@@ -3,6 +3,7 @@
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.files import FileColumn, ImageColumn
+from opportune.admin.forms.inlines import Inline
 from opportune.admin.lists.actions import selection_query
 from opportune.admin.persistence.transactions import session_of
 from opportune.admin.views import AdminView
@@ -12,6 +13,7 @@ __all__ = [
     "AdminView",
     "FileColumn",
     "ImageColumn",
+    "Inline",
     "ValidationRefused",
     "selection_query",
     "session_of",

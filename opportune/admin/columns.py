@@ -57,8 +57,9 @@ def foreign_keys_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
     found = {}
     for name, column in mapper.columns.items():
         for key in column.foreign_keys:
-            if key.column.primary_key and isinstance(type_of(key.column), Integer):
-                found[name] = classes[key.column.table]
+            model = classes.get(key.column.table)  # a table may have no model
+            if model and key.column.primary_key and isinstance(type_of(key.column), Integer):
+                found[name] = model
     return {name: model for name, model in found.items() if not mapper.columns[name].primary_key}
 
 

@@ -90,17 +90,17 @@ class AdminConverter(AdapterConverter):
         if values and not options.get("override"):
             options["override"] = ChoiceField
             options["field_args"] = {"values": values, "render_kw": {"class": "form-select"}, **options["field_args"]}
+        is_select = options.get("override") is ChoiceField or prop.key in (options.get("form_ajax_refs") or ())
+        if is_select and isinstance(prop, ColumnProperty) and prop.columns[0].nullable:
+            options["field_args"] = {"allow_blank": True, **options["field_args"]}
         field = await super().convert(model, prop, *args, **options)
         if field is not None:
             field.field_class = WORDED.get(field.field_class, field.field_class)
         return field
 
     def column_options(self, prop: ColumnProperty[Any], options: Any, *, include_key: bool) -> Any:
-        column = prop.columns[0]
-        if column.nullable and (column.foreign_keys or "values" in options):
-            options["allow_blank"] = True
         # SQLAdmin leaves foreign keys to relationships, which our models need not have.
-        return super().column_options(prop, options, include_key=include_key or bool(column.foreign_keys))
+        return super().column_options(prop, options, include_key=include_key or bool(prop.columns[0].foreign_keys))
 
     @converts("String", "CHAR", "Text", "LargeBinary", "Binary")  # type: ignore[untyped-decorator]  # as below
     def conv_string(self, model: type[Any], prop: ColumnProperty[Any], kwargs: dict[str, Any]) -> Any:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import Select, UniqueConstraint, delete, func, select
+from sqlalchemy import Column, Integer, Select, UniqueConstraint, delete, func, select
+from sqlalchemy import Table as SqlTable
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, Relationship, col
 from starlette.requests import Request
@@ -33,10 +34,23 @@ class Genre(Table, table=True):
         return self.name
 
 
+class Language(Table, table=True):
+    __tablename__ = "test_language"
+
+    code: str = Field(max_length=2, unique=True)
+
+
+SHELF = SqlTable("test_plain_shelf", Table.metadata, Column("id", Integer, primary_key=True))
+
+
 class Novel(Table, table=True):
     __tablename__ = "test_novel"
 
     title: str = Field(max_length=80)
+    language: str | None = Field(default=None, max_length=2, foreign_key="test_language.code")
+    """Points at a text."""
+    shelf_id: int | None = Field(default=None, foreign_key="test_plain_shelf.id")
+    """Points at a table that has no model."""
     added_by: str
     genres: list[Genre] = Relationship(link_model=NovelGenre)
     items: list["Copy"] = Relationship()
@@ -85,12 +99,12 @@ class NovelAdmin(AdminView, model=Novel):
 
 
 class CopyAdmin(AdminView, model=Copy):
-    pass
+    can_import = True
 
 
 novels = Feature(
     name="novels",
     summary="For tests.",
-    models=(NovelGenre, Genre, Novel, Copy),
+    models=(NovelGenre, Genre, Language, Novel, Copy),
     admin=(GenreAdmin, NovelAdmin, CopyAdmin),
 )

@@ -1,0 +1,49 @@
+"""A foreign key that is given as a text is refused in words where it is none, by forms and by imports."""
+
+import json
+from html import unescape
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
+NO_NUMBER = "Choose one from the list, or give its number."
+NOT_THERE = "What this points at is not there (any more)."
+
+
+@pytest.fixture
+def app(app_with_novels: FastAPI) -> FastAPI:
+    return app_with_novels
+
+
+async def answers(admin: AsyncClient, model: str, row: dict[str, Any]) -> list[str]:
+    """What a form and an import say to it, or which status they have that is no refusal."""
+    form = await admin.post(f"/admin/{model}/create", data=row)
+    file = await admin.post(f"/admin/{model}/import", files={"file": ("rows.json", json.dumps([row]))})
+    return [unescape(page.text) if page.status_code == 400 else str(page.status_code) for page in (form, file)]
+
+
+async def test_a_number_is_asked_for_where_the_key_is_one(admin: AsyncClient) -> None:
+    for sent, words in {
+        "Emma": NO_NUMBER,
+        "1.5": NO_NUMBER,
+        "0": NO_NUMBER,
+        "9" * 30: NO_NUMBER,
+        "7": NOT_THERE,
+    }.items():
+        for page in await answers(admin, "copy", {"label": "Mine", "novel_id": sent}):
+            assert words in page, sent
+
+
+async def test_a_key_that_is_a_text_or_of_a_table_without_a_model_is_looked_for(admin: AsyncClient) -> None:
+    for column, sent, words in (
+        ("language", "xx", NOT_THERE),
+        ("shelf_id", "7", NOT_THERE),
+        ("shelf_id", "A", "Not a valid integer"),
+    ):
+        for page in await answers(admin, "novel", {"title": "Emma", column: sent}):
+            assert words in page, (column, sent)
+    assert (await admin.post("/admin/novel/create", data={"title": "Emma", "save": "Save"})).status_code == 303
