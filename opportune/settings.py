@@ -182,6 +182,8 @@ class Settings(BaseSettings):
     """The key for that endpoint."""
     llm_model: str = ""
     """The model's name at that endpoint."""
+    llm_provider: str = ""
+    """module:function of your own that makes the model (docs/errands.md). Empty: LLM_BASE_URL, else the local model."""
     llm_connect_timeout: float = Field(default=10, gt=0)
     """Seconds to wait for a connection to the endpoint."""
     llm_first_byte_timeout: float = Field(default=60, gt=0)

@@ -54,10 +54,18 @@ def read_cache_address(settings: Settings) -> None:
     open_store(settings.cache_url.get_secret_value())
 
 
+def read_llm_provider(settings: Settings) -> None:
+    if settings.llm_provider:
+        from opportune.llm import make_provider  # noqa: PLC0415 - its client takes long to import
+
+        make_provider(settings)
+
+
 ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
     transport_for,
     parse_storage_url,
     read_cache_address,
+    read_llm_provider,
 )
 """Each understands the address of something that is not the database, or raises OperatorError."""
 

