@@ -1,0 +1,63 @@
+"""The errands of docs/errands.md and of the examples' guides: done in a copy of the project, and tested there."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from opportune.cli.installed import with_feature
+from opportune.project import PROJECT
+from tests.opportune.cli.command_server import command_server
+from tests.opportune.cli.conftest import Copy
+
+GUIDES = [PROJECT / "docs/errands.md", *sorted((PROJECT / "app").glob("*/README.md"))]
+FEATURES = ("about", "welcome")
+"""What the guide says to put into `app/installed.py`."""
+
+
+def diffs() -> Iterator[tuple[str, str]]:
+    """A file and its changes, in the order in which they are to be made."""
+    for guide in GUIDES:
+        for diff in re.findall(r"^```diff\n(.*?)^```$", guide.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+            for part in re.split(r"^--- .*\n(?=\+\+\+ )", diff, flags=re.MULTILINE)[1:]:
+                heading, _, changes = part.partition("\n")
+                yield heading.removeprefix("+++ b/"), changes
+
+
+def apply(changes: str, path: Path) -> None:
+    """Make the changes of a unified diff, wherever the lines stand by now."""
+    text = path.read_text() if path.exists() else ""
+    for hunk in re.split(r"^@@ .*\n", changes, flags=re.MULTILINE)[1:]:
+        lines = hunk.splitlines(keepends=True)
+        old, new = ("".join(line[1:] for line in lines if line[0] in marks) for marks in (" -", " +"))
+        assert text.count(old) == 1 or not text, f"{path.name} has not these lines, or twice:\n{old}"
+        text = text.replace(old, new) if old else new
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_none_touches_the_framework() -> None:
+    changed = {name for name, _ in diffs()}
+    assert len(changed) > 20
+    assert not [name for name in changed if name.startswith(("opportune/", "tests/opportune/"))]
+
+
+def test_all_of_them_work(tmp_path: Path) -> None:
+    copy = Copy(tmp_path / "copy").folder
+    shutil.copy(PROJECT / "pyproject.toml", copy)
+    tests = sorted({name for name, _ in diffs() if name.startswith("tests/")})
+    for folder in {"tests", *(Path(name).parent.as_posix() for name in tests)}:
+        for file in (PROJECT / folder).glob("[_c]*.py"):  # what tests of the examples stand on
+            (copy / folder).mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, copy / folder)
+    with command_server(copy, "pytest", "opportune.testing.plugin", "opportune.cli.makemigrations") as run:
+        assert run("startapp", "books")[0] == 0
+        for name, changes in diffs():
+            apply(changes, copy / name)
+        installed = copy / "app/installed.py"
+        for feature in FEATURES:
+            installed.write_text(with_feature(installed.read_text(), feature))
+        assert run("makemigrations")[0] == 0
+        code, output = run("pytest", "-qx", "--assert=plain", "-p", "no:cacheprovider", "-k", "not postgresql", *tests)
+    assert code == 0, output[-5000:]
+    assert f"{len(tests)} passed" in output
