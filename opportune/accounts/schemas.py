@@ -27,6 +27,10 @@ class UserCreate(BaseModel):
     password: NewPassword = Field(title="Password (at least 8 characters)")
 
 
+class FirstSuperuserCreate(UserCreate):
+    token: Annotated[Line, FieldOptions(type="hidden")] = ""
+
+
 class SignIn(BaseModel):
     email: Annotated[Line, FieldOptions(type="email", autocomplete="username")] = Field(title="E-mail")
     password: ExistingPassword

@@ -1,20 +1,15 @@
 """The first superuser, by a link from the log."""
 
-from typing import Annotated
-
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import Field
 
 from opportune.accounts.manager import EmailTakenError, InvalidPasswordError
 from opportune.accounts.models import User
-from opportune.accounts.schemas import UserCreate
+from opportune.accounts.schemas import FirstSuperuserCreate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.setup.invitation import invitation_is_emailed, send_invitation
 from opportune.accounts.setup.service import create_first_superuser, has_superuser, is_valid_token
 from opportune.db.sessions.dependencies import WriteSession
-from opportune.text import Line
-from opportune.web.forms.fields import FieldOptions
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
@@ -30,20 +25,16 @@ async def require_no_superuser(request: Request) -> None:
 router = APIRouter(prefix="/accounts", dependencies=[Depends(require_no_superuser)])
 
 
-class SetUp(UserCreate):
-    token: Annotated[Line, FieldOptions(type="hidden")] = Field(default="")
-
-
 @router.get("/setup")
 async def show_setup(request: Request, token: str = "") -> Response:
     if not is_valid_token(request.app.state.settings, token):
         return await _without_link(request)
-    return _show(request, Form(SetUp, {"email": request.app.state.settings.admin_email, "token": token}))
+    return _show(request, Form(FirstSuperuserCreate, {"email": request.app.state.settings.admin_email, "token": token}))
 
 
 @router.post("/setup")
 async def set_up(request: Request, session: WriteSession) -> Response:
-    form = await read_form(request, SetUp)
+    form = await read_form(request, FirstSuperuserCreate)
     if not is_valid_token(request.app.state.settings, form.value("token")):
         return await _without_link(request)
     if user := await _create(session, form):
@@ -54,7 +45,7 @@ async def set_up(request: Request, session: WriteSession) -> Response:
     return _show(request, form)
 
 
-async def _create(session: WriteSession, form: Form[SetUp]) -> User | None:
+async def _create(session: WriteSession, form: Form[FirstSuperuserCreate]) -> User | None:
     """The new superuser, or what is wrong in the form.
 
     Raises:
@@ -81,7 +72,7 @@ async def _without_link(request: Request) -> Response:
     return templates.render(request, "accounts/setup_link.html", context, 403)
 
 
-def _show(request: Request, form: Form[SetUp]) -> Response:
+def _show(request: Request, form: Form[FirstSuperuserCreate]) -> Response:
     response = templates.render(request, "accounts/setup.html", {"form": form}, form.status)
     response.headers.update(SECRET_HEADERS)
     return response
