@@ -43,7 +43,7 @@ TEMPLATE_DATABASE = "template_opportune"
 
 KINDS = ("sqlite", "postgresql")
 
-LONGEST_MODULES = ("test_project.py", "test_speedups.py", "test_wheel.py")
+SLOWEST_MODULES = ("test_project.py", "test_speedups.py", "test_wheel.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("e2e")
     # The longest come first, or one core would wait for the other at the end.
-    items.sort(key=lambda item: item.path.name not in LONGEST_MODULES)
+    items.sort(key=lambda item: item.path.name not in SLOWEST_MODULES)
 
 
 def settings_for(database_url: str, *of_features: BaseSettings) -> Settings:

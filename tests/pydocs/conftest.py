@@ -5,19 +5,19 @@ from fastapi import FastAPI
 
 from app.pydocs.dependencies import index
 from opportune.search.documents import index as place
-from tests.pydocs.shelf import Shelf
+from tests.pydocs.fake_search import FakeSearch
 
 
 @pytest.fixture
-def shelf(app: FastAPI) -> Shelf:
+def fake_search(app: FastAPI) -> FakeSearch:
     """Stands in the place of the site's index."""
-    shelf = Shelf()
+    fake_search = FakeSearch()
 
-    async def instead() -> Shelf:
-        return shelf
+    async def instead() -> FakeSearch:
+        return fake_search
 
     app.dependency_overrides[index] = instead
-    return shelf
+    return fake_search
 
 
 @pytest.fixture(autouse=True)

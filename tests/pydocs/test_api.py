@@ -5,7 +5,7 @@ from httpx import AsyncClient
 
 from opportune.project import PROJECT
 from opportune.search import MAX_QUERY_LENGTH
-from tests.pydocs.shelf import Shelf
+from tests.pydocs.fake_search import FakeSearch
 from tests.pydocs.test_pages import QUERIES
 
 # One is enough: what is asked here is no database.
@@ -15,7 +15,7 @@ SEARCH = "/api/v1/pydocs/search"
 ENTRIES = "/api/v1/pydocs/entries"
 
 
-async def test_programs_search_without_signing_in(client: AsyncClient, shelf: Shelf) -> None:
+async def test_programs_search_without_signing_in(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = await client.get(SEARCH, params={"q": "os.path", "size": 1, "page": 2})
 
     assert answer.status_code == 200
@@ -40,11 +40,11 @@ async def test_programs_search_without_signing_in(client: AsyncClient, shelf: Sh
     }
 
 
-async def test_what_was_searched_instead_is_told(client: AsyncClient, shelf: Shelf) -> None:
+async def test_what_was_searched_instead_is_told(client: AsyncClient, fake_search: FakeSearch) -> None:
     assert (await client.get(SEARCH, params={"q": "jsno"})).json()["corrected"] == "json"
 
 
-async def test_any_query_is_answered(client: AsyncClient, shelf: Shelf) -> None:
+async def test_any_query_is_answered(client: AsyncClient, fake_search: FakeSearch) -> None:
     for query in QUERIES:
         answer = await client.get(SEARCH, params={"q": query})
 
@@ -53,27 +53,27 @@ async def test_any_query_is_answered(client: AsyncClient, shelf: Shelf) -> None:
     assert (await client.get(SEARCH)).json()["items"] == []
 
 
-async def test_a_page_that_no_list_has_is_refused(client: AsyncClient, shelf: Shelf) -> None:
+async def test_a_page_that_no_list_has_is_refused(client: AsyncClient, fake_search: FakeSearch) -> None:
     for query in ("page=0", "page=first", "size=101"):
         assert (await client.get(f"{SEARCH}?{query}")).status_code == 422, query
 
 
-async def test_an_entry_comes_with_what_is_around_it(client: AsyncClient, shelf: Shelf) -> None:
+async def test_an_entry_comes_with_what_is_around_it(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = (await client.get(f"{ENTRIES}/os.path")).json()
 
     assert (answer["name"], answer["kind"], answer["parent"]["url"]) == ("os.path", "module", "/pydocs/os")
     assert [child["slug"] for child in answer["children"]] == ["os.path.join"]
 
 
-async def test_what_is_not_in_the_index_is_not_found(client: AsyncClient, shelf: Shelf) -> None:
+async def test_what_is_not_in_the_index_is_not_found(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = await client.get(f"{ENTRIES}/nothing")
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_without_an_index_the_answer_says_so(client: AsyncClient, shelf: Shelf) -> None:
-    shelf.is_empty = True
+async def test_without_an_index_the_answer_says_so(client: AsyncClient, fake_search: FakeSearch) -> None:
+    fake_search.is_empty = True
 
     for path in (SEARCH, f"{ENTRIES}/os"):
         answer = await client.get(path)
@@ -81,7 +81,7 @@ async def test_without_an_index_the_answer_says_so(client: AsyncClient, shelf: S
         assert answer.json()["detail"].startswith("There is no index of the documentation yet.")
 
 
-async def test_the_addresses_in_the_docs_answer(client: AsyncClient, shelf: Shelf) -> None:
+async def test_the_addresses_in_the_docs_answer(client: AsyncClient, fake_search: FakeSearch) -> None:
     addresses = re.findall(r"curl 'http://127.0.0.1:8000([^']+)'", (PROJECT / "docs/search.md").read_text())
 
     assert len(addresses) == 2

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from opportune.testing.services.accessibility import find_violations
-from tests.pydocs.shelf import Shelf
+from tests.pydocs.fake_search import FakeSearch
 
 # One is enough: what is asked here is no database.
 pytestmark = pytest.mark.database("sqlite")
@@ -18,8 +18,8 @@ async def type_and_wait_until_asked(page: Page, words: str) -> None:
         await page.get_by_role("searchbox").fill(words)
 
 
-async def test_an_older_answer_never_takes_the_place_of_a_newer(page: Page, shelf: Shelf, site: str) -> None:
-    shelf.later = {"o": asyncio.Event(), "os": asyncio.Event()}
+async def test_an_older_answer_never_takes_the_place_of_a_newer(page: Page, fake_search: FakeSearch, site: str) -> None:
+    fake_search.later = {"o": asyncio.Event(), "os": asyncio.Event()}
     count, hits = page.get_by_role("status"), page.locator(".search-hit")
     await page.goto("/pydocs")
     for words in ("o", "os"):  # two, since htmx itself stops only the first
@@ -27,7 +27,7 @@ async def test_an_older_answer_never_takes_the_place_of_a_newer(page: Page, shel
     await page.get_by_role("searchbox").fill("os.pathc")
     await expect(count).to_have_text("1 result")
 
-    for event in shelf.later.values():
+    for event in fake_search.later.values():
         event.set()
     await page.evaluate("fetch('/pydocs?q=json').then(() => new Promise(requestAnimationFrame))")
 
@@ -37,7 +37,7 @@ async def test_an_older_answer_never_takes_the_place_of_a_newer(page: Page, shel
     assert page.url == f"{site}/pydocs?q=os.pathc"
 
 
-async def test_keys_search_walk_open_and_clear(page: Page, shelf: Shelf, site: str) -> None:
+async def test_keys_search_walk_open_and_clear(page: Page, fake_search: FakeSearch, site: str) -> None:
     box, hits = page.get_by_role("searchbox"), page.locator(".search-hit")
     await page.goto("/pydocs?q=json")
     await page.keyboard.press("/")
@@ -73,7 +73,9 @@ async def test_keys_search_walk_open_and_clear(page: Page, shelf: Shelf, site: s
     await page.wait_for_url(f"{site}/pydocs/os.path.join")
 
 
-async def test_without_javascript_a_phone_searches_and_opens(chromium: Browser, shelf: Shelf, site: str) -> None:
+async def test_without_javascript_a_phone_searches_and_opens(
+    chromium: Browser, fake_search: FakeSearch, site: str
+) -> None:
     async with await chromium.new_context(
         base_url=site, java_script_enabled=False, viewport={"width": 390, "height": 780}
     ) as context:

@@ -14,7 +14,7 @@ from app.pydocs.sources.docstrings import first_line, to_html
 from app.pydocs.sources.language import language_pieces
 from app.pydocs.sources.python import PythonSource
 from opportune.search import Batch
-from tests.pydocs.shelving import fill, piece, search_in
+from tests.pydocs.search_index import fill, piece, search_in
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from app.pydocs.feature import pydocs
 from app.pydocs.jobs import index_python
 from opportune.errors import OperatorError
 from opportune.settings import Settings
-from tests.pydocs.shelving import index_at
+from tests.pydocs.search_index import index_at
 
 pytestmark = pytest.mark.database("sqlite")
 

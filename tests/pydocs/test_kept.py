@@ -8,7 +8,7 @@ from httpx import AsyncClient
 
 from opportune.search.documents import sqlite_engine
 from opportune.settings import Settings
-from tests.pydocs.shelving import fill, index_at, piece
+from tests.pydocs.search_index import fill, index_at, piece
 
 # Of PostgreSQL nothing is kept: only it knows when another index is there.
 pytestmark = pytest.mark.database("sqlite")

@@ -7,7 +7,7 @@ from httpx import AsyncClient
 from app.pydocs.documents import python_docs
 from opportune.search import MAX_QUERY_LENGTH
 from opportune.testing import make_user, signed_in_client
-from tests.pydocs.shelf import Shelf
+from tests.pydocs.fake_search import FakeSearch
 
 # One is enough: what is asked here is no database.
 pytestmark = pytest.mark.database("sqlite")
@@ -32,7 +32,7 @@ QUERIES = [
 ]
 
 
-async def test_anybody_searches_without_javascript(client: AsyncClient, shelf: Shelf) -> None:
+async def test_anybody_searches_without_javascript(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = await client.get("/pydocs", params={"q": "os.pa"})
 
     assert answer.status_code == 200
@@ -43,18 +43,18 @@ async def test_anybody_searches_without_javascript(client: AsyncClient, shelf: S
     assert "json" not in answer.text
 
 
-async def test_an_empty_box_says_what_to_type(client: AsyncClient, shelf: Shelf) -> None:
+async def test_an_empty_box_says_what_to_type(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = await client.get("/pydocs")
 
     assert "Type the beginning of a name" in answer.text
     assert "5 entries from Python 3.11.7" in answer.text
 
 
-async def test_what_nothing_matches_is_said(client: AsyncClient, shelf: Shelf) -> None:
+async def test_what_nothing_matches_is_said(client: AsyncClient, fake_search: FakeSearch) -> None:
     assert "Nothing matches “zebra”" in (await client.get("/pydocs?q=zebra")).text
 
 
-async def test_what_was_searched_instead_is_said(client: AsyncClient, shelf: Shelf) -> None:
+async def test_what_was_searched_instead_is_said(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = await client.get("/pydocs?q=jsno")
 
     assert "Nothing matches “jsno”." in answer.text
@@ -62,14 +62,14 @@ async def test_what_was_searched_instead_is_said(client: AsyncClient, shelf: She
     assert 'name="q" value="jsno"' in answer.text
 
 
-async def test_htmx_gets_the_results_alone(client: AsyncClient, shelf: Shelf) -> None:
+async def test_htmx_gets_the_results_alone(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = await client.get("/pydocs?q=json", headers=HTMX)
 
     assert answer.text.lstrip().startswith('<section id="pydocs-results" data-query="json"')
     assert re.search(r"\b1 result\b", answer.text)
 
 
-async def test_the_pages_of_many_results_keep_the_query(client: AsyncClient, shelf: Shelf) -> None:
+async def test_the_pages_of_many_results_keep_the_query(client: AsyncClient, fake_search: FakeSearch) -> None:
     first, answer = [await client.get(f"/pydocs?q=os&size=1{page}") for page in ("", "&page=2")]
 
     assert 'href="?q=os&amp;size=1&amp;page=2">More results</a>' in first.text
@@ -77,7 +77,7 @@ async def test_the_pages_of_many_results_keep_the_query(client: AsyncClient, she
     assert re.findall(r'id="pydocs-hit-\d" href="([^"]*)"', answer.text) == ["/pydocs/os.path"]
 
 
-async def test_any_query_is_answered_with_a_page_that_escapes_it(client: AsyncClient, shelf: Shelf) -> None:
+async def test_any_query_is_answered_with_a_page_that_escapes_it(client: AsyncClient, fake_search: FakeSearch) -> None:
     for query in QUERIES:
         for headers in ({}, HTMX):
             answer = await client.get("/pydocs", params={"q": query}, headers=headers)
@@ -87,12 +87,14 @@ async def test_any_query_is_answered_with_a_page_that_escapes_it(client: AsyncCl
             assert "x" * (MAX_QUERY_LENGTH + 1) not in answer.text
 
 
-async def test_a_page_that_no_list_has_is_refused(client: AsyncClient, shelf: Shelf) -> None:
+async def test_a_page_that_no_list_has_is_refused(client: AsyncClient, fake_search: FakeSearch) -> None:
     for query in ("page=0", "page=first", "size=101"):
         assert (await client.get(f"/pydocs?q=os&{query}")).status_code == 422, query
 
 
-async def test_an_entry_shows_its_signature_its_parent_and_what_is_in_it(client: AsyncClient, shelf: Shelf) -> None:
+async def test_an_entry_shows_its_signature_its_parent_and_what_is_in_it(
+    client: AsyncClient, fake_search: FakeSearch
+) -> None:
     function = (await client.get("/pydocs/os.path.join")).text
     assert "join(path, *paths)" in function
     assert "<p>Join one or more path segments &amp; more</p>" in function
@@ -102,7 +104,7 @@ async def test_an_entry_shows_its_signature_its_parent_and_what_is_in_it(client:
     assert re.search(r'<h2[^>]*>Functions</h2>.*href="/pydocs/os.path.join">join</a>', module, re.DOTALL)
 
 
-async def test_what_is_not_in_the_index_is_not_found(client: AsyncClient, shelf: Shelf) -> None:
+async def test_what_is_not_in_the_index_is_not_found(client: AsyncClient, fake_search: FakeSearch) -> None:
     for slug in ("nothing", "os.path.join/../../x", "%00", "x" * 5_000, "<b>"):
         answer = await client.get(f"/pydocs/{slug}")
 
@@ -110,14 +112,14 @@ async def test_what_is_not_in_the_index_is_not_found(client: AsyncClient, shelf:
         assert "<b>" not in answer.text
 
 
-async def test_a_slash_too_many_leads_to_the_search(client: AsyncClient, shelf: Shelf) -> None:
+async def test_a_slash_too_many_leads_to_the_search(client: AsyncClient, fake_search: FakeSearch) -> None:
     assert (await client.get("/pydocs/")).headers["location"] == "/pydocs"
 
 
 async def test_without_an_index_the_page_of_a_developer_says_which_command_makes_one(
-    client: AsyncClient, shelf: Shelf
+    client: AsyncClient, fake_search: FakeSearch
 ) -> None:
-    shelf.is_empty = True
+    fake_search.is_empty = True
 
     for headers in ({}, HTMX):
         answer = await client.get("/pydocs?q=os", headers=headers)
@@ -129,17 +131,17 @@ async def test_without_an_index_the_page_of_a_developer_says_which_command_makes
 
 
 async def test_without_an_index_a_visitor_in_production_is_shown_no_command(
-    app: FastAPI, client: AsyncClient, shelf: Shelf
+    app: FastAPI, client: AsyncClient, fake_search: FakeSearch
 ) -> None:
     app.state.settings = app.state.settings.model_copy(update={"environment": "production"})
-    shelf.is_empty = True
+    fake_search.is_empty = True
     page = (await client.get("/pydocs?q=os")).text
     assert "There is no index yet" in page
     assert "oppman.py" not in page
     assert "/admin/operations" not in page
 
 
-async def test_without_an_index_a_superuser_is_led_to_the_button(app: FastAPI, shelf: Shelf) -> None:
-    shelf.is_empty = True
+async def test_without_an_index_a_superuser_is_led_to_the_button(app: FastAPI, fake_search: FakeSearch) -> None:
+    fake_search.is_empty = True
     async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as superuser:
         assert '<a href="/admin/operations">' in (await superuser.get("/pydocs")).text

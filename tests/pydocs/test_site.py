@@ -8,7 +8,7 @@ from httpx import ASGITransport, AsyncClient
 from app.main import create_app
 from app.pydocs.documents import python_docs
 from opportune.settings import Settings
-from tests.pydocs.shelving import fill, index_at, piece
+from tests.pydocs.search_index import fill, index_at, piece
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from opportune.search import Batch, IndexMissing
 from opportune.search.documents import index as place
 from opportune.search.documents.build import Built
 from opportune.search.documents.postgresql_store import tsvector
-from tests.opportune.search.shelving import Piece, fill, piece, search_in, shelf, unseen
+from tests.opportune.search.shelf_index import Piece, fill, piece, search_in, shelf, unseen
 
 Found = list[Piece] | str
 

@@ -19,7 +19,7 @@ from opportune.search.documents.contents import Contents
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.search.shelving import Hit, Piece, Shelf, fill, piece, search_in, shelf
+from tests.opportune.search.shelf_index import Hit, Piece, Shelf, fill, piece, search_in, shelf
 
 PIECES = [
     piece("os", "module", "Interfaces of the operating system."),

@@ -21,7 +21,7 @@ BODIES = {
 }
 
 
-class Shelf(DocumentSearch[SearchHit]):
+class FakeSearch(DocumentSearch[SearchHit]):
     """Finds names that begin with the query."""
 
     def __init__(self) -> None:
