@@ -49,8 +49,8 @@ FILES = {
     "entering", "examining", "faults", "findings", "fused", "gadgets", "gate", "kept", "leaving", "lessons",
     "letters", "lifetime", "mailed", "maker", "making", "noted", "opening", "own", "posted", "reading",
     "recency", "refusals", "restoring", "rights", "saving", "scripted", "seen", "serving", "shelves", "shelving",
-    "showing", "spoiled", "stored", "subject", "sweeping", "talking", "texts", "timed", "told", "toys", "upstream", "waiting",
-    "walking", "watcher", "wording",
+    "showing", "spoiled", "stored", "subject", "sweeping", "talking", "texts", "timed", "told", "toys", "upstream",
+    "waiting", "walking", "watcher", "wording",
 }  # fmt: skip
 """What files of code and helpers of tests were called where one looked for another word."""
 
