@@ -82,7 +82,7 @@ async def test_without_an_index_the_answer_says_so(client: AsyncClient, fake_sea
 
 
 async def test_the_addresses_in_the_docs_answer(client: AsyncClient, fake_search: FakeSearch) -> None:
-    addresses = re.findall(r"curl 'http://127.0.0.1:8000([^']+)'", (PROJECT / "docs/search.md").read_text())
+    addresses = re.findall(r"curl 'http://127.0.0.1:8000([^']+)'", (PROJECT / "app/pydocs/README.md").read_text())
 
     assert len(addresses) == 2
     for address in addresses:

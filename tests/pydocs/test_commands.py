@@ -17,7 +17,7 @@ from tests.pydocs.sphinx_folder import make_folder
 
 __all__ = ["oppman"]  # a fixture
 
-GUIDE = PROJECT / "docs/search.md"
+GUIDE = PROJECT / "app/pydocs/README.md"
 SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 
 
