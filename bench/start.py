@@ -25,7 +25,7 @@ from opportune.llm import Message, make_provider
 from opportune.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
-PARTS = ("app", "migrations", "static", "templates", "oppman.py")
+PARTS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
 PRODUCTION = {
     "ENVIRONMENT": "production",
     "DEBUG": "false",  # quickstart writes another one into .env
