@@ -8,6 +8,20 @@ from opportune.accounts.demo import demo_owner
 from opportune.accounts.dependencies import CurrentUser, OptionalUser
 from opportune.accounts.groups.permissions import FORBIDDEN, may
 from opportune.accounts.models import User
+from opportune.accounts.passwords import hash_password
 from opportune.accounts.schemas import Email
+from opportune.accounts.sessions.cookies import sign_in as start_session
+from opportune.accounts.tokens.service import create_access_token
 
-__all__ = ["FORBIDDEN", "CurrentUser", "Email", "OptionalUser", "User", "demo_owner", "may"]
+__all__ = [
+    "FORBIDDEN",
+    "CurrentUser",
+    "Email",
+    "OptionalUser",
+    "User",
+    "create_access_token",
+    "demo_owner",
+    "hash_password",
+    "may",
+    "start_session",
+]

@@ -1,5 +1,6 @@
 """Tables, sessions and databases: SQLite and PostgreSQL behind one interface."""
 
+from opportune.db.batches import delete_in_batches
 from opportune.db.database import Database, after_commit, before_commit
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.errors import explain, is_outage
@@ -34,6 +35,7 @@ __all__ = [
     "after_commit",
     "before_commit",
     "context_dependency",
+    "delete_in_batches",
     "explain",
     "is_outage",
     "open_database",

@@ -9,9 +9,9 @@ from opportune.web.cache import clear as clear_cache  # noqa: E402
 from opportune.web.client import Client, client_address  # noqa: E402
 from opportune.web.forms.fields import FieldOptions  # noqa: E402
 from opportune.web.forms.forms import Form, read_form  # noqa: E402
-from opportune.web.forms.uploads import ImageUpload, Upload  # noqa: E402
+from opportune.web.forms.uploads import ImageUpload, Upload, allow_files  # noqa: E402
 from opportune.web.rate_limit import HOUR_SECONDS, Limiter, RateLimit, TooManyRequests  # noqa: E402
-from opportune.web.rendering import markdown, markdown_blocks  # noqa: E402
+from opportune.web.rendering import icons, markdown, markdown_blocks  # noqa: E402
 from opportune.web.rendering.flash import flash  # noqa: E402
 from opportune.web.rendering.panels import render_panels  # noqa: E402
 from opportune.web.rendering.static_files import assets  # noqa: E402
@@ -28,12 +28,14 @@ __all__ = [
     "RateLimit",
     "TooManyRequests",
     "Upload",
+    "allow_files",
     "assets",
     "cached",
     "clear_cache",
     "client_address",
     "flash",
     "format_datetime",
+    "icons",
     "is_htmx",
     "markdown",
     "markdown_blocks",
