@@ -136,13 +136,13 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
             self._streams.pop().close()
         if not self._is_open():
             return
-        self._open = False
         if not self._last.done:  # a cancelled request has left it behind
             self._sqlite.interrupt()
-        elif self._reads:  # lets go of a lock in shared memory: no disk, nothing to wait for
+        if self._last.done and self._reads:  # lets go of a lock in shared memory: no disk, nothing to wait for
             self._sqlite.rollback()
-            return
-        super().rollback()
+        else:
+            super().rollback()
+        self._open = False  # only now: where nothing can be awaited it is still open, for the pool to end it
 
     def terminate(self) -> None:
         with suppress(asyncio.CancelledError):  # another one: the first is on its way, and the close goes on by itself

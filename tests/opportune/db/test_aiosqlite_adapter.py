@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import aiosqlite
 import pytest
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, Text, event, insert, select, text, update
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import IntegrityError, MissingGreenlet, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from opportune.db.drivers import aiosqlite_adapter
@@ -368,3 +368,16 @@ def is_open(connection: sqlite3.Connection) -> bool:
         return connection.total_changes >= 0
     except sqlite3.ProgrammingError:
         return False
+
+
+async def test_a_rollback_where_nothing_can_be_awaited_is_made_up_for_when_the_session_ends(engines: Engines) -> None:
+    """SQLAlchemy rolls back where an attribute that is not loaded was asked for, which can do nothing there."""
+    async with engines.writer() as session:
+        await session.execute(update(ITEM).values(title=ITEM.c.title + "!"))
+        connection: Any = (await (await session.connection()).get_raw_connection()).dbapi_connection
+        with pytest.raises(MissingGreenlet):
+            connection.rollback()
+    async with engines.writer() as session, session.begin():
+        await session.execute(update(ITEM).values(title=ITEM.c.title + "?"))
+    async with engines.reader() as session:
+        assert (await session.scalars(TITLES)).all() == ["one?", "two?", "three?"]
