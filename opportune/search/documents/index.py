@@ -38,8 +38,8 @@ class DocumentIndex(Generic[H]):
     """Of the schema or file, of `app.state.<name>`, and of the command."""
     title: str
     """What people call it, after "There is no index of"."""
-    document: type[Document]
-    hit: type[H]
+    document: type[Document] = Document
+    hit: type[H] = DocumentHit  # type: ignore[assignment]  # what H is then
     """What a search answers; its fields that are columns of the document are read."""
     settings: type[BaseSettings] | None = None
     """The feature's own, with `<name>_database_url: IndexURL` for those who want it elsewhere."""

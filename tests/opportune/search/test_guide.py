@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,13 +15,16 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.application import create_app
+from opportune.db import DatabaseURL
 from opportune.feature import Feature
 from opportune.pagination import Page
 from opportune.project import PROJECT, installed_features
-from opportune.search import SearchQuery
+from opportune.search import DocumentHit, DocumentIndex, DocumentSearch, SearchQuery
+from opportune.search.documents.sqlite_engine import SQLiteEngine
 from opportune.settings import Settings
 from opportune.web import templates
 from tests.opportune.search.books import Book, add, make_tables, migrated
+from tests.opportune.search.shelving import unseen
 
 GUIDE = (PROJECT / "docs/search.md").read_text(encoding="utf-8")
 PYTHON, HTML = (re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) for language in ("python", "html"))
@@ -72,6 +76,24 @@ async def test_a_list_of_ones_own_is_searched(app: FastAPI, example: dict[str, A
         service = SimpleNamespace(session=session, _own=lambda: select(Book).where(col(Book.id) > 1))
         page = await example["find"](service, SearchQuery(q="bread"))
     assert ([book.title for book in page.items], page.total) == (["<b>Café</b>"], 1)
+
+
+@pytest.mark.database("sqlite")
+async def test_a_folder_is_indexed_and_searched(settings: Settings, tmp_path: Path) -> None:
+    names: dict[str, Any] = {}
+    exec(PYTHON[3], names)  # noqa: S102 - the guide's own code
+    (tmp_path / "leave.md").write_text("# Sick leave\n\nWrite to the café.")
+    names["FOLDER"] = tmp_path
+    index: DocumentIndex[DocumentHit] = names["handbook"]
+    built = index.build(names["Handbook"](), DatabaseURL.parse(f"sqlite:///{tmp_path / 'h.db'}"), unseen)
+    assert built.entries == 1
+    search = DocumentSearch(index, SQLiteEngine(index, DatabaseURL.parse(f"sqlite:///{tmp_path / 'h.db'}"), settings))
+    try:
+        assert [hit.name_html for hit in (await search.find("sikc")).items] == ["<mark>Sick</mark> leave"]
+        assert [hit.slug for hit in (await search.find("cafe")).items] == ["leave"]
+        assert (await search.get("leave")).document["name"] == "Sick leave"
+    finally:
+        await search.close()
 
 
 async def test_htmx_gets_the_results_alone(client: AsyncClient) -> None:
