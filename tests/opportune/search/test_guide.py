@@ -24,7 +24,7 @@ from opportune.search.documents.sqlite_engine import SQLiteEngine
 from opportune.settings import Settings
 from opportune.web import templates
 from tests.opportune.search.books import Book, add, make_tables, migrated
-from tests.opportune.search.shelving import unseen
+from tests.opportune.search.shelf_index import unseen
 
 GUIDE = (PROJECT / "docs/search.md").read_text(encoding="utf-8")
 PYTHON, HTML = (re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) for language in ("python", "html"))
