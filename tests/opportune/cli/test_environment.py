@@ -61,6 +61,7 @@ class Machine:
             "oppman.py",
             "app/__init__.py",
             "opportune/__init__.py",
+            "opportune/errors.py",
             "opportune/project.py",
             "opportune/cli/__init__.py",
             "opportune/cli/environment.py",
