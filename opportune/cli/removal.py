@@ -45,10 +45,10 @@ class Removal:
         """What goes, a line each."""
         for path in self.paths:
             files = [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
-            yield f"{self._shown(path)}/ ({len(files)} files)" if path.is_dir() else self._shown(path)
+            yield f"{self._shown(path)}/ ({_count(len(files), 'file')})" if path.is_dir() else self._shown(path)
         for path, text in self.rewritten.items():
             lines = len(path.read_text(encoding="utf-8").splitlines()) - len(text.splitlines())
-            yield f"{lines} lines of {self._shown(path)}"
+            yield f"{_count(lines, 'line')} of {self._shown(path)}"
 
     def carry_out(self) -> None:
         """Write the texts without it, then delete its files.
@@ -149,3 +149,7 @@ class Removal:
 
     def _shown(self, path: Path) -> str:
         return path.relative_to(self.project).as_posix()
+
+
+def _count(number: int, thing: str) -> str:
+    return f"1 {thing}" if number == 1 else f"{number} {thing}s"

@@ -1,13 +1,14 @@
 """The base of every table."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path
 from sqlalchemy import BigInteger, Integer, MetaData, Table, event
 from sqlmodel import Field, SQLModel
 
 from opportune.db.enums import store_values
+from opportune.errors import OperatorError
 
 MAX_ID = 2**63 - 1
 
@@ -33,6 +34,15 @@ class Model(SQLModel):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
     id: int = Field(default=None, primary_key=True, sa_type=BigId)
+
+    @classmethod
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Say it in a line where two models claim one table, which SQLAlchemy tells of the second alone."""
+        if (table := vars(cls).get("__tablename__")) in cls.metadata.tables:
+            others = [each for each in Model.__subclasses__() if vars(each).get("__tablename__") == table]
+            modules = " and ".join(dict.fromkeys(each.__module__ for each in (*others, cls)))
+            raise OperatorError(f"{modules} claim one table, {table}: let each name begin with its own feature's.")
+        super().__init_subclass__(**options)
 
 
 @event.listens_for(Table, "after_parent_attach")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from opportune.application import create_app
+from opportune.db import Model
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.project import feature_of_table, require_distinct
@@ -30,6 +31,15 @@ def test_a_table_of_anothers_is_one_line_with_the_file() -> None:
         require_distinct([feature("books"), feature("notes", "notes_note", "books_shelf")])
     assert str(caught.value) == (
         "app/shelf/models.py: books_shelf would be a table of books: let the name begin with notes_."
+    )
+
+
+def test_a_table_that_two_models_claim_is_one_line_with_both() -> None:
+    with pytest.raises(OperatorError) as caught:
+        type("Shelf", (Model,), {"__tablename__": "accounts_user", "__module__": "app.shelf.models"}, table=True)
+    assert str(caught.value) == (
+        "opportune.accounts.models and app.shelf.models claim one table, accounts_user: "
+        "let each name begin with its own feature's."
     )
 
 

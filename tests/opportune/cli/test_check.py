@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -5,9 +6,13 @@ from pydantic import SecretStr
 from sqlalchemy import Column, Integer, Table
 
 from opportune import checks, llm
+from opportune.checks import Finding
 from opportune.cli import check
 from opportune.db.model import Model
+from opportune.feature import Feature
 from opportune.llm import libraries
+from opportune.project import installed_features
+from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import icons
 from tests.opportune.cli.conftest import Oppman
@@ -188,6 +193,26 @@ def test_a_misspelt_setting_is_a_warning_and_exit_0(oppman: Oppman, database_url
         "warning: SOMETHING in .env is no setting and has no effect. .env.example lists all.",
         "No errors found.",
     ]
+
+
+@pytest.mark.database("sqlite")
+def test_what_a_feature_looks_at_is_told(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(settings: Settings) -> Iterator[Finding]:
+        yield Finding(f"The shelf of {settings.environment} is empty.", is_error=False)
+
+    books = Feature(name="books", summary="", checks=[look])
+    monkeypatch.setattr(check, "installed_features", lambda: [*installed_features(), books])
+    code, out, _ = oppman("check", DATABASE_URL=database_url, ENVIRONMENT="test")
+    assert (code, "warning: The shelf of test is empty." in out) == (0, True)
+
+
+@pytest.mark.database("sqlite")
+def test_an_example_of_settings_that_is_behind_them_is_a_warning(
+    oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "env_example", lambda _kinds: "something else")
+    code, out, _ = oppman("check", DATABASE_URL=database_url)
+    assert (code, "warning: .env.example differs from the settings: .venv/bin/python -m" in out) == (0, True)
 
 
 def test_models_ahead_of_their_migrations_are_a_warning(oppman: Oppman, database_url: str) -> None:
