@@ -208,9 +208,9 @@ def test_what_a_feature_looks_at_is_told(oppman: Oppman, database_url: str, monk
 
 @pytest.mark.database("sqlite")
 def test_an_example_of_settings_that_is_behind_them_is_a_warning(
-    oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch
+    oppman: Oppman, database_url: str, folder: Path
 ) -> None:
-    monkeypatch.setattr(check, "env_example", lambda _kinds: "something else")
+    (folder / ".env.example").write_text("# SITE_NAME=\n")
     code, out, _ = oppman("check", DATABASE_URL=database_url)
     assert (code, "warning: .env.example differs from the settings: .venv/bin/python -m" in out) == (0, True)
 
