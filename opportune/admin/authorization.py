@@ -12,7 +12,7 @@ from opportune.admin.protocols import Lookup, Pages, Site, View
 
 
 class Authorization(AuthorizationBackend):
-    """The grants that the gate has read for this request."""
+    """The grants that the middleware has read for this request."""
 
     def has_permission(self, request: Request, identity: str, action: str, obj: Any = None) -> bool:
         return has_grant(request, identity, action)

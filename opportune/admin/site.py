@@ -77,7 +77,7 @@ class AdminSite(AdapterSite):
         # What SQLAdmin does by itself is reading; it must not hold SQLite's one writing connection. Our views write.
         reading = async_sessionmaker(database.reading_engine, expire_on_commit=False)
         super().__init__(
-            Starlette(),  # where it mounts itself: the real place is behind the gate
+            Starlette(),  # where it mounts itself: the real place is behind the middleware
             session_maker=reading,
             base_url=ADMIN_PATH,
             authorization_backend=Authorization(),
@@ -128,7 +128,7 @@ class AdminSite(AdapterSite):
         return view
 
     async def login(self, request: Request) -> Response:
-        return RedirectResponse(f"{ADMIN_PATH}/")  # the gate has seen to it that this is somebody who may
+        return RedirectResponse(f"{ADMIN_PATH}/")  # the middleware has seen to it that this is somebody who may
 
     async def index(self, request: Request) -> Response:
         return await self.templates.TemplateResponse(request, "admin/index.html", await self.dashboard.context(request))
