@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from opportune.errors import OperatorError
@@ -88,8 +89,7 @@ def settings_class() -> "type[Settings]":
     Raises:
         OperatorError: it has one without such a class.
     """
-    module = f"{PACKAGE}.settings" if find_spec(PACKAGE) and find_spec(f"{PACKAGE}.settings") else "opportune.settings"
-    settings: type[Settings] | None = getattr(import_module(module), "Settings", None)
+    settings: type[Settings] | None = getattr(_module("settings", "opportune.settings"), "Settings", None)
     if settings is None:
         raise OperatorError(
             f"{PACKAGE}/settings.py has no class Settings: begin it with class Settings(opportune.settings.Settings):"
@@ -98,8 +98,13 @@ def settings_class() -> "type[Settings]":
 
 
 def application(*arguments: Any) -> Any:
-    """The project's site: what `create_app` in its `main.py` makes."""
-    return import_module(f"{PACKAGE}.main").create_app(*arguments)
+    """The project's site: what `create_app` in its `main.py` makes; the framework's where it has no `main.py`."""
+    return _module("main", "opportune.application").create_app(*arguments)
+
+
+def _module(name: str, otherwise: str) -> ModuleType:
+    """A module of the project, or of the framework where the project has none of that name."""
+    return import_module(f"{PACKAGE}.{name}" if (PROJECT / PACKAGE / f"{name}.py").is_file() else otherwise)
 
 
 def display_path(path: Path) -> str:

@@ -42,6 +42,8 @@ class Settings(opportune.settings.Settings):
     "tests/test_site.py": """\
 import opportune
 from httpx import AsyncClient
+from opportune.project import application
+from opportune.testing.plugin import settings_for
 from opportune.web import assets
 
 
@@ -53,6 +55,11 @@ async def test_a_page_of_the_framework_has_the_name_and_the_frame_of_the_project
     page = (await client.get("/accounts/login")).text
     assert "<title>Sign in · Reading Circle</title>" in page
     assert "<footer>From Lisbon</footer>" in page
+
+
+def test_the_application_of_a_project_without_a_main_is_the_frameworks() -> None:
+    site = application(settings_for("sqlite:///unused.db"))
+    assert (site.title, site.state.features[-1].name) == ("Reading Circle", "books")
 
 
 async def test_files_of_both_are_served(client: AsyncClient) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.project import FRAMEWORK, PROJECT
+from opportune.web.rendering.loader import TEMPLATE_FOLDERS
 
 CONTEXT_LINES = 3
 """Lines shown before and after the one at fault."""
@@ -90,7 +91,8 @@ def _place(path: Path, number: int) -> SourceLine | None:
         return None
     begin = max(0, number - 1 - CONTEXT_LINES)
     lines = tuple(enumerate(text[begin : number + CONTEXT_LINES], begin + 1))
-    return SourceLine(path.relative_to(PROJECT).as_posix(), number, lines)
+    shown = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path
+    return SourceLine(shown.as_posix(), number, lines)
 
 
 def _lazy_load(error: BaseException) -> ErrorHint | None:
@@ -164,8 +166,9 @@ def _locked(error: BaseException) -> ErrorHint | None:
 def _missing_template(error: BaseException) -> ErrorHint | None:
     if not isinstance(error, TemplateNotFound):
         return None
-    folder, name = PROJECT / "templates", str(error.name or "")
-    there = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    name = str(error.name or "")
+    files = ((folder, path) for folder in TEMPLATE_FOLDERS for path in folder.rglob("*") if path.is_file())
+    there = dict.fromkeys(path.relative_to(folder).as_posix() for folder, path in files)
     near = difflib.get_close_matches(name, there, n=1)
     meant = f" There is templates/{near[0]}: is that the one?" if near else ""
     return ErrorHint("There is no such template", f"templates/{name} is not there.{meant}", "Make it:", _template(name))

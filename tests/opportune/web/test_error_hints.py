@@ -16,8 +16,10 @@ from sqlalchemy.schema import ForeignKey
 from opportune.accounts.models import User
 from opportune.application import create_app
 from opportune.cli import development
+from opportune.project import FRAMEWORK
 from opportune.settings import Settings
 from opportune.testing.factories import make_user
+from opportune.web.cache import cached
 from opportune.web.errors import error_hints
 from opportune.web.errors.error_hints import hint_for
 from opportune.web.rendering.templates import templates
@@ -199,3 +201,14 @@ def test_in_production_a_site_that_cannot_start_ends(monkeypatch: pytest.MonkeyP
 
 def test_an_error_of_another_kind_teaches_nothing() -> None:
     assert hint_for(RuntimeError("no such thing")) is None
+
+
+def test_a_line_of_a_framework_that_lies_outside_the_project_has_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(error_hints, "PROJECT", tmp_path)
+    with pytest.raises(ValueError, match="seconds must be") as caught:
+        cached(0)
+    place = error_hints.source_line_of(caught.value)
+    assert place is not None
+    assert place.file == (FRAMEWORK / "web/cache/rule.py").as_posix()
