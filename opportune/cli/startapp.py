@@ -50,7 +50,7 @@ PARTS = {
         "feature.py",
     ),
     "templates": ("list.html", "edit.html"),
-    "tests": ("conftest.py", "test_pages.py", "test_api.py", "test_admin.py"),
+    "tests": ("access.txt", "conftest.py", "test_pages.py", "test_api.py", "test_admin.py"),
 }
 """The files in each folder, from the skeleton."""
 

@@ -47,6 +47,7 @@ def test_a_new_feature_is_made_and_installed(project: Path, capsys: pytest.Captu
         "app/installed.py",
         *(f"app/notes/{name}.py" for name in ("__init__", *code)),
         "templates/notes/edit.html",
+        "tests/notes/access.txt",
         "templates/notes/list.html",
         *(f"tests/notes/{name}.py" for name in ("__init__", "conftest", "test_admin", "test_api", "test_pages")),
     }
