@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import CTE, ColumnElement, Connection, Select
 
 from opportune.db.migrations.post_migrate import PREFIX
 
+MAX_RANKED_ROWS = 1000
+"""Rows that are ranked and counted, of those that match."""
 WEIGHTS = "ABCD"
 """How much a word counts, as in PostgreSQL: A the most."""
 
@@ -34,7 +36,14 @@ class Dialect(ABC):
 
     @abstractmethod
     def found(self, statement: Select[Any], fields: Fields, typed: str) -> Select[Any]:
-        """Only the rows that a text finds, the best first."""
+        """Only the rows that a text finds, the best first: of more than `MAX_RANKED_ROWS` the newest."""
+
+    @staticmethod
+    def newest(matching: Select[Any], *columns: ColumnElement[Any]) -> CTE:
+        """These columns of the rows that match: to rank all that contain a word that nearly all do takes seconds."""
+        key = columns[0]
+        chosen = matching.with_only_columns(*columns, maintain_column_froms=True).order_by(None)
+        return chosen.order_by(key.desc()).limit(MAX_RANKED_ROWS).cte()
 
     @abstractmethod
     def wanted(self, fields: Fields) -> dict[str, str]:

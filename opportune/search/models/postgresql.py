@@ -32,7 +32,8 @@ class PostgreSQL(Dialect):
         words: ColumnClause[Any] = literal_column(f"({_vector(fields)})")
         key: ColumnClause[int] = literal_column(f"{fields.table}.id")
         rank = func.ts_rank(words, asked)  # as bm25 does, it counts what is repeated less and less
-        return statement.where(words.op("@@", is_comparison=True)(asked)).order_by(None).order_by(rank.desc(), key)
+        best = self.newest(statement.where(words.op("@@", is_comparison=True)(asked)), key.label("id"))
+        return statement.join(best, best.c.id == key).order_by(None).order_by(rank.desc(), key)
 
     def wanted(self, fields: Fields) -> dict[str, str]:
         return {fields.index: _create(fields)}
@@ -47,6 +48,7 @@ class PostgreSQL(Dialect):
             *self.drop(there),
             f"ALTER INDEX {new} RENAME TO {fields.index}",
             f"COMMENT ON INDEX {fields.index} IS '{made_by}'",
+            f"ANALYZE {fields.table}",  # how rare a word is decides whether the index is asked first
         ]
 
     def drop(self, names: Collection[str]) -> list[str]:

@@ -12,7 +12,7 @@ from opportune.search.query import Query
 # As bm25 counts them; the letters stand for the same in PostgreSQL: a tenth, a fifth and two fifths of the first.
 FACTORS = {"A": 10.0, "B": 4.0, "C": 2.0, "D": 1.0}
 TABLE = """CREATE VIRTUAL TABLE {index} USING fts5({columns}, content='{table}', content_rowid='id',
- tokenize='unicode61 remove_diacritics 2', prefix='1 2 3')"""
+ tokenize='unicode61 remove_diacritics 2', prefix='3')"""
 ADD = "INSERT INTO {index} (rowid, {columns}) VALUES (new.id, {new});"
 REMOVE = "INSERT INTO {index} ({index}, rowid, {columns}) VALUES ('delete', old.id, {old});"
 TRIGGERS = {
@@ -37,9 +37,11 @@ class SQLite(Dialect):
         matching = (
             select(index.c.rowid, func.bm25(literal_column(fields.index), *factors).label("place"))
             .where(literal_column(fields.index).op("MATCH")(asked or '""'))
-            .subquery()
+            .cte()
+            .prefix_with("MATERIALIZED")  # else SQLite may ask the index for each row of the rest of the query
         )
-        return statement.join(matching, matching.c.rowid == key).order_by(None).order_by(matching.c.place, key)
+        best = self.newest(statement.join(matching, matching.c.rowid == key), key.label("id"), matching.c.place)
+        return statement.join(best, best.c.id == key).order_by(None).order_by(best.c.place, key)
 
     def wanted(self, fields: Fields) -> dict[str, str]:
         names = [f'"{name}"' for name in fields.weights]

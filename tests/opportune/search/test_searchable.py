@@ -89,6 +89,14 @@ async def test_a_query_of_its_own_is_searched_within_and_paginated(
     assert ([book.title for book in everything.items], everything.total) == (["Baking bread"], 3)
 
 
+async def test_of_more_rows_than_are_ranked_the_newest_are_found(
+    database: Database, book_search: Searchable[Book], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.search.models.indexes.MAX_RANKED_ROWS", 2)
+    await add(database, ("Bread", ""), ("Other", "bread"), ("New bread", ""))
+    assert await titles(database, book_search, "bread") == ["New bread", "Other"]
+
+
 async def test_the_index_is_fresh_in_the_transaction_whoever_changes_the_rows(
     database: Database, book_search: Searchable[Book]
 ) -> None:
