@@ -26,6 +26,10 @@ async def test_the_page_says_what_is_installed_and_where_its_code_is(client: Asy
         assert re.search(rf"<code>(app|opportune)/{feature.name}/</code>", answer.text)
 
 
+async def test_its_title_is_the_name_of_the_site_alone(app: FastAPI, client: AsyncClient) -> None:
+    assert f"<title>{app.state.settings.site_name}</title>" in (await client.get("/")).text
+
+
 async def test_only_folders_that_are_there_are_named(client: AsyncClient) -> None:
     named = re.findall(r"<code>(\w[\w/]*)/</code>", (await client.get("/")).text)
 

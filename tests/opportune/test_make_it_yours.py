@@ -62,7 +62,7 @@ def title_of(page: str) -> str:
 
 
 async def test_a_block_of_the_base_page_is_changed_on_every_page(client: AsyncClient) -> None:
-    for path in ("/", "/accounts/login", "/nothing"):
+    for path in ("/accounts/login", "/accounts/register", "/nothing"):
         page = (await client.get(path)).text
         assert "Reading Circle, Lisbon</footer>" in page
         assert f'<link rel="stylesheet" href="{assets.url("own.css")}">' in page
@@ -113,7 +113,6 @@ async def test_the_colour_is_seen_on_what_is_pressed_and_followed(site: str, pag
 @pytest.mark.parametrize(
     ("path", "title"),
     [
-        ("/", NAME),
         ("/accounts/login", f"Sign in · {NAME}"),
         ("/accounts/register", f"Register · {NAME}"),
         ("/nothing", f"404 Not Found · {NAME}"),
