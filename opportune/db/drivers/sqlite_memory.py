@@ -55,6 +55,7 @@ class MemoryDatabase(Database):
 
     def __init__(self, url: DatabaseURL, settings: Settings) -> None:
         self._copy: MemorySnapshot | None = None
+        self._is_replacing = False
         self._one_at_a_time = asyncio.Lock()
         self._threads = ThreadPoolExecutor(READER_THREADS, "memory")
         super().__init__(url, settings)
@@ -72,6 +73,7 @@ class MemoryDatabase(Database):
     def _connect(self, dialect: Dialect, entry: ConnectionPoolEntry, *_: object) -> DBAPIConnection:
         while True:
             copy = entry.info["snapshot"] = self._current()
+            entry.info["is_kept"] = not self._is_replacing
             connection = dialect.connect(copy.address, uri=True, isolation_level=None)
             if copy is self._copy:
                 return connection
@@ -79,7 +81,8 @@ class MemoryDatabase(Database):
 
     def _close_outdated(self, _connection: object, entry: ConnectionPoolEntry) -> None:
         """A pool that was disposed of would keep what comes back, and with it the memory."""
-        if entry.info.get("snapshot") is not self._copy:
+        is_current = entry.info.get("snapshot") is self._copy and entry.info["is_kept"]
+        if self._is_replacing or not is_current:
             entry.close()
 
     def _current(self) -> MemorySnapshot:
@@ -110,7 +113,9 @@ class MemoryDatabase(Database):
 
     async def _replace(self, copy: MemorySnapshot | None) -> None:
         before, self._copy = self._copy, copy
+        self._is_replacing = True  # who connects meanwhile may do so through the pool that is given up
         await self.engine.dispose()
+        self._is_replacing = False
         if before:
             await asyncio.to_thread(before.close)
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from opportune.application import create_app
 from opportune.db.drivers import sqlite_memory
@@ -151,6 +151,24 @@ async def test_refreshes_at_once_disturb_neither_one_another_nor_readers(databas
     assert set(seen) <= {"old", "new"}
     assert await word(database) == "new"
     assert [is_freed(each) for each in addresses - {address(database)}] == [True] * (len(addresses) - 1)
+
+
+async def test_who_connects_while_the_pool_is_replaced_keeps_no_memory(
+    database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispose = AsyncEngine.dispose
+
+    async def dispose_slowly(engine: AsyncEngine) -> None:
+        async with database.reader() as session:
+            await session.scalar(WORD)
+            await dispose(engine)
+
+    monkeypatch.setattr(AsyncEngine, "dispose", dispose_slowly)
+    await database.refresh()
+    monkeypatch.undo()
+    before = address(database)
+    await database.refresh()
+    assert is_freed(before)
 
 
 async def test_a_refresh_waits_for_the_one_before_it_which_may_have_read_less(
