@@ -68,7 +68,6 @@ def command(
             superuser = add(asked(email, password) if interactive and not (email and password) else given)
             in_transaction(fill)  # the first time alone: whoever cleared it wants it no more
         print("\n".join(summary(settings, server.url(listener), superuser)))
-        print(f"Listening on {server.listening(listener)} (Ctrl-C stops it)", flush=True)
         server.serve(listener, settings, reload=settings.environment == "development")
 
 

@@ -33,7 +33,6 @@ def command(
         raise typer.BadParameter("a server that reloads has one worker.", param_hint="--reload")
     with server.reserve(host or server.address(settings), settings.port if port is None else port) as listener:
         look_at_database(settings, migrate)
-        print(f"Listening on {server.listening(listener)} (Ctrl-C stops it)", flush=True)
         server.serve(listener, settings, workers=workers, reload=reload)
 
 

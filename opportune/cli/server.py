@@ -85,13 +85,14 @@ def listening(listener: socket.socket) -> str:
 def serve(
     listener: socket.socket, settings: Settings, *, workers: int = 1, reload: bool = False, app: str = APPLICATION
 ) -> None:
-    """Serve until a signal ends it, or a worker that cannot start.
+    """Tell where, and serve until a signal ends it, or a worker that cannot start.
 
     Raises:
         OperatorError: another process took the port since it was reserved, or the workers cannot start.
     """
     signal.signal(signal.SIGTERM, _exit)  # also for PID 1 in a container, which no signal ends by default
     _listen(listener)
+    print(f"Listening on {listening(listener)} (Ctrl-C stops it)", flush=True)
     tell_port(listener, settings)
     app = RELOADED if reload and app == APPLICATION else app
     allow_open_files(settings.max_http_connections)
