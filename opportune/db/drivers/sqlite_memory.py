@@ -55,7 +55,8 @@ class MemoryDatabase(Database):
 
     def __init__(self, url: DatabaseURL, settings: Settings) -> None:
         self._copy: MemorySnapshot | None = None
-        self._is_replacing = False
+        self._pools = 0
+        """One more when a pool begins to be disposed of, and when another has taken its place."""
         self._one_at_a_time = asyncio.Lock()
         self._threads = ThreadPoolExecutor(READER_THREADS, "memory")
         super().__init__(url, settings)
@@ -71,9 +72,9 @@ class MemoryDatabase(Database):
         return self.engine
 
     def _connect(self, dialect: Dialect, entry: ConnectionPoolEntry, *_: object) -> DBAPIConnection:
+        entry.info["pools"] = self._pools
         while True:
-            copy = entry.info["snapshot"] = self._current()
-            entry.info["is_kept"] = not self._is_replacing
+            copy = self._current()
             connection = dialect.connect(copy.address, uri=True, isolation_level=None)
             if copy is self._copy:
                 return connection
@@ -81,8 +82,7 @@ class MemoryDatabase(Database):
 
     def _close_outdated(self, _connection: object, entry: ConnectionPoolEntry) -> None:
         """A pool that was disposed of would keep what comes back, and with it the memory."""
-        is_current = entry.info.get("snapshot") is self._copy and entry.info["is_kept"]
-        if self._is_replacing or not is_current:
+        if entry.info["pools"] != self._pools or self._pools % 2:
             entry.close()
 
     def _current(self) -> MemorySnapshot:
@@ -113,9 +113,9 @@ class MemoryDatabase(Database):
 
     async def _replace(self, copy: MemorySnapshot | None) -> None:
         before, self._copy = self._copy, copy
-        self._is_replacing = True  # who connects meanwhile may do so through the pool that is given up
+        self._pools += 1
         await self.engine.dispose()
-        self._is_replacing = False
+        self._pools += 1
         if before:
             await asyncio.to_thread(before.close)
 
