@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from reprlib import Repr
 
 import pytest
 from fastapi import FastAPI, Request
@@ -87,7 +88,9 @@ class Broken:
         raise ValueError("a row whose session is closed")
 
 
-def test_no_secret_of_the_settings_or_of_a_name_is_shown_and_no_repr_is_trusted() -> None:
+def test_no_secret_of_the_settings_or_of_a_name_is_shown_and_no_repr_is_trusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     settings = settings_for("sqlite://").model_copy(update={"llm_api_key": SecretStr("sk-abcdef")})
     error = caught(row=Broken(), url="postgresql://ada:hunter2@host/x", text="User(hashed_password='$argon2$x')")
     report = report_of(error, settings)
@@ -95,6 +98,10 @@ def test_no_secret_of_the_settings_or_of_a_name_is_shown_and_no_repr_is_trusted(
     assert "hunter2" not in str(report)
     assert "$argon2" not in report.variables["text"] + report.message
     assert "sk-abcdef" not in str(report_of(caught(row=1, url="", text="sent sk-abcdef"), settings))
+
+    # What Python's own short repr catches by itself differs by its version.
+    monkeypatch.setattr(Repr, "repr", lambda _self, value: repr(value))
+    assert report_of(error, settings).variables["row"] == "<Broken: its repr raises ValueError>"
 
 
 def test_a_frame_with_much_in_it_is_bounded() -> None:
