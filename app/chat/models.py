@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import Index, Text, text
 from sqlmodel import Field, SQLModel
 
-from opportune.db import BigId, Model, utc_now
+from opportune.db import Model, utc_now
 
 
 class Role(StrEnum):
@@ -28,7 +28,7 @@ class Status(StrEnum):
 class Conversation(Model, table=True):
     __tablename__ = "chat_conversation"
 
-    owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     title: str = Field(max_length=100)
     created_at: datetime = Field(default_factory=utc_now)
 
@@ -53,10 +53,8 @@ class Message(Model, table=True):
         Index("uq_chat_message_client_key", "conversation_id", "client_key", unique=True),
     )
 
-    conversation_id: int = Field(foreign_key="chat_conversation.id", ondelete="CASCADE", index=True, sa_type=BigId)
-    parent_id: int | None = Field(
-        default=None, foreign_key="chat_message.id", ondelete="CASCADE", index=True, sa_type=BigId
-    )
+    conversation_id: int = Field(foreign_key="chat_conversation.id", ondelete="CASCADE", index=True)
+    parent_id: int | None = Field(default=None, foreign_key="chat_message.id", ondelete="CASCADE", index=True)
     role: Role = Field(sa_type=Text)
     text: str = Field(default="", sa_type=Text)
     status: Status = Field(default=Status.DONE, sa_type=Text)
@@ -85,6 +83,6 @@ class AnswerChunk(SQLModel, table=True):
     __tablename__ = "chat_answer_chunk"
     metadata = Model.metadata
 
-    message_id: int = Field(foreign_key="chat_message.id", ondelete="CASCADE", primary_key=True, sa_type=BigId)
+    message_id: int = Field(foreign_key="chat_message.id", ondelete="CASCADE", primary_key=True)
     seq: int = Field(primary_key=True)
     text: str = Field(sa_type=Text)

@@ -3,7 +3,7 @@ from datetime import datetime
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field
 
-from opportune.db import BigId, Model, utc_now
+from opportune.db import Model, utc_now
 
 
 class Event(Model, table=True):
@@ -32,7 +32,7 @@ class Registration(Model, table=True):
     __tablename__ = "events_registration"
     __table_args__ = (UniqueConstraint("event_id", "email"),)
 
-    event_id: int = Field(foreign_key="events_event.id", ondelete="CASCADE", sa_type=BigId)
+    event_id: int = Field(foreign_key="events_event.id", ondelete="CASCADE")
     name: str = Field(min_length=1, max_length=100)
     email: str = Field(max_length=254)
     organisation: str = Field(default="", max_length=100)

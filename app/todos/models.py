@@ -2,13 +2,13 @@ from datetime import date, datetime
 
 from sqlmodel import Field
 
-from opportune.db import BigId, Model, utc_now
+from opportune.db import Model, utc_now
 
 
 class Todo(Model, table=True):
     __tablename__ = "todos_todo"
 
-    owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     title: str = Field(max_length=200)
     notes: str = Field(default="", max_length=2000)
     due_on: date | None = None

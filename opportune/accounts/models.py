@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Index, UniqueConstraint, func
 from sqlmodel import Field
 
-from opportune.db.model import BigId, Model, utc_now
+from opportune.db.model import Model, utc_now
 
 
 class User(Model, table=True):
@@ -44,7 +44,7 @@ class Session(Model, table=True):
     __tablename__ = "accounts_session"
 
     token_hash: str = Field(max_length=64, unique=True)
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime = Field(index=True)
     seen_at: datetime = Field(default_factory=utc_now)
@@ -62,7 +62,7 @@ class ApiToken(Model, table=True):
     __tablename__ = "accounts_token"
 
     token_hash: str = Field(max_length=64, unique=True)
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     name: str = Field(max_length=100)
     hint: str = Field(default="", max_length=16)
     """How it begins, so that its owner can tell which one it is."""
@@ -77,7 +77,7 @@ class RecoveryCode(Model, table=True):
     __tablename__ = "accounts_recovery_code"
     __table_args__ = (UniqueConstraint("user_id", "code_hash"),)
 
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     code_hash: str = Field(max_length=64)
 
 
@@ -107,7 +107,7 @@ class Grant(Model, table=True):
     __tablename__ = "accounts_grant"
     __table_args__ = (UniqueConstraint("group_id", "identity", "action"),)
 
-    group_id: int = Field(foreign_key="accounts_group.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    group_id: int = Field(foreign_key="accounts_group.id", ondelete="CASCADE", index=True)
     identity: str = Field(max_length=100)
     """The model's name in the admin's addresses, such as `todo`; `*` for all of them."""
     action: str = Field(max_length=100)
@@ -118,5 +118,5 @@ class Membership(Model, table=True):
     __tablename__ = "accounts_membership"
     __table_args__ = (UniqueConstraint("user_id", "group_id"),)
 
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True, sa_type=BigId)
-    group_id: int = Field(foreign_key="accounts_group.id", ondelete="CASCADE", index=True, sa_type=BigId)
+    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    group_id: int = Field(foreign_key="accounts_group.id", ondelete="CASCADE", index=True)

@@ -28,7 +28,8 @@ NAMING_CONVENTION = {
 class Model(SQLModel):
     """A table: `class Book(Model, table=True)` with `__tablename__ = "books_book"`. Has a 64-bit `id`.
 
-    A field of an Enum is stored as the value of its member, and a check constraint keeps others out.
+    A field of an Enum is stored as the value of its member, and a check constraint keeps others out. A whole number
+    with a `foreign_key` has 64 bits too.
     """
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
@@ -49,6 +50,9 @@ class Model(SQLModel):
 def _prepare(table: Table, metadata: MetaData) -> None:
     if metadata.naming_convention is NAMING_CONVENTION:  # a table of the site's, and not of a library's
         store_values(table)
+        for there in table.columns:
+            if there.foreign_keys and type(there.type) is Integer:
+                there.type = BigId  # as the ids that it points at
 
 
 RowId = Annotated[int, Path(ge=1, le=MAX_ID)]

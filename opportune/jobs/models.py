@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, Index, Text
 from sqlmodel import Field, SQLModel
 
-from opportune.db.model import BigId, Model, utc_now
+from opportune.db.model import Model, utc_now
 
 
 class JobState(StrEnum):
@@ -73,7 +73,7 @@ class JobStep(SQLModel, table=True):
     __tablename__ = "jobs_done_step"
     metadata = Model.metadata
 
-    job_id: int = Field(foreign_key="jobs_job.id", ondelete="CASCADE", primary_key=True, sa_type=BigId)
+    job_id: int = Field(foreign_key="jobs_job.id", ondelete="CASCADE", primary_key=True)
     position: int = Field(primary_key=True)
     """1 for the first that the job asks for."""
     result: Any = Field(default=None, sa_type=JSON)

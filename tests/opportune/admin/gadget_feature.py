@@ -45,8 +45,8 @@ class Gadget(Table, table=True):
     __table_args__ = (CheckConstraint("size <> 13", name="lucky"),)
 
     name: str = Field(max_length=20, unique=True)
-    maker_id: int = Field(foreign_key="test_maker.id", sa_type=BigId)
-    spare_id: int | None = Field(default=None, foreign_key="test_maker.id", sa_type=BigId)
+    maker_id: int = Field(foreign_key="test_maker.id")
+    spare_id: int | None = Field(default=None, foreign_key="test_maker.id")
     colour: Colour = Colour.RED
     state: Literal["new", "used"] = Field(default="new", sa_type=Text)
     size: int = Field(default=1, ge=0)

@@ -10,7 +10,6 @@ from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.views import AdminView
-from opportune.db.model import BigId
 from opportune.feature import Feature
 from tests.opportune.admin.gadget_feature import Table
 
@@ -21,8 +20,8 @@ class NovelGenre(Table, table=True):
     __tablename__ = "test_novel_genre"
     __table_args__ = (UniqueConstraint("novel_id", "genre_id"),)
 
-    novel_id: int = Field(foreign_key="test_novel.id", sa_type=BigId)
-    genre_id: int = Field(foreign_key="test_genre.id", index=True, sa_type=BigId)
+    novel_id: int = Field(foreign_key="test_novel.id")
+    genre_id: int = Field(foreign_key="test_genre.id", index=True)
 
 
 class Genre(Table, table=True):
@@ -62,7 +61,7 @@ class Novel(Table, table=True):
 class Copy(Table, table=True):
     __tablename__ = "test_copy"
 
-    novel_id: int | None = Field(default=None, foreign_key="test_novel.id", sa_type=BigId)
+    novel_id: int | None = Field(default=None, foreign_key="test_novel.id")
     label: str
 
 

@@ -11,7 +11,6 @@ from starlette.requests import Request
 from opportune.admin.forms.files import FileColumn, ImageColumn, stored_uploads
 from opportune.admin.forms.inlines import Inline
 from opportune.admin.views import AdminView
-from opportune.db.model import BigId
 from opportune.feature import Feature
 from tests.opportune.admin.gadget_feature import Table
 
@@ -45,7 +44,7 @@ class Shelf(Table, table=True):
 class Book(Table, table=True):
     __tablename__ = "test_book"
 
-    shelf_id: int = Field(foreign_key="test_shelf.id", index=True, sa_type=BigId)
+    shelf_id: int = Field(foreign_key="test_shelf.id", index=True)
     title: str = Field(max_length=80)
 
     def __str__(self) -> str:
@@ -55,7 +54,7 @@ class Book(Table, table=True):
 class Label(Table, table=True):
     __tablename__ = "test_label"
 
-    shelf_id: int = Field(foreign_key="test_shelf.id", index=True, sa_type=BigId)
+    shelf_id: int = Field(foreign_key="test_shelf.id", index=True)
     text: str = Field(max_length=20, unique=True)
     size: int = Field(default=1, ge=1)
     is_bold: bool = True

@@ -44,7 +44,7 @@ class Book(Shelf, table=True):
     slug: str = Field(max_length=50)
     summary: str = Field(default="", sa_type=Text)
     price: int = 0
-    author_id: int = Field(foreign_key="guide_author.id", sa_type=BigId)
+    author_id: int = Field(foreign_key="guide_author.id")
     lent_at: datetime | None = None
     created_at: datetime = Field(default_factory=utc_now)
 
