@@ -6,6 +6,7 @@ from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.errors import explain, is_outage
 from opportune.db.factory import open_database
 from opportune.db.model import MAX_ID, BigId, Model, RowId, utc_now
+from opportune.db.references import Reference
 from opportune.db.sessions.context import Context, ReadonlyContext
 from opportune.db.sessions.dependencies import (
     DatabaseDependency,
@@ -30,6 +31,7 @@ __all__ = [
     "ReadSession",
     "ReadonlyContext",
     "ReadonlyCtx",
+    "Reference",
     "RowId",
     "WriteSession",
     "after_commit",
