@@ -18,7 +18,6 @@ from starlette.routing import Mount, Route
 from opportune.admin.accounts.groups import GROUPS
 from opportune.admin.accounts.users import ACCOUNTS
 from opportune.admin.authorization import Authorization, may_look_up
-from opportune.admin.columns import title_of
 from opportune.admin.dashboard.dashboard import Dashboard
 from opportune.admin.forms.fieldsets import group_fields
 from opportune.admin.forms.form_view import form_page
@@ -34,6 +33,7 @@ from opportune.admin.operations.view import OperationsAdmin
 from opportune.admin.persistence.deletion import delete_page
 from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.views import AdminView
+from opportune.db.columns import title_of
 from opportune.db.database import Database
 from opportune.web.rendering.flash import flashed
 from opportune.web.rendering.loader import TemplateLoader

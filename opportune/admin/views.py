@@ -10,16 +10,6 @@ from sqlalchemy.orm import selectinload
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from opportune.admin.columns import (
-    choices_of,
-    foreign_keys_of,
-    is_long,
-    is_secret,
-    is_text,
-    is_wordy,
-    label_of,
-    many_to_many_of,
-)
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminConverter, AdminForm, validate_model
 from opportune.admin.forms.files import file_field_for
@@ -33,6 +23,16 @@ from opportune.admin.lists.search import matching_words
 from opportune.admin.persistence.transactions import PersistenceMixin
 from opportune.admin.protocols import Site
 from opportune.admin.sqladmin_adapter import property_name
+from opportune.db.columns import (
+    choices_of,
+    foreign_keys_of,
+    is_long,
+    is_secret,
+    is_text,
+    is_wordy,
+    label_of,
+    many_to_many_of,
+)
 
 
 class AdminView(PersistenceMixin):

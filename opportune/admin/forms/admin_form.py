@@ -14,10 +14,10 @@ from starlette.requests import Request
 from wtforms import Field, Form, IntegerField  # type: ignore[import-untyped]  # has no types
 from wtforms.validators import NumberRange  # type: ignore[import-untyped]  # has no types
 
-from opportune.admin.columns import choice_label, choice_value, choices_of, type_of
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.text_fields import TextField, is_multiline
 from opportune.admin.sqladmin_adapter import AdapterConverter
+from opportune.db.columns import choice_label, choice_value, choices_of, type_of
 from opportune.web.forms.error_messages import message_for
 
 ABOVE = "form"

@@ -15,10 +15,10 @@ from wtforms import Form, ValidationError  # type: ignore[import-untyped]  # has
 from wtforms.widgets import html_params  # type: ignore[import-untyped]  # has no types
 
 from opportune.admin.authorization import may_list, may_see
-from opportune.admin.columns import is_long, is_secret, is_text, title_of
 from opportune.admin.errors import NOT_THERE, ValidationRefused
 from opportune.admin.lists.search import matching_words
 from opportune.admin.protocols import View
+from opportune.db.columns import is_long, is_secret, is_text, title_of
 from opportune.db.model import MAX_ID
 
 BLANK = Markup('<option value=""></option>')

@@ -8,7 +8,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.columns import title_of
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import group_fields, prefill, without_fields
@@ -16,6 +15,7 @@ from opportune.admin.forms.files import read_form_data, stored_uploads
 from opportune.admin.forms.inlines import INLINES_KEY, INVALID_ROWS, InlineTable, inline_tables, validate_inlines
 from opportune.admin.lists.formatters import truncate
 from opportune.admin.protocols import View
+from opportune.db.columns import title_of
 from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
 

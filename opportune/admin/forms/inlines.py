@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
-from opportune.admin.columns import is_secret
 from opportune.admin.errors import ValidationRefused, translate_database_errors
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.protocols import View
+from opportune.db.columns import is_secret
 
 MAX_INLINE_ROWS = 50
 """Rows: whoever has more sees the newest below the form, and the rest in their list."""

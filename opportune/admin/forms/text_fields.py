@@ -9,7 +9,7 @@ from sqlalchemy import Column
 from wtforms import StringField  # type: ignore[import-untyped]  # has no types
 from wtforms.widgets import TextInput  # type: ignore[import-untyped]  # has no types
 
-from opportune.admin.columns import type_of
+from opportune.db.columns import type_of
 
 MAX_LINE_LENGTH = 255
 LINE_BREAK = re.compile(r"\r\n?")

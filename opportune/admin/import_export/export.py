@@ -14,9 +14,9 @@ from sqlalchemy.orm import selectinload
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from opportune.admin.columns import choices_of, title_of
 from opportune.admin.log import audit
 from opportune.admin.protocols import View
+from opportune.db.columns import choices_of, title_of
 
 Pieces = AsyncIterator[Sequence[Any]]
 

@@ -12,13 +12,13 @@ from sqladmin.helpers import get_column_python_type
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from opportune.admin.columns import choices_of, is_secret, is_text
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.files import FileField
 from opportune.admin.import_export.export import unescape_formula
 from opportune.admin.protocols import View
+from opportune.db.columns import choices_of, is_secret, is_text
 
 YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")
 NO_CHOICE = "__None"

@@ -10,7 +10,6 @@ from sqlalchemy import inspect
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_see
-from opportune.admin.columns import choice_label, choices_of, title_of
 from opportune.admin.forms.fieldsets import Fieldset
 from opportune.admin.forms.files import FileColumn, render_file
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
@@ -18,6 +17,7 @@ from opportune.admin.forms.many_to_many import ManyToManyLookup
 from opportune.admin.lists.formatters import EMPTY_CELL, truncate
 from opportune.admin.protocols import Site
 from opportune.admin.sqladmin_adapter import AdapterView
+from opportune.db.columns import choice_label, choices_of, title_of
 
 
 class DisplayMixin(AdapterView):

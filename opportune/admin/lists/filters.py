@@ -15,11 +15,11 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
-from opportune.admin.columns import choice_label, choice_value, choices_of, label_of
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.forms.many_to_many import ManyToManyLookup
 from opportune.admin.protocols import View
 from opportune.admin.sqladmin_adapter import property_name
+from opportune.db.columns import choice_label, choice_value, choices_of, label_of
 
 RunQuery = Callable[[Select[Any]], Any]
 

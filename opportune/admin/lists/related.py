@@ -10,8 +10,8 @@ from starlette.datastructures import URL
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
-from opportune.admin.columns import label_of
 from opportune.admin.protocols import View
+from opportune.db.columns import label_of
 
 MAX_SHOWN_ROWS = 10
 MAX_SHOWN_COLUMNS = 4

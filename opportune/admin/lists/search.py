@@ -9,7 +9,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from opportune.admin.columns import type_of
+from opportune.db.columns import type_of
 
 MAX_SEARCH_WORDS = 10
 # What is between quotes stays together.

@@ -11,9 +11,9 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import User
-from opportune.admin.columns import title_of
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import AuditEntry
+from opportune.db.columns import title_of
 from opportune.web.client import client_address
 
 

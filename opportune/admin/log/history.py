@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.authorization import models_with_permission
-from opportune.admin.columns import label_of
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filters import Filter, RunQuery
 from opportune.admin.log.audit import of_models
@@ -21,6 +20,7 @@ from opportune.admin.log.diff import HIDDEN, Changes
 from opportune.admin.models import AuditEntry
 from opportune.admin.protocols import View
 from opportune.admin.views import AdminView
+from opportune.db.columns import label_of
 
 ENTRIES_PER_PAGE = 30
 ABSENT = "\N{EN DASH}"

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_list
-from opportune.admin.columns import title_of
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.actions import (
     Selection,
@@ -24,6 +23,7 @@ from opportune.admin.lists.actions import (
     selected_rows,
 )
 from opportune.admin.protocols import View
+from opportune.db.columns import title_of
 from opportune.web.rendering.flash import flash
 
 MAX_CASCADE_DEPTH = 4

@@ -1,4 +1,4 @@
-"""What a model's columns are to the admin, read from the model itself."""
+"""What a model's columns are to whoever shows, asks for and changes its rows, read from the model itself."""
 
 import re
 from collections.abc import Iterator
