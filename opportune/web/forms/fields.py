@@ -10,10 +10,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 
+from opportune.db.references import reference_of
 from opportune.text import ONE_LINE
 
 Attribute = str | int | float | bool | None
 """True stands for an attribute without a value; None and False leave it out."""
+
+PICKER = "picker"
+"""A field that points at rows: a select that finds more of them while somebody types."""
 
 TYPES_BY_FORMAT = {
     "binary": "file",
@@ -50,13 +54,26 @@ class FieldOptions:
 
 
 @dataclass(frozen=True)
+class RowChoices:
+    """What a field offers that points at rows, such as `Annotated[int, Reference(Author)]`."""
+
+    names: Mapping[int, str]
+    """What rows are called, by their ids: of all that can be chosen, or of some with those that are chosen already."""
+    lookup_url: str = ""
+    """Finds more while somebody types; empty where `names` has all of them."""
+    add_url: str = ""
+    """The form of a new row; empty for who may not add one."""
+    add_label: str = ""
+
+
+@dataclass(frozen=True)
 class Control:
     """How a form asks for one field."""
 
     name: str
     label: str
     type: str
-    """Of an `<input>`; or textarea, select, radio, checkboxes."""
+    """Of an `<input>`; or textarea, select, radio, checkboxes, picker."""
     required: bool
     multiple: bool
     help: str
@@ -65,6 +82,15 @@ class Control:
     meanings: Mapping[str, object]
     """What the model takes for a value that is no text, such as the number that a choice is."""
     attributes: Mapping[str, Attribute]
+    rows: RowChoices | None = None
+    """What a `picker` offers, once a form is told."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing but its choices can be meant."""
+        if self.rows:
+            return not self.rows.lookup_url
+        return bool(self.choices) and self.type != "checkbox"
 
 
 @cache
@@ -117,7 +143,7 @@ def _control(name: str, info: FieldInfo, shape: JsonSchemaValue) -> Control:
     choices = {**_choices(shape), **html.choices}
     if "" in choices:
         choices = {"": choices[""], **choices}
-    kind = html.type or _type(name, shape)
+    kind = html.type or (PICKER if reference_of(info) else _type(name, shape))
     example = str(info.examples[0]) if info.examples else None
     return Control(
         name=name,
@@ -158,7 +184,7 @@ def _type(name: str, shape: JsonSchemaValue) -> str:
 
 
 def _attributes(shape: JsonSchemaValue, kind: str) -> dict[str, Attribute]:
-    if kind in ("select", "checkboxes", "checkbox", "radio"):
+    if kind in (PICKER, "select", "checkboxes", "checkbox", "radio"):
         return {}
     found: dict[str, Attribute] = {html: shape[name] for name, html in ATTRIBUTES.items() if name in shape}
     if found.get("pattern") == ONE_LINE or kind == "textarea":

@@ -9,14 +9,20 @@ from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
+from opportune.db.references import reference_of
 from opportune.web.forms.error_messages import NOT_A_CHOICE, message_for
-from opportune.web.forms.fields import Attribute, Control, as_text, controls_of
+from opportune.web.forms.fields import PICKER, Attribute, Control, RowChoices, as_text, controls_of
 from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, Upload, allow_files, read_upload
 
 M = TypeVar("M", bound=BaseModel)
 
-Choices = Mapping[str, Mapping[Any, str]]
-"""Words by value, for each field whose choices only the moment knows, such as the rows that there are."""
+Choices = Mapping[str, Mapping[Any, str] | RowChoices]
+"""Words by value, or rows, for each field whose choices only the moment knows."""
+
+MAX_CHECKBOXES = 10
+"""Rows from which on a field for several is no longer a list of boxes to tick."""
+SEARCH_SUFFIX = ".search"
+"""Of the field beside a picker where who has no JavaScript writes what to look for."""
 
 MAX_FIELDS = 1_000
 MAX_FILES = 20
@@ -24,11 +30,13 @@ UNANSWERED = {
     "checkbox": "Please tick this.",
     "checkboxes": "Please tick at least one.",
     "file": "Please choose a file.",
+    PICKER: "Please choose one.",
     "radio": "Please choose one.",
     "select": "Please choose one.",
 }
 CHOOSE_AGAIN = "Please choose the file again."
 FILE_ATTRIBUTES: Mapping[str, Attribute] = {"data-largest": MAX_FILE_BYTES, "data-too-large": TOO_LARGE}
+ID = re.compile("[0-9]{1,18}")
 # What browsers send of a datetime-local: we take it for UTC, as we show it.
 WITHOUT_ZONE = re.compile(r"\d{4,}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
 
@@ -46,6 +54,7 @@ class Field:
     """What is filled in, chosen or ticked; more than one only where many can be."""
     choices: Mapping[str, str]
     attributes: Mapping[str, Attribute]
+    rows: RowChoices | None = None
 
     @property
     def value(self) -> str:
@@ -75,6 +84,15 @@ class Form(Generic[M]):
         """The status of an answer that shows what is wrong."""
         self.files: dict[str, list[Upload]] = {}
         """What came by field: gone if the form is shown again, as no page can fill a file in."""
+
+    def offer(self, choices: Choices) -> None:
+        """Tell what can be chosen, where only the moment knows it."""
+        self.controls = {**self.controls, **_chosen_now(self.model, choices)}
+
+    def chosen_ids(self, name: str) -> list[int]:
+        """The rows that a field points at now, as far as it holds numbers."""
+        values = self.values.get(name, "")
+        return [int(text) for text in ([values] if isinstance(values, str) else values) if ID.fullmatch(text)]
 
     @property
     def status(self) -> int:
@@ -119,8 +137,17 @@ class Form(Generic[M]):
             error=self.errors.get(name, ""),
             values=[value] if isinstance(value, str) else value,
             choices=self._choices(control, value),
+            rows=self._rows(control),
             attributes=_written(self._attributes(control) | changes | self._state(name, changes)),
         )
+
+    def _rows(self, control: Control) -> RowChoices | None:
+        if control.type == PICKER and control.rows is None:
+            raise TypeError(
+                f"{self.model.__name__}.{control.name} points at rows, and the form does not know which there are: give"
+                f' it choices={{"{control.name}": …}}, such as those of `opportune.crud.reference_choices`.'
+            )
+        return control.rows
 
     def _help(self, name: str) -> str:
         is_lost = self.files.get(name) and self.errors and name not in self.errors
@@ -128,7 +155,7 @@ class Form(Generic[M]):
 
     def _choices(self, control: Control, value: str | list[str]) -> Mapping[str, str]:
         """Also that of none, where nothing has been chosen yet or may be."""
-        if control.type != "select" or control.multiple or "" in control.choices:
+        if control.type not in ("select", PICKER) or control.multiple or "" in control.choices:
             return control.choices
         now = value if control.required else _beginning(self.model, control.name, None)
         if now in control.choices:
@@ -184,7 +211,7 @@ class Form(Generic[M]):
 
     def _meant(self, control: Control, texts: list[str]) -> list[Any]:
         """The values that these texts stand for in the model."""
-        if control.choices and control.type != "checkbox" and not control.choices.keys() >= set(texts):
+        if control.is_closed and not control.choices.keys() >= set(texts):
             self.errors[control.name] = NOT_A_CHOICE
         if control.type == "datetime-local":
             return [f"{text}Z" if WITHOUT_ZONE.fullmatch(text) else text for text in texts]
@@ -220,14 +247,16 @@ async def read_form(request: Request, model: type[M], *, choices: Choices | None
 def _chosen_now(model: type[BaseModel], choices: Choices) -> dict[str, Control]:
     """The fields whose choices only the moment knows."""
     controls = controls_of(model)
-    return {
-        name: replace(
-            controls[name],
-            type=controls[name].type if controls[name].type in ("radio", "checkboxes") else "select",
-            choices={as_text(value): word for value, word in words.items()},
-        )
-        for name, words in choices.items()
-    }
+    return {name: _offered(controls[name], offer) for name, offer in choices.items()}
+
+
+def _offered(control: Control, offer: Mapping[Any, str] | RowChoices) -> Control:
+    rows = offer if isinstance(offer, RowChoices) else None
+    words = offer.names if isinstance(offer, RowChoices) else offer
+    kind = control.type if control.type in ("radio", "checkboxes") else "select"
+    if rows and control.type == PICKER and (rows.lookup_url or control.multiple):
+        kind = "checkboxes" if not rows.lookup_url and 0 < len(words) <= MAX_CHECKBOXES else PICKER
+    return replace(control, type=kind, rows=rows, choices={as_text(value): word for value, word in words.items()})
 
 
 def _beginning(model: type[BaseModel], name: str, row: object) -> str | list[str]:
@@ -235,6 +264,12 @@ def _beginning(model: type[BaseModel], name: str, row: object) -> str | list[str
     value = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
     if row is not None:
         value = row.get(name, value) if isinstance(row, Mapping) else getattr(row, name, value)
+    if reference_of(info):  # a relationship has the rows themselves
+        value = (
+            [getattr(one, "id", one) for one in value]
+            if isinstance(value, list | set | tuple)
+            else getattr(value, "id", value)
+        )
     return [as_text(one) for one in value] if isinstance(value, list | set | tuple) else as_text(value)
 
 

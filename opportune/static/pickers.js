@@ -1,0 +1,204 @@
+// Fields that point at rows: <row-picker> makes its select a box in which one types, and "+" opens the form of a new row in a
+// dialog. The select keeps what is chosen: it is what the form sends, and without JavaScript it is all there is.
+const WAIT_MS = 150;
+
+class RowPicker extends HTMLElement {
+  connectedCallback() {
+    if (this.box) return;
+    this.select = this.querySelector("select");
+    const { id, multiple, required } = this.select;
+    this.first = [...this.select.options].filter((option) => option.value).map(({ value, text }) => ({ id: value, text }));
+    this.select.id = `${id}-chosen`;
+    this.required = required;
+    this.select.required = false;
+    this.select.hidden = true;
+    this.box = Object.assign(document.createElement("input"), { id, type: "text", className: "form-control", autocomplete: "off", spellcheck: false });
+    for (const name of ["aria-describedby", "aria-invalid", "autofocus"]) {
+      if (this.select.hasAttribute(name)) this.box.setAttribute(name, this.select.getAttribute(name));
+    }
+    this.box.classList.toggle("is-invalid", this.select.classList.contains("is-invalid"));
+    for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": `${id}-list` })) {
+      this.box.setAttribute(name, value);
+    }
+    const label = document.querySelector(`label[for="${CSS.escape(id)}"]`)?.textContent ?? "";
+    this.list = Object.assign(document.createElement("ul"), { id: `${id}-list`, className: "picker-list", hidden: true });
+    this.list.setAttribute("role", "listbox");
+    this.list.setAttribute("aria-label", label);
+    this.found = Object.assign(document.createElement("span"), { className: "visually-hidden" });
+    this.found.setAttribute("role", "status");
+    this.chips = Object.assign(document.createElement("ul"), { className: "picker-chips", hidden: true });
+    this.chips.setAttribute("aria-label", `${label}: chosen`);
+    this.append(...(multiple ? [this.chips] : []), this.box, this.list, this.found);
+    this.box.addEventListener("input", () => this.ask());
+    this.box.addEventListener("click", () => this.list.hidden && this.ask());
+    this.box.addEventListener("keydown", (event) => this.onKey(event));
+    this.box.addEventListener("blur", () => this.close());
+    this.list.addEventListener("pointerdown", (event) => event.preventDefault()); // the box keeps the focus
+    this.list.addEventListener("click", ({ target }) => this.choose(target.closest("[role=option]")));
+    this.chips.addEventListener("click", ({ target }) => {
+      if (!target.closest("button")) return;
+      this.toggle(target.closest("li").dataset.id, "", false);
+      this.box.focus();
+    });
+    this.show();
+    if (this.select.autofocus) this.box.focus();
+  }
+
+  get chosen() { return [...this.select.selectedOptions].filter((option) => option.value); }
+
+  // What is chosen, as the visitor sees it.
+  show() {
+    const { chosen } = this;
+    if (!this.select.multiple) this.box.value = chosen[0]?.text ?? "";
+    this.box.placeholder = chosen.length ? "" : "Type to search";
+    this.box.setCustomValidity(this.required && !chosen.length ? "Please choose one." : "");
+    this.chips.hidden = !chosen.length;
+    this.chips.replaceChildren(...chosen.map(({ value, text }) => {
+      const chip = Object.assign(document.createElement("li"), { className: "badge", textContent: text });
+      const remove = Object.assign(document.createElement("button"), { type: "button", className: "btn-close" });
+      remove.setAttribute("aria-label", `Remove ${text}`);
+      chip.dataset.id = value;
+      chip.append(remove);
+      return chip;
+    }));
+  }
+
+  toggle(id, text, on) {
+    let option = [...this.select.options].find(({ value }) => value === id);
+    if (!option) this.select.append(option = new Option(text, id));
+    option.selected = on;
+    this.show();
+    for (const kind of ["input", "change"]) this.select.dispatchEvent(new Event(kind, { bubbles: true }));
+  }
+
+  get term() {
+    const text = this.box.value.trim();
+    return !this.select.multiple && text === this.chosen[0]?.text ? "" : text;
+  }
+
+  ask() {
+    clearTimeout(this.timer);
+    this.request?.abort();
+    const { term } = this, { url, name } = this.dataset;
+    if (!term || !url) return this.open(this.first.filter(({ text }) => text.toLowerCase().includes(term.toLowerCase())));
+    this.timer = setTimeout(async () => {
+      this.request = new AbortController();
+      try {
+        const answer = await fetch(`${url}?${new URLSearchParams({ name, term })}`, { signal: this.request.signal });
+        if (answer.ok) this.open((await answer.json()).results);
+      } catch (error) {
+        if (error.name !== "AbortError") document.getElementById("unreachable")?.removeAttribute("hidden");
+      }
+    }, WAIT_MS);
+  }
+
+  open(rows) {
+    if (document.activeElement !== this.box) return;
+    const chosen = new Set(this.chosen.map(({ value }) => value));
+    const none = !this.select.multiple && !this.required && chosen.size && !this.term ? [{ id: "", text: "None" }] : [];
+    this.list.replaceChildren(...[...none, ...rows].map(({ id, text }, number) => {
+      const option = Object.assign(document.createElement("li"), { id: `${this.list.id}-${number}`, textContent: text });
+      option.setAttribute("role", "option");
+      option.setAttribute("aria-selected", chosen.has(String(id)));
+      option.dataset.id = id;
+      return option;
+    }));
+    this.found.textContent = rows.length ? `${rows.length} found` : "Nothing matches";
+    if (!rows.length && !none.length) this.list.replaceChildren(Object.assign(document.createElement("li"), { className: "text-secondary", textContent: "Nothing matches" }));
+    this.list.querySelector(":scope > li:not([role])")?.setAttribute("role", "presentation");
+    this.list.hidden = false;
+    this.box.setAttribute("aria-expanded", "true");
+    this.mark(this.term ? this.list.querySelector("[role=option]") : null);
+  }
+
+  close() {
+    clearTimeout(this.timer);
+    this.request?.abort();
+    // Who empties the box means none.
+    if (!this.select.multiple && !this.box.value.trim() && this.chosen.length && !this.required) this.toggle("", "None", true);
+    this.list.hidden = true;
+    this.box.setAttribute("aria-expanded", "false");
+    this.mark(null);
+    if (this.select.multiple) this.box.value = "";
+    else this.show();
+  }
+
+  mark(option) {
+    this.list.querySelector(".active")?.classList.remove("active");
+    this.box.toggleAttribute("aria-activedescendant", false);
+    if (!option) return;
+    option.classList.add("active");
+    option.scrollIntoView({ block: "nearest" });
+    this.box.setAttribute("aria-activedescendant", option.id);
+  }
+
+  choose(option) {
+    if (!option) return;
+    const { id } = option.dataset;
+    this.toggle(id, option.textContent, !(this.select.multiple && this.chosen.some(({ value }) => value === id)));
+    this.close();
+  }
+
+  onKey(event) {
+    const options = [...this.list.querySelectorAll("[role=option]")];
+    const here = options.findIndex((option) => option.classList.contains("active"));
+    const steps = { ArrowDown: 1, ArrowUp: -1 };
+    if (event.key in steps) {
+      event.preventDefault();
+      if (this.list.hidden) return this.ask();
+      this.mark(options.at((here < 0 && steps[event.key] < 0 ? 0 : here) + steps[event.key]) ?? options[0]);
+    } else if (event.key === "Enter" && !this.list.hidden) {
+      event.preventDefault();
+      this.choose(options[here]);
+    } else if (event.key === "Escape" && !this.list.hidden) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.close();
+    } else if (event.key === "Backspace" && !this.box.value && this.select.multiple) {
+      const last = this.chosen.at(-1);
+      if (last) this.toggle(last.value, "", false);
+    }
+  }
+}
+customElements.define("row-picker", RowPicker);
+
+// What was made in the dialog is chosen in the field beside whose "+" it was opened.
+const choose = (field, { created, title }) => {
+  if (field.matches("[type=checkbox]")) {
+    const row = field.closest("label").cloneNode(true);
+    Object.assign(row.querySelector("input"), { value: created, checked: true, id: "" });
+    row.querySelector("span").textContent = title;
+    return field.closest("fieldset").querySelector("label:last-of-type").after(row);
+  }
+  const picker = field.closest("row-picker");
+  if (picker) return picker.toggle(created, title, true);
+  field.append(new Option(title, created, true, true));
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+};
+
+const openDialog = (link, field) => {
+  const dialog = Object.assign(document.createElement("dialog"), { className: "add" });
+  const place = Object.assign(document.createElement("div"), { id: "add-row" });
+  const done = Object.assign(document.createElement("form"), { method: "dialog", className: "add-close" });
+  const close = Object.assign(document.createElement("button"), { className: "btn-close" });
+  close.setAttribute("aria-label", "Close");
+  done.append(close);
+  dialog.setAttribute("aria-label", link.title);
+  dialog.append(done, place);
+  document.body.append(dialog);
+  dialog.addEventListener("close", () => { dialog.remove(); field.focus(); });
+  new MutationObserver(() => {
+    const made = place.querySelector("[data-created]");
+    if (!made) return;
+    choose(field, made.dataset);
+    dialog.close();
+  }).observe(place, { childList: true, subtree: true });
+  dialog.showModal();
+  htmx.ajax("GET", link.href, { target: place, swap: "innerHTML" });
+};
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-add-for]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  openDialog(link, document.getElementById(link.dataset.addFor));
+});
