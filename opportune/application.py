@@ -14,6 +14,7 @@ from opportune.admin.site import add_admin
 from opportune.db.factory import open_database
 from opportune.feature import Feature
 from opportune.jobs.factory import open_jobs
+from opportune.llm import LanguageModel
 from opportune.mail import pages as mailbox
 from opportune.mail.transport import transport_for
 from opportune.project import installed_features, require_distinct
@@ -81,7 +82,8 @@ def add_services(state: State, settings: Settings) -> None:
     transport_for(settings)  # e-mails leave by a job, which makes its own
     state.database = open_database(settings)
     state.storage = open_storage(settings)
-    state.jobs = open_jobs(settings, state.database, state.storage, state.features)
+    state.llm = LanguageModel.of(settings)
+    state.jobs = open_jobs(settings, state.database, state.storage, state.features, state.llm)
     state.cache = open_cache(settings, state.database, who=get_optional_user)
     state.rate_limiter = RateLimiter(
         {"cache": CacheStorage(settings), "database": DatabaseStorage(state.database, settings)}
@@ -93,8 +95,9 @@ def add_services(state: State, settings: Settings) -> None:
 async def start_services(state: State, stack: AsyncExitStack) -> None:
     """Start the services, and have them closed in reverse: jobs end while all that they use is there."""
     await state.database.setup()
-    for close in (state.database.dispose, state.cache.close, state.rate_limiter.close, state.last_seen.close):
-        stack.push_async_callback(close)
+    stack.push_async_callback(state.database.dispose)
+    for service in (state.cache, state.rate_limiter, state.last_seen, state.llm):
+        stack.push_async_callback(service.close)
     await stack.enter_async_context(state.jobs.running())
 
 

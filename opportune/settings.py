@@ -192,6 +192,8 @@ class Settings(BaseSettings):
     """Seconds to wait between two pieces of an answer."""
     llm_timeout: float = Field(default=600, gt=0)
     """Seconds that a whole answer may take."""
+    llm_max_parallel: int = Field(default=100, ge=1)
+    """Answers that a process has written at the same time; whoever asks then waits."""
 
     mail_url: SecretStr = SecretStr("console:")
     """console: shows mail in the log, file:./data/mail keeps it in a folder, smtp://user:password@host:587 sends it."""

@@ -19,6 +19,7 @@ from app.chat.models import Message, Status
 from app.chat.schemas import MAX_QUESTION_LENGTH
 from opportune import llm
 from opportune.db import Database, utc_now
+from opportune.llm import LanguageModel
 
 SHUTDOWN_TIMEOUT_SECONDS = 3.0
 """Seconds to store what there is when the process stops. What is not stored by then is ended by its lease."""
@@ -27,36 +28,22 @@ SHUTDOWN_TIMEOUT_SECONDS = 3.0
 class AnswerManager:
     """Answers of a process: `start` one, `view` it from any number of requests, `stop` it; `close` at the end."""
 
-    def __init__(self, database: Database, provider: llm.Provider | None) -> None:
+    def __init__(self, database: Database, llm: LanguageModel) -> None:
         self.database = database
-        self.provider = provider
+        self.llm = llm
         self.worker = secrets.token_hex(16)
         self._tasks: dict[int, AnswerTask] = {}
         self._flusher = AnswerFlusher(database, self.worker)
         self._followers = AnswerFollower(database)
 
     @property
-    def model(self) -> str:
-        """The name that people are shown as the answers' author."""
-        return self.provider.name if self.provider else ""
-
-    @property
-    def fault(self) -> str:
-        """The reason why there will be no answer, for whoever runs the site."""
-        return self.provider.fault if self.provider else ""
-
-    @property
-    def context_budget(self) -> int:
-        return self.provider.context_budget if self.provider else 0
-
-    @property
     def max_question_length(self) -> int:
         """The most characters of plain English that the model reads at a time."""
-        return min(MAX_QUESTION_LENGTH, 4 * self.context_budget) if self.provider else MAX_QUESTION_LENGTH
+        return min(MAX_QUESTION_LENGTH, 4 * self.llm.context_budget) if self.llm.provider else MAX_QUESTION_LENGTH
 
     def start(self, answer: Message, prompt: Sequence[llm.Message]) -> None:
         """Write an answer that has been committed as this worker's."""
-        answer_task = self._tasks[answer.id] = AnswerTask(self._flusher, self.provider, answer, prompt)
+        answer_task = self._tasks[answer.id] = AnswerTask(self._flusher, self.llm, answer, prompt)
         answer_task.start()
         answer_task.task.add_done_callback(lambda _: self._tasks.pop(answer.id, None))
 

@@ -29,12 +29,12 @@ class AnswerTask:
     def __init__(
         self,
         flusher: AnswerFlusher,
-        provider: llm.Provider | None,
+        model: llm.LanguageModel,
         answer: Message,
         prompt: Sequence[llm.Message],
     ) -> None:
         self.flusher = flusher
-        self.provider = provider
+        self.model = model
         self.prompt = prompt
         self.live = LiveAnswer(answer)
         self._cut_by: Outcome | None = None
@@ -77,9 +77,7 @@ class AnswerTask:
         return replace(outcome, prompt_tokens=prompt_tokens, completion_tokens=llm.estimate_tokens(self.live.text))
 
     async def _generate(self) -> Outcome:
-        if self.provider is None:
-            raise llm.LLMError("not_configured", "No model is set up. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")
-        async with aclosing(self.provider.stream(self.prompt)) as chunks:
+        async with aclosing(self.model.chunks(self.prompt)) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, llm.Done):
                     return Outcome(

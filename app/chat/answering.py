@@ -75,14 +75,14 @@ async def ask(
         AnswerRunningError, QuestionTooLongError, TooManyAnswersError: nothing was stored.
     """
     key = question.client_key
-    if manager.provider and llm.estimate_tokens(question.content) > manager.context_budget:
+    if manager.llm.provider and llm.estimate_tokens(question.content) > manager.llm.context_budget:
         raise QuestionTooLongError(manager.max_question_length)
 
     async def store(chat: Chat) -> Turn:
         if key and (before := await chat.asked_before(key, conversation_id)):
             return Turn(*before, is_new=False)
         into = conversation_id or (await chat.begin(question.content)).id
-        return Turn(*await chat.ask(into, question.content, AnswerAuthor(manager.worker, manager.model), key))
+        return Turn(*await chat.ask(into, question.content, AnswerAuthor(manager.worker, manager.llm.name), key))
 
     if conversation_id is not None:
         await manager.end_dead(conversation_id)
@@ -97,7 +97,7 @@ async def retry(manager: AnswerManager, owner_id: int, answer: Message) -> tuple
     """
 
     async def store(chat: Chat) -> Turn:
-        return Turn(*await chat.retry(answer, AnswerAuthor(manager.worker, manager.model)))
+        return Turn(*await chat.retry(answer, AnswerAuthor(manager.worker, manager.llm.name)))
 
     await manager.end_dead(answer.conversation_id)
     return await _start(manager, owner_id, store)
@@ -122,7 +122,7 @@ async def _start(
     except IntegrityError:  # a running answer that our own look-up did not count
         raise AnswerRunningError from None
     if turn.is_new:
-        manager.start(turn.answer, build_prompt(earlier, turn.question, manager.context_budget))
+        manager.start(turn.answer, build_prompt(earlier, turn.question, manager.llm.context_budget))
     return turn.question, turn.answer
 
 

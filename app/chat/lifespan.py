@@ -1,26 +1,22 @@
-"""Starts and stops the model and the answers with the application."""
+"""Starts and stops the answers with the application."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from app.chat.answer_manager import AnswerManager
-from opportune import llm
+from opportune.llm import LanguageModel
 from opportune.server import shutting_down
-
-logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
-    provider = llm.make_provider(app.state.settings)
-    manager = app.state.chat = AnswerManager(app.state.database, provider)
-    tasks = [asyncio.create_task(_close_in_time(app, manager))]
-    if provider:
-        tasks.append(asyncio.create_task(_set_up(provider)))
+    llm: LanguageModel = app.state.llm
+    manager = app.state.chat = AnswerManager(app.state.database, llm)
+    # The port opens while the model gets ready.
+    tasks = [asyncio.create_task(_close_in_time(app, manager)), asyncio.create_task(llm.setup())]
     try:
         yield
     finally:
@@ -28,17 +24,9 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        if provider:
-            await provider.close()
 
 
 async def _close_in_time(app: FastAPI, manager: AnswerManager) -> None:
     # The server waits for open streams before it ends the lifespan: their answers must end first.
     await shutting_down(app).wait()
     await manager.close()
-
-
-async def _set_up(provider: llm.Provider) -> None:
-    # The port opens meanwhile. A failure shows again, to whoever asks, at the first question.
-    with suppress(llm.LLMError):
-        await provider.setup()

@@ -174,7 +174,7 @@ async def _page(
         if view and wanted.model_fields_set <= {"size"}:  # the list opens where the conversation stands
             wanted = wanted.model_copy(update={"page": await chat.page_of(view.conversation, wanted.size)})
         context["conversations"] = await chat.conversations(wanted)
-    context |= {**await _messages(view), "fault": manager.fault, "silence": live_answer.SILENCE_TIMEOUT_SECONDS}
+    context |= {**await _messages(view), "fault": manager.llm.fault, "silence": live_answer.SILENCE_TIMEOUT_SECONDS}
     return templates.render(request, PAGE, context, form.status)
 
 
@@ -198,7 +198,7 @@ def _composer(manager: AnswerManager, form: Form[Any], last: int, messages: Sequ
     return {
         "form": form,
         "longest": manager.max_question_length,
-        "model": manager.model,
+        "model": manager.llm.name,
         "client_key": form.value("client_key") or secrets.token_hex(8),  # sent twice, it is asked once
         "last": max((message.id for message in messages), default=last),
     }

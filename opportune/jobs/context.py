@@ -6,6 +6,7 @@ from typing import Any
 from opportune.db.database import Database
 from opportune.jobs.models import Job, JobStep
 from opportune.jobs.store import JobStore, hold_lease
+from opportune.llm import LanguageModel
 from opportune.settings import Settings
 from opportune.storage import Storage
 
@@ -13,12 +14,13 @@ from opportune.storage import Storage
 class DatabaseJobContext:
     """The JobContext of a job that runs, over the site's database."""
 
-    def __init__(self, job: Job, store: JobStore, settings: Settings, storage: Storage) -> None:
+    def __init__(self, job: Job, store: JobStore, settings: Settings, storage: Storage, llm: LanguageModel) -> None:
         self.id = str(job.id)
         self.attempt = job.attempt
         self.settings = settings
         self.database: Database = store.database
         self.storage = storage
+        self.llm = llm
         self._job = job
         self._store = store
         self._position = 0

@@ -7,15 +7,16 @@ from opportune.db.database import Database
 from opportune.feature import Feature
 from opportune.jobs import JobDefinition
 from opportune.jobs.service import DatabaseJobQueue
+from opportune.llm import LanguageModel
 from opportune.settings import Settings
 from opportune.storage import Storage
 
 
 def open_jobs(
-    settings: Settings, database: Database, storage: Storage, features: Iterable[Feature]
+    settings: Settings, database: Database, storage: Storage, features: Iterable[Feature], llm: LanguageModel
 ) -> DatabaseJobQueue:
     """Open the queue for the jobs of these features; the database's sessions know it from now on."""
-    return DatabaseJobQueue(settings, database, storage, declared_jobs(features))
+    return DatabaseJobQueue(settings, database, storage, declared_jobs(features), llm)
 
 
 def declared_jobs(features: Iterable[Feature]) -> list[JobDefinition[Any]]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from opportune.db.database import Database
+    from opportune.llm import LanguageModel
     from opportune.storage import Storage
 
 P = ParamSpec("P")
@@ -29,6 +30,7 @@ class JobContext(Protocol):
     settings: Settings
     database: "Database"
     storage: "Storage"
+    llm: "LanguageModel"
 
     async def write(self, work: "Callable[Concatenate[AsyncSession, P], Awaitable[R]]", *args: P.args) -> R:  # type: ignore[valid-type]
         """Do work in a transaction that also records that it is done: it takes effect once, whatever crashes.

@@ -18,6 +18,7 @@ from opportune.jobs import JobCall, JobDefinition, JobQueue, management
 from opportune.jobs.models import ENDED, Job, JobState
 from opportune.jobs.store import JobStore, insert_job
 from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
+from opportune.llm import LanguageModel
 from opportune.settings import Settings
 from opportune.storage import Storage
 
@@ -31,12 +32,19 @@ class DatabaseJobQueue(JobQueue):
     """Queues jobs as rows. `running()` does them in this process, or leaves them to a worker, as JOBS says."""
 
     def __init__(
-        self, settings: Settings, database: Database, storage: Storage, jobs: Iterable[JobDefinition[Any]]
+        self,
+        settings: Settings,
+        database: Database,
+        storage: Storage,
+        jobs: Iterable[JobDefinition[Any]],
+        llm: LanguageModel | None = None,
     ) -> None:
+        """`llm`: the model of the process, where it has one already."""
         self.settings = settings
         self.database = database
         self.jobs = {job.name: job for job in jobs}
-        self.worker = Worker(JobStore(database, self.jobs), self.jobs, settings, storage)
+        store, llm = JobStore(database, self.jobs), llm or LanguageModel.of(settings)
+        self.worker = Worker(store, self.jobs, settings, storage, llm)
         self.is_inline = settings.jobs == "inline" and database.url.kind != "memory"
         self.queued = False
         """Whether this process has queued anything."""

@@ -21,6 +21,7 @@ from opportune.jobs.context import DatabaseJobContext
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedule import next_run_time, schedule_key
 from opportune.jobs.store import LEASE_DURATION, JobCancelled, JobStore, insert_job
+from opportune.llm import LanguageModel
 from opportune.settings import Settings
 from opportune.storage import Storage
 
@@ -57,12 +58,18 @@ class Worker:
     """Does jobs: when woken, when one is due, and each `poll` seconds where it has to look for what others queue."""
 
     def __init__(
-        self, store: JobStore, jobs: Mapping[str, JobDefinition[Any]], settings: Settings, storage: Storage
+        self,
+        store: JobStore,
+        jobs: Mapping[str, JobDefinition[Any]],
+        settings: Settings,
+        storage: Storage,
+        llm: LanguageModel,
     ) -> None:
         self.store = store
         self.jobs = jobs
         self.settings = settings
         self.storage = storage
+        self.llm = llm
         self.concurrency = settings.database_pool_size
         self.looked = 0.0
         """When the queue was last looked at, by `time.monotonic`."""
@@ -213,7 +220,8 @@ class Worker:
             raise JobCancelled  # its process died before it could heed that
         if job.attempt > declared.attempts:
             raise PermanentFailure("The process that did it ended in its midst, time after time.")
-        await declared.function(DatabaseJobContext(job, self.store, self.settings, self.storage), *job.arguments)
+        context = DatabaseJobContext(job, self.store, self.settings, self.storage, self.llm)
+        await declared.function(context, *job.arguments)
 
     async def _record_outcome(self, attempt: Attempt) -> None:
         """Store how it ended. The end of the site cuts short the job, and not this."""

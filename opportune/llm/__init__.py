@@ -1,58 +1,22 @@
 """Language models: one small interface, any OpenAI-compatible endpoint, a small model on this machine."""
 
-from importlib import import_module
-
-from opportune.errors import OperatorError
-from opportune.llm import libraries
+from opportune.llm.factory import make_provider, missing_library
 from opportune.llm.fake import FakeProvider
-from opportune.llm.local import LocalModel, find_weights
-from opportune.llm.openai_compatible import OpenAICompatible
+from opportune.llm.language_model import LanguageModel, Llm, open_llm
 from opportune.llm.provider import Chunk, Done, LLMError, Message, Provider, Timeouts, estimate_tokens
-from opportune.settings import Settings
 
 __all__ = [
     "Chunk",
     "Done",
     "FakeProvider",
     "LLMError",
+    "LanguageModel",
+    "Llm",
     "Message",
     "Provider",
     "Timeouts",
     "estimate_tokens",
     "make_provider",
     "missing_library",
+    "open_llm",
 ]
-
-
-def make_provider(settings: Settings) -> Provider | None:
-    """The provider that the settings name, else the local model, else None: then no answer can be had.
-
-    Tests get a script, so that none of them waits for a model.
-
-    Raises:
-        OperatorError: LLM_PROVIDER names none.
-    """
-    if settings.llm_provider:
-        return _make_own(settings)
-    limits = Timeouts.of(settings)
-    if settings.llm_base_url:
-        return OpenAICompatible(settings.llm_base_url, settings.llm_api_key, settings.llm_model, limits)
-    if settings.environment == "test":
-        return FakeProvider("A scripted answer.")
-    weights = find_weights()
-    return LocalModel(weights, limits) if weights else None
-
-
-def _make_own(settings: Settings) -> Provider:
-    module, _, name = settings.llm_provider.partition(":")
-    try:
-        make = getattr(import_module(module), name)
-    except (AttributeError, ImportError, ValueError) as error:
-        raise OperatorError(f"LLM_PROVIDER: there is no {settings.llm_provider} ({error}).") from error
-    provider: Provider = make(settings)
-    return provider
-
-
-def missing_library(settings: Settings) -> str:
-    """A line for whoever runs the site, if the local model would answer and lacks a library of the system."""
-    return libraries.missing_library() if isinstance(make_provider(settings), LocalModel) else ""

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from opportune.errors import OperatorError
 from opportune.settings import Settings
 
 Role = Literal["system", "user", "assistant"]
@@ -12,6 +13,7 @@ ErrorCode = Literal[
     "refused",
     "unauthorised",
     "rate_limited",
+    "busy",
     "rejected",
     "timeout",
     "interrupted",
@@ -64,10 +66,10 @@ class Timeouts:
         )
 
 
-class LLMError(Exception):
-    """An answer that did not come, or not to its end.
+class LLMError(OperatorError):
+    """An answer that did not come, or not to its end: the web answers 503 with the message, a command prints it.
 
-    The message is a sentence for whoever asked. It never holds an address, a key or anything that the endpoint said.
+    It is a sentence for whoever asked. It never holds an address, a key or anything that the endpoint said.
     """
 
     def __init__(self, code: ErrorCode, sentence: str, retry_after: float | None = None) -> None:

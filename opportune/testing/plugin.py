@@ -218,7 +218,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 @pytest.fixture
 def recorded_jobs(app: FastAPI) -> RecordedJobs:
     """What the site queues: recorded, and done by `await recorded_jobs.work()`."""
-    return RecordedJobs(app.state.settings, app.state.database, app.state.storage)
+    return RecordedJobs(app.state.settings, app.state.database, app.state.storage, app.state.llm)
 
 
 @pytest.fixture

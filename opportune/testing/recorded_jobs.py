@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database, after_commit
 from opportune.jobs import JobCall, JobContext, JobQueue
+from opportune.llm import LanguageModel
 from opportune.settings import Settings
 from opportune.storage import Storage
 
@@ -14,10 +15,12 @@ from opportune.storage import Storage
 class RecordedJobs(JobQueue):
     """Takes the place of the queue of a database, and records what changes queue once they are committed."""
 
-    def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, storage: Storage, llm: LanguageModel | None = None
+    ) -> None:
         self.calls: list[JobCall[Any]] = []
         self.keys: list[str] = []
-        self.context: JobContext = DirectJobContext(settings, database, storage)
+        self.context: JobContext = DirectJobContext(settings, database, storage, llm or LanguageModel.of(settings))
         database.info["jobs"] = self
 
     async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
@@ -54,10 +57,11 @@ class DirectJobContext:
     id = "1"
     attempt = 1
 
-    def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
+    def __init__(self, settings: Settings, database: Database, storage: Storage, llm: LanguageModel) -> None:
         self.settings = settings
         self.database = database
         self.storage = storage
+        self.llm = llm
 
     async def write(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
         async with self.database.writer() as session:

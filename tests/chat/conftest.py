@@ -5,7 +5,7 @@ import pytest
 from app.chat.answer_manager import AnswerManager
 from opportune.accounts import User
 from opportune.db import Database
-from opportune.llm import FakeProvider
+from opportune.llm import FakeProvider, LanguageModel
 
 
 @pytest.fixture
@@ -25,6 +25,6 @@ def model() -> FakeProvider:
 
 @pytest.fixture
 async def manager(database: Database, model: FakeProvider) -> AsyncIterator[AnswerManager]:
-    manager = AnswerManager(database, model)
+    manager = AnswerManager(database, LanguageModel(lambda: model))
     yield manager
     await manager.close()

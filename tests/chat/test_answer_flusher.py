@@ -17,7 +17,7 @@ from app.chat.service import MAX_RUNNING_ANSWERS
 from opportune import llm
 from opportune.accounts import User
 from opportune.db import Database
-from opportune.llm import FakeProvider
+from opportune.llm import FakeProvider, LanguageModel
 from tests.chat.conversations import (
     TIMEOUT_SECONDS,
     kill_process,
@@ -204,7 +204,7 @@ async def test_one_look_at_the_database_serves_all_that_is_followed(
     answers = await begin_all(manager, ["word "] * MANY)
     original = answer_store.read
     monkeypatch.setattr(answer_store, "read", read)
-    sibling = AnswerManager(database, None)
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
     async with AsyncExitStack() as stack:
         lives = [await stack.enter_async_context(sibling.view(answer)) for answer in answers]
         for gate in model.gates:
@@ -224,7 +224,7 @@ async def test_the_answers_of_a_process_that_died_are_ended_by_one_that_follows_
     model.gates[0].set()
     conversation_id, answer = await start_conversation(manager, owner_id, "word ")
     await wait_until_saved(database, answer.id, "word ")
-    sibling = AnswerManager(database, None)
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         growth = live.growth(0)
         assert await anext(growth) == "word "

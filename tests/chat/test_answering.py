@@ -11,7 +11,7 @@ from app.chat.schemas import ConversationFilter, MessageCreate
 from app.chat.service import MAX_RUNNING_ANSWERS, AnswerRunningError, Chat, TooManyAnswersError
 from opportune import llm
 from opportune.db import Database
-from opportune.llm import FakeProvider
+from opportune.llm import FakeProvider, LanguageModel
 from tests.chat.conversations import shown_messages, start_conversation, wait_until_ended
 
 
@@ -79,7 +79,7 @@ async def test_a_model_that_crashes_is_an_error_without_detail(
 
 
 async def test_without_a_model_the_answer_names_the_settings(database: Database, owner_id: int) -> None:
-    manager = AnswerManager(database, None)
+    manager = AnswerManager(database, LanguageModel(lambda: None))
     _, answer = await start_conversation(manager, owner_id)
     stored = await wait_until_ended(manager, answer)
     assert stored.error_code == "not_configured"

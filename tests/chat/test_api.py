@@ -26,7 +26,7 @@ CONVERSATIONS = "/api/v1/conversations"
 @pytest.fixture
 def script(app: FastAPI) -> FakeProvider:
     model = FakeProvider("A scripted ", "answer.")
-    app.state.chat.provider = model
+    app.state.llm.provider = model
     return model
 
 

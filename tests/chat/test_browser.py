@@ -20,7 +20,7 @@ async def script(app: FastAPI, page: Page, site: str) -> FakeProvider:
     """What the model answers to the signed-in visitor."""
     await sign_in_browser(page, app, await make_user(app.state.database), site)
     model = FakeProvider("An answer.")
-    app.state.chat.provider = model
+    app.state.llm.provider = model
     return model
 
 

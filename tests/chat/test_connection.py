@@ -107,7 +107,7 @@ async def page(chromium: Browser, app: FastAPI, router: Router) -> AsyncIterator
 def rest(app: FastAPI) -> asyncio.Event:
     """Lets the model, which has said the `BEGINNING`, say the `REST`."""
     rest = asyncio.Event()
-    app.state.chat.provider = FakeProvider(BEGINNING, rest, REST)
+    app.state.llm.provider = FakeProvider(BEGINNING, rest, REST)
     return rest
 
 

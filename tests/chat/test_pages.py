@@ -20,7 +20,7 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 @pytest.fixture
 def script(app: FastAPI) -> FakeProvider:
     model = FakeProvider("A *scripted* answer.")
-    app.state.chat.provider = model
+    app.state.llm.provider = model
     return model
 
 
@@ -189,7 +189,7 @@ async def test_a_running_answer_is_stopped_by_its_button(app: FastAPI, script: F
 
 
 async def test_without_a_model_the_page_names_the_settings(app: FastAPI) -> None:
-    app.state.chat.provider = None
+    app.state.llm.provider = None
     async with signed_in_client(app) as client:
         html = (await client.get("/chat")).text
     assert all(name in html for name in ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL"))

@@ -18,7 +18,7 @@ from app.chat.live_answer import LiveAnswer
 from app.chat.models import Message, Status
 from app.chat.service import MAX_RUNNING_ANSWERS
 from opportune.db import Database, utc_now
-from opportune.llm import FakeProvider
+from opportune.llm import FakeProvider, LanguageModel
 from tests.chat.conversations import (
     TIMEOUT_SECONDS,
     kill_process,
@@ -35,7 +35,7 @@ async def test_another_process_can_stop_an_answer(
 ) -> None:
     model.script = ["So far", asyncio.Event()]
     _, answer = await start_conversation(manager, owner_id)
-    sibling = AnswerManager(database, None)
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
     await answering.stop(sibling, owner_id, answer)
     assert (await wait_until_ended(manager, answer)).status == Status.STOPPED
 
@@ -47,7 +47,7 @@ async def test_another_process_shows_the_answer_as_it_grows(
     model.script = ["One, ", gate, "two."]
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_saved(database, answer.id, "One, ")
-    sibling = AnswerManager(database, None)
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
     (_, answer) = await shown_messages(sibling, owner_id, conversation_id)
     assert answer.text == "One, "
     seen = []
@@ -92,7 +92,7 @@ async def test_the_answer_of_a_dead_process_is_ended_by_whoever_reads_it(
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_saved(database, answer.id, "Last words")
     await kill_process(manager, database, answer)
-    reader = AnswerManager(database, None)
+    reader = AnswerManager(database, LanguageModel(lambda: None))
     answer = (await shown_messages(reader, owner_id, conversation_id))[-1]
     assert (answer.status, answer.text) == (Status.INTERRUPTED, "Last words")
 
@@ -120,7 +120,7 @@ async def test_answers_of_dead_processes_keep_nobody_from_asking(
         _, answer = await start_conversation(manager, owner_id)
         await kill_process(manager, database, answer)
     model.script = ["An answer."]
-    restarted = AnswerManager(database, model)
+    restarted = AnswerManager(database, LanguageModel(lambda: model))
     _, answer = await start_conversation(restarted, owner_id)
     assert (await wait_until_ended(restarted, answer)).status == Status.DONE
 
@@ -188,7 +188,7 @@ async def test_a_page_that_is_opened_again_at_another_process_gets_no_block_twic
     model.script = ["One.\n\nTwo.\n\nThree.\n\n", gate, "Four."]
     _, answer = await start_conversation(manager, owner_id)
     await wait_until_saved(database, answer.id, "One.\n\nTwo.\n\nThree.\n\n")
-    sibling = AnswerManager(database, None)
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
 
     async def article(_: Message) -> str:
         return ""

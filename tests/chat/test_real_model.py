@@ -23,7 +23,7 @@ async def real_model(app: FastAPI) -> AsyncIterator[None]:
     model = llm.make_provider(Settings(_env_file=None, environment="development"))
     if model is None:
         skip_for_missing("The local model", INSTALL_MODEL)
-    app.state.chat.provider = model
+    app.state.llm.provider = model
     yield
     await app.state.chat.close()
     await model.close()

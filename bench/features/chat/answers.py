@@ -113,8 +113,8 @@ async def measure(url: str, rounds: int, seconds: float) -> Times:
 
 
 async def once(database: Database, way: Way, number: int, seconds: float) -> float:
-    flusher = way(database)
-    runs = [AnswerTask(flusher(), Talker(seconds), answer, ()) for answer in await empty_answers(database, number)]
+    flusher, model = way(database), llm.LanguageModel(lambda: Talker(seconds))
+    runs = [AnswerTask(flusher(), model, answer, ()) for answer in await empty_answers(database, number)]
     before = time.process_time()
     for run in runs:
         run.start()

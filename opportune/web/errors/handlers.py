@@ -1,6 +1,7 @@
 """Errors as people and programs want them: a page, or RFC 9457 problem details, by `Accept`."""
 
 import logging
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from opportune.db.errors import explain, is_outage
 from opportune.errors import Busy, NotFound, ReadOnlyError
+from opportune.llm import LLMError
 from opportune.storage.storage import StorageError
 from opportune.web.forms.error_messages import message_for
 from opportune.web.rendering.templates import templates
@@ -114,6 +116,15 @@ async def on_busy(request: Request, error: Exception) -> Response:
     return problem(request, 503, str(error), headers=RETRY_HEADERS)
 
 
+async def on_llm_error(request: Request, error: Exception) -> Response:
+    """503 for an answer of the model that a route needs and does not get. What is wrong with the set-up is logged."""
+    assert isinstance(error, LLMError)  # noqa: S101 - the type that this handler is registered for
+    if not error.retryable:
+        logger.error("the language model: %s", error)
+    wait = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else RETRY_HEADERS
+    return problem(request, 503, str(error), headers=wait if error.retryable else None)
+
+
 async def on_read_only(request: Request, error: Exception) -> Response:
     logger.warning("%s", error)
     return problem(request, 503, "This site only shows what is there: nothing can be changed.")
@@ -153,6 +164,7 @@ def add_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, on_database_unavailable)
     app.add_exception_handler(Busy, on_busy)
     app.add_exception_handler(StorageError, on_busy)
+    app.add_exception_handler(LLMError, on_llm_error)
     app.add_exception_handler(ReadOnlyError, on_read_only)
     app.add_exception_handler(IntegrityError, on_conflict)
     app.add_exception_handler(DataError, on_conflict)

@@ -1,17 +1,22 @@
 """What docs/llm.md says is so."""
 
+import asyncio
 import re
-from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
 
-from opportune.llm import LLMError
-from opportune.llm.fake import FakeProvider
+from opportune.application import create_app
+from opportune.feature import Feature
+from opportune.llm import FakeProvider
 from opportune.llm.provider import ErrorCode
 from opportune.project import PROJECT
 from opportune.settings import Settings
-from opportune.testing.plugin import settings_for
+from opportune.testing import RecordedJobs
+
+pytestmark = pytest.mark.database("sqlite")
 
 GUIDE = (PROJECT / "docs" / "llm.md").read_text(encoding="utf-8")
 
@@ -23,20 +28,38 @@ def names_of_its_code() -> dict[str, Any]:
     return names
 
 
-async def test_its_test_passes() -> None:
-    await names_of_its_code()["test_a_summary_is_what_the_model_says"]()
+@pytest.fixture
+def names() -> dict[str, Any]:
+    return names_of_its_code()
 
 
-async def test_its_feature_has_a_model_from_start_to_end() -> None:
-    names, app = names_of_its_code(), SimpleNamespace(state=SimpleNamespace(settings=settings_for("sqlite:///none.db")))
-    async with names["summaries"](app):
-        assert await names["summary"](app.state.summaries, "A text.") == "A scripted answer."
+@pytest.fixture
+async def app(settings: Settings, names: dict[str, Any]) -> FastAPI:
+    texts = Feature(name="texts", summary="Texts.", pages=names["router"], jobs=[names["sum_up"]])
+    return create_app(settings, [texts])
 
 
-async def test_what_goes_wrong_reaches_whoever_asks() -> None:
-    refusal = LLMError("rate_limited", "Not now.", retry_after=3)
-    with pytest.raises(LLMError, match=r"^Not now\.$"):
-        await names_of_its_code()["summary"](FakeProvider("It", refusal), "A text.")
+async def test_its_test_passes(app: FastAPI, client: AsyncClient, names: dict[str, Any]) -> None:
+    await names["test_a_summary_is_what_the_model_says"](app, client)
+
+
+async def test_its_job_asks_the_same_model(
+    app: FastAPI, recorded_jobs: RecordedJobs, names: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    app.state.llm.provider = FakeProvider("Short.")
+    await names["sum_up"].function(recorded_jobs.context, "A text.")
+    assert capsys.readouterr().out == "Short.\n"
+
+
+async def test_who_leaves_early_stops_the_model(app: FastAPI, names: dict[str, Any]) -> None:
+    app.state.llm.provider = model = FakeProvider("It is", asyncio.Event())
+    assert await names["first_words"](app.state.llm, "Is it?") == "It is"
+    assert model.stopped.is_set()
+
+
+async def test_its_script_has_a_model_of_its_own(names: dict[str, Any], settings: Settings) -> None:
+    names["get_settings"] = lambda: settings
+    assert await names["ask_once"]("Is it?") == "A scripted answer."
 
 
 def test_it_names_settings_and_codes_that_there_are() -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from opportune import llm
 from opportune.errors import OperatorError
-from opportune.llm import Timeouts, estimate_tokens, make_provider
+from opportune.llm import Timeouts, estimate_tokens, local, make_provider
 from opportune.llm.fake import FakeProvider
 from opportune.project import PROJECT
 from opportune.settings import Settings
@@ -34,7 +33,7 @@ def test_limits_come_from_the_settings() -> None:
 
 
 def test_a_configured_endpoint_comes_before_the_local_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llm, "find_weights", lambda: Path("model.gguf"))
+    monkeypatch.setattr(local, "find_weights", lambda: Path("model.gguf"))
     provider = make_provider(settings(llm_base_url="https://llm.example/v1", llm_model="big"))
     assert provider
     assert provider.name == "big"
@@ -47,14 +46,14 @@ def test_an_endpoint_without_a_model_is_named_by_its_host() -> None:
 
 
 def test_without_an_endpoint_the_local_model_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llm, "find_weights", lambda: Path("model.gguf"))
+    monkeypatch.setattr(local, "find_weights", lambda: Path("model.gguf"))
     provider = make_provider(settings())
     assert provider
     assert provider.name == "SmolLM2-135M on this machine"
 
 
 def test_without_endpoint_and_wheels_there_is_no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llm, "find_weights", lambda: None)
+    monkeypatch.setattr(local, "find_weights", lambda: None)
     assert make_provider(settings()) is None
 
 
