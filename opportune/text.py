@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from opportune.annotations import UNBOUNDED, Stored
+
 ONE_LINE = r"^[^\r\n]*$"
 
 
@@ -27,6 +29,7 @@ Text = Annotated[
     StringConstraints(strip_whitespace=True),
     AfterValidator(storable),
     Field(json_schema_extra={"format": "multiline"}),
+    Stored(UNBOUNDED),
 ]
 """Any text but NUL, which PostgreSQL refuses, without white space around it."""
 

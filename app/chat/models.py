@@ -3,10 +3,11 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Index, Text, text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import Index, text
+from sqlmodel import Field
 
-from opportune.db import Model, utc_now
+from opportune.db import Model, ModelBase, utc_now
+from opportune.text import Text
 
 
 class Role(StrEnum):
@@ -55,9 +56,9 @@ class Message(Model, table=True):
 
     conversation_id: int = Field(foreign_key="chat_conversation.id", ondelete="CASCADE", index=True)
     parent_id: int | None = Field(default=None, foreign_key="chat_message.id", ondelete="CASCADE", index=True)
-    role: Role = Field(sa_type=Text)
-    text: str = Field(default="", sa_type=Text)
-    status: Status = Field(default=Status.DONE, sa_type=Text)
+    role: Role
+    text: Text = ""
+    status: Status = Status.DONE
     client_key: str | None = Field(default=None, max_length=64)
     created_at: datetime = Field(default_factory=utc_now)
 
@@ -77,12 +78,11 @@ class Message(Model, table=True):
     finished_at: datetime | None = None
 
 
-class AnswerChunk(SQLModel, table=True):
+class AnswerChunk(ModelBase, table=True):
     """A chunk of a running answer. Appended, so its cost does not grow with the answer; gone when that is done."""
 
     __tablename__ = "chat_answer_chunk"
-    metadata = Model.metadata
 
     message_id: int = Field(foreign_key="chat_message.id", ondelete="CASCADE", primary_key=True)
     seq: int = Field(primary_key=True)
-    text: str = Field(sa_type=Text)
+    text: Text

@@ -3,8 +3,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
 
+from opportune.annotations import FieldOptions
 from opportune.text import Line, Password
-from opportune.web.forms.fields import FieldOptions
 
 
 def _lower(text: str) -> str:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index
+from sqlalchemy import Index
 from sqlmodel import Field
 
 from opportune.db.model import BigId, Model, utc_now
@@ -26,7 +26,7 @@ class AuditEntry(Model, table=True):
     row_id: str = Field(default="", max_length=64)
     title: str = Field(default="", max_length=200)
     """What the row was called."""
-    changes: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    changes: dict[str, Any] = Field(default_factory=dict)
     """By column what was there before and after, [before, after]. Secrets are not told, only that they changed."""
     address: str = Field(default="", max_length=64)
 

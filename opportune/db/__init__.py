@@ -5,7 +5,7 @@ from opportune.db.database import Database, after_commit, before_commit
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.errors import explain, is_outage
 from opportune.db.factory import open_database
-from opportune.db.model import MAX_ID, BigId, Model, RowId, utc_now
+from opportune.db.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now
 from opportune.db.references import Reference
 from opportune.db.sessions.context import Context, ReadonlyContext
 from opportune.db.sessions.dependencies import (
@@ -27,6 +27,7 @@ __all__ = [
     "DatabaseURL",
     "MemoryDatabase",
     "Model",
+    "ModelBase",
     "RWCtx",
     "ReadSession",
     "ReadonlyContext",

@@ -7,6 +7,7 @@ from fastapi import Path
 from sqlalchemy import BigInteger, Integer, MetaData, Table, event
 from sqlmodel import Field, SQLModel
 
+from opportune.db.column_types import choose_column_type
 from opportune.db.enums import store_values
 from opportune.errors import OperatorError
 
@@ -25,25 +26,38 @@ NAMING_CONVENTION = {
 }
 
 
-class Model(SQLModel):
-    """A table: `class Book(Model, table=True)` with `__tablename__ = "books_book"`. Has a 64-bit `id`.
-
-    A field of an Enum is stored as the value of its member, and a check constraint keeps others out. A whole number
-    with a `foreign_key` has 64 bits too.
-    """
+class ModelBase(SQLModel):
+    """A table with keys of its own, such as one in between two others: `class BookTag(ModelBase, table=True)`."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
-
-    id: int = Field(default=None, primary_key=True, sa_type=BigId)
 
     @classmethod
     def __init_subclass__(cls, **options: Any) -> None:
         """Say it in a line where two models claim one table, which SQLAlchemy tells of the second alone."""
         if (table := vars(cls).get("__tablename__")) in cls.metadata.tables:
-            others = [each for each in Model.__subclasses__() if vars(each).get("__tablename__") == table]
+            known = (*ModelBase.__subclasses__(), *Model.__subclasses__())
+            others = [each for each in known if vars(each).get("__tablename__") == table]
             modules = " and ".join(dict.fromkeys(each.__module__ for each in (*others, cls)))
             raise OperatorError(f"{modules} claim one table, {table}: let each name begin with its own feature's.")
         super().__init_subclass__(**options)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Choose the types of columns, which SQLModel makes after this."""
+        super().__pydantic_init_subclass__(**options)
+        for info in cls.model_fields.values():
+            choose_column_type(info)
+
+
+class Model(ModelBase):
+    """A table: `class Book(Model, table=True)` with `__tablename__ = "books_book"`. Has a 64-bit `id`.
+
+    A field of an Enum is stored as the value of its member, and a check constraint keeps others out. A whole number
+    with a `foreign_key` has 64 bits too. Lists and mappings are JSON, `Text` has no bound, and the types of
+    `opportune.fields` bring their own columns.
+    """
+
+    id: int = Field(default=None, primary_key=True, sa_type=BigId)
 
 
 @event.listens_for(Table, "after_parent_attach")

@@ -4,10 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Index, Text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import Index, Text
+from sqlmodel import Field
 
-from opportune.db.model import Model, utc_now
+from opportune.db.model import Model, ModelBase, utc_now
 
 
 class JobState(StrEnum):
@@ -31,7 +31,7 @@ class Job(Model, table=True):
 
     state: JobState = Field(default=JobState.WAITING, sa_type=Text)
     name: str = Field(max_length=200)
-    arguments: list[Any] = Field(default_factory=list, sa_type=JSON)
+    arguments: list[Any] = Field(default_factory=list)
     key: str | None = Field(default=None, max_length=500, unique=True)
     """Who queues the same again finds this one."""
     attempt: int = 0
@@ -67,13 +67,12 @@ class Job(Model, table=True):
         return self.error or self.progress
 
 
-class JobStep(SQLModel, table=True):
+class JobStep(ModelBase, table=True):
     """Result of a `run.write`, stored in the transaction of its effect, so there are both or neither."""
 
     __tablename__ = "jobs_done_step"
-    metadata = Model.metadata
 
     job_id: int = Field(foreign_key="jobs_job.id", ondelete="CASCADE", primary_key=True)
     position: int = Field(primary_key=True)
     """1 for the first that the job asks for."""
-    result: Any = Field(default=None, sa_type=JSON)
+    result: Any = None

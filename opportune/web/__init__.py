@@ -4,10 +4,10 @@ from opportune.speedups import speedup
 
 speedup("opportune.web.fastapi_compat_adapter", "install", lambda: None)()  # before the first model is looked at
 
+from opportune.annotations import FieldOptions  # noqa: E402
 from opportune.web.cache import cached  # noqa: E402
 from opportune.web.cache import clear as clear_cache  # noqa: E402
 from opportune.web.client import Client, client_address  # noqa: E402
-from opportune.web.forms.fields import FieldOptions  # noqa: E402
 from opportune.web.forms.forms import Form, read_form  # noqa: E402
 from opportune.web.forms.uploads import ImageUpload, Upload, allow_files  # noqa: E402
 from opportune.web.rate_limit import HOUR_SECONDS, Limiter, RateLimit, TooManyRequests  # noqa: E402

@@ -10,11 +10,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 
+from opportune.annotations import Attribute, options_of
 from opportune.db.references import reference_of
 from opportune.text import ONE_LINE
-
-Attribute = str | int | float | bool | None
-"""True stands for an attribute without a value; None and False leave it out."""
 
 PICKER = "picker"
 """A field that points at rows: a select that finds more of them while somebody types."""
@@ -38,19 +36,6 @@ ATTRIBUTES = {
     "multipleOf": "step",
     "pattern": "pattern",
 }
-
-
-class FieldOptions:
-    """HTML attributes, choices or the kind of a form field: `Annotated[Line, FieldOptions(autocomplete="name")]`.
-
-    `choices` are words for values; the others are attributes of the element, with `type` for another kind: `radio`,
-    `search`, `hidden`, `textarea`.
-    """
-
-    def __init__(self, choices: Mapping[str, str] | None = None, *, type: str = "", **attributes: Attribute) -> None:  # noqa: A002 - HTML's own name
-        self.choices = choices or {}
-        self.type = type
-        self.attributes = attributes
 
 
 @dataclass(frozen=True)
@@ -82,6 +67,8 @@ class Control:
     meanings: Mapping[str, object]
     """What the model takes for a value that is no text, such as the number that a choice is."""
     attributes: Mapping[str, Attribute]
+    suffix: str = ""
+    """A unit, shown after the box."""
     rows: RowChoices | None = None
     """What a `picker` offers, once a form is told."""
 
@@ -139,7 +126,7 @@ def _shape(schema: JsonSchemaValue, definitions: JsonSchemaValue) -> JsonSchemaV
 
 
 def _control(name: str, info: FieldInfo, shape: JsonSchemaValue) -> Control:
-    html = next((item for item in info.metadata if isinstance(item, FieldOptions)), FieldOptions())
+    html = options_of(info)
     choices = {**_choices(shape), **html.choices}
     if "" in choices:
         choices = {"": choices[""], **choices}
@@ -156,6 +143,7 @@ def _control(name: str, info: FieldInfo, shape: JsonSchemaValue) -> Control:
         choices=choices,
         meanings={as_text(value): value for value in _offered(shape)},
         attributes={"placeholder": example, **_attributes(shape, kind), **html.attributes},
+        suffix=html.suffix,
     )
 
 

@@ -9,9 +9,10 @@ from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
+from opportune.annotations import Attribute
 from opportune.db.references import reference_of
 from opportune.web.forms.error_messages import NOT_A_CHOICE, message_for
-from opportune.web.forms.fields import PICKER, Attribute, Control, RowChoices, as_text, controls_of
+from opportune.web.forms.fields import PICKER, Control, RowChoices, as_text, controls_of
 from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, Upload, allow_files, read_upload
 
 M = TypeVar("M", bound=BaseModel)

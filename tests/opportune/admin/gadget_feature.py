@@ -7,22 +7,21 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 from sqladmin import action
-from sqlalchemy import CheckConstraint, MetaData, Text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import CheckConstraint, MetaData
+from sqlmodel import Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.views import AdminView
-from opportune.db.model import NAMING_CONVENTION, BigId, utc_now
+from opportune.db.model import NAMING_CONVENTION, Model, utc_now
 from opportune.feature import Feature
+from opportune.text import Text
 
 
-class Table(SQLModel):
+class Table(Model):
     # Apart from the project's own tables, which migrations make.
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
-
-    id: int = Field(default=None, primary_key=True, sa_type=BigId)
 
 
 class Colour(Enum):
@@ -48,13 +47,13 @@ class Gadget(Table, table=True):
     maker_id: int = Field(foreign_key="test_maker.id")
     spare_id: int | None = Field(default=None, foreign_key="test_maker.id")
     colour: Colour = Colour.RED
-    state: Literal["new", "used"] = Field(default="new", sa_type=Text)
+    state: Literal["new", "used"] = "new"
     size: int = Field(default=1, ge=0)
     weight: Decimal | None = Field(default=None, max_digits=6, decimal_places=2)
     ratio: float | None = None
     made_on: date | None = None
     seen_at: datetime | None = None
-    notes: str = Field(default="", sa_type=Text)
+    notes: Text = ""
     story: str = Field(default="", max_length=2000)
     motto: str = ""
     nickname: str | None = Field(default=None, max_length=20)
