@@ -1,5 +1,6 @@
 """The admin at /admin: SQLAdmin with our gate, our forms and our pages."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -30,11 +31,14 @@ from opportune.admin.middleware import RelativeUrlsMiddleware, StaffOnlyMiddlewa
 from opportune.admin.operations.cache import CacheAdmin
 from opportune.admin.operations.jobs import JobAdmin
 from opportune.admin.operations.view import OperationsAdmin
+from opportune.admin.options import inlines_without_view
 from opportune.admin.persistence.deletion import delete_page
 from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.views import AdminView
 from opportune.db.columns import title_of
 from opportune.db.database import Database
+from opportune.errors import OperatorError
+from opportune.feature import Feature
 from opportune.web.rendering.flash import flashed
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
@@ -51,11 +55,10 @@ def add_admin(app: FastAPI) -> None:
     """Put the admin with the views of every feature into the site."""
     site = AdminSite(app.state.database, f"{app.state.settings.site_name} admin")
     site.dashboard = Dashboard(app, site)
-    for view in (*ACCOUNTS, *GROUPS, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
-        site.add_view(view)
-    for feature in app.state.features:
-        for view in feature.admin:
-            site.add_view(view, feature.name)
+    for view, feature in view_classes(app.state.features):
+        site.add_view(view, feature)
+    if fault := next(inlines_without_view([view for view in site.views if isinstance(view, AdminView)]), ""):
+        raise OperatorError(fault)
     app.router.routes.append(Route(ADMIN_PATH, _to_index, methods=["GET"], include_in_schema=False))
     # The router alone: as an application of its own it would answer errors its own way.
     middleware = [
@@ -63,6 +66,14 @@ def add_admin(app: FastAPI) -> None:
         Middleware(RelativeUrlsMiddleware, routes=site.admin.router.routes, address=ADMIN_PATH),
     ]
     app.router.routes.append(Mount(ADMIN_PATH, site.admin.router, name="admin", middleware=middleware))
+
+
+def view_classes(features: Iterable[Feature]) -> Iterator[tuple[Any, str]]:
+    """Those of the framework and of the features, and whose each is."""
+    for view in (*ACCOUNTS, *GROUPS, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
+        yield view, ""
+    for feature in features:
+        yield from ((view, feature.name) for view in feature.admin)
 
 
 async def _to_index(request: Request) -> Response:

@@ -3,7 +3,7 @@
 What SQLAdmin tells in public is read in public; the private names that are left are what it gives no other way to.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, cached_property
 from inspect import unwrap
 from types import FunctionType
@@ -32,7 +32,7 @@ class AdapterView(ModelView):
         super().__init__()
         self.labels: dict[str, str] = self._column_labels
         self.search_names = [property_name(wish) for wish in self.column_searchable_list]
-        self.sort_names = [property_name(wish) for wish in self.column_sortable_list]
+        self.sort_names = [self.name_of(wish) for wish in self.column_sortable_list]
 
     def configure(self, lookups: dict[str, Any], fields: dict[str, Any]) -> None:
         """Tell SQLAdmin what was chosen: labels, names, what foreign keys point at, and the fields of columns."""
@@ -50,6 +50,13 @@ class AdapterView(ModelView):
         return cast("Table", self.mapper.local_table)
 
     # Names of columns and relationships
+
+    def name_of(self, wish: Any) -> str:
+        """The name of what an option gives by name or as `Book.title`. For overriding."""
+        return property_name(wish)
+
+    def _get_prop_name(self, prop: Any) -> str:
+        return self.name_of(prop)
 
     @cached_property
     def list_names(self) -> list[str]:
@@ -74,12 +81,12 @@ class AdapterView(ModelView):
     def _build_column_list(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
         return self.choose_names(defaults, include, exclude)
 
-    def relations(self, names: Sequence[str]) -> list[Any]:
-        """The relationships among these names."""
-        return [getattr(self.model, name) for name in names if name in self.mapper.relationships]
-
     def has_formatter(self, name: str, *, in_list: bool) -> bool:
         return name in (self._list_formatters if in_list else self._detail_formatters)
+
+    def format_value(self, value: Any) -> Any:
+        """How a value of its type is shown in lists."""
+        return self._default_formatter(value)
 
     # Queries
 
@@ -99,10 +106,6 @@ class AdapterView(ModelView):
 
     def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
         return self.select_by_identifier(identifier)
-
-    def join_path(self, statement: Select[Any], path: str, joined: set[str]) -> tuple[Select[Any], Any]:
-        """The statement with the relationships of `owner.team.name` joined, and the model at its end."""
-        return self._join_relationship_paths(statement, path, joined)
 
     def default_sort(self) -> list[tuple[str, bool]]:
         """Columns, and whether each is sorted from the last to the first. For overriding."""

@@ -1,12 +1,11 @@
 """The base of every model's pages in the admin."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from sqladmin.filters import get_parameter_name
 from sqladmin.pagination import Pagination
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import selectinload
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -20,6 +19,8 @@ from opportune.admin.lists.active_filters import list_context
 from opportune.admin.lists.filters import apply_filter, filter_for
 from opportune.admin.lists.formatters import FORMATTERS
 from opportune.admin.lists.search import matching_words
+from opportune.admin.options import option_faults
+from opportune.admin.paths import column_of_relation, loading, parse_path, relation_of_column, sorted_by
 from opportune.admin.persistence.transactions import PersistenceMixin
 from opportune.admin.protocols import Site
 from opportune.admin.sqladmin_adapter import property_name
@@ -32,7 +33,9 @@ from opportune.db.columns import (
     is_wordy,
     label_of,
     many_to_many_of,
+    natural_key_of,
 )
+from opportune.errors import OperatorError
 
 
 class AdminView(PersistenceMixin):
@@ -98,6 +101,8 @@ class AdminView(PersistenceMixin):
     site: ClassVar[Site]
 
     def __init__(self) -> None:
+        if fault := next(option_faults(self, AdminView), ""):
+            raise OperatorError(fault)
         super().__init__()
         columns = self.mapper.columns
         self.labels = {attribute.key: label_of(attribute.key) for attribute in self.mapper.attrs} | self.labels
@@ -110,16 +115,25 @@ class AdminView(PersistenceMixin):
         files = {name: file_field_for(column) for name, column in self.file_columns.items()}
         pickers = dict.fromkeys(self.references, ForeignKeyField) | dict.fromkeys(linked, ManyToManyField)
         self.search_names = [name for name in self.search_names or self._texts() if not is_secret(name)]
-        sortable = self.sort_names or [name for name in self.list_names if name in columns]
+        sortable = self.sort_names or [*self._sortable()]
         self.sort_names = [name for name in sortable if not is_secret(name)]
         self.configure(dict(self.lookups), {**pickers, **files})
         wishes = self.column_filters or self._filterable()
         self._filters = [filter_for(self, wish) for wish in wishes if not is_secret(_parameter(wish))]
         self.wordy = {name for name, column in columns.items() if is_wordy(column) and not choices_of(self.model, name)}
         self.wordy |= linked.keys()
-        self.readonly_names = [name for name in map(property_name, self.readonly_columns) if self._is_shown(name)]
+        self.readonly_names = [name for name in map(self.name_of, self.readonly_columns) if self._is_shown(name)]
 
     # Which columns
+
+    @classmethod
+    def option_faults(cls) -> Iterator[str]:
+        """A line for each name in the options that nothing has."""
+        return option_faults(cls, AdminView)
+
+    def name_of(self, wish: Any) -> str:
+        """A relationship to one row goes by the name of its column."""
+        return column_of_relation(self.mapper, property_name(wish))
 
     def _is_shown(self, name: str) -> bool:
         """Whether it is shown without being named: of relationships those alone that forms have a picker for."""
@@ -139,6 +153,21 @@ class AdminView(PersistenceMixin):
         ]
         return [*columns, *self.many_to_many]
 
+    def _sortable(self) -> Iterator[str]:
+        """By default each column of the list: one that points at a row also by what that row is called."""
+        for name in self.list_names:
+            path = self.sort_path(name)
+            yield from (each for each in dict.fromkeys((path, name)) if each and name in self.mapper.columns)
+
+    def sort_path(self, name: str) -> str:
+        """What a click on the head of a column sorts by: its own, or what the row that it points at is called."""
+        relation = relation_of_column(self.mapper, name) if name in self.mapper.columns else ""
+        declared = [each for each in self.sort_names if each == name or (relation and each.startswith(f"{relation}."))]
+        if declared or not relation:
+            return declared[0] if declared else name
+        key = natural_key_of(self.mapper.relationships[relation].mapper.class_)
+        return f"{relation}.{key}" if key else name
+
     def choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
         names = super().choose_names(defaults, include, exclude)
         if include is None or include in ([], "__all__"):  # not named one by one: no relationship, which loads its rows
@@ -150,7 +179,7 @@ class AdminView(PersistenceMixin):
         return self.choose_names(short, self.column_list, self.column_exclude_list)
 
     def get_form_columns(self) -> list[str]:
-        fixed = {column.key for column in self.pk_columns} | {property_name(wish) for wish in self.readonly_columns}
+        fixed = {column.key for column in self.pk_columns} | {self.name_of(wish) for wish in self.readonly_columns}
         return [name for name in super().get_form_columns() if self._is_shown(name) and name not in fixed]
 
     def get_filters(self) -> list[Any]:
@@ -167,7 +196,7 @@ class AdminView(PersistenceMixin):
             raise HTTPException(404) from None
 
     def form_details_query(self, request: Request) -> Select[Any]:
-        return self._one_listed(request).options(*map(selectinload, self.relations(self.details_names)))
+        return self._one_listed(request).options(*loading(self.mapper, self.details_names))
 
     def form_edit_query(self, request: Request) -> Select[Any]:
         return self._one_listed(request)
@@ -185,11 +214,16 @@ class AdminView(PersistenceMixin):
         return select(func.count()).select_from(rows.with_only_columns(self.pk_columns[0]).order_by(None).subquery())
 
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
-        columns, joined = [], set[str]()
-        for path in self.search_names:
-            stmt, model = self.join_path(stmt, path, joined)
-            columns.append(getattr(model, path.rsplit(".", 1)[-1]))
-        return matching_words(stmt, columns, term)
+        return matching_words(stmt, [parse_path(self.mapper, path) for path in self.search_names], term)
+
+    def sort_query(self, stmt: Select[Any], request: Request) -> Select[Any]:
+        """As the address asks, or by default. Rows that are equal in it have an order too, or pages would mix them."""
+        wish = request.query_params.get("sortBy", "")
+        if wish and wish not in self.sort_names:
+            raise HTTPException(400, "Invalid sortBy parameter")
+        is_descending = request.query_params.get("sort") == "desc"
+        wishes = [(wish, is_descending)] if wish else [(self.name_of(name), last) for name, last in self.default_sort()]
+        return sorted_by(stmt, self.mapper, wishes, self.pk_columns)
 
     def default_sort(self) -> list[tuple[str, bool]]:
         """The newest first, unless the view says otherwise."""
@@ -212,7 +246,7 @@ class AdminView(PersistenceMixin):
         statement = await self.filtered_query(request)
         count = await self.count(request, self._counting(statement))
         page = min(max(page, 1), Pagination.max_page(count, size))
-        statement = self.sort_query(statement, request).options(*map(selectinload, self.relations(self.list_names)))
+        statement = self.sort_query(statement, request).options(*loading(self.mapper, self.list_names))
         rows = await self.fetch_rows(statement.limit(size).offset((page - 1) * size))
         for name in self.references.keys() & set(self.list_names):
             await self.name_references(request, name, rows)

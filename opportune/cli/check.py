@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
+from opportune.admin.options import view_faults
+from opportune.admin.site import view_classes
 from opportune.checks import PRODUCTION_CHECKS, Check, Finding, check_llm, check_secret_key
 from opportune.cli import startup
 from opportune.cli.loop import runner
@@ -91,6 +93,11 @@ def check_features(settings: Settings) -> Iterator[Finding]:
     for feature in installed_features():
         for check in feature.checks:
             yield from check(settings)
+
+
+def check_admin(_settings: Settings) -> Iterator[Finding]:
+    """Names in the options of views that nothing has, with which the site does not start."""
+    yield from map(Finding, view_faults([view for view, _ in view_classes(installed_features())]))
 
 
 def check_templates(_settings: Settings) -> Iterator[Finding]:
@@ -186,6 +193,7 @@ CHECKS: tuple[Check, ...] = (
     check_addresses,
     check_admin_email,
     check_features,
+    check_admin,
     check_templates,
     check_env_example,
     check_storage,

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
-from sqlalchemy import Column, Integer, String, Text
+from sqlalchemy import Column, Index, Integer, String, Text, UniqueConstraint, inspect
 from sqlalchemy.orm import Mapper, RelationshipDirection
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from opportune.errors import OperatorError
 
 SECRET = re.compile(r"password|secret|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
 LONG_TEXT_LENGTH = 500
@@ -71,6 +73,35 @@ def many_to_many_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
         if relation.direction is RelationshipDirection.MANYTOMANY and not relation.viewonly
         if _has_number(relation.parent) and _has_number(relation.mapper)
     }
+
+
+def natural_key_of(model: type[Any]) -> str:
+    """The column by whose value a person names a row, in imports, exports and fixtures. Empty if there is none.
+
+    It is the one text that is unique, or what the model says: `natural_key: ClassVar[str] = "isbn"`.
+    """
+    mapper: Mapper[Any] = inspect(model)
+    declared = getattr(model, "natural_key", "")
+    if declared:
+        if declared not in mapper.columns:
+            raise OperatorError(f'{model.__name__}: natural_key is "{declared}", which is no column of it.')
+        return str(declared)
+    texts = [name for name, column in mapper.columns.items() if is_text(column) and not is_secret(name)]
+    unique = [name for name in texts if _is_unique(mapper.columns[name])]
+    return unique[0] if len(unique) == 1 else ""
+
+
+def _is_unique(column: Column[Any]) -> bool:
+    table: Any = column.table
+    rules = [*table.constraints, *(index for index in table.indexes if index.unique)]
+    alone = [rule for rule in rules if isinstance(rule, UniqueConstraint | Index) and [*rule.columns] == [column]]
+    # An index on lower(name) has the column too, and one with a condition does not hold for all rows.
+    return any(not isinstance(rule, Index) or _is_plain(rule, column) for rule in alone)
+
+
+def _is_plain(index: Index, column: Column[Any]) -> bool:
+    conditions = (index.dialect_options[name]["where"] for name in ("postgresql", "sqlite"))
+    return [*index.expressions] == [column] and not any(condition is not None for condition in conditions)
 
 
 def _has_number(mapper: Mapper[Any]) -> bool:

@@ -17,6 +17,7 @@ from wtforms.widgets import html_params  # type: ignore[import-untyped]  # has n
 from opportune.admin.authorization import may_list, may_see
 from opportune.admin.errors import NOT_THERE, ValidationRefused
 from opportune.admin.lists.search import matching_words
+from opportune.admin.paths import Path
 from opportune.admin.protocols import View
 from opportune.db.columns import is_long, is_secret, is_text, title_of
 from opportune.db.model import MAX_ID
@@ -51,7 +52,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         self.key = inspect(model).primary_key[0]
         fields = [*(key for key in short if not is_secret(key)), self.key]
         super().__init__(name, model, cast("Any", view), fields=fields)
-        self.searched = [getattr(model, key) if isinstance(key, str) else key for key in fields]
+        self.searched = [Path((), inspect(model), key if isinstance(key, str) else key.key) for key in fields]
 
     @property
     def view(self) -> View | None:

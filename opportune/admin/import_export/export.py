@@ -10,11 +10,11 @@ from typing import Any
 
 from sqladmin.helpers import default_encoder, secure_filename
 from sqlalchemy import Select
-from sqlalchemy.orm import selectinload
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from opportune.admin.log import audit
+from opportune.admin.paths import loading
 from opportune.admin.protocols import View
 from opportune.db.columns import choices_of, title_of
 
@@ -75,8 +75,7 @@ async def _in_order(view: View, statement: Select[Any]) -> AsyncIterator[Sequenc
 
 async def _run(view: View, piece: Select[Any]) -> Sequence[Any]:
     """The rows with those that they are linked with."""
-    linked = [getattr(view.model, name) for name in view.export_names if name in view.many_to_many]
-    rows: Sequence[Any] = await view.fetch_rows(piece.options(*map(selectinload, linked)))
+    rows: Sequence[Any] = await view.fetch_rows(piece.options(*loading(view.mapper, view.export_names)))
     return rows
 
 

@@ -1,6 +1,7 @@
 """How the values of a row are shown: references by name, choices in words, files by themselves."""
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any, ClassVar
 
 from markupsafe import Markup
@@ -15,7 +16,8 @@ from opportune.admin.forms.files import FileColumn, render_file
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.forms.many_to_many import ManyToManyLookup
 from opportune.admin.lists.formatters import EMPTY_CELL, truncate
-from opportune.admin.protocols import Site
+from opportune.admin.paths import values_at
+from opportune.admin.protocols import Site, View
 from opportune.admin.sqladmin_adapter import AdapterView
 from opportune.db.columns import choice_label, choices_of, title_of
 
@@ -29,7 +31,7 @@ class DisplayMixin(AdapterView):
 
     references: dict[str, ForeignKeyLookup]
     many_to_many: dict[str, ManyToManyLookup]
-    lookups: Mapping[str, ForeignKeyLookup]
+    lookups: dict[str, ForeignKeyLookup]
     """Of both."""
     site: ClassVar[Site]
 
@@ -43,6 +45,10 @@ class DisplayMixin(AdapterView):
         known = await self.references[column].rows(list(ids)) if ids else []
         names: dict[Any, str] = getattr(request.state, f"names_{self.identity}_{column}", {})
         setattr(request.state, f"names_{self.identity}_{column}", names | {row.id: title_of(row) for row in known})
+
+    async def get_prop_value(self, obj: Any, prop: str) -> Any:
+        """A value by its name; by a path such as `author.name` those of all rows that it leads to."""
+        return values_at(obj, prop) if "." in prop else await super().get_prop_value(obj, prop)
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and not self.has_formatter(prop, in_list=True) and self._is_special(prop):
@@ -58,38 +64,43 @@ class DisplayMixin(AdapterView):
         return await super().get_detail_value(obj, prop, request)
 
     def _plain(self, obj: Any, prop: str) -> Any:
-        return None if prop in self.many_to_many else getattr(obj, prop)  # which may not be loaded
+        return None if prop in self.many_to_many or "." in prop else getattr(obj, prop)  # which may not be loaded
 
     def _is_special(self, prop: str) -> bool:
         known = (self.references, self.many_to_many, self.file_columns)
-        return any(prop in names for names in known) or bool(choices_of(self.model, prop))
+        return "." in prop or any(prop in names for names in known) or bool(choices_of(self.model, prop))
 
     async def _special(self, obj: Any, prop: str, request: Request) -> str:
+        if "." in prop:
+            return Markup(", ").join(self._at_path(value, request) for value in values_at(obj, prop)) or EMPTY_CELL
         if prop in self.file_columns:
             return await render_file(request.app.state.storage, self.file_columns[prop], getattr(obj, prop))
         if prop in self.many_to_many:
             rows = await self._linked(obj, prop)
-            return Markup(", ").join(self._link_to(prop, row.id, title_of(row), request) for row in rows) or EMPTY_CELL
+            return (
+                Markup(", ").join(link_to(self.lookups[prop].view, row.id, title_of(row), request) for row in rows)
+                or EMPTY_CELL
+            )
         if getattr(obj, prop) is None:
             return EMPTY_CELL
         return self._link(obj, prop, request) if prop in self.references else choice_label(getattr(obj, prop))
 
+    def _at_path(self, value: Any, request: Request) -> Any:
+        if isinstance(value, Enum):
+            return choice_label(value)
+        if inspect(value, raiseerr=False) is None:
+            return truncate(self.format_value(value))
+        return link_to(self.site.view_for_model(type(value)), value.id, title_of(value), request)
+
     def _link(self, obj: Any, prop: str, request: Request) -> Markup:
         number = getattr(obj, prop)
         names = getattr(request.state, f"names_{self.identity}_{prop}")
-        return self._link_to(prop, number, names.get(number, number), request)
+        return link_to(self.lookups[prop].view, number, names.get(number, number), request)
 
     async def _linked(self, obj: Any, prop: str) -> Sequence[Any]:
         if prop in inspect(obj).unloaded:
             return await self.many_to_many[prop].linked(obj)
         return sorted(getattr(obj, prop), key=title_of)
-
-    def _link_to(self, prop: str, number: int, title: object, request: Request) -> Markup:
-        view = self.lookups[prop].view
-        if view is None or not view.has_permission(request, Action.DETAILS):
-            return Markup("{}").format(title)
-        address = request.url_for("admin:details", identity=view.identity, pk=number)
-        return Markup('<a href="{}">{}</a>').format(address, title)
 
     async def title_for(self, request: Request, row: Any) -> str:
         """What a row is called, for whoever may see it; its number for who may only do something to it."""
@@ -106,3 +117,11 @@ class DisplayMixin(AdapterView):
     def site_url(self, row: Any) -> str:
         """The row's own page on the site, or nothing where it has none."""
         return ""
+
+
+def link_to(view: View | None, number: int, title: object, request: Request) -> Markup:
+    """What a row is called, as a way to its page for whoever may open it."""
+    if view is None or not view.has_permission(request, Action.DETAILS):
+        return Markup("{}").format(title)
+    address = request.url_for("admin:details", identity=view.identity, pk=number)
+    return Markup('<a href="{}">{}</a>').format(address, title)

@@ -10,16 +10,25 @@ from typing import Any
 
 from sqladmin.filters import BooleanFilter, ForeignKeyFilter, OperationColumnFilter
 from sqladmin.helpers import get_column_python_type
-from sqlalchemy import ColumnElement, Select, false, or_
+from sqlalchemy import ColumnElement, Select, false, or_, select
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.forms.many_to_many import ManyToManyLookup
+from opportune.admin.paths import Path, column_of_relation, parse_path
 from opportune.admin.protocols import View
 from opportune.admin.sqladmin_adapter import property_name
-from opportune.db.columns import choice_label, choice_value, choices_of, label_of
+from opportune.db.columns import (
+    choice_label,
+    choice_value,
+    choices_of,
+    foreign_keys_of,
+    label_of,
+    many_to_many_of,
+)
+from opportune.errors import OperatorError
 
 RunQuery = Callable[[Select[Any]], Any]
 
@@ -40,7 +49,7 @@ class Filter:
     """Whether it takes all values that an address has for it, and not the first alone."""
 
     def __init__(self, name: str, title: str) -> None:
-        self.parameter_name = name
+        self.column = self.parameter_name = name
         self.title = title
 
 
@@ -56,7 +65,7 @@ class ChoiceFilter(Filter):
 
     async def get_filtered_query(self, query: Select[Any], values: Sequence[str], model: Any) -> Select[Any]:
         chosen = [self.values[value] for value in values if value in self.values]
-        return query.where(_is_one_of(getattr(model, self.parameter_name), chosen)) if chosen else query
+        return query.where(_is_one_of(getattr(model, self.column), chosen)) if chosen else query
 
 
 class LookupFilter(Filter):
@@ -93,7 +102,7 @@ class LookupFilter(Filter):
             return query.where(false())
         if not chosen:
             return query
-        column, is_linked = getattr(model, self.parameter_name), isinstance(self.lookup, ManyToManyLookup)
+        column, is_linked = getattr(model, self.column), isinstance(self.lookup, ManyToManyLookup)
         return query.where((_is_linked_with_one_of if is_linked else _is_one_of)(column, chosen))
 
 
@@ -133,7 +142,7 @@ class ComparisonFilter(Filter):
         return offered + ([("empty", "is empty"), ("filled", "is not empty")] if self.nullable else [])
 
     async def get_filtered_query(self, query: Select[Any], operation: str, value: str, model: Any) -> Select[Any]:
-        column = getattr(model, self.parameter_name)
+        column = getattr(model, self.column)
         if operation in ("empty", "filled"):
             return query.where(column.is_(None) if operation == "empty" else column.is_not(None))
         if self.input_type == "text":
@@ -201,22 +210,43 @@ def filter_for(view: View, wish: Any) -> Any:
     if hasattr(wish, "lookups"):
         return wish
     name = property_name(wish)
-    title = view.labels.get(name, label_of(name))
-    if name in view.many_to_many:
-        return LookupFilter(name, title, view.many_to_many[name], nullable=True)
-    column = view.mapper.columns[name]
-    if name in view.references:
-        return LookupFilter(name, title, view.references[name], nullable=bool(column.nullable))
-    if values := choices_of(view.model, name):
-        return ChoiceFilter(name, title, values, nullable=bool(column.nullable))
+    path = parse_path(view.mapper, name)
+    if path.end is view.mapper:
+        name = column_of_relation(view.mapper, name)
+        return _filter(view, path, name, view.labels.get(name, label_of(name)))
+    chosen = _filter(view, path, column_of_relation(path.end, path.name), view.labels.get(name, label_of(name)))
+    chosen.path, chosen.parameter_name = path, name
+    if isinstance(chosen, LookupFilter):
+        view.lookups[name] = chosen.lookup
+    return chosen
+
+
+def _filter(view: View, path: Path, name: str, title: str) -> Any:
+    model, column = path.end.class_, path.end.columns.get(name)
+    is_nullable = column is None or bool(column.nullable)
+    if name in (linked := many_to_many_of(path.end)):
+        return LookupFilter(name, title, ManyToManyLookup(name, linked[name], view), nullable=is_nullable)
+    if name in (pointing := foreign_keys_of(path.end)):
+        return LookupFilter(name, title, ForeignKeyLookup(name, pointing[name], view), nullable=is_nullable)
+    if column is None:
+        raise OperatorError(f'{type(view).__name__}: column_filters names "{name}", which nothing can filter by.')
+    if values := choices_of(model, name):
+        return ChoiceFilter(name, title, values, nullable=is_nullable)
     kind = get_column_python_type(column)
     if kind is bool:
         return BooleanFilter(name, title)
-    return ComparisonFilter(name, title, kind, bool(column.nullable))
+    return ComparisonFilter(name, title, kind, is_nullable)
 
 
 async def apply_filter(statement: Select[Any], chosen: Any, asked: QueryParams, model: Any) -> Select[Any]:
     """The statement with what an address asks of one filter."""
+    if (path := getattr(chosen, "path", None)) is None:
+        return await _apply(statement, chosen, asked, model)
+    condition = (await _apply(select(path.end.class_), chosen, asked, path.end.class_)).whereclause
+    return statement if condition is None else statement.where(path.holds(condition))
+
+
+async def _apply(statement: Select[Any], chosen: Any, asked: QueryParams, model: Any) -> Select[Any]:
     name, change = chosen.parameter_name, chosen.get_filtered_query
     changed: Select[Any] = statement
     if getattr(chosen, "has_operator", False):

@@ -1,14 +1,15 @@
 """Finding rows by the words that somebody types."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Enum, Select, String, cast, false, literal, or_
+from sqlalchemy import Boolean, Enum, Select, String, cast, false, literal, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from opportune.admin.paths import Path
 from opportune.db.columns import type_of
 
 MAX_SEARCH_WORDS = 10
@@ -37,16 +38,19 @@ def _like(element: _Matches, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(text.like(pattern, escape="/"), **options)
 
 
-def matching_words(statement: Select[Any], columns: Iterable[Any], text: str) -> Select[Any]:
+def matching_words(statement: Select[Any], searched: Sequence[Path], text: str) -> Select[Any]:
     """The rows that have every word in some column. Signs such as % stand for themselves."""
-    columns = [column if _is_plain(column) else cast(column, String) for column in columns]
     # NUL is in no stored text, and PostgreSQL refuses to look for it.
     words = [quoted or word for quoted, word in QUERY_WORD.findall(text.replace("\0", " "))]
     for word in words[:MAX_SEARCH_WORDS]:
         pattern = literal(f"%{word.translate(LIKE_ESCAPES)}%", String())
-        found: list[ColumnElement[bool]] = [_Matches(column, pattern) for column in columns]
+        found = [path.holds(_Matches(_as_text(path.attribute), pattern)) for path in searched]
         statement = statement.where(or_(false(), *found))
     return statement
+
+
+def _as_text(column: Any) -> Any:
+    return column if _is_plain(column) else cast(column, String)
 
 
 def _is_plain(column: Any) -> bool:

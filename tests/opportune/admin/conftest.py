@@ -11,6 +11,7 @@ from opportune.application import create_app
 from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.admin.bookshelf_feature import bookshelf
 from tests.opportune.admin.gadget_feature import Maker, Table, gadgets
 from tests.opportune.admin.novel_feature import BANNED, Genre, novels
 from tests.opportune.admin.shelf_feature import shelves
@@ -45,6 +46,17 @@ async def app_with_shelves(settings: Settings, tmp_path: Path) -> AsyncIterator[
     """The site with a feature that has files and children."""
     ours = settings.model_copy(update={"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}")})
     app = create_app(ours, (*installed_features(), shelves))
+    async with app.router.lifespan_context(app):
+        async with app.state.database.engine.begin() as connection:
+            await connection.run_sync(Table.metadata.create_all)
+        yield app
+
+
+@pytest.fixture
+async def app_with_bookshelf(settings: Settings, tmp_path: Path) -> AsyncIterator[FastAPI]:
+    """The site with books that have an author, tags and reviews."""
+    ours = settings.model_copy(update={"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}")})
+    app = create_app(ours, (*installed_features(), bookshelf))
     async with app.router.lifespan_context(app):
         async with app.state.database.engine.begin() as connection:
             await connection.run_sync(Table.metadata.create_all)

@@ -1,0 +1,141 @@
+"""A bookshelf: books with an author, many tags and reviews, declared as their owner would, and their views."""
+
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar
+
+from sqlmodel import Field, Relationship, SQLModel
+
+from opportune.admin.forms.files import FileColumn, ImageColumn
+from opportune.admin.forms.inlines import Inline
+from opportune.admin.views import AdminView
+from opportune.feature import Feature
+from tests.opportune.admin.gadget_feature import Table
+
+
+class Status(StrEnum):
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    WITHDRAWN = "withdrawn"
+
+
+class Country(Table, table=True):
+    __tablename__ = "test_bookshelf_country"
+
+    name: str = Field(max_length=60, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Author(Table, table=True):
+    __tablename__ = "test_bookshelf_author"
+
+    name: str = Field(max_length=100, unique=True)
+    country_id: int | None = Field(default=None, foreign_key="test_bookshelf_country.id", index=True)
+    country: Country | None = Relationship()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BookTag(SQLModel, table=True):
+    __tablename__ = "test_bookshelf_book_tag"
+    metadata = Table.metadata
+
+    book_id: int = Field(foreign_key="test_bookshelf_book.id", primary_key=True)
+    tag_id: int = Field(foreign_key="test_bookshelf_tag.id", primary_key=True, index=True)
+
+
+class Tag(Table, table=True):
+    __tablename__ = "test_bookshelf_tag"
+
+    name: str = Field(max_length=50, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Book(Table, table=True):
+    __tablename__ = "test_bookshelf_book"
+
+    natural_key: ClassVar[str] = "isbn"
+
+    title: str = Field(max_length=200, index=True)
+    slug: str = Field(max_length=200, unique=True)
+    isbn: str = Field(max_length=13, unique=True)
+    author_id: int = Field(foreign_key="test_bookshelf_author.id", index=True)
+    price: Decimal = Field(default=Decimal(0), max_digits=8, decimal_places=2)
+    cover: str = Field(default="", max_length=100)
+    published_on: date | None = None
+    status: Status = Status.DRAFT
+    author: Author = Relationship()
+    tags: list[Tag] = Relationship(link_model=BookTag)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class ReviewTag(SQLModel, table=True):
+    __tablename__ = "test_bookshelf_review_tag"
+    metadata = Table.metadata
+
+    review_id: int = Field(foreign_key="test_bookshelf_review.id", primary_key=True)
+    tag_id: int = Field(foreign_key="test_bookshelf_tag.id", primary_key=True, index=True)
+
+
+class Mood(StrEnum):
+    GLAD = "glad"
+    SAD = "sad"
+
+
+class Review(Table, table=True):
+    __tablename__ = "test_bookshelf_review"
+
+    book_id: int = Field(foreign_key="test_bookshelf_book.id", ondelete="CASCADE", index=True)
+    critic_id: int | None = Field(default=None, foreign_key="test_bookshelf_author.id", index=True)
+    stars: int = Field(default=5, ge=1, le=5)
+    mood: Mood | None = None
+    photo: str = Field(default="", max_length=100)
+    book: Book = Relationship()
+    critic: Author | None = Relationship()
+    tags: list[Tag] = Relationship(link_model=ReviewTag)
+
+    def __str__(self) -> str:
+        return f"{self.stars} stars"
+
+
+class CountryAdmin(AdminView, model=Country):
+    pass
+
+
+class AuthorAdmin(AdminView, model=Author):
+    can_import = True
+
+
+class TagAdmin(AdminView, model=Tag):
+    pass
+
+
+class ReviewAdmin(AdminView, model=Review):
+    file_columns = {"photo": FileColumn("reviews")}  # noqa: RUF012 - SQLAdmin's way to declare
+
+
+class BookAdmin(AdminView, model=Book):
+    column_list = ("title", "author", "author.country.name", "tags", "price", "status")
+    column_searchable_list = ("title", "isbn", "author.name")
+    column_sortable_list = ("title", "author.name", "author.country.name", "price")
+    column_filters = ("author", "author.country", "author.name", "tags", "status", "price", "published_on")
+    file_columns = {"cover": ImageColumn("books")}  # noqa: RUF012 - as above
+    prepopulated = {"slug": "title"}  # noqa: RUF012 - as above
+    inlines = (Inline(Review, "book_id", ("stars", "critic", "mood", "photo", "tags")),)
+    can_import = True
+
+
+bookshelf = Feature(
+    name="bookshelf",
+    summary="For tests.",
+    models=(Country, Author, BookTag, Tag, Book, ReviewTag, Review),
+    admin=(CountryAdmin, AuthorAdmin, TagAdmin, ReviewAdmin, BookAdmin),
+)

@@ -1,0 +1,131 @@
+"""Books by what they point at: shown, sorted, searched and filtered by names and paths, in a handful of statements."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from html import unescape
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Country, Status, Tag
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+LIST = "/admin/book/list"
+
+
+@contextmanager
+def counted_statements() -> Iterator[list[str]]:
+    """What is asked of books and what they lead to meanwhile."""
+    seen: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *more: object) -> None:
+        if "test_bookshelf" in statement:
+            seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+async def app(app_with_bookshelf: FastAPI) -> FastAPI:
+    async with app_with_bookshelf.state.database.writer() as session:
+        session.add_all([Country(id=1, name="Norway"), Country(id=2, name="Iceland")])
+        await session.flush()
+        session.add_all(
+            [
+                Author(id=1, name="Sigrid", country_id=1),
+                Author(id=2, name="Halldór", country_id=2),
+                Author(id=3, name="Anon"),
+            ]
+        )
+        session.add_all([Tag(id=1, name="Epic"), Tag(id=2, name="Saga")])
+        await session.flush()
+        for number, (title, author) in enumerate([("Kristin", 1), ("Salka", 2), ("Beowulf", 3), ("Jenny", 1)], 1):
+            session.add(
+                Book(
+                    id=number, title=title, slug=f"b{number}", isbn=str(number), author_id=author, price=Decimal(number)
+                )
+            )
+        await session.flush()
+        session.add_all([BookTag(book_id=book, tag_id=tag) for book, tag in ((1, 1), (1, 2), (3, 1))])
+    return app_with_bookshelf
+
+
+async def titles(admin: AsyncClient, query: str) -> list[str]:
+    """Those of a list, in its order."""
+    page = await admin.get(f"{LIST}?{query}")
+    assert page.status_code == 200, query
+    return re.findall(r'href="/admin/book/details/\d[^"]*">([^<]+)<', page.text)
+
+
+@on_both
+async def test_a_list_shows_names_at_the_ends_of_paths(admin: AsyncClient, app: FastAPI) -> None:
+    page = unescape((await admin.get(f"{LIST}?search=Kristin")).text)
+    assert '<a href="/admin/author/details/1">Sigrid</a>' in page
+    assert "<td>Norway</td>" in page
+    assert '<a href="/admin/tag/details/1">Epic</a>, <a href="/admin/tag/details/2">Saga</a>' in page
+
+
+@on_both
+async def test_a_list_is_sorted_by_what_its_rows_point_at_and_loses_none(admin: AsyncClient, app: FastAPI) -> None:
+    for query, found in (
+        ("sortBy=author.name&sort=asc", ["Beowulf", "Salka", "Kristin", "Jenny"]),
+        ("sortBy=author.name&sort=desc", ["Jenny", "Kristin", "Salka", "Beowulf"]),
+        ("sortBy=price&sort=desc", ["Jenny", "Beowulf", "Salka", "Kristin"]),
+    ):
+        assert await titles(admin, query) == found, query
+    by_country = await titles(admin, "sortBy=author.country.name&sort=asc")
+    assert [title for title in by_country if title != "Beowulf"] == ["Salka", "Kristin", "Jenny"]
+    assert len(by_country) == 4, "a book whose author has no country stays"
+    assert "sortBy=author.name" in (await admin.get(LIST)).text, "the head of the column sorts by the name"
+    assert (await admin.get(f"{LIST}?sortBy=author.country")).status_code == 400
+
+
+@on_both
+async def test_a_list_is_searched_and_filtered_by_paths(admin: AsyncClient, app: FastAPI) -> None:
+    for query, found in (
+        ("search=sigrid", ["Jenny", "Kristin"]),
+        ("search=sigrid+jen", ["Jenny"]),
+        ("author_id=1", ["Jenny", "Kristin"]),
+        ("author.country=1", ["Jenny", "Kristin"]),
+        ("author.country=1&author.country=2", ["Jenny", "Salka", "Kristin"]),
+        ("author.country=empty", ["Beowulf"]),
+        ("author.name=sig&author.name_op=contains", ["Jenny", "Kristin"]),
+        ("author.name_op=contains", ["Jenny", "Beowulf", "Salka", "Kristin"]),
+        ("author.country=x", []),
+        ("tags=1", ["Beowulf", "Kristin"]),
+        ("tags=1&author.country=1&search=kris", ["Kristin"]),
+    ):
+        assert await titles(admin, query) == found, query
+        rows = (await admin.get(f"/admin/book/export/json?{query}")).json()
+        assert sorted(row["title"] for row in rows) == sorted(found), query
+
+
+async def test_a_filter_by_a_path_is_looked_up_and_told_by_name(admin: AsyncClient, app: FastAPI) -> None:
+    found = (await admin.get("/admin/book/ajax/lookup?name=author.country&term=nor")).json()
+    assert found == {"results": [{"id": "1", "text": "Norway"}]}
+    page = (await admin.get(f"{LIST}?author.country=1&author_id=1")).text
+    assert "Author country: Norway" in page
+    assert "Author: Sigrid" in page
+
+
+@on_both
+async def test_a_list_of_more_rows_asks_no_more_of_the_database(admin: AsyncClient, app: FastAPI) -> None:
+    with counted_statements() as few:
+        await admin.get(f"{LIST}?pageSize=1")
+    with counted_statements() as all_of_them:
+        await admin.get(LIST)
+    assert len(all_of_them) == len(few)
+
+
+async def test_statuses_are_filters_by_their_values(admin: AsyncClient, app: FastAPI) -> None:
+    assert await titles(admin, f"status={Status.PUBLISHED}") == []
