@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from opportune.accounts.models import User
     from opportune.checks import Check
+    from opportune.db.hooks import Hook
     from opportune.jobs import JobCall, JobDefinition
     from opportune.settings import BaseSettings
 
@@ -122,9 +123,17 @@ class Feature:
     """Work for later and by schedule; one that is not listed here cannot be queued."""
     first_jobs: "Sequence[JobCall[Any]]" = ()
     """What quickstart queues when it sets up a site: done beside the first visitors."""
+    hooks: "Sequence[Hook[Any]]" = ()
+    """Functions of its `hooks.py` that run when rows are created, changed or deleted (docs/hooks.md)."""
     operations: "Mapping[str, JobCall[Any]]" = field(default_factory=dict)
     """Buttons of the admin's page Operations: what they say, and the job that they queue."""
     checks: "Sequence[Check]" = ()
     """What `oppman.py check` looks at besides, by the site's settings."""
     lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None
     """Entered after the database is set up and left before it is disposed of."""
+
+    def __post_init__(self) -> None:
+        if self.hooks:
+            from opportune.db.hooks import require_hooks  # noqa: PLC0415 - `removeapp` and others read features alone
+
+            require_hooks(self.name, self.hooks)

@@ -27,7 +27,7 @@ from opportune.env_example import env_example
 from opportune.errors import OperatorError
 from opportune.mail import InvalidEmailError
 from opportune.mail.addresses import parse_recipient, sender_address
-from opportune.project import PROJECT, installed_features, installed_names
+from opportune.project import PACKAGE, PROJECT, display_path, installed_features, installed_names
 from opportune.settings import Settings, get_settings, read_feature_settings, setting_names, settings_classes
 from opportune.storage import open_storage
 from opportune.web.rendering import icons
@@ -98,6 +98,16 @@ def check_features(settings: Settings) -> Iterator[Finding]:
 def check_admin(_settings: Settings) -> Iterator[Finding]:
     """Names in the options of views that nothing has, with which the site does not start."""
     yield from map(Finding, view_faults([view for view, _ in view_classes(installed_features())]))
+
+
+def check_hooks(_settings: Settings) -> Iterator[Finding]:
+    """Nobody imports a file of hooks but a feature that lists them."""
+    for feature in installed_features():
+        path = PROJECT / PACKAGE / feature.name / "hooks.py"
+        if path.exists() and not feature.hooks:
+            yield Finding(
+                f"{display_path(path)} has no effect: list its functions in Feature({feature.name!r}, …, hooks=[…])."
+            )
 
 
 def check_templates(_settings: Settings) -> Iterator[Finding]:
@@ -194,6 +204,7 @@ CHECKS: tuple[Check, ...] = (
     check_admin_email,
     check_features,
     check_admin,
+    check_hooks,
     check_templates,
     check_env_example,
     check_storage,

@@ -5,6 +5,16 @@ from opportune.db.database import Database, after_commit, before_commit
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.errors import explain, is_outage
 from opportune.db.factory import open_database
+from opportune.db.hooks import (
+    Change,
+    after_change,
+    after_create,
+    after_delete,
+    before_change,
+    before_create,
+    before_delete,
+    changes,
+)
 from opportune.db.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now
 from opportune.db.references import Reference
 from opportune.db.sessions.context import Context, ReadonlyContext
@@ -21,6 +31,7 @@ from opportune.db.url.database_url import DatabaseURL
 __all__ = [
     "MAX_ID",
     "BigId",
+    "Change",
     "Context",
     "Database",
     "DatabaseDependency",
@@ -35,8 +46,15 @@ __all__ = [
     "Reference",
     "RowId",
     "WriteSession",
+    "after_change",
     "after_commit",
+    "after_create",
+    "after_delete",
+    "before_change",
     "before_commit",
+    "before_create",
+    "before_delete",
+    "changes",
     "context_dependency",
     "delete_in_batches",
     "explain",

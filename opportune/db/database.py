@@ -2,17 +2,28 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar, Literal
 
-from sqlalchemy import Executable, Row, TextClause, text
+from sqlalchemy import Executable, Row, TextClause, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session as SyncSession
+from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.util import greenlet_spawn
 
 from opportune.db.drivers.replica import Replica, reads_fresh
 from opportune.db.errors import explain
 from opportune.db.sessions.context import Context
+from opportune.db.sessions.hooked_session import (
+    WRITES,
+    HookedSession,
+    forget_writes,
+    is_for_hooks,
+    is_within,
+    refuse_commit_in_hook,
+    run_after_hooks,
+)
 from opportune.db.timeouts import run_with_timeout
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -26,15 +37,30 @@ AFTER_COMMIT = "after_commit"
 
 
 class Session(AsyncSession):
+    """Runs hooks on rows, and what waits for its commit: `before_commit`, `after_commit`."""
+
+    sync_session_class = HookedSession
+
+    async def flush(self, objects: Sequence[Any] | None = None) -> None:
+        """Write what has changed, with the hooks of `opportune.db.hooks`."""
+        await super().flush(objects)
+        await run_after_hooks(self, super().flush)
+
     async def commit(self) -> None:
-        for act in self.info.pop(BEFORE_COMMIT, ()):
-            await act()
+        refuse_commit_in_hook(self)
+        while True:
+            if is_for_hooks(self):
+                await self.flush()
+            if not (acts := self.info.pop(BEFORE_COMMIT, ())):
+                break
+            for act, _ in acts:
+                await act()
         await super().commit()
-        for act in self.info.pop(AFTER_COMMIT, ()):
+        for act, _ in self.info.pop(AFTER_COMMIT, ()):
             await act()
 
     async def rollback(self) -> None:
-        for waiting in (BEFORE_COMMIT, AFTER_COMMIT):
+        for waiting in (BEFORE_COMMIT, AFTER_COMMIT, WRITES):
             self.info.pop(waiting, None)
         await super().rollback()
 
@@ -49,13 +75,27 @@ class Session(AsyncSession):
 
 
 def before_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:
-    """Have this done as the last part of the transaction; a rollback forgets it."""
-    session.info.setdefault(BEFORE_COMMIT, []).append(act)
+    """Have this done as the last part of the transaction; a rollback, of the savepoint too, forgets it."""
+    _wait_for(session, BEFORE_COMMIT, act)
 
 
 def after_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:
     """Have this done when the session has committed, before the response is sent; a rollback forgets it."""
-    session.info.setdefault(AFTER_COMMIT, []).append(act)
+    _wait_for(session, AFTER_COMMIT, act)
+
+
+def _wait_for(session: AsyncSession, moment: str, act: Callable[[], Awaitable[None]]) -> None:
+    session.info.setdefault(moment, []).append((act, session.sync_session.get_nested_transaction()))
+
+
+@event.listens_for(HookedSession, "after_soft_rollback")
+def _forget_savepoint(session: SyncSession, undone: SessionTransaction) -> None:
+    """A savepoint takes along what was to be done for what was written in it."""
+    if undone.nested:
+        forget_writes(session, undone)
+        for moment in (BEFORE_COMMIT, AFTER_COMMIT):
+            if waiting := session.info.pop(moment, ()):
+                session.info[moment] = [entry for entry in waiting if not is_within(entry[1], undone)]
 
 
 def read_sessionmaker(engine: AsyncEngine) -> async_sessionmaker[Session]:

@@ -76,6 +76,17 @@ def test_secrets_that_others_can_read_are_an_error(folder: Path) -> None:
     assert list(check.check_env_file(settings_for("sqlite://"))) == []
 
 
+def test_hooks_that_no_feature_lists_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "app/books").mkdir(parents=True)
+    (folder / "app/books/hooks.py").touch()
+    books = Feature(name="books", summary="")
+    monkeypatch.setattr(check, "installed_features", lambda: [books, Feature(name="films", summary="")])
+    (finding,) = check.check_hooks(settings_for("sqlite:///unused.db"))
+    assert finding.text.endswith(
+        "app/books/hooks.py has no effect: list its functions in Feature('books', …, hooks=[…])."
+    )
+
+
 def test_an_icon_that_nobody_would_see_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     monkeypatch.setattr(icons, "SOURCE_FOLDERS", [tmp_path / "templates"])

@@ -1,6 +1,7 @@
 """A view's hooks have the transaction, and a row that is in it and filled in, before and after it is written."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
+from opportune.db import after_create, before_create
+from opportune.db.hooks import registered
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
@@ -67,6 +70,49 @@ async def test_rows_are_looked_at_before_they_are_deleted_and_gone_after(app: Fa
     assert await labels(app) == ["new: Crime"] * 2
     await admin.post("/admin/novel/delete?pks=1", data={"confirmed": "yes"})
     assert await labels(app) == ["new: Crime", "Saga is gone: True"]
+
+
+@pytest.fixture
+def hooks_of_this_test() -> Iterator[None]:
+    before = list(registered)
+    yield
+    registered[:] = before
+
+
+@pytest.mark.usefixtures("hooks_of_this_test")
+@pytest.mark.database("sqlite")
+async def test_hooks_of_the_model_run_between_those_of_the_view_and_refuse_too(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    async def before_save(
+        _self: Any, _session: AsyncSession, row: Novel, _request: Request, *, is_created: bool
+    ) -> None:
+        seen.append("view, before")
+        row.added_by = "somebody"
+
+    async def after_save(_self: Any, _session: AsyncSession, _row: Any, _request: Request, *, is_created: bool) -> None:
+        seen.append("view, after")
+
+    @before_create(Novel)
+    async def before(session: AsyncSession, novel: Novel) -> None:
+        seen.append(f"model, before: {novel.added_by}")
+        if novel.title == "Refused":
+            raise ValidationRefused("Not this title.", "title")
+
+    @after_create(Novel)
+    async def after(session: AsyncSession, novel: Novel) -> None:
+        seen.append(f"model, after: {novel.id}")
+
+    monkeypatch.setattr(NovelAdmin, "before_save", before_save)
+    monkeypatch.setattr(NovelAdmin, "after_save", after_save)
+    assert (await admin.post("/admin/novel/create", data=SAGA)).status_code == 303
+    assert seen == ["view, before", "model, before: somebody", "model, after: 1", "view, after"]
+    answer = await admin.post("/admin/novel/create", data=SAGA | {"title": "Refused"})
+    assert "Not this title." in answer.text.split('id="error-title">')[1]
+    file = {"file": ("rows.csv", "title\nOne\nRefused\n")}
+    assert "Title: Not this title." in (await admin.post("/admin/novel/import", files=file)).text
 
 
 async def test_imported_rows_go_through_the_same_hooks(app: FastAPI, admin: AsyncClient) -> None:

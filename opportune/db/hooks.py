@@ -1,0 +1,149 @@
+"""Functions that run when rows are created, changed and deleted, whichever way: a page, the admin, a job, a command.
+
+    @after_create(Book)
+    async def announce(session: AsyncSession, book: Book) -> None:
+        defer(session, write_summary(book.id))
+
+They run in the transaction of the change. A feature lists its own in `Feature(hooks=[…])`. What writes rows without
+objects is not seen: `insert()`, `update()` and `delete()` statements, and what the database deletes by itself.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import iscoroutinefunction, signature
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstanceState
+from sqlmodel import SQLModel
+
+from opportune.errors import OperatorError
+
+M = TypeVar("M", bound=SQLModel)
+Hook = Callable[[AsyncSession, M], Awaitable[None]]
+
+INFO_KEY = "changes"
+"""Where a row keeps what was written while its hooks are told of it."""
+
+
+class Change(NamedTuple):
+    """What a column or a many-to-many relationship held, and holds now."""
+
+    before: Any
+    after: Any
+
+
+def before_create(model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+    """Have a function run before a new row is written: it may fill the row in, or raise to refuse it."""
+    return _registering("before_create", model)
+
+
+def after_create(model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+    """Have a function run when a new row is written: it has its id."""
+    return _registering("after_create", model)
+
+
+def before_change(model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+    """Have a function run before changes of a row are written: `changes(row)` tells them."""
+    return _registering("before_change", model)
+
+
+def after_change(model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+    """Have a function run when changes of a row are written: `changes(row)` tells them."""
+    return _registering("after_change", model)
+
+
+def before_delete(model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+    """Have a function run before a row is deleted, while all that goes with it is there."""
+    return _registering("before_delete", model)
+
+
+def after_delete(model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+    """Have a function run when a row is deleted: the object still has its values."""
+    return _registering("after_delete", model)
+
+
+def changes(row: SQLModel) -> Mapping[str, Change]:
+    """What changes in a row, by the names of its fields: `"price" in changes(book)`.
+
+    In `after_change` it is what was written, elsewhere what is not written yet. What a field held before is None where
+    nobody has loaded it.
+    """
+    state = state_of(row)
+    written: Mapping[str, Change] | None = state.info.get(INFO_KEY)
+    return unwritten_changes(state) if written is None else written
+
+
+def has_hooks(model: type[SQLModel]) -> bool:
+    """Whether any hook is for rows of this model: who writes them by a statement writes objects then."""
+    return bool(registered and hooks_of(model))
+
+
+def require_hooks(feature: str, listed: Sequence[Any]) -> None:
+    """See to it that what a feature lists are hooks.
+
+    Raises:
+        OperatorError: one is something else.
+    """
+    hooks = [hook for _, _, hook in registered]
+    for given in listed:
+        if given not in hooks:
+            name = getattr(given, "__name__", repr(given))
+            raise OperatorError(
+                f"Feature({feature!r}, hooks=…) lists {name}, which is no hook: write @after_create(Model), or another "
+                "of opportune.db, above the function, and list the function itself."
+            )
+
+
+registered: list[tuple[str, type[SQLModel], Hook[Any]]] = []
+"""Moment, model and function of each, in the order in which they are told."""
+_by_model: dict[Any, Mapping[str, Sequence[Hook[Any]]]] = {}
+
+
+def hooks_of(model: type[SQLModel]) -> Mapping[str, Sequence[Hook[Any]]]:
+    """The hooks for rows of this class by moment, those of its bases among them."""
+    if model not in _by_model:
+        found = defaultdict(list)
+        for moment, of, hook in registered:
+            if issubclass(model, of):
+                found[moment].append(hook)
+        _by_model[model] = dict(found)
+    return _by_model[model]
+
+
+def _registering(moment: str, model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+    if not (isinstance(model, type) and issubclass(model, SQLModel)):
+        raise OperatorError(f"@{moment} takes a model, such as @{moment}(Book), and no {model!r}.")
+
+    def register(hook: Hook[M]) -> Hook[M]:
+        if not iscoroutinefunction(hook) or len(signature(hook).parameters) != 2:
+            name = f"{hook.__module__}.{getattr(hook, '__name__', hook)}"
+            raise OperatorError(f"{name}: what stands below @{moment} has to be an `async def` of (session, row).")
+        registered.append((moment, model, hook))
+        _by_model.clear()
+        return hook
+
+    return register
+
+
+def state_of(row: SQLModel) -> InstanceState[Any]:
+    state: InstanceState[Any] | None = inspect(row)
+    assert state  # noqa: S101 - every row has one
+    return state
+
+
+def unwritten_changes(state: InstanceState[Any]) -> dict[str, Change]:
+    mapper = state.mapper
+    many_to_many = [each.key for each in mapper.relationships if each.secondary is not None and not each.viewonly]
+    columns = {name: state.attrs[name].history for name in mapper.column_attrs.keys()}  # noqa: SIM118 - no mapping
+    linked = {name: state.attrs[name].history for name in many_to_many}
+    return {
+        name: Change(next(iter(past.deleted or ()), None), next(iter(past.added or ()), None))
+        for name, past in columns.items()
+        if past.has_changes()
+    } | {
+        name: Change(list(past.non_added()), [*(past.unchanged or ()), *(past.added or ())])
+        for name, past in linked.items()
+        if past.has_changes()
+    }

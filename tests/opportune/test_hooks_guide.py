@@ -1,0 +1,71 @@
+"""The example of docs/hooks.md, run as it stands there."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import MetaData
+from sqlmodel import Field, SQLModel
+
+from opportune.admin import ValidationRefused
+from opportune.db import hooks
+from opportune.db.database import Database
+from opportune.feature import Feature
+from opportune.project import PROJECT
+from opportune.settings import Settings
+from opportune.storage import open_storage
+from opportune.testing import RecordedJobs
+
+GUIDE = (PROJECT / "docs/hooks.md").read_text(encoding="utf-8")
+
+
+class Table(SQLModel):
+    # Apart from the project's own tables, which migrations make.
+    metadata = MetaData()
+
+    id: int = Field(default=None, primary_key=True)
+
+
+@pytest.fixture(scope="module")
+def names() -> Iterator[dict[str, Any]]:
+    before = list(hooks.registered)
+    names: dict[str, Any] = {"Table": Table, "__name__": "guide"}
+    (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    exec(code.replace("(Model, table=True)", "(Table, table=True)"), names)  # noqa: S102 - the guide's own
+    yield names
+    hooks.registered[:] = before
+
+
+@pytest.mark.database("sqlite")
+async def test_the_example_queues_jobs_and_refuses(
+    names: dict[str, Any], database: Database, settings: Settings
+) -> None:
+    jobs, book_class = RecordedJobs(settings, database, open_storage(settings)), names["Book"]
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Table.metadata.create_all)
+    async with database.writer() as session:
+        session.add(book := book_class(title="Emma", price=20))
+    assert jobs.names == ["books.summarise"]
+    for price in (25, 15):
+        async with database.writer() as session:
+            (await session.get_one(book_class, book.id)).price = price
+    assert jobs.calls[1:] == [names["announce"](book.id, 15)]
+    async with database.writer() as session:
+        session.add(lent := book_class(title="Emma", loans=1))
+        await session.flush()
+        await session.delete(lent)
+        with pytest.raises(ValidationRefused, match="Somebody has it"):
+            await session.flush()
+        await session.rollback()
+
+
+def test_a_feature_lists_what_the_guide_says(names: dict[str, Any]) -> None:
+    (listed,) = re.findall(r"Feature\(hooks=\[([\w,\s]+)\]", GUIDE)
+    functions = [names[name] for name in re.findall(r"\w+", listed)]
+    assert Feature(name="books", summary="", hooks=functions).hooks == functions
+
+
+def test_every_hook_is_in_the_guide() -> None:
+    made = {name for name in vars(hooks) if re.match(r"(before|after)_(?!commit)", name)}
+    assert {name for name in made if f"`{name}`" not in GUIDE} == set()
