@@ -10,16 +10,14 @@ from typing import Any
 from fastapi.sse import ServerSentEvent
 from markupsafe import Markup
 
-from app.chat.blocks import Blocks
 from app.chat.live_answer import LiveAnswer
 from app.chat.models import Message, Status
+from opportune.web import MarkdownBlocks, hx_partial
 
 HAS_TEXT = {Status.DONE, Status.TRUNCATED, Status.STOPPED}
 
 # A comment would not reach the page's scripts. Programs get one from FastAPI as often.
 PING = ServerSentEvent(event="ping", raw_data="ping")
-
-PARTIAL = Markup('<hx-partial hx-target="#m{id}-{part}" hx-swap="{swap}">{html}</hx-partial>')
 
 
 def parse_event_id(value: str | None) -> tuple[int, int] | None:
@@ -40,16 +38,16 @@ async def html_events(
             yield PING
             continue
         if seen < 0:  # only now: of an answer that is followed there was nothing here before
-            seen = Blocks.of(text[:offset]).frozen_count
+            seen = MarkdownBlocks.of(text[:offset]).frozen_count
         blocks, offset = await live.blocks()
         new = Markup("").join(blocks.frozen[seen:])
         seen = blocks.frozen_count
-        html = PARTIAL.format(id=live.id, part="blocks", swap="beforeend", html=new) if new else Markup("")
-        html += PARTIAL.format(id=live.id, part="open", swap="innerHTML", html=blocks.open)
+        html = hx_partial(f"m{live.id}-blocks", new, "beforeend") if new else Markup("")
+        html += hx_partial(f"m{live.id}-open", blocks.open)
         yield ServerSentEvent(raw_data=html, id=f"{live.id}:{offset}")
     if live.ended:
-        article = f'<hx-partial hx-target="#m{live.id}" hx-swap="outerHTML">{await render(live.message)}</hx-partial>'
-        yield ServerSentEvent(raw_data=article, id=_id(live))
+        article = Markup(await render(live.message))  # noqa: S704 - of our template
+        yield ServerSentEvent(raw_data=hx_partial(f"m{live.id}", article, "outerHTML"), id=_id(live))
         yield ServerSentEvent(raw_data="done", event="done", id=_id(live))
 
 

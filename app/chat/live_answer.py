@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from app.chat.blocks import Blocks
 from app.chat.models import Message, Status
+from opportune.web import MarkdownBlocks
 
 UPDATE_INTERVAL_SECONDS = 0.1
 """Seconds between two updates to a viewer: more often costs much and shows nothing."""
@@ -25,7 +25,7 @@ class LiveAnswer:
     def __init__(self, message: Message, text: str | None = None) -> None:
         self.message = message
         self._parts = [message.text if text is None else text]
-        self._blocks = Blocks()
+        self._blocks = MarkdownBlocks()
         self._fed = 0
         self._rendering: asyncio.Future[None] | None = None
         self._left = False
@@ -45,7 +45,7 @@ class LiveAnswer:
     def ended(self) -> bool:
         return self.message.status != Status.STREAMING
 
-    async def blocks(self) -> tuple[Blocks, int]:
+    async def blocks(self) -> tuple[MarkdownBlocks, int]:
         """The text so far as HTML, and its length, until the next `await`; rendered once for all viewers."""
         await self._settled()
         if new := self.text[self._fed :]:

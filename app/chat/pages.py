@@ -12,7 +12,6 @@ from markupsafe import Markup
 from app.chat import answering, live_answer
 from app.chat.answer_manager import AnswerManager
 from app.chat.answering import ConversationView
-from app.chat.blocks import Blocks
 from app.chat.dependencies import (
     AnswerManagerDependency,
     CurrentAnswer,
@@ -26,7 +25,7 @@ from app.chat.models import Message, Role, Status
 from app.chat.schemas import ConversationFilter, MessageCreate, MessageForm
 from app.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
 from opportune.accounts import CurrentUser
-from opportune.web import Form, flash, is_htmx, markdown, read_form, redirect, templates
+from opportune.web import Form, MarkdownBlocks, flash, is_htmx, markdown, read_form, redirect, templates
 
 router = APIRouter(prefix="/chat")
 
@@ -233,7 +232,7 @@ def _shown(message: Message) -> dict[str, Any]:
         "open": "",
     }
     if shown["running"]:
-        blocks = Blocks.of(message.text)
+        blocks = MarkdownBlocks.of(message.text)
         return {**shown, "blocks": blocks.frozen, "open": blocks.open}
     if message.role == Role.ASSISTANT:
         shown["blocks"] = [_rendered(message.text)]

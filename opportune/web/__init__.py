@@ -13,10 +13,12 @@ from opportune.web.forms.uploads import ImageUpload, Upload, allow_files  # noqa
 from opportune.web.rate_limit import HOUR_SECONDS, Limiter, RateLimit, TooManyRequests  # noqa: E402
 from opportune.web.rendering import icons, markdown, markdown_blocks  # noqa: E402
 from opportune.web.rendering.flash import flash  # noqa: E402
+from opportune.web.rendering.growing_markdown import MarkdownBlocks  # noqa: E402
 from opportune.web.rendering.panels import render_panels  # noqa: E402
 from opportune.web.rendering.static_files import assets  # noqa: E402
 from opportune.web.rendering.templates import format_datetime, is_htmx, redirect, templates  # noqa: E402
 from opportune.web.settings import settings_of  # noqa: E402
+from opportune.web.streaming import hx_partial, stream_markdown  # noqa: E402
 
 __all__ = [
     "HOUR_SECONDS",
@@ -25,6 +27,7 @@ __all__ = [
     "Form",
     "ImageUpload",
     "Limiter",
+    "MarkdownBlocks",
     "RateLimit",
     "TooManyRequests",
     "Upload",
@@ -35,6 +38,7 @@ __all__ = [
     "client_address",
     "flash",
     "format_datetime",
+    "hx_partial",
     "icons",
     "is_htmx",
     "markdown",
@@ -43,5 +47,6 @@ __all__ = [
     "redirect",
     "render_panels",
     "settings_of",
+    "stream_markdown",
     "templates",
 ]

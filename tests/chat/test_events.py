@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from app.chat.blocks import Blocks
 from app.chat.events import html_events, json_events, parse_event_id
 from app.chat.live_answer import LiveAnswer
 from app.chat.models import Message, Role, Status
-from opportune.web import markdown, markdown_blocks
+from opportune.web import MarkdownBlocks, markdown, markdown_blocks
 
 TEXT = (
     "First *paragraph*.\n\nSecond, with `code`.\n\n```python\nprint(1)\n```\n\n"
@@ -144,7 +143,7 @@ def test_a_page_that_loses_its_connection_anywhere_ends_with_every_block_once(cu
         if event:
             apply(page, event)
             offset = int(str(event.id).split(":")[1])
-    whole = Blocks.of(TEXT)
+    whole = MarkdownBlocks.of(TEXT)
     assert page == {"blocks": "".join(whole.frozen), "open": str(whole.open)}
 
 

@@ -8,7 +8,7 @@ from markdown_it.parser_block import ParserBlock
 from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
-from app.chat.blocks import MAX_OPEN_BLOCK_LENGTH, Blocks
+from opportune.web.rendering.growing_markdown import MAX_OPEN_BLOCK_LENGTH, MarkdownBlocks
 from opportune.web.rendering.markdown import render
 from opportune.web.rendering.markdown_blocks import MAX_PIECE_CHARS
 from tests.opportune.web.markdown_samples import FENCE, LIST, LONG_DOCUMENTS, LOOSE_LIST, PROSE, TABLE, documents
@@ -22,7 +22,7 @@ def in_parts(text: str, size: int) -> Iterator[str]:
 @settings(deadline=None, max_examples=200)
 @given(documents, st.integers(1, 7))
 def test_an_answer_fed_in_parts_is_the_answer_rendered_whole(text: str, size: int) -> None:
-    blocks = Blocks()
+    blocks = MarkdownBlocks()
     for part in in_parts(text, size):
         blocks.feed(part)
         assert_harmless(blocks.open)
@@ -34,19 +34,19 @@ def test_an_answer_fed_in_parts_is_the_answer_rendered_whole(text: str, size: in
 @settings(deadline=None)
 @given(documents, st.integers(1, 7))
 def test_frozen_blocks_are_the_same_from_any_offset(text: str, size: int) -> None:
-    blocks, seen = Blocks(), 0
+    blocks, seen = MarkdownBlocks(), 0
     for part in in_parts(text, size):
         before = list(blocks.frozen)
         blocks.feed(part)
         seen += len(part)
-        again = Blocks.of(text[:seen])
+        again = MarkdownBlocks.of(text[:seen])
         assert blocks.frozen[: len(before)] == before
         assert (again.frozen, again.frozen_count, again.open) == (blocks.frozen, len(blocks.frozen), blocks.open)
 
 
 @pytest.mark.parametrize("text", LONG_DOCUMENTS)
 def test_a_long_answer_is_the_answer_rendered_whole(text: str) -> None:
-    blocks = Blocks()
+    blocks = MarkdownBlocks()
     for part in in_parts(text, 40):
         blocks.feed(part)
         assert len(blocks.open) < 2 * MAX_OPEN_BLOCK_LENGTH
@@ -57,7 +57,7 @@ def test_a_long_answer_is_the_answer_rendered_whole(text: str) -> None:
 @pytest.mark.parametrize("text", VECTORS)
 @pytest.mark.parametrize("size", [1, 4])
 def test_nothing_in_an_answer_can_act_while_it_is_written(text: str, size: int) -> None:
-    blocks = Blocks()
+    blocks = MarkdownBlocks()
     for part in in_parts(f"a\n\n{text}\n\nb", size):
         blocks.feed(part)
         assert_harmless(blocks.open)
@@ -67,7 +67,7 @@ def test_nothing_in_an_answer_can_act_while_it_is_written(text: str, size: int) 
 
 
 def test_a_finished_block_is_frozen_and_the_rest_is_open() -> None:
-    blocks = Blocks.of("One **two**\n\nThree *fo")
+    blocks = MarkdownBlocks.of("One **two**\n\nThree *fo")
     assert blocks.frozen == ["<p>One <strong>two</strong></p>\n"]
     assert blocks.open == "<p>Three *fo</p>\n"
     blocks.feed("ur*")
@@ -76,7 +76,7 @@ def test_a_finished_block_is_frozen_and_the_rest_is_open() -> None:
 
 
 def test_a_long_open_block_is_shown_as_it_was_written() -> None:
-    assert Blocks.of("**a** <b> " * (MAX_OPEN_BLOCK_LENGTH // 8)).open.startswith("<pre>**a** &lt;b&gt;")
+    assert MarkdownBlocks.of("**a** <b> " * (MAX_OPEN_BLOCK_LENGTH // 8)).open.startswith("<pre>**a** &lt;b&gt;")
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("text", LONG_DOCUMENTS)
 def test_a_text_is_parsed_a_few_times_whatever_its_length(text: str, parsed: list[int]) -> None:
-    blocks = Blocks()
+    blocks = MarkdownBlocks()
     for part in in_parts(text, 40):
         blocks.feed(part)
     blocks.finish()
@@ -109,7 +109,7 @@ def test_a_text_is_parsed_a_few_times_whatever_its_length(text: str, parsed: lis
 def test_showing_every_step_costs_the_same_per_character_however_long_the_answer(
     text: str, times: int, parsed: list[int]
 ) -> None:
-    blocks = Blocks()
+    blocks = MarkdownBlocks()
     for part in in_parts(text, 40):
         blocks.feed(part)
         assert len(blocks.open) < MAX_PIECE_CHARS + 100
@@ -118,7 +118,7 @@ def test_showing_every_step_costs_the_same_per_character_however_long_the_answer
 
 
 def test_a_frozen_block_is_rendered_once(parsed: list[int]) -> None:
-    blocks = Blocks.of("One\n\nTwo\n\nThree")
+    blocks = MarkdownBlocks.of("One\n\nTwo\n\nThree")
     assert blocks.frozen
     parsed.clear()
     assert blocks.frozen

@@ -1,20 +1,20 @@
-"""HTML blocks of an answer while it is being written: each finished one is rendered, sent and frozen once."""
+"""HTML blocks of Markdown while it is being written: each finished one is rendered, sent and frozen once."""
 
 from typing import Self
 
 from markupsafe import Markup
 
-from opportune.web import markdown, markdown_blocks
+from opportune.web.rendering import markdown, markdown_blocks
 
 MAX_OPEN_BLOCK_LENGTH = 4_000  # what is open is shown as it was written from this length on
 
 
-class Blocks:
+class MarkdownBlocks:
     """The blocks of a text that is fed in parts.
 
     Which blocks are frozen depends on the text alone, so another process, or the same one after a reload, has the same
     blocks under the same numbers when it starts again from the stored text. A viewer who was sent everything up to a
-    character offset has the first `Blocks.of(text[:offset]).frozen_count` of them.
+    character offset has the first `MarkdownBlocks.of(text[:offset]).frozen_count` of them.
     """
 
     def __init__(self) -> None:

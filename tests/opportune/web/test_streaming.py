@@ -1,0 +1,248 @@
+"""Text that streams into a page, asked by the example of docs/llm.md."""
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse
+from httpx import AsyncClient
+from jinja2 import ChoiceLoader, DictLoader
+from playwright.async_api import Page, expect
+from sqlalchemy import text
+from starlette.types import Message
+
+from opportune.application import create_app
+from opportune.db import ReadSession, RowId
+from opportune.feature import Feature
+from opportune.llm import FakeProvider, LLMError
+from opportune.project import PROJECT
+from opportune.settings import Settings
+from opportune.web import streaming, templates
+from tests.opportune.security.asgi_requests import send_request
+
+pytestmark = pytest.mark.database("sqlite")
+
+GUIDE = (PROJECT / "docs" / "llm.md").read_text(encoding="utf-8").partition("## Stream into a page")[2]
+PYTHON, HTML = re.findall(r"^```\w+\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)[:2]
+PAGE = '{% extends "base.html" %}{% block content %}<h1>Waves</h1>' + HTML + "<footer>The end</footer>{% endblock %}"
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+TIMEOUT_SECONDS = 30
+
+
+@dataclass
+class Book:
+    id: int
+    description: str = "Waves without a shore."
+
+
+async def get_book(book_id: RowId, session: ReadSession) -> Book:
+    await session.execute(text("select 1"))
+    return Book(book_id)
+
+
+CurrentBook = Annotated[Book, Depends(get_book)]
+
+
+async def detail(request: Request, book: CurrentBook) -> HTMLResponse:
+    return templates.render(request, "books/detail.html", {"book": book})
+
+
+@pytest.fixture
+async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    dependencies = ModuleType("app.books.dependencies")
+    vars(dependencies)["CurrentBook"] = CurrentBook
+    monkeypatch.setitem(sys.modules, "app.books.dependencies", dependencies)
+    names: dict[str, Any] = {}
+    exec(PYTHON, names)  # noqa: S102 - the guide's own
+    names["pages"].add_api_route("/{book_id}", detail)
+    environment = templates.environment
+    assert environment.loader
+    book_page = DictLoader({"books/detail.html": PAGE})
+    monkeypatch.setattr(environment, "loader", ChoiceLoader([book_page, environment.loader]))
+    app = create_app(settings, [Feature(name="books", summary="Books.", pages=names["pages"])])
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+def script(app: FastAPI) -> FakeProvider:
+    app.state.llm.provider = model = FakeProvider("# Yes\n\n", "It **is** <script>alert(1)</script>.")
+    return model
+
+
+async def ask(client: AsyncClient, question: str = "Is it?", **headers: str) -> tuple[int, str]:
+    response = await client.post("/books/1/ask", data={"question": question}, headers=headers)
+    return response.status_code, response.text
+
+
+async def test_without_javascript_the_page_comes_again_with_question_and_answer(
+    client: AsyncClient, script: FakeProvider
+) -> None:
+    status, html = await ask(client)
+    assert status == 200
+    assert 'value="Is it?"' in html
+    assert re.search(r"<h1>Yes</h1>\s+<p>It <strong>is</strong> &lt;script&gt;alert\(1\)&lt;/script&gt;\.</p>", html)
+    assert html.index("<h1>Waves</h1>") < html.index("<h1>Yes</h1>") < html.index("The end")
+
+
+async def test_the_model_is_told_what_the_route_says(client: AsyncClient, script: FakeProvider) -> None:
+    await ask(client, "Who?")
+    (messages,) = script.received
+    assert [message.content for message in messages] == ["Answer from this book alone: Waves without a shore.", "Who?"]
+
+
+async def test_htmx_gets_events_that_end_with_the_whole_answer(client: AsyncClient, script: FakeProvider) -> None:
+    status, events = await ask(client, **HTMX)
+    assert status == 200
+    *_, whole, done, nothing = events.split("\n\n")
+    assert "<h1>Yes</h1>" in whole
+    assert "&lt;script&gt;" in whole
+    assert (done, nothing) == ("event: done\ndata: done", "")
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+async def test_what_goes_wrong_on_the_way_is_a_sentence_below_what_has_come(
+    client: AsyncClient, script: FakeProvider, headers: dict[str, str]
+) -> None:
+    script.script = ["So far", LLMError("timeout", "The model took <too> long.")]
+    status, html = await ask(client, **headers)
+    assert status == 200
+    assert re.search(r'So far</p>\s*(data: )?<p class="text-danger" role="alert">The model took &lt;too&gt;', html)
+
+
+async def test_a_crash_on_the_way_is_logged_and_tells_nothing(
+    client: AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.state.llm.provider = model = FakeProvider()
+    monkeypatch.setattr(model, "script", None)
+    assert streaming.CRASHED in (await ask(client))[1]
+    assert "a stream of Markdown" in caplog.text
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+async def test_without_a_model_it_is_503_with_what_to_set(
+    client: AsyncClient, app: FastAPI, headers: dict[str, str]
+) -> None:
+    app.state.llm.provider = None
+    status, html = await ask(client, **headers)
+    assert status == 503
+    assert "Set LLM_BASE_URL" in html
+
+
+async def test_an_empty_or_too_long_question_asks_nobody(client: AsyncClient, script: FakeProvider) -> None:
+    assert (await ask(client, "x" * 501))[0] == 422
+    assert (await client.post("/books/1/ask")).status_code == 422
+    assert not script.received
+
+
+async def test_an_address_that_asks_too_often_waits(client: AsyncClient, script: FakeProvider) -> None:
+    statuses = [(await ask(client))[0] for _ in range(21)]
+    assert statuses == [200] * 20 + [429]
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+async def test_who_leaves_stops_the_model(app: FastAPI, script: FakeProvider, headers: dict[str, str]) -> None:
+    script.script = ["So far", asyncio.Event()]
+    sent = {"content-type": "application/x-www-form-urlencoded", **headers}
+    response = await send_request(app, "POST", "/books/1/ask", sent, b"question=Who%3F")
+    assert response.status == 200
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await script.stopped.wait()
+
+
+async def test_no_session_is_held_while_the_answer_is_written(app: FastAPI, script: FakeProvider) -> None:
+    gate = asyncio.Event()
+    script.script = ["So far", gate]
+    held = list[int]()
+
+    async def send(message: Message) -> None:
+        if b"Waves" in message.get("body", b""):
+            held.append(app.state.database.engine.sync_engine.pool.checkedout())
+            gate.set()
+
+    body: list[Message] = [{"type": "http.request", "body": b"question=Who%3F", "more_body": False}]
+
+    async def receive() -> Message:
+        if not body:
+            await asyncio.Event().wait()
+        return body.pop()
+
+    headers = [(b"content-type", b"application/x-www-form-urlencoded"), (b"host", b"testserver")]
+    scope = {"type": "http", "method": "POST", "path": "/books/1/ask", "raw_path": b"/books/1/ask", "query_string": b""}
+    scope |= {"headers": headers, "scheme": "http", "client": ("testclient", 1), "http_version": "1.1"}
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await app({**scope, "asgi": {"version": "3.0"}, "server": ("testserver", 80)}, receive, send)
+    assert held
+    assert not any(held)
+
+
+async def test_the_end_of_the_site_ends_it(client: AsyncClient, app: FastAPI, script: FakeProvider) -> None:
+    script.script = ["So far", asyncio.Event()]
+    app.state.shutting_down.set()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        assert streaming.SHUTTING_DOWN in (await ask(client))[1]
+    assert script.stopped.is_set()
+
+
+async def test_silence_is_broken_before_a_proxy_takes_it_for_death(
+    client: AsyncClient, script: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "HEARTBEAT_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(streaming, "UPDATE_INTERVAL_SECONDS", 0.0)
+    gate, rendered = asyncio.Event(), list[None]()
+    script.script = ["So far", gate]
+
+    async def count(_blocks: object) -> None:
+        rendered.append(None)
+        if len(rendered) > 3:
+            gate.set()
+
+    monkeypatch.setattr(streaming, "_render", count)
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        assert "So far" in (await ask(client))[1]
+
+
+async def test_in_a_browser_the_answer_grows_below_the_question(page: Page, script: FakeProvider) -> None:
+    gate = asyncio.Event()
+    script.script = ["# Yes\n\nIt *is*", gate, " so."]
+    await page.goto("/books/1")
+    await page.get_by_label("Ask about this book").fill("Is it?")
+    await page.get_by_role("button", name="Ask").click()
+    await expect(page.locator("#ask-answer em")).to_have_text("is")
+    await expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    gate.set()
+    await expect(page.locator("#ask-answer")).to_have_text(re.compile(r"Yes\s+It is so\."))
+    await expect(page.get_by_text("Answer finished")).to_be_attached()
+    await expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+
+
+async def test_in_a_browser_stop_stops_the_model_and_leaves_what_has_come(page: Page, script: FakeProvider) -> None:
+    script.script = ["So far", asyncio.Event()]
+    await page.goto("/books/1")
+    await page.get_by_label("Ask about this book").fill("Is it?")
+    await page.get_by_label("Ask about this book").press("Enter")
+    await page.get_by_role("button", name="Stop").click()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await script.stopped.wait()
+    await expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+    await expect(page.locator("#ask-answer")).to_have_text("So far")
+    await expect(page.locator("#ask-lost")).to_be_hidden()
+
+
+async def test_in_a_browser_another_question_takes_the_place_of_the_answer(page: Page, script: FakeProvider) -> None:
+    script.script = ["First", asyncio.Event()]
+    await page.goto("/books/1")
+    await page.get_by_label("Ask about this book").fill("Is it?")
+    await page.get_by_role("button", name="Ask").click()
+    await expect(page.locator("#ask-answer")).to_have_text("First")
+    script.script = ["Second"]
+    await page.get_by_role("button", name="Ask").click()
+    await expect(page.locator("#ask-answer")).to_have_text("Second")
+    await expect(page.get_by_text("Answer finished")).to_be_attached()
+    assert script.stopped.is_set()
