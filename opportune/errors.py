@@ -1,5 +1,7 @@
 """The exceptions that say something to a person."""
 
+from collections.abc import Mapping
+
 
 class OperatorError(Exception):
     """Something that the person at the command line can put right.
@@ -19,6 +21,18 @@ class ReadOnlyError(OperatorError):
 
 class NotFound(LookupError):  # noqa: N818 - it is an answer, not a fault
     """What was asked for is not there, or not for this person: the web answers 404, without telling which."""
+
+
+class Forbidden(Exception):  # noqa: N818 - it is an answer, not a fault
+    """What this person may not do, wherever it is asked for: the web answers 403."""
+
+
+class FieldErrors(Exception):  # noqa: N818 - as above
+    """A change that is not made, and why, in a sentence for each field; `""` is for all of it: the web answers 422."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__(" ".join(dict.fromkeys(errors.values())))
+        self.errors = errors
 
 
 class Busy(Exception):  # noqa: N818 - it is an answer, not a fault

@@ -35,7 +35,10 @@ class Paging(BaseModel):
     @classmethod
     def _without_what_is_empty(cls, sent: Any) -> Any:
         """Browsers send what nobody filled in."""
-        return {name: value for name, value in sent.items() if value != ""} if isinstance(sent, dict) else sent
+        if not isinstance(sent, dict):
+            return sent
+        several = {name: [one for one in value if one != ""] for name, value in sent.items() if isinstance(value, list)}
+        return {name: value for name, value in (sent | several).items() if value not in ("", [])}
 
 
 class Page(BaseModel, Generic[T]):

@@ -28,7 +28,7 @@ class EventAdmin(AdminView, model=Event):
     column_filters = ("starts_at", "is_published")
     column_default_sort = ("starts_at", True)
     can_import = True
-    form_args = {  # noqa: RUF012 - SQLAdmin's way to declare
+    form_args = {
         "slug": {"description": "The end of its address. Left empty, it is made of the title."},
         "description": {"description": "Markdown."},
         "link": {"lines": False, "description": "Of a meeting online. Only those who are registered get it."},
@@ -38,7 +38,7 @@ class EventAdmin(AdminView, model=Event):
         ("When and where", ("starts_at", "ends_at", "place", "link")),
         ("Who", ("capacity", "is_published")),
     )
-    prepopulated = {"slug": "title"}  # noqa: RUF012 - as above
+    prepopulated = {"slug": "title"}
     save_as = True
     icon, category = "ti ti-calendar-event", "Events"
 
@@ -66,9 +66,9 @@ class RegistrationAdmin(AdminView, model=Registration):
     column_list = ("name", "is_present", "email", "event_id", "group", "created_at")
     column_searchable_list = ("name", "email", "organisation")
     column_filters = ("event_id", "group", "is_present", "created_at")
-    column_labels = {"email": "E-mail"}  # noqa: RUF012 - SQLAdmin's way to declare
-    column_export_exclude_list = ["photo"]  # noqa: RUF012 - SQLAdmin's way to declare
-    file_columns = {"photo": ImageColumn(FOLDER, max_side_pixels=MAX_SIDE_PIXELS)}  # noqa: RUF012 - as above
+    column_labels = {"email": "E-mail"}
+    column_export_exclude_list = ["photo"]
+    file_columns = {"photo": ImageColumn(FOLDER, max_side_pixels=MAX_SIDE_PIXELS)}
     icon, category = "ti ti-ticket", "Events"
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:

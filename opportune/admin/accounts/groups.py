@@ -51,7 +51,7 @@ class GroupAdmin(AdminView, model=Group):
 
     column_list = ("name",)
     column_details_list = ("name", "permissions")
-    column_labels = {"permissions": "Permissions"}  # noqa: RUF012 - SQLAdmin's way to declare
+    column_labels = {"permissions": "Permissions"}
     related_fields = ("permissions",)
     icon, category = "ti ti-users-group", "Accounts"
 

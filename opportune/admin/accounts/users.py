@@ -62,11 +62,11 @@ class UserAdmin(AdminView, model=User):
 
     column_list = USER_COLUMNS
     column_export_list = USER_COLUMNS
-    column_details_list = [*USER_COLUMNS, "has_two_factor"]  # noqa: RUF012 - SQLAdmin's way to declare
+    column_details_list = [*USER_COLUMNS, "has_two_factor"]
     column_filters = ("is_active", "is_staff", "is_superuser", "is_verified", "created_at")
-    column_labels = {"email": "E-mail", "has_two_factor": "Two-factor"}  # noqa: RUF012 - as above
+    column_labels = {"email": "E-mail", "has_two_factor": "Two-factor"}
     form_columns = ("email", "name", "is_active", "is_verified", *PRIVILEGE_FIELDS)
-    form_args = {"email": {"lines": False}}  # noqa: RUF012 - as above
+    form_args = {"email": {"lines": False}}
     related_fields = ("groups",)
     details_template = "admin/user.html"
     icon, category = "ti ti-users", "Accounts"
@@ -263,8 +263,8 @@ class SessionAdmin(SuperuserOnly, AdminView, model=Session):
     """Deleting one signs that browser out."""
 
     column_list = ("id", "user_id", "agent", "address", "created_at", "seen_at")
-    column_labels = {"agent": "Device"}  # noqa: RUF012 - SQLAdmin's way to declare
-    column_formatters = {"agent": lambda row, _: describe_user_agent(row.agent)}  # noqa: RUF012 - as above
+    column_labels = {"agent": "Device"}
+    column_formatters = {"agent": lambda row, _: describe_user_agent(row.agent)}
     column_searchable_list = ("address", "agent")
     column_filters = ("user_id", "created_at", "seen_at", "expires_at")
     can_create = can_edit = False

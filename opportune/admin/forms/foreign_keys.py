@@ -15,12 +15,13 @@ from wtforms import Form, ValidationError  # type: ignore[import-untyped]  # has
 from wtforms.widgets import html_params  # type: ignore[import-untyped]  # has no types
 
 from opportune.admin.authorization import may_list, may_see
-from opportune.admin.errors import NOT_THERE, ValidationRefused
+from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.search import matching_words
 from opportune.admin.paths import Path
 from opportune.admin.protocols import View
 from opportune.db.columns import is_long, is_secret, is_text, title_of
 from opportune.db.model import MAX_ID
+from opportune.db.violations import NOT_THERE
 
 BLANK = Markup('<option value=""></option>')
 FIXED = Markup('<select {}>{}{}</select><div class="form-hint">{}</div>')

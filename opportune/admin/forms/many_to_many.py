@@ -10,7 +10,7 @@ from starlette.requests import Request
 from wtforms import Field  # type: ignore[import-untyped]  # has no types
 
 from opportune.admin.authorization import may_list, may_see
-from opportune.admin.errors import NOT_THERE, ValidationRefused
+from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.foreign_keys import (
     CHOSEN,
     LISTING_REQUIRED,
@@ -20,6 +20,7 @@ from opportune.admin.forms.foreign_keys import (
     with_add,
 )
 from opportune.db.columns import title_of
+from opportune.db.violations import NOT_THERE
 
 MAX_CHOSEN_ROWS = 500
 """Of one relationship in one form: each is a parameter of a query, and an option that is written out."""

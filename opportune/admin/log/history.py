@@ -48,10 +48,10 @@ class LogAdmin(AdminView, model=AuditEntry):
     """Read only, for superusers too. Others see what was done to rows that they may open."""
 
     name, name_plural = "Log entry", "Audit log"
-    column_list = ["at", "actor", "action", "identity", "title", "address"]  # noqa: RUF012 - SQLAdmin's way to declare
-    column_details_list = [*column_list, "changes"]  # noqa: RUF012 - as above
-    column_export_list = [*column_list, "row_id", "changes"]  # noqa: RUF012 - as above
-    column_labels = {  # noqa: RUF012 - as above
+    column_list = ["at", "actor", "action", "identity", "title", "address"]
+    column_details_list = [*column_list, "changes"]
+    column_export_list = [*column_list, "row_id", "changes"]
+    column_labels = {
         "at": "When",
         "actor": "Who",
         "action": "What",

@@ -63,13 +63,13 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
     column_searchable_list = ("name", "error")
     column_filters = ("state", "created_at", "due_at")
     column_sortable_list = ("id", "state", "name", "due_at", "attempt")
-    column_labels = {  # noqa: RUF012 - SQLAdmin's way to declare
+    column_labels = {
         "due_at": "Due",
         "attempt": "Attempts",
         "progress": "Progress",
         "remark": "Progress or error",
     }
-    column_formatters = column_formatters_detail = {"state": _state}  # noqa: RUF012 - as above
+    column_formatters = column_formatters_detail = {"state": _state}
     can_create = can_edit = can_delete = False
     icon, category = "ti ti-stack-2", "Operations"
 

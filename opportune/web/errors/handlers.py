@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from opportune.db.errors import explain, is_outage
-from opportune.errors import Busy, NotFound, ReadOnlyError
+from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError
 from opportune.llm import LLMError
 from opportune.storage.storage import StorageError
 from opportune.web.forms.error_messages import message_for
@@ -89,6 +89,16 @@ async def on_not_found(request: Request, _error: Exception) -> Response:
     return problem(request, 404)
 
 
+async def on_forbidden(request: Request, _error: Exception) -> Response:
+    return problem(request, 403)
+
+
+async def on_field_errors(request: Request, error: Exception) -> Response:
+    assert isinstance(error, FieldErrors)  # noqa: S101 - the type that this handler is registered for
+    errors = [{"field": [name] if name else [], "message": words} for name, words in error.errors.items()]
+    return problem(request, 422, errors=errors)
+
+
 async def on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the type that this handler is registered for
     # The input itself stays out of the answer: it may be a password.
@@ -159,6 +169,8 @@ def _hint(request: Request, error: Exception) -> "ErrorHint | None":
 def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(NotFound, on_not_found)
+    app.add_exception_handler(Forbidden, on_forbidden)
+    app.add_exception_handler(FieldErrors, on_field_errors)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     for kind in (DBAPIError, PoolTimeoutError):
         app.add_exception_handler(kind, on_database_unavailable)

@@ -119,7 +119,7 @@ class TagAdmin(AdminView, model=Tag):
 
 
 class ReviewAdmin(AdminView, model=Review):
-    file_columns = {"photo": FileColumn("reviews")}  # noqa: RUF012 - SQLAdmin's way to declare
+    file_columns = {"photo": FileColumn("reviews")}
 
 
 class BookAdmin(AdminView, model=Book):
@@ -127,8 +127,8 @@ class BookAdmin(AdminView, model=Book):
     column_searchable_list = ("title", "isbn", "author.name")
     column_sortable_list = ("title", "author.name", "author.country.name", "price")
     column_filters = ("author", "author.country", "author.name", "tags", "status", "price", "published_on")
-    file_columns = {"cover": ImageColumn("books")}  # noqa: RUF012 - as above
-    prepopulated = {"slug": "title"}  # noqa: RUF012 - as above
+    file_columns = {"cover": ImageColumn("books")}
+    prepopulated = {"slug": "title"}
     inlines = (Inline(Review, "book_id", ("stars", "critic", "mood", "photo", "tags")),)
     can_import = True
 

@@ -66,11 +66,11 @@ class Label(Table, table=True):
 class ShelfAdmin(AdminView, model=Shelf):
     name_plural = "Shelves"
     fieldsets = (("Name", ("title", "slug")), ("Looks", ("photo", "plan")))
-    file_columns = {  # noqa: RUF012 - SQLAdmin's way to declare
+    file_columns = {
         "photo": ImageColumn("shelves", max_side_pixels=20),
         "plan": FileColumn("plans"),
     }
-    prepopulated = {"slug": "title"}  # noqa: RUF012 - as above
+    prepopulated = {"slug": "title"}
     readonly_after_create = ("code",)
     inlines = (Inline(Label, "shelf_id", ("text", "size", "is_bold")),)
     save_as = True

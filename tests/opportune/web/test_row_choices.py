@@ -65,7 +65,7 @@ def test_several_of_few_rows_are_boxes_to_tick_and_of_more_a_picker(rows: RowCho
 def test_a_row_of_a_table_begins_with_the_rows_that_it_points_at() -> None:
     class Row:
         reader_id = 3
-        groups = [Group(id=5, name="five"), Group(id=6, name="six")]  # noqa: RUF012 - as a relationship has them
+        groups = [Group(id=5, name="five"), Group(id=6, name="six")]
 
     form = Form(Loan, Row())
     assert (form.chosen_ids("reader_id"), form.chosen_ids("helper_id"), form.chosen_ids("groups")) == ([3], [], [5, 6])

@@ -1,0 +1,113 @@
+"""What a declaration may name, read from its model, and errors in one line for who wrote it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from sqlalchemy import Column, Integer, inspect
+from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty, class_mapper
+
+from opportune.db.columns import foreign_keys_of, is_secret, is_text, many_to_many_of, type_of
+from opportune.errors import OperatorError
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a model consists of, by the names that its owner knows."""
+
+    model: type[Any]
+    mapper: Mapper[Any]
+    columns: Mapping[str, Column[Any]]
+    references: Mapping[str, type[Any]]
+    """Columns that point at one row of another model."""
+    links: Mapping[str, type[Any]]
+    """Relationships with many rows by a table in between."""
+
+    @property
+    def to_one(self) -> Mapping[str, RelationshipProperty[Any]]:
+        """The relationships that a column of this table keeps."""
+        return {
+            each.key: each
+            for each in self.mapper.relationships
+            if each.direction is RelationshipDirection.MANYTOONE and len(each.local_columns) == 1
+        }
+
+    def column_of(self, relation: str) -> str:
+        """The name of the column that keeps a relationship to one row."""
+        (kept,) = self.to_one[relation].local_columns
+        return self.mapper.get_property_by_column(kept).key
+
+
+_shapes: dict[type[Any], Shape] = {}
+
+
+def shape_of(model: type[Any]) -> Shape:
+    """What a model consists of, looked at once."""
+    if model not in _shapes:
+        mapper: Mapper[Any] = class_mapper(model)
+        columns = dict(mapper.columns.items())
+        _shapes[model] = Shape(model, mapper, columns, foreign_keys_of(mapper), many_to_many_of(mapper))
+    return _shapes[model]
+
+
+class Declaration:
+    """The options of one class, checked."""
+
+    def __init__(self, owner: str, shape: Shape, annotations: Iterable[str] = ()) -> None:
+        self.owner = owner
+        self.shape = shape
+        self.annotations = list(annotations)
+
+    def fault(self, option: str, words: str) -> OperatorError:
+        return OperatorError(f"{self.owner}.{option}: {words}")
+
+    def unknown(self, option: str, name: str, names: Iterable[str], noun: str = "") -> OperatorError:
+        names = sorted(names)
+        near = get_close_matches(name, names, 1)
+        remedy = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names)}."
+        return self.fault(option, f"{noun or self.shape.model.__name__} has no {name!r}. {remedy}")
+
+    def one_of(self, option: str, name: str, names: Iterable[str], noun: str = "") -> None:
+        names = list(names)
+        if name not in names:
+            raise self.unknown(option, name, names, noun)
+
+    def readable_path(self, option: str, path: str, *, text: bool = False) -> None:
+        """A column that all who may read a row may know, also that of a row that it points at."""
+        name, _, rest = path.partition(".")
+        shape = self.shape
+        if rest:
+            if name in shape.links:
+                raise self.fault(option, f"{path!r} is a column of many rows. Name a column of one row.")
+            self.one_of(option, name, shape.to_one)
+            shape = shape_of(shape.to_one[name].mapper.class_)
+        last = rest or name
+        if last not in shape.columns and not (not rest and last in self.annotations):
+            self._no_column(option, last, shape)
+        if is_secret(last):
+            raise self.fault(option, f"{path!r} is a secret by its name, which nobody may look for. Leave it out.")
+        if text and not is_text(shape.columns[last]):
+            raise self.fault(option, f"{path!r} is no text. Name columns of text.")
+
+    def _no_column(self, option: str, name: str, shape: Shape) -> None:
+        if name in shape.mapper.relationships:
+            example = f"{name}.name"
+            raise self.fault(option, f"{name!r} is a relationship. Name a column of it, such as {example!r}.")
+        offered = [*shape.columns, *(self.annotations if shape is self.shape else ())]
+        raise self.unknown(option, name, [each for each in offered if not is_secret(each)], shape.model.__name__)
+
+
+def require_number(owner: str, model: type[Any]) -> None:
+    """Refuse a model whose rows have no number of their own.
+
+    Raises:
+        OperatorError: it has a key of several columns, or one that is no number.
+    """
+    key = inspect(model).primary_key
+    if len(key) > 1:
+        names = ", ".join(column.name for column in key)
+        raise OperatorError(f"{owner}: {model.__name__} has a key of several columns ({names}). Give it an `id`.")
+    if key[0].name != "id" or not isinstance(type_of(key[0]), Integer):
+        kind = "an `id` that is no whole number" if key[0].name == "id" else f"the key {key[0].name!r} and no `id`"
+        raise OperatorError(f"{owner}: {model.__name__} has {kind}. Subclass opportune.db.Model, which brings one.")

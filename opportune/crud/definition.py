@@ -1,0 +1,153 @@
+"""What one class of the data layer declares, checked and read once; its schemas are made when they are first used."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+from sqlalchemy import ColumnElement, Label, Select
+from sqlalchemy import cast as convert
+from sqlalchemy.types import Float, NullType
+
+from opportune.accounts.models import User
+from opportune.crud.access import Access
+from opportune.crud.declaration import Declaration, Shape, require_number, shape_of
+from opportune.crud.filters import Filter, derive_filters, filter_schema, filters_of, own_filter_field
+from opportune.crud.schemas import (
+    SchemaOptions,
+    check_schemas,
+    create_schema,
+    read_schema,
+    readable_names,
+    update_schema,
+)
+from opportune.db.columns import is_text
+from opportune.pagination import Paging
+
+if TYPE_CHECKING:
+    from opportune.crud.crud import Crud
+
+
+NAMES = ("search", "filters", "sort", "order", "write_fields", "read_fields", "exclude", "readonly", "nested")
+
+
+class Definition:
+    def __init__(self, kind: "type[Crud[Any]]", *, sets_fields: bool) -> None:
+        require_number(kind.__name__, kind.model)
+        self.kind = kind
+        self.shape = shape_of(kind.model)
+        self.annotations = {name: _labelled(name, value) for name, value in kind.annotations.items()}
+        self.own_filters = filters_of(kind)
+        self.options = SchemaOptions(
+            owner=kind.owner,
+            write_fields=kind.write_fields,
+            read_fields=kind.read_fields,
+            exclude=kind.exclude,
+            readonly=kind.readonly,
+            nested=kind.nested,
+            annotations={name: label.type.python_type for name, label in self.annotations.items()},
+        )
+        declared = Declaration(kind.__name__, self.shape, self.annotations)
+        self._check(declared, sets_fields=sets_fields)
+        self.filters: Mapping[str, Filter] = derive_filters(declared, kind.filters)
+        self.filter_fields = {name: found.field for name, found in self.filters.items()} | {
+            name: own_filter_field(declared, name, method) for name, method in self.own_filters.items()
+        }
+        self._check_filter_schema(declared)
+
+    def _check(self, declared: Declaration, *, sets_fields: bool) -> None:
+        kind = self.kind
+        for option in NAMES:
+            if isinstance(getattr(kind, option), str):
+                raise declared.fault(option, f"it is a text. Write ({getattr(kind, option)!r},) with a comma.")
+        for name in self.annotations:
+            if hasattr(kind.model, name):
+                raise declared.fault("annotations", f"{kind.model.__name__} has {name!r} already. Choose another name.")
+        for path in kind.search:
+            declared.readable_path("search", path, text=True)
+        for path in (*kind.sort, *kind.order):
+            declared.readable_path("sort" if path in kind.sort else "order", path.removeprefix("-"))
+        check_schemas(declared, self.options)
+        self._check_lookup(declared)
+        self._check_owner(declared)
+        if not sets_fields:
+            self._check_written(declared)
+
+    def _check_written(self, declared: Declaration) -> None:
+        """Whether a schema of their own has no more fields than the model, where nobody says what else they mean."""
+        for option in ("create_schema", "update_schema"):
+            schema: type[BaseModel] | None = getattr(self.kind, option)
+            for name in schema.model_fields if schema else ():
+                if name not in (*self.shape.columns, *self.shape.links):
+                    words = f"{self.kind.model.__name__} has no {name!r}."
+                    raise declared.fault(option, f"{words} Leave it out, or say in `assign` what it changes.")
+
+    def _check_lookup(self, declared: Declaration) -> None:
+        lookup = self.kind.lookup
+        declared.one_of("lookup", lookup, self.shape.columns)
+        if lookup != "id" and not (is_text(self.shape.columns[lookup]) and _is_unique(self.shape, lookup)):
+            raise declared.fault("lookup", f"{lookup!r} is no text that is unique. Give its field unique=True.")
+
+    def _check_owner(self, declared: Declaration) -> None:
+        kind, owner = self.kind, self.kind.owner
+        if owner is not None and self.shape.references.get(owner) is not User:
+            users = [name for name, target in self.shape.references.items() if target is User]
+            declared.one_of("owner", owner, users or self.shape.columns)
+            raise declared.fault("owner", f"{owner!r} is no foreign key to accounts_user.id. Make it one.")
+        for option in ("read_access", "write_access"):
+            if getattr(kind, option) is Access.OWNER and owner is None:
+                raise declared.fault(option, 'rows have no owner. Name the column: owner = "user_id".')
+
+    def _check_filter_schema(self, declared: Declaration) -> None:
+        if schema := self.kind.filter_schema:
+            for name in schema.model_fields.keys() - Paging.model_fields.keys() - {"q"}:
+                declared.one_of("filter_schema", name, self.filter_fields, noun=self.kind.__name__)
+
+    @property
+    def read_access(self) -> Access:
+        return self.kind.read_access or (Access.OWNER if self.kind.owner else Access.PERMITTED)
+
+    @property
+    def write_access(self) -> Access:
+        return self.kind.write_access or (Access.OWNER if self.kind.owner else Access.PERMITTED)
+
+    @cached_property
+    def create_schema(self) -> type[BaseModel]:
+        return self.kind.create_schema or create_schema(self.shape, self.options)
+
+    @cached_property
+    def update_schema(self) -> type[BaseModel]:
+        return self.kind.update_schema or update_schema(self.shape, self.options)
+
+    @cached_property
+    def read_schema(self) -> type[BaseModel]:
+        return self.kind.read_schema or read_schema(self.shape, self.options)
+
+    @cached_property
+    def filter_schema(self) -> type[Paging]:
+        return self.kind.filter_schema or filter_schema(
+            self.kind.model, self.filter_fields, self.kind.sort, searched=bool(self.kind.search)
+        )
+
+    @property
+    def readable_names(self) -> list[str]:
+        if self.kind.read_schema:
+            return list(self.kind.read_schema.model_fields)
+        return readable_names(self.shape, self.options)
+
+
+def _labelled(name: str, value: Any) -> Label[Any]:
+    """A value that is computed, by its name. What says nothing of its type, such as an average, is a float."""
+    found: ColumnElement[Any] = value.scalar_subquery() if isinstance(value, Select) else value
+    return (convert(found, Float) if isinstance(found.type, NullType) else found).label(name)
+
+
+def _is_unique(shape: Shape, name: str) -> bool:
+    table = shape.mapper.local_table
+    keyed: Iterable[Any] = [*table.constraints, *table.indexes]  # type: ignore[attr-defined]  # a table
+    alone = (rule for rule in keyed if [column.name for column in getattr(rule, "columns", ())] == [name])
+    return bool(shape.columns[name].unique) or any(_makes_unique(rule) for rule in alone)
+
+
+def _makes_unique(rule: Any) -> bool:
+    return bool(getattr(rule, "unique", type(rule).__name__ == "UniqueConstraint"))

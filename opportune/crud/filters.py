@@ -1,0 +1,215 @@
+"""What a list can be asked: operators by the type of a column, and filters of one's own."""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import Parameter, signature
+from typing import Annotated, Any, TypeVar
+
+from pydantic import ConfigDict, Field, create_model
+from sqlalchemy import ColumnElement, and_, inspect, not_, select
+from sqlalchemy.sql.elements import True_
+
+from opportune.annotations import FieldOptions
+from opportune.crud.declaration import Declaration, Shape
+from opportune.crud.types import LargeInteger, StorableText, comparable, is_ordered
+from opportune.db.columns import is_secret, label_of
+from opportune.db.references import Reference
+from opportune.pagination import Paging, SortBy
+from opportune.text import Line
+
+F = TypeVar("F", bound=Callable[..., ColumnElement[bool]])
+
+MAX_FILTER_VALUES = 100
+RESERVED = {*Paging.model_fields, "q"}
+MARK = "__opportune_filter__"
+
+
+def filter_by(method: F) -> F:
+    """Make a method a filter of one's own: its parameter is what the query gives, and its type what that may be.
+
+    `def year(self, year: int) -> ColumnElement[bool]` is asked by `?year=2026`.
+    """
+    setattr(method, MARK, True)
+    return method
+
+
+def filters_of(kind: type[Any]) -> dict[str, Callable[..., ColumnElement[bool]]]:
+    """The methods of a class that are filters, by name."""
+    names = [name for name in dir(kind) if hasattr(getattr(kind, name, None), MARK)]
+    return {name: getattr(kind, name) for name in names}
+
+
+Compare = Callable[[Any, Any], ColumnElement[bool]]
+
+
+@dataclass(frozen=True)
+class Operator:
+    suffix: str
+    words: str
+    """What people call it, with the field's name in it."""
+    compare: Compare
+    takes_many: bool = False
+
+
+def _contains(column: Any, value: str) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = column.icontains(value, autoescape=True)
+    return found
+
+
+def _is_empty(column: Any, value: bool) -> ColumnElement[bool]:
+    empty: ColumnElement[bool] = column.is_(None)
+    return empty if value else not_(empty)
+
+
+def _is_in(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = column.in_(values)
+    return found
+
+
+EQUAL = Operator("", "{}", operator.eq)
+IN = Operator("__in", "{} is one of", _is_in, takes_many=True)
+IS_EMPTY = Operator("__isnull", "{} is empty", _is_empty)
+CONTAINS = Operator("__icontains", "{} contains", _contains)
+ORDER = (
+    Operator("__gt", "{} over", operator.gt),
+    Operator("__gte", "{} from", operator.ge),
+    Operator("__lt", "{} under", operator.lt),
+    Operator("__lte", "{} to", operator.le),
+)
+
+
+Visible = Callable[[type[Any]], ColumnElement[bool]]
+"""Which rows of a model there are for whoever asks."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One parameter of a list's query."""
+
+    name: str
+    """As the class names the filter: a column or a relationship."""
+    label: str
+    kind: Any
+    condition: Callable[[Visible, Any], ColumnElement[bool]]
+    takes_many: bool = False
+
+    @property
+    def field(self) -> tuple[Any, Any]:
+        if self.takes_many:
+            return list[self.kind], Field(default_factory=list, max_length=MAX_FILTER_VALUES, title=self.label)  # type: ignore[name-defined]  # the moment knows it
+        return self.kind | None, Field(None, title=self.label)
+
+
+def derive_filters(declared: Declaration, names: Sequence[str]) -> dict[str, Filter]:
+    """All parameters that filters of these names make.
+
+    Raises:
+        OperatorError: there is no such column or relationship, or it cannot be filtered by.
+    """
+    found: dict[str, Filter] = {}
+    for name in names:
+        if name in RESERVED:
+            raise declared.fault("filters", f"{name!r} is a parameter of every list. Leave it out.")
+        found |= _filters(declared, name)
+    return found
+
+
+def _filters(declared: Declaration, name: str) -> dict[str, Filter]:
+    shape = declared.shape
+    if name in shape.links:
+        return _link_filters(shape, name)
+    if name in shape.to_one:
+        return dict(_operators(shape, shape.column_of(name), name, None, ordered=False))
+    if is_secret(name):
+        raise declared.fault("filters", f"{name!r} is a secret by its name, which nobody may look for. Leave it out.")
+    if name not in shape.columns:
+        relations = [*shape.to_one, *shape.links]
+        raise declared.unknown("filters", name, [*(each for each in shape.columns if not is_secret(each)), *relations])
+    annotation = shape.model.model_fields[name].annotation
+    kind = comparable(annotation)
+    if kind is None:
+        raise declared.fault("filters", f"{name!r} holds what cannot be compared. Write a filter with @filter_by.")
+    ordered = is_ordered(annotation) and name not in shape.references
+    return dict(_operators(shape, name, name, kind, ordered=ordered))
+
+
+def _operators(shape: Shape, column: str, name: str, kind: Any, *, ordered: bool) -> Iterator[tuple[str, Filter]]:
+    attribute, target = getattr(shape.model, column), shape.references.get(column)
+    kind = Annotated[int, Reference(target)] if target else kind
+    offered = [EQUAL, IN] if kind is not bool else [EQUAL]
+    offered += ORDER if ordered else ()
+    if kind is StorableText:
+        offered.append(CONTAINS)
+    for each in offered:
+        yield name + each.suffix, _filter(each, name, kind, attribute, target)
+    if shape.columns[column].nullable:
+        yield name + IS_EMPTY.suffix, _filter(IS_EMPTY, name, bool, attribute, None)
+
+
+def _filter(op: Operator, name: str, kind: Any, attribute: Any, target: type[Any] | None) -> Filter:
+    def condition(visible: Visible, value: Any) -> ColumnElement[bool]:
+        found = op.compare(attribute, value)
+        return found & _is_there(attribute, target, visible) if target else found
+
+    return Filter(name, op.words.format(label_of(name)), kind, condition, op.takes_many)
+
+
+def _is_there(attribute: Any, target: type[Any], visible: Visible) -> ColumnElement[bool]:
+    """Whether what a column points at is there for whoever asks."""
+    condition = visible(target)
+    if isinstance(condition, True_):
+        return condition
+    there: ColumnElement[bool] = attribute.in_(select(inspect(target).primary_key[0]).where(condition).correlate(None))
+    return there
+
+
+def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:
+    relation, target = getattr(shape.model, name), shape.links[name]
+    kind, label, number = Annotated[int, Reference(target)], label_of(name), inspect(target).primary_key[0]
+
+    def any_of(visible: Visible, values: Sequence[int]) -> ColumnElement[bool]:
+        found: ColumnElement[bool] = relation.any(number.in_(values) & visible(target))
+        return found
+
+    def all_of(visible: Visible, values: Sequence[int]) -> ColumnElement[bool]:
+        return and_(*(any_of(visible, [value]) for value in values))
+
+    return {
+        name: Filter(name, label, kind, any_of, takes_many=True),
+        f"{name}__all": Filter(name, f"All of {label.lower()}", kind, all_of, takes_many=True),
+    }
+
+
+def own_filter_field(declared: Declaration, name: str, method: Callable[..., Any]) -> tuple[Any, Any]:
+    """The type and the field of a filter of one's own.
+
+    Raises:
+        OperatorError: it does not take one parameter with a type.
+    """
+    parameters = list(signature(method, eval_str=True).parameters.values())[1:]
+    if len(parameters) != 1 or parameters[0].annotation is Parameter.empty:
+        raise declared.fault(name, "a filter takes self and one parameter with its type, such as year: int.")
+    if name in RESERVED:
+        raise declared.fault(name, f"{name!r} is a parameter of every list. Give the filter another name.")
+    (parameter,) = parameters
+    kind = LargeInteger if parameter.annotation is int else parameter.annotation
+    if parameter.default is Parameter.empty:
+        return kind | None, Field(None)
+    return kind, Field(parameter.default)
+
+
+class StrictPaging(Paging):
+    """Refuses parameters that it does not know: what is misspelt would find too much."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+
+def filter_schema(
+    model: type[Any], fields: Mapping[str, tuple[Any, Any]], sort: Sequence[str], *, searched: bool
+) -> type[Paging]:
+    """The query of a list: what is looked for, filters, sort and paging."""
+    searching = Annotated[Line, FieldOptions(type="search")], Field("", max_length=200, title="Search")
+    asked: dict[str, Any] = {**({"q": searching} if searched else {}), **fields}
+    asked["sort"] = Annotated[str, SortBy(*sort)], ""
+    return create_model(f"{model.__name__}Filter", __base__=StrictPaging, __module__=__name__, **asked)

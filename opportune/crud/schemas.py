@@ -1,0 +1,211 @@
+"""Schemas derived from a model: what is sent to make a row, to change one, and what is answered."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WrapValidator,
+    create_model,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from sqlmodel.main import FieldInfoMetadata
+
+from opportune.accounts.models import User
+from opportune.crud.declaration import Declaration, Shape, shape_of
+from opportune.crud.types import limits_of
+from opportune.db.columns import is_long, is_secret, is_text, label_of
+from opportune.db.references import Reference
+
+PRIVILEGES = re.compile(
+    r"^(is_)?(superuser|staff|active|verified|admin)$|^(roles?|permissions?|groups?|grants?|scopes?)$"
+)
+STAMPS = {"created_at", "updated_at", "modified_at"}
+# What tells who somebody is to those who only want to know what a row is called.
+PERSONAL = re.compile(r"e_?mail|phone|address", re.IGNORECASE)
+# What only asks something of values, which those that are stored have been asked.
+DEMANDS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator, StringConstraints)
+MAX_LINKS = 1_000
+"""Rows that one row is linked with in one go, at most."""
+CONFIG = ConfigDict(extra="forbid", defer_build=True)
+
+
+@dataclass(frozen=True)
+class SchemaOptions:
+    """What one class says of its schemas."""
+
+    owner: str | None
+    write_fields: Sequence[str]
+    read_fields: Sequence[str]
+    exclude: Sequence[str]
+    readonly: Sequence[str]
+    nested: Sequence[str]
+    annotations: Mapping[str, Any]
+    """The Python types of what is computed."""
+
+
+def is_privilege(name: str) -> bool:
+    """Whether a column's name says that it is what somebody may do."""
+    return bool(PRIVILEGES.search(name))
+
+
+def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
+    """The fields that whoever may write a row may set."""
+    if options.write_fields:
+        return list(options.write_fields)
+    left_out = {*options.exclude, *options.readonly, *STAMPS, "id", options.owner}
+    return [name for name in (*shape.columns, *shape.links) if name not in left_out and not _is_guarded(shape, name)]
+
+
+def _is_guarded(shape: Shape, name: str) -> bool:
+    return is_secret(name) or is_privilege(name) or shape.references.get(name) is User
+
+
+def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
+    """The fields of an answer, in order."""
+    if options.read_fields:
+        return list(options.read_fields)
+    nested_columns = {shape.column_of(name): name for name in options.nested if name in shape.to_one}
+    names = [nested_columns.get(name, name) for name in (*shape.columns, *shape.links, *options.annotations)]
+    more = [name for name in options.nested if name not in names]
+    return [name for name in (*names, *more) if name not in options.exclude and not is_secret(name)]
+
+
+def check_schemas(declared: Declaration, options: SchemaOptions) -> None:
+    """Raise OperatorError for names that there are not, or that nobody may write."""
+    shape = declared.shape
+    writable, relations = [*shape.columns, *shape.links], [*shape.to_one, *shape.links]
+    for name in options.nested:
+        declared.one_of("nested", name, relations)
+    for name in options.write_fields:
+        declared.one_of("write_fields", name, writable)
+        if name in ("id", options.owner):
+            raise declared.fault("write_fields", f"{name!r} is set by the site. Leave it out.")
+    for option in ("read_fields", "exclude", "readonly"):
+        for name in getattr(options, option):
+            declared.one_of(option, name, [*writable, *relations, *options.annotations])
+    for name in options.read_fields:
+        if is_secret(name):
+            raise declared.fault("read_fields", f"{name!r} is a secret by its name. Leave it out.")
+
+
+def create_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
+    fields = {name: _written(shape, name) for name in writable_names(shape, options)}
+    return _model(f"{shape.model.__name__}Create", fields)
+
+
+def update_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
+    fields = {name: _optional(*_written(shape, name)) for name in writable_names(shape, options)}
+    return _model(f"{shape.model.__name__}Update", fields)
+
+
+def read_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
+    fields = {name: _read(shape, options, name) for name in readable_names(shape, options)}
+    return _model(f"{shape.model.__name__}Read", fields)
+
+
+def _model(name: str, fields: Mapping[str, Any]) -> type[BaseModel]:
+    made: type[BaseModel] = create_model(name, __config__=CONFIG, __module__=__name__, **fields)
+    return made
+
+
+def _written(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
+    if name in shape.links:
+        kind: Any = Annotated[list[int], Reference(shape.links[name])]
+        links: Any = Field(default_factory=list, max_length=MAX_LINKS, title=label_of(name))
+        return kind, links
+    info, column = shape.model.model_fields[name], shape.columns[name]
+    default = _default(info)
+    if target := shape.references.get(name):
+        kind = int | None if column.nullable else int
+        said: list[Any] = [Reference(target), *_said(info)]
+        default["title"] = info.title or label_of(name)
+    else:
+        kind, said = info.annotation, [*_said(info), *limits_of(column, info)]
+    return _annotated(kind, said), Field(**default)
+
+
+def _default(info: FieldInfo) -> dict[str, Any]:
+    """What a field says of itself but its type, for a field that is made anew."""
+    told: dict[str, Any] = {
+        "title": info.title,
+        "description": info.description,
+        "examples": info.examples,
+        "json_schema_extra": info.json_schema_extra,
+    }
+    if info.default_factory is not None:
+        return told | {"default_factory": info.default_factory}
+    return told if info.default is PydanticUndefined else told | {"default": info.default}
+
+
+def _said(info: FieldInfo) -> Iterator[Any]:
+    yield from (item for item in info.metadata if not isinstance(item, FieldInfoMetadata))
+
+
+def _annotated(kind: Any, said: Sequence[Any]) -> Any:
+    return Annotated[(kind, *said)] if said else kind
+
+
+def _optional(kind: Any, field: FieldInfo) -> tuple[Any, FieldInfo]:
+    """May be left out, and stays as it is then; no more may be sent than otherwise."""
+    asked: dict[str, Any] = {"title": field.title, "description": field.description, "examples": field.examples}
+    return kind, Field(default=None, json_schema_extra=_without_default(field.json_schema_extra), **asked)
+
+
+def _without_default(extra: Any) -> Any:
+    def change(schema: dict[str, Any]) -> None:
+        schema.pop("default", None)
+        if callable(extra):
+            extra(schema)
+        else:
+            schema.update(extra or {})
+
+    return change
+
+
+def _read(shape: Shape, options: SchemaOptions, name: str) -> tuple[Any, FieldInfo]:
+    if name in options.annotations:
+        return options.annotations[name] | None, Field(title=label_of(name))
+    if name in shape.to_one:
+        relation = shape.to_one[name]
+        kind: Any = nested_schema(relation.mapper.class_)
+        (kept,) = relation.local_columns
+        return kind | None if kept.nullable else kind, Field()
+    if name in shape.links:
+        return list[nested_schema(shape.links[name]) if name in options.nested else int], Field()  # type: ignore[misc]  # made here
+    info = shape.model.model_fields[name]
+    said = [item for item in _said(info) if not isinstance(item, DEMANDS) and not _is_limit(item)]
+    return _annotated(info.annotation, said), Field(title=info.title, description=info.description)
+
+
+def _is_limit(item: Any) -> bool:
+    return type(item).__module__ == "annotated_types"
+
+
+_nested: dict[type[Any], type[BaseModel]] = {}
+
+
+def nested_schema(model: type[Any]) -> type[BaseModel]:
+    """A row of another model inside an answer: its number and what it is called by."""
+    if model not in _nested:
+        shape = shape_of(model)
+        fields = {name: (shape.model.model_fields[name].annotation, Field()) for name in nested_names(shape)}
+        _nested[model] = _model(f"{model.__name__}Nested", fields)
+    return _nested[model]
+
+
+def nested_names(shape: Shape) -> list[str]:
+    """`id` and its natural key, the unique texts; without one, its first short text."""
+    texts = [name for name, column in shape.columns.items() if is_text(column) and not is_long(column)]
+    shown = [name for name in texts if not is_secret(name) and not PERSONAL.search(name)]
+    unique = [name for name in shown if shape.columns[name].unique]
+    return ["id", *(unique or shown[:1])]

@@ -1,0 +1,108 @@
+"""The types that schemas and filters give the values of a column."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, FiniteFloat
+from pydantic.fields import FieldInfo
+from sqlalchemy import BigInteger, Column
+
+from opportune.db.columns import type_of
+from opportune.db.model import MAX_ID
+from opportune.text import storable
+
+MAX_INTEGER = 2**31 - 1
+
+SmallInteger = Annotated[int, Field(ge=-MAX_INTEGER - 1, le=MAX_INTEGER)]
+LargeInteger = Annotated[int, Field(ge=-MAX_ID - 1, le=MAX_ID)]
+StorableText = Annotated[str, AfterValidator(storable)]
+Number = Annotated[Decimal, Field(max_digits=40)]
+
+
+def in_utc(moment: datetime) -> datetime:
+    """The moment in UTC; without a zone it is taken for UTC.
+
+    Raises:
+        ValueError: it is before the year 1 or after 9999 there.
+    """
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be between the years 1 and 9999 in UTC") from None
+
+
+Moment = Annotated[datetime, AfterValidator(in_utc)]
+
+ORDERED = (int, float, Decimal, date, datetime, time)
+PLAIN: dict[Any, Any] = {
+    bool: bool,
+    int: LargeInteger,
+    float: FiniteFloat,
+    Decimal: Number,
+    str: StorableText,
+    date: date,
+    datetime: Moment,
+    time: time,
+    UUID: UUID,
+}
+
+
+def without_none(annotation: Any) -> Any:
+    """The type of a value that is there."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 else Union[tuple(kinds)]  # noqa: UP007 - of parts that only the moment knows
+
+
+def kind_of(annotation: Any) -> Any:
+    """The plain type below what is said of it."""
+    kind = without_none(annotation)
+    while get_origin(kind) is Annotated:
+        kind = without_none(get_args(kind)[0])
+    return kind
+
+
+def comparable(annotation: Any) -> Any:
+    """The type of what a column of this annotation can be compared with; None where there is none."""
+    kind = kind_of(annotation)
+    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
+        return kind
+    bases = kind.__mro__ if isinstance(kind, type) else ()
+    return next((PLAIN[base] for base in bases if base in PLAIN), None)
+
+
+def is_ordered(annotation: Any) -> bool:
+    kind = kind_of(annotation)
+    return isinstance(kind, type) and issubclass(kind, ORDERED) and not issubclass(kind, bool | Enum)
+
+
+def limits_of(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
+    """What any database wants of a value besides what its field says."""
+    kind = kind_of(info.annotation)
+    if not isinstance(kind, type) or issubclass(kind, bool | Enum):
+        return
+    if issubclass(kind, int):
+        most = MAX_ID if isinstance(type_of(column), BigInteger) or column.foreign_keys else MAX_INTEGER
+        yield Field(ge=-most - 1, le=most)
+    elif issubclass(kind, float):
+        yield Field(allow_inf_nan=False)
+    elif issubclass(kind, str) and not any(getattr(item, "func", None) is storable for item in info.metadata):
+        yield AfterValidator(_storable_or_none)
+    elif issubclass(kind, datetime):
+        yield AfterValidator(_in_utc_or_none)
+
+
+def _storable_or_none(value: str | None) -> str | None:
+    return None if value is None else storable(value)
+
+
+def _in_utc_or_none(value: datetime | None) -> datetime | None:
+    return None if value is None else in_utc(value)

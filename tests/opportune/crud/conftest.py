@@ -1,0 +1,38 @@
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts import User
+from opportune.db import Database
+from opportune.testing import make_user
+from tests.opportune.crud.library import LibraryTable
+
+
+@pytest.fixture
+async def library(database: Database) -> Database:
+    """A database with the tables of the library."""
+    async with database.engine.begin() as connection:
+        await connection.run_sync(LibraryTable.metadata.create_all)
+    return database
+
+
+@pytest.fixture
+async def session(library: Database, ann: User, bob: User, root: User) -> AsyncIterator[AsyncSession]:
+    async with library.writer() as session:
+        yield session
+
+
+@pytest.fixture
+async def ann(database: Database) -> User:
+    return await make_user(database)
+
+
+@pytest.fixture
+async def bob(database: Database) -> User:
+    return await make_user(database)
+
+
+@pytest.fixture
+async def root(database: Database) -> User:
+    return await make_user(database, is_superuser=True)

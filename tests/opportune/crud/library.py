@@ -1,0 +1,170 @@
+"""Books with authors, tags and reviews: the models and declarations of these tests."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    MetaData,
+    UniqueConstraint,
+    extract,
+    func,
+    select,
+    true,
+)
+from sqlmodel import Field, Relationship, SQLModel, col
+
+from opportune.accounts import User
+from opportune.crud import Access, Crud, filter_by
+from opportune.db import BigId, Model, utc_now
+from opportune.db.model import NAMING_CONVENTION
+from opportune.text import Line, Text
+
+
+class LibraryTable(Model):
+    # Apart from the project's own tables, which migrations make.
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+def user_key() -> Any:
+    """A foreign key to the users, who are in the project's metadata."""
+    return Column(BigId, ForeignKey(User.__table__.c.id, ondelete="CASCADE"), nullable=False, index=True)  # type: ignore[attr-defined]  # a table
+
+
+class BookStatus(StrEnum):
+    DRAFT = "draft"
+    PUBLISHED = "published"
+
+
+class Writer(LibraryTable, table=True):
+    __tablename__ = "library_writer"
+
+    name: Line = Field(max_length=100, unique=True)
+    api_key: str = Field(default="", max_length=40)
+    is_hidden: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Topic(LibraryTable, table=True):
+    __tablename__ = "library_topic"
+
+    name: Line = Field(max_length=50, unique=True)
+    is_hidden: bool = False
+
+
+class VolumeTopic(SQLModel, table=True):
+    __tablename__ = "library_volume_topic"
+    metadata = LibraryTable.metadata
+
+    volume_id: int = Field(foreign_key="library_volume.id", primary_key=True, ondelete="CASCADE")
+    topic_id: int = Field(foreign_key="library_topic.id", primary_key=True, ondelete="CASCADE")
+
+
+class Volume(LibraryTable, table=True):
+    __tablename__ = "library_volume"
+    __table_args__ = (CheckConstraint("pages > 0", name="pages"),)
+
+    title: Line = Field(min_length=1, max_length=200)
+    slug: Line = Field(max_length=80, unique=True)
+    writer_id: int = Field(foreign_key="library_writer.id", index=True)
+    editor_id: int | None = Field(None, foreign_key="library_writer.id")
+    price: Decimal = Field(Decimal(0), max_digits=10, decimal_places=2, ge=0)
+    pages: int = 1
+    weight: float | None = None
+    published_on: date | None = Field(None, title="Published", description="The first edition.")
+    printed_at: datetime | None = None
+    status: BookStatus = BookStatus.DRAFT
+    blurb: Text = ""
+    is_staff: bool = False
+    secret_note: str = Field(default="", max_length=100)
+    created_at: datetime = Field(default_factory=utc_now)
+
+    writer: Writer = Relationship(sa_relationship_kwargs={"foreign_keys": "Volume.writer_id"})
+    editor: Writer | None = Relationship(sa_relationship_kwargs={"foreign_keys": "Volume.editor_id"})
+    topics: list[Topic] = Relationship(link_model=VolumeTopic)
+
+
+class Opinion(LibraryTable, table=True):
+    __tablename__ = "library_opinion"
+    __table_args__ = (UniqueConstraint("volume_id", "user_id"),)
+
+    volume_id: int = Field(foreign_key="library_volume.id", index=True, ondelete="CASCADE")
+    user_id: int = Field(sa_column=user_key())
+    stars: int = Field(ge=1, le=5)
+    words: Text = ""
+
+
+class Note(LibraryTable, table=True):
+    """A private row."""
+
+    __tablename__ = "library_note"
+
+    owner_id: int = Field(sa_column=user_key())
+    text: Line = Field(max_length=100)
+    parent_id: int | None = Field(None, foreign_key="library_note.id")
+
+
+class Writers(Crud[Writer]):
+    read_access = Access.ANYONE
+    order = ("name",)
+
+    def readable(self) -> ColumnElement[bool]:
+        return true() if self.may("edit") else col(Writer.is_hidden).is_(False)
+
+
+class Topics(Crud[Topic]):
+    read_access = Access.ANYONE
+
+    def readable(self) -> ColumnElement[bool]:
+        return col(Topic.is_hidden).is_(False)
+
+
+class Volumes(Crud[Volume]):
+    lookup = "slug"
+    search = ("title", "writer.name")
+    filters = (
+        "topics",
+        "writer",
+        "editor",
+        "status",
+        "price",
+        "pages",
+        "weight",
+        "published_on",
+        "printed_at",
+        "title",
+    )
+    sort = ("title", "price", "published_on", "rating", "writer.name")
+    order = ("-published_on",)
+    read_access = Access.ANYONE
+    annotations = {"rating": select(func.avg(col(Opinion.stars))).where(col(Opinion.volume_id) == col(Volume.id))}
+
+    def readable(self) -> ColumnElement[bool]:
+        return true() if self.may("edit") else col(Volume.status) == BookStatus.PUBLISHED
+
+    @filter_by
+    def year(self, year: int) -> ColumnElement[bool]:
+        return extract("year", col(Volume.published_on)) == year
+
+
+class Opinions(Crud[Opinion]):
+    owner = "user_id"
+    read_access = Access.ANYONE
+    filters = ("volume_id", "stars")
+
+
+class Notes(Crud[Note]):
+    owner = "owner_id"
+    search = ("text",)
+
+
+TABLES: Sequence[type[LibraryTable]] = (Writer, Topic, Volume, Opinion, Note)
+PRINTED = datetime(2026, 3, 1, 12, tzinfo=UTC)
