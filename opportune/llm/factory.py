@@ -27,9 +27,10 @@ def make_provider(settings: Settings) -> Provider | None:
     if settings.environment == "test":
         return FakeProvider("A scripted answer.")
     from opportune.llm import local  # noqa: PLC0415 - see above
+    from opportune.llm.local_process import shared_folder  # noqa: PLC0415
 
     weights = local.find_weights()
-    return local.LocalModel(weights, limits) if weights else None
+    return local.LocalModel(weights, limits, shared_folder(weights)) if weights else None
 
 
 def _make_own(settings: Settings) -> Provider:

@@ -5,12 +5,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Column, Integer, Table
 
-from opportune import checks, llm
+from opportune import checks
 from opportune.checks import Finding
 from opportune.cli import check
 from opportune.db.model import Model
 from opportune.feature import Feature
-from opportune.llm import libraries
+from opportune.llm import libraries, local
 from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
@@ -293,14 +293,14 @@ def test_production_is_warned_of_uploads_that_its_host_will_lose(
 def test_production_is_warned_when_there_is_no_model(
     url: str, weights: bool, warns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llm, "find_weights", lambda: tmp_path / "model.gguf" if weights else None)
+    monkeypatch.setattr(local, "find_weights", lambda: tmp_path / "model.gguf" if weights else None)
     given = {"environment": "production", "llm_base_url": url, "llm_model": "small"}
     findings = list(checks.check_model(settings_for("sqlite://").model_copy(update=given)))
     assert ["There is no model" in finding.text and not finding.is_error for finding in findings] == [True] * warns
 
 
 def test_a_library_that_the_local_model_lacks_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llm, "find_weights", lambda: tmp_path / "model.gguf")
+    monkeypatch.setattr(local, "find_weights", lambda: tmp_path / "model.gguf")
     monkeypatch.setattr(libraries, "missing_library", lambda: "Do this: apt install libgomp1.")
     settings = settings_for("sqlite://").model_copy(update={"environment": "development"})
     assert list(checks.check_llm(settings)) == [checks.Finding("Do this: apt install libgomp1.", is_error=False)]

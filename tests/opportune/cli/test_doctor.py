@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from opportune import llm
 from opportune.cli import doctor
 from opportune.data.doctor.results import Diagnosis, fault, notice, ok
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.url.database_url import DatabaseURL
-from opportune.llm import libraries
+from opportune.llm import libraries, local
 from tests.opportune.cli.conftest import Oppman
 
 PASSWORD = "opensesame"
@@ -60,7 +59,7 @@ def test_json_says_the_same_to_programs(oppman: Oppman, database_url: str) -> No
 def test_a_library_that_the_local_model_lacks_is_told_below(
     oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llm, "find_weights", lambda: Path("model.gguf"))
+    monkeypatch.setattr(local, "find_weights", lambda: Path("model.gguf"))
     monkeypatch.setattr(libraries, "missing_library", lambda: "Do this: apt install libgomp1.")
     code, out, _ = oppman("doctor", DATABASE_URL=database_url)
     assert (code, out.splitlines()[-1]) == (0, "Do this: apt install libgomp1.")

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from opportune import llm
 from opportune.cli import server
 from opportune.cli.runserver import look_at_database
+from opportune.llm import local
 from opportune.settings import Settings
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.postgres import Postgres
@@ -51,7 +51,7 @@ def test_it_migrates_first_if_asked(copy: Copy) -> None:
 def test_production_says_at_its_start_what_visitors_will_miss(
     settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llm, "find_weights", lambda: None)
+    monkeypatch.setattr(local, "find_weights", lambda: None)
     look_at_database(settings.model_copy(update={"environment": "production"}), migrate=False)
     said = capsys.readouterr().err
     assert "MAIL_URL is console: no e-mail is sent." in said

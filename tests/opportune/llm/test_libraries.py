@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from opportune import llm
-from opportune.llm import libraries
+from opportune.llm import libraries, local
 from opportune.llm.libraries import OPENMP
 from opportune.settings import Settings
 
@@ -60,11 +60,11 @@ def test_without_any_openmp_a_line_says_how_to_get_it(monkeypatch: pytest.Monkey
 
 def test_only_a_site_whose_model_is_the_local_one_lacks_what_that_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libraries, "missing_library", lambda: "apt install libgomp1")
-    monkeypatch.setattr(llm, "find_weights", lambda: Path("weights.gguf"))
+    monkeypatch.setattr(local, "find_weights", lambda: Path("weights.gguf"))
     settings = Settings(_env_file=None, environment="development")
     assert llm.missing_library(settings) == "apt install libgomp1"
     assert llm.missing_library(settings.model_copy(update={"llm_base_url": "https://example.com/v1"})) == ""
-    monkeypatch.setattr(llm, "find_weights", lambda: None)
+    monkeypatch.setattr(local, "find_weights", lambda: None)
     assert llm.missing_library(settings) == ""
 
 

@@ -1,6 +1,8 @@
 import asyncio
+import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -10,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from opportune.llm import Done, LLMError, Message, Timeouts, libraries, local
-from opportune.llm.local import MAX_ANSWER_TOKENS, SERVER_PROGRAM, LocalModel, find_weights
+from opportune.llm import Done, LLMError, Message, Timeouts, libraries, local_process
+from opportune.llm.local import MAX_ANSWER_TOKENS, LocalModel, find_weights
+from opportune.llm.local_process import SERVER_PROGRAM, make_private, shared_folder
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 
 pytestmark = pytest.mark.model
@@ -43,6 +46,18 @@ async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Done]:
                 return words, chunk
             words += chunk
     raise AssertionError("the stream ended without a Done")
+
+
+def program_of(model: LocalModel) -> subprocess.Popen[str]:
+    """The program, which this one has started."""
+    assert model._process
+    assert model._process.process
+    return model._process.process
+
+
+def address_of(model: LocalModel) -> str:
+    assert model._process
+    return model._process.address
 
 
 async def slots(model: LocalModel, **headers: str) -> httpx.Response:
@@ -103,8 +118,7 @@ async def test_everybody_waits_for_one_process(model: LocalModel) -> None:
 
 async def test_a_model_that_died_is_started_again(model: LocalModel) -> None:
     await model.setup()
-    assert model._process
-    dead = model._process
+    dead = program_of(model)
     dead.kill()
     await asyncio.to_thread(dead.wait)
     words, _ = await read(model, CAPITAL)
@@ -114,8 +128,7 @@ async def test_a_model_that_died_is_started_again(model: LocalModel) -> None:
 async def test_a_model_that_dies_in_the_middle_ends_its_answer_with_an_error(model: LocalModel) -> None:
     async with aclosing(model.stream(LONG)) as chunks:
         assert await anext(chunks)
-        assert model._process
-        model._process.kill()
+        program_of(model).kill()
         with pytest.raises(LLMError) as caught:
             [chunk async for chunk in chunks]
     assert caught.value.code == "interrupted"
@@ -123,9 +136,8 @@ async def test_a_model_that_dies_in_the_middle_ends_its_answer_with_an_error(mod
 
 async def test_a_closed_model_leaves_no_process(model: LocalModel) -> None:
     await model.setup()
-    process = model._process
+    process = program_of(model)
     await model.close()
-    assert process
     assert process.returncode is not None
 
 
@@ -133,8 +145,7 @@ async def test_a_closed_model_leaves_no_process(model: LocalModel) -> None:
 async def test_a_system_without_openmp_gets_it_from_a_wheel(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libraries, "is_installed", lambda _: False)
     await model.setup()
-    assert model._process
-    mapped = await asyncio.to_thread(Path(f"/proc/{model._process.pid}/maps").read_text)
+    mapped = await asyncio.to_thread(Path(f"/proc/{program_of(model).pid}/maps").read_text)
     assert "/pykdtree.libs/libgomp" in mapped
 
 
@@ -143,7 +154,7 @@ async def test_what_ends_the_process_is_in_the_log_and_told_to_whoever_runs_the_
 ) -> None:
     program = tmp_path / "program.py"
     program.write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
-    monkeypatch.setattr(local, "SERVER_PROGRAM", program)
+    monkeypatch.setattr(local_process, "SERVER_PROGRAM", program)
     model = LocalModel(tmp_path / "weights.gguf", Timeouts())
     with pytest.raises(LLMError) as caught:
         await model.setup()
@@ -212,3 +223,106 @@ async def test_closing_while_the_program_is_being_started_ends_it(
     go_on.set()
     await asyncio.gather(starting, closing, return_exceptions=True)
     assert [program.poll() is None for program in programs] == [False]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path) -> Path:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    found = shared_folder(weights)
+    assert found
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # Who has lost its parent may wait for whoever adopted it to take notice.
+    return b"\nState:\tZ" not in Path(f"/proc/{pid}/status").read_bytes()
+
+
+def modes_of(*paths: Path) -> list[int]:
+    return [path.stat().st_mode & 0o777 for path in paths]
+
+
+async def test_the_processes_of_a_site_share_one_model_which_ends_with_the_last(weights: Path, folder: Path) -> None:
+    first, second = (LocalModel(weights, Timeouts(), folder) for _ in range(2))
+    await asyncio.gather(first.setup(), second.setup())
+    assert address_of(first) == address_of(second)
+    starter, joined = (first, second) if first._process and first._process.process else (second, first)
+    program = program_of(starter)
+    local_process.EXIT_TIMEOUT_SECONDS, before = 0.01, local_process.EXIT_TIMEOUT_SECONDS
+    await starter.close()
+    local_process.EXIT_TIMEOUT_SECONDS = before
+    words, _ = await read(joined, CAPITAL)
+    assert words, "whoever uses it still has it"
+    await joined.close()
+    assert await asyncio.to_thread(program.wait, 30) == 0
+    await starter.setup()
+    assert program_of(starter).pid != program.pid
+    await starter.close()
+
+
+async def test_a_shared_model_that_died_is_started_again_by_whoever_asks_next(weights: Path, folder: Path) -> None:
+    first = LocalModel(weights, Timeouts(), folder)
+    await first.setup()
+    second = LocalModel(weights, Timeouts(), folder)
+    await second.setup()
+    program_of(first).kill()
+    await asyncio.to_thread(program_of(first).wait)
+    assert (await read(second, CAPITAL))[0]
+    assert program_of(second).poll() is None
+    assert (await read(first, CAPITAL))[0]
+    assert address_of(first) == address_of(second)
+    await first.close()
+    await second.close()
+
+
+async def test_a_shared_model_outlives_no_process_that_is_killed(weights: Path, folder: Path) -> None:
+    """As `kill -9` does, which runs nothing of ours: the kernel closes what it held."""
+    code = f"""
+import sys
+from pathlib import Path
+from opportune.llm.local_process import LocalProcess
+used = LocalProcess(Path({str(weights)!r}), Path({str(folder)!r}))
+used.open()
+print(used.process.pid, flush=True)
+sys.stdin.read()
+"""
+    command = (sys.executable, "-c", code)
+    site = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert site.stdout
+    model = LocalModel(weights, Timeouts(), folder)
+    async with asyncio.timeout(60):
+        program = int(await site.stdout.readline())
+        await model.setup()
+        site.kill()
+        await site.wait()
+        assert (await read(model, CAPITAL))[0], "it has not died with whoever started it"
+        await model.close()
+        while is_running(program):
+            await asyncio.sleep(0.01)
+
+
+async def test_only_the_same_user_can_read_where_a_shared_model_is(weights: Path, folder: Path) -> None:
+    model = LocalModel(weights, Timeouts(), folder)
+    await model.setup()
+    assert modes_of(folder, *folder.iterdir()) == [0o700, 0o600, 0o600, 0o600]  # noqa: ASYNC240 - a moment
+    await model.close()
+
+
+def test_a_folder_that_others_can_read_or_that_is_a_link_is_not_used(folder: Path) -> None:
+    assert make_private(folder)
+    folder.chmod(0o755)
+    assert not make_private(folder)
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to(folder.with_name("elsewhere"))
+    assert not make_private(folder)
+
+
+async def test_without_a_folder_of_its_own_each_process_has_a_model(weights: Path, folder: Path) -> None:
+    folder.touch()  # noqa: ASYNC240 - a moment
+    model = LocalModel(weights, Timeouts(), folder)
+    assert (await read(model, CAPITAL))[0]
+    await model.close()
