@@ -3,8 +3,6 @@
 import logging
 from typing import Any
 
-from pythonjsonlogger.json import JsonFormatter
-
 from opportune.settings import Settings
 from opportune.web.middleware.request_log import request_id
 
@@ -50,7 +48,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
     formatters = {
         "text": {"()": LineFormatter, "format": "%(asctime)s %(levelname)-7s %(message)s  [%(name)s %(request_id)s]"},
         "json": {
-            "()": JsonFormatter,
+            "()": "pythonjsonlogger.json.JsonFormatter",
             "fmt": "%(levelname)s %(name)s %(message)s %(request_id)s",
             "rename_fields": {"levelname": "level", "name": "logger"},
             "timestamp": True,
@@ -65,7 +63,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {"request_number": {"()": RequestIdFilter}},
-        "formatters": formatters,
+        "formatters": {settings.log_format: formatters[settings.log_format]},
         "handlers": {"stderr": handler},
         "root": {"handlers": ["stderr"], "level": "INFO"},
         # They say much that is nothing new, or hold addresses of others.

@@ -11,14 +11,12 @@ file's docstring.
 
 import ast
 import errno
-import gc
 import os
 import platform
 import sys
 import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Never
@@ -28,7 +26,7 @@ from typer.core import TyperGroup
 
 from opportune import __version__
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE, PROJECT, display_path
+from opportune.project import PACKAGE, PROJECT, display_path, import_without_gc
 
 if TYPE_CHECKING:  # Typer carries its own click and gives it no public name: nothing of it is wanted at run time
     from typer._click import Command, Context, HelpFormatter
@@ -121,10 +119,7 @@ def load(name: str) -> "Command":
     file, words = f"opportune.cli.{name}", HELPS.get(name)
     if words is None:
         file, words = f"{PACKAGE}.{name}.commands", feature_commands()[name]
-    gc.disable()  # imports leave no garbage, and looking for it would take a tenth of their time
-    module = import_module(file)
-    gc.freeze()
-    gc.enable()
+    module = import_without_gc(file)
     holder = typer.Typer(rich_markup_mode=None, add_completion=False)
     if isinstance(module.command, typer.Typer):
         # A missing subcommand is wrong usage, which is one line.

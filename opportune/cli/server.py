@@ -1,7 +1,6 @@
 """Opens the port and runs uvicorn on it, for runserver and quickstart."""
 
 import errno
-import gc
 import os
 import signal
 import socket
@@ -104,7 +103,6 @@ def serve(
         elif workers > 1:
             _run_workers(config, listener)
         else:
-            gc.disable()  # until the site has started
             server.run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # Ctrl-C, or Fly's signal to stop: the server has ended as it should

@@ -1,5 +1,6 @@
 """Which proxies are believed, and what of X-Forwarded-For."""
 
+import gc
 from typing import Any
 
 import uvicorn
@@ -14,6 +15,8 @@ class ServerConfig(uvicorn.Config):
     """
 
     def load(self) -> None:
+        if isinstance(self.app, str):  # the site is imported now, which leaves no garbage
+            gc.disable()  # until it has started: `shutdown.tune_gc`
         names = [name.strip() for name in str(self.forwarded_allow_ips).split(",")]
         named = [name for name in names if name != ANY_PROXY]
         self.forwarded_allow_ips = named

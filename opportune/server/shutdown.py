@@ -54,7 +54,7 @@ def tune_gc() -> None:
     if gc.get_threshold() != GC_THRESHOLDS:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-    gc.enable()  # `opportune.cli.server` starts without: imports leave no garbage
+    gc.enable()  # `ServerConfig` starts without: imports leave no garbage
 
 
 def _add_handlers(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> dict[signal.Signals, Handler]:
