@@ -4,16 +4,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock, fence, table
-from markdown_it.token import Token
-
 MAX_BLOCK_CHARS = 1_000  # a code fence or table longer than this is continued in another piece
 MAX_LIST_CHARS = 2_000  # a longer list is continued in another piece, at an item
 MAX_PIECE_CHARS = 10_000  # from this length on a piece ends wherever its line does, and a line of it counts as ended
-MAX_NESTING_LEVELS = (
-    20  # each level may cost a pass over the rest of a line: ten thousand "![" would take a second at 100
-)
 
 _LINE = re.compile(rf"[^\n]{{0,{MAX_PIECE_CHARS - 1}}}\n|[^\n]{{{MAX_PIECE_CHARS}}}")
 _RETURN = re.compile(r"\r\n?")
@@ -32,38 +25,6 @@ class MarkdownPiece:
 
     source: str
     continued: bool = False
-
-
-def block_parser() -> MarkdownIt:
-    """A parser for CommonMark with tables and strikethrough, without raw HTML and link reference definitions."""
-    # A definition at the end of a text would change blocks at its beginning, which a reader already has.
-    rules = ["reference", "html_block", "html_inline"]
-    parser = MarkdownIt("js-default", {"html": False, "maxNesting": MAX_NESTING_LEVELS}).disable(rules)
-    # As on GitHub: else the first line of a code block could turn out to be the head of a table.
-    parser.block.ruler.before("table", "fence_before_table", fence, {"alt": ["paragraph", "blockquote", "list"]})
-    parser.block.ruler.at("table", _written_table, {"alt": ["paragraph", "reference"]})
-    return parser
-
-
-def _written_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Not one that has more cells than characters: rows of one character each would be filled up to its width."""
-    if not table(state, start, end, silent=True):
-        return False
-    last = next((line for line in range(start, end) if state.isEmpty(line)), end) - 1
-    columns = state.src[state.bMarks[start + 1] : state.eMarks[start + 1]].strip(" \t|").count("|") + 1
-    if columns * (last - start) > state.eMarks[last] - state.bMarks[start]:
-        return False
-    return silent or table(state, start, end, silent=False)
-
-
-_PARSER = block_parser()
-
-
-def _last_block(source: str) -> tuple[Token, int, int]:
-    """Its first token, its first line, and the line after its last."""
-    tokens: list[Token] = []
-    _PARSER.block.parse(source, _PARSER, {}, tokens)
-    return next((token, token.map[0], token.map[1]) for token in reversed(tokens) if token.level == 0 and token.map)
 
 
 class Splitter:
@@ -159,7 +120,9 @@ class Splitter:
             self._end_before_item(item[0].rstrip()[-1])
 
     def _end_before_item(self, marker: str) -> None:
-        block, _, _ = _last_block(self._source)
+        from opportune.web.rendering.markdown_parser import last_block  # noqa: PLC0415 - takes long, and few need it
+
+        block, _, _ = last_block(self._source)
         if block.type in {"bullet_list_open", "ordered_list_open"}:
             self._cut(continued=block.markup == marker)
         else:
@@ -175,8 +138,10 @@ class Splitter:
         source = self._source
         if "```" not in source and "~~~" not in source and "|" not in source:
             return
+        from opportune.web.rendering.markdown_parser import last_block  # noqa: PLC0415 - as above
+
         lines = source.split("\n")
-        block, first, end = _last_block(source)
+        block, first, end = last_block(source)
         if block.type == "fence":
             fence_end = re.compile(rf" {{0,3}}{block.markup[0]}{{{len(block.markup)},}}[ \t]*$")
             if end - 1 == first or not fence_end.match(lines[end - 1]):
