@@ -17,7 +17,10 @@ from opportune.project import FRAMEWORK, PACKAGE, PROJECT
 
 logger = logging.getLogger(__name__)
 
-SOURCE_FOLDERS = (PROJECT / "templates", PROJECT / "static", PROJECT / PACKAGE, FRAMEWORK)
+SOURCE_FOLDERS = (
+    *(PROJECT / name for name in ("templates", "static", PACKAGE)),
+    *(FRAMEWORK / name for name in ("templates", "static", "admin")),  # the rest of it names none
+)
 SOURCE_SUFFIXES = (".html", ".js", ".py")
 # What must not stand before it is asked afterwards: what begins with plain letters is found much faster.
 NAMED = re.compile(rb"ti-(?<![\w-]ti-)([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])")
@@ -85,7 +88,8 @@ def _files(folder: str) -> Iterator[tuple[str, int]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
-                yield from _files(entry.path)
+                if entry.name != "__pycache__":
+                    yield from _files(entry.path)
             elif entry.name.endswith(SOURCE_SUFFIXES):
                 yield entry.path, entry.stat().st_mtime_ns
 

@@ -6,6 +6,7 @@ import pytest
 from httpx import AsyncClient
 from playwright.async_api import Browser, Page
 
+from opportune.project import FRAMEWORK
 from opportune.web.rendering import icons
 from opportune.web.rendering.static_files import ICONS_FILE, assets
 
@@ -32,6 +33,12 @@ def names() -> list[str]:
 
 def test_the_icons_of_this_project_are_all_there() -> None:
     assert list(icons.faults()) == []
+
+
+def test_of_the_framework_s_code_the_admin_alone_names_icons() -> None:
+    elsewhere = [path for path in FRAMEWORK.rglob("*.py") if "admin" not in path.parts]
+    named = {path.name for path in elsewhere if icons.NAMED.search(path.read_bytes())}
+    assert named <= {"feature.py", "icons.py"}, "they explain how it is done; tell others by icons.add"
 
 
 def test_an_icon_is_in_the_sheet_once_it_is_written_anywhere(project: Path) -> None:
