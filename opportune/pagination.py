@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, Field, GetCoreSchemaHandler, model_validator
+from pydantic import Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 from sqlalchemy import Select, SQLColumnExpression, func
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.schemas import Schema
 
 T = TypeVar("T")
 
@@ -24,7 +26,7 @@ class SortBy:
         return core_schema.literal_schema(["", *self.names, *(f"-{name}" for name in self.names)])
 
 
-class Paging(BaseModel):
+class Paging(Schema):
     """The query of a list, for pages and the API: `Annotated[Paging, Query()]`. Filters and `sort` are added to it."""
 
     page: int = Field(1, ge=1, le=1_000_000)
@@ -41,7 +43,7 @@ class Paging(BaseModel):
         return {name: value for name, value in (sent | several).items() if value not in ("", [])}
 
 
-class Page(BaseModel, Generic[T]):
+class Page(Schema, Generic[T]):
     """One page, and how many there are of what. A page past the end is empty."""
 
     items: Sequence[T]

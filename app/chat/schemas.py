@@ -1,19 +1,19 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.chat.models import Role, Status
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
-from opportune.web import FieldOptions
+from opportune.web import FieldOptions, Schema
 
 MAX_QUESTION_LENGTH = 8_000
 
 Question = Annotated[Text, Field(min_length=1, max_length=MAX_QUESTION_LENGTH)]
 
 
-class MessageCreate(BaseModel):
+class MessageCreate(Schema):
     content: Question
     client_key: Line | None = Field(default=None, max_length=64)
     """The same key sent twice is one question."""
@@ -24,7 +24,7 @@ class MessageForm(MessageCreate):
     """The last message that the page shows: what came since, from another tab, is sent along."""
 
 
-class MessageRead(BaseModel):
+class MessageRead(Schema):
     model_config = ConfigDict(from_attributes=True)
 
     id: int
@@ -42,7 +42,7 @@ class MessageRead(BaseModel):
     finished_at: datetime | None
 
 
-class ConversationRead(BaseModel):
+class ConversationRead(Schema):
     model_config = ConfigDict(from_attributes=True)
 
     id: int
@@ -56,7 +56,7 @@ class ConversationDetail(ConversationRead):
     """There are earlier messages: those `before` this one. Null: these are the first."""
 
 
-class MessageCreated(BaseModel):
+class MessageCreated(Schema):
     message: MessageRead
     """The question as it was stored."""
     answer: MessageRead

@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from opportune.accounts import Email
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
-from opportune.web import FieldOptions, ImageUpload
+from opportune.web import FieldOptions, ImageUpload, Schema
 
 
 class EventFilter(Paging):
@@ -17,7 +17,7 @@ class EventFilter(Paging):
     sort: Annotated[str, SortBy("starts_at", "title")] = ""
 
 
-class EventRead(BaseModel):
+class EventRead(Schema):
     slug: str
     title: str
     summary: str
@@ -33,7 +33,7 @@ class EventRead(BaseModel):
     """Why nobody can register now; empty as long as somebody can."""
 
 
-class RegistrationCreate(BaseModel):
+class RegistrationCreate(Schema):
     name: Annotated[Line, FieldOptions(autocomplete="name")] = Field(min_length=1, max_length=100)
     email: Annotated[Email, FieldOptions(autocomplete="email")] = Field(
         max_length=254, title="E-mail", description="The confirmation goes there."
@@ -48,7 +48,7 @@ class RegistrationForm(RegistrationCreate):
     """Nobody sees this field: what fills it in is a program."""
 
 
-class RegistrationRead(BaseModel):
+class RegistrationRead(Schema):
     """Somebody who is registered, as staff see it."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -61,5 +61,5 @@ class RegistrationRead(BaseModel):
     is_present: bool
 
 
-class Message(BaseModel):
+class Message(Schema):
     detail: str

@@ -3,15 +3,16 @@
 from typing import Literal, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, computed_field
+from pydantic import computed_field
 
 from opportune.search import DocumentHit, DocumentRead
+from opportune.web import Schema
 
 Symbol = Literal["module", "class", "exception", "function", "method", "property", "attribute", "data"]
 Kind = Literal[Symbol, "section", "term", "other", "keyword", "topic"]
 
 
-class EntryLink(BaseModel):
+class EntryLink(Schema):
     """An entry's name and where its page is."""
 
     slug: str

@@ -3,14 +3,14 @@
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
-from opportune.web import FieldOptions
+from opportune.web import FieldOptions, Schema
 
 
-class TodoCreate(BaseModel):
+class TodoCreate(Schema):
     title: Line = Field(min_length=1, max_length=200)
     notes: Annotated[Text, FieldOptions(rows=6)] = Field("", max_length=2000)
     due_on: date | None = Field(None, title="Due")
@@ -23,7 +23,7 @@ class TodoUpdate(TodoCreate):
     done: bool = False
 
 
-class TodoRead(BaseModel):
+class TodoRead(Schema):
     id: int
     title: str
     notes: str
@@ -40,7 +40,7 @@ class TodoFilter(Paging):
     sort: Annotated[str, SortBy("due_on", "title", "created_at")] = ""
 
 
-class TodoStatistics(BaseModel):
+class TodoStatistics(Schema):
     total: int
     open: int
     done: int

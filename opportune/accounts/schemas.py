@@ -1,9 +1,10 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, EmailStr, Field, StringConstraints
 
 from opportune.annotations import FieldOptions
+from opportune.schemas import Schema
 from opportune.text import Line, Password
 
 
@@ -22,7 +23,7 @@ NewPassword = Annotated[Password, FieldOptions(autocomplete="new-password", minl
 ExistingPassword = Annotated[Password, FieldOptions(autocomplete="current-password")]
 
 
-class UserCreate(BaseModel):
+class UserCreate(Schema):
     email: Annotated[Email, FieldOptions(autocomplete="username")] = Field(title="E-mail")
     password: NewPassword = Field(title="Password (at least 8 characters)")
 
@@ -31,23 +32,23 @@ class FirstSuperuserCreate(UserCreate):
     token: Annotated[Line, FieldOptions(type="hidden")] = ""
 
 
-class SignIn(BaseModel):
+class SignIn(Schema):
     email: Annotated[Line, FieldOptions(type="email", autocomplete="username")] = Field(title="E-mail")
     password: ExistingPassword
     remember: bool = Field(False, title="Remember me on this device")
 
 
-class SignInCode(BaseModel):
+class SignInCode(Schema):
     code: Annotated[Line, FieldOptions(autocomplete="one-time-code", maxlength=40)] = Field(
         title="Code of your app, or a recovery code", max_length=100
     )
 
 
-class EmailRequest(BaseModel):
+class EmailRequest(Schema):
     email: Annotated[Email, FieldOptions(autocomplete="username")] = Field(title="E-mail")
 
 
-class EmailToken(BaseModel):
+class EmailToken(Schema):
     token: Annotated[LinkToken, FieldOptions(type="hidden")]
 
 
@@ -61,7 +62,7 @@ class PasswordReset(EmailToken):
     password: NewPassword = Field(title="New password (at least 8 characters)")
 
 
-class Credentials(BaseModel):
+class Credentials(Schema):
     """What programs send to sign in, by the names that OAuth gives it."""
 
     username: Line
@@ -69,13 +70,13 @@ class Credentials(BaseModel):
     code: Annotated[Line, StringConstraints(max_length=100)] = ""
 
 
-class ProfileUpdate(BaseModel):
+class ProfileUpdate(Schema):
     name: Annotated[DisplayName, FieldOptions(autocomplete="name")] = Field(
         "", description="How others see you. It may stay empty."
     )
 
 
-class Reauthentication(BaseModel):
+class Reauthentication(Schema):
     """The current password, for what not even a browser left open may do."""
 
     current_password: ExistingPassword
@@ -85,7 +86,7 @@ class EmailUpdate(Reauthentication):
     email: Annotated[Email, FieldOptions(autocomplete="email")] = Field(title="New e-mail")
 
 
-class EmailConfirmation(BaseModel):
+class EmailConfirmation(Schema):
     token: str = ""
 
 
@@ -104,7 +105,7 @@ class AccountDeletion(Reauthentication):
     email: Annotated[Line, FieldOptions(autocomplete="off")] = Field(title="Your e-mail address, to be sure")
 
 
-class UserUpdate(BaseModel):
+class UserUpdate(Schema):
     """Changes of one's own account: what is left out stays. A new e-mail or password needs the current password."""
 
     name: DisplayName | None = None
@@ -113,7 +114,7 @@ class UserUpdate(BaseModel):
     current_password: Password = ""
 
 
-class UserRead(BaseModel):
+class UserRead(Schema):
     model_config = ConfigDict(from_attributes=True)
 
     id: int
@@ -126,7 +127,7 @@ class UserRead(BaseModel):
     created_at: datetime
 
 
-class SessionRead(BaseModel):
+class SessionRead(Schema):
     id: int
     device: str
     """What it says it is."""
@@ -138,7 +139,7 @@ class SessionRead(BaseModel):
     """Whether it is the one that asks."""
 
 
-class TokenRead(BaseModel):
+class TokenRead(Schema):
     model_config = ConfigDict(from_attributes=True)
 
     id: int
@@ -154,11 +155,11 @@ class TokenCreated(TokenRead):
     """Shown this once."""
 
 
-class TwoFactorStart(BaseModel):
+class TwoFactorStart(Schema):
     password: ExistingPassword
 
 
-class TwoFactorEnable(BaseModel):
+class TwoFactorEnable(Schema):
     """The first code of an app that has just been given its key."""
 
     sealed: Annotated[Line, FieldOptions(type="hidden")]
@@ -168,19 +169,19 @@ class TwoFactorEnable(BaseModel):
     )
 
 
-class TwoFactorCredentials(BaseModel):
+class TwoFactorCredentials(Schema):
     password: ExistingPassword
     code: Annotated[Line, FieldOptions(autocomplete="one-time-code", maxlength=40)] = Field(
         title="Code of your app, or a recovery code"
     )
 
 
-class TwoFactorRead(BaseModel):
+class TwoFactorRead(Schema):
     is_on: bool
     recovery_codes_left: int
 
 
-class TwoFactorSetupRead(BaseModel):
+class TwoFactorSetupRead(Schema):
     model_config = ConfigDict(from_attributes=True)
 
     key: str
@@ -190,16 +191,16 @@ class TwoFactorSetupRead(BaseModel):
     """To come back with the first code, within ten minutes."""
 
 
-class RecoveryCodesRead(BaseModel):
+class RecoveryCodesRead(Schema):
     recovery_codes: list[str]
     """Shown this once."""
 
 
-class Message(BaseModel):
+class Message(Schema):
     detail: str
     """A sentence."""
 
 
-class AccessToken(BaseModel):
+class AccessToken(Schema):
     access_token: str
     token_type: str = "bearer"  # noqa: S105 - a kind of token

@@ -28,6 +28,7 @@ from opportune.errors import OperatorError
 from opportune.mail import InvalidEmailError
 from opportune.mail.addresses import parse_recipient, sender_address
 from opportune.project import PACKAGE, PROJECT, display_path, installed_features, installed_names
+from opportune.schemas import schema_faults
 from opportune.settings import Settings, get_settings, read_feature_settings, setting_names, settings_classes
 from opportune.storage import open_storage
 from opportune.web.rendering import icons
@@ -108,6 +109,11 @@ def check_hooks(_settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 f"{display_path(path)} has no effect: list its functions in Feature({feature.name!r}, …, hooks=[…])."
             )
+
+
+def check_schemas(_settings: Settings) -> Iterator[Finding]:
+    """Field types that Pydantic cannot read, with which the first request fails."""
+    yield from map(Finding, schema_faults())
 
 
 def check_templates(_settings: Settings) -> Iterator[Finding]:
@@ -205,6 +211,7 @@ CHECKS: tuple[Check, ...] = (
     check_features,
     check_admin,
     check_hooks,
+    check_schemas,
     check_templates,
     check_env_example,
     check_storage,

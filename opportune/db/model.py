@@ -30,6 +30,8 @@ class ModelBase(SQLModel):
     """A table with keys of its own, such as one in between two others: `class BookTag(ModelBase, table=True)`."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    # Rows are not validated by themselves: what would do it is built when somebody asks for it.
+    model_config = {"defer_build": True}
 
     @classmethod
     def __init_subclass__(cls, **options: Any) -> None:

@@ -2,31 +2,32 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from opportune.llm.errors import error_for_status
 from opportune.llm.provider import Done, LLMError
+from opportune.schemas import Schema
 
 MAX_ANSWER_LENGTH = 200_000
 DONE_MARKER = b"[DONE]"
 TRUNCATED_REASONS = {"length", "content_filter"}
 
 
-class _Delta(BaseModel):
+class _Delta(Schema):
     content: str | None = None
 
 
-class _Choice(BaseModel):
+class _Choice(Schema):
     delta: _Delta | None = None
     finish_reason: str | None = None
 
 
-class _Usage(BaseModel):
+class _Usage(Schema):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
 
-class _Chunk(BaseModel):
+class _Chunk(Schema):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: Any = None

@@ -5,6 +5,7 @@ from opportune.speedups import speedup
 speedup("opportune.web.fastapi_compat_adapter", "install", lambda: None)()  # before the first model is looked at
 
 from opportune.annotations import FieldOptions  # noqa: E402
+from opportune.schemas import Schema  # noqa: E402
 from opportune.web.cache import cached  # noqa: E402
 from opportune.web.cache import clear as clear_cache  # noqa: E402
 from opportune.web.client import Client, client_address  # noqa: E402
@@ -29,6 +30,7 @@ __all__ = [
     "Limiter",
     "MarkdownBlocks",
     "RateLimit",
+    "Schema",
     "TooManyRequests",
     "Upload",
     "allow_files",

@@ -275,13 +275,24 @@ def test_no_module_is_a_drawer() -> None:
 
 def test_what_few_requests_need_is_not_imported_at_the_start() -> None:
     heavy = {"PIL", "aiosmtplib", "cashews", "croniter", "cryptography", "limits", "obstore", "pwdlib"}
-    heavy |= {"pydantic.v1", "redis", "xllamacpp"}
+    heavy |= {"markdown_it", "nh3", "pydantic.v1", "pythonjsonlogger", "redis", "xllamacpp"}
     code = (
         "import sys; from opportune.settings import Settings; from opportune.application import create_app; "
         "create_app(Settings(_env_file=None, environment='test')); print(*sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert heavy.isdisjoint(result.stdout.split())
+
+
+def test_no_schema_or_table_is_built_before_it_is_used() -> None:
+    code = (
+        "from app.todos.models import Todo; from opportune.accounts.models import User; "
+        "from opportune.accounts.schemas import UserRead, UserUpdate; from opportune.application import create_app; "
+        "from opportune.settings import Settings; create_app(Settings(_env_file=None, environment='test')); "
+        "print(*(each.__pydantic_complete__ for each in (Todo, User, UserRead, UserUpdate)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["False"] * 4
 
 
 def called(dependant: Dependant) -> Iterator[Callable[..., object]]:

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-
 from opportune.errors import Busy
+from opportune.schemas import Schema
 
 MAX_RANKED_HITS = 400
 """Hits that are ranked, the most important documents first: `total` stops there."""
@@ -22,7 +21,7 @@ class IndexMissing(Busy):
         super().__init__(f"There is no index of {title} yet. Look again in a minute.")
 
 
-class DocumentHit(BaseModel):
+class DocumentHit(Schema):
     """A document that was found. A subclass names further columns that are to be shown."""
 
     slug: str
@@ -42,7 +41,7 @@ class DocumentRead(NamedTuple):
     children: Sequence[Fields]
 
 
-class IndexStatus(BaseModel):
+class IndexStatus(Schema):
     """What the index holds."""
 
     entries: int

@@ -1,3 +1,4 @@
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from opportune.db.model import Model
 from opportune.feature import Feature
 from opportune.llm import libraries, local
 from opportune.project import installed_features
+from opportune.schemas import Schema
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import icons
@@ -85,6 +87,20 @@ def test_hooks_that_no_feature_lists_are_an_error(folder: Path, monkeypatch: pyt
     assert finding.text.endswith(
         "app/books/hooks.py has no effect: list its functions in Feature('books', …, hooks=[…])."
     )
+
+
+def test_a_schema_that_cannot_be_built_is_an_error() -> None:
+    class Shape:
+        pass
+
+    class Drawing(Schema):
+        shape: Shape
+
+    (finding,) = check.check_schemas(settings_for("sqlite:///unused.db"))
+    assert finding.is_error
+    assert finding.text.startswith(f"{__name__}.Drawing: Unable to generate pydantic-core schema for ")
+    del Drawing
+    gc.collect()
 
 
 def test_an_icon_that_nobody_would_see_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
