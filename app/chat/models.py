@@ -3,10 +3,10 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Index, text
+from sqlalchemy import Index
 from sqlmodel import Field
 
-from opportune.db import Model, ModelBase, utc_now
+from opportune.db import Model, ModelBase, PartialIndex, utc_now
 from opportune.text import Text
 
 
@@ -43,13 +43,7 @@ class Message(Model, table=True):
     __tablename__ = "chat_message"
     __table_args__ = (
         # One running answer per conversation, whoever asks at the same moment.
-        Index(
-            "uq_chat_message_running",
-            "conversation_id",
-            unique=True,
-            sqlite_where=text("status = 'streaming'"),
-            postgresql_where=text("status = 'streaming'"),
-        ),
+        PartialIndex("uq_chat_message_running", "conversation_id", where="status = 'streaming'", unique=True),
         # A question sent twice (a double click, a retried request) is one question.
         Index("uq_chat_message_client_key", "conversation_id", "client_key", unique=True),
     )

@@ -16,6 +16,7 @@ from opportune.db.hooks import (
     changes,
 )
 from opportune.db.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now
+from opportune.db.partial_index import PartialIndex
 from opportune.db.references import Reference
 from opportune.db.sessions.context import Context, ReadonlyContext
 from opportune.db.sessions.dependencies import (
@@ -39,6 +40,7 @@ __all__ = [
     "MemoryDatabase",
     "Model",
     "ModelBase",
+    "PartialIndex",
     "RWCtx",
     "ReadSession",
     "ReadonlyContext",
