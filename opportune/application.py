@@ -10,6 +10,7 @@ from starlette.datastructures import State
 from opportune.accounts.dependencies import get_optional_user
 from opportune.accounts.rate_limits import DatabaseStorage
 from opportune.accounts.sessions.last_seen import LastSeen
+from opportune.admin.permissions import Permissions
 from opportune.admin.site import add_admin
 from opportune.db.factory import open_database
 from opportune.feature import Feature
@@ -53,6 +54,8 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     app.router = router = router_class(lifespan=lifespan, dependency_overrides_provider=app)
     app.state.settings = settings
     app.state.features = features
+    app.state.permissions = Permissions(features)
+    app.state.permissions.require_known()
     icons.add(*(link.icon for feature in features for link in feature.navigation))
     templates.environment.auto_reload = settings.environment == "development"
     add_services(app.state, settings)

@@ -127,6 +127,9 @@ class Feature:
     """Functions of its `hooks.py` that run when rows are created, changed or deleted (docs/hooks.md)."""
     operations: "Mapping[str, JobCall[Any]]" = field(default_factory=dict)
     """Buttons of the admin's page Operations: what they say, and the job that they queue."""
+    groups: "Mapping[str, Mapping[str, str | Sequence[str]]]" = field(default_factory=dict)
+    """What the members of groups may do with rows, `{"Librarians": {"book": "*", "loan": ["list", "edit"]}}`: made by
+    `migrate`, and the owner's to change in the admin from then on."""
     checks: "Sequence[Check]" = ()
     """What `oppman.py check` looks at besides, by the site's settings."""
     lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None

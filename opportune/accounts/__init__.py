@@ -6,7 +6,7 @@ tokens, groups; each with its pages, its API and a service that knows no request
 
 from opportune.accounts.demo import demo_owner
 from opportune.accounts.dependencies import CurrentUser, OptionalUser
-from opportune.accounts.groups.permissions import FORBIDDEN, may
+from opportune.accounts.groups.permissions import FORBIDDEN, may, read_grants
 from opportune.accounts.models import User
 from opportune.accounts.passwords import hash_password
 from opportune.accounts.schemas import Email
@@ -23,5 +23,6 @@ __all__ = [
     "demo_owner",
     "hash_password",
     "may",
+    "read_grants",
     "start_session",
 ]

@@ -10,7 +10,7 @@ from opportune.accounts.context import AccountContext
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.sessions.last_seen import LastSeen
-from opportune.accounts.sessions.lookup import find_by_token
+from opportune.accounts.sessions.lookup import Grants, find_by_token
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
@@ -24,7 +24,7 @@ LOGIN_PATH = "/accounts/login"
 async def get_optional_user(request: Request) -> User | None:
     """The active user who sends this request, read afresh once a request; also at `request.state.user`.
 
-    `request.state.session` is the session of the browser that they use, or None.
+    `request.state.session` is the session of the browser that they use, or None; `.grants` what they may do.
     Pages know people by the session's cookie. Addresses under /api take a bearer token too, which then decides alone.
     The user belongs to no session: `session.add(user)` in a `WriteSession` before changing it.
     """
@@ -36,16 +36,17 @@ async def get_optional_user(request: Request) -> User | None:
 
 async def _read_user(request: Request) -> User | None:
     request.state.session = None
+    request.state.grants = frozenset()
     database: Database = request.app.state.database
     by_bearer = read_bearer_token(request) if request.scope["path"].startswith("/api/") else None
-    found: tuple[Session, User] | tuple[ApiToken, User] | None = None
+    found: tuple[Session, User, Grants] | tuple[ApiToken, User, Grants] | None = None
     if by_bearer is not None:
         found = await find_by_token(database, ApiToken, by_bearer)
     elif token := read_session_token(request):
         found = await find_by_token(database, Session, token)
     if found is None:
         return None
-    row, user = found
+    row, user, request.state.grants = found
     request.state.session = row if isinstance(row, Session) else None
     last_seen: LastSeen = request.app.state.last_seen
     if last_seen.is_due(row):

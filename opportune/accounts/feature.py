@@ -1,6 +1,16 @@
 from opportune.accounts import api, cleanup, demo, pages
 from opportune.accounts.deletion.personal_data import personal_data
-from opportune.accounts.models import ApiToken, Attempt, Grant, Group, Membership, RecoveryCode, Session, User
+from opportune.accounts.models import (
+    ApiToken,
+    Attempt,
+    Grant,
+    Group,
+    Membership,
+    RecoveryCode,
+    Session,
+    ShippedGrant,
+    User,
+)
 from opportune.accounts.password_reset.emails import send_password_reset_email
 from opportune.accounts.registration.emails import send_registration_email
 from opportune.accounts.setup.invitation import invite_first_superuser
@@ -11,7 +21,7 @@ from opportune.mail.delivery import send_email_job
 accounts = Feature(
     name="accounts",
     summary="Who uses the site: sign-in, profile, sessions, tokens, groups.",
-    models=(User, Session, ApiToken, RecoveryCode, Attempt, Group, Grant, Membership),
+    models=(User, Session, ApiToken, RecoveryCode, Attempt, Group, Grant, Membership, ShippedGrant),
     pages=pages.router,
     api=api.router,
     metrics=(Metric("Sign-ups", User.created_at),),

@@ -120,3 +120,15 @@ class Membership(Model, table=True):
 
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     group_id: int = Field(foreign_key="accounts_group.id", ondelete="CASCADE", index=True)
+
+
+class ShippedGrant(Model, table=True):
+    """What `migrate` has once given to a group that a feature ships. Whoever takes it away since then has it so."""
+
+    __tablename__ = "accounts_shipped_grant"
+    __table_args__ = (UniqueConstraint("group_name", "identity", "action"),)
+
+    group_name: str = Field(max_length=150)
+    """As it was shipped: a group that was renamed since then is another one."""
+    identity: str = Field(max_length=100)
+    action: str = Field(max_length=100)

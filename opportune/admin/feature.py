@@ -1,3 +1,4 @@
+import opportune.admin.shipped_groups  # noqa: F401 - which `migrate` makes
 from opportune.admin.models import AuditEntry
 from opportune.admin.persistence.file_cleanup import delete_files
 from opportune.feature import Feature

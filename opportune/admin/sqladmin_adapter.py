@@ -22,6 +22,12 @@ from starlette.requests import Request
 ENDPOINT_MARKS = {"_action", "_exposed"}
 
 
+def action_slugs(view: type[Any]) -> set[str]:
+    """The names in addresses of the actions of a view's class."""
+    methods: list[Any] = [getattr(view, name, None) for name in dir(view)]
+    return {method._slug for method in methods if hasattr(method, "_action")}
+
+
 class AdapterView(ModelView):
     """A model's pages: what SQLAdmin has made of their options."""
 

@@ -14,6 +14,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.admin.options import view_faults
+from opportune.admin.permissions import Permissions
 from opportune.admin.site import view_classes
 from opportune.checks import PRODUCTION_CHECKS, Check, Finding, check_llm, check_secret_key
 from opportune.cli import startup
@@ -32,7 +33,7 @@ from opportune.schemas import schema_faults
 from opportune.settings import Settings, get_settings, read_feature_settings, setting_names, settings_classes
 from opportune.storage import open_storage
 from opportune.web.rendering import icons
-from opportune.web.rendering.template_errors import template_errors
+from opportune.web.rendering.template_errors import calls_in_templates, template_errors
 
 SAMPLE_DOMAIN = "@example.com"
 
@@ -114,6 +115,15 @@ def check_hooks(_settings: Settings) -> Iterator[Finding]:
 def check_schemas(_settings: Settings) -> Iterator[Finding]:
     """Field types that Pydantic cannot read, with which the first request fails."""
     yield from map(Finding, schema_faults())
+
+
+def check_permissions(_settings: Settings) -> Iterator[Finding]:
+    """Models and actions that nobody can be granted, in groups of features, in routes and in templates."""
+    permissions = Permissions(installed_features())
+    yield from map(Finding, permissions.faults())
+    for place, names in calls_in_templates("may"):
+        if len(names) == 2 and (fault := permissions.fault(*names)):
+            yield Finding(f"{place}: {fault}")
 
 
 def check_templates(_settings: Settings) -> Iterator[Finding]:
@@ -212,6 +222,7 @@ CHECKS: tuple[Check, ...] = (
     check_admin,
     check_hooks,
     check_schemas,
+    check_permissions,
     check_templates,
     check_env_example,
     check_storage,

@@ -39,7 +39,7 @@ def command(
 def look_at_database(settings: Settings, migrate: bool) -> None:
     """Refuse to start without a database; tell what is wrong with one that can be used."""
     schema = startup.inspect_schema(settings)
-    if migrate and (schema.pending or schema.has_stale_indexes):
+    if migrate and (schema.pending or schema.is_behind_code):
         startup.apply_migrations(settings)
         schema = startup.inspect_schema(settings)
     url = DatabaseURL.parse(settings.database_url.get_secret_value())

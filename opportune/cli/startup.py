@@ -30,8 +30,8 @@ class SchemaState:
 
     pending: tuple[str, ...]
     newer: tuple[str, ...]
-    has_stale_indexes: bool = False
-    """Whether an index for search is not there, or not as its model is declared."""
+    is_behind_code: bool = False
+    """Whether an index for search is not there, or not as its model is declared; or a group that a feature ships."""
 
     @property
     def faults(self) -> Iterator[str]:
@@ -46,8 +46,8 @@ class SchemaState:
                 f"The database has {', '.join(self.newer)}, which this code lacks: "
                 "run the version that made them, or put their files back."
             )
-        if self.has_stale_indexes and not (self.pending or self.newer):
-            yield "The indexes for search are not what the models ask for: run python3 oppman.py migrate."
+        if self.is_behind_code and not (self.pending or self.newer):
+            yield "Indexes for search, or groups, are not what the code asks for: run python3 oppman.py migrate."
 
 
 def read_cache_address(settings: Settings) -> None:

@@ -1,50 +1,71 @@
 """What somebody may do: superusers all, the others what their groups are granted, read afresh for each request."""
 
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 from fastapi import Depends, HTTPException, Request
-from sqladmin.authorization import WILDCARD, matches_grant
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from sqladmin.authorization import matches_grant
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.dependencies import CurrentUser, get_optional_user
 from opportune.accounts.models import Grant, Membership, User
-
-Grants = AbstractSet[tuple[str, str]]
-"""Pairs of a model's name in the admin's addresses and an action; `*` stands for all of them."""
+from opportune.accounts.sessions.lookup import EVERYTHING, Grants
+from opportune.errors import OperatorError
+from opportune.web.rendering.templates import templates
 
 FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not do this."}}
 """For the OpenAPI page: `@router.get("", responses=FORBIDDEN)`."""
 
 
 async def get_grants(request: Request) -> Grants:
-    """What whoever sends this request may do, read once a request."""
-    if not hasattr(request.state, "grants"):
-        user = await get_optional_user(request)
-        request.state.grants = await _read(request, user) if user else frozenset()
+    """What whoever sends this request may do: read with the user, by the same query."""
+    await get_optional_user(request)
     grants: Grants = request.state.grants
     return grants
 
 
-async def _read(request: Request, user: User) -> Grants:
-    if user.is_superuser:
-        return frozenset({(WILDCARD, WILDCARD)})
+async def read_grants(session: AsyncSession, user: User | None) -> Grants:
+    """What somebody may do, for code that knows no request: a job, a command."""
+    if user is None or user.is_superuser:
+        return EVERYTHING if user else frozenset()
     statement = (
         select(col(Grant.identity), col(Grant.action))
         .join(Membership, col(Membership.group_id) == col(Grant.group_id))
         .where(col(Membership.user_id) == user.id)
     )
-    async with request.app.state.database.reader(fresh=True) as session:
-        return frozenset((identity, action) for identity, action in await session.execute(statement))
+    return frozenset((identity, action) for identity, action in await session.execute(statement))
 
 
 def may(identity: str, action: str) -> Any:
     """A route's need in its signature: `user: Annotated[User, may("todo", "export")]`. Others are answered 403."""
 
     async def permitted(request: Request, user: CurrentUser) -> User:
-        if not matches_grant(set(await get_grants(request)), identity, action):
+        if not is_granted(request, identity, action):
             raise HTTPException(403)
         return user
 
+    permitted.permission = (identity, action)  # type: ignore[attr-defined]  # looked at when the site starts
     return Depends(permitted)
+
+
+def is_granted(request: Request, identity: str, action: str) -> bool:
+    """Whether whoever sends this request may: `{% if may("todo", "export") %}` in templates. Strangers may nothing.
+
+    Raises:
+        OperatorError: nobody can be granted this, as there is no such model or action.
+    """
+    request.app.state.permissions.require(identity, action)
+    return matches_grant(getattr(request.state, "grants", set()), identity, action)
+
+
+@pass_context
+def _may_in_template(context: Context, identity: str, action: str) -> bool:
+    if "request" not in context:
+        raise OperatorError("may(…) does not know who asks in this macro: import it `with context`.")
+    return is_granted(context["request"], identity, action)
+
+
+templates.environment.globals["may"] = _may_in_template

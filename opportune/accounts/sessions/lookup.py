@@ -1,17 +1,18 @@
-"""Who shows a token, by one query: each page of somebody who is signed in begins with it.
+"""Who shows a token, and what they may do, by one query: each page of somebody who is signed in begins with it.
 
 It goes past the ORM's session, which costs more than the query does, and makes the same objects.
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, bindparam, inspect, select
+from sqlalchemy import Select, bindparam, func, inspect, select
 from sqlalchemy.orm import Mapper, make_transient_to_detached
 from sqlmodel import col
 
 from opportune.accounts.credentials import hash_token
-from opportune.accounts.models import ApiToken, Session, User
+from opportune.accounts.models import ApiToken, Grant, Membership, Session, User
 from opportune.db.database import Database
 from opportune.db.model import Model, utc_now
 
@@ -19,18 +20,39 @@ T = TypeVar("T", Session, ApiToken)
 M = TypeVar("M", bound=Model)
 
 
-async def find_by_token(database: Database, kind: type[T], token: str) -> tuple[T, User] | None:
-    """The row with this token, if it is in time, and its active user. Neither belongs to a session of the ORM."""
+Grants = AbstractSet[tuple[str, str]]
+"""Pairs of a model's name in the admin's addresses and an action; `*` stands for all of them."""
+EVERYTHING: Grants = frozenset({("*", "*")})
+
+
+async def find_by_token(database: Database, kind: type[T], token: str) -> tuple[T, User, Grants] | None:
+    """The row with this token, if it is in time, its active user, and what they may do.
+
+    No row belongs to a session of the ORM.
+    """
     row = await database.lookup(_QUERIES[kind], {"token_hash": hash_token(token), "now": utc_now()})
     if row is None:
         return None
-    width = len(_columns(kind))
-    return _loaded(kind, row[:width]), _loaded(User, row[width:])
+    width, (*values, granted) = len(_columns(kind)), row
+    user = _loaded(User, values[width:])
+    return _loaded(kind, values[:width]), user, EVERYTHING if user.is_superuser else _grants(granted)
+
+
+def _grants(granted: str | None) -> Grants:
+    pairs = (each.partition(":") for each in granted.split("\n")) if granted else ()
+    return frozenset((identity, action) for identity, _, action in pairs)
 
 
 def _query(kind: type[Session | ApiToken]) -> Select[Any]:
+    granted = (
+        select(func.aggregate_strings(col(Grant.identity) + ":" + col(Grant.action), "\n"))
+        .join(Membership, col(Membership.group_id) == col(Grant.group_id))
+        .where(col(Membership.user_id) == col(User.id))
+        .correlate(User)
+        .scalar_subquery()
+    )
     return (
-        select(*_columns(kind).values(), *_columns(User).values())
+        select(*_columns(kind).values(), *_columns(User).values(), granted)
         .join_from(kind, User, col(User.id) == col(kind.user_id))
         .where(
             col(kind.token_hash) == bindparam("token_hash"),

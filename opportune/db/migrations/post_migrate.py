@@ -1,13 +1,13 @@
-"""What is derived from tables and made after migrations have run: indexes for search, which are no model's."""
+"""What follows from the code and is made after migrations have run: indexes for search, rows that features ship."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Executable
 
 PREFIX = "fts_"
 """What the names of such tables and indexes begin with: migrations, and copies of rows, leave them alone."""
 
-Due = Callable[[Connection], list[str]]
+Due = Callable[[Connection], Sequence[str | Executable]]
 """Gives the statements that bring something in line with the tables as they are; none if it is."""
 
 _registered: list[Due] = []
@@ -23,7 +23,7 @@ def is_derived(name: str | None) -> bool:
     return (name or "").startswith(PREFIX)
 
 
-def due(connection: Connection) -> list[str]:
+def due(connection: Connection) -> list[str | Executable]:
     """The statements that are to be run now."""
     return [statement for each in _registered for statement in each(connection)]
 
@@ -31,4 +31,7 @@ def due(connection: Connection) -> list[str]:
 def bring_in_line(connection: Connection) -> None:
     """Run them, as a part of the transaction that the connection is in."""
     for statement in due(connection):
-        connection.exec_driver_sql(statement)
+        if isinstance(statement, str):
+            connection.exec_driver_sql(statement)
+        else:
+            connection.execute(statement)

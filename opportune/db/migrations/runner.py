@@ -100,7 +100,7 @@ def run_migrations_within(connection: Connection, graph: MigrationGraph, plan: P
 
 
 def _derive(connection: Connection) -> None:
-    """Make what is derived from tables, such as indexes for search, where it is not there or not as it should be."""
+    """Make what follows from the code, such as indexes for search, where it is not there or not as it should be."""
     statements = due(connection)
     connection.rollback()
     if not statements:
@@ -111,7 +111,7 @@ def _derive(connection: Connection) -> None:
             acquire_migration_lock(connection)
             bring_in_line(connection)
     except SQLAlchemyError as error:
-        raise OperatorError(f"The indexes for search could not be made: {_reason(error)}.") from error
+        raise OperatorError(f"Indexes for search, or groups, could not be made: {_reason(error)}.") from error
 
 
 def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:

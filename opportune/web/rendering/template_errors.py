@@ -1,9 +1,10 @@
 """Mistakes in the project's templates, found before somebody asks for a page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError
+from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
 from jinja2.meta import find_referenced_templates
 
 from opportune.project import display_path
@@ -19,11 +20,29 @@ def template_errors(*, only_overrides: bool = False) -> Iterator[str]:
     Args:
         only_overrides: Look at those alone that take the place of the framework's, as all pages depend on them.
     """
-    project, framework = TEMPLATE_FOLDERS
-    for path in sorted(project.rglob("*")) if project.is_dir() else ():
-        name = path.relative_to(project).as_posix()
-        if path.is_file() and ((framework / name).is_file() or not only_overrides):
+    _, framework = TEMPLATE_FOLDERS
+    for path, name in _templates_of_project():
+        if (framework / name).is_file() or not only_overrides:
             yield from _errors_in(templates.environment, path, name)
+
+
+def calls_in_templates(function: str) -> Iterator[tuple[str, Sequence[str]]]:
+    """Each call of a function with nothing but texts: its place in a template of the project, and the texts."""
+    for path, _ in _templates_of_project():
+        with suppress(UnicodeDecodeError, TemplateSyntaxError):  # template_errors tells
+            tree = templates.environment.parse(path.read_text(encoding="utf-8"))
+            for call in tree.find_all(nodes.Call):
+                if isinstance(call.node, nodes.Name) and call.node.name == function:
+                    texts = [arg.value for arg in call.args if isinstance(arg, nodes.Const)]
+                    if len(texts) == len(call.args):
+                        yield f"{display_path(path)}:{call.lineno}", texts
+
+
+def _templates_of_project() -> Iterator[tuple[Path, str]]:
+    project, _ = TEMPLATE_FOLDERS
+    for path in sorted(project.rglob("*")) if project.is_dir() else ():
+        if path.is_file():
+            yield path, path.relative_to(project).as_posix()
 
 
 def _errors_in(environment: Environment, path: Path, name: str) -> Iterator[str]:

@@ -1,27 +1,47 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 from httpx import ASGITransport, AsyncClient
-from sqlalchemy import delete
-from sqlmodel import col
+from jinja2 import DictLoader
+from sqlalchemy import Executable, MetaData, delete
+from sqlmodel import Field, SQLModel, col
 
-from opportune.accounts.groups.permissions import FORBIDDEN, may
+from opportune.accounts.groups.permissions import FORBIDDEN, may, read_grants
 from opportune.accounts.models import Grant, Membership, User
 from opportune.accounts.tokens.service import create_token
 from opportune.application import create_app
 from opportune.db.database import Database
+from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.plugin import settings_for
+from opportune.web import templates
 
 pytestmark = pytest.mark.database("sqlite")
 
 PAGE, API = "/cakes", "/api/v1/cakes"
+
+
+class Table(SQLModel):
+    # Apart from the project's own tables, which migrations make; these are never asked.
+    metadata = MetaData()
+
+    id: int = Field(default=None, primary_key=True)
+
+
+class Cake(Table, table=True):
+    __tablename__ = "cakes_cake"
+
+
+class PieCrust(Table, table=True):
+    __tablename__ = "cakes_pie_crust"
+
 
 pages, api = APIRouter(), APIRouter()
 May = Annotated[User, may("cake", "export")]
@@ -37,13 +57,18 @@ async def export(user: May) -> dict[str, str]:
     return {"email": user.email}
 
 
+@pages.get("/cakes/shown")
+async def shown(request: Request) -> Response:
+    return templates.render(request, "cakes/shown.html")
+
+
 on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with a route that needs a right, as a page and in the API."""
-    cakes = Feature(name="cakes", summary="Cakes.", pages=pages, api=api)
+    cakes = Feature(name="cakes", summary="Cakes.", models=[Cake, PieCrust], pages=pages, api=api)
     site = create_app(settings, [*installed_features(), cakes])
     async with site.router.lifespan_context(site):
         yield site
@@ -72,7 +97,7 @@ async def test_strangers_are_asked_to_sign_in(client: AsyncClient) -> None:
 
 async def test_whoever_is_not_granted_it_is_refused(app: FastAPI, database: Database) -> None:
     user, staff = await make_user(database), await make_user(database, is_staff=True)
-    for identity, action in [("cake", "list"), ("pie", "export"), ("pie", "*"), ("*", "list")]:
+    for identity, action in [("cake", "list"), ("pie-crust", "export"), ("pie-crust", "*"), ("*", "list")]:
         await grant(database, staff, identity, action)
 
     assert await statuses(app, user) == (403, 403)
@@ -121,3 +146,83 @@ async def test_the_documentation_says_who_is_refused(client: AsyncClient) -> Non
 
     assert "403" in document["paths"][API]["get"]["responses"]
     assert "security" in document["paths"][API]["get"]
+
+
+@pytest.fixture
+def template(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The text of the page that shows what somebody may."""
+    texts = {"cakes/shown.html": """{% if may("cake", "edit") %}may{% else %}may not{% endif %}"""}
+    monkeypatch.setattr(templates.environment, "loader", DictLoader(texts))
+    return texts
+
+
+@on_both
+@pytest.mark.usefixtures("template")
+async def test_a_template_asks_what_somebody_may(app: FastAPI, database: Database) -> None:
+    stranger = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
+    assert (await stranger.get("/cakes/shown")).text == "may not"
+    nobody, superuser = await make_user(database), await make_user(database, is_superuser=True)
+    for user, said in ((nobody, "may not"), (superuser, "may")):
+        async with signed_in_client(app, user) as client:
+            assert (await client.get("/cakes/shown")).text == said
+    group = await grant(database, nobody, "cake", "edit")
+    await grant(database, nobody, "pie-crust", "action:bake")
+    async with signed_in_client(app, nobody) as client:
+        assert (await client.get("/cakes/shown")).text == "may"
+        async with database.writer() as session:
+            await session.execute(delete(Grant).where(col(Grant.group_id) == group.id))
+        assert (await client.get("/cakes/shown")).text == "may not"
+
+
+async def test_a_page_asks_the_database_once_for_the_user_and_all_that_they_may(
+    app: FastAPI, template: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template["cakes/shown.html"] *= 3
+    asked: list[str] = []
+    lookup = app.state.database._look_up
+
+    def count(statement: Executable, parameters: Mapping[str, Any]) -> Any:
+        asked.append(str(statement))
+        return lookup(statement, parameters)
+
+    user = await make_user(app.state.database)
+    async with signed_in_client(app, user) as client:
+        monkeypatch.setattr(app.state.database, "_look_up", count)
+        monkeypatch.setattr(app.state.database, "reader", None)
+        assert (await client.get("/cakes/shown")).text == "may not" * 3
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ('may("pie_crust", "edit")', "there is no model 'pie_crust' in an installed feature. Did you mean pie-crust?"),
+        ('may("cake", "edti")', "cake has no action 'edti': create, delete, details, edit, export, import, list. Did"),
+    ],
+)
+async def test_a_template_that_asks_for_what_nobody_can_be_granted_is_an_error(
+    client: AsyncClient, template: dict[str, str], caplog: pytest.LogCaptureFixture, asked: str, said: str
+) -> None:
+    template["cakes/shown.html"] = f"{{{{ {asked} }}}}"
+    template["error.html"] = "An error."
+    assert (await client.get("/cakes/shown")).status_code == 500
+    assert f"{asked.replace(chr(34), chr(39))}: {said}" in caplog.text
+
+
+def test_a_route_that_asks_for_what_nobody_can_be_granted_is_refused_when_the_site_starts() -> None:
+    router = APIRouter()
+
+    @router.get("/pies", dependencies=[may("cake", "eat")])
+    async def eat() -> None: ...
+
+    with pytest.raises(OperatorError, match=r"^/pies: may\('cake', 'eat'\): cake has no action 'eat': create, "):
+        create_app(settings_for("sqlite:///unused.db"), [Feature(name="cakes", summary="", models=[Cake], api=router)])
+
+
+async def test_code_that_knows_no_request_asks_for_a_user(database: Database) -> None:
+    baker, superuser = await make_user(database), await make_user(database, is_superuser=True)
+    await grant(database, baker, "cake", "edit")
+    async with database.reader() as session:
+        assert await read_grants(session, baker) == {("cake", "edit")}
+        assert await read_grants(session, superuser) == {("*", "*")}
+        assert await read_grants(session, None) == set()

@@ -1,0 +1,125 @@
+"""What can be granted: the names of models and pages, and what may be done with each; names of nothing are told."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from sqladmin.authorization import ACTIONS, WILDCARD, custom_action
+from sqladmin.helpers import slugify_class_name
+
+from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.site import view_classes
+from opportune.admin.sqladmin_adapter import action_slugs
+from opportune.errors import OperatorError
+from opportune.feature import Feature
+
+MAX_GROUP_NAME = 150
+SIMILARITY = 0.7
+"""From which a name is taken for another that was meant."""
+
+
+class Permissions:
+    """Of a site with these features. Is at `app.state.permissions`."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self.features = features
+
+    @cached_property
+    def actions(self) -> Mapping[str, AbstractSet[str]]:
+        """What can be granted, by the names of models and pages as in the admin's addresses."""
+        models = (model for feature in self.features for model in feature.models)
+        known: dict[str, set[str]] = {slugify_class_name(model.__name__): set(map(str, ACTIONS)) for model in models}
+        for view, _ in view_classes(self.features):
+            if view.identity:
+                slugs = {custom_action(slug) for slug in action_slugs(view)}
+                known[view.identity] = known.get(view.identity, set()) | set(map(str, ACTIONS)) | slugs
+        return known
+
+    def require(self, identity: str, action: str) -> None:
+        """Raise OperatorError where nobody can be granted this, with the name that was meant."""
+        if fault := self.fault(identity, action):
+            raise OperatorError(fault)
+
+    def fault(self, identity: str, action: str) -> str:
+        """What is wrong with asking whether somebody may do this, in a line; empty if it can be granted."""
+        if action in self.actions.get(identity, ()):
+            return ""
+        return f"may({identity!r}, {action!r}): {fault}" if (fault := self._fault(identity, action)) else ""
+
+    def require_known(self) -> None:
+        """Raise OperatorError for the first name of nothing in a group or a route."""
+        if fault := next(self.faults(), ""):
+            raise OperatorError(fault)
+
+    def shipped_grants(self) -> Mapping[str, AbstractSet[tuple[str, str]]]:
+        """What features ship, by group: pairs of a model and an action. What no installed model has is left out."""
+        found: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        for group, identity, actions in self._shipped():
+            known = self.actions.get(identity, set())
+            found[group] |= {(identity, action) for action in known if action in actions or WILDCARD in actions}
+        return found
+
+    def faults(self) -> Iterator[str]:
+        """A line for each group of a feature, and each need of a route, that names something which is not there."""
+        for feature in self.features:
+            for group, grants in feature.groups.items():
+                place = f"Feature({feature.name!r}, groups=…): {group}"
+                if not (0 < len(group.strip()) <= MAX_GROUP_NAME and grants):
+                    yield f"{place}: a group has a name of at most {MAX_GROUP_NAME} characters, and a model."
+                for identity, actions in grants.items():
+                    faults = (self._group_fault(identity, action) for action in _several(actions) or [""])
+                    yield from (f"{place}: {fault}" for fault in dict.fromkeys(faults) if fault)
+            for path, identity, action in _needs(feature):
+                if fault := self.fault(identity, action):
+                    yield f"{path}: {fault}"
+
+    def _shipped(self) -> Iterator[tuple[str, str, Sequence[str]]]:
+        """Group, model and actions."""
+        for feature in self.features:
+            for group, grants in feature.groups.items():
+                yield from ((group, identity, _several(actions)) for identity, actions in grants.items())
+
+    def _group_fault(self, identity: str, action: str) -> str:
+        if any(
+            view.identity == identity and issubclass(view, SuperuserOnly) for view, _ in view_classes(self.features)
+        ):
+            return f"{identity} is for superusers alone."
+        return self._fault(identity, action)
+
+    def _fault(self, identity: str, action: str) -> str:
+        known = self.actions.get(identity)
+        if known is None:
+            return f"there is no model {identity!r} in an installed feature.{_nearest(identity, self.actions)}"
+        if action not in known and action != WILDCARD:
+            return f"{identity} has no action {action!r}: {', '.join(sorted(known))}.{_nearest(action, known)}"
+        return ""
+
+
+def _several(actions: str | Sequence[str]) -> Sequence[str]:
+    return [actions] if isinstance(actions, str) else actions
+
+
+def _needs(feature: Feature) -> Iterator[tuple[str, str, str]]:
+    """The path of each route that says what its visitors may, and what."""
+    for routers in (feature.pages, feature.api):
+        for router in routers if isinstance(routers, Sequence) else [routers] if routers else []:
+            for route in router.routes:
+                if isinstance(route, APIRoute):
+                    yield from ((route.path, *need) for need in _needs_of(route.dependant))
+
+
+def _needs_of(dependant: Dependant) -> Iterator[tuple[str, str]]:
+    for each in dependant.dependencies:
+        if need := getattr(each.call, "permission", None):
+            yield need
+        yield from _needs_of(each)
+
+
+def _nearest(name: str, known: Any) -> str:
+    near = get_close_matches(name.lower().replace("_", "-"), known, n=1, cutoff=SIMILARITY)
+    return f" Did you mean {near[0]}?" if near else ""

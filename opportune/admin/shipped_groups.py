@@ -1,0 +1,47 @@
+"""Groups that features ship: `migrate` gives each grant once, and what people change in the admin stays."""
+
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+
+from sqlalchemy import Connection, Executable, exists, insert, inspect, literal, select
+from sqlmodel import col
+
+from opportune.accounts.models import Grant, Group, ShippedGrant
+from opportune.db.migrations.post_migrate import post_migrate
+from opportune.project import installed_features
+
+TABLE = ShippedGrant.__table__  # type: ignore[attr-defined]  # SQLModel's
+
+
+@post_migrate
+def due(connection: Connection) -> list[Executable]:
+    """The statements that give what was never given."""
+    features = installed_features()
+    if not any(feature.groups for feature in features) or not inspect(connection).has_table(TABLE.name):
+        return []
+    from opportune.admin.permissions import Permissions  # noqa: PLC0415 - the views, which most commands do without
+
+    return list(statements(connection, Permissions(features).shipped_grants()))
+
+
+def statements(connection: Connection, shipped: Mapping[str, AbstractSet[tuple[str, str]]]) -> Iterator[Executable]:
+    """A group that was shipped and is not there any more was deleted or renamed: it does not come again."""
+    columns = TABLE.c.group_name, TABLE.c.identity, TABLE.c.action
+    given = {(name, identity, action) for name, identity, action in connection.execute(select(*columns))}
+    known = {name for name, _, _ in given}
+    for name, grants in shipped.items():
+        is_there = exists().where(col(Group.name) == name)
+        if grants and name not in known:
+            yield insert(Group).from_select(["name"], select(literal(name)).where(~is_there))
+        for identity, action in sorted(grants):
+            if (name, identity, action) not in given:
+                yield _grant(name, identity, action)
+                yield insert(ShippedGrant).values(group_name=name, identity=identity, action=action)
+
+
+def _grant(name: str, identity: str, action: str) -> Executable:
+    has_it = exists().where(
+        col(Grant.group_id) == col(Group.id), col(Grant.identity) == identity, col(Grant.action).in_((action, "*"))
+    )
+    found = select(col(Group.id), literal(identity), literal(action)).where(col(Group.name) == name, ~has_it)
+    return insert(Grant).from_select(["group_id", "identity", "action"], found)

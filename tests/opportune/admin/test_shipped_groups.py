@@ -1,0 +1,152 @@
+"""Groups that features ship: made by `migrate`, and the owner's from then on."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import MetaData, delete, select, update
+from sqlmodel import Field, SQLModel, col
+
+from opportune.accounts.groups.service import list_groups
+from opportune.accounts.models import Grant, Group
+from opportune.admin import shipped_groups
+from opportune.admin.permissions import Permissions
+from opportune.application import create_app
+from opportune.cli import check
+from opportune.db.database import Database
+from opportune.db.migrations.post_migrate import bring_in_line, due
+from opportune.errors import OperatorError
+from opportune.feature import Feature
+from opportune.project import installed_features
+from opportune.testing.plugin import settings_for
+from opportune.web.rendering import template_errors
+from tests.opportune.admin.gadget_feature import gadgets
+
+Groups = Mapping[str, Mapping[str, str | Sequence[str]]]
+ACTIONS = "create, delete, details, edit, export, import, list"
+
+
+class Table(SQLModel):
+    # Apart from the project's own tables, which migrations make; these are never asked.
+    metadata = MetaData()
+
+    id: int = Field(default=None, primary_key=True)
+
+
+class Book(Table, table=True):
+    __tablename__ = "books_book"
+
+
+class BookLoan(Table, table=True):
+    __tablename__ = "books_book_loan"
+
+
+def books(groups: Groups) -> Feature:
+    return Feature(name="books", summary="", models=[Book, BookLoan], groups=groups)
+
+
+async def migrate(database: Database, monkeypatch: pytest.MonkeyPatch, *features: Feature) -> None:
+    monkeypatch.setattr(shipped_groups, "installed_features", lambda: features)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(bring_in_line)
+        assert await connection.run_sync(due) == []
+
+
+async def groups(database: Database) -> dict[str, list[str]]:
+    async with database.reader() as session:
+        return {name: grants for name, _, grants in await list_groups(session)}
+
+
+async def test_migrate_makes_the_groups_of_features_and_two_that_name_one_add_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = Feature(name="films", summary="", groups={"Librarians": {"book-loan": "list"}})
+    await migrate(
+        database,
+        monkeypatch,
+        books({"Librarians": {"book": "*", "book-loan": ["edit"]}, "Friends": {"book": "list"}}),
+        films,
+    )
+    assert await groups(database) == {
+        "Friends": ["book:list"],
+        "Librarians": [*(f"book:{action}" for action in ACTIONS.split(", ")), "book-loan:edit", "book-loan:list"],
+    }
+
+
+async def test_what_people_change_stays_and_what_a_new_version_adds_comes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrate(database, monkeypatch, books({"Librarians": {"book": ["list", "edit"]}}))
+    async with database.writer() as session:
+        await session.execute(delete(Grant).where(col(Grant.action) == "edit"))
+        group = (await session.scalars(select(Group))).one()
+        session.add(Grant(group_id=group.id, identity="user", action="list"))
+    await migrate(database, monkeypatch, books({"Librarians": {"book": ["list", "edit", "export"]}}))
+    assert await groups(database) == {"Librarians": ["book:export", "book:list", "user:list"]}
+
+
+@pytest.mark.database("sqlite")
+async def test_a_group_that_was_renamed_or_deleted_does_not_come_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = {"Librarians": {"book": ["list"]}, "Friends": {"book": ["list"]}}
+    await migrate(database, monkeypatch, books(shipped))
+    async with database.writer() as session:
+        await session.execute(delete(Group).where(col(Group.name) == "Friends"))
+        await session.execute(update(Group).values(name="Staff"))
+    await migrate(database, monkeypatch, books({name: {"book": ["list", "edit"]} for name in shipped}))
+    assert await groups(database) == {"Staff": ["book:list"]}
+
+
+@pytest.mark.database("sqlite")
+async def test_a_group_that_is_there_is_taken_with_what_it_has(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with database.writer() as session:
+        session.add(group := Group(name="Librarian's"))
+        await session.flush()
+        session.add(Grant(group_id=group.id, identity="book", action="*"))
+    await migrate(database, monkeypatch, books({"Librarian's": {"book": "list", "book-loan": "list"}}))
+    assert await groups(database) == {"Librarian's": ["book:*", "book-loan:list"]}
+
+
+def test_actions_of_the_admin_can_be_granted() -> None:
+    ours = Feature(name="more", summary="", groups={"Menders": {"gadget": ["action:polish"]}})
+    assert list(Permissions([gadgets, ours]).faults()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"Staff": {"bok": "*"}}, "there is no model 'bok' in an installed feature. Did you mean book?"),
+        ({"Staff": {"Book": "*"}}, "there is no model 'Book' in an installed feature. Did you mean book?"),
+        ({"Staff": {"*": "*"}}, "there is no model '*' in an installed feature."),
+        ({"Staff": {"book": ["list", "edti"]}}, f"book has no action 'edti': {ACTIONS}. Did you mean edit?"),
+        ({"Staff": {"book": ["read"]}}, f"book has no action 'read': {ACTIONS}."),
+        ({"Staff": {"book": []}}, f"book has no action '': {ACTIONS}."),
+        ({"Staff": {"membership": "*"}}, "membership is for superusers alone."),
+        ({"Staff": {}}, "a group has a name of at most 150 characters, and a model."),
+    ],
+)
+def test_names_of_nothing_are_one_line_at_the_start_and_in_check(
+    given: dict[str, Any], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = [*installed_features(), books(given)]
+    with pytest.raises(OperatorError) as refused:
+        create_app(settings_for("sqlite:///unused.db"), features)
+    assert str(refused.value) == f"Feature('books', groups=…): Staff: {line}"
+    monkeypatch.setattr(check, "installed_features", lambda: features)
+    assert str(refused.value) in [finding.text for finding in check.check_permissions(settings_for("sqlite:///x.db"))]
+
+
+def test_a_template_that_asks_for_what_nobody_can_be_granted_is_named_by_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(template_errors, "TEMPLATE_FOLDERS", (tmp_path, tmp_path / "none"))
+    (tmp_path / "list.html").write_text(
+        '{% if may("user", "list") %}\n{% if may("usr", "list") %}{% endif %}{% endif %}'
+    )
+    (finding,) = check.check_permissions(settings_for("sqlite:///unused.db"))
+    assert "list.html:2: may('usr', 'list'): there is no model 'usr'" in finding.text
+    assert finding.text.endswith("Did you mean user?")
