@@ -19,8 +19,6 @@ from opportune.errors import OperatorError
 from opportune.feature import Feature
 
 MAX_GROUP_NAME = 150
-SIMILARITY = 0.7
-"""From which a name is taken for another that was meant."""
 
 
 class Permissions:
@@ -121,5 +119,5 @@ def _needs_of(dependant: Dependant) -> Iterator[tuple[str, str]]:
 
 
 def _nearest(name: str, known: Any) -> str:
-    near = get_close_matches(name.lower().replace("_", "-"), known, n=1, cutoff=SIMILARITY)
+    near = get_close_matches(name.lower().replace("_", "-"), known, n=1, cutoff=0.7)
     return f" Did you mean {near[0]}?" if near else ""
