@@ -182,6 +182,13 @@ class AdminView(PersistenceMixin):
         fixed = {column.key for column in self.pk_columns} | {self.name_of(wish) for wish in self.readonly_columns}
         return [name for name in super().get_form_columns() if self._is_shown(name) and name not in fixed]
 
+    def get_export_columns(self) -> list[str]:
+        """What the list shows; where there is an import, with the rest of what that reads."""
+        if self.column_export_list or self.column_export_exclude_list or not self.can_import:
+            return super().get_export_columns()
+        rest = [name for name in self.get_form_columns() if name not in self.file_columns]
+        return list(dict.fromkeys((*self.get_list_columns(), *rest)))
+
     def get_filters(self) -> list[Any]:
         return self._filters
 

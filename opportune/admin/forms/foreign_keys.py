@@ -1,6 +1,6 @@
 """Columns that point at another model's row: looked up while somebody types, never all loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -33,9 +33,16 @@ ADD = Markup(
     '<div class="picker"><div>{}</div><a class="btn btn-icon" href="{}?_dialog=1" target="_blank" data-add-for="{}"'
     ' title="Add {}" aria-label="Add {}"><i class="ti ti-plus" aria-hidden="true"></i></a></div>'
 )
+MAX_NUMBERS = 500
+"""Rows that one query asks for."""
 INVALID_ID = "Choose one from the list, or give its number."
 LISTING_REQUIRED = "To choose another one takes the right to list what there is. A superuser can give it."
 CHOSEN = Markup('<option value="{id}" selected>{text}</option>')
+
+
+def in_batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """As many as one query may name."""
+    yield from (values[start : start + MAX_NUMBERS] for start in range(0, len(values), MAX_NUMBERS))
 
 
 class ForeignKeyLookup(QueryAjaxModelLoader):
@@ -80,12 +87,31 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         found: list[Any] = await self.model_admin.fetch_rows(self.given(request).where(self.key.in_(ids)))
         return found
 
+    async def preload(self, session: AsyncSession, request: Request, numbers: Collection[int]) -> None:
+        """Let this transaction know those of these rows that exist for whoever asks, in a query for all of them."""
+        if not await may_see(request, self.view):
+            return
+        known: dict[int, Any] = session.info.setdefault(self, {})
+        for batch in in_batches(list(numbers)):
+            rows = await session.scalars(self.given(request).where(self.key.in_(batch)))
+            known.update((row.id, row) for row in rows)
+
+    def forget(self, session: AsyncSession) -> None:
+        session.info.pop(self, None)
+
+    def known(self, session: AsyncSession) -> Mapping[int, Any]:
+        """The rows that were preloaded, by their numbers."""
+        found: Mapping[int, Any] = session.info.get(self, {})
+        return found
+
     async def check(self, session: AsyncSession, request: Request, number: int) -> None:
         """Let nobody point at what they may not see: lists, pages and exports would tell them what it is called.
 
         Raises:
             ValidationRefused: they may not, or it is not there for them.
         """
+        if number in self.known(session):
+            return
         if not await may_see(request, self.view):
             raise ValidationRefused(LISTING_REQUIRED)
         if await session.scalar(self.given(request).where(self.key == number).with_only_columns(self.key)) is None:

@@ -51,8 +51,9 @@ class ManyToManyLookup(ForeignKeyLookup):
         Raises:
             ValidationRefused: somebody may not see them, or one is not there for them.
         """
-        if not ids:
-            return []
+        known = self.known(session)
+        if all(number in known for number in ids):
+            return [known[number] for number in ids]
         if not await may_see(request, self.view):
             raise ValidationRefused(LISTING_REQUIRED, self.name)
         found = (await session.scalars(self.given(request).where(self.key.in_(ids)))).all()
@@ -125,7 +126,7 @@ async def link_rows(
     """
     changes = {}
     for name, lookup in lookups.items():
-        if inspect(row).persistent:
+        if inspect(row).persistent and name in inspect(row).unloaded:
             await session.refresh(row, [name])
         linked = {other.id: other for other in getattr(row, name)}
         ids = chosen.get(name, list(linked))

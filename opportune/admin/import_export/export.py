@@ -3,22 +3,28 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from sqladmin.helpers import default_encoder, secure_filename
-from sqlalchemy import Select
+from sqlalchemy import Select, inspect
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from opportune.admin.authorization import may_see
+from opportune.admin.import_export.names import NamedColumn, join_names, named_columns
 from opportune.admin.log import audit
 from opportune.admin.paths import loading
 from opportune.admin.protocols import View
 from opportune.db.columns import choices_of, title_of
 
 Pieces = AsyncIterator[Sequence[Any]]
+Columns = Mapping[str, NamedColumn | None]
+"""Those of a file by their names, and which of them tell rows by their natural key."""
+Run = Callable[[Select[Any]], Awaitable[Sequence[Any]]]
 
 EXPORT_BATCH_ROWS = 500
 # A spreadsheet runs a cell that begins with one of these, also as some keyboards write them (full width).
@@ -30,64 +36,83 @@ async def export_page(request: Request, view: View) -> StreamingResponse:
     """What the list shows, in the order that was chosen there, or as the rows came."""
     kind, statement = request.path_params["export_type"], await view.filtered_query(request)
     is_sorted = bool(request.query_params.get("sortBy"))
-    pieces = _in_order(view, view.sort_query(statement, request)) if is_sorted else _by_number(view, statement)
+    columns = await _columns(request, view)
+    run = partial(_run, view, columns)
+    pieces = (
+        _in_order(view, view.sort_query(statement, request), run) if is_sorted else _by_number(view, statement, run)
+    )
     async with view.site.database.writer() as session:
         audit.record(session, request, "export", view.identity, title=f"{kind} {request.url.query}".strip())
-    return _response(view, pieces, kind)
+    return _response(view, columns, pieces, kind)
 
 
-def _response(view: View, pieces: Pieces, kind: str) -> StreamingResponse:
-    rows, name = _rows(view, pieces), secure_filename(view.get_export_name(kind))
+def _response(view: View, columns: Columns, pieces: Pieces, kind: str) -> StreamingResponse:
+    rows, name = _rows(view, columns, pieces), secure_filename(view.get_export_name(kind))
     headers = {"Content-Disposition": f"attachment; filename={name}"}
     if kind == "csv":
-        return StreamingResponse(_csv(view, rows), media_type="text/csv; charset=utf-8", headers=headers)
+        return StreamingResponse(_csv(columns, rows), media_type="text/csv; charset=utf-8", headers=headers)
     return StreamingResponse(_json(rows), media_type="application/json", headers=headers)
 
 
-async def _rows(view: View, pieces: Pieces) -> AsyncIterator[dict[str, Any]]:
+async def _rows(view: View, columns: Columns, pieces: Pieces) -> AsyncIterator[dict[str, Any]]:
     """Each piece has a session of its own: a slow reader holds no connection."""
     async for rows in pieces:
         for row in rows:
-            yield {name: await _value(view, row, name) for name in view.export_names}
+            yield {name: await file_value(view, row, name, named) for name, named in columns.items()}
 
 
-async def _by_number(view: View, statement: Select[Any]) -> AsyncIterator[Sequence[Any]]:
+async def _columns(request: Request, view: View) -> Columns:
+    """By their names in a file. Rows are told by their natural key to whoever may know what they are called."""
+    named = {each.column: each for each in named_columns(view).values() if await may_see(request, each.lookup.view)}
+    return {named[name].name if name in named else name: named.get(name) for name in view.export_names}
+
+
+async def _by_number(view: View, statement: Select[Any], run: Run) -> AsyncIterator[Sequence[Any]]:
     key, last = view.pk_columns[0], None
     while True:
         piece = statement.order_by(key).limit(EXPORT_BATCH_ROWS)
-        rows = await _run(view, piece if last is None else piece.where(key > last))
+        rows = await run(piece if last is None else piece.where(key > last))
         yield rows
         if len(rows) < EXPORT_BATCH_ROWS:
             return
         last = getattr(rows[-1], key.name)
 
 
-async def _in_order(view: View, statement: Select[Any]) -> AsyncIterator[Sequence[Any]]:
+async def _in_order(view: View, statement: Select[Any], run: Run) -> AsyncIterator[Sequence[Any]]:
     """By the numbers of all rows, which are little beside the rows."""
     key = view.pk_columns[0]
     numbers = [number for (number,) in await view.fetch_tuples(statement.with_only_columns(key))]
     for start in range(0, len(numbers), EXPORT_BATCH_ROWS):
         piece = numbers[start : start + EXPORT_BATCH_ROWS]
-        found = await _run(view, statement.order_by(None).where(key.in_(piece)))
+        found = await run(statement.order_by(None).where(key.in_(piece)))
         by_number = {getattr(row, key.name): row for row in found}
         yield [by_number[number] for number in piece if number in by_number]
 
 
-async def _run(view: View, piece: Select[Any]) -> Sequence[Any]:
-    """The rows with those that they are linked with."""
-    rows: Sequence[Any] = await view.fetch_rows(piece.options(*loading(view.mapper, view.export_names)))
+async def _run(view: View, columns: Columns, piece: Select[Any]) -> Sequence[Any]:
+    """The rows with those that they point at and are linked with."""
+    rows: Sequence[Any] = await view.fetch_rows(piece.options(*loading(view.mapper, list(columns))))
     return rows
 
 
-async def _value(view: View, row: Any, name: str) -> Any:
-    """SQLAdmin gives an Enum's name, which is not what filters and forms call it."""
+async def file_value(view: View, row: Any, name: str, named: NamedColumn | None) -> Any:
+    """What a file has of a row in one of its columns: a list where there are several names."""
+    if named:
+        names = named.names_of(row)
+        return names if named.is_many else names[0] if names else None
     if name in view.many_to_many:
         return ", ".join(sorted(map(title_of, getattr(row, name))))
-    return getattr(row, name) if choices_of(view.model, name) else await view.get_prop_value(row, name)
+    # SQLAdmin gives an Enum's name, which is not what filters and forms call it.
+    value = getattr(row, name) if choices_of(view.model, name) else await view.get_prop_value(row, name)
+    return [_title(each) for each in value] if isinstance(value, list) and "." in name else value
 
 
-async def _csv(view: View, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
-    yield _line(view.export_names)
+def _title(value: Any) -> Any:
+    return value if inspect(value, raiseerr=False) is None else title_of(value)
+
+
+async def _csv(columns: Columns, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
+    yield _line(list(columns))
     async for row in rows:
         yield _line([_cell(value) for value in row.values()])
 
@@ -99,8 +124,15 @@ def _line(cells: Sequence[Any]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and _would_run(value):
-        return f"'{value}"
+    """As `cell_of`, and harmless."""
+    cell = cell_of(value)
+    return f"'{cell}" if isinstance(cell, str) and isinstance(value, str | list) and _would_run(cell) else cell
+
+
+def cell_of(value: Any) -> Any:
+    """A value as one cell of a file."""
+    if isinstance(value, list):
+        return join_names(map(str, value))
     return _exact(value) if value is not None else ""
 
 

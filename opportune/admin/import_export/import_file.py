@@ -17,6 +17,7 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.files import FileField
 from opportune.admin.import_export.export import unescape_formula
+from opportune.admin.import_export.names import NamedColumn, NameResolver, keep_unsent, named_columns
 from opportune.admin.protocols import View
 from opportune.db.columns import choices_of, is_secret, is_text
 
@@ -98,44 +99,72 @@ def fields_to_import(view: View, form: AdminForm) -> dict[str, Any]:
     }
 
 
-def split_header(view: View, form: AdminForm, header: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def names_to_import(view: View, form: AdminForm) -> dict[str, NamedColumn]:
+    """By their names in a file the relationships of the form of a new row whose rows have a natural key."""
+    return {name: column for name, column in named_columns(view).items() if column.column in form}
+
+
+def split_header(
+    view: View, form: AdminForm, header: Sequence[str], *, may_lack: bool = False
+) -> tuple[dict[str, str], list[str]]:
     """The columns that are imported with their fields' names, and those that an export has and nobody may set.
 
     Raises:
-        ValidationRefused: there are others, or one is missing.
+        ValidationRefused: there are others, or one is missing that no row may lack.
     """
-    allowed = fields_to_import(view, form)
+    fields, named = fields_to_import(view, form), names_to_import(view, form)
+    allowed = {name: each.name for name, each in fields.items()} | {name: each.column for name, each in named.items()}
     exported = {name for name in view.export_names if name not in allowed and not is_secret(name)}
     if unknown := [name for name in header if name not in allowed and name not in exported]:
-        named = ", ".join(name[:40] or "without a name" for name in unknown[:5])
-        raise ValidationRefused(f"These columns cannot be imported: {named}. These can: {', '.join(allowed)}.")
-    needed = [name for name, each in allowed.items() if each.flags.required and not each.data]
-    missing = [name for name in needed if name not in header]
-    if missing:
+        words = ", ".join(name[:40] or "without a name" for name in unknown[:5])
+        raise ValidationRefused(f"These columns cannot be imported: {words}. These can: {', '.join(allowed)}.")
+    columns = {name: allowed[name] for name in header if name in allowed}
+    if twice := [name for name, field in columns.items() if [*columns.values()].count(field) > 1]:
+        raise ValidationRefused(f"These columns say the same: {', '.join(twice)}. Keep one of them.")
+    instead = {each.column: name for name, each in named.items()}
+    needed = [name for name, each in fields.items() if each.flags.required and not each.data]
+    missing = [instead.get(name, name) for name in needed if allowed[name] not in columns.values()]
+    if missing and not may_lack:
         raise ValidationRefused(f"These columns are missing: {', '.join(missing)}.")
-    columns = {name: allowed[name].name for name in header if name in allowed}
     return columns, [name for name in header if name in exported]
 
 
-def fill_form(
-    view: View, form_class: type[AdminForm], line: ImportRow, columns: Mapping[str, str]
-) -> tuple[AdminForm, list[str]]:
-    """The form of a new row as a person would have filled it in, and what no form can take."""
-    sent: list[tuple[str, str | UploadFile]] = []
-    moments, faults = dict[str, datetime](), list[str]()
-    for name, field in columns.items():
-        try:
-            text = _as_sent(view, name, line.cells.get(name))
-        except ValueError as error:
-            faults.append(f"{view.labels.get(name, name)}: {error}")
-            continue
-        if (moment := _moment(view, name, text)) is not None:
-            moments[field], text = moment, moment.strftime(DATETIME_FORMAT)
-        sent.append((field, text))
-    form = form_class(FormData(sent))
-    for name, moment in moments.items():
-        form[name].data = moment  # whole: the field knows no fractions of a second
-    return form, faults
+@dataclass(frozen=True)
+class FormFiller:
+    """Fills in forms as a person would, with what a file tells."""
+
+    view: View
+    columns: Mapping[str, str]
+    """Those of the file, and the names of their fields."""
+    named: Mapping[str, NamedColumn]
+    names: NameResolver
+
+    def fill(
+        self, kind: type[AdminForm], line: ImportRow, stored: Mapping[str, Any] | None = None
+    ) -> tuple[AdminForm, list[str]]:
+        """The form of a new row, or of one with what is stored; and what no form can take."""
+        sent: list[tuple[str, str | UploadFile]] = []
+        moments, faults = dict[str, datetime](), list[str]()
+        for name, field in self.columns.items():
+            try:
+                text = self._as_sent(name, line.cells.get(name))
+            except ValueError as error:
+                faults.append(f"{self.view.labels.get(field, name)}: {error}")
+                continue
+            if name not in self.named and (moment := _moment(self.view, name, text)) is not None:
+                moments[field], text = moment, moment.strftime(DATETIME_FORMAT)
+            sent.append((field, text))
+        form = kind(FormData(sent), data=stored or {})
+        keep_unsent(form, dict(sent), is_stored=stored is not None)
+        for name, moment in moments.items():
+            form[name].data = moment  # whole: the field knows no fractions of a second
+        return form, faults
+
+    def _as_sent(self, name: str, value: Any) -> str:
+        if (column := self.named.get(name)) is None:
+            return _as_sent(self.view, name, value)
+        ids = self.names.ids(column, column.names_in(value))
+        return ",".join(map(str, ids)) or ("" if column.is_many else NO_CHOICE)
 
 
 def _as_sent(view: View, name: str, value: Any) -> str:

@@ -5,11 +5,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
-from sqlmodel import Field, Relationship, SQLModel
+from sqlmodel import Field, Relationship
 
 from opportune.admin.forms.files import FileColumn, ImageColumn
 from opportune.admin.forms.inlines import Inline
 from opportune.admin.views import AdminView
+from opportune.db import ModelBase
 from opportune.feature import Feature
 from tests.opportune.admin.gadget_feature import Table
 
@@ -23,7 +24,10 @@ class Status(StrEnum):
 class Country(Table, table=True):
     __tablename__ = "test_bookshelf_country"
 
-    name: str = Field(max_length=60, unique=True)
+    natural_key: ClassVar[str] = "name"
+
+    name: str = Field(max_length=60)
+    """Which the database lets two have."""
 
     def __str__(self) -> str:
         return self.name
@@ -40,7 +44,7 @@ class Author(Table, table=True):
         return self.name
 
 
-class BookTag(SQLModel, table=True):
+class BookTag(ModelBase, table=True):
     __tablename__ = "test_bookshelf_book_tag"
     metadata = Table.metadata
 
@@ -77,7 +81,7 @@ class Book(Table, table=True):
         return self.title
 
 
-class ReviewTag(SQLModel, table=True):
+class ReviewTag(ModelBase, table=True):
     __tablename__ = "test_bookshelf_review_tag"
     metadata = Table.metadata
 
@@ -119,6 +123,7 @@ class TagAdmin(AdminView, model=Tag):
 
 
 class ReviewAdmin(AdminView, model=Review):
+    can_import = True
     file_columns = {"photo": FileColumn("reviews")}
 
 

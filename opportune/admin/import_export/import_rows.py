@@ -1,0 +1,266 @@
+"""The rows of a file as they are to be stored: which are new, which change and how, and what is wrong with each."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.admin.errors import ValidationRefused, translate_database_errors
+from opportune.admin.forms.admin_form import AdminForm, add_refusal
+from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.foreign_keys import in_batches
+from opportune.admin.forms.inlines import ROW_IS_GONE
+from opportune.admin.import_export.export import cell_of, file_value
+from opportune.admin.import_export.import_file import FormFiller, ImportRow, empty_form, names_to_import
+from opportune.admin.import_export.names import NameResolver, with_names
+from opportune.admin.paths import loading
+from opportune.admin.protocols import View
+from opportune.db.columns import natural_key_of
+
+MAX_REPORTED_ERRORS = 20
+MAX_TOLD_LENGTH = 60
+"""Characters of a value that a preview tells."""
+FIXED = "This stays as it is."
+
+
+@dataclass
+class PlannedRow:
+    """A row of a file, and what is to be stored of it."""
+
+    line: ImportRow
+    values: dict[str, Any]
+    stored: Any = None
+    """The row that changes; None for a new one."""
+    changes: list[tuple[str, str, str]] = field(default_factory=list)
+    """Label, before and after of each."""
+
+
+class TooManyFaultsError(Exception):
+    """Enough is known to be wrong."""
+
+
+@dataclass
+class ImportPlan:
+    """All rows of a file."""
+
+    request: Request
+    view: View
+    columns: Mapping[str, str]
+    """Those of the file, and the names of their fields."""
+    updates: bool
+    """Whether rows that are there change, or are refused."""
+    rows: list[PlannedRow] = field(default_factory=list)
+    faults: list[tuple[int, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.names = NameResolver(self.request)
+
+    @property
+    def key(self) -> str:
+        """The column by which rows that are there are found."""
+        return natural_key_of(self.view.model) if self.updates else ""
+
+    @property
+    def new(self) -> Sequence[PlannedRow]:
+        return [row for row in self.rows if row.stored is None]
+
+    @property
+    def changed(self) -> Sequence[PlannedRow]:
+        return [row for row in self.rows if row.stored is not None and row.values]
+
+    @property
+    def made(self) -> Iterator[tuple[View, Sequence[str]]]:
+        """The rows of other models that are made of a name."""
+        yield from ((new.view, list(new.placeholders)) for new in self.names.new.values() if new.placeholders)
+
+    def add_fault(self, line: ImportRow, words: str) -> None:
+        """Raises TooManyFaultsError."""
+        self.faults.append((line.number, words))
+        if len(self.faults) == MAX_REPORTED_ERRORS:
+            raise TooManyFaultsError
+
+    # What is to be stored
+
+    async def read(self, lines: Sequence[ImportRow]) -> None:
+        """Find out what is to be stored of each line, after the form's and the model's rules."""
+        form = await empty_form(self.request, self.view)
+        named = {name: column for name, column in names_to_import(self.view, form).items() if name in self.columns}
+        for name, column in named.items():
+            await self.names.read(column, list(dict.fromkeys(_names(column, [line.cells.get(name) for line in lines]))))
+        filler = FormFiller(self.view, self.columns, named, self.names)
+        stored = await self._stored(lines) if self.key else {}
+        seen: dict[str, int] = {}
+        for line in lines:
+            await asyncio.sleep(0)  # others have their turn
+            try:
+                there = self._one(line, stored, seen) if self.key else None
+                self.rows.append(await self._planned(filler, type(form), line, there))
+            except ValidationRefused as refusal:
+                self.add_fault(line, str(refusal))
+
+    async def _stored(self, lines: Sequence[ImportRow]) -> dict[str, list[Any]]:
+        """The rows that are there, by what the file calls them."""
+        found: dict[str, list[Any]] = {}
+        names = list(dict.fromkeys(str(line.cells.get(self.key) or "") for line in lines))
+        wanted = [*self.view.many_to_many, *names_to_import(self.view, await empty_form(self.request, self.view))]
+        given = self.view.list_query(self.request).options(*loading(self.view.mapper, wanted))
+        for batch in in_batches(names):
+            for row in await self.view.fetch_rows(with_names(given, self.view.model, self.key, batch)):
+                found.setdefault(str(getattr(row, self.key)), []).append(row)
+        return found
+
+    def _one(self, line: ImportRow, stored: Mapping[str, list[Any]], seen: dict[str, int]) -> Any:
+        name, label = str(line.cells.get(self.key) or ""), self.view.labels.get(self.key, self.key)
+        if seen.setdefault(name, line.number) != line.number:
+            raise ValidationRefused(f"{label}: “{name}” stands above already, in {seen[name]}.")
+        rows = stored.get(name, [])
+        if len(rows) > 1:
+            raise ValidationRefused(f"{label}: “{name}” is the name of {len(rows)} rows.")
+        return rows[0] if rows else None
+
+    async def _planned(self, filler: FormFiller, kind: type[AdminForm], line: ImportRow, there: Any) -> PlannedRow:
+        if there is None:
+            return PlannedRow(line, self._clean(filler, kind, line, None, None))
+        if not await self.view.check_can_edit(self.request, there):
+            raise ValidationRefused("You may not change this row.")
+        kind = await self.view.form_class(self.request, creating=False)
+        fixed = self.view.readonly(self.request, there)
+        values = self._clean(filler, without_fields(kind, fixed), line, there, self._data_of(there))
+        changed = {name: value for name, value in values.items() if _differs(self._data_of(there)[name], value)}
+        planned = PlannedRow(line, changed, there)
+        for name, column in self.columns.items():
+            before = cell_of(await file_value(self.view, there, name, filler.named.get(name)))
+            after = cell_of(line.cells.get(name))
+            if column in changed:
+                planned.changes.append((str(self.view.labels.get(column, name)), _told(before), _told(after)))
+            elif column in fixed and str(before) != str(after):
+                raise ValidationRefused(f"{self.view.labels.get(column, name)}: {FIXED}")
+        return planned
+
+    def _data_of(self, row: Any) -> dict[str, Any]:
+        """As `get_form_data_for_edit`, of a row with all that it is linked with."""
+        linked = self.view.many_to_many
+        return {
+            name: [other.id for other in getattr(row, name)] if name in linked else getattr(row, name)
+            for name in self.view.form_names
+        }
+
+    def _clean(
+        self, filler: FormFiller, kind: type[AdminForm], line: ImportRow, row: Any, data: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        form, faults = filler.fill(kind, line, data)
+        try:
+            values = self.view.clean(form, row)
+        except ValidationRefused as refusal:
+            above = add_refusal(form, refusal)
+            told = [each for each in form if each.errors and not _is_told(each.label.text, faults)]
+            beside = [f"{each.label.text}: {' '.join(map(str, each.errors))}" for each in told]
+            raise ValidationRefused(" ".join([*faults, *beside] or [above])) from None
+        if faults:
+            raise ValidationRefused(" ".join(faults))
+        return values
+
+    # Storing
+
+    async def store(self, session: AsyncSession) -> list[tuple[PlannedRow, Any]]:
+        """Write all rows, and tell in `faults` what is refused; whoever gave the session then undoes it."""
+        numbers = await self._make(session)
+        for planned in self.rows:
+            planned.values = {name: _real(value, numbers) for name, value in planned.values.items()}
+        await self._preload(session)
+        waiting = [*self.new, *self.changed]
+        written: list[tuple[PlannedRow, Any]] = []
+        for batch in in_batches(waiting):
+            await asyncio.sleep(0)  # others have their turn
+            try:
+                written += await self._write(session, batch)
+            except ValidationRefused:
+                for lookup in self.view.lookups.values():
+                    lookup.forget(session)  # what was looked up may have gone with the part that is undone
+                for planned in batch:
+                    await self._write_one(session, planned, written)
+        return written
+
+    async def _make(self, session: AsyncSession) -> dict[int, int]:
+        """The rows that were only named, and the numbers that they have instead of those that stood for them."""
+        numbers: dict[int, int] = {}
+        for new in self.names.new.values():
+            names = list(new.placeholders)
+            try:
+                with translate_database_errors(new.view.table):
+                    wishes = [(None, new.values[name]) for name in names]
+                    made = await new.view.save_rows(session, self.request, wishes)
+            except ValidationRefused as refusal:
+                raise ValidationRefused(
+                    f"No new {new.view.name_plural} can be made of their names: {refusal}"
+                ) from None
+            numbers |= {new.placeholders[name]: row.id for name, row in zip(names, made, strict=True)}
+        return numbers
+
+    async def _preload(self, session: AsyncSession) -> None:
+        for name, lookup in self.view.lookups.items():
+            if name in self.view.references or name in self.view.many_to_many:
+                values = [planned.values.get(name) for planned in self.rows]
+                flat: set[Any] = {one for value in values for one in (value if isinstance(value, list) else [value])}
+                await lookup.preload(session, self.request, sorted(flat - {None}))
+
+    async def _write(self, session: AsyncSession, batch: Sequence[PlannedRow]) -> list[tuple[PlannedRow, Any]]:
+        with translate_database_errors(self.view.table):
+            async with session.begin_nested():
+                locked = await self._locked(session, [planned.stored.id for planned in batch if planned.stored])
+                rows = [locked[planned.stored.id] if planned.stored else None for planned in batch]
+                wishes = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
+                return list(zip(batch, await self.view.save_rows(session, self.request, wishes), strict=True))
+
+    async def _locked(self, session: AsyncSession, ids: Sequence[int]) -> dict[int, Any]:
+        """Raises ValidationRefused: one is not there any more."""
+        if not ids:
+            return {}
+        mine = self.view.list_query(self.request).where(self.view.pk_columns[0].in_(ids))
+        loaded = mine.options(*loading(self.view.mapper, [*self.view.many_to_many]))
+        rows = await self.view.lock_rows(session, self.request, loaded, self.view.check_can_edit)
+        if len(rows) < len(ids):
+            raise ValidationRefused(ROW_IS_GONE)
+        return {row.id: row for row in rows}
+
+    async def _write_one(
+        self, session: AsyncSession, planned: PlannedRow, written: list[tuple[PlannedRow, Any]]
+    ) -> None:
+        try:
+            written += await self._write(session, [planned])
+        except ValidationRefused as refusal:
+            labels = ", ".join(str(self.view.labels.get(name, name)) for name in refusal.fields)
+            self.add_fault(planned.line, f"{labels}: {refusal}" if labels else str(refusal))
+
+
+def _names(column: Any, values: Sequence[Any]) -> Iterator[str]:
+    for value in values:
+        try:
+            yield from column.names_in(value)
+        except ValueError:
+            continue  # the row's own fault tells
+
+
+def _differs(before: Any, after: Any) -> bool:
+    if isinstance(after, list) and isinstance(before, list):
+        return sorted(map(str, before)) != sorted(map(str, after))
+    return bool(before != after)
+
+
+def _real(value: Any, numbers: Mapping[int, int]) -> Any:
+    if isinstance(value, list):
+        return [_real(one, numbers) for one in value]
+    return numbers.get(value, value) if type(value) is int else value
+
+
+def _told(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= MAX_TOLD_LENGTH else f"{text[: MAX_TOLD_LENGTH - 1]}…"
+
+
+def _is_told(label: str, faults: Sequence[str]) -> bool:
+    """Whether what a cell lacks is said already: then its field is empty, and says that it must not be."""
+    return any(fault.startswith(f"{label}: ") for fault in faults)

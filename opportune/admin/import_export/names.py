@@ -1,0 +1,184 @@
+"""Rows that files tell by their natural key: `author` holds a name, and `tags` a list of names.
+
+In CSV a list is written with `|` between the names; a `|` or a backslash of a name has a backslash before it.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqladmin.helpers import get_column_python_type
+from sqlalchemy import Select, inspect
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
+from opportune.admin.authorization import may_see
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, ForeignKeyLookup, in_batches
+from opportune.admin.paths import relation_of_column
+from opportune.admin.protocols import View
+from opportune.db.columns import natural_key_of
+from opportune.db.model import MAX_ID
+
+SEPARATOR = "|"
+KEPT = "(as it is stored)"
+"""What a field that has to be filled in takes for an answer."""
+PART_OF_LIST = re.compile(r"(?:\\.|[^|\\]|\\$)*", re.DOTALL)
+
+
+def join_names(names: Iterable[str]) -> str:
+    """A list of names as one cell."""
+    return SEPARATOR.join(re.sub(r"([\\|])", r"\\\1", name) for name in names)
+
+
+def split_names(cell: str) -> list[str]:
+    """The names in a cell."""
+    parts = [part[0] for part in PART_OF_LIST.finditer(cell)]
+    return [re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL).strip() for part in parts if part.strip()]
+
+
+@dataclass(frozen=True)
+class NamedColumn:
+    """A column of a file that tells rows by their natural key."""
+
+    name: str
+    """In the file: that of the relationship."""
+    column: str
+    """That of the view: `author_id` of `author`."""
+    lookup: ForeignKeyLookup
+    key: str
+    is_many: bool
+
+    def names_in(self, value: Any) -> list[str]:
+        """Those in a cell of CSV or a value of JSON. Raises ValueError with words for a person."""
+        if value is None or value == "":
+            return []
+        values = value if isinstance(value, list) else [value]
+        if not all(isinstance(each, str | int) and not isinstance(each, bool) for each in values):
+            raise ValueError("Please give a name." if not self.is_many else "Please give a list of names.")
+        if not self.is_many:
+            if len(values) > 1:
+                raise ValueError("Please give one name.")
+            return [name for each in values if (name := str(each).strip())]
+        if isinstance(value, str):
+            return list(dict.fromkeys(split_names(value)))
+        return list(dict.fromkeys(name for each in values if (name := str(each).strip())))
+
+    def names_of(self, row: Any) -> list[str]:
+        """Those of the rows that a row points at, which are loaded."""
+        found = getattr(row, self.name)
+        rows = found if self.is_many else [found] if found is not None else []
+        return sorted(str(getattr(each, self.key)) for each in rows)
+
+
+def named_columns(view: View) -> dict[str, NamedColumn]:
+    """By their names in a file those relationships of a view whose rows have a natural key."""
+    columns = [(relation_of_column(view.mapper, name), name, lookup, False) for name, lookup in view.references.items()]
+    columns += [(name, name, lookup, True) for name, lookup in view.many_to_many.items()]
+    return {
+        name: NamedColumn(name, column, lookup, key, is_many)
+        for name, column, lookup, is_many in columns
+        if name and (key := natural_key_of(lookup.model))
+    }
+
+
+@dataclass
+class NewRows:
+    """Rows of one model that a file names and that are not there: each has a number that stands for its own to come."""
+
+    view: View
+    key: str
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By name what is to be stored."""
+    placeholders: dict[str, int] = field(default_factory=dict)
+
+
+class NameResolver:
+    """Finds the rows that a file names, in a few queries for all of it."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.new: dict[type[Any], NewRows] = {}
+        self._found: dict[str, dict[str, list[int]]] = {}
+        self._faults: dict[tuple[type[Any], str], str] = {}
+        self._next = MAX_ID
+
+    async def read(self, column: NamedColumn, names: Sequence[str]) -> None:
+        """Learn what these names in a column stand for."""
+        found = self._found.setdefault(column.name, {})
+        if not await may_see(self.request, column.lookup.view):
+            self._faults |= {(column.lookup.model, name): LISTING_REQUIRED for name in names}
+            return
+        for batch in in_batches(names):
+            given = with_names(column.lookup.given(self.request), column.lookup.model, column.key, batch)
+            for row in await column.lookup.model_admin.fetch_rows(given):
+                found.setdefault(str(getattr(row, column.key)), []).append(row.id)
+        missing = [name for name in names if name not in found]
+        if missing:
+            await self._plan(column, missing)
+
+    def ids(self, column: NamedColumn, names: Sequence[str]) -> list[int]:
+        """The numbers of these rows, or what stands for them. Raises ValueError with words for a person."""
+        return [self._id(column, name) for name in names]
+
+    def _id(self, column: NamedColumn, name: str) -> int:
+        model, found = column.lookup.model, self._found[column.name].get(name, [])
+        if fault := self._faults.get((model, name)):
+            raise ValueError(fault)
+        if len(found) > 1:
+            raise ValueError(f"“{name}” is the name of {len(found)} rows. Give the number of one ({column.column}).")
+        return found[0] if found else self.new[model].placeholders[name]
+
+    async def _plan(self, column: NamedColumn, names: Sequence[str]) -> None:
+        model, view = column.lookup.model, column.lookup.view
+        reason = await self._reason_against(view, column.key)
+        if reason or view is None:
+            self._faults |= {(model, name): f"There is no “{name}”, and {reason}." for name in names}
+            return
+        kind = without_fields(await view.form_class(self.request, creating=True), view.readonly(self.request, None))
+        new = self.new.setdefault(model, NewRows(view, column.key))
+        for name in names:
+            if name in new.values:
+                continue
+            filled = kind(FormData([(column.key, name)]))
+            keep_unsent(filled, {column.key})
+            try:
+                new.values[name] = view.clean(filled, None)
+            except ValidationRefused:
+                words = " ".join(str(error) for each in filled for error in each.errors)
+                self._faults[model, name] = f"There is no “{name}”, and none can be made: {words}"
+            else:
+                new.placeholders[name] = self._next
+                self._next -= 1
+
+    async def _reason_against(self, view: View | None, key: str) -> str:
+        """Why no row can be made of a name alone; empty if it can."""
+        if view is None or not (view.is_accessible(self.request) and await view.check_can_create(self.request)):
+            return "to make it takes the right to add one"
+        form = without_fields(await view.form_class(self.request, creating=True), view.readonly(self.request, None))()
+        if key not in form:
+            return "none can be made of a name"
+        needed = [each.label.text for each in form if each.flags.required and not each.data and each.name != key]
+        return f"a new {view.name} needs more than a name: {', '.join(needed)}" if needed else ""
+
+
+def keep_unsent(form: AdminForm, sent: Collection[str], *, is_stored: bool = False) -> None:
+    """Let the fields that a file does not tell have what they begin with: of switches a browser tells by silence."""
+    for each in form:
+        if each.name not in sent:
+            each.process_data(each.object_data)
+            each.raw_data = [KEPT] if is_stored else []
+
+
+def with_names(rows: Select[Any], model: type[Any], key: str, names: Sequence[str]) -> Select[Any]:
+    """Those of some rows whose natural key is one of these."""
+    kind, values = get_column_python_type(inspect(model).columns[key]), []
+    for name in names:
+        try:
+            values.append(kind(name))
+        except (ValueError, TypeError, ArithmeticError):
+            continue  # no row is called so
+    return rows.where(getattr(model, key).in_(values))

@@ -1,0 +1,241 @@
+"""Authors and tags by name in files: found or made, told before, and written as they are read."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from html import unescape
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+from sqlalchemy import delete, select
+from sqlalchemy.orm import selectinload
+from sqlmodel import col
+
+from opportune.admin.import_export.names import join_names, split_names
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Country, Review, Tag
+from tests.opportune.admin.lists.test_paths import counted_statements
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+HEADER = "title,slug,isbn,author,tags,price"
+MAX_STATEMENTS = 60
+
+
+@pytest.fixture
+async def app(app_with_bookshelf: FastAPI) -> FastAPI:
+    async with app_with_bookshelf.state.database.writer() as session:
+        session.add_all([Author(name="Sigrid"), Tag(name="Epic"), Country(name="Congo"), Country(name="Congo")])
+        await session.flush()
+        session.add(Tag(name="a|b\\c, d"))
+    return app_with_bookshelf
+
+
+@pytest.fixture
+async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """Somebody who may import books and see authors, and no more."""
+    user = await make_user(app.state.database, "other@example.com", is_staff=True)
+    for identity, action in (("book", "import"), ("book", "list"), ("author", "list")):
+        await grant(app.state.database, user, identity, action)
+    async with signed_in_client(app, user) as client:
+        yield client
+
+
+async def send(
+    admin: AsyncClient, content: str | bytes, name: str = "books.csv", model: str = "book", **fields: str
+) -> Response:
+    return await admin.post(f"/admin/{model}/import", files={"file": (name, content)}, data=fields)
+
+
+async def confirm(admin: AsyncClient, shown: Response, **fields: str) -> Response:
+    assert shown.status_code == 200, told(shown)
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
+    return await admin.post(str(shown.url.path), data={"sealed": sealed, **fields})
+
+
+def told(page: Response) -> str:
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", page.text)))
+
+
+async def stored(app: FastAPI) -> list[tuple[str, str, list[str], Decimal]]:
+    """Of each book its title, its author, its tags and its price."""
+    everything = select(Book).options(selectinload(Book.author), selectinload(Book.tags)).order_by(col(Book.id))  # type: ignore[arg-type]  # relationships
+    async with app.state.database.reader(fresh=True) as session:
+        books = (await session.scalars(everything)).all()
+    return [(book.title, book.author.name, sorted(tag.name for tag in book.tags), book.price) for book in books]
+
+
+async def names(app: FastAPI, model: type[Author] | type[Tag]) -> list[str]:
+    async with app.state.database.reader(fresh=True) as session:
+        return list(await session.scalars(select(col(model.name)).order_by(col(model.id))))
+
+
+ONE = ("Kristin", "Sigrid", ["Epic", "a|b\\c, d"], Decimal("9.50"))
+TWO = ("Salka", "Halldór", ["Epic", "Saga"], Decimal(0))
+
+
+@on_both
+@pytest.mark.parametrize("kind", ["csv", "json"])
+async def test_who_is_not_there_is_made_and_told_before(app: FastAPI, admin: AsyncClient, kind: str) -> None:
+    csv = f'{HEADER}\nKristin,k,1,Sigrid,"Epic|a\\|b\\\\c, d",9.50\nSalka,s,2,Halldór, Saga | Epic ,0\n'
+    rows = [
+        {"title": "Kristin", "slug": "k", "isbn": "1", "author": "Sigrid", "tags": ["Epic", "a|b\\c, d"], "price": 9.5},
+        {"title": "Salka", "slug": "s", "isbn": "2", "author": "Halldór", "tags": ["Saga", "Epic"], "price": 0},
+    ]
+    shown = await send(admin, csv if kind == "csv" else json.dumps(rows), f"books.{kind}")
+    assert "has 2 new Books. Nothing that is there already changes." in told(shown)
+    assert "It names 1 new Author, which will be added: Halldór." in told(shown)
+    assert "It names 1 new Tag, which will be added: Saga." in told(shown)
+    assert (await stored(app), await names(app, Author)) == ([], ["Sigrid"])
+    assert (await confirm(admin, shown)).status_code == 303
+    assert await stored(app) == [ONE, TWO]
+    assert (await names(app, Author), (await names(app, Tag))[2:]) == (["Sigrid", "Halldór"], ["Saga"])
+
+
+@on_both
+async def test_two_thousand_books_make_the_round_in_a_handful_of_statements(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        authors = [Author(name=f"Author {number}") for number in range(300)]
+        tags = [Tag(name=f"Tag {number}") for number in range(11)]
+        for n in range(2000):
+            book = Book(title=f"Book {n}", slug=f"b{n}", isbn=str(n), price=Decimal(n), author_id=0)
+            book.author = authors[n % 300]
+            book.tags = [tags[n % 7], tags[(n % 4) + 7]]
+            session.add(book)
+    before = await stored(app)
+    with counted_statements() as seen:
+        exported = (await admin.get("/admin/book/export/csv")).content
+    await empty(app)
+    with counted_statements() as more:
+        await confirm(admin, await send(admin, exported))
+    assert await stored(app) == before
+    assert (len(before), len(await names(app, Author))) == (2000, 300)
+    assert len(seen) < MAX_STATEMENTS
+    assert len(more) < 2 * MAX_STATEMENTS, "once to look, and once to store"
+
+
+@on_both
+@pytest.mark.parametrize("kind", ["csv", "json"])
+async def test_what_an_export_tells_by_name_is_imported(app: FastAPI, admin: AsyncClient, kind: str) -> None:
+    lines = 'Kristin,k,1,Sigrid,"a\\|b\\\\c, d|Epic",9.50\n=Salka,s,2,-Halldór,,0\n'
+    await confirm(admin, await send(admin, f"{HEADER}\n{lines}"))
+    before = await stored(app)
+    assert before[0] == ONE
+    exported = (await admin.get(f"/admin/book/export/{kind}")).content
+    await empty(app)
+    shown = await send(admin, exported, f"books.{kind}")
+    assert "author.country.name" in told(shown), "what a file cannot set is told"
+    await confirm(admin, shown)
+    assert await stored(app) == before
+
+
+async def empty(app: FastAPI) -> None:
+    async with app.state.database.writer() as session:
+        for model in (BookTag, Book, Author):
+            await session.execute(delete(model))
+
+
+@on_both
+async def test_rows_that_are_there_change_only_where_that_is_asked_and_after_it_was_shown(
+    app: FastAPI, admin: AsyncClient
+) -> None:
+    first = "isbn,title,slug,author,tags\n1,Kristin,k,Sigrid,Epic\n2,Salka,s,Sigrid,Epic\n"
+    await confirm(admin, await send(admin, first))
+    file = "isbn,author,tags,title\n1,Halldór,Epic|Saga,Kristin\n2,Sigrid,Epic,Salka\n"
+    assert "These columns are missing: slug." in told(await send(admin, file))
+    shown = await send(admin, file, update="1")
+    words = told(shown)
+    assert "has 0 new Books, changes 1 and leaves 1 as they are." in words
+    assert "KristinAuthorSigridHalldór TagsEpicEpic|Saga" in words
+    assert "Slug" not in words.split("What changes")[1]
+    assert [row[1] for row in await stored(app)] == ["Sigrid", "Sigrid"], "only shown"
+    assert "choose the file again" in told(await confirm(admin, shown)), "nobody can leave out the box"
+    assert (await confirm(admin, shown, update="1")).status_code == 303
+    assert "Imported 0 Books, changed 1; 1 were as the file has them." in told(await admin.get("/admin/book/list"))
+    assert [row[:3] for row in await stored(app)] == [
+        ("Kristin", "Halldór", ["Epic", "Saga"]),
+        ("Salka", "Sigrid", ["Epic"]),
+    ]
+    again = await send(admin, first.replace("Epic\n2", "\n2"))
+    assert "Line 2: Slug: Another one already has this value." in told(again).replace("Isbn:", "Slug:")
+
+
+UPDATES = [
+    ("isbn,title\n1,A\n1,B\n", "Line 3: Isbn: “1” stands above already, in 2."),
+    ("isbn,title\n1,\n", "Line 2: Title: This field is required."),
+    ("isbn,title\n9,New\n", "Line 2: Slug: This field is required."),
+    ("title\nKristin\n", "The rows that are to change are found by the column isbn. Add it."),
+]
+
+
+async def test_what_cannot_change_is_told_with_its_line(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
+    await confirm(admin, await send(admin, f"{HEADER}\nKristin,k,1,Sigrid,,1\n"))
+    for file, words in UPDATES:
+        page = await send(admin, file, update="1")
+        assert (page.status_code, words in told(page)) == (400, True), told(page)
+    assert 'name="update"' not in (await staff.get("/admin/book/import")).text
+    assert (await send(staff, UPDATES[0][0], update="1")).status_code == 403
+    assert [row[0] for row in await stored(app)] == ["Kristin"]
+
+
+CONGO = "Line 2: Country: “Congo” is the name of 2 rows. Give the number"
+NO_BOOK = "Line 2: Book: There is no “9”, and a new Book needs more than a name: Title"
+BOTH = "title,slug,isbn,author,author_id\nA,a,1,Sigrid,1\n"
+FAULTS = [
+    ("author", "name,country\nAnn,Congo\n", CONGO),
+    ("review", "book,stars\n9,5\n", NO_BOOK),
+    ("book", f"{HEADER}\nA,a,1,{'x' * 101},,1\n", "Line 2: Author: There is no “xxx"),
+    ("book", BOTH, "These columns say the same: author, author_id."),
+    ("book", "title,slug,isbn\nA,a,1\n", "These columns are missing: author."),
+    ("book", f"{HEADER}\nA,a,1,,,1\n", "Line 2: Author: Please choose one."),
+]
+
+
+@pytest.mark.parametrize(("model", "file", "words"), FAULTS)
+async def test_names_that_stand_for_no_one_row_are_told_with_line_and_column(
+    app: FastAPI, admin: AsyncClient, model: str, file: str, words: str
+) -> None:
+    page = await send(admin, file, model=model)
+    assert page.status_code == 400
+    assert words in told(page)
+    assert (await stored(app), await names(app, Author)) == ([], ["Sigrid"])
+
+
+@pytest.mark.parametrize("value", [{"name": "Ann"}, ["Ann", "Ben"], [["Ann"]], True, 1.5])
+async def test_what_is_no_name_is_told(app: FastAPI, admin: AsyncClient, value: object) -> None:
+    row = {"title": "A", "slug": "a", "isbn": "1", "author": "Sigrid", "tags": []}
+    for name in ("author", "tags") if value != ["Ann", "Ben"] else ("author",):
+        page = await send(admin, json.dumps([row | {name: value}]), "books.json")
+        assert page.status_code == 400, (name, value)
+        assert f"Row 1: {name.capitalize()}: Please give" in told(page)
+
+
+async def test_nobody_makes_or_names_by_a_file_what_they_may_not(app: FastAPI, staff: AsyncClient) -> None:
+    page = told(await send(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
+    assert "Line 2: Author: There is no “Nobody”, and to make it takes the right to add one." in page
+    assert "Tags: To choose another one takes the right to list what there is." in page
+    assert await names(app, Author) == ["Sigrid"]
+
+
+async def test_a_fault_of_the_database_is_told_with_its_line_and_leaves_no_author_behind(
+    app: FastAPI, admin: AsyncClient
+) -> None:
+    page = await send(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")
+    assert (page.status_code, "Line 3: Isbn: Another one already has this value." in told(page)) == (400, True)
+    assert (await names(app, Author), await stored(app)) == (["Sigrid"], [])
+
+
+async def test_a_new_row_keeps_the_defaults_of_what_a_file_does_not_tell(app: FastAPI, admin: AsyncClient) -> None:
+    await confirm(admin, await send(admin, f"{HEADER}\nA,a,1,Sigrid,,1\n"))
+    await confirm(admin, await send(admin, "book,critic\n1,Sigrid\n", model="review"))
+    async with app.state.database.reader(fresh=True) as session:
+        review = (await session.scalars(select(Review))).one()
+    assert (review.stars, review.critic_id, review.mood) == (5, 1, None)
+
+
+def test_names_in_a_cell_are_as_they_were() -> None:
+    for given in ([], ["a"], ["a, b", "c"], ["a|b", "c\\", "\\|"], ["-1", "'"]):
+        assert split_names(join_names(given)) == given
+    assert split_names(" a | b ||c\\") == ["a", "b", "c\\"]
