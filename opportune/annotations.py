@@ -35,7 +35,7 @@ class FieldOptions:
         self._choices = choices or {}
         self.type = type
         self.suffix = suffix
-        self.attributes = attributes
+        self.attributes = {name.replace("_", "-"): value for name, value in attributes.items()}
 
     @property
     def choices(self) -> Choices:
@@ -56,6 +56,13 @@ class Stored:
 
     def __init__(self, kind: Any) -> None:
         self.kind = kind
+
+
+class Attached:
+    """What does something for the rows of each model that has it in a field, such as a slug that is filled."""
+
+    def attach(self, model: type[Any], name: str) -> None:
+        raise NotImplementedError
 
 
 def options_of(info: FieldInfo) -> FieldOptions:

@@ -24,7 +24,7 @@ from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.settings import Settings, get_settings, read_feature_settings
 from opportune.speedups import speedup
 from opportune.storage import open_storage, routes
-from opportune.web import api_docs, health, root_files
+from opportune.web import api_docs, health, markdown_preview, root_files
 from opportune.web.cache import open_cache
 from opportune.web.errors.handlers import add_error_handlers
 from opportune.web.middleware.allowed_hosts import AllowedHostsMiddleware
@@ -120,6 +120,7 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
 def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
     router.include_flat(health.router)
     router.include_flat(root_files.router)
+    router.include_flat(markdown_preview.router)
     router.include_flat(routes.router)
     app.mount(STATIC_URL, assets, name="static")
     for feature in app.state.features:

@@ -2,11 +2,11 @@
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
-from opportune.admin.forms.files import FileColumn, ImageColumn
 from opportune.admin.forms.inlines import Inline
 from opportune.admin.lists.actions import selection_query
 from opportune.admin.persistence.transactions import session_of
 from opportune.admin.views import AdminView
+from opportune.fields import FileColumn, ImageColumn
 
 __all__ = [
     "AdminForm",

@@ -11,8 +11,8 @@ from starlette.requests import Request
 
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import Fieldset
-from opportune.admin.forms.files import FileColumn
 from opportune.db.database import Database
+from opportune.fields import FileColumn
 
 Check = Callable[[Request, Any], Awaitable[bool]]
 """Whether somebody may do something to a row."""
@@ -98,7 +98,7 @@ class View(Pages, Protocol):
     @property
     def lookups(self) -> dict[str, Any]: ...
     @property
-    def file_columns(self) -> Mapping[str, FileColumn]: ...
+    def files(self) -> Mapping[str, FileColumn]: ...
     @property
     def fieldsets(self) -> Sequence[Fieldset]: ...
     @property

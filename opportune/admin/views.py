@@ -15,6 +15,7 @@ from opportune.admin.forms.files import file_field_for
 from opportune.admin.forms.foreign_keys import ForeignKeyField, ForeignKeyLookup, parse_id
 from opportune.admin.forms.inlines import Inline
 from opportune.admin.forms.many_to_many import ManyToManyField, ManyToManyLookup
+from opportune.admin.forms.typed_fields import titles_of
 from opportune.admin.lists.active_filters import list_context
 from opportune.admin.lists.filters import apply_filter, filter_for
 from opportune.admin.lists.formatters import FORMATTERS
@@ -27,6 +28,7 @@ from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.columns import (
     choices_of,
     foreign_keys_of,
+    is_json,
     is_long,
     is_secret,
     is_text,
@@ -36,6 +38,7 @@ from opportune.db.columns import (
     natural_key_of,
 )
 from opportune.errors import OperatorError
+from opportune.fields.files import file_columns_of
 
 
 class AdminView(PersistenceMixin):
@@ -56,7 +59,8 @@ class AdminView(PersistenceMixin):
       (`Relationship(link_model=…)`); others are not in forms.
     - Names such as `hashed_password` or `token_hash` are never shown, searched or exported.
     - Texts of more than 255 characters have a box. `form_args = {"email": {"lines": False}}` asks for a line.
-    - Files are columns with the name of a stored one: `file_columns = {"photo": ImageColumn("books")}`.
+    - Fields with a type of `opportune.fields` bring their own: `Image`, `Slug`, `Markdown`, `Country` and so on.
+    - Other files are columns with the name of a stored one: `file_columns = {"photo": ImageColumn("books")}`.
     - Rows that point at a row are shown with it; `inlines` are edited with it.
     - Forms obey the model's own rules, and what the database refuses becomes a sentence.
     - Each change is one transaction, in which hooks run, and may raise `ValidationRefused`: `before_save`,
@@ -105,14 +109,19 @@ class AdminView(PersistenceMixin):
             raise OperatorError(fault)
         super().__init__()
         columns = self.mapper.columns
-        self.labels = {attribute.key: label_of(attribute.key) for attribute in self.mapper.attrs} | self.labels
+        self.labels = (
+            {attribute.key: label_of(attribute.key) for attribute in self.mapper.attrs}
+            | titles_of(self.model)
+            | self.labels
+        )
         self.references = {
             name: ForeignKeyLookup(name, model, self) for name, model in foreign_keys_of(self.mapper).items()
         }
         linked = many_to_many_of(self.mapper)
         self.many_to_many = {name: ManyToManyLookup(name, model, self) for name, model in linked.items()}
         self.lookups = {**self.references, **self.many_to_many}
-        files = {name: file_field_for(column) for name, column in self.file_columns.items()}
+        self.files = {**file_columns_of(self.model), **self.file_columns}
+        files = {name: file_field_for(column) for name, column in self.files.items()}
         pickers = dict.fromkeys(self.references, ForeignKeyField) | dict.fromkeys(linked, ManyToManyField)
         self.search_names = [name for name in self.search_names or self._texts() if not is_secret(name)]
         sortable = self.sort_names or [*self._sortable()]
@@ -141,7 +150,7 @@ class AdminView(PersistenceMixin):
 
     def _texts(self) -> list[str]:
         short = [name for name, column in self.mapper.columns.items() if is_text(column) and not is_long(column)]
-        return [name for name in short if name not in self.file_columns]
+        return [name for name in short if name not in self.files]
 
     def _filterable(self) -> list[str]:
         """Columns whose values are few, or ask for a range. Not texts: these are searched."""
@@ -149,13 +158,15 @@ class AdminView(PersistenceMixin):
         columns = [
             name
             for name, column in self.mapper.columns.items()
-            if name not in keys and (choices_of(self.model, name) or not is_text(column))
+            if name not in keys and (choices_of(self.model, name) or not (is_text(column) or is_json(column)))
         ]
         return [*columns, *self.many_to_many]
 
     def _sortable(self) -> Iterator[str]:
         """By default each column of the list: one that points at a row also by what that row is called."""
         for name in self.list_names:
+            if name in self.mapper.columns and is_json(self.mapper.columns[name]):
+                continue  # it has no order
             path = self.sort_path(name)
             yield from (each for each in dict.fromkeys((path, name)) if each and name in self.mapper.columns)
 
@@ -295,8 +306,12 @@ class AdminView(PersistenceMixin):
             for name, value in self.site.plain_names(form.data, self.model).items()
         }
         linked = {name: values.pop(name) for name in self.many_to_many if name in values}
-        valid = validate_model(self.model, form, values, row) | linked
-        return {name: value for name, value in valid.items() if name not in self.file_columns}
+        # A field that holds files by its type looks at what was sent, and takes what is stored.
+        sent = {
+            name: form[name].upload or form[name].data or "" for name in file_columns_of(self.model) if name in form
+        }
+        valid = validate_model(self.model, form, values | sent, row) | linked
+        return {name: value for name, value in valid.items() if name not in self.files}
 
 
 def _parameter(wish: Any) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
-from sqlalchemy import Column, Index, Integer, String, Text, UniqueConstraint, inspect
+from sqlalchemy import JSON, Column, Index, Integer, String, Text, UniqueConstraint, inspect
 from sqlalchemy.orm import Mapper, RelationshipDirection
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -40,6 +40,10 @@ def type_of(column: Column[Any]) -> TypeEngine[Any]:
 
 def is_text(column: Column[Any]) -> bool:
     return isinstance(type_of(column), String)
+
+
+def is_json(column: Column[Any]) -> bool:
+    return isinstance(type_of(column), JSON)
 
 
 def is_long(column: Column[Any]) -> bool:

@@ -7,6 +7,7 @@ from fastapi import Path
 from sqlalchemy import BigInteger, Integer, MetaData, Table, event
 from sqlmodel import Field, SQLModel
 
+from opportune.annotations import Attached, marks_of
 from opportune.db.column_types import choose_column_type
 from opportune.db.enums import store_values
 from opportune.errors import OperatorError
@@ -45,10 +46,12 @@ class ModelBase(SQLModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        """Choose the types of columns, which SQLModel makes after this."""
+        """Choose the types of columns, which SQLModel makes after this, and let fields do what they do besides."""
         super().__pydantic_init_subclass__(**options)
-        for info in cls.model_fields.values():
+        for name, info in cls.model_fields.items():
             choose_column_type(info)
+            for mark in marks_of(info, Attached):
+                mark.attach(cls, name)
 
 
 class Model(ModelBase):

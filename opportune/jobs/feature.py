@@ -1,4 +1,7 @@
 from opportune.feature import Feature
 from opportune.jobs.models import Job, JobStep
+from opportune.jobs.stored_files import delete_files
 
-jobs = Feature(name="jobs", summary="Work for later, kept until it is done.", models=(Job, JobStep))
+jobs = Feature(
+    name="jobs", summary="Work for later, kept until it is done.", models=(Job, JobStep), jobs=(delete_files,)
+)

@@ -1,4 +1,4 @@
-// Forms of the admin: changes are not lost by accident, slugs write themselves, files that are too large are not sent.
+// Forms of the admin: changes are not lost by accident, files that are too large are not sent.
 (() => {
   // SQLAdmin's own format leaves out a zero: 16:00:0.
   for (const input of document.querySelectorAll("[data-role=datetimepicker]")) input._flatpickr?.set("dateFormat", "Y-m-d H:i:S");
@@ -34,15 +34,4 @@
   jQuery(form).on("select2:select select2:clear", () => { changed = true; });
   form.addEventListener("submit", () => { changed = false; });
   if (window === window.top) window.addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
-
-  const slugOf = (text) => text.normalize("NFKD").replace(/[^\x00-\x7f]/g, "").toLowerCase().match(/[a-z0-9]+/g)?.join("-") ?? "";
-  for (const slug of form.querySelectorAll("[data-slug-from]")) {
-    const source = form.elements[slug.dataset.slugFrom];
-    if (!source) continue;
-    let own = slug.value !== "" && slug.value !== slugOf(source.value);
-    slug.addEventListener("input", () => { own = slug.value !== ""; });
-    source.addEventListener("input", () => {
-      if (!own) slug.value = slugOf(source.value).slice(0, slug.maxLength > 0 ? slug.maxLength : undefined);
-    });
-  }
 })();

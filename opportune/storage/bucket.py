@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.location import Bucket
 from opportune.storage.signed_urls import URLSigner
-from opportune.storage.storage import MissingFileError, Storage, StorageError, is_name, new_name
+from opportune.storage.storage import MissingFileError, Storage, StorageError, is_name
 
 if TYPE_CHECKING:
     from obstore import Attributes
@@ -34,15 +34,13 @@ class BucketStorage(Storage):
         self._timeout_seconds = timeout_seconds
         self._store: S3Store | None = None
 
-    async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
-        name = new_name(folder, suffix)
+    async def put(self, name: str, content: bytes, content_type: str) -> None:
         try:
             async with self._answering() as store:
                 await store.put_async(name, content, attributes=attributes(content_type))
         except FileNotFoundError as error:
             logger.error("storage: there is no bucket %s", self.bucket.label)  # noqa: TRY400 - one line tells all
             raise StorageError from error
-        return name
 
     async def read(self, name: str) -> bytes:
         if not is_name(name):

@@ -12,7 +12,7 @@ from typing import TypeVar
 from opportune.atomic_files import replacement
 from opportune.hosts import is_ephemeral
 from opportune.storage.signed_urls import URLSigner
-from opportune.storage.storage import MissingFileError, Storage, StorageError, is_name, new_name
+from opportune.storage.storage import MissingFileError, Storage, StorageError, is_name
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +37,9 @@ class FolderStorage(Storage):
             "restart. Set STORAGE_URL to a bucket (s3://…), or mount a volume there (docs/files.md)."
         )
 
-    async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
+    async def put(self, name: str, content: bytes, content_type: str) -> None:
         del content_type  # the suffix tells
-        name = new_name(folder, suffix)
-        await self._do(self._write, self.folder / name, content)
-        return name
+        await self._do(self._write, self._path(name), content)
 
     async def read(self, name: str) -> bytes:
         return await self._do(self._read, self._path(name))

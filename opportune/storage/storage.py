@@ -33,9 +33,15 @@ class Storage(ABC):
     loss: str = ""
     """One line for the operator if this host will throw the files away, else nothing."""
 
-    @abstractmethod
     async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
         """Store a file and give its new name. Raises StorageError."""
+        name = new_name(folder, suffix)
+        await self.put(name, content, content_type)
+        return name
+
+    @abstractmethod
+    async def put(self, name: str, content: bytes, content_type: str) -> None:
+        """Store a file by a name that is one of ours, such as that of a copy. Raises StorageError."""
 
     @abstractmethod
     async def read(self, name: str) -> bytes:

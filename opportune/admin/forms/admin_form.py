@@ -4,7 +4,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from pydantic import ValidationError
-from sqladmin.fields import IntervalField, JSONField, SelectField, UuidField
+from pydantic.fields import FieldInfo
+from sqladmin.fields import IntervalField, UuidField
 from sqladmin.forms import converts
 from sqlalchemy import BigInteger, Column, SmallInteger
 from sqlalchemy.orm import ColumnProperty
@@ -16,8 +17,17 @@ from wtforms.validators import NumberRange  # type: ignore[import-untyped]  # ha
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.text_fields import TextField, is_multiline
+from opportune.admin.forms.typed_fields import (
+    FIELDS,
+    LINE_TYPES,
+    ChoiceField,
+    JsonTextField,
+    arguments_for,
+    choices_in,
+)
 from opportune.admin.sqladmin_adapter import AdapterConverter
-from opportune.db.columns import choice_label, choice_value, choices_of, type_of
+from opportune.annotations import options_of
+from opportune.db.columns import choices_of, is_text, type_of
 from opportune.web.forms.error_messages import message_for
 
 ABOVE = "form"
@@ -36,30 +46,6 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
         return valid
 
 
-class ChoiceField(SelectField):
-    """One of the values of an Enum or a Literal."""
-
-    def __init__(self, *args: Any, values: tuple[Any, ...], **options: Any) -> None:
-        options |= {
-            "choices": [(choice_value(value), choice_label(value)) for value in values],
-            "coerce": self._value_of,
-        }
-        super().__init__(*args, **options)
-        self.values = values
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            raise ValueError(f"Choose one of: {', '.join(map(choice_value, self.values))}.") from None
-
-    def _value_of(self, given: Any) -> Any:
-        for value in self.values:
-            if given is value or str(given) == choice_value(value):
-                return value
-        raise ValueError
-
-
 def _worded(kind: type[Field], words: str) -> type[Field]:
     """SQLAdmin's field, but that it says of what it cannot read neither Python's words nor nothing."""
 
@@ -75,7 +61,6 @@ def _worded(kind: type[Field], words: str) -> type[Field]:
 
 WORDED = {
     UuidField: _worded(UuidField, "Please give a UUID, such as 123e4567-e89b-12d3-a456-426614174000."),
-    JSONField: _worded(JSONField, 'Please write this as JSON, such as {"colour": "red"}.'),
     IntervalField: _worded(IntervalField, "Please give a span of time, such as 1 day 1:25:33."),
 }
 
@@ -85,11 +70,15 @@ class AdminConverter(AdapterConverter):
 
     async def convert(self, model: type[Any], prop: Any, *args: Any, **options: Any) -> Any:
         values, described = choices_of(model, prop.key), getattr(model, "model_fields", {}).get(prop.key)
-        if described and described.description:
-            options["field_args"] = {"description": described.description, **options["field_args"]}
+        if described:
+            values = self._as_described(described, values, prop, options)
         if values and not options.get("override"):
             options["override"] = ChoiceField
-            options["field_args"] = {"values": values, "render_kw": {"class": "form-select"}, **options["field_args"]}
+            options["field_args"] = {
+                "values": values,
+                **options["field_args"],
+                "render_kw": {"class": "form-select"},
+            }
         is_select = options.get("override") is ChoiceField or prop.key in (options.get("form_ajax_refs") or ())
         if is_select and isinstance(prop, ColumnProperty) and prop.columns[0].nullable:
             options["field_args"] = {"allow_blank": True, **options["field_args"]}
@@ -97,6 +86,21 @@ class AdminConverter(AdapterConverter):
         if field is not None:
             field.field_class = WORDED.get(field.field_class, field.field_class)
         return field
+
+    def _as_described(self, info: FieldInfo, values: tuple[Any, ...], prop: Any, options: dict[str, Any]) -> Any:
+        """Put what the model says of a field into its options, and give the values that it offers."""
+        wishes, more = options_of(info), options["field_args"]
+        options["field_args"] = {**arguments_for(info, wishes), **more}
+        if options.get("override") or (prop.key in (options.get("form_ajax_refs") or ())):
+            return values
+        if wishes.type in FIELDS:
+            options["override"] = FIELDS[wishes.type]
+        elif wishes.choices:
+            options["field_args"] = {"words": wishes.choices, **options["field_args"]}
+            return values or choices_in(wishes, info)
+        elif wishes.type in LINE_TYPES and is_text(prop.columns[0]):
+            options["field_args"] = {"lines": False, **options["field_args"]}
+        return values
 
     def column_options(self, prop: ColumnProperty[Any], options: Any, *, include_key: bool) -> Any:
         # SQLAdmin leaves foreign keys to relationships, which our models need not have.
@@ -108,6 +112,10 @@ class AdminConverter(AdapterConverter):
         return TextField(**{"lines": is_multiline(prop.columns[0]), **kwargs})
 
     conv_text = conv_string
+
+    @converts("JSON", "JSONB")  # type: ignore[untyped-decorator]  # as below
+    def conv_json(self, model: type[Any], prop: ColumnProperty[Any], kwargs: dict[str, Any]) -> Any:
+        return JsonTextField(**kwargs)
 
     @converts("Integer")  # type: ignore[untyped-decorator]  # SQLAdmin's own mark, without types
     def conv_integer(self, model: type[Any], prop: ColumnProperty[Any], kwargs: dict[str, Any]) -> Any:

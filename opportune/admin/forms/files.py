@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -15,8 +14,9 @@ from wtforms.widgets import FileInput  # type: ignore[import-untyped]  # has no 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.lists.formatters import EMPTY_CELL
+from opportune.fields.files import FileColumn, ImageColumn
 from opportune.storage import Storage, StorageError
-from opportune.storage.images import CONTENT_TYPES, ImageRefusedError, shrink
+from opportune.storage.images import ImageRefusedError
 from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, Upload, allow_files, read_upload
 
 CLEAR = "clear"
@@ -24,41 +24,6 @@ MISSING = "Please choose a file."
 
 LINK = Markup('<a href="{address}"><i class="ti ti-file me-1"></i>{name}</a>')
 PICTURE = Markup('<a href="{address}"><img class="rounded stored" src="{address}" alt="{name}" loading="lazy"></a>')
-
-
-@dataclass(frozen=True)
-class FileColumn:
-    """A column that holds the name of a stored file: `file_columns = {"contract": FileColumn("orders")}`."""
-
-    folder: str
-    """Where in the storage new ones are kept."""
-
-    accept = ""
-
-    def fault(self, upload: Upload) -> str:
-        """Why it is not taken, in a sentence for the sender; empty if it is."""
-        return upload.fault
-
-    async def save(self, storage: Storage, upload: Upload) -> str:
-        """The name that it is kept by. Raises StorageError."""
-        return await storage.save(self.folder, upload.suffix, upload.content, upload.content_type)
-
-
-@dataclass(frozen=True)
-class ImageColumn(FileColumn):
-    """A picture: drawn anew as a WebP, upright and without the place and time that a camera writes into it."""
-
-    max_side_pixels: int = 1600
-    """Pixels of the longer side."""
-
-    accept = ",".join(CONTENT_TYPES)
-
-    def fault(self, upload: Upload) -> str:
-        return upload.fault or upload.image_fault
-
-    async def save(self, storage: Storage, upload: Upload) -> str:
-        content = await shrink(upload.content, self.max_side_pixels)
-        return await storage.save(self.folder, "webp", content, "image/webp")
 
 
 class FileField(Field):  # type: ignore[misc]  # its base has no types
@@ -119,7 +84,7 @@ async def stored_uploads(storage: Storage, form: Form, values: dict[str, Any]) -
         for field in form:
             if isinstance(field, FileField) and field.upload:
                 values[field.name] = await _keep(storage, field, field.upload)
-                new.append(values[field.name])
+                new += field.column.names(values[field.name])
             elif isinstance(field, FileField) and field.is_cleared:
                 values[field.name] = field.nothing
         yield

@@ -39,7 +39,7 @@ async def _answer(request: Request, view: View, row: Any) -> Response:
         if row is None:
             prefill(form, request.query_params)
         return await _page(request, view, row, form, await inline_tables(request, view, row))
-    sent = await read_form_data(request, view.file_columns.keys())
+    sent = await read_form_data(request, view.files.keys())
     target = None if await _is_copied(request, view, sent) else row
     form = await _form(request, view, target, sent)
     tables = await inline_tables(request, view, target, sent)

@@ -129,7 +129,7 @@ async def _line(
     request: Request, inline: Inline, view: Any, kind: type[AdminForm], row: Any, key: Any, sent: FormData | None
 ) -> InlineRow:
     others = {name for name in view.form_names if name not in inline.columns}
-    others |= view.file_columns.keys() | view.many_to_many.keys()
+    others |= view.files.keys() | view.many_to_many.keys()
     form_class = without_fields(kind, {*others, *view.readonly(request, row)})
     prefix = f"{view.identity}-{key}-"
     initial = {} if row is None else await view.get_form_data_for_edit(row)

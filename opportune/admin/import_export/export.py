@@ -26,6 +26,11 @@ Columns = Mapping[str, NamedColumn | None]
 """Those of a file by their names, and which of them tell rows by their natural key."""
 Run = Callable[[Select[Any]], Awaitable[Sequence[Any]]]
 
+
+class JsonList(list[Any]):
+    """The value of a column with JSON, which a list of names is not."""
+
+
 EXPORT_BATCH_ROWS = 500
 # A spreadsheet runs a cell that begins with one of these, also as some keyboards write them (full width).
 FORMULA_PREFIXES = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
@@ -104,7 +109,9 @@ async def file_value(view: View, row: Any, name: str, named: NamedColumn | None)
         return ", ".join(sorted(map(title_of, getattr(row, name))))
     # SQLAdmin gives an Enum's name, which is not what filters and forms call it.
     value = getattr(row, name) if choices_of(view.model, name) else await view.get_prop_value(row, name)
-    return [_title(each) for each in value] if isinstance(value, list) and "." in name else value
+    if isinstance(value, list):
+        return [_title(each) for each in value] if "." in name else JsonList(value)
+    return value
 
 
 def _title(value: Any) -> Any:
@@ -131,6 +138,8 @@ def _cell(value: Any) -> Any:
 
 def cell_of(value: Any) -> Any:
     """A value as one cell of a file."""
+    if isinstance(value, JsonList | dict):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
         return join_names(map(str, value))
     return _exact(value) if value is not None else ""

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_see
 from opportune.admin.forms.fieldsets import Fieldset
-from opportune.admin.forms.files import FileColumn, render_file
+from opportune.admin.forms.files import render_file
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.forms.many_to_many import ManyToManyLookup
 from opportune.admin.lists.formatters import EMPTY_CELL, truncate
@@ -20,6 +20,8 @@ from opportune.admin.paths import values_at
 from opportune.admin.protocols import Site, View
 from opportune.admin.sqladmin_adapter import AdapterView
 from opportune.db.columns import choice_label, choices_of, title_of
+from opportune.fields.display import display
+from opportune.fields.files import FileColumn
 
 
 class DisplayMixin(AdapterView):
@@ -29,6 +31,8 @@ class DisplayMixin(AdapterView):
     fieldsets: ClassVar[Sequence[Fieldset]] = ()
     """Groups of columns with a title, in forms and details. What is in none comes last."""
 
+    files: Mapping[str, FileColumn]
+    """Those, and the fields of the model that hold files by their type."""
     references: dict[str, ForeignKeyLookup]
     many_to_many: dict[str, ManyToManyLookup]
     lookups: dict[str, ForeignKeyLookup]
@@ -54,27 +58,34 @@ class DisplayMixin(AdapterView):
         if request and not self.has_formatter(prop, in_list=True) and self._is_special(prop):
             return self._plain(obj, prop), await self._special(obj, prop, request)
         value, shown = await super().get_list_value(obj, prop, request)
-        return value, truncate(shown)
+        return value, truncate(shown if self.has_formatter(prop, in_list=True) else self._in_words(prop, value, shown))
 
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and not self.has_formatter(prop, in_list=False) and self._is_special(prop):
             if prop in self.references:
                 await self.name_references(request, prop, [obj])
             return self._plain(obj, prop), await self._special(obj, prop, request)
-        return await super().get_detail_value(obj, prop, request)
+        value, shown = await super().get_detail_value(obj, prop, request)
+        return value, shown if self.has_formatter(prop, in_list=False) else self._in_words(prop, value, shown)
+
+    def _in_words(self, prop: str, value: Any, shown: Any) -> Any:
+        """What the type of the field says of its value, if it says anything."""
+        info = getattr(self.model, "model_fields", {}).get(prop)
+        words = display(info, value) if info else value
+        return shown if words is value else words
 
     def _plain(self, obj: Any, prop: str) -> Any:
         return None if prop in self.many_to_many or "." in prop else getattr(obj, prop)  # which may not be loaded
 
     def _is_special(self, prop: str) -> bool:
-        known = (self.references, self.many_to_many, self.file_columns)
+        known = (self.references, self.many_to_many, self.files)
         return "." in prop or any(prop in names for names in known) or bool(choices_of(self.model, prop))
 
     async def _special(self, obj: Any, prop: str, request: Request) -> str:
         if "." in prop:
             return Markup(", ").join(self._at_path(value, request) for value in values_at(obj, prop)) or EMPTY_CELL
-        if prop in self.file_columns:
-            return await render_file(request.app.state.storage, self.file_columns[prop], getattr(obj, prop))
+        if prop in self.files:
+            return await render_file(request.app.state.storage, self.files[prop], getattr(obj, prop))
         if prop in self.many_to_many:
             rows = await self._linked(obj, prop)
             return (

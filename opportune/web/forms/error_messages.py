@@ -12,6 +12,7 @@ WHOLE = "Please give a whole number."
 EMPTY = "Please fill this in."
 AN_EMAIL = "Please give an e-mail address, such as ada@example.com."
 NOT_A_CHOICE = "Please choose one of those on offer."
+JSON_WANTED = 'Please write this as JSON, such as {"colour": "red"}.'
 YES_OR_NO = "Please choose yes or no."
 
 MESSAGES = {

@@ -1,5 +1,6 @@
 """What a Pydantic model says of the HTML of its fields."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,10 @@ from opportune.text import ONE_LINE
 
 PICKER = "picker"
 """A field that points at rows: a select that finds more of them while somebody types."""
+
+LINES, JSON_TEXT = "lines", "json"
+WRITTEN = (LINES, JSON_TEXT)
+"""Fields of several values that are written in one box."""
 
 TYPES_BY_FORMAT = {
     "binary": "file",
@@ -58,7 +63,7 @@ class Control:
     name: str
     label: str
     type: str
-    """Of an `<input>`; or textarea, select, radio, checkboxes, picker."""
+    """Of an `<input>`; or textarea, lines, json, markdown, select, radio, checkboxes, picker."""
     required: bool
     multiple: bool
     help: str
@@ -92,7 +97,7 @@ def controls_of(model: type[BaseModel]) -> Mapping[str, Control]:
     controls = {}
     for name, info in model.model_fields.items():
         shape = _shape(properties[name], definitions)
-        if shape.get("type") == "object":
+        if shape.get("type") == "object" and options_of(info).type not in WRITTEN:
             raise TypeError(f"{model.__name__}.{name} is no plain value, so that no form can ask for it")
         controls[name] = _control(name, info, shape)
     return controls
@@ -111,6 +116,13 @@ def as_text(value: object) -> str:
             moment = (value.astimezone(UTC) if value.tzinfo else value).replace(tzinfo=None)
             return moment.isoformat(timespec="seconds" if moment.second else "minutes")
     return str(value)
+
+
+def as_written(value: object, kind: str) -> str:
+    """Several values as one box of a form has them: a line each, or as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return "\n".join(map(as_text, value)) if kind == LINES else json.dumps(value, ensure_ascii=False, indent=2)  # type: ignore[call-overload]  # a list
 
 
 def _shape(schema: JsonSchemaValue, definitions: JsonSchemaValue) -> JsonSchemaValue:
@@ -138,7 +150,7 @@ def _control(name: str, info: FieldInfo, shape: JsonSchemaValue) -> Control:
         type=kind,
         # A box that is not ticked is an answer, but where the model takes only the tick.
         required=shape.get("const") is True if kind == "checkbox" else info.is_required(),
-        multiple="multiple" in shape,
+        multiple="multiple" in shape and kind not in WRITTEN,
         help=info.description or "",
         choices=choices,
         meanings={as_text(value): value for value in _offered(shape)},
@@ -172,10 +184,10 @@ def _type(name: str, shape: JsonSchemaValue) -> str:
 
 
 def _attributes(shape: JsonSchemaValue, kind: str) -> dict[str, Attribute]:
-    if kind in (PICKER, "select", "checkboxes", "checkbox", "radio"):
+    if kind in (PICKER, *WRITTEN, "select", "checkboxes", "checkbox", "radio"):
         return {}
     found: dict[str, Attribute] = {html: shape[name] for name, html in ATTRIBUTES.items() if name in shape}
-    if found.get("pattern") == ONE_LINE or kind == "textarea":
+    if found.get("pattern") == ONE_LINE or kind in ("textarea", "markdown"):
         found.pop("pattern", None)
     if found.get("minlength") == 1:  # that is what `required` says
         del found["minlength"]

@@ -12,7 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 from opportune.annotations import Attribute
 from opportune.db.references import reference_of
 from opportune.web.forms.error_messages import NOT_A_CHOICE, message_for
-from opportune.web.forms.fields import PICKER, Control, RowChoices, as_text, controls_of
+from opportune.web.forms.fields import PICKER, WRITTEN, Control, RowChoices, as_text, as_written, controls_of
 from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, Upload, allow_files, read_upload
 
 M = TypeVar("M", bound=BaseModel)
@@ -55,6 +55,7 @@ class Field:
     """What is filled in, chosen or ticked; more than one only where many can be."""
     choices: Mapping[str, str]
     attributes: Mapping[str, Attribute]
+    suffix: str = ""
     rows: RowChoices | None = None
 
     @property
@@ -138,6 +139,7 @@ class Form(Generic[M]):
             error=self.errors.get(name, ""),
             values=[value] if isinstance(value, str) else value,
             choices=self._choices(control, value),
+            suffix=control.suffix,
             rows=self._rows(control),
             attributes=_written(self._attributes(control) | changes | self._state(name, changes)),
         )
@@ -271,6 +273,8 @@ def _beginning(model: type[BaseModel], name: str, row: object) -> str | list[str
             if isinstance(value, list | set | tuple)
             else getattr(value, "id", value)
         )
+    if (kind := controls_of(model)[name].type) in WRITTEN:
+        return as_written(value, kind)
     return [as_text(one) for one in value] if isinstance(value, list | set | tuple) else as_text(value)
 
 

@@ -37,6 +37,11 @@ async def rendered(text: str) -> Markup:
     return _known[text]
 
 
+def shown(text: str) -> Markup:
+    """Render a text in a template: one that is short, or that `rendered` knows."""
+    return _known.get(text) or render(text)
+
+
 def plain(text: str) -> Markup:
     return Markup("<pre>{}</pre>\n").format(text)
 

@@ -11,7 +11,9 @@ from jinja2_fragments import render_block
 
 from opportune.search.highlight import highlight, snippet
 from opportune.web.forms.forms import Form
+from opportune.web.rendering import markdown
 from opportune.web.rendering.flash import flashed
+from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
 
@@ -29,7 +31,13 @@ class Templates:
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self.environment.globals |= {"asset": assets.url, "flashed": flashed}
-        self.environment.filters |= {"datetime": format_datetime, "highlight": highlight, "snippet": snippet}
+        self.environment.filters |= {
+            "datetime": format_datetime,
+            "highlight": highlight,
+            "markdown": markdown.shown,
+            "money": format_money,
+            "snippet": snippet,
+        }
 
     def render(
         self, request: Request, name: str, context: Mapping[str, Any] | None = None, status_code: int = 200

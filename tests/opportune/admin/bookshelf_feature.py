@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from sqlmodel import Field, Relationship
 
-from opportune.admin.forms.files import FileColumn, ImageColumn
 from opportune.admin.forms.inlines import Inline
 from opportune.admin.views import AdminView
 from opportune.db import ModelBase
 from opportune.feature import Feature
+from opportune.fields import FileColumn, ImageColumn
 from tests.opportune.admin.gadget_feature import Table
 
 

@@ -8,10 +8,11 @@ import pytest
 from sqlmodel import Field
 from starlette.requests import Request
 
-from opportune.admin.forms.files import FileColumn, ImageColumn, stored_uploads
+from opportune.admin.forms.files import stored_uploads
 from opportune.admin.forms.inlines import Inline
 from opportune.admin.views import AdminView
 from opportune.feature import Feature
+from opportune.fields import FileColumn, ImageColumn
 from tests.opportune.admin.gadget_feature import Table
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from opportune.admin.forms.files import FileColumn
 from opportune.admin.forms.inlines import Inline
 from opportune.admin.options import ANY, COLUMNS, FILTERED, FORM, SEARCHED, SHOWN, SORTED
 from opportune.admin.views import AdminView
 from opportune.cli.check import check_admin
 from opportune.errors import OperatorError
+from opportune.fields import FileColumn
 from opportune.settings import get_settings
 from tests.opportune.admin.bookshelf_feature import Author, Book, Review, bookshelf
 from tests.opportune.admin.gadget_feature import Maker

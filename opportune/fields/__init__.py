@@ -1,0 +1,35 @@
+"""Types of fields that hold everywhere: in the database, forms, the API, the admin, imports and exports."""
+
+from opportune.annotations import FieldOptions, Stored
+from opportune.fields.files import File, FileColumn, Image, ImageColumn, file_field, image_field, kept_uploads
+from opportune.fields.money import Money, money_field
+from opportune.fields.slugs import Slug, slug_field, slugify
+from opportune.fields.texts import Country, Email, Json, Markdown, Phone, TextList, Url, national
+from opportune.text import Line, Text
+
+__all__ = [
+    "Country",
+    "Email",
+    "FieldOptions",
+    "File",
+    "FileColumn",
+    "Image",
+    "ImageColumn",
+    "Json",
+    "Line",
+    "Markdown",
+    "Money",
+    "Phone",
+    "Slug",
+    "Stored",
+    "Text",
+    "TextList",
+    "Url",
+    "file_field",
+    "image_field",
+    "kept_uploads",
+    "money_field",
+    "national",
+    "slug_field",
+    "slugify",
+]

@@ -1,0 +1,39 @@
+"""How the value of a field is shown to people, by what the annotation of the field says."""
+
+import json
+from enum import Enum
+from typing import Any
+
+from markupsafe import Markup
+from pydantic.fields import FieldInfo
+
+from opportune.annotations import options_of
+from opportune.fields.files import File
+from opportune.fields.money import currency_of
+from opportune.web.rendering.formats import format_money
+
+LINKS = {
+    "email": Markup('<a href="mailto:{0}">{0}</a>'),
+    "tel": Markup('<a href="tel:{0}">{0}</a>'),
+    "url": Markup('<a href="{0}" rel="noopener noreferrer nofollow">{0}</a>'),
+}
+
+
+def display(info: FieldInfo, value: Any) -> Any:
+    """A value as people read it: an amount with its currency, a country by its name, an address as a link.
+
+    What the type of the field says nothing of comes back as it is.
+    """
+    if isinstance(value, Enum | File) or value is None or value == "":
+        return value
+    if currency := currency_of(info):
+        return format_money(value, currency)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    options = options_of(info)
+    if isinstance(value, str):
+        link = LINKS.get(options.type)
+        return link.format(value) if link else options.choices.get(value, value)
+    return value

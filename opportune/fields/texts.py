@@ -1,0 +1,134 @@
+"""Texts that are something: an address, a number to call, a country, Markdown; lists of texts, and JSON."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, EmailStr, Field
+from sqlalchemy import JSON, String
+
+from opportune.annotations import FieldOptions, Stored
+from opportune.text import Line, Text
+
+MAX_EMAIL_LENGTH = 320
+MAX_URL_LENGTH = 2000
+MAX_PHONE_LENGTH = 16
+"""Characters of E.164, with its plus."""
+
+URL_WANTED = "please give an address, such as https://example.com"
+PHONE_WANTED = "please give a phone number with the code of its country, such as +43 1 711 000"
+COUNTRY_WANTED = "please give a country by its code of two letters, such as AT"
+JSON_WANTED = 'please write this as JSON, such as {"colour": "red"}'
+
+SPACE = re.compile(r"\s")
+# What the names of territories have besides the countries of ISO 3166.
+TERRITORIES = {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"}
+
+
+def _lower(text: str) -> str:
+    """What `str.lower` does, whose signature takes Pydantic long to find out."""
+    return text.lower()
+
+
+def _url(text: str) -> str:
+    if text and not _is_address(text):
+        raise ValueError(URL_WANTED)
+    return text
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not SPACE.search(text)
+    except ValueError:
+        return False
+
+
+def national(country: str) -> Callable[[str], str]:
+    """A validator for numbers without their country's code: `Annotated[Phone, BeforeValidator(national("AT"))]`."""
+
+    def read(text: str) -> str:
+        return _phone(text, country) if isinstance(text, str) else text
+
+    return read
+
+
+def _phone(text: str, country: str | None = None) -> str:
+    if not text:
+        return text
+    import phonenumbers  # noqa: PLC0415 - its ranges of numbers are large, and most sites ask for none
+
+    try:
+        number = phonenumbers.parse(text, country)
+    except phonenumbers.NumberParseException:
+        raise ValueError(PHONE_WANTED) from None
+    if not phonenumbers.is_possible_number(number):
+        raise ValueError(PHONE_WANTED)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+@cache
+def countries() -> Mapping[str, str]:
+    """English names of the countries of ISO 3166 by their codes of two letters, in the order of the names."""
+    from babel import Locale  # noqa: PLC0415 - only who asks for a country needs the names
+
+    names = {
+        code: name
+        for code, name in Locale("en").territories.items()
+        if len(code) == 2 and code.isalpha() and code not in TERRITORIES
+    }
+    return dict(sorted(names.items(), key=lambda item: item[1]))
+
+
+def _country(code: str) -> str:
+    if code and code.upper() not in countries():
+        raise ValueError(COUNTRY_WANTED)
+    return code.upper()
+
+
+def _lines(value: object) -> object:
+    """A form has one text, with a line for each."""
+    return [line for line in map(str.strip, value.splitlines()) if line] if isinstance(value, str) else value
+
+
+def _json(value: object) -> object:
+    """A form has a text. One that means a text or a number is no JSON to look into."""
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict | list):
+        raise ValueError(JSON_WANTED)  # noqa: TRY004 - Pydantic takes this one for its own
+    return found
+
+
+Email = Annotated[EmailStr, AfterValidator(_lower), Stored(String(MAX_EMAIL_LENGTH)), FieldOptions(type="email")]
+"""An e-mail address, in small letters."""
+
+Url = Annotated[Line, AfterValidator(_url), Stored(String(MAX_URL_LENGTH)), FieldOptions(type="url")]
+"""An address with http or https."""
+
+Phone = Annotated[
+    Line, AfterValidator(_phone), Stored(String(MAX_PHONE_LENGTH)), FieldOptions(type="tel", autocomplete="tel")
+]
+"""A phone number, stored as E.164: `+431711000`."""
+
+Country = Annotated[Line, AfterValidator(_country), Stored(String(2)), FieldOptions(countries, type="select")]
+"""A country by its ISO code of two letters."""
+
+TextList = Annotated[list[Line], BeforeValidator(_lines), Field(max_length=1000), FieldOptions(type="lines", rows=4)]
+"""Several texts; in forms a line each."""
+
+Json = Annotated[
+    dict[str, Any] | list[Any],
+    BeforeValidator(_json),
+    Stored(JSON(none_as_null=True)),
+    FieldOptions(type="json", rows=6),
+]
+"""An object or a list of JSON, as it comes."""
+
+Markdown = Annotated[Text, FieldOptions(type="markdown", rows=8)]
+"""Text with Markdown: `{{ book.description | markdown }}` shows it, and forms have a preview."""

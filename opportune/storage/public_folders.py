@@ -1,0 +1,72 @@
+"""Folders whose pictures anybody may see, by addresses that never change, and smaller copies of them."""
+
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from opportune.errors import OperatorError
+from opportune.storage.images import shrink
+from opportune.storage.signed_urls import FILES_PATH
+from opportune.storage.storage import MissingFileError, Storage
+
+WEBP = "image/webp"
+
+_public: dict[str, bool] = {}
+_sizes: dict[str, set[int]] = {}
+
+
+def declare_folder(folder: str, sizes: Iterable[int], *, is_public: bool) -> None:
+    """Say whether anybody may see what is in a folder, and in which sizes it is shown besides.
+
+    Raises:
+        OperatorError: it was declared otherwise: what is private in one place would be public by the other.
+    """
+    if _public.setdefault(folder, is_public) != is_public:
+        raise OperatorError(f"Files in {folder!r} are public in one field and not in another: give one its own folder.")
+    _sizes.setdefault(folder, set()).update(sizes)
+
+
+def is_public(name: str) -> bool:
+    """Whether a file, or the original of this copy, is in a public folder."""
+    return _public.get(name.rpartition("/")[0], False) or _public.get(_original_of(name)[0].rpartition("/")[0], False)
+
+
+def public_url(name: str) -> str:
+    return f"{FILES_PATH}/{quote(name)}"
+
+
+def copy_name(name: str, size: int) -> str:
+    """The name of a picture's copy whose longer side has so many pixels."""
+    folder, _, file = name.rpartition("/")
+    return f"{folder}/{size}/{file.rpartition('.')[0]}.webp"
+
+
+def copy_names(name: str) -> list[str]:
+    """Those of all copies of a picture that there may be."""
+    return [copy_name(name, size) for size in sorted(_sizes.get(name.rpartition("/")[0], ()))]
+
+
+async def save_copy(storage: Storage, name: str, content: bytes, size: int) -> bytes:
+    small = await shrink(content, size)
+    await storage.put(copy_name(name, size), small, WEBP)
+    return small
+
+
+async def read_file(storage: Storage, name: str) -> bytes:
+    """Read a file; a copy of a size that was declared later than its picture was sent is drawn now.
+
+    Raises:
+        StorageError, MissingFileError: as `Storage.read`.
+    """
+    try:
+        return await storage.read(name)
+    except MissingFileError:
+        original, size = _original_of(name)
+        if size not in _sizes.get(original.rpartition("/")[0], ()):
+            raise
+        return await save_copy(storage, original, await storage.read(original), size)
+
+
+def _original_of(name: str) -> tuple[str, int]:
+    folder, _, file = name.rpartition("/")
+    above, _, size = folder.rpartition("/")
+    return (f"{above}/{file}", int(size)) if size.isascii() and size.isdigit() else ("", 0)

@@ -1,0 +1,82 @@
+"""A model with a field of every type, and its view, which leaves everything to the types."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from sqlalchemy import MetaData
+from sqlmodel import Field
+
+from opportune.admin import AdminView
+from opportune.db.model import NAMING_CONVENTION, Model
+from opportune.feature import Feature
+from opportune.fields import (
+    Country,
+    Email,
+    File,
+    Image,
+    Json,
+    Line,
+    Markdown,
+    Money,
+    Phone,
+    Slug,
+    TextList,
+    Url,
+    file_field,
+    image_field,
+    money_field,
+    slug_field,
+)
+
+
+class Status(StrEnum):
+    DRAFT = "draft"
+    FOR_SALE = "for_sale"
+
+
+class Sample(Model, table=True):
+    # Apart from the project's own tables, which migrations make.
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    __tablename__ = "test_sample"
+
+    title: Line = Field(max_length=200, title="Its name", description="As it is on the cover.")
+    slug: Slug = slug_field("title", max_length=30)
+    status: Status = Status.DRAFT
+    size: Literal["small", "large"] = "small"
+    price: Money = money_field("EUR", Decimal("1.00"), ge=0)
+    discount: Money | None = None
+    email: Email | None = None
+    home: Url = ""
+    phone: Phone = ""
+    country: Country = ""
+    origin: Country | None = None
+    keywords: TextList = Field(default_factory=list)
+    facts: Json = Field(default_factory=dict)
+    about: Markdown = ""
+    cover: Image = image_field("covers", {"thumb": 20}, default="")
+    contract: File = file_field("contracts", default="")
+    starts_at: datetime | None = None
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Follower(Model, table=True):
+    metadata = Sample.metadata
+    __tablename__ = "test_follower"
+
+    name: Line = Field(max_length=50)
+    slug: Slug = slug_field("name", follows=True)
+
+
+class SampleAdmin(AdminView, model=Sample):
+    can_import = True
+
+
+class FollowerAdmin(AdminView, model=Follower):
+    pass
+
+
+samples = Feature(name="samples", summary="For tests.", models=(Sample, Follower), admin=(SampleAdmin, FollowerAdmin))

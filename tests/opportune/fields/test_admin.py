@@ -1,0 +1,123 @@
+"""The admin understands each type by itself: its form, list, filters, import and export."""
+
+import re
+from decimal import Decimal
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+
+from tests.opportune.fields.samples_feature import Sample, Status
+from tests.opportune.storage.pictures import photo
+
+pytestmark = pytest.mark.database("sqlite")
+
+FORM = {
+    "title": "One Book",
+    "status": "for_sale",
+    "size": "large",
+    "price": "12.50",
+    "email": "Ada@Example.com",
+    "home": "https://x.at/",
+    "phone": "+43 1 711000",
+    "country": "AT",
+    "keywords": "one\r\n\r\ntwo",
+    "facts": '{"a": 1}',
+    "about": "*hello*",
+    "save": "Save",
+}
+
+
+async def stored(app: FastAPI) -> list[Sample]:
+    async with app.state.database.reader() as session:
+        return list(await session.scalars(select(Sample).order_by(Sample.id)))  # type: ignore[arg-type]  # a column
+
+
+async def test_a_form_has_a_box_for_each_type(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/sample/create")).text
+    assert "Its name" in page
+    assert "As it is on the cover." in page
+    assert "Price (EUR)" in page
+    assert re.search(r'<option value="AT">Austria', page)
+    assert re.search(r'<option[^>]* value="for_sale">For sale', page)
+    assert re.search(
+        r'<input[^>]*data-slug-from="title"[^>]*id="slug"|<input[^>]*id="slug"[^>]*data-slug-from="title"', page
+    )
+    assert re.search(r'<input[^>]*id="home"', page), "an address has one line, however long it may be"
+    assert re.search(r'<textarea[^>]*id="keywords"', page)
+    assert '<markdown-preview data-for="about">' in page
+    assert re.search(r'<input[^>]*id="cover"[^>]*type="file"', page)
+    assert 'enctype="multipart/form-data"' in page
+
+
+async def test_what_is_sent_is_stored_as_its_types_have_it(app: FastAPI, admin: AsyncClient) -> None:
+    answer = await admin.post("/admin/sample/create", data=FORM, files={"cover": ("a.jpg", photo())})
+    assert answer.status_code == 303, answer.text
+    [row] = await stored(app)
+    assert (row.slug, row.status, row.price, row.email) == (
+        "one-book",
+        Status.FOR_SALE,
+        Decimal("12.50"),
+        "ada@example.com",
+    )
+    assert (row.phone, row.country, row.origin) == ("+431711000", "AT", None)
+    assert (row.keywords, row.facts) == (["one", "two"], {"a": 1})
+    assert (await app.state.storage.read(row.cover.rendition("thumb")))[:4] == b"RIFF"
+    listed = (await admin.get("/admin/sample/list")).text
+    assert "€12.50" in listed
+    assert "Austria" in listed
+    edited = (await admin.get(f"/admin/sample/edit/{row.id}")).text
+    assert "one\ntwo</textarea>" in edited
+    assert "Clear: keep no file" in edited
+    await admin.post(f"/admin/sample/edit/{row.id}", data=FORM | {"slug": row.slug, "title": "Two"})
+    [again] = await stored(app)
+    assert (again.slug, again.cover) == (row.slug, row.cover)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("country", "XX", "Choose one of: , AF, "),
+        ("price", "many", "Not a valid decimal value."),
+        ("price", "1.234", "Please give at most 2 digits after the point."),
+        ("home", "ftp://x", "Please give an address, such as https://example.com."),
+        ("phone", "12", "Please give a phone number with the code of its country"),
+        ("email", "x", "Please give an e-mail address"),
+        ("facts", "{", "Please write this as JSON"),
+        ("slug", "!!", "Please write some letters from a to z, or digits."),
+        ("keywords", "x" * 10_000, ""),
+    ],
+)
+async def test_what_a_type_refuses_is_said_at_its_field(admin: AsyncClient, name: str, value: str, words: str) -> None:
+    answer = await admin.post("/admin/sample/create", data=FORM | {name: value})
+    if words:
+        assert answer.status_code == 400
+        assert words in answer.text.replace("&#39;", "'")
+    else:
+        assert answer.status_code == 303
+
+
+async def test_a_picture_that_is_none_is_said_at_its_field(admin: AsyncClient) -> None:
+    answer = await admin.post("/admin/sample/create", data=FORM, files={"cover": ("a.jpg", b"text")})
+    assert (answer.status_code, "This is not a picture that we can read" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+async def test_what_is_exported_can_be_imported(app: FastAPI, admin: AsyncClient, kind: str) -> None:
+    await admin.post("/admin/sample/create", data=FORM)
+    exported = (await admin.get(f"/admin/sample/export/{kind}")).text
+    changed = exported.replace("one-book", "another").replace("One Book", "Another")
+    shown = await admin.post("/admin/sample/import", files={"file": (f"a.{kind}", changed)})
+    assert "1 new Sample" in shown.text
+    [sealed] = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
+    await admin.post("/admin/sample/import", data={"sealed": sealed})
+    first, second = await stored(app)
+    assert (second.slug, second.title) == ("another", "Another")
+    assert (second.keywords, second.facts, second.price, second.country, second.phone) == (
+        first.keywords,
+        first.facts,
+        first.price,
+        first.country,
+        first.phone,
+    )

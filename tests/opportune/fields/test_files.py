@@ -1,0 +1,134 @@
+"""Pictures and files: kept in their sizes, shown to everybody or to nobody, and gone with their rows."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import select
+from starlette.datastructures import UploadFile
+
+from opportune.errors import OperatorError
+from opportune.fields import Image, image_field, kept_uploads
+from opportune.storage import Storage
+from opportune.storage.public_folders import copy_name
+from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.web.forms.uploads import Upload, read_upload
+from tests.opportune.fields.samples_feature import Sample
+from tests.opportune.storage.pictures import decoded, photo
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+def storage(app: FastAPI) -> Storage:
+    found: Storage = app.state.storage
+    return found
+
+
+@pytest.fixture
+def jobs(app: FastAPI) -> RecordedJobs:
+    return RecordedJobs(app.state.settings, app.state.database, app.state.storage)
+
+
+async def picture(content: bytes | None = None) -> Upload:
+    sent = photo() if content is None else content
+    upload = await read_upload(UploadFile(BytesIO(sent), size=len(sent), filename="a.jpg"))
+    assert upload
+    return upload
+
+
+async def add_sample(app: FastAPI, **uploads: Upload) -> Sample:
+    async with (
+        kept_uploads(app.state.storage, Sample, {"title": "One", **uploads}) as values,
+        app.state.database.writer() as session,
+    ):
+        session.add(Sample(**values))
+    async with app.state.database.reader() as session:
+        row: Sample = (await session.scalars(select(Sample))).one()
+        return row
+
+
+async def test_a_picture_is_kept_small_and_anybody_may_see_it_for_ever(
+    app: FastAPI, storage: Storage, client: AsyncClient
+) -> None:
+    row = await add_sample(app, cover=await picture())
+    whole, thumb = await client.get(row.cover.url()), await client.get(row.cover.url("thumb"))
+    assert whole.status_code == thumb.status_code == 200
+    assert whole.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert whole.headers["content-type"] == "image/webp"
+    assert max(decoded(thumb.content).size) == 20
+    assert (await client.get(row.cover.url().replace("/covers/", "/covers/30/"))).status_code == 404
+
+
+async def test_a_copy_of_a_size_that_was_declared_later_is_drawn_when_somebody_asks(
+    app: FastAPI, storage: Storage, client: AsyncClient
+) -> None:
+    row = await add_sample(app, cover=await picture())
+    await storage.delete(copy_name(row.cover, 20))
+    assert (await client.get(row.cover.url("thumb"))).status_code == 200
+    assert await storage.read(copy_name(row.cover, 20))
+
+
+async def test_a_private_file_is_for_who_has_a_signed_address(
+    app: FastAPI, storage: Storage, client: AsyncClient
+) -> None:
+    row = await add_sample(app, contract=Upload("a.txt", b"text"))
+    assert (await client.get(f"/files/{row.contract}")).status_code == 403
+    assert (await client.get(await storage.url(row.contract))).content == b"text"
+    with pytest.raises(ValueError, match="not public"):
+        row.contract.url()
+
+
+async def test_what_was_stored_for_a_row_that_is_not_written_goes_again(app: FastAPI, tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with kept_uploads(app.state.storage, Sample, {"cover": await picture()}):
+            raise ZeroDivisionError
+    assert [each for each in (tmp_path / "uploads").rglob("*") if each.is_file()] == []
+
+
+async def test_old_files_go_once_the_row_has_another_or_is_gone(app: FastAPI, jobs: RecordedJobs) -> None:
+    row = await add_sample(app, cover=await picture(), contract=Upload("a.txt", b"text"))
+    old, contract = str(row.cover), str(row.contract)
+    async with app.state.database.writer() as session:
+        changed = await session.get_one(Sample, row.id)
+        changed.cover = Image("")
+    assert [call.arguments for call in jobs.calls] == [([old, copy_name(old, 20)],)]
+    async with app.state.database.writer() as session:
+        await session.delete(await session.get_one(Sample, row.id))
+    assert [call.arguments for call in jobs.calls][1:] == [([contract],)]
+
+
+async def test_a_change_that_is_undone_keeps_the_file(app: FastAPI, jobs: RecordedJobs) -> None:
+    row = await add_sample(app, cover=await picture())
+    async with app.state.database.writer() as session:
+        (await session.get_one(Sample, row.id)).cover = Image("")
+        await session.flush()
+        await session.rollback()
+    assert jobs.calls == []
+
+
+@pytest.mark.parametrize("given", ["covers/0123456789abcdef0123456789abcdef.webp", 1, None])
+def test_a_text_from_outside_is_no_file(given: Any) -> None:
+    with pytest.raises(ValidationError, match=r"Please choose a file\."):
+        TypeAdapter(Image).validate_python(given)
+
+
+async def test_what_is_no_picture_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ValidationError, match="This is not a picture that we can read"):
+        TypeAdapter(Image).validate_python(await picture(b"text"))
+
+
+async def test_an_api_tells_the_address_of_what_is_public(app: FastAPI) -> None:
+    row = await add_sample(app, cover=await picture(), contract=Upload("a.txt", b"text"))
+    told = row.model_dump(mode="json")
+    assert (told["cover"], told["contract"]) == (row.cover.url(), str(row.contract))
+    assert isinstance(row.model_dump()["cover"], Image)
+
+
+def test_a_folder_is_public_or_not() -> None:
+    with pytest.raises(OperatorError, match="'contracts' are public in one field and not in another"):
+        image_field("contracts")
