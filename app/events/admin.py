@@ -1,5 +1,3 @@
-import re
-import unicodedata
 from typing import Any
 
 from markupsafe import Markup
@@ -28,11 +26,6 @@ class EventAdmin(AdminView, model=Event):
     column_filters = ("starts_at", "is_published")
     column_default_sort = ("starts_at", True)
     can_import = True
-    form_args = {
-        "slug": {"description": "The end of its address. Left empty, it is made of the title."},
-        "description": {"description": "Markdown."},
-        "link": {"lines": False, "description": "Of a meeting online. Only those who are registered get it."},
-    }
     fieldsets = (
         ("What", ("title", "slug", "summary", "description")),
         ("When and where", ("starts_at", "ends_at", "place", "link")),
@@ -48,13 +41,8 @@ class EventAdmin(AdminView, model=Event):
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
         values = super().clean(form, row)
         values["title"] = " ".join(values["title"].split())  # it becomes the subject of e-mails
-        values["slug"] = slugify(values["slug"] or values["title"])
-        if not values["slug"]:
-            raise ValidationRefused("Please choose a name for its address.", "slug")
         if values["ends_at"] <= values["starts_at"]:
             raise ValidationRefused("It ends before it starts.", "ends_at")
-        if values["link"] and not re.fullmatch(r"https?://\S+", values["link"]):
-            raise ValidationRefused("This is no address, such as https://meet.example.com/tea.", "link")
         return values
 
     async def before_delete(self, session: AsyncSession, row: Event, request: Request) -> None:
@@ -102,9 +90,3 @@ class RegistrationAdmin(AdminView, model=Registration):
             registration.is_present = is_present
 
         return await self.apply_to_selected(request, slug, mark, done)
-
-
-def slugify(title: str) -> str:
-    """Make a title a part of a URL: "Çay & Python 3.14" is "cay-python-3-14"."""
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    return "-".join(re.findall(r"[a-z0-9]+", plain))[:80].strip("-")

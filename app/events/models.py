@@ -4,20 +4,22 @@ from sqlalchemy import UniqueConstraint
 from sqlmodel import Field
 
 from opportune.db import Model, utc_now
+from opportune.fields import Markdown, Slug, Url, slug_field
 
 
 class Event(Model, table=True):
     __tablename__ = "events_event"
 
     title: str = Field(min_length=1, max_length=120)
-    slug: str = Field(default="", max_length=80, unique=True)
+    slug: Slug = slug_field("title")
     summary: str = Field(default="", max_length=200)
-    description: str = Field(default="", max_length=10_000)
+    description: Markdown = Field(default="", max_length=10_000)
     starts_at: datetime = Field(index=True)
     ends_at: datetime
     place: str = Field(default="", max_length=200)
-    link: str = Field(default="", max_length=500)
-    """Where it happens online: told to those who have registered, and to nobody else."""
+    link: Url = Field(
+        default="", max_length=500, description="Of a meeting online. Only those who are registered get it."
+    )
     capacity: int = Field(default=50, ge=1, le=100_000)
     is_published: bool = True
     created_at: datetime = Field(default_factory=utc_now)

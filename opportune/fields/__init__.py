@@ -1,10 +1,11 @@
 """Types of fields that hold everywhere: in the database, forms, the API, the admin, imports and exports."""
 
 from opportune.annotations import FieldOptions, Stored
+from opportune.fields.addresses import Country, Email, Phone, Url, national
+from opportune.fields.contents import Json, Markdown, TextList
 from opportune.fields.files import File, FileColumn, Image, ImageColumn, file_field, image_field, kept_uploads
 from opportune.fields.money import Money, money_field
 from opportune.fields.slugs import Slug, slug_field, slugify
-from opportune.fields.texts import Country, Email, Json, Markdown, Phone, TextList, Url, national
 from opportune.text import Line, Text
 
 __all__ = [

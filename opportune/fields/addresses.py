@@ -1,17 +1,16 @@
-"""Texts that are something: an address, a number to call, a country, Markdown; lists of texts, and JSON."""
+"""Where somebody or something is to be found: an e-mail address, one of the web, a phone number, a country."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, EmailStr, Field
-from sqlalchemy import JSON, String
+from pydantic import AfterValidator, EmailStr
+from sqlalchemy import String
 
 from opportune.annotations import FieldOptions, Stored
-from opportune.text import Line, Text
+from opportune.text import Line
 
 MAX_EMAIL_LENGTH = 320
 MAX_URL_LENGTH = 2000
@@ -21,7 +20,6 @@ MAX_PHONE_LENGTH = 16
 URL_WANTED = "please give an address, such as https://example.com"
 PHONE_WANTED = "please give a phone number with the code of its country, such as +43 1 711 000"
 COUNTRY_WANTED = "please give a country by its code of two letters, such as AT"
-JSON_WANTED = 'please write this as JSON, such as {"colour": "red"}'
 
 SPACE = re.compile(r"\s")
 # What the names of territories have besides the countries of ISO 3166.
@@ -89,22 +87,6 @@ def _country(code: str) -> str:
     return code.upper()
 
 
-def _lines(value: object) -> object:
-    """A form has one text, with a line for each."""
-    return [line for line in map(str.strip, value.splitlines()) if line] if isinstance(value, str) else value
-
-
-def _json(value: object) -> object:
-    """A form has a text. One that means a text or a number is no JSON to look into."""
-    try:
-        found = json.loads(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict | list):
-        raise ValueError(JSON_WANTED)  # noqa: TRY004 - Pydantic takes this one for its own
-    return found
-
-
 Email = Annotated[EmailStr, AfterValidator(_lower), Stored(String(MAX_EMAIL_LENGTH)), FieldOptions(type="email")]
 """An e-mail address, in small letters."""
 
@@ -118,17 +100,3 @@ Phone = Annotated[
 
 Country = Annotated[Line, AfterValidator(_country), Stored(String(2)), FieldOptions(countries, type="select")]
 """A country by its ISO code of two letters."""
-
-TextList = Annotated[list[Line], BeforeValidator(_lines), Field(max_length=1000), FieldOptions(type="lines", rows=4)]
-"""Several texts; in forms a line each."""
-
-Json = Annotated[
-    dict[str, Any] | list[Any],
-    BeforeValidator(_json),
-    Stored(JSON(none_as_null=True)),
-    FieldOptions(type="json", rows=6),
-]
-"""An object or a list of JSON, as it comes."""
-
-Markdown = Annotated[Text, FieldOptions(type="markdown", rows=8)]
-"""Text with Markdown: `{{ book.description | markdown }}` shows it, and forms have a preview."""

@@ -1,0 +1,59 @@
+"""docs/fields.md is true: its model is made and used."""
+
+import re
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import MetaData
+
+from opportune.db.model import NAMING_CONVENTION, Model
+from opportune.project import PROJECT
+from opportune.web.forms.fields import controls_of
+
+GUIDE = (PROJECT / "docs/fields.md").read_text(encoding="utf-8")
+CODE = "".join(re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def guide() -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "guide"}
+    # Apart from the project's own tables, which migrations make.
+    apart = 'metadata = MetaData()\n    __tablename__ = "library_book"'
+    exec("from sqlalchemy import MetaData\n" + CODE.replace('__tablename__ = "library_book"', apart), names)  # noqa: S102 - the guide's own
+    return names
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "control"),
+    [
+        ("title", "VARCHAR(200)", "text"),
+        ("slug", "VARCHAR(80)", "text"),
+        ("price", "NUMERIC(14, 2)", "number"),
+        ("about", "TEXT", "markdown"),
+        ("keywords", "JSON", "lines"),
+        ("facts", "JSON", "json"),
+        ("cover", "VARCHAR(200)", "file"),
+        ("contract", "VARCHAR(200)", "file"),
+        ("publisher_email", "VARCHAR(320)", "email"),
+        ("publisher_url", "VARCHAR(2000)", "url"),
+        ("publisher_phone", "VARCHAR(16)", "tel"),
+        ("printed_in", "VARCHAR(2)", "select"),
+    ],
+)
+def test_the_table_of_the_guide_is_true(guide: dict[str, Any], name: str, column: str, control: str) -> None:
+    book = guide["Book"]
+    assert str(book.__table__.columns[name].type) == column
+    assert controls_of(book)[name].type == control
+
+
+def test_a_type_of_ones_own_needs_no_more_than_an_annotation(guide: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="an ISBN has 13 digits"):
+        TypeAdapter(guide["Isbn"]).validate_python("1")
+
+    told = {"__tablename__": "guide_parcel", "metadata": MetaData(naming_convention=NAMING_CONVENTION)}
+    told |= {"__annotations__": {"weight": guide["Weight"]}, "__module__": __name__}
+    kind: Any = type(Model)
+    parcel = kind("Parcel", (Model,), told, table=True)
+    assert str(parcel.metadata.tables["guide_parcel"].columns["weight"].type) == "NUMERIC(8, 3)"
+    assert controls_of(parcel)["weight"].suffix == "kg"
