@@ -1,7 +1,8 @@
 """What the options of a view name: each must be there, or a line says so before the site starts."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from sqlalchemy import inspect
@@ -207,13 +208,19 @@ def _inline_faults(mapper: Mapper[Any], inline: Any) -> Iterator[str]:
             yield f"of {model} {fault}"
 
 
-def _misspelt(view: Any, base: type[Any]) -> Iterator[tuple[str, str]]:
+def _misspelt(view: Any, base: Any) -> Iterator[tuple[str, str]]:
     """Attributes of a view that do nothing, and are almost called as an option."""
-    options = [name for name in dir(base) if name.isidentifier() and not name.startswith("_")]
     for kind in (view if isinstance(view, type) else type(view)).__mro__:
         if issubclass(kind, base) and kind is not base:
             for name, value in vars(kind).items():
                 if name.startswith("_") or hasattr(base, name) or callable(value) or hasattr(value, "__get__"):
                     continue
-                if near := get_close_matches(name, options, n=1, cutoff=SIMILARITY):
-                    yield name, near[0]
+                if near := _option_like(name, base):
+                    yield name, near
+
+
+@cache
+def _option_like(name: str, base: Hashable) -> str:
+    """The same names come with each view, and comparing them would be a third of what a start takes."""
+    options = [option for option in dir(base) if option.isidentifier() and not option.startswith("_")]
+    return next(iter(get_close_matches(name, options, n=1, cutoff=SIMILARITY)), "")
