@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import MetaData
 from sqlmodel import Field, SQLModel
 
-from opportune.admin import ValidationRefused
 from opportune.db import hooks
 from opportune.db.database import Database
+from opportune.errors import FieldErrors
 from opportune.feature import Feature
 from opportune.project import PROJECT
 from opportune.settings import Settings
@@ -55,7 +55,7 @@ async def test_the_example_queues_jobs_and_refuses(
         session.add(lent := book_class(title="Emma", loans=1))
         await session.flush()
         await session.delete(lent)
-        with pytest.raises(ValidationRefused, match="Somebody has it"):
+        with pytest.raises(FieldErrors, match="Somebody has it"):
             await session.flush()
         await session.rollback()
 

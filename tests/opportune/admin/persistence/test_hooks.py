@@ -15,6 +15,7 @@ from starlette.requests import Request
 from opportune.admin.errors import ValidationRefused
 from opportune.db import after_create, before_create
 from opportune.db.hooks import registered
+from opportune.errors import FieldErrors
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
@@ -99,7 +100,7 @@ async def test_hooks_of_the_model_run_between_those_of_the_view_and_refuse_too(
     async def before(session: AsyncSession, novel: Novel) -> None:
         seen.append(f"model, before: {novel.added_by}")
         if novel.title == "Refused":
-            raise ValidationRefused("Not this title.", "title")
+            raise FieldErrors({"title": "Not this title."})
 
     @after_create(Novel)
     async def after(session: AsyncSession, novel: Novel) -> None:
