@@ -75,6 +75,8 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
                     for wish in _names(option, wishes)
                     if (fault := fault_of(view, mapper, wish))
                 )
+    if view.crud and view.crud.model is not view.model:
+        yield f"{name}: crud names {view.crud.__name__}, which is of {view.crud.model.__name__}."
     yield from (f"{name}: inlines {fault}" for inline in view.inlines for fault in _inline_faults(mapper, inline))
     yield from (f"{name} has no option {given}. Did you mean {meant}?" for given, meant in _misspelt(view, base))
 

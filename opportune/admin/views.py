@@ -66,6 +66,7 @@ class AdminView(PersistenceMixin):
     - Each change is one transaction, in which hooks run, and may raise `ValidationRefused`: `before_save`,
       `after_save`, `before_delete`, `after_delete`.
     - What `list_query` leaves out is not found by its number either, nor looked up, counted or changed.
+    - `crud = Books` has the rules on rows of that data layer hold here too.
     """
 
     column_filters: ClassVar[Sequence[Any]] = ()
@@ -217,7 +218,7 @@ class AdminView(PersistenceMixin):
         return self._one_listed(request).options(*loading(self.mapper, self.details_names))
 
     def form_edit_query(self, request: Request) -> Select[Any]:
-        return self._one_listed(request)
+        return self._one_listed(request).where(*self.writable(request))
 
     def _one_listed(self, request: Request) -> Select[Any]:
         """The row that the address names. What `list_query` leaves out has no pages of its own either."""

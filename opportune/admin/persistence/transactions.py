@@ -19,6 +19,7 @@ from opportune.admin.lists.display import DisplayMixin
 from opportune.admin.log import audit, diff
 from opportune.admin.models import AuditEntry
 from opportune.admin.persistence.file_cleanup import defer_file_deletion
+from opportune.admin.persistence.row_rules import RowRulesMixin
 from opportune.admin.protocols import Check
 from opportune.db.new_rows import number_new_rows
 from opportune.web.rendering.flash import flash
@@ -38,7 +39,7 @@ class _Change:
     tables: Sequence[InlineTable]
 
 
-class PersistenceMixin(DisplayMixin):
+class PersistenceMixin(RowRulesMixin, DisplayMixin):
     related_fields: ClassVar[Sequence[str]] = ()
     """Fields of the form that are no columns: `save_related` stores them."""
 
@@ -116,7 +117,8 @@ class PersistenceMixin(DisplayMixin):
             HTTPException: the check does not pass for one, whatever it said when the page was shown.
         """
         # Always in the same order, so that no two wait for each other.
-        mine = rows.order_by(None).order_by(*self.pk_columns).with_for_update(of=self.model)
+        theirs = rows.where(*self.writable(request))
+        mine = theirs.order_by(None).order_by(*self.pk_columns).with_for_update(of=self.model)
         found = (await session.scalars(mine)).all()
         for row in found:
             if not await check(request, row):

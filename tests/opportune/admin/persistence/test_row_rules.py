@@ -1,0 +1,81 @@
+"""The rules on rows of a data layer hold in the admin, where a view names it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import ColumnElement, false
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.admin.options import option_faults
+from opportune.admin.views import AdminView
+from opportune.crud import Crud
+from opportune.testing import grant, make_user, signed_in_client
+from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
+
+pytestmark = pytest.mark.database("sqlite")
+
+HIDDEN, OF_ANOTHER, OWN = 1, 2, 3
+
+
+class Novels(Crud[Novel]):
+    """All but the hidden ones, and those that one has added to be changed."""
+
+    def readable(self) -> ColumnElement[bool]:
+        return col(Novel.title) != "Hidden"
+
+    def writable(self) -> ColumnElement[bool]:
+        return col(Novel.added_by) == self.user.email if self.user else false()
+
+
+@pytest.fixture
+async def app(app_with_novels: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setattr(NovelAdmin, "crud", Novels)
+    async with app_with_novels.state.database.writer() as session:
+        session.add(Novel(id=HIDDEN, title="Hidden", added_by="ed@example.com"))
+        session.add(Novel(id=OF_ANOTHER, title="Emma", added_by="root@example.com"))
+        session.add(Novel(id=OWN, title="Persuasion", added_by="ed@example.com"))
+    return app_with_novels
+
+
+@pytest.fixture
+async def editor(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """A browser of staff who may do everything with novels."""
+    editor: User = await make_user(app.state.database, "ed@example.com", is_staff=True)
+    await grant(app.state.database, editor, "novel", "*")
+    async with signed_in_client(app, editor) as client:
+        yield client
+
+
+async def test_rows_that_are_not_readable_are_not_there(editor: AsyncClient) -> None:
+    shown = (await editor.get("/admin/novel/list")).text
+    assert "Emma" in shown
+    assert "Persuasion" in shown
+    assert "Hidden" not in shown
+    assert (await editor.get(f"/admin/novel/details/{HIDDEN}")).status_code == 404
+    assert (await editor.get(f"/admin/novel/edit/{HIDDEN}")).status_code == 404
+
+
+async def test_rows_that_are_not_writable_are_shown_alone(editor: AsyncClient) -> None:
+    new = {"title": "New", "save": "Save"}
+    assert (await editor.get(f"/admin/novel/details/{OF_ANOTHER}")).status_code == 200
+    for number, status in ((OF_ANOTHER, 404), (OWN, 303)):
+        assert (await editor.post(f"/admin/novel/edit/{number}", data=new)).status_code == status
+        gone = await editor.post(f"/admin/novel/delete?pks={number}", data={"confirmed": "yes"})
+        assert gone.status_code == status
+    assert "Emma" in (await editor.get("/admin/novel/list")).text
+
+
+async def test_superusers_see_and_change_all(admin: AsyncClient) -> None:
+    assert "Hidden" in (await admin.get("/admin/novel/list")).text
+    new = {"title": "New", "save": "Save"}
+    assert (await admin.post(f"/admin/novel/edit/{HIDDEN}", data=new)).status_code == 303
+
+
+def test_a_data_layer_of_another_model_is_named_in_a_line() -> None:
+    class CopyAdmin(AdminView, model=Copy):
+        crud = Novels
+
+    assert next(option_faults(CopyAdmin, AdminView)) == "CopyAdmin: crud names Novels, which is of Novel."
