@@ -27,7 +27,7 @@ _numbers = count(1)
 async def make_user(database: Database, email: str = "", password: str = PASSWORD, **fields: Any) -> User:
     """Store a user; `fields` are the model's."""
     email = email or f"user{next(_numbers)}@example.com"
-    user = User(**{"email": email, "hashed_password": _hashed(password), **fields})
+    user = User(**{"email": email, "hashed_password": hashed(password), **fields})
     async with database.writer() as session:
         session.add(user)
     return user
@@ -73,5 +73,6 @@ async def signed_in_client(app: FastAPI, user: User | None = None) -> AsyncItera
 
 
 @lru_cache
-def _hashed(password: str) -> str:
+def hashed(password: str) -> str:
+    """The password as it is stored, made once."""
     return passwords.password_helper.hash(password)

@@ -20,15 +20,19 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from opportune.accounts import passwords
+from opportune.accounts.models import User
 from opportune.application import create_app
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.llm import FakeProvider
 from opportune.project import installed_names, settings_class
 from opportune.settings import HOST_VARIABLES, BaseSettings, Settings, setting_names
+from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.testing.rows import Make
 from opportune.testing.services.browser import chromium, page, site
 from opportune.testing.services.missing_programs import pytest_terminal_summary
 from opportune.testing.services.postgres import Postgres, postgres
@@ -222,7 +226,59 @@ def recorded_jobs(app: FastAPI) -> RecordedJobs:
 
 
 @pytest.fixture
+def fake_llm(app: FastAPI) -> FakeProvider:
+    """Who answers in the place of the site's model; a test writes its `script` and reads what it `received`."""
+    app.state.llm.provider = model = FakeProvider("A scripted answer.")
+    return model
+
+
+@pytest.fixture
+def make(database: Database) -> Make:
+    """Makes rows from models: `await make(Book, title="Dune")`."""
+    return Make(database)
+
+
+@pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """A client without cookies."""
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+        yield client
+
+
+@pytest.fixture
+async def user(database: Database) -> User:
+    """Somebody with an account."""
+    return await make_user(database)
+
+
+@pytest.fixture
+async def staff(database: Database) -> User:
+    """Somebody who may enter the admin, and do there what `grant(database, staff, "book", "edit")` says."""
+    return await make_user(database, "staff@example.com", is_staff=True)
+
+
+@pytest.fixture
+async def superuser(database: Database) -> User:
+    """Somebody who may everything."""
+    return await make_user(database, "root@example.com", is_superuser=True)
+
+
+@pytest.fixture
+async def user_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
+    """A client in which `user` is signed in."""
+    async with signed_in_client(app, user) as client:
+        yield client
+
+
+@pytest.fixture
+async def staff_client(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
+    """A client in which `staff` is signed in."""
+    async with signed_in_client(app, staff) as client:
+        yield client
+
+
+@pytest.fixture
+async def superuser_client(app: FastAPI, superuser: User) -> AsyncIterator[AsyncClient]:
+    """A client in which `superuser` is signed in."""
+    async with signed_in_client(app, superuser) as client:
         yield client

@@ -1,6 +1,6 @@
 """A job queue for tests: what is queued is recorded, and done when a test asks for it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.db.database import Database, after_commit
 from opportune.jobs import JobCall, JobContext, JobQueue
 from opportune.llm import LanguageModel
+from opportune.mail import EmailMessage
 from opportune.settings import Settings
 from opportune.storage import Storage
 
@@ -39,16 +40,20 @@ class RecordedJobs(JobQueue):
         return [call.job.name for call in self.calls]
 
     @property
-    def emails(self) -> list[Mapping[str, str]]:
-        """Queued e-mails, each with `to`, `subject`, `text` and `html`."""
-        return [call.arguments[0] for call in self.calls if call.job.name == "mail.send"]
+    def outbox(self) -> list[EmailMessage]:
+        """E-mails to be sent, in order."""
+        return [EmailMessage(**call.arguments[0]) for call in self.calls if call.job.name == "mail.send"]
+
+    async def run(self, call: JobCall[Any]) -> None:
+        """Do a job now, queued or not."""
+        await call.job.function(self.context, *call.arguments)
 
     async def work(self) -> None:
         """Do what is queued, but for the e-mails, which stay in the queue."""
         queued, self.calls = self.calls, [call for call in self.calls if call.job.name == "mail.send"]
         for call in queued:
             if call.job.name != "mail.send":
-                await call.job.function(self.context, *call.arguments)
+                await self.run(call)
 
 
 class DirectJobContext:

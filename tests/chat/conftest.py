@@ -9,12 +9,8 @@ from opportune.llm import FakeProvider, LanguageModel
 
 
 @pytest.fixture
-async def owner_id(database: Database) -> int:
-    async with database.writer() as session:
-        user = User(email="owner@example.com", hashed_password="none")
-        session.add(user)
-        await session.flush()
-        return user.id
+def owner_id(user: User) -> int:
+    return user.id
 
 
 @pytest.fixture

@@ -24,10 +24,9 @@ CONVERSATIONS = "/api/v1/conversations"
 
 
 @pytest.fixture
-def script(app: FastAPI) -> FakeProvider:
-    model = FakeProvider("A scripted ", "answer.")
-    app.state.llm.provider = model
-    return model
+def script(fake_llm: FakeProvider) -> FakeProvider:
+    fake_llm.script = ["A scripted ", "answer."]
+    return fake_llm
 
 
 async def read_events(client: AsyncClient, url: str, last_event_id: str = "") -> list[dict[str, Any]]:

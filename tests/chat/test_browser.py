@@ -8,20 +8,20 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune import llm
+from opportune.accounts import User
 from opportune.llm import FakeProvider
-from opportune.testing import make_user, sign_in_browser
+from opportune.testing import sign_in_browser
 
 # A browser shows the same with both kinds.
 pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.fixture
-async def script(app: FastAPI, page: Page, site: str) -> FakeProvider:
+async def script(app: FastAPI, page: Page, site: str, user: User, fake_llm: FakeProvider) -> FakeProvider:
     """What the model answers to the signed-in visitor."""
-    await sign_in_browser(page, app, await make_user(app.state.database), site)
-    model = FakeProvider("An answer.")
-    app.state.llm.provider = model
-    return model
+    await sign_in_browser(page, app, user, site)
+    fake_llm.script = ["An answer."]
+    return fake_llm
 
 
 async def ask(page: Page, question: str) -> None:

@@ -18,10 +18,9 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 @pytest.fixture
-def script(app: FastAPI) -> FakeProvider:
-    model = FakeProvider("A *scripted* answer.")
-    app.state.llm.provider = model
-    return model
+def script(fake_llm: FakeProvider) -> FakeProvider:
+    fake_llm.script = ["A *scripted* answer."]
+    return fake_llm
 
 
 async def begin(client: AsyncClient, question: str = "Why?") -> str:

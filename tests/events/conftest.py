@@ -1,21 +1,20 @@
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from fastapi import FastAPI
 from httpx import AsyncClient
-from PIL import Image
 from sqlalchemy import select
 from sqlmodel import col
 
 from app.events.models import Event, Registration
+from opportune import testing
 from opportune.db import Database, utc_now
+from opportune.mail import EmailMessage
 from opportune.settings import Settings
-from opportune.testing import RecordedJobs, make_user, signed_in_client
+from opportune.testing import Make, RecordedJobs, upload
 
 MakeEvent = Callable[..., Awaitable[Event]]
 
@@ -23,23 +22,13 @@ ADA = {"name": "Ada", "email": "ada@example.com"}
 
 
 @pytest.fixture
-def make_event(database: Database) -> MakeEvent:
-    async def make(slug: str = "tea", *, days: float = 7, **fields: Any) -> Event:
-        starts_at = utc_now() + timedelta(days)
-        event = Event(
-            **{
-                "title": slug.capitalize(),
-                "slug": slug,
-                "starts_at": starts_at,
-                "ends_at": starts_at + timedelta(hours=1),
-                **fields,
-            }
-        )
-        async with database.writer() as session:
-            session.add(event)
-        return event
+def make_event(make: Make) -> MakeEvent:
+    async def make_event(slug: str = "tea", *, days: float = 7, **fields: Any) -> Event:
+        start = utc_now() + timedelta(days)
+        given = {"title": slug.capitalize(), "starts_at": start, "ends_at": start + timedelta(hours=1), **fields}
+        return await make(Event, slug=slug, **given)
 
-    return make
+    return make_event
 
 
 @pytest.fixture
@@ -49,9 +38,8 @@ async def tea(make_event: MakeEvent) -> Event:
 
 
 @pytest.fixture
-async def admin(app: FastAPI, recorded_jobs: RecordedJobs) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as client:
-        yield client
+def admin(superuser_client: AsyncClient, recorded_jobs: RecordedJobs) -> AsyncClient:
+    return superuser_client
 
 
 async def registrations(database: Database) -> list[Registration]:
@@ -68,15 +56,14 @@ async def add_registration(database: Database, event: Event, name: str = "Ada", 
     return registration
 
 
-def picture(size: tuple[int, int] = (1200, 900), kind: str = "JPEG", **options: Any) -> bytes:
-    target = BytesIO()
-    Image.new("RGB", size, "teal").save(target, kind, **options)
-    return target.getvalue()
+def picture(size: tuple[int, int] = (1200, 900), **options: Any) -> bytes:
+    """As a camera makes it."""
+    return testing.picture(size, "JPEG", **options)
 
 
 def photo(content: bytes = b"", name: str = "../../ada.jpg") -> dict[str, Any]:
     """A form's file, as httpx sends it."""
-    return {"photo": (name, content or picture(), "image/jpeg")}
+    return {"photo": upload(name, content or picture(), "image/jpeg")}
 
 
 def files_in(settings: Settings) -> list[Path]:
@@ -84,9 +71,9 @@ def files_in(settings: Settings) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def cancel_link(email: Mapping[str, str]) -> str:
+def cancel_link(email: EmailMessage) -> str:
     """The path and query of the link in an e-mail."""
-    address = next(word for word in email["text"].split() if "/cancel?" in word)
+    address = next(word for word in email.text.split() if "/cancel?" in word)
     parts = urlsplit(address)
     assert parse_qs(parts.query)["token"]
     return f"{parts.path}?{parts.query}"

@@ -98,13 +98,13 @@ async def test_whether_an_address_is_registered_is_told_to_its_mailbox_only(
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].json() == answers[1].json()
     assert [registration.name for registration in await registrations(database)] == ["Ada"]
-    assert [email["subject"] for email in recorded_jobs.emails] == [
+    assert [email.subject for email in recorded_jobs.outbox] == [
         "You are registered: Tea",
         "You were registered already: Tea",
     ]
-    assert {email["to"] for email in recorded_jobs.emails} == {"ada@example.com"}
-    assert ["has asked once more" in email["html"] for email in recorded_jobs.emails] == [False, True]
-    assert all(cancel_link(email).replace("&", "&amp;") in email["html"] for email in recorded_jobs.emails)
+    assert {email.to for email in recorded_jobs.outbox} == {"ada@example.com"}
+    assert ["has asked once more" in email.html for email in recorded_jobs.outbox] == [False, True]
+    assert all(cancel_link(email).replace("&", "&amp;") in email.html for email in recorded_jobs.outbox)
 
 
 async def test_an_invalid_registration_is_refused(client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event) -> None:

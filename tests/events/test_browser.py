@@ -50,7 +50,7 @@ async def test_a_visitor_registers_with_a_photo_and_cancels(
     await recorded_jobs.work()
     assert [registration.photo[-5:] for registration in await registrations(database)] == [".webp"]
 
-    await page.goto(cancel_link(recorded_jobs.emails[0]))
+    await page.goto(cancel_link(recorded_jobs.outbox[0]))
     await page.get_by_role("button", name="Cancel my registration").click()
     await expect(page.get_by_role("heading", name="This registration is cancelled.")).to_be_visible()
     await page.get_by_role("link", name="To the event").click()

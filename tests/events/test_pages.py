@@ -120,8 +120,8 @@ async def test_registering_takes_a_seat_keeps_the_photo_and_writes_an_email(
     (ada,) = await registrations(database)
     assert (ada.name, ada.email, ada.question) == ("Ada", "ada@example.com", "Milk?")
     assert re.fullmatch(r"events/[0-9a-f]{32}\.jpg", ada.photo), "a name of ours"
-    (email,) = recorded_jobs.emails
-    assert "https://meet.example.com/tea" in email["text"]
+    (email,) = recorded_jobs.outbox
+    assert "https://meet.example.com/tea" in email.text
     assert recorded_jobs.names == ["events.shrink_photo", "mail.send"]
     await recorded_jobs.work()
     assert (await registrations(database))[0].photo.endswith(".webp")
@@ -141,7 +141,7 @@ async def test_who_is_registered_already_gets_the_same_page_and_an_email(
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/events/tea/registered")
     assert [registration.name for registration in await registrations(database)] == ["Ada"]
-    assert [email["subject"] for email in recorded_jobs.emails] == ["You were registered already: Tea"]
+    assert [email.subject for email in recorded_jobs.outbox] == ["You were registered already: Tea"]
     await recorded_jobs.work()
     assert files_in(settings) == []
 
@@ -219,7 +219,7 @@ async def test_the_link_in_the_email_asks_first_and_then_cancels(
 ) -> None:
     await client.post("/events/tea", data=ADA, files=photo())
     await recorded_jobs.work()
-    link = cancel_link(recorded_jobs.emails[0])
+    link = cancel_link(recorded_jobs.outbox[0])
 
     asked = await client.get(link)
     assert "Cancel your registration?" in asked.text
@@ -240,7 +240,7 @@ async def test_an_old_link_does_not_cancel_a_new_registration(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:
     await client.post("/events/tea", data=ADA)
-    old = cancel_link(recorded_jobs.emails[0])
+    old = cancel_link(recorded_jobs.outbox[0])
     await client.post(old)
     await client.post("/events/tea", data={"name": "Bob", "email": "bob@example.com"})
 

@@ -8,7 +8,7 @@ from httpx import AsyncClient
 from app.todos.models import Todo
 from opportune.accounts import User
 from opportune.db import Database
-from opportune.testing import make_user, signed_in_client
+from opportune.testing import Make, make_user, signed_in_client
 
 MakeTodo = Callable[..., Awaitable[Todo]]
 
@@ -31,11 +31,8 @@ async def browser(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
 
 
 @pytest.fixture
-def make_todo(database: Database) -> MakeTodo:
-    async def make(owner: User, title: str = "Write tests", **fields: Any) -> Todo:
-        todo = Todo(owner_id=owner.id, title=title, **fields)
-        async with database.writer() as session:
-            session.add(todo)
-        return todo
+def make_todo(make: Make) -> MakeTodo:
+    async def make_todo(owner: User, title: str = "Write tests", **fields: Any) -> Todo:
+        return await make(Todo, owner_id=owner.id, title=title, **fields)
 
-    return make
+    return make_todo

@@ -16,11 +16,9 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import RecordedJobs
 
 
-class RecordedEmails(RecordedJobs):
-    @property
-    def told(self) -> list[tuple[str, str]]:
-        """To whom, and of what."""
-        return [(email["to"], email["subject"]) for email in self.emails]
+def told(recorded: RecordedJobs) -> list[tuple[str, str]]:
+    """To whom, and of what."""
+    return [(email.to, email.subject) for email in recorded.outbox]
 
 
 @pytest.fixture
@@ -30,8 +28,8 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def recorded(app: FastAPI) -> RecordedEmails:
-    return RecordedEmails(app.state.settings, app.state.database, app.state.storage)
+def recorded(app: FastAPI) -> RecordedJobs:
+    return RecordedJobs(app.state.settings, app.state.database, app.state.storage)
 
 
 @pytest.fixture
@@ -40,7 +38,7 @@ async def user(database: Database) -> User:
 
 
 @pytest.fixture
-async def ada(app: FastAPI, user: User, recorded: RecordedEmails) -> AsyncIterator[AsyncClient]:
+async def ada(app: FastAPI, user: User, recorded: RecordedJobs) -> AsyncIterator[AsyncClient]:
     """Ada's browser."""
     async with signed_in_client(app, user) as client:
         yield client

@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from playwright.async_api import Browser, Page, expect
 
 from opportune.testing.factories import PASSWORD, make_user, sign_in_browser, signed_in_client
-from tests.opportune.accounts.recorded_emails import RecordedEmails, recorded, settings
+from opportune.testing.recorded_jobs import RecordedJobs
+from tests.opportune.accounts.recorded_emails import recorded, settings, told
 
 __all__ = ["recorded", "settings"]  # fixtures
 
@@ -16,7 +17,7 @@ NEW = "another good password"
 
 @pytest.mark.database("sqlite")
 async def test_somebody_without_javascript_looks_after_an_account_until_leaving_it(
-    chromium: Browser, app: FastAPI, site: str, recorded: RecordedEmails
+    chromium: Browser, app: FastAPI, site: str, recorded: RecordedJobs
 ) -> None:
     user = await make_user(app.state.database, "ada@example.com")
     async with (
@@ -32,7 +33,7 @@ async def test_somebody_without_javascript_looks_after_an_account_until_leaving_
         await make_and_end_a_token(page)
         await take_the_data_along(page)
         await leave(page)
-    assert [subject for _, subject in recorded.told] == [
+    assert [subject for _, subject in told(recorded)] == [
         "Is this your new e-mail address?",
         "Your e-mail address was changed",
         "Your password was changed",
@@ -47,12 +48,12 @@ async def give_a_name(page: Page) -> None:
     await expect(page.get_by_role("button", name="Account")).to_contain_text("Ada Lovelace")
 
 
-async def change_the_email(page: Page, recorded: RecordedEmails) -> None:
+async def change_the_email(page: Page, recorded: RecordedJobs) -> None:
     await page.get_by_label("New e-mail").fill("new@example.com")
     await page.get_by_label("Current password").fill(PASSWORD)
     await page.get_by_role("button", name="Change e-mail").click()
     await expect(page.get_by_role("status")).to_contain_text("We have written to the new address.")
-    link = re.search(r"/accounts/change-email\?token=\S+", recorded.emails[-1]["text"])
+    link = re.search(r"/accounts/change-email\?token=\S+", recorded.outbox[-1].text)
     assert link
     await page.goto(link[0])
     await page.get_by_role("button", name="Change e-mail").click()

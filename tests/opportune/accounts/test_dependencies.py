@@ -3,12 +3,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from fastapi import FastAPI, Request
 from httpx import AsyncClient
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from opportune.accounts.dependencies import CurrentUser, OptionalUser, get_optional_user
 from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
+from opportune.testing import counted_statements
 from opportune.testing.factories import make_user, signed_in_client
 
 # What differs between the databases is marked `on_both`.
@@ -104,14 +105,11 @@ async def test_an_open_page_knows_who_is_there(app: FastAPI, client: AsyncClient
 
 @on_both
 async def test_the_user_is_read_once_a_request_by_one_query(app: FastAPI) -> None:
-    statements: list[str] = []
-    engine = app.state.database.reading_engine.sync_engine
-
     async with signed_in_client(app) as client:
-        event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
-        await client.get("/open")
+        with counted_statements("accounts_") as statements:
+            await client.get("/open")
 
-    assert len([text for text in statements if "SELECT" in text and "accounts_" in text]) == 1
+    assert len([text for text in statements if "SELECT" in text]) == 1
 
 
 @on_both

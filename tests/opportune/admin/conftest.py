@@ -6,11 +6,9 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from pydantic import SecretStr
 
-from opportune.accounts.models import User
 from opportune.application import create_app
 from opportune.project import installed_features
 from opportune.settings import Settings
-from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.bookshelf_feature import bookshelf
 from tests.opportune.admin.gadget_feature import Maker, Table, gadgets
 from tests.opportune.admin.novel_feature import BANNED, Genre, novels
@@ -18,15 +16,9 @@ from tests.opportune.admin.shelf_feature import shelves
 
 
 @pytest.fixture
-async def superuser(app: FastAPI) -> User:
-    return await make_user(app.state.database, "root@example.com", is_superuser=True)
-
-
-@pytest.fixture
-async def admin(app: FastAPI, superuser: User) -> AsyncIterator[AsyncClient]:
+def admin(superuser_client: AsyncClient) -> AsyncClient:
     """A browser in which a superuser is signed in."""
-    async with signed_in_client(app, superuser) as client:
-        yield client
+    return superuser_client
 
 
 @pytest.fixture

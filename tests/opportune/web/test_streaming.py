@@ -71,9 +71,9 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 
 @pytest.fixture
-def script(app: FastAPI) -> FakeProvider:
-    app.state.llm.provider = model = FakeProvider("# Yes\n\n", "It **is** <script>alert(1)</script>.")
-    return model
+def script(fake_llm: FakeProvider) -> FakeProvider:
+    fake_llm.script = ["# Yes\n\n", "It **is** <script>alert(1)</script>."]
+    return fake_llm
 
 
 async def ask(client: AsyncClient, question: str = "Is it?", **headers: str) -> tuple[int, str]:

@@ -22,7 +22,8 @@ from opportune.db.model import Model
 from opportune.feature import Person, PersonalData
 from opportune.project import installed_features
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.accounts.recorded_emails import RecordedEmails, recorded, settings
+from opportune.testing.recorded_jobs import RecordedJobs
+from tests.opportune.accounts.recorded_emails import recorded, settings, told
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -47,7 +48,7 @@ async def user(database: Database) -> User:
 
 
 @pytest.fixture
-async def ada(app: FastAPI, user: User, recorded: RecordedEmails) -> AsyncIterator[AsyncClient]:
+async def ada(app: FastAPI, user: User, recorded: RecordedJobs) -> AsyncIterator[AsyncClient]:
     async with signed_in_client(app, user) as client:
         token = {"name": "Script", "days": 30, "current_password": PASSWORD}
         assert (await client.post(f"{ME}/tokens", json=token)).status_code == 201
@@ -96,7 +97,7 @@ def test_each_feature_that_keeps_rows_of_users_tells_them() -> None:
 
 @on_both
 async def test_a_deleted_account_leaves_nothing_behind(
-    ada: AsyncClient, user: User, database: Database, recorded: RecordedEmails
+    ada: AsyncClient, user: User, database: Database, recorded: RecordedJobs
 ) -> None:
     other = await make_user(database)
     assert set(await kept(database, user.id)) >= {"accounts_session", "accounts_token", "accounts_membership"}
@@ -110,11 +111,11 @@ async def test_a_deleted_account_leaves_nothing_behind(
     assert await kept(database, user.id) == {}
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(col(User.id)))).all() == [other.id]
-    assert recorded.told == [(EMAIL, "Your account is deleted")]
+    assert told(recorded) == [(EMAIL, "Your account is deleted")]
 
 
 async def test_features_are_asked_to_forget_and_told_an_email_only_if_it_is_proven(
-    app: FastAPI, ada: AsyncClient, user: User, database: Database, recorded: RecordedEmails
+    app: FastAPI, ada: AsyncClient, user: User, database: Database, recorded: RecordedJobs
 ) -> None:
     asked: list[Person] = []
 
@@ -175,7 +176,7 @@ async def test_an_export_with_files_is_an_archive(app: FastAPI, ada: AsyncClient
         assert json.loads(archive.read("data.json")) == {"notes": {"notes": [{"file": stored}]}}
 
 
-async def test_an_account_is_not_deleted_by_mistake(ada: AsyncClient, recorded: RecordedEmails) -> None:
+async def test_an_account_is_not_deleted_by_mistake(ada: AsyncClient, recorded: RecordedJobs) -> None:
     for wrong, words in (
         ({"current_password": "not the password"}, "This is not your current password."),
         ({"current_password": ""}, "Please fill this in."),
@@ -186,7 +187,7 @@ async def test_an_account_is_not_deleted_by_mistake(ada: AsyncClient, recorded: 
         assert answer.status_code == 422
         assert words in answer.text
     assert (await ada.get(ME)).status_code == 200
-    assert recorded.emails == []
+    assert recorded.outbox == []
 
 
 @on_both
@@ -195,7 +196,7 @@ async def test_an_account_with_very_much_is_deleted_and_one_that_must_stay_keeps
     ada: AsyncClient,
     user: User,
     database: Database,
-    recorded: RecordedEmails,
+    recorded: RecordedJobs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
@@ -212,7 +213,7 @@ async def test_programs_delete_with_the_password_alone(ada: AsyncClient) -> None
         assert (await ada.request("DELETE", ME, json=body)).status_code == status
 
 
-async def test_the_last_superuser_stays(app: FastAPI, database: Database, recorded: RecordedEmails) -> None:
+async def test_the_last_superuser_stays(app: FastAPI, database: Database, recorded: RecordedJobs) -> None:
     root = await make_user(database, EMAIL, is_superuser=True)
     await make_user(database, is_superuser=True, is_active=False)
     async with signed_in_client(app, root) as client:
@@ -226,7 +227,7 @@ async def test_the_last_superuser_stays(app: FastAPI, database: Database, record
 
 @on_both
 async def test_of_two_superusers_who_leave_at_once_one_stays(
-    app: FastAPI, database: Database, recorded: RecordedEmails
+    app: FastAPI, database: Database, recorded: RecordedJobs
 ) -> None:
     async def leave(email: str) -> int:
         async with signed_in_client(app, await make_user(database, email, is_superuser=True)) as client:

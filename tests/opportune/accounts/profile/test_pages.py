@@ -12,7 +12,8 @@ from opportune.accounts.profile.api import change_me
 from opportune.accounts.schemas import ProfileUpdate, UserUpdate
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.accounts.recorded_emails import RecordedEmails, ada, recorded, settings, user
+from opportune.testing.recorded_jobs import RecordedJobs
+from tests.opportune.accounts.recorded_emails import ada, recorded, settings, told, user
 
 # What a page asks of the database is asked of both kinds in the tests of the API and of leaving.
 pytestmark = pytest.mark.database("sqlite")
@@ -28,8 +29,8 @@ async def stored(database: Database, user: User) -> User:
         return await session.get_one(User, user.id)
 
 
-def link_of(recorded: RecordedEmails) -> str:
-    found = re.search(r"http://\S+?(/accounts/change-email\?token=\S+)", recorded.emails[-1]["text"])
+def link_of(recorded: RecordedJobs) -> str:
+    found = re.search(r"http://\S+?(/accounts/change-email\?token=\S+)", recorded.outbox[-1].text)
     assert found
     return found[1]
 
@@ -122,7 +123,7 @@ async def test_a_profile_gives_nobody_rights(ada: AsyncClient, database: Databas
     assert await stored(database, user) == user.model_copy(update={"name": "Ada"})
 
 
-async def test_an_address_that_is_not_verified_can_be_so_once_more(ada: AsyncClient, recorded: RecordedEmails) -> None:
+async def test_an_address_that_is_not_verified_can_be_so_once_more(ada: AsyncClient, recorded: RecordedJobs) -> None:
     assert "Not verified" in (await ada.get("/accounts/profile")).text
 
     answer = await ada.post("/accounts/profile/verification")
@@ -133,12 +134,12 @@ async def test_an_address_that_is_not_verified_can_be_so_once_more(ada: AsyncCli
 
 
 async def test_a_new_email_counts_once_the_link_sent_there_is_opened(
-    ada: AsyncClient, database: Database, user: User, recorded: RecordedEmails
+    ada: AsyncClient, database: Database, user: User, recorded: RecordedJobs
 ) -> None:
     answer = await ask(ada, " New@Example.com ")
 
     assert answer.headers["location"] == "/accounts/profile"
-    assert [to for to, _ in recorded.told] == [NEW]
+    assert [to for to, _ in told(recorded)] == [NEW]
     page = await ada.get(link_of(recorded))
     assert page.status_code == 200
     assert page.headers["referrer-policy"] == "same-origin"
@@ -150,12 +151,12 @@ async def test_a_new_email_counts_once_the_link_sent_there_is_opened(
     assert answer.headers["location"] == "/accounts/profile"
     changed = await stored(database, user)
     assert (changed.email, changed.is_verified) == (NEW, True)
-    assert recorded.told[-1][0] == EMAIL  # the old address is told
+    assert told(recorded)[-1][0] == EMAIL  # the old address is told
     assert (await ada.get("/accounts/profile")).status_code == 200
 
 
 async def test_a_link_for_an_email_works_once_and_in_its_owners_hands(
-    app: FastAPI, ada: AsyncClient, client: AsyncClient, database: Database, user: User, recorded: RecordedEmails
+    app: FastAPI, ada: AsyncClient, client: AsyncClient, database: Database, user: User, recorded: RecordedJobs
 ) -> None:
     await ask(ada)
     link = link_of(recorded)
@@ -170,7 +171,7 @@ async def test_a_link_for_an_email_works_once_and_in_its_owners_hands(
 
 
 async def test_a_new_password_ends_the_links_that_were_sent_before(
-    app: FastAPI, ada: AsyncClient, database: Database, user: User, recorded: RecordedEmails
+    app: FastAPI, ada: AsyncClient, database: Database, user: User, recorded: RecordedJobs
 ) -> None:
     await ask(ada)
     link = link_of(recorded)
@@ -181,19 +182,19 @@ async def test_a_new_password_ends_the_links_that_were_sent_before(
 
 
 async def test_whether_an_email_is_taken_learns_only_its_owner(
-    ada: AsyncClient, database: Database, recorded: RecordedEmails
+    ada: AsyncClient, database: Database, recorded: RecordedJobs
 ) -> None:
     await make_user(database, TAKEN)
 
     free, taken = await ask(ada), await ask(ada, TAKEN.upper())
 
     assert (taken.status_code, taken.headers["location"]) == (free.status_code, free.headers["location"])
-    assert recorded.told == [(NEW, "Is this your new e-mail address?"), (TAKEN, "You have an account already")]
-    assert "token" not in recorded.emails[-1]["text"]
+    assert told(recorded) == [(NEW, "Is this your new e-mail address?"), (TAKEN, "You have an account already")]
+    assert "token" not in recorded.outbox[-1].text
 
 
 async def test_an_email_that_is_taken_in_the_meantime_stays_with_whoever_has_it(
-    ada: AsyncClient, database: Database, user: User, recorded: RecordedEmails
+    ada: AsyncClient, database: Database, user: User, recorded: RecordedJobs
 ) -> None:
     await ask(ada)
     await make_user(database, NEW)
@@ -202,7 +203,7 @@ async def test_an_email_that_is_taken_in_the_meantime_stays_with_whoever_has_it(
     assert (await stored(database, user)).email == EMAIL
 
 
-async def test_a_refused_email_has_nobody_written_to(ada: AsyncClient, recorded: RecordedEmails) -> None:
+async def test_a_refused_email_has_nobody_written_to(ada: AsyncClient, recorded: RecordedJobs) -> None:
     for email, password, words in (
         (NEW, "not the password", "This is not your current password."),
         (NEW, "", "Please fill this in."),
@@ -217,15 +218,15 @@ async def test_a_refused_email_has_nobody_written_to(ada: AsyncClient, recorded:
     assert recorded.names == []
 
 
-async def test_nobody_has_emails_written_without_end(ada: AsyncClient, recorded: RecordedEmails) -> None:
+async def test_nobody_has_emails_written_without_end(ada: AsyncClient, recorded: RecordedJobs) -> None:
     answers = [await ask(ada, f"new{number}@example.com") for number in range(6)]
 
     assert [answer.status_code for answer in answers] == [303] * 5 + [429]
     assert "That was too often." in answers[-1].text
-    assert len(recorded.emails) == 5
+    assert len(recorded.outbox) == 5
 
 
-async def test_guesses_at_the_password_of_a_browser_left_open_end(ada: AsyncClient, recorded: RecordedEmails) -> None:
+async def test_guesses_at_the_password_of_a_browser_left_open_end(ada: AsyncClient, recorded: RecordedJobs) -> None:
     answers = [await ask(ada, password=f"guess {number}") for number in range(10)]
     locked = [
         await ask(ada),
@@ -239,21 +240,21 @@ async def test_guesses_at_the_password_of_a_browser_left_open_end(ada: AsyncClie
 
 
 async def test_the_owner_is_told_of_a_new_password_and_its_browser_stays_known_as_before(
-    ada: AsyncClient, recorded: RecordedEmails
+    ada: AsyncClient, recorded: RecordedJobs
 ) -> None:
     form = {"current_password": PASSWORD, "new_password": "another good password"}
     await ada.post("/accounts/password", data={**form, "new_password": "password"})
-    assert recorded.told == []
+    assert told(recorded) == []
 
     answer = await ada.post("/accounts/password", data=form)
 
-    assert recorded.told == [(EMAIL, "Your password was changed")]
+    assert told(recorded) == [(EMAIL, "Your password was changed")]
     assert "Max-Age" not in answer.headers["set-cookie"].partition("session=")[2].partition(",")[0]
     assert "Your password is changed." in (await ada.get(answer.headers["location"])).text
 
 
 async def test_a_program_is_told_no_more_of_taken_emails_than_a_page(
-    ada: AsyncClient, database: Database, recorded: RecordedEmails
+    ada: AsyncClient, database: Database, recorded: RecordedJobs
 ) -> None:
     await make_user(database, TAKEN)
     wanted = {"current_password": PASSWORD, "password": "another good password"}
@@ -261,4 +262,4 @@ async def test_a_program_is_told_no_more_of_taken_emails_than_a_page(
     answer = await ada.patch("/api/v1/users/me", json={**wanted, "email": TAKEN})
 
     assert (answer.status_code, answer.json()["email"]) == (202, EMAIL)
-    assert {to for to, _ in recorded.told} == {EMAIL, TAKEN}
+    assert {to for to, _ in told(recorded)} == {EMAIL, TAKEN}

@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from playwright.async_api import Dialog, Page, expect
 
 from opportune.accounts.models import User
+from opportune.testing import picture
 from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
-from tests.opportune.admin.forms.test_forms import picture
 from tests.opportune.admin.shelf_feature import Book, Shelf
 
 # A browser shows the same with both kinds.

@@ -1,17 +1,16 @@
 """Files, groups of fields, what may not be changed, and copies, shown with a model that has them all."""
 
 import re
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
-from PIL import Image
 from sqlalchemy import select
 
 from opportune.storage import StorageError
+from opportune.testing import picture
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.web.forms.uploads import TOO_LARGE
 from tests.opportune.admin.shelf_feature import Shelf, meanwhile
@@ -26,12 +25,6 @@ on_both = pytest.mark.database("sqlite", "postgresql")
 @pytest.fixture
 def app(app_with_shelves: FastAPI) -> FastAPI:
     return app_with_shelves
-
-
-def picture(colour: str = "teal") -> bytes:
-    target = BytesIO()
-    Image.new("RGB", (40, 30), colour).save(target, "PNG")
-    return target.getvalue()
 
 
 def files(**contents: bytes) -> dict[str, Any]:
@@ -70,7 +63,7 @@ async def test_files_are_kept_replaced_and_cleared(app: FastAPI, admin: AsyncCli
     (same,) = await shelves(app)
     assert (same.title, same.photo, same.plan) == ("Other", first.photo, first.plan)
 
-    await save(admin, EDIT, sent=files(photo=picture("red")), plan="clear")
+    await save(admin, EDIT, sent=files(photo=picture(colour="red")), plan="clear")
     (changed,) = await shelves(app)
     assert changed.photo != first.photo
     assert changed.plan is None
@@ -137,7 +130,7 @@ async def test_where_files_cannot_be_kept_the_form_says_so_and_keeps_the_rest(
 async def test_a_change_that_is_refused_leaves_no_file_behind(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
     await save(admin, sent=files(photo=picture()))
     before = await kept(app, tmp_path)
-    answer = await save(admin, sent=files(photo=picture("red"), plan=b"plan"))  # the title is taken
+    answer = await save(admin, sent=files(photo=picture(colour="red"), plan=b"plan"))  # the title is taken
     assert "Another one already has this value." in answer.text
     assert await kept(app, tmp_path) == before
 

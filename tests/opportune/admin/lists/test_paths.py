@@ -1,38 +1,19 @@
 """Books by what they point at: shown, sorted, searched and filtered by names and paths, in a handful of statements."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from html import unescape
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
+from opportune.testing import counted_statements
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Country, Status, Tag
 
 on_both = pytest.mark.database("sqlite", "postgresql")
 
 LIST = "/admin/book/list"
-
-
-@contextmanager
-def counted_statements() -> Iterator[list[str]]:
-    """What is asked of books and what they lead to meanwhile."""
-    seen: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *more: object) -> None:
-        if "test_bookshelf" in statement or "admin_audit" in statement:
-            seen.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 @pytest.fixture
@@ -120,9 +101,9 @@ async def test_a_filter_by_a_path_is_looked_up_and_told_by_name(admin: AsyncClie
 
 @on_both
 async def test_a_list_of_more_rows_asks_no_more_of_the_database(admin: AsyncClient, app: FastAPI) -> None:
-    with counted_statements() as few:
+    with counted_statements("test_bookshelf", "admin_audit") as few:
         await admin.get(f"{LIST}?pageSize=1")
-    with counted_statements() as all_of_them:
+    with counted_statements("test_bookshelf", "admin_audit") as all_of_them:
         await admin.get(LIST)
     assert len(all_of_them) == len(few)
 

@@ -1,0 +1,171 @@
+"""Rows for tests, made from their models: what a test does not care about is filled in."""
+
+import datetime
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from enum import Enum
+from functools import cache
+from itertools import count
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from uuid import UUID, uuid4
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from sqlalchemy import inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapper, RelationshipDirection
+from sqlmodel import SQLModel
+
+from opportune.accounts.models import User
+from opportune.db.columns import foreign_keys_of
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.testing.factories import PASSWORD, hashed
+
+M = TypeVar("M", bound=SQLModel)
+
+_numbers = count(1)
+
+
+class Make:
+    """Makes rows: `await make(Book, title="Dune")`.
+
+    Required fields that are not given get a value of their type that the model takes, another one each time; a required
+    foreign key gets a new row, made in the same way. `author=author` is as good as `author_id=author.id`.
+    """
+
+    def __init__(self, place: Database | AsyncSession) -> None:
+        """In a database each call is a transaction; in a session the rows are flushed."""
+        self._place = place
+
+    async def __call__(self, model: type[M], /, **values: Any) -> M:
+        """Raises ValidationError where the model does not take the values, ValueError where none comes to mind."""
+        async with self._session() as session:
+            return await _add(session, model, values)
+
+    async def many(self, model: type[M], number: int, /, **values: Any) -> list[M]:
+        """So many rows; each value is that of all of them."""
+        async with self._session() as session:
+            return [await _add(session, model, values) for _ in range(number)]
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[AsyncSession]:
+        if isinstance(self._place, AsyncSession):
+            yield self._place
+        else:
+            async with self._place.writer() as session:
+                yield session
+
+
+async def _add(session: AsyncSession, model: type[M], given: Mapping[str, Any]) -> M:
+    mapper: Mapper[M] = inspect(model)
+    related = {name: value for name, value in given.items() if name in mapper.relationships}
+    values = {name: value for name, value in given.items() if name not in related}
+    targets = foreign_keys_of(mapper)
+    for name, relation in mapper.relationships.items():
+        if relation.direction is not RelationshipDirection.MANYTOONE:
+            continue
+        for column in relation.local_columns:
+            key = mapper.get_property_by_column(column).key
+            if name not in related and key not in values and model.model_fields[key].is_required():
+                related[name] = await _add(session, relation.mapper.class_, {})
+            if name in related:
+                values[key] = related[name].id if related[name] else None
+    for name, target in targets.items():
+        if name not in values and model.model_fields[name].is_required():
+            values[name] = (await _add(session, target, {})).id
+    row = model.model_validate({**_defaults(model), **_filled(model, values), **values})
+    for name, value in related.items():
+        setattr(row, name, value)
+    session.add(row)
+    await session.flush()
+    return row
+
+
+def _defaults(model: type[SQLModel]) -> dict[str, Any]:
+    return {"hashed_password": hashed(PASSWORD)} if issubclass(model, User) else {}
+
+
+def _filled(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    missing = {name: info for name, info in model.model_fields.items() if info.is_required() and name not in values}
+    return {name: _value(model, name, info) for name, info in missing.items()}
+
+
+def _value(model: type[SQLModel], name: str, info: FieldInfo) -> Any:
+    """The first value that the field takes."""
+    reason = "its type is none that is known here"
+    for value in _candidates(name, info.annotation, _bounds(info), next(_numbers)):
+        try:
+            return _adapter(model, name).validate_python(value)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+    raise ValueError(f"No value for {model.__name__}.{name} comes to mind ({reason}): give one.")
+
+
+@cache
+def _adapter(model: type[SQLModel], name: str) -> TypeAdapter[Any]:
+    info = model.model_fields[name]
+    kind: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    return TypeAdapter(kind)
+
+
+def _bounds(info: FieldInfo) -> dict[str, Any]:
+    names = ("max_length", "ge", "gt", "le", "lt")
+    found = {name: getattr(item, name) for item in info.metadata for name in names if hasattr(item, name)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _candidates(name: str, kind: Any, bounds: Mapping[str, Any], number: int) -> Iterator[Any]:
+    """Values of a type, the likeliest first."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    origin = get_origin(kind)
+    if origin is Literal:
+        yield from get_args(kind)
+    elif origin in (Union, UnionType):
+        for part in sorted(get_args(kind), key=lambda part: part is not NoneType):
+            yield from _candidates(name, part, bounds, number)
+    elif isinstance(kind, type) and issubclass(kind, Enum):
+        yield from kind
+    elif kind is str:
+        yield from _texts(name, bounds.get("max_length"), number)
+    elif kind in (int, float, Decimal):
+        yield from map(kind, _amounts(bounds, number))
+    else:
+        yield from (make() for made, make in _OTHERS.items() if (origin or kind) is made)
+
+
+def _texts(name: str, max_length: int | None, number: int) -> Iterator[str]:
+    texts = {
+        "text": f"{name.replace('_', ' ').capitalize()} {number}",
+        "slug": f"{name.replace('_', '-')}-{number}",
+        "email": f"{name}{number}@example.com",
+        "url": f"https://example.com/{name}/{number}",
+        "phone": f"+4930{number:07}",
+        "country": "DE",
+    }
+    likely = [text for word, text in texts.items() if word in name]
+    for text in (*likely, *texts.values(), str(number)):
+        yield text[-max_length:].strip() if max_length else text
+
+
+def _amounts(bounds: Mapping[str, Any], number: int) -> Iterator[Any]:
+    yield number
+    yield from (bounds[name] for name in ("ge", "le") if name in bounds)
+    yield from (bounds[name] + step for name, step in (("gt", 1), ("lt", -1)) if name in bounds)
+    yield 1
+
+
+_OTHERS: dict[type, Any] = {
+    bool: bool,
+    bytes: lambda: b"content",
+    datetime.date: lambda: utc_now().date(),
+    datetime.datetime: utc_now,
+    datetime.time: lambda: utc_now().time(),
+    datetime.timedelta: lambda: datetime.timedelta(hours=1),
+    dict: dict,
+    list: list,
+    UUID: uuid4,
+}

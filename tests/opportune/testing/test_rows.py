@@ -1,0 +1,120 @@
+import re
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+import pytest
+from pydantic import AfterValidator, ValidationError
+from sqlalchemy import MetaData, select
+from sqlmodel import Field, Relationship, col
+
+from opportune.accounts import User
+from opportune.db import Database, Model
+from opportune.db.model import NAMING_CONVENTION
+from opportune.testing import PASSWORD, Make, sign_in
+from opportune.text import Line, Text
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+class PressTable(Model):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Mood(StrEnum):
+    GLAD = "glad"
+    GRIM = "grim"
+
+
+class Writer(PressTable, table=True):
+    __tablename__ = "press_writer"
+
+    name: Line = Field(max_length=100, unique=True)
+    email: str = Field(max_length=100, unique=True)
+
+
+class Story(PressTable, table=True):
+    __tablename__ = "press_story"
+
+    writer_id: int = Field(foreign_key="press_writer.id")
+    editor_id: int | None = Field(default=None, foreign_key="press_writer.id")
+    title: Line = Field(min_length=1, max_length=12, unique=True)
+    body: Text
+    code: str = Field(max_length=3, unique=True)
+    price: Decimal = Field(ge=1, le=5, max_digits=5, decimal_places=2)
+    stars: int = Field(gt=0, lt=3)
+    printed_on: date
+    mood: Mood
+    is_long: bool
+    subtitle: str = "None"
+    writer: Writer = Relationship(sa_relationship_kwargs={"foreign_keys": "Story.writer_id"})
+
+
+def digits(value: str) -> str:
+    if not re.fullmatch(r"\d{13}", value):
+        raise ValueError("an ISBN has 13 digits")
+    return value
+
+
+class Binding(PressTable, table=True):
+    __tablename__ = "press_binding"
+
+    isbn: Annotated[str, AfterValidator(digits)] = Field(max_length=13)
+
+
+@pytest.fixture(autouse=True)
+async def _tables(database: Database) -> None:
+    async with database.engine.begin() as connection:
+        await connection.run_sync(PressTable.metadata.create_all)
+
+
+async def test_what_a_test_does_not_care_about_is_filled_by_type_and_bounds(make: Make) -> None:
+    story = await make(Story)
+    assert 1 <= story.price <= 5
+    assert 0 < story.stars < 3
+    assert len(story.title) <= 12
+    assert (story.mood, story.is_long, story.editor_id, story.subtitle) == (Mood.GLAD, False, None, "None")
+
+
+async def test_a_foreign_key_that_is_needed_gets_a_row_and_no_other(make: Make, database: Database) -> None:
+    story = await make(Story)
+    assert story.writer.id == story.writer_id
+    async with database.reader() as session:
+        assert (await session.scalars(select(col(Writer.id)))).all() == [story.writer_id]
+
+
+async def test_what_is_given_is_taken_also_a_row_for_its_foreign_key(make: Make) -> None:
+    writer = await make(Writer, name="Ann")
+    story = await make(Story, title="Dune", writer=writer, editor_id=writer.id)
+    assert (story.title, story.writer_id, story.writer.name) == ("Dune", writer.id, "Ann")
+
+
+async def test_unique_values_are_so_for_many(make: Make) -> None:
+    stories = await make.many(Story, 12, mood=Mood.GRIM)
+    assert len({story.code for story in stories}) == 12
+    assert {story.mood for story in stories} == {Mood.GRIM}
+    assert "@" in stories[0].writer.email
+
+
+async def test_a_value_that_the_model_refuses_is_refused(make: Make) -> None:
+    with pytest.raises(ValidationError, match="title"):
+        await make(Story, title="")
+
+
+async def test_a_value_that_cannot_be_guessed_is_named(make: Make) -> None:
+    with pytest.raises(ValueError, match=r"Binding\.isbn comes to mind \(.*13 digits\): give one"):
+        await make(Binding)
+    assert (await make(Binding, isbn="9780441013593")).isbn == "9780441013593"
+
+
+async def test_in_a_session_the_rows_are_there_before_its_commit(database: Database) -> None:
+    async with database.writer() as session:
+        story = await Make(session)(Story)
+        assert await session.get(Story, story.id) is story
+
+
+async def test_a_user_that_is_made_can_sign_in(make: Make, app: object, client: object) -> None:
+    user = await make(User, email="ada@example.com")
+    assert user.hashed_password != PASSWORD
+    await sign_in(client, app, user)  # type: ignore[arg-type]
