@@ -14,9 +14,9 @@ from sqlalchemy.orm import selectinload
 from sqlmodel import col
 
 from opportune.admin.import_export.names import join_names, split_names
+from opportune.testing import counted_statements
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Country, Review, Tag
-from tests.opportune.admin.lists.test_paths import counted_statements
 
 on_both = pytest.mark.database("sqlite", "postgresql")
 
@@ -105,10 +105,10 @@ async def test_two_thousand_books_make_the_round_in_a_handful_of_statements(app:
             book.tags = [tags[n % 7], tags[(n % 4) + 7]]
             session.add(book)
     before = await stored(app)
-    with counted_statements() as seen:
+    with counted_statements("test_bookshelf", "admin_audit") as seen:
         exported = (await admin.get("/admin/book/export/csv")).content
     await empty(app)
-    with counted_statements() as more:
+    with counted_statements("test_bookshelf", "admin_audit") as more:
         await confirm(admin, await send(admin, exported))
     assert await stored(app) == before
     assert (len(before), len(await names(app, Author))) == (2000, 300)
