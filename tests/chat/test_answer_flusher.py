@@ -10,7 +10,7 @@ from sqlalchemy import event, select, text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
-from app.chat import answer_flusher, answer_store
+from app.chat import answer_flusher, answer_follower, answer_store
 from app.chat.answer_manager import AnswerManager
 from app.chat.models import Message, Status
 from app.chat.service import MAX_RUNNING_ANSWERS
@@ -89,8 +89,10 @@ def counted(database: Database, what: str) -> Iterator[list[int]]:
 
 
 async def test_many_answers_take_few_transactions_and_one_connection(
-    manager: AnswerManager, model: Parrot, database: Database
+    manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(answer_flusher, "FLUSH_INTERVAL_SECONDS", 0.25)  # as on a site, or a busy machine needs more
+    monkeypatch.setattr(answer_flusher, "LEASE_RENEWAL_SECONDS", 30)
     answers = await begin_all(manager, ["A word. "] * MANY)
     with counted(database, "commit") as in_use:
         model.gates[0].set()
@@ -201,6 +203,7 @@ async def test_one_look_at_the_database_serves_all_that_is_followed(
         looks.append(len(after))
         return await original(database, after)
 
+    monkeypatch.setattr(answer_follower, "POLL_INTERVAL_SECONDS", 0.25)  # as on a site
     answers = await begin_all(manager, ["word "] * MANY)
     original = answer_store.read
     monkeypatch.setattr(answer_store, "read", read)

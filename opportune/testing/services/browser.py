@@ -18,6 +18,8 @@ FEATURES_OFF = [
     # Pages of Chromium's own, which the address bar of each window would load: twice the work of a short test.
     "WebUIOmniboxPopup",
     "WebUIOmniboxAimPopup",
+    # Forms would be described to a server elsewhere.
+    "AutofillServerCommunication",
     # What Playwright turns off that could change what a test sees: our list takes the place of its own.
     "AvoidUnnecessaryBeforeUnloadCheckSync",
     "DestroyProfileOnBrowserClose",
