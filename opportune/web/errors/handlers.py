@@ -96,7 +96,7 @@ async def on_forbidden(request: Request, _error: Exception) -> Response:
 async def on_field_errors(request: Request, error: Exception) -> Response:
     assert isinstance(error, FieldErrors)  # noqa: S101 - the type that this handler is registered for
     errors = [{"field": [name] if name else [], "message": words} for name, words in error.errors.items()]
-    return problem(request, 422, errors=errors)
+    return problem(request, 422, str(error), errors=errors)
 
 
 async def on_invalid_request(request: Request, error: Exception) -> Response:
