@@ -90,8 +90,8 @@ def check_sqlite(settings: Settings) -> Iterator[Finding]:
 def check_uploads(settings: Settings) -> Iterator[Finding]:
     with suppress(OperatorError):  # check_addresses tells
         storage = open_storage(settings)
-        if storage.loss:
-            yield Finding(storage.loss, is_error=False)
+        if storage.data_loss_warning:
+            yield Finding(storage.data_loss_warning, is_error=False)
         elif isinstance(storage, FolderStorage):
             yield Finding(
                 "STORAGE_URL is a folder: for one machine with a disk that is kept. Free hosts lose it at each deploy; "

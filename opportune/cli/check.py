@@ -145,7 +145,7 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
     except OperatorError:  # check_addresses tells
         return
     with runner() as loop:
-        if fault := loop.run(storage.fault()):
+        if fault := loop.run(storage.check()):
             yield Finding(fault)
 
 

@@ -34,7 +34,7 @@ def command(
     counts = examine(from_url, to_url, graph, force=force)
     if dry_run:
         show(("table", "rows", ""), ((name, f"{rows:,}", "") for name, rows in counts.items()))
-        print(f"{sum(counts.values()):,} rows would be copied from {from_url.shown} to {to_url.shown}.")
+        print(f"{sum(counts.values()):,} rows would be copied from {from_url.redacted} to {to_url.redacted}.")
         return
     started = time.monotonic()
     with typer.progressbar(

@@ -60,7 +60,7 @@ def as_data(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
         "databases": [
             {
                 "setting": diagnosis.url.name,
-                "address": diagnosis.url.shown,
+                "address": diagnosis.url.redacted,
                 "kind": diagnosis.url.kind,
                 "healthy": not diagnosis.faults,
                 "checks": [
@@ -80,7 +80,7 @@ def as_data(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
 
 
 def lines(diagnosis: Diagnosis) -> Iterator[str]:
-    yield f"{diagnosis.url.name}: {diagnosis.url.shown}"
+    yield f"{diagnosis.url.name}: {diagnosis.url.redacted}"
     marks = MARKS if can_show("".join(MARKS.values())) else PLAIN_MARKS
     width = max(map(len, marks.values()))
     for finding in diagnosis.findings:

@@ -44,6 +44,6 @@ def uploads_left(manifest: Manifest, target: Target) -> str:
 
 def ask(manifest: Manifest, target: Target) -> None:
     print(f"This backup of {manifest.source} was made at {manifest.created:%Y-%m-%d %H:%M} UTC.")
-    print(f"All data in {target.url.shown} will be replaced by it.")
+    print(f"All data in {target.url.redacted} will be replaced by it.")
     if typer.prompt("Type yes to go on") != "yes":
         raise typer.Abort

@@ -43,7 +43,7 @@ def look_at_database(settings: Settings, migrate: bool) -> None:
         startup.apply_migrations(settings)
         schema = startup.inspect_schema(settings)
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
-    lost = startup.data_loss_warning(settings), open_storage(settings).loss
+    lost = startup.data_loss_warning(settings), open_storage(settings).data_loss_warning
     missed = [finding.text for check in START_CHECKS for finding in check(settings)] if settings.is_production else []
     for line in (*schema.faults, *lost, url.written_never, *missed):
         if line:

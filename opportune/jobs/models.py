@@ -70,7 +70,7 @@ class Job(Model, table=True):
 class JobStep(ModelBase, table=True):
     """Result of a `run.write`, stored in the transaction of its effect, so there are both or neither."""
 
-    __tablename__ = "jobs_done_step"
+    __tablename__ = "jobs_step"
 
     job_id: int = Field(foreign_key="jobs_job.id", ondelete="CASCADE", primary_key=True)
     position: int = Field(primary_key=True)

@@ -66,7 +66,7 @@ class BucketStorage(Storage):
         async with self._answering() as store:
             return await sign_async(store, "GET", name, timedelta(seconds=seconds))
 
-    async def fault(self) -> str:
+    async def check(self) -> str:
         try:
             async with self._answering(level=logging.DEBUG) as store:
                 await store.list_with_delimiter_async()

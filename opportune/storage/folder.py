@@ -29,7 +29,7 @@ class FolderStorage(Storage):
         self._signer = signer
 
     @cached_property
-    def loss(self) -> str:  # type: ignore[override]  # asks the disk, and only once
+    def data_loss_warning(self) -> str:  # type: ignore[override]  # asks the disk, and only once
         if not is_ephemeral(self.folder):
             return ""
         return (
@@ -51,9 +51,9 @@ class FolderStorage(Storage):
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
         return self._signer.sign_url(name, seconds, download_as)
 
-    async def fault(self) -> str:
+    async def check(self) -> str:
         try:
-            return await asyncio.to_thread(self._fault)
+            return await asyncio.to_thread(self._check)
         except OSError as error:
             return f"{self.folder} cannot be looked at: {error.strerror}."
 
@@ -94,7 +94,7 @@ class FolderStorage(Storage):
         """Whether no link on the way leads elsewhere."""
         return path.resolve() == self.folder / path.relative_to(self.folder)
 
-    def _fault(self) -> str:
+    def _check(self) -> str:
         near = next(path for path in (self.folder, *self.folder.parents) if path.exists())
         if not near.is_dir():
             return f"{near} is no folder: set STORAGE_URL to another place, or remove it."

@@ -30,7 +30,7 @@ class MissingFileError(NotFound):
 class Storage(ABC):
     """Keeps files by names that it makes: `<folder>/<random>.<suffix>`. Names that people give are only shown."""
 
-    loss: str = ""
+    data_loss_warning: str = ""
     """One line for the operator if this host will throw the files away, else nothing."""
 
     async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
@@ -59,7 +59,7 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    async def fault(self) -> str:
+    async def check(self) -> str:
         """The reason why nothing can be saved now, in one line for the operator; empty if it can."""
 
 

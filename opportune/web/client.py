@@ -23,7 +23,7 @@ class Client(NamedTuple):
 def client_address(request: Request) -> str:
     """Who sends this, behind trusted proxies. Of IPv6 the network, in which one visitor has all addresses."""
     peer = request.client.host if request.client else ""
-    for host in (_told(request), peer):
+    for host in (_forwarded_address(request), peer):
         with suppress(ValueError):  # what a visitor made up, a Unix socket's, or a test's
             return _visitor(ip_address(host))
     return peer
@@ -36,7 +36,7 @@ def _visitor(address: IPv4Address | IPv6Address) -> str:
     return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
-def _told(request: Request) -> str:
+def _forwarded_address(request: Request) -> str:
     """What the host's proxy says, which comes last if a visitor has sent the header, too."""
     header = request.app.state.settings.client_address_header
     values = request.headers.getlist(header) if header else []

@@ -42,7 +42,7 @@ class Dashboard:
             context: dict[str, Any] = {
                 "groups": await self._groups(session, request),
                 "charts": await self._drawn(session, request),
-                "recent": self._told(await audit.recent(session, listed, MAX_RECENT_ENTRIES)),
+                "recent": self._labelled(await audit.recent(session, listed, MAX_RECENT_ENTRIES)),
             }
         log = self._site.view_for_model(AuditEntry)
         context["log"] = log if log and self._is_listed(log, request) else None
@@ -51,7 +51,7 @@ class Dashboard:
             context["version"] = f"Opportune {__version__}, Python {platform.python_version()}"
         return context
 
-    def _told(self, entries: Sequence[AuditEntry]) -> list[tuple[AuditEntry, str, str]]:
+    def _labelled(self, entries: Sequence[AuditEntry]) -> list[tuple[AuditEntry, str, str]]:
         views = [(entry, self._site.view_by_identity(entry.identity)) for entry in entries]
         return [(entry, action_label(entry, view), model_label(entry, view)) for entry, view in views]
 

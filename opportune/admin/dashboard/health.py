@@ -84,7 +84,7 @@ class Health:
         storage: Storage = self.app.state.storage
         try:
             async with asyncio.timeout(STORAGE_TIMEOUT_SECONDS):
-                fault = await storage.fault() or storage.loss
+                fault = await storage.check() or storage.data_loss_warning
         except TimeoutError:
             fault = "The place of files does not answer."
         return HealthLight("Files", fault or "can be saved", "fault" if fault else "ok")

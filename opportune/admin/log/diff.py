@@ -41,13 +41,13 @@ def diff_values(before: Values, after: Values) -> Changes:
     """[before, after] by name, where they differ. Of secrets it is only told that they did."""
     pairs = {name: (before.get(name), after.get(name)) for name in {**before, **after}}
     return {
-        name: [_told(name, old), _told(name, new)]
+        name: [_logged(name, old), _logged(name, new)]
         for name, (old, new) in pairs.items()
         if old != new and not (old in EMPTY_VALUES and new in EMPTY_VALUES)
     }
 
 
-def _told(name: str, value: Any) -> Any:
+def _logged(name: str, value: Any) -> Any:
     if value in EMPTY_VALUES:
         return value
     return HIDDEN if is_secret(name) else _plain(value)

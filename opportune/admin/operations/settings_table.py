@@ -50,7 +50,7 @@ def shown_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iter
 
 def _words(settings: BaseSettings, name: str, value: Any) -> str:
     if isinstance(value, SecretStr):
-        return _told(settings, name) if value.get_secret_value() else ""
+        return _redacted(settings, name) if value.get_secret_value() else ""
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     if isinstance(value, bool):
@@ -60,11 +60,11 @@ def _words(settings: BaseSettings, name: str, value: Any) -> str:
 
 def _reader(name: str) -> Callable[[Any], object] | None:
     if name.endswith("_url") and "database" in name:
-        return lambda settings: DatabaseURL.parse(getattr(settings, name).get_secret_value()).shown
+        return lambda settings: DatabaseURL.parse(getattr(settings, name).get_secret_value()).redacted
     return ADDRESSES.get(name)
 
 
-def _told(settings: BaseSettings, name: str) -> str:
+def _redacted(settings: BaseSettings, name: str) -> str:
     """An address without its secrets, or of a secret that it is there."""
     read = _reader(name)
     try:

@@ -54,7 +54,7 @@ def create_backup(settings: Settings, graph: MigrationGraph, destination: Path |
                 Manifest(
                     created=datetime.now(UTC),
                     program=__version__,
-                    source=url.shown,
+                    source=url.redacted,
                     kind=url.kind,
                     database=content,
                     namespace=namespace,

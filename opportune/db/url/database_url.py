@@ -148,7 +148,7 @@ class DatabaseURL:
         return {"PGPASSWORD": str(self.url.password)} if self.url.password else {}
 
     @property
-    def shown(self) -> str:
+    def redacted(self) -> str:
         """The address without its password."""
         url = self.url.set(drivername="sqlite+memory") if self.kind == "memory" else self.url
         hidden = {name: "***" for name in SECRET_OPTIONS if name in url.query}
@@ -159,10 +159,12 @@ class DatabaseURL:
         """A line on what is only read, or nothing."""
         if self.kind != "memory":
             return ""
-        return f"{self.shown} is read into memory and never written. To write, set {self.name} to sqlite:///{self.path}"
+        return (
+            f"{self.redacted} is read into memory and never written. To write, set {self.name} to sqlite:///{self.path}"
+        )
 
     def __repr__(self) -> str:
-        return f"<DatabaseURL {self.shown}>"
+        return f"<DatabaseURL {self.redacted}>"
 
 
 def _unwrapped(text: str) -> str:

@@ -96,7 +96,7 @@ def uploads_notice(request: Request, context: Mapping[str, Any]) -> str:
     if not any(isinstance(value, Form) and value.takes_files for value in context.values()):
         return ""
     user = getattr(request.state, "user", None)
-    return request.app.state.storage.loss if user and (user.is_staff or user.is_superuser) else ""
+    return request.app.state.storage.data_loss_warning if user and (user.is_staff or user.is_superuser) else ""
 
 
 def format_datetime(moment: datetime | None) -> str:

@@ -26,7 +26,7 @@ def test_a_relative_sqlite_file_lies_in_the_project(scheme: str) -> None:
 def test_a_file_to_copy_into_memory_is_a_kind_of_its_own() -> None:
     url = DatabaseURL.parse("sqlite+memory:///data/facts.db")
     assert (url.kind, url.path) == ("memory", PROJECT / "data/facts.db")
-    assert url.shown == f"sqlite+memory:///{PROJECT / 'data/facts.db'}"
+    assert url.redacted == f"sqlite+memory:///{PROJECT / 'data/facts.db'}"
     assert url.sync_url.drivername == "sqlite+pysqlite"
 
 
@@ -322,7 +322,7 @@ def test_a_host_that_not_everybody_can_reach_says_what_to_take_instead(host: str
 )
 def test_what_is_shown_holds_no_password(address: str) -> None:
     url = DatabaseURL.parse(address)
-    assert "hidden" not in f"{url.shown} {url!r} {url} {url.notices}"
+    assert "hidden" not in f"{url.redacted} {url!r} {url} {url.notices}"
     assert "hidden" in url.url.render_as_string(hide_password=False)
     assert "hidden" not in repr(parse_postgresql_url(address.partition("://")[2]))
 

@@ -20,7 +20,7 @@ def test_the_table_names_the_providers_of_the_purpose() -> None:
 @pytest.mark.parametrize(("provider", "pasted", "becomes", "pooler"), ROWS)
 def test_what_is_pasted_becomes_what_the_table_says(provider: str, pasted: str, becomes: str, pooler: str) -> None:
     url = DatabaseURL.parse(pasted)
-    assert (url.provider or "your own", url.shown, url.pooled) == (provider, becomes, pooler == "yes")
+    assert (url.provider or "your own", url.redacted, url.pooled) == (provider, becomes, pooler == "yes")
 
 
 def test_every_variable_of_a_host_that_is_read_is_named() -> None:

@@ -45,7 +45,7 @@ def test_every_part_of_an_address_comes_back(
     assert (url.url.username, url.url.password, url.database) == (user, password, database)
     assert [str(host) for host in url.hosts] == [f"{host}:{port}" for host, port in places]
     assert {name: value for name, value in url.url.query.items() if name in query} == query
-    assert SECRET not in f"{url!r} {url} {url.shown} {url.server} {url.notices} {url.arguments}"
+    assert SECRET not in f"{url!r} {url} {url.redacted} {url.server} {url.notices} {url.arguments}"
 
     again = DatabaseURL.parse(url.url.render_as_string(hide_password=False))
     assert again == url

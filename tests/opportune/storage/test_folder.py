@@ -36,7 +36,7 @@ def storage(folder: Path) -> Storage:
 
 
 async def test_nothing_is_touched_before_the_first_file(storage: Storage, folder: Path) -> None:
-    assert not await storage.fault()
+    assert not await storage.check()
     assert tree(folder.parent) == []
 
 
@@ -86,12 +86,12 @@ def test_a_folder_is_seen_from_the_project_wherever_the_server_was_started(monke
 
 def test_a_host_that_keeps_no_files_is_told_in_one_line(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RENDER", "true")
-    assert "lost at the next deploy or restart. Set STORAGE_URL to a bucket" in storage.loss
+    assert "lost at the next deploy or restart. Set STORAGE_URL to a bucket" in storage.data_loss_warning
 
 
 def test_a_disk_at_home_a_volume_and_a_bucket_lose_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert storage.loss == ""
+    assert storage.data_loss_warning == ""
     monkeypatch.setenv("RENDER", "true")
-    assert open_storage(with_files_at("s3://AK:s3cr3t@host/files")).loss == ""
+    assert open_storage(with_files_at("s3://AK:s3cr3t@host/files")).data_loss_warning == ""
     if Path("/dev/shm").is_dir():  # noqa: S108 - a place that is mounted, as a volume is
-        assert open_storage(with_files_at("file:/dev/shm/not/yet/made")).loss == ""
+        assert open_storage(with_files_at("file:/dev/shm/not/yet/made")).data_loss_warning == ""

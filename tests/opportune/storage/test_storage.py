@@ -89,7 +89,7 @@ async def test_a_place_that_does_not_answer_is_told_in_one_line_without_its_secr
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert SECRET not in caplog.text
     assert caplog.messages[0].count("\n") == 0
-    fault = await storage.fault()
+    fault = await storage.check()
     assert SECRET not in fault
     assert fault.count("\n") == 0 < len(fault)
 
@@ -108,7 +108,7 @@ async def test_a_place_that_does_not_answer_is_a_503(url_of_nothing: str) -> Non
 
 
 async def test_a_place_that_works_has_no_fault(storage: Storage) -> None:
-    assert not await storage.fault()
+    assert not await storage.check()
 
 
 async def test_a_service_that_is_silent_is_given_up() -> None:
@@ -125,7 +125,7 @@ async def test_a_bucket_that_is_missing_is_no_missing_file(s3_url: str, caplog: 
     with pytest.raises(StorageError):
         await saved(storage)
     assert "there is no bucket s3://127.0.0.1" in caplog.text
-    assert "The specified bucket does not exist" in await storage.fault()
+    assert "The specified bucket does not exist" in await storage.check()
 
 
 async def test_a_key_comes_from_the_environment_where_the_address_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
