@@ -40,7 +40,7 @@ from opportune.web.rate_limit.cache_storage import CacheStorage
 from opportune.web.rendering import icons
 from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.rendering.templates import templates
-from opportune.web.routing import Router
+from opportune.web.routing import Router, several
 
 
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
@@ -124,11 +124,11 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
     router.include_flat(routes.router)
     app.mount(STATIC_URL, assets, name="static")
     for feature in app.state.features:
-        if feature.api:
-            router.include_flat(feature.api, "/api/v1")
-        if feature.pages:
+        for api in several(feature.api):
+            router.include_flat(api, "/api/v1")
+        for pages in several(feature.pages):
             # Each page knows who looks at it, also one that does not ask.
-            router.include_flat(feature.pages, dependencies=[Depends(get_optional_user)], include_in_schema=False)
+            router.include_flat(pages, dependencies=[Depends(get_optional_user)], include_in_schema=False)
     add_admin(app)
     if settings.debug:
         from opportune.web.errors import debug_page  # noqa: PLC0415 - for who writes the site, and nobody else

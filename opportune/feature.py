@@ -105,8 +105,8 @@ class Feature:
     settings: "type[BaseSettings] | None" = None
     """Its own, read with the site's: `settings.of(BooksSettings)`."""
     models: "Sequence[type[SQLModel]]" = ()
-    pages: "APIRouter | None" = None
-    api: "APIRouter | None" = None
+    pages: "APIRouter | Sequence[APIRouter] | None" = None
+    api: "APIRouter | Sequence[APIRouter] | None" = None
     """Mounted below /api/v1."""
     admin: Sequence[Any] = ()
     """SQLAdmin views, in the order of the menu."""

@@ -5,8 +5,9 @@ it, and each of its methods can be replaced.
 """
 
 from opportune.crud.access import Access
+from opportune.crud.api import CrudApi
 from opportune.crud.crud import Crud
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.filters import filter_by
 
-__all__ = ["Access", "Crud", "filter_by", "reading", "writing"]
+__all__ = ["Access", "Crud", "CrudApi", "filter_by", "reading", "writing"]

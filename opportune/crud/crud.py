@@ -11,12 +11,13 @@ from sqladmin.authorization import matches_grant
 from sqladmin.helpers import slugify_class_name
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, false, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import aliased, selectinload
 from sqlalchemy.sql.elements import True_
 
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.definition import Definition
+from opportune.crud.reader import is_visible, joined, select_names, values_of
 from opportune.db.columns import is_text
 from opportune.db.matching import matches, patterns_of
 from opportune.db.model import MAX_ID, Model
@@ -193,6 +194,33 @@ class Crud(Generic[M]):
         found = await self._page(query.add_columns(*self.definition.annotations.values()), query, wanted)
         return found.model_copy(update={"items": [self._annotated(row) for row in found.items]})
 
+    async def rows(self, wanted: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
+        """As `find`, with the values of these names alone, of what is answered by default, and without objects."""
+        self.require("list")
+        wanted = wanted or self.Filter()
+        selection = select_names(self, names or self.definition.answers.names)
+        query = self.query().where(self.readable(), *self.conditions(wanted))
+        chosen = joined(query.with_only_columns(*selection.columns, maintain_column_froms=True), selection)
+        found = await self._page(chosen, query, wanted)
+        return found.model_copy(update={"items": await values_of(self, selection, found.items)})
+
+    async def row(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
+        """As `get`, with the values of these names alone. Raises NotFound."""
+        self.require("details")
+        return await self._row(self.query().where(self.readable(), self._has(key)), names)
+
+    async def written(self, row: M, names: Sequence[str] = ()) -> dict[str, Any]:
+        """As `row`, for one that was just written: also where it may not be read any more."""
+        return await self._row(self.query().where(self._has(row.id)), names)
+
+    async def _row(self, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
+        selection = select_names(self, names or self.definition.answers.names)
+        chosen = joined(query.with_only_columns(*selection.columns, maintain_column_froms=True), selection)
+        found = (await self.session.execute(chosen)).first()
+        if found is None:
+            raise NotFound
+        return (await values_of(self, selection, [found]))[0]
+
     async def get(self, key: Key) -> M:
         """Get a row. Raises NotFound."""
         self.require("details")
@@ -241,8 +269,8 @@ class Crud(Generic[M]):
             return found
         shape = self.definition.shape
         target = shape.to_one[name].mapper.class_
-        kept, is_there = getattr(self.model, shape.column_of(name)), self.visible(target)
-        value = select(getattr(target, rest)).where(target.id == kept, is_there)
+        there, kept = aliased(target), getattr(self.model, shape.column_of(name))
+        value = select(getattr(there, rest)).where(there.id == kept, is_visible(self, target, there))
         return value.correlate(self.model).scalar_subquery()
 
     def ordering(self, sort: str) -> Sequence[SQLColumnExpression[Any]]:

@@ -11,6 +11,7 @@ from sqlalchemy.types import Float, NullType
 
 from opportune.accounts.models import User
 from opportune.crud.access import Access
+from opportune.crud.answers import Answers
 from opportune.crud.declaration import Declaration, Shape, require_number, shape_of
 from opportune.crud.filters import Filter, derive_filters, filter_schema, filters_of, own_filter_field
 from opportune.crud.schemas import (
@@ -18,7 +19,6 @@ from opportune.crud.schemas import (
     check_schemas,
     create_schema,
     read_schema,
-    readable_names,
     update_schema,
 )
 from opportune.db.columns import is_text
@@ -129,11 +129,9 @@ class Definition:
             self.kind.model, self.filter_fields, self.kind.sort, searched=bool(self.kind.search)
         )
 
-    @property
-    def readable_names(self) -> list[str]:
-        if self.kind.read_schema:
-            return list(self.kind.read_schema.model_fields)
-        return readable_names(self.shape, self.options)
+    @cached_property
+    def answers(self) -> Answers:
+        return Answers(self)
 
 
 def _labelled(name: str, value: Any) -> Label[Any]:

@@ -58,3 +58,8 @@ class Router(APIRouter):
         own = type(route)(**options)
         rule = rule_of(route.endpoint)
         return CachedRoute.of(own, rule) if rule else own
+
+
+def several(routers: APIRouter | Sequence[APIRouter] | None) -> Sequence[APIRouter]:
+    """The routers of a feature, of which it names one, some or none."""
+    return [routers] if isinstance(routers, APIRouter) else routers or ()

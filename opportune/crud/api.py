@@ -1,0 +1,154 @@
+"""The rows of a model as JSON: `router = CrudApi(Books, "/books").router`."""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel
+
+from opportune.crud.access import Access
+from opportune.crud.crud import Crud, Key
+from opportune.crud.dependencies import reading, writing
+from opportune.crud.routes import ReplaceableRoutes
+from opportune.db.model import MAX_ID, Model
+from opportune.errors import OperatorError
+from opportune.pagination import Page, Paging
+from opportune.web.errors.openapi import refusals
+
+M = TypeVar("M", bound=Model)
+
+ROUTES = ("find", "add", "read", "update", "delete")
+STATUSES = {"add": 201, "delete": 204}
+
+
+class CrudApi(Generic[M]):
+    """Addresses for a list, a new row, and reading, changing and deleting one. Each method can be overridden.
+
+    `without=("delete",)` leaves one out; routes of one's own go on the same `router`.
+    """
+
+    def __init__(self, crud: type[Crud[M]], prefix: str, *, without: Collection[str] = ()) -> None:
+        if unknown := set(without) - set(ROUTES):
+            words = f"without={', '.join(sorted(unknown))} names no route. There are: {', '.join(ROUTES)}."
+            raise OperatorError(f"{type(self).__name__} of {crud.__name__}: {words}")
+        self.crud = crud
+        self.prefix = prefix
+        self.without = without
+
+    # What the routes do
+
+    async def find(self, crud: Crud[M], wanted: Paging) -> Response:
+        answers = crud.definition.answers
+        if answers.needs_objects:
+            page: Page[Any] = await crud.find(wanted)
+        else:
+            page = await crud.rows(wanted, answers.names)
+        return json_response(answers.write_page(page.items, page.total, page.page, page.pages))
+
+    async def add(self, crud: Crud[M], new: BaseModel) -> Response:
+        return await self.answer(crud, await crud.add(new), 201)
+
+    async def read(self, crud: Crud[M], key: Key) -> Response:
+        answers = crud.definition.answers
+        found = await (crud.get(key) if answers.needs_objects else crud.row(key, answers.names))
+        return json_response(answers.write_row(found))
+
+    async def update(self, crud: Crud[M], key: Key, changes: BaseModel) -> Response:
+        return await self.answer(crud, await crud.change(key, changes), 200)
+
+    async def delete(self, crud: Crud[M], key: Key) -> None:
+        await crud.delete(key)
+
+    async def answer(self, crud: Crud[M], row: M, status: int) -> Response:
+        """A row that was just written, as it is stored."""
+        answers = crud.definition.answers
+        values: Any = answers.copy_of(row)
+        if values is None:
+            values = await (crud.get(row.id) if answers.needs_objects else crud.written(row, answers.names))
+        return json_response(answers.write_row(values), status)
+
+    # Their addresses
+
+    @cached_property
+    def router(self) -> APIRouter:
+        one, read = f"/{{{self._key_name}}}", self.crud.Read
+        opened, written = self._refusals(reads=True), self._refusals(reads=False)
+        listed: Any = Page[read]  # type: ignore[valid-type]  # the moment knows it
+        options: Mapping[str, Mapping[str, Any]] = {
+            "find": {"path": "", "methods": ["GET"], "response_model": listed, "responses": opened(422)},
+            "add": {"path": "", "methods": ["POST"], "response_model": read, "responses": written(422)},
+            "read": {"path": one, "methods": ["GET"], "response_model": read, "responses": opened(404)},
+            "update": {"path": one, "methods": ["PATCH"], "response_model": read, "responses": written(404, 422)},
+            "delete": {"path": one, "methods": ["DELETE"], "responses": written(404, 422)},
+        }
+        router = ReplaceableRoutes(prefix=self.prefix, tags=[self.prefix.strip("/")])
+        for name, of_route in options.items():
+            if name not in self.without:
+                route = getattr(self, f"_{name}_route")()
+                router.add_api_route(endpoint=route, status_code=STATUSES.get(name, 200), **of_route)
+        router.complete()
+        return router
+
+    @property
+    def _key_name(self) -> str:
+        return f"{self.crud.identity().replace('-', '_')}_id" if self.crud.lookup == "id" else self.crud.lookup
+
+    def _refusals(self, *, reads: bool) -> Callable[..., dict[int | str, dict[str, Any]]]:
+        access = self.crud.definition.read_access if reads else self.crud.definition.write_access
+        asked = () if access is Access.ANYONE else (401, 403) if access is Access.PERMITTED else (401,)
+        return lambda *statuses: refusals(*asked, *statuses)
+
+    def _find_route(self) -> Any:
+        async def find(crud: Crud[M], wanted: Paging) -> Response:
+            return await self.find(crud, wanted)
+
+        return _typed(find, crud=self._reading, wanted=Annotated[self.crud.Filter, Query()])
+
+    def _add_route(self) -> Any:
+        async def add(crud: Crud[M], new: BaseModel) -> Response:
+            return await self.add(crud, new)
+
+        return _typed(add, crud=self._writing, new=self.crud.Create)
+
+    def _read_route(self) -> Any:
+        async def read(crud: Crud[M], key: Key) -> Response:
+            return await self.read(crud, key)
+
+        return _typed(read, crud=self._reading, key=self._key)
+
+    def _update_route(self) -> Any:
+        async def update(crud: Crud[M], key: Key, changes: BaseModel) -> Response:
+            return await self.update(crud, key, changes)
+
+        return _typed(update, crud=self._writing, key=self._key, changes=self.crud.Update)
+
+    def _delete_route(self) -> Any:
+        async def delete(crud: Crud[M], key: Key) -> None:
+            await self.delete(crud, key)
+
+        return _typed(delete, crud=self._writing, key=self._key)
+
+    @property
+    def _reading(self) -> Any:
+        return Annotated[self.crud, reading(self.crud)]
+
+    @property
+    def _writing(self) -> Any:
+        return Annotated[self.crud, writing(self.crud)]
+
+    @property
+    def _key(self) -> Any:
+        if self.crud.lookup == "id":
+            return Annotated[int, Path(ge=1, le=MAX_ID, alias=self._key_name)]
+        return Annotated[str, Path(alias=self._key_name)]
+
+
+def _typed(route: Any, **types: Any) -> Any:
+    """The route with the types that FastAPI is to read, of a class that only the moment knows."""
+    route.__annotations__ |= types
+    return route
+
+
+def json_response(content: bytes, status: int = 200) -> Response:
+    return Response(content, status, media_type="application/json")

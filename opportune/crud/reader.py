@@ -1,0 +1,108 @@
+"""Answers that are read column by column: what a schema shows and nothing else, without objects for rows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.elements import True_
+
+from opportune.crud.declaration import shape_of
+from opportune.crud.schemas import nested_names
+
+if TYPE_CHECKING:
+    from opportune.crud.crud import Crud
+
+Take = Callable[[Sequence[Any]], Any]
+
+
+@dataclass
+class Selection:
+    """What is selected for some names, and how each of them is taken from a row of that."""
+
+    columns: list[ColumnElement[Any]] = field(default_factory=list)
+    joins: list[tuple[Any, ColumnElement[bool]]] = field(default_factory=list)
+    takes: dict[str, Take | int] = field(default_factory=dict)
+    """The place of a name in a row, or what is made of several."""
+    links: list[str] = field(default_factory=list)
+
+    def add(self, column: ColumnElement[Any]) -> int:
+        self.columns.append(column)
+        return len(self.columns) - 1
+
+
+def select_names(crud: "Crud[Any]", names: Sequence[str]) -> Selection:
+    """Which columns the values of these names take; the first is always the row's number."""
+    shape, nested = crud.definition.shape, crud.definition.options.nested
+    found = Selection()
+    found.add(crud.model.id)
+    for name in names:
+        if name in shape.links:
+            found.links.append(name)
+        elif name in shape.to_one and name in nested:
+            found.takes[name] = _join(crud, found, name)
+        else:
+            found.takes[name] = 0 if name == "id" else found.add(crud.column(name))
+    return found
+
+
+def _join(crud: "Crud[Any]", found: Selection, name: str) -> Take:
+    """The row that is pointed at, by a join that leaves out what is not there for whoever asks."""
+    shape = crud.definition.shape
+    target = shape.to_one[name].mapper.class_
+    there = aliased(target)
+    kept = getattr(crud.model, shape.column_of(name))
+    found.joins.append((there, (there.id == kept) & is_visible(crud, target, there)))
+    keys = nested_names(shape_of(target))
+    first = found.add(getattr(there, keys[0]))
+    for key in keys[1:]:
+        found.add(getattr(there, key))
+    last = first + len(keys)
+    return lambda row: None if row[first] is None else dict(zip(keys, row[first:last], strict=True))
+
+
+def is_visible(crud: "Crud[Any]", model: type[Any], there: Any) -> ColumnElement[bool]:
+    """Whether a row of another model is there for whoever asks; `there` is what the statement calls the model."""
+    condition = crud.visible(model)
+    if isinstance(condition, True_):
+        return condition
+    seen: ColumnElement[bool] = there.id.in_(select(model.id).where(condition).correlate(None))
+    return seen
+
+
+def joined(statement: Select[Any], selection: Selection) -> Select[Any]:
+    for there, condition in selection.joins:
+        statement = statement.outerjoin(there, condition)
+    return statement
+
+
+async def values_of(crud: "Crud[Any]", selection: Selection, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+    """Rows of a selection as mappings: with one statement more for each relationship with many, however many rows."""
+    takes = selection.takes
+    if not selection.links and all(type(take) is int for take in takes.values()):
+        places: Mapping[str, Any] = takes
+        return [{name: row[place] for name, place in places.items()} for row in rows]
+    made = [{name: row[take] if isinstance(take, int) else take(row) for name, take in takes.items()} for row in rows]
+    for name in selection.links:
+        linked = await _linked(crud, name, [row[0] for row in rows])
+        for row, values in zip(rows, made, strict=True):
+            values[name] = linked.get(row[0], [])
+    return made
+
+
+async def _linked(crud: "Crud[Any]", name: str, numbers: Sequence[int]) -> dict[int, list[Any]]:
+    """What rows are linked with by their numbers, in the order of the numbers there."""
+    if not numbers:
+        return {}
+    target = crud.definition.shape.links[name]
+    there = aliased(target)
+    keys = nested_names(shape_of(target)) if name in crud.definition.options.nested else ["id"]
+    columns = [getattr(there, key) for key in keys]
+    statement = select(crud.model.id, *columns).join(getattr(crud.model, name).of_type(there))
+    wanted = crud.model.id.in_(numbers), is_visible(crud, target, there)
+    found: dict[int, list[Any]] = {}
+    for number, *values in await crud.session.execute(statement.where(*wanted).order_by(there.id)):
+        value = dict(zip(keys, values, strict=True)) if name in crud.definition.options.nested else values[0]
+        found.setdefault(number, []).append(value)
+    return found
