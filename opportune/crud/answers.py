@@ -1,6 +1,6 @@
 """Rows as JSON, written in one go."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -40,7 +40,9 @@ class Answers:
         own = {name: shape.model.model_fields.get(name) for name in self.names}
         self.copies = not self.is_own and all(info and _is_kind(info, UNCHANGED) for info in own.values())
         """Whether an object that was just written holds all that is answered, as it is stored."""
-        self.write_row, self.write_rows = _validating(schema) if self.is_own else _writing(schema.model_fields)
+        self.write_row, self.write_rows = (
+            _validating(schema) if self.is_own else _writing(schema.model_fields, definition.options.nested)
+        )
 
     def copy_of(self, row: Any) -> dict[str, Any] | None:
         """What is answered of a row that was just written; None where only the database knows it."""
@@ -62,11 +64,11 @@ def _validating(schema: Any) -> tuple[Write, Write]:
     return partial(write, one), partial(write, many)
 
 
-def _writing(fields: Mapping[str, FieldInfo]) -> tuple[Write, Write]:
+def _writing(fields: Mapping[str, FieldInfo], nested: Collection[str]) -> tuple[Write, Write]:
     if all(_is_kind(info, PLAIN) and not info.metadata for info in fields.values()):
         plain = partial(to_json, inf_nan_mode="null")
         return plain, plain
-    types = {name: _annotated(info) for name, info in fields.items()}
+    types = {name: Any if name in nested else _annotated(info) for name, info in fields.items()}
     typed: Any = TypedDict("typed", types)  # type: ignore[misc]  # of types that only the moment knows
     return TypeAdapter(typed).dump_json, TypeAdapter(list[typed]).dump_json
 

@@ -113,8 +113,9 @@ class Crud(Generic[M]):
             ):
                 raise OperatorError(f"{cls.__name__} names no model. Write: class {cls.__name__}(Crud[Book])")
             return
-        cls.definition = Definition(cls, sets_fields=cls.assign is not Crud.assign)
-        cruds.setdefault(cls.model, cls)
+        is_first = cruds.setdefault(cls.model, cls) is cls
+        called = cls.model.__name__ if is_first else cls.__name__
+        cls.definition = Definition(cls, called=called, sets_fields=cls.assign is not Crud.assign)
 
     def __init__(
         self, session: AsyncSession, user: User | None = None, grants: AbstractSet[tuple[str, str]] = frozenset()

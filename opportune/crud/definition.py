@@ -32,13 +32,14 @@ NAMES = ("search", "filters", "sort", "order", "write_fields", "read_fields", "e
 
 
 class Definition:
-    def __init__(self, kind: "type[Crud[Any]]", *, sets_fields: bool) -> None:
+    def __init__(self, kind: "type[Crud[Any]]", *, called: str, sets_fields: bool) -> None:
         require_number(kind.__name__, kind.model)
         self.kind = kind
         self.shape = shape_of(kind.model)
         self.annotations = {name: _labelled(name, value) for name, value in kind.annotations.items()}
         self.own_filters = filters_of(kind)
         self.options = SchemaOptions(
+            called=called,
             owner=kind.owner,
             write_fields=kind.write_fields,
             read_fields=kind.read_fields,
@@ -126,7 +127,7 @@ class Definition:
     @cached_property
     def filter_schema(self) -> type[Paging]:
         return self.kind.filter_schema or filter_schema(
-            self.kind.model, self.filter_fields, self.kind.sort, searched=bool(self.kind.search)
+            self.options.called, self.filter_fields, self.kind.sort, searched=bool(self.kind.search)
         )
 
     @cached_property

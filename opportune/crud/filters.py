@@ -206,10 +206,10 @@ class StrictPaging(Paging):
 
 
 def filter_schema(
-    model: type[Any], fields: Mapping[str, tuple[Any, Any]], sort: Sequence[str], *, searched: bool
+    called: str, fields: Mapping[str, tuple[Any, Any]], sort: Sequence[str], *, searched: bool
 ) -> type[Paging]:
     """The query of a list: what is looked for, filters, sort and paging."""
     searching = Annotated[Line, FieldOptions(type="search")], Field("", max_length=200, title="Search")
     asked: dict[str, Any] = {**({"q": searching} if searched else {}), **fields}
     asked["sort"] = Annotated[str, SortBy(*sort)], ""
-    return create_model(f"{model.__name__}Filter", __base__=StrictPaging, __module__=__name__, **asked)
+    return create_model(f"{called}Filter", __base__=StrictPaging, __module__=__name__, **asked)

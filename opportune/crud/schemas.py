@@ -43,6 +43,8 @@ CONFIG = ConfigDict(extra="forbid", defer_build=True)
 class SchemaOptions:
     """What one class says of its schemas."""
 
+    called: str
+    """What their names begin with."""
     owner: str | None
     write_fields: Sequence[str]
     read_fields: Sequence[str]
@@ -100,17 +102,17 @@ def check_schemas(declared: Declaration, options: SchemaOptions) -> None:
 
 def create_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
     fields = {name: _written(shape, name) for name in writable_names(shape, options)}
-    return _model(f"{shape.model.__name__}Create", fields)
+    return _model(f"{options.called}Create", fields)
 
 
 def update_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
     fields = {name: _optional(*_written(shape, name)) for name in writable_names(shape, options)}
-    return _model(f"{shape.model.__name__}Update", fields)
+    return _model(f"{options.called}Update", fields)
 
 
 def read_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
     fields = {name: _read(shape, options, name) for name in readable_names(shape, options)}
-    return _model(f"{shape.model.__name__}Read", fields)
+    return _model(f"{options.called}Read", fields)
 
 
 def _model(name: str, fields: Mapping[str, Any]) -> type[BaseModel]:

@@ -75,11 +75,11 @@ class Volume(LibraryTable, table=True):
     title: Line = Field(min_length=1, max_length=200)
     slug: Line = Field(max_length=80, unique=True)
     writer_id: int = Field(foreign_key="library_writer.id", index=True)
-    editor_id: int | None = Field(None, foreign_key="library_writer.id")
-    price: Decimal = Field(Decimal(0), max_digits=10, decimal_places=2, ge=0)
+    editor_id: int | None = Field(default=None, foreign_key="library_writer.id")
+    price: Decimal = Field(default=Decimal(0), max_digits=10, decimal_places=2, ge=0)
     pages: int = 1
     weight: float | None = None
-    published_on: date | None = Field(None, title="Published", description="The first edition.")
+    published_on: date | None = Field(default=None, title="Published", description="The first edition.")
     printed_at: datetime | None = None
     status: BookStatus = BookStatus.DRAFT
     blurb: Text = ""
@@ -109,7 +109,7 @@ class Note(LibraryTable, table=True):
 
     owner_id: int = Field(sa_column=user_key())
     text: Line = Field(max_length=100)
-    parent_id: int | None = Field(None, foreign_key="library_note.id")
+    parent_id: int | None = Field(default=None, foreign_key="library_note.id")
 
 
 class Writers(Crud[Writer]):

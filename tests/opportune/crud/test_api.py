@@ -1,0 +1,290 @@
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import event
+
+from opportune.accounts import User
+from opportune.application import create_app
+from opportune.crud import Access, Crud, CrudApi
+from opportune.db import MAX_ID, Database
+from opportune.feature import Feature
+from opportune.project import installed_features
+from opportune.settings import Settings
+from opportune.testing import grant, make_token, signed_in_client
+from tests.opportune.crud.library import (
+    BookStatus,
+    LibraryTable,
+    Note,
+    Notes,
+    Opinion,
+    Opinions,
+    Topic,
+    Volume,
+    Volumes,
+    VolumeTopic,
+    Writer,
+    Writers,
+)
+from tests.opportune.security.fuzz import People, faults
+
+API = "/api/v1"
+EMMA = {"title": "Emma", "slug": "emma", "writer_id": 1, "price": "12.50", "status": "published", "topics": [1]}
+
+
+class NestedVolumes(Crud[Volume]):
+    read_access = Access.ANYONE
+    nested = ("writer", "editor", "topics")
+    exclude = ("blurb", "is_staff")
+
+
+volumes = CrudApi(Volumes, "/volumes")
+
+
+@volumes.router.get("/numbers")
+async def numbers() -> list[int]:
+    return [1, 2]
+
+
+library_feature = Feature(
+    name="library",
+    summary="Books.",
+    models=[Writer, Topic, Volume, VolumeTopic, Opinion, Note],
+    api=[
+        CrudApi(Writers, "/writers").router,
+        volumes.router,
+        CrudApi(NestedVolumes, "/nested", without=("add", "update", "delete")).router,
+        CrudApi(Opinions, "/opinions").router,
+        CrudApi(Notes, "/notes").router,
+    ],
+)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The site with the library's API, two writers and two topics, one of each hidden."""
+    app = create_app(settings, (*installed_features(), library_feature))
+    async with app.router.lifespan_context(app):
+        database: Database = app.state.database
+        async with database.engine.begin() as connection:
+            await connection.run_sync(LibraryTable.metadata.create_all)
+        async with database.writer() as session:
+            session.add_all([Writer(id=1, name="Jane Austen", api_key="k3y"), Writer(id=2, name="No", is_hidden=True)])
+            session.add_all([Topic(id=1, name="Love"), Topic(id=2, name="Hidden", is_hidden=True)])
+        yield app
+
+
+@pytest.fixture
+async def database(app: FastAPI) -> Database:
+    database: Database = app.state.database
+    return database
+
+
+@pytest.fixture
+async def librarian(app: FastAPI, database: Database, ann: User) -> AsyncIterator[AsyncClient]:
+    await grant(database, ann, "volume", "*")
+    async with signed_in_client(app, ann) as client:
+        yield client
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[str]]:
+    """What is asked of the rows meanwhile."""
+    asked: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        asked.extend([arguments[2]] if "library_" in arguments[2] else [])
+
+    engines = [database.engine.sync_engine, database.reading_engine.sync_engine]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    yield asked
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+async def test_a_row_is_added_read_changed_and_deleted(librarian: AsyncClient, client: AsyncClient) -> None:
+    added = await librarian.post(f"{API}/volumes", json={**EMMA, "published_on": "1815-12-23"})
+    assert added.status_code == 201
+    shown = {
+        **EMMA,
+        "id": 1,
+        "editor_id": None,
+        "pages": 1,
+        "weight": None,
+        "published_on": "1815-12-23",
+        "printed_at": None,
+        "blurb": "",
+        "is_staff": False,
+        "rating": None,
+    }
+    moment = added.json()["created_at"]
+    assert added.json() == shown | {"created_at": moment}
+    assert moment.endswith("Z")
+    assert (await client.get(f"{API}/volumes/emma")).json() == added.json()
+    assert (await client.get(f"{API}/volumes")).json() == {"items": [added.json()], "total": 1, "page": 1, "pages": 1}
+    changed = await librarian.patch(
+        f"{API}/volumes/emma", json={"price": "3", "printed_at": "2026-03-01T12:00:00+02:00"}
+    )
+    assert changed.json() == added.json() | {"price": "3.00", "printed_at": "2026-03-01T10:00:00Z"}
+    assert (await librarian.delete(f"{API}/volumes/emma")).status_code == 204
+    assert (await client.get(f"{API}/volumes/emma")).status_code == 404
+
+
+async def test_what_is_pointed_at_is_answered_as_objects(
+    librarian: AsyncClient, client: AsyncClient, database: Database
+) -> None:
+    await librarian.post(f"{API}/volumes", json=EMMA)
+    async with database.writer() as session:
+        session.add(VolumeTopic(volume_id=1, topic_id=2))
+        session.add(Volume(title="Of nobody", slug="nobody", writer_id=2, status=BookStatus.PUBLISHED))
+    for found in ((await client.get(f"{API}/nested")).json()["items"][1], (await client.get(f"{API}/nested/1")).json()):
+        assert (found["writer"], found["editor"]) == ({"id": 1, "name": "Jane Austen"}, None)
+        assert found["topics"] == [{"id": 1, "name": "Love"}]
+        assert not {"writer_id", "blurb", "secret_note", "is_staff"} & found.keys()
+    assert (await client.get(f"{API}/nested/2")).json()["writer"] is None
+
+
+@pytest.mark.database("sqlite")
+async def test_who_may_not_is_told_so(app: FastAPI, client: AsyncClient, librarian: AsyncClient, bob: User) -> None:
+    assert (await client.get(f"{API}/notes")).status_code == 401
+    assert (await client.post(f"{API}/volumes", json=EMMA)).status_code == 401
+    async with signed_in_client(app, bob) as bobs:
+        assert (await bobs.post(f"{API}/volumes", json=EMMA)).status_code == 403
+        await librarian.post(f"{API}/volumes", json={**EMMA, "status": "draft"})
+        assert (await bobs.get(f"{API}/volumes/emma")).status_code == 404
+        assert (await librarian.get(f"{API}/volumes/emma")).status_code == 200
+        assert (await bobs.patch(f"{API}/volumes/emma", json={})).status_code == 403
+        note = (await librarian.post(f"{API}/notes", json={"text": "Mine"})).json()["id"]
+        for method in ("GET", "PATCH", "DELETE"):
+            response = await bobs.request(method, f"{API}/notes/{note}", json={"text": "Yours"})
+            assert response.status_code == 404
+        assert (await bobs.get(f"{API}/notes")).json()["total"] == 0
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("name", ["id", "user_id", "is_superuser", "created_at", "is_staff", "secret_note", "nonsense"])
+@pytest.mark.parametrize("address", ["volumes", "opinions"])
+async def test_what_nobody_may_write_is_refused_by_name(librarian: AsyncClient, name: str, address: str) -> None:
+    response = await librarian.post(f"{API}/{address}", json={**(EMMA if address == "volumes" else {}), name: 1})
+    assert response.status_code == 422
+    assert [name] in [error["field"] for error in response.json()["errors"]]
+    assert (await librarian.get(f"{API}/{address}")).json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("nonsense=1", "nonsense"),
+        ("secret_note=x", "secret_note"),
+        ("is_staff=1", "is_staff"),
+        ("price__near=1", "price__near"),
+        ("price__gte=cheap", "price__gte"),
+        ("price__gte=NaN", "price__gte"),
+        ("pages=99999999999999999999", "pages"),
+        ("weight__gt=inf", "weight__gt"),
+        ("writer=0", "writer"),
+        ("topics=1&topics=99999999999999999999", "topics"),
+        ("sort=secret_note", "sort"),
+        ("sort=writer", "sort"),
+        ("status=gone", "status"),
+        ("title=%00", "title"),
+        ("year=99999999999999999999", "year"),
+        ("printed_at__gte=0001-01-01T00:00:00%2B14:00", "printed_at__gte"),
+        ("page=0", "page"),
+        ("size=1000", "size"),
+        ("&".join(f"pages__in={number}" for number in range(101)), "pages__in"),
+    ],
+)
+@pytest.mark.database("sqlite")
+async def test_a_query_that_cannot_be_is_refused_with_the_field(client: AsyncClient, query: str, field: str) -> None:
+    response = await client.get(f"{API}/volumes?{query}")
+    assert response.status_code == 422
+    assert {error["field"][0] for error in response.json()["errors"]} == {field}
+
+
+async def test_each_filter_can_be_asked_of_either_database(client: AsyncClient) -> None:
+    values = {"title": "Emma", "status": "draft", "published_on": "2026-01-01", "printed_at": "2026-01-01T00:00:00Z"}
+    for name, found in Volumes.definition.filters.items():
+        value = "true" if name.endswith("__isnull") else values.get(found.name, "1")
+        response = await client.get(f"{API}/volumes", params={name: value, "q": 'x "y z" %', "sort": "-rating"})
+        assert response.status_code == 200, name
+
+
+@pytest.mark.parametrize("key", ["0", "-1", "x", str(MAX_ID + 1), "%00"])
+@pytest.mark.database("sqlite")
+async def test_a_key_that_no_row_can_have_is_not_found(client: AsyncClient, librarian: AsyncClient, key: str) -> None:
+    for address in ("volumes", "writers", "nested"):
+        assert (await client.get(f"{API}/{address}/{key}")).status_code == 404
+    assert (await librarian.patch(f"{API}/volumes/{key}", json={})).status_code == 404
+
+
+async def test_what_the_database_refuses_is_told_by_field(librarian: AsyncClient) -> None:
+    await librarian.post(f"{API}/volumes", json=EMMA)
+    for wrong, field in (
+        ({}, "slug"),
+        ({"slug": "x", "pages": 0}, "pages"),
+        ({"slug": "x", "writer_id": 2**62}, "writer_id"),
+    ):
+        response = await librarian.post(f"{API}/volumes", json={**EMMA, **wrong})
+        assert response.status_code == 422
+        assert [error["field"] for error in response.json()["errors"]] == [[field]]
+
+
+async def test_more_rows_and_more_relations_are_no_more_statements(
+    client: AsyncClient, librarian: AsyncClient, database: Database
+) -> None:
+    counts = []
+    for number in range(2):
+        for one in range(3):
+            await librarian.post(f"{API}/volumes", json={**EMMA, "slug": f"{number}-{one}"})
+        with statements(database) as asked:
+            await client.get(f"{API}/volumes?topics=1&writer=1&price__gte=0&year=2026&q=emma&sort=-rating")
+            await client.get(f"{API}/volumes?sort=writer.name")
+            await client.get(f"{API}/nested")
+        counts.append(len(asked))
+    # The rows with their count and averages, and the topics; the first finds nothing.
+    assert counts == [5, 5]
+
+
+async def test_the_list_reads_only_what_it_answers(client: AsyncClient, database: Database) -> None:
+    with statements(database) as asked:
+        await client.get(f"{API}/nested")
+    assert len(asked) == 1
+    assert not [name for name in ("blurb", "secret_note", "api_key") if name in asked[0]]
+
+
+@pytest.mark.database("sqlite")
+async def test_a_route_that_is_added_comes_first(client: AsyncClient) -> None:
+    assert (await client.get(f"{API}/volumes/numbers")).json() == [1, 2]
+    assert (await client.delete(f"{API}/nested/1")).status_code == 405
+
+
+@pytest.mark.database("sqlite")
+async def test_the_description_says_what_is_sent_and_answered(app: FastAPI) -> None:
+    document = app.openapi()
+    paths, schemas = document["paths"], document["components"]["schemas"]
+    listed = paths[f"{API}/volumes"]["get"]
+    assert {"price__gte", "topics__all", "year", "q", "sort"} < {each["name"] for each in listed["parameters"]}
+    assert listed["responses"].keys() == {"200", "422"}
+    assert paths[f"{API}/volumes"]["post"]["responses"].keys() == {"201", "401", "403", "422"}
+    assert paths[f"{API}/notes/{{note_id}}"]["patch"]["responses"].keys() == {"200", "401", "404", "422"}
+    assert schemas["VolumeCreate"]["required"] == ["title", "slug", "writer_id"]
+    assert schemas["VolumeCreate"]["properties"]["published_on"]["description"] == "The first edition."
+    assert "required" not in schemas["VolumeUpdate"]
+    assert "default" not in schemas["VolumeUpdate"]["properties"]["price"]
+    assert "secret_note" not in schemas["VolumeRead"]["properties"]
+
+
+@pytest.fixture
+async def people(app: FastAPI, root: User) -> People:
+    """A superuser, and nobody."""
+    return [{"Authorization": f"Bearer {await make_token(app.state.database, root)}"}, {}]
+
+
+@pytest.mark.database("sqlite")
+def test_nothing_that_the_description_leads_to_is_a_crash(settings: Settings, people: People) -> None:
+    assert list(faults(create_app(settings, [library_feature]), people, examples=5)) == []
