@@ -191,14 +191,17 @@ class AdminView(PersistenceMixin):
         return self.choose_names(short, self.column_list, self.column_exclude_list)
 
     def get_form_columns(self) -> list[str]:
-        fixed = {column.key for column in self.pk_columns} | {self.name_of(wish) for wish in self.readonly_columns}
+        fixed = {column.key for column in self.pk_columns if column.key not in foreign_keys_of(self.mapper)} | {
+            self.name_of(wish) for wish in self.readonly_columns
+        }
         return [name for name in super().get_form_columns() if self._is_shown(name) and name not in fixed]
 
     def get_export_columns(self) -> list[str]:
         """What the list shows; where there is an import, with the rest of what that reads."""
         if self.column_export_list or self.column_export_exclude_list or not self.can_import:
             return super().get_export_columns()
-        rest = [name for name in self.get_form_columns() if name not in self.file_columns]
+        files = {*file_columns_of(self.model), *self.file_columns}
+        rest = [name for name in self.get_form_columns() if name not in files]
         return list(dict.fromkeys((*self.get_list_columns(), *rest)))
 
     def get_filters(self) -> list[Any]:
@@ -285,9 +288,7 @@ class AdminView(PersistenceMixin):
         return form
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
-        linked = {
-            name: await self.many_to_many[name].linked(obj) for name in self.form_names if name in self.many_to_many
-        }
+        linked = {name: await self.linked_rows(obj, name) for name in self.form_names if name in self.many_to_many}
         return {
             name: [other.id for other in linked[name]] if name in linked else getattr(obj, name)
             for name in self.form_names

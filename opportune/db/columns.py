@@ -66,7 +66,8 @@ def foreign_keys_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
             model = classes.get(key.column.table)  # a table may have no model
             if model and key.column.primary_key and isinstance(type_of(key.column), Integer):
                 found[name] = model
-    return {name: model for name, model in found.items() if not mapper.columns[name].primary_key}
+    is_link = len(mapper.primary_key) > 1  # whose key is what it points at
+    return {name: model for name, model in found.items() if is_link or not mapper.columns[name].primary_key}
 
 
 def many_to_many_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
@@ -143,7 +144,7 @@ def title_of(row: Any) -> str:
     """A row's own name if its class gives one, else its kind and number: never all its values."""
     if any("__str__" in kind.__dict__ for kind in _own_classes(type(row))):
         return str(row)
-    return f"{type(row).__name__} {row.id}"
+    return f"{type(row).__name__} {' '.join(map(str, inspect(type(row)).primary_key_from_instance(row)))}"
 
 
 def _own_classes(kind: type[Any]) -> Iterator[type[Any]]:

@@ -1,6 +1,7 @@
 """Columns that hold the name of a stored file: fields that keep it, replace it and clear it."""
 
-from collections.abc import AsyncIterator, Collection
+import re
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -57,16 +58,17 @@ def file_field_for(column: FileColumn) -> type[FileField]:
     return type("FileField", (FileField,), {"column": column})
 
 
-async def read_form_data(request: Request, columns: Collection[str]) -> FormData:
-    """What a form sends: its texts, and files only in the fields of these columns."""
-    if not columns:
+async def read_form_data(request: Request, fields: Mapping[str, int]) -> FormData:
+    """What a form sends: its texts, and files only in these fields (patterns, and how many there may be of each)."""
+    if not fields:
         return await read_form_texts(request)
     allow_files(request)
-    async with request.form(max_files=len(columns)) as form:
+    allowed = re.compile("|".join(f"(?:{pattern})" for pattern in fields))
+    async with request.form(max_files=sum(fields.values())) as form:
         values: list[Any] = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
-        for name in columns:
-            files = [file for file in form.getlist(name) if isinstance(file, UploadFile)]
-            if files and (upload := await read_upload(files[-1])):
+        files = {name: file for name, file in form.multi_items() if isinstance(file, UploadFile)}
+        for name, file in files.items():
+            if allowed.fullmatch(name) and (upload := await read_upload(file)):
                 values.append((name, upload))
     return FormData(values)
 
@@ -83,10 +85,10 @@ async def stored_uploads(storage: Storage, form: Form, values: dict[str, Any]) -
     try:
         for field in form:
             if isinstance(field, FileField) and field.upload:
-                values[field.name] = await _keep(storage, field, field.upload)
-                new += field.column.names(values[field.name])
+                values[field.short_name] = await _keep(storage, field, field.upload)
+                new += field.column.names(values[field.short_name])
             elif isinstance(field, FileField) and field.is_cleared:
-                values[field.name] = field.nothing
+                values[field.short_name] = field.nothing
         yield
         done = True
     finally:
@@ -99,7 +101,7 @@ async def _keep(storage: Storage, field: FileField, upload: Upload) -> str:
     try:
         return await field.column.save(storage, upload)
     except (StorageError, ImageRefusedError) as error:
-        raise ValidationRefused(str(error), field.name) from error
+        raise ValidationRefused(str(error), field.short_name) from error
 
 
 async def render_file(storage: Storage, column: FileColumn, name: str | None) -> Markup:

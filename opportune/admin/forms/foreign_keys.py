@@ -80,6 +80,23 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         found: list[Any] = await self.model_admin.fetch_rows(select(self.model).where(self.key.in_(ids)))
         return found
 
+    def recall(self, request: Request) -> dict[int, Any]:
+        """The rows that this request has read already, by their numbers."""
+        if not hasattr(request.state, "lookups"):
+            request.state.lookups = {}
+        read: dict[int, Any] = request.state.lookups.setdefault(self, {})
+        return read
+
+    async def remember(self, request: Request, ids: Sequence[int]) -> None:
+        self.recall(request).update((row.id, row) for row in (await self.rows(list(ids)) if ids else ()))
+
+    async def stored(self, request: Request, ids: Sequence[int]) -> list[Any]:
+        """What a row that somebody sees points at, of which much may be read already."""
+        known = self.recall(request)
+        if missing := [number for number in ids if number not in known]:
+            await self.remember(request, missing)
+        return [known[number] for number in ids if number in known]
+
     async def seen(self, request: Request, ids: list[Any]) -> list[Any]:
         """What somebody has chosen, as far as they may see it."""
         if not await may_see(request, self.view):
@@ -159,7 +176,7 @@ async def _option(field: Any, request: Request) -> Markup:
         return Markup("")
     lookup: ForeignKeyLookup = field.loader
     is_stored = field.data == field.object_data
-    found = await (lookup.rows([field.data]) if is_stored else lookup.seen(request, [field.data]))
+    found = await (lookup.stored(request, [field.data]) if is_stored else lookup.seen(request, [field.data]))
     return CHOSEN.format(**(lookup.format(found[0]) if found else {"id": field.data, "text": field.data}))
 
 

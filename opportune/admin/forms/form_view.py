@@ -1,6 +1,7 @@
 """The pages with a model's form: a new row, a change to one, and a new one that begins as a copy."""
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 from starlette.datastructures import FormData
@@ -12,7 +13,14 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import group_fields, prefill, without_fields
 from opportune.admin.forms.files import read_form_data, stored_uploads
-from opportune.admin.forms.inlines import INLINES_KEY, INVALID_ROWS, InlineTable, inline_tables, validate_inlines
+from opportune.admin.forms.inlines import (
+    INLINES_KEY,
+    INVALID_ROWS,
+    InlineTable,
+    inline_file_fields,
+    inline_tables,
+    validate_inlines,
+)
 from opportune.admin.lists.formatters import truncate
 from opportune.admin.protocols import View
 from opportune.db.columns import title_of
@@ -39,7 +47,7 @@ async def _answer(request: Request, view: View, row: Any) -> Response:
         if row is None:
             prefill(form, request.query_params)
         return await _page(request, view, row, form, await inline_tables(request, view, row))
-    sent = await read_form_data(request, view.files.keys())
+    sent = await read_form_data(request, dict.fromkeys(view.files, 1) | inline_file_fields(view))
     target = None if await _is_copied(request, view, sent) else row
     form = await _form(request, view, target, sent)
     tables = await inline_tables(request, view, target, sent)
@@ -73,7 +81,10 @@ async def _save(request: Request, view: View, row: Any, form: AdminForm, tables:
     if not is_valid:
         raise ValidationRefused(INVALID_ROWS)
     values[INLINES_KEY] = tables
-    async with stored_uploads(request.app.state.storage, form, values):
+    async with AsyncExitStack() as uploads:
+        await uploads.enter_async_context(stored_uploads(request.app.state.storage, form, values))
+        for line in (line for table in tables for line in table.lines if line.is_sent and not line.is_deleted):
+            await uploads.enter_async_context(stored_uploads(request.app.state.storage, line.form, line.values))
         if row is None:
             return await view.insert_model(request, values)
         return await view.update_model(request, request.path_params["pk"], values)
@@ -99,7 +110,8 @@ async def _page(
         "fields": fields,
         "groups": group_fields(view.fieldsets, [*fields, *fixed]),
         "tables": tables,
-        "edited": [(table.view, table.inline.by) for table in tables],
+        "has_files": bool(view.files or inline_file_fields(view)),
+        "edited": [(table.view, table.by) for table in tables],
         "error": error,
         "may_create": view.can_create and await view.check_can_create(request),
     }

@@ -1,10 +1,12 @@
 """Rows of another model that are edited in the form of the row that they point at, and saved with it or not at all."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqladmin.authorization import Action
+from sqladmin.helpers import get_object_identifier
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -12,8 +14,9 @@ from starlette.requests import Request
 from opportune.admin.errors import ValidationRefused, translate_database_errors
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.files import FileField
+from opportune.admin.paths import loading
 from opportune.admin.protocols import View
-from opportune.db.columns import is_secret
 
 MAX_INLINE_ROWS = 50
 """Rows: whoever has more sees the newest below the form, and the rest in their list."""
@@ -31,7 +34,7 @@ class Inline:
     by: str
     """The column that points at the row of the form."""
     columns: Sequence[str]
-    """What can be edited: all that a new row needs. Not files, nor many-to-many."""
+    """What can be edited: all that a new row needs."""
     extra: int = 2
     """Empty lines for new rows."""
 
@@ -41,6 +44,8 @@ class InlineRow:
     row: Any
     """None for a new one."""
     form: AdminForm
+    stored: Mapping[str, Any] = field(default_factory=dict)
+    """What the fields began with."""
     is_sent: bool = False
     """Not where the page that was sent had no such row."""
     is_deleted: bool = False
@@ -55,7 +60,8 @@ class InlineRow:
     @property
     def is_blank(self) -> bool:
         """Whether it is one for a new row, and nobody has written anything into it."""
-        return self.row is None and _texts(self.form) == _texts(type(self.form)())
+        has_upload = any(isinstance(each, FileField) and each.upload for each in self.form)
+        return self.row is None and not has_upload and _texts(self.form) == _texts(type(self.form)())
 
     def refuse(self, refusal: ValidationRefused) -> None:
         self.error = add_refusal(self.form, refusal)
@@ -72,7 +78,11 @@ class InlineTable:
 
     @property
     def columns(self) -> Sequence[str]:
-        return [name for name in self.inline.columns if not is_secret(name)]
+        return inline_columns(self.inline, self.view)
+
+    @property
+    def by(self) -> str:
+        return self.view.name_of(self.inline.by)
 
     def clean(self) -> bool:
         """Find out what is to be stored. Whether all of it may be."""
@@ -87,7 +97,22 @@ class InlineTable:
         values = self.view.clean(line.form, line.row)
         if line.row is None:
             return values
-        return {name: value for name, value in values.items() if getattr(line.row, name) != value}
+        return {name: value for name, value in values.items() if _differs(line.stored.get(name), value)}
+
+
+def inline_columns(inline: Inline, view: View) -> Sequence[str]:
+    return [view.name_of(name) for name in inline.columns]
+
+
+def inline_file_fields(parent: View) -> dict[str, int]:
+    """Patterns of the names of fields for files, and how many of each a form may have."""
+    views = [(inline, parent.site.view_for_model(inline.model)) for inline in parent.inlines]
+    return {
+        rf"{re.escape(view.identity)}-[\w;]+-{re.escape(name)}": MAX_INLINE_ROWS + inline.extra
+        for inline, view in views
+        if view
+        for name in view.files.keys() & set(inline_columns(inline, view))
+    }
 
 
 async def inline_tables(
@@ -109,7 +134,8 @@ async def _table(request: Request, inline: Inline, view: Any, parent: Any, sent:
         return None
     may_delete = view.can_delete and view.has_permission(request, Action.DELETE)
     kind = await view.form_class(request, creating=False)
-    lines = [await _line(request, inline, view, kind, row, row.id, sent) for row in rows]
+    await _remember(request, inline, view, rows)
+    lines = [await _line(request, inline, view, kind, row, get_object_identifier(row), sent) for row in rows]
     if await view.check_can_create(request):
         kind = await view.form_class(request, creating=True)
         new = [f"new{number}" for number in range(inline.extra)]
@@ -120,16 +146,29 @@ async def _table(request: Request, inline: Inline, view: Any, parent: Any, sent:
 
 
 async def _rows(request: Request, inline: Inline, view: Any, parent: Any) -> list[Any]:
-    of_parent = view.list_query(request).where(getattr(inline.model, inline.by) == parent.id)
-    rows = await view.fetch_rows(of_parent.order_by(view.pk_columns[0]).limit(MAX_INLINE_ROWS + 1))
+    of_parent = view.list_query(request).where(getattr(inline.model, view.name_of(inline.by)) == parent.id)
+    linked = view.many_to_many.keys() & set(view.form_names)
+    of_parent = of_parent.options(*loading(view.mapper, list(linked)))
+    rows = await view.fetch_rows(of_parent.order_by(*view.pk_columns).limit(MAX_INLINE_ROWS + 1))
     return [row for row in rows if await view.check_can_edit(request, row)]
+
+
+async def _remember(request: Request, inline: Inline, view: Any, rows: Sequence[Any]) -> None:
+    """Read what all rows point at in one query for each column, and not in one for each row."""
+    for name in inline_columns(inline, view):
+        if name in view.references:
+            numbers = {getattr(row, name) for row in rows} - {None}
+            await view.references[name].remember(request, sorted(numbers))
+        elif name in view.many_to_many:
+            view.many_to_many[name].recall(request).update(
+                (other.id, other) for row in rows for other in getattr(row, name)
+            )
 
 
 async def _line(
     request: Request, inline: Inline, view: Any, kind: type[AdminForm], row: Any, key: Any, sent: FormData | None
 ) -> InlineRow:
-    others = {name for name in view.form_names if name not in inline.columns}
-    others |= view.files.keys() | view.many_to_many.keys()
+    others = {name for name in view.form_names if name not in inline_columns(inline, view)}
     form_class = without_fields(kind, {*others, *view.readonly(request, row)})
     prefix = f"{view.identity}-{key}-"
     initial = {} if row is None else await view.get_form_data_for_edit(row)
@@ -137,7 +176,11 @@ async def _line(
     is_sent = sent is not None and any(name.startswith(prefix) for name in sent)
     form = form_class(sent if is_sent else None, data=initial, prefix=prefix)
     is_deleted = row is not None and sent is not None and f"{prefix}delete" in sent
-    return InlineRow(row, form, is_sent, is_deleted)
+    return InlineRow(row, form, initial, is_sent, is_deleted)
+
+
+def _differs(before: Any, after: Any) -> bool:
+    return sorted(before) != sorted(after) if isinstance(after, list) and before else bool(before != after)
 
 
 def _texts(form: AdminForm) -> dict[str, Any]:
@@ -168,11 +211,12 @@ async def save_inlines(session: AsyncSession, request: Request, parent: Any, tab
 async def _save(session: AsyncSession, request: Request, parent: Any, table: InlineTable, line: InlineRow) -> None:
     if not line.is_deleted and not line.values:
         return
-    view, by = table.view, table.inline.by
+    view, by = table.view, table.by
     if line.row is None:
         await view.add_row(session, request, line.values, {by: parent.id})
         return
-    mine = view.list_query(request).where(view.pk_columns[0] == line.row.id, getattr(view.model, by) == parent.id)
+    is_this: Any = view.select_by_identifier(str(get_object_identifier(line.row))).whereclause
+    mine = view.list_query(request).where(is_this, getattr(view.model, by) == parent.id)
     check = view.check_can_delete if line.is_deleted else view.check_can_edit
     found = await view.lock_rows(session, request, mine, check)
     if not found:

@@ -82,7 +82,7 @@ class MultiplePicker:
         """By name what is stored or may be seen: what somebody has sent names nothing else."""
         lookup, stored = field.loader, set(field.object_data or ())
         kept, new = ([key for key in field.data if (key in stored) is wanted] for wanted in (True, False))
-        rows = [*(await lookup.rows(kept) if kept else ()), *(await lookup.seen(request, new) if new else ())]
+        rows = [*(await lookup.stored(request, kept)), *(await lookup.seen(request, new) if new else ())]
         named = {row.id: lookup.format(row) for row in rows}
         return Markup("").join(CHOSEN.format(**named.get(key, {"id": key, "text": key})) for key in field.data)
 

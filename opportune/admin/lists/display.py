@@ -87,7 +87,7 @@ class DisplayMixin(AdapterView):
         if prop in self.files:
             return await render_file(request.app.state.storage, self.files[prop], getattr(obj, prop))
         if prop in self.many_to_many:
-            rows = await self._linked(obj, prop)
+            rows = await self.linked_rows(obj, prop)
             return (
                 Markup(", ").join(link_to(self.lookups[prop].view, row.id, title_of(row), request) for row in rows)
                 or EMPTY_CELL
@@ -108,7 +108,8 @@ class DisplayMixin(AdapterView):
         names = getattr(request.state, f"names_{self.identity}_{prop}")
         return link_to(self.lookups[prop].view, number, names.get(number, number), request)
 
-    async def _linked(self, obj: Any, prop: str) -> Sequence[Any]:
+    async def linked_rows(self, obj: Any, prop: str) -> Sequence[Any]:
+        """What a row is linked with, which may be loaded."""
         if prop in inspect(obj).unloaded:
             return await self.many_to_many[prop].linked(obj)
         return sorted(getattr(obj, prop), key=title_of)

@@ -50,6 +50,7 @@ class BookTag(ModelBase, table=True):
 
     book_id: int = Field(foreign_key="test_bookshelf_book.id", primary_key=True)
     tag_id: int = Field(foreign_key="test_bookshelf_tag.id", primary_key=True, index=True)
+    note: str = Field(default="", max_length=40)
 
 
 class Tag(Table, table=True):
@@ -119,6 +120,10 @@ class AuthorAdmin(AdminView, model=Author):
 
 
 class TagAdmin(AdminView, model=Tag):
+    inlines = (Inline(BookTag, "tag_id", ("book_id", "note")),)
+
+
+class BookTagAdmin(AdminView, model=BookTag):
     pass
 
 
@@ -142,5 +147,5 @@ bookshelf = Feature(
     name="bookshelf",
     summary="For tests.",
     models=(Country, Author, BookTag, Tag, Book, ReviewTag, Review),
-    admin=(CountryAdmin, AuthorAdmin, TagAdmin, ReviewAdmin, BookAdmin),
+    admin=(CountryAdmin, AuthorAdmin, TagAdmin, BookTagAdmin, ReviewAdmin, BookAdmin),
 )

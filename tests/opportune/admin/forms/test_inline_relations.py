@@ -1,0 +1,145 @@
+"""Lines below a form with references, choices, files and many-to-many of their own; lines that are links themselves."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+from sqlmodel import col
+
+from opportune.admin.models import AuditEntry
+from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Mood, Review, Tag
+from tests.opportune.admin.forms.test_forms import picture
+from tests.opportune.admin.lists.test_paths import counted_statements
+
+pytestmark = pytest.mark.database("sqlite")
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+EDIT = "/admin/book/edit/1"
+BOOK = {"title": "Kristin", "slug": "k", "isbn": "1", "author_id": "1", "price": "0", "status": "draft", "save": "Save"}
+FIRST = {"stars": "4", "critic_id": "1", "mood": "glad", "photo": "", "tags": ["", "1"]}
+
+
+@pytest.fixture
+async def app(app_with_bookshelf: FastAPI) -> FastAPI:
+    async with app_with_bookshelf.state.database.writer() as session:
+        sigrid, epic, saga = Author(name="Sigrid"), Tag(name="Epic"), Tag(name="Saga")
+        session.add(sigrid)
+        await session.flush()
+        session.add_all([epic, saga, Author(name="Halldór")])
+        book = Book(title="Kristin", slug="k", isbn="1", author_id=sigrid.id)
+        session.add(book)
+        await session.flush()
+        session.add(Review(book_id=book.id, critic_id=sigrid.id, stars=4, mood=Mood.GLAD, tags=[epic]))
+    return app_with_bookshelf
+
+
+def line(key: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"review-{key}-{name}": value for name, value in values.items()}
+
+
+async def reviews(app: FastAPI) -> list[tuple[int, int | None, str | None, list[str], bool]]:
+    """Stars, critic, mood, tags and whether there is a photo."""
+    statement = select(Review).options(selectinload(Review.tags)).order_by(col(Review.id))  # type: ignore[arg-type]  # a relationship
+    async with app.state.database.reader(fresh=True) as session:
+        return [
+            (row.stars, row.critic_id, row.mood, sorted(tag.name for tag in row.tags), bool(row.photo))
+            for row in await session.scalars(statement)
+        ]
+
+
+BEFORE = [(4, 1, "glad", ["Epic"], False)]
+
+
+@on_both
+async def test_a_line_has_its_references_choices_files_and_links(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get(EDIT)).text
+    for shown in (
+        '<option value="1" selected>Sigrid</option>',
+        '<option value="1" selected>Epic</option>',
+        '<option selected value="glad">Glad</option>',
+        'data-add-for="review-1-critic_id"',
+        'data-add-for="review-new0-tags"',
+        'enctype="multipart/form-data"',
+    ):
+        assert shown in page, shown
+    assert (await admin.post(EDIT, data=BOOK | line("1", FIRST))).status_code == 303
+    assert await reviews(app) == BEFORE
+    async with app.state.database.reader(fresh=True) as session:
+        assert (await session.scalars(select(AuditEntry))).all() == [], "what nobody changed is not told of"
+    changed = {"stars": "2", "critic_id": "2", "mood": "sad", "tags": ["", "2", "1"]}
+    new = {"stars": "5", "critic_id": "", "mood": "__None", "tags": ["", "2"]}
+    assert (await admin.post(EDIT, data=BOOK | line("1", changed) | line("new0", new))).status_code == 303
+    assert await reviews(app) == [(2, 2, "sad", ["Epic", "Saga"], False), (5, None, None, ["Saga"], False)]
+
+
+@on_both
+async def test_a_file_of_a_line_is_kept_shown_and_cleared(app: FastAPI, admin: AsyncClient) -> None:
+    files = {
+        "review-1-photo": ("a.png", picture(), "image/png"),
+        "review-new0-photo": ("b.png", picture(), "image/png"),
+        "review-99-photo": ("c.png", picture(), "image/png"),
+    }
+    blank = line("new0", {"stars": "5", "critic_id": "", "mood": "__None", "tags": ""})
+    answer = await admin.post(EDIT, data=BOOK | line("1", FIRST) | blank, files=files)
+    assert answer.status_code == 303, answer.text
+    assert [row[-1] for row in await reviews(app)] == [True, True], "a line with nothing but a file is one"
+    page = (await admin.get(EDIT)).text
+    assert page.count('value="clear"') == 2
+    await admin.post(EDIT, data=BOOK | line("1", FIRST | {"photo": "clear"}), files={"none": ("", b"")})
+    assert [row[-1] for row in await reviews(app)] == [False, True]
+
+
+REFUSED = [
+    ({"stars": "9"}, "stars", "Please give 5 or less."),
+    ({"critic_id": "99"}, "critic_id", "What this points at is not there"),
+    ({"tags": ["", "99"]}, "tags", "What this points at is not there"),
+    ({"mood": "angry"}, "mood", "Choose one of: glad, sad."),
+]
+
+
+@pytest.mark.parametrize(("changes", "field", "words"), REFUSED)
+async def test_where_a_line_is_wrong_it_says_so_beside_its_field(
+    app: FastAPI, admin: AsyncClient, changes: dict[str, Any], field: str, words: str
+) -> None:
+    answer = await admin.post(EDIT, data=BOOK | line("1", FIRST | changes))
+    assert answer.status_code == 400
+    assert words in answer.text.split(f'id="error-review-1-{field}">')[1].split("</div>")[0]
+    assert await reviews(app) == BEFORE
+
+
+async def test_more_lines_ask_no_more_of_the_database(app: FastAPI, admin: AsyncClient) -> None:
+    with counted_statements() as few:
+        await admin.get(EDIT)
+    async with app.state.database.writer() as session:
+        tags = (await session.scalars(select(Tag))).all()
+        session.add_all([Review(book_id=1, critic_id=number % 2 + 1, tags=list(tags)) for number in range(20)])
+    with counted_statements() as many:
+        await admin.get(EDIT)
+    assert len(many) == len(few)
+
+
+@on_both
+async def test_links_are_lines_of_either_end(app: FastAPI, admin: AsyncClient) -> None:
+    address, tag = "/admin/tag/edit/1", {"name": "Epic", "save": "Save"}
+    linked = {"book-tag-new0-book_id": "1", "book-tag-new0-note": "of course"}
+    assert (await admin.post(address, data=tag | linked)).status_code == 303
+    assert await links(app) == [(1, 1, "of course")]
+    page = (await admin.get(address)).text
+    assert '<option value="1" selected>Kristin</option>' in page
+    again = await admin.post(address, data=tag | linked)
+    assert "Another one already has this value." in again.text
+    old = {"book-tag-1;1-book_id": "1", "book-tag-1;1-note": "well"}
+    await admin.post(address, data=tag | old)
+    assert await links(app) == [(1, 1, "well")]
+    assert "Epic" in (await admin.get("/admin/book-tag/list")).text
+    await admin.post(address, data=tag | old | {"book-tag-1;1-delete": "1"})
+    assert await links(app) == []
+
+
+async def links(app: FastAPI) -> list[tuple[int, int, str]]:
+    async with app.state.database.reader(fresh=True) as session:
+        return [(link.book_id, link.tag_id, link.note) for link in await session.scalars(select(BookTag))]
