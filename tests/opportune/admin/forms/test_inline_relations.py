@@ -11,9 +11,8 @@ from sqlalchemy.orm import selectinload
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
+from opportune.testing import counted_statements, picture
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Mood, Review, Tag
-from tests.opportune.admin.forms.test_forms import picture
-from tests.opportune.admin.lists.test_paths import counted_statements
 
 pytestmark = pytest.mark.database("sqlite")
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -112,12 +111,12 @@ async def test_where_a_line_is_wrong_it_says_so_beside_its_field(
 
 
 async def test_more_lines_ask_no_more_of_the_database(app: FastAPI, admin: AsyncClient) -> None:
-    with counted_statements() as few:
+    with counted_statements("test_bookshelf") as few:
         await admin.get(EDIT)
     async with app.state.database.writer() as session:
         tags = (await session.scalars(select(Tag))).all()
         session.add_all([Review(book_id=1, critic_id=number % 2 + 1, tags=list(tags)) for number in range(20)])
-    with counted_statements() as many:
+    with counted_statements("test_bookshelf") as many:
         await admin.get(EDIT)
     assert len(many) == len(few)
 
