@@ -41,6 +41,7 @@ from opportune.web.rendering import icons
 from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.rendering.templates import templates
 from opportune.web.routing import Router, several
+from opportune.web.time_zone import TimeZoneMiddleware
 
 
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
@@ -115,6 +116,7 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(RequestLogMiddleware)
     app.add_middleware(FlashMiddleware, settings=settings)
     app.add_middleware(SecurityHeadersMiddleware, settings=settings)
+    app.add_middleware(TimeZoneMiddleware, settings=settings)
 
 
 def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:

@@ -126,6 +126,8 @@ class Settings(BaseSettings):
 
     site_name: str = "Opportune"
     """What pages, e-mails, the admin and the API call this site."""
+    time_zone: str = "UTC"
+    """Where the site's clock is (Europe/Vienna). Who looks at a page sees times as they are where their browser is."""
     environment: Literal["development", "test", "production"] = Field(default_factory=default_environment)
     """development, test or production. Production refuses unsafe values."""
     debug: bool = False
@@ -243,6 +245,18 @@ class Settings(BaseSettings):
         if not (value.strip() and value.isprintable()):
             raise ValueError("must be one line with a name in it")
         return value.strip()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        if value == "UTC":  # the zones of others are files
+            return value
+        from zoneinfo import ZoneInfo  # noqa: PLC0415 - as just said
+
+        try:
+            return str(ZoneInfo(value))
+        except (LookupError, OSError, ValueError):
+            raise ValueError("must be the name of a time zone, such as Europe/Vienna") from None
 
     @field_validator("base_url")
     @classmethod

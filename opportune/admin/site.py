@@ -42,7 +42,7 @@ from opportune.feature import Feature
 from opportune.web.rendering.flash import flashed
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
-from opportune.web.rendering.templates import format_datetime
+from opportune.web.time_zone import format_datetime
 
 ADMIN_PATH = "/admin"
 # Assets come from /static, people sign in and out at /accounts, and nothing here takes files.

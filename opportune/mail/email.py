@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 from opportune.db.model import utc_now
 from opportune.mail.templates import render
 from opportune.settings import Settings
+from opportune.web.time_zone import current_zone, site_zone
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,12 @@ def render_email(settings: Settings, to: str, template: str, context: Mapping[st
     parse_recipient(to)
     own = {"absolute_url": lambda path: urljoin(site_url(settings), path), "site_name": settings.site_name}
     given = {**own, **context}
-    given["subject"] = subject = single_line("subject", render(f"{template}.subject", given))
-    text, html = render(f"{template}.txt", given), render(f"{template}.html", given, needed=False)
+    zone = current_zone.set(site_zone(settings))  # who asks need not be who reads it
+    try:
+        given["subject"] = subject = single_line("subject", render(f"{template}.subject", given))
+        text, html = render(f"{template}.txt", given), render(f"{template}.html", given, needed=False)
+    finally:
+        current_zone.reset(zone)
     number = f"{time.time_ns():016x}{secrets.token_hex(8)}"  # e-mails of one second stay in their order
     return EmailMessage(to, subject, text, html, message_id=f"<{number}@{sender_address(settings).domain}>")
 

@@ -17,9 +17,10 @@ from opportune.web.rendering.flash import flash  # noqa: E402
 from opportune.web.rendering.growing_markdown import MarkdownBlocks  # noqa: E402
 from opportune.web.rendering.panels import render_panels  # noqa: E402
 from opportune.web.rendering.static_files import assets  # noqa: E402
-from opportune.web.rendering.templates import format_datetime, is_htmx, redirect, templates  # noqa: E402
+from opportune.web.rendering.templates import is_htmx, redirect, templates  # noqa: E402
 from opportune.web.settings import settings_of  # noqa: E402
 from opportune.web.streaming import hx_partial, stream_markdown  # noqa: E402
+from opportune.web.time_zone import current_zone, format_datetime  # noqa: E402
 
 __all__ = [
     "HOUR_SECONDS",
@@ -38,6 +39,7 @@ __all__ = [
     "cached",
     "clear_cache",
     "client_address",
+    "current_zone",
     "flash",
     "format_datetime",
     "hx_partial",

@@ -11,7 +11,7 @@ from opportune.accounts.models import User
 from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.admin.protocols import Site
 from opportune.feature import UserColumn
-from opportune.web.rendering.templates import format_datetime
+from opportune.web.time_zone import format_datetime
 
 
 async def user_columns(request: Request, site: Site, user: User) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from wtforms import Field, Form, IntegerField  # type: ignore[import-untyped]  #
 from wtforms.validators import NumberRange  # type: ignore[import-untyped]  # has no types
 
 from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.moments import MomentField
 from opportune.admin.forms.text_fields import TextField, is_multiline
 from opportune.admin.forms.typed_fields import (
     FIELDS,
@@ -112,6 +113,11 @@ class AdminConverter(AdapterConverter):
         return TextField(**{"lines": is_multiline(prop.columns[0]), **kwargs})
 
     conv_text = conv_string
+
+    @converts("DateTime")  # type: ignore[untyped-decorator]  # as below
+    def conv_datetime(self, model: type[Any], prop: ColumnProperty[Any], kwargs: dict[str, Any]) -> Any:
+        has_zone = getattr(prop.columns[0].type, "timezone", False)
+        return MomentField(**kwargs) if has_zone else super().conv_datetime(model, prop, kwargs)
 
     @converts("JSON", "JSONB")  # type: ignore[untyped-decorator]  # as below
     def conv_json(self, model: type[Any], prop: ColumnProperty[Any], kwargs: dict[str, Any]) -> Any:

@@ -20,6 +20,7 @@ from opportune.admin.import_export.export import unescape_formula
 from opportune.admin.import_export.names import NamedColumn, NameResolver, keep_unsent, named_columns
 from opportune.admin.protocols import View
 from opportune.db.columns import choices_of, is_secret, is_text
+from opportune.web.forms.forms import ZONE_SUFFIX
 
 YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")
 NO_CHOICE = "__None"
@@ -153,6 +154,7 @@ class FormFiller:
                 continue
             if name not in self.named and (moment := _moment(self.view, name, text)) is not None:
                 moments[field], text = moment, moment.strftime(DATETIME_FORMAT)
+            sent.append((field + ZONE_SUFFIX, "UTC"))
             sent.append((field, text))
         form = kind(FormData(sent), data=stored or {})
         keep_unsent(form, dict(sent), is_stored=stored is not None)

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from opportune.web.rendering.templates import format_datetime
+from opportune.web.time_zone import format_time
 
 MAX_CELL_LENGTH = 80
 
@@ -16,7 +16,7 @@ EMPTY_CELL = Markup('<span class="text-secondary">&ndash;</span>')
 FORMATTERS: dict[type[Any], Any] = {
     type(None): lambda _: EMPTY_CELL,
     bool: lambda value: YES if value else NO,
-    datetime: format_datetime,
+    datetime: format_time,
     date: lambda value: f"{value.day} {value:%b %Y}",
 }
 

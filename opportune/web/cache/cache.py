@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from opportune.web.cache.cached_response import CachedResponse, ResponseCapture
 from opportune.web.cache.rule import PERSONAL_HEADERS, key_of
 from opportune.web.cache.store import CacheLookup, Store
 from opportune.web.rendering.flash import are_waiting
+from opportune.web.time_zone import current_zone
 
 if TYPE_CHECKING:
     from opportune.web.cache.route import CachedRoute
@@ -79,11 +81,13 @@ class Cache:
     Args:
         store: Where they are.
         who: Finds the user of a request, for answers that are kept per user.
-        keeps: False builds everything afresh.
+        is_enabled: False builds everything afresh.
+        zone: Where its pages' times are shown: they are for visitors of all zones.
     """
 
-    def __init__(self, store: Store, who: UserLoader, *, is_enabled: bool = True) -> None:
+    def __init__(self, store: Store, who: UserLoader, *, is_enabled: bool = True, zone: tzinfo = UTC) -> None:
         self.store = store
+        self._zone = zone
         self.is_enabled = is_enabled
         self._who = who
         self._flights: dict[str, asyncio.Future[Outcome]] = {}
@@ -195,9 +199,11 @@ class Cache:
         """Run the route. None if its answer was a stream, which `send` has got."""
         route, take = visit.route, ResponseCapture(send)
         token = reads_fresh.set(True)  # a replica's lag would be kept
+        zone = current_zone.set(self._zone)  # the page is not this visitor's alone
         try:
             await route.app(visit.scope, receive, take)
         finally:
+            current_zone.reset(zone)
             reads_fresh.reset(token)
         route.counts.built += 1
         answer = take.answer

@@ -11,6 +11,7 @@ from opportune.settings import Settings
 from opportune.web.cache.cache import Cache, UserLoader, nobody
 from opportune.web.cache.redis_store import RedisStore
 from opportune.web.cache.store import MemoryStore, Store
+from opportune.web.time_zone import site_zone
 
 CACHE_URL_FORMAT = "CACHE_URL must be memory: or redis://[:password@]host[:6379][/0], with rediss: for TLS"
 INFO_KEY = "cache"
@@ -25,7 +26,9 @@ def open_cache(settings: Settings, database: Database, who: UserLoader = nobody)
         OperatorError: CACHE_URL is not understood.
     """
     store = open_store(settings.cache_url.get_secret_value())
-    cache = database.info[INFO_KEY] = Cache(store, who, is_enabled=settings.environment != "development")
+    cache = database.info[INFO_KEY] = Cache(
+        store, who, is_enabled=settings.environment != "development", zone=site_zone(settings)
+    )
     return cache
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from functools import cache
 
@@ -14,6 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from opportune.annotations import Attribute, options_of
 from opportune.db.references import reference_of
 from opportune.text import ONE_LINE
+from opportune.web.time_zone import local
 
 PICKER = "picker"
 """A field that points at rows: a select that finds more of them while somebody types."""
@@ -104,7 +105,7 @@ def controls_of(model: type[BaseModel]) -> Mapping[str, Control]:
 
 
 def as_text(value: object) -> str:
-    """A value as HTML writes it. Moments are in UTC."""
+    """A value as HTML writes it. Moments are where who asks is."""
     match value:
         case None:
             return ""
@@ -113,7 +114,7 @@ def as_text(value: object) -> str:
         case Enum():
             return as_text(value.value)
         case datetime():
-            moment = (value.astimezone(UTC) if value.tzinfo else value).replace(tzinfo=None)
+            moment = (local(value) if value.tzinfo else value).replace(tzinfo=None)
             return moment.isoformat(timespec="seconds" if moment.second else "minutes")
     return str(value)
 

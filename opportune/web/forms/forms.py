@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from fastapi import HTTPException, Request
@@ -14,6 +15,7 @@ from opportune.db.references import reference_of
 from opportune.web.forms.error_messages import NOT_A_CHOICE, message_for
 from opportune.web.forms.fields import PICKER, WRITTEN, Control, RowChoices, as_text, as_written, controls_of
 from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, Upload, allow_files, read_upload
+from opportune.web.time_zone import current_zone, known_zone, local, moment_in, zone_name
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -22,6 +24,7 @@ Choices = Mapping[str, Mapping[Any, str] | RowChoices]
 
 MAX_CHECKBOXES = 10
 """Rows from which on a field for several is no longer a list of boxes to tick."""
+MOMENT = "datetime-local"
 SEARCH_SUFFIX = ".search"
 """Of the field beside a picker where who has no JavaScript writes what to look for."""
 
@@ -38,7 +41,11 @@ UNANSWERED = {
 CHOOSE_AGAIN = "Please choose the file again."
 FILE_ATTRIBUTES: Mapping[str, Attribute] = {"data-largest": MAX_FILE_BYTES, "data-too-large": TOO_LARGE}
 ID = re.compile("[0-9]{1,18}")
-# What browsers send of a datetime-local: we take it for UTC, as we show it.
+ZONE_SUFFIX = ".zone"
+"""Of the field beside a moment that says in which zone it was shown."""
+FILTER_PREFIX = "filter-"
+"""Of forms whose fields make a query, in which moments are in UTC."""
+# What browsers send of a datetime-local.
 WITHOUT_ZONE = re.compile(r"\d{4,}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
 
 
@@ -56,6 +63,8 @@ class Field:
     choices: Mapping[str, str]
     attributes: Mapping[str, Attribute]
     suffix: str = ""
+    zone: str = ""
+    """That of a moment."""
     rows: RowChoices | None = None
 
     @property
@@ -75,17 +84,35 @@ class Form(Generic[M]):
         self.prefix = prefix
         """Of the ids, where a page has two forms with fields of the same name."""
         self.controls = {**controls_of(model), **_chosen_now(model, choices or {})}
-        self.values: dict[str, str | list[str]] = {
-            name: _beginning(model, name, row)
-            for name, control in self.controls.items()
-            if control.type not in ("password", "file")
-        }
+        self.values: dict[str, str | list[str]] = self._beginnings(row)
+        self.zones: dict[str, str] = self._zones(row)
+        """Where moments are shown, by field."""
         self.data: M | None = None
         self.errors: dict[str, str] = {}
         self.refusal = 422
         """The status of an answer that shows what is wrong."""
         self.files: dict[str, list[Upload]] = {}
         """What came by field: gone if the form is shown again, as no page can fill a file in."""
+
+    def _beginnings(self, row: object) -> dict[str, str | list[str]]:
+        zone = current_zone.set(UTC if self.prefix == FILTER_PREFIX else current_zone.get())
+        try:
+            return {
+                name: _beginning(self.model, name, row)
+                for name, control in self.controls.items()
+                if control.type not in ("password", "file")
+            }
+        finally:
+            current_zone.reset(zone)
+
+    def _zones(self, row: object) -> dict[str, str]:
+        here = "UTC" if self.prefix == FILTER_PREFIX else str(current_zone.get())
+        zones = {name: here for name, control in self.controls.items() if control.type == MOMENT}
+        if here != "UTC":
+            for name in zones:
+                if isinstance(moment := _value_of(self.model, name, row), datetime) and moment.tzinfo:
+                    zones[name] = zone_name(local(moment))
+        return zones
 
     def offer(self, choices: Choices) -> None:
         """Tell what can be chosen, where only the moment knows it."""
@@ -140,6 +167,7 @@ class Form(Generic[M]):
             values=[value] if isinstance(value, str) else value,
             choices=self._choices(control, value),
             suffix=control.suffix,
+            zone=self.zones.get(name, ""),
             rows=self._rows(control),
             attributes=_written(self._attributes(control) | changes | self._state(name, changes)),
         )
@@ -200,6 +228,7 @@ class Form(Generic[M]):
 
     async def _keep(self, sent: FormData) -> None:
         self.values = {}
+        self.zones |= {name: zone for name in self.zones if (zone := known_zone(sent.get(name + ZONE_SUFFIX)))}
         for name in sent:
             control = self.controls.get(name)
             if control and control.type == "file":
@@ -216,9 +245,21 @@ class Form(Generic[M]):
         """The values that these texts stand for in the model."""
         if control.is_closed and not control.choices.keys() >= set(texts):
             self.errors[control.name] = NOT_A_CHOICE
-        if control.type == "datetime-local":
-            return [f"{text}Z" if WITHOUT_ZONE.fullmatch(text) else text for text in texts]
+        if control.type == MOMENT:
+            return [self._moment(control.name, text) if WITHOUT_ZONE.fullmatch(text) else text for text in texts]
         return [control.meanings.get(text, text) for text in texts]
+
+    def _moment(self, name: str, text: str) -> str | datetime:
+        """A text that is no moment is left to the model to refuse."""
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return text
+        try:
+            return moment_in(moment, self.zones[name])
+        except ValueError as error:
+            self.errors[name] = str(error)
+        return text
 
     def _validate(self, found: Mapping[str, Any]) -> None:
         try:
@@ -262,11 +303,17 @@ def _offered(control: Control, offer: Mapping[Any, str] | RowChoices) -> Control
     return replace(control, type=kind, rows=rows, choices={as_text(value): word for value, word in words.items()})
 
 
-def _beginning(model: type[BaseModel], name: str, row: object) -> str | list[str]:
+def _value_of(model: type[BaseModel], name: str, row: object) -> Any:
+    """What a row has, else what the model begins with."""
     info = model.model_fields[name]
     value = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
     if row is not None:
         value = row.get(name, value) if isinstance(row, Mapping) else getattr(row, name, value)
+    return value
+
+
+def _beginning(model: type[BaseModel], name: str, row: object) -> str | list[str]:
+    info, value = model.model_fields[name], _value_of(model, name, row)
     if reference_of(info):  # a relationship has the rows themselves
         value = (
             [getattr(one, "id", one) for one in value]

@@ -1,7 +1,6 @@
 """Pages and parts of pages from Jinja2 templates, escaped whatever their suffix."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from fastapi import Request, Response
@@ -16,6 +15,7 @@ from opportune.web.rendering.flash import flashed
 from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
+from opportune.web.time_zone import format_datetime, format_time, local
 
 
 class Templates:
@@ -34,9 +34,11 @@ class Templates:
         self.environment.filters |= {
             "datetime": format_datetime,
             "highlight": highlight,
+            "local": local,
             "markdown": markdown.shown,
             "money": format_money,
             "snippet": snippet,
+            "time": format_time,
         }
 
     def render(
@@ -97,11 +99,6 @@ def uploads_notice(request: Request, context: Mapping[str, Any]) -> str:
         return ""
     user = getattr(request.state, "user", None)
     return request.app.state.storage.data_loss_warning if user and (user.is_staff or user.is_superuser) else ""
-
-
-def format_datetime(moment: datetime | None) -> str:
-    """Format a time for people, in UTC."""
-    return f"{moment.day} {moment:%b %Y, %H:%M} UTC" if moment else ""
 
 
 def is_htmx(request: Request) -> bool:

@@ -1,7 +1,9 @@
 """The admin understands each type by itself: its form, list, filters, import and export."""
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import FastAPI
@@ -121,3 +123,48 @@ async def test_what_is_exported_can_be_imported(app: FastAPI, admin: AsyncClient
         first.country,
         first.phone,
     )
+
+
+SUMMER = {"starts_at": "2026-07-01 14:00:00", "starts_at.zone": "Europe/Vienna"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored_at"),
+    [
+        (SUMMER, datetime(2026, 7, 1, 12, tzinfo=UTC)),
+        (SUMMER | {"starts_at.zone": "UTC"}, datetime(2026, 7, 1, 14, tzinfo=UTC)),
+        ({"starts_at": "2026-07-01 14:00:00"}, datetime(2026, 7, 1, 12, tzinfo=UTC)),
+        (SUMMER | {"starts_at": "2026-10-25 02:30:00"}, datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        (
+            {"starts_at": "2026-10-25 02:30:00", "starts_at.zone": "Europe/Vienna again"},
+            datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
+        ),
+    ],
+)
+async def test_a_moment_is_read_and_shown_where_somebody_is(
+    app: FastAPI, admin: AsyncClient, sent: dict[str, str], stored_at: datetime
+) -> None:
+    admin.cookies.set("time_zone", "Europe/Vienna")
+    await admin.post("/admin/sample/create", data=FORM | sent)
+    [row] = await stored(app)
+    assert row.starts_at == stored_at
+    page = (await admin.get(f"/admin/sample/edit/{row.id}")).text
+    assert f'value="{stored_at.astimezone(ZoneInfo("Europe/Vienna")):%Y-%m-%d %H:%M:%S}"' in page
+    shown = re.findall(r'name="starts_at.zone" value="([^"]+)"', page)
+    kept = {"starts_at": re.findall(r'name="starts_at"[^>]* value="([^"]+)"', page)[0], "starts_at.zone": shown[0]}
+    await admin.post(f"/admin/sample/edit/{row.id}", data=FORM | kept)
+    assert (await stored(app))[0].starts_at == stored_at
+
+
+async def test_a_time_that_clocks_skip_is_said_at_its_field(admin: AsyncClient) -> None:
+    answer = await admin.post("/admin/sample/create", data=FORM | SUMMER | {"starts_at": "2026-03-29 02:30:00"})
+    assert (answer.status_code, "There is no such time" in answer.text) == (400, True)
+
+
+async def test_a_file_has_moments_in_utc_whoever_imports_it(app: FastAPI, admin: AsyncClient) -> None:
+    admin.cookies.set("time_zone", "Europe/Vienna")
+    rows = "title,price,starts_at\nOne,1,2026-03-29T02:30:00+00:00\n"
+    shown = await admin.post("/admin/sample/import", files={"file": ("a.csv", rows)})
+    [sealed] = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
+    await admin.post("/admin/sample/import", data={"sealed": sealed})
+    assert (await stored(app))[0].starts_at == datetime(2026, 3, 29, 2, 30, tzinfo=UTC)

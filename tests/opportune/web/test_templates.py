@@ -1,6 +1,6 @@
 from datetime import UTC, datetime
 
-from opportune.web.rendering.templates import format_datetime
+from opportune.web.time_zone import format_datetime
 
 
 def test_a_time_is_for_people_and_without_a_leading_zero() -> None:

@@ -1,0 +1,138 @@
+"""Times of day as they are where somebody is: the browser tells its zone in a cookie, and what is stored is in UTC."""
+
+import re
+from contextvars import ContextVar
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from opportune.settings import Settings
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+COOKIE = b"time_zone="
+MAX_KNOWN_ZONES = 600
+"""Names of zones that are remembered; there are as many as that."""
+SECOND_TIME = " again"
+"""After the name of a zone: of the two times that a clock shows as one is set back, the second is meant."""
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")
+SKIPPED = "There is no such time: clocks are put forward over it. Please choose another."
+BEYOND = "Please give a year from 2 to 9998."
+
+current_zone: ContextVar[tzinfo] = ContextVar("current_zone", default=UTC)
+"""That of who asks; the site's own where nobody does. UTC outside of requests and e-mails."""
+
+
+@lru_cache(MAX_KNOWN_ZONES)
+def find_zone(name: str) -> "ZoneInfo | None":
+    """The zone of a name such as Europe/Vienna, or None if there is none."""
+    if not NAME.fullmatch(name):
+        return None
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - a site in UTC may never need it
+
+    try:
+        return ZoneInfo(name)
+    except (LookupError, OSError, ValueError):  # a folder, or no file of zones
+        return None
+
+
+def site_zone(settings: Settings) -> tzinfo:
+    return UTC if settings.time_zone == "UTC" else find_zone(settings.time_zone) or UTC
+
+
+def zone_name(moment: datetime) -> str:
+    """What the zone of a local moment is called in a form, with a mark on the second of two equal times."""
+    is_second = moment.fold and moment.utcoffset() != moment.replace(fold=0).utcoffset()
+    return str(moment.tzinfo) + (SECOND_TIME if is_second else "")
+
+
+def local(moment: datetime) -> datetime:
+    """A moment in the zone of who asks; without a zone it is taken for UTC, as stored ones are."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(current_zone.get())
+
+
+def known_zone(shown: object) -> str:
+    """What a form has sent back of `zone_name`, if that is a zone."""
+    if not isinstance(shown, str):
+        return ""
+    name, _again, rest = shown.partition(SECOND_TIME)
+    return shown if not rest and find_zone(name) else ""
+
+
+def moment_in(moment: datetime, zone: str = "") -> datetime:
+    """The moment that a time on a clock means; `zone` is what `zone_name` gave the form.
+
+    Of two times that are the same on the clock it is the first, unless the form has shown the second.
+
+    Raises:
+        ValueError: clocks skip it, or it is beyond all calendars; the words are for who wrote it.
+    """
+    name, again, _ = zone.partition(SECOND_TIME)
+    there = find_zone(name) or current_zone.get()
+    meant = moment.replace(tzinfo=there, fold=int(bool(again)))
+    try:
+        found = meant.astimezone(UTC)
+        is_skipped = found.astimezone(there).replace(tzinfo=None, fold=0) != meant.replace(tzinfo=None, fold=0)
+    except OverflowError:
+        raise ValueError(BEYOND) from None
+    if is_skipped:
+        raise ValueError(SKIPPED)
+    return found
+
+
+def format_datetime(moment: datetime | None) -> str:
+    """Format a time for people, where they are: 3 Nov 2026, 10:05 CET."""
+    if not moment:
+        return ""
+    there = local(moment)
+    zone = there.strftime("%Z")
+    return f"{there.day} {there:%b %Y, %H:%M} {'UTC' if zone[:1] in '+-' else ''}{zone}"
+
+
+def format_time(moment: datetime | None) -> str:
+    """The same as HTML that programs read too: `{{ book.created_at | time }}`."""
+    if not moment:
+        return ""
+    return Markup('<time datetime="{}">{}</time>').format(local(moment).isoformat(), format_datetime(moment))
+
+
+class TimeZoneMiddleware:
+    """Knows where who asks is, and takes the cookie that says so away: pages do not depend on it. Pure ASGI."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.site = site_zone(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        zone = None
+        if any(name == b"cookie" and COOKIE in value for name, value in scope["headers"]):
+            scope, zone = _without_cookie(scope)
+        token = current_zone.set(zone or self.site)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            current_zone.reset(token)
+
+
+def _without_cookie(scope: Scope) -> "tuple[Scope, ZoneInfo | None]":
+    """A page without other cookies is one that the cache may answer."""
+    headers, zone = [], None
+    for name, value in scope["headers"]:
+        if name != b"cookie":
+            headers.append((name, value))
+            continue
+        parts = [part.strip() for part in value.split(b";")]
+        others = [part for part in parts if not part.startswith(COOKIE)]
+        for part in parts:
+            if part.startswith(COOKIE):
+                zone = find_zone(part.removeprefix(COOKIE).decode("latin-1"))
+        if others:
+            headers.append((name, b"; ".join(others)))
+    return {**scope, "headers": headers}, zone

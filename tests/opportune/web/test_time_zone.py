@@ -1,0 +1,178 @@
+"""Times are shown and read where somebody is, and stored in UTC."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from fastapi import APIRouter, FastAPI, Request, Response
+from httpx import AsyncClient
+from pydantic import BaseModel
+from starlette.datastructures import FormData
+
+from opportune.application import create_app
+from opportune.errors import SettingsError
+from opportune.feature import Feature
+from opportune.mail import render_email
+from opportune.settings import Settings, load_settings
+from opportune.web import Form, cached, format_datetime, read_form, templates
+from opportune.web.time_zone import BEYOND, SKIPPED, current_zone, find_zone, format_time, local, zone_name
+
+pytestmark = pytest.mark.database("sqlite")
+
+NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+VIENNA = {"Cookie": "time_zone=Europe/Vienna"}
+
+
+class Meeting(BaseModel):
+    starts_at: datetime | None = None
+
+
+router = APIRouter()
+pages = APIRouter()
+
+
+@pages.get("/when")
+async def when(request: Request) -> Response:
+    return Response(f"{format_datetime(NOON)} {request.headers.get('cookie')}")
+
+
+@pages.get("/kept")
+@cached(60)
+async def kept() -> Response:
+    return Response(format_datetime(NOON))
+
+
+@pages.post("/meetings")
+async def meet(request: Request) -> Response:
+    form = await read_form(request, Meeting)
+    return Response(form.data.starts_at.isoformat() if form.data and form.data.starts_at else str(form.errors))
+
+
+meetings = Feature(name="meetings", summary="For tests.", pages=pages)
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:
+    return create_app(settings.model_copy(update={"time_zone": "Asia/Kolkata"}), [meetings])
+
+
+@pytest.fixture
+def vienna() -> Iterator[None]:
+    token = current_zone.set(ZoneInfo("Europe/Vienna"))
+    yield
+    current_zone.reset(token)
+
+
+@pytest.mark.parametrize(
+    ("headers", "shown"),
+    [
+        ({}, "1 Jul 2026, 17:30 IST None"),
+        (VIENNA, "1 Jul 2026, 14:00 CEST None"),
+        ({"Cookie": "a=1; time_zone=America/Sao_Paulo; b=2"}, "1 Jul 2026, 09:00 UTC-03 a=1; b=2"),
+        ({"Cookie": "time_zone=../../etc/passwd"}, "1 Jul 2026, 17:30 IST None"),
+        ({"Cookie": "time_zone=Europe"}, "1 Jul 2026, 17:30 IST None"),
+        ({"Cookie": "my_time_zone=Europe/Vienna"}, "1 Jul 2026, 17:30 IST my_time_zone=Europe/Vienna"),
+    ],
+)
+async def test_a_page_has_times_of_the_browsers_zone_else_of_the_sites(
+    client: AsyncClient, headers: dict[str, str], shown: str
+) -> None:
+    assert (await client.get("/when", headers=headers)).text == shown
+
+
+async def test_a_page_that_is_kept_has_times_of_the_site_for_everybody(client: AsyncClient) -> None:
+    answers = [(await client.get("/kept", headers=headers)).text for headers in (VIENNA, {}, VIENNA)]
+    assert answers == ["1 Jul 2026, 17:30 IST"] * 3
+
+
+async def test_the_browser_is_told_where_the_site_is(client: AsyncClient) -> None:
+    page = (await client.get("/nothing")).text
+    assert 'data-time-zone="Asia/Kolkata"' in page
+    assert "/time-zone.js" in page
+
+
+@pytest.mark.parametrize("name", ["", "a" * 200, "Europe/../Vienna", "/etc/passwd", "Europe/Vienna\0", "Nowhere/There"])
+def test_what_is_no_zone_is_none(name: str) -> None:
+    assert find_zone(name) is None
+
+
+def test_a_setting_that_is_no_zone_is_one_line() -> None:
+    with pytest.raises(SettingsError, match="TIME_ZONE: must be the name of a time zone, such as Europe/Vienna"):
+        load_settings(time_zone="Vienna")
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ({"starts_at": "2026-07-01T14:00"}, "2026-07-01T12:00:00+00:00"),
+        ({"starts_at": "2026-07-01T14:00", "starts_at.zone": "Europe/Vienna"}, "2026-07-01T12:00:00+00:00"),
+        ({"starts_at": "2026-07-01T14:00", "starts_at.zone": "UTC"}, "2026-07-01T14:00:00+00:00"),
+        ({"starts_at": "2026-07-01T14:00", "starts_at.zone": "Nowhere"}, "2026-07-01T12:00:00+00:00"),
+        ({"starts_at": "2026-07-01T14:00Z"}, "2026-07-01T14:00:00+00:00"),
+        ({"starts_at": "2026-10-25T02:30"}, "2026-10-25T00:30:00+00:00"),
+        ({"starts_at": "2026-10-25T02:30", "starts_at.zone": "Europe/Vienna again"}, "2026-10-25T01:30:00+00:00"),
+        ({"starts_at": "2026-03-29T02:30"}, str({"starts_at": SKIPPED})),
+        ({"starts_at": "9999-12-31T23:59", "starts_at.zone": "America/New_York"}, str({"starts_at": BEYOND})),
+        (
+            {"starts_at": "2026-13-01T00:00"},
+            str({"starts_at": "Please give a date and a time, such as 2026-12-31 18:30."}),
+        ),
+    ],
+)
+async def test_a_form_is_read_where_it_was_filled_in(client: AsyncClient, sent: dict[str, str], stored: str) -> None:
+    assert (await client.post("/meetings", data=sent, headers=VIENNA)).text == stored
+
+
+@pytest.mark.usefixtures("vienna")
+@pytest.mark.parametrize("hour", [0, 1, 2])
+async def test_a_moment_that_nobody_touches_is_stored_again_as_it_was(hour: int) -> None:
+    """Also in the hour that clocks show twice."""
+    moment = datetime(2026, 10, 25, hour, 30, tzinfo=UTC)
+    shown = Form(Meeting, Meeting(starts_at=moment)).field("starts_at")
+    again = Form(Meeting)
+    await again.take(FormData([("starts_at", shown.value), ("starts_at.zone", shown.zone)]))
+    assert again.data
+    assert again.data.starts_at == moment
+
+
+@pytest.mark.usefixtures("vienna")
+async def test_a_form_that_is_shown_again_keeps_the_zone_in_which_it_was_filled_in() -> None:
+    form = Form(Meeting)
+    await form.take(FormData([("starts_at", "2026-13-01T00:00"), ("starts_at.zone", "Asia/Tokyo")]))
+    assert form.field("starts_at").zone == "Asia/Tokyo"
+
+
+@pytest.mark.usefixtures("vienna")
+def test_a_field_says_its_zone_to_people_and_to_the_site() -> None:
+    source = '{% from "macros/forms.html" import field %}{{ field(form, "starts_at") }}'
+    page = templates.environment.from_string(source).render(form=Form(Meeting, {"starts_at": NOON}))
+    assert 'value="2026-07-01T14:00"' in page
+    assert '<span class="input-group-text">Europe/Vienna</span>' in page
+    assert '<input type="hidden" name="starts_at.zone" value="Europe/Vienna">' in page
+
+
+@pytest.mark.usefixtures("vienna")
+def test_the_fields_of_a_query_are_in_utc() -> None:
+    shown = Form(Meeting, {"starts_at": NOON}, prefix="filter-").field("starts_at")
+    assert (shown.value, shown.zone) == ("2026-07-01T12:00", "UTC")
+
+
+@pytest.mark.usefixtures("vienna")
+def test_programs_read_the_time_too() -> None:
+    assert format_time(NOON) == '<time datetime="2026-07-01T14:00:00+02:00">1 Jul 2026, 14:00 CEST</time>'
+    assert format_time(None) == ""
+    assert zone_name(local(datetime(2026, 10, 25, 1, 30, tzinfo=UTC))) == "Europe/Vienna again"
+
+
+@pytest.mark.usefixtures("vienna")
+def test_an_e_mail_has_times_of_the_site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def render(*_: object, **__: object) -> str:
+        seen.append(format_datetime(NOON))
+        return "A word"
+
+    monkeypatch.setattr("opportune.mail.email.render", render)
+    render_email(settings, "ada@example.com", "test", {})
+    assert set(seen) == {"1 Jul 2026, 12:00 UTC"}
