@@ -9,7 +9,8 @@ objects is not seen: `insert()`, `update()` and `delete()` statements, and what 
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from inspect import iscoroutinefunction, signature
 from typing import Any, NamedTuple, TypeVar
 
@@ -75,6 +76,17 @@ def changes(row: SQLModel) -> Mapping[str, Change]:
     return unwritten_changes(state) if written is None else written
 
 
+@contextmanager
+def temporary_hooks() -> Iterator[None]:
+    """Hooks that are declared in this block end with it: for tests."""
+    before = list(registered)
+    try:
+        yield
+    finally:
+        registered[:] = before
+        _forget_models()
+
+
 def has_hooks(model: type[SQLModel]) -> bool:
     """Whether any hook is for rows of this model: who writes them by a statement writes objects then."""
     return bool(registered and hooks_of(model))
@@ -99,6 +111,7 @@ def require_hooks(feature: str, listed: Sequence[Any]) -> None:
 registered: list[tuple[str, type[SQLModel], Hook[Any]]] = []
 """Moment, model and function of each, in the order in which they are told."""
 _by_model: dict[Any, Mapping[str, Sequence[Hook[Any]]]] = {}
+_concerned: dict[Any, bool] = {}
 
 
 def hooks_of(model: type[SQLModel]) -> Mapping[str, Sequence[Hook[Any]]]:
@@ -112,6 +125,16 @@ def hooks_of(model: type[SQLModel]) -> Mapping[str, Sequence[Hook[Any]]]:
     return _by_model[model]
 
 
+def concerns_hooks(model: type[SQLModel]) -> bool:
+    """Whether writing rows of this class may write rows with hooks: their own, or those that relationships lead to."""
+    if model not in _concerned:
+        mappers = [inspect(model, raiseerr=True)]
+        for mapper in mappers:  # grows while it is walked
+            mappers += {each.mapper for each in mapper.relationships} - {*mappers}
+        _concerned[model] = any(hooks_of(mapper.class_) for mapper in mappers)
+    return _concerned[model]
+
+
 def _registering(moment: str, model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
     if not (isinstance(model, type) and issubclass(model, SQLModel)):
         raise OperatorError(f"@{moment} takes a model, such as @{moment}(Book), and no {model!r}.")
@@ -121,10 +144,15 @@ def _registering(moment: str, model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
             name = f"{hook.__module__}.{getattr(hook, '__name__', hook)}"
             raise OperatorError(f"{name}: what stands below @{moment} has to be an `async def` of (session, row).")
         registered.append((moment, model, hook))
-        _by_model.clear()
+        _forget_models()
         return hook
 
     return register
+
+
+def _forget_models() -> None:
+    _by_model.clear()
+    _concerned.clear()
 
 
 def state_of(row: SQLModel) -> InstanceState[Any]:

@@ -29,12 +29,11 @@ class Table(SQLModel):
 
 @pytest.fixture(scope="module")
 def names() -> Iterator[dict[str, Any]]:
-    before = list(hooks.registered)
     names: dict[str, Any] = {"Table": Table, "__name__": "guide"}
     (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    exec(code.replace("(Model, table=True)", "(Table, table=True)"), names)  # noqa: S102 - the guide's own
-    yield names
-    hooks.registered[:] = before
+    with hooks.temporary_hooks():
+        exec(code.replace("(Model, table=True)", "(Table, table=True)"), names)  # noqa: S102 - the guide's own
+        yield names
 
 
 @pytest.mark.database("sqlite")

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.util import await_only
 from sqlmodel import SQLModel
 
-from opportune.db.hooks import INFO_KEY, Change, hooks_of, registered, state_of, unwritten_changes
+from opportune.db.hooks import INFO_KEY, Change, concerns_hooks, hooks_of, registered, state_of, unwritten_changes
 
 Kind = Literal["create", "change", "delete"]
 
@@ -109,8 +109,10 @@ def is_for_hooks(session: AsyncSession) -> bool:
     """Whether hooks may have to be told of something that is to be written, or has been."""
     if not registered:
         return False
-    below = session.sync_session  # an object without hooks may take along others by its relationships
-    return WRITES in session.info or bool(below.new or below.dirty or below.deleted)
+    below = session.sync_session
+    return WRITES in session.info or any(
+        concerns_hooks(type(row)) for rows in (below.new, below.dirty, below.deleted) for row in rows
+    )
 
 
 def refuse_commit_in_hook(session: AsyncSession) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
 from opportune.db import after_change, after_create, after_delete, before_change, changes
-from opportune.db.hooks import registered
+from opportune.db.hooks import temporary_hooks
 from opportune.errors import FieldErrors
 from tests.opportune.crud.library import Topic, Writer, Writers
 
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.fixture
-def told() -> Iterator[list[str]]:
+def told() -> list[str]:
     """What hooks of writers are told; they take no change to "Anonymous"."""
-    before, told = list(registered), list[str]()
+    told: list[str] = []
 
     @after_create(Writer)
     async def came(session: AsyncSession, writer: Writer) -> None:
@@ -37,8 +37,13 @@ def told() -> Iterator[list[str]]:
     async def went(session: AsyncSession, writer: Writer) -> None:
         told.append(f"{writer.id} went")
 
-    yield told
-    registered[:] = before
+    return told
+
+
+@pytest.fixture(autouse=True)
+def _hooks_of_each_test_alone() -> Iterator[None]:
+    with temporary_hooks():
+        yield
 
 
 async def test_hooks_are_told_at_once(session: AsyncSession, root: User, told: list[str]) -> None:

@@ -20,7 +20,7 @@ from opportune.db import (
     changes,
 )
 from opportune.db.database import Database
-from opportune.db.hooks import has_hooks, registered
+from opportune.db.hooks import concerns_hooks, has_hooks, temporary_hooks
 from opportune.db.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
 from opportune.feature import Feature
@@ -77,9 +77,8 @@ class RefusedError(Exception):
 
 @pytest.fixture(autouse=True)
 def _hooks_of_each_test_alone() -> Iterator[None]:
-    before = list(registered)
-    yield
-    registered[:] = before
+    with temporary_hooks():
+        yield
 
 
 @pytest.fixture
@@ -396,6 +395,11 @@ async def test_a_hook_that_commits_is_told_not_to(database: Database) -> None:
 
     with pytest.raises(RuntimeError, match="does not commit"):
         await add_play(database, title="Hamlet")
+
+
+@pytest.mark.usefixtures("told")
+def test_rows_from_which_no_relationship_leads_to_hooks_are_committed_as_ever() -> None:
+    assert [concerns_hooks(model) for model in (Play, Theatre, Tag)] == [True, True, False]
 
 
 async def hook(session: AsyncSession, play: Play) -> None: ...

@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.db import after_create, before_create
-from opportune.db.hooks import registered
+from opportune.db.hooks import temporary_hooks
 from opportune.errors import FieldErrors
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
 
@@ -75,9 +75,8 @@ async def test_rows_are_looked_at_before_they_are_deleted_and_gone_after(app: Fa
 
 @pytest.fixture
 def hooks_of_this_test() -> Iterator[None]:
-    before = list(registered)
-    yield
-    registered[:] = before
+    with temporary_hooks():
+        yield
 
 
 @pytest.mark.usefixtures("hooks_of_this_test")
