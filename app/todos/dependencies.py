@@ -1,21 +1,9 @@
-"""Dependencies that give routes the data layer. Tests put their own in its place with `app.dependency_overrides`."""
+"""Dependencies that give routes the data layer."""
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from app.todos.service import Todos
-from opportune.accounts import CurrentUser
-from opportune.db import ReadSession, WriteSession
+from opportune.crud import reading, writing
 
-
-async def get_todos(session: ReadSession, user: CurrentUser) -> Todos:
-    return Todos(session, user.id)
-
-
-async def get_writable_todos(session: WriteSession, user: CurrentUser) -> Todos:
-    return Todos(session, user.id)
-
-
-ReadTodos = Annotated[Todos, Depends(get_todos)]
-WriteTodos = Annotated[Todos, Depends(get_writable_todos)]
+ReadTodos = Annotated[Todos, reading(Todos)]
+WriteTodos = Annotated[Todos, writing(Todos)]

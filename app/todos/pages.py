@@ -44,14 +44,14 @@ async def save(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
     form, todo = await read_form(request, TodoCreate), await todos.get(todo_id)
     if form.data is None:
         return templates.render_form(request, "todos/edit.html", form, {"todo": todo})
-    await todos.update(todo_id, TodoUpdate.model_validate(form.data.model_dump()))
+    await todos.change(todo_id, TodoUpdate.model_validate(form.data.model_dump()))
     flash(request, f"“{form.data.title}” is saved.")
     return redirect(request, list_url(request))
 
 
 @router.post("/{todo_id}/done")
 async def mark(request: Request, todos: WriteTodos, todo_id: RowId, done: Annotated[bool, Sent()]) -> Response:
-    await todos.update(todo_id, TodoUpdate(done=done))
+    await todos.change(todo_id, TodoUpdate(done=done))
     return RedirectResponse(list_url(request), 303)
 
 

@@ -11,7 +11,7 @@ from opportune.feature import Panel
 
 
 async def statistics(session: AsyncSession, user: User) -> Mapping[str, Any]:
-    return {"statistics": await Todos(session, user.id).statistics()}
+    return {"statistics": await Todos(session, user).statistics()}
 
 
 profile_panel = Panel("todos/profile_panel.html", statistics)

@@ -9,6 +9,8 @@ from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
 from opportune.web import FieldOptions, Schema
 
+State = Literal["", "open", "done", "overdue"]
+
 
 class TodoCreate(Schema):
     title: Line = Field(min_length=1, max_length=200)
@@ -34,7 +36,7 @@ class TodoRead(Schema):
 
 class TodoFilter(Paging):
     q: Annotated[Line, FieldOptions(type="search")] = Field("", max_length=200, title="Search")
-    state: Annotated[Literal["", "open", "done", "overdue"], FieldOptions({"": "All"})] = ""
+    state: Annotated[State, FieldOptions({"": "All"})] = ""
     due_from: date | None = None
     due_to: date | None = Field(None, title="Due until")
     sort: Annotated[str, SortBy("due_on", "title", "created_at")] = ""

@@ -1,82 +1,59 @@
 """The data layer: knows the database and no HTTP. Whoever opened the session commits it."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import date
+from functools import cached_property
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, func, select
 from sqlmodel import col
 
 from app.todos.models import Todo
-from app.todos.schemas import TodoCreate, TodoFilter, TodoStatistics, TodoUpdate
+from app.todos.schemas import State, TodoCreate, TodoFilter, TodoRead, TodoStatistics, TodoUpdate
+from opportune.crud import Crud, filter_by
 from opportune.db import utc_now
-from opportune.errors import NotFound
-from opportune.pagination import Page, order, paginate
 
 
-class Todos:
+class Todos(Crud[Todo]):
     """One person's to-dos. For this class nobody else has any."""
 
-    def __init__(self, session: AsyncSession, owner_id: int, today: date | None = None) -> None:
-        self.session = session
-        self.owner_id = owner_id
-        self.today = today or utc_now().date()
+    owner = "owner_id"
+    search = ("title", "notes")
+    sort = ("due_on", "title", "created_at")
+    create_schema, update_schema, read_schema, filter_schema = TodoCreate, TodoUpdate, TodoRead, TodoFilter
 
-    async def find(self, wanted: TodoFilter) -> Page[Todo]:
-        """List to-dos: open ones first, the most urgent at the top, if nothing else is wanted."""
-        query = self._own().where(*self._conditions(wanted))
-        urgency = col(Todo.done_at).is_not(None), col(Todo.due_on).is_(None), col(Todo.due_on), col(Todo.id)
-        columns = {"due_on": col(Todo.due_on), "title": func.lower(col(Todo.title)), "created_at": col(Todo.created_at)}
-        return await paginate(self.session, query.order_by(*order(wanted.sort, columns, *urgency)), wanted)
+    @cached_property
+    def today(self) -> date:
+        return utc_now().date()
 
-    async def get(self, todo_id: int) -> Todo:
-        """Get a to-do. Raises NotFound."""
-        todo = await self.session.scalar(self._own().where(col(Todo.id) == todo_id))
-        if todo is None:
-            raise NotFound
-        return todo
+    def default_order(self) -> Sequence[SQLColumnExpression[Any]]:
+        """Open ones first, the most urgent at the top."""
+        return col(Todo.done_at).is_not(None), col(Todo.due_on).is_(None), col(Todo.due_on), col(Todo.id)
 
-    async def add(self, new: TodoCreate) -> Todo:
-        todo = Todo(owner_id=self.owner_id, **new.model_dump())
-        self.session.add(todo)
-        await self.session.flush()
-        return todo
-
-    async def update(self, todo_id: int, changes: TodoUpdate) -> Todo:
-        """Change what is given, and leave the rest. Raises NotFound."""
-        todo = await self.get(todo_id)
-        values = changes.model_dump(exclude_unset=True)
+    async def assign(self, row: Todo, values: dict[str, Any]) -> None:
+        """What is sent is whether it is done; what is stored is since when."""
         if "done" in values:
-            todo.done_at = (todo.done_at or utc_now()) if values.pop("done") else None
-        return todo.sqlmodel_update(values)
-
-    async def delete(self, todo_id: int) -> None:
-        """Delete a to-do. Raises NotFound."""
-        await self.session.delete(await self.get(todo_id))
+            row.done_at = (row.done_at or utc_now()) if values.pop("done") else None
+        await super().assign(row, values)
 
     async def statistics(self) -> TodoStatistics:
         count = func.count
-        query = select(count(), count(col(Todo.done_at)), count().filter(self._overdue())).where(self._is_own())
+        query = select(count(), count(col(Todo.done_at)), count().filter(self._overdue())).where(self.readable())
         total, done, overdue = (await self.session.execute(query)).one()
         return TodoStatistics(total=total, open=total - done, done=done, overdue=overdue)
 
-    def _own(self) -> Select[tuple[Todo]]:
-        return select(Todo).where(self._is_own())
+    @filter_by
+    def state(self, state: State) -> ColumnElement[bool]:
+        done_at = col(Todo.done_at)
+        return {"open": done_at.is_(None), "done": done_at.is_not(None), "overdue": self._overdue()}[state]
 
-    def _is_own(self) -> ColumnElement[bool]:
-        return col(Todo.owner_id) == self.owner_id
+    @filter_by
+    def due_from(self, day: date) -> ColumnElement[bool]:
+        return col(Todo.due_on) >= day
+
+    @filter_by
+    def due_to(self, day: date) -> ColumnElement[bool]:
+        return col(Todo.due_on) <= day
 
     def _overdue(self) -> ColumnElement[bool]:
         return and_(col(Todo.done_at).is_(None), col(Todo.due_on) < self.today)
-
-    def _conditions(self, wanted: TodoFilter) -> Iterator[ColumnElement[bool]]:
-        done_at = col(Todo.done_at)
-        states = {"open": done_at.is_(None), "done": done_at.is_not(None), "overdue": self._overdue()}
-        if wanted.state:
-            yield states[wanted.state]
-        if wanted.q:
-            yield or_(*(column.icontains(wanted.q, autoescape=True) for column in (col(Todo.title), col(Todo.notes))))
-        if wanted.due_from:
-            yield col(Todo.due_on) >= wanted.due_from
-        if wanted.due_to:
-            yield col(Todo.due_on) <= wanted.due_to

@@ -131,11 +131,13 @@ class CrudApi(Generic[M]):
 
     @property
     def _reading(self) -> Any:
-        return Annotated[self.crud, reading(self.crud)]
+        kind: Any = self.crud
+        return Annotated[kind, reading(kind)]
 
     @property
     def _writing(self) -> Any:
-        return Annotated[self.crud, writing(self.crud)]
+        kind: Any = self.crud
+        return Annotated[kind, writing(kind)]
 
     @property
     def _key(self) -> Any:

@@ -1,5 +1,6 @@
 """The data layer in a route's signature: `books: Annotated[Books, reading(Books)]`."""
 
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, HTTPException, Request
@@ -15,10 +16,12 @@ from opportune.db.sessions.dependencies import ReadSession, WriteSession
 C = TypeVar("C", bound=Crud[Any])
 
 
+@cache
 def reading(kind: type[C], action: str = "") -> Any:
     """The rows as whoever sends the request may read them, for a route that changes nothing.
 
     Where somebody has to be known, others are asked who they are. Who may not do the `action` is answered 403.
+    Tests put another class in its place: `app.dependency_overrides[reading(Books).dependency] = …`.
     """
     who = _who(kind.definition.read_access)
 
@@ -28,6 +31,7 @@ def reading(kind: type[C], action: str = "") -> Any:
     return Depends(read)
 
 
+@cache
 def writing(kind: type[C], action: str = "") -> Any:
     """The rows as whoever sends the request may change them; as `reading`, for a route that does."""
     who = _who(kind.definition.write_access)

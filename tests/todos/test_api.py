@@ -6,10 +6,10 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from app.todos.dependencies import get_todos
 from app.todos.schemas import TodoStatistics
 from app.todos.service import Todos
 from opportune.accounts import User
+from opportune.crud import reading
 from opportune.db import utc_now
 from tests.todos.conftest import MakeTodo
 
@@ -188,7 +188,7 @@ async def test_the_data_layer_can_be_replaced(app: FastAPI, client: AsyncClient)
         async def statistics(self) -> TodoStatistics:
             return TodoStatistics(total=3, open=2, done=1, overdue=0)
 
-    app.dependency_overrides[get_todos] = Canned
+    app.dependency_overrides[reading(Todos).dependency] = Canned
 
     answer = await client.get(f"{TODOS}/statistics")
 

@@ -45,7 +45,9 @@ async def session(database: Database) -> AsyncIterator[AsyncSession]:
 
 @pytest.fixture
 def todos(session: AsyncSession, ann: User) -> Todos:
-    return Todos(session, ann.id, TODAY)
+    todos = Todos(session, ann)
+    todos.today = TODAY
+    return todos
 
 
 @pytest.fixture
@@ -108,19 +110,19 @@ async def test_statistics_of_nothing_are_zeros(todos: Todos) -> None:
 async def test_a_change_leaves_alone_what_it_does_not_name(todos: Todos) -> None:
     todo = await todos.add(TodoCreate(title="Buy milk", notes="2 litres", due_on=TODAY))
 
-    await todos.update(todo.id, TodoUpdate(title="Buy oat milk"))
+    await todos.change(todo.id, TodoUpdate(title="Buy oat milk"))
     assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", TODAY)
 
-    await todos.update(todo.id, TodoUpdate(due_on=None))
+    await todos.change(todo.id, TodoUpdate(due_on=None))
     assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", None)
 
 
 async def test_what_is_done_twice_was_done_the_first_time(todos: Todos, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann, done_at=NOON)
 
-    assert (await todos.update(todo.id, TodoUpdate(done=True))).done_at == NOON
-    assert (await todos.update(todo.id, TodoUpdate(done=False))).done_at is None
-    assert (await todos.update(todo.id, TodoUpdate(done=True))).done_at is not None
+    assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at == NOON
+    assert (await todos.change(todo.id, TodoUpdate(done=False))).done_at is None
+    assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at is not None
 
 
 async def test_a_deleted_todo_is_gone(todos: Todos) -> None:
@@ -135,14 +137,14 @@ async def test_a_deleted_todo_is_gone(todos: Todos) -> None:
 async def test_another_users_todo_is_not_found(todos: Todos, bob: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(bob)
 
-    for attempt in (todos.get(todo.id), todos.update(todo.id, TodoUpdate(done=True)), todos.delete(todo.id)):
+    for attempt in (todos.get(todo.id), todos.change(todo.id, TodoUpdate(done=True)), todos.delete(todo.id)):
         with pytest.raises(NotFound):
             await attempt
 
 
 async def test_nothing_is_kept_when_the_session_is_not_committed(database: Database, ann: User) -> None:
     async with database.writer() as session:
-        await Todos(session, ann.id).add(TodoCreate(title="Buy milk"))
+        await Todos(session, ann).add(TodoCreate(title="Buy milk"))
         await session.rollback()
 
     async with database.reader() as session:

@@ -177,6 +177,8 @@ ROUTES: dict[tuple[str, str], Callable[[Mapping[str, Any], Receive], Awaitable[A
     ("GET", "/api/v1/ping"): ping,
     ("GET", "/api/v1/items"): items,
     ("POST", "/api/v1/items"): add,
+    ("GET", "/api/v1/rows"): items,
+    ("POST", "/api/v1/rows"): add,
     ("GET", "/items"): items_page,
     ("GET", "/items/mine"): mine,
 }

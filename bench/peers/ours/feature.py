@@ -19,6 +19,7 @@ from sqlmodel import Field, col
 from opportune.accounts import CurrentUser
 from opportune.admin import AdminView
 from opportune.application import create_app
+from opportune.crud import Access, Crud, CrudApi
 from opportune.db import Model, ReadSession, WriteSession, utc_now
 from opportune.feature import Feature, Link
 from opportune.project import installed_features
@@ -95,6 +96,12 @@ async def add(session: WriteSession, new: ItemCreate) -> Item:
     return item
 
 
+class Items(Crud[Item]):
+    read_access = write_access = Access.ANYONE
+    readonly = ("done",)
+    order = ("id",)
+
+
 class ItemAdmin(AdminView, model=Item):
     column_list = ("id", "title", "done", "created_at")
     column_searchable_list = ("title", "note")
@@ -106,7 +113,7 @@ items = Feature(
     summary="A list.",
     models=[Item],
     pages=pages,
-    api=api,
+    api=[api, CrudApi(Items, "/rows").router],
     navigation=[Link("Items", "/items", "list")],
     admin=[ItemAdmin],
 )

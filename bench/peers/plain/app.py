@@ -113,12 +113,14 @@ async def ping() -> dict[str, str]:
     return {"ping": "pong"}
 
 
+@app.get("/api/v1/rows", response_model=list[ItemRead])
 @app.get("/api/v1/items", response_model=list[ItemRead])
 async def read_items(session: SessionDep) -> Sequence[Item]:
     result = await session.execute(select(Item).order_by(Item.id).limit(20))
     return result.scalars().all()
 
 
+@app.post("/api/v1/rows", response_model=ItemRead, status_code=201)
 @app.post("/api/v1/items", response_model=ItemRead, status_code=201)
 async def create_item(new: ItemCreate, session: SessionDep) -> Item:
     item = Item(**new.model_dump())
