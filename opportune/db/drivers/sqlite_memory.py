@@ -72,7 +72,7 @@ class MemoryDatabase(Database):
         return self.engine
 
     def _connect(self, dialect: Dialect, entry: ConnectionPoolEntry, *_: object) -> DBAPIConnection:
-        entry.info["pools"] = self._pools
+        entry.record_info.setdefault("pools", self._pools)
         while True:
             copy = self._current()
             connection = dialect.connect(copy.address, uri=True, isolation_level=None)
@@ -82,7 +82,7 @@ class MemoryDatabase(Database):
 
     def _close_outdated(self, _connection: object, entry: ConnectionPoolEntry) -> None:
         """A pool that was disposed of would keep what comes back, and with it the memory."""
-        if entry.info["pools"] != self._pools or self._pools % 2:
+        if entry.record_info["pools"] != self._pools or self._pools % 2:
             entry.close()
 
     def _current(self) -> MemorySnapshot:

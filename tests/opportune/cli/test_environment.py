@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from opportune.cli import environment
 from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL
 from opportune.cli.installation import InstallError
 from opportune.project import PROJECT
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 
 # The Python below ours, without its site-packages: a machine that has nothing yet.
 BARE = [getattr(sys, "_base_executable", sys.executable), "-S"]
@@ -92,7 +94,7 @@ class Machine:
     def run(self, *arguments: str, python: list[str] = BARE, **environ: str) -> tuple[int, str, list[str]]:
         """Its exit code, its output and the lines of its stderr."""
         with self.start(*arguments, python=python, **environ) as process:
-            output, errors = process.communicate()
+            output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
         return process.returncode, output, errors.splitlines()
 
     def installed(self) -> list[str]:
@@ -213,10 +215,12 @@ def test_a_killed_installation_begins_anew(machine: Machine, task: str) -> None:
 
 def test_ctrl_c_while_installing_is_quiet_and_the_next_command_begins_anew(machine: Machine) -> None:
     os.mkfifo(machine.begun)
+    begun = os.open(machine.begun, os.O_RDONLY | os.O_NONBLOCK)
     with machine.start("migrate", WAITS=BASE) as process:
-        machine.begun.read_bytes()  # returns when the stand-in has begun
+        assert select.select([begun], [], [], TIMEOUT_SECONDS)[0], "the stand-in has not begun"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate()
+        _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+    os.close(begun)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert (machine.venv / "unfinished").exists()

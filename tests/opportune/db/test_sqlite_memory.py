@@ -129,7 +129,9 @@ async def test_who_waits_for_a_connection_gets_one_to_the_new_copy(path: Path) -
         assert not waiting.done()
     assert await waiting == "new"
     assert is_freed(first)
+    second = address(database)
     await database.dispose()
+    assert is_freed(second), "its connection went back to the pool that is no more"
 
 
 async def test_refreshes_at_once_disturb_neither_one_another_nor_readers(database: MemoryDatabase, path: Path) -> None:
