@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn, cast
 from uuid import uuid4
 
 from sqlalchemy import event
@@ -72,7 +72,7 @@ class MemoryDatabase(Database):
         return self.engine
 
     def _connect(self, dialect: Dialect, entry: ConnectionPoolEntry, *_: object) -> DBAPIConnection:
-        entry.record_info.setdefault("pools", self._pools)
+        _of_pool(entry).setdefault("pools", self._pools)
         while True:
             copy = self._current()
             connection = dialect.connect(copy.address, uri=True, isolation_level=None)
@@ -82,7 +82,7 @@ class MemoryDatabase(Database):
 
     def _close_outdated(self, _connection: object, entry: ConnectionPoolEntry) -> None:
         """A pool that was disposed of would keep what comes back, and with it the memory."""
-        if entry.record_info["pools"] != self._pools or self._pools % 2:
+        if _of_pool(entry)["pools"] != self._pools or self._pools % 2:
             entry.close()
 
     def _current(self) -> MemorySnapshot:
@@ -158,6 +158,11 @@ class MemoryDatabase(Database):
     async def _probe(self, url: DatabaseURL) -> None:
         if self._copy is None:
             await asyncio.to_thread(_look, url)
+
+
+def _of_pool(entry: ConnectionPoolEntry) -> dict[str, int]:
+    """What stays with a place in a pool, whatever connections it has had."""
+    return cast("dict[str, int]", entry.record_info)
 
 
 def _look(url: DatabaseURL) -> None:
