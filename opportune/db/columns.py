@@ -92,11 +92,12 @@ def natural_key_of(model: type[Any]) -> str:
             raise OperatorError(f'{model.__name__}: natural_key is "{declared}", which is no column of it.')
         return str(declared)
     texts = [name for name, column in mapper.columns.items() if is_text(column) and not is_secret(name)]
-    unique = [name for name in texts if _is_unique(mapper.columns[name])]
+    unique = [name for name in texts if is_unique(mapper.columns[name])]
     return unique[0] if len(unique) == 1 else ""
 
 
-def _is_unique(column: Column[Any]) -> bool:
+def is_unique(column: Column[Any]) -> bool:
+    """Whether the database lets no two rows have the same in it."""
     table: Any = column.table
     rules = [*table.constraints, *(index for index in table.indexes if index.unique)]
     alone = [rule for rule in rules if isinstance(rule, UniqueConstraint | Index) and [*rule.columns] == [column]]

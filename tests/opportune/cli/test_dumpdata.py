@@ -56,6 +56,47 @@ def test_a_dump_has_djangos_form_and_only_what_was_asked_for(oppman: Oppman, dat
     assert len(json.loads(oppman("dumpdata", "accounts", DATABASE_URL=source).out)) == 2
 
 
+GROUP = "INSERT INTO accounts_group (id, name) VALUES (:id, :name)"
+GRANT = "INSERT INTO accounts_grant (id, group_id, identity, action) VALUES (7, 2, 'book', '*')"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_natural_keys_find_their_rows_whatever_their_numbers(
+    oppman: Oppman, databases: Databases, tmp_path: Path, kind: str
+) -> None:
+    source, target = databases.migrated("sqlite"), databases.filled(kind)
+    for number, name in ((1, "Readers"), (2, "Librarians")):
+        execute(source, GROUP, id=number, name=name)
+    execute(source, GRANT)
+    for name in ("Others", "Readers"):
+        execute(target, "INSERT INTO accounts_group (name) VALUES (:name)", name=name)
+    file = tmp_path / "natural.json"
+    wanted = ("accounts.group", "accounts.grant")
+    assert oppman("dumpdata", *wanted, "--natural", "--output", str(file), DATABASE_URL=source).code == 0
+    dumped = json.loads(file.read_text(encoding="utf-8"))
+    assert {"model": "accounts.group", "fields": {"name": "Librarians"}} in dumped
+    (grant,) = [each for each in dumped if each["model"] == "accounts.grant"]
+    assert (grant["pk"], grant["fields"]["group_id"]) == (7, ["Librarians"])
+    for _ in range(2):
+        assert oppman("loaddata", str(file), DATABASE_URL=target).out == "Loaded 3 rows.\n"
+        names = execute(target, "SELECT name FROM accounts_group ORDER BY name")
+        assert names == [("Librarians",), ("Others",), ("Readers",)]
+        owner = "SELECT name FROM accounts_group JOIN accounts_grant ON accounts_group.id = group_id"
+        assert execute(target, owner) == [("Librarians",)], "by name, though 2 is another one's number here"
+
+
+def test_a_name_that_nothing_has_is_one_line(
+    oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"group_id": ["Nobody"], "identity": "book", "action": "*"}
+    feed(monkeypatch, json.dumps([{"model": "accounts.grant", "pk": 1, "fields": fields}]))
+    code, _, err = oppman("loaddata", "-", DATABASE_URL=databases.migrated("sqlite"))
+    assert code == 1
+    assert err.startswith("The input, object 1: group_id: no row of accounts_group is there whose name is this")
+    feed(monkeypatch, '[{"model": "accounts.grant", "fields": {}}]')
+    assert "is not of the form" in oppman("loaddata", "-", DATABASE_URL=databases.migrated("sqlite")).err
+
+
 def test_wrong_calls_are_one_line(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
     source = databases.migrated("sqlite")
     assert oppman("dumpdata", "accounts.usr", DATABASE_URL=source).err == (
