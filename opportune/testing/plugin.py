@@ -220,9 +220,11 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 @pytest.fixture
-def recorded_jobs(app: FastAPI) -> RecordedJobs:
-    """What the site queues: recorded, and done by `await recorded_jobs.work()`."""
-    return RecordedJobs(app.state.settings, app.state.database, app.state.storage, app.state.llm)
+def recorded_jobs(app: FastAPI, database: Database) -> RecordedJobs:
+    """What the site and the test queue: recorded, and done by `await recorded_jobs.work()`."""
+    recorded = RecordedJobs(app.state.settings, app.state.database, app.state.storage, app.state.llm)
+    database.info["jobs"] = recorded
+    return recorded
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from alembic.util import template_to_file
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.types import TypeDecorator
 
-from opportune.db.enums import EnumValue
 from opportune.db.migrations.python_steps import put_in
 from opportune.project import PROJECT
 
@@ -52,7 +51,7 @@ def _render_item(imports: set[str], kind: str, item: Any, _context: object) -> s
     if kind != "type":
         return False
     package, *rest = type(item).__module__.split(".")
-    if isinstance(item, EnumValue) or (package == "sqlmodel" and isinstance(item, TypeDecorator)):
+    if package in ("opportune", "sqlmodel") and isinstance(item, TypeDecorator):
         return f"sa.{item.impl_instance!r}"
     if package != "sqlalchemy":
         imports.add(f"import {type(item).__module__}")

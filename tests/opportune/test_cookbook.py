@@ -1,0 +1,51 @@
+"""docs/cookbook.md and docs/testing.md are true: their files make a feature in a copy of the project, and it works."""
+
+import re
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+from opportune.cli.installed import with_feature
+from opportune.project import PROJECT
+from tests.opportune.cli.command_server import command_server
+from tests.opportune.cli.conftest import Copy
+
+GUIDES = ("cookbook.md", "testing.md")
+FILE = re.compile(r"^`([\w./-]+)`\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+TESTS = "tests/books/test_books.py"
+
+
+def files() -> dict[str, str]:
+    """Text by path: what several recipes say of a file is all in it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for guide in GUIDES:
+        for name, text in FILE.findall((PROJECT / "docs" / guide).read_text(encoding="utf-8")):
+            found[name].append(text)
+    return {name: "\n".join(texts) for name, texts in found.items()}
+
+
+def test_none_touches_the_framework() -> None:
+    names = files()
+    assert len(names) > 10
+    assert not [name for name in names if not re.match(r"(app|templates|tests)/books/", name)]
+
+
+def test_every_recipe_works(tmp_path: Path) -> None:
+    copy = Copy(tmp_path / "copy").folder
+    shutil.copy(PROJECT / "pyproject.toml", copy)
+    for name, text in {**files(), "app/books/__init__.py": "", "tests/books/__init__.py": ""}.items():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_text(text, encoding="utf-8")
+    for name in ("__init__.py", "conftest.py"):
+        if (PROJECT / "tests" / name).exists():
+            shutil.copy(PROJECT / "tests" / name, copy / "tests")
+    installed = copy / "app/installed.py"
+    installed.write_text(with_feature(installed.read_text(), "books"))
+    with command_server(copy, "pytest", "opportune.testing.plugin", "opportune.cli.makemigrations") as run:
+        code, output = run("makemigrations")
+        assert code == 0, output
+        assert run("migrate")[0] == 0
+        assert run("makemigrations", "--check")[0] == 0, "the migration is what the models say"
+        code, output = run("pytest", "-q", "--assert=plain", "-p", "no:cacheprovider", TESTS)
+    assert code == 0, output[-5000:]
+    assert f"{len(re.findall(r'^(?:async )?def test_', files()[TESTS], re.MULTILINE))} passed" in output
