@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from opportune.cli import startup
 from opportune.cli.loop import runner
-from opportune.db.factory import open_database
+from opportune.cli.transaction import opened
 from opportune.project import installed_features
 from opportune.settings import get_settings
 
@@ -48,11 +48,12 @@ def command(
 async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
     """What the shell has at hand; the stack closes it."""
     settings = get_settings()
-    database = open_database(settings)
+    jobs = await stack.enter_async_context(opened(settings))
+    database = jobs.database
     startup.require_file(database.url)
-    stack.push_async_callback(database.dispose)
     await database.setup()
     await database.ping(reader=False)
+    stack.push_async_callback(jobs.drain)
     session = await stack.enter_async_context(database.writer())
     stack.push_async_callback(session.rollback)  # before writer() commits: what was not saved was not meant
     models = {model.__name__: model for feature in installed_features() for model in feature.models}

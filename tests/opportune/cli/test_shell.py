@@ -43,6 +43,13 @@ def test_only_what_is_committed_is_saved() -> None:
     assert main(["shell", "-c", CREATE]) == 1
 
 
+def test_what_is_committed_may_queue_jobs_as_hooks_do(capsys: pytest.CaptureFixture[str]) -> None:
+    queue = "from opportune.jobs import defer; from opportune.jobs.stored_files import delete_files"
+    assert main(["shell", "-c", f"{queue}; defer(session, delete_files([])); await session.commit()"]) == 0
+    assert main(["shell", "-c", "print(*[job.name for job in await session.scalars(select(Job))])"]) == 0
+    assert "jobs.delete_files" in capsys.readouterr().out.split()
+
+
 @pytest.mark.parametrize(
     ("code", "last"),
     [
