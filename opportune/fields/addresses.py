@@ -22,8 +22,6 @@ PHONE_WANTED = "please give a phone number with the code of its country, such as
 COUNTRY_WANTED = "please give a country by its code of two letters, such as AT"
 
 SPACE = re.compile(r"\s")
-# What the names of territories have besides the countries of ISO 3166.
-TERRITORIES = {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"}
 
 
 def _lower(text: str) -> str:
@@ -70,14 +68,10 @@ def _phone(text: str, country: str | None = None) -> str:
 
 @cache
 def countries() -> Mapping[str, str]:
-    """English names of the countries of ISO 3166 by their codes of two letters, in the order of the names."""
-    from babel import Locale  # noqa: PLC0415 - only who asks for a country needs the names
+    """English names of countries by their codes of two letters, in the order of the names."""
+    import iso3166  # noqa: PLC0415 - only who asks for a country needs the names
 
-    names = {
-        code: name
-        for code, name in Locale("en").territories.items()
-        if len(code) == 2 and code.isalpha() and code not in TERRITORIES
-    }
+    names = {country.alpha2: country.apolitical_name for country in iso3166.countries}
     return dict(sorted(names.items(), key=lambda item: item[1]))
 
 

@@ -1,0 +1,50 @@
+"""What fields do while somebody writes, and where the browser's clock is."""
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+from sqlalchemy import select
+
+from opportune.testing.factories import make_user, sign_in_browser
+from tests.opportune.fields.samples_feature import Sample
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+async def browser_page(app: FastAPI, page: Page, site: str) -> Page:
+    superuser = await make_user(app.state.database, "root@example.com", is_superuser=True)
+    await sign_in_browser(page, app, superuser, site)
+    return page
+
+
+async def test_a_row_is_written_with_a_slug_a_preview_and_a_time_of_ones_own(app: FastAPI, browser_page: Page) -> None:
+    page = browser_page
+    # A clock in New York, as its browser tells of it.
+    await page.add_init_script(
+        "const told = Intl.DateTimeFormat.prototype.resolvedOptions;"
+        "Intl.DateTimeFormat.prototype.resolvedOptions = function () {"
+        " return { ...told.call(this), timeZone: 'America/New_York' }; };"
+    )
+    await page.goto("/admin/sample/list")
+    await page.goto("/admin/sample/create")
+    await page.get_by_label("Its name").fill("Çay & Kek")
+    await expect(page.get_by_label("Slug")).to_have_value("cay-kek")
+    await page.get_by_label("About").fill("*hello* <b>you</b>")
+    await page.get_by_role("button", name="Preview").click()
+    await expect(page.locator("markdown-preview em")).to_have_text("hello")
+    await expect(page.locator("markdown-preview")).to_contain_text("<b>you</b>")
+    await page.get_by_label("About").fill("*bye*")
+    await expect(page.locator("markdown-preview em")).to_be_hidden()
+    await expect(page.get_by_text("America/New York")).to_be_visible()
+    await page.locator("#starts_at").evaluate("(input) => { input.value = '2026-07-01 08:00:00'; }")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_role("status")).to_contain_text("was saved")
+    async with app.state.database.reader() as session:
+        row = (await session.scalars(select(Sample))).one()
+    assert row.starts_at
+    assert row.starts_at.isoformat() == "2026-07-01T12:00:00+00:00"
+    await page.goto("/admin/sample/list")
+    await expect(page.get_by_text(re.compile(r"1 Jul 2026, 08:00 EDT"))).to_be_visible()
