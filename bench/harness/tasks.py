@@ -60,6 +60,7 @@ TASKS = {
     "list": Task("JSON list of 20 rows", ("list",)),
     "insert": Task("committed insert", ("insert",)),
     "rows": Task("JSON list, CRUD layer", ("rows",)),
+    "table": Task("HTML list, CRUD layer", ("table",), is_page=True),
     "add": Task("committed insert, CRUD layer", ("add",)),
     "mixed": Task("insert and read, 32 connections", ("insert", "list"), connections=32),
     "mine": Task("signed-in page", ("mine",), is_page=True),
@@ -81,6 +82,7 @@ def make_requests(cookie: str) -> dict[str, Request]:
         "insert": Request(_bytes("POST", "/api/v1/items", "application/json", body=new), 201, b'"Buy milk"'),
         # Of each the way that writes least: of ours the CRUD layer, which counts the rows as well.
         "rows": Request(_bytes("GET", "/api/v1/rows", "application/json"), 200, b'"Item 20"'),
+        "table": Request(_bytes("GET", "/rows", "text/html"), 200, b"Item 20</a>"),
         "add": Request(_bytes("POST", "/api/v1/rows", "application/json", body=new), 201, b'"Buy milk"'),
         "mine": Request(_bytes("GET", "/items/mine", "text/html", cookie=cookie), 200, EMAIL.encode()),
     }

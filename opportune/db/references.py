@@ -1,5 +1,6 @@
 """Fields of schemas that name rows of a table."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -29,7 +30,15 @@ class Reference:
 
 def reference_of(field: FieldInfo) -> Reference | None:
     """What a field of a schema refers to, or None where it is a plain value."""
-    return next((item for item in field.metadata if isinstance(item, Reference)), None)
+    return next(_references((*field.metadata, field.annotation)), None)
+
+
+def _references(parts: Iterable[Any]) -> Iterator[Reference]:
+    """Also that of an annotation inside another, such as `Annotated[int, Reference(Author)] | None`."""
+    for part in parts:
+        if isinstance(part, Reference):
+            yield part
+        yield from _references(get_args(part))
 
 
 def _with_limits(kind: Any) -> Any:

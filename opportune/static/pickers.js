@@ -7,6 +7,7 @@ class RowPicker extends HTMLElement {
     if (this.box) return;
     this.select = this.querySelector("select");
     const { id, multiple, required } = this.select;
+    this.none = this.select.options[0]?.value ? "None" : this.select.options[0]?.text;
     this.first = [...this.select.options].filter((option) => option.value).map(({ value, text }) => ({ id: value, text }));
     this.select.id = `${id}-chosen`;
     this.required = required;
@@ -29,7 +30,7 @@ class RowPicker extends HTMLElement {
     this.chips = Object.assign(document.createElement("ul"), { className: "picker-chips", hidden: true });
     this.chips.setAttribute("aria-label", `${label}: chosen`);
     this.append(...(multiple ? [this.chips] : []), this.box, this.list, this.found);
-    this.box.addEventListener("input", () => this.ask());
+    this.box.addEventListener("input", (event) => { event.stopPropagation(); this.ask(); }); // what is typed chooses nothing yet
     this.box.addEventListener("click", () => this.list.hidden && this.ask());
     this.box.addEventListener("keydown", (event) => this.onKey(event));
     this.box.addEventListener("blur", () => this.close());
@@ -95,7 +96,7 @@ class RowPicker extends HTMLElement {
   open(rows) {
     if (document.activeElement !== this.box) return;
     const chosen = new Set(this.chosen.map(({ value }) => value));
-    const none = !this.select.multiple && !this.required && chosen.size && !this.term ? [{ id: "", text: "None" }] : [];
+    const none = !this.select.multiple && !this.required && chosen.size && !this.term ? [{ id: "", text: this.none }] : [];
     this.list.replaceChildren(...[...none, ...rows].map(({ id, text }, number) => {
       const option = Object.assign(document.createElement("li"), { id: `${this.list.id}-${number}`, textContent: text });
       option.setAttribute("role", "option");
@@ -115,7 +116,7 @@ class RowPicker extends HTMLElement {
     clearTimeout(this.timer);
     this.request?.abort();
     // Who empties the box means none.
-    if (!this.select.multiple && !this.box.value.trim() && this.chosen.length && !this.required) this.toggle("", "None", true);
+    if (!this.select.multiple && !this.box.value.trim() && this.chosen.length && !this.required) this.toggle("", this.none, true);
     this.list.hidden = true;
     this.box.setAttribute("aria-expanded", "false");
     this.mark(null);

@@ -29,3 +29,11 @@ document.addEventListener("change", ({ target }) => {
   target.setCustomValidity([...target.files].some(({ size }) => size > largest) ? tooLarge : "");
   target.reportValidity();
 });
+
+// What nobody filled in makes addresses long and says nothing.
+document.addEventListener("htmx:config:request", ({ detail: { ctx: { request } } }) => {
+  if (request.method !== "GET" || !request.body) return;
+  for (const [name, value] of [...request.body]) {
+    if (value === "" && request.body.getAll(name).length === 1) request.body.delete(name);
+  }
+});

@@ -180,5 +180,6 @@ ROUTES: dict[tuple[str, str], Callable[[Mapping[str, Any], Receive], Awaitable[A
     ("GET", "/api/v1/rows"): items,
     ("POST", "/api/v1/rows"): add,
     ("GET", "/items"): items_page,
+    ("GET", "/rows"): items_page,
     ("GET", "/items/mine"): mine,
 }

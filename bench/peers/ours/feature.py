@@ -19,7 +19,7 @@ from sqlmodel import Field, col
 from opportune.accounts import CurrentUser
 from opportune.admin import AdminView
 from opportune.application import create_app
-from opportune.crud import Access, Crud, CrudApi
+from opportune.crud import Access, Crud, CrudApi, CrudPages
 from opportune.db import Model, ReadSession, WriteSession, utc_now
 from opportune.feature import Feature, Link
 from opportune.project import installed_features
@@ -102,6 +102,11 @@ class Items(Crud[Item]):
     order = ("id",)
 
 
+class ItemPages(CrudPages[Item]):
+    columns = ("id", "title", "note", "done", "created_at")
+    without = ("new", "edit", "delete")
+
+
 class ItemAdmin(AdminView, model=Item):
     column_list = ("id", "title", "done", "created_at")
     column_searchable_list = ("title", "note")
@@ -112,7 +117,7 @@ items = Feature(
     name="items",
     summary="A list.",
     models=[Item],
-    pages=pages,
+    pages=[pages, ItemPages(Items, "/rows").router],
     api=[api, CrudApi(Items, "/rows").router],
     navigation=[Link("Items", "/items", "list")],
     admin=[ItemAdmin],

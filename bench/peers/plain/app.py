@@ -131,6 +131,7 @@ async def create_item(new: ItemCreate, session: SessionDep) -> Item:
 
 
 @app.get("/items", response_class=HTMLResponse)
+@app.get("/rows", response_class=HTMLResponse)
 async def items_page(request: Request, session: SessionDep) -> Response:
     result = await session.execute(select(Item).order_by(Item.id).limit(20))
     context = {"items": result.scalars().all(), "navigation": NAVIGATION, "user": None}

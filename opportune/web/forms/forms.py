@@ -79,6 +79,9 @@ class Form(Generic[M]):
     a whole). What is filled in is in `values`, but for passwords, which are never sent into a page.
     """
 
+    none_label = "None"
+    """What is chosen where nothing is: "Any" in the filters of a list."""
+
     def __init__(self, model: type[M], row: object = None, *, choices: Choices | None = None, prefix: str = "") -> None:
         self.model = model
         self.prefix = prefix
@@ -191,7 +194,7 @@ class Form(Generic[M]):
         now = value if control.required else _beginning(self.model, control.name, None)
         if now in control.choices:
             return control.choices
-        return {"": "Choose" if control.required else "None", **control.choices}
+        return {"": "Choose" if control.required else self.none_label, **control.choices}
 
     def _attributes(self, control: Control) -> dict[str, Attribute]:
         return {

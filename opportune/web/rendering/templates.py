@@ -6,11 +6,11 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, StrictUndefined
-from jinja2_fragments import render_block
 
 from opportune.search.highlight import highlight, snippet
 from opportune.web.forms.forms import Form
 from opportune.web.rendering import markdown
+from opportune.web.rendering.blocks import render_block
 from opportune.web.rendering.flash import flashed
 from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader

@@ -1,11 +1,16 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
+from opportune.application import create_app
 from opportune.db import Database
+from opportune.project import installed_features
+from opportune.settings import Settings
 from opportune.testing import make_user
+from tests.opportune.crud import pages_feature
 from tests.opportune.crud.library import LibraryTable
 
 
@@ -36,3 +41,13 @@ async def bob(database: Database) -> User:
 @pytest.fixture
 async def root(database: Database) -> User:
     return await make_user(database, is_superuser=True)
+
+
+@pytest.fixture
+async def library_app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The site with the library's pages."""
+    app = create_app(settings, (*installed_features(), pages_feature.library))
+    async with app.router.lifespan_context(app):
+        async with app.state.database.engine.begin() as connection:
+            await connection.run_sync(LibraryTable.metadata.create_all)
+        yield app

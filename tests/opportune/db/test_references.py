@@ -26,5 +26,10 @@ def test_numbers_that_no_row_can_have_are_refused(kind: Any, number: Any) -> Non
         TypeAdapter(Annotated[kind, Reference(User)]).validate_python([number] if kind == list[int] else number)
 
 
+@pytest.mark.parametrize("kind", [Annotated[int, Reference(User)] | None, list[Annotated[int, Reference(User)]]])
+def test_it_is_found_inside_another_annotation(kind: Any) -> None:
+    assert reference_of(create_model("Asked", one=(kind, None)).model_fields["one"]) == Reference(User)
+
+
 def test_a_plain_field_refers_to_nothing() -> None:
     assert reference_of(create_model("Asked", one=(int, ...)).model_fields["one"]) is None

@@ -1,0 +1,88 @@
+"""What fields that point at rows offer: those that whoever asks may see, by what they are called."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import Select, false, func, or_, select
+
+from opportune.crud.crud import Crud
+from opportune.crud.display import names_of, short_texts
+from opportune.db.columns import label_of
+from opportune.db.matching import matches, patterns_of
+from opportune.db.references import reference_of
+from opportune.web.forms.fields import RowChoices
+from opportune.web.forms.forms import SEARCH_SUFFIX, Choices, Form
+
+MAX_ROWS_OF_SELECT = 50
+"""Rows up to which all are offered at once, and how many are otherwise."""
+MAX_FOUND_ROWS = 20
+NOT_VISIBLE = "Number {} (you may not see it)"
+CHOOSE_ONE_FOUND = "Choose from those that were found, then save."
+
+AddUrl = Callable[[Crud[Any], type[Any]], str]
+"""The address of the form of a new row of another model; empty for who may not add one."""
+
+
+def references_in(schema: type[BaseModel]) -> dict[str, type[Any]]:
+    """The fields of a schema that point at rows, and the models of these."""
+    found = ((name, reference_of(info)) for name, info in schema.model_fields.items())
+    return {name: reference.model for name, reference in found if reference}
+
+
+async def reference_choices(
+    crud: Crud[Any], form: Form[Any], *, lookup_url: str = "", add_url: AddUrl | None = None, only: Sequence[str] = ()
+) -> Choices:
+    """What the fields of a form offer that point at rows, for `form.offer`.
+
+    Args:
+        crud: As whom the rows are looked at.
+        lookup_url: An address that answers `find_rows` for the field `?name=` and the words `?term=`; without one the
+            first rows are all that is offered.
+        only: Fields, if not all are shown.
+    """
+    wanted = {name: model for name, model in references_in(form.model).items() if not only or name in only}
+    return {name: await _offer(crud, form, name, model, lookup_url, add_url) for name, model in wanted.items()}
+
+
+async def find_rows(crud: Crud[Any], model: type[Any], term: str) -> list[dict[str, str]]:
+    """The first rows that have these words, as JSON for a field that asks while somebody types."""
+    texts = _searched(model)
+    found = (or_(false(), *(matches(text, pattern) for text in texts)) for pattern in patterns_of(term))
+    names = await _names(crud, _visible(crud, model).where(*found), MAX_FOUND_ROWS)
+    return [{"id": str(number), "text": name} for number, name in names.items()]
+
+
+async def _offer(
+    crud: Crud[Any], form: Form[Any], name: str, model: type[Any], lookup_url: str, add_url: AddUrl | None
+) -> RowChoices:
+    names = await _names(crud, _visible(crud, model), MAX_ROWS_OF_SELECT + 1)
+    are_all = len(names) <= MAX_ROWS_OF_SELECT
+    if not are_all:
+        del names[next(reversed(names))]
+        if words := form.value(name + SEARCH_SUFFIX):
+            names = {int(row["id"]): row["text"] for row in await find_rows(crud, model, words)}
+            form.refuse(CHOOSE_ONE_FOUND if names else f"Nothing matches “{words}”.", name)
+    if unnamed := [number for number in form.chosen_ids(name) if number not in names]:
+        known = await _names(crud, _visible(crud, model).where(model.id.in_(unnamed)), len(unnamed))
+        names |= {number: known.get(number, NOT_VISIBLE.format(number)) for number in unnamed}
+    return RowChoices(
+        names,
+        "" if are_all else lookup_url,
+        add_url(crud, model) if add_url else "",
+        f"Add {label_of(model.__name__).lower()}",
+    )
+
+
+def _visible(crud: Crud[Any], model: type[Any]) -> Select[Any]:
+    texts = _searched(model)
+    return select(model).where(crud.visible(model)).order_by(*(func.lower(text) for text in texts[:1]), model.id)
+
+
+def _searched(model: type[Any]) -> list[Any]:
+    return [getattr(model, name) for name in short_texts(model)]
+
+
+async def _names(crud: Crud[Any], query: Select[Any], count: int) -> dict[int, str]:
+    rows = (await crud.session.scalars(query.limit(count))).all()
+    return dict(zip((row.id for row in rows), await names_of(crud.session, rows), strict=True))

@@ -1,0 +1,161 @@
+"""The columns of a list: what each reads of a row, and how it shows it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from markupsafe import Markup, escape
+from sqlalchemy import select
+
+from opportune.annotations import options_of
+from opportune.crud.crud import Crud
+from opportune.crud.declaration import Declaration, Shape, shape_of
+from opportune.crud.display import Format, format_for, names_of, naming_column
+from opportune.crud.schemas import writable_names
+from opportune.db.columns import is_long, is_text, label_of
+from opportune.pagination import Page, Paging
+
+MAX_DEFAULT_COLUMNS = 6
+LEADS = ' class="leads"'
+LONG_TYPES = ("markdown", "json", "lines")
+"""Of fields that are for the page of one row."""
+
+
+@dataclass(frozen=True)
+class ListColumn:
+    """One column of a list."""
+
+    name: str
+    """As the pages name it."""
+    path: str
+    """What is read of each row: a column, what is computed, or a column of a row that it points at."""
+    label: str
+    sort: str
+    """What `?sort=` calls it; empty where the list cannot be sorted by it."""
+    format: Format
+    leads: bool = False
+    """Whether it leads to the page of the row."""
+
+    @property
+    def opening(self) -> str:
+        """The tag of its cells; what is told by their place in a table is told by words on a phone."""
+        return f'<td data-label="{escape(self.label)}"{LEADS if self.leads else ""}>'
+
+    def html(self, row: Mapping[str, Any]) -> str:
+        """Its value in a row, escaped."""
+        return escape(self.format(row[self.path]))
+
+
+Cells = Callable[[Mapping[str, Any]], Markup]
+
+
+def cells_of(columns: Sequence[ListColumn], address: Callable[[Mapping[str, Any]], str]) -> Cells:
+    """What writes the cells of a row. In the template each cell would be passed on through all of its blocks."""
+    parts = [(column.opening, column.html, column.leads) for column in columns]
+
+    def cells(row: Mapping[str, Any]) -> Markup:
+        written = [
+            f'{tag}<a href="{escape(address(row))}">{html(row)}</a></td>' if leads else f"{tag}{html(row)}</td>"
+            for tag, html, leads in parts
+        ]
+        return Markup("".join(written))  # noqa: S704 - each is escaped
+
+    return cells
+
+
+def list_columns(kind: type[Crud[Any]], names: Sequence[str], formats: Mapping[str, Format]) -> list[ListColumn]:
+    """The columns that are shown, or where none are named the first that are short.
+
+    Raises:
+        OperatorError: there is no such column.
+    """
+    shape = kind.definition.shape
+    columns = [_column(kind, shape, name, formats) for name in names or default_columns(kind)]
+    leading = next((each for each in columns if _is_words(shape, each.path)), columns[0])
+    return [replace(each, leads=each is leading) for each in columns]
+
+
+def default_columns(kind: type[Crud[Any]]) -> list[str]:
+    """What a list shows where nothing is said: what is short and answered, and no number."""
+    shape = kind.definition.shape
+    return [name for name in kind.definition.answers.names if _is_short(kind, shape, name)][:MAX_DEFAULT_COLUMNS] or [
+        "id"
+    ]
+
+
+def _is_short(kind: type[Crud[Any]], shape: Shape, name: str) -> bool:
+    if name in kind.definition.annotations:
+        return True
+    if name in ("id", kind.owner) or name not in shape.columns or is_long(shape.columns[name]):
+        return False
+    return options_of(shape.model.model_fields[name]).type not in LONG_TYPES
+
+
+def _column(kind: type[Crud[Any]], shape: Shape, name: str, formats: Mapping[str, Format]) -> ListColumn:
+    path = _path(shape, name)
+    owner, last = _owner(shape, path)
+    info = owner.model.model_fields.get(last)
+    label = (info.title if info and path == name else None) or label_of(name.removesuffix(".name"))
+    sort = next((each for each in (name, path) if each in kind.sort), "")
+    return ListColumn(name, path, label, sort, formats.get(name) or format_for(info))
+
+
+def check_declaration(
+    owner: str, kind: type[Crud[Any]], columns: Sequence[str], fields: Sequence[str], sections: Sequence[Any]
+) -> None:
+    """Raise OperatorError for what there is not, or nobody may see or write."""
+    definition, shape = kind.definition, kind.definition.shape
+    declared = Declaration(owner, shape, definition.annotations)
+    for name in columns:
+        if name not in shape.links:
+            declared.readable_path("columns", _path(shape, name))
+    for name in fields:
+        if name in shape.links or name in shape.to_one:
+            continue
+        declared.readable_path("fields", name)
+    writable = kind.create_schema.model_fields if kind.create_schema else writable_names(shape, definition.options)
+    for name in (name for _, names in sections for name in names):
+        declared.one_of("sections", name, writable, f"What one may write of {shape.model.__name__}")
+
+
+def _path(shape: Shape, name: str) -> str:
+    """For a row that is pointed at, what it is called."""
+    relation: str = (
+        name if name in shape.to_one else next((each for each in shape.to_one if shape.column_of(each) == name), "")
+    )
+    if not relation:
+        return name
+    words = naming_column(shape.to_one[relation].mapper.class_)
+    return f"{relation}.{words}" if words else shape.column_of(relation)
+
+
+def _owner(shape: Shape, path: str) -> tuple[Shape, str]:
+    name, _, rest = path.partition(".")
+    return (shape_of(shape.to_one[name].mapper.class_), rest) if rest else (shape, name)
+
+
+def _is_words(shape: Shape, path: str) -> bool:
+    return path in shape.columns and is_text(shape.columns[path])
+
+
+async def read_rows(crud: Crud[Any], wanted: Paging, columns: Sequence[ListColumn]) -> Page[Any]:
+    """The page of rows that is wanted, as mappings of what the columns show, and of what their addresses need."""
+    shape = crud.definition.shape
+    links = [column.path for column in columns if column.path in shape.links]
+    paths = [column.path for column in columns if column.path not in links]
+    page: Page[Any] = await crud.rows(wanted, list(dict.fromkeys(["id", crud.lookup, *paths])))
+    for name in links:
+        linked = await _linked(crud, name, [row["id"] for row in page.items])
+        page = page.model_copy(update={"items": [{**row, name: linked.get(row["id"], [])} for row in page.items]})
+    return page
+
+
+async def _linked(crud: Crud[Any], name: str, ids: Sequence[int]) -> dict[int, list[str]]:
+    """What the rows are called that these are linked with."""
+    model, target = crud.model, crud.definition.shape.links[name]
+    query = select(model.id, target).join(getattr(model, name)).where(model.id.in_(ids), crud.visible(target))
+    rows = (await crud.session.execute(query.order_by(target.id))).all()
+    found: dict[int, list[str]] = {}
+    for (number, _), called in zip(rows, await names_of(crud.session, [row for _, row in rows]), strict=True):
+        found.setdefault(number, []).append(called)
+    return found

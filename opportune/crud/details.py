@@ -1,0 +1,66 @@
+"""What the page of one row shows: each value under its label."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from opportune.annotations import options_of
+from opportune.crud.crud import Crud
+from opportune.crud.declaration import Shape
+from opportune.crud.display import Format, format_for, name_of, naming_column
+from opportune.db.columns import label_of
+from opportune.web import markdown
+
+LINK = Markup('<a href="{}">{}</a>')
+BADGE = Markup('<span class="badge bg-secondary-lt me-1">{}</span>')
+
+AddressOf = Callable[[Any], str]
+"""Of the page of a row; empty where it has none."""
+
+
+def default_fields(kind: type[Crud[Any]]) -> list[str]:
+    """What is answered and says something of the row to people, but what stands above it as its title."""
+    return [name for name in kind.definition.answers.names if name not in ("id", kind.owner, naming_column(kind.model))]
+
+
+async def detail_fields(
+    crud: Crud[Any], row: Any, names: Sequence[str], formats: Mapping[str, Format], address_of: AddressOf
+) -> list[tuple[str, str]]:
+    """Labels and what is shown below them. What is empty is left out."""
+    kind = type(crud)
+    shape, wanted = kind.definition.shape, names or default_fields(kind)
+    values = await crud.session.run_sync(  # names of rows may be made of others
+        lambda _: {name: _shown(shape, row, name, formats.get(name), address_of) for name in wanted}
+    )
+    for name in wanted:
+        if name not in formats and values[name] and _is_markdown(shape, name):
+            values[name] = await markdown.rendered(getattr(row, name))
+    return [(_label(shape, name), shown) for name, shown in values.items() if shown != ""]
+
+
+def _label(shape: Shape, name: str) -> str:
+    info = shape.model.model_fields.get(name)
+    return (info.title if info else None) or label_of(name)
+
+
+def _is_markdown(shape: Shape, name: str) -> bool:
+    info = shape.model.model_fields.get(name)
+    return info is not None and options_of(info).type == "markdown"
+
+
+def _shown(shape: Shape, row: Any, name: str, own: Format | None, address_of: AddressOf) -> str:
+    relation = next((each for each in shape.to_one if name in (each, shape.column_of(each))), "")
+    value = getattr(row, relation or name)
+    if own:
+        return own(value)
+    if relation:
+        return "" if value is None else _linked(value, address_of)
+    if name in shape.links:
+        return Markup("").join(BADGE.format(_linked(one, address_of)) for one in value)
+    return format_for(shape.model.model_fields.get(name))(value)
+
+
+def _linked(row: Any, address_of: AddressOf) -> str:
+    address = address_of(row)
+    return LINK.format(address, name_of(row)) if address else name_of(row)

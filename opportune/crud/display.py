@@ -1,0 +1,107 @@
+"""Values of rows as people read them, by their kind."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from markupsafe import Markup, escape
+from pydantic.fields import FieldInfo
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.annotations import options_of
+from opportune.crud.declaration import shape_of
+from opportune.crud.schemas import PERSONAL
+from opportune.db.columns import choice_label, is_long, is_secret, is_text, title_of
+from opportune.db.model import Model
+from opportune.web.rendering.templates import format_datetime
+
+Format = Callable[[Any], str]
+"""Text, or HTML that is safe as Markup."""
+
+ADDRESS = Markup('<a href="{}" rel="nofollow noopener">{}</a>')
+EMAIL = Markup('<a href="mailto:{0}">{0}</a>')
+PHONE = Markup('<a href="tel:{0}">{0}</a>')
+LINES = Markup('<span class="lines">{}</span>')
+
+
+def format_value(value: Any) -> str:
+    """A value by its own type. What is not there is nothing."""
+    if known := FORMATS.get(type(value)):
+        return known(value)
+    return next((show for kind, show in FORMATS.items() if isinstance(value, kind)), str)(value)
+
+
+def format_for(field: FieldInfo | None) -> Format:
+    """How the values of a field are shown: by what it says of itself, else by their type."""
+    if field is None:
+        return format_value
+    options = options_of(field)
+    if options.suffix:
+        return lambda value: "" if value is None else f"{format_value(value)} {options.suffix}"
+    if options.choices:
+        return lambda value: options.choices.get(str(value), format_value(value))
+    return FORMATS_BY_OPTION.get(options.type, format_value)
+
+
+def name_of(row: Any) -> str:
+    """What a row is called: as its class says it (`__str__`), else by its first words, else by its number."""
+    title, words = title_of(row), naming_column(type(row))
+    is_plain = title == f"{type(row).__name__} {row.id}"
+    return (is_plain and words and getattr(row, words)) or title
+
+
+async def names_of(session: AsyncSession, rows: Iterable[Any]) -> list[str]:
+    """What rows are called; what their classes look up for it may be read from the database."""
+    return await session.run_sync(lambda _: [name_of(row) for row in rows])
+
+
+def naming_column(model: type[Any]) -> str:
+    """The first short text that everybody may know, by which people tell rows apart; empty where there is none."""
+    return next(iter(short_texts(model)), "")
+
+
+def short_texts(model: type[Any]) -> list[str]:
+    columns = shape_of(model).columns.items()
+    names = [name for name, column in columns if is_text(column) and not is_long(column)]
+    return [name for name in names if not is_secret(name) and not PERSONAL.search(name)]
+
+
+def format_date(value: date) -> str:
+    return f"{value.day} {value:%b %Y}"
+
+
+def format_number(value: float) -> str:
+    """With commas between thousands, and no more than two digits after the point."""
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def format_list(values: Any) -> str:
+    return Markup(", ").join(map(format_value, values))
+
+
+def format_text(value: str) -> str:
+    return LINES.format(value) if "\n" in value else escape(value)
+
+
+def _linked(link: Markup) -> Format:
+    return lambda value: link.format(value, value) if value else ""
+
+
+FORMATS: Mapping[type[Any], Format] = {
+    type(None): lambda _: "",
+    bool: lambda value: "Yes" if value else "No",
+    Enum: choice_label,
+    str: format_text,
+    int: str,
+    float: format_number,
+    Decimal: lambda value: f"{value:,}",
+    datetime: format_datetime,
+    date: format_date,
+    list: format_list,
+    Model: name_of,
+}
+"""A kind stands before those of which it is one: each value takes the first that it is."""
+
+FORMATS_BY_OPTION: Mapping[str, Format] = {"url": _linked(ADDRESS), "email": _linked(EMAIL), "tel": _linked(PHONE)}

@@ -1,0 +1,262 @@
+"""The pages of a model: list, one row, forms and the question before a deletion."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from sqlalchemy import select
+from sqlalchemy.sql.elements import True_
+
+from opportune.crud.choices import find_rows, reference_choices, references_in
+from opportune.crud.columns import cells_of, read_rows
+from opportune.crud.crud import Crud
+from opportune.crud.deletion import deletion_impact
+from opportune.crud.details import detail_fields
+from opportune.crud.display import names_of
+from opportune.crud.page_options import M, PageOptions, add_url, address_of
+from opportune.crud.queries import kept, read_query, shown_filters
+from opportune.errors import FieldErrors, NotFound
+from opportune.pagination import Page, Paging
+from opportune.web import Form, flash, is_htmx, read_form, redirect, templates
+from opportune.web.forms.forms import SEARCH_SUFFIX
+
+Context = dict[str, Any]
+
+DIALOG = "_dialog"
+"""What the address of a form says that stands in the dialog of another one, beside whose field it was opened."""
+DIALOG_PREFIX, FILTER_PREFIX = "dialog-", "filter-"
+"""Of ids, as the form below the dialog, or beside the filters, may have a field of the same name."""
+
+
+class CrudPages(PageOptions[M]):
+    """The pages of a model's rows: `router = CrudPages(Books, "/books").router`. Each method can be overridden.
+
+    A template `books/book_list.html` (`_detail`, `_form`, `_confirm_delete`) of the project takes the place of
+    `crud/list.html` or extends it.
+    """
+
+    async def index(self, request: Request, crud: Any) -> Response:
+        """The list; for htmx the block of it that follows what is looked for."""
+        wanted = read_query(crud, request.query_params)
+        page = await read_rows(crud, wanted, self.shown_columns)
+        context = await self._list_context(request, crud, wanted, page)
+        if is_htmx(request):
+            return templates.render_block(request, self.template("list"), "found", context)
+        context["filter"] = await self._filter_form(crud, wanted)
+        return templates.render(request, self.template("list"), context)
+
+    async def detail(self, request: Request, crud: Any, key: str) -> Response:
+        """The page of one row."""
+        row = await crud.get(key)
+        context = {
+            **await self._row_context(crud, row),
+            "fields": await detail_fields(crud, row, self.fields, self.formats, address_of),
+            **await self.detail_context(request, crud, row),
+        }
+        return templates.render(request, self.template("detail"), context)
+
+    async def new(self, request: Request, crud: Any) -> Response:
+        """The form of a new row."""
+        return await self._show_form(request, crud, self._form(request), None)
+
+    async def create(self, request: Request, crud: Any) -> Response:
+        """Add what was sent, or show what is wrong with it."""
+        form = await self._read_form(request)
+        if row := await self._saved(form, crud.add):
+            return await self._after_save(request, crud, row, "is added")
+        return await self._show_form(request, crud, form, None)
+
+    async def edit(self, request: Request, crud: Any, key: str) -> Response:
+        """The form of a row that is there."""
+        row = await self._writable(crud, key, "edit")
+        return await self._show_form(request, crud, self._form(request, row), row)
+
+    async def update(self, request: Request, crud: Any, key: str) -> Response:
+        """Change what was sent, or show what is wrong with it."""
+        form, row = await self._read_form(request), await crud.get_writable(key)
+        title = await title_of(crud, row)
+
+        async def change(values: Mapping[str, Any]) -> M:
+            changed: M = await crud.change(row, values)
+            return changed
+
+        if await self._saved(form, change):
+            return await self._after_save(request, crud, row, "is saved")
+        return await self._show_form(request, crud, form, row, title)
+
+    async def confirm_delete(self, request: Request, crud: Any, key: str) -> Response:
+        """Ask before a row is deleted, and say what goes with it."""
+        return await self._ask(request, crud, await self._writable(crud, key, "delete"))
+
+    async def delete(self, request: Request, crud: Any, key: str) -> Response:
+        """Delete a row."""
+        row = await crud.get_writable(key, "delete")
+        title = await title_of(crud, row)
+        try:
+            await crud.delete(row)
+        except FieldErrors as refusal:
+            return await self._ask(request, crud, await crud.get(key), str(refusal))
+        flash(request, f"“{title}” is deleted.")
+        return redirect(request, self.path)
+
+    async def choices(self, request: Request, crud: Any) -> Response:
+        """As JSON the rows that a field can point at and that have the words which somebody types."""
+        asked = request.query_params
+        schemas: list[type[BaseModel]] = [crud.Filter] if crud.may("list") else []
+        schemas += [crud.Create] if crud.may("create") or crud.may("edit") else []
+        fields = {name: model for schema in schemas for name, model in references_in(schema).items()}
+        if (model := fields.get(asked.get("name", ""))) is None:
+            raise NotFound
+        return JSONResponse({"results": await find_rows(crud, model, asked.get("term", ""))})
+
+    # What a project changes
+
+    async def list_context(self, request: Request, crud: Any, page: Page[Any]) -> Context:
+        """What the template of the list sees besides."""
+        return {}
+
+    async def detail_context(self, request: Request, crud: Any, row: M) -> Context:
+        """What the template of one row sees besides."""
+        return {}
+
+    async def form_context(self, request: Request, crud: Any, row: M | None) -> Context:
+        """What the template of the form sees besides; there is no row where a new one is asked for."""
+        return {}
+
+    def after_save_url(self, request: Request, row: M) -> str:
+        """Where somebody goes who has added or changed a row."""
+        return self.address(row) if self.has("detail") else self.path
+
+    def form_schema(self, row: M | None) -> type[BaseModel]:
+        """What the form asks for, of a new row and of one that is there."""
+        return self.kind.Create
+
+    # How it is done
+
+    async def _list_context(self, request: Request, crud: Crud[M], wanted: Paging, page: Page[Any]) -> Context:
+        filters = shown_filters(self.kind)
+        asked = {name for name, value in wanted if name in wanted.model_fields_set and value not in (None, "", [])}
+        return {
+            "pages": self,
+            "page": page,
+            "wanted": wanted,
+            "columns": self.shown_columns,
+            "cells": cells_of(self.shown_columns, self.address),
+            "sorts": self.kind.sort,
+            "filters": filters,
+            "kept": list(kept(wanted, filters)),
+            "is_narrowed": bool(asked - Paging.model_fields.keys()),
+            "is_filtered": any(name in asked for names in filters for name in names),
+            "may_create": self.may_create(crud),
+            **await self.list_context(request, crud, page),
+        }
+
+    async def _filter_form(self, crud: Crud[M], wanted: Paging) -> Form[Any]:
+        form: Form[Any] = Form(self.kind.Filter, wanted, prefix=FILTER_PREFIX)
+        form.none_label = "Any"
+        shown = [name for names in shown_filters(self.kind) for name in names]
+        form.offer(await reference_choices(crud, form, lookup_url=self._lookup_url, only=shown))
+        return form
+
+    @property
+    def _lookup_url(self) -> str:
+        return f"{self.path}/new/choices"
+
+    def _form(self, request: Request, row: M | None = None) -> Form[Any]:
+        return Form(self.form_schema(row), row, prefix=_prefix(request))
+
+    async def _read_form(self, request: Request, row: M | None = None) -> Form[Any]:
+        return await read_form(request, self.form_schema(row), prefix=_prefix(request))
+
+    async def _saved(self, form: Form[Any], save: Callable[[Mapping[str, Any]], Awaitable[M]]) -> M | None:
+        """The row of what was sent; None where something is wrong with it, which the form says then."""
+        if form.data is None or any(form.value(name + SEARCH_SUFFIX) for name in references_in(form.model)):
+            return None
+        try:
+            return await save(_values(form))
+        except FieldErrors as refusal:
+            for name, words in refusal.errors.items():
+                form.refuse(words, name if name in form.controls else "")
+            return None
+
+    async def _show_form(
+        self, request: Request, crud: Crud[M], form: Form[Any], row: M | None, title: str = ""
+    ) -> Response:
+        in_dialog = DIALOG in request.query_params
+        adding = None if in_dialog else add_url
+        form.offer(await reference_choices(crud, form, lookup_url=self._lookup_url, add_url=adding))
+        context = {
+            "pages": self,
+            "row": row,
+            "heading": f"Edit {title or await title_of(crud, row)}" if row else f"Add {self.name.lower()}",
+            "sections": self.sections or [("", list(form.controls))],
+            "action": f"{request.url.path}{f'?{DIALOG}=1' if in_dialog else ''}",
+            "cancel": self.address(row) if row and self.has("detail") else self.path,
+            "in_dialog": in_dialog,
+            **await self.form_context(request, crud, row),
+        }
+        if in_dialog and is_htmx(request):
+            return templates.render_block(request, self.template("form"), "form", context | {"form": form}, form.status)
+        return templates.render_form(request, self.template("form"), form, context)
+
+    async def _after_save(self, request: Request, crud: Crud[M], row: M, what: str) -> Response:
+        title = await title_of(crud, row)
+        if DIALOG in request.query_params:
+            context = {"id": row.id, "title": title}
+            if is_htmx(request):
+                return templates.render_block(request, "crud/created.html", "created", context)
+            return templates.render(request, "crud/created.html", context)
+        flash(request, f"“{title}” {what}.")
+        return redirect(request, self.after_save_url(request, row))
+
+    async def _ask(self, request: Request, crud: Crud[M], row: M, fault: str = "") -> Response:
+        context = {
+            **await self._row_context(crud, row),
+            "consequences": await deletion_impact(crud, row),
+            "fault": fault,
+        }
+        return templates.render(request, self.template("confirm_delete"), context, 422 if fault else 200)
+
+    async def _row_context(self, crud: Crud[M], row: M) -> Context:
+        return {
+            "pages": self,
+            "row": row,
+            "title": await title_of(crud, row),
+            "address": self.address(row),
+            "may_change": self.has("edit") and await self._may_write(crud, row, "edit"),
+            "may_delete": self.has("delete") and await self._may_write(crud, row, "delete"),
+        }
+
+    async def _writable(self, crud: Crud[M], key: str, action: str) -> M:
+        """The row, for a page that asks before it is changed."""
+        row = await crud.get(key)
+        if not await self._may_write(crud, row, action):
+            raise NotFound
+        return row
+
+    async def _may_write(self, crud: Crud[M], row: M, action: str) -> bool:
+        if not crud.may(action):
+            return False
+        condition = crud.writable()
+        if isinstance(condition, True_):
+            return True
+        return bool(await crud.session.scalar(select(crud.model.id).where(crud.model.id == row.id, condition)))
+
+
+async def title_of(crud: Crud[Any], row: Any) -> str:
+    (name,) = await names_of(crud.session, [row])
+    return name
+
+
+def _prefix(request: Request) -> str:
+    return DIALOG_PREFIX if DIALOG in request.query_params else ""
+
+
+def _values(form: Form[Any]) -> dict[str, Any]:
+    """What was sent by name, also what was emptied. A file that nobody chose stays as it is."""
+    kept_files = {
+        name for name, control in form.controls.items() if control.type == "file" and not form.files.get(name)
+    }
+    return {name: getattr(form.data, name) for name in form.model.model_fields if name not in kept_files}

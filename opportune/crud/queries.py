@@ -1,0 +1,60 @@
+"""The query of a list's page: read from the address, and as the form that asks for it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.datastructures import QueryParams
+
+from opportune.crud.crud import Crud
+from opportune.pagination import Paging
+
+UNKNOWN = {"type": "extra_forbidden", "msg": "The list cannot be asked this.", "input": None}
+
+
+def read_query(crud: Crud[Any], sent: QueryParams) -> Paging:
+    """What is looked for. What others add to addresses, such as `utm_source`, is not looked at.
+
+    Raises:
+        RequestValidationError: a value that does not fit, or a column by which nobody may filter.
+    """
+    fields, shape = crud.Filter.model_fields, crud.definition.shape
+    known = {*shape.columns, *shape.mapper.relationships.keys(), *crud.definition.annotations}
+    found: dict[str, Any] = {}
+    for name in sent:
+        if name in fields:
+            values = [value for value in sent.getlist(name) if value]
+            found[name] = values if is_list(fields[name].annotation) else (values or [""])[-1]
+        elif name.partition("__")[0] in known:
+            raise RequestValidationError([UNKNOWN | {"loc": ("query", name)}])
+    try:
+        return crud.Filter.model_validate(found)
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("query", *fault["loc"])} for fault in error.errors()]
+        raise RequestValidationError(faults) from error
+
+
+def is_list(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is list
+
+
+def shown_filters(kind: type[Crud[Any]]) -> list[Sequence[str]]:
+    """The parameters that the form of a list asks for: of what has an order from and to, of a text what it contains."""
+    fields = kind.Filter.model_fields
+    names = [*kind.filters, *kind.definition.own_filters]
+    return [[each for each in _asked(name, fields) if each in fields] for name in names]
+
+
+def _asked(name: str, fields: Any) -> Sequence[str]:
+    if f"{name}__gte" in fields:
+        return f"{name}__gte", f"{name}__lte"
+    return (f"{name}__icontains",) if f"{name}__icontains" in fields else (name,)
+
+
+def kept(wanted: Paging, shown: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
+    """What the address asks besides, for fields that nobody sees."""
+    visible = {"q", "page", *(name for names in shown for name in names)}
+    for name, value in wanted.model_dump(mode="json", exclude_unset=True, exclude_none=True).items():
+        if name not in visible:
+            yield from ((name, str(one)) for one in (value if isinstance(value, list) else [value]))

@@ -1,0 +1,117 @@
+"""The pages of a model in Chromium: typing, keys, dialogs, and what axe finds."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+
+from opportune.testing import make_user, sign_in_browser
+from opportune.testing.services.accessibility import find_violations
+from tests.opportune.crud.library import BookStatus, Topic, Volume, Writer
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+async def app(library_app: FastAPI) -> FastAPI:
+    async with library_app.state.database.writer() as session:
+        session.add_all([Writer(id=number, name=f"Writer {number:03}") for number in range(1, 80)])
+        session.add_all([Topic(id=number, name=f"Topic {number}") for number in range(1, 15)])
+        await session.flush()
+        for number in range(1, 31):
+            fields: dict[str, Any] = {"title": f"Book {number:02}", "slug": f"book-{number}", "writer_id": number}
+            session.add(Volume(**fields, status=BookStatus.PUBLISHED))
+    return library_app
+
+
+@pytest.fixture
+async def page(app: FastAPI, page: Page, site: str) -> Page:
+    user = await make_user(app.state.database, is_superuser=True)
+    await sign_in_browser(page, app, user, site)
+    return page
+
+
+async def test_the_list_follows_what_is_typed_and_chosen(page: Page) -> None:
+    await page.goto("/volumes")
+    await page.get_by_role("searchbox", name="Search volumes").fill("book 1")
+    await expect(page.locator("#found [role=status]")).to_have_text("12 volumes found")
+    await expect(page).to_have_url("/volumes?q=book+1", ignore_case=True)
+    await page.get_by_text("Filters").click()
+    await page.get_by_role("combobox", name="Writer").fill("012")
+    await page.get_by_role("option", name="Writer 012").click()
+    await expect(page.locator("#found [role=status]")).to_have_text("1 volume found")
+    await page.get_by_role("link", name="Book 12").click()
+    await expect(page.get_by_role("heading", name="Book 12")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_role("combobox", name="Writer")).to_have_value("Writer 012")
+
+
+async def test_a_form_is_filled_in_by_keys_alone(page: Page) -> None:
+    await page.goto("/volumes/new")
+    await page.get_by_label("Title").fill("Emma")
+    await page.get_by_label("Slug").fill("emma")
+    writer = page.get_by_role("combobox", name="Writer")
+    await writer.focus()
+    await page.keyboard.type("07")
+    await expect(page.get_by_role("option", name="Writer 070")).to_be_visible()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await expect(writer).to_have_value("Writer 070")
+    topics = page.get_by_role("combobox", name="Topics")
+    for words in ("topic 2", "topic 14"):
+        await topics.focus()
+        await page.keyboard.type(words)
+        await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Remove Topic 14")).to_be_visible()
+    await page.get_by_role("button", name="Remove Topic 2").click()
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("“Emma” is added.")).to_be_visible()
+    await expect(page.get_by_role("link", name="Topic 14")).to_be_visible()
+    await expect(page.get_by_role("link", name="Topic 2")).to_have_count(0)
+
+
+async def test_what_is_pointed_at_is_made_beside_the_field(page: Page) -> None:
+    await page.goto("/volumes/new")
+    await page.get_by_label("Title").fill("Persuasion")
+    await page.get_by_role("link", name="Add writer").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Save").click()
+    await dialog.get_by_label("Name").fill("Writer 001")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(dialog.get_by_text("Another one already has this value.")).to_be_visible()
+    await dialog.get_by_label("Name").fill("Jane Austen")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(dialog).to_have_count(0)
+    await expect(page.get_by_role("combobox", name="Writer")).to_have_value("Jane Austen")
+    await expect(page.get_by_label("Title")).to_have_value("Persuasion")
+
+
+async def test_a_wrong_form_keeps_what_was_chosen(page: Page) -> None:
+    await page.goto("/volumes/book-3/edit")
+    await page.get_by_label("Slug").fill("book-4")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Another one already has this value.")).to_be_visible()
+    await expect(page.get_by_role("combobox", name="Writer")).to_have_value("Writer 003")
+    assert page.url.endswith("/volumes/book-3/edit")
+
+
+@pytest.mark.parametrize("path", ["?price__gte=0", "?q=nothing", "/new", "/book-3", "/book-3/edit", "/book-3/delete"])
+async def test_everybody_can_use_the_pages(page: Page, path: str) -> None:
+    for width in (1280, 390):
+        await page.set_viewport_size({"width": width, "height": 900})
+        await page.goto(f"/volumes{path}")
+        assert await find_violations(page) == []
+        too_wide = await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        assert not too_wide
+
+
+async def test_an_open_picker_and_its_dialog_can_be_used_by_everybody(page: Page) -> None:
+    await page.goto("/volumes/new")
+    await page.get_by_role("combobox", name="Topics").click()
+    await page.get_by_role("option", name="Topic 3", exact=True).click()
+    await page.get_by_role("combobox", name="Writer").click()
+    assert await find_violations(page) == []
+    await page.get_by_role("link", name="Add writer").click()
+    await expect(page.get_by_role("dialog").get_by_label("Name")).to_be_visible()
+    assert await find_violations(page) == []

@@ -1,0 +1,50 @@
+"""Parts of pages by themselves."""
+
+import pytest
+from jinja2 import DictLoader, Environment, StrictUndefined, UndefinedError
+
+from opportune.web.rendering.blocks import render_block
+
+BASE = "<html>{% block content %}{% endblock %}</html>"
+LIST = (
+    '{% extends "base" %}{% set unseen = missing.text %}{% block content %}<h1>A list</h1>{% block found %}<ul>'
+    "{% for row in rows %}{% block row scoped %}<li>{{ row }}</li>{% endblock %}{% endfor %}"
+    "</ul>{% endblock %}{% endblock %}"
+)
+OWN = '{% extends "list" %}{% block row %}<li class="own">{{ row }}</li>{% endblock %}'
+MORE = '{% extends "own" %}{% block found %}<p>More</p>{{ super() }}{% endblock %}'
+
+
+@pytest.fixture
+def environment() -> Environment:
+    texts = {"base": BASE, "list": LIST, "own": OWN, "more": MORE}
+    return Environment(loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("list", "<ul><li>&lt;a&gt;</li></ul>"),
+        ("own", '<ul><li class="own">&lt;a&gt;</li></ul>'),
+        ("more", '<p>More</p><ul><li class="own">&lt;a&gt;</li></ul>'),
+    ],
+)
+def test_a_block_has_what_the_page_replaces_in_it_and_nothing_else_is_run(
+    environment: Environment, name: str, found: str
+) -> None:
+    assert render_block(environment, name, "found", {"rows": ["<a>"]}) == found
+
+
+def test_a_fault_tells_what_is_missing(environment: Environment) -> None:
+    with pytest.raises(UndefinedError, match="'rows' is undefined"):
+        render_block(environment, "own", "found", {})
+    with pytest.raises(KeyError, match="nothing"):
+        render_block(environment, "own", "nothing", {})
+
+
+def test_a_template_that_has_changed_is_read_anew(environment: Environment) -> None:
+    render_block(environment, "own", "found", {"rows": []})
+    assert isinstance(environment.loader, DictLoader)
+    environment.loader.mapping["other"] = LIST.replace("<ul>", "<ol>")
+    environment.loader.mapping["own"] = OWN.replace("list", "other")
+    assert "<ol>" in render_block(environment, "own", "found", {"rows": []})
