@@ -8,8 +8,11 @@ from markupsafe import Markup
 from opportune.annotations import options_of
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Shape
-from opportune.crud.display import Format, format_for, name_of, naming_column
+from opportune.crud.display import Format, format_file, format_for, name_of, naming_column
 from opportune.db.columns import label_of
+from opportune.fields import File
+from opportune.storage import Storage
+from opportune.storage.public_folders import is_public
 from opportune.web import markdown
 
 LINK = Markup('<a href="{}">{}</a>')
@@ -25,7 +28,12 @@ def default_fields(kind: type[Crud[Any]]) -> list[str]:
 
 
 async def detail_fields(
-    crud: Crud[Any], row: Any, names: Sequence[str], formats: Mapping[str, Format], address_of: AddressOf
+    crud: Crud[Any],
+    row: Any,
+    names: Sequence[str],
+    formats: Mapping[str, Format],
+    address_of: AddressOf,
+    storage: Storage,
 ) -> list[tuple[str, str]]:
     """Labels and what is shown below them. What is empty is left out."""
     kind = type(crud)
@@ -34,8 +42,13 @@ async def detail_fields(
         lambda _: {name: _shown(shape, row, name, formats.get(name), address_of) for name in wanted}
     )
     for name in wanted:
-        if name not in formats and values[name] and _is_markdown(shape, name):
-            values[name] = await markdown.rendered(getattr(row, name))
+        value = getattr(row, name)
+        if name in formats or not value:
+            continue
+        if isinstance(value, File):
+            values[name] = format_file(value, value.url() if is_public(value) else await storage.url(value))
+        elif _is_markdown(shape, name):
+            values[name] = await markdown.rendered(value)
     return [(_label(shape, name), shown) for name, shown in values.items() if shown != ""]
 
 

@@ -1,5 +1,6 @@
 """Values of rows as people read them, by their kind."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,14 +16,18 @@ from opportune.crud.declaration import shape_of
 from opportune.crud.schemas import PERSONAL
 from opportune.db.columns import choice_label, is_long, is_secret, is_text, title_of
 from opportune.db.model import Model
+from opportune.fields import File, Image, ImageColumn
+from opportune.fields.display import LINKS, display
+from opportune.fields.money import currency_of
+from opportune.storage.public_folders import is_public
 from opportune.web.rendering.templates import format_datetime
 
 Format = Callable[[Any], str]
 """Text, or HTML that is safe as Markup."""
 
-ADDRESS = Markup('<a href="{}" rel="nofollow noopener">{}</a>')
-EMAIL = Markup('<a href="mailto:{0}">{0}</a>')
-PHONE = Markup('<a href="tel:{0}">{0}</a>')
+IMAGE = Markup('<img src="{}" alt="" loading="lazy">')
+FILE = Markup('<a href="{}">Open</a>')
+CODE = Markup("<code>{}</code>")
 LINES = Markup('<span class="lines">{}</span>')
 
 
@@ -38,11 +43,25 @@ def format_for(field: FieldInfo | None) -> Format:
     if field is None:
         return format_value
     options = options_of(field)
+    if currency_of(field) or options.type in LINKS or options.choices:
+        return lambda value: format_value(display(field, value))
     if options.suffix:
         return lambda value: "" if value is None else f"{format_value(value)} {options.suffix}"
-    if options.choices:
-        return lambda value: options.choices.get(str(value), format_value(value))
-    return FORMATS_BY_OPTION.get(options.type, format_value)
+    return format_value
+
+
+def format_file(file: File, address: str = "") -> str:
+    """A picture, or a link to a file; nothing where only its address for one person would open it."""
+    if not file or not (address or is_public(file)):
+        return ""
+    if not isinstance(file, Image):
+        return FILE.format(address or file.url())
+    return IMAGE.format(address or file.url(smallest_rendition(file)))
+
+
+def smallest_rendition(image: Image) -> str:
+    renditions = image.column.renditions if isinstance(image.column, ImageColumn) else {}
+    return min(renditions, key=lambda name: renditions[name], default="")
 
 
 def name_of(row: Any) -> str:
@@ -85,14 +104,11 @@ def format_text(value: str) -> str:
     return LINES.format(value) if "\n" in value else escape(value)
 
 
-def _linked(link: Markup) -> Format:
-    return lambda value: link.format(value, value) if value else ""
-
-
 FORMATS: Mapping[type[Any], Format] = {
     type(None): lambda _: "",
     bool: lambda value: "Yes" if value else "No",
     Enum: choice_label,
+    File: format_file,
     str: format_text,
     int: str,
     float: format_number,
@@ -100,8 +116,7 @@ FORMATS: Mapping[type[Any], Format] = {
     datetime: format_datetime,
     date: format_date,
     list: format_list,
+    dict: lambda value: CODE.format(json.dumps(value, ensure_ascii=False)),
     Model: name_of,
 }
 """A kind stands before those of which it is one: each value takes the first that it is."""
-
-FORMATS_BY_OPTION: Mapping[str, Format] = {"url": _linked(ADDRESS), "email": _linked(EMAIL), "tel": _linked(PHONE)}

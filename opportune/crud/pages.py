@@ -18,8 +18,10 @@ from opportune.crud.display import names_of
 from opportune.crud.page_options import M, PageOptions, add_url, address_of
 from opportune.crud.queries import kept, read_query, shown_filters
 from opportune.errors import FieldErrors, NotFound
+from opportune.fields.files import kept_uploads
 from opportune.pagination import Page, Paging
-from opportune.web import Form, flash, is_htmx, read_form, redirect, templates
+from opportune.storage import StorageError
+from opportune.web import Form, allow_files, flash, is_htmx, read_form, redirect, templates
 from opportune.web.forms.forms import SEARCH_SUFFIX
 
 Context = dict[str, Any]
@@ -52,7 +54,7 @@ class CrudPages(PageOptions[M]):
         row = await crud.get(key)
         context = {
             **await self._row_context(crud, row),
-            "fields": await detail_fields(crud, row, self.fields, self.formats, address_of),
+            "fields": await detail_fields(crud, row, self.fields, self.formats, address_of, request.app.state.storage),
             **await self.detail_context(request, crud, row),
         }
         return templates.render(request, self.template("detail"), context)
@@ -64,7 +66,7 @@ class CrudPages(PageOptions[M]):
     async def create(self, request: Request, crud: Any) -> Response:
         """Add what was sent, or show what is wrong with it."""
         form = await self._read_form(request)
-        if row := await self._saved(form, crud.add):
+        if row := await self._saved(request, form, crud.add):
             return await self._after_save(request, crud, row, "is added")
         return await self._show_form(request, crud, form, None)
 
@@ -75,14 +77,18 @@ class CrudPages(PageOptions[M]):
 
     async def update(self, request: Request, crud: Any, key: str) -> Response:
         """Change what was sent, or show what is wrong with it."""
-        form, row = await self._read_form(request), await crud.get_writable(key)
+        if self._form(request).takes_files:
+            allow_files(request)
+        await request.body()  # before the row is locked: who sends slowly keeps nobody waiting
+        row = await crud.get_writable(key)
+        form = await self._read_form(request, row)
         title = await title_of(crud, row)
 
         async def change(values: Mapping[str, Any]) -> M:
             changed: M = await crud.change(row, values)
             return changed
 
-        if await self._saved(form, change):
+        if await self._saved(request, form, change):
             return await self._after_save(request, crud, row, "is saved")
         return await self._show_form(request, crud, form, row, title)
 
@@ -168,14 +174,20 @@ class CrudPages(PageOptions[M]):
         return Form(self.form_schema(row), row, prefix=_prefix(request))
 
     async def _read_form(self, request: Request, row: M | None = None) -> Form[Any]:
-        return await read_form(request, self.form_schema(row), prefix=_prefix(request))
+        return await read_form(request, self.form_schema(row), row, prefix=_prefix(request))
 
-    async def _saved(self, form: Form[Any], save: Callable[[Mapping[str, Any]], Awaitable[M]]) -> M | None:
+    async def _saved(
+        self, request: Request, form: Form[Any], save: Callable[[Mapping[str, Any]], Awaitable[M]]
+    ) -> M | None:
         """The row of what was sent; None where something is wrong with it, which the form says then."""
         if form.data is None or any(form.value(name + SEARCH_SUFFIX) for name in references_in(form.model)):
             return None
         try:
-            return await save(_values(form))
+            async with kept_uploads(request.app.state.storage, self.kind.model, _values(form)) as values:
+                return await save(values)
+        except StorageError as error:
+            form.refuse(str(error), status=503)
+            return None
         except FieldErrors as refusal:
             for name, words in refusal.errors.items():
                 form.refuse(words, name if name in form.controls else "")

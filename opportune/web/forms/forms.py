@@ -96,6 +96,12 @@ class Form(Generic[M]):
         """The status of an answer that shows what is wrong."""
         self.files: dict[str, list[Upload]] = {}
         """What came by field: gone if the form is shown again, as no page can fill a file in."""
+        self.stored_files = {
+            name: getattr(row, name)
+            for name, control in self.controls.items()
+            if control.type == "file" and not control.multiple and getattr(row, name, None)
+        }
+        """What the row has by field: it stays where nothing else comes."""
 
     def _beginnings(self, row: object) -> dict[str, str | list[str]]:
         zone = current_zone.set(UTC if self.prefix == FILTER_PREFIX else current_zone.get())
@@ -200,7 +206,7 @@ class Form(Generic[M]):
         return {
             "id": self.prefix + control.name,
             "name": control.name,
-            "required": control.required and control.type != "checkboxes",
+            "required": control.required and control.type != "checkboxes" and control.name not in self.stored_files,
             "multiple": control.multiple and control.type != "checkboxes",
             **(FILE_ATTRIBUTES if control.type == "file" else {}),
             **control.attributes,
@@ -227,6 +233,8 @@ class Form(Generic[M]):
                 found[name] = values if control.multiple else values[-1]
             elif control.type == "checkbox":
                 found[name] = False
+            elif name in self.stored_files:
+                found[name] = self.stored_files[name]
         self._validate(found)
 
     async def _keep(self, sent: FormData) -> None:
@@ -278,9 +286,11 @@ class Form(Generic[M]):
             self.data = None if self.errors else data
 
 
-async def read_form(request: Request, model: type[M], *, choices: Choices | None = None, prefix: str = "") -> Form[M]:
-    """Read and validate the body."""
-    form = Form(model, choices=choices, prefix=prefix)
+async def read_form(
+    request: Request, model: type[M], row: object = None, *, choices: Choices | None = None, prefix: str = ""
+) -> Form[M]:
+    """Read and validate the body; of a row that is there the files stay in whose place none come."""
+    form = Form(model, row, choices=choices, prefix=prefix)
     if form.takes_files:
         allow_files(request)
     try:
