@@ -20,7 +20,7 @@ from opportune.fields import File, Image, ImageColumn
 from opportune.fields.display import LINKS, display
 from opportune.fields.money import currency_of
 from opportune.storage.public_folders import is_public
-from opportune.web.rendering.templates import format_datetime
+from opportune.web import format_datetime
 
 Format = Callable[[Any], str]
 """Text, or HTML that is safe as Markup."""
