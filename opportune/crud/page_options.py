@@ -97,7 +97,8 @@ class PageOptions(Generic[M]):
     def _endpoint(self, name: str) -> Callable[..., Awaitable[Response]]:
         _, path, action, changes = ROUTES[name]
         method = getattr(self, name)
-        rows = (writing if changes else reading)(self.kind, action)
+        kind: Any = self.kind
+        rows = (writing if changes else reading)(kind, action)
 
         async def of_all(request: Request, crud: Annotated[Any, rows]) -> Response:
             answer: Response = await method(request, crud)
