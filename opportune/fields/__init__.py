@@ -5,7 +5,7 @@ from opportune.fields.addresses import Country, Email, Phone, Url, national
 from opportune.fields.contents import Json, Markdown, TextList
 from opportune.fields.files import File, FileColumn, Image, ImageColumn, file_field, image_field, kept_uploads
 from opportune.fields.money import Money, money_field
-from opportune.fields.slugs import Slug, slug_field, slugify
+from opportune.fields.slugs import Slug, find_moved, slug_field, slugify
 from opportune.text import Line, Text
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "TextList",
     "Url",
     "file_field",
+    "find_moved",
     "image_field",
     "kept_uploads",
     "money_field",

@@ -68,7 +68,8 @@ class Follower(Model, table=True):
     __tablename__ = "test_follower"
 
     name: Line = Field(max_length=50)
-    slug: Slug = slug_field("name", follows=True)
+    slug: Slug = slug_field("name", follows=True, keeps_old="old_slugs")
+    old_slugs: TextList = Field(default_factory=list)
 
 
 class SampleAdmin(AdminView, model=Sample):

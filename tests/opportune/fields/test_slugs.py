@@ -7,7 +7,7 @@ from sqlmodel import Field, col
 
 from opportune.db.model import Model
 from opportune.errors import OperatorError
-from opportune.fields import Slug, slug_field, slugify
+from opportune.fields import Slug, find_moved, slug_field, slugify
 from tests.opportune.fields.samples_feature import Follower, Sample
 
 
@@ -74,8 +74,21 @@ async def test_one_that_follows_changes_with_the_title_unless_it_is_changed_itse
     assert await slugs(app, Follower) == ["two", "five"]
 
 
+async def test_old_slugs_lead_to_the_row_that_had_them_last(app: FastAPI) -> None:
+    async with app.state.database.writer() as session:
+        session.add_all([Follower(name="One"), Follower(name="Other")])
+    for name in ("Two", "Three", "Two"):
+        async with app.state.database.writer() as session:
+            (await session.get_one(Follower, 1)).name = name
+    async with app.state.database.reader() as session:
+        assert (await session.get_one(Follower, 1)).old_slugs == ["one", "three"]
+        moved = [await find_moved(session, Follower, slug) for slug in ("one", "three", "two", "on", "%", '"')]
+        assert await find_moved(session, Sample, "one") is None
+    assert [row and row.id for row in moved] == [1, 1, None, None, None, None]
+
+
 def test_a_source_that_is_no_field_is_one_line() -> None:
-    with pytest.raises(OperatorError, match=r"Wrong.slug: slug_field\(.titel.\) names no field"):
+    with pytest.raises(OperatorError, match=r"Wrong.slug: slug_field\(…\) names 'titel'"):
 
         class Wrong(Model):
             title: str = Field(max_length=9)
