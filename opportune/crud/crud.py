@@ -9,7 +9,19 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from sqladmin.authorization import matches_grant
 from sqladmin.helpers import slugify_class_name
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, false, func, or_, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    SQLColumnExpression,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased, selectinload
 from sqlalchemy.sql.elements import True_
@@ -17,7 +29,7 @@ from sqlalchemy.sql.elements import True_
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.definition import Definition
-from opportune.crud.reader import is_visible, joined, select_names, values_of
+from opportune.crud.reader import Prepared, fetch, is_visible, joined, select_names, values_of
 from opportune.db.columns import is_text
 from opportune.db.matching import matches, patterns_of
 from opportune.db.model import MAX_ID, Model
@@ -116,6 +128,14 @@ class Crud(Generic[M]):
         is_first = cruds.setdefault(cls.model, cls) is cls
         called = cls.model.__name__ if is_first else cls.__name__
         cls.definition = Definition(cls, called=called, sets_fields=cls.assign is not Crud.assign)
+        cls.definition.is_common = cls._asks_alike()
+
+    @classmethod
+    def _asks_alike(cls) -> bool:
+        """Whether the list of everybody is one statement: nothing in it is a method of their own, or another class's."""
+        methods = ("readable", "query", "column", "visible", "ordering", "default_order")
+        has_paths = any("." in path for path in (*cls.sort, *cls.order))
+        return all(getattr(cls, name) is getattr(Crud, name) for name in methods) and not (has_paths or cls.nested)
 
     def __init__(
         self, session: AsyncSession, user: User | None = None, grants: AbstractSet[tuple[str, str]] = frozenset()
@@ -171,11 +191,14 @@ class Crud(Generic[M]):
         """Which of these they may change and delete."""
         return self._is_theirs(self.definition.write_access)
 
-    def _is_theirs(self, access: Access) -> ColumnElement[bool]:
+    def _is_theirs(self, access: Access, number: Any = None) -> ColumnElement[bool]:
         if access is not Access.OWNER or self.owner is None:
             return true()
         column: ColumnElement[Any] = getattr(self.model, self.owner)
-        return false() if self.user is None else column == self.user.id
+        if number is None:
+            return false() if self.user is None else column == self.user.id
+        theirs: ColumnElement[bool] = column == number
+        return theirs
 
     def visible(self, model: type[Any]) -> ColumnElement[bool]:
         """Which rows of another model there are for them: all, where it has no data layer of its own."""
@@ -199,11 +222,38 @@ class Crud(Generic[M]):
         """As `find`, with the values of these names alone, of what is answered by default, and without objects."""
         self.require("list")
         wanted = wanted or self.Filter()
-        selection = select_names(self, names or self.definition.answers.names)
-        query = self.query().where(self.readable(), *self.conditions(wanted))
-        chosen = joined(query.with_only_columns(*selection.columns, maintain_column_froms=True), selection)
-        found = await self._page(chosen, query, wanted)
-        return found.model_copy(update={"items": await values_of(self, selection, found.items)})
+        made = self._prepared(wanted, tuple(names or self.definition.answers.names))
+        offset = (wanted.page - 1) * wanted.size
+        values = {"owner": self.user.id if self.user else 0, "offset": offset, "limit": wanted.size}
+        found = await self.session.run_sync(fetch, made.statement, values)
+        total = found[0][-1] if found else 0
+        if not found and wanted.page > 1:  # past the end, where no row tells it
+            total = (await self.session.run_sync(fetch, made.counting, values))[0][0]
+        items = await values_of(self, made.selection, found)
+        pages = max(1, -(-total // wanted.size))
+        return Page[dict[str, Any]].model_construct(items=items, total=total, page=wanted.page, pages=pages)
+
+    def _prepared(self, wanted: Paging, names: Sequence[str]) -> Prepared:
+        """The statement of a list: made once for each order where it is the same for everybody but for values."""
+        is_common = self.definition.is_common and not wanted.model_fields_set - Paging.model_fields.keys()
+        if not is_common:
+            return self._prepare(wanted, names)
+        known, key = self.definition.prepared, (wanted.sort, names)
+        if key not in known:
+            known[key] = self._prepare(wanted, names)
+        return known[key]
+
+    def _prepare(self, wanted: Paging, names: Sequence[str]) -> Prepared:
+        selection = select_names(self, names)
+        theirs = self._is_theirs(self.definition.read_access, bindparam("owner", type_=BigInteger))
+        theirs = theirs if self.definition.is_common else self.readable()
+        query = self.query().where(theirs, *self.conditions(wanted))
+        number = query.with_only_columns(self.model.id, maintain_column_froms=True).order_by(None)
+        count = select(func.count()).select_from(number.subquery())
+        chosen = query.with_only_columns(*selection.columns, count.scalar_subquery(), maintain_column_froms=True)
+        paged = joined(chosen, selection).order_by(*self.ordering(wanted.sort))
+        limits = bindparam("limit", type_=Integer), bindparam("offset", type_=BigInteger)
+        return Prepared(selection, paged.limit(limits[0]).offset(limits[1]), count)
 
     async def row(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
         """As `get`, with the values of these names alone. Raises NotFound."""

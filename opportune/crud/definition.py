@@ -1,6 +1,6 @@
 """What one class of the data layer declares, checked and read once; its schemas are made when they are first used."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from opportune.crud.access import Access
 from opportune.crud.answers import Answers
 from opportune.crud.declaration import Declaration, Shape, require_number, shape_of
 from opportune.crud.filters import Filter, derive_filters, filter_schema, filters_of, own_filter_field
+from opportune.crud.reader import Prepared
 from opportune.crud.schemas import (
     SchemaOptions,
     check_schemas,
@@ -35,6 +36,9 @@ class Definition:
     def __init__(self, kind: "type[Crud[Any]]", *, called: str, sets_fields: bool) -> None:
         require_number(kind.__name__, kind.model)
         self.kind = kind
+        self.is_common = False
+        """Whether a list without filters is asked alike of everybody, but for who they are."""
+        self.prepared: dict[tuple[str, Sequence[str]], Prepared] = {}
         self.shape = shape_of(kind.model)
         self.annotations = {name: _labelled(name, value) for name, value in kind.annotations.items()}
         self.own_filters = filters_of(kind)

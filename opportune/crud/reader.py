@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, select
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.declaration import shape_of
@@ -30,6 +30,21 @@ class Selection:
     def add(self, column: ColumnElement[Any]) -> int:
         self.columns.append(column)
         return len(self.columns) - 1
+
+
+class Prepared(NamedTuple):
+    """A statement that is made once: what it selects for which names, and what only counts."""
+
+    selection: Selection
+    statement: Select[Any]
+    counting: Select[Any]
+
+
+def fetch(session: Session, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+    """The rows of a statement, past the session's objects: it makes none of them, which is most of what takes time."""
+    if session.autoflush and (session.new or session.dirty or session.deleted):
+        session.flush()
+    return session.connection().execute(statement, values).all()
 
 
 def select_names(crud: "Crud[Any]", names: Sequence[str]) -> Selection:
