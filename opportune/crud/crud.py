@@ -132,7 +132,7 @@ class Crud(Generic[M]):
 
     @classmethod
     def _asks_alike(cls) -> bool:
-        """Whether the list of everybody is one statement: nothing in it is a method of their own, or another class's."""
+        """Whether the list of everybody is one statement: no method of their own is in it, nor another class."""
         methods = ("readable", "query", "column", "visible", "ordering", "default_order")
         has_paths = any("." in path for path in (*cls.sort, *cls.order))
         return all(getattr(cls, name) is getattr(Crud, name) for name in methods) and not (has_paths or cls.nested)

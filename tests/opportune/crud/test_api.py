@@ -162,7 +162,8 @@ async def test_who_may_not_is_told_so(app: FastAPI, client: AsyncClient, librari
         for method in ("GET", "PATCH", "DELETE"):
             response = await bobs.request(method, f"{API}/notes/{note}", json={"text": "Yours"})
             assert response.status_code == 404
-        assert (await bobs.get(f"{API}/notes")).json()["total"] == 0
+        assert (await librarian.get(f"{API}/notes")).json()["total"] == 1
+        assert (await bobs.get(f"{API}/notes")).json() == {"items": [], "total": 0, "page": 1, "pages": 1}
 
 
 @pytest.mark.database("sqlite")

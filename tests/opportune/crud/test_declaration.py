@@ -1,0 +1,103 @@
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from sqlalchemy import ColumnElement, select
+from sqlmodel import Field, SQLModel, col
+
+from opportune.crud import Access, Crud, CrudApi, filter_by
+from opportune.crud.crud import cruds
+from opportune.errors import OperatorError
+from tests.opportune.crud.library import LibraryTable, Note, Opinion, Volume, Volumes, VolumeTopic
+
+
+class Stamp(SQLModel, table=True):
+    __tablename__ = "library_stamp"
+    metadata = LibraryTable.metadata
+
+    id: str = Field(primary_key=True)
+
+
+class Odd(BaseModel):
+    title: str
+    mood: str
+
+
+def declared(model: type[Any], **options: Any) -> None:
+    """Declare a class that nobody else is to meet."""
+    before = dict(cruds)
+    try:
+        type("Books", (Crud,), {"model": model, **options})
+    finally:
+        cruds.clear()
+        cruds.update(before)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"sort": ("prise",)}, "Books.sort: Volume has no 'prise'. Did you mean 'price'?"),
+        ({"search": ("price",)}, "Books.search: 'price' is no text. Name columns of text."),
+        ({"search": ("writer.nam",)}, "Books.search: Writer has no 'nam'. Did you mean 'name'?"),
+        ({"sort": ("writer",)}, "Books.sort: 'writer' is a relationship. Name a column of it, such as 'writer.name'."),
+        ({"sort": ("topics.name",)}, "Books.sort: 'topics.name' is a column of many rows. Name a column of one row."),
+        ({"sort": "title"}, "Books.sort: it is a text. Write ('title',) with a comma."),
+        ({"filters": ("page",)}, "Books.filters: 'page' is a parameter of every list. Leave it out."),
+        ({"filters": ("topic",)}, "Books.filters: Volume has no 'topic'. Did you mean 'topics'?"),
+        ({"lookup": "title"}, "Books.lookup: 'title' is no text that is unique. Give its field unique=True."),
+        ({"nested": ("price",)}, "Books.nested: Volume has no 'price'. There are: editor, topics, writer."),
+        ({"write_fields": ("id",)}, "Books.write_fields: 'id' is set by the site. Leave it out."),
+        ({"owner": "writer_id"}, "Books.owner: 'writer_id' is no foreign key to accounts_user.id. Make it one."),
+        (
+            {"read_access": Access.OWNER},
+            'Books.read_access: rows have no owner. Name the column: owner = "user_id".',
+        ),
+        (
+            {"create_schema": Odd},
+            "Books.create_schema: Volume has no 'mood'. Leave it out, or say in `assign` what it changes.",
+        ),
+        (
+            {"annotations": {"title": select(col(Opinion.stars))}},
+            "Books.annotations: Volume has 'title' already. Choose another name.",
+        ),
+    ],
+)
+def test_a_mistake_names_class_option_and_remedy(options: dict[str, Any], line: str) -> None:
+    with pytest.raises(OperatorError) as mistake:
+        declared(Volume, **options)
+    assert str(mistake.value) == line
+
+
+@pytest.mark.parametrize("option", ["search", "filters", "sort", "order", "read_fields"])
+def test_nobody_looks_for_a_secret_or_reads_it(option: str) -> None:
+    for name in ("secret_note", *(["writer.api_key"] if option in ("search", "sort", "order") else [])):
+        with pytest.raises(OperatorError, match="is a secret by its name"):
+            declared(Volume, **{option: (name,)})
+
+
+def test_a_filter_of_ones_own_says_what_it_takes() -> None:
+    @filter_by
+    def year(self: Any, value) -> ColumnElement[bool]:  # type: ignore[no-untyped-def]  # noqa: ANN001 - the mistake
+        raise NotImplementedError
+
+    with pytest.raises(OperatorError, match=r"^Books.year: a filter takes self and one parameter with its type"):
+        declared(Note, year=year)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (VolumeTopic, r"VolumeTopic has a key of several columns \(volume_id, topic_id\)\. Give it an `id`\."),
+        (Stamp, r"Stamp has an `id` that is no whole number\. Subclass opportune\.db\.Model"),
+    ],
+)
+def test_a_model_without_a_number_is_refused_in_words(model: type[Any], words: str) -> None:
+    with pytest.raises(OperatorError, match=words):
+        declared(model)
+
+
+def test_a_class_without_a_model_and_an_api_without_such_a_route_are_mistakes() -> None:
+    with pytest.raises(OperatorError, match=r"^Books names no model"):
+        type("Books", (Crud,), {})
+    with pytest.raises(OperatorError, match=r"without=remove names no route\. There are: find, add"):
+        CrudApi(Volumes, "/volumes", without=("remove",))
