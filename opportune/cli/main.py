@@ -17,7 +17,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
@@ -168,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def tell_version() -> int:
+    from importlib.metadata import version  # noqa: PLC0415 - a tenth of what --help takes
 
     print(f"Opportune {__version__} (FastAPI {version('fastapi')}, Python {platform.python_version()})")
     return 0

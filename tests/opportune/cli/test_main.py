@@ -18,6 +18,7 @@ OPPMAN = PROJECT / "oppman.py"
 HEAVY = [
     "alembic",
     "fastapi",
+    "importlib.metadata",
     "pydantic",
     "pydantic_settings",
     "rich",
