@@ -35,5 +35,7 @@ def display(info: FieldInfo, value: Any) -> Any:
     options = options_of(info)
     if isinstance(value, str):
         link = LINKS.get(options.type)
-        return link.format(value) if link else options.choices.get(value, value)
+        # What came into the database by another way than a form may be any text, also a script's.
+        is_safe = options.type != "url" or value.startswith(("http://", "https://"))
+        return link.format(value) if link and is_safe else options.choices.get(value, value)
     return value

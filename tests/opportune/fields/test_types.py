@@ -190,3 +190,9 @@ def test_a_currency_that_is_none_is_one_line() -> None:
 )
 def test_people_read_values_in_words(name: str, value: object, shown: object) -> None:
     assert display(Sample.model_fields[name], value) == shown
+
+
+def test_an_address_that_came_in_unchecked_is_text_and_no_link() -> None:
+    info = Sample.model_fields["home"]
+    assert display(info, "https://example.com").startswith("<a ")
+    assert display(info, "javascript:alert(1)") == "javascript:alert(1)"
