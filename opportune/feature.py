@@ -77,8 +77,10 @@ class PersonalData:
 
     summary: str
     """What people call it, such as "Your to-dos"."""
-    read: "Callable[[AsyncSession, Person], Awaitable[Mapping[str, Sequence[Mapping[str, Any]]]]]"
-    """Their rows by kind, with values that JSON knows and moments."""
+    owners: Sequence[Any] = ()
+    """The columns that say whose a row is, such as `Review.user_id`: the rows are read by them."""
+    read: "Callable[[AsyncSession, Person], Awaitable[Mapping[str, Sequence[Mapping[str, Any]]]]] | None" = None
+    """Reads their rows by kind, with values that JSON knows and moments, where `owners` do not say it all."""
     files: "Callable[[AsyncSession, Person], Awaitable[Sequence[str]]] | None" = None
     """The names of their stored files."""
     forget: "Callable[[AsyncSession, Person], Awaitable[None]] | None" = None

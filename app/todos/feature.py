@@ -2,8 +2,7 @@ from app.todos import api, demo, pages
 from app.todos.admin import TodoAdmin
 from app.todos.models import Todo
 from app.todos.panels import profile_panel
-from app.todos.personal import personal_data
-from opportune.feature import Demo, Feature, Link
+from opportune.feature import Demo, Feature, Link, PersonalData
 
 todos = Feature(
     name="todos",
@@ -15,5 +14,5 @@ todos = Feature(
     navigation=[Link("To-dos", "/todos", "checkbox")],
     profile_panel=profile_panel,
     demo=Demo(demo.load, demo.clear),
-    personal_data=personal_data,
+    personal_data=PersonalData(summary="Your to-dos", owners=[Todo.owner_id]),
 )

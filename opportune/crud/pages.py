@@ -49,15 +49,22 @@ class CrudPages(PageOptions[M]):
         context["filter"] = await self._filter_form(crud, wanted)
         return templates.render(request, self.template("list"), context)
 
-    async def detail(self, request: Request, crud: Any, key: str) -> Response:
-        """The page of one row."""
+    async def detail(self, request: Request, crud: Any, key: str, form: Form[Any] | None = None) -> Response:
+        """The page of one row, for htmx its block `below`.
+
+        A route of one's own gives the form that was sent from there and is not right: it is the `form` of the template.
+        """
         row = await crud.get(key)
         context = {
             **await self._row_context(crud, row),
             "fields": await detail_fields(crud, row, self.fields, self.formats, address_of, request.app.state.storage),
             **await self.detail_context(request, crud, row),
+            **({"form": form} if form else {}),
         }
-        return templates.render(request, self.template("detail"), context)
+        status, template = form.status if form else 200, self.template("detail")
+        if is_htmx(request):
+            return templates.render_block(request, template, "below", context, status)
+        return templates.render(request, template, context, status)
 
     async def new(self, request: Request, crud: Any) -> Response:
         """The form of a new row."""
@@ -189,8 +196,7 @@ class CrudPages(PageOptions[M]):
             form.refuse(str(error), status=503)
             return None
         except FieldErrors as refusal:
-            for name, words in refusal.errors.items():
-                form.refuse(words, name if name in form.controls else "")
+            form.show(refusal)
             return None
 
     async def _show_form(

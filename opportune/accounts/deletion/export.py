@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.deletion.personal_data import person_of, personal_data_of
+from opportune.accounts.deletion.personal_data import person_of, personal_data_of, read_rows
 from opportune.accounts.models import User
 from opportune.feature import Feature
 from opportune.storage import MissingFileError, Storage
@@ -20,7 +20,7 @@ async def read_personal_data(
     """All rows of this person, by feature and kind."""
     person = person_of(user)
     return {
-        feature.name: dict(await feature.personal_data.read(session, person))
+        feature.name: await read_rows(session, feature.personal_data, person)
         for feature in features
         if feature.personal_data
     }

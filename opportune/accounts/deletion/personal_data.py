@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Group, Membership, Session, User
+from opportune.db.columns import is_secret
 from opportune.feature import Feature, Person, PersonalData
 
 SECRET_FIELDS = {"hashed_password", "totp_secret", "totp_step", "token_hash", "user_id"}
@@ -25,6 +26,19 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
         kind: [row.model_dump(exclude=SECRET_FIELDS) for row in await session.scalars(query)]
         for kind, query in queries.items()
     }
+
+
+async def read_rows(
+    session: AsyncSession, data: PersonalData, person: Person
+) -> dict[str, Sequence[Mapping[str, Any]]]:
+    """The rows of a person that a feature keeps, by kind: those that its columns point out, and those that it reads."""
+    rows: dict[str, Sequence[Mapping[str, Any]]] = {}
+    for owner in data.owners:
+        model = owner.class_
+        found = await session.scalars(select(model).where(owner == person.id).order_by(*inspect(model).primary_key))
+        hidden = {owner.key, *filter(is_secret, model.model_fields)}
+        rows[model.__tablename__.partition("_")[2]] = [row.model_dump(exclude=hidden) for row in found]
+    return rows | dict(await data.read(session, person) if data.read else {})
 
 
 def personal_data_of(features: Sequence[Feature]) -> list[PersonalData]:

@@ -1,7 +1,7 @@
 """HTML forms from Pydantic models, and back into them, with errors to show beside the fields."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -12,12 +12,14 @@ from starlette.datastructures import FormData, UploadFile
 
 from opportune.annotations import Attribute
 from opportune.db.references import reference_of
+from opportune.errors import FieldErrors
 from opportune.web.forms.error_messages import NOT_A_CHOICE, message_for
 from opportune.web.forms.fields import PICKER, WRITTEN, Control, RowChoices, as_text, as_written, controls_of
 from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, Upload, allow_files, read_upload
 from opportune.web.time_zone import current_zone, known_zone, local, moment_in, zone_name
 
 M = TypeVar("M", bound=BaseModel)
+R = TypeVar("R")
 
 Choices = Mapping[str, Mapping[Any, str] | RowChoices]
 """Words by value, or rows, for each field whose choices only the moment knows."""
@@ -159,6 +161,21 @@ class Form(Generic[M]):
     def refuse(self, words: str, name: str = "", status: int = 422) -> None:
         """Say what is wrong with a field, or with all of it."""
         self.errors[name], self.refusal = words, status
+
+    def show(self, refusal: FieldErrors) -> None:
+        """Say what was refused, each beside its field where the form has that."""
+        for name, words in refusal.errors.items():
+            self.refuse(words, name if name in self.controls else "")
+
+    async def save(self, save: Callable[[M], Awaitable[R]]) -> R | None:
+        """What `save` makes of the data; None where these are not valid or are refused, which the form says then."""
+        if self.data is None:
+            return None
+        try:
+            return await save(self.data)
+        except FieldErrors as refusal:
+            self.show(refusal)
+            return None
 
     def value(self, name: str, default: str = "") -> str:
         value = self.values.get(name, default)
