@@ -3,7 +3,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from app.chat.models import Conversation, Message, Role
-from app.chat.personal import personal_data
+from app.chat.personal import read
 from opportune.accounts import User
 from opportune.db import Database, batches
 from opportune.db.batches import delete_dependents_in_batches
@@ -25,7 +25,7 @@ async def test_a_persons_conversations_are_told_with_their_messages_and_nobody_e
                 session.add(Message(conversation_id=conversation.id, role=Role.ASSISTANT, text="Much."))
 
     async with database.reader() as session:
-        told = await personal_data.read(session, Person(owner_id, ""))
+        told = await read(session, Person(owner_id, ""))
 
     assert [(row["title"], [message["text"] for message in row["messages"]]) for row in told["conversations"]] == [
         ("Whales", ["On Whales?", "Much."]),
