@@ -41,7 +41,7 @@ FORM = (
     "readonly_after_create",
 )
 COLUMNS = ("file_columns", "prepopulated")
-SIMILARITY = 0.85
+MIN_SIMILARITY_RATIO = 0.85
 """From which the name of an attribute is taken for that of an option that was meant."""
 
 
@@ -225,4 +225,4 @@ def _misspelt(view: Any, base: Any) -> Iterator[tuple[str, str]]:
 def _option_like(name: str, base: Hashable) -> str:
     """The same names come with each view, and comparing them would be a third of what a start takes."""
     options = [option for option in dir(base) if option.isidentifier() and not option.startswith("_")]
-    return next(iter(get_close_matches(name, options, n=1, cutoff=SIMILARITY)), "")
+    return next(iter(get_close_matches(name, options, n=1, cutoff=MIN_SIMILARITY_RATIO)), "")

@@ -135,7 +135,7 @@ class ImportPlan:
             before = cell_of(await file_value(self.view, there, name, filler.named.get(name)))
             after = cell_of(line.cells.get(name))
             if column in changed:
-                planned.changes.append((str(self.view.labels.get(column, name)), _told(before), _told(after)))
+                planned.changes.append((str(self.view.labels.get(column, name)), _text_of(before), _text_of(after)))
             elif column in fixed and str(before) != str(after):
                 raise ValidationRefused(f"{self.view.labels.get(column, name)}: {FIXED}")
         return planned
@@ -256,7 +256,7 @@ def _real(value: Any, numbers: Mapping[int, int]) -> Any:
     return numbers.get(value, value) if type(value) is int else value
 
 
-def _told(value: Any) -> str:
+def _text_of(value: Any) -> str:
     text = str(value)
     return text if len(text) <= MAX_TOLD_LENGTH else f"{text[: MAX_TOLD_LENGTH - 1]}…"
 

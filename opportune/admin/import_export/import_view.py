@@ -77,11 +77,11 @@ async def import_page(request: Request, view: View) -> Response:
     if not (is_confirmed and outcome.is_good):
         return await _show(request, view, outcome)
     if outcome.plan:
-        flash(request, _told(outcome.plan))
+        flash(request, _summary(outcome.plan))
     return RedirectResponse(list_url(request, view), 303)
 
 
-def _told(plan: ImportPlan) -> str:
+def _summary(plan: ImportPlan) -> str:
     new, changed = len(plan.new), len(plan.changed)
     if not plan.updates:
         return f"Imported {_amount(plan.view, new)}."
