@@ -56,10 +56,10 @@ def format_file(file: File, address: str = "") -> str:
         return ""
     if not isinstance(file, Image):
         return FILE.format(address or file.url())
-    return IMAGE.format(address or file.url(smallest_rendition(file)))
+    return IMAGE.format(address or file.url(thumbnail_rendition(file)))
 
 
-def smallest_rendition(image: Image) -> str:
+def thumbnail_rendition(image: Image) -> str:
     renditions = image.column.renditions if isinstance(image.column, ImageColumn) else {}
     return min(renditions, key=lambda name: renditions[name], default="")
 

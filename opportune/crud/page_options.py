@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
+from time import monotonic
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -36,6 +37,9 @@ ROUTES: Mapping[str, tuple[str, str, str, bool]] = {
 LEFT_OUT_WITH = {"create": "new", "update": "edit", "confirm_delete": "delete", "choices": "choices"}
 """Routes that go with another one."""
 
+TEMPLATE_SECONDS = 1
+"""How long it is taken for known whether a project has a template of its own: to look for what is not there costs."""
+
 pages_of: dict[type[Any], "PageOptions[Any]"] = {}
 """By model the pages to which other pages lead: the first that are made."""
 
@@ -66,6 +70,7 @@ class PageOptions(Generic[M]):
         self.path = path
         self.name = self.name or label_of(_words(kind.model.__name__))
         self.plural = self.plural or label_of(_words(kind.__name__))
+        self._templates: dict[str, tuple[object, float, str]] = {}
         self._check()
         pages_of.setdefault(kind.model, self)
 
@@ -112,13 +117,18 @@ class PageOptions(Generic[M]):
 
     def template(self, page: str) -> str:
         """The project's own where there is one: `books/book_list.html`, else `crud/list.html`."""
-        own = f"{self._feature}/{self.kind.model.__name__.lower()}_{page}.html"
-        return str(templates.environment.select_template([own, f"crud/{page}.html"]).name)
+        loader, now = templates.environment.loader, monotonic()
+        known = self._templates.get(page)
+        if known is None or known[0] is not loader or known[1] < now:
+            own = f"{self._feature}/{self.kind.model.__name__.lower()}_{page}.html"
+            name = str(templates.environment.select_template([own, f"crud/{page}.html"]).name)
+            known = self._templates[page] = loader, now + TEMPLATE_SECONDS, name
+        return known[2]
 
     def address(self, row: Any) -> str:
         """Of the page of a row."""
         key = row[self.kind.lookup] if isinstance(row, Mapping) else getattr(row, self.kind.lookup)
-        return f"{self.path}/{quote(str(key), safe='')}"
+        return f"{self.path}/{quote(key, safe='') if isinstance(key, str) else key}"
 
     @cached_property
     def shown_columns(self) -> list[ListColumn]:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.choices import find_rows, reference_choices, references_in
-from opportune.crud.columns import cells_of, read_rows
+from opportune.crud.columns import cells_of, read_rows, written_rows
 from opportune.crud.crud import Crud
 from opportune.crud.deletion import deletion_impact
 from opportune.crud.details import detail_fields
@@ -23,6 +23,7 @@ from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
 from opportune.web import Form, allow_files, flash, is_htmx, read_form, redirect, templates
 from opportune.web.forms.forms import SEARCH_SUFFIX
+from opportune.web.rendering.blocks import is_replaced
 
 Context = dict[str, Any]
 
@@ -149,14 +150,16 @@ class CrudPages(PageOptions[M]):
     # How it is done
 
     async def _list_context(self, request: Request, crud: Crud[M], wanted: Paging, page: Page[Any]) -> Context:
-        filters = shown_filters(self.kind)
+        filters, cells = shown_filters(self.kind), cells_of(self.shown_columns, self.address)
+        is_own = is_replaced(templates.environment, self.template("list"), "row")
         asked = {name for name, value in wanted if name in wanted.model_fields_set and value not in (None, "", [])}
         return {
             "pages": self,
             "page": page,
             "wanted": wanted,
             "columns": self.shown_columns,
-            "cells": cells_of(self.shown_columns, self.address),
+            "cells": cells,
+            "written": "" if is_own else written_rows(cells, page.items),
             "sorts": self.kind.sort,
             "filters": filters,
             "kept": list(kept(wanted, filters)),

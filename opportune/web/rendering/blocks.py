@@ -6,6 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, Template, nodes
 
+from opportune.project import FRAMEWORK
+
 
 def render_block(environment: Environment, name: str, block: str, context: Mapping[str, Any]) -> str:
     """Render what the block holds in this template, or in the one that it extends.
@@ -24,6 +26,13 @@ def render_block(environment: Environment, name: str, block: str, context: Mappi
         return environment.concat(state.blocks[block][0](state))
     except Exception:  # noqa: BLE001 - raised again below
         environment.handle_exception()  # raises it with the lines of the template
+
+
+def is_replaced(environment: Environment, name: str, block: str) -> bool:
+    """Whether a template of the project says what this block holds, in a page of the framework."""
+    template = environment.get_template(name)
+    owner = next((each for each in (template, *_bases(environment, template)) if block in each.blocks), None)
+    return owner is not None and not str(owner.filename).startswith(str(FRAMEWORK))
 
 
 def _bases(environment: Environment, template: Template) -> Iterator[Template]:
