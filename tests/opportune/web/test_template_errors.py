@@ -29,7 +29,7 @@ def write(templates: Path, name: str, text: str) -> None:
     [
         ("{% block content %}\n{% endblok %}", ":2: Encountered unknown tag 'endblok'."),
         ("{{ user.name", ":1: unexpected end of template"),
-        ("\n{{ 1 | money }}", ":2: No filter named 'money'."),
+        ("\n{{ 1 | roman }}", ":2: No filter named 'roman'."),
         ("{% extends 'bsae.html' %}", ": there is no template bsae.html."),
     ],
 )
