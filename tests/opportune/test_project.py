@@ -22,6 +22,7 @@ from opportune.cli.main import COMMANDS
 from opportune.cli.removal import FOLDERS, Removal
 from opportune.project import PROJECT
 from opportune.testing.plugin import settings_for
+from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.cli.command_server import RunCommand, command_server
 
 FEATURES = sorted(path.name for path in (PROJECT / "app").iterdir() if (path / "feature.py").exists())
@@ -185,11 +186,10 @@ def test_the_files_of_the_project_are_the_same_without_git(monkeypatch: pytest.M
     assert project_files() == listed
 
 
-def run_tests(folder: Path, code: str, **environ: str) -> "subprocess.CompletedProcess[str]":
-    """Run tests of their own with the project's configuration."""
+def run_tests(folder: Path, code: str, more: str = "", **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Run tests of their own with the project's configuration and these options."""
     (folder / "test_it.py").write_text(code)
-    options = f"-c {PROJECT}/pyproject.toml --rootdir={folder} -p pytest_asyncio.plugin -p no:cacheprovider"
-    options += " -p opportune.testing.services.missing_programs -o faulthandler_timeout=0.5"
+    options = f"-c {PROJECT}/pyproject.toml --rootdir={folder} -p pytest_asyncio.plugin -p no:cacheprovider {more}"
     return subprocess.run(
         [sys.executable, "-m", "pytest", str(folder)],
         cwd=PROJECT,
@@ -203,7 +203,9 @@ def run_tests(folder: Path, code: str, **environ: str) -> "subprocess.CompletedP
 
 def test_no_test_waits_for_ever(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     assert float(pytestconfig.getini("faulthandler_timeout")) == 300
-    result = run_tests(tmp_path, "import threading\ndef test_it(): threading.Event().wait()\n")
+    result = run_tests(
+        tmp_path, "import threading\ndef test_it(): threading.Event().wait()\n", "-o faulthandler_timeout=0.5"
+    )
     assert result.returncode == 1
     assert "test_it.py" in result.stderr
 
@@ -218,12 +220,18 @@ def test_it(program): skip_for_missing(program, f"apt install {program.lower()}"
 
 
 def test_what_is_skipped_is_counted_at_the_end_with_what_brings_it(tmp_path: Path) -> None:
-    *_, total, first, second, last = run_tests(tmp_path, SKIPPED, CI="").stdout.splitlines()
+    result = run_tests(tmp_path, SKIPPED, "-p opportune.testing.services.missing_programs", CI="")
+    *_, total, first, second, last = result.stdout.splitlines()
     assert total == "3 tests were skipped:"
     assert first == "     2  PgBouncer is missing: apt install pgbouncer"
     assert second == "     1  Redis is missing: apt install redis"
     assert "3 skipped in" in last
-    assert "3 failed in" in run_tests(tmp_path, SKIPPED, CI="true").stdout
+
+
+def test_ci_misses_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="Redis is missing: apt install redis"):
+        skip_for_missing("Redis", "apt install redis")
 
 
 def test_every_command_is_in_the_docs_with_the_same_words() -> None:
