@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session, aliased
@@ -10,6 +10,7 @@ from sqlalchemy.sql.elements import True_
 
 from opportune.crud.declaration import shape_of
 from opportune.crud.schemas import nested_names
+from opportune.db.database import SINGLE_STATEMENTS
 
 if TYPE_CHECKING:
     from opportune.crud.crud import Crud
@@ -42,6 +43,10 @@ class Prepared(NamedTuple):
 
 def fetch(session: Session, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
     """The rows of a statement, past the session's objects: it makes none of them, which is most of what takes time."""
+    engine = session.info.get(SINGLE_STATEMENTS)
+    if engine is not None and not session.in_transaction():  # BEGIN and ROLLBACK would be two more round trips
+        with engine.connect() as connection:
+            return cast("Sequence[Any]", connection.execute(statement, values).all())
     if session.autoflush and (session.new or session.dirty or session.deleted):
         session.flush()
     return session.connection().execute(statement, values).all()

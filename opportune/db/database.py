@@ -34,6 +34,8 @@ Role = Literal["writer", "reader"]
 
 BEFORE_COMMIT = "before_commit"
 AFTER_COMMIT = "after_commit"
+SINGLE_STATEMENTS = "single_statements"
+"""Where a session that reads has the engine for what is one statement and needs no transaction, if there is one."""
 
 
 class Session(AsyncSession):

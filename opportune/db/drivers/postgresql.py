@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import AsyncAdaptedQueuePool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from opportune.db.database import Database, read_sessionmaker
+from opportune.db.database import SINGLE_STATEMENTS, Database, read_sessionmaker
 from opportune.db.drivers.pool import pool_options
 from opportune.db.drivers.replica import Replica
 from opportune.db.errors import explain
@@ -23,6 +23,7 @@ class PostgreSQLDatabase(Database):
         self.reader_url = reader_url
         super().__init__(url, settings)
         self._without_transaction = self.reading_engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reading.configure(info={SINGLE_STATEMENTS: self._without_transaction.sync_engine})
 
     @property
     def _autocommit_engine(self) -> AsyncEngine:
