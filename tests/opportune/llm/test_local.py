@@ -246,15 +246,17 @@ def modes_of(*paths: Path) -> list[int]:
     return [path.stat().st_mode & 0o777 for path in paths]
 
 
-async def test_the_processes_of_a_site_share_one_model_which_ends_with_the_last(weights: Path, folder: Path) -> None:
+async def test_the_processes_of_a_site_share_one_model_which_ends_with_the_last(
+    weights: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = (LocalModel(weights, Timeouts(), folder) for _ in range(2))
     await asyncio.gather(first.setup(), second.setup())
     assert address_of(first) == address_of(second)
     starter, joined = (first, second) if first._process and first._process.process else (second, first)
     program = program_of(starter)
-    local_process.EXIT_TIMEOUT_SECONDS, before = 0.01, local_process.EXIT_TIMEOUT_SECONDS
-    await starter.close()
-    local_process.EXIT_TIMEOUT_SECONDS = before
+    with monkeypatch.context() as patch:
+        patch.setattr(local_process, "EXIT_TIMEOUT_SECONDS", 0.01)
+        await starter.close()
     words, _ = await read(joined, CAPITAL)
     assert words, "whoever uses it still has it"
     await joined.close()
