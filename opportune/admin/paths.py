@@ -126,10 +126,20 @@ def _joined(statement: Select[Any], path: Path) -> tuple[Select[Any], Any]:
     return statement, getattr(path.end.class_ if model is None else model, name)
 
 
-def _points_at(relation: RelationshipProperty[Any], keys: Select[Any]) -> ColumnElement[bool]:
+def _points_at(relation: RelationshipProperty[Any], keys: Any) -> ColumnElement[bool]:
     """Whether a row points at one of the rows with these keys. Without a join, which would count rows twice."""
-    if relation.secondary is None and relation.direction is RelationshipDirection.MANYTOONE:
+    if relation.direction is RelationshipDirection.MANYTOONE:
         (column,) = relation.local_columns
         return column.in_(keys)
+    if relation.direction is RelationshipDirection.MANYTOMANY and relation.secondary is not None:
+        return is_linked(relation, keys)
     condition: ColumnElement[bool] = relation.class_attribute.any(relation.mapper.primary_key[0].in_(keys))
+    return condition
+
+
+def is_linked(relation: RelationshipProperty[Any], keys: Any) -> ColumnElement[bool]:
+    """Whether a row is linked with one of the rows with these keys: read from the links, and not asked of each row."""
+    ((key, mine),) = relation.synchronize_pairs
+    ((_, other),) = relation.secondary_synchronize_pairs
+    condition: ColumnElement[bool] = key.in_(select(mine).where(other.in_(keys)))
     return condition

@@ -15,7 +15,6 @@ from opportune.admin.forms.files import file_field_for
 from opportune.admin.forms.foreign_keys import ForeignKeyField, ForeignKeyLookup, parse_id
 from opportune.admin.forms.inlines import Inline
 from opportune.admin.forms.many_to_many import ManyToManyField, ManyToManyLookup
-from opportune.admin.forms.typed_fields import titles_of
 from opportune.admin.lists.active_filters import list_context
 from opportune.admin.lists.filters import apply_filter, filter_for
 from opportune.admin.lists.formatters import FORMATTERS
@@ -33,7 +32,6 @@ from opportune.db.columns import (
     is_secret,
     is_text,
     is_wordy,
-    label_of,
     many_to_many_of,
     natural_key_of,
 )
@@ -110,11 +108,7 @@ class AdminView(PersistenceMixin):
             raise OperatorError(fault)
         super().__init__()
         columns = self.mapper.columns
-        self.labels = (
-            {attribute.key: label_of(attribute.key) for attribute in self.mapper.attrs}
-            | titles_of(self.model)
-            | self.labels
-        )
+        self.labels = self.default_labels() | self.labels
         self.references = {
             name: ForeignKeyLookup(name, model, self) for name, model in foreign_keys_of(self.mapper).items()
         }
@@ -131,7 +125,7 @@ class AdminView(PersistenceMixin):
         wishes = self.column_filters or self._filterable()
         self._filters = [filter_for(self, wish) for wish in wishes if not is_secret(_parameter(wish))]
         self.wordy = {name for name, column in columns.items() if is_wordy(column) and not choices_of(self.model, name)}
-        self.wordy |= linked.keys()
+        self.wordy |= {name for name in self.list_names if name in linked or "." in name}
         self.readonly_names = [name for name in map(self.name_of, self.readonly_columns) if self._is_shown(name)]
 
     # Which columns

@@ -15,11 +15,12 @@ from opportune.admin.forms.fieldsets import Fieldset
 from opportune.admin.forms.files import render_file
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.forms.many_to_many import ManyToManyLookup
+from opportune.admin.forms.typed_fields import titles_of
 from opportune.admin.lists.formatters import EMPTY_CELL, truncate
 from opportune.admin.paths import values_at
 from opportune.admin.protocols import Site, View
 from opportune.admin.sqladmin_adapter import AdapterView
-from opportune.db.columns import choice_label, choices_of, title_of
+from opportune.db.columns import choice_label, choices_of, label_of, title_of
 from opportune.fields.display import display
 from opportune.fields.files import FileColumn
 
@@ -42,6 +43,12 @@ class DisplayMixin(AdapterView):
     def is_visible(self, request: Request) -> bool:
         """In the menu, which leads to the list."""
         return self.has_permission(request, Action.LIST)
+
+    def default_labels(self) -> dict[str, str]:
+        """What people call columns, relationships, and the paths that lists, details and the search name."""
+        paths = [name for name in (*self.list_names, *self.details_names, *self.search_names) if "." in name]
+        names = (*(attribute.key for attribute in self.mapper.attrs), *paths)
+        return {name: label_of(name) for name in names} | titles_of(self.model)
 
     async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
         """Find out what the rows that a column points at are called, in one query."""

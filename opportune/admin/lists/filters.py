@@ -17,7 +17,7 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_list
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.forms.many_to_many import ManyToManyLookup
-from opportune.admin.paths import Path, column_of_relation, parse_path
+from opportune.admin.paths import Path, column_of_relation, is_linked, parse_path
 from opportune.admin.protocols import View
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.columns import (
@@ -112,8 +112,7 @@ def _is_one_of(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
 
 
 def _is_linked_with_one_of(relation: Any, values: Sequence[Any]) -> ColumnElement[bool]:
-    key = relation.property.mapper.primary_key[0]
-    present: ColumnElement[bool] = relation.any(key.in_([value for value in values if value is not None]))
+    present = is_linked(relation.property, [value for value in values if value is not None])
     return or_(present, ~relation.any()) if None in values else present
 
 
