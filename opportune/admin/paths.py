@@ -140,6 +140,6 @@ def _points_at(relation: RelationshipProperty[Any], keys: Any) -> ColumnElement[
 def is_linked(relation: RelationshipProperty[Any], keys: Any) -> ColumnElement[bool]:
     """Whether a row is linked with one of the rows with these keys: read from the links, and not asked of each row."""
     ((key, mine),) = relation.synchronize_pairs
-    ((_, other),) = relation.secondary_synchronize_pairs
+    ((_, other),) = relation.secondary_synchronize_pairs or ()
     condition: ColumnElement[bool] = key.in_(select(mine).where(other.in_(keys)))
     return condition

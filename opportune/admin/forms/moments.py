@@ -40,9 +40,12 @@ class MomentField(TimezoneAwareDateTimeField):
         super().process_data(value)
 
     def process_formdata(self, valuelist: list[str]) -> None:
+        if not valuelist:
+            self.data = self.object_data  # as it is: nobody has sent another
+            return
         self.zone = self.sent_zone or self.zone
         DateTimeField.process_formdata(self, valuelist)
-        if self.data is not None and valuelist:
+        if self.data is not None:
             try:
                 self.data = moment_in(self.data, self.zone)
             except ValueError:

@@ -6,6 +6,7 @@ In CSV a list is written with `|` between the names; a `|` or a backslash of a n
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqladmin.helpers import get_column_python_type
@@ -169,7 +170,8 @@ def keep_unsent(form: AdminForm, sent: Collection[str], *, is_stored: bool = Fal
     """Let the fields that a file does not tell have what they begin with: of switches a browser tells by silence."""
     for each in form:
         if each.name not in sent:
-            each.process_data(each.object_data)
+            if not isinstance(each.object_data, datetime):  # which fields make a time of day of, and keep by themselves
+                each.process_data(each.object_data)
             each.raw_data = [KEPT] if is_stored else []
 
 

@@ -223,3 +223,15 @@ async def test_what_was_shown_to_one_is_confirmed_by_nobody_else_and_for_no_othe
         for client, address in ((admin, "/admin/maker/import"), (other, IMPORT)):
             answer = await client.post(address, data={"sealed": sealed})
             assert "choose the file again" in answer.text
+
+
+async def test_a_moment_that_a_file_does_not_tell_stays(app: FastAPI, admin: AsyncClient) -> None:
+    await confirm(admin, await send(admin, f"{HEADER},seen_at\nfirst,1,red,new,2,2026-02-28 23:59:59\n"))
+    (before,) = await stored(app)
+    shown = await admin.post(IMPORT, files={"file": ("rows.csv", "name,size\nfirst,7\n")}, data={"update": "1"})
+    assert shown.status_code == 200, unescape(re.sub(r"<[^>]+>|\s+", " ", shown.text))
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
+    assert (await admin.post(IMPORT, data={"sealed": sealed, "update": "1"})).status_code == 303
+    (after,) = await stored(app)
+    assert after.size == 7
+    assert after.model_dump(exclude={"size"}) == before.model_dump(exclude={"size"})
