@@ -182,6 +182,7 @@ def test_a_currency_that_is_none_is_one_line() -> None:
             "https://x.at/?a&b",
             '<a href="https://x.at/?a&amp;b" rel="noopener noreferrer nofollow">https://x.at/?a&amp;b</a>',
         ),
+        ("home", "javascript:alert(1)", "javascript:alert(1)"),
         ("phone", "+431711000", '<a href="tel:+431711000">+431711000</a>'),
         ("title", "<b>", "<b>"),
         ("country", "", ""),
