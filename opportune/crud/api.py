@@ -86,6 +86,7 @@ class CrudApi(Generic[M]):
         for name, of_route in options.items():
             if name not in self.without:
                 route = getattr(self, f"_{name}_route")()
+                route.__module__ = self.crud.__module__  # `oppman.py routes` tells whose address it is
                 router.add_api_route(endpoint=route, status_code=STATUSES.get(name, 200), **of_route)
         router.complete()
         return router

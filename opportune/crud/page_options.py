@@ -113,7 +113,9 @@ class PageOptions(Generic[M]):
             answer: Response = await method(request, crud, key)
             return answer
 
-        return of_one if "{key}" in path else of_all
+        endpoint = of_one if "{key}" in path else of_all
+        endpoint.__module__ = kind.__module__  # `oppman.py routes` tells whose address it is
+        return endpoint
 
     def template(self, page: str) -> str:
         """The project's own where there is one: `books/book_list.html`, else `crud/list.html`."""
