@@ -4,7 +4,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from functools import partialmethod
+from functools import lru_cache, partialmethod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,6 +30,7 @@ from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.llm import FakeProvider
 from opportune.project import installed_names, settings_class
 from opportune.settings import HOST_VARIABLES, BaseSettings, Settings, setting_names
+from opportune.speedups import are_on, module_of
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.testing.rows import Make
@@ -129,6 +130,17 @@ def _templates_that_are_compiled_once() -> Iterator[None]:
     """Each site compiles its admin's; here are a thousand sites."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Environment, "__init__", partialmethod(Environment.__init__, bytecode_cache=CompiledTemplates()))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _routes_that_are_analysed_once() -> Iterator[None]:
+    """Each site does it with the paths of its pages, and what they all depend on; here are a thousand sites."""
+    adapter = module_of("opportune.web.fastapi_adapter") if are_on() else None
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("get_parameterless_sub_dependant", "compile_path"):
+            if adapter:
+                patch.setattr(adapter, name, lru_cache(1024)(getattr(adapter, name)))
         yield
 
 
