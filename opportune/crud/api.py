@@ -104,31 +104,31 @@ class CrudApi(Generic[M]):
         async def find(crud: Crud[M], wanted: Paging) -> Response:
             return await self.find(crud, wanted)
 
-        return _typed(find, crud=self._reading, wanted=Annotated[self.crud.Filter, Query()])
+        return _typed(find, self.crud, crud=self._reading, wanted=Annotated[self.crud.Filter, Query()])
 
     def _add_route(self) -> Any:
         async def add(crud: Crud[M], new: BaseModel) -> Response:
             return await self.add(crud, new)
 
-        return _typed(add, crud=self._writing, new=self.crud.Create)
+        return _typed(add, self.crud, crud=self._writing, new=self.crud.Create)
 
     def _read_route(self) -> Any:
         async def read(crud: Crud[M], key: Key) -> Response:
             return await self.read(crud, key)
 
-        return _typed(read, crud=self._reading, key=self._key)
+        return _typed(read, self.crud, crud=self._reading, key=self._key)
 
     def _update_route(self) -> Any:
         async def update(crud: Crud[M], key: Key, changes: BaseModel) -> Response:
             return await self.update(crud, key, changes)
 
-        return _typed(update, crud=self._writing, key=self._key, changes=self.crud.Update)
+        return _typed(update, self.crud, crud=self._writing, key=self._key, changes=self.crud.Update)
 
     def _delete_route(self) -> Any:
         async def delete(crud: Crud[M], key: Key) -> None:
             await self.delete(crud, key)
 
-        return _typed(delete, crud=self._writing, key=self._key)
+        return _typed(delete, self.crud, crud=self._writing, key=self._key)
 
     @property
     def _reading(self) -> Any:
@@ -147,9 +147,10 @@ class CrudApi(Generic[M]):
         return Annotated[str, Path(alias=self._key_name)]
 
 
-def _typed(route: Any, **types: Any) -> Any:
+def _typed(route: Any, kind: type[Any], **types: Any) -> Any:
     """The route with the types that FastAPI is to read, of a class that only the moment knows."""
     route.__annotations__ |= types
+    route.__module__ = kind.__module__  # whose route it is, in lists of them
     return route
 
 
