@@ -95,13 +95,14 @@ def limits_of(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
     elif issubclass(kind, float):
         yield Field(allow_inf_nan=False)
     elif issubclass(kind, str) and not any(getattr(item, "func", None) is storable for item in info.metadata):
-        yield AfterValidator(_storable_or_none)
+        yield AfterValidator(_storable_text)
     elif issubclass(kind, datetime):
         yield AfterValidator(_in_utc_or_none)
 
 
-def _storable_or_none(value: str | None) -> str | None:
-    return None if value is None else storable(value)
+def _storable_text(value: Any) -> Any:
+    """None and an upload, whose name comes later, are no text yet."""
+    return storable(value) if isinstance(value, str) else value
 
 
 def _in_utc_or_none(value: datetime | None) -> datetime | None:

@@ -32,7 +32,7 @@ from opportune.project import installed_names, settings_class
 from opportune.settings import HOST_VARIABLES, BaseSettings, Settings, setting_names
 from opportune.speedups import are_on, module_of
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.testing.recorded_jobs import ForgottenJobs, RecordedJobs
 from opportune.testing.rows import Make
 from opportune.testing.services.browser import chromium, page, site
 from opportune.testing.services.missing_programs import pytest_terminal_summary
@@ -219,6 +219,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 async def database(settings: Settings) -> AsyncIterator[Database]:
     database = open_database(settings)
     await database.setup()
+    database.info["jobs"] = ForgottenJobs()  # `recorded_jobs` takes its place
     yield database
     await database.dispose()
 

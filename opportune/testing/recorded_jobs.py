@@ -56,6 +56,15 @@ class RecordedJobs(JobQueue):
                 await self.run(call)
 
 
+class ForgottenJobs(JobQueue):
+    """The queue of a database whose test does not ask what hooks queue."""
+
+    async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
+        return ""
+
+    def defer(self, session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None: ...
+
+
 class DirectJobContext:
     """A job's context without an engine: every step is done anew."""
 
