@@ -46,10 +46,8 @@ OF_SKELETON = {
 """Names in the skeleton's code, where a feature of that name would make them mean two things."""
 PARTS = {
     PACKAGE: (
-        *("models.py", "schemas.py", "service.py", "dependencies.py", "pages.py", "api.py", "admin.py", "personal.py"),
-        "feature.py",
+        *("models.py", "service.py", "pages.py", "api.py", "admin.py", "personal.py", "feature.py"),
     ),
-    "templates": ("list.html", "edit.html"),
     "tests": ("access.txt", "conftest.py", "test_pages.py", "test_api.py", "test_admin.py"),
 }
 """The files in each folder, from the skeleton."""
@@ -66,7 +64,7 @@ def command(name: Annotated[str, typer.Argument(help="Its name, such as notes: a
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         installed.write_text(installed_text)
-        tidy([folder for folder in folders(name) if folder.parent.name != "templates"])
+        tidy(folders(name))
     except OSError as error:
         for folder in folders(name):
             shutil.rmtree(folder, ignore_errors=True)
@@ -115,6 +113,7 @@ def words_of(name: str) -> dict[str, str]:
         "path": name.replace("_", "-"),
         "label": name.replace("_", " ").capitalize(),
         "label_small": name.replace("_", " "),
+        "thing_label": thing.replace("_", " ").capitalize(),
     }
 
 
