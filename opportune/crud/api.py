@@ -4,14 +4,14 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
-from opportune.crud.routes import ReplaceableRoutes
-from opportune.db.model import MAX_ID, Model
+from opportune.crud.routes import ReplaceableRoutes, as_route_of, key_name, key_type
+from opportune.db.model import Model
 from opportune.errors import OperatorError
 from opportune.pagination import Page, Paging
 from opportune.web.errors.openapi import refusals
@@ -72,7 +72,7 @@ class CrudApi(Generic[M]):
 
     @cached_property
     def router(self) -> APIRouter:
-        one, read = f"/{{{self._key_name}}}", self.crud.Read
+        one, read = f"/{{{key_name(self.crud)}}}", self.crud.Read
         opened, written = self._refusals(reads=True), self._refusals(reads=False)
         listed: Any = Page[read]  # type: ignore[valid-type]  # the moment knows it
         options: Mapping[str, Mapping[str, Any]] = {
@@ -91,10 +91,6 @@ class CrudApi(Generic[M]):
         router.complete()
         return router
 
-    @property
-    def _key_name(self) -> str:
-        return f"{self.crud.identity().replace('-', '_')}_id" if self.crud.lookup == "id" else self.crud.lookup
-
     def _refusals(self, *, reads: bool) -> Callable[..., dict[int | str, dict[str, Any]]]:
         access = self.crud.definition.read_access if reads else self.crud.definition.write_access
         asked = () if access is Access.ANYONE else (401, 403) if access is Access.PERMITTED else (401,)
@@ -104,31 +100,31 @@ class CrudApi(Generic[M]):
         async def find(crud: Crud[M], wanted: Paging) -> Response:
             return await self.find(crud, wanted)
 
-        return _typed(find, self.crud, crud=self._reading, wanted=Annotated[self.crud.Filter, Query()])
+        return as_route_of(self.crud, find, crud=self._reading, wanted=Annotated[self.crud.Filter, Query()])
 
     def _add_route(self) -> Any:
         async def add(crud: Crud[M], new: BaseModel) -> Response:
             return await self.add(crud, new)
 
-        return _typed(add, self.crud, crud=self._writing, new=self.crud.Create)
+        return as_route_of(self.crud, add, crud=self._writing, new=self.crud.Create)
 
     def _read_route(self) -> Any:
         async def read(crud: Crud[M], key: Key) -> Response:
             return await self.read(crud, key)
 
-        return _typed(read, self.crud, crud=self._reading, key=self._key)
+        return as_route_of(self.crud, read, crud=self._reading, key=key_type(self.crud))
 
     def _update_route(self) -> Any:
         async def update(crud: Crud[M], key: Key, changes: BaseModel) -> Response:
             return await self.update(crud, key, changes)
 
-        return _typed(update, self.crud, crud=self._writing, key=self._key, changes=self.crud.Update)
+        return as_route_of(self.crud, update, crud=self._writing, key=key_type(self.crud), changes=self.crud.Update)
 
     def _delete_route(self) -> Any:
         async def delete(crud: Crud[M], key: Key) -> None:
             await self.delete(crud, key)
 
-        return _typed(delete, self.crud, crud=self._writing, key=self._key)
+        return as_route_of(self.crud, delete, crud=self._writing, key=key_type(self.crud))
 
     @property
     def _reading(self) -> Any:
@@ -139,19 +135,6 @@ class CrudApi(Generic[M]):
     def _writing(self) -> Any:
         kind: Any = self.crud
         return Annotated[kind, writing(kind)]
-
-    @property
-    def _key(self) -> Any:
-        if self.crud.lookup == "id":
-            return Annotated[int, Path(ge=1, le=MAX_ID, alias=self._key_name)]
-        return Annotated[str, Path(alias=self._key_name)]
-
-
-def _typed(route: Any, kind: type[Any], **types: Any) -> Any:
-    """The route with the types that FastAPI is to read, of a class that only the moment knows."""
-    route.__annotations__ |= types
-    route.__module__ = kind.__module__  # whose route it is, in lists of them
-    return route
 
 
 def json_response(content: bytes, status: int = 200) -> Response:

@@ -1,7 +1,7 @@
 """What a project says of the pages of a model, and the routes that there are of them."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from time import monotonic
 from typing import Annotated, Any, Generic, TypeVar
@@ -10,10 +10,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 
 from opportune.crud.columns import ListColumn, check_declaration, list_columns
-from opportune.crud.crud import Crud
+from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.display import Format
-from opportune.crud.routes import ReplaceableRoutes
+from opportune.crud.routes import ReplaceableRoutes, as_route_of, key_name, key_type
 from opportune.db.columns import label_of
 from opportune.db.model import Model
 from opportune.errors import OperatorError
@@ -91,7 +91,12 @@ class PageOptions(Generic[M]):
         for name in ROUTES:
             if self.has(name):
                 method, path, _, _ = ROUTES[name]
-                router.add_api_route(path, self._endpoint(name), methods=[method], name=f"{self._called}.{name}")
+                router.add_api_route(
+                    path.replace("{key}", f"{{{key_name(self.kind)}}}"),
+                    self._endpoint(name),
+                    methods=[method],
+                    name=f"{self._called}.{name}",
+                )
         router.complete()
         return router
 
@@ -99,7 +104,7 @@ class PageOptions(Generic[M]):
         """Whether there is this route."""
         return name not in self.without and LEFT_OUT_WITH.get(name, name) not in self.without
 
-    def _endpoint(self, name: str) -> Callable[..., Awaitable[Response]]:
+    def _endpoint(self, name: str) -> Any:
         _, path, action, changes = ROUTES[name]
         method = getattr(self, name)
         kind: Any = self.kind
@@ -109,13 +114,13 @@ class PageOptions(Generic[M]):
             answer: Response = await method(request, crud)
             return answer
 
-        async def of_one(request: Request, crud: Annotated[Any, rows], key: str) -> Response:
+        async def of_one(request: Request, crud: Annotated[Any, rows], key: Key) -> Response:
             answer: Response = await method(request, crud, key)
             return answer
 
-        endpoint = of_one if "{key}" in path else of_all
-        endpoint.__module__ = kind.__module__  # `oppman.py routes` tells whose address it is
-        return endpoint
+        if "{key}" not in path:
+            return as_route_of(kind, of_all)
+        return as_route_of(kind, of_one, key=key_type(kind))
 
     def template(self, page: str) -> str:
         """The project's own where there is one: `books/book_list.html`, else `crud/list.html`."""

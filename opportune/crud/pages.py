@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import True_
 
 from opportune.crud.choices import find_rows, reference_choices, references_in
 from opportune.crud.columns import cells_of, read_rows, written_rows
-from opportune.crud.crud import Crud
+from opportune.crud.crud import Crud, Key
 from opportune.crud.deletion import deletion_impact
 from opportune.crud.details import detail_fields
 from opportune.crud.display import names_of
@@ -50,7 +50,7 @@ class CrudPages(PageOptions[M]):
         context["filter"] = await self._filter_form(crud, wanted)
         return templates.render(request, self.template("list"), context)
 
-    async def detail(self, request: Request, crud: Any, key: str, form: Form[Any] | None = None) -> Response:
+    async def detail(self, request: Request, crud: Any, key: Key, form: Form[Any] | None = None) -> Response:
         """The page of one row, for htmx its block `below`.
 
         A route of one's own gives the form that was sent from there and is not right: it is the `form` of the template.
@@ -78,12 +78,12 @@ class CrudPages(PageOptions[M]):
             return await self._after_save(request, crud, row, "is added")
         return await self._show_form(request, crud, form, None)
 
-    async def edit(self, request: Request, crud: Any, key: str) -> Response:
+    async def edit(self, request: Request, crud: Any, key: Key) -> Response:
         """The form of a row that is there."""
         row = await self._writable(crud, key, "edit")
         return await self._show_form(request, crud, self._form(request, row), row)
 
-    async def update(self, request: Request, crud: Any, key: str) -> Response:
+    async def update(self, request: Request, crud: Any, key: Key) -> Response:
         """Change what was sent, or show what is wrong with it."""
         if self._form(request).takes_files:
             allow_files(request)
@@ -100,11 +100,11 @@ class CrudPages(PageOptions[M]):
             return await self._after_save(request, crud, row, "is saved")
         return await self._show_form(request, crud, form, row, title)
 
-    async def confirm_delete(self, request: Request, crud: Any, key: str) -> Response:
+    async def confirm_delete(self, request: Request, crud: Any, key: Key) -> Response:
         """Ask before a row is deleted, and say what goes with it."""
         return await self._ask(request, crud, await self._writable(crud, key, "delete"))
 
-    async def delete(self, request: Request, crud: Any, key: str) -> Response:
+    async def delete(self, request: Request, crud: Any, key: Key) -> Response:
         """Delete a row."""
         row = await crud.get_writable(key, "delete")
         title = await title_of(crud, row)
@@ -250,7 +250,7 @@ class CrudPages(PageOptions[M]):
             "may_delete": self.has("delete") and await self._may_write(crud, row, "delete"),
         }
 
-    async def _writable(self, crud: Crud[M], key: str, action: str) -> M:
+    async def _writable(self, crud: Crud[M], key: Key, action: str) -> M:
         """The row, for a page that asks before it is changed."""
         row = await crud.get(key)
         if not await self._may_write(crud, row, action):
