@@ -45,9 +45,7 @@ OF_SKELETON = {
 }
 """Names in the skeleton's code, where a feature of that name would make them mean two things."""
 PARTS = {
-    PACKAGE: (
-        *("models.py", "service.py", "pages.py", "api.py", "admin.py", "personal.py", "feature.py"),
-    ),
+    PACKAGE: ("models.py", "service.py", "pages.py", "api.py", "admin.py", "personal.py", "feature.py"),
     "tests": ("access.txt", "conftest.py", "test_pages.py", "test_api.py", "test_admin.py"),
 }
 """The files in each folder, from the skeleton."""
@@ -113,6 +111,7 @@ def words_of(name: str) -> dict[str, str]:
         "path": name.replace("_", "-"),
         "label": name.replace("_", " ").capitalize(),
         "label_small": name.replace("_", " "),
+        "thing": thing,
         "thing_label": thing.replace("_", " ").capitalize(),
     }
 

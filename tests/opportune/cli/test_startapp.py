@@ -42,13 +42,11 @@ def files(project: Path) -> set[str]:
 
 def test_a_new_feature_is_made_and_installed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["startapp", "notes"]) == 0
-    code = ("admin", "api", "dependencies", "feature", "models", "pages", "personal", "schemas", "service")
+    code = ("admin", "api", "feature", "models", "pages", "personal", "service")
     assert files(project) == {
         "app/installed.py",
         *(f"app/notes/{name}.py" for name in ("__init__", *code)),
-        "templates/notes/edit.html",
         "tests/notes/access.txt",
-        "templates/notes/list.html",
         *(f"tests/notes/{name}.py" for name in ("__init__", "conftest", "test_admin", "test_api", "test_pages")),
     }
     assert "    notes,\n)" in (project / "app/installed.py").read_text()
@@ -90,13 +88,13 @@ def test_the_table_is_named_after_feature_and_thing() -> None:
         ("json", "Python module"),
         ("accounts", "is taken"),
         ("sqlalchemy", "Python module"),
-        ("books", "There is templates/books already"),
+        ("books", "There is tests/books already"),
     ],
 )
 def test_a_bad_name_is_one_line_and_makes_nothing(
     project: Path, name: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (project / "templates/books").mkdir(parents=True)
+    (project / "tests/books").mkdir(parents=True)
     assert main(["startapp", name]) == 1
     error = capsys.readouterr().err
     assert words in error
