@@ -112,7 +112,6 @@ def words_of(name: str) -> dict[str, str]:
         "label": name.replace("_", " ").capitalize(),
         "label_small": name.replace("_", " "),
         "thing": thing,
-        "thing_label": thing.replace("_", " ").capitalize(),
     }
 
 
