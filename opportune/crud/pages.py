@@ -42,7 +42,7 @@ class CrudPages(PageOptions[M]):
 
     async def index(self, request: Request, crud: Any) -> Response:
         """The list; for htmx the block of it that follows what is looked for."""
-        wanted = read_query(crud, request.query_params)
+        wanted = self.wanted(request, crud)
         page = await read_rows(crud, wanted, self.shown_columns)
         context = await self._list_context(request, crud, wanted, page)
         if is_htmx(request):
@@ -126,6 +126,10 @@ class CrudPages(PageOptions[M]):
         return JSONResponse({"results": await find_rows(crud, model, asked.get("term", ""))})
 
     # What a project changes
+
+    def wanted(self, request: Request, crud: Any) -> Paging:
+        """What the list is asked: of the address."""
+        return read_query(crud, request.query_params)
 
     async def list_context(self, request: Request, crud: Any, page: Page[Any]) -> Context:
         """What the template of the list sees besides."""
