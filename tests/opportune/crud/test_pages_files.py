@@ -1,0 +1,87 @@
+"""Pages of a model with a picture."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlmodel import Field
+
+from opportune.application import create_app
+from opportune.crud import Access, Crud, CrudPages
+from opportune.feature import Feature
+from opportune.fields import Image, Line, Markdown, image_field
+from opportune.project import installed_features
+from opportune.settings import Settings
+from opportune.testing import make_user, signed_in_client
+from tests.opportune.crud.library import LibraryTable
+from tests.opportune.storage.pictures import photo
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+class Poster(LibraryTable, table=True):
+    __tablename__ = "library_poster"
+
+    title: Line = Field(max_length=80)
+    picture: Image = image_field("posters", {"thumb": 20})
+    words: Markdown = ""
+
+
+class Posters(Crud[Poster]):
+    read_access = Access.ANYONE
+
+
+posters = Feature(
+    name="posters",
+    summary="Pictures.",
+    pages=CrudPages(Posters, "/posters", columns=("picture", "title")).router,
+)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    app = create_app(settings, (*installed_features(), posters))
+    async with app.router.lifespan_context(app):
+        async with app.state.database.engine.begin() as connection:
+            await connection.run_sync(LibraryTable.metadata.create_all)
+        yield app
+
+
+@pytest.fixture
+async def root(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as client:
+        yield client
+
+
+def picture_in(page: str) -> str:
+    """The address of the picture of a row."""
+    found = re.search(r'<img src="([^"]+)" alt="" loading="lazy">', page)
+    assert found
+    return found[1]
+
+
+async def test_a_picture_is_asked_for_kept_and_shown(root: AsyncClient, client: AsyncClient) -> None:
+    assert 'enctype="multipart/form-data"' in (await root.get("/posters/new")).text
+    without = await root.post("/posters/new", data={"title": "Cats"})
+    assert (without.status_code, "Please choose a file." in without.text) == (422, True)
+    files = {"picture": ("a.jpg", photo(), "image/jpeg")}
+    made = await root.post("/posters/new", data={"title": "Cats", "words": "**Big**"}, files=files)
+    assert made.status_code == 303
+    page = (await client.get(made.headers["location"])).text
+    assert "<strong>Big</strong>" in page
+    assert picture_in(page)
+    address = picture_in((await client.get("/posters")).text)
+    assert (await client.get(address)).headers["content-type"] == "image/webp"
+
+
+async def test_a_picture_stays_where_no_other_comes(root: AsyncClient) -> None:
+    files = {"picture": ("a.jpg", photo(), "image/jpeg")}
+    address = (await root.post("/posters/new", data={"title": "Cats"}, files=files)).headers["location"]
+    before = picture_in((await root.get(address)).text)
+    assert "required" not in (await root.get(f"{address}/edit")).text.partition('name="picture"')[2].partition(">")[0]
+    assert (await root.post(f"{address}/edit", data={"title": "Dogs"})).status_code == 303
+    page = (await root.get(address)).text
+    assert "Dogs" in page
+    assert before in page
