@@ -13,6 +13,7 @@ from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.display import Format, format_for, names_of, naming_column
 from opportune.crud.schemas import writable_names
 from opportune.db.columns import is_long, is_text, label_of
+from opportune.fields.files import file_columns_of
 from opportune.pagination import Page, Paging
 
 MAX_DEFAULT_COLUMNS = 6
@@ -140,7 +141,8 @@ def _owner(shape: Shape, path: str) -> tuple[Shape, str]:
 
 
 def _is_words(shape: Shape, path: str) -> bool:
-    return path in shape.columns and is_text(shape.columns[path])
+    """Whether there is something to read, and to click on: a picture may not be there."""
+    return path in shape.columns and is_text(shape.columns[path]) and path not in file_columns_of(shape.model)
 
 
 async def read_rows(crud: Crud[Any], wanted: Paging, columns: Sequence[ListColumn]) -> Page[Any]:

@@ -1,0 +1,50 @@
+from sqlalchemy import ColumnElement, extract, func, select, true
+from sqlmodel import col
+
+from app.books.models import Author, Book, Review, Status, Tag
+from opportune.crud import Access, Crud, filter_by
+
+OF_BOOK = col(Review.book_id) == col(Book.id)
+
+
+class Authors(Crud[Author]):
+    search = sort = order = ("name",)
+    read_access = Access.ANYONE
+
+
+class Tags(Crud[Tag]):
+    search = sort = order = ("name",)
+    read_access = Access.ANYONE
+
+
+class Books(Crud[Book]):
+    """Published books for everybody; all of them for whoever may edit."""
+
+    lookup = "slug"
+    search = ("title", "isbn", "author.name")
+    filters = ("tags", "author", "status", "price")
+    sort = ("title", "price", "published_on", "rating")
+    order = ("-published_on",)
+    readonly = ("summary",)
+    nested = ("author", "tags")
+    read_access = Access.ANYONE
+    annotations = {
+        "rating": select(func.avg(col(Review.stars))).where(OF_BOOK),
+        "reviews": select(func.count(col(Review.id))).where(OF_BOOK),
+    }
+
+    def readable(self) -> ColumnElement[bool]:
+        return true() if self.may("edit") else col(Book.status) == Status.PUBLISHED
+
+    @filter_by
+    def year(self, year: int) -> ColumnElement[bool]:
+        return extract("year", col(Book.published_on)) == year
+
+
+class Reviews(Crud[Review]):
+    """For all to read; each person's own to change."""
+
+    owner = "user_id"
+    filters = ("book_id", "stars")
+    sort = ("created_at", "stars")
+    read_access = Access.ANYONE

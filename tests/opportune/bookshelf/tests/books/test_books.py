@@ -1,0 +1,159 @@
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from playwright.async_api import Page, expect
+
+from app.books.models import Author, Book, Review, Status, Tag
+from opportune.accounts import User
+from opportune.db import Database
+from opportune.llm import FakeProvider
+from opportune.testing import Make, RecordedJobs, grant, picture, sign_in_browser
+
+ISBN = "9780141439518"
+NEW = {"title": "Emma", "isbn": ISBN, "price": "9.90", "status": "published"}
+
+
+@pytest.fixture
+async def austen(make: Make) -> Author:
+    return await make(Author, name="Jane Austen")
+
+
+@pytest.fixture
+async def emma(make: Make, austen: Author) -> Book:
+    return await make(Book, title="Emma", author=austen, isbn=ISBN, price=9, status=Status.PUBLISHED)
+
+
+@pytest.fixture
+async def librarian(database: Database, staff: User, staff_client: AsyncClient) -> AsyncClient:
+    await grant(database, staff, "book", "*")
+    return staff_client
+
+
+async def test_everybody_reads_what_is_published_and_nobody_else_a_draft(
+    client: AsyncClient, user_client: AsyncClient, librarian: AsyncClient, make: Make, emma: Book
+) -> None:
+    draft = await make(Book, title="Sanditon", isbn="9780140431025", price=5, tags=[await make(Tag, name="unfinished")])
+    for reader in (client, user_client):
+        assert [each["slug"] for each in (await reader.get("/api/v1/books")).json()["items"]] == ["emma"]
+        assert (await reader.get(f"/books/{draft.slug}")).status_code == 404
+        assert (await reader.get("/api/v1/books", params={"tags": draft.tags[0].id})).json()["items"] == []
+    assert (await librarian.get("/api/v1/books?tags=1&sort=-price")).json()["total"] == 1
+    assert "Sanditon" in (await librarian.get("/books")).text
+
+
+async def test_a_list_is_searched_filtered_and_sorted(client: AsyncClient, make: Make, emma: Book) -> None:
+    await make(
+        Book, title="Ulysses", isbn="9780141182803", price=20, status=Status.PUBLISHED, published_on="1922-02-02"
+    )
+    for query, slugs in {
+        "q=austen": ["emma"],
+        "price__gte=10": ["ulysses"],
+        f"author={emma.author_id}": ["emma"],
+        "year=1922": ["ulysses"],
+        "sort=-price": ["ulysses", "emma"],
+        "status__in=draft": [],
+    }.items():
+        answer = await client.get(f"/api/v1/books?{query}")
+        assert [each["slug"] for each in answer.json()["items"]] == slugs, query
+        assert (await client.get(f"/books?{query}")).status_code == 200
+    assert (await client.get("/api/v1/books?isbn=1")).status_code == 422
+
+
+async def test_only_librarians_write_books(
+    client: AsyncClient, user_client: AsyncClient, librarian: AsyncClient, austen: Author
+) -> None:
+    book = {**NEW, "author_id": austen.id}
+    assert (await client.post("/api/v1/books", json=book)).status_code == 401
+    assert (await user_client.post("/api/v1/books", json=book)).status_code == 403
+    added = await librarian.post("/api/v1/books", json=book)
+    assert (added.status_code, added.json()["slug"], added.json()["price"]) == (201, "emma", "9.90")
+    again = await librarian.post("/api/v1/books", json=book)
+    assert (again.status_code, "isbn" in again.text) == (422, True)
+    assert (await librarian.post("/books/new", data=NEW | {"isbn": "978", "author_id": austen.id})).status_code == 422
+    assert (await librarian.patch("/api/v1/books/emma", json={"summary": "Mine"})).status_code == 422
+
+
+async def test_a_review_is_added_once_and_changed_by_its_author_alone(
+    client: AsyncClient, user_client: AsyncClient, superuser_client: AsyncClient, emma: Book
+) -> None:
+    assert (await client.post("/books/emma/reviews", data={"stars": "5"})).status_code == 303
+    htmx = {"HX-Request": "true", "HX-Request-Type": "partial"}
+    page = await user_client.post("/books/emma/reviews", data={"stars": "4", "text": "*Good*"}, headers=htmx)
+    assert (page.status_code, "4.0 of 5 stars by 1" in page.text, "<em>Good</em>" in page.text) == (200, True, True)
+    assert (await user_client.post("/books/emma/reviews", data={"stars": "1"})).status_code == 422
+    (review,) = (await client.get("/api/v1/reviews")).json()["items"]
+    path = f"/api/v1/reviews/{review['id']}"
+    assert (await superuser_client.patch(path, json={"stars": 1})).status_code == 404
+    assert (await user_client.patch(path, json={"stars": 5})).json()["stars"] == 5
+    assert (await user_client.get(f"/reviews/{review['id']}/edit")).status_code == 200
+    assert (await client.get("/api/v1/books/emma")).json()["rating"] == 5
+    assert (await user_client.post(f"/reviews/{review['id']}/delete")).status_code == 303
+
+
+async def test_a_new_book_is_summed_up_whichever_way_it_comes_and_superusers_are_told(
+    superuser_client: AsyncClient, recorded_jobs: RecordedJobs, fake_llm: FakeProvider, austen: Author
+) -> None:
+    fake_llm.script = ["A matchmaker errs."]
+    await superuser_client.post("/admin/book/create", data=NEW | {"author_id": str(austen.id)})
+    await recorded_jobs.work()
+    (email,) = recorded_jobs.outbox
+    assert (email.subject, "A matchmaker errs." in email.text) == ("A new book: Emma", True)
+    assert "A matchmaker errs." in (await superuser_client.get("/books/emma")).text
+
+
+async def test_a_reader_asks_about_a_book(client: AsyncClient, fake_llm: FakeProvider, emma: Book) -> None:
+    fake_llm.script = ["Yes, it *does*."]
+    answer = await client.post("/books/emma/ask", data={"question": "Does it end well?"})
+    assert "<em>does</em>" in answer.text
+    assert "Jane Austen" in fake_llm.received[0][0].content
+
+
+async def test_books_are_imported_with_authors_and_tags_by_name(
+    superuser_client: AsyncClient, recorded_jobs: RecordedJobs
+) -> None:
+    text = "title,isbn,price,author,tags,status\nEmma,9780141439518,9.90,Jane Austen,novel|classic,published\n"
+    files = {"file": ("books.csv", text.encode(), "text/csv")}
+    preview = await superuser_client.post("/admin/book/import", files=files)
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
+    await superuser_client.post("/admin/book/import", data={"sealed": sealed})
+    book = (await superuser_client.get("/api/v1/books/emma")).json()
+    assert (book["author"]["name"], sorted(tag["name"] for tag in book["tags"])) == (
+        "Jane Austen",
+        ["classic", "novel"],
+    )
+    assert recorded_jobs.names == ["books.summarise"]
+
+
+async def test_a_cover_is_shown_in_the_list(librarian: AsyncClient, austen: Author) -> None:
+    files = {"cover": ("cover.png", picture(), "image/png")}
+    added = await librarian.post("/books/new", data=NEW | {"author_id": austen.id}, files=files)
+    assert added.status_code == 303
+    assert "<img" in (await librarian.get("/books")).text
+
+
+@pytest.mark.database("sqlite")
+async def test_a_reader_finds_a_book_and_reviews_it_without_a_reload(
+    page: Page, app: FastAPI, site: str, user: User, emma: Book
+) -> None:
+    await sign_in_browser(page, app, user, site)
+    await page.goto(f"{site}/books")
+    await page.get_by_role("searchbox").fill("austen")
+    await page.get_by_role("link", name="Emma").first.click()
+    await page.get_by_label("Text").fill("Read it *twice*.")
+    await page.get_by_role("button", name="Review").click()
+    await expect(page.locator("#reviews em")).to_have_text("twice")
+    await expect(page.get_by_role("heading", name="5.0 of 5 stars by 1")).to_be_visible()
+
+
+async def test_the_group_of_librarians_comes_with_the_code(superuser_client: AsyncClient) -> None:
+    assert "Librarians" in (await superuser_client.get("/admin/group/list")).text
+
+
+async def test_reviews_are_their_authors_personal_data(
+    user_client: AsyncClient, user: User, make: Make, emma: Book
+) -> None:
+    await make(Review, book=emma, user_id=user.id, stars=3)
+    (review,) = (await user_client.get("/api/v1/users/me/export")).json()["books"]["review"]
+    assert review["stars"] == 3

@@ -1,0 +1,56 @@
+"""A small product as its owner writes it: a bookshop, made from the starter, tested there on both databases.
+
+Its files are in `bookshelf/`, beside this one. What they take in lines is what the starter asks of its owner.
+"""
+
+import shutil
+from pathlib import Path
+
+from opportune.cli.installed import with_feature
+from opportune.project import PROJECT
+from tests.opportune.cli.command_server import command_server
+from tests.opportune.cli.conftest import Copy
+
+BOOKSHELF = Path(__file__).parent / "bookshelf"
+WITHOUT = ("todos", "events", "pydocs")
+ABOUT_THE_MODEL = ("jobs.py", "hooks.py", "summary.txt")
+"""Files of what a language model does for the shop."""
+MAX_PYTHON_LINES, MAX_TEMPLATE_LINES, MAX_MODEL_LINES = 250, 60, 60
+
+
+def lines(pattern: str) -> dict[str, int]:
+    return {path.name: len(path.read_text().splitlines()) for path in BOOKSHELF.glob(pattern)}
+
+
+def ask_lines() -> int:
+    """Of the route that asks the model, which stands among the pages."""
+    pages = (BOOKSHELF / "app/books/pages.py").read_text()
+    return len(pages[pages.index('@router.post("/{slug}/ask"') :].splitlines())
+
+
+def test_it_is_short() -> None:
+    python, templates = lines("app/books/*.py"), lines("templates/books/**/*.*")
+    of_the_model = sum(count for name, count in (python | templates).items() if name in ABOUT_THE_MODEL) + ask_lines()
+    assert of_the_model <= MAX_MODEL_LINES
+    rest = sum(count for name, count in python.items() if name not in ABOUT_THE_MODEL) - ask_lines()
+    assert rest <= MAX_PYTHON_LINES
+    assert sum(templates.values()) <= MAX_TEMPLATE_LINES
+
+
+def test_it_works_on_both_databases(tmp_path: Path) -> None:
+    copy = Copy(tmp_path / "copy").folder
+    shutil.copy(PROJECT / "pyproject.toml", copy)
+    shutil.copytree(PROJECT / "tests", copy / "tests", ignore=shutil.ignore_patterns("opportune", *WITHOUT, "chat"))
+    with command_server(copy, "pytest", "opportune.testing.plugin", "opportune.cli.makemigrations") as run:
+        for name in WITHOUT:
+            assert run("removeapp", name, "--yes")[0] == 0
+        for part in ("app", "templates", "tests"):
+            shutil.copytree(BOOKSHELF / part, copy / part, dirs_exist_ok=True)
+        installed = copy / "app/installed.py"
+        installed.write_text(with_feature(installed.read_text(), "books"))
+        for words in (["makemigrations"], ["migrate"], ["makemigrations", "--check"], ["check"]):
+            code, output = run(*words)
+            assert code == 0, output
+        code, output = run("pytest", "-q", "--assert=plain", "-p", "no:cacheprovider", "tests/books")
+    assert code == 0, output[-5000:]
+    assert " passed" in output
