@@ -12,7 +12,9 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from opportune.testing.services.missing_programs import skip_for_missing
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# The first that is installed is taken. The headless shell draws no windows of its own: a quarter less work a test.
+PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 FEATURES_OFF = [
     # Pages of Chromium's own, which the address bar of each window would load: twice the work of a short test.
@@ -74,7 +76,7 @@ async def site(app: FastAPI) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     if CHROMIUM is None:
-        skip_for_missing("Chromium", "apt install chromium")
+        skip_for_missing("Chromium", "apt install chromium-headless-shell")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
