@@ -32,9 +32,9 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("conversation_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("parent_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("role", sa.String(length=64), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=64), nullable=False),
         sa.Column("client_key", sa.String(length=64), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("worker", sa.String(length=32), nullable=False),
@@ -55,6 +55,11 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(
             ["parent_id"], ["chat_message.id"], name=op.f("fk_chat_message_parent_id_chat_message"), ondelete="CASCADE"
+        ),
+        sa.CheckConstraint("role IN ('user', 'assistant')", name=op.f("ck_chat_message_role")),
+        sa.CheckConstraint(
+            "status IN ('streaming', 'done', 'truncated', 'stopped', 'interrupted', 'failed')",
+            name=op.f("ck_chat_message_status"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chat_message")),
     )

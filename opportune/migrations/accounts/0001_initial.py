@@ -149,9 +149,21 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_accounts_token_user_id"), ["user_id"], unique=False)
 
     op.create_index("ix_accounts_user_email_lower", "accounts_user", [sa.literal_column("lower(email)")], unique=True)
+    op.create_table(
+        "accounts_shipped_grant",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("group_name", sa.String(length=150), nullable=False),
+        sa.Column("identity", sa.String(length=100), nullable=False),
+        sa.Column("action", sa.String(length=100), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts_shipped_grant")),
+        sa.UniqueConstraint(
+            "group_name", "identity", "action", name=op.f("uq_accounts_shipped_grant_group_name_identity_action")
+        ),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("accounts_shipped_grant")
     op.drop_index("ix_accounts_user_email_lower", table_name="accounts_user")
     with op.batch_alter_table("accounts_token") as batch_op:
         batch_op.drop_index(batch_op.f("ix_accounts_token_user_id"))

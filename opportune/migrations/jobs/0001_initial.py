@@ -36,19 +36,19 @@ def upgrade() -> None:
         batch_op.create_index("ix_jobs_job_due", ["state", "due_at"], unique=False)
 
     op.create_table(
-        "jobs_done_step",
+        "jobs_step",
         sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("result", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["job_id"], ["jobs_job.id"], name=op.f("fk_jobs_done_step_job_id_jobs_job"), ondelete="CASCADE"
+            ["job_id"], ["jobs_job.id"], name=op.f("fk_jobs_step_job_id_jobs_job"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("job_id", "position", name=op.f("pk_jobs_done_step")),
+        sa.PrimaryKeyConstraint("job_id", "position", name=op.f("pk_jobs_step")),
     )
 
 
 def downgrade() -> None:
-    op.drop_table("jobs_done_step")
+    op.drop_table("jobs_step")
     with op.batch_alter_table("jobs_job") as batch_op:
         batch_op.drop_index("ix_jobs_job_due")
 

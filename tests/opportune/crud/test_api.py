@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from opportune.db import MAX_ID, Database
 from opportune.feature import Feature
 from opportune.project import installed_features
 from opportune.settings import Settings
-from opportune.testing import grant, make_token, signed_in_client
+from opportune.testing import grant, make_token, make_user, signed_in_client
 from tests.opportune.crud.library import (
     BookStatus,
     LibraryTable,
@@ -63,8 +63,8 @@ library_feature = Feature(
 )
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+@asynccontextmanager
+async def library_site(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with the library's API, two writers and two topics, one of each hidden."""
     app = create_app(settings, (*installed_features(), library_feature))
     async with app.router.lifespan_context(app):
@@ -74,6 +74,12 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         async with database.writer() as session:
             session.add_all([Writer(id=1, name="Jane Austen", api_key="k3y"), Writer(id=2, name="No", is_hidden=True)])
             session.add_all([Topic(id=1, name="Love"), Topic(id=2, name="Hidden", is_hidden=True)])
+        yield app
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with library_site(settings) as app:
         yield app
 
 
@@ -281,9 +287,11 @@ async def test_the_description_says_what_is_sent_and_answered(app: FastAPI) -> N
 
 
 @pytest.fixture
-async def people(app: FastAPI, root: User) -> People:
-    """A superuser, and nobody."""
-    return [{"Authorization": f"Bearer {await make_token(app.state.database, root)}"}, {}]
+async def people(settings: Settings) -> People:
+    """A superuser, and nobody. Their site has ended: a test that is no coroutine would stop it amid a transaction."""
+    async with library_site(settings) as app:
+        root = await make_user(app.state.database, is_superuser=True)
+        return [{"Authorization": f"Bearer {await make_token(app.state.database, root)}"}, {}]
 
 
 @pytest.mark.database("sqlite")

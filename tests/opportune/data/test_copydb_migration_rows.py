@@ -4,14 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, String
+from sqlalchemy import Column, MetaData, String
 from sqlmodel import Field
 
 from opportune.data.copydb import copy, examine
 from opportune.data.copydb.connections import destination
 from opportune.data.fixtures.load import FixtureObject, load
 from opportune.data.fixtures.names import tables_by_name
-from opportune.db.model import Model
+from opportune.db.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
@@ -92,17 +92,24 @@ def test_looking_beforehand_says_the_same(source: SampleFeatures, databases: Dat
     assert counts == {"library_genre": 3, "library_book": 1}
 
 
+class SampleTable(Model):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Genre(SampleTable, table=True):
+    __tablename__ = "library_genre"
+
+    name: str = Field(default="", max_length=50)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_loaded_rows_take_the_place_of_those_with_their_key(
-    source: SampleFeatures, databases: Databases, kind: str
+    source: SampleFeatures, databases: Databases, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Genre(Model):
-        name: str = Field(default="")
-
     target = at(source, address := databases.missing(kind))
     target.migrate()
     tables = tables_by_name(source.metadata, source.features)
-    Genre.metadata, Genre.__tablename__ = source.metadata, "library_genre"
+    monkeypatch.setattr(Genre, "metadata", source.metadata)
     rows = [{"model": "library.genre", "pk": key, "fields": {"name": name}} for key, name in genres(source)]
     with destination(DatabaseURL.parse(address)) as connection:
         load(connection, tables, [Genre], (FixtureObject(str(row), row) for row in rows))
