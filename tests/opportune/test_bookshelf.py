@@ -12,7 +12,7 @@ from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import Copy
 
 BOOKSHELF = Path(__file__).parent / "bookshelf"
-WITHOUT = ("todos", "events", "pydocs")
+EXAMPLES = [path.parent.name for path in (PROJECT / "app").glob("*/feature.py")]
 ABOUT_THE_MODEL = ("jobs.py", "hooks.py", "summary.txt")
 """Files of what a language model does for the shop."""
 MAX_PYTHON_LINES, MAX_TEMPLATE_LINES, MAX_MODEL_LINES = 250, 60, 60
@@ -40,9 +40,9 @@ def test_it_is_short() -> None:
 def test_it_works_on_both_databases(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy").folder
     shutil.copy(PROJECT / "pyproject.toml", copy)
-    shutil.copytree(PROJECT / "tests", copy / "tests", ignore=shutil.ignore_patterns("opportune", *WITHOUT, "chat"))
+    shutil.copytree(PROJECT / "tests", copy / "tests", ignore=shutil.ignore_patterns("opportune", *EXAMPLES))
     with command_server(copy, "pytest", "opportune.testing.plugin", "opportune.cli.makemigrations") as run:
-        for name in WITHOUT:
+        for name in EXAMPLES:
             assert run("removeapp", name, "--yes")[0] == 0
         for part in ("app", "templates", "tests"):
             shutil.copytree(BOOKSHELF / part, copy / part, dirs_exist_ok=True)

@@ -75,9 +75,10 @@ def test_the_guides_commands_work(oppman: Oppman, databases: Databases, tmp_path
         "sqlite:///./data/app.db": databases.filled("sqlite", "a@example.com"),
         "postgresql://user:password@host/name": databases.missing("postgresql"),
         "data/all.json": str(tmp_path / "all.json"),
+        "data/accounts.json": str(tmp_path / "accounts.json"),
     }
     commands = re.findall(r"^python3 oppman\.py ((?:copydb|dumpdata|loaddata) .+)$", section, re.MULTILINE)
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         words = [places.get(word, word) for word in command.split()]
         assert oppman(*words, DATABASE_URL=places["sqlite:///./data/app.db"]).code == 0, command
