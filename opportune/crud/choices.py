@@ -4,9 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import Select, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, false, func, or_, select
+from sqlmodel import col
 
-from opportune.crud.crud import Crud
+from opportune.accounts.models import User
+from opportune.crud.access import Access
+from opportune.crud.crud import Crud, cruds
 from opportune.crud.display import names_of, short_texts
 from opportune.db.columns import label_of
 from opportune.db.matching import matches, patterns_of
@@ -76,7 +79,15 @@ async def _offer(
 
 def _visible(crud: Crud[Any], model: type[Any]) -> Select[Any]:
     texts = _searched(model)
-    return select(model).where(crud.visible(model)).order_by(*(func.lower(text) for text in texts[:1]), model.id)
+    return select(model).where(_is_offered(crud, model)).order_by(*(func.lower(text) for text in texts[:1]), model.id)
+
+
+def _is_offered(crud: Crud[Any], model: type[Any]) -> ColumnElement[bool]:
+    """Users without a data layer are for whom a group lets write rows; others find nobody but themselves."""
+    writes = crud.definition.write_access is Access.PERMITTED and (crud.may("create") or crud.may("edit"))
+    if model is not User or User in cruds or writes or (crud.user and crud.user.is_superuser):
+        return crud.visible(model)
+    return col(User.id) == crud.user.id if crud.user else false()
 
 
 def _searched(model: type[Any]) -> list[Any]:

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from pydantic.fields import FieldInfo
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.accounts.models import User
 from opportune.annotations import options_of
 from opportune.crud.declaration import shape_of
 from opportune.crud.schemas import PERSONAL
@@ -65,7 +66,12 @@ def thumbnail_rendition(image: Image) -> str:
 
 
 def name_of(row: Any) -> str:
-    """What a row is called: as its class says it (`__str__`), else by its first words, else by its number."""
+    """What a row is called: as its class says it (`__str__`), else by its first words, else by its number.
+
+    Users have their names, not what their class says: an e-mail address is for themselves and the admin.
+    """
+    if isinstance(row, User):
+        return row.name or f"User {row.id}"
     title, words = title_of(row), naming_column(type(row))
     is_plain = title == f"{type(row).__name__} {row.id}"
     return (is_plain and words and getattr(row, words)) or title

@@ -137,22 +137,23 @@ def _filters(declared: Declaration, name: str) -> dict[str, Filter]:
 def _operators(shape: Shape, column: str, name: str, kind: Any, *, ordered: bool) -> Iterator[tuple[str, Filter]]:
     attribute, target = getattr(shape.model, column), shape.references.get(column)
     kind = Annotated[int, Reference(target)] if target else kind
+    label = shape.model.model_fields[column].title or label_of(name)
     offered = [EQUAL, IN] if kind is not bool else [EQUAL]
     offered += ORDER if ordered else ()
     if kind is StorableText:
         offered.append(CONTAINS)
     for each in offered:
-        yield name + each.suffix, _filter(each, name, kind, attribute, target)
+        yield name + each.suffix, _filter(each, name, label, kind, attribute, target)
     if shape.columns[column].nullable:
-        yield name + IS_EMPTY.suffix, _filter(IS_EMPTY, name, bool, attribute, None)
+        yield name + IS_EMPTY.suffix, _filter(IS_EMPTY, name, label, bool, attribute, None)
 
 
-def _filter(op: Operator, name: str, kind: Any, attribute: Any, target: type[Any] | None) -> Filter:
+def _filter(op: Operator, name: str, label: str, kind: Any, attribute: Any, target: type[Any] | None) -> Filter:
     def condition(visible: Visible, value: Any) -> ColumnElement[bool]:
         found = op.compare(attribute, value)
         return found & _is_there(attribute, target, visible) if target else found
 
-    return Filter(name, op.words.format(label_of(name)), kind, condition, op.takes_many)
+    return Filter(name, op.words.format(label), kind, condition, op.takes_many)
 
 
 def _is_there(attribute: Any, target: type[Any], visible: Visible) -> ColumnElement[bool]:

@@ -280,8 +280,10 @@ def _prefix(request: Request) -> str:
 
 
 def _values(form: Form[Any]) -> dict[str, Any]:
-    """What was sent by name, also what was emptied. A file that nobody chose stays as it is."""
+    """What was sent by name, also what was emptied. A file that nobody chose or removed stays as it is."""
     kept_files = {
-        name for name, control in form.controls.items() if control.type == "file" and not form.files.get(name)
+        name
+        for name, control in form.controls.items()
+        if control.type == "file" and not form.files.get(name) and name not in form.cleared
     }
     return {name: getattr(form.data, name) for name in form.model.model_fields if name not in kept_files}

@@ -22,6 +22,8 @@ M = TypeVar("M", bound=SQLModel)
 MAX_SLUG_LENGTH = 80
 NUMBER_LENGTH = 6
 """Characters at the end of a slug for the number of one that is taken."""
+RESERVED = {"new"}
+"""What stands for the form of a new row in the addresses of pages."""
 NO_LETTERS = "please write some letters from a to z, or digits"
 
 
@@ -81,8 +83,11 @@ class SlugSource(Attached):
                 )
 
         async def fill(session: AsyncSession, row: SQLModel) -> None:
-            if not getattr(row, name) or self._is_outdated(session, row, name):
-                setattr(row, name, await self._make(session, row, name))
+            slug = getattr(row, name)
+            if not slug or self._is_outdated(session, row, name):
+                setattr(row, name, await self._make(session, row, name, getattr(row, self.field)))
+            elif slug in RESERVED:
+                setattr(row, name, await self._make(session, row, name, slug))
 
         async def keep_old(_session: AsyncSession, row: SQLModel) -> None:
             if (change := changes(row).get(name)) and change.before:
@@ -100,13 +105,15 @@ class SlugSource(Attached):
         changed = changes(row)
         return self.field in changed and name not in changed
 
-    async def _make(self, session: AsyncSession, row: SQLModel, name: str) -> str:
+    async def _make(self, session: AsyncSession, row: SQLModel, name: str, text: Any) -> str:
         # Of letters that none of ours stand for nothing is left: the model's name is better than nothing.
-        slug = slugify(str(getattr(row, self.field)), self.max_length) or slugify(type(row).__name__)
-        if not self.unique:
+        slug = slugify(str(text), self.max_length) or slugify(type(row).__name__)
+        if not self.unique and slug not in RESERVED:
             return slug
         column: Any = getattr(type(row), name)
-        known = {getattr(other, name) for other in session.new if type(other) is type(row) and other is not row}
+        known = RESERVED | {
+            getattr(other, name) for other in session.new if type(other) is type(row) and other is not row
+        }
         others = select(column).where(type(row).id != row.id)  # type: ignore[attr-defined]  # of a Model
         if slug not in known and await session.scalar(others.where(column == slug)) is None:
             return slug

@@ -45,6 +45,8 @@ FILE_ATTRIBUTES: Mapping[str, Attribute] = {"data-largest": MAX_FILE_BYTES, "dat
 ID = re.compile("[0-9]{1,18}")
 ZONE_SUFFIX = ".zone"
 """Of the field beside a moment that says in which zone it was shown."""
+CLEAR = "clear"
+"""What the box of a file sends, by the name of its field, to have nothing in the place of what is stored."""
 FILTER_PREFIX = "filter-"
 """Of forms whose fields make a query, in which moments are in UTC."""
 # What browsers send of a datetime-local.
@@ -68,6 +70,9 @@ class Field:
     zone: str = ""
     """That of a moment."""
     rows: RowChoices | None = None
+    can_clear: bool = False
+    """Whether a file is stored that may go."""
+    is_cleared: bool = False
 
     @property
     def value(self) -> str:
@@ -104,6 +109,8 @@ class Form(Generic[M]):
             if control.type == "file" and not control.multiple and getattr(row, name, None)
         }
         """What the row has by field: it stays where nothing else comes."""
+        self.cleared: set[str] = set()
+        """The fields whose file is to go."""
 
     def _beginnings(self, row: object) -> dict[str, str | list[str]]:
         zone = current_zone.set(UTC if self.prefix == FILTER_PREFIX else current_zone.get())
@@ -195,6 +202,8 @@ class Form(Generic[M]):
             suffix=control.suffix,
             zone=self.zones.get(name, ""),
             rows=self._rows(control),
+            can_clear=name in self.stored_files and not control.required,
+            is_cleared=name in self.cleared,
             attributes=_written(self._attributes(control) | changes | self._state(name, changes)),
         )
 
@@ -244,7 +253,10 @@ class Form(Generic[M]):
         """Fill in what was sent and validate it. An empty field counts as left out: browsers send it all the same."""
         await self._keep(sent)
         found: dict[str, Any] = {}
+        self.cleared = {name for name, control in self.controls.items() if self._is_cleared(control, sent)}
         for name, control in self.controls.items():
+            if name in self.cleared:
+                continue
             values = self.files.get(name) or self._meant(control, [text for text in _texts(sent, name) if text])
             if control.multiple or values:
                 found[name] = values if control.multiple else values[-1]
@@ -253,6 +265,11 @@ class Form(Generic[M]):
             elif name in self.stored_files:
                 found[name] = self.stored_files[name]
         self._validate(found)
+
+    def _is_cleared(self, control: Control, sent: FormData) -> bool:
+        """What somebody sends in its place counts more than the box."""
+        may_go = control.name in self.stored_files and not control.required
+        return may_go and not self.files.get(control.name) and CLEAR in _texts(sent, control.name)
 
     async def _keep(self, sent: FormData) -> None:
         self.values = {}

@@ -26,6 +26,7 @@ class Poster(LibraryTable, table=True):
 
     title: Line = Field(max_length=80)
     picture: Image = image_field("posters", {"thumb": 20})
+    back: Image = image_field("posters", {"thumb": 20}, default="")
     words: Markdown = ""
 
 
@@ -85,3 +86,17 @@ async def test_a_picture_stays_where_no_other_comes(root: AsyncClient) -> None:
     page = (await root.get(address)).text
     assert "Dogs" in page
     assert before in page
+
+
+async def test_a_picture_that_is_not_needed_can_be_removed(root: AsyncClient) -> None:
+    files = {name: ("a.jpg", photo(), "image/jpeg") for name in ("picture", "back")}
+    address = (await root.post("/posters/new", data={"title": "Cats"}, files=files)).headers["location"]
+    form = (await root.get(f"{address}/edit")).text
+    assert re.findall(r'type="checkbox" name="(\w+)" value="clear"', form) == ["back"]
+    assert (await root.get(address)).text.count('loading="lazy"') == 2
+    sent = {"title": "Cats", "back": "clear"}
+    wrong = (await root.post(f"{address}/edit", data=sent | {"title": ""})).text
+    assert 'value="clear" checked' in wrong
+    assert (await root.post(f"{address}/edit", data=sent)).status_code == 303
+    assert (await root.get(address)).text.count('loading="lazy"') == 1
+    assert (await root.post(f"{address}/edit", data={"title": "Cats", "picture": "clear"})).status_code == 422

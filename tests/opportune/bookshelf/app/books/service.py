@@ -42,9 +42,12 @@ class Books(Crud[Book]):
 
 
 class Reviews(Crud[Review]):
-    """For all to read; each person's own to change."""
+    """Those of books that somebody may see, for all to read; each person's own to change."""
 
     owner = "user_id"
     filters = ("book_id", "stars")
     sort = ("created_at", "stars")
     read_access = Access.ANYONE
+
+    def readable(self) -> ColumnElement[bool]:
+        return col(Review.book_id).in_(select(col(Book.id)).where(self.visible(Book)))

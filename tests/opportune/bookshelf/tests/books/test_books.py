@@ -43,6 +43,17 @@ async def test_everybody_reads_what_is_published_and_nobody_else_a_draft(
     assert "Sanditon" in (await librarian.get("/books")).text
 
 
+async def test_reviews_of_a_book_that_is_withdrawn_go_with_it(
+    user_client: AsyncClient, librarian: AsyncClient, user: User, make: Make, emma: Book
+) -> None:
+    review = await make(Review, book=emma, user_id=user.id, stars=3)
+    assert (await user_client.get("/api/v1/reviews")).json()["total"] == 1
+    await librarian.patch("/api/v1/books/emma", json={"status": "withdrawn"})
+    assert (await user_client.get("/api/v1/reviews")).json()["items"] == []
+    form = {"stars": "1", "book_id": str(emma.id)}
+    assert (await user_client.post(f"/reviews/{review.id}/edit", data=form)).status_code == 404
+
+
 async def test_a_list_is_searched_filtered_and_sorted(client: AsyncClient, make: Make, emma: Book) -> None:
     await make(
         Book, title="Ulysses", isbn="9780141182803", price=20, status=Status.PUBLISHED, published_on="1922-02-02"

@@ -1,0 +1,81 @@
+"""Pages of rows that point at users: strangers learn no addresses there."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlmodel import Field, Relationship
+
+from opportune.accounts import User
+from opportune.application import create_app
+from opportune.crud import Access, Crud, CrudPages
+from opportune.feature import Feature
+from opportune.project import installed_features
+from opportune.settings import Settings
+from opportune.testing import make_user, signed_in_client
+from tests.opportune.crud.library import LibraryTable, user_key
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+class Letter(LibraryTable, table=True):
+    __tablename__ = "library_letter"
+
+    subject: str = Field(max_length=80, title="About")
+    user_id: int = Field(sa_column=user_key(), title="Writer")
+
+    user: User = Relationship()
+
+
+class Letters(Crud[Letter]):
+    read_access = Access.ANYONE
+    filters = ("user", "subject")
+
+
+letters = Feature(
+    name="letters",
+    summary="Letters to the editor.",
+    pages=CrudPages(Letters, "/letters", fields=("user",)).router,
+)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    app = create_app(settings, (*installed_features(), letters))
+    async with app.router.lifespan_context(app):
+        async with app.state.database.engine.begin() as connection:
+            await connection.run_sync(LibraryTable.metadata.create_all)
+        yield app
+
+
+@pytest.fixture
+async def letter(app: FastAPI) -> Letter:
+    ann = await make_user(app.state.database, "ann@example.org", name="Ann")
+    async with app.state.database.writer() as session:
+        session.add(letter := Letter(subject="Bees", user_id=ann.id))
+    return letter
+
+
+async def test_a_row_names_its_user_and_no_address(client: AsyncClient, letter: Letter) -> None:
+    page = (await client.get(f"/letters/{letter.id}")).text
+    assert ("Ann" in page, "ann@example.org" in page) == (True, False)
+
+
+async def test_users_are_offered_to_whoever_may_write_rows_alone(
+    app: FastAPI, client: AsyncClient, letter: Letter
+) -> None:
+    choices = "/letters/new/choices?name=user"
+    assert (await client.get(choices)).json() == {"results": []}
+    assert "Ann</option>" not in (await client.get("/letters")).text
+    bob = await make_user(app.state.database, "bob@example.org", name="Bob")
+    async with signed_in_client(app, bob) as reader:
+        assert (await reader.get(choices)).json() == {"results": [{"id": str(bob.id), "text": "Bob"}]}
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as root:
+        assert "Ann" in (await root.get(choices)).text
+        assert "example.org" not in (await root.get("/letters")).text
+
+
+async def test_filters_are_called_what_their_fields_are(client: AsyncClient, letter: Letter) -> None:
+    page = (await client.get("/letters")).text
+    assert "About contains" in page
