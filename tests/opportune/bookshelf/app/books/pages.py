@@ -21,9 +21,9 @@ class BookPages(CrudPages[Book]):
     columns = ("cover", "title", "author", "tags", "price", "published_on", "rating")
 
     async def detail_context(self, request: Request, crud: Books, row: Book) -> dict[str, Any]:
-        reviews = Reviews(crud.session, crud.user)
-        wanted = Reviews.Filter.model_validate({"book_id": row.id, "size": 100})
-        return {"found": await reviews.find(wanted), "user": crud.user, "form": Form(ReviewForm)}
+        reviews = Reviews(crud.session, crud.user, crud.grants)
+        found = await reviews.find(Reviews.Filter.model_validate({"book_id": row.id, "size": 100}))
+        return {"found": found, "user": crud.user, "form": Form(ReviewForm)}
 
 
 class ReviewPages(CrudPages[Review]):

@@ -18,8 +18,7 @@ class Tags(Crud[Tag]):
 
 
 class Books(Crud[Book]):
-    """Published books for everybody; all of them for whoever may edit."""
-
+    # Published books for everybody; all of them for whoever may edit.
     lookup = "slug"
     search = ("title", "isbn", "author.name")
     filters = ("tags", "author", "status", "price")
@@ -42,12 +41,10 @@ class Books(Crud[Book]):
 
 
 class Reviews(Crud[Review]):
-    """Those of books that somebody may see, for all to read; each person's own to change."""
-
     owner = "user_id"
     filters = ("book_id", "stars")
     sort = ("created_at", "stars")
     read_access = Access.ANYONE
 
     def readable(self) -> ColumnElement[bool]:
-        return col(Review.book_id).in_(select(col(Book.id)).where(self.visible(Book)))
+        return col(Review.book).has(self.visible(Book))
