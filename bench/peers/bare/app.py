@@ -27,6 +27,7 @@ VISITOR = (
 )
 
 LIST = "SELECT id, title, note, done, created_at FROM items ORDER BY id LIMIT 20"
+COUNT = "SELECT count(*) FROM items"
 INSERT = (
     "INSERT INTO items (title, note, done, created_at) VALUES (%s, %s, %s, %s)"
     " RETURNING id, title, note, done, created_at"
@@ -124,6 +125,15 @@ async def items(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
     return as_json([shown(row) for row in await database.fetch(LIST)])
 
 
+async def rows(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
+    return as_json({"items": [shown(row) for row in await database.fetch(LIST)], "total": await count()})
+
+
+async def count() -> int:
+    total: int = (await database.fetch(COUNT))[0][0]
+    return total
+
+
 async def add(_scope: Mapping[str, Any], receive: Receive) -> Answer:
     sent = json.loads(await read(receive))
     rows = await database.fetch(INSERT, (sent["title"], sent["note"], False, datetime.now(UTC)))
@@ -141,6 +151,10 @@ async def read(receive: Receive) -> bytes:
 
 async def items_page(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
     return as_page(table(await database.fetch(LIST)), VISITOR)
+
+
+async def rows_page(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
+    return as_page(f"{table(await database.fetch(LIST))}<p>{await count()}</p>", VISITOR)
 
 
 def table(rows: Iterable[tuple[Any, ...]]) -> str:
@@ -177,9 +191,9 @@ ROUTES: dict[tuple[str, str], Callable[[Mapping[str, Any], Receive], Awaitable[A
     ("GET", "/api/v1/ping"): ping,
     ("GET", "/api/v1/items"): items,
     ("POST", "/api/v1/items"): add,
-    ("GET", "/api/v1/rows"): items,
+    ("GET", "/api/v1/rows"): rows,
     ("POST", "/api/v1/rows"): add,
     ("GET", "/items"): items_page,
-    ("GET", "/rows"): items_page,
+    ("GET", "/rows"): rows_page,
     ("GET", "/items/mine"): mine,
 }

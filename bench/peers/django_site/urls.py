@@ -12,6 +12,6 @@ urlpatterns = [
     path("api/v1/items", views.items),
     path("api/v1/rows", views.rows),
     path("items", views.items_page),
-    path("rows", views.items_page),
+    path("rows", views.rows_page),
     path("items/mine", views.mine_page),
 ]

@@ -29,11 +29,12 @@ def items(request: HttpRequest) -> HttpResponse:
 
 @csrf_exempt
 def rows(request: HttpRequest) -> HttpResponse:
-    """Without objects: `values()`."""
+    """Without objects: `values()`; with their number, as the CRUD layer answers."""
     if request.method == "POST":
         return items(request)
     names = ("id", "title", "note", "done", "created_at")
-    return JsonResponse(list(Item.objects.order_by("id").values(*names)[:20]), safe=False)
+    found = Item.objects.order_by("id")
+    return JsonResponse({"items": list(found.values(*names)[:20]), "total": found.count()})
 
 
 def _shown(item: Any) -> dict[str, object]:
@@ -48,6 +49,11 @@ def _shown(item: Any) -> dict[str, object]:
 
 def items_page(request: HttpRequest) -> HttpResponse:
     return render(request, "items.html", {"items": Item.objects.order_by("id")[:20], "navigation": NAVIGATION})
+
+
+def rows_page(request: HttpRequest) -> HttpResponse:
+    found = Item.objects.order_by("id")
+    return render(request, "items.html", {"items": found[:20], "total": found.count(), "navigation": NAVIGATION})
 
 
 @login_required

@@ -20,7 +20,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import DateTime, String, select
+from sqlalchemy import DateTime, String, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.middleware.sessions import SessionMiddleware
@@ -70,6 +70,11 @@ class ItemRead(ItemCreate):
     created_at: datetime
 
 
+class ItemsPage(BaseModel):
+    items: list[ItemRead]
+    total: int
+
+
 @asynccontextmanager
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
     async with engine.begin() as connection:
@@ -113,11 +118,17 @@ async def ping() -> dict[str, str]:
     return {"ping": "pong"}
 
 
-@app.get("/api/v1/rows", response_model=list[ItemRead])
 @app.get("/api/v1/items", response_model=list[ItemRead])
 async def read_items(session: SessionDep) -> Sequence[Item]:
     result = await session.execute(select(Item).order_by(Item.id).limit(20))
     return result.scalars().all()
+
+
+@app.get("/api/v1/rows", response_model=ItemsPage)
+async def read_rows(session: SessionDep) -> dict[str, object]:
+    """The same with their number, as the CRUD layer answers."""
+    total = await session.scalar(select(func.count()).select_from(Item))
+    return {"items": await read_items(session), "total": total}
 
 
 @app.post("/api/v1/rows", response_model=ItemRead, status_code=201)
@@ -131,10 +142,14 @@ async def create_item(new: ItemCreate, session: SessionDep) -> Item:
 
 
 @app.get("/items", response_class=HTMLResponse)
-@app.get("/rows", response_class=HTMLResponse)
 async def items_page(request: Request, session: SessionDep) -> Response:
-    result = await session.execute(select(Item).order_by(Item.id).limit(20))
-    context = {"items": result.scalars().all(), "navigation": NAVIGATION, "user": None}
+    context = {"items": await read_items(session), "navigation": NAVIGATION, "user": None}
+    return templates.TemplateResponse(request, "items.html", context)
+
+
+@app.get("/rows", response_class=HTMLResponse)
+async def rows_page(request: Request, session: SessionDep) -> Response:
+    context = {**await read_rows(session), "navigation": NAVIGATION, "user": None}
     return templates.TemplateResponse(request, "items.html", context)
 
 
