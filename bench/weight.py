@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1, help="changes nothing: bytes are the same each time")
     parser.parse_args()
     if CHROMIUM is None:
-        print("Chromium is missing: apt-get install chromium")
+        print("Chromium is missing: apt-get install chromium-headless-shell")
         return 0
     with site() as server:
         visits = asyncio.run(visit(f"http://127.0.0.1:{server.port}", CHROMIUM))
