@@ -197,7 +197,7 @@ class CrudPages(PageOptions[M]):
         if form.data is None or any(form.value(name + SEARCH_SUFFIX) for name in references_in(form.model)):
             return None
         try:
-            async with kept_uploads(request.app.state.storage, self.kind.model, _values(form)) as values:
+            async with kept_uploads(request.app.state.storage, self.kind.model, self._values(form)) as values:
                 return await save(values)
         except StorageError as error:
             form.refuse(str(error), status=503)
@@ -205,6 +205,16 @@ class CrudPages(PageOptions[M]):
         except FieldErrors as refusal:
             form.show(refusal)
             return None
+
+    def _values(self, form: Form[Any]) -> dict[str, Any]:
+        """What was asked for by name, also what was emptied. A file that nobody chose or removed stays as it is."""
+        asked = [name for _, names in self.sections for name in names] or form.model.model_fields
+        kept_files = {
+            name
+            for name, control in form.controls.items()
+            if control.type == "file" and not form.files.get(name) and name not in form.cleared
+        }
+        return {name: getattr(form.data, name) for name in asked if name not in kept_files}
 
     async def _show_form(
         self, request: Request, crud: Crud[M], form: Form[Any], row: M | None, title: str = ""
@@ -277,13 +287,3 @@ async def title_of(crud: Crud[Any], row: Any) -> str:
 
 def _prefix(request: Request) -> str:
     return DIALOG_PREFIX if DIALOG in request.query_params else ""
-
-
-def _values(form: Form[Any]) -> dict[str, Any]:
-    """What was sent by name, also what was emptied. A file that nobody chose or removed stays as it is."""
-    kept_files = {
-        name
-        for name, control in form.controls.items()
-        if control.type == "file" and not form.files.get(name) and name not in form.cleared
-    }
-    return {name: getattr(form.data, name) for name in form.model.model_fields if name not in kept_files}

@@ -37,7 +37,10 @@ class Posters(Crud[Poster]):
 posters = Feature(
     name="posters",
     summary="Pictures.",
-    pages=CrudPages(Posters, "/posters", columns=("picture", "title")).router,
+    pages=[
+        CrudPages(Posters, "/posters", columns=("picture", "title")).router,
+        CrudPages(Posters, "/titles", sections=(("Poster", ("title", "picture")),)).router,
+    ],
 )
 
 
@@ -100,3 +103,12 @@ async def test_a_picture_that_is_not_needed_can_be_removed(root: AsyncClient) ->
     assert (await root.post(f"{address}/edit", data=sent)).status_code == 303
     assert (await root.get(address)).text.count('loading="lazy"') == 1
     assert (await root.post(f"{address}/edit", data={"title": "Cats", "picture": "clear"})).status_code == 422
+
+
+async def test_what_a_form_does_not_ask_for_stays(root: AsyncClient) -> None:
+    files = {"picture": ("a.jpg", photo(), "image/jpeg")}
+    made = await root.post("/posters/new", data={"title": "Cats", "words": "**Big**"}, files=files)
+    number = made.headers["location"].removeprefix("/posters/")
+    assert (await root.post(f"/titles/{number}/edit", data={"title": "Dogs"})).status_code == 303
+    page = (await root.get(f"/posters/{number}")).text
+    assert ("Dogs" in page, "<strong>Big</strong>" in page) == (True, True)
