@@ -87,7 +87,8 @@ async def chromium() -> AsyncIterator[Browser]:
 async def page(chromium: Browser, site: str) -> AsyncIterator[Page]:
     """A visitor's page. The test fails if the browser's console shows an error or a refusal of the site's policy."""
     complaints: list[str] = []
-    async with await chromium.new_context(base_url=site) as context:
+    # Without motion: a click waits until what moves has come to rest.
+    async with await chromium.new_context(base_url=site, reduced_motion="reduce") as context:
         page = await context.new_page()
         page.set_default_timeout(15_000)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
