@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from opportune.application import create_app
 from opportune.errors import NotFound
@@ -187,8 +187,8 @@ async def test_an_email_can_be_read_in_a_browser(mailbox_folder: Path, page: Pag
     await page.get_by_label("Mailbox").click()
     await page.get_by_role("link", name="Your place").click()
     framed = page.frame_locator("iframe")
-    assert await framed.get_by_text("Dear Zoë").is_visible()
-    assert await page.get_by_text("Plain words.").is_visible()
+    await expect(framed.get_by_text("Dear Zoë")).to_be_visible()
+    await expect(page.get_by_text("Plain words.")).to_be_visible()
     async with page.expect_popup() as opened:
         await framed.get_by_role("link", name="Zoë").click()
     beside = await opened.value
