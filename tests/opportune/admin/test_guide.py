@@ -13,11 +13,11 @@ from sqlmodel import Field, SQLModel
 
 from opportune.admin.lists import actions
 from opportune.admin.views import AdminView
-from opportune.application import create_app
 from opportune.cli.main import HELPS
 from opportune.db.model import BigId, utc_now
-from opportune.project import FRAMEWORK, PROJECT, installed_features
+from opportune.project import FRAMEWORK, PROJECT
 from opportune.settings import Settings
+from tests.opportune.site_with import site_with
 
 GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")
 CODE, *_ = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
@@ -53,10 +53,7 @@ class Book(Shelf, table=True):
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     names: dict[str, Any] = {"Book": Book, "__name__": "guide"}
     exec(CODE, names)  # noqa: S102 - the guide's own
-    app = create_app(settings, (*installed_features(), names["library"]))
-    async with app.router.lifespan_context(app):
-        async with app.state.database.engine.begin() as connection:
-            await connection.run_sync(Shelf.metadata.create_all)
+    async with site_with(names["library"], Shelf.metadata, settings) as app:
         async with app.state.database.writer() as session:
             session.add(Author(name="Ada"))
         yield app

@@ -5,13 +5,12 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
-from opportune.application import create_app
 from opportune.db import Database
-from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing import make_user
 from tests.opportune.crud import pages_feature
 from tests.opportune.crud.library import LibraryTable
+from tests.opportune.site_with import site_with
 
 
 @pytest.fixture
@@ -46,8 +45,5 @@ async def root(database: Database) -> User:
 @pytest.fixture
 async def library_app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with the library's pages."""
-    app = create_app(settings, (*installed_features(), pages_feature.library))
-    async with app.router.lifespan_context(app):
-        async with app.state.database.engine.begin() as connection:
-            await connection.run_sync(LibraryTable.metadata.create_all)
+    async with site_with(pages_feature.library, LibraryTable.metadata, settings) as app:
         yield app

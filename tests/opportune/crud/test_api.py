@@ -12,7 +12,6 @@ from opportune.application import create_app
 from opportune.crud import Access, Crud, CrudApi
 from opportune.db import MAX_ID, Database
 from opportune.feature import Feature
-from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing import grant, make_token, make_user, signed_in_client
 from tests.opportune.crud.library import (
@@ -30,6 +29,7 @@ from tests.opportune.crud.library import (
     Writers,
 )
 from tests.opportune.security.fuzz import People, faults
+from tests.opportune.site_with import site_with
 
 API = "/api/v1"
 EMMA = {"title": "Emma", "slug": "emma", "writer_id": 1, "price": "12.50", "status": "published", "topics": [1]}
@@ -66,11 +66,8 @@ library_feature = Feature(
 @asynccontextmanager
 async def library_site(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with the library's API, two writers and two topics, one of each hidden."""
-    app = create_app(settings, (*installed_features(), library_feature))
-    async with app.router.lifespan_context(app):
+    async with site_with(library_feature, LibraryTable.metadata, settings) as app:
         database: Database = app.state.database
-        async with database.engine.begin() as connection:
-            await connection.run_sync(LibraryTable.metadata.create_all)
         async with database.writer() as session:
             session.add_all([Writer(id=1, name="Jane Austen", api_key="k3y"), Writer(id=2, name="No", is_hidden=True)])
             session.add_all([Topic(id=1, name="Love"), Topic(id=2, name="Hidden", is_hidden=True)])

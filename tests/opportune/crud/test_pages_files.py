@@ -8,14 +8,13 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlmodel import Field
 
-from opportune.application import create_app
 from opportune.crud import Access, Crud, CrudPages
 from opportune.feature import Feature
 from opportune.fields import Image, Line, Markdown, image_field
-from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.crud.library import LibraryTable
+from tests.opportune.site_with import site_with
 from tests.opportune.storage.pictures import photo
 
 pytestmark = pytest.mark.database("sqlite")
@@ -46,10 +45,7 @@ posters = Feature(
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = create_app(settings, (*installed_features(), posters))
-    async with app.router.lifespan_context(app):
-        async with app.state.database.engine.begin() as connection:
-            await connection.run_sync(LibraryTable.metadata.create_all)
+    async with site_with(posters, LibraryTable.metadata, settings) as app:
         yield app
 
 

@@ -8,13 +8,12 @@ from httpx import AsyncClient
 from sqlmodel import Field, Relationship
 
 from opportune.accounts import User
-from opportune.application import create_app
 from opportune.crud import Access, Crud, CrudPages
 from opportune.feature import Feature
-from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.crud.library import LibraryTable, user_key
+from tests.opportune.site_with import site_with
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -42,10 +41,7 @@ letters = Feature(
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = create_app(settings, (*installed_features(), letters))
-    async with app.router.lifespan_context(app):
-        async with app.state.database.engine.begin() as connection:
-            await connection.run_sync(LibraryTable.metadata.create_all)
+    async with site_with(letters, LibraryTable.metadata, settings) as app:
         yield app
 
 

@@ -1,26 +1,19 @@
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from pydantic import SecretStr
 
-from opportune.application import create_app
-from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.fields.samples_feature import Sample, samples
+from tests.opportune.site_with import site_with
 
 
 @pytest.fixture
-async def app(settings: Settings, tmp_path: Path) -> AsyncIterator[FastAPI]:
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with a feature that has fields of every type."""
-    ours = settings.model_copy(update={"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}")})
-    app = create_app(ours, (*installed_features(), samples))
-    async with app.router.lifespan_context(app):
-        async with app.state.database.engine.begin() as connection:
-            await connection.run_sync(Sample.metadata.create_all)
+    async with site_with(samples, Sample.metadata, settings) as app:
         yield app
 
 

@@ -1,0 +1,21 @@
+"""The site with one more feature, whose tables no migration makes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from sqlalchemy import MetaData
+
+from opportune.application import create_app
+from opportune.feature import Feature
+from opportune.project import installed_features
+from opportune.settings import Settings
+
+
+@asynccontextmanager
+async def site_with(feature: Feature, tables: MetaData, settings: Settings) -> AsyncIterator[FastAPI]:
+    app = create_app(settings, (*installed_features(), feature))
+    async with app.router.lifespan_context(app):
+        async with app.state.database.engine.begin() as connection:
+            await connection.run_sync(tables.create_all)
+        yield app
