@@ -16,9 +16,9 @@ from opportune.crud.deletion import deletion_impact
 from opportune.crud.details import detail_fields
 from opportune.crud.display import names_of
 from opportune.crud.page_options import M, PageOptions, add_url, address_of
-from opportune.crud.queries import kept, read_query, shown_filters
+from opportune.crud.queries import hidden_parameters, read_query, shown_filters
 from opportune.errors import FieldErrors, NotFound
-from opportune.fields.files import kept_uploads
+from opportune.fields.files import stored_uploads
 from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
 from opportune.web import Form, allow_files, flash, is_htmx, read_form, redirect, templates
@@ -166,7 +166,7 @@ class CrudPages(PageOptions[M]):
             "written": "" if is_own else written_rows(cells, page.items),
             "sorts": self.kind.sort,
             "filters": filters,
-            "kept": list(kept(wanted, filters)),
+            "kept": list(hidden_parameters(wanted, filters)),
             "is_narrowed": bool(asked - Paging.model_fields.keys()),
             "is_filtered": any(name in asked for names in filters for name in names),
             "may_create": self.may_create(crud),
@@ -197,7 +197,7 @@ class CrudPages(PageOptions[M]):
         if form.data is None or any(form.value(name + SEARCH_SUFFIX) for name in references_in(form.model)):
             return None
         try:
-            async with kept_uploads(request.app.state.storage, self.kind.model, self._values(form)) as values:
+            async with stored_uploads(request.app.state.storage, self.kind.model, self._values(form)) as values:
                 return await save(values)
         except StorageError as error:
             form.refuse(str(error), status=503)

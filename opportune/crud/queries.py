@@ -52,7 +52,7 @@ def _asked(name: str, fields: Any) -> Sequence[str]:
     return (f"{name}__icontains",) if f"{name}__icontains" in fields else (name,)
 
 
-def kept(wanted: Paging, shown: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
+def hidden_parameters(wanted: Paging, shown: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
     """What the address asks besides, for fields that nobody sees."""
     visible = {"q", "page", *(name for names in shown for name in names)}
     for name, value in wanted.model_dump(mode="json", exclude_unset=True, exclude_none=True).items():

@@ -3,7 +3,7 @@
 from opportune.annotations import FieldOptions, Stored
 from opportune.fields.addresses import Country, Email, Phone, Url, national
 from opportune.fields.contents import Json, Markdown, TextList
-from opportune.fields.files import File, FileColumn, Image, ImageColumn, file_field, image_field, kept_uploads
+from opportune.fields.files import File, FileColumn, Image, ImageColumn, file_field, image_field, stored_uploads
 from opportune.fields.money import Money, money_field
 from opportune.fields.slugs import Slug, find_moved, slug_field, slugify
 from opportune.text import Line, Text
@@ -29,9 +29,9 @@ __all__ = [
     "file_field",
     "find_moved",
     "image_field",
-    "kept_uploads",
     "money_field",
     "national",
     "slug_field",
     "slugify",
+    "stored_uploads",
 ]

@@ -1,6 +1,6 @@
 """Columns that hold the name of a stored file, and what becomes of the file."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
@@ -179,7 +179,7 @@ class FileName(TypeDecorator[File]):
 
 
 @dataclass(frozen=True)
-class KeptFile(Attached):
+class FileAttachment(Attached):
     """Says of a field how its files are kept, and sees to it that they go with their rows."""
 
     column: FileColumn
@@ -230,40 +230,43 @@ def image_field(
 def _field(kind: type[File], column: FileColumn, public: bool, length: int, options: dict[str, Any]) -> Any:
     declare_folder(column.folder, getattr(column, "renditions", {}).values(), is_public=public)
     made: Any = sqlmodel.Field(**options)
-    made.metadata.extend((Stored(FileName(kind, column, length)), KeptFile(column)))
+    made.metadata.extend((Stored(FileName(kind, column, length)), FileAttachment(column)))
     return made
 
 
 def file_columns_of(model: type[Any]) -> dict[str, FileColumn]:
     """The fields of a model that hold files."""
     fields = getattr(model, "model_fields", {})
-    return {name: kept.column for name, info in fields.items() for kept in marks_of(info, KeptFile)}
+    return {name: kept.column for name, info in fields.items() for kept in marks_of(info, FileAttachment)}
 
 
 @asynccontextmanager
-async def kept_uploads(
+async def stored_uploads(
     storage: Storage, model: type[SQLModel], values: Mapping[str, Any]
 ) -> AsyncIterator[dict[str, Any]]:
     """Store the uploads among the values of a row; the block has names in their place.
 
     Unless it ends well, what was stored is deleted again. Raises StorageError, ImageRefusedError.
     """
-    columns, new = file_columns_of(model), list[str]()
-    done = False
-    try:
-        stored = dict(values)
+    columns, stored = file_columns_of(model), dict(values)
+    async with deleted_unless_done(storage) as new:
         for name in columns.keys() & values.keys():
             if isinstance(upload := values[name], Upload):
                 kind = Image if isinstance(columns[name], ImageColumn) else File
                 stored[name] = kind.of(await columns[name].save(storage, upload), columns[name])
-                new += columns[name].names(stored[name])
+                new.extend(columns[name].names(stored[name]))
         yield stored
+
+
+@asynccontextmanager
+async def deleted_unless_done(storage: Storage) -> AsyncIterator[list[str]]:
+    """A list for the names of what the block stores: unless it ends well, that is deleted again."""
+    new: list[str] = []
+    done = False
+    try:
+        yield new
         done = True
     finally:
-        await _delete(storage, () if done else new)
-
-
-async def _delete(storage: Storage, names: Sequence[str]) -> None:
-    for name in names:
-        with suppress(StorageError):  # why the change was not made matters more
-            await storage.delete(name)
+        for name in new if not done else ():
+            with suppress(StorageError):  # why the change was not made matters more
+                await storage.delete(name)

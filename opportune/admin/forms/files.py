@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -15,7 +15,7 @@ from wtforms.widgets import FileInput  # type: ignore[import-untyped]  # has no 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.lists.formatters import EMPTY_CELL
-from opportune.fields.files import FileColumn, ImageColumn
+from opportune.fields.files import FileColumn, ImageColumn, deleted_unless_done
 from opportune.storage import Storage, StorageError
 from opportune.storage.images import ImageRefusedError
 from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, Upload, allow_files, read_upload
@@ -80,21 +80,14 @@ async def stored_uploads(storage: Storage, form: Form, values: dict[str, Any]) -
     Raises:
         ValidationRefused: one cannot be kept.
     """
-    new: list[str] = []
-    done = False
-    try:
+    async with deleted_unless_done(storage) as new:
         for field in form:
             if isinstance(field, FileField) and field.upload:
                 values[field.short_name] = await _keep(storage, field, field.upload)
-                new += field.column.names(values[field.short_name])
+                new.extend(field.column.names(values[field.short_name]))
             elif isinstance(field, FileField) and field.is_cleared:
                 values[field.short_name] = field.nothing
         yield
-        done = True
-    finally:
-        for name in new if not done else ():
-            with suppress(StorageError):  # why the change was not made matters more
-                await storage.delete(name)
 
 
 async def _keep(storage: Storage, field: FileField, upload: Upload) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from starlette.datastructures import UploadFile
 
 from opportune.errors import OperatorError
-from opportune.fields import Image, image_field, kept_uploads
+from opportune.fields import Image, image_field, stored_uploads
 from opportune.storage import Storage
 from opportune.storage.public_folders import copy_name
 from opportune.testing.recorded_jobs import RecordedJobs
@@ -43,7 +43,7 @@ async def picture(content: bytes | None = None) -> Upload:
 
 async def add_sample(app: FastAPI, **uploads: Upload) -> Sample:
     async with (
-        kept_uploads(app.state.storage, Sample, {"title": "One", **uploads}) as values,
+        stored_uploads(app.state.storage, Sample, {"title": "One", **uploads}) as values,
         app.state.database.writer() as session,
     ):
         session.add(Sample(**values))
@@ -85,7 +85,7 @@ async def test_a_private_file_is_for_who_has_a_signed_address(
 
 async def test_what_was_stored_for_a_row_that_is_not_written_goes_again(app: FastAPI, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with kept_uploads(app.state.storage, Sample, {"cover": await picture()}):
+        async with stored_uploads(app.state.storage, Sample, {"cover": await picture()}):
             raise ZeroDivisionError
     assert [each for each in (tmp_path / "uploads").rglob("*") if each.is_file()] == []
 
