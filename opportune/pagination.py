@@ -67,7 +67,12 @@ async def paginate(session: AsyncSession, query: Select[tuple[T]], paging: Pagin
     count = query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
     total = await session.scalar(count) or 0
     rows = await session.scalars(query.offset((paging.page - 1) * paging.size).limit(paging.size))
-    return Page[Any](items=rows.all(), total=total, page=paging.page, pages=max(1, -(-total // paging.size)))
+    return Page[Any](items=rows.all(), total=total, page=paging.page, pages=page_count(total, paging.size))
+
+
+def page_count(total: int, size: int) -> int:
+    """How many pages of this size so many rows take: one, though it is empty, at least."""
+    return max(1, -(-total // size))
 
 
 def order(

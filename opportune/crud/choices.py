@@ -10,7 +10,9 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud, cruds
-from opportune.crud.display import names_of, short_texts
+from opportune.crud.declaration import shape_of
+from opportune.crud.display import names_of
+from opportune.crud.schemas import short_texts
 from opportune.db.columns import label_of
 from opportune.db.matching import matches, patterns_of
 from opportune.db.references import reference_of
@@ -91,7 +93,7 @@ def _is_offered(crud: Crud[Any], model: type[Any]) -> ColumnElement[bool]:
 
 
 def _searched(model: type[Any]) -> list[Any]:
-    return [getattr(model, name) for name in short_texts(model)]
+    return [getattr(model, name) for name in short_texts(shape_of(model))]
 
 
 async def _names(crud: Crud[Any], query: Select[Any], count: int) -> dict[int, str]:

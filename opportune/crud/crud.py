@@ -35,7 +35,7 @@ from opportune.db.matching import matches, patterns_of
 from opportune.db.model import MAX_ID, Model
 from opportune.db.violations import NOT_THERE, translate_database_errors
 from opportune.errors import FieldErrors, Forbidden, NotFound, OperatorError
-from opportune.pagination import Page, Paging, order
+from opportune.pagination import Page, Paging, order, page_count
 from opportune.web.forms.error_messages import message_for
 
 M = TypeVar("M", bound=Model)
@@ -230,7 +230,7 @@ class Crud(Generic[M]):
         if not found and wanted.page > 1:  # past the end, where no row tells it
             total = (await self.session.run_sync(fetch, made.counting, values))[0][0]
         items = await values_of(self, made.selection, found)
-        pages = max(1, -(-total // wanted.size))
+        pages = page_count(total, wanted.size)
         return Page[dict[str, Any]].model_construct(items=items, total=total, page=wanted.page, pages=pages)
 
     def _prepared(self, wanted: Paging, names: Sequence[str]) -> Prepared:
@@ -351,7 +351,7 @@ class Crud(Generic[M]):
         total = rows[0][-1] if rows else 0
         if not rows and wanted.page > 1:  # past the end, where no row tells it
             total = await self.session.scalar(count) or 0
-        return Page[Any](items=rows, total=total, page=wanted.page, pages=max(1, -(-total // wanted.size)))
+        return Page[Any](items=rows, total=total, page=wanted.page, pages=page_count(total, wanted.size))
 
     async def _one(self, query: Select[tuple[M]]) -> M:
         found = (await self.session.execute(query.add_columns(*self.definition.annotations.values()))).first()

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import User
 from opportune.annotations import options_of
 from opportune.crud.declaration import shape_of
-from opportune.crud.schemas import PERSONAL
-from opportune.db.columns import choice_label, is_long, is_secret, is_text, title_of
+from opportune.crud.schemas import short_texts
+from opportune.db.columns import choice_label, title_of
 from opportune.db.model import Model
 from opportune.fields import File, Image, ImageColumn
 from opportune.fields.display import LINKS, display
@@ -84,13 +84,7 @@ async def names_of(session: AsyncSession, rows: Iterable[Any]) -> list[str]:
 
 def naming_column(model: type[Any]) -> str:
     """The first short text that everybody may know, by which people tell rows apart; empty where there is none."""
-    return next(iter(short_texts(model)), "")
-
-
-def short_texts(model: type[Any]) -> list[str]:
-    columns = shape_of(model).columns.items()
-    names = [name for name, column in columns if is_text(column) and not is_long(column)]
-    return [name for name in names if not is_secret(name) and not PERSONAL.search(name)]
+    return next(iter(short_texts(shape_of(model))), "")
 
 
 def format_date(value: date) -> str:

@@ -207,7 +207,12 @@ def nested_schema(model: type[Any]) -> type[BaseModel]:
 
 def nested_names(shape: Shape) -> list[str]:
     """`id` and its natural key, the unique texts; without one, its first short text."""
-    texts = [name for name, column in shape.columns.items() if is_text(column) and not is_long(column)]
-    shown = [name for name in texts if not is_secret(name) and not PERSONAL.search(name)]
+    shown = short_texts(shape)
     unique = [name for name in shown if shape.columns[name].unique]
     return ["id", *(unique or shown[:1])]
+
+
+def short_texts(shape: Shape) -> list[str]:
+    """The texts by which people tell rows apart, and that everybody may know."""
+    texts = [name for name, column in shape.columns.items() if is_text(column) and not is_long(column)]
+    return [name for name in texts if not is_secret(name) and not PERSONAL.search(name)]

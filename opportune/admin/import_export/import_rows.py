@@ -156,7 +156,7 @@ class ImportPlan:
             values = self.view.clean(form, row)
         except ValidationRefused as refusal:
             above = add_refusal(form, refusal)
-            told = [each for each in form if each.errors and not _is_told(each.label.text, faults)]
+            told = [each for each in form if each.errors and not _is_reported(each.label.text, faults)]
             beside = [f"{each.label.text}: {' '.join(map(str, each.errors))}" for each in told]
             raise ValidationRefused(" ".join([*faults, *beside] or [above])) from None
         if faults:
@@ -261,6 +261,6 @@ def _text_of(value: Any) -> str:
     return text if len(text) <= MAX_TOLD_LENGTH else f"{text[: MAX_TOLD_LENGTH - 1]}…"
 
 
-def _is_told(label: str, faults: Sequence[str]) -> bool:
+def _is_reported(label: str, faults: Sequence[str]) -> bool:
     """Whether what a cell lacks is said already: then its field is empty, and says that it must not be."""
     return any(fault.startswith(f"{label}: ") for fault in faults)
