@@ -1,0 +1,49 @@
+"""What a project remembers of the release that it was made from."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from opportune import __version__
+from opportune.cli.release import RECORD, parse_version, read_record, record_release
+from opportune.errors import OperatorError
+
+
+def project(folder: Path, *paths: str) -> Path:
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(f"{path} as released\n")
+    return folder
+
+
+def test_the_framework_and_the_shared_files_are_remembered_by_the_hashes_of_git(tmp_path: Path) -> None:
+    released = ("oppman.py", "opportune/web/__init__.py", "requirements-dev.lock", ".github/workflows/tests.yml")
+    owned = ("app/books/models.py", "tests/books/test_books.py", "opportune/__pycache__/a.pyc", "README.md")
+    record_release(project(tmp_path, *released, *owned), source="https://example.com/o.git", startproject=["shop"])
+    record = read_record(tmp_path)
+    assert record
+    assert (record.version, record.source, record.startproject) == (__version__, "https://example.com/o.git", ["shop"])
+    assert set(record.files) == set(released)
+    of_git = subprocess.run(["git", "hash-object", tmp_path / "oppman.py"], capture_output=True, text=True, check=True)
+    assert record.files["oppman.py"] == of_git.stdout.strip()
+
+
+def test_a_plain_clone_remembers_nothing(tmp_path: Path) -> None:
+    assert read_record(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["<<<<<<< HEAD\n", "[]", "{}", '{"version": "new"}', '{"version": "1.0", "files": {"a": "../b"}}']
+)
+def test_a_damaged_record_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / RECORD).write_text(text)
+    with pytest.raises(OperatorError, match=r"^\.opportune\.json is damaged: take it from git"):
+        read_record(tmp_path)
+
+
+def test_versions_are_compared_by_their_numbers() -> None:
+    versions = ["0.9", "v0.10.0.dev1", "0.10.0rc1", "0.10", "0.10.1", "1.0"]
+    assert sorted(versions, key=parse_version) == versions
+    with pytest.raises(ValueError, match="main"):
+        parse_version("main")
