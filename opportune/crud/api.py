@@ -4,16 +4,18 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
+from opportune.crud.direct import opened, read_new, read_wanted
 from opportune.crud.routes import ReplaceableRoutes, as_route_of, key_name, key_type
 from opportune.db.model import Model
 from opportune.errors import OperatorError
 from opportune.pagination import Page, Paging
+from opportune.web.direct_route import DirectRoute
 from opportune.web.errors.openapi import refusals
 
 M = TypeVar("M", bound=Model)
@@ -87,7 +89,8 @@ class CrudApi(Generic[M]):
             if name not in self.without:
                 route = getattr(self, f"_{name}_route")()
                 route.__module__ = self.crud.__module__  # `oppman.py routes` tells whose address it is
-                router.add_api_route(endpoint=route, status_code=STATUSES.get(name, 200), **of_route)
+                status = STATUSES.get(name, 200)
+                router.add_api_route(endpoint=route, status_code=status, route_class_override=DirectRoute, **of_route)
         router.complete()
         return router
 
@@ -100,12 +103,26 @@ class CrudApi(Generic[M]):
         async def find(crud: Crud[M], wanted: Paging) -> Response:
             return await self.find(crud, wanted)
 
+        async def direct(request: Request) -> Response | None:
+            if (wanted := read_wanted(self.crud, request.query_params)) is None:
+                return None
+            async with opened(self.crud, request, writes=False) as crud:
+                return await self.find(crud, wanted)
+
+        vars(find)["direct"] = direct
         return as_route_of(self.crud, find, crud=self._reading, wanted=Annotated[self.crud.Filter, Query()])
 
     def _add_route(self) -> Any:
         async def add(crud: Crud[M], new: BaseModel) -> Response:
             return await self.add(crud, new)
 
+        async def direct(request: Request) -> Response | None:
+            if (new := await read_new(self.crud.Create, request)) is None:
+                return None
+            async with opened(self.crud, request, writes=True) as crud:
+                return await self.add(crud, new)
+
+        vars(add)["direct"] = direct
         return as_route_of(self.crud, add, crud=self._writing, new=self.crud.Create)
 
     def _read_route(self) -> Any:

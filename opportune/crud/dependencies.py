@@ -26,7 +26,7 @@ def reading(kind: type[C], action: str = "") -> Any:
     who = _who(kind.definition.read_access)
 
     async def read(request: Request, session: ReadSession, user: Annotated[User | None, Depends(who)]) -> C:
-        return await _open(kind, request, session, user, action)
+        return await open_crud(kind, request, session, user, action)
 
     return Depends(read)
 
@@ -37,7 +37,7 @@ def writing(kind: type[C], action: str = "") -> Any:
     who = _who(kind.definition.write_access)
 
     async def write(request: Request, session: WriteSession, user: Annotated[User | None, Depends(who)]) -> C:
-        return await _open(kind, request, session, user, action)
+        return await open_crud(kind, request, session, user, action)
 
     return Depends(write)
 
@@ -46,7 +46,8 @@ def _who(access: Access) -> Any:
     return get_optional_user if access is Access.ANYONE else get_current_user
 
 
-async def _open(kind: type[C], request: Request, session: AsyncSession, user: User | None, action: str) -> C:
+async def open_crud(kind: type[C], request: Request, session: AsyncSession, user: User | None, action: str = "") -> C:
+    """The rows as somebody has them, who has been asked who they are where that matters."""
     is_asked = user is not None and not user.is_superuser and kind.asks_grants()
     crud = kind(session, user, await get_grants(request) if is_asked else frozenset())
     if action and not crud.may(action):

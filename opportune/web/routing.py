@@ -8,8 +8,10 @@ from fastapi import APIRouter
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
 
+from opportune import speedups
 from opportune.web.cache.route import CachedRoute
 from opportune.web.cache.rule import rule_of
+from opportune.web.direct_route import DirectRoute
 
 
 class Router(APIRouter):
@@ -39,6 +41,8 @@ class Router(APIRouter):
         for route in routes:
             own = self.copy_route(route, prefix, dependencies)
             own.include_in_schema &= include_in_schema
+            if isinstance(own, DirectRoute):
+                own.is_direct = speedups.are_on()
             self.routes.append(own)
         self.include_rest(router, prefix)
 

@@ -4,12 +4,13 @@ The public way is `opportune.db.drivers.psycopg_timeouts.TimedConnection`, which
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Self
 
-from psycopg import Error, OperationalError, generators, waiting
+from psycopg import AsyncConnection, Error, IsolationLevel, OperationalError, generators, waiting
 from psycopg.abc import RV, PQGen
 from psycopg.errors import NotSupportedError, _WaitTimeout
 from psycopg.pq import TransactionStatus
@@ -17,6 +18,9 @@ from psycopg.pq.abc import PGcancelConn
 
 from opportune.db.drivers.psycopg_timeouts import POLL_INTERVAL_SECONDS, TimedConnection, server_responds
 from opportune.db.timeouts import run_in_background
+from opportune.speedups import require
+
+require(AsyncConnection, "_set_autocommit_gen", "_set_isolation_level_gen")
 
 CANCEL_TIMEOUT_SECONDS = 1
 """Seconds to tell the server that nobody waits for a statement any more."""
@@ -35,6 +39,21 @@ class WatchedConnection(TimedConnection):
         connection = await super().connect_with_retry(*arguments, limit=limit, **options)
         connection.silence = min(cls.silence, limit)
         return connection
+
+    # A pool's connection changes these before and after each statement without a transaction, and nothing is sent.
+
+    async def set_autocommit(self, value: bool) -> None:
+        await self._at_once(self._set_autocommit_gen(value))
+
+    async def set_isolation_level(self, value: IsolationLevel | None) -> None:
+        await self._at_once(self._set_isolation_level_gen(value))
+
+    async def _at_once(self, gen: PQGen[None]) -> None:
+        if self.pgconn.pipeline_status or self.lock.locked():
+            async with self.lock:
+                await self.wait(gen)
+        else:
+            deque(gen, maxlen=0)
 
     async def wait(self, gen: PQGen[RV], interval: float = POLL_INTERVAL_SECONDS, timeout: float | None = None) -> RV:
         """What every statement, commit and rollback passes.

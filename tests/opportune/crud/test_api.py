@@ -3,15 +3,17 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from httpx import AsyncClient
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from httpx import ASGITransport, AsyncClient
 from sqlalchemy import event
 
+from opportune import speedups
 from opportune.accounts import User
 from opportune.application import create_app
 from opportune.crud import Access, Crud, CrudApi
 from opportune.db import MAX_ID, Database
 from opportune.feature import Feature
+from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing import grant, make_token, make_user, signed_in_client
 from tests.opportune.crud.library import (
@@ -294,3 +296,94 @@ async def people(settings: Settings) -> People:
 @pytest.mark.database("sqlite")
 def test_nothing_that_the_description_leads_to_is_a_crash(settings: Settings, people: People) -> None:
     assert list(faults(create_app(settings, [library_feature]), people, examples=5)) == []
+
+
+QUERIES = [
+    "",
+    "?page=2&size=1",
+    "?size=",
+    "?q=emma&writer=1&title__icontains=e&price__gte=3&price__in=3&price__in=12.50&topics=1&topics=&sort=-price",
+    "?sort=title&sort=price",
+    "?writer=0",
+    "?page=0",
+    "?price=x",
+    "?nothing=1",
+    "?q=a%00b",
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_the_short_way_to_a_list_answers_as_fastapi(
+    app: FastAPI, librarian: AsyncClient, client: AsyncClient, query: str
+) -> None:
+    await librarian.post(f"{API}/volumes", json=EMMA)
+    short = await client.get(f"{API}/volumes{query}")
+    with long_way(app):
+        usual = await client.get(f"{API}/volumes{query}")
+    assert (short.status_code, short.json()) == (usual.status_code, usual.json())
+
+
+BODIES = [
+    (b"", "application/json"),
+    (b"{", "application/json"),
+    (b"\xff", "application/json"),
+    (b"[]", "application/json"),
+    (b"[" * 100_000, "application/json"),
+    (b'{"text": NaN}', "application/json"),
+    (b'{"text": "A note", "owner_id": 1}', "application/json"),
+    (b'{"text": "A note"}', "text/plain"),
+    (b'{"text": "A note"}', "application/json; charset=utf-8"),
+    (b'{"text": "A note"}', "application/json"),
+]
+
+
+@pytest.mark.parametrize(("body", "kind"), BODIES)
+async def test_the_short_way_to_a_new_row_answers_as_fastapi(
+    app: FastAPI, librarian: AsyncClient, body: bytes, kind: str
+) -> None:
+    answers = [await librarian.post(f"{API}/notes", content=body, headers={"Content-Type": kind})]
+    with long_way(app):
+        answers.append(await librarian.post(f"{API}/notes", content=body, headers={"Content-Type": kind}))
+    short, usual = ({"status": each.status_code, **each.json(), "id": 0, "created_at": ""} for each in answers)
+    assert short == usual
+
+
+async def test_lists_and_new_rows_take_the_short_way(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_fastapi(monkeypatch)
+    assert (await librarian.get(f"{API}/volumes?page=2&writer=1")).status_code == 200
+    assert (await librarian.post(f"{API}/volumes", json=EMMA)).status_code == 201
+
+
+async def test_without_speed_ups_fastapi_answers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speedups, "are_on", lambda: False)
+    app = create_app(settings, (*installed_features(), library_feature))
+    refuse_fastapi(monkeypatch)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
+        assert (await client.get(f"{API}/volumes")).status_code == 500
+
+
+def refuse_fastapi(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(**_options: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("fastapi.routing.solve_dependencies", refuse)
+
+
+async def test_what_is_put_around_a_route_runs_before_it(settings: Settings) -> None:
+    async def refuse() -> None:
+        raise HTTPException(418)
+
+    guarded = APIRouter(dependencies=[Depends(refuse)])
+    guarded.include_router(CrudApi(NestedVolumes, "/guarded").router)
+    around = Feature(name="around", summary="Guards.", models=[Volume], api=guarded)
+    app = create_app(settings, (*installed_features(), around))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as guarded_client:
+        assert (await guarded_client.get(f"{API}/guarded")).status_code == 418
+
+
+@contextmanager
+def long_way(app: FastAPI) -> Iterator[None]:
+    """Have FastAPI answer: it does where a dependency is replaced."""
+    app.dependency_overrides[long_way] = long_way
+    yield
+    app.dependency_overrides.clear()
