@@ -11,6 +11,17 @@ class OperatorError(Exception):
     """
 
 
+class CommandError(OperatorError):
+    """What `call_command` raises: the line that the command line would print."""
+
+    def __init__(self, message: str, code: int, output: str) -> None:
+        super().__init__(message)
+        self.code = code
+        """The exit code: 1 it failed, 2 it was called wrongly."""
+        self.output = output
+        """What it had printed before."""
+
+
 class SettingsError(OperatorError):
     """The settings are unsafe or malformed; the message holds no value."""
 

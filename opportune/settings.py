@@ -5,7 +5,9 @@ The site has one class of them, `Settings`, and each feature may have one of its
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
@@ -393,7 +395,29 @@ def _in_words(error: ErrorDetails) -> str:
     return f"{name}: {message}" if name and not message.startswith(name) else message
 
 
-@lru_cache
+_given: ContextVar[Settings | None] = ContextVar("given_settings", default=None)
+
+
 def get_settings() -> Settings:
-    """The settings of this process, read once."""
+    """The settings of this process, read once; inside `using_settings` those that it was given."""
+    return _given.get() or _read_once()
+
+
+@contextmanager
+def using_settings(settings: Settings) -> Iterator[None]:
+    """Let `get_settings` give these to whatever the block calls, in this thread or task."""
+    token = _given.set(settings)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
+def forget_settings() -> None:
+    """Have them read again."""
+    _read_once.cache_clear()
+
+
+@lru_cache
+def _read_once() -> Settings:
     return load_settings()

@@ -137,15 +137,19 @@ def fail_unknown(ctx: "Context", name: str, names: Sequence[str]) -> Never:
     ctx.fail(f"Unknown command {name!r}." + (f" Did you mean {near[0]}?" if near else ""))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    group = Commands(
+def command_group() -> Commands:
+    return Commands(
         name=PROGRAM,
         help="Run and look after your site; --version tells which release of the starter it stands on.",
         context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode=None,
     )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    group = command_group()
     try:
         code = (
             tell_version()
@@ -206,9 +210,14 @@ def interrupted(error: BaseException) -> int:
     """Ctrl-C is quiet; a question without anybody to answer it is not."""
     if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
         return 130
+    code, reason = reason_of_abort(error)
+    return print_error(reason, code)
+
+
+def reason_of_abort(error: BaseException) -> tuple[int, str]:
     if isinstance(error.__context__, EOFError):
-        return print_error("Nobody answered: give the answer as an option (see --help).", 1)
-    return print_error("Stopped.", 1)
+        return 2, "Nobody answered: give the answer as an option (see --help)."
+    return 1, "Stopped."
 
 
 def reader_left() -> int:

@@ -17,7 +17,7 @@ from opportune.errors import OperatorError
 from opportune.logging import logging_config
 from opportune.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.server.proxies import ServerConfig
-from opportune.settings import Settings, get_settings
+from opportune.settings import Settings, forget_settings
 
 MAX_WAITING_CONNECTIONS = 2048
 """Connections that wait to be accepted, and may be accepted in one go before any is turned away."""
@@ -113,7 +113,7 @@ def tell_port(listener: socket.socket, settings: Settings) -> None:
     port = listener.getsockname()[1]
     if port != settings.port:
         os.environ["PORT"] = str(port)
-        get_settings.cache_clear()
+        forget_settings()
 
 
 def _options(settings: Settings) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What the tests of a project need: its fixtures are in `opportune.testing.plugin`, and the rest is here."""
 
-from opportune.cli.main import main as call_command
+from opportune.cli import call_command
 from opportune.testing.factories import (
     PASSWORD,
     grant,

@@ -14,7 +14,7 @@ import pytest
 
 from opportune.cli.main import main
 from opportune.project import PROJECT, settings_class
-from opportune.settings import get_settings
+from opportune.settings import forget_settings
 from tests.opportune.cli.command_server import RunCommand, command_server
 
 FEATURE = """from app.library import models
@@ -149,9 +149,9 @@ def oppman(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     def run(*arguments: str, **environ: str) -> Outcome:
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        get_settings.cache_clear()
+        forget_settings()
         capsys.readouterr()
         return Outcome(main(arguments), *capsys.readouterr())
 
     yield run
-    get_settings.cache_clear()
+    forget_settings()

@@ -135,7 +135,7 @@ def test_a_command_chooses_its_exit_code(stand_in: Callable[[object], None]) -> 
     assert main(["check"]) == 3
 
 
-def test_an_operators_error_is_one_line_and_exit_1(
+def test_an_operators_error_is_one_line_and_exit_2(
     stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stand_in(raising(OperatorError("The host is away.\nTry later.")))
@@ -191,12 +191,12 @@ def test_ctrl_c_is_quiet_and_exit_130(stand_in: Callable[[object], None], capsys
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_question_that_nobody_answers_is_one_line_and_exit_1(
+def test_a_question_that_nobody_answers_is_one_line_and_exit_2(
     stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     stand_in(lambda: typer.prompt("Your name"))
-    assert main(["check"]) == 1
+    assert main(["check"]) == 2
     assert "Nobody answered" in capsys.readouterr().err
 
 

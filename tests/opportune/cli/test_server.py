@@ -16,7 +16,7 @@ from opportune.cli import server
 from opportune.errors import OperatorError
 from opportune.mail.email import site_url
 from opportune.project import PROJECT, settings_class
-from opportune.settings import get_settings
+from opportune.settings import forget_settings, get_settings
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 
@@ -144,8 +144,8 @@ def test_it_says_where_it_listens_and_where_to_look(host: str, said: str) -> Non
 def test_emails_link_to_the_port_that_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings_class().model_config, "env_file", None)
     monkeypatch.setenv("PORT", "8000")  # so that it is put back, too
-    get_settings.cache_clear()
+    forget_settings()
     with server.reserve("127.0.0.1", 0) as listener:
         server.tell_port(listener, get_settings())
         assert site_url(get_settings()) == server.url(listener)
-    get_settings.cache_clear()
+    forget_settings()

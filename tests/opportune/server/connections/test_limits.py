@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from opportune.project import settings_class
 from opportune.server.connections import limits, with_httptools
-from opportune.settings import get_settings
+from opportune.settings import forget_settings
 
 TIMEOUT_SECONDS = 30
 HEAD = b"GET / HTTP/1.1\r\nHost: site.example\r\n"
@@ -205,9 +205,9 @@ def test_many_requests_at_once_do_not_queue_without_end() -> None:
 def one_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(settings_class().model_config, "env_file", None)
     monkeypatch.setenv("MAX_HTTP_CONNECTIONS", "1")
-    get_settings.cache_clear()
+    forget_settings()
     yield
-    get_settings.cache_clear()
+    forget_settings()
 
 
 @pytest.mark.usefixtures("one_connection")
