@@ -40,7 +40,7 @@ from opportune.web.rate_limit.cache_storage import CacheStorage
 from opportune.web.rendering import icons
 from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.rendering.templates import templates
-from opportune.web.routing import Router, several
+from opportune.web.routing import Router, analyze, several
 from opportune.web.time_zone import TimeZoneMiddleware
 
 
@@ -63,6 +63,8 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     add_error_handlers(app)
     add_middleware(app, settings)
     add_routes(app, router, settings)
+    if not settings.is_production:  # a deploy has run `check`, and its first visitor is waiting
+        analyze(app.routes)
     return app
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import chain, starmap
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
@@ -12,6 +13,7 @@ from fastapi.routing import APIRoute
 from sqladmin.authorization import ACTIONS, WILDCARD, custom_action
 from sqladmin.helpers import slugify_class_name
 
+from opportune.accounts.groups.permissions import needs
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.site import view_classes
 from opportune.admin.sqladmin_adapter import action_slugs
@@ -51,7 +53,9 @@ class Permissions:
 
     def require_known(self) -> None:
         """Raise OperatorError for the first name of nothing in a group or a route."""
-        if fault := next(self.faults(), ""):
+        # Which routes ask is found out only where one asks for what is not there: it means to analyse them all.
+        routes = self._route_faults() if any(starmap(self.fault, needs)) else ()
+        if fault := next(chain(self._group_faults(), routes), ""):
             raise OperatorError(fault)
 
     def shipped_grants(self) -> Mapping[str, AbstractSet[tuple[str, str]]]:
@@ -64,6 +68,10 @@ class Permissions:
 
     def faults(self) -> Iterator[str]:
         """A line for each group of a feature, and each need of a route, that names something which is not there."""
+        yield from self._group_faults()
+        yield from self._route_faults()
+
+    def _group_faults(self) -> Iterator[str]:
         for feature in self.features:
             for group, grants in feature.groups.items():
                 place = f"Feature({feature.name!r}, groups=…): {group}"
@@ -72,6 +80,9 @@ class Permissions:
                 for identity, actions in grants.items():
                     faults = (self._group_fault(identity, action) for action in _several(actions) or [""])
                     yield from (f"{place}: {fault}" for fault in dict.fromkeys(faults) if fault)
+
+    def _route_faults(self) -> Iterator[str]:
+        for feature in self.features:
             for path, identity, action in _needs(feature):
                 if fault := self.fault(identity, action):
                     yield f"{path}: {fault}"

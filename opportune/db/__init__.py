@@ -1,11 +1,15 @@
 """Tables, sessions and databases: SQLite and PostgreSQL behind one interface."""
 
-from opportune.db.batches import delete_in_batches
-from opportune.db.database import Database, after_commit, before_commit
-from opportune.db.drivers.sqlite_memory import MemoryDatabase
-from opportune.db.errors import explain, is_outage
-from opportune.db.factory import open_database
-from opportune.db.hooks import (
+from opportune.speedups import speedup
+
+speedup("opportune.fastapi_import_adapter", "install", lambda: None)()  # before anybody imports FastAPI
+
+from opportune.db.batches import delete_in_batches  # noqa: E402
+from opportune.db.database import Database, after_commit, before_commit  # noqa: E402
+from opportune.db.drivers.sqlite_memory import MemoryDatabase  # noqa: E402
+from opportune.db.errors import explain, is_outage  # noqa: E402
+from opportune.db.factory import open_database  # noqa: E402
+from opportune.db.hooks import (  # noqa: E402
     Change,
     after_change,
     after_create,
@@ -15,11 +19,11 @@ from opportune.db.hooks import (
     before_delete,
     changes,
 )
-from opportune.db.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now
-from opportune.db.partial_index import PartialIndex
-from opportune.db.references import Reference
-from opportune.db.sessions.context import Context, ReadonlyContext
-from opportune.db.sessions.dependencies import (
+from opportune.db.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now  # noqa: E402
+from opportune.db.partial_index import PartialIndex  # noqa: E402
+from opportune.db.references import Reference  # noqa: E402
+from opportune.db.sessions.context import Context, ReadonlyContext  # noqa: E402
+from opportune.db.sessions.dependencies import (  # noqa: E402
     DatabaseDependency,
     ReadonlyCtx,
     ReadSession,
@@ -27,7 +31,7 @@ from opportune.db.sessions.dependencies import (
     WriteSession,
     context_dependency,
 )
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseURL  # noqa: E402
 
 __all__ = [
     "MAX_ID",

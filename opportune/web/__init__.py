@@ -2,7 +2,7 @@
 
 from opportune.speedups import speedup
 
-speedup("opportune.web.fastapi_compat_adapter", "install", lambda: None)()  # before the first model is looked at
+speedup("opportune.web.lazy_route_adapter", "install", lambda: None)()  # before the first router is made
 
 from opportune.annotations import FieldOptions  # noqa: E402
 from opportune.schemas import Schema  # noqa: E402

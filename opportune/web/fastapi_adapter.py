@@ -25,6 +25,7 @@ from starlette.types import Receive, Scope, Send
 
 from opportune.web.cache.route import CachedRoute
 from opportune.web.cache.rule import rule_of
+from opportune.web.lazy_route_adapter import LazyRoute
 from opportune.web.routing import Router
 
 
@@ -38,10 +39,14 @@ class FastRouter(Router):
 
     def copy_route(self, route: APIRoute, prefix: str, dependencies: Sequence[Depends]) -> APIRoute:
         rule = rule_of(route.endpoint)
+        outer = [*self.dependencies, *dependencies]
+        if isinstance(route, LazyRoute) and not rule:
+            lazy = route.declared_again(prefix, outer, self.dependency_overrides_provider)
+            if lazy:
+                return lazy
         own = CachedRoute.of(route, rule) if rule else copy(route)
         own.path = prefix + route.path
         own.path_regex, own.path_format, own.param_convertors = compile_path(own.path)
-        outer = [*self.dependencies, *dependencies]
         own.dependencies = [*outer, *route.dependencies]
         before = [get_parameterless_sub_dependant(depends=each, path=own.path_format) for each in outer]
         own.dependant = replace(route.dependant, dependencies=[*before, *route.dependant.dependencies])

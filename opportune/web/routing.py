@@ -1,12 +1,13 @@
 """The site's router: each feature's routes become its own, one after another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from inspect import signature
 
 from fastapi import APIRouter
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from opportune import speedups
 from opportune.web.cache.route import CachedRoute
@@ -62,6 +63,16 @@ class Router(APIRouter):
         own = type(route)(**options)
         rule = rule_of(route.endpoint)
         return CachedRoute.of(own, rule) if rule else own
+
+
+def analyze(routes: Iterable[BaseRoute]) -> None:
+    """Have FastAPI look at each route's parameters and schemas.
+
+    Raises:
+        Exception: FastAPI's own words on what is wrong with a route.
+    """
+    for route in routes:
+        getattr(route, "dependant", None)
 
 
 def several(routers: APIRouter | Sequence[APIRouter] | None) -> Sequence[APIRouter]:

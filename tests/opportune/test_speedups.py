@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from secrets import token_urlsafe
 
 import pytest
 
@@ -168,3 +169,19 @@ def test_private_names_of_libraries_are_used_in_adapters_alone() -> None:
         if not path.name.endswith("_adapter.py") and (uses := set(private_uses(tree, ours)))
     }
     assert found == {}
+
+
+def test_the_description_of_the_api_is_the_same_with_all_of_them_off() -> None:
+    code = "import app.main, json; print(json.dumps(app.main.create_app().openapi()))"
+    described = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=PROJECT,
+            env=os.environ | {"SPEEDUPS": way, "ENVIRONMENT": "production", "SECRET_KEY": token_urlsafe(48)},
+            capture_output=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for way in ("on", "off")
+    ]
+    assert described[0] == described[1]

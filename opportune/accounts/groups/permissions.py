@@ -16,6 +16,9 @@ from opportune.accounts.sessions.lookup import EVERYTHING, Grants
 from opportune.errors import OperatorError
 from opportune.web.rendering.templates import templates
 
+needs: set[tuple[str, str]] = set()
+"""What all routes that were declared in this process ask for: model and action. Looked at when the site starts."""
+
 FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not do this."}}
 """For the OpenAPI page: `@router.get("", responses=FORBIDDEN)`."""
 
@@ -47,7 +50,8 @@ def may(identity: str, action: str) -> Any:
             raise HTTPException(403)
         return user
 
-    permitted.permission = (identity, action)  # type: ignore[attr-defined]  # looked at when the site starts
+    needs.add((identity, action))
+    permitted.permission = (identity, action)  # type: ignore[attr-defined]  # to tell which route asks for it
     return Depends(permitted)
 
 

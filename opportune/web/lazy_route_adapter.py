@@ -1,0 +1,60 @@
+"""Routes that FastAPI analyses when somebody first asks about them, and not as they are declared.
+
+Reading an endpoint's signature, its dependencies and its schemas is the most costly part of making an application, and
+a process that starts serves one page first. The public way is FastAPI's own route.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from fastapi import APIRouter
+from fastapi.params import Depends
+from fastapi.routing import APIRoute
+from starlette.routing import get_name
+
+
+class LazyRoute(APIRoute):
+    """Knows what its declaration says; any other attribute has FastAPI make all of it."""
+
+    _declaration: tuple[str, Callable[..., Any], dict[str, Any]] | None
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        self._declaration = path, endpoint, options
+        self.path, self.endpoint = path, endpoint
+        self.name = options.get("name") or get_name(endpoint)
+        self.methods = {method.upper() for method in options.get("methods") or ["GET"]}
+        self.dependencies = list(options.get("dependencies") or [])
+        self.include_in_schema = options.get("include_in_schema", True)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or not (declaration := vars(self).get("_declaration")):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        path, endpoint, options = declaration
+        self._declaration = None
+        try:
+            super().__init__(path, endpoint, **options | {"include_in_schema": self.include_in_schema})
+        except Exception as error:
+            self._declaration = declaration
+            error.add_note(f"This is the route {path} of {endpoint.__module__}.{get_name(endpoint)}.")
+            raise
+        return getattr(self, name)
+
+    def declared_again(self, prefix: str, outer: Sequence[Depends], dependency_overrides_provider: Any) -> Self | None:
+        """The same route at another path and behind these dependencies; None if it is analysed already."""
+        if self._declaration is None:
+            return None
+        path, endpoint, options = self._declaration
+        own = {
+            "dependencies": [*outer, *self.dependencies],
+            "dependency_overrides_provider": dependency_overrides_provider,
+            "include_in_schema": self.include_in_schema,
+        }
+        return type(self)(prefix + path, endpoint, **options | own)
+
+
+def install() -> None:
+    """Have each `APIRouter()` that names no class of routes make these."""
+    defaults = APIRouter.__init__.__kwdefaults__ or {}
+    if defaults.get("route_class") is not APIRoute:
+        raise ImportError("APIRouter() no longer makes an APIRoute unless told otherwise")
+    defaults["route_class"] = LazyRoute
