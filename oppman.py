@@ -13,10 +13,14 @@ if sys.version_info < (3, 11):  # noqa: UP036
 
 os.environ.setdefault("OPPORTUNE_PROJECT", "app")  # the package of the project, beside this file
 
-from opportune.cli.environment import enter
+from opportune.cli.registry import OVERVIEW_WORDS, show_overview
 
 
 def main() -> int:
+    if sys.argv[1:] in OVERVIEW_WORDS:  # needs nothing that is not there
+        return show_overview()
+    from opportune.cli.environment import enter  # noqa: PLC0415 - takes longer than the above
+
     enter(sys.argv[1:])
     from opportune.cli.main import main as command_line  # noqa: PLC0415 - what it imports is there from here on
 

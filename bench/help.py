@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from opportune.cli.main import HELPS
+from opportune.cli.registry import HELPS
 
 PROJECT = Path(__file__).resolve().parents[1]
 MAX_RATIO = 1.3

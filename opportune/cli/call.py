@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, redirect_stdout
 from contextvars import copy_context
-from difflib import get_close_matches
 from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from opportune.cli.main import HELPS, PROGRAM, command_group, feature_commands, load, reason_of_abort, usage
+from opportune.cli.main import command_group, did_you_mean, load, reason_of_abort, usage
 from opportune.cli.process import keeping_the_process
+from opportune.cli.registry import HELPS, PROGRAM, command_files
 from opportune.errors import CommandError, OperatorError
 from opportune.settings import Settings, using_settings
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def call(name: str, arguments: Sequence[object], settings: Settings | None, options: Mapping[str, Any]) -> str:
     words = [name, *map(str, arguments)]
-    if options and (name in HELPS or name in feature_commands()):
+    if options and (name in HELPS or name in command_files()):
         words += options_as_words(find_command(words), options)
     try:
         asyncio.get_running_loop()
@@ -45,8 +45,7 @@ def options_as_words(command: "Command", options: Mapping[str, Any]) -> Iterator
     known = {name: option for option in command.params for name in python_names(option)}
     for name, value in options.items():
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            raise TypeError(f"{command.name} has no option {name!r}." + (f" Did you mean {near[0]}?" if near else ""))
+            raise TypeError(f"{command.name} has no option {name!r}.{did_you_mean(name, known)}")
         yield from option_as_words(known[name], value)
 
 

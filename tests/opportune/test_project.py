@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 
 from opportune.application import create_app
 from opportune.cli.environment import FRAMEWORK_TESTS
-from opportune.cli.main import COMMANDS
+from opportune.cli.registry import COMMANDS
 from opportune.cli.removal import FOLDERS, Removal
 from opportune.project import PROJECT
 from opportune.testing.plugin import settings_for

@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 
 from opportune.admin.lists import actions
 from opportune.admin.views import AdminView
-from opportune.cli.main import HELPS
+from opportune.cli.registry import HELPS
 from opportune.db.model import BigId, utc_now
 from opportune.project import FRAMEWORK, PROJECT
 from opportune.settings import Settings

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from opportune.cli.main import HELPS
+from opportune.cli.registry import HELPS
 from opportune.project import PROJECT
 from opportune.settings import HOST_VARIABLES, Settings
 from opportune.web.health import HEALTH_PATHS

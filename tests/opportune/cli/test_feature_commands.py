@@ -7,10 +7,41 @@ from types import ModuleType
 import pytest
 import typer
 
-from opportune.cli import main as command_line
+from opportune.cli import registry
 from opportune.cli.main import main
 
 MODULE = "app.gadgets.commands"
+SEVERAL = '''"""Look after the gadgets."""
+import typer
+
+command = typer.Typer()
+
+
+@command.command()
+def count(number: int) -> None:
+    """Count the gadgets.
+
+    More about it.
+    """
+
+
+@command.command(name="clear-all")
+def clear() -> None:
+    """Throw all away."""
+
+
+@command.command("lend")
+def _lend() -> None: ...
+
+
+def unrelated() -> None: ...
+'''
+
+
+def section(heading: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The lines below a heading of the help."""
+    text = capsys.readouterr().out.partition(f"\n{heading}:\n")[2].partition("\n\n")[0]
+    return [" ".join(line.split()) for line in text.splitlines()]
 
 
 @pytest.fixture
@@ -18,7 +49,7 @@ def feature(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The folder of the only feature with commands."""
     folder = tmp_path / "gadgets"
     folder.mkdir()
-    monkeypatch.setattr(command_line, "FEATURES", tmp_path)
+    monkeypatch.setattr(registry, "features_folder", lambda: str(tmp_path))
     return folder
 
 
@@ -36,13 +67,23 @@ def test_the_help_lists_it_with_its_first_line_and_does_not_import_it(
 ) -> None:
     (feature / "commands.py").write_text('"""Count the gadgets.\n\nMore about it.\n"""\nraise SystemExit("imported")\n')
     assert main(["--help"]) == 0
-    assert capsys.readouterr().out.rpartition("Features:")[2].split(maxsplit=1) == ["gadgets", "Count the gadgets.\n"]
+    assert section("Feature gadgets", capsys) == ["gadgets Count the gadgets."]
+
+
+def test_the_help_groups_several_commands_of_a_feature(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (feature / "commands.py").write_text(SEVERAL)
+    assert main(["--help"]) == 0
+    assert section("Feature gadgets", capsys) == [
+        "gadgets count Count the gadgets.",
+        "gadgets clear-all Throw all away.",
+        "gadgets lend",
+    ]
 
 
 def test_without_any_there_is_no_such_heading(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not list(feature.iterdir())
     assert main(["--help"]) == 0
-    assert "Features:" not in capsys.readouterr().out
+    assert "Feature " not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("source", ["def broken(:", "x = 1", "\0"])
@@ -84,4 +125,4 @@ def test_wrong_usage_names_it(gadgets: ModuleType, capsys: pytest.CaptureFixture
 def test_a_feature_does_not_take_the_place_of_a_command(feature: Path) -> None:
     (feature / "commands.py").touch()
     feature.rename(feature.with_name("migrate"))
-    assert command_line.feature_commands() == {}
+    assert registry.feature_commands() == {}

@@ -10,7 +10,9 @@ import pytest
 import typer
 
 from opportune import __version__
-from opportune.cli.main import COMMANDS, HELPS, load, main
+from opportune.cli import output, registry
+from opportune.cli.main import load, main
+from opportune.cli.registry import COMMANDS, HELPS
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 
@@ -62,7 +64,7 @@ def test_help_lists_every_command_in_its_group() -> None:
         assert [line.split(maxsplit=1)[0] for line in section.splitlines() if line.strip()] == list(commands)
 
 
-@pytest.mark.parametrize("arguments", [["-h"], ["check", "-h"], ["jobs", "list", "-h"]])
+@pytest.mark.parametrize("arguments", [["-h"], ["check", "-h"], ["jobs", "list", "-h"], ["help"], ["help", "jobs"]])
 def test_h_is_short_for_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 0
     assert capsys.readouterr().out.startswith("Usage: oppman.py ")
@@ -80,14 +82,18 @@ def test_no_arguments_ask_for_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "quickstart" in capsys.readouterr().out
 
 
-def test_help_imports_nothing_heavy() -> None:
-    lines = [
-        f"import sys; sys.path.insert(0, {str(PROJECT)!r})",
-        "from opportune.cli.main import main; main(['--help'])",
-        f"print(set({HEAVY}) & set(sys.modules))",
-    ]
-    result = run("-c", "\n".join(lines))
-    assert result.stdout.endswith("set()\n")
+def test_help_needs_nothing_that_is_installed_and_nothing_heavy() -> None:
+    code = f"import runpy, sys; sys.argv[1:] = ['-h']; runpy.run_path({str(OPPMAN)!r})['main'](); print(*sys.modules)"
+    result = run("-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {code}")
+    assert result.stdout.startswith("Usage: oppman.py")
+    assert not {*HEAVY, "typer", "pathlib", "inspect", "subprocess"} & set(result.stdout.splitlines()[-1].split())
+
+
+def test_help_is_folded_to_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "columns", lambda: 50)
+    lines = list(registry.overview())
+    assert max(map(len, lines)) <= 50
+    assert "                        the site." in lines
 
 
 @pytest.mark.parametrize("name", HELPS)
@@ -103,6 +109,10 @@ def test_every_command_of_the_table_is_there_and_explains_itself(name: str) -> N
         (["migrat"], "Unknown command 'migrat'. Did you mean migrate?"),
         (["xyzzy"], "Unknown command 'xyzzy'. See: python3 oppman.py --help"),
         (["--bogus"], "No such option: --bogus. See: "),
+        (["jobs", "list", "--stat"], "No such option: --stat. Did you mean --state? See: "),
+        (["jobs", "list", "--state", "waitin"], "Did you mean waiting? See: "),
+        (["jobs", "lst"], "oppman.py jobs: No such command 'lst'. Did you mean 'list'? See: "),
+        (["help", "migrat"], "Did you mean migrate?"),
         (["check", "--bogus"], "oppman.py check: No such option: --bogus. See: "),
         (["quickstart", "--email"], "requires an argument. See: python3 oppman.py quickstart --help"),
         (["jobs", "list", "--state", "x"], "oppman.py jobs list: --state: 'x' is not one of 'waiting', 'running', "),
@@ -119,10 +129,10 @@ def test_wrong_usage_is_one_line_and_exit_2(
 ) -> None:
     stand_in(lambda: None)
     assert main(arguments) == 2
-    output = capsys.readouterr()
-    assert not output.out
-    assert words in output.err
-    assert output.err.count("\n") == 1
+    said = capsys.readouterr()
+    assert not said.out
+    assert words in said.err
+    assert said.err.count("\n") == 1
 
 
 def test_a_command_that_ends_well_is_exit_0(stand_in: Callable[[object], None]) -> None:
@@ -156,9 +166,9 @@ def test_an_unexpected_error_is_one_line_with_its_place(
 ) -> None:
     stand_in(raising(ValueError("odd\nsecond line")))
     assert main(["check"]) == 1
-    output = capsys.readouterr().err
-    assert output.startswith("Unexpected ValueError: odd (tests/opportune/cli/test_main.py:")
-    assert output.count("\n") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Unexpected ValueError: odd (tests/opportune/cli/test_main.py:")
+    assert said.count("\n") == 1
 
 
 def test_a_full_disk_is_no_bug(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,6 +184,38 @@ def test_code_that_python_cannot_read_is_named_with_its_file_and_line(
     stand_in(lambda: compile("x = 1\ndef (", file, "exec"))
     assert main(["check"]) == 1
     assert capsys.readouterr().err.startswith("Unexpected SyntaxError: invalid syntax (app/books/pages.py:2)")
+
+
+def test_verbose_shows_the_traceback_of_an_unexpected_error(
+    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(raising(ValueError("odd")))
+    for arguments in (["-v", "check"], ["check", "--verbose"]):
+        assert main(arguments) == 1
+        assert capsys.readouterr().err.startswith("Traceback")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "out", "err"),
+    [
+        (["check"], "asked for\ndone\n", "odd\n"),
+        (["-q", "check"], "asked for\n", "odd\n"),
+        (["check", "--quiet"], "asked for\n", "odd\n"),
+        (["check", "-v"], "asked for\ndone\n", "odd\nhow\n"),
+    ],
+)
+def test_quiet_and_verbose_are_options_of_every_command(
+    arguments: list[str], out: str, err: str, stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> None:
+        typer.echo("asked for")
+        output.say("done")
+        output.warn("odd")
+        output.detail("how")
+
+    stand_in(command)
+    assert main(arguments) == 0
+    assert capsys.readouterr() == (out, err)
 
 
 def test_debug_shows_the_traceback_of_an_unexpected_error(

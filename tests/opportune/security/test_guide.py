@@ -4,7 +4,7 @@ import re
 from importlib.util import find_spec
 from itertools import chain
 
-from opportune.cli.main import COMMANDS
+from opportune.cli.registry import COMMANDS
 from opportune.project import PROJECT
 from opportune.settings import Settings
 

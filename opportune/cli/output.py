@@ -1,0 +1,205 @@
+"""What commands say: lines, tables, JSON and progress.
+
+A line that was asked for is `print`ed, what was done is `say`d and `-q` leaves it out, `warn` goes to standard error,
+and `detail` is for `-v`. On a terminal tables and progress fit its width and have colours; what is piped has neither.
+"""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from opportune.cli.terminal import columns, has_colours, is_terminal, printable, styled
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+PIPED_WIDTH_CHARS = 100_000
+"""The width of what no terminal shows: a row is a line, for `grep`."""
+BAR_AFTER_SECONDS = 1.0
+PLAIN_PROGRESS_SECONDS = 10.0
+"""How often a line tells of the progress where there is no terminal."""
+
+
+class Level(Enum):
+    QUIET = auto()
+    NORMAL = auto()
+    VERBOSE = auto()
+
+
+_level = Level.NORMAL
+
+
+def begin(level: Level = Level.NORMAL) -> None:
+    """Say as much as a command does without options."""
+    global _level  # noqa: PLW0603 - a process speaks with one voice
+    _level = level
+
+
+def be_quiet(value: bool) -> None:
+    """What `-q` does."""
+    if value:
+        begin(Level.QUIET)
+
+
+def be_verbose(value: bool) -> None:
+    """What `-v` does."""
+    if value:
+        begin(Level.VERBOSE)
+
+
+def is_quiet() -> bool:
+    return _level == Level.QUIET
+
+
+def is_verbose() -> bool:
+    return _level == Level.VERBOSE
+
+
+def say(line: str = "") -> None:
+    """Tell what was done; not with `-q`."""
+    if not is_quiet():
+        print(line)
+
+
+def detail(line: str) -> None:
+    """Tell on standard error what only `-v` asks for."""
+    if is_verbose():
+        print(line, file=sys.stderr)
+
+
+def warn(line: str) -> None:
+    """Tell on standard error what somebody should know."""
+    print(styled(printable(line), "yellow", sys.stderr), file=sys.stderr)
+
+
+def print_json(data: object) -> None:
+    """Print for programs: text in UTF-8, moments and the like as their text."""
+    print(json.dumps(data, indent=2, ensure_ascii=not _is_utf8(), default=str))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """Print rows in columns: on a terminal folded to its width, elsewhere a line each. `right`: those of numbers."""
+    from rich.table import Table  # noqa: PLC0415 - takes a twentieth of a second
+
+    console = _console(sys.stdout, columns() or PIPED_WIDTH_CHARS)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold", justify="right" if heading in right else "left")
+    for row in rows:
+        table.add_row(*("" if cell is None else printable(str(cell)) for cell in row))
+    with console.capture() as captured:
+        console.print(table)
+    lines = captured.get().splitlines()
+    print("\n".join(lines if has_colours() else [line.rstrip() for line in lines]))
+
+
+def _console(stream: Any, width: int | None = None) -> "Console":
+    from rich.console import Console  # noqa: PLC0415 - as above
+
+    colours = has_colours(stream)
+    return Console(
+        file=stream,
+        width=width,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        force_terminal=colours or is_terminal(stream),
+        color_system="auto" if colours else None,
+    )
+
+
+def _is_utf8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+class Progress:
+    """How far something has come: `advance()` it; `total` may be set when it is known, `label` when it changes."""
+
+    def __init__(self, label: str, total: int | None, unit: str) -> None:
+        self.label, self.total, self.unit = label, total, unit
+        self.done = 0
+        self.started = self._told = time.monotonic()
+        self._bar: Bar | None = None
+        self._lock = threading.Lock()
+        self._is_over = False
+        self._timer = threading.Timer(BAR_AFTER_SECONDS, self._show)
+        self._timer.daemon = True
+
+    def __str__(self) -> str:
+        counts = f"{self.done:,} of {self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"
+        left = self.seconds_left
+        return f"{self.label}: {counts}" + ("" if left is None else f", about {left:.0f} s left")
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The rest of the time, at the pace so far."""
+        if not (self.total and self.done):
+            return None
+        return (time.monotonic() - self.started) / self.done * max(self.total - self.done, 0)
+
+    def advance(self, count: int = 1) -> None:
+        """That many more are done."""
+        self.done += count
+        with self._lock:
+            if self._bar:
+                self._bar.update(self._bar.task_ids[0], description=self.label, completed=self.done, total=self.total)
+                return
+        if time.monotonic() - self._told >= PLAIN_PROGRESS_SECONDS and not (is_quiet() or is_terminal(sys.stderr)):
+            self._told = time.monotonic()
+            print(self, file=sys.stderr, flush=True)
+
+    def start(self) -> None:
+        if is_terminal(sys.stderr):
+            self._timer.start()
+
+    def wait_for_bar(self) -> None:
+        """Wait until the bar is drawn, which begins in another thread."""
+        self._timer.join()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._is_over = True
+            if self._bar:
+                self._bar.stop()
+
+    def _show(self) -> None:
+        """Begin to draw, in a thread of its own: what is watched may not come back for long."""
+        from rich import progress  # noqa: PLC0415 - what is over in a second does without
+
+        bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=None),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn(self.unit),
+            progress.TimeElapsedColumn(),
+            progress.TimeRemainingColumn(),
+            console=_console(sys.stderr),
+            transient=True,
+        )
+        with self._lock:
+            if not self._is_over:
+                bar.add_task(self.label, total=self.total, completed=self.done)
+                bar.start()
+                self._bar = bar
+
+
+@contextmanager
+def progress(label: str, total: int | None = None, unit: str = "") -> Iterator[Progress]:
+    """Show how far the block has come if it takes over a second: a bar on a terminal, else a line now and then.
+
+    `total` is None where nobody knows. Nothing with `-q`.
+    """
+    shown = Progress(label, total, unit)
+    if not is_quiet():
+        shown.start()
+    try:
+        yield shown
+    finally:
+        shown.stop()

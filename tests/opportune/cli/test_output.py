@@ -1,0 +1,124 @@
+import io
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from opportune.cli import output, terminal
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Terminal]:
+    """Puts a terminal of so many columns in the place of both streams."""
+
+    def put(columns: int) -> Terminal:
+        for name, value in {"NO_COLOR": "", "FORCE_COLOR": "", "TERM": "xterm", "COLUMNS": str(columns)}.items():
+            monkeypatch.setenv(name, value)
+        shown = Terminal()
+        monkeypatch.setattr(sys, "stdout", shown)
+        monkeypatch.setattr(sys, "stderr", shown)
+        return shown
+
+    return put
+
+
+@pytest.fixture(autouse=True)
+def _as_usual() -> None:
+    output.begin()
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_tty", "shows"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"NO_COLOR": "1"}, True, False),
+        ({"NO_COLOR": ""}, True, True),
+        ({"TERM": "dumb"}, True, False),
+        ({"FORCE_COLOR": "1"}, False, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, True, False),
+    ],
+)
+def test_colours_are_for_terminals_unless_the_environment_says_otherwise(
+    environ: dict[str, str], is_tty: bool, shows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    stream = Terminal() if is_tty else io.StringIO()
+    assert (terminal.styled("x", "red", stream) == "\x1b[31mx\x1b[0m") is shows
+
+
+def test_a_table_that_is_piped_has_a_row_on_each_line_and_no_colour(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(("NAME", "ROWS", ""), [("a" * 200, 7, None), ("b", 12_345, "[x]\x1b[2J")], right=("ROWS",))
+    assert capsys.readouterr().out.splitlines() == [
+        f"NAME{' ' * 196}   ROWS",
+        f"{'a' * 200}      7",
+        f"b{' ' * 199}  12345  [x]?[2J",
+    ]
+
+
+def test_a_table_fits_the_terminal_and_has_colours_there(terminal_of: Callable[[int], Terminal]) -> None:
+    screen = terminal_of(40)
+    output.print_table(("NAME", "TEXT"), [("name", "word " * 20)])
+    lines = screen.getvalue().splitlines()
+    assert lines[0].startswith("\x1b[1mNAME")
+    assert len(lines) > 2
+    assert max(map(len, lines[1:])) <= 40
+
+
+def test_json_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_json({"name": "ü", "at": datetime(2026, 1, 1, tzinfo=UTC)})
+    assert json.loads(capsys.readouterr().out) == {"name": "ü", "at": "2026-01-01 00:00:00+00:00"}
+
+
+def test_what_takes_under_a_second_shows_no_bar(terminal_of: Callable[[int], Terminal]) -> None:
+    screen = terminal_of(40)
+    with output.progress("Copying", 2, "rows") as shown:
+        shown.advance(2)
+    assert screen.getvalue() == ""
+
+
+def test_what_takes_longer_has_a_bar_with_counts_and_the_rest_of_the_time(
+    terminal_of: Callable[[int], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = terminal_of(120)
+    monkeypatch.setattr(output, "BAR_AFTER_SECONDS", 0)
+    with output.progress("Copying", 4, "rows") as shown:
+        shown.wait_for_bar()
+        shown.advance(3)
+    assert "Copying" in screen.getvalue()
+    assert "3/4" in screen.getvalue()
+    assert " rows " in screen.getvalue()
+
+
+def test_elsewhere_a_line_tells_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
+    with output.progress("Copying", 4000, "rows") as shown:
+        shown.started = time.monotonic() - 30
+        shown.advance(1000)
+        shown.total = None
+        shown.advance(1)
+    assert capsys.readouterr() == ("", "Copying: 1,000 of 4,000 rows, about 90 s left\nCopying: 1,001 rows\n")
+
+
+def test_quiet_shows_no_progress(terminal_of: Callable[[int], Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal_of(40)
+    output.be_quiet(True)
+    monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
+    with output.progress("Copying", 4, "rows") as shown:
+        shown.advance()
+    assert screen.getvalue() == ""
