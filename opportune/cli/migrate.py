@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import recorded_revisions_of
-from opportune.db.migrations.runner import Plan, Step, plan_for, refuse_newer, run_migrations
+from opportune.db.migrations.connection import connect, migration_url
+from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.history import forget_revisions, recorded_revisions, recorded_revisions_of
+from opportune.db.migrations.runner import Plan, Step, faking, plan_for, refuse_newer, run_migrations
+from opportune.errors import OperatorError
 from opportune.project import installed_names
 from opportune.settings import Settings, get_settings
 
@@ -19,6 +20,15 @@ def command(
     target: Annotated[str | None, typer.Argument(help="A number, a name, or `zero` for nothing at all.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if something would be done.")] = False,
+    fake: Annotated[
+        bool, typer.Option("--fake", help="Only record it: somebody has done by hand what it does.")
+    ] = False,
+    fake_initial: Annotated[
+        bool, typer.Option("--fake-initial", help="Adopt tables that are there, if they are what a first one makes.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Forget what was applied of features that are gone; tables stay.")
+    ] = False,
 ) -> None:
     settings = get_settings()
     graph = MigrationGraph(installed_names())
@@ -28,8 +38,13 @@ def command(
     refuse_newer(graph, rows)
     if plan or check:
         steps = plan_of(graph.applied(rows))
-        show(steps)
+        show(steps, migration_url(settings).kind)
         raise typer.Exit(1 if check and steps else 0)
+    if prune:
+        forget_removed(settings, graph)
+        return
+    if fake or fake_initial:
+        plan_of = faking(plan_of, None if fake else adopted(settings, plan_of(graph.applied(rows))))
     print(f"Operations to perform:\n  {operations(graph, feature, target)}\nRunning migrations:")
     if not carry_out(settings, graph, plan_of):
         print("  No migrations to apply.")
@@ -45,12 +60,45 @@ def operations(graph: MigrationGraph, feature: str | None, target: str | None) -
     return f"Target specific migration: {graph.find(feature, target).name}, from {feature}"
 
 
-def show(steps: Sequence[Step]) -> None:
+def show(steps: Sequence[Step], kind: str) -> None:
+    from opportune.db.migrations.recording import planned_changes  # noqa: PLC0415 - most runs have nothing to plan
+
     print("Planned operations:")
     for step in steps:
         print(f"  {'Apply' if step.direction == 'upgrade' else 'Unapply'} {step.migration}")
+        for change in planned_changes(step.migration, step.direction, kind):
+            print(f"    {change}")
     if not steps:
         print("  No planned migration operations.")
+
+
+def adopted(settings: Settings, steps: Sequence[Step]) -> list[Migration]:
+    """The first migrations whose tables are there already and are what they would make.
+
+    Raises:
+        OperatorError: some are not; lines before it tell in what.
+    """
+    from opportune.db.migrations.adoption import differences  # noqa: PLC0415 - for this option alone
+
+    first = [step.migration for step in steps if step.direction == "upgrade" and not step.migration.follows]
+    with connect(settings) as connection:
+        compared = {migration: differences(connection, migration) for migration in first}
+    found = [difference for each in compared.values() for difference in each or []]
+    for difference in found:
+        typer.echo(f"{'error' if difference.is_harmful else 'Notice'}: {difference.text}.", err=True)
+    if any(difference.is_harmful for difference in found):
+        raise OperatorError(
+            "Nothing was adopted: change the models and make that migration anew, change the tables, or, if you know "
+            "better, migrate FEATURE --fake."
+        )
+    return [migration for migration, each in compared.items() if each is not None]
+
+
+def forget_removed(settings: Settings, graph: MigrationGraph) -> None:
+    with connect(settings) as connection, connection.begin():
+        removed = graph.unknown(recorded_revisions(connection)).removed
+        forget_revisions(connection, removed)
+    print(f"Forgotten: {', '.join(removed)}." if removed else "Nothing to forget.")
 
 
 def carry_out(settings: Settings, graph: MigrationGraph, plan: Plan) -> int:
@@ -68,11 +116,13 @@ def announced(step: Step) -> Iterator[None]:
     except BaseException:
         print(" FAILED")
         raise
-    print(" OK")
+    print(" FAKED" if step.is_faked else " OK")
 
 
 def tell_of_removed(graph: MigrationGraph, rows: Sequence[str]) -> None:
     if removed := graph.unknown(rows).removed:
         typer.echo(
-            f"Notice: the database has migrations of features that are not installed: {', '.join(removed)}.", err=True
+            f"Notice: the database has migrations of features that are not installed: {', '.join(removed)}. "
+            "To keep their tables and forget that: python3 oppman.py migrate --prune",
+            err=True,
         )

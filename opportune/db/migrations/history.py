@@ -48,6 +48,11 @@ def record_revisions(connection: Connection, graph: MigrationGraph, rows: set[st
         connection.execute(insert(VERSION_TABLE).values(version_num=revision))
 
 
+def forget_revisions(connection: Connection, revisions: Sequence[str]) -> None:
+    if revisions:
+        connection.execute(delete(VERSION_TABLE).where(VERSION_TABLE.c.version_num.in_(revisions)))
+
+
 @contextmanager
 def as_alembic_records(connection: Connection, graph: MigrationGraph) -> Iterator[None]:
     """Give the version table the form that Alembic's own command expects, and ours afterwards."""

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 from alembic.operations import ops
 
 from opportune.db.migrations.python_steps import CodeOp
 
 MAX_NAME_LENGTH = 50
+MAX_SQL_LENGTH = 90
+"""Characters that are shown of a statement."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,11 @@ def _change(operation: ops.MigrateOperation, feature: str, altered: Collection[o
             return Change("-", f"Drop table {table}", f"drop_{short}")
         case ops.RenameTableOp(new_table_name=new):
             return Change("~", f"Rename table {table} to {new}", f"rename_{short}")
-        case CodeOp(words=words):
-            return Change("~", words, "")
-    return _column_change(operation, table, short) or _constraint_change(operation, table, short, altered)
+    return (
+        _column_change(operation, table, short)
+        or _row_change(operation)
+        or _constraint_change(operation, table, short, altered)
+    )
 
 
 def _column_change(operation: ops.MigrateOperation, table: str, short: str) -> Change | None:
@@ -83,6 +88,17 @@ def _column_change(operation: ops.MigrateOperation, table: str, short: str) -> C
             return Change("~", f"Rename column {column} of {table} to {new}", f"rename_{short}_{column}")
         case ops.AlterColumnOp(column_name=column):
             return Change("~", f"Alter column {column} of {table}", f"alter_{short}_{column}")
+    return None
+
+
+def _row_change(operation: ops.MigrateOperation) -> Change | None:
+    match operation:
+        case CodeOp(words=words):
+            return Change("~", words, "")
+        case ops.ExecuteSQLOp(sqltext=sql):
+            return Change("~", f"Run SQL: {shorten(' '.join(str(sql).split()), MAX_SQL_LENGTH, placeholder=' …')}", "")
+        case ops.BulkInsertOp(table=target, rows=rows):
+            return Change("+", f"Add {len(rows)} rows to {target.name}", "")
     return None
 
 

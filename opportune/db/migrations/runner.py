@@ -1,9 +1,9 @@
 """Applying migrations and taking them back, each whole or not at all."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from alembic.operations import Operations
@@ -31,6 +31,8 @@ class Step:
 
     migration: Migration
     direction: Literal["upgrade", "downgrade"]
+    is_faked: bool = False
+    """Whether it is only recorded, since somebody has done already what it does."""
 
 
 Plan = Callable[[Sequence[Migration]], list[Step]]
@@ -59,6 +61,13 @@ def plan_for(graph: MigrationGraph, feature: str | None = None, target: str | No
         return [Step(migration, "upgrade") for migration in wanted if migration not in applied]
 
     return plan
+
+
+def faking(plan: Plan, migrations: Collection[Migration] | None = None) -> Plan:
+    """The same steps, but these, or all of them, are only recorded."""
+    return lambda applied: [
+        replace(step, is_faked=migrations is None or step.migration in migrations) for step in plan(applied)
+    ]
 
 
 def run_migrations(
@@ -145,8 +154,9 @@ def _take(connection: Connection, graph: MigrationGraph, applied: Sequence[Migra
     migration = step.migration
     others = [other for other in applied if other != migration]
     try:
-        with preserve_expression_indexes(connection):
-            getattr(load_python_file(migration.path.parent, migration.path.name), step.direction)()
+        if not step.is_faked:
+            with preserve_expression_indexes(connection):
+                getattr(load_python_file(migration.path.parent, migration.path.name), step.direction)()
         _refuse_dangling_rows(connection, migration)
         record_revisions(connection, graph, graph.rows([*others, migration] if step.direction == "upgrade" else others))
     except SQLAlchemyError as error:

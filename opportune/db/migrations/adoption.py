@@ -1,0 +1,103 @@
+"""Tables that were there before their migration: compared with what it would make, and then taken over as they are."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from alembic.autogenerate import produce_migrations
+from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Index, MetaData, inspect
+
+from opportune.db.migrations.expression_indexes import ignore_expression_warnings
+from opportune.db.migrations.graph import Migration
+from opportune.db.migrations.naming import describe, flatten
+from opportune.db.migrations.options import OPTIONS
+from opportune.db.migrations.post_migrate import is_derived
+from opportune.db.migrations.recording import record
+from opportune.errors import OperatorError
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a table that is there is not what its migration makes."""
+
+    text: str
+    is_harmful: bool
+    """Whether the model could not work with the table."""
+
+
+def differences(connection: Connection, migration: Migration) -> list[Difference] | None:
+    """How the tables that are there differ from those that the first migration of a feature makes; None if none is.
+
+    Raises:
+        OperatorError: some of them are there and others are not.
+    """
+    operations = record(migration, kind=connection.dialect.name)
+    wanted = [each.table_name for each in operations if isinstance(each, ops.CreateTableOp)]
+    there = set(inspect(connection).get_table_names())
+    missing = [name for name in wanted if name not in there]
+    if len(missing) == len(wanted):
+        return None
+    if missing:
+        raise OperatorError(
+            f"{migration} makes {', '.join(wanted)}, and of these {', '.join(missing)} is not there: "
+            "what was made by halves cannot be adopted."
+        )
+    return list(_compared(connection, migration.feature, _tables(operations), wanted))
+
+
+def _tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
+    """What the operations make, and what that points at."""
+    metadata = MetaData()
+    created = {each.table_name: each.to_table() for each in operations if isinstance(each, ops.CreateTableOp)}
+    for table in created.values():
+        table.to_metadata(metadata)
+    stubs = [stub for table in created.values() for stub in table.metadata.tables.values()]
+    for stub in stubs:
+        if stub.name not in metadata.tables:
+            stub.to_metadata(metadata)
+    for each in operations:
+        if isinstance(each, ops.CreateIndexOp) and each.table_name in created:
+            columns = metadata.tables[each.table_name].columns
+            if all(isinstance(part, str) and part in columns for part in each.columns):  # others cannot be compared
+                Index(each.index_name, *(columns[str(part)] for part in each.columns), unique=each.unique)
+    return metadata
+
+
+def _compared(connection: Connection, feature: str, metadata: MetaData, tables: Sequence[str]) -> Iterator[Difference]:
+    def names(name: str | None, kind: str, _parents: object) -> bool:
+        return name in tables if kind == "table" else not is_derived(name)
+
+    def objects(_item: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
+        return names(name, kind, None)
+
+    options = {**OPTIONS, "include_name": names, "include_object": objects}
+    with ignore_expression_warnings():
+        script = produce_migrations(MigrationContext.configure(connection, opts=options), metadata)
+    found = flatten(script.upgrade_ops.ops if script.upgrade_ops else [])
+    columns = [each for each in found if isinstance(each, (ops.AddColumnOp, ops.AlterColumnOp, ops.DropColumnOp))]
+    for each in columns:
+        yield from _of_column(each)
+    for change in describe([each for each in found if each not in columns], feature):
+        words = {"+": "is not there", "-": "is there besides", "~": "is another one"}[change.sign]
+        yield Difference(f"{change.words.partition(' ')[2]} {words}", is_harmful=False)
+
+
+def _of_column(operation: ops.MigrateOperation) -> Iterator[Difference]:
+    match operation:
+        case ops.AddColumnOp(table_name=table, column=column):
+            yield Difference(f"{table}.{column.name} ({column.type}) is not there", is_harmful=True)
+        case ops.DropColumnOp(table_name=table, column_name=name):
+            is_wanted = not operation.to_column().nullable and operation.to_column().server_default is None
+            yield Difference(f"{table}.{name} is there besides, and no model has it", is_harmful=is_wanted)
+        case ops.AlterColumnOp(table_name=table, column_name=name):
+            place = f"{table}.{name}"
+            if operation.modify_type is not None:
+                yield Difference(f"{place} is {operation.existing_type} and not {operation.modify_type}", True)
+            if operation.modify_nullable is not None:
+                words = (
+                    "may be empty and should not" if not operation.modify_nullable else "may not be empty and should"
+                )
+                yield Difference(f"{place} {words}", True)
+            if operation.modify_server_default is not False:
+                yield Difference(f"{place} has another default of the database's", is_harmful=False)

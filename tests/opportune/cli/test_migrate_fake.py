@@ -1,0 +1,108 @@
+"""What is recorded without being done, and tables that were there before their migration."""
+
+import json
+
+import pytest
+from sqlalchemy import text
+
+from opportune.db.migrations.connection import connect
+from opportune.testing.plugin import settings_for
+from tests.opportune.cli.conftest import Oppman
+
+
+def execute(url: str, *statements: str) -> None:
+    with connect(settings_for(url)) as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+        connection.commit()
+
+
+def test_tables_that_are_as_the_first_migration_makes_them_are_adopted(oppman: Oppman, database_url: str) -> None:
+    done = oppman("migrate", "jobs", "zero", "--fake", DATABASE_URL=database_url)
+    assert done.out.endswith("  Unapplying jobs.0001_initial... FAKED\n")
+    assert "[ ]" in oppman("showmigrations", "jobs").out
+    adopted = oppman("migrate", "--fake-initial")
+    assert (adopted.code, adopted.err) == (0, "")
+    assert adopted.out.endswith("  Applying jobs.0001_initial... FAKED\n")
+    assert oppman("migrate", "--check").code == 0
+
+
+def test_tables_that_are_others_are_not_adopted_and_each_difference_is_a_line(
+    oppman: Oppman, database_url: str
+) -> None:
+    oppman("migrate", "jobs", "zero", "--fake", DATABASE_URL=database_url)
+    execute(
+        database_url,
+        "ALTER TABLE jobs_job ADD COLUMN colour VARCHAR(20)",
+        "ALTER TABLE jobs_job ADD COLUMN size INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE jobs_job RENAME COLUMN note TO errand",
+        "DROP INDEX ix_jobs_job_due",
+    )
+    refused = oppman("migrate", "--fake-initial")
+    assert refused.code == 1
+    *lines, last = refused.err.splitlines()
+    assert any(line.startswith("error: jobs_job.note (") and line.endswith("is not there.") for line in lines)
+    assert "error: jobs_job.errand is there besides, and no model has it." in lines
+    assert "Notice: jobs_job.colour is there besides, and no model has it." in lines
+    assert "Notice: jobs_job.size is there besides, and no model has it." in lines
+    assert "Notice: index ix_jobs_job_due on jobs_job is not there." in lines
+    assert last.startswith("Nothing was adopted: ")
+    assert "[ ]" in oppman("showmigrations", "jobs").out
+    assert oppman("migrate", "jobs", "--fake").out.endswith("  Applying jobs.0001_initial... FAKED\n")
+
+
+@pytest.mark.database("postgresql")
+def test_types_and_emptiness_are_compared(oppman: Oppman, database_url: str) -> None:
+    oppman("migrate", "jobs", "zero", "--fake", DATABASE_URL=database_url)
+    execute(
+        database_url,
+        "ALTER TABLE jobs_job ALTER COLUMN note TYPE TEXT",
+        "ALTER TABLE jobs_job ALTER COLUMN state DROP NOT NULL",
+    )
+    lines = oppman("migrate", "--fake-initial").err.splitlines()
+    assert "error: jobs_job.note is TEXT and not VARCHAR(200)." in lines
+    assert "error: jobs_job.state may be empty and should not." in lines
+
+
+@pytest.mark.database("sqlite")
+def test_what_was_made_by_halves_is_not_adopted(oppman: Oppman, database_url: str) -> None:
+    oppman("migrate", "jobs", "zero", "--fake", DATABASE_URL=database_url)
+    execute(database_url, "DROP TABLE jobs_step")
+    refused = oppman("migrate", "--fake-initial")
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "of these jobs_step is not there" in refused.err
+
+
+@pytest.mark.database("sqlite")
+def test_what_is_not_there_is_made_all_the_same(oppman: Oppman, empty_database_url: str) -> None:
+    result = oppman("migrate", "jobs", "--fake-initial", DATABASE_URL=empty_database_url)
+    assert result.out.endswith("  Applying jobs.0001_initial... OK\n")
+
+
+@pytest.mark.database("sqlite")
+def test_a_plan_says_what_each_migration_does_and_undoes(oppman: Oppman, empty_database_url: str) -> None:
+    assert oppman("migrate", "jobs", "--plan", DATABASE_URL=empty_database_url).out == (
+        "Planned operations:\n  Apply jobs.0001_initial\n    + Create table jobs_job\n    + Create table jobs_step\n"
+    )
+    oppman("migrate", "jobs")
+    assert oppman("migrate", "jobs", "zero", "--plan").out == (
+        "Planned operations:\n  Unapply jobs.0001_initial\n    - Drop table jobs_step\n    - Drop table jobs_job\n"
+    )
+
+
+@pytest.mark.database("sqlite")
+def test_features_that_are_gone_are_forgotten_when_that_is_asked_for(oppman: Oppman, database_url: str) -> None:
+    execute(database_url, "INSERT INTO alembic_version VALUES ('shelves_0001_ab12')")
+    assert "features that are not installed: shelves_0001_ab12" in oppman("migrate", DATABASE_URL=database_url).err
+    assert oppman("migrate", "--prune").out == "Forgotten: shelves_0001_ab12.\n"
+    assert oppman("migrate", "--prune") == (0, "Nothing to forget.\n", "")
+
+
+@pytest.mark.database("sqlite")
+def test_the_list_is_there_for_programs_and_in_the_order_of_work(oppman: Oppman, database_url: str) -> None:
+    rows = json.loads(oppman("showmigrations", "jobs", "accounts", "--json", DATABASE_URL=database_url).out)
+    assert [(row["feature"], row["name"], row["applied"]) for row in rows] == [
+        ("accounts", "0001_initial", True),
+        ("jobs", "0001_initial", True),
+    ]
+    assert oppman("showmigrations", "--plan").out.startswith("[X]  accounts.0001_initial\n")
