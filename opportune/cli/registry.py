@@ -50,6 +50,7 @@ COMMANDS = {
         "sendtestemail": "Send an e-mail to see whether mail arrives.",
     },
     "Tools": {
+        "upgrade": "Take the next release of the framework, on a branch of git.",
         "lock": "Make the requirements locks again.",
     },
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from opportune import __version__
 from opportune.errors import OperatorError
 
-FRAMEWORK_PATHS = ("oppman.py", "opportune")
+FRAMEWORK_PATHS = ("LICENSE.opportune", "oppman.py", "opportune")
 """Taken whole with each release."""
 SHARED_PATHS = (
     *(".ci", ".devcontainer", ".dockerignore", ".env.example", ".gitattributes", ".github", ".gitignore"),
@@ -38,11 +38,13 @@ class Record:
     """The framework's and the shared files as the release had them: paths, and hashes of git's blobs."""
 
 
-def record_release(root: Path, *, source: str = "", startproject: Sequence[str] = ()) -> None:
+def record_release(
+    root: Path, *, source: str = "", startproject: Sequence[str] = (), version: str = __version__
+) -> None:
     """Write down that the files in a folder are those of this release: to be called before anybody changes one."""
     paths = matching(files_in(root), (*FRAMEWORK_PATHS, *SHARED_PATHS))
     files = {path: blob_hash((root / path).read_bytes()) for path in paths}
-    write_record(root, Record(__version__, source, startproject, files))
+    write_record(root, Record(version, source, startproject, files))
 
 
 def write_record(root: Path, record: Record) -> None:

@@ -1,0 +1,164 @@
+"""Where releases come from: a folder, an archive, or a git address with or without a tag."""
+
+import re
+import shutil
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from opportune.cli.git import Git, GitError
+from opportune.cli.release import files_in, parse_version
+from opportune.cli.release_archive import MAX_ARCHIVE_BYTES, SUFFIXES, unpack
+from opportune.errors import OperatorError
+
+VERSION = re.compile(r"""^__version__ = ["']([^"']+)["']""", re.MULTILINE)
+REQUIRES_PYTHON = re.compile(r"""^requires-python = ">=(\d+)\.(\d+)""", re.MULTILINE)
+TIMEOUT_SECONDS = 60
+TAG = re.compile(r"(.*[/:].*)@([^@/:]+)")
+LOCAL_OPTIONS = ("-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never", "-c", "advice.detachedHead=false")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of the framework, in a folder."""
+
+    root: Path
+    version: str
+    repository: str = ""
+    """The git address that has the other releases too, by their tags."""
+    revision: str = "HEAD"
+    """What was taken from there."""
+    is_remote: bool = False
+    """Whether others can reach that address."""
+
+
+def fetch_release(source: str, folder: Path) -> Release:
+    """Bring a release into a new folder; one that is a folder is read where it is.
+
+    Raises:
+        OperatorError: there is nothing there, or something else than a release.
+    """
+    path = Path(source).expanduser()
+    if (path / "opportune").is_dir():
+        repository = str(path.resolve()) if (path / ".git").exists() else ""
+        return replace(release_in(path, source), repository=repository)
+    if path.is_file():
+        return release_in(unpack(path, folder), source)
+    scheme, where = urlsplit(source).scheme, urlsplit(source).path
+    if scheme == "http":
+        raise OperatorError(f"{redacted(source)}: what is to be run is taken by https alone.")
+    if scheme == "https" and where.endswith(SUFFIXES):
+        return release_in(unpack(download(source, folder.with_name(Path(where).name)), folder), source)
+    address, tag = match.groups() if (match := TAG.fullmatch(source)) else (source, "")
+    if source.startswith("-") or not (scheme or ":" in address or Path(address).expanduser().exists()):
+        raise OperatorError(f"There is no {redacted(source)}: give a folder, a .zip or .tar.gz, or a git address.")
+    return from_git(address, tag, folder)
+
+
+def release_in(root: Path, source: str) -> Release:
+    """The release in a folder.
+
+    Raises:
+        OperatorError: it is none, has links that lead elsewhere, or wants another Python.
+    """
+    marks = (root / "opportune/__init__.py", root / "oppman.py", root / "pyproject.toml")
+    found = VERSION.search(_text(marks[0])) if all(mark.is_file() for mark in marks) else None
+    try:
+        version = found[1] if found else ""
+        parse_version(version)
+    except ValueError:
+        raise OperatorError(f"{redacted(source)} is no release of Opportune.") from None
+    whole = root.resolve()
+    if outside := next((file for file in files_in(root) if not (root / file).resolve().is_relative_to(whole)), None):
+        raise OperatorError(f"{redacted(source)} has a link that leads out of it ({outside}): it is no release.")
+    wanted = REQUIRES_PYTHON.search(_text(marks[2]))
+    if wanted and sys.version_info < (int(wanted[1]), int(wanted[2])):
+        raise OperatorError(f"Opportune {version} needs Python {wanted[1]}.{wanted[2]}; this is {sys.version[:4]}.")
+    return Release(root, version)
+
+
+def from_git(address: str, tag: str, folder: Path) -> Release:
+    """Clone one release: that of the tag, else that of the newest tag `v…`, else what is there now."""
+    git = Git(folder.parent, LOCAL_OPTIONS)
+    try:
+        tag = tag or newest_tag(git("ls-remote", "--tags", "--refs", "--", address))
+        clone(git, address, tag, folder)
+    except GitError as error:
+        raise OperatorError(
+            f"{redacted(source_of(address, tag))} cannot be fetched: {hidden(error, address)}"
+        ) from error
+    release = release_in(folder, source_of(address, tag))
+    return replace(release, repository=address, revision=tag or "HEAD", is_remote=not Path(address).exists())
+
+
+def source_of(address: str, tag: str) -> str:
+    return f"{address}@{tag}" if tag else address
+
+
+def newest_tag(refs: str) -> str:
+    """The newest release that is no preview among what `git ls-remote` lists; empty if there is none."""
+    tags = re.findall(r"\trefs/tags/(v\d+\.\d+(?:\.\d+)?)$", refs, re.MULTILINE)
+    return max(tags, key=parse_version, default="")
+
+
+def clone(git: Git, address: str, tag: str, folder: Path) -> None:
+    """Clone one revision, without its history."""
+    git("clone", "--quiet", "--depth", "1", *(["--branch", tag] if tag else []), "--", address, folder)
+
+
+def older_release(release: Release, version: str, folder: Path) -> Path | None:
+    """The release of another version from where this one came from; nothing where it cannot be had."""
+    if not release.repository:
+        return None
+    try:
+        clone(Git(folder.parent, LOCAL_OPTIONS), release.repository, f"v{version}", folder)
+        return release_in(folder, release.repository).root
+    except OperatorError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+
+def download(address: str, file: Path) -> Path:
+    """Fetch a file by https.
+
+    Raises:
+        OperatorError: it does not come, is too large, or is to be had without encryption alone.
+    """
+    import httpx  # noqa: PLC0415 - a folder needs no client
+
+    def require_https(request: httpx.Request) -> None:
+        if request.url.scheme != "https":
+            raise httpx.UnsupportedProtocol("it leads on to an address without https")
+
+    hooks = {"request": [require_https]}
+    try:
+        with (
+            httpx.Client(follow_redirects=True, timeout=TIMEOUT_SECONDS, event_hooks=hooks) as client,
+            client.stream("GET", address, headers={"Accept-Encoding": "identity"}) as response,
+            file.open("wb") as written,
+        ):
+            response.raise_for_status()
+            for chunk in response.iter_raw():
+                written.write(chunk)
+                if written.tell() > MAX_ARCHIVE_BYTES:
+                    raise OperatorError(f"{redacted(address)} is larger than {MAX_ARCHIVE_BYTES // 1_000_000} MB.")
+    except httpx.HTTPStatusError as error:
+        raise OperatorError(f"{redacted(address)} is answered with {error.response.status_code}.") from error
+    except httpx.HTTPError as error:
+        raise OperatorError(f"{redacted(address)} cannot be fetched: {hidden(error, address)}") from error
+    return file
+
+
+def redacted(address: str) -> str:
+    """An address without the password in it."""
+    return re.sub(r"(?<=://)[^/@]*@", "", address)
+
+
+def hidden(error: Exception, address: str) -> str:
+    """What an error says, without the password of an address."""
+    return str(error).replace(address, redacted(address)).rstrip(".") + "."
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,171 @@
+"""`oppman.py upgrade`: the next release of the framework, on a branch of the project's git."""
+
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from opportune import __version__
+from opportune.atomic_files import private_folder
+from opportune.cli.release import FRAMEWORK_PATHS, SHARED_PATHS, STARTER_PATHS, parse_version, read_record
+from opportune.cli.release_merge import Change, Merge, Project
+from opportune.cli.release_notes import notes_between
+from opportune.cli.release_source import Release, fetch_release, redacted
+from opportune.errors import OperatorError
+from opportune.project import PROJECT
+
+MAX_SHOWN_LINES = 40
+"""A diff that is longer is shown if somebody asks for it."""
+MIGRATIONS = "opportune/migrations/"
+
+
+def command(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="A folder, a .zip or .tar.gz (https too), or a git address (@TAG if not the newest).",
+            show_default=False,
+        ),
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would do.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Take all changes of shared files, such as locks.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Take none of them.")] = False,
+    no_test: Annotated[bool, typer.Option("--no-test", help="Do not run the project's tests afterwards.")] = False,
+) -> None:
+    """Take the next release of the framework into the project, on a branch of git: upgrade-VERSION.
+
+    Your own files stay as they are. Where you have changed the framework, both changes are merged.
+    """
+    if yes and keep:
+        raise typer.BadParameter("--yes and --keep exclude each other.")
+    project, record = Project.at(PROJECT), read_record(PROJECT)
+    if not (source := source or (record.source if record else _origin(project))):
+        raise typer.BadParameter("Say where the next release is: a folder, an archive or a git address.")
+    version = record.version if record else __version__
+    with private_folder("opportune-upgrade-") as folder:
+        release = fetch_release(source, folder / "release")
+        if is_newer(release, version):
+            branch = f"upgrade-{release.version}"
+            project.refuse_branch(branch)
+            tell_notes(release, version, source)
+            merge = Merge(project, record, version, release, folder)
+            merge.carry_out()
+            tell_framework(merge)
+            take_shared(merge, yes=yes, keep=keep, dry_run=dry_run)
+            tell_conflicts(merge)
+            if dry_run:
+                print("Nothing was changed (--dry-run).")
+                return
+            merge.commit(branch)
+            project.take(branch, merge.work)
+            finish(merge, branch, no_test=no_test)
+
+
+def _origin(project: Project) -> str:
+    """Where a plain clone came from."""
+    keys = ("remote.upstream.url", "remote.origin.url")
+    return next(filter(None, (project.git("config", "--get", key, codes=(0, 1)).strip() for key in keys)), "")
+
+
+def is_newer(release: Release, version: str) -> bool:
+    """Whether there is something to do.
+
+    Raises:
+        OperatorError: the project stands on a later release.
+    """
+    if parse_version(release.version) < parse_version(version):
+        raise OperatorError(
+            f"That is {release.version}, and this project stands on {version}: git revert goes back."
+        )
+    if parse_version(release.version) == parse_version(version):
+        print(f"This project stands on {version} already.")
+        return False
+    return True
+
+
+STATUS = {"M": "changed", "A": "new", "D": "deleted"}
+"""What git's letters say."""
+
+
+def tell_notes(release: Release, version: str, source: str) -> None:
+    print(f"Opportune {version} -> {release.version} ({redacted(source)})")
+    changelog = release.root / "CHANGELOG.md"
+    for line in (
+        notes_between(changelog.read_text("utf-8", "replace"), version, release.version) if changelog.is_file() else ()
+    ):
+        print(line)
+
+
+def tell_framework(merge: Merge) -> None:
+    changes = merge.changes(*FRAMEWORK_PATHS, *STARTER_PATHS)
+    counts = {words: sum(change.status == status for change in changes) for status, words in STATUS.items()}
+    told = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+    print(f"Framework: {told or 'no file changed'}.")
+    if new := [change.path for change in changes if change.status == "A" and change.path.startswith(MIGRATIONS)]:
+        print(f"New migrations: {', '.join(path.removeprefix(MIGRATIONS) for path in new)}.")
+
+
+def take_shared(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -> None:
+    """Ask for each file that is the project's as well, unless an option answers.
+
+    Raises:
+        OperatorError: nobody is there to answer.
+    """
+    changes = merge.changes(*SHARED_PATHS)
+    if changes and not (yes or keep or dry_run or sys.stdin.isatty()):
+        names = ", ".join(change.path for change in changes)
+        raise OperatorError(f"The release changes {names} too: --yes takes that, --keep does not, --dry-run shows it.")
+    for change in changes:
+        diff = merge.diff(change.path)
+        is_short = len(diff.splitlines()) <= MAX_SHOWN_LINES
+        print(f"{change.path}: {summary(change, diff)}")
+        if is_short and not yes and not keep:
+            print(diff)
+        if keep or not (yes or dry_run or is_wanted(diff)):
+            merge.keep(change.path)
+    for lock in set(merge.remade_locks) & {change.path for change in merge.changes(*SHARED_PATHS)}:
+        print(f"{lock} is the release's, without your own dependencies: python3 oppman.py lock adds them.")
+
+
+def summary(change: Change, diff: str) -> str:
+    lines = diff.splitlines()
+    added, removed = (sum(line.startswith(mark) and not line.startswith(mark * 3) for line in lines) for mark in "+-")
+    return f"{STATUS.get(change.status, change.status)}, +{added} -{removed} lines"
+
+
+def is_wanted(diff: str) -> bool:
+    while True:
+        answer: str = typer.prompt("Take it? [y/n/show]")
+        answer = answer.strip().lower()
+        if answer in {"s", "show"}:
+            print(diff)
+        if answer in {"y", "yes", "n", "no"}:
+            return answer.startswith("y")
+
+
+def tell_conflicts(merge: Merge) -> None:
+    if merge.conflicts:
+        print("To be resolved:")
+    for path, reason in sorted(merge.conflicts.items()):
+        print(f"  {path}: {reason}")
+
+
+def finish(merge: Merge, branch: str, *, no_test: bool) -> None:
+    """Say where everything is, and look whether it works."""
+    back = f"git switch {merge.project.branch}"
+    print(f"It is on the branch {branch}, where you are now. Back to where you were: {back}")
+    if merge.conflicts:
+        print("Next: edit these files (git diff --check finds the markers), then")
+        print("  git commit --all")
+        print("  python3 oppman.py check && python3 oppman.py test --project")
+        raise typer.Exit(1)
+    test = ["test", "--project"]
+    for words in (["check"], *([] if no_test else [test])):
+        if subprocess.call([sys.executable, "oppman.py", *words], cwd=PROJECT):  # noqa: S603 - our own words
+            raise OperatorError(f"`{' '.join(words)}` fails on {branch}: mend it there, or go back: {back}")
+    print("Next:")
+    for step in (*([f"python3 oppman.py {' '.join(test)}"] if no_test else []), f"{back} && git merge {branch}"):
+        print(f"  {step}")
+    print("  python3 oppman.py migrate")

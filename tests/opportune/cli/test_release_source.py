@@ -1,0 +1,167 @@
+"""Releases are taken from folders, archives and git addresses; what is none, or no honest one, is refused."""
+
+import gzip
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from opportune.cli import release_archive
+from opportune.cli.release_source import fetch_release
+from opportune.errors import OperatorError
+from tests.opportune.cli.small_releases import FIRST, SECOND, repository, write
+
+Pack = Callable[[Path, Mapping[str, str]], Path]
+
+
+def zipped(path: Path, files: Mapping[str, str]) -> Path:
+    with zipfile.ZipFile(path / "release.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return path / "release.zip"
+
+
+def tarred(path: Path, files: Mapping[str, str]) -> Path:
+    with tarfile.open(path / "release.tar.gz", "w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(text.encode()), 0o755
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return path / "release.tar.gz"
+
+
+PACKS = pytest.mark.parametrize("pack", [zipped, tarred])
+
+
+def refusal(source: object, folder: Path) -> str:
+    folder.mkdir(exist_ok=True)
+    with pytest.raises(OperatorError) as caught:
+        fetch_release(str(source), folder / "release")
+    assert list(folder.rglob("outside*")) == []
+    return str(caught.value)
+
+
+def in_folder(files: Mapping[str, str]) -> dict[str, str]:
+    return {f"opportune-1.1.0/{path}": text for path, text in files.items()}
+
+
+@PACKS
+def test_an_archive_is_unpacked_with_the_one_folder_that_hosts_put_around_it(tmp_path: Path, pack: Pack) -> None:
+    release = fetch_release(str(pack(tmp_path, in_folder(SECOND))), tmp_path / "release")
+    assert release.version == "1.1.0"
+    assert (release.root / "opportune/web.py").read_text() == SECOND["opportune/web.py"]
+    assert bool((release.root / "oppman.py").stat().st_mode & 0o100) == (pack is tarred)
+
+
+@PACKS
+@pytest.mark.parametrize(
+    "name", ["../outside.py", "/outside.py", "a/../../outside.py", "..\\outside.py", "C:outside.py"]
+)
+def test_nothing_of_an_archive_lands_outside(tmp_path: Path, pack: Pack, name: str) -> None:
+    told = refusal(pack(tmp_path, {**SECOND, name: "here"}), tmp_path)
+    assert told.endswith(f" would write outside of its folder ({name}): it is no release of Opportune.")
+
+
+def test_links_and_devices_in_an_archive_are_refused(tmp_path: Path) -> None:
+    file = zipped(tmp_path, SECOND)
+    with zipfile.ZipFile(file, "a") as archive:
+        link = zipfile.ZipInfo("opportune/secrets")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    assert refusal(file, tmp_path / "zip").startswith("release.zip has a symbolic link (opportune/secrets): ")
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
+        with tarfile.open(tmp_path / "release.tgz", "w:gz") as tar:
+            member = tarfile.TarInfo("opportune/secrets")
+            member.type, member.linkname = kind, "/etc/passwd"
+            tar.addfile(member)
+        told = refusal(tmp_path / "release.tgz", tmp_path / kind.hex())
+        assert told.startswith("release.tgz has a link or a device (opportune/secrets): ")
+
+
+@PACKS
+def test_a_bomb_is_refused_before_it_fills_the_disk(
+    tmp_path: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release_archive, "MAX_UNPACKED_BYTES", 2_000_000)
+    told = refusal(pack(tmp_path, {**SECOND, "opportune/zeros": "0" * 3_000_000}), tmp_path)
+    assert "unpacks to more than 2 MB: it is no release of Opportune." in told
+    assert sum(file.stat().st_size for file in (tmp_path / "release").rglob("*")) < 2_100_000
+    monkeypatch.setattr(release_archive, "MAX_FILES", 5)
+    assert "has more than 5 files" in refusal(pack(tmp_path, {f"{n}.py": "" for n in range(6)}), tmp_path / "many")
+
+
+def test_a_header_of_a_tar_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release_archive, "MAX_UNPACKED_BYTES", 1_000_000)
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XHDTYPE, 8_000_000
+    (tmp_path / "x.tgz").write_bytes(gzip.compress(header.tobuf() + bytes(8_000_000)))
+    assert "unpacks to more than 1 MB" in refusal(tmp_path / "x.tgz", tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x1f\x8b\x08", b"words", gzip.compress(b"words" * 999)])
+def test_a_damaged_archive_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.zip").write_bytes(content)
+    told = refusal(tmp_path / "x.zip", tmp_path)
+    assert told == "x.zip is damaged, or neither .zip nor .tar.gz: take it once more."
+
+
+def test_a_truncated_archive_is_one_line(tmp_path: Path) -> None:
+    file = tarred(tmp_path, SECOND)
+    file.write_bytes(file.read_bytes()[:-200])
+    assert "is damaged" in refusal(file, tmp_path)
+
+
+def test_what_is_no_release_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "other", {"opportune/views.py": "Somebody's app\n"})
+    assert refusal(folder, tmp_path) == f"{folder} is no release of Opportune."
+    assert refusal(zipped(tmp_path, {"a.py": ""}), tmp_path).endswith("release.zip is no release of Opportune.")
+    assert "There is no ../nowhere: give a folder" in refusal("../nowhere", tmp_path)
+    assert "There is no --upload-pack=x: give a folder" in refusal("--upload-pack=x", tmp_path)
+    assert refusal("http://me:secret@example.com/x.zip", tmp_path) == (
+        "http://example.com/x.zip: what is to be run is taken by https alone."
+    )
+
+
+def test_a_folder_with_a_link_that_leads_out_of_it_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "second", SECOND)
+    (folder / "opportune/secrets.py").symlink_to("/etc/hostname")
+    assert "has a link that leads out of it (opportune/secrets.py)" in refusal(folder, tmp_path)
+
+
+def test_of_a_git_address_the_newest_release_is_taken_or_that_of_the_tag(tmp_path: Path) -> None:
+    starter = repository(tmp_path / "starter", FIRST, SECOND)
+    assert fetch_release(starter.as_uri(), tmp_path / "newest").version == "1.1.0"
+    assert fetch_release(f"{starter.as_uri()}@v1.0.0", tmp_path / "first").version == "1.0.0"
+    told = refusal(f"{starter.as_uri()}@v9", tmp_path / "none")
+    assert told.startswith(f"{starter.as_uri()}@v9 cannot be fetched: git clone failed: Remote branch v9 not found")
+    address = f"file://me:secret@{tmp_path}/nothing"
+    told = refusal(address, tmp_path)
+    assert "cannot be fetched: git ls-remote failed: " in told
+    assert "secret" not in told
+
+
+def test_an_archive_is_fetched_by_https_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = tarred(tmp_path, in_folder(SECOND)).read_bytes()
+    pages = {
+        "https://example.com/v1.tar.gz": "https://cdn.example.com/1",
+        "https://example.com/v2.tar.gz": "http://example.com/1",
+    }
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/1":
+            return httpx.Response(200, stream=httpx.ByteStream(content))
+        status = 302 if str(request.url) in pages else 404
+        return httpx.Response(status, headers={"Location": pages.get(str(request.url), "")})
+
+    transport = httpx.MockTransport(answer)
+    monkeypatch.setattr(httpx, "Client", partial(httpx.Client, transport=transport))
+    assert fetch_release("https://example.com/v1.tar.gz", tmp_path / "release").version == "1.1.0"
+    told = refusal("https://me:secret@example.com/v3.tar.gz", tmp_path / "two")
+    assert told == "https://example.com/v3.tar.gz is answered with 404."
+    told = refusal("https://example.com/v2.tar.gz", tmp_path / "three")
+    assert told.endswith("cannot be fetched: it leads on to an address without https.")

@@ -1,0 +1,351 @@
+"""`upgrade`: a project takes the next release, with its own changes, and can go back."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from opportune.cli.release import read_record
+from tests.opportune.cli.conftest import Oppman, Outcome
+from tests.opportune.cli.small_releases import FIRST, LINES, SECOND, commit, git, project, repository, write
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _somebody() -> Iterator[None]:
+    """Git knows who commits, and nothing else of this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+        for role in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{role}_NAME", "Ada")
+            patch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return project(tmp_path_factory.mktemp("made") / "shop")
+
+
+@pytest.fixture
+def shop(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that stands on the first release."""
+    folder = tmp_path / "shop"
+    shutil.copytree(made, folder)
+    monkeypatch.setattr("opportune.cli.upgrade.PROJECT", folder)
+    return folder
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> str:
+    """The next release, as a folder."""
+    return str(write(tmp_path / "second", SECOND))
+
+
+def snapshot(folder: Path) -> dict[Path, bytes]:
+    """What is in each file, but for git's notes on when it last looked."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "index"}
+
+
+def is_refused(outcome: Outcome, words: str, shop: Path) -> None:
+    """One line says why, and nothing has changed."""
+    assert words in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert outcome.code == 1
+    assert git(shop, "branch", "--format=%(refname:short)") in {"main", "HEAD"}
+
+
+def test_the_release_replaces_the_framework_and_leaves_the_project_alone(
+    oppman: Oppman, shop: Path, second: str
+) -> None:
+    assert oppman("upgrade", second, "--yes").code == 0
+    assert git(shop, "branch", "--show-current") == "upgrade-1.1.0"
+    assert git(shop, "status", "--porcelain") == ""
+    for path in SECOND.keys() - {"CHANGELOG.md", "docs/web.md", "pyproject.toml"}:
+        assert (shop / path).read_text() == SECOND[path]
+    assert not any((shop / path).exists() for path in ("opportune/letter.py", "opportune/fax.py", "docs"))
+    assert 'name = "Shop"\nversion = "1.1.0"' in (shop / "pyproject.toml").read_text()
+    assert git(shop, "diff", "--stat", "main", "--", "app", "README.md") == ""
+    record = read_record(shop)
+    assert record
+    assert (record.version, record.startproject) == ("1.1.0", ["Shop", "--with", ""])
+
+
+def test_it_tells_what_to_act_on_and_asks_check_and_the_tests(oppman: Oppman, shop: Path, second: str) -> None:
+    out = oppman("upgrade", second, "--yes").out
+    told = """\
+1.1.0:
+  Breaking
+    - `letter` is `email`: change the import.
+  Settings
+    - `MAIL_REPLY_TO`.
+  Besides: 2 added.
+Framework: 3 changed, 2 new, 2 deleted.
+New migrations: accounts/0002_names.py.
+"""
+    assert told in out
+    assert "git switch main && git merge upgrade-1.1.0" in out
+    assert (shop / ".git/asked").read_text() == "check\ntest --project\n"
+
+
+def test_what_fails_afterwards_fails_the_command_and_says_how_to_go_back(
+    oppman: Oppman, shop: Path, second: str
+) -> None:
+    (shop / ".git/check fails").touch()
+    outcome = oppman("upgrade", second, "--yes", "--no-test")
+    assert (outcome.code, outcome.err) == (
+        1,
+        "`check` fails on upgrade-1.1.0: mend it there, or go back: git switch main\n",
+    )
+    assert (shop / ".git/asked").read_text() == "check\n"
+
+
+def test_changes_of_both_are_merged_also_in_a_file_that_has_another_name_now(
+    oppman: Oppman, shop: Path, second: str
+) -> None:
+    write(shop, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
+    write(shop, {"opportune/letter.py": FIRST["opportune/letter.py"].replace("letter_9 = 9", "letter_9 = 'own'")})
+    write(shop, {"requirements.lock": FIRST["requirements.lock"] + "sqlglot==1.0\nstripe==1.0\n"})
+    commit(shop)
+    assert oppman("upgrade", second, "--yes").code == 0
+    assert (shop / "opportune/web.py").read_text().count(" = 'of the ") == 2
+    assert "letter_9 = 'own'" in (shop / "opportune/email.py").read_text()
+
+
+def test_a_conflict_is_left_in_the_file_on_the_branch_and_one_command_goes_back(
+    oppman: Oppman, shop: Path, second: str
+) -> None:
+    write(shop, {"opportune/web.py": LINES.replace("line_2 = 2", "line_2 = 'of the shop'")})
+    write(shop, {"opportune/fax.py": "wanted = True\n" + FIRST["opportune/fax.py"]})
+    (shop / "opportune/mail.py").unlink()
+    commit(shop)
+    outcome = oppman("upgrade", second, "--yes")
+    assert outcome.code == 1
+    assert outcome.err == ""
+    assert (
+        """\
+To be resolved:
+  opportune/fax.py: you had changed it, the release deletes it: it is still there, as yours
+  opportune/mail.py: you had deleted it, the release changes it: it is back
+  opportune/web.py: line 3
+"""
+        in outcome.out
+    )
+    assert not (shop / ".git/asked").exists()
+    assert (
+        "line_2 = 'of the shop'\n=======\nline_2 = 'of the release'\n>>>>>>> "
+        in (shop / "opportune/web.py").read_text()
+    )
+    git(shop, "switch", "main")
+    assert "<<<<" not in (shop / "opportune/web.py").read_text()
+    assert (shop / "opportune/__init__.py").read_text() == FIRST["opportune/__init__.py"]
+
+
+def test_the_release_after_next_finds_what_the_last_one_was(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
+    write(shop, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
+    commit(shop)
+    assert oppman("upgrade", str(write(tmp_path / "second", SECOND)), "--yes").code == 0
+    third = {**SECOND, "opportune/__init__.py": '__version__ = "1.2.0"\n'}
+    third["opportune/web.py"] = SECOND["opportune/web.py"].replace("line_5 = 5", "line_5 = 'of the next'")
+    cloned = tmp_path / "cloned"
+    git(tmp_path, "clone", "--quiet", "--no-local", str(shop), str(cloned))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("opportune.cli.upgrade.PROJECT", cloned)
+        assert oppman("upgrade", str(write(tmp_path / "third", third)), "--keep").code == 0
+    text = (cloned / "opportune/web.py").read_text()
+    assert all(words in text for words in ("'of the shop'", "'of the release'", "'of the next'"))
+    assert "1.1.0" in (cloned / "pyproject.toml").read_text()
+
+
+def test_a_dry_run_shows_all_of_it_and_changes_nothing(oppman: Oppman, shop: Path, second: str) -> None:
+    before = snapshot(shop)
+    outcome = oppman("upgrade", second, "--dry-run")
+    assert outcome.code == 0
+    assert "-FROM python:3.11-slim\n+FROM python:3.14-slim" in outcome.out
+    assert outcome.out.endswith("Nothing was changed (--dry-run).\n")
+    assert snapshot(shop) == before
+
+
+def test_shared_files_are_asked_for_one_by_one(
+    oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter(["what?", "show", "y", "n", "n"])
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(typer, "prompt", lambda _text: next(answers))
+    outcome = oppman("upgrade", second)
+    assert outcome.code == 0
+    assert outcome.out.count("+FROM python:3.14-slim") == 2
+    assert (shop / "Dockerfile").read_text() == SECOND["Dockerfile"]
+    assert "1.0.0" in (shop / "pyproject.toml").read_text()
+    assert (shop / "requirements.lock").read_text() == FIRST["requirements.lock"]
+
+
+def test_without_anybody_to_ask_it_wants_an_option_and_changes_nothing(oppman: Oppman, shop: Path, second: str) -> None:
+    words = "The release changes Dockerfile, pyproject.toml, requirements.lock too: --yes takes that, --keep does not"
+    is_refused(oppman("upgrade", second), words, shop)
+
+
+def test_a_shared_file_that_its_owner_deleted_stays_deleted(oppman: Oppman, shop: Path, second: str) -> None:
+    (shop / "Dockerfile").unlink()
+    commit(shop)
+    assert oppman("upgrade", second, "--yes").code == 0
+    assert not (shop / "Dockerfile").exists()
+
+
+def test_a_lock_that_both_changed_is_the_releases_and_to_be_made_again(oppman: Oppman, shop: Path, second: str) -> None:
+    write(shop, {"requirements.lock": "fastapi==1.0.5\nhttpx==1.0\nstripe==1.0\n"})
+    commit(shop)
+    outcome = oppman("upgrade", second, "--yes")
+    assert outcome.code == 0
+    assert (shop / "requirements.lock").read_text() == SECOND["requirements.lock"]
+    assert "python3 oppman.py lock adds them" in outcome.out
+
+
+def test_an_interrupted_run_leaves_the_project_as_it_was(
+    oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_text: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(typer, "prompt", interrupt)
+    assert oppman("upgrade", second).code == 130
+    assert git(shop, "status", "--porcelain", "--branch") == "## main"
+    assert git(shop, "branch", "--list", "upgrade*") == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (
+            "echo work >> app/books.py",
+            "There is work that is not committed (app/books.py): commit it, or git stash -u.",
+        ),
+        ("touch new.py", "There is work that is not committed (new.py)"),
+        ("rm -rf .git", "This project is not in git, which could bring it back: git init"),
+        ("rm -rf .git; git init -q", "This project is not in git"),
+        ("git checkout -q --detach", "HEAD is detached, so there is no branch to come back to"),
+        ("git rev-parse HEAD > .git/MERGE_HEAD", "Git is in the middle of something (MERGE_HEAD)"),
+        ("git branch -q upgrade-1.1.0", "There is a branch upgrade-1.1.0 already"),
+        ("rm oppman.py; git commit -qam gone", "This project is not in git"),
+        ("echo '<<<<<<<' > .opportune.json; git commit -qam broken", ".opportune.json is damaged"),
+    ],
+)
+def test_a_project_that_cannot_be_brought_back_is_refused(
+    oppman: Oppman, shop: Path, second: str, state: str, words: str
+) -> None:
+    subprocess.run(["sh", "-c", state], cwd=shop, check=True)
+    before = snapshot(shop)
+    outcome = oppman("upgrade", second, "--yes")
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+    assert words in outcome.err
+    assert snapshot(shop) == before
+
+
+def test_without_git_it_says_so(oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert oppman("upgrade", second).err == "git is not installed: install it (Debian: apt install git).\n"
+
+
+def test_the_same_version_and_a_downgrade_are_told(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
+    first = str(write(tmp_path / "first", FIRST))
+    assert oppman("upgrade", first)[:2] == (0, "This project stands on 1.0.0 already.\n")
+    write(tmp_path / "first", {"opportune/__init__.py": '__version__ = "0.9"\n'})
+    words = "That is 0.9, and this project stands on 1.0.0: git revert goes back."
+    is_refused(oppman("upgrade", first), words, shop)
+
+
+def test_a_release_that_wants_another_python_is_refused(oppman: Oppman, shop: Path, second: str) -> None:
+    write(Path(second), {"pyproject.toml": SECOND["pyproject.toml"].replace("3.11", "3.99")})
+    is_refused(oppman("upgrade", second), "Opportune 1.1.0 needs Python 3.99; this is ", shop)
+
+
+def test_a_release_that_makes_no_such_project_any_more_is_refused(oppman: Oppman, shop: Path, second: str) -> None:
+    write(Path(second), {"oppman.py": "import sys\nsys.exit('There is no example fax.')\n"})
+    words = "Opportune 1.1.0 made no project of «startproject Shop --with »: There is no example fax."
+    is_refused(oppman("upgrade", second), words, shop)
+
+
+def test_without_a_source_it_takes_the_newest_release_from_where_the_last_one_came_from(
+    oppman: Oppman, shop: Path, tmp_path: Path
+) -> None:
+    assert oppman("upgrade").code == 2
+    address = repository(tmp_path / "starter", FIRST, SECOND).as_uri()
+    assert oppman("upgrade", f"{address}@v1.0.0")[:2] == (0, "This project stands on 1.0.0 already.\n")
+    assert oppman("upgrade", address, "--yes").code == 0
+    assert oppman("upgrade")[:2] == (0, "This project stands on 1.1.0 already.\n")
+
+
+def test_where_the_projects_git_has_lost_what_was_released_the_tags_of_the_source_have_it(
+    oppman: Oppman, shop: Path, tmp_path: Path
+) -> None:
+    write(shop, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
+    shutil.rmtree(shop / ".git")
+    git(shop, "init", "--quiet", "--initial-branch", "main")
+    commit(shop, "A history that begins late")
+    assert oppman("upgrade", str(repository(tmp_path / "starter", FIRST, SECOND)), "--yes").code == 0
+    assert (shop / "opportune/web.py").read_text().count(" = 'of the ") == 2
+
+
+def test_where_nobody_has_what_was_released_the_places_that_differ_are_marked(
+    oppman: Oppman, shop: Path, second: str
+) -> None:
+    write(shop, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
+    shutil.rmtree(shop / ".git")
+    git(shop, "init", "--quiet", "--initial-branch", "main")
+    commit(shop, "A history that begins late")
+    outcome = oppman("upgrade", second, "--yes")
+    assert outcome.code == 1
+    assert "To be resolved:\n  opportune/web.py: lines 3, 14\n" in outcome.out
+
+
+@pytest.mark.parametrize("has_history", [True, False])
+def test_a_plain_clone_is_upgraded_with_its_guides_and_gets_a_record(
+    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_history: bool
+) -> None:
+    starter = repository(tmp_path / "starter", FIRST, SECOND)
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--branch", "v1.0.0", str(starter), str(clone))
+    if not has_history:
+        shutil.rmtree(clone / ".git")
+        git(clone, "init", "--quiet")
+        commit(clone, "From an archive")
+    git(clone, "switch", "--quiet", "--create", "work")
+    write(clone, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
+    commit(clone)
+    monkeypatch.setattr("opportune.cli.upgrade.PROJECT", clone)
+    monkeypatch.setattr("opportune.cli.upgrade.__version__", "1.0.0")
+    shutil.rmtree(starter / ".git") if not has_history else None
+    assert oppman("upgrade", str(starter), "--yes").code == 0
+    assert (clone / "opportune/web.py").read_text().count(" = 'of the ") == 2
+    assert (clone / "docs/web.md").read_text() == SECOND["docs/web.md"]
+    record = read_record(clone)
+    assert record
+    assert (record.version, "docs/web.md" in record.files) == ("1.1.0", True)
+
+
+def test_a_project_in_a_folder_of_its_repository_is_upgraded_there(
+    oppman: Oppman, tmp_path: Path, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = project(tmp_path / "all/site")
+    shutil.rmtree(shop / ".git")
+    git(shop.parent, "init", "--quiet", "--initial-branch", "main")
+    write(shop.parent, {"Dockerfile": "FROM scratch\n"})
+    commit(shop.parent)
+    monkeypatch.setattr("opportune.cli.upgrade.PROJECT", shop)
+    write(shop, {".git/asked": ""})
+    assert oppman("upgrade", second, "--yes").code == 0
+    assert (shop / "Dockerfile").read_text() == SECOND["Dockerfile"]
+    assert (shop.parent / "Dockerfile").read_text() == "FROM scratch\n"
+
+
+def test_a_file_in_the_way_of_the_switch_takes_everything_back(oppman: Oppman, shop: Path, second: str) -> None:
+    write(shop, {".git/info/exclude": "email.py\n", "opportune/email.py/notes.txt": "Not in git\n"})
+    outcome = oppman("upgrade", second, "--yes")
+    is_refused(outcome, "directories would lose untracked files in them: opportune/email.py", shop)
+    assert git(shop, "status", "--porcelain", "--branch") == "## main"
+    assert (shop / "opportune/__init__.py").read_text() == FIRST["opportune/__init__.py"]
+    assert (shop / "opportune/email.py/notes.txt").read_text() == "Not in git\n"
