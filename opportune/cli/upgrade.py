@@ -76,9 +76,7 @@ def is_newer(release: Release, version: str) -> bool:
         OperatorError: the project stands on a later release.
     """
     if parse_version(release.version) < parse_version(version):
-        raise OperatorError(
-            f"That is {release.version}, and this project stands on {version}: git revert goes back."
-        )
+        raise OperatorError(f"That is {release.version}, and this project stands on {version}: git revert goes back.")
     if parse_version(release.version) == parse_version(version):
         print(f"This project stands on {version} already.")
         return False
