@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from opportune.cli import output
 from opportune.cli.main import command_group, did_you_mean, load, reason_of_abort, usage
 from opportune.cli.process import keeping_the_process
 from opportune.cli.registry import HELPS, PROGRAM, command_files
@@ -71,8 +72,8 @@ def carry_out(words: list[str], settings: Settings | None) -> str:
         CommandError: it did not end well; the error has what it printed before.
     """
     printed = BytesIO()
-    output = TextIOWrapper(printed, encoding="utf-8", write_through=True)  # some write bytes
-    with redirect_stdout(output), keeping_the_process(), using_settings(settings) if settings else nullcontext():
+    stream = TextIOWrapper(printed, encoding="utf-8", write_through=True)  # some write bytes
+    with redirect_stdout(stream), keeping_the_process(), using_settings(settings) if settings else nullcontext():
         code, line = end_of(words)
     text = printed.getvalue().decode()
     if code:
@@ -82,6 +83,7 @@ def carry_out(words: list[str], settings: Settings | None) -> str:
 
 def end_of(words: list[str]) -> tuple[int, str]:
     """The exit code, and the line for people where it is not 0."""
+    output.begin()
     try:
         code = command_group().main(words, prog_name=PROGRAM, standalone_mode=False)
     except OperatorError as error:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from opportune.cli.output import say, warn
 from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import forget_revisions, recorded_revisions, recorded_revisions_of
@@ -45,9 +46,9 @@ def command(
         return
     if fake or fake_initial:
         plan_of = faking(plan_of, None if fake else adopted(settings, plan_of(graph.applied(rows))))
-    print(f"Operations to perform:\n  {operations(graph, feature, target)}\nRunning migrations:")
+    say(f"Operations to perform:\n  {operations(graph, feature, target)}\nRunning migrations:")
     if not carry_out(settings, graph, plan_of):
-        print("  No migrations to apply.")
+        say("  No migrations to apply.")
 
 
 def operations(graph: MigrationGraph, feature: str | None, target: str | None) -> str:
@@ -85,7 +86,7 @@ def adopted(settings: Settings, steps: Sequence[Step]) -> list[Migration]:
         compared = {migration: differences(connection, migration) for migration in first}
     found = [difference for each in compared.values() for difference in each or []]
     for difference in found:
-        typer.echo(f"{'error' if difference.is_harmful else 'Notice'}: {difference.text}.", err=True)
+        warn(f"{'error' if difference.is_harmful else 'Notice'}: {difference.text}.")
     if any(difference.is_harmful for difference in found):
         raise OperatorError(
             "Nothing was adopted: change the models and make that migration anew, change the tables, or, if you know "
@@ -98,7 +99,7 @@ def forget_removed(settings: Settings, graph: MigrationGraph) -> None:
     with connect(settings) as connection, connection.begin():
         removed = graph.unknown(recorded_revisions(connection)).removed
         forget_revisions(connection, removed)
-    print(f"Forgotten: {', '.join(removed)}." if removed else "Nothing to forget.")
+    say(f"Forgotten: {', '.join(removed)}." if removed else "Nothing to forget.")
 
 
 def carry_out(settings: Settings, graph: MigrationGraph, plan: Plan) -> int:
@@ -110,19 +111,18 @@ def carry_out(settings: Settings, graph: MigrationGraph, plan: Plan) -> int:
 @contextmanager
 def announced(step: Step) -> Iterator[None]:
     verb = "Applying" if step.direction == "upgrade" else "Unapplying"
-    print(f"  {verb} {step.migration}...", end="", flush=True)
+    say(f"  {verb} {step.migration}...", end="")
     try:
         yield
     except BaseException:
-        print(" FAILED")
+        say(" FAILED")
         raise
-    print(" FAKED" if step.is_faked else " OK")
+    say(" FAKED" if step.is_faked else " OK")
 
 
 def tell_of_removed(graph: MigrationGraph, rows: Sequence[str]) -> None:
     if removed := graph.unknown(rows).removed:
-        typer.echo(
+        warn(
             f"Notice: the database has migrations of features that are not installed: {', '.join(removed)}. "
-            "To keep their tables and forget that: python3 oppman.py migrate --prune",
-            err=True,
+            "To keep their tables and forget that: python3 oppman.py migrate --prune"
         )

@@ -61,10 +61,10 @@ def is_verbose() -> bool:
     return _level == Level.VERBOSE
 
 
-def say(line: str = "") -> None:
+def say(line: str = "", end: str = "\n") -> None:
     """Tell what was done; not with `-q`."""
     if not is_quiet():
-        print(line)
+        print(line, end=end, flush=not end)
 
 
 def detail(line: str) -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
         "copydb": "Copy everything into another database.",
         "dumpdata": "Write rows as JSON.",
         "loaddata": "Add rows from JSON files.",
+        "flush": "Delete all rows and keep the tables.",
         "demo": "Load or clear the demonstration data.",
         "dbshell": "Open the database's own client.",
         "doctor": "Examine the database and say what is wrong with it.",

@@ -1,12 +1,12 @@
 """`showmigrations`: what there is, and what is applied."""
 
-import json
 from collections.abc import Collection
 from typing import Annotated
 
 import typer
 
 from opportune.cli.migrate import tell_of_removed
+from opportune.cli.output import print_json
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import recorded_revisions_of
 from opportune.project import installed_names
@@ -24,7 +24,7 @@ def command(
     applied = set(graph.applied(rows))
     ordered = [migration for migration in graph.ordered if migration.feature in listed]
     if as_json:
-        print(json.dumps([as_row(migration, applied) for migration in ordered], indent=2))
+        print_json([as_row(migration, applied) for migration in ordered])
     elif plan:
         for migration in ordered:
             print(f"[{'X' if migration in applied else ' '}]  {migration}")

@@ -43,7 +43,7 @@ class Writer(ABC):
         """Keep others from writing into the tables that are there until the transaction ends."""
 
     @abstractmethod
-    def clear(self, tables: Sequence[Table]) -> None:
+    def clear(self, tables: Sequence[Table], *, restart_numbers: bool = False) -> None:
         """Delete all rows of these tables."""
 
     @abstractmethod
@@ -74,7 +74,8 @@ def writer_for(connection: Connection) -> Writer:
 class SQLiteWriter(Writer):
     """Expects the enforcement of foreign keys to be off: they are looked at once, when everything is there."""
 
-    def clear(self, tables: Sequence[Table]) -> None:
+    def clear(self, tables: Sequence[Table], *, restart_numbers: bool = False) -> None:
+        # It numbers rows after the largest id there is.
         for table in reversed(tables):
             self.connection.execute(table.delete())
 
@@ -104,9 +105,10 @@ class PostgreSQLWriter(Writer):
         if names := [self._name(table) for table in tables if table.name in there]:
             self.connection.exec_driver_sql(f"LOCK TABLE {', '.join(names)} IN SHARE ROW EXCLUSIVE MODE")
 
-    def clear(self, tables: Sequence[Table]) -> None:
+    def clear(self, tables: Sequence[Table], *, restart_numbers: bool = False) -> None:
         # Without CASCADE: what somebody else's tables need is not ours to delete.
-        self.connection.exec_driver_sql(f"TRUNCATE {', '.join(map(self._name, tables))}")
+        numbers = "RESTART IDENTITY" if restart_numbers else "CONTINUE IDENTITY"
+        self.connection.exec_driver_sql(f"TRUNCATE {', '.join(map(self._name, tables))} {numbers}")
 
     def write(self, table: Table, batches: Iterable[Sequence[Row]]) -> None:
         batches = iter(batches)

@@ -1,0 +1,88 @@
+import pytest
+from sqlalchemy import func, select, text
+
+from opportune.accounts import User
+from opportune.accounts.models import Group, Session
+from opportune.cli import call_command, flush
+from opportune.db import Database
+from opportune.db.model import utc_now
+from opportune.errors import CommandError
+from opportune.settings import Settings
+from opportune.testing import Make
+
+
+async def rows(database: Database, model: type[User | Group]) -> int:
+    async with database.reader(fresh=True) as session:
+        return await session.scalar(select(func.count()).select_from(model)) or 0
+
+
+async def test_all_rows_go_and_numbers_begin_again(settings: Settings, database: Database, make: Make) -> None:
+    groups = await rows(database, Group)
+    await make.many(User, 3)
+    await make(Session, expires_at=utc_now())
+    said = call_command("flush", yes=True, settings=settings)
+    assert said.endswith("Nobody can sign in any more: python3 oppman.py createsuperuser\n")
+    assert (await rows(database, User), await rows(database, Group)) == (0, groups)
+    assert call_command("migrate", settings=settings).endswith("  No migrations to apply.\n")
+    assert (await make(User)).id == 1
+
+
+@pytest.mark.database("sqlite")
+async def test_it_asks_first(
+    settings: Settings, database: Database, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make(User)
+    with pytest.raises(CommandError, match="Nobody can be asked whether all rows may be deleted") as refused:
+        call_command("flush", settings=settings)
+    assert refused.value.code == 2
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("typer.prompt", lambda _question: "y")
+    with pytest.raises(CommandError, match=r"Stopped\.") as stopped:
+        call_command("flush", settings=settings)
+    assert "users and their sessions with them" in stopped.value.output
+    assert await rows(database, User) == 1
+    monkeypatch.setattr("typer.prompt", lambda _question: "yes")
+    assert call_command("flush", settings=settings)
+    assert await rows(database, User) == 0
+
+
+@pytest.mark.database("sqlite")
+async def test_production_wants_it_said_twice(settings: Settings, database: Database, make: Make) -> None:
+    await make(User)
+    production = settings.model_copy(update={"environment": "production"})
+    with pytest.raises(CommandError, match="This is production: nothing was deleted"):
+        call_command("flush", yes=True, settings=production)
+    assert await rows(database, User) == 1
+    assert call_command("flush", yes=True, force=True, settings=production)
+    assert await rows(database, User) == 0
+
+
+@pytest.mark.database("sqlite")
+async def test_all_or_nothing(
+    settings: Settings, database: Database, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make(User)
+
+    def fail(_connection: object) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(flush, "bring_in_line", fail)
+    with pytest.raises(OSError, match="the disk is gone"):
+        call_command("flush", yes=True, settings=settings)
+    assert await rows(database, User) == 1
+
+
+async def test_what_is_pointed_at_from_elsewhere_stays(settings: Settings, database: Database, make: Make) -> None:
+    await make(User)
+    async with database.writer() as session:
+        await session.execute(text("CREATE TABLE stray (user_id BIGINT REFERENCES accounts_user (id))"))
+    with pytest.raises(CommandError, match="stray, a table of no installed feature, points at accounts_user"):
+        call_command("flush", yes=True, settings=settings)
+    assert await rows(database, User) == 1
+
+
+@pytest.mark.database("sqlite")
+def test_a_database_that_is_behind_is_left_as_it_is(settings: Settings) -> None:
+    call_command("migrate", "jobs", "zero", settings=settings)
+    with pytest.raises(CommandError, match="lacks migrations"):
+        call_command("flush", yes=True, settings=settings)
