@@ -29,7 +29,7 @@ def env_example(kinds: Sequence[type[BaseSettings]]) -> str:
 def _entries(kind: type[BaseSettings]) -> Iterator[tuple[str, str]]:
     words = docstrings(kind)
     for name, field in kind.model_fields.items():
-        default = _shown(field.get_default(call_default_factory=True, validated_data={}))
+        default = setting_text(field.get_default(call_default_factory=True, validated_data={}))
         yield name, "".join(f"# {line}\n" for line in (words.get(name, ""), f"{name.upper()}={default}") if line)
 
 
@@ -51,7 +51,8 @@ def _docstrings_in(kind: type[BaseSettings]) -> Iterator[tuple[str, str]]:
                 yield name, text
 
 
-def _shown(value: Any) -> str:
+def setting_text(value: Any) -> str:
+    """A value as `.env` has it."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, bool):

@@ -3,11 +3,9 @@
 import secrets
 import socket
 import sys
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
-from dotenv import dotenv_values
 from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,13 +16,14 @@ from opportune.accounts.management import create_superuser
 from opportune.accounts.models import User
 from opportune.accounts.schemas import UserCreate
 from opportune.cli import demo, server, startup
+from opportune.cli.env_file import write_env
 from opportune.cli.runserver import Host, Port
 from opportune.cli.transaction import in_transaction
 from opportune.errors import OperatorError
 from opportune.jobs import defer
 from opportune.llm import make_provider, missing_library
 from opportune.project import PROJECT, installed_features
-from opportune.settings import FILE_OWNER_HINT, Settings, get_settings, load_settings
+from opportune.settings import Settings, get_settings, load_settings
 
 DEFAULT_EMAIL = "admin@example.com"
 MAX_PORTS_TRIED = 20
@@ -100,30 +99,6 @@ def reserve(host: str, first: int, wanted: int | None) -> socket.socket:
             print(f"Port {first} is taken: using {port}.")
         return listener
     return server.reserve(host, first)
-
-
-def write_env(path: Path) -> bool:
-    """Make the file of settings, or add the key that it lacks; True if there was anything to write.
-
-    Raises:
-        OperatorError: it cannot be written.
-    """
-    try:
-        if not path.exists():
-            path.touch(mode=0o600)
-            start = "# Your settings; .env.example lists all.\nENVIRONMENT=development\nDEBUG=true\n"
-        elif dotenv_values(path).get("SECRET_KEY"):
-            return False
-        else:
-            start = "\n"
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{start}SECRET_KEY={secrets.token_urlsafe(48)}\n")
-        return True
-    except UnicodeDecodeError:
-        return False  # reading the settings tells of it
-    except OSError as error:
-        advice = FILE_OWNER_HINT if path.exists() else "Make the folder writable."
-        raise OperatorError(f"{path} cannot be written ({error.strerror}). {advice}") from error
 
 
 def checked(email: str, password: str | None) -> Superuser:

@@ -48,6 +48,9 @@ COMMANDS = {
         "shell": "Open an async Python shell with the models at hand.",
         "routes": "List the addresses of the site.",
         "check": "Look for mistakes in settings and database.",
+        "env": "List the settings that are set, and by what; write a first .env.",
+        "diffsettings": "List the settings that differ from their defaults.",
+        "secrets": "Make a SECRET_KEY, or put a newer one into .env.",
         "sendtestemail": "Send an e-mail to see whether mail arrives.",
     },
     "Tools": {

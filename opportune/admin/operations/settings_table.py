@@ -1,7 +1,9 @@
 """The settings as a superuser may see them: no secret among them."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,8 +11,10 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
+from opportune.aws_secrets import settings_in
 from opportune.db.url.database_url import DatabaseURL
-from opportune.errors import OperatorError
+from opportune.env_example import setting_text
+from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
 from opportune.mail.transport import transport_for
 from opportune.project import PROJECT
@@ -18,6 +22,7 @@ from opportune.settings import BaseSettings, Settings
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 
+SECRET_NAME = re.compile(r"(?:^|_)(?:key|password|secret|token)$")
 # Each address in the words of who understands it: a password may stand at more places than one.
 ADDRESSES: dict[str, Callable[[Settings], object]] = {
     "mail_url": lambda settings: transport_for(settings).name,
@@ -33,6 +38,9 @@ class ShownSetting:
     source: str
     is_secret: bool
     """Whether it is only told whether there is one."""
+    default: str = ""
+    differs: bool = False
+    """Whether somebody gave it another value than its default."""
 
 
 def shown_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iterator[ShownSetting]:
@@ -41,16 +49,30 @@ def shown_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iter
     owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
     for own in (settings.of(feature.settings) for feature in features if feature.settings):
         owners |= dict.fromkeys(type(own).model_fields.keys() - owners.keys(), own)
+    at_aws = _kept_at_aws(settings.secrets_from, list(owners)) if settings.secrets_from else set()
     for name, owner in owners.items():
         value, is_given = getattr(owner, name), name in owner.model_fields_set
-        is_secret = isinstance(value, SecretStr) and _reader(name) is None
-        source = _source(settings, name, in_file, is_given)
-        yield ShownSetting(name.upper(), _words(owner, name, value), source, is_secret)
+        default = type(owner).model_fields[name].get_default(call_default_factory=True, validated_data={})
+        source = _source(name, in_file, at_aws, is_given)
+        yield ShownSetting(
+            name.upper(),
+            _words(owner, name, value),
+            source,
+            _is_secret(name, value),
+            default=setting_text(default),
+            differs=is_given and value != default,
+        )
+
+
+def _is_secret(name: str, value: object) -> bool:
+    """Features may keep a secret in a plain `str`."""
+    is_plain = isinstance(value, str) and SECRET_NAME.search(name) is not None
+    return (is_plain or isinstance(value, SecretStr)) and _reader(name) is None
 
 
 def _words(settings: BaseSettings, name: str, value: Any) -> str:
-    if isinstance(value, SecretStr):
-        return _redacted(settings, name) if value.get_secret_value() else ""
+    if isinstance(value, SecretStr) or _is_secret(name, value):
+        return _redacted(settings, name) if setting_text(value) else ""
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     if isinstance(value, bool):
@@ -81,10 +103,16 @@ def _without_user(text: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def _source(settings: Settings, name: str, in_file: set[str], is_given: bool) -> str:
+def _kept_at_aws(secrets_from: str, names: Sequence[str]) -> set[str]:
+    """What the secrets hold, which were fetched when the settings were read."""
+    with suppress(SettingsError):
+        return set(settings_in(secrets_from, names))
+    return set()
+
+
+def _source(name: str, in_file: set[str], at_aws: set[str], is_given: bool) -> str:
     if name.upper() in {variable.upper() for variable in os.environ}:
         return "environment"
     if not is_given:
         return "default"
-    sources = ("SECRETS_FROM", bool(settings.secrets_from)), (".env", name.upper() in in_file)
-    return " or ".join(source for source, is_one in sources if is_one) or "given at start"
+    return "SECRETS_FROM" if name in at_aws else ".env" if name.upper() in in_file else "given at start"

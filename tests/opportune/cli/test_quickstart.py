@@ -11,7 +11,8 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.cli import demo, quickstart, server
-from opportune.cli.quickstart import Superuser, asked, checked, fill, reserve, summary, write_env
+from opportune.cli.env_file import write_env
+from opportune.cli.quickstart import Superuser, asked, checked, fill, reserve, summary
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
