@@ -5,11 +5,13 @@ from app.events.feature import events
 from app.home.feature import home
 from app.pydocs.feature import pydocs
 from app.todos.feature import todos
+from app.users.feature import users
 from opportune.feature import Feature
 from opportune.features import accounts, admin, jobs
 
 INSTALLED: tuple[Feature, ...] = (
     accounts,
+    users,
     admin,
     jobs,
     home,

@@ -32,6 +32,11 @@ def _folder() -> Path:
     return Path(next(iter(places))).resolve().parent if places else Path.cwd()
 
 
+USERS = "users"
+"""The feature of the project that has its own user."""
+USER_TABLE = "accounts_user"
+"""As it was called before projects had it: foreign keys point there."""
+
 PROJECT = _folder()
 """The folder of oppman.py, `.env`, `templates/`, `static/`, `migrations/` and `tests/`."""
 
@@ -89,7 +94,9 @@ def require_distinct(features: "Sequence[Feature]") -> None:
 
 
 def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
-    """The feature that a table belongs to: the longest whose name it begins with."""
+    """The feature that a table belongs to: the longest whose name it begins with. That of users is the project's."""
+    if table == USER_TABLE and USERS in features:
+        return USERS
     return max((name for name in features if table.startswith(f"{name}_")), key=len, default=None)
 
 
@@ -116,9 +123,24 @@ def application(*arguments: Any) -> Any:
     return _module("main", "opportune.application").create_app(*arguments)
 
 
+def has_own_users() -> bool:
+    """Whether the project says who its users are. One that is older than `app/users` has the framework's."""
+    return _has(f"{USERS}.models")
+
+
+def users_module(name: str) -> ModuleType:
+    """What the project says of its users in `models`, `schemas` or `manager`; else what the framework does."""
+    otherwise = name if has_own_users() else "no_users"
+    return _module(f"{USERS}.{name}", f"opportune.accounts.{otherwise}")
+
+
 def _module(name: str, otherwise: str) -> ModuleType:
     """A module of the project, or of the framework where the project has none of that name."""
-    return import_module(f"{PACKAGE}.{name}" if (PROJECT / PACKAGE / f"{name}.py").is_file() else otherwise)
+    return import_module(f"{PACKAGE}.{name}" if _has(name) else otherwise)
+
+
+def _has(name: str) -> bool:
+    return (PROJECT / PACKAGE / f"{name.replace('.', '/')}.py").is_file()
 
 
 def display_path(path: Path) -> str:

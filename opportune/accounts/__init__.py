@@ -4,14 +4,18 @@ A folder for each subject: registration, signing in, sessions, two-factor authen
 tokens, groups; each with its pages, its API and a service that knows no request.
 """
 
-from opportune.accounts.demo import demo_owner
-from opportune.accounts.dependencies import CurrentUser, OptionalUser
-from opportune.accounts.groups.permissions import FORBIDDEN, may, read_grants
-from opportune.accounts.models import User
-from opportune.accounts.passwords import hash_password
-from opportune.accounts.schemas import Email
-from opportune.accounts.sessions.cookies import sign_in as start_session
-from opportune.accounts.tokens.service import create_access_token
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opportune.accounts.demo import demo_owner
+    from opportune.accounts.dependencies import CurrentUser, OptionalUser, get_current_user, get_optional_user
+    from opportune.accounts.groups.permissions import FORBIDDEN, may, read_grants
+    from opportune.accounts.models import User, UserBase
+    from opportune.accounts.passwords import hash_password
+    from opportune.accounts.schemas import Email, UserRead, UserUpdate
+    from opportune.accounts.sessions.cookies import sign_in as start_session
+    from opportune.accounts.tokens.service import create_access_token
 
 __all__ = [
     "FORBIDDEN",
@@ -19,10 +23,35 @@ __all__ = [
     "Email",
     "OptionalUser",
     "User",
+    "UserBase",
+    "UserRead",
+    "UserUpdate",
     "create_access_token",
     "demo_owner",
+    "get_current_user",
+    "get_optional_user",
     "hash_password",
     "may",
     "read_grants",
     "start_session",
 ]
+
+_PLACES = {
+    "demo": ("demo_owner",),
+    "dependencies": ("CurrentUser", "OptionalUser", "get_current_user", "get_optional_user"),
+    "groups.permissions": ("FORBIDDEN", "may", "read_grants"),
+    "models": ("User", "UserBase"),
+    "passwords": ("hash_password",),
+    "schemas": ("Email", "UserRead", "UserUpdate"),
+    "sessions.cookies": ("sign_in",),
+    "tokens.service": ("create_access_token",),
+}
+_MODULES = {name: f"{__name__}.{module}" for module, names in _PLACES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: the project's `User` is made of the base that is here, and the rest of that `User`."""
+    source = {"start_session": "sign_in"}.get(name, name)
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[source]), source)

@@ -17,11 +17,15 @@ from opportune.accounts.setup.invitation import invite_first_superuser
 from opportune.accounts.verification.emails import send_verification_email
 from opportune.feature import Demo, Feature, Metric
 from opportune.mail.delivery import send_email_job
+from opportune.project import has_own_users
+
+# Where the project has its own, its feature lists it.
+USERS = () if has_own_users() else (User,)
 
 accounts = Feature(
     name="accounts",
     summary="Who uses the site: sign-in, profile, sessions, tokens, groups.",
-    models=(User, Session, ApiToken, RecoveryCode, Attempt, Group, Grant, Membership, ShippedGrant),
+    models=(*USERS, Session, ApiToken, RecoveryCode, Attempt, Group, Grant, Membership, ShippedGrant),
     pages=pages.router,
     api=api.router,
     metrics=(Metric("Sign-ups", User.created_at),),

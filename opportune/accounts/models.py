@@ -1,19 +1,22 @@
 """Users, how they prove who they are, and what they may do."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Index, UniqueConstraint, func
+from sqlalchemy import Index, MetaData, Table, UniqueConstraint, event, func
 from sqlmodel import Field
 
 from opportune.db.model import Model, utc_now
+from opportune.errors import OperatorError
+from opportune.project import PACKAGE, USER_TABLE, users_module
 
 
-class User(Model, table=True):
-    __tablename__ = "accounts_user"
+class UserBase(Model):
+    """What every site needs to know of who uses it: the base of the `User` in `app/users/models.py`."""
+
+    __tablename__ = USER_TABLE
 
     email: str = Field(max_length=320)
-    name: str = Field(default="", max_length=100)
-    """What others may call them, if they say so."""
     hashed_password: str = Field(max_length=1024)
     is_active: bool = True
     is_staff: bool = False
@@ -29,13 +32,35 @@ class User(Model, table=True):
     def __str__(self) -> str:
         return self.email
 
+    def get_short_name(self) -> str:
+        """What pages, also those of others, call them; empty where they have not said it."""
+        return ""
+
     @property
     def has_two_factor(self) -> bool:
         return bool(self.totp_secret)
 
 
-# Kept in lower case by the manager; the index holds for every other way in too.
-Index("ix_accounts_user_email_lower", func.lower(User.email), unique=True)
+@event.listens_for(Table, "after_parent_attach")
+def _make_emails_unique(table: Table, metadata: MetaData) -> None:
+    """Kept in lower case by the manager; the index holds for every other way in too."""
+    if metadata is Model.metadata and table.name == USER_TABLE:
+        Index("ix_accounts_user_email_lower", func.lower(table.c.email), unique=True)
+
+
+if TYPE_CHECKING:
+    User = UserBase
+else:
+
+    def __getattr__(name: str) -> Any:
+        """`User` is the project's: it comes when the framework first asks, as it is made of what stands here."""
+        if name != "User":
+            raise AttributeError(name)
+        found = getattr(users_module("models"), name, None)
+        if not (isinstance(found, type) and issubclass(found, UserBase)):
+            raise OperatorError(f"{PACKAGE}/users/models.py: begin it with class User(UserBase, table=True):")
+        globals()[name] = found
+        return found
 
 
 class Session(Model, table=True):

@@ -14,7 +14,6 @@ def _lower(text: str) -> str:
 
 
 Email = Annotated[EmailStr, AfterValidator(_lower)]
-DisplayName = Annotated[Line, StringConstraints(max_length=100)]
 LinkToken = Annotated[Line, StringConstraints(max_length=2000)]
 TOKEN_LIFETIMES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year"}
 
@@ -70,12 +69,6 @@ class Credentials(Schema):
     code: Annotated[Line, StringConstraints(max_length=100)] = ""
 
 
-class ProfileUpdate(Schema):
-    name: Annotated[DisplayName, FieldOptions(autocomplete="name")] = Field(
-        "", description="How others see you. It may stay empty."
-    )
-
-
 class Reauthentication(Schema):
     """The current password, for what not even a browser left open may do."""
 
@@ -106,20 +99,23 @@ class AccountDeletion(Reauthentication):
 
 
 class UserUpdate(Schema):
-    """Changes of one's own account: what is left out stays. A new e-mail or password needs the current password."""
+    """Changes of one's own account: what is left out stays. A new e-mail or password needs the current password.
 
-    name: DisplayName | None = None
+    The base of the one in `app/users/schemas.py`, whose own fields are on the profile page too.
+    """
+
     email: Email | None = None
     password: Password | None = None
     current_password: Password = ""
 
 
 class UserRead(Schema):
+    """What people are told of their own account: the base of the one in `app/users/schemas.py`."""
+
     model_config = ConfigDict(from_attributes=True)
 
     id: int
     email: str
-    name: str
     is_active: bool
     is_staff: bool
     is_superuser: bool

@@ -1,5 +1,6 @@
 """The admin at /admin: SQLAdmin with the forms, lists and rights of this framework."""
 
+from opportune.admin.accounts.users import UserAdmin
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.inlines import Inline
@@ -14,6 +15,7 @@ __all__ = [
     "FileColumn",
     "ImageColumn",
     "Inline",
+    "UserAdmin",
     "ValidationRefused",
     "selection_query",
     "session_of",

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
 from opportune.admin.accounts.groups import GROUPS
-from opportune.admin.accounts.users import ACCOUNTS
+from opportune.admin.accounts.users import ACCOUNTS, UserAdmin
 from opportune.admin.authorization import Authorization, may_look_up
 from opportune.admin.dashboard.dashboard import Dashboard
 from opportune.admin.forms.fieldsets import group_fields
@@ -70,10 +70,12 @@ def add_admin(app: FastAPI) -> None:
 
 def view_classes(features: Iterable[Feature]) -> Iterator[tuple[Any, str]]:
     """Those of the framework and of the features, and whose each is."""
+    own = [(view, feature.name) for feature in features for view in feature.admin]
+    users = [each for each in own if issubclass(each[0], UserAdmin)]
+    yield from users or [(UserAdmin, "")]
     for view in (*ACCOUNTS, *GROUPS, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
         yield view, ""
-    for feature in features:
-        yield from ((view, feature.name) for view in feature.admin)
+    yield from (each for each in own if each not in users)
 
 
 async def _to_index(request: Request) -> Response:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from opportune.cli.installed import INSTALLED, without_feature
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE
+from opportune.project import PACKAGE, USERS
 
 FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "bench/features")
 """Where a feature has a folder of its own name."""
@@ -37,6 +37,8 @@ class Removal:
         """
         if not re.fullmatch(r"\w+", self.name) or not (self.project / PACKAGE / self.name).is_dir():
             raise OperatorError(f"There is no feature {PACKAGE}/{self.name}: what is installed stands in {INSTALLED}.")
+        if self.name == USERS:
+            raise OperatorError(f"{PACKAGE}/{USERS} is what the accounts of this site are made of: it stays.")
         if used := list(self.uses()):
             more = f" and {len(used) - 3} more" if len(used) > 3 else ""
             raise OperatorError(f"{self.name} is used by {', '.join(used[:3])}{more}: change that first.")

@@ -71,7 +71,7 @@ def name_of(row: Any) -> str:
     Users have their names, not what their class says: an e-mail address is for themselves and the admin.
     """
     if isinstance(row, User):
-        return row.name or f"User {row.id}"
+        return row.get_short_name() or f"User {row.id}"
     title, words = title_of(row), naming_column(type(row))
     is_plain = title == f"{type(row).__name__} {row.id}"
     return (is_plain and words and getattr(row, words)) or title

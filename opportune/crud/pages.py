@@ -209,12 +209,7 @@ class CrudPages(PageOptions[M]):
     def _values(self, form: Form[Any]) -> dict[str, Any]:
         """What was asked for by name, also what was emptied. A file that nobody chose or removed stays as it is."""
         asked = [name for _, names in self.sections for name in names] or form.model.model_fields
-        kept_files = {
-            name
-            for name, control in form.controls.items()
-            if control.type == "file" and not form.files.get(name) and name not in form.cleared
-        }
-        return {name: getattr(form.data, name) for name in asked if name not in kept_files}
+        return {name: getattr(form.data, name) for name in asked if name not in form.kept_files}
 
     async def _show_form(
         self, request: Request, crud: Crud[M], form: Form[Any], row: M | None, title: str = ""

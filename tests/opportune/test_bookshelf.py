@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 from opportune.cli.installed import with_feature
-from opportune.project import PROJECT
+from opportune.project import PROJECT, USERS
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import Copy
 
 BOOKSHELF = Path(__file__).parent / "bookshelf"
-EXAMPLES = [path.parent.name for path in (PROJECT / "app").glob("*/feature.py")]
+EXAMPLES = [path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS]
 ABOUT_THE_MODEL = ("jobs.py", "hooks.py", "summary.txt")
 """Files of what a language model does for the shop."""
 MAX_PYTHON_LINES, MAX_TEMPLATE_LINES, MAX_MODEL_LINES = 250, 60, 60

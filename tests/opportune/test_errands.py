@@ -11,7 +11,7 @@ from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import Copy
 
 GUIDES = [PROJECT / "docs/errands.md", *sorted((PROJECT / "app").glob("*/README.md"))]
-FEATURES = ("about", "welcome")
+FEATURES = ("welcome",)
 """What the guide says to put into `app/installed.py`."""
 
 

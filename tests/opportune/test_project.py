@@ -20,12 +20,12 @@ from opportune.application import create_app
 from opportune.cli.environment import FRAMEWORK_TESTS
 from opportune.cli.registry import COMMANDS
 from opportune.cli.removal import FOLDERS, Removal
-from opportune.project import PROJECT
+from opportune.project import PROJECT, USERS
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.cli.command_server import RunCommand, command_server
 
-FEATURES = sorted(path.name for path in (PROJECT / "app").iterdir() if (path / "feature.py").exists())
+FEATURES = sorted(path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS)
 
 NAMED_BY_WORD = [name for name in FEATURES if name not in ("chat", "events", "home")]
 """Those whose name means nothing else: of the others only their paths and modules are looked for."""

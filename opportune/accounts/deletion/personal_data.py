@@ -10,6 +10,7 @@ from sqlmodel import col
 from opportune.accounts.models import ApiToken, Group, Membership, Session, User
 from opportune.db.columns import is_secret
 from opportune.feature import Feature, Person, PersonalData
+from opportune.fields.files import file_columns_of
 
 SECRET_FIELDS = {"hashed_password", "totp_secret", "totp_step", "token_hash", "user_id"}
 
@@ -50,4 +51,11 @@ def person_of(user: User) -> Person:
     return Person(user.id, user.email if user.is_verified else "")
 
 
-personal_data = PersonalData(summary="Your account with its sessions and API tokens", read=read)
+async def list_files(session: AsyncSession, person: Person) -> Sequence[str]:
+    """What the fields hold that the project has added to its users."""
+    columns = [getattr(User, name) for name in file_columns_of(User)]
+    found = (await session.execute(select(*columns).where(col(User.id) == person.id))).one() if columns else ()
+    return [name for name in found if name]
+
+
+personal_data = PersonalData(summary="Your account with its sessions and API tokens", read=read, files=list_files)

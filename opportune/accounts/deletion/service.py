@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete
-from sqlmodel import col
-
 from opportune.accounts.context import AccountContext
 from opportune.accounts.deletion.personal_data import person_of, personal_data_of
 from opportune.accounts.emails import send_account_email
@@ -36,7 +33,9 @@ async def delete_account(context: AccountContext, database: Database, features: 
     for data in personal_data_of(features):
         if data.forget:
             await data.forget(session, person_of(user))
-    await session.execute(delete(User).where(col(User.id) == user.id))
+    session.add(user)
+    await session.delete(user)
+    await session.flush()
     send_account_email(session, context.settings, user.email, "account_deleted", email=user.email)
 
 

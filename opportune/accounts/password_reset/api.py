@@ -6,8 +6,9 @@ from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.manager import InvalidPasswordError
 from opportune.accounts.models import User
 from opportune.accounts.password_reset import service
+from opportune.accounts.profile.schemas import UserRead
 from opportune.accounts.responses import EMAIL_REQUESTED, INVALID_LINK, invalid_field
-from opportune.accounts.schemas import EmailRequest, Message, PasswordReset, UserRead
+from opportune.accounts.schemas import EmailRequest, Message, PasswordReset
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 

@@ -5,14 +5,16 @@ from fastapi import APIRouter, HTTPException, Response
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.manager import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.models import User
-from opportune.accounts.profile.service import change_password, check_email_change, request_email_change
+from opportune.accounts.profile.schemas import PROVED_FIELDS, UserRead, UserUpdate
+from opportune.accounts.profile.service import (
+    change_password,
+    check_email_change,
+    request_email_change,
+    update_profile,
+)
 from opportune.accounts.responses import confirm_password, invalid_field
-from opportune.accounts.schemas import UserRead, UserUpdate
 
 router = APIRouter(tags=["accounts"])
-
-PROVED_FIELDS = {"email", "password", "current_password"}
-"""What is changed in ways of its own; all else that the schema takes is stored as it is."""
 
 
 @router.get("/users/me", response_model=UserRead)
@@ -41,7 +43,6 @@ async def change_me(response: Response, wanted: UserUpdate, user: CurrentUser, c
         raise HTTPException(409, EMAIL_TAKEN) from None
     except InvalidPasswordError as error:
         raise invalid_field("password", str(error)) from None
-    if others := wanted.model_dump(exclude=PROVED_FIELDS, exclude_none=True):
-        context.session.add(user)
-        user.sqlmodel_update(others)
+    if others := wanted.model_fields_set - PROVED_FIELDS:
+        await update_profile(context.session, user, {name: getattr(wanted, name) for name in others})
     return user

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request, Response
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.manager import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.models import Session, User
+from opportune.accounts.profile.schemas import PROVED_FIELDS, UserUpdate
 from opportune.accounts.profile.service import (
     change_password,
     check_email_change,
@@ -14,9 +15,12 @@ from opportune.accounts.profile.service import (
     update_profile,
 )
 from opportune.accounts.responses import done, invalid_link, reauthenticated, show, signed_in
-from opportune.accounts.schemas import EmailConfirmation, EmailUpdate, PasswordUpdate, ProfileUpdate
+from opportune.accounts.schemas import EmailConfirmation, EmailUpdate, PasswordUpdate
 from opportune.accounts.verification.service import request_verification
 from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
+from opportune.errors import FieldErrors
+from opportune.fields.files import stored_uploads
+from opportune.storage import StorageError
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.panels import render_panels
@@ -32,16 +36,25 @@ router = APIRouter(prefix="/accounts")
 
 @router.get("/profile")
 async def profile(request: Request, user: CurrentUser) -> Response:
-    return await show_profile(request, user, Form(ProfileUpdate, user), Form(EmailUpdate))
+    return await show_profile(request, user, Form(UserUpdate, user), Form(EmailUpdate))
 
 
 @router.post("/profile")
 async def change_profile(request: Request, user: CurrentUser, session: WriteSession) -> Response:
-    form = await read_form(request, ProfileUpdate)
-    if form.data is None:
-        return await show_profile(request, user, form, Form(EmailUpdate))
-    await update_profile(session, user, form.data.model_dump())
-    return done(request, "profile", "Your name is saved.")
+    """Store the fields that the project has added, uploads too."""
+    form = await read_form(request, UserUpdate, user)
+    if form.data:
+        changes = {name: getattr(form.data, name) for name in own_fields(form) if name not in form.kept_files}
+        try:
+            async with stored_uploads(request.app.state.storage, User, changes) as values:
+                await update_profile(session, user, values)
+        except StorageError as error:
+            form.refuse(str(error), status=503)
+        except FieldErrors as refusal:
+            form.show(refusal)
+        else:
+            return done(request, "profile", "Your profile is saved.")
+    return await show_profile(request, user, form, Form(EmailUpdate))
 
 
 @router.post("/profile/verification")
@@ -62,7 +75,7 @@ async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx
             return done(request, "profile", EMAIL_REQUESTED if requested else EMAIL_CHANGED)
         except EmailTakenError:
             form.refuse(EMAIL_TAKEN, "email")
-    return await show_profile(request, user, Form(ProfileUpdate, user), form)
+    return await show_profile(request, user, Form(UserUpdate, user), form)
 
 
 @router.get("/change-email")
@@ -113,7 +126,12 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
     return show(request, "password", form.status, form=form)
 
 
-async def show_profile(request: Request, user: User, name: Form[ProfileUpdate], email: Form[EmailUpdate]) -> Response:
-    status = name.status if name.errors else email.status
+async def show_profile(request: Request, user: User, own: Form[UserUpdate], email: Form[EmailUpdate]) -> Response:
+    status = own.status if own.errors else email.status
     panels = await render_panels(request, (feature.profile_panel for feature in request.app.state.features), user)
-    return show(request, "profile", status, name=name, email=email, panels=panels)
+    return show(request, "profile", status, own=own, own_fields=own_fields(own), email=email, panels=panels)
+
+
+def own_fields(form: Form[UserUpdate]) -> list[str]:
+    """Those that the project has added."""
+    return [name for name in form.controls if name not in PROVED_FIELDS]

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from opportune.accounts import signed_links
 from opportune.accounts.context import AccountContext
@@ -21,8 +19,10 @@ EMAIL_CHANGES_PER_USER = RateLimit("accounts.email_changes_per_user", 5, HOUR_SE
 
 
 async def update_profile(session: AsyncSession, user: User, changes: Mapping[str, Any]) -> None:
-    """Store what needs no proof, such as the name."""
-    await session.execute(update(User).where(col(User.id) == user.id).values(**changes))
+    """Store what needs no proof: the fields that the project has added."""
+    session.add(user)
+    user.sqlmodel_update(dict(changes))
+    await session.flush()
 
 
 async def change_password(context: AccountContext, user: User, password: str) -> User:

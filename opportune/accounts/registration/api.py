@@ -7,9 +7,10 @@ from fastapi.responses import JSONResponse
 
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.manager import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
+from opportune.accounts.profile.schemas import UserRead
 from opportune.accounts.registration import service
 from opportune.accounts.responses import EMAIL_REQUESTED, invalid_field
-from opportune.accounts.schemas import UserCreate, UserRead
+from opportune.accounts.schemas import UserCreate
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 from sqladmin import action, expose
 from sqladmin.authorization import Action
-from sqlalchemy import Select, select
+from sqlalchemy import Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.exceptions import HTTPException
@@ -17,7 +17,7 @@ from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # 
 
 from opportune.accounts import passwords
 from opportune.accounts.groups.service import lock_superusers
-from opportune.accounts.models import ApiToken, Membership, Session, User
+from opportune.accounts.models import ApiToken, Membership, Session, User, UserBase
 from opportune.accounts.schemas import Email
 from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.sessions.user_agent import describe_user_agent
@@ -33,10 +33,15 @@ from opportune.admin.persistence.transactions import Act, session_of
 from opportune.admin.protocols import Check
 from opportune.admin.views import AdminView
 from opportune.db.batches import delete_dependents_in_batches
+from opportune.db.columns import is_long, is_secret
 from opportune.web.rendering.flash import flash
 
 EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email)
-USER_COLUMNS: list[Any] = ["id", "email", "name", "is_active", "is_staff", "is_superuser", "is_verified", "created_at"]
+OWN_FIELDS = [name for name in User.model_fields if name not in UserBase.model_fields and not is_secret(name)]
+"""Those that the project has added."""
+FLAGS = ("is_active", "is_staff", "is_superuser", "is_verified")
+USER_COLUMNS: list[Any] = ["id", "email", *OWN_FIELDS, *FLAGS, "created_at"]
+SHORT_COLUMNS = [name for name in USER_COLUMNS if not is_long(inspect(User, raiseerr=True).columns[name])]
 PRIVILEGE_FIELDS = ("is_superuser", "is_staff")
 OWN_PRIVILEGES = "You cannot take your own rights here: ask another superuser."
 LAST_SUPERUSER = "Nobody else is an active superuser."
@@ -60,12 +65,12 @@ class UserAdmin(AdminView, model=User):
     e-mail that they choose, nor the account behind a password that they know.
     """
 
-    column_list = USER_COLUMNS
+    column_list = SHORT_COLUMNS
     column_export_list = USER_COLUMNS
     column_details_list = [*USER_COLUMNS, "has_two_factor"]
     column_filters = ("is_active", "is_staff", "is_superuser", "is_verified", "created_at")
     column_labels = {"email": "E-mail", "has_two_factor": "Two-factor"}
-    form_columns = ("email", "name", "is_active", "is_verified", *PRIVILEGE_FIELDS)
+    form_columns = ("email", *OWN_FIELDS, "is_active", "is_verified", *PRIVILEGE_FIELDS)
     form_args = {"email": {"lines": False}}
     related_fields = ("groups",)
     details_template = "admin/user.html"
@@ -282,4 +287,4 @@ class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
     icon, category = "ti ti-key", "Accounts"
 
 
-ACCOUNTS = (UserAdmin, SessionAdmin, TokenAdmin)
+ACCOUNTS = (SessionAdmin, TokenAdmin)

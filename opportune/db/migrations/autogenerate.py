@@ -34,7 +34,7 @@ from opportune.db.migrations.renaming import (
 from opportune.db.migrations.rendering import write_file
 from opportune.db.migrations.runner import plan_for, refuse_newer, run_migrations
 from opportune.errors import OperatorError
-from opportune.project import display_path, feature_of_table
+from opportune.project import USERS, display_path, feature_of_table
 from opportune.settings import Settings
 
 Operations = list[ops.MigrateOperation]
@@ -193,6 +193,8 @@ def _dependencies(graph: MigrationGraph, draft: NewMigration) -> tuple[str, ...]
     newest = graph.newest(draft.feature)
     known = graph.needed_by(newest) if newest else []
     found: set[str] = set()
+    if draft.feature == USERS and newest is None and (made := graph.newest("accounts")):
+        found.add(made.revision)  # which has made the table
     for table in {*_tables_pointed_at(draft.upgrade), *draft.pointing}:
         other = feature_of_table(table, graph.features)
         if other in (None, draft.feature):

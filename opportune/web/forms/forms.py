@@ -147,6 +147,12 @@ class Form(Generic[M]):
         return self.refusal if self.errors else 200
 
     @property
+    def kept_files(self) -> set[str]:
+        """The fields whose file stays as it is: nobody chose another, or had it removed."""
+        files = (name for name, control in self.controls.items() if control.type == "file")
+        return {name for name in files if not self.files.get(name) and name not in self.cleared}
+
+    @property
     def takes_files(self) -> bool:
         return any(control.type == "file" for control in self.controls.values())
 

@@ -84,7 +84,8 @@ async def take_the_data_along(page: Page) -> None:
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Download").click()
     file = await (await download.value).path()
-    assert json.loads(await asyncio.to_thread(file.read_bytes))["accounts"]["account"][0]["name"] == "Ada Lovelace"
+    (account,) = json.loads(await asyncio.to_thread(file.read_bytes))["accounts"]["account"]
+    assert account["display_name"] == "Ada Lovelace"
 
 
 async def leave(page: Page) -> None:

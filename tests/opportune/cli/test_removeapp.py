@@ -94,6 +94,13 @@ def test_nothing_of_a_feature_is_left(project: Path, capsys: pytest.CaptureFixtu
     assert (project / ".env.example").read_text() == "# Copy.\n\n# SITE_NAME=\n\n# A port.\n# PORT=80\n"
 
 
+def test_the_users_of_a_site_stay(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(project, {"app/users/models.py": ""})
+    assert main(["removeapp", "users", "--yes"]) == 1
+    assert "app/users is what the accounts of this site are made of" in capsys.readouterr().err
+    assert (project / "app/users/models.py").exists()
+
+
 def test_what_only_a_person_can_mend_is_named_without_its_value(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,7 +47,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 async def letter(app: FastAPI) -> Letter:
-    ann = await make_user(app.state.database, "ann@example.org", name="Ann")
+    ann = await make_user(app.state.database, "ann@example.org", display_name="Ann")
     async with app.state.database.writer() as session:
         session.add(letter := Letter(subject="Bees", user_id=ann.id))
     return letter
@@ -64,7 +64,7 @@ async def test_users_are_offered_to_whoever_may_write_rows_alone(
     choices = "/letters/new/choices?name=user"
     assert (await client.get(choices)).json() == {"results": []}
     assert "Ann</option>" not in (await client.get("/letters")).text
-    bob = await make_user(app.state.database, "bob@example.org", name="Bob")
+    bob = await make_user(app.state.database, "bob@example.org", display_name="Bob")
     async with signed_in_client(app, bob) as reader:
         assert (await reader.get(choices)).json() == {"results": [{"id": str(bob.id), "text": "Bob"}]}
     async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as root:

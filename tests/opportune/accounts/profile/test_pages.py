@@ -2,14 +2,10 @@ import re
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.accounts.dependencies import account_context
 from opportune.accounts.models import User
-from opportune.accounts.profile import pages
-from opportune.accounts.profile.api import change_me
-from opportune.accounts.schemas import ProfileUpdate, UserUpdate
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
@@ -59,68 +55,12 @@ async def test_a_menu_leads_to_all_of_them_and_says_which_one_is_open(ada: Async
         assert re.findall(r'href="/accounts/([a-z-]+)" aria-current="page"', answer.text) == [page]
 
 
-async def test_a_name_is_shown_in_place_of_the_email(ada: AsyncClient) -> None:
-    answer = await ada.post("/accounts/profile", data={"name": " Ada <b>Lovelace</b> "})
-
-    assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/profile")
-    page = await ada.get(answer.headers["location"])
-    assert "Your name is saved." in page.text
-    assert 'account">Ada &lt;b&gt;Lovelace&lt;/b&gt;</span>' in page.text
-    assert 'account">ada@example.com</span>' in (await ada.get("/accounts/password")).text  # on a phone
-
-    await ada.post("/accounts/profile", data={"name": ""})
-    assert "Lovelace" not in (await ada.get("/accounts/profile")).text
-
-
-async def test_a_name_that_is_none_is_refused(ada: AsyncClient, database: Database, user: User) -> None:
-    for name in ("x" * 101, "two\nlines", "nul\0"):
-        answer = await ada.post("/accounts/profile", data={"name": name})
-
-        assert answer.status_code == 422
-        assert "invalid-feedback" in answer.text
-    assert (await stored(database, user)).name == ""
-
-
-class WithMore(ProfileUpdate):
-    """As somebody adds a field, for which there is a column."""
-
-    totp_step: int = 0
-
-
-async def test_a_field_that_is_added_to_the_form_of_the_name_is_shown_and_stored(
-    ada: AsyncClient, database: Database, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pages, "ProfileUpdate", WithMore)
-    assert 'name="totp_step"' in (await ada.get("/accounts/profile")).text
-
-    await ada.post("/accounts/profile", data={"name": "Ada", "totp_step": "7"})
-
-    changed = await stored(database, user)
-    assert (changed.name, changed.totp_step) == ("Ada", 7)
-
-
-async def test_a_field_that_is_added_to_what_programs_change_is_stored(
-    app: FastAPI, database: Database, user: User
-) -> None:
-    class Wanted(UserUpdate):
-        totp_step: int | None = None
-
-    request = Request({"type": "http", "app": app, "headers": []})
-    async with database.writer() as session:
-        known = await session.get_one(User, user.id)
-        wanted = Wanted(name="Ada", totp_step=7)
-        await change_me(Response(), wanted, known, account_context(request, session))
-
-    changed = await stored(database, user)
-    assert (changed.name, changed.totp_step) == ("Ada", 7)
-
-
 async def test_a_profile_gives_nobody_rights(ada: AsyncClient, database: Database, user: User) -> None:
     rights = {"is_superuser": "true", "is_staff": "true", "is_verified": "true", "id": "77", "email": NEW}
 
-    await ada.post("/accounts/profile", data={"name": "Ada", **rights})
+    await ada.post("/accounts/profile", data=rights)
 
-    assert await stored(database, user) == user.model_copy(update={"name": "Ada"})
+    assert await stored(database, user) == user
 
 
 async def test_an_address_that_is_not_verified_can_be_so_once_more(ada: AsyncClient, recorded: RecordedJobs) -> None:

@@ -1,0 +1,24 @@
+"""The user of a project that has no `app/users`, as all had it before there was one."""
+
+from pydantic import Field
+from sqlmodel import Field as ColumnField
+
+from opportune.accounts import schemas
+from opportune.accounts.models import UserBase
+from opportune.text import Line
+
+
+class User(UserBase, table=True):
+    name: str = ColumnField(default="", max_length=100)
+    """What others may call them, if they say so."""
+
+    def get_short_name(self) -> str:
+        return self.name
+
+
+class UserRead(schemas.UserRead):
+    name: str
+
+
+class UserUpdate(schemas.UserUpdate):
+    name: Line = Field("", max_length=100, description="How others see you. It may stay empty.")

@@ -1,0 +1,61 @@
+"""The user is the project's: a field more is a line in its model, and one in its schemas."""
+
+from pathlib import Path
+
+from tests.opportune.cli.command_server import command_server
+from tests.opportune.cli.conftest import Copy
+
+FIELDS = """
+    phone: Phone = ""
+    birthday: date | None = None
+    newsletter: bool = False
+"""
+IMPORTS = "from datetime import date\nfrom opportune.fields import Phone\n"
+TEST = """
+import pytest
+from app.users.models import User
+from opportune.testing import make_token, make_user, signed_in_client
+
+SENT = {"phone": "+431711000", "birthday": "1815-12-10", "newsletter": "true"}
+KNOWN = {**SENT, "newsletter": True}
+
+@pytest.mark.database("sqlite")
+async def test_they_are_shown_and_stored(app, client, database):
+    ada, root = await make_user(database), await make_user(database, is_superuser=True)
+    async with signed_in_client(app, ada) as browser:
+        page = (await browser.get("/accounts/profile")).text
+        assert [kind in page for kind in ('type="tel"', 'type="date"', 'type="checkbox"')] == [True] * 3
+        assert (await browser.post("/accounts/profile", data={"phone": "none"})).status_code == 422
+        assert (await browser.post("/accounts/profile", data=SENT)).status_code == 303
+    client.headers["authorization"] = f"Bearer {await make_token(database, ada)}"
+    assert (await client.get("/api/v1/users/me")).json().items() >= KNOWN.items()
+    assert (await client.patch("/api/v1/users/me", json={"birthday": None})).json()["birthday"] is None
+    async with signed_in_client(app, root) as admin:
+        assert "+431711000" in (await admin.get("/admin/user/list")).text
+        form = (await admin.get(f"/admin/user/edit/{ada.id}")).text
+        assert all(f'name="{name}"' in form for name in SENT)
+"""
+
+
+def declare(path: Path, fields: str, *after: str) -> None:
+    """Write fields after these lines of a file."""
+    text = path.read_text()
+    for line in after:
+        assert text.count(line) == 1
+        text = text.replace(line, line + fields)
+    path.write_text(text.replace("from opportune", IMPORTS + "from opportune", 1))
+
+
+def test_fields_of_ones_own_are_shown_and_stored_everywhere(tmp_path: Path) -> None:
+    copy = Copy(tmp_path / "copy").folder
+    declare(copy / "app/users/models.py", FIELDS, '{"small": 96}, default="")\n')
+    declare(copy / "app/users/schemas.py", FIELDS, "    avatar: Image\n", 'title="Picture")\n')
+    (copy / "tests").mkdir()
+    (copy / "tests/conftest.py").write_text('pytest_plugins = ["opportune.testing.plugin"]\n')
+    (copy / "tests/test_fields.py").write_text(TEST)
+    # What knows no model: these change.
+    with command_server(copy, "pytest", "sqlmodel", "fastapi", "sqladmin", "alembic.autogenerate") as run:
+        assert run("makemigrations")[1].count("+ Add column") == 3
+        assert run("makemigrations", "--check")[0] == 0
+        code, output = run("pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "tests")
+    assert code == 0, output[-5000:]

@@ -1,0 +1,33 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from pydantic import SecretStr
+
+from app.users.models import User
+from opportune.db import Database
+from opportune.settings import Settings
+from opportune.testing import make_user, signed_in_client
+from opportune.testing.plugin import settings_for
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    ours = {"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}"), "jobs": "inline"}
+    return settings_for(database_url).model_copy(update=ours)
+
+
+@pytest.fixture
+async def ada(database: Database) -> User:
+    user = await make_user(database, "ada@example.com")
+    assert isinstance(user, User)
+    return user
+
+
+@pytest.fixture
+async def browser(app: FastAPI, ada: User) -> AsyncIterator[AsyncClient]:
+    """Ada's."""
+    async with signed_in_client(app, ada) as client:
+        yield client
