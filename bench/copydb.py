@@ -45,9 +45,9 @@ peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([sum(report.rows for report in reports) / seconds, peak]))
 """
 USER = """
-    INSERT INTO accounts_user (id, email, name, hashed_password, is_active, is_staff, is_superuser, is_verified,
-        totp_secret, totp_step, created_at)
-    VALUES (1, 'a@example.com', '', 'x', true, false, false, true, '', 0, '2026-11-20 10:11:12.000034')
+    INSERT INTO accounts_user (id, email, display_name, avatar, hashed_password, is_active, is_staff, is_superuser,
+        is_verified, totp_secret, totp_step, created_at)
+    VALUES (1, 'a@example.com', '', '', 'x', true, false, false, true, '', 0, '2026-11-20 10:11:12.000034')
 """
 SESSIONS = """
     WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :rows)

@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING
 
 from opportune.accounts import schemas
-from opportune.project import users_module
+from opportune.accounts.models import User
+from opportune.errors import OperatorError
+from opportune.project import PACKAGE, users_module
 
 if TYPE_CHECKING:
     from opportune.accounts.schemas import UserRead, UserUpdate
@@ -12,5 +14,8 @@ else:
 
 PROVED_FIELDS = set(schemas.UserUpdate.model_fields)
 """What is changed in ways of its own; all else that the project's schema takes is stored as it is."""
+
+if strays := set(UserUpdate.model_fields) - PROVED_FIELDS - set(User.model_fields):
+    raise OperatorError(f"{PACKAGE}/users/schemas.py: UserUpdate has {min(strays)}, which no column of User can keep.")
 
 __all__ = ["PROVED_FIELDS", "UserRead", "UserUpdate"]

@@ -21,9 +21,9 @@ from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.processes import Work
 
 INSERT = """
-    INSERT INTO accounts_user (email, name, hashed_password, is_active, is_staff, is_superuser, is_verified,
-        totp_secret, totp_step, created_at)
-    VALUES ('{email}', '', 'x', true, false, false, true, '', 0, '2026-01-01 00:00:00')
+    INSERT INTO accounts_user (email, display_name, avatar, hashed_password, is_active, is_staff, is_superuser,
+        is_verified, totp_secret, totp_step, created_at)
+    VALUES ('{email}', '', '', 'x', true, false, false, true, '', 0, '2026-01-01 00:00:00')
 """
 
 

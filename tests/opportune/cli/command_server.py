@@ -17,6 +17,8 @@ from typing import Protocol
 
 MODULES = ("app.main", "opportune.cli.migrate", "opportune.cli.makemigrations", "opportune.data.backup.create")
 """What commands take longest to import, and nothing that a test changes."""
+THIRD_PARTY = ("pytest", "fastapi", "sqlmodel", "sqladmin", "alembic.autogenerate")
+"""What knows no model, for tests that change the users'."""
 
 
 class RunCommand(Protocol):

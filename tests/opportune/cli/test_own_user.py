@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.opportune.cli.command_server import command_server
+from tests.opportune.cli.command_server import THIRD_PARTY, command_server
 from tests.opportune.cli.conftest import Copy
 
 FIELDS = """
@@ -10,6 +10,7 @@ FIELDS = """
     birthday: date | None = None
     newsletter: bool = False
 """
+NO_COLUMN = "app/users/schemas.py: UserUpdate has birthday, which no column of User can keep.\n"
 IMPORTS = "from datetime import date\nfrom opportune.fields import Phone\n"
 TEST = """
 import pytest
@@ -48,13 +49,14 @@ def declare(path: Path, fields: str, *after: str) -> None:
 
 def test_fields_of_ones_own_are_shown_and_stored_everywhere(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy").folder
-    declare(copy / "app/users/models.py", FIELDS, '{"small": 96}, default="")\n')
     declare(copy / "app/users/schemas.py", FIELDS, "    avatar: Image\n", 'title="Picture")\n')
     (copy / "tests").mkdir()
     (copy / "tests/conftest.py").write_text('pytest_plugins = ["opportune.testing.plugin"]\n')
     (copy / "tests/test_fields.py").write_text(TEST)
-    # What knows no model: these change.
-    with command_server(copy, "pytest", "sqlmodel", "fastapi", "sqladmin", "alembic.autogenerate") as run:
+    with command_server(copy, *THIRD_PARTY) as run:
+        code, output = run("routes")
+        assert (code, output) == (1, NO_COLUMN)
+        declare(copy / "app/users/models.py", FIELDS, '{"small": 96}, default="")\n')
         assert run("makemigrations")[1].count("+ Add column") == 3
         assert run("makemigrations", "--check")[0] == 0
         code, output = run("pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "tests")

@@ -19,9 +19,9 @@ from opportune.testing.plugin import settings_for
 KINDS = ("sqlite", "postgresql")
 
 ADD_USER = """
-    INSERT INTO accounts_user (id, email, name, hashed_password, is_active, is_staff, is_superuser, is_verified,
-        totp_secret, totp_step, created_at)
-    VALUES (:id, :email, '', 'x', true, false, false, true, '', 0, '2026-11-20 10:11:12.000034+00:00')
+    INSERT INTO accounts_user (id, email, display_name, avatar, hashed_password, is_active, is_staff, is_superuser,
+        is_verified, totp_secret, totp_step, created_at)
+    VALUES (:id, :email, '', '', 'x', true, false, false, true, '', 0, '2026-11-20 10:11:12.000034+00:00')
 """
 ADD_SESSION = """
     INSERT INTO accounts_session (id, token_hash, user_id, created_at, seen_at, expires_at, is_remembered,
