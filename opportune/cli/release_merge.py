@@ -88,7 +88,7 @@ class Project:
             try:
                 self.git("fetch", "--quiet", "--no-tags", str(merged.folder), f"{name}:{name}")
                 self.git("checkout", "--quiet", "--no-overwrite-ignore", branch)
-            except GitError:
+            except BaseException:
                 self.git.run("symbolic-ref", "HEAD", f"refs/heads/{self.branch}")
                 self.git.run("reset", "--quiet", "--hard", self.head)
                 self.git.run("branch", "--quiet", "-D", branch)
@@ -147,8 +147,9 @@ class Merge:
         root = as_project(self.release, self.record, self.folder / "released")
         wanted = (*FRAMEWORK_PATHS, *SHARED_PATHS, *has)
         self.theirs = list(self._blobs(root, matching(files_in(root), wanted)))
+        self.released = self._tree(self.theirs)
         old = self._commit(self._tree(base), f"Opportune {self.version}")
-        new = self._commit(self._tree(self.theirs), f"Opportune {self.release.version}", old)
+        new = self._commit(self.released, f"Opportune {self.release.version}", old)
         result = self.work.run("-c", "merge.directoryRenames=false", "cherry-pick", "--no-commit", new)
         unmerged = self._unmerged()
         if result.returncode and not unmerged:
@@ -189,7 +190,7 @@ class Merge:
             self.work.folder / self.project.prefix, Record(self.release.version, source, old.startproject, files)
         )
         self.work("add", "--force", "--", self.project.prefix + RECORD)
-        released = self._commit(self._tree(self.theirs), f"Opportune {self.release.version} as it was released")
+        released = self._commit(self.released, f"Opportune {self.release.version} as it was released")
         message = f"Upgrade to Opportune {self.release.version}"
         if self.conflicts:
             message += "\n\nConflicts to be resolved:\n" + "".join(f"\n{path}" for path in self.conflicts)

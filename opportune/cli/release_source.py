@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from opportune.cli.git import Git, GitError
+from opportune.cli.output import progress
 from opportune.cli.release import files_in, parse_version
 from opportune.cli.release_archive import MAX_ARCHIVE_BYTES, SUFFIXES, unpack
 from opportune.errors import OperatorError
@@ -15,7 +16,7 @@ from opportune.errors import OperatorError
 VERSION = re.compile(r"""^__version__ = ["']([^"']+)["']""", re.MULTILINE)
 REQUIRES_PYTHON = re.compile(r"""^requires-python = ">=(\d+)\.(\d+)""", re.MULTILINE)
 TIMEOUT_SECONDS = 60
-TAG = re.compile(r"(.*[/:].*)@([^@/:]+)")
+TAG = re.compile(r"(.+)@([^@/:]+)")
 LOCAL_OPTIONS = ("-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never", "-c", "advice.detachedHead=false")
 
 
@@ -51,9 +52,10 @@ def fetch_release(source: str, folder: Path) -> Release:
     if scheme == "https" and where.endswith(SUFFIXES):
         return release_in(unpack(download(source, folder.with_name(Path(where).name)), folder), source)
     address, tag = match.groups() if (match := TAG.fullmatch(source)) else (source, "")
-    if source.startswith("-") or not (scheme or ":" in address or Path(address).expanduser().exists()):
+    local = Path(address).expanduser()
+    if source.startswith("-") or not (scheme or ":" in address or local.exists()):
         raise OperatorError(f"There is no {redacted(source)}: give a folder, a .zip or .tar.gz, or a git address.")
-    return from_git(address, tag, folder)
+    return from_git(str(local.resolve()) if local.exists() else address, tag, folder)
 
 
 def release_in(root: Path, source: str) -> Release:
@@ -137,10 +139,14 @@ def download(address: str, file: Path) -> Path:
             httpx.Client(follow_redirects=True, timeout=TIMEOUT_SECONDS, event_hooks=hooks) as client,
             client.stream("GET", address, headers={"Accept-Encoding": "identity"}) as response,
             file.open("wb") as written,
+            progress("Downloading", unit="kB") as bar,
         ):
             response.raise_for_status()
+            length = response.headers.get("Content-Length", "")
+            bar.total = int(length) // 1000 if length.isdecimal() else None
             for chunk in response.iter_raw():
                 written.write(chunk)
+                bar.advance(written.tell() // 1000 - bar.done)
                 if written.tell() > MAX_ARCHIVE_BYTES:
                     raise OperatorError(f"{redacted(address)} is larger than {MAX_ARCHIVE_BYTES // 1_000_000} MB.")
     except httpx.HTTPStatusError as error:

@@ -2,21 +2,27 @@
 
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from opportune import __version__
 from opportune.atomic_files import private_folder
+from opportune.cli.output import say
 from opportune.cli.release import FRAMEWORK_PATHS, SHARED_PATHS, STARTER_PATHS, parse_version, read_record
-from opportune.cli.release_merge import Change, Merge, Project
+from opportune.cli.release_merge import Merge, Project
 from opportune.cli.release_notes import notes_between
 from opportune.cli.release_source import Release, fetch_release, redacted
+from opportune.cli.terminal import printable, styled
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 
 MAX_SHOWN_LINES = 40
 """A diff that is longer is shown if somebody asks for it."""
+STATUS = {"M": "changed", "A": "new", "D": "deleted", "T": "changed"}
+"""What git's letters say."""
 MIGRATIONS = "opportune/migrations/"
 
 
@@ -56,7 +62,7 @@ def command(
             take_shared(merge, yes=yes, keep=keep, dry_run=dry_run)
             tell_conflicts(merge)
             if dry_run:
-                print("Nothing was changed (--dry-run).")
+                say("Nothing was changed (--dry-run).")
                 return
             merge.commit(branch)
             project.take(branch, merge.work)
@@ -83,26 +89,20 @@ def is_newer(release: Release, version: str) -> bool:
     return True
 
 
-STATUS = {"M": "changed", "A": "new", "D": "deleted"}
-"""What git's letters say."""
-
-
 def tell_notes(release: Release, version: str, source: str) -> None:
-    print(f"Opportune {version} -> {release.version} ({redacted(source)})")
+    say(f"Opportune {version} -> {release.version} ({redacted(source)})")
     changelog = release.root / "CHANGELOG.md"
-    for line in (
-        notes_between(changelog.read_text("utf-8", "replace"), version, release.version) if changelog.is_file() else ()
-    ):
-        print(line)
+    text = changelog.read_text(encoding="utf-8", errors="replace") if changelog.is_file() else ""
+    for line in notes_between(text, version, release.version):
+        say(printable(line))
 
 
 def tell_framework(merge: Merge) -> None:
     changes = merge.changes(*FRAMEWORK_PATHS, *STARTER_PATHS)
-    counts = {words: sum(change.status == status for change in changes) for status, words in STATUS.items()}
-    told = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
-    print(f"Framework: {told or 'no file changed'}.")
+    counts = Counter(STATUS[change.status] for change in changes)
+    say(f"Framework: {', '.join(f'{count} {words}' for words, count in counts.items())}.")
     if new := [change.path for change in changes if change.status == "A" and change.path.startswith(MIGRATIONS)]:
-        print(f"New migrations: {', '.join(path.removeprefix(MIGRATIONS) for path in new)}.")
+        say(f"New migrations: {', '.join(path.removeprefix(MIGRATIONS) for path in new)}.")
 
 
 def take_shared(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -> None:
@@ -116,29 +116,33 @@ def take_shared(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -> None:
         names = ", ".join(change.path for change in changes)
         raise OperatorError(f"The release changes {names} too: --yes takes that, --keep does not, --dry-run shows it.")
     for change in changes:
-        diff = merge.diff(change.path)
-        is_short = len(diff.splitlines()) <= MAX_SHOWN_LINES
-        print(f"{change.path}: {summary(change, diff)}")
-        if is_short and not yes and not keep:
-            print(diff)
+        diff = merge.diff(change.path).splitlines()
+        say(f"{change.path}: {STATUS[change.status]}, {_counted(diff)}")
+        if len(diff) <= MAX_SHOWN_LINES and not yes and not keep:
+            show(diff)
         if keep or not (yes or dry_run or is_wanted(diff)):
             merge.keep(change.path)
     for lock in set(merge.remade_locks) & {change.path for change in merge.changes(*SHARED_PATHS)}:
         print(f"{lock} is the release's, without your own dependencies: python3 oppman.py lock adds them.")
 
 
-def summary(change: Change, diff: str) -> str:
-    lines = diff.splitlines()
-    added, removed = (sum(line.startswith(mark) and not line.startswith(mark * 3) for line in lines) for mark in "+-")
-    return f"{STATUS.get(change.status, change.status)}, +{added} -{removed} lines"
+def _counted(diff: Sequence[str]) -> str:
+    added, removed = (sum(line.startswith(mark) and not line.startswith(mark * 3) for line in diff) for mark in "+-")
+    return f"+{added} -{removed} lines"
 
 
-def is_wanted(diff: str) -> bool:
+def show(diff: Sequence[str]) -> None:
+    for line in diff:
+        style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+        print(styled(printable(line), style) if style else printable(line))
+
+
+def is_wanted(diff: Sequence[str]) -> bool:
     while True:
         answer: str = typer.prompt("Take it? [y/n/show]")
         answer = answer.strip().lower()
         if answer in {"s", "show"}:
-            print(diff)
+            show(diff)
         if answer in {"y", "yes", "n", "no"}:
             return answer.startswith("y")
 
@@ -153,17 +157,23 @@ def tell_conflicts(merge: Merge) -> None:
 def finish(merge: Merge, branch: str, *, no_test: bool) -> None:
     """Say where everything is, and look whether it works."""
     back = f"git switch {merge.project.branch}"
-    print(f"It is on the branch {branch}, where you are now. Back to where you were: {back}")
+    say(f"It is on the branch {branch}, where you are now. Back to where you were: {back}")
+    check, test = ["check"], ["test", "--project"]
     if merge.conflicts:
-        print("Next: edit these files (git diff --check finds the markers), then")
-        print("  git commit --all")
-        print("  python3 oppman.py check && python3 oppman.py test --project")
+        say(f"Next: edit these files (git diff --check {merge.project.branch} finds the markers), then")
+        tell_steps("git commit --all --message='Conflicts resolved'", *map(_called, (check, test)))
         raise typer.Exit(1)
-    test = ["test", "--project"]
-    for words in (["check"], *([] if no_test else [test])):
+    for words in [check] if no_test else [check, test]:
         if subprocess.call([sys.executable, "oppman.py", *words], cwd=PROJECT):  # noqa: S603 - our own words
             raise OperatorError(f"`{' '.join(words)}` fails on {branch}: mend it there, or go back: {back}")
-    print("Next:")
-    for step in (*([f"python3 oppman.py {' '.join(test)}"] if no_test else []), f"{back} && git merge {branch}"):
-        print(f"  {step}")
-    print("  python3 oppman.py migrate")
+    say("Next:")
+    tell_steps(*([_called(test)] if no_test else []), f"{back} && git merge {branch}", _called(["migrate"]))
+
+
+def tell_steps(*steps: str) -> None:
+    for step in steps:
+        say(f"  {step}")
+
+
+def _called(words: Sequence[str]) -> str:
+    return f"python3 oppman.py {' '.join(words)}"

@@ -133,10 +133,14 @@ def test_a_folder_with_a_link_that_leads_out_of_it_is_refused(tmp_path: Path) ->
     assert "has a link that leads out of it (opportune/secrets.py)" in refusal(folder, tmp_path)
 
 
-def test_of_a_git_address_the_newest_release_is_taken_or_that_of_the_tag(tmp_path: Path) -> None:
+def test_of_a_git_address_the_newest_release_is_taken_or_that_of_the_tag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     starter = repository(tmp_path / "starter", FIRST, SECOND)
     assert fetch_release(starter.as_uri(), tmp_path / "newest").version == "1.1.0"
     assert fetch_release(f"{starter.as_uri()}@v1.0.0", tmp_path / "first").version == "1.0.0"
+    monkeypatch.chdir(tmp_path)
+    assert fetch_release("starter@v1.0.0", tmp_path / "here").version == "1.0.0"
     told = refusal(f"{starter.as_uri()}@v9", tmp_path / "none")
     assert told.startswith(f"{starter.as_uri()}@v9 cannot be fetched: git clone failed: Remote branch v9 not found")
     address = f"file://me:secret@{tmp_path}/nothing"

@@ -144,6 +144,21 @@ To be resolved:
     assert (shop / "opportune/__init__.py").read_text() == FIRST["opportune/__init__.py"]
 
 
+def test_an_upgrade_that_is_merged_is_taken_back_by_a_revert_and_can_be_done_again(
+    oppman: Oppman, shop: Path, second: str
+) -> None:
+    assert oppman("upgrade", second, "--yes", "--no-test").code == 0
+    git(shop, "switch", "main")
+    git(shop, "merge", "--ff-only", "upgrade-1.1.0")
+    git(shop, "branch", "-d", "upgrade-1.1.0")
+    write(shop, {"app/books.py": "more = True\n"})
+    commit(shop)
+    git(shop, "revert", "--no-edit", "--mainline", "1", "HEAD^")
+    assert git(shop, "diff", "--name-only", "HEAD^^^") == "app/books.py"
+    assert oppman("upgrade", second, "--yes", "--no-test").code == 0
+    assert git(shop, "diff", "--name-only", "main^") == ""
+
+
 def test_the_release_after_next_finds_what_the_last_one_was(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
     write(shop, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
     commit(shop)
