@@ -12,10 +12,11 @@ from opportune import __version__
 from opportune.atomic_files import private_folder
 from opportune.cli.output import say
 from opportune.cli.release import FRAMEWORK_PATHS, SHARED_PATHS, STARTER_PATHS, parse_version, read_record
-from opportune.cli.release_merge import Merge, Project
-from opportune.cli.release_notes import notes_between
-from opportune.cli.release_source import Release, fetch_release, redacted
 from opportune.cli.terminal import printable, styled
+from opportune.cli.upgrading.merge import Merge
+from opportune.cli.upgrading.notes import notes_between
+from opportune.cli.upgrading.repository import Project
+from opportune.cli.upgrading.source import Release, fetch_release, redacted
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 
@@ -46,6 +47,8 @@ def command(
     """
     if yes and keep:
         raise typer.BadParameter("--yes and --keep exclude each other.")
+    if not (PROJECT / "opportune").is_dir():
+        raise OperatorError("Opportune is an installed package here: pip install --upgrade takes the next release.")
     project, record = Project.at(PROJECT), read_record(PROJECT)
     if not (source := source or (record.source if record else _origin(project))):
         raise typer.BadParameter("Say where the next release is: a folder, an archive or a git address.")
@@ -53,8 +56,7 @@ def command(
     with private_folder("opportune-upgrade-") as folder:
         release = fetch_release(source, folder / "release")
         if is_newer(release, version):
-            branch = f"upgrade-{release.version}"
-            project.refuse_branch(branch)
+            project.refuse_branch(f"upgrade-{release.version}")
             tell_notes(release, version, source)
             merge = Merge(project, record, version, release, folder)
             merge.carry_out()
@@ -64,9 +66,9 @@ def command(
             if dry_run:
                 say("Nothing was changed (--dry-run).")
                 return
-            merge.commit(branch)
-            project.take(branch, merge.work)
-            finish(merge, branch, no_test=no_test)
+            merge.commit()
+            project.take(merge.branch, merge.work)
+            finish(merge, no_test=no_test)
 
 
 def _origin(project: Project) -> str:
@@ -122,6 +124,8 @@ def take_shared(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -> None:
             show(diff)
         if keep or not (yes or dry_run or is_wanted(diff)):
             merge.keep(change.path)
+    for path in merge.own:
+        print(f"{path} stays as you have it; the release's: git show {merge.branch}^2:{merge.project.prefix}{path}")
     for lock in set(merge.remade_locks) & {change.path for change in merge.changes(*SHARED_PATHS)}:
         print(f"{lock} is the release's, without your own dependencies: python3 oppman.py lock adds them.")
 
@@ -154,9 +158,9 @@ def tell_conflicts(merge: Merge) -> None:
         print(f"  {path}: {reason}")
 
 
-def finish(merge: Merge, branch: str, *, no_test: bool) -> None:
+def finish(merge: Merge, *, no_test: bool) -> None:
     """Say where everything is, and look whether it works."""
-    back = f"git switch {merge.project.branch}"
+    branch, back = merge.branch, f"git switch {merge.project.branch}"
     say(f"It is on the branch {branch}, where you are now. Back to where you were: {back}")
     check, test = ["check"], ["test", "--project"]
     if merge.conflicts:

@@ -2,15 +2,18 @@
 
 import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from opportune.cli.environment import PREPARED
 from opportune.cli.git import Git, GitError
 from opportune.cli.output import progress
-from opportune.cli.release import files_in, parse_version
-from opportune.cli.release_archive import MAX_ARCHIVE_BYTES, SUFFIXES, unpack
+from opportune.cli.release import Record, files_in, parse_version
+from opportune.cli.upgrading.archive import MAX_ARCHIVE_BYTES, SUFFIXES, unpack
 from opportune.errors import OperatorError
 
 VERSION = re.compile(r"""^__version__ = ["']([^"']+)["']""", re.MULTILINE)
@@ -154,6 +157,39 @@ def download(address: str, file: Path) -> Path:
     except httpx.HTTPError as error:
         raise OperatorError(f"{redacted(address)} cannot be fetched: {hidden(error, address)}") from error
     return file
+
+
+def as_project(release: Release, record: Record | None, folder: Path) -> Path:
+    """The folder with a release's files as a project like this one has them: `startproject` of that release makes it.
+
+    Raises:
+        OperatorError: it does not make one of these arguments any more.
+    """
+    if not record or not record.startproject:
+        return release.root
+    arguments = still_there(record.startproject, release.root)
+    command = [sys.executable, "oppman.py", "startproject", *arguments, str(folder)]
+    result = subprocess.run(  # noqa: S603 - the release is what its owner named
+        command,
+        cwd=release.root,
+        env={**Git(folder).environment, "PYTHONDONTWRITEBYTECODE": "1", PREPARED: "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        told = (result.stderr.strip() or "no reason").splitlines()[-1]
+        raise OperatorError(f"startproject of Opportune {release.version} cannot make this project: {told}")
+    return folder
+
+
+def still_there(arguments: Sequence[str], root: Path) -> list[str]:
+    """The arguments of startproject without the examples that a release does not have any more."""
+    *words, examples = arguments
+    if words[-1:] != ["--with"]:
+        return list(arguments)
+    return [*words, ",".join(name for name in examples.split(",") if (root / "app" / name).is_dir())]
 
 
 def redacted(address: str) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from opportune.cli import release_archive
-from opportune.cli.release_source import fetch_release
+from opportune.cli.upgrading import archive
+from opportune.cli.upgrading.source import fetch_release
 from opportune.errors import OperatorError
-from tests.opportune.cli.small_releases import FIRST, SECOND, repository, write
+from tests.opportune.cli.upgrading.releases import FIRST, SECOND, repository, write
 
 Pack = Callable[[Path, Mapping[str, str]], Path]
 
@@ -87,16 +87,16 @@ def test_links_and_devices_in_an_archive_are_refused(tmp_path: Path) -> None:
 def test_a_bomb_is_refused_before_it_fills_the_disk(
     tmp_path: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(release_archive, "MAX_UNPACKED_BYTES", 2_000_000)
+    monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", 2_000_000)
     told = refusal(pack(tmp_path, {**SECOND, "opportune/zeros": "0" * 3_000_000}), tmp_path)
     assert "unpacks to more than 2 MB: it is no release of Opportune." in told
     assert sum(file.stat().st_size for file in (tmp_path / "release").rglob("*")) < 2_100_000
-    monkeypatch.setattr(release_archive, "MAX_FILES", 5)
+    monkeypatch.setattr(archive, "MAX_FILES", 5)
     assert "has more than 5 files" in refusal(pack(tmp_path, {f"{n}.py": "" for n in range(6)}), tmp_path / "many")
 
 
 def test_a_header_of_a_tar_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release_archive, "MAX_UNPACKED_BYTES", 1_000_000)
+    monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", 1_000_000)
     header = tarfile.TarInfo("pax")
     header.type, header.size = tarfile.XHDTYPE, 8_000_000
     (tmp_path / "x.tgz").write_bytes(gzip.compress(header.tobuf() + bytes(8_000_000)))

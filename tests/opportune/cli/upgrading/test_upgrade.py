@@ -1,61 +1,27 @@
 """`upgrade`: a project takes the next release, with its own changes, and can go back."""
 
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
 
 from opportune.cli.release import read_record
-from tests.opportune.cli.conftest import Oppman, Outcome
-from tests.opportune.cli.small_releases import FIRST, LINES, SECOND, commit, git, project, repository, write
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _somebody() -> Iterator[None]:
-    """Git knows who commits, and nothing else of this machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-        for role in ("AUTHOR", "COMMITTER"):
-            patch.setenv(f"GIT_{role}_NAME", "Ada")
-            patch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
-        yield
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return project(tmp_path_factory.mktemp("made") / "shop")
-
-
-@pytest.fixture
-def shop(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project that stands on the first release."""
-    folder = tmp_path / "shop"
-    shutil.copytree(made, folder)
-    monkeypatch.setattr("opportune.cli.upgrade.PROJECT", folder)
-    return folder
-
-
-@pytest.fixture
-def second(tmp_path: Path) -> str:
-    """The next release, as a folder."""
-    return str(write(tmp_path / "second", SECOND))
-
-
-def snapshot(folder: Path) -> dict[Path, bytes]:
-    """What is in each file, but for git's notes on when it last looked."""
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "index"}
-
-
-def is_refused(outcome: Outcome, words: str, shop: Path) -> None:
-    """One line says why, and nothing has changed."""
-    assert words in outcome.err
-    assert outcome.err.count("\n") == 1
-    assert outcome.code == 1
-    assert git(shop, "branch", "--format=%(refname:short)") in {"main", "HEAD"}
+from opportune.cli.upgrading.source import still_there
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.cli.upgrading.releases import (
+    FIRST,
+    LINES,
+    SECOND,
+    commit,
+    git,
+    is_refused,
+    project,
+    repository,
+    snapshot,
+    write,
+)
 
 
 def test_the_release_replaces_the_framework_and_leaves_the_project_alone(
@@ -139,7 +105,8 @@ To be resolved:
         "line_2 = 'of the shop'\n=======\nline_2 = 'of the release'\n>>>>>>> "
         in (shop / "opportune/web.py").read_text()
     )
-    git(shop, "switch", "main")
+    write(shop, {"opportune/web.py": "half resolved\n"})
+    git(shop, "switch", "--discard-changes", "main")
     assert "<<<<" not in (shop / "opportune/web.py").read_text()
     assert (shop / "opportune/__init__.py").read_text() == FIRST["opportune/__init__.py"]
 
@@ -210,6 +177,25 @@ def test_a_shared_file_that_its_owner_deleted_stays_deleted(oppman: Oppman, shop
     assert not (shop / "Dockerfile").exists()
 
 
+def test_a_shared_file_that_was_never_the_releases_stays_as_its_owner_has_it(
+    oppman: Oppman, shop: Path, second: str
+) -> None:
+    write(shop, {"compose.yaml": "mine\n"})
+    commit(shop)
+    write(Path(second), {"compose.yaml": "of the release\n"})
+    outcome = oppman("upgrade", second, "--yes")
+    assert outcome.code == 0
+    assert (shop / "compose.yaml").read_text() == "mine\n"
+    assert "compose.yaml stays as you have it; the release's: git show upgrade-1.1.0^2:compose.yaml\n" in outcome.out
+    assert git(shop, "show", "upgrade-1.1.0^2:compose.yaml") == "of the release"
+
+
+def test_an_example_that_the_release_has_no_more_is_not_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "app/todos").mkdir(parents=True)
+    assert still_there(["Shop", "--with", "chat,todos"], tmp_path) == ["Shop", "--with", "todos"]
+    assert still_there(["Shop", "--with", ""], tmp_path) == ["Shop", "--with", ""]
+
+
 def test_a_lock_that_both_changed_is_the_releases_and_to_be_made_again(oppman: Oppman, shop: Path, second: str) -> None:
     write(shop, {"requirements.lock": "fastapi==1.0.5\nhttpx==1.0\nstripe==1.0\n"})
     commit(shop)
@@ -230,58 +216,6 @@ def test_an_interrupted_run_leaves_the_project_as_it_was(
     assert oppman("upgrade", second).code == 130
     assert git(shop, "status", "--porcelain", "--branch") == "## main"
     assert git(shop, "branch", "--list", "upgrade*") == ""
-
-
-@pytest.mark.parametrize(
-    ("state", "words"),
-    [
-        (
-            "echo work >> app/books.py",
-            "There is work that is not committed (app/books.py): commit it, or git stash -u.",
-        ),
-        ("touch new.py", "There is work that is not committed (new.py)"),
-        ("rm -rf .git", "This project is not in git, which could bring it back: git init"),
-        ("rm -rf .git; git init -q", "This project is not in git"),
-        ("git checkout -q --detach", "HEAD is detached, so there is no branch to come back to"),
-        ("git rev-parse HEAD > .git/MERGE_HEAD", "Git is in the middle of something (MERGE_HEAD)"),
-        ("git branch -q upgrade-1.1.0", "There is a branch upgrade-1.1.0 already"),
-        ("rm oppman.py; git commit -qam gone", "This project is not in git"),
-        ("echo '<<<<<<<' > .opportune.json; git commit -qam broken", ".opportune.json is damaged"),
-    ],
-)
-def test_a_project_that_cannot_be_brought_back_is_refused(
-    oppman: Oppman, shop: Path, second: str, state: str, words: str
-) -> None:
-    subprocess.run(["sh", "-c", state], cwd=shop, check=True)
-    before = snapshot(shop)
-    outcome = oppman("upgrade", second, "--yes")
-    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
-    assert words in outcome.err
-    assert snapshot(shop) == before
-
-
-def test_without_git_it_says_so(oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    assert oppman("upgrade", second).err == "git is not installed: install it (Debian: apt install git).\n"
-
-
-def test_the_same_version_and_a_downgrade_are_told(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
-    first = str(write(tmp_path / "first", FIRST))
-    assert oppman("upgrade", first)[:2] == (0, "This project stands on 1.0.0 already.\n")
-    write(tmp_path / "first", {"opportune/__init__.py": '__version__ = "0.9"\n'})
-    words = "That is 0.9, and this project stands on 1.0.0: git revert goes back."
-    is_refused(oppman("upgrade", first), words, shop)
-
-
-def test_a_release_that_wants_another_python_is_refused(oppman: Oppman, shop: Path, second: str) -> None:
-    write(Path(second), {"pyproject.toml": SECOND["pyproject.toml"].replace("3.11", "3.99")})
-    is_refused(oppman("upgrade", second), "Opportune 1.1.0 needs Python 3.99; this is ", shop)
-
-
-def test_a_release_that_makes_no_such_project_any_more_is_refused(oppman: Oppman, shop: Path, second: str) -> None:
-    write(Path(second), {"oppman.py": "import sys\nsys.exit('There is no example fax.')\n"})
-    words = "Opportune 1.1.0 made no project of «startproject Shop --with »: There is no example fax."
-    is_refused(oppman("upgrade", second), words, shop)
 
 
 def test_without_a_source_it_takes_the_newest_release_from_where_the_last_one_came_from(

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from opportune.cli.release import record_release
+from tests.opportune.cli.conftest import Outcome
 
 OPPMAN = '''\
 """What `upgrade` starts of a release: it makes projects, and says what else it was asked."""
@@ -113,3 +114,16 @@ def project(folder: Path) -> Path:
     git(folder, "init", "--quiet", "--initial-branch", "main")
     commit(folder, "Start")
     return folder
+
+
+def snapshot(folder: Path) -> dict[Path, bytes]:
+    """What is in each file, but for git's notes on when it last looked."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "index"}
+
+
+def is_refused(outcome: Outcome, words: str, shop: Path) -> None:
+    """One line says why, and nothing has changed."""
+    assert words in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert outcome.code == 1
+    assert git(shop, "branch", "--format=%(refname:short)") in {"main", "HEAD"}

@@ -6,17 +6,12 @@ was becomes the second parent of the result: its files stay in the project's git
 """
 
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from opportune.cli.environment import PREPARED
 from opportune.cli.git import Git, GitError
 from opportune.cli.release import (
     FRAMEWORK_PATHS,
@@ -29,70 +24,11 @@ from opportune.cli.release import (
     matching,
     write_record,
 )
-from opportune.cli.release_source import LOCAL_OPTIONS, Release, older_release, redacted
-from opportune.errors import OperatorError
+from opportune.cli.upgrading.repository import Project
+from opportune.cli.upgrading.source import LOCAL_OPTIONS, Release, as_project, older_release, redacted
 
-UNFINISHED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply", "BISECT_LOG")
 FILE, PROGRAM = "100644", "100755"
 LOCK = re.compile(r"requirements[\w-]*\.lock")
-
-
-@dataclass(frozen=True)
-class Project:
-    """A project in git, with everything committed."""
-
-    git: Git
-    head: str
-    branch: str
-    prefix: str
-    """Its folder in the repository, as `site/`; empty where it is the repository."""
-
-    @classmethod
-    def at(cls, folder: Path) -> "Project":
-        """Look whether a branch can be made from what is there.
-
-        Raises:
-            OperatorError: with what is in the way.
-        """
-        git = Git(folder, is_uninterruptible=True)
-        prefix = _prefix(git)
-        if not (head := git("rev-parse", "--verify", "--quiet", "HEAD", codes=(0, 1)).strip()):
-            raise OperatorError("Nothing is committed yet: git add --all && git commit, then run this again.")
-        if len(head) != 40:
-            raise OperatorError("This repository names its objects by SHA-256: upgrade knows SHA-1 alone.")
-        places = git("rev-parse", *(word for name in UNFINISHED for word in ("--git-path", name))).splitlines()
-        if doing := next((place for place in places if (folder / place).exists()), None):
-            raise OperatorError(f"Git is in the middle of something ({Path(doing).name}): finish or abort it first.")
-        if not (branch := git("symbolic-ref", "--quiet", "--short", "HEAD", codes=(0, 1)).strip()):
-            raise OperatorError("HEAD is detached, so there is no branch to come back to: git switch to one first.")
-        if changed := [line[3:] for line in git("status", "--porcelain").splitlines()]:
-            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-            raise OperatorError(
-                f"There is work that is not committed ({', '.join(changed[:3])}{more}): commit it, or git stash -u."
-            )
-        git("var", "GIT_COMMITTER_IDENT")  # whose absence git explains
-        return cls(git, head, branch, prefix)
-
-    def refuse_branch(self, name: str) -> None:
-        if self.git.answers("rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
-            raise OperatorError(f"There is a branch {name} already: go on there, or git branch -D {name} and again.")
-
-    def take(self, branch: str, merged: Git) -> None:
-        """Get a branch from a clone and switch to it, or neither.
-
-        Raises:
-            GitError: something is in the way.
-        """
-        name = f"refs/heads/{branch}"
-        with _uninterrupted():
-            try:
-                self.git("fetch", "--quiet", "--no-tags", str(merged.folder), f"{name}:{name}")
-                self.git("checkout", "--quiet", "--no-overwrite-ignore", branch)
-            except BaseException:
-                self.git.run("symbolic-ref", "HEAD", f"refs/heads/{self.branch}")
-                self.git.run("reset", "--quiet", "--hard", self.head)
-                self.git.run("branch", "--quiet", "-D", branch)
-                raise
 
 
 class Blob(NamedTuple):
@@ -122,6 +58,12 @@ class Merge:
     """Files that somebody has to look at, and why."""
     remade_locks: list[str] = field(default_factory=list)
     """Locks where the release's took the place of both."""
+    own: list[str] = field(default_factory=list)
+    """Shared files that the project and the release both have, and not from one another: the project's stay."""
+
+    @property
+    def branch(self) -> str:
+        return f"upgrade-{self.release.version}"
 
     @cached_property
     def work(self) -> Git:
@@ -181,7 +123,7 @@ class Merge:
             self.work("rm", "--quiet", "--force", "--", place)
         self.conflicts.pop(path, None)
 
-    def commit(self, branch: str) -> None:
+    def commit(self) -> None:
         """Make the branch in the clone."""
         old = self.record or Record(self.version)
         source = redacted(self.release.repository) if self.release.is_remote else old.source
@@ -195,7 +137,7 @@ class Merge:
         if self.conflicts:
             message += "\n\nConflicts to be resolved:\n" + "".join(f"\n{path}" for path in self.conflicts)
         tree = self.work("write-tree").strip()
-        self.work("branch", branch, self._commit(tree, message, self.project.head, released))
+        self.work("branch", self.branch, self._commit(tree, message, self.project.head, released))
 
     def _base(self) -> Iterator[Blob]:
         """The files as the old release had them. One that nobody has any more is left out: it conflicts if changed."""
@@ -284,11 +226,15 @@ class Merge:
     def _settle(self, place: str, stages: set[str]) -> None:
         """Decide what is no question of content; the rest is the owner's to resolve."""
         path = place.removeprefix(self.project.prefix)
-        if "2" not in stages and not any(matching([path], FRAMEWORK_PATHS)):
+        is_framework = any(matching([path], FRAMEWORK_PATHS))
+        if "2" not in stages and not is_framework:
             self.work("rm", "--quiet", "--force", "--", place)  # what its owner deleted stays deleted
         elif "3" in stages and LOCK.fullmatch(path):
             self.work("checkout", "--quiet", "--theirs", "--", place)
             self.remade_locks.append(path)
+        elif not is_framework and stages != {"1", "2", "3"}:
+            self.work("checkout", "--quiet", "--ours", "--", place)
+            self.own.append(path)
         elif "2" not in stages:
             self.conflicts[path] = "you had deleted it, the release changes it: it is back"
         elif "3" not in stages:
@@ -299,58 +245,9 @@ class Merge:
             self.conflicts[path] = _lines(lines) if lines else "both changed it: it is yours as it was"
 
 
-def as_project(release: Release, record: Record | None, folder: Path) -> Path:
-    """The folder with a release's files as a project like this one has them: `startproject` of that release makes it.
-
-    Raises:
-        OperatorError: it does not make one of these arguments any more.
-    """
-    if not record or not record.startproject:
-        return release.root
-    command = [sys.executable, "oppman.py", "startproject", *record.startproject, str(folder)]
-    result = subprocess.run(  # noqa: S603 - the release is what its owner named
-        command,
-        cwd=release.root,
-        env={**Git(folder).environment, "PYTHONDONTWRITEBYTECODE": "1", PREPARED: "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
-        told = (result.stderr.strip() or "no reason").splitlines()[-1]
-        words = " ".join(record.startproject)
-        raise OperatorError(f"Opportune {release.version} made no project of «startproject {words}»: {told}")
-    return folder
-
-
-def _prefix(git: Git) -> str:
-    try:
-        prefix = git("rev-parse", "--show-prefix").strip()
-        git("ls-files", "--error-unmatch", "--", "oppman.py")
-    except GitError as error:
-        if "not a git repository" in str(error) or "did not match" in str(error):
-            raise OperatorError(
-                "This project is not in git, which could bring it back: git init && git add --all && git commit first."
-            ) from error
-        raise
-    return prefix
-
-
 def _hash_of(file: Path) -> str:
     return blob_hash(file.read_bytes()) if file.is_file() else ""
 
 
 def _lines(numbers: Sequence[int]) -> str:
     return f"line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let nobody end this process for the moment in which the project changes."""
-    old = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""The next release of the framework, taken into a project."""

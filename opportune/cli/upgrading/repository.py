@@ -1,0 +1,94 @@
+"""The git of a project that is to be upgraded: whether it can go back, and how it takes a branch whole."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from opportune.cli.git import Git, GitError
+from opportune.errors import OperatorError
+
+UNFINISHED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply", "BISECT_LOG")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project in git, with everything committed."""
+
+    git: Git
+    head: str
+    branch: str
+    prefix: str
+    """Its folder in the repository, as `site/`; empty where it is the repository."""
+
+    @classmethod
+    def at(cls, folder: Path) -> "Project":
+        """Look whether a branch can be made from what is there.
+
+        Raises:
+            OperatorError: with what is in the way.
+        """
+        git = Git(folder, is_uninterruptible=True)
+        prefix = _prefix(git)
+        if not (head := git("rev-parse", "--verify", "--quiet", "HEAD", codes=(0, 1)).strip()):
+            raise OperatorError("Nothing is committed yet: git add --all && git commit, then run this again.")
+        if len(head) != 40:
+            raise OperatorError("This repository names its objects by SHA-256: upgrade knows SHA-1 alone.")
+        places = git("rev-parse", *(word for name in UNFINISHED for word in ("--git-path", name))).splitlines()
+        if doing := next((place for place in places if (folder / place).exists()), None):
+            raise OperatorError(f"Git is in the middle of something ({Path(doing).name}): finish or abort it first.")
+        if not (branch := git("symbolic-ref", "--quiet", "--short", "HEAD", codes=(0, 1)).strip()):
+            raise OperatorError("HEAD is detached, so there is no branch to come back to: git switch to one first.")
+        if changed := [line[3:] for line in git("status", "--porcelain").splitlines()]:
+            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+            raise OperatorError(
+                f"There is work that is not committed ({', '.join(changed[:3])}{more}): commit it, or git stash -u."
+            )
+        git("var", "GIT_COMMITTER_IDENT")  # whose absence git explains
+        return cls(git, head, branch, prefix)
+
+    def refuse_branch(self, name: str) -> None:
+        if self.git.answers("rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
+            raise OperatorError(f"There is a branch {name} already: go on there, or git branch -D {name} and again.")
+
+    def take(self, branch: str, merged: Git) -> None:
+        """Get a branch from a clone and switch to it, or neither.
+
+        Raises:
+            GitError: something is in the way.
+        """
+        name = f"refs/heads/{branch}"
+        with _uninterrupted():
+            try:
+                self.git("fetch", "--quiet", "--no-tags", str(merged.folder), f"{name}:{name}")
+                self.git("checkout", "--quiet", "--no-overwrite-ignore", branch)
+            except BaseException:
+                self.git.run("symbolic-ref", "HEAD", f"refs/heads/{self.branch}")
+                self.git.run("reset", "--quiet", "--hard", self.head)
+                self.git.run("branch", "--quiet", "-D", branch)
+                raise
+
+
+def _prefix(git: Git) -> str:
+    try:
+        prefix = git("rev-parse", "--show-prefix").strip()
+        git("ls-files", "--error-unmatch", "--", "oppman.py")
+    except GitError as error:
+        if "not a git repository" in str(error) or "did not match" in str(error):
+            raise OperatorError(
+                "This project is not in git, which could bring it back: git init && git add --all && git commit first."
+            ) from error
+        raise
+    return prefix
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let nobody end this process for the moment in which the project changes."""
+    old = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

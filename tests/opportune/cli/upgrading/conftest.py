@@ -1,0 +1,40 @@
+"""A small project that stands on the first of two small releases."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.opportune.cli.upgrading.releases import SECOND, project, write
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _somebody() -> Iterator[None]:
+    """Git knows who commits, and nothing else of this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+        for role in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{role}_NAME", "Ada")
+            patch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
+        yield
+
+
+@pytest.fixture(scope="package")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return project(tmp_path_factory.mktemp("made") / "shop")
+
+
+@pytest.fixture
+def shop(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that stands on the first release."""
+    folder = tmp_path / "shop"
+    shutil.copytree(made, folder)
+    monkeypatch.setattr("opportune.cli.upgrade.PROJECT", folder)
+    return folder
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> str:
+    """The next release, as a folder."""
+    return str(write(tmp_path / "second", SECOND))
