@@ -19,6 +19,10 @@ from opportune.cli.registry import OVERVIEW_WORDS, show_overview
 def main() -> int:
     if sys.argv[1:] in OVERVIEW_WORDS:  # needs nothing that is not there
         return show_overview()
+    if sys.argv[1:2] == ["startproject"]:  # nor does this
+        from opportune.cli.new_project.command_line import main as startproject  # noqa: PLC0415 - rarely wanted
+
+        return startproject(sys.argv[2:])
     from opportune.cli.environment import enter  # noqa: PLC0415 - takes longer than the above
 
     enter(sys.argv[1:])

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,17 +13,11 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from opportune.atomic_files import replacement
+from opportune.cli.first_env import FIRST_VALUES, KEY, first_env, new_key
 from opportune.errors import OperatorError
 from opportune.settings import FILE_OWNER_HINT
 
-KEY, OLDER_KEYS = "SECRET_KEY", "SECRET_KEY_FALLBACKS"
-FIRST_VALUES = {"ENVIRONMENT": "development", "DEBUG": "true"}
-"""What a first `.env` has beside the key."""
-
-
-def new_key() -> str:
-    """64 random characters for SECRET_KEY."""
-    return secrets.token_urlsafe(48)
+OLDER_KEYS = "SECRET_KEY_FALLBACKS"
 
 
 def write_env(path: Path) -> bool:
@@ -35,8 +28,7 @@ def write_env(path: Path) -> bool:
     """
     try:
         if not path.exists():
-            first = "".join(f"{name}={value}\n" for name, value in FIRST_VALUES.items())
-            create_env(path, f"# Your settings; .env.example lists all.\n{first}{KEY}={new_key()}\n")
+            create_env(path, first_env())
             return True
         if dotenv_values(path).get(KEY):
             return False

@@ -89,16 +89,19 @@ def prepare(arguments: list[str]) -> bool:
 
 def locks_of_tests(arguments: list[str]) -> list[str]:
     """What pytest needs for these arguments: the framework's own tests want more than the project's."""
-    return [DEV] if project_tests(arguments) else [DEV, FRAMEWORK]
+    return [DEV] if project_tests(arguments) or not FRAMEWORK_TESTS.is_dir() else [DEV, FRAMEWORK]
 
 
 def project_tests(arguments: list[str]) -> list[Path]:
     """The tests of the project that are asked for, if no other are: by `--project`, or by their names."""
-    if ONLY_PROJECT in arguments:
+    if ONLY_PROJECT in arguments or (not FRAMEWORK_TESTS.is_dir() and not any(map(is_path, arguments))):
         return [path for path in TESTS.iterdir() if path != FRAMEWORK_TESTS]
-    words = (PROJECT / word.partition("::")[0] for word in arguments if not word.startswith("-"))
-    paths = [word.resolve() for word in words if word.exists()]
+    paths = [(PROJECT / word.partition("::")[0]).resolve() for word in arguments if is_path(word)]
     return paths if all(TESTS in path.parents and not path.is_relative_to(FRAMEWORK_TESTS) for path in paths) else []
+
+
+def is_path(word: str) -> bool:
+    return not word.startswith("-") and (PROJECT / word.partition("::")[0]).exists()
 
 
 def wants_model(command: str, arguments: list[str]) -> bool:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -47,6 +48,7 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
         DEV: ["--group", "dev", "-c", str(base)],
         FRAMEWORK: ["--group", "framework", "-c", str(base), "-c", str(dev)],
     }
+    sources = {lock: source for lock, source in sources.items() if lock == BASE or (source[1] in groups())}
     for lock, source in sources.items():
         if (PROJECT / lock).exists():
             shutil.copyfile(PROJECT / lock, folder / lock)
@@ -54,6 +56,12 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
         if subprocess.call(command, cwd=PROJECT):  # noqa: S603 - uv, with our own words
             raise OperatorError(f"uv could not make {lock}; no lock was changed.")
     return [lock for lock in sources if content(folder / lock) != content(PROJECT / lock)]
+
+
+def groups() -> set[str]:
+    """The groups of dependencies in pyproject.toml."""
+    with (PROJECT / "pyproject.toml").open("rb") as file:
+        return set(tomllib.load(file).get("dependency-groups", ()))
 
 
 def content(path: Path) -> str:

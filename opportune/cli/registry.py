@@ -13,6 +13,7 @@ from opportune.cli.terminal import columns, fold, styled
 PROGRAM = "oppman.py"
 COMMANDS = {
     "Start": {
+        "startproject": "Begin a project of your own.",
         "quickstart": "Set up everything and run the site.",
         "runserver": "Run the site; in development it reloads itself.",
         "test": "Run the tests; arguments and options are pytest's.",

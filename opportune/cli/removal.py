@@ -147,7 +147,8 @@ class Removal:
     def _without_settings(self, text: str) -> str:
         """Without the paragraphs of its settings."""
         ends = tuple(f"\n# {name}=" for name in self.settings)
-        return "\n\n".join(each for each in text.split("\n\n") if not any(end in f"\n{each}" for end in ends))
+        kept = [each for each in text.split("\n\n") if not any(end in f"\n{each}" for end in ends)]
+        return "\n\n".join(kept).rstrip("\n") + "\n"
 
     def _shown(self, path: Path) -> str:
         return path.relative_to(self.project).as_posix()

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.env_file import KEY, OLDER_KEYS, new_key, rotate_key
+from opportune.cli.env_file import OLDER_KEYS, rotate_key
+from opportune.cli.first_env import KEY, new_key
 from opportune.cli.output import say
 from opportune.errors import OperatorError
 from opportune.project import PROJECT, installed_features

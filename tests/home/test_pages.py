@@ -4,6 +4,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from jinja2 import ChoiceLoader, DictLoader
+from markupsafe import escape
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
@@ -27,7 +28,7 @@ async def test_the_page_says_what_is_installed_and_where_its_code_is(client: Asy
 
 
 async def test_its_title_is_the_name_of_the_site_alone(app: FastAPI, client: AsyncClient) -> None:
-    assert f"<title>{app.state.settings.site_name}</title>" in (await client.get("/")).text
+    assert f"<title>{escape(app.state.settings.site_name)}</title>" in (await client.get("/")).text
 
 
 async def test_only_folders_that_are_there_are_named(client: AsyncClient) -> None:

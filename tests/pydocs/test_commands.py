@@ -12,7 +12,7 @@ from opportune.project import PROJECT
 from opportune.search import Batch
 from opportune.search.documents.commands import progress
 from opportune.testing import call_command
-from tests.opportune.cli.conftest import Oppman, oppman
+from opportune.testing.commands import Oppman, oppman
 from tests.pydocs.sphinx_folder import make_folder
 
 __all__ = ["oppman"]  # a fixture

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import pytest
 
-from opportune.cli.main import main
-from opportune.project import PROJECT, settings_class
-from opportune.settings import forget_settings
+from opportune.project import PROJECT
+from opportune.testing.commands import Oppman, Outcome, oppman
 from tests.opportune.cli.command_server import RunCommand, command_server
+
+__all__ = ["Oppman", "Outcome", "oppman"]
 
 FEATURE = """from app.library import models
 from opportune.feature import Feature
@@ -129,29 +129,3 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
         if words in line:
             return said
     raise AssertionError(f"It ended without saying {words!r}: {said}")
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-class Oppman(Protocol):
-    def __call__(self, *arguments: str, **environ: str) -> Outcome: ...
-
-
-@pytest.fixture
-def oppman(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Oppman]:
-    """Run a command in this process, under the settings that are given with it and no others."""
-    monkeypatch.setitem(settings_class().model_config, "env_file", None)
-
-    def run(*arguments: str, **environ: str) -> Outcome:
-        for name, value in environ.items():
-            monkeypatch.setenv(name, value)
-        forget_settings()
-        capsys.readouterr()
-        return Outcome(main(arguments), *capsys.readouterr())
-
-    yield run
-    forget_settings()

@@ -278,6 +278,13 @@ def test_production_is_warned_of_emails_that_nobody_gets() -> None:
     ]
 
 
+def test_a_fresh_project_has_no_database_yet_and_no_error(tmp_path: Path) -> None:
+    path = SecretStr(f"sqlite:///{tmp_path}/app.db")
+    fresh = settings_for("sqlite:///unused.db").model_copy(update={"environment": "development", "database_url": path})
+    fresh.model_fields_set.discard("database_url")
+    assert [finding.is_error for finding in check.check_database(fresh)] == [False]
+
+
 def test_a_mistyped_path_is_an_error_and_nothing_is_made_there(oppman: Oppman, tmp_path: Path) -> None:
     path = tmp_path / "typo" / "app.db"
     code, out, _ = oppman("check", DATABASE_URL=f"sqlite:///{path}")

@@ -7,6 +7,7 @@ import pytest
 from opportune.cli import lock
 from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL
 from opportune.cli.main import main
+from opportune.project import PROJECT
 
 
 class Uv:
@@ -36,6 +37,7 @@ def uv(monkeypatch: pytest.MonkeyPatch) -> Uv:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (BASE, MODEL, AWS, DEV, FRAMEWORK):
         (tmp_path / name).write_text("old\n")
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
     monkeypatch.setattr(lock, "PROJECT", tmp_path)
     return tmp_path
 
@@ -64,6 +66,14 @@ def test_a_failure_leaves_every_lock_as_it_was(uv: Uv, project: Path) -> None:
     uv.fails_at = DEV
     assert main(["lock"]) == 1
     assert contents(project) == {"old\n"}
+
+
+def test_a_project_has_no_lock_for_the_tests_of_the_framework(uv: Uv, project: Path) -> None:
+    (project / FRAMEWORK).unlink()
+    (project / "pyproject.toml").write_text('[dependency-groups]\ndev = ["pytest"]\n')
+    assert main(["lock"]) == 0
+    assert [Path(command[command.index("-o") + 1]).name for command in uv.commands] == [BASE, DEV]
+    assert not (project / FRAMEWORK).exists()
 
 
 def test_check_names_what_is_out_of_date_and_writes_nothing(

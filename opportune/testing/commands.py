@@ -1,0 +1,36 @@
+"""Commands as somebody at a terminal meets them: with an exit code and what they say."""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import pytest
+
+from opportune.cli.main import main
+from opportune.project import settings_class
+from opportune.settings import forget_settings
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class Oppman(Protocol):
+    def __call__(self, *arguments: str, **environ: str) -> Outcome: ...
+
+
+@pytest.fixture
+def oppman(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Oppman]:
+    """Run a command in this process, under the settings that are given with it and no others."""
+    monkeypatch.setitem(settings_class().model_config, "env_file", None)
+
+    def run(*arguments: str, **environ: str) -> Outcome:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        forget_settings()
+        capsys.readouterr()
+        return Outcome(main(arguments), *capsys.readouterr())
+
+    yield run
+    forget_settings()

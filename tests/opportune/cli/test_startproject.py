@@ -1,0 +1,377 @@
+"""Projects of all kinds, made by the clone's own code, and looked at with the tools of this machine."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from opportune import __version__
+from opportune.cli.new_project import build, history
+from opportune.cli.new_project.command_line import main
+from opportune.cli.new_project.examples import examples
+from opportune.cli.new_project.names import folder_name, site_name
+from opportune.cli.release import read_record
+from opportune.project import PROJECT
+from tests.opportune.cli.command_server import command_server
+
+EXAMPLES = list(examples())
+KINDS = {
+    "none": ("none", "Shop", "not postgresql"),
+    "some": (",".join(EXAMPLES[-2:]), "Bücher & Co", "pages and not postgresql"),
+    "all": ("all", "L\N{RIGHT SINGLE QUOTATION MARK}Étagère d'Anna", "test_its_title_is"),
+}
+"""The examples that are asked for, the site's name, and which tests run. All are collected; the rest runs here, too."""
+PRODUCT = "opportune".capitalize()
+AN_EXAMPLE = ",".join(EXAMPLES[-1:])
+QUICKLY = ("-qx", "-m", "not e2e and not model", "--assert=plain", "-p", "no:cacheprovider")
+ONLY_STARTER = ("bench", "docs", "tests/opportune", "CHANGELOG.md", "requirements-framework.lock", "LICENSE")
+NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache", "data", ".env", ".hypothesis")
+
+
+@pytest.fixture(autouse=True)
+def _somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git knows who commits, whatever this machine has told it."""
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
+
+
+def output_of(folder: Path, *command: str) -> str:
+    """What a program says that goes well."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def tool(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_passes_its_tests_its_linters_and_check_at_once(tmp_path: Path, kind: str) -> None:
+    project = tmp_path / "project"
+    wanted, title, words = KINDS[kind]
+    assert main([title, "--with", wanted, str(project)]) == 0
+    output_of(project, tool("ruff"), "check", "-q", "--no-cache")
+    output_of(project, tool("ruff"), "format", "-q", "--no-cache", "--check")
+    output_of(project, tool("lint-imports"), "--no-cache")
+    output_of(project, "bash", "-n", ".ci/run")
+    with command_server(project, "pytest", "opportune.testing.plugin", "opportune.cli.check") as run:
+        for command in (["migrate"], ["makemigrations", "--check"], ["check"]):
+            code, output = run(*command)
+            assert code == 0, output
+        assert output == "No errors found.\n"
+        code, output = run("pytest", *QUICKLY, "-k", words)
+    assert code in (0, 5), output[-5000:]  # 5: somebody has deleted what has them
+    assert not output_of(project, "git", "status", "--porcelain")
+
+
+def test_mypy_finds_nothing_in_one_with_all_examples(tmp_path: Path) -> None:
+    cache = PROJECT / ".mypy_cache"
+    if not cache.is_dir():
+        pytest.skip("mypy has not been here yet, and would take a minute: .venv/bin/mypy")
+    shutil.copytree(cache, tmp_path / "cache")
+    assert main(["Shop", "--with", "all", str(tmp_path / "project")]) == 0
+    output_of(tmp_path / "project", tool("mypy"), "--cache-dir", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with an example, made by a Python that has nothing installed, with nobody to answer."""
+    folder = tmp_path_factory.mktemp("shop") / "my-shop"
+    environ = {"PATH": os.environ["PATH"], "GIT_AUTHOR_NAME": "Ada", "GIT_COMMITTER_NAME": "Ada"}
+    environ |= {"GIT_AUTHOR_EMAIL": "ada@example.com", "GIT_COMMITTER_EMAIL": "ada@example.com"}
+    command = [sys.executable, "-S", str(PROJECT / "oppman.py"), "startproject", "my-shop", "--with", AN_EXAMPLE]
+    done = subprocess.run(
+        command,
+        cwd=folder.parent,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(
+        f"My shop is in {folder}, with {AN_EXAMPLE}.\nNext:\n  cd my-shop\n  python3 oppman.py quick"
+    )
+    return folder
+
+
+def test_it_has_what_is_asked_for_and_nothing_of_the_starter(shop: Path) -> None:
+    features = {path.parent.name for path in shop.glob("app/*/feature.py")}
+    assert features & set(EXAMPLES) == {AN_EXAMPLE}
+    assert [name for name in ONLY_STARTER if (shop / name).exists()] == []
+    assert not [path.name for path in shop.rglob("*") if path.name.endswith(".pyc")]
+    assert "startproject: leave out" not in (shop / "pyproject.toml").read_text() + (shop / ".ci/run").read_text()
+
+
+def test_it_has_its_name_where_somebody_sees_one(shop: Path) -> None:
+    assert 'site_name: str = "My shop"' in (shop / "app/settings.py").read_text()
+    assert "\n# SITE_NAME=My shop\n" in (shop / ".env.example").read_text()
+    with (shop / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    assert (project["name"], project["description"]) == ("my-shop", "My shop")
+    assert (shop / "README.md").read_text().startswith("# My shop\n")
+    named = [
+        path.relative_to(shop).as_posix()
+        for folder in ("app", "templates", "static")
+        for path in (shop / folder).rglob("*.*")
+        if PRODUCT in path.read_text(encoding="utf-8", errors="replace")
+    ]
+    assert named == []
+
+
+def test_the_readme_names_what_is_there(shop: Path) -> None:
+    for file in ("README.md", "AGENTS.md"):
+        for place in re.findall(r"`([\w.-]+/[\w./-]*)`", (shop / file).read_text()):
+            if not place.startswith((".venv/", "static/", "templates/base", "opportune/base")):
+                assert (shop / place).exists(), place
+
+
+def test_it_begins_with_one_commit_which_has_no_secret(shop: Path) -> None:
+    assert output_of(shop, "git", "log", "--format=%s") == f"My shop begins, on {PRODUCT} {__version__}\n"
+    assert re.search(r"^SECRET_KEY=\S{48,}$", (shop / ".env").read_text(), re.MULTILINE)
+    assert (shop / ".env").stat().st_mode & 0o077 == 0
+    committed = output_of(shop, "git", "ls-files").splitlines()
+    assert ".env" not in committed
+    assert {".opportune.json", "LICENSE.opportune", ".github/workflows/ci.yml"} <= set(committed)
+
+
+def test_its_record_makes_the_same_again(shop: Path, tmp_path: Path) -> None:
+    assert (record := read_record(shop))
+    assert record.startproject == ["My shop", "--with", AN_EXAMPLE]
+    assert main([*record.startproject, str(tmp_path / "other name")]) == 0
+    assert (again := read_record(tmp_path / "other name"))
+    assert again.files == record.files
+
+
+def test_each_key_is_another(shop: Path, tmp_path: Path) -> None:
+    assert main(["Shop", "--with", "none", str(tmp_path / "other")]) == 0
+    assert (tmp_path / "other/.env").read_text() != (shop / ".env").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "folder"),
+    [
+        ("bookshelf", "Bookshelf", "bookshelf"),
+        ("my_book-shelf", "My book shelf", "my-book-shelf"),
+        ("  Bücher  & Co ", "Bücher & Co", "bucher-co"),
+        ("iPhone-Doktor", "iPhone-Doktor", "iphone-doktor"),
+        ("Straße 9", "Straße 9", "strasse-9"),
+        ("本棚", "本棚", ""),
+    ],
+)
+def test_a_name_is_what_people_read_and_its_folder_what_programs_do(name: str, title: str, folder: str) -> None:
+    assert (site_name(name), folder_name(name)) == (title, folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["class"], 1, "'class' is a word of Python's own. Choose another name, such as class-site."),
+        (["match"], 1, "'match' is a word of Python's own."),
+        (["test"], 1, "'test' is the name of a Python module that is in use. Choose another name, such as test-site."),
+        (["FastAPI"], 1, "'FastAPI' is the name of a Python module that is in use."),
+        (["email-validator"], 1, "'email-validator' is the name of a Python module that is in use."),
+        (["app"], 1, "'app' is the name of a Python module that is in use."),
+        (["opportune"], 1, "'opportune' is the name of a Python module that is in use."),
+        (["json"], 1, "'json' is the name of a Python module that is in use."),
+        (["9 lives"], 1, "'9 lives' is no project's name: it begins with a letter from a to z."),
+        ([""], 1, "'' is no site's name"),
+        (["two\nlines"], 1, "is no site's name"),
+        (["x" * 61], 1, "is no site's name"),
+        (["本棚"], 1, "Say what its folder is to be called: python3 oppman.py startproject NAME FOLDER"),
+        (["Shop", "full"], 1, "full is there, with things in it: choose another name, or an empty folder."),
+        (["Shop", "full/file"], 1, "full/file is there, and no folder"),
+        (["Shop", "nowhere/shop"], 1, "nowhere: make it first"),
+        (["Shop", str(PROJECT / "shop")], 1, "is in the starter itself"),
+        (["Shop", "--with", "tood"], 1, "There is no example 'tood': there are "),
+        (["Shop", "shop", "--here"], 1, "Either --here or a folder, not both."),
+        ([], 2, "oppman.py startproject: The following arguments are required: NAME. See: "),
+        (["Shop", "--wiht", "none"], 2, "oppman.py startproject: Unrecognized arguments: --wiht"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_leaves_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").touch()
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full"]
+
+
+def test_a_folder_that_nobody_may_write_in_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not hasattr(os, "geteuid") or os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    tmp_path.chmod(0o555)
+    assert main(["Shop", "--with", "none", str(tmp_path / "shop")]) == 1
+    assert capsys.readouterr().err.endswith(" cannot be written (Permission denied); nothing was changed.\n")
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize(("failure", "code"), [(KeyboardInterrupt(), 130), (OSError(28, "No space left"), 1)])
+def test_whoever_stops_it_finds_nothing_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool, failure: BaseException, code: int
+) -> None:
+    def stop(*_arguments: object, **_options: object) -> None:
+        raise failure
+
+    if exists:
+        (tmp_path / "shop").mkdir()
+    monkeypatch.setattr(history, "first_commit", stop)
+    assert main(["Shop", "--with", "none", str(tmp_path / "shop")]) == code
+    assert [path.name for path in tmp_path.rglob("*")] == ["shop"] * exists
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    inode = tmp_path.stat().st_ino
+    assert main(["Shop", ".", "--with", "none"]) == 0
+    assert tmp_path.stat().st_ino == inode
+    assert (tmp_path / ".git").is_dir()
+    assert (tmp_path / "oppman.py").is_file()
+    assert not list(tmp_path.glob(".startproject-*"))
+
+
+def test_without_git_it_is_made_and_one_line_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["Shop", "--with", "none", str(tmp_path / "shop")]) == 0
+    assert "\nNothing keeps its history yet: git is not installed: " in capsys.readouterr().out
+    assert not (tmp_path / "shop/.git").exists()
+
+
+def test_where_git_knows_nobody_all_is_ready_to_be_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.delenv(f"GIT_{role}_NAME")
+        monkeypatch.delenv(f"GIT_{role}_EMAIL")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.useConfigOnly")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "true")
+    assert main(["Shop", "--with", "none", str(tmp_path / "shop")]) == 0
+    assert "\nNothing is committed yet: git does not know who you are. git config" in capsys.readouterr().out
+    assert "A  oppman.py" in output_of(tmp_path / "shop", "git", "status", "--porcelain")
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Somebody who answers."""
+
+    def answer(*words: str) -> None:
+        answers = iter(words)
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        monkeypatch.setattr("builtins.input", lambda _question: next(answers))
+
+    return answer
+
+
+def test_at_a_terminal_it_shows_what_each_example_is_and_asks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], terminal: Callable[..., None]
+) -> None:
+    terminal("tood", AN_EXAMPLE)
+    assert main(["Shop", str(tmp_path / "shop")]) == 0
+    out = capsys.readouterr().out
+    for name, line in examples().items():
+        assert line
+        assert re.search(rf"^  {name} +{re.escape(line)}$", out, re.MULTILINE)
+    assert "There is no example 'tood'" in out
+    assert [name for name in EXAMPLES if (tmp_path / "shop/app" / name).is_dir()] == [AN_EXAMPLE]
+
+
+def test_where_nobody_can_be_asked_there_are_no_examples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["Shop", str(tmp_path / "shop")]) == 0
+    assert capsys.readouterr().out.startswith(f"Shop is in {tmp_path}/shop, without examples.\n")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A clone of the starter, whose history is one commit."""
+    folder = tmp_path_factory.mktemp("clone") / "starter"
+    shutil.copytree(PROJECT, folder, ignore=NOT_COPIED, symlinks=True)
+    for command in ("init", "add --all", "-c user.name=Ada -c user.email=ada@example.com commit -qm Clone"):
+        output_of(folder, "git", *command.split())
+    yield folder
+    shutil.rmtree(folder)
+
+
+def here(clone: Path, *arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
+    """Turn a clone into a project, after some lines of Python."""
+    call = "import sys; from opportune.cli.new_project.command_line import main; sys.exit(main(sys.argv[1:]))"
+    program = f"{code}\n{call}"
+    command = [sys.executable, "-S", "-c", program, "Shop", "--here", "--with", "none", *arguments]
+    return subprocess.run(
+        command, cwd=clone, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+HALFWAY = """
+from opportune.cli.new_project import build
+move, moves = build._move, []
+def stop(*arguments):
+    moves.append(arguments)
+    if len(moves) == 30: raise KeyboardInterrupt
+    move(*arguments)
+build._move = stop
+"""
+
+
+def test_the_clone_itself_becomes_the_project_or_stays_as_it_is(clone: Path) -> None:
+    (clone / ".env").write_text("SECRET_KEY=mine\n", encoding="utf-8")
+    (clone / "README.md").write_text("Changed.\n", encoding="utf-8")
+    dirty = here(clone, "--yes")
+    assert dirty.returncode == 1
+    assert " has changes that are not committed (README.md): commit them, or make the project else" in dirty.stderr
+    output_of(clone, "git", "checkout", "-q", "README.md")
+    assert here(clone).stderr.endswith("nobody can be asked: add --yes.\n")
+    assert here(clone, "--yes", code=HALFWAY).returncode == 130
+    assert not output_of(clone, "git", "status", "--porcelain")
+    done = here(clone, "--yes")
+    assert done.stderr == ""
+    assert done.stdout.startswith("Shop is in ")
+    assert output_of(clone, "git", "log", "--format=%s").startswith(f"Shop begins, on {PRODUCT}")
+    assert [name for name in ONLY_STARTER if (clone / name).exists()] == []
+    assert (clone / ".env").read_text() == "SECRET_KEY=mine\n"
+    assert not list(clone.glob(".startproject-*"))
+    again = here(clone, "--yes")
+    assert again.returncode == 1
+    assert again.stderr.startswith("startproject needs a clone of the starter, and ")
+
+
+def test_commits_that_no_other_place_has_are_not_thrown_away(tmp_path: Path) -> None:
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    origin.mkdir()
+    output_of(origin, "git", "init", "-q")
+    output_of(origin, "git", "commit", "-q", "--allow-empty", "-m", "First")
+    output_of(tmp_path, "git", "clone", "-q", str(origin), str(clone))
+    assert history.unsaved_work(clone) == ""
+    output_of(clone, "git", "commit", "-q", "--allow-empty", "-m", "Mine")
+    assert re.fullmatch(r"has commits that no other place has \(\w+ Mine\): push them", history.unsaved_work(clone))
+    output_of(clone, "git", "remote", "set-url", "origin", "https://ada:secret@example.com/starter.git")
+    assert history.origin(clone) == "https://example.com/starter.git"
+
+
+def test_all_that_a_project_has_is_in_the_starter() -> None:
+    build.require_starter()
