@@ -45,6 +45,8 @@ Values = BaseModel | Mapping[str, Any]
 Key = int | str
 """A row's number, or the text that `lookup` names."""
 
+Rows = Page[dict[str, Any]]
+
 READING = {"list", "details"}
 WRITING = {"create", "edit", "delete"}
 
@@ -225,13 +227,14 @@ class Crud(Generic[M]):
         made = self._prepared(wanted, tuple(names or self.definition.answers.names))
         offset = (wanted.page - 1) * wanted.size
         values = {"owner": self.user.id if self.user else 0, "offset": offset, "limit": wanted.size}
-        found = await self.session.run_sync(fetch, made.statement, values)
+        alone = not made.selection.links
+        found = await fetch(self.session, made.statement, values, alone=alone)
         total = found[0][-1] if found else 0
         if not found and wanted.page > 1:  # past the end, where no row tells it
-            total = (await self.session.run_sync(fetch, made.counting, values))[0][0]
+            total = (await fetch(self.session, made.counting, values, alone=alone))[0][0]
         items = await values_of(self, made.selection, found)
         pages = page_count(total, wanted.size)
-        return Page[dict[str, Any]].model_construct(items=items, total=total, page=wanted.page, pages=pages)
+        return Rows.model_construct(items=items, total=total, page=wanted.page, pages=pages)
 
     def _prepared(self, wanted: Paging, names: Sequence[str]) -> Prepared:
         """The statement of a list: made once for each order where it is the same for everybody but for values."""

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.declaration import shape_of
 from opportune.crud.schemas import nested_names
-from opportune.db.database import SINGLE_STATEMENTS
+from opportune.db.database import Session
 
 if TYPE_CHECKING:
     from opportune.crud.crud import Crud
@@ -41,15 +42,13 @@ class Prepared(NamedTuple):
     counting: Select[Any]
 
 
-def fetch(session: Session, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
-    """The rows of a statement, past the session's objects: it makes none of them, which is most of what takes time."""
-    engine = session.info.get(SINGLE_STATEMENTS)
-    if engine is not None and not session.in_transaction():  # BEGIN and ROLLBACK would be two more round trips
-        with engine.connect() as connection:
-            return cast("Sequence[Any]", connection.execute(statement, values).all())
-    if session.autoflush and (session.new or session.dirty or session.deleted):
-        session.flush()
-    return session.connection().execute(statement, values).all()
+async def fetch(
+    session: AsyncSession, statement: Select[Any], values: Mapping[str, Any], *, alone: bool
+) -> Sequence[Sequence[Any]]:
+    """The rows of a statement, past the session's objects. `alone` is whether others need not see the same moment."""
+    if alone and isinstance(session, Session):
+        return await session.fetch(statement, values)
+    return (await (await session.connection()).execute(statement, values)).all()
 
 
 def select_names(crud: "Crud[Any]", names: Sequence[str]) -> Selection:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar, Literal
 
-from sqlalchemy import Executable, Row, TextClause, event, text
+from sqlalchemy import Executable, TextClause, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm import SessionTransaction
@@ -28,20 +28,50 @@ from opportune.db.timeouts import run_with_timeout
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.settings import Settings
+from opportune.speedups import speedup
 
 Role = Literal["writer", "reader"]
+Rows = Sequence[Sequence[Any]]
+Fetch = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows]]
 
 
 BEFORE_COMMIT = "before_commit"
 AFTER_COMMIT = "after_commit"
-SINGLE_STATEMENTS = "single_statements"
-"""Where a session that reads has the engine for what is one statement and needs no transaction, if there is one."""
 
 
 class Session(AsyncSession):
-    """Runs hooks on rows, and what waits for its commit: `before_commit`, `after_commit`."""
+    """Runs hooks on rows, and what waits for its commit: `before_commit`, `after_commit`.
+
+    All that SQLAlchemy keeps for it is made when it is first used: many a request asks for no more than `fetch`.
+    """
 
     sync_session_class = HookedSession
+
+    def __init__(self, *, fetch_alone: Fetch | None = None, **options: Any) -> None:
+        self._fetch_alone = fetch_alone
+        self._options = options
+
+    def __getattr__(self, name: str) -> Any:
+        if not self._is_unused:
+            raise AttributeError(name)
+        super().__init__(**vars(self).pop("_options"))
+        return getattr(self, name)
+
+    @property
+    def _is_unused(self) -> bool:
+        return "_options" in vars(self)
+
+    def in_transaction(self) -> bool:
+        return not self._is_unused and super().in_transaction()
+
+    async def fetch(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
+        """The rows of one statement, without objects for them, which is most of what takes time.
+
+        Where nothing has begun, it is a transaction of its own.
+        """
+        if self._fetch_alone is None or self.in_transaction():
+            return await self.run_sync(_fetch_within, statement, values)
+        return await self._fetch_alone(statement, values)
 
     async def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Write what has changed, with the hooks of `opportune.db.hooks`."""
@@ -49,6 +79,8 @@ class Session(AsyncSession):
         await run_after_hooks(self, super().flush)
 
     async def commit(self) -> None:
+        if self._is_unused:
+            return
         refuse_commit_in_hook(self)
         while True:
             if is_for_hooks(self):
@@ -68,12 +100,20 @@ class Session(AsyncSession):
 
     async def __aexit__(self, kind: Any, value: Any, traceback: Any) -> None:
         """Without a task where nothing has gone wrong: it is there to close in spite of a cancelled request."""
+        if self._is_unused:
+            return
         if kind is not None:
             await super().__aexit__(kind, value, traceback)
         elif self.sync_session.in_transaction():
             await self.close()
         else:  # nothing to end, so nothing to wait for
             self.sync_session.close()
+
+
+def _fetch_within(session: SyncSession, statement: Executable, values: Mapping[str, Any]) -> Rows:
+    if session.autoflush and (session.new or session.dirty or session.deleted):
+        session.flush()
+    return session.connection().execute(statement, values).all()
 
 
 def before_commit(session: AsyncSession, act: Callable[[], Awaitable[None]]) -> None:
@@ -121,6 +161,7 @@ class Database(ABC):
         """What every writing session carries in its own `info`: what is done after its commit needs it."""
         self._writing = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False, info=self.info)
         self._reading = read_sessionmaker(self.reading_engine)
+        self._reading.configure(fetch_alone=self._fetch_alone)
 
     @abstractmethod
     def _writing_engine(self) -> AsyncEngine: ...
@@ -157,17 +198,24 @@ class Database(ABC):
             return self._reading()
         return self.replica.reader(otherwise=self._reading)
 
-    async def lookup(self, statement: Executable, parameters: Mapping[str, Any]) -> Row[Any] | None:
+    async def lookup(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
         """The one row of a statement that comes with every request, read fresh: `None` if there is none.
 
         It costs a third of what a session and its transaction cost, so it is for Core and a statement made once.
         """
-        return await greenlet_spawn(self._look_up, statement, parameters)
+        rows = await self._fetch_alone(statement, parameters)
+        return rows[0] if rows else None
 
-    def _look_up(self, statement: Executable, parameters: Mapping[str, Any]) -> Row[Any] | None:
+    async def _fetch_alone(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
+        """One statement with the least around it."""
+        fetch: Any = speedup("opportune.db.drivers.statement_adapter", "fetch", None)
+        rows: Rows | None = await fetch(self.reading_engine.sync_engine, statement, values) if fetch else None
+        return await greenlet_spawn(self._fetch_publicly, statement, values) if rows is None else rows
+
+    def _fetch_publicly(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
         """All of it in one greenlet: an asynchronous connection takes three, and a task to close it."""
         with self._autocommit_engine.sync_engine.connect() as connection:
-            return connection.execute(statement, parameters).one_or_none()
+            return connection.execute(statement, values).all()
 
     @property
     def _autocommit_engine(self) -> AsyncEngine:

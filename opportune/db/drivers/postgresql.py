@@ -1,12 +1,12 @@
 """PostgreSQL by psycopg 3."""
 
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy import AsyncAdaptedQueuePool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from opportune.db.database import SINGLE_STATEMENTS, Database, read_sessionmaker
+from opportune.db.database import Database, read_sessionmaker
 from opportune.db.drivers.pool import pool_options
 from opportune.db.drivers.replica import Replica
 from opportune.db.errors import explain
@@ -22,13 +22,11 @@ class PostgreSQLDatabase(Database):
     def __init__(self, url: DatabaseURL, settings: Settings, reader_url: DatabaseURL | None = None) -> None:
         self.reader_url = reader_url
         super().__init__(url, settings)
-        self._without_transaction = self.reading_engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._reading.configure(info={SINGLE_STATEMENTS: self._without_transaction.sync_engine})
 
-    @property
+    @cached_property
     def _autocommit_engine(self) -> AsyncEngine:
         """BEGIN and ROLLBACK would be two more round trips."""
-        return self._without_transaction
+        return self.reading_engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def _writing_engine(self) -> AsyncEngine:
         return self._engine(self.url, isolation_level="READ COMMITTED")

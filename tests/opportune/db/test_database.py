@@ -68,7 +68,7 @@ async def test_a_lookup_reads_one_row_or_none_as_it_is_now(database: Database) -
         session.add(user())
     row = await database.lookup(by_email, {"email": "a@example.com"})
     assert row is not None
-    assert row.email == "a@example.com"
+    assert row[1] == "a@example.com"
 
 
 async def test_after_a_lookup_readers_cannot_write_and_see_one_snapshot(settings: Settings) -> None:

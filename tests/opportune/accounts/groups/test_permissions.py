@@ -179,15 +179,15 @@ async def test_a_page_asks_the_database_once_for_the_user_and_all_that_they_may(
 ) -> None:
     template["cakes/shown.html"] *= 3
     asked: list[str] = []
-    lookup = app.state.database._look_up
+    lookup = app.state.database.lookup
 
-    def count(statement: Executable, parameters: Mapping[str, Any]) -> Any:
+    async def count(statement: Executable, parameters: Mapping[str, Any]) -> Any:
         asked.append(str(statement))
-        return lookup(statement, parameters)
+        return await lookup(statement, parameters)
 
     user = await make_user(app.state.database)
     async with signed_in_client(app, user) as client:
-        monkeypatch.setattr(app.state.database, "_look_up", count)
+        monkeypatch.setattr(app.state.database, "lookup", count)
         monkeypatch.setattr(app.state.database, "reader", None)
         assert (await client.get("/cakes/shown")).text == "may not" * 3
     assert len(asked) == 1

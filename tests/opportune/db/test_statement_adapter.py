@@ -1,0 +1,123 @@
+"""One statement past SQLAlchemy's connection says and refuses what it says and refuses by way of it."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Date,
+    DateTime,
+    Executable,
+    Float,
+    Numeric,
+    Select,
+    Uuid,
+    bindparam,
+    event,
+    func,
+    literal_column,
+    select,
+    text,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.db import Database
+from opportune.db.drivers import statement_adapter
+from opportune.db.errors import is_outage
+from opportune.testing import make_user
+
+VALUES: Mapping[str, tuple[Any, Any]] = {
+    "amount": (Numeric(10, 2), Decimal("12.50")),
+    "share": (Float(), 0.25),
+    "done": (Boolean(), True),
+    "day": (Date(), date(2026, 3, 1)),
+    "moment": (DateTime(timezone=True), datetime(2026, 3, 1, 12, tzinfo=UTC)),
+    "number": (Uuid(), UUID(int=7)),
+    "tags": (JSON(), ["one", {"two": None}]),
+}
+ONE: Select[tuple[int]] = select(literal_column("1"))
+
+
+async def fetch(database: Database, statement: Executable, values: Mapping[str, Any]) -> Any:
+    """By the adapter alone."""
+    return await statement_adapter.fetch(database.reading_engine.sync_engine, statement, values)
+
+
+@pytest.mark.parametrize("name", VALUES)
+async def test_values_are_those_of_a_connection(database: Database, name: str) -> None:
+    kind, value = VALUES[name]
+    statement = select(bindparam("given", type_=kind).label("given"))
+    async with database.reading_engine.connect() as connection:
+        usual = (await connection.execute(statement, {"given": value})).all()
+    assert [tuple(row) for row in await fetch(database, statement, {"given": value})] == [tuple(row) for row in usual]
+
+
+async def test_statements_that_are_alike_have_values_of_their_own(database: Database) -> None:
+    await make_user(database, "ada@example.com")
+    for email, count in (("ada@example.com", 1), ("bob@example.com", 0)):
+        statement = select(func.count()).select_from(User).where(col(User.email) == email)
+        assert [tuple(row) for row in await fetch(database, statement, {})] == [(count,)]
+
+
+async def test_what_it_does_not_know_goes_the_usual_way(database: Database) -> None:
+    user = await make_user(database)
+    listed = select(col(User.id)).where(col(User.id).in_(bindparam("ids", expanding=True)))
+    assert await fetch(database, listed, {"ids": [user.id]}) is None
+    assert await fetch(database, text("SELECT 1"), {}) is None
+    assert await database.lookup(listed, {"ids": [user.id]}) == (user.id,)
+
+
+async def test_who_listens_to_the_engine_hears_each_statement(database: Database) -> None:
+    heard: list[str] = []
+    event.listen(database.reading_engine.sync_engine, "before_cursor_execute", lambda *given: heard.append(given[2]))
+    assert await fetch(database, ONE, {}) is None
+    assert await database.lookup(ONE, {}) == (1,)
+    assert heard == ["SELECT 1"]
+
+
+async def test_what_the_database_refuses_is_sqlalchemys_error_and_the_connection_stays(database: Database) -> None:
+    wrong: Select[tuple[int]] = select(literal_column("1")).select_from(text("nothing_of_this_name"))
+    with pytest.raises(DBAPIError, match="nothing_of_this_name") as refused:
+        await fetch(database, wrong, {})
+    assert not refused.value.connection_invalidated
+    assert is_outage(refused.value)  # tables are missing
+    await assert_usable(database)
+
+
+async def test_who_is_cancelled_leaves_a_pool_that_works(database: Database) -> None:
+    is_sqlite = database.url.url.get_backend_name() == "sqlite"
+    endless = (
+        "(WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 200000000) SELECT max(i) FROM n)"
+    )
+    slow = select(literal_column(endless)) if is_sqlite else select(func.pg_sleep(60))
+    task = asyncio.create_task(fetch(database, slow, {}))
+    async with asyncio.timeout(30):
+        while not database.reading_engine.pool.checkedout():  # type: ignore[attr-defined]  # a queue has it
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await assert_usable(database)
+
+
+@pytest.mark.database("postgresql")
+async def test_a_connection_that_is_cut_is_not_used_again(database: Database) -> None:
+    end = select(func.pg_terminate_backend(func.pg_backend_pid()))
+    with pytest.raises(DBAPIError) as cut:
+        await fetch(database, end, {})
+    assert cut.value.connection_invalidated
+    assert is_outage(cut.value)
+    await assert_usable(database)
+
+
+async def assert_usable(database: Database) -> None:
+    assert [tuple(row) for row in await fetch(database, ONE, {})] == [(1,)]
+    assert database.reading_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # as above
