@@ -173,6 +173,7 @@ def test_no_test_holds_the_name_that_an_owner_changes() -> None:
     of_the_starter = {
         "tests/opportune/cli/test_main.py",
         "tests/opportune/cli/test_environment.py",
+        "tests/opportune/cli/upgrading/test_refusals.py",
         "tests/opportune/cli/upgrading/test_source.py",
         "tests/opportune/cli/upgrading/test_upgrade.py",
         "tests/opportune/test_project.py",
