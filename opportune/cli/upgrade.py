@@ -131,7 +131,7 @@ def take_shared(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -> None:
 
 
 def _counted(diff: Sequence[str]) -> str:
-    added, removed = (sum(line.startswith(mark) and not line.startswith(mark * 3) for line in diff) for mark in "+-")
+    added, removed = (sum(line.startswith(mark) for line in diff) for mark in "+-")
     return f"+{added} -{removed} lines"
 
 

@@ -112,7 +112,9 @@ class Merge:
         ]
 
     def diff(self, path: str) -> str:
-        return self.work("diff", "--cached", "HEAD", "--", self.project.prefix + path)
+        """What would change in a file, without git's lines on where it is."""
+        told = self.work("diff", "--cached", "--no-color", "--no-ext-diff", "HEAD", "--", self.project.prefix + path)
+        return told[max(told.find("\n@@ "), 0) :].lstrip("\n")
 
     def keep(self, path: str) -> None:
         """Leave a file as the project has it."""
@@ -166,10 +168,9 @@ class Merge:
         elif older := older_release(self.release, self.version, self.folder / "older"):
             yield from self._blobs(older, files_in(older))
         else:
-            line, file = f'__version__ = "{self.version}"', "opportune/__init__.py"
-            yield from self._listed(
-                self.work("log", "-1", "--format=%H", f"-S{line}", "--", self.project.prefix + file)
-            )
+            line, file = f'__version__ = "{self.version}"', f"{self.project.prefix}opportune/__init__.py"
+            if begun := self.work("log", "-1", "--format=%H", f"-S{line}", "--", file).strip():
+                yield from self._listed(begun)
 
     def _common_ancestor(self) -> str:
         place = self.release.repository
@@ -188,7 +189,7 @@ class Merge:
     def _listed(self, revision: str) -> Iterator[Blob]:
         """What a commit has of the framework's, the starter's and the shared files."""
         top = self.project.prefix.rstrip("/")
-        every = self.work("ls-tree", "-r", "-z", "--full-tree", f"{revision.strip()}:{top}").split("\0")[:-1]
+        every = self.work("ls-tree", "-r", "-z", "--full-tree", f"{revision}:{top}").split("\0")[:-1]
         blobs = {path: line.split(" ") for line, _, path in (entry.partition("\t") for entry in every)}
         for path in matching(blobs, (*FRAMEWORK_PATHS, *SHARED_PATHS, *STARTER_PATHS)):
             mode, kind, each = blobs[path]

@@ -45,7 +45,8 @@ class Project:
             raise OperatorError(
                 f"There is work that is not committed ({', '.join(changed[:3])}{more}): commit it, or git stash -u."
             )
-        git("var", "GIT_COMMITTER_IDENT")  # whose absence git explains
+        if not git.answers("var", "GIT_COMMITTER_IDENT"):
+            raise OperatorError("Git does not know who you are: git config --global user.name …, and user.email …")
         return cls(git, head, branch, prefix)
 
     def refuse_branch(self, name: str) -> None:

@@ -20,7 +20,11 @@ VERSION = re.compile(r"""^__version__ = ["']([^"']+)["']""", re.MULTILINE)
 REQUIRES_PYTHON = re.compile(r"""^requires-python = ">=(\d+)\.(\d+)""", re.MULTILINE)
 TIMEOUT_SECONDS = 60
 TAG = re.compile(r"(.+)@([^@/:]+)")
-LOCAL_OPTIONS = ("-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never", "-c", "advice.detachedHead=false")
+LOCAL_OPTIONS = (
+    *("-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false"),
+    *("-c", "protocol.ext.allow=never", "-c", "advice.detachedHead=false"),
+)
+"""For clones that are thrown away: bytes as they were released, and nothing that runs."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,11 @@ def test_a_project_that_cannot_be_brought_back_is_refused(
     assert snapshot(shop) == before
 
 
+def test_git_has_to_know_who_commits(oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "")
+    is_refused(oppman("upgrade", second, "--yes"), "Git does not know who you are: git config --global user.name", shop)
+
+
 def test_without_git_it_says_so(oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert oppman("upgrade", second).err == "git is not installed: install it (Debian: apt install git).\n"
