@@ -142,6 +142,8 @@ class Settings(BaseSettings):
     """Address to listen on. Empty: 0.0.0.0 in production, for the host's proxy; else 127.0.0.1, for you alone."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; most hosts set it."""
+    local_https: bool = False
+    """Serve HTTPS on your own machine, with a certificate made on the spot (runserver --https)."""
     max_http_connections: int = Field(default=1000, ge=1)
     """Connections each process keeps open; a stream is one. Beyond them it answers 503, and health checks as ever."""
     base_url: str = Field(default_factory=base_url_from_host)
@@ -308,6 +310,11 @@ class Settings(BaseSettings):
     @property
     def is_production(self) -> bool:
         return self.environment == "production"
+
+    @property
+    def has_secure_cookies(self) -> bool:
+        """Whether browsers come by TLS, and are to send cookies by nothing else."""
+        return self.is_production or self.local_https
 
     @property
     def hosts(self) -> list[str]:

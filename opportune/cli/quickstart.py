@@ -66,7 +66,7 @@ def command(
         else:
             superuser = add(asked(email, password) if interactive and not (email and password) else given)
             in_transaction(fill)  # the first time alone: whoever cleared it wants it no more
-        print("\n".join(summary(settings, server.url(listener), superuser)))
+        print("\n".join(summary(settings, server.url(listener, https=settings.local_https), superuser)))
         server.serve(listener, settings, reload=settings.environment == "development")
 
 

@@ -1,5 +1,8 @@
 """`oppman.py runserver`: the site on a port, in one process, in several, or reloading itself."""
 
+import os
+import re
+import socket
 import sys
 from typing import Annotated
 
@@ -7,33 +10,90 @@ import typer
 
 from opportune.checks import START_CHECKS
 from opportune.cli import server, startup
+from opportune.cli.output import warn
 from opportune.db.url.database_url import DatabaseURL
-from opportune.settings import Settings, get_settings
+from opportune.errors import OperatorError
+from opportune.settings import Settings, forget_settings, get_settings
 from opportune.storage import open_storage
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: HOST]")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on. [default: PORT]")]
 
 
+Address = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[ADDRESS:]PORT", help="Where to listen: 8000, 0.0.0.0:8000, [::1]:8000.", show_default=False
+    ),
+]
+
+
 def command(
+    address: Address = None,
     host: Host = None,
     port: Port = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that serve.")] = 1,
     migrate: Annotated[bool, typer.Option("--migrate", help="Apply migrations first.")] = False,
     reload: Annotated[
-        bool | None, typer.Option(help="Restart when code changes. [default: in development, with one worker]")
+        bool | None,
+        typer.Option(help="Restart when code, templates or .env change. [default: in development, with one worker]"),
+    ] = None,
+    https: Annotated[
+        bool | None, typer.Option(help="Serve HTTPS, with a certificate made on the spot. [default: LOCAL_HTTPS]")
     ] = None,
 ) -> None:
     """Run the site until Ctrl-C; in development it reloads itself."""
-    settings = get_settings()
+    if address is not None:
+        host, port = given_address(address, host, port)
+    settings = settings_with_https(https)
     startup.read_addresses(settings)
     if reload is None:
         reload = settings.environment == "development" and workers == 1
     elif reload and workers > 1:
         raise typer.BadParameter("a server that reloads has one worker.", param_hint="--reload")
-    with server.reserve(host or server.address(settings), settings.port if port is None else port) as listener:
+    with reserve(host or server.address(settings), settings.port if port is None else port) as listener:
         look_at_database(settings, migrate)
         server.serve(listener, settings, workers=workers, reload=reload)
+
+
+def given_address(address: str, host: str | None, port: int | None) -> tuple[str | None, int]:
+    """Host and port of `8000`, `:8000`, `0.0.0.0:8000` or `[::1]:8000`.
+
+    Raises:
+        BadParameter: it is none of these, or --host or --port say something else.
+    """
+    found = re.fullmatch(r"(?:(?P<host>[\w.-]+|\[[\da-fA-F:.]+\])?:)?(?P<port>\d{1,5})", address, re.ASCII)
+    if not found or int(found["port"]) > server.MAX_PORT:
+        raise typer.BadParameter(f"{address!r} is no [ADDRESS:]PORT, such as 8000 or 0.0.0.0:8000.")
+    named = (found["host"] or "").strip("[]") or None
+    if port is not None or (host is not None and named is not None):
+        raise typer.BadParameter(f"{address} says where to listen: leave out --host and --port.")
+    return named or host, int(found["port"])
+
+
+def settings_with_https(https: bool | None) -> Settings:
+    """The settings, where this process and its workers serve HTTPS as the option says."""
+    if https is not None and https != get_settings().local_https:
+        os.environ["LOCAL_HTTPS"] = str(https).lower()
+        forget_settings()
+    return get_settings()
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """The port; where it is taken and somebody sits there, perhaps the next free one.
+
+    Raises:
+        OperatorError: it cannot be had.
+    """
+    try:
+        return server.reserve(host, port)
+    except server.PortTakenError as error:
+        free = server.next_free_port(host, port)
+        if free is None:
+            raise
+        if sys.stdin.isatty() and typer.confirm(f"Port {port} is taken. Use {free}?", default=True):
+            return server.reserve(host, free)
+        raise OperatorError(f"Port {port} is taken. Free is: python3 oppman.py runserver {free}") from error
 
 
 def look_at_database(settings: Settings, migrate: bool) -> None:
@@ -47,4 +107,4 @@ def look_at_database(settings: Settings, migrate: bool) -> None:
     missed = [finding.text for check in START_CHECKS for finding in check(settings)] if settings.is_production else []
     for line in (*schema.faults, *lost, url.written_never, *missed):
         if line:
-            print(line, file=sys.stderr)
+            warn(line)

@@ -11,11 +11,12 @@ from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import ChangeReload, Multiprocess
+from uvicorn.supervisors import Multiprocess
 
+from opportune.cli.reloader import FilesReload
 from opportune.errors import OperatorError
 from opportune.logging import logging_config
-from opportune.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.project import FRAMEWORK, PACKAGE, PROJECT, display_path
 from opportune.server.proxies import ServerConfig
 from opportune.settings import Settings, forget_settings
 
@@ -23,6 +24,8 @@ MAX_WAITING_CONNECTIONS = 2048
 """Connections that wait to be accepted, and may be accepted in one go before any is turned away."""
 RESERVED_OPEN_FILES = 1000
 """Databases, uploads, programs: what a process has open besides."""
+MAX_PORT = 65535
+MAX_PORTS_TRIED = 20
 
 APPLICATION = f"{PACKAGE}.main:create_app"
 RELOADED = "opportune.cli.development:create_app"
@@ -64,21 +67,31 @@ def _refusal(error: OSError, host: str, port: int) -> OperatorError:
     return OperatorError(f"{host} is no address of this machine ({error.strerror}). Use --host 127.0.0.1 or 0.0.0.0.")
 
 
-def url(listener: socket.socket) -> str:
+def next_free_port(host: str, taken: int) -> int | None:
+    """The first port after one that is taken, on which nothing listens; None where none is near."""
+    for port in range(taken + 1, min(taken + MAX_PORTS_TRIED, MAX_PORT + 1)):
+        with suppress(OperatorError), reserve(host, port):
+            return port
+    return None
+
+
+def url(listener: socket.socket, *, https: bool = False) -> str:
     """What to type into a browser on this machine."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - asked, not bound
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 - as above
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if https else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def listening(listener: socket.socket) -> str:
+def listening(listener: socket.socket, *, https: bool = False) -> str:
     """Where it listens, and what to type here if that is everywhere."""
     host, port = listener.getsockname()[:2]
+    here = url(listener, https=https)
     if host not in ("0.0.0.0", "::"):  # noqa: S104 - as above
-        return url(listener)
+        return here
     named = f"[{host}]" if ":" in host else host
-    return f"http://{named}:{port} (all addresses of this machine; here: {url(listener)})"
+    return f"{here.partition('://')[0]}://{named}:{port} (all addresses of this machine; here: {here})"
 
 
 def serve(
@@ -91,15 +104,16 @@ def serve(
     """
     signal.signal(signal.SIGTERM, _exit)  # also for PID 1 in a container, which no signal ends by default
     _listen(listener)
-    print(f"Listening on {listening(listener)} (Ctrl-C stops it)", flush=True)
+    print(f"Listening on {listening(listener, https=settings.local_https)} (Ctrl-C stops it)", flush=True)
     tell_port(listener, settings)
     app = RELOADED if reload and app == APPLICATION else app
     allow_open_files(settings.max_http_connections)
-    config = ServerConfig(app, factory=True, workers=workers, **_options(settings), **_reloading(reload))
+    options = {**_options(settings), **_reloading(reload), **_tls(listener, settings)}
+    config = ServerConfig(app, factory=True, workers=workers, **options)
     server = uvicorn.Server(config)
     try:
         if config.should_reload:
-            ChangeReload(config, target=server.run, sockets=[listener]).run()
+            FilesReload(config, target=server.run, sockets=[listener]).run()
         elif workers > 1:
             _run_workers(config, listener)
         else:
@@ -131,6 +145,16 @@ def _options(settings: Settings) -> dict[str, Any]:
         # psycopg cannot use the loop that Windows has by default.
         "loop": "asyncio:SelectorEventLoop" if sys.platform == "win32" else "uvloop",
     }
+
+
+def _tls(listener: socket.socket, settings: Settings) -> dict[str, Any]:
+    if not settings.local_https:
+        return {}
+    from opportune.cli.certificate import certificate_for  # noqa: PLC0415 - most servers have a proxy before them
+
+    path = certificate_for(listener.getsockname()[0])
+    print(f"The certificate is its own, {display_path(path)}: browsers warn of it until you trust it.", flush=True)
+    return {"ssl_keyfile": path, "ssl_certfile": path}
 
 
 def _reloading(reload: bool) -> dict[str, Any]:

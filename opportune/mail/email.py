@@ -60,4 +60,6 @@ def site_url(settings: Settings) -> str:
     if settings.base_url:
         return settings.base_url
     named = [name for name in settings.allowed_hosts if "*" not in name]
-    return f"https://{named[0]}" if settings.is_production and named else f"http://127.0.0.1:{settings.port}"
+    if settings.is_production and named:
+        return f"https://{named[0]}"
+    return f"{'https' if settings.local_https else 'http'}://127.0.0.1:{settings.port}"

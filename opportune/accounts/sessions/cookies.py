@@ -15,7 +15,7 @@ from opportune.web.client import Client
 
 def cookie_name(settings: Settings) -> str:
     # With this prefix browsers take the cookie over TLS only, and from no other host of the domain.
-    return "__Host-session" if settings.is_production else "session"
+    return "__Host-session" if settings.has_secure_cookies else "session"
 
 
 def read_session_token(request: Request) -> str | None:
@@ -52,6 +52,6 @@ async def _delete_session(session: AsyncSession, request: Request) -> None:
 def _set_cookie(request: Request, response: Response, token: str, lifetime: timedelta | None) -> None:
     """Without a lifetime the browser forgets it when it is closed."""
     settings: Settings = request.app.state.settings
-    name, secure = cookie_name(settings), settings.is_production
+    name, secure = cookie_name(settings), settings.has_secure_cookies
     seconds = None if lifetime is None else int(lifetime.total_seconds())
     response.set_cookie(name, token, max_age=seconds, path="/", secure=secure, httponly=True, samesite="lax")

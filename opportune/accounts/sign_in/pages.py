@@ -102,7 +102,7 @@ async def _pending(request: Request, session: ReadSession) -> tuple[User, dict[s
 
 
 def _pending_cookie(settings: Settings) -> str:
-    return "__Secure-pending" if settings.is_production else "pending"
+    return "__Secure-pending" if settings.has_secure_cookies else "pending"
 
 
 def _set_pending(request: Request, response: Response, value: str, seconds: int) -> None:
@@ -112,7 +112,7 @@ def _set_pending(request: Request, response: Response, value: str, seconds: int)
         value,
         max_age=seconds,
         path=COOKIE_PATH,
-        secure=settings.is_production,
+        secure=settings.has_secure_cookies,
         httponly=True,
         samesite="lax",
     )

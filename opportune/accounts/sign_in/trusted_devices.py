@@ -22,7 +22,7 @@ COOKIE_PATH = "/accounts/login"
 
 
 def cookie_name(settings: Settings) -> str:
-    return "__Secure-browser" if settings.is_production else "browser"
+    return "__Secure-browser" if settings.has_secure_cookies else "browser"
 
 
 def trust_device(request: Request, response: Response, user: User) -> None:
@@ -35,7 +35,7 @@ def trust_device(request: Request, response: Response, user: User) -> None:
         value,
         max_age=LIFETIME_SECONDS,
         path=COOKIE_PATH,
-        secure=settings.is_production,
+        secure=settings.has_secure_cookies,
         httponly=True,
         samesite="lax",
     )

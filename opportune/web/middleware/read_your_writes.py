@@ -18,7 +18,7 @@ class ReadYourWritesMiddleware:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        name, secure = ("__Host-wrote", "; Secure") if settings.is_production else ("wrote", "")
+        name, secure = ("__Host-wrote", "; Secure") if settings.has_secure_cookies else ("wrote", "")
         self._mark = f"{name}=1".encode()
         self._cookie = f"{name}=1; Max-Age={REPLICA_LAG_SECONDS}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()
 

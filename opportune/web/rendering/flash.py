@@ -72,7 +72,7 @@ def cookie(scope: Scope, status: int, settings: Settings) -> list[tuple[bytes, b
         _cookie_name(settings),
         _written(settings, left),
         max_age=LIFETIME_SECONDS if left else 0,
-        secure=settings.is_production,
+        secure=settings.has_secure_cookies,
         httponly=True,
         samesite="lax",
     )
@@ -109,4 +109,4 @@ def _written(settings: Settings, messages: list[Message]) -> str:
 
 def _cookie_name(settings: Settings) -> str:
     # With this prefix browsers take the cookie over TLS only, and from no other host of the domain.
-    return f"__Host-{SIGNING_PURPOSE}" if settings.is_production else SIGNING_PURPOSE
+    return f"__Host-{SIGNING_PURPOSE}" if settings.has_secure_cookies else SIGNING_PURPOSE

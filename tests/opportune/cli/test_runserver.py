@@ -1,14 +1,20 @@
 import os
+import re
 import shutil
 import signal
+import ssl
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
+import typer
 
-from opportune.cli import server
+from opportune.cli import runserver, server
 from opportune.cli.runserver import look_at_database
+from opportune.errors import OperatorError
 from opportune.llm import local
 from opportune.settings import Settings
 from opportune.testing.services.missing_programs import skip_for_missing
@@ -29,11 +35,14 @@ def address_in(said: str) -> str:
     return said.rpartition("Listening on ")[2].split()[0]
 
 
-def test_it_names_pending_migrations_and_serves(copy: Copy) -> None:
-    with copy.running("runserver", "--port", "0", "--no-reload", environ={}) as process:
-        said = read_until(process, "Listening on")
+def test_it_names_pending_migrations_and_serves_https_if_asked(copy: Copy) -> None:
+    with copy.running("runserver", "127.0.0.1:0", "--no-reload", "--https", environ={}) as process:
+        said = read_until(process, "The certificate is its own")
         assert "not applied (accounts.0001_initial" in said
-        assert httpx.get(f"{address_in(said)}/health/live", timeout=TIMEOUT_SECONDS).status_code == 200
+        trusting = ssl.create_default_context(cafile=copy.folder / "data/https.pem")
+        address = address_in(said)
+        assert address.startswith("https://127.0.0.1:")
+        assert httpx.get(f"{address}/health/live", verify=trusting, timeout=TIMEOUT_SECONDS).status_code == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(TIMEOUT_SECONDS) == 0
 
@@ -67,8 +76,59 @@ def test_production_says_at_its_start_what_visitors_will_miss(
 
 def test_a_taken_port_is_one_line_before_anything_is_done(oppman: Oppman, taken_port: str, tmp_path: Path) -> None:
     outcome = oppman("runserver", "--migrate", PORT=taken_port, DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
-    assert outcome == (1, "", f"Port {taken_port} is taken. Choose another one with --port, or set PORT.\n")
+    assert re.fullmatch(rf"Port {taken_port} is taken. Free is: python3 oppman.py runserver \d+\n", outcome.err)
+    assert outcome[:2] == (1, "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_sits_there_is_asked_for_the_next_port(monkeypatch: pytest.MonkeyPatch, taken_port: str) -> None:
+    asked: list[str] = []
+
+    def confirm(question: str, **_: object) -> bool:
+        asked.append(question)
+        return True
+
+    monkeypatch.setattr(typer, "confirm", confirm)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    with runserver.reserve("127.0.0.1", int(taken_port)) as listener:
+        assert asked == [f"Port {taken_port} is taken. Use {listener.getsockname()[1]}?"]
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["8000"], (None, 8000)),
+        ([":8000"], (None, 8000)),
+        (["0.0.0.0:8000"], ("0.0.0.0", 8000)),  # noqa: S104 - read only
+        (["localhost:0"], ("localhost", 0)),
+        (["[::1]:8000"], ("::1", 8000)),
+        (["8000", "--host", "::1"], ("::1", 8000)),
+    ],
+)
+def test_an_address_may_be_given_as_in_django(
+    oppman: Oppman, monkeypatch: pytest.MonkeyPatch, words: list[str], place: tuple[str | None, int]
+) -> None:
+    def reserve(*asked: object) -> None:
+        raise OperatorError(str(asked))
+
+    monkeypatch.setattr(runserver, "reserve", reserve)
+    host, port = place
+    assert oppman("runserver", *words).err == f"{(host or '127.0.0.1', port)}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["80x"], ["99999"], ["a:b:c"], [":"], ["::1:8000"], ["-1"], ["8000", "--port", "1"], ["a:1", "--host", "b"]],
+)
+def test_an_address_that_is_none_is_one_line(oppman: Oppman, words: list[str]) -> None:
+    code, out, err = oppman("runserver", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_an_address_of_another_machine_is_one_line(oppman: Oppman) -> None:
+    code, out, err = oppman("runserver", "192.0.2.1:0")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("192.0.2.1 is no address of this machine")
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,15 @@ def test_it_says_where_it_listens_and_where_to_look(host: str, said: str) -> Non
         assert server.listening(listener) == said.format(port=listener.getsockname()[1])
 
 
+def test_with_https_addresses_say_so() -> None:
+    settings = settings_for("sqlite://").model_copy(update={"local_https": True, "port": 8123})
+    assert site_url(settings) == "https://127.0.0.1:8123"
+    with server.reserve("0.0.0.0", 0) as listener:  # noqa: S104 - nobody listens
+        port = listener.getsockname()[1]
+        assert server.listening(listener, https=True).startswith(f"https://0.0.0.0:{port} ")
+        assert server.url(listener, https=True) == f"https://127.0.0.1:{port}"
+
+
 def test_emails_link_to_the_port_that_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings_class().model_config, "env_file", None)
     monkeypatch.setenv("PORT", "8000")  # so that it is put back, too

@@ -57,8 +57,11 @@ async def test_the_cookie_is_for_this_site_and_no_script(client: AsyncClient) ->
 
 
 @pytest.mark.usefixtures("user")
-async def test_in_production_the_cookie_needs_tls(settings: Settings) -> None:
-    app = create_app(settings.model_copy(update={"environment": "production"}))
+@pytest.mark.parametrize("given", [{"environment": "production"}, {"local_https": True}])
+async def test_in_production_and_with_runserver_https_the_cookie_needs_tls(
+    settings: Settings, given: dict[str, object]
+) -> None:
+    app = create_app(settings.model_copy(update=given))
     async with (
         app.router.lifespan_context(app),
         AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client,
