@@ -10,7 +10,7 @@ from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.expression_indexes import preserve_expression_indexes
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import as_alembic_records
-from opportune.db.migrations.options import OPTIONS
+from opportune.db.migrations.options import OPTIONS, keep_transaction
 from opportune.db.model import Model
 from opportune.project import installed_names  # importing the features also fills Model.metadata
 from opportune.settings import load_settings
@@ -30,6 +30,8 @@ def migrate(connection: Connection) -> None:
             on_version_apply=lambda **_: put_back(),
             **OPTIONS,
         )
+        if connection.dialect.name == "sqlite":
+            keep_transaction(context.get_context())
         with context.begin_transaction():
             context.run_migrations()
 

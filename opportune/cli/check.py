@@ -23,6 +23,8 @@ from opportune.cli.makemigrations import collect
 from opportune.cli.transaction import in_transaction
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import recorded_revisions_of
+from opportune.db.migrations.locks import table_locks
 from opportune.db.url.database_url import DatabaseURL
 from opportune.env_example import env_example
 from opportune.errors import OperatorError
@@ -171,6 +173,15 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield Finding(lost)
     if not faults:
         yield from check_models(settings)
+    if migration_url(settings).kind == "postgresql":
+        yield from check_locks(settings)
+
+
+def check_locks(settings: Settings) -> Iterator[Finding]:
+    """What is not applied yet and would keep visitors waiting."""
+    pending = MigrationGraph(installed_names()).pending(recorded_revisions_of(settings))
+    for lock in table_locks(pending):
+        yield Finding(f"{lock.migration}: {lock} See docs/migrations.md, Locks.", is_error=False)
 
 
 def notices(settings: Settings) -> Iterator[str]:

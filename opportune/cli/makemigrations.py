@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from opportune.cli.output import warn
 from opportune.db.migrations.autogenerate import (
     NewMigration,
     draft_migration,
@@ -14,7 +15,10 @@ from opportune.db.migrations.autogenerate import (
     up_to_date,
     write_migration,
 )
-from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.concurrent_indexes import split_indexes
+from opportune.db.migrations.connection import migration_url
+from opportune.db.migrations.graph import MigrationGraph, read_migration
+from opportune.db.migrations.locks import table_locks
 from opportune.db.migrations.questions import Answers, parse_answers
 from opportune.db.model import Model
 from opportune.errors import OperatorError
@@ -39,6 +43,13 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
         list[str] | None,
         typer.Option(metavar="COLUMN[=VALUE]", help="What rows that exist get; without =VALUE code of yours says it."),
     ] = None,
+    concurrently: Annotated[
+        bool | None,
+        typer.Option(
+            "--concurrently/--no-concurrently",
+            help="Let PostgreSQL build indexes while others write. [default: where DATABASE_URL is PostgreSQL]",
+        ),
+    ] = None,
 ) -> None:
     """Write what the models ask for. On a terminal it asks what it cannot know; elsewhere options say it."""
     graph = MigrationGraph(installed_names())
@@ -48,8 +59,12 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
         answers.prompt = lambda _question: ""  # what there is to do can be told without
     elif sys.stdin.isatty():
         answers.confirm, answers.prompt = typer.confirm, ask_value
-    drafts = collect(get_settings(), graph, feature, message, answers, make_empty=make_empty)
+    settings = get_settings()
+    drafts = collect(settings, graph, feature, message, answers, make_empty=make_empty)
     answers.refuse_unused()
+    on_postgresql = migration_url(settings).kind == "postgresql"
+    if on_postgresql if concurrently is None else concurrently:
+        drafts = [part for draft in drafts for part in split_indexes(draft, message)]
     if not drafts:
         print("No changes detected")
     for found in drafts:
@@ -59,6 +74,8 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
         print(f"Migrations for '{found.feature}':\n  {display_path(path)}")
         for change in found.changes:
             print(f"    {change}")
+        for lock in table_locks([read_migration(path)]) if on_postgresql and path.exists() else ():
+            warn(f"    ! {lock}")
     if check and drafts:
         raise typer.Exit(1)
 

@@ -62,13 +62,19 @@ def operations(graph: MigrationGraph, feature: str | None, target: str | None) -
 
 
 def show(steps: Sequence[Step], kind: str) -> None:
-    from opportune.db.migrations.recording import planned_changes  # noqa: PLC0415 - most runs have nothing to plan
+    from opportune.db.migrations.locks import table_locks  # noqa: PLC0415 - most runs have nothing to plan
+    from opportune.db.migrations.recording import planned_changes  # noqa: PLC0415 - as above
 
+    ahead = [step.migration for step in steps if step.direction == "upgrade"]
+    locks = table_locks(ahead) if kind == "postgresql" else []
     print("Planned operations:")
     for step in steps:
         print(f"  {'Apply' if step.direction == 'upgrade' else 'Unapply'} {step.migration}")
         for change in planned_changes(step.migration, step.direction, kind):
             print(f"    {change}")
+        for lock in locks:
+            if lock.migration == step.migration:
+                print(f"    ! {lock}")
     if not steps:
         print("  No planned migration operations.")
 

@@ -6,6 +6,7 @@ import typer
 
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.locks import table_locks
 from opportune.db.migrations.runner import Step
 from opportune.db.migrations.sql_script import migration_sql
 from opportune.project import installed_names
@@ -19,4 +20,8 @@ def command(
 ) -> None:
     graph = MigrationGraph(installed_names())
     step = Step(graph.find(feature, migration), "downgrade" if backwards else "upgrade")
-    typer.echo(migration_sql(graph, step, migration_url(get_settings()).kind), nl=False)
+    kind = migration_url(get_settings()).kind
+    script = migration_sql(graph, step, kind)
+    for lock in table_locks([step.migration]) if kind == "postgresql" and not backwards else ():
+        print(f"-- {lock}")
+    typer.echo(script, nl=False)

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,8 +19,11 @@ from opportune.errors import OperatorError, ReadOnlyError
 from opportune.settings import Settings
 
 MIGRATION_LOCK_TIMEOUT_SECONDS: float = 60  # seconds, while another process migrates
+LOCK_POLL_SECONDS = 0.1
 TABLE_LOCK_TIMEOUT_SECONDS = 10  # seconds; while a migration waits for a table, everybody else queues behind it
 ADVISORY_LOCK_ID = 0x6F70706F7274  # any number will do, if it is the same in every process that migrates
+
+LOCKED = "Another process is migrating this database: wait for it, then run this again."
 
 # Where hosts put the address without the pooler: Railway, Neon on Vercel, and those that follow Prisma.
 DIRECT_URL_VARIABLES = ("DATABASE_UNPOOLED_URL", "DATABASE_URL_UNPOOLED", "DIRECT_URL")
@@ -107,8 +111,29 @@ def acquire_migration_lock(connection: Connection) -> None:
     try:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID})
     except OperationalError as error:
-        raise OperatorError("Another process is migrating this database: wait for it, then run this again.") from error
+        raise OperatorError(LOCKED) from error
     set_table_lock_timeout(connection)
+
+
+@contextmanager
+def migration_lock_beside(connection: Connection) -> Iterator[None]:
+    """Hold PostgreSQL's lock on a connection of its own, while this one begins and ends transactions as it likes.
+
+    It is asked for in one transaction after the other: an index that another process builds concurrently would wait for
+    one that goes on.
+
+    Raises:
+        OperatorError: the other process takes too long.
+    """
+    until = time.monotonic() + MIGRATION_LOCK_TIMEOUT_SECONDS
+    with connection.engine.connect() as keeper:
+        while not keeper.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID}):
+            keeper.rollback()
+            if time.monotonic() > until:
+                raise OperatorError(LOCKED)
+            time.sleep(LOCK_POLL_SECONDS)
+        keeper.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        yield
 
 
 def set_table_lock_timeout(connection: Connection) -> None:

@@ -31,6 +31,8 @@ class Migration:
     """The revisions before it in its own feature."""
     depends_on: tuple[str, ...]
     """Revisions of other features that must be applied first."""
+    is_atomic: bool = True
+    """Whether it is one transaction: what an `autocommit_block` has done stays, whatever happens afterwards."""
 
     @property
     def feature(self) -> str:
@@ -186,10 +188,12 @@ def read_migration(path: Path) -> Migration:
         OperatorError: it does not say which revision it is.
     """
     try:
+        text = path.read_text(encoding="utf-8")
         with _one_at_a_time:
-            module = ast.parse(path.read_text(encoding="utf-8"))
+            module = ast.parse(text)
         values = _assignments(module)
-        return Migration(path, values["revision"][0], values.get("down_revision", ()), values.get("depends_on", ()))
+        follows, depends_on = values.get("down_revision", ()), values.get("depends_on", ())
+        return Migration(path, values["revision"][0], follows, depends_on, "autocommit_block" not in text)
     except (SyntaxError, ValueError, LookupError) as error:
         raise OperatorError(f"{display_path(path)} is not a migration: {type(error).__name__}: {error}") from None
 

@@ -1,6 +1,10 @@
 """How Alembic is set up, wherever it is: in our commands and in `migrations/env.py`."""
 
+from contextlib import nullcontext
 from typing import Any
+
+from alembic.operations import Operations, ops
+from alembic.runtime.migration import MigrationContext
 
 from opportune.db.migrations import checks
 
@@ -11,3 +15,17 @@ OPTIONS: dict[str, Any] = {
     "autogenerate_plugins": ["alembic.autogenerate.*", checks.BY_NAME, checks.PLUGIN],
     "transactional_ddl": True,  # SQLite's too, since we begin its transactions
 }
+
+
+def keep_transaction(context: MigrationContext) -> None:
+    """Let `autocommit_block` do nothing: on SQLite, where it would gain nothing, and in somebody else's transaction."""
+    context.autocommit_block = nullcontext  # type: ignore[method-assign, assignment]
+
+
+class WithinTransaction(Operations):
+    """Stands in the place of `op` where all is to hold or nothing: no index is built concurrently."""
+
+    def invoke(self, operation: ops.MigrateOperation) -> Any:
+        if isinstance(operation, (ops.CreateIndexOp, ops.DropIndexOp)):
+            operation.kw.pop("postgresql_concurrently", None)
+        return super().invoke(operation)

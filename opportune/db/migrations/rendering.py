@@ -35,6 +35,11 @@ def write_file(
     _format(path)
 
 
+def code_of(operations: Sequence[ops.MigrateOperation]) -> str:
+    """The lines that do these operations on tables, without their imports."""
+    return _code(ops.UpgradeOps(operations), set())
+
+
 def _code(operations: ops.UpgradeOps | ops.DowngradeOps, imports: set[str]) -> str:
     code = render_python_code(
         operations,

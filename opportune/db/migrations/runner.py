@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
@@ -13,11 +13,15 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from opportune.db.errors import is_full
-from opportune.db.migrations.connection import acquire_migration_lock
+from opportune.db.migrations.connection import (
+    acquire_migration_lock,
+    migration_lock_beside,
+    set_table_lock_timeout,
+)
 from opportune.db.migrations.expression_indexes import preserve_expression_indexes
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import record_revisions, recorded_revisions
-from opportune.db.migrations.options import OPTIONS
+from opportune.db.migrations.options import OPTIONS, WithinTransaction, keep_transaction
 from opportune.db.migrations.post_migrate import bring_in_line, due
 from opportune.errors import OperatorError
 
@@ -84,11 +88,14 @@ def run_migrations(
     connection.rollback()
     refuse_newer(graph, rows)
     taken = 0
-    if plan(graph.applied(rows)):  # else without a lock, which a read-only database would not give
+    if steps := plan(graph.applied(rows)):  # else without a lock, which a read-only database would not give
         connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+        is_atomic = connection.dialect.name == "sqlite" or all(step.migration.is_atomic for step in steps)
+        lock = acquire_migration_lock if is_atomic else set_table_lock_timeout
         try:
-            while _take_next(connection, graph, plan, announce):
-                taken += 1
+            with nullcontext() if is_atomic else migration_lock_beside(connection):
+                while _take_next(connection, graph, plan, announce, lock):
+                    taken += 1
         except OperatorError:
             with suppress(OperatorError, SQLAlchemyError):  # for the steps that hold
                 _derive(connection)
@@ -103,7 +110,7 @@ def run_migrations_within(connection: Connection, graph: MigrationGraph, plan: P
     Raises:
         OperatorError: a step failed.
     """
-    while _take_next(connection, graph, plan, lambda _step: nullcontext()):
+    while _take_next(connection, graph, plan, lambda _step: nullcontext(), acquire_migration_lock, is_within=True):
         pass
     bring_in_line(connection)
 
@@ -136,32 +143,48 @@ def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:
         )
 
 
-def _take_next(connection: Connection, graph: MigrationGraph, plan: Plan, announce: Announce) -> bool:
+def _take_next(
+    connection: Connection,
+    graph: MigrationGraph,
+    plan: Plan,
+    announce: Announce,
+    lock: Callable[[Connection], None],
+    *,
+    is_within: bool = False,
+) -> bool:
     context = MigrationContext.configure(connection, opts=OPTIONS)
+    if is_within or connection.dialect.name == "sqlite":
+        keep_transaction(context)
     with ExitStack() as announced:  # ends after the commit
         with _op, context.begin_transaction(), Operations.context(context):
-            acquire_migration_lock(connection)
+            lock(connection)
             applied = graph.applied(recorded_revisions(connection))
             steps = plan(applied)
             if not steps:
                 return False
             announced.enter_context(announce(steps[0]))
-            _take(connection, graph, applied, steps[0])
+            _take(connection, graph, applied, steps[0], WithinTransaction(context) if is_within else None)
         return True
 
 
-def _take(connection: Connection, graph: MigrationGraph, applied: Sequence[Migration], step: Step) -> None:
+def _take(
+    connection: Connection, graph: MigrationGraph, applied: Sequence[Migration], step: Step, op: Operations | None
+) -> None:
     migration = step.migration
     others = [other for other in applied if other != migration]
     try:
         if not step.is_faked:
+            module: Any = load_python_file(migration.path.parent, migration.path.name)
+            if op:
+                module.op = op
             with preserve_expression_indexes(connection):
-                getattr(load_python_file(migration.path.parent, migration.path.name), step.direction)()
+                getattr(module, step.direction)()
         _refuse_dangling_rows(connection, migration)
         record_revisions(connection, graph, graph.rows([*others, migration] if step.direction == "upgrade" else others))
     except SQLAlchemyError as error:
         advice = ". Free some space, then run this again." if is_full(error) else ""
-        raise OperatorError(f"{migration} failed and was undone: {_reason(error)}{advice}") from error
+        end = "and was undone" if migration.is_atomic else "half-way: mend what is wrong, and run this again"
+        raise OperatorError(f"{migration} failed {end}: {_reason(error)}{advice}") from error
 
 
 def _refuse_dangling_rows(connection: Connection, migration: Migration) -> None:

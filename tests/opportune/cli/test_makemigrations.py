@@ -119,3 +119,28 @@ def test_a_field_of_an_enum_is_written_as_its_type_and_nothing_else(badges: Libr
     assert run("makemigrations", "--check") == (0, "No changes detected\n")
     assert run("migrate", "library", "zero")[0] == 0
     assert run("migrate")[0] == 0
+
+
+INDEXED = """
+class Badge(Model, table=True):
+    __tablename__ = "library_badge"
+    level: int = Field(default=1, index=True)
+    name: str = Field(default="", unique=True)
+"""
+
+
+def test_an_index_of_a_table_with_rows_is_a_migration_of_its_own_where_that_is_asked_for(
+    library: Library, run: RunCommand
+) -> None:
+    library.declare('class Badge(Model, table=True):\n    __tablename__ = "library_badge"\n')
+    run("makemigrations")
+    library.declare(INDEXED)
+    code, said = run("makemigrations", "--concurrently", "-m", "levels")
+    assert code == 0, said
+    assert "  migrations/versions/library/0002_levels.py\n    + Add column level to library_badge\n" in said
+    assert (
+        "  migrations/versions/library/0003_levels_indexes.py\n"
+        "    + Create index ix_library_badge_level on library_badge, concurrently\n" in said
+    )
+    assert run("migrate")[0] == 0
+    assert run("makemigrations", "--check")[0] == 0

@@ -5,7 +5,12 @@ import json
 import pytest
 from sqlalchemy import text
 
+from opportune.cli import check, sqlmigrate
+from opportune.db.migrations import locks
 from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.locks import TableLock
+from opportune.project import installed_names
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
 
@@ -88,6 +93,18 @@ def test_a_plan_says_what_each_migration_does_and_undoes(oppman: Oppman, empty_d
     assert oppman("migrate", "jobs", "zero", "--plan").out == (
         "Planned operations:\n  Unapply jobs.0001_initial\n    - Drop table jobs_step\n    - Drop table jobs_job\n"
     )
+
+
+@pytest.mark.parametrize("command", [["migrate", "--plan"], ["sqlmigrate", "jobs", "1"], ["check"]])
+def test_locks_are_told_on_postgresql_alone(
+    oppman: Oppman, database_url: str, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oppman("migrate", "jobs", "zero", DATABASE_URL=database_url)
+    lock = TableLock(MigrationGraph(installed_names()).of("jobs")[0], "jobs_job", "SHARE", "It is built", "Do not.")
+    for module in (locks, check, sqlmigrate):
+        monkeypatch.setattr(module, "table_locks", lambda _migrations: [lock])
+    told = "It is built: writes of jobs_job wait meanwhile (SHARE lock). Do not."
+    assert (told in oppman(*command).out) == database_url.startswith("postgresql")
 
 
 @pytest.mark.database("sqlite")

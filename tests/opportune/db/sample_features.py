@@ -15,6 +15,7 @@ from opportune.db.migrations.autogenerate import (
     up_to_date,
     write_migration,
 )
+from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
@@ -58,9 +59,12 @@ class SampleFeatures:
             ]
         return [found for found in drafts if found.changes]
 
-    def make(self) -> list[str]:
+    def make(self, *, concurrently: bool = False) -> list[str]:
         """Write what is missing and give the names of the files."""
-        return [f"{found.feature}/{write_migration(self.graph, found).name}" for found in self.drafts()]
+        drafts = self.drafts()
+        if concurrently:
+            drafts = [part for draft in drafts for part in split_indexes(draft)]
+        return [f"{found.feature}/{write_migration(self.graph, found).name}" for found in drafts]
 
     def make_by_hand(self, feature: str, upgrade: str, downgrade: str = "pass") -> Path:
         """Write a migration with these lines."""
