@@ -1,0 +1,133 @@
+"""The files that other programs read, each by the format that these publish."""
+
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from check_jsonschema.builtin_schemas import get_builtin_schema
+from jsonschema.validators import validator_for
+from pre_commit.clientlib import load_config
+from pydantic import SecretStr
+from ruamel.yaml import YAML
+
+from opportune.cli.startup import read_addresses
+from opportune.project import PROJECT
+from opportune.testing.plugin import settings_for
+
+SCHEMAS = {
+    ".github/workflows/ci.yml": "vendor.github-workflows",
+    ".github/workflows/locks.yml": "vendor.github-workflows",
+    ".github/dependabot.yml": "vendor.dependabot",
+    "compose.yaml": "vendor.compose-spec",
+    ".devcontainer/compose.yaml": "vendor.compose-spec",
+}
+SCRIPT = PROJECT / ".ci/run"
+
+
+def read(name: str) -> Any:
+    return YAML(typ="safe", pure=True).load((PROJECT / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("name", "schema"), SCHEMAS.items())
+def test_it_keeps_the_published_format(name: str, schema: str) -> None:
+    rules = get_builtin_schema(schema)
+    assert [error.message for error in validator_for(rules)(rules).iter_errors(read(name))] == []
+
+
+def test_git_runs_the_linters_that_the_lock_names() -> None:
+    config = load_config(str(PROJECT / ".pre-commit-config.yaml"))
+    hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
+    dev = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]["dev"]
+    known = {"python", "lint-imports", *(re.split(r"[^\w-]", each)[0] for each in dev)}
+    assert {Path(hook["entry"].split()[0]).name for hook in hooks} <= known
+    assert {hook["language"] for hook in hooks} == {"system"}
+
+
+def test_each_python_that_the_project_takes_is_tested() -> None:
+    lowest = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    tested = read(".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert f">={tested[0]}" == lowest
+    assert tested == [f"3.{minor}" for minor in range(11, 15)]
+
+
+def parts() -> set[str]:
+    return set(re.findall(r"^(\w+)\(\) {$", SCRIPT.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", [".github/workflows/ci.yml", ".github/workflows/locks.yml"])
+def test_workflows_run_what_bash_understands_and_the_script_has(name: str) -> None:
+    steps = [step["run"] for job in read(name)["jobs"].values() for step in job["steps"] if "run" in step]
+    for step in steps:
+        subprocess.run(["bash", "-n"], input=step, text=True, check=True)
+        assert set(re.sub(r".*\.ci/run", "", step).split()) <= parts() or ".ci/run" not in step
+    assert any(".ci/run" in step for step in steps)
+
+
+def test_what_compose_starts_is_what_the_settings_take() -> None:
+    services = read("compose.yaml")["services"]
+    workspace = read(".devcontainer/compose.yaml")["services"]["workspace"]
+    assert set(workspace["depends_on"]) == set(services)
+    ports = {port.rsplit(":", 1)[0] for service in services.values() for port in service["ports"]}
+    told = dict(re.findall(r"^#   (\w+)=(\S+)", (PROJECT / "compose.yaml").read_text(encoding="utf-8"), re.MULTILINE))
+    assert told.keys() == workspace["environment"].keys()
+    for name, url in told.items():
+        assert re.search(r"127\.0\.0\.1:\d+", url)[0] in ports, name  # type: ignore[index]
+        assert re.search(r"[/@](\w+):\d+", workspace["environment"][name])[1] in services, name  # type: ignore[index]
+    for urls in (told, workspace["environment"]):
+        given = {name.lower(): SecretStr(url) for name, url in urls.items()}
+        read_addresses(settings_for("sqlite:///unused.db").model_copy(update=given))
+
+
+def test_an_editor_finds_its_container() -> None:
+    folder = PROJECT / ".devcontainer"
+    container = json.loads((folder / "devcontainer.json").read_text(encoding="utf-8"))
+    assert all((folder / file).is_file() for file in container["dockerComposeFile"])
+    workspace = read(".devcontainer/compose.yaml")["services"][container["service"]]
+    assert workspace["volumes"] == [f"..:{container['workspaceFolder']}:cached"]
+
+
+def run_services(folder: Path, *there: str) -> str:
+    """What `.ci/run services` says to a user who is not root, on a machine with these programs."""
+    for name in ("bash", "dirname"):
+        (folder / name).symlink_to(shutil.which(name) or name)
+    for name, code in {
+        "id": "echo 1000",
+        "sudo": "exit 1",
+        "apt-get": "echo installs",
+        **dict.fromkeys(there, ""),
+    }.items():
+        (folder / name).write_text(f"#!{shutil.which('bash')}\n{code}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    done = subprocess.run(
+        ["bash", str(SCRIPT), "services"], env={"PATH": str(folder)}, capture_output=True, text=True, check=True
+    )
+    return done.stdout + done.stderr
+
+
+def test_the_script_needs_no_root_where_everything_is_there(tmp_path: Path) -> None:
+    assert run_services(tmp_path, "pgbouncer", "redis-server", "sqlite3", "google-chrome") == ""
+
+
+def test_the_script_names_what_is_missing_where_it_may_not_install_it(tmp_path: Path) -> None:
+    said = run_services(tmp_path, "pgbouncer", "redis-server")
+    assert said == "Missing, and not for this user to install: sqlite3 chromium-headless-shell\n"
+
+
+def test_the_script_runs_the_parts_that_are_named(tmp_path: Path) -> None:
+    script = tmp_path / ".ci/run"
+    script.parent.mkdir()
+    text = SCRIPT.read_text(encoding="utf-8")
+    script.write_text(
+        re.sub(r"^(\w+)\(\) {$", r"\g<0>\n  echo \g<1>; return", text, flags=re.MULTILINE), encoding="utf-8"
+    )
+
+    def said(*words: str) -> list[str]:
+        return subprocess.run(["bash", script, *words], capture_output=True, text=True, check=True).stdout.split()
+
+    assert said("lint", "audit") == ["lint", "audit"]
+    assert said() == ["services", "tests", "lint", "benchmarks"]
