@@ -1,16 +1,22 @@
 """Accounts as commands see them: what goes wrong is one line for a person."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.accounts.deletion.service import forget_person
+from opportune.accounts.groups.service import keep_one_superuser
 from opportune.accounts.manager import EmailTakenError, InvalidPasswordError, UserManager, find_by_email
 from opportune.accounts.models import User
-from opportune.accounts.schemas import UserCreate
+from opportune.accounts.schemas import Email, UserCreate
+from opportune.db.batches import delete_dependents_in_batches
+from opportune.db.database import Database
 from opportune.errors import OperatorError
+from opportune.feature import Feature
 
+EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email)
 INVALID_CHARACTERS = "The password is not accepted. It holds characters that are no text."
 
 
@@ -20,11 +26,8 @@ async def create_superuser(session: AsyncSession, email: str, password: str) -> 
     Raises:
         OperatorError: the e-mail is none or has an account, or the password is too weak.
     """
-    with as_operator_error(email):
-        new = UserCreate(email=email, password=password)
-        # Who has a shell here vouches for the address.
-        flags = dict.fromkeys(("is_staff", "is_superuser", "is_verified"), True)
-        return await UserManager(session).register(new.email, new.password, **flags)
+    # Who has a shell here vouches for the address.
+    return await add_user(session, email, password, is_staff=True, is_superuser=True, is_verified=True)
 
 
 async def set_password(session: AsyncSession, email: str, password: str) -> User:
@@ -37,6 +40,47 @@ async def set_password(session: AsyncSession, email: str, password: str) -> User
     with as_operator_error(email):
         valid = UserCreate(email=user.email, password=password)
         return await UserManager(session).change(user, password=valid.password)
+
+
+async def add_user(session: AsyncSession, email: str, password: str, **flags: bool) -> User:
+    """Make a user with these flags.
+
+    Raises:
+        OperatorError: the e-mail is none or has an account, or the password is too weak.
+    """
+    with as_operator_error(email):
+        new = UserCreate(email=email, password=password)
+        return await UserManager(session).register(new.email, new.password, **flags)
+
+
+async def change_email(session: AsyncSession, user: User, email: str) -> User:
+    """Give somebody another e-mail, which counts as not verified.
+
+    Raises:
+        OperatorError: it is none, or has another account.
+    """
+    try:
+        valid = EMAIL_ADAPTER.validate_python(email)
+    except ValidationError:
+        raise OperatorError(f"{email} is no e-mail address.") from None
+    with as_operator_error(email):
+        return await UserManager(session).change(user, email=valid)
+
+
+async def delete_user(session: AsyncSession, database: Database, features: Sequence[Feature], email: str) -> User:
+    """Remove somebody with all that features keep of the person. Nobody is told.
+
+    Raises:
+        OperatorError: nobody has this e-mail, or it is the last superuser's.
+    """
+    user = await find_user(session, email)
+    await keep_one_superuser(session, user)
+    await session.commit()  # others write while much is deleted
+    await delete_dependents_in_batches(database, User, user.id)
+    await keep_one_superuser(session, user)
+    await forget_person(session, features, user)
+    await session.delete(user)
+    return user
 
 
 async def find_user(session: AsyncSession, email: str) -> User:

@@ -41,7 +41,7 @@ COMMANDS = {
         "createsuperuser": "Create somebody who may use the admin.",
         "changepassword": "Set somebody's password.",
         "clearsessions": "Throw out sessions and tokens that are over.",
-        "users": "List users, and change what they may do.",
+        "users": "List, add, change or delete users.",
     },
     "Development": {
         "startapp": "Create a feature of your own.",

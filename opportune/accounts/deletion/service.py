@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from opportune.accounts.context import AccountContext
 from opportune.accounts.deletion.personal_data import person_of, personal_data_of
 from opportune.accounts.emails import send_account_email
@@ -30,13 +32,18 @@ async def delete_account(context: AccountContext, database: Database, features: 
     await context.manager.release()  # others write while much is deleted
     await delete_dependents_in_batches(database, User, user.id)
     await _check_may_delete(context, user)
+    await forget_person(session, features, user)
+    await session.delete(user)
+    await session.flush()
+    send_account_email(session, context.settings, user.email, "account_deleted", email=user.email)
+
+
+async def forget_person(session: AsyncSession, features: Sequence[Feature], user: User) -> None:
+    """Remove what features keep of a person beside the rows that go with the account."""
     for data in personal_data_of(features):
         if data.forget:
             await data.forget(session, person_of(user))
     session.add(user)
-    await session.delete(user)
-    await session.flush()
-    send_account_email(session, context.settings, user.email, "account_deleted", email=user.email)
 
 
 async def _check_may_delete(context: AccountContext, user: User) -> None:

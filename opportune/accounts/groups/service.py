@@ -26,7 +26,7 @@ async def list_users(
 
 
 async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]) -> None:
-    """Give or take `is_active`, `is_staff` and `is_superuser`.
+    """Give or take `is_active`, `is_staff`, `is_superuser` and `is_verified`.
 
     Raises:
         OperatorError: nobody would be left to look after the site.
@@ -34,7 +34,7 @@ async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]
     for name, value in flags.items():
         setattr(user, name, value)
     if not (user.is_superuser and user.is_active):
-        await _keep_one_superuser(session, user)
+        await keep_one_superuser(session, user)
 
 
 async def join_group(session: AsyncSession, user: User, name: str) -> None:
@@ -90,7 +90,12 @@ async def _groups_of(session: AsyncSession, user_ids: Collection[int]) -> dict[i
     return names
 
 
-async def _keep_one_superuser(session: AsyncSession, leaving: User) -> None:
+async def keep_one_superuser(session: AsyncSession, leaving: User) -> None:
+    """See to it that somebody is left to look after the site.
+
+    Raises:
+        OperatorError: this is the last superuser.
+    """
     with session.no_autoflush:
         is_last = await lock_superusers(session) == {leaving.id}
     if is_last:

@@ -1,18 +1,20 @@
 import asyncio
+import json
 
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from opportune.accounts import passwords
 from opportune.accounts.groups import service
 from opportune.accounts.management import find_user
-from opportune.accounts.models import Grant, Group, Membership, RecoveryCode, User
+from opportune.accounts.models import ApiToken, Grant, Group, Membership, RecoveryCode, User
 from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.settings import Settings
-from opportune.testing.factories import grant, make_user
+from opportune.testing.factories import PASSWORD, grant, make_token, make_user
 
 Outcome = tuple[int, str, str]
 
@@ -50,10 +52,15 @@ async def test_users_are_listed_with_what_they_are(
     code, out, err = await run(capsys, "list")
 
     assert (code, err) == (0, "")
-    assert out.splitlines() == [
-        f"{bob.id:>6}  {bob.created_at:%Y-%m-%d}  {BOB}  inactive, verified, two-factor, in {group.name}",
-        f"{ada.id:>6}  {ada.created_at:%Y-%m-%d}  {ADA}  superuser, staff",
+    assert [line.split(maxsplit=3) for line in out.splitlines()] == [
+        ["ID", "SINCE", "E-MAIL", "RIGHTS"],
+        [str(bob.id), f"{bob.created_at:%Y-%m-%d}", BOB, f"inactive, verified, two-factor, in {group.name}"],
+        [str(ada.id), f"{ada.created_at:%Y-%m-%d}", ADA, "superuser, staff"],
     ]
+    _, out, _ = await run(capsys, "list", "--json", "bob")
+    (shown,) = json.loads(out)
+    assert (shown["email"], shown["is_active"], shown["groups"]) == (BOB, False, [group.name])
+    assert "sealed" not in out
 
 
 @pytest.mark.database("sqlite")
@@ -67,7 +74,7 @@ async def test_the_list_can_be_narrowed(database: Database, ada: User, capsys: p
         ("--limit", "1"): bob,
     }.items():
         _, out, _ = await run(capsys, "list", *arguments)
-        assert (found.email in out, out.count("\n")) == (True, 1), arguments
+        assert (found.email in out, out.count("\n")) == (True, 2), arguments
     assert (await run(capsys, "list", "100%"))[1] == "There are no such users.\n"
 
 
@@ -125,10 +132,122 @@ async def test_groups_are_listed_with_what_they_may_do(database: Database, capsy
 
     _, out, _ = await run(capsys, "groups")
 
-    assert out.splitlines() == [
-        "Cooks (0 members): nothing yet",
-        f"{group.name} (1 member): event:*, todo:list",
+    assert [line.split() for line in out.splitlines()] == [
+        ["GROUP", "MEMBERS", "MAY"],
+        ["Cooks", "0", "nothing", "yet"],
+        [*group.name.split(), "1", "event:*,", "todo:list"],
     ]
+    assert json.loads((await run(capsys, "groups", "--json"))[1])[0] == {"name": "Cooks", "members": 0, "grants": []}
+
+
+@pytest.mark.database("sqlite")
+async def test_a_user_is_added_with_rights(
+    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with database.writer() as session:
+        session.add(Group(name="Cooks"))
+    monkeypatch.setenv("NEW_PASSWORD", PASSWORD)
+
+    outcome = await run(capsys, "add", "Eve@Example.com", "--staff", "--verified", "--join", "Cooks")
+
+    assert outcome == (0, "eve@example.com: staff, verified, in Cooks\n", "")
+    eve = await stored(database, "eve@example.com")
+    assert (await passwords.verify_password(PASSWORD, eve.hashed_password))[0]
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nobody"], 1, "nobody is no e-mail address."),
+        ([ADA], 1, f"{ADA} has an account already."),
+        ([BOB, "--join", "Cooks"], 1, "There is no group Cooks."),
+        ([BOB, "--password", "short"], 1, "The password is not accepted."),
+        ([], 2, "Missing argument"),
+    ],
+)
+async def test_who_cannot_be_added_is_one_line(
+    database: Database,
+    ada: User,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    monkeypatch.setenv("NEW_PASSWORD", PASSWORD)
+    outcome, out, err = await run(capsys, "add", *arguments)
+    assert (outcome, out, err.count("\n")) == (code, "", 1)
+    assert words in err
+    async with database.reader() as session:
+        assert [user.id for user in await session.scalars(select(User))] == [ada.id]
+
+
+@pytest.mark.database("sqlite")
+async def test_nobody_is_asked_for_a_password_where_nobody_sits(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = await run(capsys, "add", BOB, "--no-input")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "NEW_PASSWORD" in err
+
+
+@pytest.mark.database("sqlite")
+async def test_an_e_mail_is_changed_and_vouched_for(
+    database: Database, ada: User, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await make_user(database, BOB, is_verified=True)
+    assert (await run(capsys, "change", BOB, "--email", "Rob@example.com"))[1] == (
+        "rob@example.com: a user without rights\n"
+    )
+    assert (await run(capsys, "change", "rob@example.com", "--verified"))[1] == "rob@example.com: verified\n"
+    for taken, words in {ada.email: "has an account already", "rob": "rob is no e-mail address."}.items():
+        code, out, err = await run(capsys, "change", "rob@example.com", "--email", taken)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert words in err
+
+
+async def test_somebody_is_signed_out_everywhere(
+    database: Database, ada: User, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await make_token(database, ada)
+    assert await run(capsys, "sign-out", ADA) == (0, f"{ADA} is signed out everywhere.\n", "")
+    async with database.reader() as session:
+        assert not (await session.scalars(select(ApiToken))).all()
+
+
+@pytest.mark.database("sqlite")
+async def test_a_password_is_set(
+    database: Database, ada: User, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del ada
+    monkeypatch.setenv("NEW_PASSWORD", "another correct horse")
+    assert (await run(capsys, "password", ADA))[0] == 0
+    hashed = (await stored(database, ADA)).hashed_password
+    assert (await passwords.verify_password("another correct horse", hashed))[0]
+
+
+async def test_somebody_is_deleted_with_what_is_theirs(
+    database: Database, ada: User, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bob = await make_user(database, BOB)
+    await make_token(database, bob)
+    code, _, err = await run(capsys, "delete", BOB)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--yes" in err
+    assert await run(capsys, "delete", BOB, "--yes") == (0, f"{BOB} is gone, with all that was theirs.\n", "")
+    async with database.reader() as session:
+        assert [user.id for user in await session.scalars(select(User))] == [ada.id]
+        assert not (await session.scalars(select(ApiToken))).all()
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(("email", "words"), [(ADA, "createsuperuser"), (BOB, f"Nobody has the e-mail {BOB}.")])
+async def test_who_cannot_be_deleted_stays(
+    database: Database, ada: User, capsys: pytest.CaptureFixture[str], email: str, words: str
+) -> None:
+    code, out, err = await run(capsys, "delete", email, "--yes")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert words in err
+    assert (await stored(database, ADA)).id == ada.id
 
 
 @pytest.mark.database("sqlite")
