@@ -23,12 +23,9 @@ from sqlmodel.main import FieldInfoMetadata
 from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.types import limits_of
-from opportune.db.columns import is_long, is_secret, is_text, label_of
+from opportune.db.columns import is_long, is_privilege, is_secret, is_text, label_of
 from opportune.db.references import Reference
 
-PRIVILEGES = re.compile(
-    r"^(is_)?(superuser|staff|active|verified|admin)$|^(roles?|permissions?|groups?|grants?|scopes?)$"
-)
 STAMPS = {"created_at", "updated_at", "modified_at"}
 # What tells who somebody is to those who only want to know what a row is called.
 PERSONAL = re.compile(r"e_?mail|phone|address", re.IGNORECASE)
@@ -53,11 +50,6 @@ class SchemaOptions:
     nested: Sequence[str]
     annotations: Mapping[str, Any]
     """The Python types of what is computed."""
-
-
-def is_privilege(name: str) -> bool:
-    """Whether a column's name says that it is what somebody may do."""
-    return bool(PRIVILEGES.search(name))
 
 
 def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:

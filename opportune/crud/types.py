@@ -91,13 +91,21 @@ def limits_of(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
         return
     if issubclass(kind, int):
         most = MAX_ID if isinstance(type_of(column), BigInteger) or column.foreign_keys else MAX_INTEGER
-        yield Field(ge=-most - 1, le=most)
+        yield from _range_of(info, -most - 1, most)
     elif issubclass(kind, float):
         yield Field(allow_inf_nan=False)
     elif issubclass(kind, str) and not any(getattr(item, "func", None) is storable for item in info.metadata):
         yield AfterValidator(_storable_text)
     elif issubclass(kind, datetime):
         yield AfterValidator(_in_utc_or_none)
+
+
+def _range_of(info: FieldInfo, least: int, most: int) -> Iterable[Any]:
+    """The column's range, but for an end that the field gives itself: of two, Pydantic would ask the last alone."""
+    if not any(getattr(item, name, None) is not None for item in info.metadata for name in ("ge", "gt")):
+        yield Field(ge=least)
+    if not any(getattr(item, name, None) is not None for item in info.metadata for name in ("le", "lt")):
+        yield Field(le=most)
 
 
 def _storable_text(value: Any) -> Any:

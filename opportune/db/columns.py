@@ -12,6 +12,9 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from opportune.errors import OperatorError
 
 SECRET = re.compile(r"password|secret|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
+PRIVILEGES = re.compile(
+    r"^(is_)?(superuser|staff|active|verified|admin)$|^(roles?|permissions?|groups?|grants?|scopes?)$"
+)
 LONG_TEXT_LENGTH = 500
 """Characters from which a text is for the form and not for the list."""
 
@@ -22,6 +25,11 @@ MAX_KEYWORD_LENGTH = 64
 def is_secret(name: str) -> bool:
     """Whether a column's name says that its value is nobody's to see. Takes paths such as `owner.email` too."""
     return bool(SECRET.search(name.rsplit(".", 1)[-1]))
+
+
+def is_privilege(name: str) -> bool:
+    """Whether a column's name says that it is what somebody may do."""
+    return bool(PRIVILEGES.search(name))
 
 
 def label_of(name: str) -> str:

@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID, uuid4
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import EmailStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -90,11 +90,11 @@ def _defaults(model: type[SQLModel]) -> dict[str, Any]:
 
 def _filled(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
     missing = {name: info for name, info in model.model_fields.items() if info.is_required() and name not in values}
-    return {name: _value(model, name, info) for name, info in missing.items()}
+    return {name: value_for(model, name, info) for name, info in missing.items()}
 
 
-def _value(model: type[SQLModel], name: str, info: FieldInfo) -> Any:
-    """The first value that the field takes."""
+def value_for(model: type[SQLModel], name: str, info: FieldInfo) -> Any:
+    """The first value that comes to mind and the field takes."""
     reason = "its type is none that is known here"
     for value in _candidates(name, info.annotation, _bounds(info), next(_numbers)):
         try:
@@ -129,7 +129,7 @@ def _candidates(name: str, kind: Any, bounds: Mapping[str, Any], number: int) ->
             yield from _candidates(name, part, bounds, number)
     elif isinstance(kind, type) and issubclass(kind, Enum):
         yield from kind
-    elif kind is str:
+    elif kind in (str, EmailStr):
         yield from _texts(name, bounds.get("max_length"), number)
     elif kind in (int, float, Decimal):
         yield from map(kind, _amounts(bounds, number))

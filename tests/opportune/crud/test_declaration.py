@@ -1,14 +1,14 @@
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import ColumnElement, select
 from sqlmodel import Field, SQLModel, col
 
 from opportune.crud import Access, Crud, CrudApi, filter_by
 from opportune.crud.crud import cruds
 from opportune.errors import OperatorError
-from tests.opportune.crud.library import LibraryTable, Note, Opinion, Volume, Volumes, VolumeTopic
+from tests.opportune.crud.library import LibraryTable, Note, Opinion, Opinions, Volume, Volumes, VolumeTopic
 
 
 class Stamp(SQLModel, table=True):
@@ -101,3 +101,11 @@ def test_a_class_without_a_model_and_an_api_without_such_a_route_are_mistakes() 
         type("Books", (Crud,), {})
     with pytest.raises(OperatorError, match=r"without=remove names no route\. There are: find, add"):
         CrudApi(Volumes, "/volumes", without=("remove",))
+
+
+@pytest.mark.parametrize("stars", [0, 6, 2**40])
+def test_the_ends_that_a_field_gives_a_number_hold_and_the_columns_with_them(stars: int) -> None:
+    for schema in (Opinions.Create, Opinions.Update):
+        with pytest.raises(ValidationError):
+            schema.model_validate({"volume_id": 1, "stars": stars})
+    assert Opinions.Create.model_validate({"volume_id": 1, "stars": 5})

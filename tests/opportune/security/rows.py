@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Any
 
-from sqlalchemy import Table
+from pydantic.fields import FieldInfo
+from sqlalchemy import Table, delete
 from sqlmodel import SQLModel
 
-from opportune.accounts.models import User
+from opportune.accounts.models import Group, User
 from opportune.db.database import Database
 from opportune.db.model import Model
 from opportune.feature import Feature
 from opportune.testing.factories import make_user
+from opportune.testing.rows import value_for
 
 THE_ROW = 1
 A_WORD = "x"
@@ -23,6 +24,8 @@ LATER = datetime(2999, 1, 1, tzinfo=UTC)
 
 async def fill(database: Database, features: Iterable[Feature]) -> User:
     """Give the owner of all that has one. In a database without rows the first one has number 1 by itself."""
+    async with database.writer() as session:
+        await session.execute(delete(Group))  # those that features ship, whose members have rights
     owner = await make_user(database, "owner@example.com")
     models = {str(model.__tablename__): model for feature in features for model in feature.models}
     del models[str(User.__tablename__)]
@@ -35,7 +38,7 @@ async def fill(database: Database, features: Iterable[Feature]) -> User:
 
 
 def _row(model: type[SQLModel], table: Table) -> SQLModel:
-    given = {name: _value(field.annotation) for name, field in model.model_fields.items() if field.is_required()}
+    given = {name: _value(model, name, field) for name, field in model.model_fields.items() if field.is_required()}
     texts = {
         name: WORDS[: _length(table, name)] for name, field in model.model_fields.items() if field.annotation is str
     }
@@ -46,7 +49,6 @@ def _length(table: Table, name: str) -> int | None:
     return getattr(table.columns[name].type, "length", None)
 
 
-def _value(kind: Any) -> Any:
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return next(iter(kind))
-    return {int: THE_ROW, datetime: LATER}.get(kind)
+def _value(model: type[SQLModel], name: str, field: FieldInfo) -> Any:
+    kinds: dict[Any, Any] = {int: THE_ROW, datetime: LATER}
+    return kinds.get(field.annotation) or value_for(model, name, field)

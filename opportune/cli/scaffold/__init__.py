@@ -1,0 +1,1 @@
+"""What `startapp`, `addmodel` and `removemodel` write: the code of a model, from the templates in skeleton/."""

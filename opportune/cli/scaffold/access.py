@@ -1,0 +1,94 @@
+"""Who is answered what at the addresses of a new model: its lines of `tests/NAME/access.txt`."""
+
+import re
+from collections.abc import Iterator
+
+from opportune.cli.scaffold.model import NewModel
+
+ROLES = ("anonymous", "user", "owner", "staff", "superuser")
+SIGN_IN = "sign-in"
+ADMIN = {
+    ("GET", "ajax/lookup"): "404",
+    ("GET", "create"): "200",
+    ("POST", "create"): "400",
+    ("GET", "delete"): "303",
+    ("POST", "delete"): "303",
+    ("GET", "details/{pk:path}"): "200",
+    ("GET", "edit/{pk:path}"): "200",
+    ("POST", "edit/{pk:path}"): "400",
+    ("GET", "export/{export_type}"): "200",
+    ("GET", "history/{pk:path}"): "200",
+    ("GET", "import"): "403",
+    ("POST", "import"): "403",
+    ("GET", "list"): "200",
+}
+"""What a superuser is answered; nobody else gets in."""
+
+
+def access_table(model: NewModel, text: str) -> str:
+    """The table with the lines of a model in their places."""
+    heading, *lines = text.splitlines() or [_line("from", "method", "address", ROLES)]
+    lines += [_line(model.feature, method, path, answers) for method, path, answers in _rows(model)]
+    return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_place)))
+
+
+def needed_by_another(text: str, path: str) -> str:
+    """The table where the rows at this address cannot be deleted any more: another model points at them."""
+    return "".join(f"{_undeletable(line, path)}\n" for line in text.splitlines())
+
+
+def _undeletable(line: str, path: str) -> str:
+    if re.search(rf" DELETE +/api/v1{path}/{{\w+}} ", line):
+        return line.replace(" 204", " 422")
+    return line.replace(" 303", " 422") if re.search(rf" POST +{path}/{{\w+}}/delete ", line) else line
+
+
+def _line(source: str, method: str, path: str, answers: tuple[str, ...]) -> str:
+    return f"{source:9} {method:6} {path:62} {' '.join(f'{each:9}' for each in answers)}".rstrip()
+
+
+def _place(line: str) -> tuple[str, str]:
+    _, method, path, *_ = line.split()
+    return path, method
+
+
+def _rows(model: NewModel) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    for (method, path), answer in ADMIN.items():
+        yield method, f"/admin/{model.words['identity']}/{path}", (SIGN_IN, "403", "403", "403", answer)
+    pages, api, one = model.path, f"/api/v1{model.path}", f"{{{model.key}}}"
+    refused = "422" if any(each.is_required for each in model.fields) else "303"
+    yield "GET", api, _all(model.read, "401", "200")
+    yield "POST", api, _sent(model.write)
+    yield "GET", f"{api}/{one}", _one(model.read, "401", "200")
+    yield "PATCH", f"{api}/{one}", _sent(model.write)
+    yield "DELETE", f"{api}/{one}", _one(model.write, "401", "204")
+    yield "GET", pages, _all(model.read, SIGN_IN, "200")
+    yield "GET", f"{pages}/new", _all(model.write, SIGN_IN, "200")
+    yield "POST", f"{pages}/new", _all(model.write, SIGN_IN, refused)
+    yield "GET", f"{pages}/new/choices", ("404" if model.read == "anyone" else SIGN_IN, *["404"] * 4)
+    yield "GET", f"{pages}/{one}", _one(model.read, SIGN_IN, "200")
+    for path, answer in (("edit", refused), ("delete", "303")):
+        yield "GET", f"{pages}/{one}/{path}", _one(model.write, SIGN_IN, "200")
+        yield "POST", f"{pages}/{one}/{path}", _one(model.write, SIGN_IN, answer)
+
+
+def _sent(access: str) -> tuple[str, ...]:
+    """What the API answers to nothing at all, which is looked at before it is asked who may."""
+    return ("422" if access == "anyone" else "401", *["422"] * 4)
+
+
+def _all(access: str, stranger: str, answer: str) -> tuple[str, ...]:
+    """What each role is told where no row is named."""
+    match access:
+        case "anyone":
+            return (answer,) * 5
+        case "permitted":
+            return (stranger, "403", "403", "403", answer)
+    return (stranger, *[answer] * 4)
+
+
+def _one(access: str, stranger: str, answer: str) -> tuple[str, ...]:
+    """The same for a row, which is the owner's where rows have one."""
+    if access != "owner":
+        return _all(access, stranger, answer)
+    return (stranger, "404", answer, "404", "404")

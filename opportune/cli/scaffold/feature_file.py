@@ -1,0 +1,102 @@
+"""Entries of a feature's `Feature(…)`, put in where they belong."""
+
+import ast
+
+from opportune.cli.scaffold.source import NotAsExpected, Source, exploded, with_imports, with_item
+
+ORDER = (
+    *("name", "summary", "settings", "models", "pages", "api", "admin", "metrics", "navigation", "profile_panel"),
+    *("home_card", "user_columns", "demo", "personal_data", "jobs", "first_jobs", "hooks", "operations", "groups"),
+    *("checks", "lifespan"),
+)
+"""Of the entries, as examples have them."""
+
+
+def with_model(text: str, package: str, entries: dict[str, str]) -> str:
+    """A `feature.py` with what one more model brings: code by entry, such as `{"models": "models.Post"}`.
+
+    Raises:
+        NotAsExpected: there is no `Feature(…)`, or an entry is written in a way that takes no more.
+    """
+    for entry, code in entries.items():
+        source = Source(text)
+        call = feature_call(source)
+        if "\n" not in source.segment(call):
+            source = exploded(source, call)
+        text = _with_entry(source, entry, code).text
+    modules = {code.partition(".")[0] for code in entries.values()} & {"admin", "api", "models", "pages"}
+    if "personal_data" in entries:
+        modules |= {"models"}
+    imports = {package: modules}
+    if "navigation" in entries or "personal_data" in entries:
+        kinds = {"Link"} if "navigation" in entries else set()
+        imports["opportune.feature"] = kinds | ({"PersonalData"} if "personal_data" in entries else set())
+    return with_imports(text, imports)
+
+
+def feature_call(source: Source) -> ast.Call:
+    """Where the feature says what it brings."""
+    for node in source.tree.body:
+        match node:
+            case ast.Assign(value=ast.Call(func=ast.Name(id="Feature")) as call):
+                return call
+            case ast.AnnAssign(value=ast.Call(func=ast.Name(id="Feature")) as call):
+                return call
+    raise NotAsExpected("has no NAME = Feature(…)")
+
+
+def _with_entry(source: Source, entry: str, code: str) -> Source:
+    call = feature_call(source)
+    given = next((each.value for each in call.keywords if each.arg == entry), None)
+    if entry == "groups":
+        return _with_group(source, call, given, code)
+    if given is None:
+        is_alone = entry in ("pages", "api", "personal_data")
+        return _with_new(source, call, entry, code if is_alone else f"[{code}]")
+    if entry == "personal_data":
+        return _with_owner(source, given, code)
+    if isinstance(given, ast.List | ast.Tuple):
+        return with_item(source, given, code)
+    if entry in ("pages", "api") and isinstance(given, ast.Attribute | ast.Name):
+        place, old = source.place(given), source.segment(given)
+        star = "*" if old.endswith("routers") else ""
+        return source.replaced(place.start, place.end, f"[{star}{old}, {code}]")
+    raise NotAsExpected(f"says {entry}=… in a way of its own: add {code} there")
+
+
+def _with_new(source: Source, call: ast.Call, entry: str, code: str) -> Source:
+    before = [each for each in call.keywords if each.arg in ORDER[: ORDER.index(entry)]]
+    if not before:
+        raise NotAsExpected(f"has no name=… in its Feature(…): add {entry}={code}")
+    last = source.place(before[-1])
+    text = source.bytes[last.end :].lstrip()
+    if not text.startswith(b","):
+        source = source.replaced(last.end, last.end, ",")
+    end = source.line_end(last.end)
+    return source.replaced(end, end, f"\n{source.indent(last.start)}{entry}={code},")
+
+
+def _with_owner(source: Source, given: ast.expr | None, code: str) -> Source:
+    """One owner more in `PersonalData(owners=[…])`."""
+    column = code.partition("owners=[")[2].removesuffix("])")
+    match given:
+        case ast.Call(func=ast.Name(id="PersonalData"), keywords=keywords):
+            owners = next((each.value for each in keywords if each.arg == "owners"), None)
+            if isinstance(owners, ast.List | ast.Tuple):
+                return with_item(source, owners, column)
+    raise NotAsExpected(f"has no personal_data=PersonalData(owners=[…]): write it so, without {column}, then again")
+
+
+def _with_group(source: Source, call: ast.Call, given: ast.expr | None, code: str) -> Source:
+    """`"Librarians": {"book": "*"}` in `groups={…}`, in a group that is there or as a new one."""
+    if given is None:
+        return _with_new(source, call, "groups", f"{{{code}}}")
+    if not isinstance(given, ast.Dict):
+        raise NotAsExpected(f"says groups=… in a way of its own: add {code} there")
+    wanted = ast.parse(f"{{{code}}}", mode="eval").body
+    assert isinstance(wanted, ast.Dict)  # noqa: S101 - our own
+    name = ast.literal_eval(wanted.keys[0] or ast.Constant(""))
+    for key, value in zip(given.keys, given.values, strict=True):
+        if isinstance(key, ast.Constant) and key.value == name and isinstance(value, ast.Dict):
+            return with_item(source, value, code.partition("{")[2].removesuffix("}"))
+    return with_item(source, given, code)

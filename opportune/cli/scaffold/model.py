@@ -1,0 +1,163 @@
+"""A model to be written: what it is called everywhere, who may read and write its rows, and the texts of its files."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from string import Template
+
+from opportune.cli.scaffold.fields import NUMBERS, OF_LISTS, STAMPS, Field
+from opportune.cli.scaffold.model_code import title_of
+from opportune.cli.scaffold.source import MAX_LINE_LENGTH
+from opportune.cli.scaffold.words import label, plural, singular, snake
+
+SKELETON = Path(__file__).parent.parent / "skeleton"
+MAX_COLUMNS = 6
+"""That a list shows."""
+LONG_TEXTS = ("text", "markdown")
+FILTERED = (("many", "reference"), ("enum", "bool", "country"), NUMBERS, ("date", "datetime", "created_at"))
+ACCESSES = ("anyone", "signed-in", "owner", "permitted")
+PEOPLE = {
+    "anyone": "everybody",
+    "signed-in": "whoever is signed in",
+    "permitted": "whoever is granted them",
+}
+
+
+@dataclass(frozen=True)
+class NewModel:
+    """A model that is asked for, with all its names."""
+
+    feature: str
+    name: str
+    fields: Sequence[Field]
+    read: str
+    write: str
+    path: str
+    icon: str = "point"
+
+    @cached_property
+    def plural(self) -> str:
+        many = plural(self.name)
+        return many if many != self.name else f"{many}Rows"
+
+    @property
+    def thing(self) -> str:
+        return snake(self.name)
+
+    @property
+    def things(self) -> str:
+        return snake(self.plural)
+
+    @property
+    def table(self) -> str:
+        own = self.thing == singular(self.feature)
+        return f"{self.feature}_{self.thing.rpartition('_')[2] if own else self.thing}"
+
+    @property
+    def label(self) -> str:
+        return label(self.things)
+
+    @property
+    def owner(self) -> Field | None:
+        return next((each for each in self.fields if each.type == "owner"), None)
+
+    @property
+    def slug(self) -> Field | None:
+        return next((each for each in self.fields if each.type == "slug"), None)
+
+    @property
+    def key(self) -> str:
+        """What addresses name a row by."""
+        return self.slug.name if self.slug else f"{self.thing}_id"
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What the templates call things."""
+        return {
+            "name": self.feature,
+            "model": self.name,
+            "plural": self.plural,
+            "path": self.path,
+            "label": self.label,
+            "label_small": self.label.lower(),
+            "category": label(self.feature),
+            "identity": self.thing.replace("_", "-"),
+            "key": self.slug.name if self.slug else "id",
+        }
+
+    def columns(self) -> list[str]:
+        """What lists show, the title first."""
+        shown = [each for each in self.fields if each.kind.is_shown and each.type not in ("owner", "updated_at")]
+        title = title_of(self.fields) or next((each for each in self.fields if each.type in LONG_TEXTS), None)
+        ordered = [*([title] if title else []), *(each for each in shown if each is not title)]
+        return [_as_shown(each) for each in ordered][:MAX_COLUMNS]
+
+    def admin_options(self) -> Iterator[str]:
+        """The lines of its view in the admin."""
+        shown = self.columns()
+        owner = [self.owner.column] if self.owner else []
+        stamps = [name for name in shown if name in STAMPS]
+        columns = ["id", *(name for name in shown if name not in stamps), *owner, *stamps]
+        yield f"column_list = {as_tuple(columns, before='column_list = ')}"
+        if searched := self._searched():
+            yield f"column_searchable_list = {as_tuple(searched, before='column_searchable_list = ')}"
+        if filters := [*owner, *self._filters()]:
+            yield f"column_filters = {as_tuple(filters, before='column_filters = ')}"
+        icon = f'icon, category = "ti ti-{self.icon}", ' if self.icon != "point" else "category = "
+        yield f'{icon}"{label(self.feature)}"'
+
+    def _searched(self) -> list[str]:
+        return [each.name for each in self.fields if each.type in ("str", *LONG_TEXTS)]
+
+    def service_options(self) -> Iterator[str]:
+        """The lines of its data layer."""
+        names = {each.type: each for each in self.fields}
+        if self.slug:
+            yield f'lookup = "{self.slug.name}"'
+        if owner := names.get("owner"):
+            yield f'owner = "{owner.column}"'
+        if searched := self._searched():
+            yield f"search = {as_tuple(searched)}"
+        if filters := self._filters():
+            yield f"filters = {as_tuple(filters)}"
+        if sorts := [each.name for each in self.fields if each.kind.is_sorted]:
+            yield f"sort = {as_tuple(sorts)}"
+        standard = "owner" if self.owner else "permitted"
+        for name, access in (("read", self.read), ("write", self.write)):
+            if access != standard:
+                yield f"{name}_access = Access.{access.upper().replace('-', '_')}"
+
+    def _filters(self) -> list[str]:
+        """What a list can be narrowed by: of many, those that divide it best."""
+        known = [each for each in self.fields if each.name not in OF_LISTS]
+        ordered = [each for types in FILTERED for each in known if each.type in types][:MAX_COLUMNS]
+        return [_as_shown(each) for each in known if each in ordered]
+
+    def says_who(self) -> str:
+        """A sentence on who may do what."""
+        if self.read == self.write == "owner":
+            return f"One person's {self.label.lower()}. For this class nobody else has any."
+        if self.read == self.write:
+            return f"{self.label}, for {PEOPLE[self.read]}."
+        writers = "their owner" if self.write == "owner" else PEOPLE[self.write]
+        return f"{self.label}: read by {PEOPLE[self.read]}, changed by {writers}."
+
+
+def _as_shown(field: Field) -> str:
+    return field.name if field.type != "reference" or field.is_local else field.column
+
+
+def as_tuple(names: Sequence[str], indent: int = 4, before: str = "filters = ") -> str:
+    """A tuple of texts, on several lines where it is too long for one."""
+    inside = ", ".join(f'"{name}"' for name in names)
+    line = f"({inside},)" if len(names) == 1 else f"({inside})"
+    if len(line) + indent + len(before) <= MAX_LINE_LENGTH:
+        return line
+    rows = "".join(f'{" " * (indent + 4)}"{name}",\n' for name in names)
+    return f"(\n{rows}{' ' * indent})"
+
+
+def filled(file: str, words: Mapping[str, str]) -> str:
+    """A template of skeleton/ with these words."""
+    return Template((SKELETON / f"{file}.tmpl").read_text(encoding="utf-8")).substitute(words)

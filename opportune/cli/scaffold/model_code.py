@@ -1,0 +1,168 @@
+"""The code of a model: its class, and what it imports."""
+
+from collections.abc import Iterator, Sequence
+
+from opportune.cli.scaffold.fields import STAMPS, Field, member
+from opportune.cli.scaffold.source import MAX_LINE_LENGTH, with_imports
+from opportune.cli.scaffold.words import camel, singular, snake
+
+MODEL, FIELD = "sqlmodel", "opportune.fields"
+
+
+def models_module(feature: str, model: str, table: str, fields: Sequence[Field]) -> str:
+    """A `models.py` with this model, its choices and the tables between it and others."""
+    parts = [_enum(each) for each in fields if each.type == "enum"]
+    parts += [_link(each, feature, model, table) for each in fields if each.type == "many"]
+    parts.append(_model(feature, model, table, fields))
+    imports: dict[str, set[str]] = {"opportune.db": {"Model"}}
+    for module, name in _imports(fields):
+        imports.setdefault(module, set()).add(name)
+    return with_imports("", imports).rstrip() + "\n\n\n" + "\n\n\n".join(parts) + "\n"
+
+
+def title_of(fields: Sequence[Field]) -> Field | None:
+    """The field that says what a row is called."""
+    return next((each for each in fields if each.type == "str" and not annotation_of(each).endswith("None")), None)
+
+
+def link_name(model: str, field: Field) -> str:
+    """The class of the table in between: `PostTag` for the field `tags`."""
+    return f"{model}{camel(singular(field.name))}"
+
+
+def _enum(field: Field) -> str:
+    members = "\n".join(f'    {member(choice)} = "{choice}"' for choice in field.choices)
+    return f"class {field.enum}(StrEnum):\n{members}"
+
+
+def _link(field: Field, feature: str, model: str, table: str) -> str:
+    assert field.target  # noqa: S101 - such a field has one
+    link = link_name(model, field)
+    ends = ((snake(model), table, ""), (snake(field.target.name), field.target.table, ", index=True"))
+    lines = [f"class {link}(ModelBase, table=True):", f'    __tablename__ = "{feature}_{snake(link)}"', ""]
+    for name, there, more in ends:
+        key = f'Field(foreign_key="{there}.id", primary_key=True, ondelete="CASCADE"{more})'
+        lines.append(_wrapped(f"    {name}_id: int = {key}"))
+    return "\n".join(lines)
+
+
+def _model(feature: str, model: str, table: str, fields: Sequence[Field]) -> str:
+    lines = [f"class {model}(Model, table=True):", f'    __tablename__ = "{table}"', ""]
+    lines += [_column(each, table) for each in fields if each.type != "many"]
+    relations = [line for each in fields for line in _relation(each, model)]
+    lines += ["", *relations] if relations else []
+    if title := title_of(fields):
+        lines += ["", "    def __str__(self) -> str:", f"        return self.{title.name}"]
+    return "\n".join(lines)
+
+
+def _relation(field: Field, model: str) -> Iterator[str]:
+    if field.type == "many" and field.target:
+        link = link_name(model, field)
+        yield _wrapped(f"    {field.name}: list[{field.target.name}] = Relationship(link_model={link})")
+    elif field.type == "reference" and field.is_local and field.target:
+        kind = f"{field.target.name} | None" if field.is_optional else field.target.name
+        yield f"    {field.name}: {kind} = Relationship()"
+
+
+def _column(field: Field, table: str) -> str:
+    annotation, value = annotation_of(field), _value(field, table)
+    return _wrapped(f"    {field.column}: {annotation}{f' = {value}' if value else ''}")
+
+
+def _wrapped(line: str) -> str:
+    """As ruff wraps a call that is too long for a line."""
+    if len(line) <= MAX_LINE_LENGTH:
+        return line
+    head, _, arguments = line.partition("(")
+    return f"{head}(\n        {arguments.removesuffix(')')}\n    )"
+
+
+def annotation_of(field: Field) -> str:
+    """What stands behind the colon."""
+    plain = field.enum if field.type == "enum" else field.kind.annotation
+    may_be_none = field.is_optional and _empty(field) == "None"
+    return f"{plain} | None" if may_be_none else plain
+
+
+def _empty(field: Field) -> str:
+    """What an optional field begins with: texts that are unique are None, or two that are empty would be the same."""
+    return "None" if "unique" in field.options else field.kind.empty
+
+
+def _value(field: Field, table: str) -> str:
+    """What stands behind the annotation: `Field(max_length=200)`, a plain default, or nothing."""
+    if field.type in STAMPS:
+        changes = ', sa_column_kwargs={"onupdate": utc_now}' if field.type == "updated_at" else ""
+        return f"Field(default_factory=utc_now{changes})"
+    if field.type == "owner":
+        return 'Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)'
+    if field.type in ("json", "list"):
+        return f"Field(default_factory={field.kind.empty})"
+    default, options = _default(field), [*_options(field, table)]
+    if field.kind.maker:
+        return f"{field.kind.maker}({', '.join([*_first(field, table), *_named(default), *options])})"
+    if options or default.startswith(("lambda", "utc_now")):
+        return f"Field({', '.join([*_named(default), *options])})"
+    return default
+
+
+def _named(default: str) -> list[str]:
+    is_made = default.startswith(("lambda", "utc_now"))
+    return [f"default_factory={default}" if is_made else f"default={default}"] if default else []
+
+
+def _default(field: Field) -> str:
+    if field.default:
+        return field.default
+    if field.type in ("bool", "image", "file"):
+        return field.kind.empty
+    return _empty(field) if field.is_optional else ""
+
+
+def _first(field: Field, table: str) -> list[str]:
+    """What the functions that take the place of `Field` are given first."""
+    feature = table.partition("_")[0]
+    return {
+        "slug": [f'"{field.source}"'],
+        "money": [f'"{field.currency}"'],
+        "image": [f'"{feature}"', '{"thumb": 120}'],
+        "file": [f'"{feature}_files"'],
+    }[field.type]
+
+
+def _options(field: Field, table: str) -> Iterator[str]:
+    if field.target:
+        yield f'foreign_key="{field.target.table or table}.id"'
+        if "cascade" in field.options or field.is_optional:
+            yield f'ondelete="{"CASCADE" if "cascade" in field.options else "SET NULL"}"'
+        if "unique" not in field.options:
+            yield "index=True"
+    if field.type == "decimal":
+        yield f"max_digits={field.digits[0]}, decimal_places={field.digits[1]}"
+    if field.kind.wants_text and field.is_required:
+        yield "min_length=1"
+    if field.length:
+        yield f"max_length={field.length}"
+    yield from (f"{name}={value}" for name, value in (("ge", field.minimum), ("le", field.maximum)) if value)
+    yield from (f"{option}=True" for option in ("unique", "index") if option in field.options)
+
+
+def _imports(fields: Sequence[Field]) -> Iterator[tuple[str, str]]:
+    for field in fields:
+        if field.type == "enum":
+            yield "enum", "StrEnum"
+        elif field.kind.module:
+            yield field.kind.module, field.kind.annotation
+        if field.kind.maker:
+            yield FIELD, field.kind.maker
+        if field.type == "many" or (field.type == "reference" and field.is_local):
+            yield MODEL, "Relationship"
+        if field.type == "many":
+            yield "opportune.db", "ModelBase"
+        value = _value(field, "") if field.type != "many" else "Field("
+        if value.startswith("Field("):
+            yield MODEL, "Field"
+        yield from (("opportune.db", "utc_now") for _ in [0] if "utc_now" in value)
+        yield from (("decimal", "Decimal") for _ in [0] if "Decimal(" in value)
+        yield from (("datetime", name) for name in ("date", "time") if value.startswith(f"{name}("))

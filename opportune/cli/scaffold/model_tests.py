@@ -1,0 +1,134 @@
+"""The tests of a model that is written: what is sent, what is refused, who may."""
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+
+from opportune.cli.scaffold.fields import Field
+from opportune.cli.scaffold.model import NewModel, filled
+from opportune.cli.scaffold.source import MAX_LINE_LENGTH, with_imports
+
+ACCOUNTS, TESTING = "opportune.accounts", "opportune.testing"
+
+
+def tests_module(model: NewModel) -> str:
+    """The text of `tests/blog/test_posts.py`."""
+    words = model.words | {
+        "client": writer_of(model),
+        "owner": model.owner.column if model.owner else "",
+        "wrong": _wrong(model),
+        "new": _new(model),
+    }
+    words["access"] = _access(model, words).strip()
+    text = filled("test_model.py", words)
+    imports = {"typing": {"Any"}, "httpx": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
+    imports[TESTING] = {"Make", "grant"} if "await grant(" in text else {"Make"}
+    for target in (each.target for each in _pointing(model)):
+        if target:
+            imports.setdefault(f"app.{target.feature}.models", set()).add(target.name)
+    if ": User" in text:
+        imports[ACCOUNTS] = {"User"}
+    if ": Database" in text:
+        imports["opportune.db"] = {"Database"}
+    return _with_pytest(with_imports("", imports)) + "\n" + text
+
+
+def _with_pytest(imports: str) -> str:
+    first, _, rest = imports.partition("\n\n")
+    return f"{first}\n\nimport pytest\n{rest}".rstrip() + "\n"
+
+
+def writer_of(model: NewModel) -> str:
+    """The client that may write."""
+    return {"anyone": "client", "permitted": "superuser_client"}.get(model.write, "user_client")
+
+
+def _pointing(model: NewModel) -> list[Field]:
+    wanted = [each for each in model.fields if each.is_required or each.type == "many"]
+    return [each for each in wanted if each.target and not each.target.is_itself]
+
+
+def _sent(model: NewModel) -> list[Field]:
+    """What the tests give: all that a person types."""
+    left_out = ("slug", "image", "file")
+    pointing = _pointing(model)
+    typed = [each for each in model.fields if each.is_sent and each.type not in left_out]
+    return [each for each in typed if not each.target or each in pointing]
+
+
+def _sample(field: Field) -> str:
+    if field.type == "enum":
+        return f'"{field.choices[0]}"'
+    if field.target:
+        return field.kind.sample.format(target=field.name)
+    if field.kind.is_number:
+        return _number(field)
+    text = field.kind.sample.format(label=field.label.lower(), name=field.name)
+    return f'"{text[1:-1][: field.length].strip()}"' if field.length else text
+
+
+def _number(field: Field) -> str:
+    """The usual one, or the nearest within the bounds."""
+    usual = field.kind.sample.strip('"')
+    least, most = (Decimal(each or usual) for each in (field.minimum, field.maximum))
+    number = str(min(max(Decimal(usual), least), most))
+    return number if field.type in ("int", "float") else f'"{number}"'
+
+
+def _wrong_values(field: Field) -> Iterator[str]:
+    for value in field.kind.wrong:
+        if value != '""' or field.is_required:
+            yield value
+    if field.length and field.type in ("str", "text", "markdown"):
+        yield f'"a" * {field.length + 1}'
+    if field.minimum:
+        yield str(float(field.minimum) - 1) if "." in field.minimum else str(int(field.minimum) - 1)
+    if field.maximum:
+        yield str(float(field.maximum) + 1) if "." in field.maximum else str(int(field.maximum) + 1)
+
+
+def _wrong(model: NewModel) -> str:
+    values = [f'{{"{each.column}": {value}}}' for each in _sent(model) for value in _wrong_values(each)]
+    line = f"WRONG: list[dict[str, Any]] = [{', '.join(values)}]"
+    if len(line) <= MAX_LINE_LENGTH:
+        return line
+    rows = "".join(f"    {value},\n" for value in values)
+    return f"WRONG: list[dict[str, Any]] = [\n{rows}]"
+
+
+def _new(model: NewModel) -> str:
+    """The fixture of what is sent, with the rows that it points at."""
+    made = [line for each in _pointing(model) for line in _made(model, each)]
+    values = [f'"{each.column}": {_sample(each)}' for each in _sent(model)]
+    inside = f"    return {{{', '.join(values)}}}"
+    if len(inside) > MAX_LINE_LENGTH:
+        inside = "    return {\n" + "".join(f"        {value},\n" for value in values) + "    }"
+    person = "superuser" if model.write == "permitted" else "user"
+    code = "\n".join([*made, inside])
+    needs = {"make": "Make", person: "User", "database": "Database"}
+    arguments = ", ".join(f"{name}: {kind}" for name, kind in needs.items() if re.search(rf"\b{name}\b", "".join(made)))
+    start = "async def" if made else "def"
+    return f'{start} new({arguments}) -> dict[str, Any]:\n    """What a form and the API send for a new one."""\n{code}'
+
+
+def _made(model: NewModel, field: Field) -> Iterator[str]:
+    """The row that a reference points at: one that whoever writes may see."""
+    assert field.target  # noqa: S101 - of those that point
+    person = "superuser" if model.write == "permitted" else "user"
+    if field.target.read == "permitted" and person == "user":
+        yield f'    await grant(database, user, "{field.target.identity}", "list")'
+    owner = f", {field.target.owner}={person}.id" if field.target.owner else ""
+    yield f"    {field.name} = await make({field.target.name}{owner})"
+
+
+def _access(model: NewModel, words: dict[str, str]) -> str:
+    if model.read == "owner":
+        return filled("test_own.py", words)
+    read = {"anyone": "200", "signed-in": "401", "permitted": "401"}[model.read]
+    if model.write == "owner":
+        return filled("test_owned.py", words | {"read": read})
+    write = {"anyone": "200", "signed-in": "401", "permitted": "401"}[model.write]
+    user_read, user_write = ("403" if each == "permitted" else "200" for each in (model.read, model.write))
+    return filled(
+        "test_shared.py", words | {"read": read, "write": write, "user_read": user_read, "user_write": user_write}
+    )

@@ -1,0 +1,125 @@
+"""The models that there are, read from the text of the project and the framework: nothing is imported for it."""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from opportune.cli.scaffold.words import camel, snake
+from opportune.errors import OperatorError
+from opportune.project import FRAMEWORK, PACKAGE
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A table's class, or one that is about to be written."""
+
+    name: str
+    feature: str
+    table: str
+    file: Path
+    is_local: bool = False
+    """Whether it is of the feature that is asked for."""
+    is_itself: bool = False
+    owner: str = ""
+    """The column that points at the person whose a row is."""
+    read: str = ""
+    """Who may read its rows, as its data layer says: `anyone`, `signed-in`, `owner`, `permitted`; empty without one."""
+
+    path: str = ""
+    """Of its pages; empty without."""
+
+    @property
+    def identity(self) -> str:
+        """What groups are granted rights to."""
+        return snake(self.name).replace("_", "-")
+
+
+@dataclass(frozen=True)
+class KnownModels:
+    """All of them."""
+
+    project: Path
+
+    @cached_property
+    def all(self) -> list[KnownModel]:
+        files = [*self.project.glob(f"{PACKAGE}/*/models.py"), *FRAMEWORK.rglob("models.py")]
+        return [model for file in sorted(files) for model in _models_in(file)]
+
+    def named(self, name: str) -> KnownModel | None:
+        """The one of this name in addresses and grants, which are small letters."""
+        return next((each for each in self.all if snake(each.name) == snake(name)), None)
+
+    def find(self, called: str, feature: str, model: str) -> KnownModel:
+        """What `Author` or `books.Author` means in a feature; `model` is the one that is about to be written.
+
+        Raises:
+            OperatorError: there is none, or several are meant.
+        """
+        wanted_feature, _, name = called.rpartition(".")
+        if name == model and wanted_feature in ("", feature):
+            return KnownModel(name, feature, "", Path(), is_local=True, is_itself=True)
+        fitting = [each for each in self.all if each.name == name and wanted_feature in ("", each.feature)]
+        own = [each for each in fitting if each.feature == feature]
+        if name == "User" and wanted_feature in ("", "accounts", "users"):
+            raise OperatorError(f"{called}: write owner, or NAME:owner, for the person whose a row is.")
+        if len(own or fitting) > 1:
+            places = " or ".join(f"{each.feature}.{each.name}" for each in fitting)
+            raise OperatorError(f"{called}: several models are called so. Write {places}.")
+        if not fitting:
+            raise OperatorError(f"There is no model {called}.{self._near(called)}")
+        found = (own or fitting)[0]
+        return replace(found, is_local=bool(own), **_said_of(found))
+
+    def _near(self, called: str) -> str:
+        names = {each.name for each in self.all} | {f"{each.feature}.{each.name}" for each in self.all}
+        near = get_close_matches(camel(called) if "." not in called else called, sorted(names), n=1)
+        return f" Did you mean {near[0]}?" if near else " Make it first: addmodel FEATURE MODEL FIELD…"
+
+
+def _models_in(file: Path) -> Iterator[KnownModel]:
+    """The classes of a file that have a table."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except SyntaxError as error:
+        where = f"{file.parent.name}/{file.name}:{error.lineno}"
+        raise OperatorError(f"{where} cannot be read ({error.msg}): mend it first.") from None
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and (table := _table_of(node)):
+            yield KnownModel(node.name, file.parent.name, table, file)
+
+
+def _table_of(node: ast.ClassDef) -> str:
+    for statement in node.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id="__tablename__")], value=ast.Constant(value=str(table))):
+                return table
+            case ast.AnnAssign(target=ast.Name(id="__tablename__"), value=ast.Constant(value=str(table))):
+                return table
+    return ""
+
+
+def _said_of(model: KnownModel) -> dict[str, Any]:
+    """Whose its rows are and who reads them, as `class …(Crud[…])` beside it says."""
+    file = model.file.with_name("service.py")
+    tree = ast.parse(file.read_bytes()) if file.is_file() else ast.Module([], [])
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    for node in classes:
+        if any(ast.unparse(base) == f"Crud[{model.name}]" for base in node.bases):
+            options = {ast.unparse(each.targets[0]): each.value for each in node.body if isinstance(each, ast.Assign)}
+            owner, access = options.get("owner"), options.get("read_access")
+            column = owner.value if isinstance(owner, ast.Constant) else ""
+            said = access.attr.lower().replace("_", "-") if isinstance(access, ast.Attribute) else ""
+            access_of = said or ("owner" if column else "permitted")
+            return {"owner": column, "read": access_of, "path": _path_of(model.file.with_name("pages.py"), node.name)}
+    return {}
+
+
+def _path_of(file: Path, crud: str) -> str:
+    """The address in `BookPages(Books, "/books")`."""
+    found = re.search(rf'\({crud}, "(/[^"]*)"', file.read_text(encoding="utf-8")) if file.is_file() else None
+    return found[1] if found else ""

@@ -1,0 +1,262 @@
+"""Changes of Python's text by the places of its syntax tree: what is not touched stays as it was written."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from opportune.errors import OperatorError
+from opportune.project import PACKAGE
+
+MAX_LINE_LENGTH = 120
+OWN = {PACKAGE, "app", "bench", "opportune", "tests"}
+
+
+class NotAsExpected(Exception):  # noqa: N818 - whoever raises it says what is to be done by hand
+    """A file that is not written as what is to be added needs it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """From where to where something stands, in bytes, as the tree counts."""
+
+    start: int
+    end: int
+
+
+class Source:
+    """A file's text, and where its parts are."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.bytes = text.encode()
+        self.tree = ast.parse(text)
+        self._lines = [0, *(found.end() for found in re.finditer(rb"\n", self.bytes))]
+
+    def place(self, node: ast.expr | ast.stmt | ast.keyword | ast.alias) -> Place:
+        return Place(self._at(node.lineno, node.col_offset), self._at(node.end_lineno or 0, node.end_col_offset or 0))
+
+    def segment(self, node: ast.expr | ast.keyword) -> str:
+        place = self.place(node)
+        return self.bytes[place.start : place.end].decode()
+
+    def replaced(self, start: int, end: int, new: str) -> "Source":
+        return Source((self.bytes[:start] + new.encode() + self.bytes[end:]).decode())
+
+    def line_end(self, offset: int) -> int:
+        """Where the line ends that this byte is in."""
+        end = self.bytes.find(b"\n", offset)
+        return len(self.bytes) if end < 0 else end
+
+    def indent(self, offset: int) -> str:
+        """What the line of this byte begins with."""
+        start = self.bytes.rfind(b"\n", 0, offset) + 1
+        found = re.match(rb"[ \t]*", self.bytes[start:])
+        return found[0].decode() if found else ""
+
+    def line_start(self, line: int) -> int:
+        return self._lines[line - 1]
+
+    def _at(self, line: int, column: int) -> int:
+        return self._lines[line - 1] + column
+
+
+def bound_names(tree: ast.Module) -> set[str]:
+    """What a module defines at its top."""
+    names: set[str] = set()
+    for node in tree.body:
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                names.add(name)
+            case ast.Assign(targets=targets):
+                names |= {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                names |= {(alias.asname or alias.name).partition(".")[0] for alias in aliases}
+    return names
+
+
+def merged(text: str, addition: str) -> str:
+    """A module with what another one imports and defines at its end.
+
+    Raises:
+        NotAsExpected: one of the names stands for something else there.
+    """
+    source, new = Source(text), Source(addition)
+    rest = [node for node in new.tree.body if not isinstance(node, ast.ImportFrom) and not _is_text(node)]
+    imports = _imported(new.tree)
+    there = _imported(source.tree)
+    wanted = {name for module, names in imports.items() for name in names - there.get(module, set())}
+    if twice := ((bound_names(ast.Module(rest, [])) | wanted) & bound_names(source.tree)):
+        raise NotAsExpected(f"has a {min(twice)} already")
+    code = new.bytes[new.place(rest[0]).start :].decode().strip()
+    before = with_imports(text, imports).rstrip()
+    return f"{before}{_gap(before, rest[0])}{code}\n"
+
+
+def _imported(tree: ast.Module) -> dict[str, set[str]]:
+    """Names by the module that they are imported from, under no others."""
+    found: dict[str, set[str]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            found.setdefault(node.module or "", set()).update(each.name for each in node.names if not each.asname)
+    return found
+
+
+def _gap(before: str, first: ast.stmt) -> str:
+    """As ruff has it between what there is and what follows it."""
+    if not before:
+        return ""
+    last = Source(before).tree.body[-1]
+    if not isinstance(first, ast.Assign) or isinstance(last, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return "\n\n\n"
+    return "\n" if isinstance(last, ast.Assign) else "\n\n"
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def with_imports(text: str, imports: Mapping[str, Iterable[str]]) -> str:
+    """A module that imports these names by module, each in its place."""
+    for module, names in sorted(imports.items()):
+        text = _with_import(Source(text), module, set(names))
+    return text
+
+
+def _with_import(source: Source, module: str, names: set[str]) -> str:
+    found = [node for node in source.tree.body if isinstance(node, ast.ImportFrom) and not node.level]
+    there = [node for node in found if node.module == module]
+    missing = names - {alias.name for node in there for alias in node.names if not alias.asname}
+    if not missing:
+        return source.text
+    return _extended(source, there[0], missing) if there else _new_import(source, module, missing)
+
+
+def _extended(source: Source, node: ast.ImportFrom, names: set[str]) -> str:
+    place = source.place(node)
+    old = source.bytes[place.start : place.end].decode()
+    known = {alias.name if not alias.asname else f"{alias.name} as {alias.asname}" for alias in node.names}
+    if "\n" not in old:
+        return source.replaced(place.start, place.end, _statement(node.module or "", known | names)).text
+    lines = {alias.lineno: alias.name for alias in node.names}
+    if len(lines) < len(node.names):
+        raise NotAsExpected(f"imports of {node.module} in lines of its own")
+    for name in sorted(names, key=_order, reverse=True):
+        after = [line for line, other in lines.items() if _order(other) < _order(name)]
+        at = source.line_start(max(after) + 1 if after else min(lines))
+        source = source.replaced(at, at, f"    {name},\n")
+    return source.text
+
+
+def _statement(module: str, names: Iterable[str]) -> str:
+    ordered = sorted(names, key=_order)
+    line = f"from {module} import {', '.join(ordered)}"
+    if len(line) <= MAX_LINE_LENGTH:
+        return line
+    return "\n".join([f"from {module} import (", *(f"    {name}," for name in ordered), ")"])
+
+
+def _order(name: str) -> tuple[int, str]:
+    """As ruff sorts what is imported: constants, classes, the rest."""
+    name = name.partition(" ")[0]
+    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
+    return kind, name.lower()
+
+
+def _new_import(source: Source, module: str, names: set[str]) -> str:
+    statement, section = _statement(module, names), _section(module)
+    imports = [node for node in source.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    same = [node for node in imports if _section(_module_of(node)) == section]
+    for node in same:
+        if isinstance(node, ast.ImportFrom) and _module_of(node).lower() > module.lower():
+            return _before(source, node, f"{statement}\n")
+    if same:
+        return _after(source, same[-1], f"\n{statement}")
+    for node in imports:
+        if _section(_module_of(node)) > section:
+            return _before(source, node, f"{statement}\n\n")
+    if imports:
+        return _after(source, imports[-1], f"\n\n{statement}")
+    if source.tree.body and _is_text(source.tree.body[0]):
+        return _after(source, source.tree.body[0], f"\n\n{statement}")
+    return f"{statement}\n" + (f"\n\n{source.text}" if source.tree.body else source.text)
+
+
+def _before(source: Source, node: ast.stmt, text: str) -> str:
+    at = source.place(node).start
+    return source.replaced(at, at, text).text
+
+
+def _after(source: Source, node: ast.stmt, text: str) -> str:
+    at = source.line_end(source.place(node).end)
+    return source.replaced(at, at, text).text
+
+
+def _module_of(node: ast.stmt) -> str:
+    if isinstance(node, ast.ImportFrom):
+        return node.module or ""
+    return node.names[0].name if isinstance(node, ast.Import) else ""
+
+
+def _section(module: str) -> int:
+    root = module.partition(".")[0]
+    return 0 if root == "__future__" else 1 if root in sys.stdlib_module_names else 3 if root in OWN else 2
+
+
+def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call, item: str) -> Source:
+    """A list, a mapping or a call with one entry more at its end."""
+    place, entries = source.place(display), _entries(source, display)
+    inside = source.bytes[entries[-1].end if entries else place.start : place.end - 1]
+    if not entries:
+        return source.replaced(place.end - 1, place.end - 1, item)
+    last, has_comma = entries[-1], inside.lstrip()[:1] == b","
+    if b"\n" not in source.bytes[place.start : place.end]:
+        comma = last.end + inside.index(b",") + 1 if has_comma else last.end
+        changed = source.replaced(comma, comma, f" {item}" if has_comma else f", {item}")
+        return _exploded_if_long(changed, place.start)
+    if not has_comma:
+        source = source.replaced(last.end, last.end, ",")
+    end = source.line_end(last.end)
+    return source.replaced(end, end, f"\n{source.indent(last.start)}{item},")
+
+
+def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> list[Place]:
+    match display:
+        case ast.Dict(keys=keys, values=values):
+            ends = [source.place(value).end for value in values]
+            starts = [source.place(key or value).start for key, value in zip(keys, values, strict=True)]
+            return [Place(start, end) for start, end in zip(starts, ends, strict=True)]
+        case ast.Call(args=args, keywords=keywords):
+            return [*map(source.place, args), *map(source.place, keywords)]
+        case _:
+            return [source.place(each) for each in display.elts]
+
+
+def _exploded_if_long(source: Source, start: int) -> Source:
+    line_start = source.bytes.rfind(b"\n", 0, start) + 1
+    if len(source.bytes[line_start : source.line_end(start)].decode()) <= MAX_LINE_LENGTH:
+        return source
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.List | ast.Tuple | ast.Dict | ast.Call) and source.place(node).start == start:
+            return exploded(source, node)
+    return source
+
+
+def exploded(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> Source:
+    """The same with an entry on each line."""
+    place, entries = source.place(display), _entries(source, display)
+    indent = source.indent(place.start)
+    lines = [f"{indent}    {source.bytes[each.start : each.end].decode()},\n" for each in entries]
+    opening = entries[0].start
+    return source.replaced(opening, place.end - 1, "\n" + "".join(lines) + indent)
+
+
+def read_source(text: str, shown: str) -> Source:
+    """Raise OperatorError for what Python cannot read."""
+    try:
+        return Source(text)
+    except SyntaxError as error:
+        raise OperatorError(f"{shown}:{error.lineno} cannot be read ({error.msg}): mend it first.") from None

@@ -1,0 +1,53 @@
+"""Names of one thing in its several spellings: `BookReview`, `book_review`, `BookReviews`, `/book-reviews`."""
+
+import re
+
+IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women", "mouse": "mice", "foot": "feet"}
+IRREGULAR |= {"shelf": "shelves", "leaf": "leaves", "quiz": "quizzes", "bus": "buses"}
+UNCOUNTABLE = {"news", "series", "species", "equipment", "information", "data", "media", "money", "sheep", "fish"}
+
+
+def snake(name: str) -> str:
+    """`BookReview` as `book_review`, `ISBNList` as `isbn_list`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def camel(name: str) -> str:
+    """`book_review` as `BookReview`."""
+    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+
+
+def plural(name: str) -> str:
+    """What several are called, in the same spelling: `story` is `stories`, `BookReview` is `BookReviews`."""
+    *before, last = snake(name).split("_")
+    many = _plural(last)
+    return camel("_".join([*before, many])) if name[:1].isupper() else "_".join([*before, many])
+
+
+def _plural(word: str) -> str:
+    if word in UNCOUNTABLE:
+        return word
+    if word in IRREGULAR:
+        return IRREGULAR[word]
+    if re.search(r"[^aeiou]y$", word):
+        return f"{word[:-1]}ies"
+    return f"{word}es" if re.search(r"(s|x|z|ch|sh)$", word) else f"{word}s"
+
+
+def singular(name: str) -> str:
+    """What one of them is called: `stories` is `story`; a word that is no plural stays."""
+    *before, last = name.split("_")
+    backwards = {many: one for one, many in IRREGULAR.items()}
+    if last in backwards:
+        last = backwards[last]
+    elif last.endswith("ies") and last not in UNCOUNTABLE:
+        last = f"{last.removesuffix('ies')}y"
+    elif last not in UNCOUNTABLE and not last.endswith("ss"):
+        last = last.removesuffix("es") if re.search(r"(x|z|ch|sh|ss)es$", last) else last.removesuffix("s")
+    return "_".join([*before, last])
+
+
+def label(name: str) -> str:
+    """What a person calls it: `book_reviews` is "Book reviews"."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]

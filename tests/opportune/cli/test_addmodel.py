@@ -1,0 +1,302 @@
+"""What `addmodel` and `startapp FEATURE MODEL` write, what they refuse, and that they change all or nothing."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from opportune.cli import addmodel, startapp
+from opportune.cli.main import main
+from opportune.cli.scaffold import adding
+from opportune.cli.scaffold.feature_file import with_model
+from opportune.cli.scaffold.source import NotAsExpected, Source, merged, with_imports, with_item
+from opportune.cli.scaffold.words import plural, singular, snake
+from opportune.project import PROJECT
+from tests.opportune.cli.command_server import RunCommand, command_server
+from tests.opportune.cli.conftest import Copy
+from tests.opportune.test_imports import deeper
+
+EVERY_TYPE = (
+    *("title:str:120", "slug:slug", "body:markdown", "words:text:500:optional", "price:money:USD:min=0"),
+    *("stars:int:min=1:max=5", "ratio:float:optional", "weight:decimal:8,3:optional:index", "is_pinned:bool"),
+    *("published_on:date:optional", "starts_at:datetime:default=now", "opens:time:optional", "code:str:20:unique"),
+    *("status:enum:draft,published:default=draft", "kind:enum(short,not-long)", "contact:email", "site:url"),
+    *("phone:phone:optional", "land:country", "cover:image", "script:file", "data:json", "keywords:list"),
+    *("category:Category", "parent:Post:optional", "tags:Tag[]", "topics:many:blog.Tag", "created_at", "updated_at"),
+)
+COMMANDS = (
+    ("startapp", "notes"),
+    ("makemigrations", "notes"),
+    ("startapp", "blog", "Category", "name:str:50:unique", "--read", "anyone", "--no-navigation"),
+    ("addmodel", "blog", "Tag", "name:str:50:unique", "--read", "signed-in", "--write", "signed-in"),
+    ("addmodel", "blog", "Post", *EVERY_TYPE, "--group", "Editors"),
+    ("addmodel", "blog", "Comment", "user:owner", "post:Post:cascade", "text:text:500", "--read", "anyone"),
+    ("addmodel", "notes", "Bookmark", "owner", "post:blog.Post", "label:str:optional:unique", "--icon", "bookmark"),
+)
+SAMPLE = {
+    "app/installed.py": "from app.blog.feature import blog\nfrom opportune.feature import Feature\n\n"
+    "INSTALLED: tuple[Feature, ...] = (blog,)\n",
+    "app/blog/feature.py": 'from opportune.feature import Feature\n\nblog = Feature(name="blog", summary="A blog.")\n',
+    "app/blog/models.py": "from opportune.db import Model\n\n\nclass Tag(Model, table=True):\n"
+    '    __tablename__ = "blog_tag"\n',
+    "app/shop/models.py": "from opportune.db import Model\n\n\nclass Label(Model, table=True):\n"
+    '    __tablename__ = "shop_label"\n',
+    "app/shop/pages.py": 'router = LabelPages(Labels, "/labels").router\n',
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a feature, as far as addmodel reads it."""
+    for name, text in SAMPLE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(addmodel, "PROJECT", tmp_path)
+    monkeypatch.setattr(startapp, "PROJECT", tmp_path)
+    return tmp_path
+
+
+def texts(project: Path) -> dict[str, str]:
+    return {path.relative_to(project).as_posix(): path.read_text() for path in project.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunCommand]]:
+    """A copy of the project in which the commands above were run."""
+    folder = Copy(tmp_path_factory.mktemp("made") / "copy").folder
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    for name in ("tests/__init__.py", "tests/conftest.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / name, folder / name)
+    with command_server(folder, "pytest", "opportune.testing.plugin", "opportune.cli.makemigrations") as run:
+        for words in COMMANDS:
+            code, output = run(*words)
+            assert code == 0, output
+        yield folder, run
+
+
+def test_what_is_written_passes_the_linter_and_is_formatted(made: tuple[Path, RunCommand]) -> None:
+    for task in (["check"], ["format", "--check"]):
+        command = [sys.executable, "-m", "ruff", *task, "--no-cache", "app", "tests"]
+        result = subprocess.run(command, cwd=made[0], capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout
+
+
+def test_its_migrations_are_what_the_models_say(made: tuple[Path, RunCommand]) -> None:
+    assert made[1]("makemigrations", "--check") == (0, "No changes detected\n")
+    names = [path.name for path in sorted((made[0] / "migrations/versions/blog").glob("*.py"))]
+    assert names == ["0001_initial.py", "0002_tag.py", "0003_post.py", "0004_comment.py"]
+
+
+def test_its_own_tests_pass_on_both_databases(made: tuple[Path, RunCommand]) -> None:
+    both = ("-k", "not postgresql or added_read or not_right")  # where the databases may answer differently
+    code, output = made[1](
+        "pytest", "-q", "--assert=plain", "-p", "no:cacheprovider", *both, "tests/blog", "tests/notes"
+    )
+    assert code == 0, output[-5000:]
+    assert "failed" not in output
+
+
+def test_it_imports_what_the_guide_lists(made: tuple[Path, RunCommand]) -> None:
+    files = [file for name in ("blog", "notes") for file in made[0].glob(f"*/{name}/*.py")]
+    assert len(files) > 15
+    assert {file.name: found for file in files if (found := deeper(file.read_text()))} == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("blog Post title", "'title' says no type: write title:str"),
+        ("blog Post title:strng", "there is no type 'strng'. Did you mean string?"),
+        ("blog Post title:str:uniqe", "title: str has no option 'uniqe'. Did you mean unique?"),
+        ("blog Post title:str:0", "str has no option '0'"),
+        ("blog Post class:str", "'class' means something in Python"),
+        ("blog Post list:str", "'list' means something in Python"),
+        ("blog Post date:date", "'date' means something in Python"),
+        ("blog Post metadata:json", "'metadata' means something in Python"),
+        ("blog Post registry:str", "'registry' means something in Python"),
+        ("blog Post model_name:str", "'model_name' means something in Python"),
+        ("blog Post copy:str", "'copy' means something in every model"),
+        ("blog Post id:int", "'id' means something"),
+        ("blog Post Title:str", "'Title' is no field's name"),
+        ("blog Post password:str", "a secret or a right"),
+        ("blog Post is_staff:bool", "a secret or a right"),
+        ("blog Post title:str title:text", "Two fields are called 'title'"),
+        ("blog Post tag:Tag tag_id:int", "Two fields are called 'tag_id'"),
+        ("blog Post owner user:owner", "A row has one owner"),
+        ("blog Post team", "this release has no teams"),
+        ("blog Post author:Author", "There is no model Author."),
+        ("blog Post tag:Tga", "There is no model Tga. Did you mean Tag?"),
+        ("blog Post labels:many:Label", "features do not import each other"),
+        ("blog Post user:User", "User: write owner"),
+        ("blog Post parent:Post", "Write parent:Post:optional"),
+        ("blog Post status:enum", "says no choices"),
+        ("blog Post status:enum:a,a", "two of its choices are the same"),
+        ("blog Post status:enum:a,B", "'B' is no choice"),
+        ("blog Post status:enum:a,b:default=c", "'c' is no default for enum"),
+        ("blog Post stars:int:default=many", "'many' is no default for int"),
+        ("blog Post is_new:bool:optional", "Leave `optional` out"),
+        ("blog Post is_new:bool:unique", "cannot be unique"),
+        ("blog Post slug:slug stars:int", "there is no str that it could be made of"),
+        ("blog Post slug:slug:name title:str", "'name' is no str of this model"),
+        ("blog Post price:decimal:40,2", "decimal has no option '40,2'"),
+        ("blog Tag name:str", "blog has a model Tag already"),
+        ("blog Label name:str", "shop has a model Label already"),
+        ("blog User name:str", "means something in Python or in the code"),
+        ("blog Group name:str", "accounts has a model Group already"),
+        ("blog Exception name:str", "means something in Python"),
+        ("blog post name:str", "'post' is no model's name"),
+        ("blog Post name:str --path /labels", "app/shop/pages.py has the address /labels already"),
+        ("blog Post name:str --path /admin", "The address /admin is one of the framework's"),
+        ("blog Post name:str --path posts", "'posts' is no address"),
+        ("blog Post name:str --read nobody", "'nobody' is nobody"),
+        ("blog Post name:str --read owner", "Rows have no owner"),
+        ("blog Post owner name:str --write anyone", "--read owner"),
+        ("news Post name:str", "There is no feature app/news. Make it with its first model"),
+        ("../blog Post name:str", "There is no feature"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_changes_nothing(
+    project: Path, words: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["addmodel", *words.split()]) == 1
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+    assert texts(project) == SAMPLE
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device", "there")])
+def test_what_is_interrupted_or_fails_leaves_nothing(
+    project: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_arguments: object) -> None:
+        assert "class Post" in (project / "app/blog/models.py").read_text()
+        raise error
+
+    monkeypatch.setattr("opportune.cli.scaffold.migration.draft", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.db.migrations.autogenerate.write_migration", fail)
+    assert main(["addmodel", "blog", "Post", "title:str"]) == (130 if isinstance(error, KeyboardInterrupt) else 1)
+    assert texts(project) == SAMPLE
+    assert not (project / "tests").exists()
+    assert "nothing was changed" in capsys.readouterr().err or isinstance(error, KeyboardInterrupt)
+
+
+def test_a_file_that_is_not_as_expected_is_one_line_that_says_what_to_add(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "app/blog/feature.py").write_text("blog = Feature(name='blog', summary='', models=everything())\n")
+    before = texts(project)
+    assert main(["addmodel", "blog", "Post", "title:str"]) == 1
+    told = "app/blog/feature.py says models=… in a way of its own: add models.Post there. Nothing was changed.\n"
+    assert capsys.readouterr().err == told
+    assert texts(project) == before
+
+
+def test_a_model_that_nobody_asked_for_has_no_migration_yet(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["startapp", "notes"]) == 0
+    assert "python3 oppman.py makemigrations notes" in capsys.readouterr().out
+    assert not (project / "migrations").exists()
+    assert adding.INSTALLED in texts(project)
+
+
+FEATURE = '''\
+"""A blog."""
+
+from app.blog import pages  # of ours
+from opportune.feature import (
+    Feature,  # what it is
+    Link,
+)
+
+blog = Feature(
+    name="blog",
+    models=[Tag],  # one so far
+    pages=pages.router,
+    admin=[
+        TagAdmin,  # first
+    ],
+    navigation=(Link("Tags", "/tags", "tag"),),
+    groups={"Editors": {"tag": "*"}},
+)
+'''
+
+
+def test_an_entry_is_put_in_and_the_rest_stays_as_it_was_written() -> None:
+    entries = {
+        "models": "models.Post",
+        "pages": "pages.posts_router",
+        "api": "api.router",
+        "admin": "admin.PostAdmin",
+        "navigation": 'Link("Posts", "/posts", "point")',
+        "personal_data": 'PersonalData(summary="Your posts", owners=[models.Post.owner_id])',
+        "groups": '"Editors": {"post": "*"}',
+    }
+    expected = FEATURE.replace("import pages  # of ours", "import admin, api, models, pages  # of ours")
+    expected = expected.replace("    Link,\n", "    Link,\n    PersonalData,\n")
+    expected = expected.replace("[Tag],  # one so far", "[Tag, models.Post],  # one so far")
+    expected = expected.replace("pages=pages.router,", "pages=[pages.router, pages.posts_router],\n    api=api.router,")
+    expected = expected.replace("TagAdmin,  # first\n", "TagAdmin,  # first\n        admin.PostAdmin,\n")
+    expected = expected.replace(
+        '"tag"),),\n',
+        '"tag"), Link("Posts", "/posts", "point")),\n'
+        '    personal_data=PersonalData(summary="Your posts", owners=[models.Post.owner_id]),\n',
+    ).replace('{"tag": "*"}', '{"tag": "*", "post": "*"}')
+    assert with_model(FEATURE, "app.blog", entries) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x = []", "x = [new]"),
+        ("x = [a]", "x = [a, new]"),
+        ("x = (a,)", "x = (a, new)"),
+        ("x = [\n    a,\n    b\n]", "x = [\n    a,\n    b,\n    new,\n]"),
+        ("x = [\n    a,  # ä\n]", "x = [\n    a,  # ä\n    new,\n]"),
+        ("x = 'ä', [a]", "x = 'ä', [a, new]"),
+        (f"x = [{'a' * 112}]", f"x = [\n    {'a' * 112},\n    new,\n]"),
+    ],
+)
+def test_a_list_gets_one_entry_more(before: str, after: str) -> None:
+    source = Source(before)
+    display = [node for node in ast.walk(source.tree) if isinstance(node, ast.List | ast.Tuple)][-1]
+    assert with_item(source, display, "new").text == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "from datetime import date\nfrom m import b\n"),
+        ('"""It."""\n', '"""It."""\n\nfrom datetime import date\n\nfrom m import b\n'),
+        ("from m import a, c\n", "from datetime import date\n\nfrom m import a, b, c\n"),
+        ("from datetime import date\n\nfrom m import B\n", "from datetime import date\n\nfrom m import B, b\n"),
+        ("from app.x import y\n", "from datetime import date\n\nfrom m import b\n\nfrom app.x import y\n"),
+        (
+            "import re\n\nfrom z import y\n",
+            "import re\nfrom datetime import date\n\nfrom m import b\nfrom z import y\n",
+        ),
+        ("from m import a  # why\n", "from datetime import date\n\nfrom m import a, b  # why\n"),
+    ],
+)
+def test_imports_stand_where_the_linter_wants_them(before: str, after: str) -> None:
+    result = with_imports(before, {"m": ["b"], "datetime": ["date"]})
+    assert result.replace("date\n\nfrom m import b\n", "date\nfrom m import b\n") == after.replace(
+        "date\n\nfrom m import b\n", "date\nfrom m import b\n"
+    )
+
+
+def test_a_name_that_means_something_else_there_is_refused() -> None:
+    for text in ("class Posts: ...\n", "Crud = 1\n", "from elsewhere import Crud\n"):
+        with pytest.raises(NotAsExpected, match="already"):
+            merged(text, "from opportune.crud import Crud\n\n\nclass Posts(Crud[Post]): ...\n")
+
+
+def test_words_have_their_plurals() -> None:
+    words = {"Post": "Posts", "Category": "Categories", "BookReview": "BookReviews", "Day": "Days", "Person": "People"}
+    words |= {"Box": "Boxes", "Address": "Addresses", "Shelf": "Shelves", "News": "News", "Match": "Matches"}
+    assert {one: plural(one) for one in words} == words
+    assert {many: singular(snake(many)) for many in words.values()} == {words[one]: snake(one) for one in words}
