@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
-from opportune.crud.direct import opened, read_new, read_wanted
+from opportune.crud.direct import add_alone, opened, read_new, read_wanted
 from opportune.crud.routes import ReplaceableRoutes, as_route_of, key_name, key_type
 from opportune.db.model import Model
 from opportune.errors import OperatorError
@@ -120,8 +120,12 @@ class CrudApi(Generic[M]):
             if (new := await read_new(self.crud.Create, request)) is None:
                 return None
             async with opened(self.crud, request, writes=True) as crud:
-                return await self.add(crud, new)
+                stored = await add_alone(crud, new) if is_given else None
+                if stored is None:
+                    return await self.add(crud, new)
+            return json_response(self.crud.definition.answers.write_row(stored), 201)
 
+        is_given = type(self).add is CrudApi.add and type(self).answer is CrudApi.answer
         vars(add)["direct"] = direct
         return as_route_of(self.crud, add, crud=self._writing, new=self.crud.Create)
 

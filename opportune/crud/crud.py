@@ -385,14 +385,19 @@ class Crud(Generic[M]):
         self.require("create")
         keeps = self.session.in_transaction()
         given = self._given(self.Create, values, all_of_it=True)
-        row: M = self.model()
-        if self.owner and self.user:
-            setattr(row, self.owner, self.user.id)
+        row = self.new_row()
         given |= await self._referred(row, given, is_new=True)
         async with self._refusals(keeps=keeps):
             await self.assign(row, given)
             self.session.add(row)
             await self.session.flush()
+        return row
+
+    def new_row(self) -> M:
+        """A row that is not written yet: theirs, where rows have owners."""
+        row: M = self.model()
+        if self.owner and self.user:
+            setattr(row, self.owner, self.user.id)
         return row
 
     async def change(self, row: M | Key, values: Values) -> M:

@@ -3,10 +3,12 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from sqlalchemy import Insert, insert
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 
@@ -14,7 +16,13 @@ from opportune.accounts.dependencies import get_optional_user, sign_in_required
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud
 from opportune.crud.dependencies import open_crud
+from opportune.db.database import Session
+from opportune.db.hooks import has_hooks
+from opportune.db.violations import translate_database_errors
 from opportune.pagination import Paging
+
+ADDING = ("add", "assign", "new_row", "column", "query", "get", "written")
+"""What a new row and its answer go through, usually."""
 
 
 @asynccontextmanager
@@ -52,3 +60,52 @@ async def read_new(schema: type[BaseModel], request: Request) -> BaseModel | Non
         return schema.model_validate(json.loads(await request.body()))
     except (ValueError, RecursionError, ClientDisconnect):  # pydantic's ValidationError too
         return None
+
+
+async def add_alone(crud: Crud[Any], new: BaseModel) -> dict[str, Any] | None:
+    """As `crud.add`, in one statement that is committed with it, as a mapping of what is answered.
+
+    None before anything is done where more has to be done: hooks, links, rows that are pointed at, a method of their
+    own, or an answer that only a query knows.
+    """
+    kind: Any = type(crud)
+    session = crud.session
+    if not isinstance(session, Session) or has_hooks(kind.model) or not _is_one_statement(kind):
+        return None
+    crud.require("create")
+    row = crud.new_row()
+    for name in type(new).model_fields:
+        setattr(row, name, getattr(new, name))
+    if (values := _plain_values(kind, row)) is None:
+        return None
+    with translate_database_errors(kind.model.__table__):
+        stored = await session.write_alone(_insertion(kind), values)
+    return dict(zip(kind.definition.answers.names, stored[0], strict=True)) if stored else None
+
+
+def _plain_values(kind: type[Crud[Any]], row: Any) -> dict[str, Any] | None:
+    """What is stored of a row, by column; None where it has more than columns, or points at a row."""
+    shape, given = kind.definition.shape, dict(vars(row))
+    del given["_sa_instance_state"]
+    if given.keys() - shape.columns.keys():
+        return None
+    if any(given.get(name) is not None for name in shape.references.keys() - {kind.owner}):
+        return None
+    columns = ((shape.columns[name], value) for name, value in given.items())
+    # As the ORM: what is None is left to the database, unless its type makes something of it.
+    return {column.key: value for column, value in columns if value is not None or column.type.should_evaluate_none}
+
+
+@cache
+def _is_one_statement(kind: Any) -> bool:
+    definition, mapper = kind.definition, kind.definition.shape.mapper
+    is_plain = len(mapper.tables) == 1 and all(getattr(kind, name) is getattr(Crud, name) for name in ADDING)
+    is_told = mapper.dispatch.before_insert or mapper.dispatch.after_insert
+    names = {*definition.answers.names, *definition.create_schema.model_fields}
+    return bool(is_plain and not is_told and names <= definition.shape.columns.keys())
+
+
+@cache
+def _insertion(kind: Any) -> Insert:
+    columns, names = kind.definition.shape.columns, kind.definition.answers.names
+    return insert(kind.model.__table__).returning(*(columns[name] for name in names))

@@ -20,6 +20,7 @@ from opportune.db.sessions.hooked_session import (
     HookedSession,
     forget_writes,
     is_for_hooks,
+    is_watched,
     is_within,
     refuse_commit_in_hook,
     run_after_hooks,
@@ -33,6 +34,7 @@ from opportune.speedups import speedup
 Role = Literal["writer", "reader"]
 Rows = Sequence[Sequence[Any]]
 Fetch = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows]]
+Write = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows | None]]
 
 
 BEFORE_COMMIT = "before_commit"
@@ -47,8 +49,8 @@ class Session(AsyncSession):
 
     sync_session_class = HookedSession
 
-    def __init__(self, *, fetch_alone: Fetch | None = None, **options: Any) -> None:
-        self._fetch_alone = fetch_alone
+    def __init__(self, *, fetch_alone: Fetch | None = None, write_alone: Write | None = None, **options: Any) -> None:
+        self._fetch_alone, self._write_alone = fetch_alone, write_alone
         self._options = options
 
     def __getattr__(self, name: str) -> Any:
@@ -72,6 +74,15 @@ class Session(AsyncSession):
         if self._fetch_alone is None or self.in_transaction():
             return await self.run_sync(_fetch_within, statement, values)
         return await self._fetch_alone(statement, values)
+
+    async def write_alone(self, statement: Executable, values: Mapping[str, Any]) -> Rows | None:
+        """The rows that one statement has written and answers, committed with it.
+
+        None before anything is done where it is part of more, or cannot be told from it.
+        """
+        if self._write_alone is None or not self._is_unused or is_watched():
+            return None
+        return await self._write_alone(statement, values)
 
     async def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Write what has changed, with the hooks of `opportune.db.hooks`."""
@@ -144,6 +155,12 @@ def read_sessionmaker(engine: AsyncEngine) -> async_sessionmaker[Session]:
     return async_sessionmaker(engine, class_=Session, expire_on_commit=False, autoflush=False)
 
 
+async def _run_alone(engine: AsyncEngine, statement: Executable, values: Mapping[str, Any]) -> Rows | None:
+    run: Any = speedup("opportune.db.drivers.statement_adapter", "fetch", None)
+    rows: Rows | None = await run(engine.sync_engine, statement, values) if run else None
+    return rows
+
+
 class Database(ABC):
     """Gives sessions: `writer()` commits when its block ends well, `reader()` cannot write."""
 
@@ -160,6 +177,9 @@ class Database(ABC):
         self.info: dict[str, Any] = {}
         """What every writing session carries in its own `info`: what is done after its commit needs it."""
         self._writing = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False, info=self.info)
+        self._writing.configure(write_alone=self._write_alone)
+        self.on_write: Callable[[], None] = lambda: None
+        """Called when a writing session has committed."""
         self._reading = read_sessionmaker(self.reading_engine)
         self._reading.configure(fetch_alone=self._fetch_alone)
 
@@ -187,6 +207,7 @@ class Database(ABC):
         async with self._writing() as session:
             yield session
             await session.commit()
+        self.on_write()
 
     def reader(self, *, fresh: bool = False) -> AbstractAsyncContextManager[AsyncSession]:
         """A session on one snapshot, which the database itself keeps from writing.
@@ -208,9 +229,11 @@ class Database(ABC):
 
     async def _fetch_alone(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
         """One statement with the least around it."""
-        fetch: Any = speedup("opportune.db.drivers.statement_adapter", "fetch", None)
-        rows: Rows | None = await fetch(self.reading_engine.sync_engine, statement, values) if fetch else None
+        rows = await _run_alone(self.reading_engine, statement, values)
         return await greenlet_spawn(self._fetch_publicly, statement, values) if rows is None else rows
+
+    async def _write_alone(self, statement: Executable, values: Mapping[str, Any]) -> Rows | None:
+        return await _run_alone(self.engine, statement, values) if self.engine.dialect.insert_returning else None
 
     def _fetch_publicly(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
         """All of it in one greenlet: an asynchronous connection takes three, and a task to close it."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -104,19 +104,18 @@ class DatabaseJobQueue(JobQueue):
         if not self.is_inline:
             yield
             return
-        engine = self.database.engine.sync_engine
-        event.listen(engine, "commit", self._look_now_and_then)
+        before, self.database.on_write = self.database.on_write, self._look_now_and_then
         task = asyncio.create_task(self.worker.work(delay=STARTUP_DELAY_SECONDS))
         try:
             yield
         finally:
-            event.remove(engine, "commit", self._look_now_and_then)
+            self.database.on_write = before
             self.worker.stop()
             await asyncio.wait([task], timeout=SHUTDOWN_TIMEOUT_SECONDS)
             task.cancel()
             await asyncio.wait([task])
 
-    def _look_now_and_then(self, _connection: object) -> None:
+    def _look_now_and_then(self) -> None:
         if monotonic() - self.worker.looked > POLL_INTERVAL_SECONDS:
             self.worker.wake()
 

@@ -37,7 +37,7 @@ class Ready(NamedTuple):
     extracted: Any
 
 
-_known: WeakKeyDictionary[Executable, dict[Dialect, Ready]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Executable, dict[tuple[Any, ...], Ready]] = WeakKeyDictionary()
 _processes: WeakKeyDictionary[Any, Processes] = WeakKeyDictionary()
 """By compiled statement what makes of a driver's values ours, and in which places."""
 
@@ -69,11 +69,12 @@ def _is_plain(compiled: Any) -> bool:
 def _ready(engine: Engine, statement: Executable, values: Mapping[str, Any]) -> Ready:
     """SQLAlchemy knows again what is alike, by looking at all of its parts; what is made once is known by itself."""
     known = _known.setdefault(statement, {})
-    if (ready := known.get(engine.dialect)) is None:
+    key = (engine.dialect, *values)
+    if (ready := known.get(key)) is None:
         compiled, extracted, _ = cast("ClauseElement", statement)._compile_w_cache(
             engine.dialect, compiled_cache=engine._compiled_cache, column_keys=sorted(values)
         )
-        ready = known[engine.dialect] = Ready(compiled, extracted)
+        ready = known[key] = Ready(compiled, extracted)
     return ready
 
 

@@ -105,6 +105,19 @@ def _note(session: Session, row: SQLModel, kind: Kind) -> None:
     session.info.setdefault(WRITES, []).append(Write(row, kind, changed, session.get_nested_transaction()))
 
 
+def is_watched() -> bool:
+    """Whether somebody listens to SQLAlchemy's own events of sessions: who writes without one asks this first."""
+    heard = _example.dispatch
+    return any(getattr(heard, name) for name in SESSION_EVENTS) or len([*heard.after_flush]) > 1  # ours is one
+
+
+SESSION_EVENTS = (
+    *("before_flush", "after_flush_postexec", "before_commit", "after_commit", "after_begin"),
+    *("before_attach", "after_attach", "transient_to_pending", "pending_to_persistent"),
+)
+_example = HookedSession()
+
+
 def is_for_hooks(session: AsyncSession) -> bool:
     """Whether hooks may have to be told of something that is to be written, or has been."""
     if not registered:

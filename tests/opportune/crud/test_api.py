@@ -3,15 +3,19 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response
 from httpx import ASGITransport, AsyncClient
-from sqlalchemy import event
+from pydantic import BaseModel
+from sqlalchemy import event, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune import speedups
 from opportune.accounts import User
 from opportune.application import create_app
 from opportune.crud import Access, Crud, CrudApi
-from opportune.db import MAX_ID, Database
+from opportune.db import MAX_ID, Database, after_create
+from opportune.db.hooks import temporary_hooks
+from opportune.errors import FieldErrors
 from opportune.feature import Feature
 from opportune.project import installed_features
 from opportune.settings import Settings
@@ -352,6 +356,61 @@ async def test_lists_and_new_rows_take_the_short_way(librarian: AsyncClient, mon
     refuse_fastapi(monkeypatch)
     assert (await librarian.get(f"{API}/volumes?page=2&writer=1")).status_code == 200
     assert (await librarian.post(f"{API}/volumes", json=EMMA)).status_code == 201
+
+
+async def test_a_new_row_of_one_table_is_one_statement(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Crud, "add", refuse_work)
+    added = await librarian.post(f"{API}/notes", json={"text": "A note"})
+    assert (added.status_code, added.json()["text"]) == (201, "A note")
+    read = await librarian.get(f"{API}/notes/{added.json()['id']}")
+    assert read.json() == added.json()
+
+
+async def refuse_work(*_: Any) -> None:
+    raise AssertionError
+
+
+async def test_what_the_database_refuses_of_one_statement_is_of_the_field(
+    app: FastAPI, librarian: AsyncClient, database: Database, ann: User
+) -> None:
+    await grant(database, ann, "writer", "*")
+    for name in ("One", "Two"):  # PostgreSQL does not know that these numbers are taken
+        await librarian.post(f"{API}/writers", json={"name": name})
+    for _ in range(2):
+        refused = await librarian.post(f"{API}/writers", json={"name": "Jane Austen"})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, ["name"])
+    added = await librarian.post(f"{API}/writers", json={"name": "Emily Brontë"})
+    assert added.status_code == 201
+    assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a queue has it
+
+
+async def test_hooks_are_told_of_a_new_row_and_may_refuse_it(
+    librarian: AsyncClient, database: Database, ann: User
+) -> None:
+    await grant(database, ann, "writer", "*")
+    with temporary_hooks():
+
+        @after_create(Writer)
+        async def refuse(_session: AsyncSession, writer: Writer) -> None:
+            raise FieldErrors({"name": f"Not {writer.name}."})
+
+        assert (await librarian.post(f"{API}/writers", json={"name": "Anonymous"})).status_code == 422
+    assert len((await librarian.get(f"{API}/writers")).json()["items"]) == 2
+
+
+async def test_an_add_of_their_own_is_one_transaction_with_the_row(settings: Settings) -> None:
+    class Refusing(CrudApi[Note]):
+        async def add(self, crud: Crud[Note], new: BaseModel) -> Response:
+            await super().add(crud, new)
+            raise HTTPException(418)
+
+    own = Feature(name="own", summary="Notes.", models=[Note], api=Refusing(Notes, "/own").router)
+    async with site_with(own, LibraryTable.metadata, settings) as app:
+        ann = await make_user(app.state.database)
+        async with signed_in_client(app, ann) as client:
+            assert (await client.post(f"{API}/own", json={"text": "A note"})).status_code == 418
+            async with app.state.database.reader() as session:
+                assert (await session.scalars(select(Note))).all() == []
 
 
 async def test_without_speed_ups_fastapi_answers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
