@@ -35,6 +35,9 @@ if TYPE_CHECKING:  # Typer carries its own click and gives it no public name: no
     from typer._click import Command, Context, HelpFormatter
     from typer._click.shell_completion import CompletionItem
 
+MAX_HELP_COLUMNS = 120
+"""The width of help on a terminal that has more."""
+
 
 class Commands(TyperGroup):
     """Typer's group over the table of commands: its help loads no command, and a call loads one."""
@@ -104,7 +107,8 @@ def add_common_options(command: "Command") -> None:
 
 
 def command_group() -> TyperGroup:
-    app = typer.Typer(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, rich_markup_mode=None)
+    settings = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_HELP_COLUMNS}
+    app = typer.Typer(cls=Commands, context_settings=settings, rich_markup_mode=None)
     app.callback()(common_options)
     complete_after_python()
     return typer.main.get_group(app)
@@ -153,7 +157,7 @@ def usage(error: typer.TyperException, arguments: Sequence[str]) -> str:
     # Typer does not say where it was when an option lacked its value.
     named = [word for word in arguments[:1] if word in HELPS or word in command_files()]
     path = ctx.command_path if ctx else " ".join([PROGRAM, *named])
-    message = refusal(error) or unknown_option(error) or error.format_message()
+    message = refusal(error) or unknown_option(error) or error.format_message().removeprefix("Invalid value: ")
     return f"{path}: {message if message.endswith(('.', '?')) else f'{message}.'} See: python3 {path} --help"
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,11 @@ def warn(line: str) -> None:
 
 def print_json(data: object) -> None:
     """Print for programs: text in UTF-8, moments and the like as their text."""
-    print(json.dumps(data, indent=2, ensure_ascii=not _is_utf8(), default=str))
+    print(json.dumps(data, indent=2, ensure_ascii=not _is_utf8(), default=_text))
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:

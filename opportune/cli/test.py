@@ -2,7 +2,9 @@
 
 import importlib.util
 import os
+import re
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -15,25 +17,62 @@ from opportune.project import PROJECT
 CONTEXT_SETTINGS = {"ignore_unknown_options": True}
 MARKER_PACKAGES = {DEV: "pytest", FRAMEWORK: "moto"}
 """Where this is, somebody installed that lock."""
+ONLY_DATABASE = "OPPORTUNE_TEST_DATABASE"
+"""Tells `opportune.testing.plugin` the only kind of database to ask."""
 
 
 def command(
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="PYTEST_ARGUMENTS", show_default=False)] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PYTEST_ARGUMENTS]...", help="Such as tests/books -x.", show_default=False),
+    ] = None,
+    project: Annotated[bool, typer.Option(ONLY_PROJECT, help="Only the project's own tests.")] = False,
+    framework: Annotated[bool, typer.Option("--framework", help="Only the framework's.")] = False,
+    sqlite: Annotated[bool, typer.Option("--sqlite", help="Leave out what needs PostgreSQL.")] = False,
+    postgres: Annotated[
+        bool, typer.Option("--postgres", "--postgresql", help="Leave out what is asked on SQLite, too.")
+    ] = False,
+    browser: Annotated[bool, typer.Option("--browser", help="Only what drives a browser.")] = False,
 ) -> None:
-    """Run the tests; arguments and options are pytest's (its own help: test -- --help).
+    """Run the tests; further arguments and options are pytest's (its own help: test -- --help).
 
-    With --project only the project's own, without those of the framework.
+    `-n 4` runs them in so many processes; `-n` alone, or no arguments, in one more than there are cores.
     """
-    words = arguments or []
+    words = [*([ONLY_PROJECT] if project else []), *(arguments or [])]
+    for one, other in {"project": "framework", "sqlite": "postgres"}.items():
+        if locals()[one] and locals()[other]:
+            raise typer.BadParameter(f"--{one} and --{other} exclude each other.")
+    if framework and not FRAMEWORK_TESTS.is_dir():
+        raise OperatorError("The framework's own tests are not in this project: leave out --framework.")
+    require_installed(words)
+    os.chdir(PROJECT)
+    folders = [str(TESTS), f"--ignore={FRAMEWORK_TESTS}"] if project else [str(FRAMEWORK_TESTS)] if framework else []
+    marks = ["-m", "e2e"] if browser else []
+    # Many processes import the same: they find it compiled, whatever the machine would have for other programs.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    if sqlite or postgres:
+        environ[ONLY_DATABASE] = "sqlite" if sqlite else "postgresql"
+    exec_process([sys.executable, "-m", "pytest", *folders, *marks, *in_processes(arguments or ["-n"])], environ)
+
+
+def require_installed(words: list[str]) -> None:
+    """See to it that what the tests need is there.
+
+    Raises:
+        OperatorError: with the line that installs it.
+    """
     if missing := [lock for lock in locks_of_tests(words) if not importlib.util.find_spec(MARKER_PACKAGES[lock])]:
         install = " ".join(f"-r {lock}" for lock in missing)
         raise OperatorError(f"These tests need more than is installed here: python3 -m pip install --no-deps {install}")
-    os.chdir(PROJECT)
-    only_project = [str(TESTS), f"--ignore={FRAMEWORK_TESTS}"] if ONLY_PROJECT in words else []
-    words = [word for word in words if word != ONLY_PROJECT]
-    # Many processes import the same: they find it compiled, whatever the machine would have for other programs.
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    # The whole suite takes every core, and one process more, since each now and then waits for a server. A part of it
-    # would wait longer for them than it runs.
-    words = words or ["-n", str((os.cpu_count() or 1) + 1)]
-    exec_process([sys.executable, "-m", "pytest", *only_project, *words], environ)
+
+
+def in_processes(words: Sequence[str]) -> Iterator[str]:
+    """The words, with a number behind an `-n` that has none.
+
+    The whole suite takes every core, and one process more, since each now and then waits for a server. A part of it
+    would wait longer for them than it runs.
+    """
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        yield word
+        if word == "-n" and not re.fullmatch(r"\d+|auto|logical", following):
+            yield str((os.cpu_count() or 1) + 1)

@@ -1,5 +1,6 @@
 """The fixtures of all tests. Each has a database of its own, a copy of one that the migrations have made."""
 
+import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +23,7 @@ from pydantic import SecretStr
 from opportune.accounts import passwords
 from opportune.accounts.models import User
 from opportune.application import create_app
+from opportune.cli.test import ONLY_DATABASE
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
@@ -62,12 +64,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _leave_out_other_databases(config, items)
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("e2e")
     # The longest come first, or one core would wait for the other at the end.
     items.sort(key=lambda item: item.path.name not in SLOWEST_MODULES)
+
+
+def _leave_out_other_databases(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What `oppman.py test --sqlite` and `--postgres` ask for."""
+    if only := os.environ.get(ONLY_DATABASE):
+        others = [item for item in items if _database_of(item) not in ("", only)]
+        items[:] = [item for item in items if item not in others]
+        config.hook.pytest_deselected(items=others)
+
+
+def _database_of(item: pytest.Item) -> str:
+    """The kind of database that a test is asked on; empty if it needs none."""
+    call = getattr(item, "callspec", None)
+    kind: str = call.params.get("database_kind", "") if call else ""
+    return kind or ("postgresql" if "postgres_server" in getattr(item, "fixturenames", ()) else "")
 
 
 def settings_for(database_url: str, *of_features: BaseSettings) -> Settings:

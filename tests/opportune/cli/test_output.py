@@ -80,7 +80,7 @@ def test_a_table_fits_the_terminal_and_has_colours_there(terminal_of: Callable[[
 
 def test_json_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_json({"name": "ü", "at": datetime(2026, 1, 1, tzinfo=UTC)})
-    assert json.loads(capsys.readouterr().out) == {"name": "ü", "at": "2026-01-01 00:00:00+00:00"}
+    assert json.loads(capsys.readouterr().out) == {"name": "ü", "at": "2026-01-01T00:00:00+00:00"}
 
 
 def test_what_takes_under_a_second_shows_no_bar(terminal_of: Callable[[int], Terminal]) -> None:

@@ -3,8 +3,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +16,7 @@ from opportune.cli.environment import BASE, DEV, FRAMEWORK
 from opportune.cli.installation import plain
 from opportune.cli.main import main
 from opportune.project import PROJECT
+from opportune.testing import plugin
 
 
 def test_arguments_and_options_go_to_pytest_in_the_projects_folder(
@@ -29,6 +33,74 @@ def test_arguments_and_options_go_to_pytest_in_the_projects_folder(
     assert main(["test", "-xk", "books and not slow", "tests", "--durations=3"]) == 0
     words = ["-xk", "books and not slow", "tests", "--durations=3"]
     assert seen == [[sys.executable, "-m", "pytest", *words], PROJECT, False], "what is compiled is kept for all"
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], str]]:
+    """Runs `test` with these words, and gives pytest's words and the database that it is held to."""
+
+    def run(*words: str) -> tuple[list[str], str]:
+        seen: list[tuple[list[str], str]] = []
+        monkeypatch.chdir(PROJECT)
+        monkeypatch.setattr(
+            subject,
+            "exec_process",
+            lambda command, environ: seen.append((command[3:], environ.get(subject.ONLY_DATABASE, ""))),
+        )
+        assert main(["test", *words]) == 0
+        return seen[0]
+
+    return run
+
+
+def test_parts_of_the_suite_have_options(started: Callable[..., tuple[list[str], str]]) -> None:
+    tests, number = str(PROJECT / "tests"), str((os.cpu_count() or 1) + 1)
+    in_parallel = ["-n", number]
+    assert started() == (in_parallel, "")
+    assert started("--project") == ([tests, f"--ignore={tests}/opportune", *in_parallel], "")
+    assert started("--framework", "-x") == ([f"{tests}/opportune", "-x"], "")
+    assert started("--browser", "--sqlite") == (["-m", "e2e", *in_parallel], "sqlite")
+    assert started("tests/todos", "--postgres") == (["tests/todos"], "postgresql")
+    assert started("-n", "4", "-x") == (["-n", "4", "-x"], "")
+    assert started("-x", "-n", "tests/todos") == (["-x", "-n", number, "tests/todos"], "")
+
+
+@pytest.mark.parametrize("words", [("--project", "--framework"), ("--sqlite", "--postgres")])
+def test_options_that_exclude_each_other_are_one_line(
+    words: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["test", *words]) == 2
+    assert f"{words[0]} and {words[1]} exclude each other." in capsys.readouterr().err
+
+
+def test_a_project_without_the_frameworks_tests_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(subject, "FRAMEWORK_TESTS", tmp_path / "opportune")
+    assert main(["test", "--framework"]) == 1
+    assert "not in this project" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("only", "left"),
+    [
+        ("", ["on sqlite", "on postgresql", "served", "without"]),
+        ("sqlite", ["on sqlite", "without"]),
+        ("postgresql", ["on postgresql", "served", "without"]),
+    ],
+)
+def test_only_one_kind_of_database_is_asked(only: str, left: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def item(name: str, kind: str = "", *fixtures: str) -> Any:
+        path = SimpleNamespace(name="test_this.py")
+        callspec = SimpleNamespace(params={"database_kind": kind} if kind else {})
+        return SimpleNamespace(name=name, path=path, callspec=callspec, fixturenames=fixtures)
+
+    kinds = [item("on sqlite", "sqlite"), item("on postgresql", "postgresql")]
+    items = [*kinds, item("served", "", "postgres_server"), item("without")]
+    hook = SimpleNamespace(pytest_deselected=lambda **_: None)
+    monkeypatch.setenv(subject.ONLY_DATABASE, only)
+    plugin.pytest_collection_modifyitems(cast("pytest.Config", SimpleNamespace(hook=hook)), items)
+    assert [item.name for item in items] == left
 
 
 @pytest.mark.parametrize(
