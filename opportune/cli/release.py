@@ -44,7 +44,12 @@ def record_release(
     """Write down that the files in a folder are those of this release: to be called before anybody changes one."""
     paths = matching(files_in(root), (*FRAMEWORK_PATHS, *SHARED_PATHS))
     files = {path: blob_hash((root / path).read_bytes()) for path in paths}
-    write_record(root, Record(version, source, startproject, files))
+    write_record(root, Record(version, source if is_remote(source) else "", startproject, files))
+
+
+def is_remote(address: str) -> bool:
+    """Whether an address is one that others can reach, too: no folder of this machine."""
+    return bool(re.match(r"[a-z+]+://|[^/\\:]{2,}:[^\\]", address))
 
 
 def write_record(root: Path, record: Record) -> None:

@@ -24,7 +24,7 @@ MAX_SHOWN_LINES = 40
 """A diff that is longer is shown if somebody asks for it."""
 STATUS = {"M": "changed", "A": "new", "D": "deleted", "T": "changed"}
 """What git's letters say."""
-MIGRATIONS = "opportune/migrations/"
+MIGRATIONS = "opportune/migrations"
 
 
 def command(
@@ -100,11 +100,14 @@ def tell_notes(release: Release, version: str, source: str) -> None:
 
 
 def tell_framework(merge: Merge) -> None:
-    changes = merge.changes(*FRAMEWORK_PATHS, *STARTER_PATHS)
-    counts = Counter(STATUS[change.status] for change in changes)
+    counts = Counter(STATUS[change.status] for change in merge.changes(*FRAMEWORK_PATHS, *STARTER_PATHS))
     say(f"Framework: {', '.join(f'{count} {words}' for words, count in counts.items())}.")
-    if new := [change.path for change in changes if change.status == "A" and change.path.startswith(MIGRATIONS)]:
-        say(f"New migrations: {', '.join(path.removeprefix(MIGRATIONS) for path in new)}.")
+    if new := new_migrations(merge):
+        say(f"New migrations: {', '.join(new)}.")
+
+
+def new_migrations(merge: Merge) -> list[str]:
+    return [change.path.removeprefix(f"{MIGRATIONS}/") for change in merge.changes(MIGRATIONS) if change.status == "A"]
 
 
 def take_shared(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -> None:
@@ -162,16 +165,18 @@ def finish(merge: Merge, *, no_test: bool) -> None:
     """Say where everything is, and look whether it works."""
     branch, back = merge.branch, f"git switch {merge.project.branch}"
     say(f"It is on the branch {branch}, where you are now. Back to where you were: {back}")
-    check, test = ["check"], ["test", "--project"]
+    check, test, migrate = ["check"], ["test", "--project"], ["migrate"]
     if merge.conflicts:
         say(f"Next: edit these files (git diff --check {merge.project.branch} finds the markers), then")
-        tell_steps("git commit --all --message='Conflicts resolved'", *map(_called, (check, test)))
+        tell_steps("git commit --all --message='Conflicts resolved'", *map(_called, (migrate, check, test)))
         raise typer.Exit(1)
-    for words in [check] if no_test else [check, test]:
+    # What has to be migrated is no mistake, and whether the rows are to be changed already is their owner's to say.
+    waiting = [migrate, check] if new_migrations(merge) else []
+    for words in [each for each in (check, test) if not (each in waiting or (no_test and each == test))]:
         if subprocess.call([sys.executable, "oppman.py", *words], cwd=PROJECT):  # noqa: S603 - our own words
             raise OperatorError(f"`{' '.join(words)}` fails on {branch}: mend it there, or go back: {back}")
     say("Next:")
-    tell_steps(*([_called(test)] if no_test else []), f"{back} && git merge {branch}", _called(["migrate"]))
+    tell_steps(*map(_called, [*waiting, *([test] if no_test else [])]), f"{back} && git merge {branch}")
 
 
 def tell_steps(*steps: str) -> None:

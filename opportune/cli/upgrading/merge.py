@@ -21,6 +21,7 @@ from opportune.cli.release import (
     Record,
     blob_hash,
     files_in,
+    is_remote,
     matching,
     write_record,
 )
@@ -128,7 +129,7 @@ class Merge:
     def commit(self) -> None:
         """Make the branch in the clone."""
         old = self.record or Record(self.version)
-        source = redacted(self.release.repository) if self.release.is_remote else old.source
+        source = redacted(self.release.repository) if is_remote(self.release.repository) else old.source
         files = {blob.path: blob.hash for blob in self.theirs}
         write_record(
             self.work.folder / self.project.prefix, Record(self.release.version, source, old.startproject, files)

@@ -37,8 +37,6 @@ class Release:
     """The git address that has the other releases too, by their tags."""
     revision: str = "HEAD"
     """What was taken from there."""
-    is_remote: bool = False
-    """Whether others can reach that address."""
 
 
 def fetch_release(source: str, folder: Path) -> Release:
@@ -98,7 +96,7 @@ def from_git(address: str, tag: str, folder: Path) -> Release:
             f"{redacted(source_of(address, tag))} cannot be fetched: {hidden(error, address)}"
         ) from error
     release = release_in(folder, source_of(address, tag))
-    return replace(release, repository=address, revision=tag or "HEAD", is_remote=not Path(address).exists())
+    return replace(release, repository=address, revision=tag or "HEAD")
 
 
 def source_of(address: str, tag: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from opportune import __version__
-from opportune.cli.release import RECORD, parse_version, read_record, record_release
+from opportune.cli.release import RECORD, is_remote, parse_version, read_record, record_release
 from opportune.errors import OperatorError
 
 
@@ -47,3 +47,20 @@ def test_versions_are_compared_by_their_numbers() -> None:
     assert sorted(versions, key=parse_version) == versions
     with pytest.raises(ValueError, match="main"):
         parse_version("main")
+
+
+@pytest.mark.parametrize(
+    ("address", "is_one"),
+    [
+        ("https://example.com/o.git", True),
+        ("git@example.com:o.git", True),
+        ("ssh://git@example.com/o", True),
+        ("/srv/o", False),
+        ("../o", False),
+        ("C:\\o", False),
+        ("C:/o", False),
+        ("", False),
+    ],
+)
+def test_a_folder_of_this_machine_is_not_remembered(address: str, is_one: bool) -> None:
+    assert is_remote(address) is is_one

@@ -40,7 +40,7 @@ def test_the_release_replaces_the_framework_and_leaves_the_project_alone(
     assert (record.version, record.startproject) == ("1.1.0", ["Shop", "--with", ""])
 
 
-def test_it_tells_what_to_act_on_and_asks_check_and_the_tests(oppman: Oppman, shop: Path, second: str) -> None:
+def test_it_tells_what_to_act_on_and_runs_the_tests(oppman: Oppman, shop: Path, second: str) -> None:
     out = oppman("upgrade", second, "--yes").out
     told = """\
 1.1.0:
@@ -53,20 +53,33 @@ Framework: 3 changed, 2 new, 2 deleted.
 New migrations: accounts/0002_names.py.
 """
     assert told in out
-    assert "git switch main && git merge upgrade-1.1.0" in out
+    assert out.endswith("""\
+Next:
+  python3 oppman.py migrate
+  python3 oppman.py check
+  git switch main && git merge upgrade-1.1.0
+""")
+    assert (shop / ".git/asked").read_text() == "test --project\n"
+
+
+def test_check_runs_where_no_migration_waits_and_what_fails_says_how_to_go_back(
+    oppman: Oppman, shop: Path, second: str
+) -> None:
+    shutil.rmtree(Path(second) / "opportune/migrations")
+    (shop / ".git/test fails").touch()
+    outcome = oppman("upgrade", second, "--yes")
+    assert (outcome.code, outcome.err) == (
+        1,
+        "`test --project` fails on upgrade-1.1.0: mend it there, or go back: git switch main\n",
+    )
     assert (shop / ".git/asked").read_text() == "check\ntest --project\n"
 
 
-def test_what_fails_afterwards_fails_the_command_and_says_how_to_go_back(
-    oppman: Oppman, shop: Path, second: str
-) -> None:
-    (shop / ".git/check fails").touch()
+def test_without_tests_it_tells_to_run_them(oppman: Oppman, shop: Path, second: str) -> None:
     outcome = oppman("upgrade", second, "--yes", "--no-test")
-    assert (outcome.code, outcome.err) == (
-        1,
-        "`check` fails on upgrade-1.1.0: mend it there, or go back: git switch main\n",
-    )
-    assert (shop / ".git/asked").read_text() == "check\n"
+    assert outcome.code == 0
+    assert "  python3 oppman.py test --project\n  git switch main" in outcome.out
+    assert not (shop / ".git/asked").exists()
 
 
 def test_changes_of_both_are_merged_also_in_a_file_that_has_another_name_now(
