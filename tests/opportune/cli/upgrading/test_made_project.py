@@ -1,0 +1,86 @@
+"""A project that `startproject` has made, with work of its own, takes a release of the framework, and goes back."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from opportune import __version__
+from opportune.cli.new_project import build
+from opportune.cli.new_project.command_line import main as startproject
+from opportune.cli.new_project.examples import examples
+from opportune.cli.release import read_record
+from opportune.project import PROJECT
+from tests.opportune.cli.upgrading.releases import commit, git
+
+TIMEOUT_SECONDS = 120
+NOTES = "## Unreleased\n\n## 99.0\n\n### Breaking\n\n- Questions are asked elsewhere.\n\n"
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def oppman(site: Path, *arguments: str) -> tuple[int, str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("DATABASE")}
+    command = [sys.executable, "oppman.py", *arguments]
+    done = subprocess.run(
+        command, cwd=site, env=environ, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def starter(tmp_path: Path) -> Path:
+    """The next release: another version, a file that has another name now, and changes beside its owner's."""
+    folder = tmp_path / "starter"
+    for name in build.FOLDERS:
+        ignored = shutil.ignore_patterns("__pycache__", *(["opportune"] if name == "tests" else []))
+        shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
+    (folder / build.STARTER_TESTS).mkdir()
+    for name in (*build.FILES, "LICENSE", "CHANGELOG.md"):
+        shutil.copy2(PROJECT / name, folder / name)
+    edit(folder / "CHANGELOG.md", "## Unreleased\n", NOTES)
+    edit(folder / "opportune/__init__.py", __version__, "99.0")
+    edit(folder / "opportune/cli/startapp.py", "Created ", "Made ")
+    edit(folder / "opportune/cli/createsuperuser.py", "opportune.cli.prompts", "opportune.cli.questions")
+    edit(folder / "opportune/cli/changepassword.py", "opportune.cli.prompts", "opportune.cli.questions")
+    (folder / "opportune/cli/prompts.py").rename(folder / "opportune/cli/questions.py")
+    edit(folder / "Dockerfile", "EXPOSE 8000", "EXPOSE 8080")
+    return folder
+
+
+def test_a_project_with_work_of_its_own_is_upgraded_resolved_and_goes_back(tmp_path: Path, starter: Path) -> None:
+    site, example = tmp_path / "site", next(iter(examples()), "")
+    assert startproject(["Reading Circle", str(site), "--with", example]) == 0
+    edit(site / "opportune/cli/prompts.py", "two different passwords", "not the same")
+    edit(site / "opportune/cli/startapp.py", "Created ", "Planted ")
+    edit(site / "Dockerfile", "useradd", "useradd --system")
+    (site / "app/own.py").write_text("MINE = True\n")
+    commit(site, "Work of its own")
+
+    code, told = oppman(site, "upgrade", str(starter), "--yes")
+    assert (code, git(site, "branch", "--show-current")) == (1, "upgrade-99.0"), told
+    assert "  Breaking\n    - Questions are asked elsewhere.\n" in told
+    assert "To be resolved:\n  opportune/cli/startapp.py: line " in told
+    assert not git(site, "status", "--porcelain")
+    assert "not the same" in (site / "opportune/cli/questions.py").read_text()
+    assert all(words in (site / "Dockerfile").read_text() for words in ("useradd --system", "EXPOSE 8080"))
+    assert 'name = "reading-circle"' in (site / "pyproject.toml").read_text()
+    assert not (site / "docs").exists()
+    record = read_record(site)
+    assert record
+    assert record.version == "99.0"
+
+    git(site, "checkout", "main", "--", "opportune/cli/startapp.py")
+    commit(site, "Conflicts resolved")
+    code, told = oppman(site, "check")
+    assert code == 0, told
+    git(site, "switch", "--discard-changes", "main")
+    assert "not the same" in (site / "opportune/cli/prompts.py").read_text()
+    assert (site / "app/own.py").exists()
