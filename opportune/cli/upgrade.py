@@ -129,7 +129,7 @@ def take_shared(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -> None:
             merge.keep(change.path)
     for path in merge.own:
         print(f"{path} stays as you have it; the release's: git show {merge.branch}^2:{merge.project.prefix}{path}")
-    for lock in set(merge.remade_locks) & {change.path for change in merge.changes(*SHARED_PATHS)}:
+    for lock in merge.remade_locks:
         print(f"{lock} is the release's, without your own dependencies: python3 oppman.py lock adds them.")
 
 

@@ -70,11 +70,10 @@ class Merge:
     def work(self) -> Git:
         """A clone that has the project's objects without copying them, with its last commit checked out."""
         folder = self.folder / "project"
-        top = self.project.git("rev-parse", "--show-toplevel").strip()
         own = self.project.git("config", "--get-regexp", r"^user\.(name|email)$", codes=(0, 1)).splitlines()
         options = [word for line in own for word in ("-c", line.replace(" ", "=", 1))]
         git = Git(self.folder, (*LOCAL_OPTIONS, *options), {"GIT_LFS_SKIP_SMUDGE": "1"}, is_uninterruptible=True)
-        git("clone", "--quiet", "--shared", "--no-checkout", "--", top, folder)
+        git("clone", "--quiet", "--shared", "--no-checkout", "--", self.project.top, folder)
         git = replace(git, folder=folder)
         git("checkout", "--quiet", "--detach", self.project.head)
         return git
@@ -101,16 +100,17 @@ class Merge:
             self._settle(path, stages)
         self.work("add", "--all")
 
-    def changes(self, *patterns: str) -> list[Change]:
-        """What is different from the project's last commit, among these paths."""
+    @cached_property
+    def _changed(self) -> list[Change]:
         listed = self.work("diff", "--cached", "--name-status", "--no-renames", "-z", "HEAD").split("\0")[:-1]
-        every = (Change(status, path) for status, path in zip(listed[::2], listed[1::2], strict=True))
         prefix = self.project.prefix
         return [
-            change._replace(path=path)
-            for change in every
-            if any(matching([path := change.path.removeprefix(prefix)], patterns))
+            Change(status, path.removeprefix(prefix)) for status, path in zip(listed[::2], listed[1::2], strict=True)
         ]
+
+    def changes(self, *patterns: str) -> list[Change]:
+        """What the merge makes different in the project, among these paths."""
+        return [change for change in self._changed if any(matching([change.path], patterns))]
 
     def diff(self, path: str) -> str:
         """What would change in a file, without git's lines on where it is."""
@@ -125,6 +125,7 @@ class Merge:
         else:
             self.work("rm", "--quiet", "--force", "--", place)
         self.conflicts.pop(path, None)
+        self.remade_locks = [lock for lock in self.remade_locks if lock != path]
 
     def commit(self) -> None:
         """Make the branch in the clone."""

@@ -17,10 +17,12 @@ class Project:
     """A project in git, with everything committed."""
 
     git: Git
-    head: str
-    branch: str
+    top: str
+    """The folder of the repository."""
     prefix: str
-    """Its folder in the repository, as `site/`; empty where it is the repository."""
+    """The project's folder in there, as `site/`; empty where it is the repository."""
+    branch: str
+    head: str
 
     @classmethod
     def at(cls, folder: Path) -> "Project":
@@ -30,24 +32,16 @@ class Project:
             OperatorError: with what is in the way.
         """
         git = Git(folder, is_uninterruptible=True)
-        prefix = _prefix(git)
-        if not (head := git("rev-parse", "--verify", "--quiet", "HEAD", codes=(0, 1)).strip()):
-            raise OperatorError("Nothing is committed yet: git add --all && git commit, then run this again.")
-        if len(head) != 40:
-            raise OperatorError("This repository names its objects by SHA-256: upgrade knows SHA-1 alone.")
-        places = git("rev-parse", *(word for name in UNFINISHED for word in ("--git-path", name))).splitlines()
-        if doing := next((place for place in places if (folder / place).exists()), None):
+        top, prefix, *unfinished = _places(git)
+        if doing := next((place for place in unfinished if (folder / place).exists()), None):
             raise OperatorError(f"Git is in the middle of something ({Path(doing).name}): finish or abort it first.")
-        if not (branch := git("symbolic-ref", "--quiet", "--short", "HEAD", codes=(0, 1)).strip()):
-            raise OperatorError("HEAD is detached, so there is no branch to come back to: git switch to one first.")
-        if changed := [line[3:] for line in git("status", "--porcelain").splitlines()]:
-            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-            raise OperatorError(
-                f"There is work that is not committed ({', '.join(changed[:3])}{more}): commit it, or git stash -u."
-            )
+        branch = _clean_branch(git)
         if not git.answers("var", "GIT_COMMITTER_IDENT"):
             raise OperatorError("Git does not know who you are: git config --global user.name …, and user.email …")
-        return cls(git, head, branch, prefix)
+        head = git("rev-parse", "HEAD").strip()
+        if len(head) != 40:
+            raise OperatorError("This repository names its objects by SHA-256: upgrade knows SHA-1 alone.")
+        return cls(git, top, prefix, branch, head)
 
     def refuse_branch(self, name: str) -> None:
         if self.git.answers("rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
@@ -71,17 +65,31 @@ class Project:
                 raise
 
 
-def _prefix(git: Git) -> str:
+def _places(git: Git) -> list[str]:
+    """Where the repository is, where the project is in it, and what would lie there if git were not done."""
     try:
-        prefix = git("rev-parse", "--show-prefix").strip()
         git("ls-files", "--error-unmatch", "--", "oppman.py")
+        unfinished = (word for name in UNFINISHED for word in ("--git-path", name))
+        return git("rev-parse", "--show-toplevel", "--show-prefix", *unfinished).splitlines()
     except GitError as error:
         if "not a git repository" in str(error) or "did not match" in str(error):
             raise OperatorError(
                 "This project is not in git, which could bring it back: git init && git add --all && git commit first."
             ) from error
         raise
-    return prefix
+
+
+def _clean_branch(git: Git) -> str:
+    header, *changed = git("status", "--porcelain", "--branch").splitlines()
+    if header == "## HEAD (no branch)":
+        raise OperatorError("HEAD is detached, so there is no branch to come back to: git switch to one first.")
+    if header.startswith("## No commits yet on "):
+        raise OperatorError("Nothing is committed yet: git add --all && git commit, then run this again.")
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        named = ", ".join(line[3:] for line in changed[:3])
+        raise OperatorError(f"There is work that is not committed ({named}{more}): commit it, or git stash -u.")
+    return header.removeprefix("## ").partition("...")[0]
 
 
 @contextmanager

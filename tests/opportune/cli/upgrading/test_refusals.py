@@ -25,6 +25,7 @@ from tests.opportune.cli.upgrading.releases import (
         ("touch new.py", "There is work that is not committed (new.py)"),
         ("rm -rf .git", "This project is not in git, which could bring it back: git init"),
         ("rm -rf .git; git init -q", "This project is not in git"),
+        ("rm -rf .git; git init -q; git add oppman.py", "Nothing is committed yet: git add --all && git commit"),
         ("git checkout -q --detach", "HEAD is detached, so there is no branch to come back to"),
         ("git rev-parse HEAD > .git/MERGE_HEAD", "Git is in the middle of something (MERGE_HEAD)"),
         ("git branch -q upgrade-1.1.0", "There is a branch upgrade-1.1.0 already"),
