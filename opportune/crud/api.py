@@ -15,7 +15,7 @@ from opportune.crud.routes import ReplaceableRoutes, as_route_of, key_name, key_
 from opportune.db.model import Model
 from opportune.errors import OperatorError
 from opportune.pagination import Page, Paging
-from opportune.web.direct_route import DirectRoute
+from opportune.web.direct_route import DirectRoute, answering
 from opportune.web.errors.openapi import refusals
 
 M = TypeVar("M", bound=Model)
@@ -109,7 +109,7 @@ class CrudApi(Generic[M]):
             async with opened(self.crud, request, writes=False) as crud:
                 return await self.find(crud, wanted)
 
-        vars(find)["direct"] = direct
+        answering(find, direct)
         return as_route_of(self.crud, find, crud=self._reading, wanted=Annotated[self.crud.Filter, Query()])
 
     def _add_route(self) -> Any:
@@ -126,7 +126,7 @@ class CrudApi(Generic[M]):
             return json_response(self.crud.definition.answers.write_row(stored), 201)
 
         is_given = type(self).add is CrudApi.add and type(self).answer is CrudApi.answer
-        vars(add)["direct"] = direct
+        answering(add, direct)
         return as_route_of(self.crud, add, crud=self._writing, new=self.crud.Create)
 
     def _read_route(self) -> Any:

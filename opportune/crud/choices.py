@@ -1,7 +1,8 @@
 """What fields that point at rows offer: those that whoever asks may see, by what they are called."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Select, false, func, or_, select
@@ -29,10 +30,15 @@ AddUrl = Callable[[Crud[Any], type[Any]], str]
 """The address of the form of a new row of another model; empty for who may not add one."""
 
 
-def references_in(schema: type[BaseModel]) -> dict[str, type[Any]]:
+_references: WeakKeyDictionary[type[BaseModel], Mapping[str, type[Any]]] = WeakKeyDictionary()
+
+
+def references_in(schema: type[BaseModel]) -> Mapping[str, type[Any]]:
     """The fields of a schema that point at rows, and the models of these."""
-    found = ((name, reference_of(info)) for name, info in schema.model_fields.items())
-    return {name: reference.model for name, reference in found if reference}
+    if schema not in _references:
+        found = ((name, reference_of(info)) for name, info in schema.model_fields.items())
+        _references[schema] = {name: reference.model for name, reference in found if reference}
+    return _references[schema]
 
 
 async def reference_choices(

@@ -26,15 +26,17 @@ ADDING = ("add", "assign", "new_row", "column", "query", "get", "written")
 
 
 @asynccontextmanager
-async def opened(kind: type[Crud[Any]], request: Request, *, writes: bool) -> AsyncIterator[Crud[Any]]:
-    """What `reading(kind)` and `writing(kind)` give a route."""
+async def opened(
+    kind: type[Crud[Any]], request: Request, *, writes: bool, action: str = ""
+) -> AsyncIterator[Crud[Any]]:
+    """What `reading(kind, action)` and `writing(kind, action)` give a route."""
     access = kind.definition.write_access if writes else kind.definition.read_access
     user = await get_optional_user(request)
     if user is None and access is not Access.ANYONE:
         raise sign_in_required(request)
     database = request.app.state.database
     async with database.writer() if writes else database.reader() as session:
-        yield await open_crud(kind, request, session, user)
+        yield await open_crud(kind, request, session, user, action)
 
 
 def read_wanted(kind: type[Crud[Any]], sent: QueryParams) -> Paging | None:

@@ -1,7 +1,7 @@
 """Values of rows as people read them, by their kind."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -37,6 +37,14 @@ def format_value(value: Any) -> str:
     if known := FORMATS.get(type(value)):
         return known(value)
     return next((show for kind, show in FORMATS.items() if isinstance(value, kind)), str)(value)
+
+
+def format_all(values: Sequence[Any], own: Format) -> Sequence[str]:
+    """Values of one column; plain ones of one type all at once."""
+    kinds = [*{*map(type, values)}] if own is format_value else []
+    if kinds == [str] and not any("\n" in value for value in values):
+        return values
+    return [*map(FORMATS.get(kinds[0], own) if len(kinds) == 1 else own, values)]
 
 
 def format_for(field: FieldInfo | None) -> Format:

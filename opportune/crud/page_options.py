@@ -9,9 +9,11 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
+from opportune.accounts.dependencies import get_optional_user
 from opportune.crud.columns import ListColumn, check_declaration, list_columns
 from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
+from opportune.crud.direct import opened
 from opportune.crud.display import Format
 from opportune.crud.routes import ReplaceableRoutes, as_route_of, key_name, key_type
 from opportune.db.columns import label_of
@@ -19,6 +21,7 @@ from opportune.db.model import Model
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE
 from opportune.web import templates
+from opportune.web.direct_route import DirectRoute, answering
 
 M = TypeVar("M", bound=Model)
 
@@ -95,6 +98,7 @@ class PageOptions(Generic[M]):
                     path.replace("{key}", f"{{{key_name(self.kind)}}}"),
                     self._endpoint(name),
                     methods=[method],
+                    route_class_override=DirectRoute,
                     name=f"{self._called}.{name}",
                 )
         router.complete()
@@ -118,7 +122,13 @@ class PageOptions(Generic[M]):
             answer: Response = await method(request, crud, key)
             return answer
 
+        async def direct(request: Request) -> Response:
+            async with opened(kind, request, writes=False, action=action) as crud:
+                return await of_all(request, crud)
+
         if "{key}" not in path:
+            if not changes:
+                answering(of_all, direct, covers=(get_optional_user,))
             return as_route_of(kind, of_all)
         return as_route_of(kind, of_one, key=key_type(kind))
 

@@ -154,16 +154,16 @@ class CrudPages(PageOptions[M]):
     # How it is done
 
     async def _list_context(self, request: Request, crud: Crud[M], wanted: Paging, page: Page[Any]) -> Context:
-        filters, cells = shown_filters(self.kind), cells_of(self.shown_columns, self.address)
+        filters, columns = shown_filters(self.kind), self.shown_columns
         is_own = is_replaced(templates.environment, self.template("list"), "row")
         asked = {name for name, value in wanted if name in wanted.model_fields_set and value not in (None, "", [])}
         return {
             "pages": self,
             "page": page,
             "wanted": wanted,
-            "columns": self.shown_columns,
-            "cells": cells,
-            "written": "" if is_own else written_rows(cells, page.items),
+            "columns": columns,
+            "cells": cells_of(columns, self.address),
+            "written": "" if is_own else written_rows(columns, self.address, page.items),
             "sorts": self.kind.sort,
             "filters": filters,
             "kept": list(hidden_parameters(wanted, filters)),

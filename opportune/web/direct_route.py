@@ -3,7 +3,7 @@
 What is not as usual goes FastAPI's way: what is wrong, and dependencies that are replaced or added.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
@@ -13,8 +13,13 @@ Direct = Callable[[Request], Awaitable[Response | None]]
 """Answers a request, or gives None before it has done anything: it is FastAPI's then."""
 
 
+def answering(endpoint: Any, direct: Direct, *, covers: Collection[Any] = ()) -> None:
+    """Have `DirectRoute` answer an endpoint's requests so. What it `covers` are dependencies that it does by itself."""
+    vars(endpoint).update(direct=direct, covers=covers)
+
+
 class DirectRoute(APIRoute):
-    """Asks first what its endpoint has as `direct`."""
+    """Asks first what its endpoint has by `answering`."""
 
     is_direct = False
     """Whether the site's router has taken it as it is: within routers of others it may have dependencies of theirs.
@@ -29,14 +34,14 @@ class DirectRoute(APIRoute):
             return usual
 
         async def handle(request: Request) -> Response:
-            replaced = getattr(self.dependency_overrides_provider, "dependency_overrides", None)
-            if (
-                not self.is_direct
-                or self.dependencies
-                or replaced
-                or request.scope.get("fastapi.telemetry") is not None
-            ):
-                return await usual(request)
-            return await direct(request) or await usual(request)
+            answer = await direct(request) if self._is_usual(request) else None
+            return answer or await usual(request)
 
         return handle
+
+    def _is_usual(self, request: Request) -> bool:
+        is_told = request.scope.get("fastapi.telemetry") is not None
+        replaced = getattr(self.dependency_overrides_provider, "dependency_overrides", None)
+        covered = vars(self.endpoint)["covers"]
+        are_covered = all(each.dependency in covered for each in self.dependencies)
+        return self.is_direct and are_covered and not (replaced or is_told)

@@ -89,7 +89,7 @@ def format_datetime(moment: datetime | None) -> str:
     if not moment:
         return ""
     there = local(moment)
-    zone = there.strftime("%Z")
+    zone = there.tzname() or ""
     return f"{there.day} {there:%b %Y, %H:%M} {'UTC' if zone[:1] in '+-' else ''}{zone}"
 
 

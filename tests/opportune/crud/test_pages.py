@@ -1,17 +1,21 @@
 """The pages of a model: whoever comes, by page and by htmx."""
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from jinja2 import ChoiceLoader, DictLoader
+from markupsafe import escape
 from sqlalchemy import Engine, event, select
 from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.crud import CrudPages
+from opportune.crud.columns import escaped
+from opportune.crud.display import format_all, format_value
 from opportune.errors import OperatorError
 from opportune.testing import grant, make_user, signed_in_client
 from opportune.web import templates
@@ -73,6 +77,32 @@ async def test_the_list_shows_what_one_may_see_and_nothing_to_change_it_by(clien
     assert "Love, Money" in answer.text
     assert "/volumes/draft" not in answer.text
     assert "/volumes/new" not in answer.text
+
+
+async def test_the_list_takes_the_short_way(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(**_options: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("fastapi.routing.solve_dependencies", refuse)
+    assert (await client.get("/volumes?q=emma")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        (["<b>", "a & b"], ["&lt;b&gt;", "a &amp; b"]),
+        (["<b>\0", "\0"], ["&lt;b&gt;\0", "\0"]),
+        (["<b>", "one\n<two>"], ["&lt;b&gt;", '<span class="lines">one\n&lt;two&gt;</span>']),
+        ([1, True, None, Decimal("1234.50")], ["1", "Yes", "", "1,234.50"]),
+        ([[1, "<b>"], ["x"]], ["1, &lt;b&gt;", "x"]),
+        ([], []),
+    ],
+)
+def test_the_values_of_a_column_are_shown_and_escaped_together_as_each_alone(
+    values: list[Any], shown: list[str]
+) -> None:
+    assert list(escaped(format_all(values, format_value))) == shown
+    assert [str(escape(format_value(value))) for value in values] == shown
 
 
 async def test_who_may_add_is_offered_it(root: AsyncClient) -> None:
