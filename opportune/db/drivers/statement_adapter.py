@@ -25,6 +25,11 @@ require(SQLCompiler, "_bind_processors")
 require(TypeEngine, "_cached_result_processor")
 require(Pooled, "_close_special")
 
+ENGINE_EVENTS = (
+    *("engine_connect", "begin", "commit", "rollback"),
+    *("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute"),
+)
+
 Process = Callable[[Any], Any]
 Processes = Sequence[tuple[int, Process]]
 Answer = tuple[Sequence[Sequence[Any]], Processes]
@@ -47,7 +52,7 @@ async def fetch(engine: Engine, statement: Executable, values: Mapping[str, Any]
 
     None before anything is done where it takes more than is known here: somebody listens, or there are lists in it.
     """
-    if engine._has_events or engine._should_log_info():
+    if _is_heard(engine) or engine._should_log_info():
         return None
     compiled, extracted = _ready(engine, statement, values)
     if not _is_plain(compiled):
@@ -58,6 +63,10 @@ async def fetch(engine: Engine, statement: Executable, values: Mapping[str, Any]
     sent = [given[name] for name in compiled.positiontup] if compiled.positional else given
     rows, processes = await _run(engine, compiled, sent)
     return [_processed(row, processes) for row in rows] if processes else rows
+
+
+def _is_heard(engine: Engine) -> bool:
+    return engine._has_events and any(getattr(engine.dispatch, name) for name in ENGINE_EVENTS)
 
 
 def _is_plain(compiled: Any) -> bool:
