@@ -10,6 +10,7 @@ from opportune.cli.new_project.examples import ALWAYS, examples
 from opportune.project import PACKAGE
 
 SKELETON = Path(__file__).parent.parent / "skeleton/project"
+FIRST_VERSION = "0.1.0"
 WITH_BLOCKS = ("pyproject.toml", ".ci/run")
 """Files with lines that a project does not get."""
 BLOCK = re.compile(r"^[ \t]*# startproject: leave out\n.*?^[ \t]*# startproject: go on\n", re.MULTILINE | re.DOTALL)
@@ -20,6 +21,8 @@ def render_files(folder: Path, title: str, slug: str) -> None:
     for name in WITH_BLOCKS:
         _rewrite(folder / name, BLOCK.sub("", (folder / name).read_text(encoding="utf-8")))
     _substitute(folder / "pyproject.toml", r'^name = ".*"$', f'name = "{slug}"')
+    # Its own from now on, which no upgrade of the framework raises.
+    _substitute(folder / "pyproject.toml", r'^version = ".*"$', f'version = "{FIRST_VERSION}"')
     _substitute(folder / "pyproject.toml", r'^description = ".*"$', f"description = {_quoted(title)}")
     _substitute(folder / PACKAGE / "settings.py", r'(site_name: str = )".*"', rf"\g<1>{_quoted(title)}")
     _substitute(folder / ".env.example", r"^# SITE_NAME=.*$", f"# SITE_NAME={title}")
