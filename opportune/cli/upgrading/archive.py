@@ -63,8 +63,8 @@ def _require_room(left_bytes: int) -> None:
 def _write(entry: Entry, folder: Path, left: int) -> int:
     """Write one file, and give how many bytes there may be after it."""
     name = PurePosixPath(entry.name)
-    is_inside = not (name.is_absolute() or ".." in name.parts or any(mark in entry.name for mark in "\\:\0"))
-    _require(is_inside, f"would write outside of its folder ({entry.name})")
+    is_inside = not (name.is_absolute() or ".." in name.parts or "\\" in entry.name or ":" in entry.name)
+    _require(is_inside and entry.name.isprintable(), f"would write outside of its folder ({entry.name})")
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as file:

@@ -157,10 +157,9 @@ class Merge:
             )
             found = [path for path, each in lost.items() if _hash_of(root / path) == each]
             yield from self._blobs(root, found)
-        modes = {blob.path: blob.mode for blob in self._listed("HEAD")}
         for path, each in self.record.files.items():
             if path not in lost:
-                yield Blob(modes.get(path, FILE), each, path)
+                yield Blob(self._modes.get(path, FILE), each, path)
 
     def _base_of_clone(self) -> Iterator[Blob]:
         """A plain clone has its history in common with the release, or at least the release's tag or its commit."""
@@ -198,13 +197,20 @@ class Merge:
             if kind == "blob":
                 yield Blob(mode, each, path)
 
+    @cached_property
+    def _modes(self) -> dict[str, str]:
+        """Which files of the project are programs, and which are not."""
+        return {blob.path: blob.mode for blob in self._listed("HEAD")}
+
     def _blobs(self, root: Path, paths: Iterable[str]) -> Iterator[Blob]:
         """Files of a folder, written into git."""
         paths = list(paths)
         listed = "".join(f"{(root / path).resolve()}\n" for path in paths)
         hashes = self.work("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=listed).split()
         for path, each in zip(paths, hashes, strict=True):
-            yield Blob(PROGRAM if (root / path).stat().st_mode & 0o100 else FILE, each, path)
+            # Windows and some archives know no programs: what is one stays one.
+            is_program = (root / path).stat().st_mode & 0o100 or self._modes.get(path) == PROGRAM
+            yield Blob(PROGRAM if is_program else FILE, each, path)
 
     def _tree(self, blobs: Iterable[Blob]) -> str:
         index = self.folder / "index"

@@ -1,6 +1,7 @@
 """The git of a project that is to be upgraded: whether it can go back, and how it takes a branch whole."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,7 +96,9 @@ def _clean_branch(git: Git) -> str:
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Let nobody end this process for the moment in which the project changes."""
-    old = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    old = {}
+    if threading.current_thread() is threading.main_thread():  # no other gets signals
+        old = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

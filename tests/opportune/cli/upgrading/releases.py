@@ -110,6 +110,7 @@ def project(folder: Path) -> Path:
     files = {path: text for path, text in FIRST.items() if path not in {"CHANGELOG.md", "docs/web.md"}}
     write(folder, {**files, "pyproject.toml": FIRST["pyproject.toml"].replace("opportune", "Shop")})
     write(folder, {"app/books.py": "mine = True\n", "README.md": "The shop\n"})
+    (folder / "oppman.py").chmod(0o755)
     record_release(folder, startproject=["Shop", "--with", ""], version="1.0.0")
     git(folder, "init", "--quiet", "--initial-branch", "main")
     commit(folder, "Start")

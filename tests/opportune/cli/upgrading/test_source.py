@@ -60,7 +60,7 @@ def test_an_archive_is_unpacked_with_the_one_folder_that_hosts_put_around_it(tmp
 
 @PACKS
 @pytest.mark.parametrize(
-    "name", ["../outside.py", "/outside.py", "a/../../outside.py", "..\\outside.py", "C:outside.py"]
+    "name", ["../outside.py", "/outside.py", "a/../../outside.py", "..\\outside.py", "C:outside.py", "outside\n.py"]
 )
 def test_nothing_of_an_archive_lands_outside(tmp_path: Path, pack: Pack, name: str) -> None:
     told = refusal(pack(tmp_path, {**SECOND, name: "here"}), tmp_path)

@@ -34,7 +34,7 @@ def test_the_release_replaces_the_framework_and_leaves_the_project_alone(
         assert (shop / path).read_text() == SECOND[path]
     assert not any((shop / path).exists() for path in ("opportune/letter.py", "opportune/fax.py", "docs"))
     assert 'name = "Shop"\nversion = "1.1.0"' in (shop / "pyproject.toml").read_text()
-    assert git(shop, "diff", "--stat", "main", "--", "app", "README.md") == ""
+    assert git(shop, "diff", "--stat", "main", "--", "app", "README.md", "oppman.py") == ""
     record = read_record(shop)
     assert record
     assert (record.version, record.startproject) == ("1.1.0", ["Shop", "--with", ""])
