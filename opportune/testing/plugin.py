@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partialmethod
@@ -19,10 +20,11 @@ from jinja2.bccache import Bucket
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
+from sqlalchemy import Dialect
 
+from opportune import application
 from opportune.accounts import passwords
 from opportune.accounts.models import User
-from opportune.application import create_app
 from opportune.cli.test import ONLY_DATABASE
 from opportune.db.database import Database
 from opportune.db.factory import open_database
@@ -33,6 +35,7 @@ from opportune.llm import FakeProvider
 from opportune.project import installed_names, settings_class
 from opportune.settings import HOST_VARIABLES, BaseSettings, Settings, setting_names
 from opportune.speedups import are_on, module_of
+from opportune.testing.admin import add_admin_when_asked
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.recorded_jobs import ForgottenJobs, RecordedJobs
 from opportune.testing.rows import Make
@@ -49,6 +52,8 @@ TEMPLATE_DATABASE = "template_opportune"
 
 
 KINDS = ("sqlite", "postgresql")
+
+MAX_COMPILED_STATEMENTS = 3000
 
 SLOWEST_MODULES = ("test_project.py", "test_speedups.py", "test_wheel.py")
 
@@ -90,13 +95,15 @@ def _database_of(item: pytest.Item) -> str:
 
 def settings_for(database_url: str, *of_features: BaseSettings) -> Settings:
     """Make settings that no file of the machine reaches; those of features are as given, or as their classes begin."""
-    settings = settings_class()(
-        _env_file=None,
-        environment="test",
-        secret_key=SecretStr(SECRET_KEY),
-        database_url=SecretStr(database_url),
-    )
-    return settings.having(*of_features)
+    environ = frozenset(item for item in os.environ.items() if item[0] != "PYTEST_CURRENT_TEST")
+    settings = _read_settings(settings_class(), environ)
+    return settings.model_copy(update={"database_url": SecretStr(database_url)}).having(*of_features)
+
+
+@lru_cache(64)
+def _read_settings(kind: type[Settings], _environ: frozenset[tuple[str, str]]) -> Settings:
+    """Read once for all tests with this environment: reading takes longer than many of them."""
+    return kind(_env_file=None, environment="test", secret_key=SecretStr(SECRET_KEY))
 
 
 def migrate(database_url: str) -> None:
@@ -159,6 +166,37 @@ def _routes_that_are_analysed_once() -> Iterator[None]:
         for name in ("get_parameterless_sub_dependant", "compile_path"):
             if adapter:
                 patch.setattr(adapter, name, lru_cache(1024)(getattr(adapter, name)))
+        yield
+
+
+class CompiledStatements(dict[Any, Any]):
+    """Compiled statements, by what SQLAlchemy tells them apart by, where engines of one dialect are alike."""
+
+    def __setitem__(self, key: Any, compiled: Any) -> None:
+        if len(self) > MAX_COMPILED_STATEMENTS:
+            self.clear()
+        super().__setitem__(_alike(key), compiled)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(_alike(key), default)
+
+
+def _alike(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(type(part) if isinstance(part, Dialect) else part for part in key)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_that_are_compiled_once() -> Iterator[None]:
+    """Each engine compiles what it is asked; here are thousands of engines."""
+    compiled, make = CompiledStatements(), Database.__init__
+
+    def make_with_compiled(self: Database, *arguments: Any) -> None:
+        make(self, *arguments)
+        for engine in (self.engine, self.reading_engine):
+            engine.update_execution_options(compiled_cache=compiled)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "__init__", make_with_compiled)
         yield
 
 
@@ -245,7 +283,10 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The whole site, started."""
-    app = create_app(settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(application, "add_admin", add_admin_when_asked)
+        app = application.create_app(settings)
+    app.state.jobs.worker.looked = time.monotonic()  # nobody has queued anything yet: no look at the first commit
     async with app.router.lifespan_context(app):
         yield app
 

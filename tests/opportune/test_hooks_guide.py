@@ -29,7 +29,7 @@ class Table(SQLModel):
 
 @pytest.fixture(scope="module")
 def names() -> Iterator[dict[str, Any]]:
-    names: dict[str, Any] = {"Table": Table, "__name__": "guide"}
+    names: dict[str, Any] = {"Table": Table, "__name__": __name__}
     (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
     with hooks.temporary_hooks():
         exec(code.replace("(Model, table=True)", "(Table, table=True)"), names)  # noqa: S102 - the guide's own

@@ -51,7 +51,7 @@ class Book(Shelf, table=True):
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    names: dict[str, Any] = {"Book": Book, "__name__": "guide"}
+    names: dict[str, Any] = {"Book": Book, "__name__": __name__}
     exec(CODE, names)  # noqa: S102 - the guide's own
     async with site_with(names["library"], Shelf.metadata, settings) as app:
         async with app.state.database.writer() as session:

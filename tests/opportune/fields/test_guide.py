@@ -17,7 +17,7 @@ CODE = "".join(re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTIL
 
 @pytest.fixture(scope="module")
 def guide() -> dict[str, Any]:
-    names: dict[str, Any] = {"__name__": "guide"}
+    names: dict[str, Any] = {"__name__": __name__}
     # Apart from the project's own tables, which migrations make.
     apart = 'metadata = MetaData()\n    __tablename__ = "library_book"'
     exec("from sqlalchemy import MetaData\n" + CODE.replace('__tablename__ = "library_book"', apart), names)  # noqa: S102 - the guide's own
