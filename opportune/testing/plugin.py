@@ -1,65 +1,33 @@
-"""The fixtures of all tests. Each has a database of its own, a copy of one that the migrations have made."""
+"""The plugin of pytest: which tests run, and the settings of their site. Fixtures are in `opportune.testing.fixtures`.
+
+With `-n` there is a process that only hands out tests. It imports neither fixtures nor framework, and begins at once.
+"""
 
 import os
-import shutil
-import signal
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from functools import lru_cache, partialmethod
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
-from uuid import uuid4
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import pytest
-from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
-from jinja2 import BytecodeCache, Environment
-from jinja2.bccache import Bucket
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
-from pydantic import SecretStr
-from sqlalchemy import Dialect
 
-from opportune import application
-from opportune.accounts import passwords
-from opportune.accounts.models import User
 from opportune.cli.test import ONLY_DATABASE
-from opportune.db.database import Database
-from opportune.db.factory import open_database
-from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_for, run_migrations
-from opportune.llm import FakeProvider
-from opportune.project import installed_names, settings_class
-from opportune.settings import HOST_VARIABLES, BaseSettings, Settings, setting_names
-from opportune.speedups import are_on, module_of
-from opportune.testing.admin import add_admin_when_asked
-from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.recorded_jobs import ForgottenJobs, RecordedJobs
-from opportune.testing.rows import Make
-from opportune.testing.services.browser import chromium, page, site
 from opportune.testing.services.missing_programs import pytest_terminal_summary
-from opportune.testing.services.postgres import Postgres, postgres
-from opportune.testing.services.redis import redis
-from opportune.testing.services.scratch import scratch
 
-__all__ = ["chromium", "page", "pytest_terminal_summary", "site"]  # fixtures, and a hook
+if TYPE_CHECKING:
+    from opportune.settings import BaseSettings, Settings
+
+__all__ = ["pytest_terminal_summary"]  # a hook
 
 SECRET_KEY = "a key for tests that opens nothing anywhere"
-TEMPLATE_DATABASE = "template_opportune"
-
 
 KINDS = ("sqlite", "postgresql")
-
-MAX_COMPILED_STATEMENTS = 3000
 
 SLOWEST_MODULES = ("test_project.py", "test_speedups.py", "test_wheel.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "database(*kinds): the kinds of database that the test runs on; both without it")
+    if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
+        config.pluginmanager.import_plugin("opportune.testing.fixtures")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -93,266 +61,32 @@ def _database_of(item: pytest.Item) -> str:
     return kind or ("postgresql" if "postgres_server" in getattr(item, "fixturenames", ()) else "")
 
 
-def settings_for(database_url: str, *of_features: BaseSettings) -> Settings:
+def settings_for(database_url: str, *of_features: "BaseSettings") -> "Settings":
     """Make settings that no file of the machine reaches; those of features are as given, or as their classes begin."""
+    from pydantic import SecretStr  # noqa: PLC0415 - see above
+
+    from opportune.project import settings_class  # noqa: PLC0415 - see above
+
     environ = frozenset(item for item in os.environ.items() if item[0] != "PYTEST_CURRENT_TEST")
     settings = _read_settings(settings_class(), environ)
     return settings.model_copy(update={"database_url": SecretStr(database_url)}).having(*of_features)
 
 
 @lru_cache(64)
-def _read_settings(kind: type[Settings], _environ: frozenset[tuple[str, str]]) -> Settings:
+def _read_settings(kind: "type[Settings]", _environ: frozenset[tuple[str, str]]) -> "Settings":
     """Read once for all tests with this environment: reading takes longer than many of them."""
+    from pydantic import SecretStr  # noqa: PLC0415 - see above
+
     return kind(_env_file=None, environment="test", secret_key=SecretStr(SECRET_KEY))
 
 
 def migrate(database_url: str) -> None:
+    """Apply the migrations of what is installed."""
+    from opportune.db.migrations.connection import connect  # noqa: PLC0415 - see above
+    from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415 - see above
+    from opportune.db.migrations.runner import plan_for, run_migrations  # noqa: PLC0415 - see above
+    from opportune.project import installed_names  # noqa: PLC0415 - see above
+
     graph = MigrationGraph(installed_names())
     with connect(settings_for(database_url)) as connection:
         run_migrations(connection, graph, plan_for(graph))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_settings_from_outside() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in (*setting_names(), *HOST_VARIABLES):
-            patch.delenv(name, raising=False)
-        patch.setitem(settings_class().model_config, "env_file", None)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _interrupts_that_arrive() -> Iterator[None]:
-    """Started with `&` or nohup we are made to ignore them, and what we start would inherit that."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _hashes_that_cost_little() -> Iterator[None]:
-    hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "password_helper", PasswordHash((hasher,)))
-        yield
-
-
-class CompiledTemplates(BytecodeCache):
-    """Compiled templates, by their names and texts."""
-
-    def __init__(self) -> None:
-        self.codes: dict[tuple[str, str], Any] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        bucket.code = self.codes.get((bucket.key, bucket.checksum))
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        self.codes[bucket.key, bucket.checksum] = bucket.code
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _templates_that_are_compiled_once() -> Iterator[None]:
-    """Each site compiles its admin's; here are a thousand sites."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Environment, "__init__", partialmethod(Environment.__init__, bytecode_cache=CompiledTemplates()))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _routes_that_are_analysed_once() -> Iterator[None]:
-    """Each site does it with the paths of its pages, and what they all depend on; here are a thousand sites."""
-    adapter = module_of("opportune.web.fastapi_adapter") if are_on() else None
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("get_parameterless_sub_dependant", "compile_path"):
-            if adapter:
-                patch.setattr(adapter, name, lru_cache(1024)(getattr(adapter, name)))
-        yield
-
-
-class CompiledStatements(dict[Any, Any]):
-    """Compiled statements, by what SQLAlchemy tells them apart by, where engines of one dialect are alike."""
-
-    def __setitem__(self, key: Any, compiled: Any) -> None:
-        if len(self) > MAX_COMPILED_STATEMENTS:
-            self.clear()
-        super().__setitem__(_alike(key), compiled)
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        return super().get(_alike(key), default)
-
-
-def _alike(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(type(part) if isinstance(part, Dialect) else part for part in key)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _statements_that_are_compiled_once() -> Iterator[None]:
-    """Each engine compiles what it is asked; here are thousands of engines."""
-    compiled, make = CompiledStatements(), Database.__init__
-
-    def make_with_compiled(self: Database, *arguments: Any) -> None:
-        make(self, *arguments)
-        for engine in (self.engine, self.reading_engine):
-            engine.update_execution_options(compiled_cache=compiled)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Database, "__init__", make_with_compiled)
-        yield
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Postgres]:
-    with postgres() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    """One Redis for all tests: they keep out of each other's way by names, or clear it."""
-    with redis() as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "template.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres_server: Postgres) -> str:
-    migrate(postgres_server.create_database(TEMPLATE_DATABASE))
-    return TEMPLATE_DATABASE
-
-
-@pytest.fixture
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Each kind that the marker `database` names: `@pytest.mark.database("sqlite")`. Without it, both."""
-    kind: str = request.param
-    return kind
-
-
-@pytest.fixture
-def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database without a single table."""
-    if database_kind == "sqlite":
-        yield f"sqlite:///{tmp_path / 'empty.db'}"
-        return
-    with _postgres_database(request.getfixturevalue("postgres_server")) as url:
-        yield url
-
-
-@pytest.fixture
-def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a migrated database without rows: the test runs once on each kind."""
-    if database_kind == "sqlite":
-        # On a busy machine SQLite may still be putting its files away when the test has ended.
-        with TemporaryDirectory(prefix="opportune-sqlite-", dir=scratch(), ignore_cleanup_errors=True) as folder:
-            path = Path(folder) / "test.db"
-            shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
-            yield f"sqlite:///{path}"
-        return
-    template = request.getfixturevalue("postgres_template")
-    with _postgres_database(request.getfixturevalue("postgres_server"), template) as url:
-        yield url
-
-
-@contextmanager
-def _postgres_database(server: Postgres, template: str | None = None) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    yield server.create_database(name, template)
-    server.drop_database(name)
-
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    """Settings of a site whose uploads go to a folder of the test."""
-    return settings_for(database_url).model_copy(update={"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}")})
-
-
-@pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    database = open_database(settings)
-    await database.setup()
-    database.info["jobs"] = ForgottenJobs()  # `recorded_jobs` takes its place
-    yield database
-    await database.dispose()
-
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The whole site, started."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(application, "add_admin", add_admin_when_asked)
-        app = application.create_app(settings)
-    app.state.jobs.worker.looked = time.monotonic()  # nobody has queued anything yet: no look at the first commit
-    async with app.router.lifespan_context(app):
-        yield app
-
-
-@pytest.fixture
-def recorded_jobs(app: FastAPI, database: Database) -> RecordedJobs:
-    """What the site and the test queue: recorded, and done by `await recorded_jobs.work()`."""
-    recorded = RecordedJobs(app.state.settings, app.state.database, app.state.storage, app.state.llm)
-    database.info["jobs"] = recorded
-    return recorded
-
-
-@pytest.fixture
-def fake_llm(app: FastAPI) -> FakeProvider:
-    """Who answers in the place of the site's model; a test writes its `script` and reads what it `received`."""
-    app.state.llm.provider = model = FakeProvider("A scripted answer.")
-    return model
-
-
-@pytest.fixture
-def make(database: Database) -> Make:
-    """Makes rows from models: `await make(Book, title="Dune")`."""
-    return Make(database)
-
-
-@pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """A client without cookies."""
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
-        yield client
-
-
-@pytest.fixture
-async def user(database: Database) -> User:
-    """Somebody with an account."""
-    return await make_user(database)
-
-
-@pytest.fixture
-async def staff(database: Database) -> User:
-    """Somebody who may enter the admin, and do there what `grant(database, staff, "book", "edit")` says."""
-    return await make_user(database, "staff@example.com", is_staff=True)
-
-
-@pytest.fixture
-async def superuser(database: Database) -> User:
-    """Somebody who may everything."""
-    return await make_user(database, "root@example.com", is_superuser=True)
-
-
-@pytest.fixture
-async def user_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
-    """A client in which `user` is signed in."""
-    async with signed_in_client(app, user) as client:
-        yield client
-
-
-@pytest.fixture
-async def staff_client(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
-    """A client in which `staff` is signed in."""
-    async with signed_in_client(app, staff) as client:
-        yield client
-
-
-@pytest.fixture
-async def superuser_client(app: FastAPI, superuser: User) -> AsyncIterator[AsyncClient]:
-    """A client in which `superuser` is signed in."""
-    async with signed_in_client(app, superuser) as client:
-        yield client

@@ -41,7 +41,7 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy").folder
     shutil.copy(PROJECT / "pyproject.toml", copy)
     shutil.copytree(PROJECT / "tests", copy / "tests", ignore=shutil.ignore_patterns("opportune", *EXAMPLES))
-    with command_server(copy, "pytest", "opportune.testing.plugin", "opportune.cli.makemigrations") as run:
+    with command_server(copy, "pytest", "opportune.testing.fixtures", "opportune.cli.makemigrations") as run:
         for name in EXAMPLES:
             assert run("removeapp", name, "--yes")[0] == 0
         for part in ("app", "templates", "tests"):

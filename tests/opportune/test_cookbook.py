@@ -41,7 +41,7 @@ def test_every_recipe_works(tmp_path: Path) -> None:
             shutil.copy(PROJECT / "tests" / name, copy / "tests")
     installed = copy / "app/installed.py"
     installed.write_text(with_feature(installed.read_text(), "books"))
-    with command_server(copy, "pytest", "opportune.testing.plugin", "opportune.cli.makemigrations") as run:
+    with command_server(copy, "pytest", "opportune.testing.fixtures", "opportune.cli.makemigrations") as run:
         code, output = run("makemigrations")
         assert code == 0, output
         assert run("migrate")[0] == 0

@@ -72,7 +72,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunCo
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / name, folder / name)
-    with command_server(folder, "pytest", "opportune.testing.plugin", "opportune.cli.makemigrations") as run:
+    with command_server(folder, "pytest", "opportune.testing.fixtures", "opportune.cli.makemigrations") as run:
         for words in COMMANDS:
             code, output = run(*words)
             assert code == 0, output

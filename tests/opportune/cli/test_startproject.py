@@ -62,7 +62,7 @@ def test_it_passes_its_tests_its_linters_and_check_at_once(tmp_path: Path, kind:
     output_of(project, tool("ruff"), "format", "-q", "--no-cache", "--check")
     output_of(project, tool("lint-imports"), "--no-cache")
     output_of(project, "bash", "-n", ".ci/run")
-    with command_server(project, "pytest", "opportune.testing.plugin", "opportune.cli.check") as run:
+    with command_server(project, "pytest", "opportune.testing.fixtures", "opportune.cli.check") as run:
         for command in (["migrate"], ["makemigrations", "--check"], ["check"]):
             code, output = run(*command)
             assert code == 0, output
