@@ -16,7 +16,7 @@ from opportune.project import PROJECT
 
 CERTIFICATE = PROJECT / "data/https.pem"
 """Key and certificate in one file, which git ignores as all of `data/`."""
-DAYS_VALID = 397
+LIFETIME_DAYS = 397
 """Browsers refuse one that is valid for longer."""
 MIN_DAYS_LEFT = 7
 
@@ -61,7 +61,7 @@ def _make(names: list[str]) -> bytes:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))  # clocks differ
-        .not_valid_after(now + timedelta(days=DAYS_VALID))
+        .not_valid_after(now + timedelta(days=LIFETIME_DAYS))
         .add_extension(x509.SubjectAlternativeName(map(_general_name, names)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -1,10 +1,10 @@
 """`oppman.py check`: what would go wrong, before it does."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from dotenv import dotenv_values
@@ -20,6 +20,8 @@ from opportune.checks import PRODUCTION_CHECKS, Check, Finding, check_llm, check
 from opportune.cli import startup
 from opportune.cli.loop import runner
 from opportune.cli.makemigrations import collect
+from opportune.cli.output import Progress, print_json, progress, say
+from opportune.cli.terminal import styled
 from opportune.cli.transaction import in_transaction
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
@@ -42,18 +44,46 @@ SAMPLE_DOMAIN = "@example.com"
 
 def command(
     deploy: Annotated[bool, typer.Option("--deploy", help="Look at it as production would.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Look for mistakes in settings and database. Exits with 1 if there are errors."""
     settings = get_settings()
     checks = [*CHECKS, *(DEPLOY_CHECKS if deploy else ())]
-    findings = [finding for check in checks for finding in check(settings)]
-    for notice in notices(settings):
-        print(f"note: {notice}")
-    for finding in findings:
-        print(f"{'error' if finding.is_error else 'warning'}: {finding.text}")
+    with progress("Checking", len(checks), "checks") as bar:
+        findings = [*carried_out(checks, settings, bar)]
+    if as_json:
+        print_json(as_data(findings, notices(settings)))
+    else:
+        tell(findings, notices(settings))
     if errors := sum(finding.is_error for finding in findings):
         raise OperatorError(f"{errors} of these must be put right." if errors > 1 else "This must be put right.")
-    print("No errors found.")
+    if not as_json:
+        say("No errors found.")
+
+
+def carried_out(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:
+    for check in checks:
+        yield from check(settings)
+        bar.advance()
+
+
+def as_data(findings: Sequence[Finding], notes: Iterable[str]) -> dict[str, Any]:
+    return {
+        "ok": not any(finding.is_error for finding in findings),
+        "findings": [{"level": level(finding), "text": finding.text} for finding in findings],
+        "notes": list(notes),
+    }
+
+
+def tell(findings: Sequence[Finding], notes: Iterable[str]) -> None:
+    for note in notes:
+        say(f"note: {note}")
+    for finding in findings:
+        print(f"{styled(level(finding), 'red' if finding.is_error else 'yellow')}: {finding.text}")
+
+
+def level(finding: Finding) -> str:
+    return "error" if finding.is_error else "warning"
 
 
 def check_env_file(_settings: Settings) -> Iterator[Finding]:

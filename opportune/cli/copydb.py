@@ -1,18 +1,15 @@
 """`copydb`: everything from one database into another, SQLite or PostgreSQL."""
 
-import sys
 import time
-from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
+from opportune.cli.output import print_table, progress, say, warn
 from opportune.data.copydb import TableReport, copy, examine
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import installed_names
-
-Row = tuple[str, str, str]
 
 
 def command(
@@ -29,36 +26,21 @@ def command(
     from_url, to_url = (DatabaseURL.parse(text, name=name) for text, name in ((source, "SRC"), (target, "DST")))
     for url in (from_url, to_url):
         for notice in url.notices:
-            typer.echo(f"Notice: {url.name}: {notice}", err=True)
+            warn(f"Notice: {url.name}: {notice}")
     graph = MigrationGraph(installed_names())
     counts = examine(from_url, to_url, graph, force=force)
     if dry_run:
-        show(("table", "rows", ""), ((name, f"{rows:,}", "") for name, rows in counts.items()))
+        print_table(("TABLE", "ROWS"), ((name, f"{rows:,}") for name, rows in counts.items()), right=("ROWS",))
         print(f"{sum(counts.values()):,} rows would be copied from {from_url.redacted} to {to_url.redacted}.")
         return
     started = time.monotonic()
-    with typer.progressbar(
-        length=2 * sum(counts.values()),  # each is copied and compared
-        label="Copying",
-        width=0,  # the terminal's
-        file=sys.stderr,
-        hidden=not sys.stderr.isatty(),
-    ) as bar:
-        reports = copy(from_url, to_url, graph, force=force, progress=bar.update)
+    with progress("Copying", 2 * sum(counts.values()), "rows") as bar:  # each is copied and compared
+        reports = copy(from_url, to_url, graph, force=force, progress=bar.advance)
     tell(reports, time.monotonic() - started)
 
 
 def tell(reports: list[TableReport], seconds: float) -> None:
-    show(
-        ("table", "rows", "checksum of both"),
-        ((report.name, f"{report.rows:,}", report.checksum) for report in reports),
-    )
+    found = ((report.name, f"{report.rows:,}", report.checksum) for report in reports)
+    print_table(("TABLE", "ROWS", "CHECKSUM OF BOTH"), found, right=("ROWS",))
     rows = sum(report.rows for report in reports)
-    print(f"Copied {rows:,} rows of {len(reports)} tables in {seconds:.1f} s; both sides are equal.")
-
-
-def show(head: Row, rows: Iterable[Row]) -> None:
-    lines = [head, *rows]
-    name_width, number_width = (max(len(line[column]) for line in lines) for column in (0, 1))
-    for name, number, rest in lines:
-        print(f"{name:{name_width}}  {number:>{number_width}}  {rest}".rstrip())
+    say(f"Copied {rows:,} rows of {len(reports)} tables in {seconds:.1f} s; both sides are equal.")

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from opportune.cli.output import print_json, print_table, say
 from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.jobs import management
 from opportune.jobs.factory import declared_jobs
@@ -15,6 +16,7 @@ from opportune.settings import get_settings
 
 command = typer.Typer()
 
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Number = Annotated[int, typer.Argument(help="The job's number in the list.", show_default=False)]
 
 
@@ -22,19 +24,26 @@ Number = Annotated[int, typer.Argument(help="The job's number in the list.", sho
 def list_jobs(
     state: Annotated[JobState | None, typer.Option(help="Only these.")] = None,
     most: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 20,
+    as_json: AsJson = False,
 ) -> None:
     """List the newest jobs."""
     jobs = in_transaction(lambda session: management.newest(session, state, most))
-    for job in jobs:
-        print(f"{job.id:>6}  {job.state:9}  {_time(job.created_at)}  {job.name}  {_remark(job)}".rstrip())
-    if not jobs:
-        print(f"No job is {state}." if state else "There are no jobs.")
+    if as_json:
+        print_json([_as_data(job) for job in jobs])
+    elif jobs:
+        rows = ((job.id, job.state, _time(job.created_at), job.name, _remark(job)) for job in jobs)
+        print_table(("ID", "STATE", "QUEUED", "JOB", "REMARK"), rows, right=("ID",))
+    else:
+        say(f"No job is {state}." if state else "There are no jobs.")
 
 
 @command.command()
-def show(number: Number) -> None:
+def show(number: Number, as_json: AsJson = False) -> None:
     """Show all that is known of a job."""
     job = in_transaction(lambda session: management.find(session, number))
+    if as_json:
+        print_json(_as_data(job))
+        return
     for label, value in _facts(job):
         print(f"{label:10} {value}")
 
@@ -44,7 +53,7 @@ def retry(number: Number) -> None:
     """Do a job again that failed or was cancelled."""
     with_jobs(lambda jobs, session: jobs.retry(session, number))
     job = in_transaction(lambda session: management.find(session, number))
-    print(f"Job {number} is {job.state}.{_who_does_it(job)}")
+    say(f"Job {number} is {job.state}.{_who_does_it(job)}")
 
 
 @command.command()
@@ -52,7 +61,13 @@ def cancel(number: Number) -> None:
     """End a job that waits, or at its next step one that runs."""
     with_jobs(lambda jobs, session: jobs.cancel(session, number))
     job = in_transaction(lambda session: management.find(session, number))
-    print(f"Job {number} ends at its next step." if job.state == JobState.RUNNING else f"Job {number} is {job.state}.")
+    say(f"Job {number} ends at its next step." if job.state == JobState.RUNNING else f"Job {number} is {job.state}.")
+
+
+def _as_data(job: Job) -> dict[str, Any]:
+    names = ("id", "name", "state", "attempt", "key", "progress", "error", "arguments")
+    times = ("created_at", "due_at", "started_at", "ended_at")
+    return {name: getattr(job, name) for name in (*names, *times)}
 
 
 def _facts(job: Job) -> Iterator[tuple[str, object]]:

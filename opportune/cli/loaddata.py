@@ -9,6 +9,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from opportune.cli.output import Progress, progress, say
 from opportune.cli.transaction import migrated_settings
 from opportune.data.copydb.connections import destination, explained_errors
 from opportune.data.fixtures.json_stream import read_objects
@@ -28,9 +29,16 @@ def command(
     """Add the rows of JSON files, and replace those whose key is there. All of them, or none if one is wrong."""
     url = migration_url(migrated_settings())
     models = [model for feature in installed_features() for model in feature.models]
-    with destination(url) as connection, explained_errors(url):
-        number = load(connection, tables_by_name(Model.metadata, installed_names()), models, every_object(files))
-    print(f"Loaded {number:,} rows.")
+    with progress("Loading", unit="rows") as bar, destination(url) as connection, explained_errors(url):
+        rows = counted(every_object(files), bar)
+        number = load(connection, tables_by_name(Model.metadata, installed_names()), models, rows)
+    say(f"Loaded {number:,} rows.")
+
+
+def counted(rows: Iterator[FixtureObject], bar: Progress) -> Iterator[FixtureObject]:
+    for row in rows:
+        yield row
+        bar.advance()
 
 
 def every_object(files: Sequence[str]) -> Iterator[FixtureObject]:

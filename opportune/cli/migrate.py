@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.output import say, warn
+from opportune.cli.output import say, warn, work_shown
+from opportune.cli.terminal import is_terminal
 from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import forget_revisions, recorded_revisions, recorded_revisions_of
@@ -110,20 +111,23 @@ def forget_removed(settings: Settings, graph: MigrationGraph) -> None:
 
 def carry_out(settings: Settings, graph: MigrationGraph, plan: Plan) -> int:
     """Take the steps, telling of each, and return how many there were."""
-    with connect(settings) as connection:
+    with connect(settings) as connection, work_shown():
         return run_migrations(connection, graph, plan, announced)
 
 
 @contextmanager
 def announced(step: Step) -> Iterator[None]:
     verb = "Applying" if step.direction == "upgrade" else "Unapplying"
-    say(f"  {verb} {step.migration}...", end="")
+    line = f"  {verb} {step.migration}..."
+    if not is_terminal():  # a log says what is under way; a terminal has the bar, on this line
+        say(line, end="")
+        line = ""
     try:
         yield
     except BaseException:
-        say(" FAILED")
+        say(f"{line} FAILED")
         raise
-    say(" FAKED" if step.is_faked else " OK")
+    say(f"{line} FAKED" if step.is_faked else f"{line} OK")
 
 
 def tell_of_removed(graph: MigrationGraph, rows: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from opportune.cli.terminal import columns, has_colours, is_terminal, printable, styled
+from opportune.progress import watched_by
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PIPED_WIDTH_CHARS = 100_000
 """The width of what no terminal shows: a row is a line, for `grep`."""
+BYTES = "bytes"
+"""The unit that is shown as kB or MB."""
 BAR_AFTER_SECONDS = 1.0
 PLAIN_PROGRESS_SECONDS = 10.0
 """How often a line tells of the progress where there is no terminal."""
@@ -124,7 +127,7 @@ def _is_utf8() -> bool:
 
 
 class Progress:
-    """How far something has come: `advance()` it; `total` may be set when it is known, `label` when it changes."""
+    """How far something has come: `advance()` it; `total` may be set when it is known."""
 
     def __init__(self, label: str, total: int | None, unit: str) -> None:
         self.label, self.total, self.unit = label, total, unit
@@ -151,13 +154,21 @@ class Progress:
     def advance(self, count: int = 1) -> None:
         """That many more are done."""
         self.done += count
+        if self._bar:
+            self._draw()
+        elif time.monotonic() - self._told >= PLAIN_PROGRESS_SECONDS and not (is_quiet() or is_terminal(sys.stderr)):
+            self._told = time.monotonic()
+            print(self, file=sys.stderr, flush=True)
+
+    def describe(self, label: str) -> None:
+        """Something else is being done now."""
+        self.label = label
+        self._draw()
+
+    def _draw(self) -> None:
         with self._lock:
             if self._bar:
                 self._bar.update(self._bar.task_ids[0], description=self.label, completed=self.done, total=self.total)
-                return
-        if time.monotonic() - self._told >= PLAIN_PROGRESS_SECONDS and not (is_quiet() or is_terminal(sys.stderr)):
-            self._told = time.monotonic()
-            print(self, file=sys.stderr, flush=True)
 
     def start(self) -> None:
         if is_terminal(sys.stderr):
@@ -178,14 +189,16 @@ class Progress:
         """Begin to draw, in a thread of its own: what is watched may not come back for long."""
         from rich import progress  # noqa: PLC0415 - what is over in a second does without
 
+        in_bytes = [progress.DownloadColumn()]
+        counts = in_bytes if self.unit == BYTES else [progress.MofNCompleteColumn(), progress.TextColumn(self.unit)]
         bar = progress.Progress(
             progress.TextColumn("{task.description}"),
             progress.BarColumn(bar_width=None),
-            progress.MofNCompleteColumn(),
-            progress.TextColumn(self.unit),
+            *counts,
             progress.TimeElapsedColumn(),
             progress.TimeRemainingColumn(),
             console=_console(sys.stderr),
+            redirect_stdout=is_terminal(),  # or what is piped would come out on the terminal
             transient=True,
         )
         with self._lock:
@@ -208,3 +221,10 @@ def progress(label: str, total: int | None = None, unit: str = "") -> Iterator[P
         yield shown
     finally:
         shown.stop()
+
+
+@contextmanager
+def work_shown() -> Iterator[None]:
+    """Show the progress of what the block calls in the framework, such as a backup or migrations."""
+    with watched_by(progress):
+        yield

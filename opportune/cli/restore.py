@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from opportune.cli.output import say, work_shown
 from opportune.data.backup.archive import UPLOADS, Manifest, open_archive
 from opportune.data.backup.restore import Target, restore_backup
 from opportune.db.migrations.graph import MigrationGraph
@@ -23,10 +24,11 @@ def command(
         with open_archive(file):  # what is no backup is the first thing to know
             raise typer.BadParameter("Nobody can be asked whether all data may be replaced: say so by --no-input.")
     target = Target(get_settings(), MigrationGraph(installed_names()), Model.metadata.tables.keys())
-    restored = restore_backup(file, target, lambda manifest: None if no_input else ask(manifest, target))
-    print(f"Restored {file}.")
+    with work_shown():
+        restored = restore_backup(file, target, lambda manifest: None if no_input else ask(manifest, target))
+    say(f"Restored {file}.")
     if restored.kept:
-        print(f"The database before is kept as {restored.kept}.")
+        say(f"The database before is kept as {restored.kept}.")
     if notice := uploads_left(restored.manifest, target):
         print(notice)
     if pending := target.graph.pending(restored.manifest.revisions):

@@ -15,6 +15,7 @@ from typing import IO, BinaryIO, Literal, Protocol, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from opportune.errors import OperatorError
+from opportune.progress import work
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 50_000_000
@@ -111,8 +112,10 @@ class Archive:
         Raises:
             OperatorError: one differs.
         """
-        for name in self.manifest.members:
-            self.extract(name, None)
+        with work("Checking the backup", len(self.manifest.members), "files") as progress:
+            for name in self.manifest.members:
+                self.extract(name, None)
+                progress.advance()
 
     def extract(self, name: str, target: BinaryIO | None) -> None:
         """Write a member to an open file, or nowhere.

@@ -12,6 +12,7 @@ from pathlib import Path
 from opportune.atomic_files import put, temporary
 from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, is_database
 from opportune.errors import OperatorError
+from opportune.progress import work
 
 LOCK_TIMEOUT_SECONDS = 1.0  # seconds; who has the database open for good is not waited for
 PAGES_PER_STEP = 4096
@@ -42,7 +43,8 @@ def snapshot(source: Path, target: Path) -> None:
         # With a transaction of ours open, what others write neither starts the copy again nor is waited for.
         live.execute("BEGIN")
         live.execute("SELECT count(*) FROM sqlite_master")
-        live.backup(copy, pages=PAGES_PER_STEP, progress=lambda *_: None)  # a call in between lets Ctrl-C through
+        with work("Copying the database", unit="steps") as progress:
+            live.backup(copy, pages=PAGES_PER_STEP, progress=lambda *_: progress.advance())  # which lets Ctrl-C through
     merge_wal(target)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from opportune.atomic_files import TEMPORARY, put, sync
 from opportune.data.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.errors import OperatorError
+from opportune.progress import work
 from opportune.storage.location import Bucket
 
 
@@ -17,11 +18,14 @@ def add_uploads(writer: ArchiveWriter, folder: Path) -> None:
     Raises:
         OperatorError: an archive cannot hold the name of one.
     """
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink() and path.suffix != TEMPORARY:
-            _refuse_unnamable(path)
-            with suppress(FileNotFoundError), path.open("rb") as file:
-                writer.add(UPLOADS + path.relative_to(folder).as_posix(), file)
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
+    with work("Packing uploads", len(found), "files") as progress:
+        for path in found:
+            if path.suffix != TEMPORARY:
+                _refuse_unnamable(path)
+                with suppress(FileNotFoundError), path.open("rb") as file:
+                    writer.add(UPLOADS + path.relative_to(folder).as_posix(), file)
+            progress.advance()
 
 
 def _refuse_unnamable(path: Path) -> None:
@@ -43,12 +47,14 @@ def stage_uploads(archive: Archive, place: Path | Bucket) -> Iterator["StagedUpl
     shutil.rmtree(folder, ignore_errors=True)
     try:
         names = [name.removeprefix(UPLOADS) for name in archive.uploads]
-        for name in names:
-            path = folder / name
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with path.open("xb") as file:
-                archive.extract(UPLOADS + name, file)
-                sync(file)
+        with work("Unpacking uploads", len(names), "files") as progress:
+            for name in names:
+                path = folder / name
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with path.open("xb") as file:
+                    archive.extract(UPLOADS + name, file)
+                    sync(file)
+                progress.advance()
         yield StagedUploads([(folder / name, place / name) for name in names])
     finally:
         shutil.rmtree(folder, ignore_errors=True)

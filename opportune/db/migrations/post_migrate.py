@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, Executable
 
+from opportune.progress import work
+
 PREFIX = "fts_"
 """What the names of such tables and indexes begin with: migrations, and copies of rows, leave them alone."""
 
@@ -30,8 +32,11 @@ def due(connection: Connection) -> list[str | Executable]:
 
 def bring_in_line(connection: Connection) -> None:
     """Run them, as a part of the transaction that the connection is in."""
-    for statement in due(connection):
-        if isinstance(statement, str):
-            connection.exec_driver_sql(statement)
-        else:
-            connection.execute(statement)
+    statements = due(connection)
+    with work("Indexing", len(statements), "statements") as progress:
+        for statement in statements:
+            if isinstance(statement, str):
+                connection.exec_driver_sql(statement)
+            else:
+                connection.execute(statement)
+            progress.advance()

@@ -1,8 +1,8 @@
 """Applying migrations and taking them back, each whole or not at all."""
 
 import threading
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from opportune.db.migrations.history import record_revisions, recorded_revisions
 from opportune.db.migrations.options import OPTIONS, WithinTransaction, keep_transaction
 from opportune.db.migrations.post_migrate import bring_in_line, due
 from opportune.errors import OperatorError
+from opportune.progress import Progress, work
 
 # `alembic.op`, which migrations use, is one for the whole process.
 _op = threading.Lock()
@@ -93,8 +94,9 @@ def run_migrations(
         is_atomic = connection.dialect.name == "sqlite" or all(step.migration.is_atomic for step in steps)
         lock = acquire_migration_lock if is_atomic else set_table_lock_timeout
         try:
-            with nullcontext() if is_atomic else migration_lock_beside(connection):
-                while _take_next(connection, graph, plan, announce, lock):
+            beside = nullcontext() if is_atomic else migration_lock_beside(connection)
+            with beside, work("Migrating", len(steps), "migrations") as progress:
+                while _take_next(connection, graph, plan, _watched(announce, progress), lock):
                     taken += 1
         except OperatorError:
             with suppress(OperatorError, SQLAlchemyError):  # for the steps that hold
@@ -102,6 +104,17 @@ def run_migrations(
             raise
     _derive(connection)
     return taken
+
+
+def _watched(announce: Announce, progress: Progress) -> Announce:
+    @contextmanager
+    def announced(step: Step) -> Iterator[None]:
+        progress.describe(f"Migrating {step.migration}")
+        with announce(step):
+            yield
+        progress.advance()
+
+    return announced
 
 
 def run_migrations_within(connection: Connection, graph: MigrationGraph, plan: Plan) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from opportune.cli import output
 from opportune.data.backup import postgresql, uploads
 from opportune.data.backup.archive import ArchiveWriter, open_archive
 from opportune.db.migrations.connection import connect
@@ -51,6 +52,29 @@ def test_a_backup_is_one_private_file_that_tells_what_it_holds(oppman: Oppman, s
     assert MigrationGraph(installed_names()).pending(manifest.revisions) == []
     assert "accounts_user" in manifest.tables
     assert "p@ss" not in zipfile.ZipFile(path).read("manifest.json").decode()
+
+
+@only_sqlite
+def test_backups_are_listed_newest_first(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+    assert oppman("backup", "--list") == (0, "There are no backups.\n", "")
+    for _ in range(2):
+        assert oppman("backup").code == 0
+    (site.folder / "backups/other.zip").write_text("no backup")
+    _, *rows = oppman("backup", "--list").out.splitlines()
+    assert [row.split()[0] for row in rows] == [str(path) for path in reversed(backups(site)[:2])]
+    listed = json.loads(oppman("backup", "--list", "--json").out)
+    assert (len(listed), listed[0]["uploads"], listed[0]["database"]) == (2, 1, f"sqlite+aiosqlite:///{site.path}")
+    missing = oppman("backup", str(tmp_path / "nowhere"), "--list")
+    assert (missing.code, missing.err.count("\n")) == (1, 1)
+
+
+@only_sqlite
+def test_a_backup_tells_how_far_it_is(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
+    said = oppman("backup").err.splitlines()
+    assert "Packing uploads: 1 of 1 files, about 0 s left" in said
+    assert said[-1].startswith("Checking the backup: 2 of 2 files")
+    assert len(backups(site)) == 1
 
 
 @only_sqlite

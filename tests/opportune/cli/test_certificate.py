@@ -31,7 +31,7 @@ def test_it_is_kept_until_it_ends_or_another_host_is_served(path: Path, monkeypa
     assert certificate_for("::1", path).read_bytes() == first
     other = certificate_for("192.0.2.7", path).read_bytes()
     assert other != first
-    monkeypatch.setattr(certificate, "MIN_DAYS_LEFT", certificate.DAYS_VALID)
+    monkeypatch.setattr(certificate, "MIN_DAYS_LEFT", certificate.LIFETIME_DAYS)
     assert certificate_for("192.0.2.7", path).read_bytes() != other
 
 

@@ -1,4 +1,5 @@
 import gc
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,15 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_sound_site_has_no_errors(oppman: Oppman, database_url: str) -> None:
     assert oppman("check", DATABASE_URL=database_url) == (0, "No errors found.\n", "")
+
+
+def test_programs_get_what_is_wrong_as_json(oppman: Oppman, folder: Path) -> None:
+    (folder / ".env").write_text("SITE_NMAE=x\n", encoding="utf-8")
+    (folder / ".env").chmod(0o644)
+    code, out, err = oppman("check", "--json", DATABASE_URL="sqlite:///nowhere.db")
+    told = json.loads(out)
+    assert (code, told["ok"], err) == (1, False, "2 of these must be put right.\n")
+    assert [finding["level"] for finding in told["findings"]] == ["error", "warning", "error"]
 
 
 def test_pending_migrations_are_an_error(oppman: Oppman, empty_database_url: str) -> None:

@@ -17,7 +17,7 @@ def test_it_shows_each_table_with_what_both_sides_hold(oppman: Oppman, databases
     code, out, err = oppman("copydb", source, target)
     lines = out.splitlines()
     assert (code, err) == (0, "")
-    assert lines[0].split() == ["table", "rows", "checksum", "of", "both"]
+    assert lines[0].split() == ["TABLE", "ROWS", "CHECKSUM", "OF", "BOTH"]
     (user,) = (line.split() for line in lines if line.startswith("accounts_user"))
     assert user[1] == "1"
     assert len(user[2]) == 16

@@ -1,3 +1,4 @@
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -30,11 +31,15 @@ def queue(path: Path, *jobs: tuple[str, str, str, int, str]) -> None:
 
 def test_jobs_are_listed_newest_first_and_by_state(oppman: Oppman, url: str) -> None:
     result = oppman("jobs", "list", DATABASE_URL=url)
-    waiting, failed = result.out.splitlines()
-    assert waiting.startswith("     2  waiting    2026-01-02 03:04:05  ")
-    assert waiting.endswith("gone.wait  no installed feature has this job: it waits until one does")
+    heading, waiting, failed = result.out.splitlines()
+    assert heading.split() == ["ID", "STATE", "QUEUED", "JOB", "REMARK"]
+    assert waiting.split(maxsplit=2) == [
+        "2",
+        "waiting",
+        "2026-01-02 03:04:05  gone.wait  no installed feature has this job: it waits until one does",
+    ]
     assert failed.endswith("2026-01-02 03:04:05  gone.fail  Nobody answers.")
-    assert oppman("jobs", "list", "--state", "failed").out == failed + "\n"
+    assert oppman("jobs", "list", "--state", "failed").out.count("\n") == 2
     assert oppman("jobs", "list", "--state", "done").out == "No job is done.\n"
     assert oppman("jobs", "list", "--state", "lost").code == 2
 
@@ -45,6 +50,12 @@ def test_a_job_is_shown_with_its_arguments(oppman: Oppman, url: str) -> None:
     assert shown["Job"] == "1: gone.fail"
     assert shown["Arguments"] == "7, 'a'"
     assert (shown["Attempts"], shown["Error"]) == ("5", "Nobody answers.")
+
+
+def test_programs_get_jobs_as_json(oppman: Oppman, url: str) -> None:
+    waiting, failed = json.loads(oppman("jobs", "list", "--json", DATABASE_URL=url).out)
+    assert (waiting["id"], failed["state"], failed["arguments"]) == (2, "failed", [7, "a"])
+    assert json.loads(oppman("jobs", "show", "1", "--json").out) == failed
 
 
 def test_a_job_is_cancelled_and_queued_again(oppman: Oppman, url: str) -> None:

@@ -1,12 +1,18 @@
 import io
+import json
+import sys
 
 import pytest
-from rich.console import Console
 
 from opportune.application import create_app
 from opportune.cli import routes
 from opportune.cli.main import main
 from opportune.testing.plugin import settings_for
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture(autouse=True)
@@ -39,11 +45,20 @@ def test_what_is_piped_keeps_each_address_on_one_line(capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.count("\n") == 2
 
 
-def test_a_terminal_of_80_columns_shows_everything_without_a_wider_line() -> None:
-    output = io.StringIO()
+def test_a_terminal_of_80_columns_shows_everything_without_a_wider_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
     rows = sorted(routes.find_rows(create_app(settings_for("sqlite:///nowhere.db")).routes))
-    routes.print_table(rows, Console(file=output, width=80))
-    lines = output.getvalue().splitlines()
+    assert main(["routes"]) == 0
+    lines = shown.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
-    assert len(rows) < len(lines) < 1.5 * len(rows)
+    assert len(rows) < len(lines)
     assert {row.origin for row in rows} <= {line.split()[-1] for line in lines}
+
+
+def test_programs_get_them_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["routes", "--json", "/health/live"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row == {"path": "/health/live", "methods": ["GET", "HEAD", "OPTIONS"], "name": "live", "origin": "web"}
