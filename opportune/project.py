@@ -130,7 +130,7 @@ def has_own_users() -> bool:
 
 def users_module(name: str) -> ModuleType:
     """What the project says of its users in `models`, `schemas` or `manager`; else what the framework does."""
-    otherwise = name if has_own_users() else "no_users"
+    otherwise = name if has_own_users() or name == "manager" else "no_users"
     return _module(f"{USERS}.{name}", f"opportune.accounts.{otherwise}")
 
 

@@ -160,6 +160,11 @@ class Settings(BaseSettings):
     staff_needs_two_factor: bool = False
     """Let staff and superusers into the admin only with an authenticator app."""
 
+    bearer: Literal["token", "jwt"] = "token"
+    """What signing in gives programs: a token (a row), or a JWT of JWT_MINUTES with a token to refresh it."""
+    jwt_minutes: int = Field(default=15, ge=1, le=60)
+    """Minutes that a JWT is good for."""
+
     session_days: int = Field(default=30, ge=1)
     """Days after which whoever is remembered signs in again; nobody stays signed in for longer."""
     session_idle_hours: int = Field(default=24, ge=1)

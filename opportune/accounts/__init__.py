@@ -8,9 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from opportune.accounts.backends import auth_backends, get_user_manager
     from opportune.accounts.demo import demo_owner
     from opportune.accounts.dependencies import CurrentUser, OptionalUser, get_current_user, get_optional_user
     from opportune.accounts.groups.permissions import FORBIDDEN, may, read_grants
+    from opportune.accounts.manager import UserManager
     from opportune.accounts.models import User, UserBase
     from opportune.accounts.passwords import hash_password
     from opportune.accounts.schemas import Email, UserRead, UserUpdate
@@ -24,12 +26,15 @@ __all__ = [
     "OptionalUser",
     "User",
     "UserBase",
+    "UserManager",
     "UserRead",
     "UserUpdate",
+    "auth_backends",
     "create_access_token",
     "demo_owner",
     "get_current_user",
     "get_optional_user",
+    "get_user_manager",
     "hash_password",
     "may",
     "read_grants",
@@ -37,9 +42,11 @@ __all__ = [
 ]
 
 _PLACES = {
+    "backends": ("auth_backends", "get_user_manager"),
     "demo": ("demo_owner",),
     "dependencies": ("CurrentUser", "OptionalUser", "get_current_user", "get_optional_user"),
     "groups.permissions": ("FORBIDDEN", "may", "read_grants"),
+    "manager": ("UserManager",),
     "models": ("User", "UserBase"),
     "passwords": ("hash_password",),
     "schemas": ("Email", "UserRead", "UserUpdate"),

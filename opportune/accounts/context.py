@@ -1,13 +1,18 @@
 """What changes to accounts are given in place of a request."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.manager import UserManager
+from opportune.accounts.models import User
+from opportune.accounts.users import user_manager
 from opportune.settings import Settings
 from opportune.web.client import Client
 from opportune.web.rate_limit import RateLimiter
+
+if TYPE_CHECKING:
+    from opportune.accounts.manager import UserManager
 
 
 @dataclass(frozen=True)
@@ -20,5 +25,6 @@ class AccountContext:
     client: Client
 
     @property
-    def manager(self) -> UserManager:
-        return UserManager(self.session)
+    def manager(self) -> "UserManager[User]":
+        """The project's, from `app/users/manager.py`."""
+        return user_manager(self.session, self.settings)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy import Connection, delete, event, inspect, select
@@ -56,6 +57,11 @@ class UserCredentials(Generic[T]):
         gone = delete(self.kind).where(col(self.kind.id) == row_id, col(self.kind.user_id) == self.user_id)
         if await self.session.scalar(gone.returning(col(self.kind.id))) is None:
             raise NotFound
+
+    async def delete_one_of(self, row_id: int) -> None:
+        """Delete one of them, if it is still there."""
+        with suppress(NotFound):
+            await self.delete(row_id)
 
     async def delete_all(self, keep: int | None = None) -> None:
         """Delete all but the one with the id `keep`."""

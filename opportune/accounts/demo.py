@@ -3,7 +3,7 @@
 import secrets
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -65,4 +65,7 @@ async def demo_owner(session: AsyncSession, rows: str) -> User:
 
 
 async def clear(session: AsyncSession) -> int:
-    return len((await session.execute(delete(User).where(is_ours).returning(col(User.id)))).all())
+    users = (await session.scalars(select(User).where(is_ours))).all()
+    for user in users:
+        await session.delete(user)
+    return len(users)

@@ -12,6 +12,8 @@ from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.accounts.sessions.lookup import Grants, find_by_token
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
+from opportune.accounts.tokens.strategies import token_strategy
+from opportune.accounts.users import REQUEST_KEY
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.web.client import Client
@@ -24,7 +26,8 @@ LOGIN_PATH = "/accounts/login"
 async def get_optional_user(request: Request) -> User | None:
     """The active user who sends this request, read afresh once a request; also at `request.state.user`.
 
-    `request.state.session` is the session of the browser that they use, or None; `.grants` what they may do.
+    `request.state.session` is the session of the browser that they use, or None, `.token` that of a program;
+    `.grants` what they may do.
     Pages know people by the session's cookie. Addresses under /api take a bearer token too, which then decides alone.
     The user belongs to no session: `session.add(user)` in a `WriteSession` before changing it.
     """
@@ -35,19 +38,20 @@ async def get_optional_user(request: Request) -> User | None:
 
 
 async def _read_user(request: Request) -> User | None:
-    request.state.session = None
+    request.state.session = request.state.token = None
     request.state.grants = frozenset()
     database: Database = request.app.state.database
     by_bearer = read_bearer_token(request) if request.scope["path"].startswith("/api/") else None
     found: tuple[Session, User, Grants] | tuple[ApiToken, User, Grants] | None = None
     if by_bearer is not None:
-        found = await find_by_token(database, ApiToken, by_bearer)
+        found = await token_strategy(request.app.state.settings, database).find(by_bearer)
     elif token := read_session_token(request):
         found = await find_by_token(database, Session, token)
     if found is None:
         return None
     row, user, request.state.grants = found
     request.state.session = row if isinstance(row, Session) else None
+    request.state.token = row if isinstance(row, ApiToken) else None
     last_seen: LastSeen = request.app.state.last_seen
     if last_seen.is_due(row):
         last_seen.note(row, Client.of(request))
@@ -71,6 +75,7 @@ CurrentUser = Annotated[User, Depends(get_current_user)]
 def account_context(request: Request, session: AsyncSession) -> AccountContext:
     """What services are given in place of the request."""
     state = request.app.state
+    session.info[REQUEST_KEY] = request
     return AccountContext(session, state.settings, state.rate_limiter, Client.of(request))
 
 

@@ -1,5 +1,6 @@
 from opportune.accounts import api, cleanup, demo, pages
 from opportune.accounts.deletion.personal_data import personal_data
+from opportune.accounts.hooks import HOOKS
 from opportune.accounts.models import (
     ApiToken,
     Attempt,
@@ -38,5 +39,6 @@ accounts = Feature(
         send_verification_email,
         cleanup.delete_expired_daily,
     ),
+    hooks=HOOKS,
     lifespan=invite_first_superuser,
 )

@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.deletion.service import forget_person
 from opportune.accounts.groups.service import keep_one_superuser
-from opportune.accounts.manager import EmailTakenError, InvalidPasswordError, UserManager, find_by_email
 from opportune.accounts.models import User
 from opportune.accounts.schemas import Email, UserCreate
+from opportune.accounts.users import EmailTakenError, InvalidPasswordError, find_by_email, user_manager
 from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.database import Database
 from opportune.errors import OperatorError
@@ -39,7 +39,7 @@ async def set_password(session: AsyncSession, email: str, password: str) -> User
     user = await find_user(session, email)
     with as_operator_error(email):
         valid = UserCreate(email=user.email, password=password)
-        return await UserManager(session).change(user, password=valid.password)
+        return await user_manager(session).change(user, password=valid.password)
 
 
 async def add_user(session: AsyncSession, email: str, password: str, **flags: bool) -> User:
@@ -50,7 +50,7 @@ async def add_user(session: AsyncSession, email: str, password: str, **flags: bo
     """
     with as_operator_error(email):
         new = UserCreate(email=email, password=password)
-        return await UserManager(session).register(new.email, new.password, **flags)
+        return await user_manager(session).register(new.email, new.password, **flags)
 
 
 async def change_email(session: AsyncSession, user: User, email: str) -> User:
@@ -64,7 +64,7 @@ async def change_email(session: AsyncSession, user: User, email: str) -> User:
     except ValidationError:
         raise OperatorError(f"{email} is no e-mail address.") from None
     with as_operator_error(email):
-        return await UserManager(session).change(user, email=valid)
+        return await user_manager(session).change(user, email=valid)
 
 
 async def delete_user(session: AsyncSession, database: Database, features: Sequence[Feature], email: str) -> User:
@@ -79,7 +79,7 @@ async def delete_user(session: AsyncSession, database: Database, features: Seque
     await delete_dependents_in_batches(database, User, user.id)
     await keep_one_superuser(session, user)
     await forget_person(session, features, user)
-    await session.delete(user)
+    await user_manager(session).delete(user)
     return user
 
 

@@ -1,67 +1,183 @@
-"""Users made, found and changed, in the transaction of whoever asks. What hashes does so before it locks anything."""
+"""FastAPI Users' manager and database on the session of whoever asks. What hashes does so before it locks anything."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import func, select, update
+from fastapi import Request
+from pydantic import BaseModel
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts import passwords
-from opportune.accounts.models import User
+from opportune.accounts import passwords, signed_links
+from opportune.accounts.emails import send_account_email
+from opportune.accounts.fastapi_users_adapter import (
+    BaseUserDatabase,
+    BaseUserManager,
+    InvalidID,
+    InvalidPasswordException,
+    exceptions,
+)
+from opportune.accounts.models import User, UserBase
+from opportune.accounts.schemas import UserCreate
+from opportune.accounts.users import (
+    CHANGED_MEANWHILE,
+    REQUEST_KEY,
+    EmailTakenError,
+    InvalidLinkError,
+    InvalidPasswordError,
+    find_by_email,
+)
+from opportune.db.model import MAX_ID
+from opportune.settings import Settings, get_settings
 
-EMAIL_TAKEN = "There is an account with this e-mail already."
-WRONG_CURRENT_PASSWORD = "This is not your current password."  # noqa: S105 - a sentence
-CHANGED_MEANWHILE = "The account was changed at the same moment. Please try again."
+U = TypeVar("U", bound=UserBase)
+
+GUARDED_FIELDS = set(UserBase.model_fields) - {"email"}
+"""What nobody sets of themselves."""
 
 
-class InvalidPasswordError(Exception):
-    """A password that is not taken; the message tells its owner why."""
+class Credentials(Protocol):
+    """What FastAPI's OAuth2PasswordRequestForm has, and whatever else names a user and a password."""
+
+    @property
+    def username(self) -> str: ...
+    @property
+    def password(self) -> str: ...
 
 
-class EmailTakenError(Exception):
-    """There is an account with this e-mail, whatever its case."""
+class UserTaken(EmailTakenError, exceptions.UserAlreadyExists):  # noqa: N818 - as FastAPI Users has it
+    """FastAPI Users' exception and ours."""
 
 
-async def find_by_email(session: AsyncSession, email: str) -> User | None:
-    """The user with this e-mail, whatever its case."""
-    user: User | None = await session.scalar(select(User).where(func.lower(col(User.email)) == email.strip().lower()))
-    return user
+class PasswordRefused(InvalidPasswordError, InvalidPasswordException):  # noqa: N818 - as FastAPI Users has it
+    """FastAPI Users' exception and ours."""
+
+    def __init__(self, reason: Any) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
-class UserManager:
-    """Makes, finds and changes users, in a session that writes."""
+class LinkRefused(InvalidLinkError, exceptions.InvalidResetPasswordToken, exceptions.InvalidVerifyToken):  # noqa: N818
+    """FastAPI Users' exceptions and ours."""
+
+
+class UserDatabase(BaseUserDatabase[Any, int]):
+    """Users in a session: what is done here is flushed, and committed with all else that the session has done."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
+
+    async def get(self, id: int) -> User | None:  # noqa: A002 - FastAPI Users' word
+        return await self.session.get(User, id)
+
+    async def get_by_email(self, email: str) -> User | None:
+        return await find_by_email(self.session, email)
+
+    async def create(self, create_dict: Mapping[str, Any]) -> User:
+        """Raises UserTaken: also where two register an address at once."""
+        self.session.add(user := User(**{**create_dict, "email": create_dict["email"].lower()}))
+        try:
+            await self.session.flush()
+        except IntegrityError:
+            await self.session.rollback()
+            raise UserTaken from None
+        return user
+
+    async def update(self, user: User, update_dict: Mapping[str, Any]) -> User:
+        """Raises UserTaken."""
+        self.session.add(user)
+        user.sqlmodel_update(dict(update_dict))
+        try:
+            await self.session.flush()
+        except IntegrityError:
+            await self.session.rollback()
+            await self.session.refresh(user)  # the page that says so shows them, too
+            raise UserTaken from None
+        return user
+
+    async def delete(self, user: User) -> None:
+        self.session.add(user)
+        await self.session.delete(user)
+        await self.session.flush()
+
+
+class UserManager(BaseUserManager[U, int], Generic[U]):
+    """Makes, finds and changes users: FastAPI Users' manager, which never hashes in the event loop.
+
+    The project's own is in `app/users/manager.py`. `on_after_register`, `on_after_update`, `on_after_verify`,
+    `on_before_delete` and `on_after_delete` run in the transaction of the change, whichever way it happens, as hooks
+    of the table (docs/hooks.md), and `validate_password` is asked for each new password.
+    """
+
+    user_db: UserDatabase
+
+    def __init__(self, user_db: UserDatabase, *, settings: Settings | None = None) -> None:
+        super().__init__(user_db, passwords.password_helper)
+        self.session = user_db.session
+        self.settings: Settings = settings or self.session.info.get("settings") or get_settings()
+
+    @property
+    def request(self) -> Request | None:
+        """The request that all this is for; None in commands and jobs."""
+        request: Request | None = self.session.info.get(REQUEST_KEY)
+        return request
 
     async def release(self) -> None:
         """Commit what is done so far: others may write, and have the connection, while something here takes long."""
         await self.session.commit()
 
-    async def register(self, email: str, password: str, **flags: bool) -> User:
+    def parse_id(self, value: Any) -> int:
+        text = str(value)
+        if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) <= MAX_ID):
+            raise InvalidID
+        return int(text)
+
+    # New ones
+
+    async def create(self, user_create: BaseModel, safe: bool = False, request: Request | None = None) -> U:
+        """Make a user of a schema; `safe` leaves out what nobody may give themselves.
+
+        Raises:
+            InvalidPasswordException, UserAlreadyExists: as FastAPI Users does, and so our own, which are both.
+        """
+        fields = _fields(user_create, safe=safe)
+        return await self.register(fields.pop("email"), fields.pop("password"), **fields)
+
+    async def register(self, email: str, password: str, **fields: Any) -> U:
         """Make a user.
 
         Raises:
-            InvalidPasswordError: it is too weak.
+            InvalidPasswordError: the password is too weak.
             EmailTakenError: the e-mail has an account.
         """
-        return await self.add(email, await self._hashed(password, email), **flags)
+        return await self.add(email, await self.hashed(password, email), **fields)
 
-    async def add(self, email: str, hashed_password: str, **flags: bool) -> User:
+    async def add(self, email: str, hashed_password: str, **fields: Any) -> U:
         """Make a user as `register` does, of a password that has been looked at and hashed."""
-        fields: dict[str, Any] = {"email": email.lower(), "hashed_password": hashed_password, **flags}
-        self.session.add(user := User(**fields))
-        try:
-            await self.session.flush()
-        except IntegrityError:
-            await self.session.rollback()
-            raise EmailTakenError from None
+        made: Any = await self.user_db.create({**fields, "email": email, "hashed_password": hashed_password})
+        user: U = made
+        return user
+
+    # Changes
+
+    async def update(self, user_update: BaseModel, user: U, safe: bool = False, request: Request | None = None) -> U:
+        """Change what a schema was given; `safe` leaves out what nobody may give themselves.
+
+        Raises:
+            InvalidPasswordException, UserAlreadyExists: as `create`.
+        """
+        fields = _fields(user_update, safe=safe)
+        password, email = fields.pop("password", None), fields.pop("email", None)
+        if password is not None or email is not None:
+            user = await self.change(user, email=email, password=password)
+        await self.user_db.update(user, fields)
         return user
 
     async def change(
-        self, user: User, *, email: str | None = None, password: str | None = None, is_verified: bool | None = None
-    ) -> User:
+        self, user: U, *, email: str | None = None, password: str | None = None, is_verified: bool | None = None
+    ) -> U:
         """Change e-mail or password, or both. Whoever calls this tells the owner.
 
         A new password ends every session and token of the user. A new e-mail counts as not verified, unless it is.
@@ -70,53 +186,126 @@ class UserManager:
             InvalidPasswordError: it is too weak, or somebody else has just changed it or the e-mail.
             EmailTakenError: the e-mail has another account.
         """
-        hashed_password = None if password is None else await self._hashed(password, user.email)
+        hashed_password = None if password is None else await self.hashed(password, user.email, user)
         if await self._lock(user) is None:
-            raise InvalidPasswordError(CHANGED_MEANWHILE)
-        self.session.add(user)
+            raise PasswordRefused(CHANGED_MEANWHILE)
+        changes: dict[str, Any] = {}
         if email is not None and email.lower() != user.email:
-            user.email, user.is_verified = email.lower(), False
+            changes |= {"email": email.lower(), "is_verified": False}
         if hashed_password is not None:
-            user.hashed_password = hashed_password
+            changes["hashed_password"] = hashed_password
         if is_verified is not None:
-            user.is_verified = is_verified
-        try:
-            await self.session.flush()
-        except IntegrityError:
-            await self.session.rollback()
-            await self.session.refresh(user)  # the page that says so shows them, too
-            raise EmailTakenError from None
+            changes["is_verified"] = is_verified
+        await self.user_db.update(user, changes)
         return user
+
+    async def delete(self, user: U, request: Request | None = None) -> None:
+        await self.user_db.delete(user)
+
+    async def verify(self, token: str, request: Request | None = None) -> U:
+        """Take a link for the proof of its address, without asking the password, which the site's own page does.
+
+        Raises:
+            InvalidVerifyToken, UserAlreadyVerified: as FastAPI Users does.
+        """
+        found: Any = await signed_links.read_link_token(self.session, self.settings, "verify", token)
+        if found is None:
+            raise LinkRefused
+        if found[0].is_verified:
+            raise exceptions.UserAlreadyVerified
+        return await self.change(found[0], is_verified=True)
+
+    async def reset_password(self, token: str, password: str, request: Request | None = None) -> U:
+        """Give the user of a link a new password, which signs them out everywhere.
+
+        Raises:
+            InvalidResetPasswordToken: the link is not ours, too old, or has been used.
+            InvalidPasswordException: as `create`. The link can be used again.
+        """
+        found: Any = await signed_links.read_link_token(self.session, self.settings, "reset", token)
+        await self.release()
+        if found is None:
+            raise LinkRefused
+        # The link has come by mail, so the address is theirs.
+        user: U = await self.change(found[0], password=password, is_verified=True)
+        await self.on_after_reset_password(user, self.request)
+        return user
+
+    # E-mails, which a job asks for: nobody learns from an answer who has an account
+
+    async def forgot_password(self, user: U, request: Request | None = None) -> None:
+        """Make a link to a new password. Raises UserInactive."""
+        if not user.is_active:
+            raise exceptions.UserInactive
+        token = signed_links.make_link_token(self.settings, "reset", user)
+        await self.on_after_forgot_password(user, token, self.request)
+
+    async def on_after_forgot_password(self, user: U, token: str, request: Request | None = None) -> None:
+        """Send the link; what takes this place sends its own."""
+        send_account_email(self.session, self.settings, user.email, "reset", token=token)
+
+    async def request_verify(self, user: U, request: Request | None = None) -> None:
+        """Make a link that proves that the address is theirs. Raises UserInactive and UserAlreadyVerified."""
+        if not user.is_active:
+            raise exceptions.UserInactive
+        if user.is_verified:
+            raise exceptions.UserAlreadyVerified
+        token = signed_links.make_link_token(self.settings, "verify", user)
+        await self.on_after_request_verify(user, token, self.request)
+
+    async def on_after_request_verify(self, user: U, token: str, request: Request | None = None) -> None:
+        """Send the link; what takes this place sends its own."""
+        send_account_email(self.session, self.settings, user.email, "verify", token=token)
+
+    # Passwords
+
+    async def validate_password(self, password: str, user: Any) -> None:
+        """Look at a new password; `user` has the `email`. Raises InvalidPasswordException with a sentence."""
+        if reason := passwords.password_problem(password, user.email):
+            raise PasswordRefused(reason)
+
+    async def check_new_password(self, password: str, email: str, user: U | None = None) -> None:
+        """Ask `validate_password`, of somebody who may not have an account yet. Raises InvalidPasswordError."""
+        try:
+            await self.validate_password(password, user or UserCreate.model_construct(email=email, password=password))
+        except InvalidPasswordException as refusal:
+            raise PasswordRefused(refusal.reason) from None
+
+    async def hashed(self, password: str, email: str, user: U | None = None) -> str:
+        """A new password as it is stored. Raises InvalidPasswordError."""
+        await self.check_new_password(password, email, user)
+        return await passwords.hash_password(password)
 
     async def is_taken(self, email: str) -> bool:
         return await find_by_email(self.session, email) is not None
 
-    async def is_password_of(self, user: User, password: str) -> bool:
+    async def is_password_of(self, user: U, password: str) -> bool:
         right, _better = await passwords.verify_password(password, user.hashed_password)
         return right
 
-    async def authenticate(self, email: str, password: str) -> User | None:
+    async def authenticate(self, credentials: Credentials) -> U | None:
         """The active user with this e-mail and password. Nobody can tell from the time which of them was wrong.
 
         The user stays locked until the transaction ends: start the session in it, and no new password comes between.
         """
-        user = await find_by_email(self.session, email)
+        found: Any = await find_by_email(self.session, credentials.username)
+        user: U | None = found
         await self.release()
         if user is None:
-            await passwords.verify_without_user(password)
+            await passwords.verify_without_user(credentials.password)
             return None
-        right, better = await passwords.verify_password(password, user.hashed_password)
+        right, better = await passwords.verify_password(credentials.password, user.hashed_password)
         if not right or not await self.is_unchanged(user):
             return None
         if better:  # by a statement, which ends no session: the password is the same
             await self.session.execute(update(User).where(col(User.id) == user.id).values(hashed_password=better))
         return user
 
-    async def is_unchanged(self, user: User) -> bool:
+    async def is_unchanged(self, user: U) -> bool:
         """Whether a user who was read before is still active, with the same password, e-mail and second factor."""
         return bool(await self._lock(user))
 
-    async def _lock(self, user: User) -> bool | None:
+    async def _lock(self, user: U) -> bool | None:
         """Whether the user is active, or None if password, e-mail or the need of a code are not those that we know.
 
         Hashing takes its time, in which the owner may have shut out whoever knows the old password, or it alone, or the
@@ -131,7 +320,8 @@ class UserManager:
         active: bool | None = await self.session.scalar(select(col(User.is_active)).where(*same).with_for_update())
         return active
 
-    async def _hashed(self, password: str, email: str) -> str:
-        if reason := passwords.password_problem(password, email):
-            raise InvalidPasswordError(reason)
-        return await passwords.hash_password(password)
+
+def _fields(schema: BaseModel, *, safe: bool) -> dict[str, Any]:
+    """What a schema was given, without what only proves who asks."""
+    given = {name: getattr(schema, name) for name in schema.model_fields_set if name != "current_password"}
+    return {name: value for name, value in given.items() if not (safe and name in GUARDED_FIELDS)}

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import sys
 import threading
 from collections.abc import Callable
@@ -50,6 +51,9 @@ class _PasswordHelper:
 
     def verify_and_update(self, password: str, hashed_password: str) -> tuple[bool, str | None]:
         return self._its.verify_and_update(password, hashed_password)
+
+    def generate(self) -> str:
+        return secrets.token_urlsafe(32)
 
 
 password_helper = _PasswordHelper()

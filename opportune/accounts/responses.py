@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.emails import email_is_enabled
-from opportune.accounts.manager import WRONG_CURRENT_PASSWORD
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication import reauthenticate
 from opportune.accounts.schemas import EmailRequest, Reauthentication
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.sign_in.trusted_devices import trust_device
+from opportune.accounts.users import WRONG_CURRENT_PASSWORD
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rate_limit import TooManyRequests

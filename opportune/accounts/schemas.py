@@ -200,3 +200,11 @@ class Message(Schema):
 class AccessToken(Schema):
     access_token: str
     token_type: str = "bearer"  # noqa: S105 - a kind of token
+    refresh_token: str | None = None
+    """Where `access_token` is a JWT: to get the next one with, once."""
+    expires_in: int | None = None
+    """Seconds that a JWT has."""
+
+
+class TokenRefresh(Schema):
+    refresh_token: Annotated[Line, StringConstraints(max_length=200)]

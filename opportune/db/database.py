@@ -174,7 +174,7 @@ class Database(ABC):
         self.engine = self._writing_engine()
         self.reading_engine = self._reading_engine()
         self.replica = self._replica()
-        self.info: dict[str, Any] = {}
+        self.info: dict[str, Any] = {"settings": settings}
         """What every writing session carries in its own `info`: what is done after its commit needs it."""
         self._writing = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False, info=self.info)
         self._writing.configure(write_alone=self._write_alone)

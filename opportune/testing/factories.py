@@ -13,7 +13,7 @@ from opportune.accounts import passwords
 from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
-from opportune.accounts.tokens.service import create_access_token
+from opportune.accounts.tokens.service import issue_access_token
 from opportune.db.database import Database
 
 if TYPE_CHECKING:  # only tests in a browser need it
@@ -53,7 +53,7 @@ async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
 async def make_token(database: Database, user: User) -> str:
     """Issue a bearer token for an hour."""
     async with database.writer() as session:
-        return await create_access_token(session, user)
+        return await issue_access_token(session, user)
 
 
 async def sign_in_browser(page: "Page", app: FastAPI, user: User, site: str) -> None:

@@ -8,8 +8,8 @@ from opportune.accounts.context import AccountContext
 from opportune.accounts.deletion.personal_data import person_of, personal_data_of
 from opportune.accounts.emails import send_account_email
 from opportune.accounts.groups.service import lock_superusers
-from opportune.accounts.manager import CHANGED_MEANWHILE
 from opportune.accounts.models import User
+from opportune.accounts.users import CHANGED_MEANWHILE
 from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.database import Database
 from opportune.feature import Feature
@@ -33,8 +33,7 @@ async def delete_account(context: AccountContext, database: Database, features: 
     await delete_dependents_in_batches(database, User, user.id)
     await _check_may_delete(context, user)
     await forget_person(session, features, user)
-    await session.delete(user)
-    await session.flush()
+    await context.manager.delete(user)
     send_account_email(session, context.settings, user.email, "account_deleted", email=user.email)
 
 
@@ -43,7 +42,6 @@ async def forget_person(session: AsyncSession, features: Sequence[Feature], user
     for data in personal_data_of(features):
         if data.forget:
             await data.forget(session, person_of(user))
-    session.add(user)
 
 
 async def _check_may_delete(context: AccountContext, user: User) -> None:

@@ -2,9 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts import signed_links
-from opportune.accounts.emails import send_account_email
-from opportune.accounts.manager import find_by_email
+from opportune.accounts.users import find_by_email, user_manager
 from opportune.jobs import JobContext, job
 from opportune.settings import Settings
 
@@ -18,5 +16,4 @@ async def send_password_reset_email(run: JobContext, email: str) -> None:
 async def _send(session: AsyncSession, settings: Settings, email: str) -> None:
     user = await find_by_email(session, email)
     if user and user.is_active:
-        token = signed_links.make_link_token(settings, "reset", user)
-        send_account_email(session, settings, user.email, "reset", token=token)
+        await user_manager(session, settings).forgot_password(user)

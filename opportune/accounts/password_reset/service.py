@@ -1,10 +1,10 @@
 """To get back in without the password, by an e-mail."""
 
-from opportune.accounts import signed_links
 from opportune.accounts.context import AccountContext
 from opportune.accounts.emails import request_email, send_account_email
 from opportune.accounts.models import User
 from opportune.accounts.password_reset.emails import send_password_reset_email
+from opportune.accounts.users import InvalidLinkError
 
 
 async def request_password_reset(context: AccountContext, email: str) -> None:
@@ -20,11 +20,9 @@ async def reset_password(context: AccountContext, token: str, password: str) -> 
     Raises:
         InvalidPasswordError: with a sentence for its owner. The link can be used again.
     """
-    found = await signed_links.read_link_token(context.session, context.settings, "reset", token)
-    await context.manager.release()
-    if found is None:
+    try:
+        user: User = await context.manager.reset_password(token, password)
+    except InvalidLinkError:
         return None
-    # The link has come by mail, so the address is theirs.
-    user = await context.manager.change(found[0], password=password, is_verified=True)
     send_account_email(context.session, context.settings, user.email, "password_was_reset", email=user.email)
     return user

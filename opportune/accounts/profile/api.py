@@ -3,7 +3,6 @@
 from fastapi import APIRouter, HTTPException, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
-from opportune.accounts.manager import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.models import User
 from opportune.accounts.profile.schemas import PROVED_FIELDS, UserRead, UserUpdate
 from opportune.accounts.profile.service import (
@@ -13,6 +12,7 @@ from opportune.accounts.profile.service import (
     update_profile,
 )
 from opportune.accounts.responses import confirm_password, invalid_field
+from opportune.accounts.users import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 
 router = APIRouter(tags=["accounts"])
 
@@ -44,5 +44,5 @@ async def change_me(response: Response, wanted: UserUpdate, user: CurrentUser, c
     except InvalidPasswordError as error:
         raise invalid_field("password", str(error)) from None
     if others := wanted.model_fields_set - PROVED_FIELDS:
-        await update_profile(context.session, user, {name: getattr(wanted, name) for name in others})
+        await update_profile(context, user, {name: getattr(wanted, name) for name in others})
     return user

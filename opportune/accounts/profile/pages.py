@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
-from opportune.accounts.manager import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.models import Session, User
 from opportune.accounts.profile.schemas import PROVED_FIELDS, UserUpdate
 from opportune.accounts.profile.service import (
@@ -14,10 +13,13 @@ from opportune.accounts.profile.service import (
     request_email_change,
     update_profile,
 )
-from opportune.accounts.responses import done, invalid_link, reauthenticated, show, signed_in
+from opportune.accounts.responses import done, invalid_link, reauthenticated, show
 from opportune.accounts.schemas import EmailConfirmation, EmailUpdate, PasswordUpdate
+from opportune.accounts.sessions import cookies
+from opportune.accounts.sign_in.trusted_devices import trust_device
+from opportune.accounts.users import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.verification.service import request_verification
-from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
+from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.errors import FieldErrors
 from opportune.fields.files import stored_uploads
 from opportune.storage import StorageError
@@ -40,14 +42,14 @@ async def profile(request: Request, user: CurrentUser) -> Response:
 
 
 @router.post("/profile")
-async def change_profile(request: Request, user: CurrentUser, session: WriteSession) -> Response:
+async def change_profile(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     """Store the fields that the project has added, uploads too."""
     form = await read_form(request, UserUpdate, user)
     if form.data:
         changes = {name: getattr(form.data, name) for name in own_fields(form) if name not in form.kept_files}
         try:
             async with stored_uploads(request.app.state.storage, User, changes) as values:
-                await update_profile(session, user, values)
+                await update_profile(context, user, values)
         except StorageError as error:
             form.refuse(str(error), status=503)
         except FieldErrors as refusal:
@@ -122,7 +124,9 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
         else:
             here: Session = request.state.session
             response = done(request, "password", OTHERS_SIGNED_OUT)
-            return await signed_in(request, context.session, user, response, remember=here.is_remembered)
+            await cookies.renew_session(context.session, user, request, response, remember=here.is_remembered)
+            trust_device(request, response, user)
+            return response
     return show(request, "password", form.status, form=form)
 
 

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts import signed_links
 from opportune.accounts.context import AccountContext
 from opportune.accounts.emails import email_is_enabled, send_account_email
-from opportune.accounts.manager import EmailTakenError
 from opportune.accounts.models import User
+from opportune.accounts.users import EmailTakenError
 from opportune.settings import Settings
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
@@ -18,11 +18,9 @@ CHANGE_EMAIL_PURPOSE = "change-email"
 EMAIL_CHANGES_PER_USER = RateLimit("accounts.email_changes_per_user", 5, HOUR_SECONDS)
 
 
-async def update_profile(session: AsyncSession, user: User, changes: Mapping[str, Any]) -> None:
+async def update_profile(context: AccountContext, user: User, changes: Mapping[str, Any]) -> None:
     """Store what needs no proof: the fields that the project has added."""
-    session.add(user)
-    user.sqlmodel_update(dict(changes))
-    await session.flush()
+    await context.manager.user_db.update(user, changes)
 
 
 async def change_password(context: AccountContext, user: User, password: str) -> User:

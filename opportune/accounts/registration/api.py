@@ -6,11 +6,11 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse
 
 from opportune.accounts.dependencies import AccountCtx
-from opportune.accounts.manager import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.profile.schemas import UserRead
 from opportune.accounts.registration import service
 from opportune.accounts.responses import EMAIL_REQUESTED, invalid_field
 from opportune.accounts.schemas import UserCreate
+from opportune.accounts.users import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.emails import send_account_email
-from opportune.accounts.manager import find_by_email
+from opportune.accounts.users import find_by_email
 from opportune.jobs import JobContext, job
 from opportune.settings import Settings
 

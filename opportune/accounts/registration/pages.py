@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, OptionalUser
-from opportune.accounts.manager import EmailTakenError, InvalidPasswordError
 from opportune.accounts.registration import service
 from opportune.accounts.responses import email_sent, refuse, show_form, signed_in, to_next
 from opportune.accounts.schemas import UserCreate
+from opportune.accounts.users import EmailTakenError, InvalidPasswordError
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash

@@ -5,11 +5,9 @@ import json
 from opportune.accounts import passwords
 from opportune.accounts.context import AccountContext
 from opportune.accounts.emails import count_email, email_is_delivered
-from opportune.accounts.manager import InvalidPasswordError
 from opportune.accounts.models import User
 from opportune.accounts.registration.emails import send_registration_email
 from opportune.accounts.signed_links import LIFETIMES
-from opportune.accounts.verification.emails import send_verification_link
 from opportune.jobs import defer
 from opportune.settings import Settings
 from opportune.signing import seal, unseal
@@ -34,8 +32,7 @@ async def register(context: AccountContext, email: str, password: str) -> User |
     """
     if not email_is_delivered(context.settings):
         return await _register_now(context, email, password)
-    if reason := passwords.password_problem(password, email):
-        raise InvalidPasswordError(reason)
+    await context.manager.check_new_password(password, email)
     await count_email(context, email)
     new = json.dumps([email, await passwords.hash_password(password)])
     defer(context.session, send_registration_email(email, seal(context.settings, REGISTRATION_PURPOSE, new)))
@@ -57,5 +54,5 @@ async def _register_now(context: AccountContext, email: str, password: str) -> U
     await context.limiter.hit(made, failed)
     user = await context.manager.register(email, password)
     await context.limiter.refund(context.session, failed)
-    send_verification_link(context.session, context.settings, user)
+    await context.manager.request_verify(user)
     return user

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
+from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.requests import Request
-from starlette.responses import Response
 
 from opportune.accounts.models import Session, User
 from opportune.accounts.sessions import service
+from opportune.accounts.users import user_manager
 from opportune.db.model import utc_now
 from opportune.settings import Settings
 from opportune.web.client import Client
@@ -25,7 +25,15 @@ def read_session_token(request: Request) -> str | None:
 async def sign_in(
     session: AsyncSession, user: User, request: Request, response: Response, *, remember: bool = False
 ) -> None:
-    """Start a session. The browser's old one ends: a token from before the sign-in is worth nothing after it."""
+    """Start a session, and tell the project's `UserManager` that somebody has signed in."""
+    await renew_session(session, user, request, response, remember=remember)
+    await user_manager(session, request.app.state.settings).on_after_login(user, request, response)
+
+
+async def renew_session(
+    session: AsyncSession, user: User, request: Request, response: Response, *, remember: bool = False
+) -> None:
+    """Start a session. The browser's old one ends: a token from before is worth nothing after it."""
     settings: Settings = request.app.state.settings
     await _delete_session(session, request)
     token = await service.create_session(session, settings, user, Client.of(request), remember=remember)

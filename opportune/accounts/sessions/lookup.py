@@ -30,7 +30,16 @@ async def find_by_token(database: Database, kind: type[T], token: str) -> tuple[
 
     No row belongs to a session of the ORM.
     """
-    row = await database.lookup(_QUERIES[kind], {"token_hash": hash_token(token), "now": utc_now()})
+    return await _find(database, kind, _BY_HASH[kind], hash_token(token))
+
+
+async def find_by_token_id(database: Database, token_id: int) -> tuple[ApiToken, User, Grants] | None:
+    """The same for the number of a token."""
+    return await _find(database, ApiToken, _BY_ID, token_id)
+
+
+async def _find(database: Database, kind: type[T], query: Select[Any], key: str | int) -> tuple[T, User, Grants] | None:
+    row = await database.lookup(query, {"key": key, "now": utc_now()})
     if row is None:
         return None
     width, (*values, granted) = len(_columns(kind)), row
@@ -43,7 +52,7 @@ def _grants(granted: str | None) -> Grants:
     return frozenset((identity, action) for identity, _, action in pairs)
 
 
-def _query(kind: type[Session | ApiToken]) -> Select[Any]:
+def _query(kind: type[Session | ApiToken], key: Any) -> Select[Any]:
     granted = (
         select(func.aggregate_strings(col(Grant.identity) + ":" + col(Grant.action), "\n"))
         .join(Membership, col(Membership.group_id) == col(Grant.group_id))
@@ -55,7 +64,7 @@ def _query(kind: type[Session | ApiToken]) -> Select[Any]:
         select(*_columns(kind).values(), *_columns(User).values(), granted)
         .join_from(kind, User, col(User.id) == col(kind.user_id))
         .where(
-            col(kind.token_hash) == bindparam("token_hash"),
+            col(key) == bindparam("key"),
             col(kind.expires_at) > bindparam("now"),
             col(User.is_active),
         )
@@ -84,4 +93,5 @@ _COLUMNS: dict[type[Model], dict[str, Any]] = {
     kind: {each.key: each.columns[0] for each in _mapper(kind).column_attrs} for kind in (User, Session, ApiToken)
 }
 # Made once: SQLAlchemy knows them again without looking at their parts.
-_QUERIES = {kind: _query(kind) for kind in (Session, ApiToken)}
+_BY_HASH = {kind: _query(kind, kind.token_hash) for kind in (Session, ApiToken)}
+_BY_ID = _query(ApiToken, ApiToken.id)

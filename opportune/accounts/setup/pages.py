@@ -2,14 +2,15 @@
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.manager import EmailTakenError, InvalidPasswordError
+from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
 from opportune.accounts.schemas import FirstSuperuserCreate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.setup.invitation import invitation_is_emailed, send_invitation
 from opportune.accounts.setup.service import create_first_superuser, has_superuser, is_valid_token
-from opportune.db.sessions.dependencies import WriteSession
+from opportune.accounts.users import EmailTakenError, InvalidPasswordError
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
@@ -33,19 +34,19 @@ async def show_setup(request: Request, token: str = "") -> Response:
 
 
 @router.post("/setup")
-async def set_up(request: Request, session: WriteSession) -> Response:
+async def set_up(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, FirstSuperuserCreate)
     if not is_valid_token(request.app.state.settings, form.value("token")):
         return await _without_link(request)
-    if user := await _create(session, form):
+    if user := await _create(context.session, form):
         response = RedirectResponse("/admin", 303)
-        await cookies.sign_in(session, user, request, response)
+        await cookies.sign_in(context.session, user, request, response)
         flash(request, "You are this site's first superuser. Welcome!")
         return response
     return _show(request, form)
 
 
-async def _create(session: WriteSession, form: Form[FirstSuperuserCreate]) -> User | None:
+async def _create(session: AsyncSession, form: Form[FirstSuperuserCreate]) -> User | None:
     """The new superuser, or what is wrong in the form.
 
     Raises:

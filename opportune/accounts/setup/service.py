@@ -11,11 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts import passwords
-from opportune.accounts.manager import EmailTakenError, InvalidPasswordError
 from opportune.accounts.models import User
 from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.two_factor import totp
+from opportune.accounts.users import EmailTakenError, user_manager
 from opportune.mail.email import site_url
 from opportune.settings import Settings
 from opportune.signing import signer
@@ -53,9 +52,7 @@ async def create_first_superuser(session: AsyncSession, email: str, password: st
         InvalidPasswordError: it is too weak.
         EmailTakenError: somebody registered this e-mail at the same moment.
     """
-    if reason := passwords.password_problem(password, email):
-        raise InvalidPasswordError(reason)
-    hashed_password = await passwords.hash_password(password)
+    hashed_password = await user_manager(session).hashed(password, email)
     await _take_lock(session)
     if await has_superuser(session):
         return None

@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx
-from opportune.accounts.schemas import AccessToken, Credentials
+from opportune.accounts.schemas import AccessToken, Credentials, TokenRefresh
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.service import WRONG_CODE, WRONG_CREDENTIALS, check_code, check_password
 from opportune.accounts.sign_in.trusted_devices import trusted_device
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
-from opportune.accounts.tokens.service import create_access_token, delete_token
+from opportune.accounts.tokens.strategies import token_strategy
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.web.middleware.compression import SECRET_HEADERS
 
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/auth", tags=["accounts"])
 CODE_REQUIRED = "Send a `code` of your authenticator app, or a recovery code, too."
 
 
-@router.post("/login")
+@router.post("/login", response_model_exclude_none=True)
 async def login(
     request: Request, response: Response, context: AccountCtx, credentials: Annotated[Credentials, Form()]
 ) -> AccessToken:
@@ -35,7 +35,20 @@ async def login(
         await context.manager.release()  # what was counted stays counted, and the right password is no guess
         raise HTTPException(401, WRONG_CODE if code else CODE_REQUIRED, AUTHENTICATE_HEADER)
     response.headers.update(SECRET_HEADERS)
-    return AccessToken(access_token=await create_access_token(context.session, user))
+    granted = await token_strategy(context.settings, request.app.state.database, context.session).grant(user)
+    await context.manager.on_after_login(user, request, response)
+    return granted
+
+
+@router.post("/refresh")
+async def refresh(request: Request, response: Response, context: AccountCtx, given: TokenRefresh) -> AccessToken:
+    """Exchange the refresh token of a sign-in, once, for a JWT and the next refresh token: where BEARER is jwt."""
+    strategy = token_strategy(context.settings, request.app.state.database, context.session)
+    granted = await strategy.refresh(given.refresh_token)
+    if granted is None:
+        raise HTTPException(401, headers=AUTHENTICATE_HEADER)
+    response.headers.update(SECRET_HEADERS)
+    return granted
 
 
 @router.post("/logout", status_code=204)
@@ -45,7 +58,7 @@ async def logout(
     """End the token, or else the session, that this request comes with."""
     response = Response(status_code=204)
     if token := read_bearer_token(request):
-        await delete_token(session, token)
+        await token_strategy(request.app.state.settings, request.app.state.database, session).destroy_token(token)
     else:
         await cookies.sign_out(session, request, response)
     return response

@@ -2,6 +2,7 @@
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.models import User
+from opportune.accounts.schemas import Credentials
 from opportune.accounts.two_factor import totp
 from opportune.web.rate_limit import Hit, RateLimit
 
@@ -27,7 +28,8 @@ async def check_password(context: AccountContext, email: str, password: str, dev
     email = email.strip().lower()
     hits = _hits(context, email, device)
     await context.limiter.hit(*hits)
-    user = await context.manager.authenticate(email, password)
+    given = Credentials.model_construct(username=email, password=password)
+    user = await context.manager.authenticate(given)
     if user:
         await context.limiter.refund(context.session, *hits)
     return user

@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from opportune.accounts.credentials import UserCredentials, hash_token, prune
 from opportune.accounts.models import ApiToken, User
+from opportune.accounts.users import user_manager
 from opportune.db.model import utc_now
 
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
@@ -36,15 +37,23 @@ async def create_token(session: AsyncSession, user: User, name: str, lifetime: t
     return token
 
 
-async def create_access_token(session: AsyncSession, user: User) -> str:
+async def issue_access_token(session: AsyncSession, user: User) -> str:
     """Make the token that signing in gives."""
     return await create_token(session, user, ACCESS_TOKEN_NAME, ACCESS_TOKEN_LIFETIME)
 
 
-async def delete_access_tokens(session: AsyncSession, user: User, keep: str | None) -> None:
+async def create_access_token(session: AsyncSession, user: User) -> str:
+    """Sign in a program whose user you have recognised, and tell the project's `UserManager` of it."""
+    token = await issue_access_token(session, user)
+    manager = user_manager(session)
+    await manager.on_after_login(user, manager.request)
+    return token
+
+
+async def delete_access_tokens(session: AsyncSession, user: User, keep: int | None) -> None:
     """End what mere signing in gave, but for one token; what its owner has named stays."""
     given = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
-    await session.execute(given.where(col(ApiToken.token_hash) != hash_token(keep)) if keep else given)
+    await session.execute(given if keep is None else given.where(col(ApiToken.id) != keep))
 
 
 async def delete_token(session: AsyncSession, token: str) -> None:

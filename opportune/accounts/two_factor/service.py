@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.emails import send_account_email
-from opportune.accounts.manager import WRONG_CURRENT_PASSWORD
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication import reauthenticate
 from opportune.accounts.sessions.service import UserSessions
@@ -12,6 +11,7 @@ from opportune.accounts.tokens.service import delete_access_tokens
 from opportune.accounts.two_factor import totp
 from opportune.accounts.two_factor.recovery_codes import renew_recovery_codes
 from opportune.accounts.two_factor.totp import PendingSetup
+from opportune.accounts.users import WRONG_CURRENT_PASSWORD
 from opportune.web.rate_limit import RateLimit
 
 CODES_PER_USER = RateLimit("accounts.codes_per_user", 10)
@@ -42,7 +42,7 @@ class TwoFactorSetup:
     context: AccountContext
     user: User
     session_id: int | None = None
-    token: str | None = None
+    token_id: int | None = None
 
     async def start(self, password: str) -> PendingSetup:
         """A key for the app, which counts as soon as a code of it has come.
@@ -82,7 +82,7 @@ class TwoFactorSetup:
         if codes is None:
             raise WrongCredential("code", WRONG_CODE)
         await UserSessions(session, self.user.id).delete_all(keep=self.session_id)
-        await delete_access_tokens(session, self.user, keep=self.token)
+        await delete_access_tokens(session, self.user, keep=self.token_id)
         self._tell(is_on=True)
         return codes
 

@@ -3,11 +3,11 @@
 from fastapi import APIRouter, HTTPException
 
 from opportune.accounts.dependencies import AccountCtx
-from opportune.accounts.manager import InvalidPasswordError
 from opportune.accounts.models import User
 from opportune.accounts.profile.schemas import UserRead
 from opportune.accounts.responses import EMAIL_REQUESTED, INVALID_LINK, invalid_field
 from opportune.accounts.schemas import EmailRequest, EmailVerification, Message
+from opportune.accounts.users import InvalidPasswordError
 from opportune.accounts.verification import service
 
 router = APIRouter(prefix="/auth", tags=["accounts"])

@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx
-from opportune.accounts.manager import InvalidPasswordError
 from opportune.accounts.responses import PRIVATE_HEADERS, answer_request_for_email, invalid_link, refuse, show_form
 from opportune.accounts.schemas import EmailRequest, EmailVerification
+from opportune.accounts.users import InvalidPasswordError
 from opportune.accounts.verification import service
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form

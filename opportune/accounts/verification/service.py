@@ -1,15 +1,13 @@
 """To prove an address by the link in an e-mail, which also makes an account that somebody has registered."""
 
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from opportune.accounts import passwords, signed_links
 from opportune.accounts.context import AccountContext
 from opportune.accounts.emails import request_email
-from opportune.accounts.manager import EmailTakenError, InvalidPasswordError, find_by_email
 from opportune.accounts.models import User
 from opportune.accounts.registration.service import read_registration
+from opportune.accounts.users import EmailTakenError, InvalidPasswordError, find_by_email
 from opportune.accounts.verification.emails import send_verification_email
 from opportune.settings import Settings
 from opportune.web.rate_limit import RateLimit
@@ -53,16 +51,21 @@ async def verify_email(context: AccountContext, token: str, password: str) -> Us
     if not (await passwords.verify_password(password, hashed_password))[0]:
         raise InvalidPasswordError(REGISTRATION_NOT_PROVED)
     if user:
-        return await _verify_now(context.session, user)
+        return await _verify_now(context, user)
     try:
-        return await context.manager.add(email, hashed_password, is_verified=True)
+        made: User = await context.manager.add(email, hashed_password, is_verified=True)
     except EmailTakenError:
         return None
+    return made
 
 
-async def _verify_now(session: AsyncSession, user: User) -> User | None:
-    """By a statement about this address and password: at the same moment they may become others, not proved."""
-    same = (col(User.id) == user.id, col(User.email) == user.email, col(User.hashed_password) == user.hashed_password)
-    unproved = update(User).where(*same, ~col(User.is_verified))
-    done = unproved.values(is_verified=True).returning(col(User.id))
-    return user if await session.scalar(done) else None
+async def _verify_now(context: AccountContext, user: User) -> User | None:
+    """If address and password are those that were proved: at the same moment they may become others."""
+    if not await context.manager.is_unchanged(user):
+        return None
+    await context.session.refresh(user, ["is_verified"])
+    if user.is_verified:
+        return None
+    user.is_verified = True
+    await context.session.flush()
+    return user

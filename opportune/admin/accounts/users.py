@@ -22,6 +22,7 @@ from opportune.accounts.schemas import Email
 from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.accounts.two_factor import totp
+from opportune.accounts.users import InvalidPasswordError, user_manager
 from opportune.admin.accounts.groups import GroupsField, groups_of_user, set_groups
 from opportune.admin.accounts.user_columns import user_columns
 from opportune.admin.authorization import SuperuserOnly, is_superuser, may_change_user
@@ -97,8 +98,6 @@ class UserAdmin(AdminView, model=User):
             values["email"] = EMAIL_ADAPTER.validate_python(values["email"])
         except ValidationError:
             raise ValidationRefused("This is no e-mail address.", "email") from None
-        if row is None and (reason := passwords.password_problem(values["password"], values["email"])):
-            raise ValidationRefused(reason, "password")
         return values
 
     def readonly(self, request: Request, row: Any) -> Sequence[str]:
@@ -115,7 +114,7 @@ class UserAdmin(AdminView, model=User):
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         # Before the transaction, which on SQLite makes all other writers wait.
-        hashed = await passwords.hash_password(data.pop("password"))
+        hashed = await self._hashed(data.pop("password"), data["email"])
         return await super().insert_model(request, {**data, "hashed_password": hashed})
 
     async def on_model_change(self, data: dict[str, Any], model: User, is_created: bool, request: Request) -> None:
@@ -223,16 +222,22 @@ class UserAdmin(AdminView, model=User):
         if password != form.again.data:
             add_error(form.again, "This differs from the first.")
             return False
-        if reason := passwords.password_problem(password, user.email):
-            add_error(form.password, reason)
-            return False
-        hashed = await passwords.hash_password(password)  # before the transaction: as in `insert_model`
         try:
+            hashed = await self._hashed(password, user.email, user)  # before the transaction: as in `insert_model`
             await self._store_password(request, hashed)
         except ValidationRefused as refusal:
             add_error(form.password, str(refusal))
             return False
         return True
+
+    async def _hashed(self, password: str, email: str, user: User | None = None) -> str:
+        """A new password as it is stored. Raises ValidationRefused."""
+        async with self.site.database.reader() as session:
+            try:
+                await user_manager(session).check_new_password(password, email, user)
+            except InvalidPasswordError as refusal:
+                raise ValidationRefused(str(refusal), "password") from None
+        return await passwords.hash_password(password)
 
     async def _store_password(self, request: Request, hashed: str) -> None:
         async with self.site.database.writer() as session:

@@ -11,8 +11,9 @@ ACCOUNTS = PROJECT / "opportune/accounts"
 KNOW_HTTP = {
     *("pages", "api", "dependencies", "responses"),
     *("cookies", "trusted_devices", "bearer", "permissions", "invitation"),
+    *("manager", "backends"),
 }
-"""Routes, and what reads or answers a request for them."""
+"""Routes, what reads or answers a request for them, and FastAPI Users' signatures, in which there is one."""
 
 
 def modules() -> Iterator[tuple[Path, ast.Module]]:

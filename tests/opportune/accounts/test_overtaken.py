@@ -13,10 +13,11 @@ from sqlalchemy import func, select, text, update
 
 from opportune.accounts import passwords, signed_links
 from opportune.accounts.management import set_password
-from opportune.accounts.manager import UserManager
 from opportune.accounts.models import ApiToken, Session, User
+from opportune.accounts.schemas import Credentials
 from opportune.accounts.sessions.service import create_session
 from opportune.accounts.two_factor import totp
+from opportune.accounts.users import user_manager
 from opportune.db.database import Database
 from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
@@ -171,7 +172,7 @@ async def test_a_new_password_waits_for_a_sign_in_that_was_earlier_and_ends_its_
 ) -> None:
     await make_user(database, EMAIL)
     async with asyncio.timeout(30), database.writer() as session:
-        user = await UserManager(session).authenticate(EMAIL, PASSWORD)
+        user = await user_manager(session).authenticate(Credentials(username=EMAIL, password=PASSWORD))
         assert user is not None
         change = asyncio.create_task(give_new_password(database))
         while not await someone_waits(database):

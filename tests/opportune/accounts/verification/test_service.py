@@ -6,11 +6,13 @@ from httpx import AsyncClient
 from sqlalchemy import update
 
 from opportune.accounts import signed_links
+from opportune.accounts.context import AccountContext
 from opportune.accounts.models import User
 from opportune.accounts.verification import service as verification
 from opportune.db.database import Database
 from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user
+from opportune.web.client import Client
 from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, EMAIL, NEW, enter, newest_link, reset, settings, users
 
 __all__ = ["settings"]  # a fixture
@@ -54,13 +56,16 @@ async def test_who_gets_an_email_does_not_prove_the_address_of_an_account_that_s
 
 
 @on_sqlite
-async def test_a_link_proves_no_address_that_came_in_the_meantime(database: Database, settings: Settings) -> None:
+async def test_a_link_proves_no_address_that_came_in_the_meantime(
+    app: FastAPI, database: Database, settings: Settings
+) -> None:
     user = await make_user(database, EMAIL)
     token = signed_links.make_link_token(settings, "verify", user)
     async with database.writer() as session, database.reader() as earlier:
         found = await signed_links.read_link_token(earlier, settings, "verify", token)
         assert found
         await session.execute(update(User).values(email="bob@example.com"))
-        assert await verification._verify_now(session, found[0]) is None
+        context = AccountContext(session, settings, app.state.rate_limiter, Client())
+        assert await verification._verify_now(context, found[0]) is None
 
     assert await users(database) == [("bob@example.com", False)]

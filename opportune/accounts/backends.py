@@ -1,0 +1,41 @@
+"""Sessions and tokens as FastAPI Users' backends: `FastAPIUsers(get_user_manager, auth_backends)`.
+
+The site's own routes use the same strategies without the backends, which know no second factor and no limits.
+"""
+
+from typing import Any
+
+from fastapi import Request
+
+from opportune.accounts.dependencies import AccountCtx
+from opportune.accounts.fastapi_users_adapter import AuthenticationBackend, BearerTransport, CookieTransport
+from opportune.accounts.manager import UserManager
+from opportune.accounts.models import User
+from opportune.accounts.sessions.cookies import cookie_name
+from opportune.accounts.sessions.strategy import SessionStrategy
+from opportune.accounts.tokens.strategies import TokenStrategy, token_strategy
+from opportune.settings import get_settings
+
+
+async def get_user_manager(context: AccountCtx) -> UserManager[User]:
+    """The project's manager, in a session that writes."""
+    return context.manager
+
+
+async def get_session_strategy(request: Request, context: AccountCtx) -> SessionStrategy:
+    return SessionStrategy(context.settings, request.app.state.database, context.session, context.client)
+
+
+async def get_token_strategy(request: Request, context: AccountCtx) -> TokenStrategy:
+    return token_strategy(context.settings, request.app.state.database, context.session)
+
+
+session_backend: AuthenticationBackend[Any, int] = AuthenticationBackend(
+    "session",
+    CookieTransport(cookie_name(get_settings()), cookie_secure=get_settings().is_production),
+    get_session_strategy,
+)
+token_backend: AuthenticationBackend[Any, int] = AuthenticationBackend(
+    "token", BearerTransport("/api/v1/auth/login"), get_token_strategy
+)
+auth_backends = (token_backend, session_backend)

@@ -1,0 +1,32 @@
+"""The session of a browser as FastAPI Users' `Strategy`."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.models import Session, User
+from opportune.accounts.sessions.lookup import find_by_token
+from opportune.accounts.sessions.service import create_session, delete_session
+from opportune.db.database import Database
+from opportune.settings import Settings
+from opportune.web.client import Client
+
+
+class SessionStrategy:
+    """Rows with the hash of what the cookie holds. One that is deleted is refused from the next request on."""
+
+    def __init__(self, settings: Settings, database: Database, session: AsyncSession, client: Client) -> None:
+        self.settings = settings
+        self.database = database
+        self.session = session
+        self.client = client
+
+    async def read_token(self, token: str | None, user_manager: Any) -> User | None:
+        found = await find_by_token(self.database, Session, token) if token else None
+        return found[1] if found else None
+
+    async def write_token(self, user: User) -> str:
+        return await create_session(self.session, self.settings, user, self.client)
+
+    async def destroy_token(self, token: str, user: User) -> None:
+        await delete_session(self.session, token)

@@ -1,0 +1,57 @@
+"""How a program's token is made, read and ended, as FastAPI Users' `Strategy`: by rows, or by JWTs that name one."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.models import ApiToken, User
+from opportune.accounts.schemas import AccessToken
+from opportune.accounts.sessions.lookup import Grants, find_by_token
+from opportune.accounts.tokens.service import delete_token, issue_access_token
+from opportune.db.database import Database
+from opportune.errors import NotFound
+from opportune.settings import Settings
+
+Found = tuple[ApiToken, User, Grants]
+
+
+class TokenStrategy:
+    """Random tokens, whose hashes are rows. One that is deleted is refused from the next request on."""
+
+    def __init__(self, settings: Settings, database: Database, session: AsyncSession) -> None:
+        self.settings = settings
+        self.database = database
+        self.session = session
+        """Which writes: `find` and `read_token` do without."""
+
+    async def find(self, token: str) -> Found | None:
+        """The row of a token that is not over, its active user, and what they may do."""
+        return await find_by_token(self.database, ApiToken, token)
+
+    async def read_token(self, token: str | None, user_manager: Any) -> User | None:
+        found = await self.find(token) if token else None
+        return found[1] if found else None
+
+    async def grant(self, user: User) -> AccessToken:
+        """What signing in gives."""
+        return AccessToken(access_token=await issue_access_token(self.session, user))
+
+    async def refresh(self, refresh_token: str) -> AccessToken | None:
+        """What the refresh token of a sign-in gives. Raises NotFound where signing in gives none."""
+        raise NotFound
+
+    async def write_token(self, user: User) -> str:
+        return (await self.grant(user)).access_token
+
+    async def destroy_token(self, token: str, user: User | None = None) -> None:
+        await delete_token(self.session, token)
+
+
+def token_strategy(settings: Settings, database: Database, session: AsyncSession | None = None) -> TokenStrategy:
+    """The one that BEARER asks for; without a session that writes it only reads."""
+    kind: type[TokenStrategy] = TokenStrategy
+    if settings.bearer == "jwt":
+        from opportune.accounts.tokens.jwt_strategy import JwtStrategy  # noqa: PLC0415 - PyJWT, which few sites want
+
+        kind = JwtStrategy
+    return kind(settings, database, session)  # type: ignore[arg-type]  # as just said

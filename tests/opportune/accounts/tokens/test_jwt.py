@@ -1,0 +1,179 @@
+"""BEARER=jwt: a JWT of minutes and a token to refresh it, which end with the row behind them."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pyotp
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from pydantic import SecretStr
+from sqlalchemy import update
+
+from opportune.accounts.models import ApiToken, User
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.settings import Settings
+from opportune.signing import derived_key
+from opportune.testing.factories import PASSWORD, make_token, make_user
+from opportune.testing.plugin import settings_for
+
+LOGIN, REFRESH, LOGOUT, ME = (f"/api/v1/{path}" for path in ("auth/login", "auth/refresh", "auth/logout", "users/me"))
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return settings_for(database_url).model_copy(update={"bearer": "jwt", "jwt_minutes": 5})
+
+
+@pytest.fixture
+async def user(database: Database) -> User:
+    return await make_user(database, "ada@example.com", is_verified=True)
+
+
+async def login(client: AsyncClient, user: User, **more: str) -> dict[str, Any]:
+    answer = await client.post(LOGIN, data={"username": user.email, "password": PASSWORD, **more})
+    assert answer.status_code == 200, answer.text
+    granted: dict[str, Any] = answer.json()
+    return granted
+
+
+async def status(client: AsyncClient, token: str) -> int:
+    return (await client.get(ME, headers={"authorization": f"Bearer {token}"})).status_code
+
+
+async def refresh(client: AsyncClient, token: str) -> Any:
+    return await client.post(REFRESH, json={"refresh_token": token})
+
+
+async def test_signing_in_gives_a_jwt_of_minutes(client: AsyncClient, user: User, settings: Settings) -> None:
+    granted = await login(client, user)
+    claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
+    assert (claims["sub"], claims["exp"] - claims["iat"], granted["expires_in"]) == (str(user.id), 300, 300)
+    assert await status(client, granted["access_token"]) == 200
+    assert await status(client, granted["refresh_token"]) == 401, "it opens nothing itself"
+
+
+@pytest.mark.database("sqlite")
+async def test_what_is_no_jwt_of_ours_is_refused(client: AsyncClient, user: User, settings: Settings) -> None:
+    real = (await login(client, user))["access_token"]
+    claims = jwt.decode(real, options={"verify_signature": False})
+    key = derived_key(settings, "accounts: jwt")
+
+    def made(key: str = key, algorithm: str = "HS256", **changed: Any) -> str:
+        wanted = {name: value for name, value in {**claims, **changed}.items() if value is not None}
+        return jwt.encode(wanted, key, algorithm)
+
+    assert await status(client, made()) == 200
+    wrong = [
+        made("another key that is long enough for it"),
+        made("", "none"),
+        made(algorithm="HS512"),
+        made(aud="fastapi-users:auth"),
+        made(aud=None),
+        made(exp=None),
+        made(exp=utc_now() - timedelta(seconds=1)),
+        made(sid=None),
+        made(sid="1"),
+        made(sid=True) if claims["sid"] != 1 else made(sid=2),
+        made(sid=2**70),
+        made(sub="999"),
+        made(sub="²"),
+        f"{real}x",
+        real.rpartition(".")[0] + ".",
+        "a.b.c",
+    ]
+    assert [await status(client, token) for token in wrong] == [401] * len(wrong)
+
+
+async def test_it_ends_with_the_password_the_rights_and_the_account(
+    client: AsyncClient, database: Database, user: User
+) -> None:
+    for change in ({"hashed_password": "x"}, {"is_staff": True}, {"is_active": False}):
+        granted = await login(client, user)
+        async with database.writer() as session:
+            known = await session.get_one(User, user.id)
+            known.sqlmodel_update(change)
+        assert await status(client, granted["access_token"]) == 401
+        assert (await refresh(client, granted["refresh_token"])).status_code == 401
+        async with database.writer() as session:  # by a statement, which ends nothing
+            await session.execute(update(User).values(hashed_password=user.hashed_password, is_active=True))
+
+
+@pytest.mark.database("sqlite")
+async def test_signing_out_ends_both_also_when_the_jwt_is_over(
+    client: AsyncClient, user: User, settings: Settings, database: Database
+) -> None:
+    granted = await login(client, user)
+    claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
+    over = jwt.encode({**claims, "exp": 1}, derived_key(settings, "accounts: jwt"), "HS256")
+    answer = await client.post(LOGOUT, headers={"authorization": f"Bearer {over}"})
+    assert answer.status_code == 204
+    assert await status(client, granted["access_token"]) == 401
+    assert (await refresh(client, granted["refresh_token"])).status_code == 401
+    assert (await client.post(LOGOUT, headers={"authorization": "Bearer a.b.c"})).status_code == 204
+
+
+async def test_a_refresh_token_counts_once_also_for_two_at_once(client: AsyncClient, user: User) -> None:
+    first = await login(client, user)
+    answers = await asyncio.gather(*(refresh(client, first["refresh_token"]) for _ in range(2)))
+    assert sorted(answer.status_code for answer in answers) == [200, 401]
+    (second,) = (answer.json() for answer in answers if answer.status_code == 200)
+    assert second["refresh_token"] != first["refresh_token"]
+    assert await status(client, second["access_token"]) == 200
+    assert (await refresh(client, second["refresh_token"])).status_code == 200
+    for nonsense in ("", "x", "ü", second["access_token"][:200]):
+        assert (await refresh(client, nonsense)).status_code == 401
+
+
+@pytest.mark.database("sqlite")
+async def test_it_ends_where_the_sign_in_ends(client: AsyncClient, user: User, database: Database) -> None:
+    granted = await login(client, user)
+    async with database.writer() as session:
+        await session.execute(update(ApiToken).values(expires_at=utc_now()))
+    assert await status(client, granted["access_token"]) == 401
+    assert (await refresh(client, granted["refresh_token"])).status_code == 401
+
+
+@pytest.mark.database("sqlite")
+async def test_what_an_older_secret_key_signed_still_counts(app: FastAPI, client: AsyncClient, user: User) -> None:
+    granted = await login(client, user)
+    settings: Settings = app.state.settings
+    older = SecretStr(settings.secret_keys[0])
+    rotated = {"secret_key": SecretStr("a new secret key of many letters"), "secret_key_fallbacks": older}
+    app.state.settings = settings.model_copy(update=rotated)
+    assert await status(client, granted["access_token"]) == 200
+    newer = (await refresh(client, granted["refresh_token"])).json()
+    app.state.settings = settings.model_copy(update={**rotated, "secret_key_fallbacks": SecretStr("")})
+    assert await status(client, granted["access_token"]) == 401
+    assert await status(client, newer["access_token"]) == 200
+
+
+@pytest.mark.database("sqlite")
+async def test_tokens_with_a_name_stay_what_they_are(client: AsyncClient, user: User, database: Database) -> None:
+    assert await status(client, await make_token(database, user)) == 200
+
+
+@pytest.mark.database("sqlite")
+async def test_turning_on_a_second_factor_ends_the_others_and_not_the_one_that_does_it(
+    client: AsyncClient, user: User
+) -> None:
+    mine, other = await login(client, user), await login(client, user)
+    client.headers["authorization"] = f"Bearer {mine['access_token']}"
+    setup = (await client.post(f"{ME}/two-factor", json={"password": PASSWORD})).json()
+    code = pyotp.TOTP(setup["key"]).now()
+    assert (await client.put(f"{ME}/two-factor", json={"sealed": setup["sealed"], "code": code})).is_success
+    assert (await status(client, mine["access_token"]), await status(client, other["access_token"])) == (200, 401)
+
+
+@pytest.mark.database("sqlite")
+async def test_where_signing_in_gives_a_row_there_is_nothing_to_refresh(
+    app: FastAPI, client: AsyncClient, user: User
+) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"bearer": "token"})
+    granted = await login(client, user)
+    assert granted.keys() == {"access_token", "token_type"}
+    assert (await refresh(client, granted["access_token"])).status_code == 404
