@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request
 
 from opportune.accounts.dependencies import AccountCtx
-from opportune.accounts.fastapi_users_adapter import AuthenticationBackend, BearerTransport, CookieTransport
+from opportune.accounts.fastapi_users_without_redis import AuthenticationBackend, BearerTransport, CookieTransport
 from opportune.accounts.manager import UserManager
 from opportune.accounts.models import User
 from opportune.accounts.sessions.cookies import cookie_name

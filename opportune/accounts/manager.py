@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from opportune.accounts import passwords, signed_links
 from opportune.accounts.emails import send_account_email
-from opportune.accounts.fastapi_users_adapter import (
+from opportune.accounts.fastapi_users_without_redis import (
     BaseUserDatabase,
     BaseUserManager,
     InvalidID,

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.credentials import prune
-from opportune.accounts.fastapi_users_adapter import JWTStrategy, generate_jwt
+from opportune.accounts.fastapi_users_without_redis import JWTStrategy, generate_jwt
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.schemas import AccessToken
 from opportune.accounts.sessions.lookup import find_by_token_id
