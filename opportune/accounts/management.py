@@ -75,7 +75,7 @@ async def delete_user(session: AsyncSession, database: Database, features: Seque
     """
     user = await find_user(session, email)
     await keep_one_superuser(session, user)
-    await session.commit()  # others write while much is deleted
+    await user_manager(session).release()  # others write while much is deleted
     await delete_dependents_in_batches(database, User, user.id)
     await keep_one_superuser(session, user)
     await forget_person(session, features, user)
