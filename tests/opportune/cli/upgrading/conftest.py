@@ -10,10 +10,12 @@ from tests.opportune.cli.upgrading.releases import SECOND, project, write
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _somebody() -> Iterator[None]:
-    """Git knows who commits, and nothing else of this machine."""
+def _somebody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Git knows who commits and nothing else of this machine, and does not tidy up."""
+    config = tmp_path_factory.mktemp("git") / "config"
+    config.write_text("[maintenance]\n auto = false\n[gc]\n auto = 0\n[core]\n fsync = none\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+        patch.setenv("GIT_CONFIG_GLOBAL", str(config))
         for role in ("AUTHOR", "COMMITTER"):
             patch.setenv(f"GIT_{role}_NAME", "Ada")
             patch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
