@@ -35,6 +35,7 @@ from opportune.admin.protocols import Check
 from opportune.admin.views import AdminView
 from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.columns import is_long, is_secret
+from opportune.fields.files import file_columns_of
 from opportune.web.rendering.flash import flash
 
 EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email)
@@ -42,7 +43,8 @@ OWN_FIELDS = [name for name in User.model_fields if name not in UserBase.model_f
 """Those that the project has added."""
 FLAGS = ("is_active", "is_staff", "is_superuser", "is_verified")
 USER_COLUMNS: list[Any] = ["id", "email", *OWN_FIELDS, *FLAGS, "created_at"]
-SHORT_COLUMNS = [name for name in USER_COLUMNS if not is_long(inspect(User, raiseerr=True).columns[name])]
+LONG_COLUMNS = {column.key for column in inspect(User, raiseerr=True).columns if is_long(column)}
+LISTED_COLUMNS = [name for name in USER_COLUMNS if name not in LONG_COLUMNS | file_columns_of(User).keys()]
 PRIVILEGE_FIELDS = ("is_superuser", "is_staff")
 OWN_PRIVILEGES = "You cannot take your own rights here: ask another superuser."
 LAST_SUPERUSER = "Nobody else is an active superuser."
@@ -66,7 +68,7 @@ class UserAdmin(AdminView, model=User):
     e-mail that they choose, nor the account behind a password that they know.
     """
 
-    column_list = SHORT_COLUMNS
+    column_list = LISTED_COLUMNS
     column_export_list = USER_COLUMNS
     column_details_list = [*USER_COLUMNS, "has_two_factor"]
     column_filters = ("is_active", "is_staff", "is_superuser", "is_verified", "created_at")

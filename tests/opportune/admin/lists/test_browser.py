@@ -80,7 +80,7 @@ async def test_a_list_is_narrowed_exported_imported_and_acted_on(
 async def test_an_email_has_the_room_that_an_empty_column_does_not_need(
     app: FastAPI, page: Page, superuser: User, site: str
 ) -> None:
-    email = "somebody.with.a.long.name@subdomain.example.org"
+    email = "somebody.with.a.long.name@post.example.org"
     await make_user(app.state.database, email)
     await sign_in_browser(page, app, superuser, site)
     for width in (1280, 390):
