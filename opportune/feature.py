@@ -107,6 +107,8 @@ class Feature:
     settings: "type[BaseSettings] | None" = None
     """Its own, read with the site's: `settings.of(BooksSettings)`."""
     models: "Sequence[type[SQLModel]]" = ()
+    adopts_tables: bool = False
+    """Whether its models' tables were there before it, so that their names may begin with anything."""
     pages: "APIRouter | Sequence[APIRouter] | None" = None
     api: "APIRouter | Sequence[APIRouter] | None" = None
     """Mounted below /api/v1."""

@@ -74,6 +74,10 @@ def import_without_gc(name: str) -> ModuleType:
         gc.enable()
 
 
+_adopted: dict[str, str] = {}
+"""Tables of features that take over some that were there before them, and keep their names."""
+
+
 def require_distinct(features: "Sequence[Feature]") -> None:
     """See to it that each feature has a name, and tables, of its own.
 
@@ -83,6 +87,9 @@ def require_distinct(features: "Sequence[Feature]") -> None:
     names = [feature.name for feature in features]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise OperatorError(f"{PACKAGE}/installed.py lists {twice} twice: take one of them out.")
+    _adopted.update(
+        {str(model.__tablename__): each.name for each in features if each.adopts_tables for model in each.models}
+    )
     for feature in features:
         for model in feature.models:
             owner = feature_of_table(str(model.__tablename__), names)
@@ -97,6 +104,8 @@ def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
     """The feature that a table belongs to: the longest whose name it begins with. That of users is the project's."""
     if table == USER_TABLE and USERS in features:
         return USERS
+    if _adopted.get(table) in features:
+        return _adopted[table]
     return max((name for name in features if table.startswith(f"{name}_")), key=len, default=None)
 
 

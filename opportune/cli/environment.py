@@ -31,6 +31,8 @@ FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """`oppman.py test --project`: what lies outside the framework's tests."""
 BASE, MODEL, AWS, DEV, FRAMEWORK = (f"requirements{name}.lock" for name in ("", "-model", "-aws", "-dev", "-framework"))
+DEVELOPING = ("lock", "inspectdb")
+"""Commands that need what is for development alone."""
 MARKER_PACKAGES = ("alembic", "nh3", "pwdlib", "sqladmin", "typer")
 """Nobody has all of these by chance: where they are, somebody installed the dependencies."""
 PREPARED = "OPPMAN_PREPARED"
@@ -66,7 +68,9 @@ def restart(arguments: list[str]) -> Never:
 def prepare(arguments: list[str]) -> bool:
     """Install what the command needs and .venv has not. True if there was anything."""
     command = next((word for word in arguments if not word.startswith("-")), "")
-    locks = [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if command == "lock" else [BASE]
+    locks = (
+        [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if command in DEVELOPING else [BASE]
+    )
     locks += [AWS] if asks_aws() else []
     model = [MODEL] if wants_model(command, arguments) else []
     if is_there(locks + model):

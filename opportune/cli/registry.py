@@ -30,6 +30,7 @@ COMMANDS = {
         "loaddata": "Add rows from JSON files.",
         "flush": "Delete all rows and keep the tables.",
         "demo": "Load or clear the demonstration data.",
+        "inspectdb": "Write models of tables that are there already.",
         "dbshell": "Open the database's own client.",
         "doctor": "Examine the database and say what is wrong with it.",
     },

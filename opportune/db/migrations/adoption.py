@@ -43,7 +43,13 @@ def differences(connection: Connection, migration: Migration) -> list[Difference
             f"{migration} makes {', '.join(wanted)}, and of these {', '.join(missing)} is not there: "
             "what was made by halves cannot be adopted."
         )
-    return list(_compared(connection, migration.feature, _tables(operations), wanted))
+    named = {each.index_name for each in operations if isinstance(each, ops.CreateIndexOp)}
+    found = [
+        each
+        for each in _compared(connection, _tables(operations), wanted)
+        if not (isinstance(each, ops.DropIndexOp) and each.index_name in named)  # on an expression
+    ]
+    return list(_told(connection, migration.feature, found))
 
 
 def _tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
@@ -64,7 +70,9 @@ def _tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
     return metadata
 
 
-def _compared(connection: Connection, feature: str, metadata: MetaData, tables: Sequence[str]) -> Iterator[Difference]:
+def _compared(connection: Connection, metadata: MetaData, tables: Sequence[str]) -> list[ops.MigrateOperation]:
+    """What would make the tables that are there what the metadata says."""
+
     def names(name: str | None, kind: str, _parents: object) -> bool:
         return name in tables if kind == "table" else not is_derived(name)
 
@@ -74,16 +82,32 @@ def _compared(connection: Connection, feature: str, metadata: MetaData, tables: 
     options = {**OPTIONS, "include_name": names, "include_object": objects}
     with ignore_expression_warnings():
         script = produce_migrations(MigrationContext.configure(connection, opts=options), metadata)
-    found = flatten(script.upgrade_ops.ops if script.upgrade_ops else [])
-    columns = [each for each in found if isinstance(each, (ops.AddColumnOp, ops.AlterColumnOp, ops.DropColumnOp))]
-    for each in columns:
-        yield from _of_column(each)
-    for change in describe([each for each in found if each not in columns], feature):
+    return flatten(script.upgrade_ops.ops if script.upgrade_ops else [])
+
+
+def _told(connection: Connection, feature: str, operations: Sequence[ops.MigrateOperation]) -> Iterator[Difference]:
+    keys = inspect(connection).get_multi_pk_constraint()
+    rest: list[ops.MigrateOperation] = []
+    for each in operations:
+        if isinstance(each, (ops.AddColumnOp, ops.AlterColumnOp, ops.DropColumnOp)):
+            column = getattr(each, "column_name", "")
+            yield from _of_column(each, is_key=column in keys[None, each.table_name]["constrained_columns"])
+        elif not _is_unnamed_there(connection, each):
+            rest.append(each)
+    for change in describe(rest, feature):
         words = {"+": "is not there", "-": "is there besides", "~": "is another one"}[change.sign]
         yield Difference(f"{change.words.partition(' ')[2]} {words}", is_harmful=False)
 
 
-def _of_column(operation: ops.MigrateOperation) -> Iterator[Difference]:
+def _is_unnamed_there(connection: Connection, operation: ops.MigrateOperation) -> bool:
+    """Whether a unique constraint is there, but SQLite was never told of its name."""
+    if not isinstance(operation, ops.CreateUniqueConstraintOp):
+        return False
+    present = inspect(connection).get_unique_constraints(operation.table_name)
+    return any(not each["name"] and each["column_names"] == list(operation.columns) for each in present)
+
+
+def _of_column(operation: ops.MigrateOperation, *, is_key: bool) -> Iterator[Difference]:
     match operation:
         case ops.AddColumnOp(table_name=table, column=column):
             yield Difference(f"{table}.{column.name} ({column.type}) is not there", is_harmful=True)
@@ -94,7 +118,7 @@ def _of_column(operation: ops.MigrateOperation) -> Iterator[Difference]:
             place = f"{table}.{name}"
             if operation.modify_type is not None:
                 yield Difference(f"{place} is {operation.existing_type} and not {operation.modify_type}", True)
-            if operation.modify_nullable is not None:
+            if operation.modify_nullable is not None and not is_key:  # of keys SQLite says it anyhow
                 words = (
                     "may be empty and should not" if not operation.modify_nullable else "may not be empty and should"
                 )

@@ -141,7 +141,7 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
     if strays := [name for name in metadata.tables if feature_of_table(name, features) is None]:
         raise OperatorError(
             f"No feature owns the table '{strays[0]}': let its __tablename__ begin with the name of an installed one, "
-            f"as in '{features[-1]}_{strays[0]}'."
+            f"as in '{features[-1]}_{strays[0]}', or, if it was there before, its Feature say adopts_tables=True."
         )
 
 
@@ -173,13 +173,18 @@ def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
 
 
 def _options(graph: MigrationGraph, feature: str) -> dict[str, object]:
+    is_first = not graph.of(feature)  # what is there has not come by a migration
+
+    def there(name: str | None, kind: str, parents: object) -> bool:
+        return names(name, kind, parents) and not (is_first and kind == "table")
+
     def names(name: str | None, kind: str, _parents: object) -> bool:
         return not is_derived(name) and (kind != "table" or feature_of_table(name or "", graph.features) == feature)
 
     def objects(_item: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
         return names(name, kind, None)
 
-    return {**OPTIONS, "include_name": names, "include_object": objects}
+    return {**OPTIONS, "include_name": there, "include_object": objects}
 
 
 def _name(graph: MigrationGraph, feature: str, changes: Sequence[Change], words: str | None) -> str:

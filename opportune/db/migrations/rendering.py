@@ -12,6 +12,7 @@ from alembic.autogenerate import render_python_code
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import template_to_file
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.types import TypeDecorator
 
@@ -51,7 +52,7 @@ def _code(operations: ops.UpgradeOps | ops.DowngradeOps, imports: set[str]) -> s
     return put_in("\n".join(lines).replace(", schema=None)", ")"), operations.ops, imports).strip()
 
 
-def _render_item(imports: set[str], kind: str, item: Any, _context: object) -> str | Literal[False]:
+def _render_item(imports: set[str], kind: str, item: Any, context: Any) -> str | Literal[False]:
     """SQLModel's types and ours become SQLAlchemy's, so that old migrations survive changes; others are imported."""
     if kind != "type":
         return False
@@ -62,6 +63,9 @@ def _render_item(imports: set[str], kind: str, item: Any, _context: object) -> s
         imports.add(f"import {type(item).__module__}")
     elif rest[0] == "dialects":
         imports.add(f"from sqlalchemy.dialects import {rest[1]}")
+        if rest[1] == "postgresql":  # whose arrays and JSON hold other types
+            dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+            return MigrationContext.configure(dialect=dialect).impl.render_type(item, context)
     return False
 
 

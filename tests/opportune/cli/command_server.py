@@ -23,7 +23,7 @@ THIRD_PARTY = ("pytest", "fastapi", "sqlmodel", "sqladmin", "alembic.autogenerat
 
 class RunCommand(Protocol):
     def __call__(self, *words: str) -> tuple[int, str]:
-        """Run a command, and give its exit code and what it said."""
+        """Run a command, and give its exit code and what it said. Words such as `NAME=value` may come before it."""
 
 
 @contextmanager
@@ -70,6 +70,9 @@ def answer(words: list[str]) -> tuple[int, str]:
 
 
 def carry_out(words: list[str]) -> int:
+    while "=" in words[0]:  # as in a shell, for this command alone
+        name, _, value = words.pop(0).partition("=")
+        os.environ[name] = value
     sys.modules.pop("app.installed", None)  # it may have changed since
     program, words = ("pytest", words[1:]) if words[0] == "pytest" else ("opportune.cli.main", words)
     code = int(import_module(program).main(words))

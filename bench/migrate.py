@@ -1,0 +1,87 @@
+"""How long `oppman.py migrate` takes when there is nothing to do, beside Alembic's own async `upgrade head`.
+
+    .venv/bin/python -m bench.migrate [--rounds 11]
+
+Whole processes, one of each in turn, on the interpreter that runs this file. The peer is what `alembic init -t async`
+makes, with as many empty migrations as the site has, and no models.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.project import installed_names
+
+PROJECT = Path(__file__).resolve().parents[1]
+MAX_RATIO = 1.2
+ENOUGH_ROUNDS = 5
+"""With fewer it is a test of the benchmark, and no judgement."""
+MIGRATION = """
+revision = {revision!r}
+down_revision = {down!r}
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=11)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as folder:
+        ours, peer = measure(Path(folder), rounds)
+    print(f"{'oppman.py migrate':24} {ours:7.1f} ms")
+    print(f"{'alembic upgrade head':24} {peer:7.1f} ms")
+    print(f"{'ratio':24} {ours / peer:7.2f}    (at most {MAX_RATIO}; medians of {rounds} rounds)")
+    return int(rounds >= ENOUGH_ROUNDS and ours / peer > MAX_RATIO)
+
+
+def measure(folder: Path, rounds: int) -> list[float]:
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    site = {**environ, "DATABASE_URL": f"sqlite:///{folder}/site.db", "ENVIRONMENT": "test"}
+    tries = [
+        ([sys.executable, "oppman.py", "migrate"], PROJECT, site),
+        ([sys.executable, "-m", "alembic", "upgrade", "head"], make_peer(folder / "peer"), environ),
+    ]
+    for command in tries:
+        milliseconds(*command)  # applies everything, and compiles what has no bytecode yet
+    measured = [[milliseconds(*command) for command in tries] for _ in range(rounds)]
+    return [median(column) for column in zip(*measured, strict=True)]
+
+
+def make_peer(folder: Path) -> Path:
+    folder.mkdir()
+    alembic = [sys.executable, "-m", "alembic", "init", "-t", "async", "migrations"]
+    subprocess.run(alembic, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    ini = folder / "alembic.ini"
+    text = ini.read_text(encoding="utf-8").replace("driver://user:pass@localhost/dbname", "sqlite+aiosqlite:///peer.db")
+    ini.write_text(text, encoding="utf-8")
+    down = None
+    for number, _ in enumerate(MigrationGraph(installed_names()).ordered):
+        revision = f"r{number}"
+        text = MIGRATION.format(revision=revision, down=down)
+        (folder / f"migrations/versions/{revision}.py").write_text(text, encoding="utf-8")
+        down = revision
+    return folder
+
+
+def milliseconds(command: list[str], folder: Path, environ: dict[str, str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, cwd=folder, env=environ, check=True, capture_output=True)
+    return (time.perf_counter() - started) * 1000
+
+
+if __name__ == "__main__":
+    sys.exit(main())
