@@ -55,20 +55,21 @@ def command(
     version = record.version if record else __version__
     with private_folder("opportune-upgrade-") as folder:
         release = fetch_release(source, folder / "release")
-        if is_newer(release, version):
-            project.refuse_branch(f"upgrade-{release.version}")
-            tell_notes(release, version, source)
-            merge = Merge(project, record, version, release, folder)
-            merge.carry_out()
-            tell_framework(merge)
-            take_shared(merge, yes=yes, keep=keep, dry_run=dry_run)
-            tell_conflicts(merge)
-            if dry_run:
-                say("Nothing was changed (--dry-run).")
-                return
-            merge.commit()
-            project.take(merge.branch, merge.work)
-            finish(merge, no_test=no_test)
+        if not is_newer(release, version):
+            return
+        merge = Merge(project, record, version, release, folder)
+        project.refuse_branch(merge.branch)
+        tell_notes(release, version, source)
+        merge.carry_out()
+        tell_framework(merge)
+        take_shared(merge, yes=yes, keep=keep, dry_run=dry_run)
+        tell_conflicts(merge)
+        if dry_run:
+            say("Nothing was changed (--dry-run).")
+            return
+        merge.commit()
+        project.take(merge.branch, merge.work)
+    finish(merge, no_test=no_test)
 
 
 def _origin(project: Project) -> str:
