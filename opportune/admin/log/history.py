@@ -1,6 +1,6 @@
 """The log of what was done here: all of it in a list, and of one row on a page of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from markupsafe import Markup
@@ -24,6 +24,9 @@ from opportune.db.columns import label_of
 
 ENTRIES_PER_PAGE = 30
 ABSENT = "\N{EN DASH}"
+
+Names = Mapping[tuple[str, Any], str]
+"""By column and number what the row is called that it points at."""
 
 
 class ModelFilter(Filter):
@@ -83,7 +86,8 @@ class LogAdmin(AdminView, model=AuditEntry):
             return getattr(obj, prop), self._shown(obj, prop, request)
         if prop == "changes":
             template, view = self.templates.env.get_template("admin/diff.html"), self._view_of(obj)
-            return obj.changes, Markup(await template.render_async(changes=change_rows(obj, view)))  # noqa: S704 - it has escaped
+            names = await reference_names(request, [obj], view) if request else {}
+            return obj.changes, Markup(await template.render_async(changes=change_rows(obj, view, names)))  # noqa: S704 - it has escaped
         return await super().get_detail_value(obj, prop, request)
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
@@ -120,13 +124,13 @@ async def history_page(request: Request, view: AdminView) -> Response:
     entries = await _entries(view, pk, row, request.query_params.get("before", ""))
     if row is None and not entries:
         raise HTTPException(404)
+    shown = entries[:ENTRIES_PER_PAGE]
+    names = await reference_names(request, shown, view)
     context = {
         "model_view": view,
         "row": row,
         "pk": pk,
-        "entries": [
-            (entry, action_label(entry, view), change_rows(entry, view)) for entry in entries[:ENTRIES_PER_PAGE]
-        ],
+        "entries": [(entry, action_label(entry, view), change_rows(entry, view, names)) for entry in shown],
         "older": entries[ENTRIES_PER_PAGE - 1].id if len(entries) > ENTRIES_PER_PAGE else None,
     }
     return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
@@ -163,13 +167,25 @@ def model_label(entry: AuditEntry, view: View | None) -> str:
     return view.name if view else entry.identity.replace("-", " ").capitalize()
 
 
-def change_rows(entry: AuditEntry, view: View | None) -> list[tuple[str, str, str]]:
+async def reference_names(request: Request, entries: Sequence[AuditEntry], view: View | None) -> Names:
+    """What rows are called that changed columns point at, as far as whoever asks may see them."""
+    names: dict[tuple[str, Any], str] = {}
+    for column, lookup in view.references.items() if view else ():
+        numbers = {each for entry in entries for each in entry.changes.get(column, ()) if isinstance(each, int)}
+        rows = await lookup.seen(request, [*numbers]) if numbers else ()
+        names |= {(column, row.id): lookup.format(row)["text"] for row in rows}
+    return names
+
+
+def change_rows(entry: AuditEntry, view: View | None, names: Names) -> list[tuple[str, str, str]]:
     """Label, before and after of each change."""
     labels = view.labels if view else {}
     shown = visible_changes(entry, view)
-    return [
-        (labels.get(name, label_of(name)), _format_value(old), _format_value(new)) for name, (old, new) in shown.items()
-    ]
+
+    def told(name: str, value: Any) -> str:
+        return _format_value(names.get((name, value), value) if isinstance(value, int) else value)
+
+    return [(labels.get(name, label_of(name)), told(name, old), told(name, new)) for name, (old, new) in shown.items()]
 
 
 def visible_changes(entry: AuditEntry, view: View | None) -> Changes:

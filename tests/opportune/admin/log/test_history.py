@@ -1,5 +1,6 @@
 """The log of what was done in the admin, and the history of one row."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -63,6 +64,31 @@ async def test_a_row_s_life_is_told_with_what_was_before_and_after(app_with_gadg
     await grant(app.state.database, staff, "gadget", "list")
     async with signed_in_client(app, staff) as client:
         assert (await client.get("/admin/gadget/history/1")).status_code == 403
+
+
+async def test_rows_that_it_pointed_at_are_called_by_their_names_for_who_may_see_them(
+    app_with_gadgets: FastAPI,
+) -> None:
+    database = app_with_gadgets.state.database
+    root = await make_user(database, is_superuser=True)
+    async with signed_in_client(app_with_gadgets, root) as admin:
+        await admin.post("/admin/gadget/create", data=GADGET)
+        assert (await admin.post("/admin/gadget/edit/1", data=GADGET | {"maker_id": "2"})).status_code == 303
+        entry = (await entries(app_with_gadgets))[1]
+        assert entry.changes == {"maker_id": [1, 2]}
+        for page in ("/admin/gadget/history/1", f"/admin/audit-entry/details/{entry.id}"):
+            assert changed_maker((await admin.get(page)).text) == ["Acme", "100% Ltd"]
+    staff = await make_user(database, is_staff=True)
+    await grant(database, staff, "gadget", "details")
+    async with signed_in_client(app_with_gadgets, staff) as client:
+        assert changed_maker((await client.get("/admin/gadget/history/1")).text) == ["1", "2"]
+
+
+def changed_maker(page: str) -> list[str]:
+    """What the first change of a maker says was there before and after."""
+    _, _, rest = page.partition("Maker:</span>")
+    before, _, after = re.sub("<[^>]+>", "", rest.partition("</li>")[0]).partition("became")
+    return [before.strip(), after.strip()]
 
 
 async def test_a_row_has_no_history_from_before_it_was_made(app: FastAPI, admin: AsyncClient) -> None:
