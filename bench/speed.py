@@ -1,4 +1,4 @@
-"""The site's processor time a request and its requests a second, beside three other ways to write the same pages.
+"""The site's processor time a request and its requests a second, beside four other ways to write the same pages.
 
     .venv/bin/python -m bench.speed [--rounds 5] [--requests 400] [--only sqlite,list] [--peers ours,plain]
 

@@ -46,6 +46,11 @@ PEERS = {
         serve=("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "4", "bench.peers.django_site.wsgi"),
         environ={"DJANGO_SETTINGS_MODULE": "bench.peers.django_site.settings"},
     ),
+    "rest": Peer(
+        prepare="bench.peers.django_site.prepare",
+        serve=("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "4", "bench.peers.django_site.wsgi"),
+        environ={"DJANGO_SETTINGS_MODULE": "bench.peers.django_rest.settings"},
+    ),
     "bare": Peer(
         prepare="bench.peers.bare.prepare",
         serve=("-m", "uvicorn", "bench.peers.bare.app:app", "--port", "{port}", "--no-access-log"),

@@ -1,0 +1,8 @@
+"""The Django site with REST framework, whose permissions, parsers and renderers are those that it comes with."""
+
+from bench.peers.django_site import settings as site
+from bench.peers.django_site.settings import *  # noqa: F403 - all of its settings, by their names
+
+INSTALLED_APPS = [*site.INSTALLED_APPS, "rest_framework"]
+ROOT_URLCONF = "bench.peers.django_rest.urls"
+REST_FRAMEWORK = {"DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination", "PAGE_SIZE": 20}

@@ -1,0 +1,35 @@
+# mypy: disable-error-code="import-untyped, misc"
+# Django and REST framework have no types.
+"""The rows as their guides write them: a generic page, and a generic list of REST framework with its serializer."""
+
+from typing import Any
+
+from django.views.generic import ListView
+from rest_framework.generics import ListCreateAPIView
+from rest_framework.serializers import ModelSerializer
+
+from bench.peers.django_site.models import Item
+from bench.peers.django_site.views import NAVIGATION
+
+
+class ItemSerializer(ModelSerializer):
+    class Meta:
+        model = Item
+        fields = ("id", "title", "note", "done", "created_at")
+        read_only_fields = ("done", "created_at")
+
+
+class Rows(ListCreateAPIView):
+    queryset = Item.objects.order_by("id")
+    serializer_class = ItemSerializer
+
+
+class RowsPage(ListView):
+    queryset = Item.objects.order_by("id")
+    paginate_by = 20
+    template_name = "items.html"
+    context_object_name = "items"
+
+    def get_context_data(self, **given: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**given)
+        return {**context, "total": context["paginator"].count, "navigation": NAVIGATION}
