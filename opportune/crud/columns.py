@@ -3,15 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 from markupsafe import Markup, escape
-from sqlalchemy import select
 
 from opportune.annotations import options_of
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.display import Format, format_all, format_for, names_of, naming_column
+from opportune.crud.reader import linked
 from opportune.crud.schemas import writable_names
 from opportune.db.columns import is_long, is_text, label_of
 from opportune.fields.files import file_columns_of
@@ -168,17 +169,8 @@ async def read_rows(crud: Crud[Any], wanted: Paging, columns: Sequence[ListColum
     paths = [column.path for column in columns if column.path not in links]
     page: Page[Any] = await crud.rows(wanted, list(dict.fromkeys(["id", crud.lookup, *paths])))
     for name in links:
-        linked = await _linked(crud, name, [row["id"] for row in page.items])
-        page = page.model_copy(update={"items": [{**row, name: linked.get(row["id"], [])} for row in page.items]})
+        others = await linked(crud, name, [row["id"] for row in page.items], (), itemgetter(0))
+        names = iter(await names_of(crud.session, [other for each in others.values() for other in each]))
+        called = {number: [next(names) for _ in each] for number, each in others.items()}
+        page = page.model_copy(update={"items": [{**row, name: called.get(row["id"], [])} for row in page.items]})
     return page
-
-
-async def _linked(crud: Crud[Any], name: str, ids: Sequence[int]) -> dict[int, list[str]]:
-    """What the rows are called that these are linked with."""
-    model, target = crud.model, crud.definition.shape.links[name]
-    query = select(model.id, target).join(getattr(model, name)).where(model.id.in_(ids), crud.visible(target))
-    rows = (await crud.session.execute(query.order_by(target.id))).all()
-    found: dict[int, list[str]] = {}
-    for (number, _), called in zip(rows, await names_of(crud.session, [row for _, row in rows]), strict=True):
-        found.setdefault(number, []).append(called)
-    return found

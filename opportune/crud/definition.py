@@ -1,6 +1,6 @@
 """What one class of the data layer declares, checked and read once; its schemas are made when they are first used."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.types import Float, NullType
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.answers import Answers
-from opportune.crud.declaration import Declaration, Shape, require_number, shape_of
+from opportune.crud.declaration import Declaration, require_number, shape_of
 from opportune.crud.filters import Filter, derive_filters, filter_schema, filters_of, own_filter_field
 from opportune.crud.reader import Prepared
 from opportune.crud.schemas import (
@@ -22,7 +22,7 @@ from opportune.crud.schemas import (
     read_schema,
     update_schema,
 )
-from opportune.db.columns import is_text
+from opportune.db.columns import is_text, is_unique
 from opportune.pagination import Paging
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Definition:
     def _check_lookup(self, declared: Declaration) -> None:
         lookup = self.kind.lookup
         declared.one_of("lookup", lookup, self.shape.columns)
-        if lookup != "id" and not (is_text(self.shape.columns[lookup]) and _is_unique(self.shape, lookup)):
+        if lookup != "id" and not (is_text(self.shape.columns[lookup]) and is_unique(self.shape.columns[lookup])):
             raise declared.fault("lookup", f"{lookup!r} is no text that is unique. Give its field unique=True.")
 
     def _check_owner(self, declared: Declaration) -> None:
@@ -143,14 +143,3 @@ def _labelled(name: str, value: Any) -> Label[Any]:
     """A value that is computed, by its name. What says nothing of its type, such as an average, is a float."""
     found: ColumnElement[Any] = value.scalar_subquery() if isinstance(value, Select) else value
     return (convert(found, Float) if isinstance(found.type, NullType) else found).label(name)
-
-
-def _is_unique(shape: Shape, name: str) -> bool:
-    table = shape.mapper.local_table
-    keyed: Iterable[Any] = [*table.constraints, *table.indexes]  # type: ignore[attr-defined]  # a table
-    alone = (rule for rule in keyed if [column.name for column in getattr(rule, "columns", ())] == [name])
-    return bool(shape.columns[name].unique) or any(_makes_unique(rule) for rule in alone)
-
-
-def _makes_unique(rule: Any) -> bool:
-    return bool(getattr(rule, "unique", type(rule).__name__ == "UniqueConstraint"))

@@ -104,24 +104,40 @@ async def values_of(crud: "Crud[Any]", selection: Selection, rows: Sequence[Sequ
         return [{name: row[place] for name, place in places.items()} for row in rows]
     made = [{name: row[take] if isinstance(take, int) else take(row) for name, take in takes.items()} for row in rows]
     for name in selection.links:
-        linked = await _linked(crud, name, [row[0] for row in rows])
+        others = await _nested(crud, name, [row[0] for row in rows])
         for row, values in zip(rows, made, strict=True):
-            values[name] = linked.get(row[0], [])
+            values[name] = others.get(row[0], [])
     return made
 
 
-async def _linked(crud: "Crud[Any]", name: str, numbers: Sequence[int]) -> dict[int, list[Any]]:
-    """What rows are linked with by their numbers, in the order of the numbers there."""
+async def _nested(crud: "Crud[Any]", name: str, numbers: Sequence[int]) -> dict[int, list[Any]]:
+    """What rows are linked with as it is answered: their numbers, or mappings."""
+    if name not in crud.definition.options.nested:
+        return await linked(crud, name, numbers, ["id"], lambda values: values[0])
+    keys = nested_names(shape_of(crud.definition.shape.links[name]))
+    return await linked(crud, name, numbers, keys, lambda values: dict(zip(keys, values, strict=True)))
+
+
+async def linked(
+    crud: "Crud[Any]", name: str, numbers: Sequence[int], keys: Sequence[str], made: Callable[[Sequence[Any]], Any]
+) -> dict[int, list[Any]]:
+    """What is made of each row that these are linked with, by their numbers and in the order of the numbers there.
+
+    Args:
+        crud: As whom the rows are looked at.
+        name: The relationship.
+        numbers: Of the rows that are linked.
+        keys: The columns of the others that are wanted; their objects, where there are none.
+        made: Makes something of these.
+    """
     if not numbers:
         return {}
     target = crud.definition.shape.links[name]
     there = aliased(target)
-    keys = nested_names(shape_of(target)) if name in crud.definition.options.nested else ["id"]
-    columns = [getattr(there, key) for key in keys]
+    columns = [getattr(there, key) for key in keys] or [there]
     statement = select(crud.model.id, *columns).join(getattr(crud.model, name).of_type(there))
     wanted = crud.model.id.in_(numbers), is_visible(crud, target, there)
     found: dict[int, list[Any]] = {}
     for number, *values in await crud.session.execute(statement.where(*wanted).order_by(there.id)):
-        value = dict(zip(keys, values, strict=True)) if name in crud.definition.options.nested else values[0]
-        found.setdefault(number, []).append(value)
+        found.setdefault(number, []).append(made(values))
     return found

@@ -23,7 +23,7 @@ from sqlmodel.main import FieldInfoMetadata
 from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.types import limits_of
-from opportune.db.columns import is_long, is_privilege, is_secret, is_text, label_of
+from opportune.db.columns import is_long, is_privilege, is_secret, is_text, label_of, natural_key_of
 from opportune.db.references import Reference
 
 STAMPS = {"created_at", "updated_at", "modified_at"}
@@ -198,10 +198,9 @@ def nested_schema(model: type[Any]) -> type[BaseModel]:
 
 
 def nested_names(shape: Shape) -> list[str]:
-    """`id` and its natural key, the unique texts; without one, its first short text."""
-    shown = short_texts(shape)
-    unique = [name for name in shown if shape.columns[name].unique]
-    return ["id", *(unique or shown[:1])]
+    """`id` and its natural key, where everybody may know that; else its first short text."""
+    shown, key = short_texts(shape), natural_key_of(shape.model)
+    return ["id", *([key] if key in shown else shown[:1])]
 
 
 def short_texts(shape: Shape) -> list[str]:
