@@ -14,7 +14,7 @@ from opportune.crud.schemas import nested_names
 from opportune.db.database import Session
 
 if TYPE_CHECKING:
-    from opportune.crud.crud import Crud
+    from opportune.crud.row_reading import Reading
 
 Take = Callable[[Sequence[Any]], Any]
 
@@ -51,7 +51,7 @@ async def fetch(
     return (await (await session.connection()).execute(statement, values)).all()
 
 
-def select_names(crud: "Crud[Any]", names: Sequence[str]) -> Selection:
+def select_names(crud: "Reading[Any]", names: Sequence[str]) -> Selection:
     """Which columns the values of these names take; the first is always the row's number."""
     shape, nested = crud.definition.shape, crud.definition.options.nested
     found = Selection()
@@ -66,7 +66,7 @@ def select_names(crud: "Crud[Any]", names: Sequence[str]) -> Selection:
     return found
 
 
-def _join(crud: "Crud[Any]", found: Selection, name: str) -> Take:
+def _join(crud: "Reading[Any]", found: Selection, name: str) -> Take:
     """The row that is pointed at, by a join that leaves out what is not there for whoever asks."""
     shape = crud.definition.shape
     target = shape.to_one[name].mapper.class_
@@ -81,7 +81,7 @@ def _join(crud: "Crud[Any]", found: Selection, name: str) -> Take:
     return lambda row: None if row[first] is None else dict(zip(keys, row[first:last], strict=True))
 
 
-def is_visible(crud: "Crud[Any]", model: type[Any], there: Any) -> ColumnElement[bool]:
+def is_visible(crud: "Reading[Any]", model: type[Any], there: Any) -> ColumnElement[bool]:
     """Whether a row of another model is there for whoever asks; `there` is what the statement calls the model."""
     condition = crud.visible(model)
     if isinstance(condition, True_):
@@ -96,7 +96,7 @@ def joined(statement: Select[Any], selection: Selection) -> Select[Any]:
     return statement
 
 
-async def values_of(crud: "Crud[Any]", selection: Selection, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+async def values_of(crud: "Reading[Any]", selection: Selection, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
     """Rows of a selection as mappings: with one statement more for each relationship with many, however many rows."""
     takes = selection.takes
     if not selection.links and all(type(take) is int for take in takes.values()):
@@ -110,7 +110,7 @@ async def values_of(crud: "Crud[Any]", selection: Selection, rows: Sequence[Sequ
     return made
 
 
-async def _nested(crud: "Crud[Any]", name: str, numbers: Sequence[int]) -> dict[int, list[Any]]:
+async def _nested(crud: "Reading[Any]", name: str, numbers: Sequence[int]) -> dict[int, list[Any]]:
     """What rows are linked with as it is answered: their numbers, or mappings."""
     if name not in crud.definition.options.nested:
         return await linked(crud, name, numbers, ["id"], lambda values: values[0])
@@ -119,7 +119,7 @@ async def _nested(crud: "Crud[Any]", name: str, numbers: Sequence[int]) -> dict[
 
 
 async def linked(
-    crud: "Crud[Any]", name: str, numbers: Sequence[int], keys: Sequence[str], made: Callable[[Sequence[Any]], Any]
+    crud: "Reading[Any]", name: str, numbers: Sequence[int], keys: Sequence[str], made: Callable[[Sequence[Any]], Any]
 ) -> dict[int, list[Any]]:
     """What is made of each row that these are linked with, by their numbers and in the order of the numbers there.
 

@@ -1,0 +1,154 @@
+"""What the data layer of one model declares, and who may see and change which of its rows."""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel
+from sqladmin.authorization import matches_grant
+from sqladmin.helpers import slugify_class_name
+from sqlalchemy import ColumnElement, false, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.models import User
+from opportune.crud.access import Access
+from opportune.crud.definition import Definition
+from opportune.db.model import Model
+from opportune.errors import Forbidden
+from opportune.pagination import Paging
+
+if TYPE_CHECKING:
+    from opportune.crud.crud import Crud
+
+M = TypeVar("M", bound=Model)
+
+Values = BaseModel | Mapping[str, Any]
+"""What is to be written: of a schema, or by name, which is checked as if it had been sent."""
+Key = int | str
+"""A row's number, or the text that `lookup` names."""
+
+
+READING = {"list", "details"}
+WRITING = {"create", "edit", "delete"}
+
+
+class SchemaOf:
+    """A schema of the class that it is asked of, made once."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, kind: "type[CrudOptions[Any]]") -> type[BaseModel]:
+        schema: type[BaseModel] = getattr(kind.definition, self.name)
+        return schema
+
+
+class FilterOf:
+    """The query of the list of the class that it is asked of, made once."""
+
+    def __get__(self, instance: object, kind: "type[CrudOptions[Any]]") -> type[Paging]:
+        return kind.definition.filter_schema
+
+
+class CrudOptions(Generic[M]):
+    """The options of `Crud`, and what somebody may."""
+
+    model: ClassVar[type[Any]]
+    definition: ClassVar[Definition]
+
+    lookup: ClassVar[str] = "id"
+    """What addresses name a row by: `id`, or a text that is unique."""
+    owner: ClassVar[str | None] = None
+    """The column that says whose a row is."""
+    read_access: ClassVar[Access | None] = None
+    """Who may see rows: by default their owner where there is one, else whom a group grants it."""
+    write_access: ClassVar[Access | None] = None
+    search: ClassVar[Sequence[str]] = ()
+    """Columns of text in which `?q=` looks, word by word; also of a row that is pointed at: `author.name`."""
+    filters: ClassVar[Sequence[str]] = ()
+    """Columns and relationships by which a list may be filtered."""
+    sort: ClassVar[Sequence[str]] = ()
+    """What `?sort=` may name."""
+    order: ClassVar[Sequence[str]] = ()
+    """The order of a list that nobody sorts; `-` turns one round. The newest come first without it."""
+    annotations: ClassVar[Mapping[str, Any]] = {}
+    """What is computed for each row, as a correlated select: shown, sorted by and answered."""
+    write_fields: ClassVar[Sequence[str]] = ()
+    """What may be written, instead of all that is not guarded."""
+    read_fields: ClassVar[Sequence[str]] = ()
+    """What is answered, instead of all that is no secret."""
+    exclude: ClassVar[Sequence[str]] = ()
+    """Neither written nor answered."""
+    readonly: ClassVar[Sequence[str]] = ()
+    """Answered, and never written."""
+    nested: ClassVar[Sequence[str]] = ()
+    """Relationships that are answered as objects instead of numbers."""
+    create_schema: ClassVar[type[BaseModel] | None] = None
+    update_schema: ClassVar[type[BaseModel] | None] = None
+    read_schema: ClassVar[type[BaseModel] | None] = None
+    filter_schema: ClassVar[type[Paging] | None] = None
+
+    Create = SchemaOf("create_schema")
+    Update = SchemaOf("update_schema")
+    Read = SchemaOf("read_schema")
+    Filter = FilterOf()
+
+    def __init__(
+        self, session: AsyncSession, user: User | None = None, grants: AbstractSet[tuple[str, str]] = frozenset()
+    ) -> None:
+        self.session = session
+        self.user = user
+        self.grants = grants
+
+    # Who may
+
+    def may(self, action: str) -> bool:
+        """Whether they may `list`, `details`, `create`, `edit` or `delete` some row, or do what a group is granted."""
+        if action in READING:
+            access = self.definition.read_access
+        else:
+            access = self.definition.write_access if action in WRITING else Access.PERMITTED
+        if access is Access.ANYONE:
+            return True
+        if self.user is None or access is not Access.PERMITTED:
+            return self.user is not None
+        return self.user.is_superuser or matches_grant(set(self.grants), self.identity(), action)
+
+    @classmethod
+    def identity(cls) -> str:
+        """What groups are granted rights to, as in the admin's addresses."""
+        return slugify_class_name(cls.model.__name__)
+
+    def require(self, action: str) -> None:
+        """Raise Forbidden for whoever may not."""
+        if not self.may(action):
+            raise Forbidden
+
+    def readable(self) -> ColumnElement[bool]:
+        """Which rows there are for them. Others are not there in any way."""
+        return self._is_theirs(self.definition.read_access)
+
+    def writable(self) -> ColumnElement[bool]:
+        """Which of these they may change and delete."""
+        return self._is_theirs(self.definition.write_access)
+
+    def _is_theirs(self, access: Access, number: Any = None) -> ColumnElement[bool]:
+        if access is not Access.OWNER or self.owner is None:
+            return true()
+        column: ColumnElement[Any] = getattr(self.model, self.owner)
+        if number is None:
+            return false() if self.user is None else column == self.user.id
+        theirs: ColumnElement[bool] = column == number
+        return theirs
+
+    def visible(self, model: type[Any]) -> ColumnElement[bool]:
+        """Which rows of another model there are for them: all, where it has no data layer of its own."""
+        kind: Any = type(self) if model is self.model else cruds.get(model)
+        if kind is None:
+            return true()
+        other: Crud[Any] = kind(self.session, self.user, self.grants)
+        return other.readable() if other.may("list") else false()
+
+
+cruds: "dict[type[Any], type[Crud[Any]]]" = {}
+"""By model the class that says which of its rows there are for somebody: the first that is declared."""

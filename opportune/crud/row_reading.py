@@ -1,0 +1,199 @@
+"""Reading the rows of a model: pages of a list, one row, as objects or column by column."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    SQLColumnExpression,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.orm import aliased, selectinload
+from sqlalchemy.sql.elements import True_
+
+from opportune.crud.options import CrudOptions, Key, M
+from opportune.crud.reader import Prepared, fetch, is_visible, joined, select_names, values_of
+from opportune.db.columns import is_text
+from opportune.db.matching import matches, patterns_of
+from opportune.db.model import MAX_ID
+from opportune.errors import NotFound
+from opportune.pagination import Page, Paging, order, page_count
+
+Rows = Page[dict[str, Any]]
+
+
+class Reading(CrudOptions[M]):
+    """What is read. Each method can be overridden."""
+
+    async def find(self, wanted: Paging | None = None) -> Page[M]:
+        """The page of rows that is wanted, with what is computed for each, and how many there are."""
+        self.require("list")
+        wanted = wanted or self.Filter()
+        query = self.query().where(self.readable(), *self.conditions(wanted))
+        found = await self._page(query.add_columns(*self.definition.annotations.values()), query, wanted)
+        return found.model_copy(update={"items": [self._annotated(row) for row in found.items]})
+
+    async def rows(self, wanted: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
+        """As `find`, with the values of these names alone, of what is answered by default, and without objects."""
+        self.require("list")
+        wanted = wanted or self.Filter()
+        made = self._prepared(wanted, tuple(names or self.definition.answers.names))
+        offset = (wanted.page - 1) * wanted.size
+        values = {"owner": self.user.id if self.user else 0, "offset": offset, "limit": wanted.size}
+        alone = not made.selection.links
+        found = await fetch(self.session, made.statement, values, alone=alone)
+        total = found[0][-1] if found else 0
+        if not found and wanted.page > 1:  # past the end, where no row tells it
+            total = (await fetch(self.session, made.counting, values, alone=alone))[0][0]
+        items = await values_of(self, made.selection, found)
+        pages = page_count(total, wanted.size)
+        return Rows.model_construct(items=items, total=total, page=wanted.page, pages=pages)
+
+    def _prepared(self, wanted: Paging, names: Sequence[str]) -> Prepared:
+        """The statement of a list: made once for each order where it is the same for everybody but for values."""
+        is_common = self.definition.is_common and not wanted.model_fields_set - Paging.model_fields.keys()
+        if not is_common:
+            return self._prepare(wanted, names)
+        known, key = self.definition.prepared, (wanted.sort, names)
+        if key not in known:
+            known[key] = self._prepare(wanted, names)
+        return known[key]
+
+    def _prepare(self, wanted: Paging, names: Sequence[str]) -> Prepared:
+        selection = select_names(self, names)
+        theirs = self._is_theirs(self.definition.read_access, bindparam("owner", type_=BigInteger))
+        theirs = theirs if self.definition.is_common else self.readable()
+        query = self.query().where(theirs, *self.conditions(wanted))
+        number = query.with_only_columns(self.model.id, maintain_column_froms=True).order_by(None)
+        count = select(func.count()).select_from(number.subquery())
+        chosen = query.with_only_columns(*selection.columns, count.scalar_subquery(), maintain_column_froms=True)
+        paged = joined(chosen, selection).order_by(*self.ordering(wanted.sort))
+        limits = bindparam("limit", type_=Integer), bindparam("offset", type_=BigInteger)
+        return Prepared(selection, paged.limit(limits[0]).offset(limits[1]), count)
+
+    async def row(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
+        """As `get`, with the values of these names alone. Raises NotFound."""
+        self.require("details")
+        return await self._row(self.query().where(self.readable(), self._has(key)), names)
+
+    async def written(self, row: M, names: Sequence[str] = ()) -> dict[str, Any]:
+        """As `row`, for one that was just written: also where it may not be read any more."""
+        return await self._row(self.query().where(self._has(row.id)), names)
+
+    async def _row(self, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
+        selection = select_names(self, names or self.definition.answers.names)
+        chosen = joined(query.with_only_columns(*selection.columns, maintain_column_froms=True), selection)
+        found = (await self.session.execute(chosen)).first()
+        if found is None:
+            raise NotFound
+        return (await values_of(self, selection, [found]))[0]
+
+    async def get(self, key: Key) -> M:
+        """Get a row. Raises NotFound."""
+        self.require("details")
+        return await self._one(self.query().where(self.readable(), self._has(key)))
+
+    async def get_writable(self, key: Key, action: str = "edit") -> M:
+        """Get a row to change it: nobody else does meanwhile. Raises NotFound."""
+        self.require(action)
+        query = self.query().where(self.readable(), self.writable(), self._has(key))
+        return await self._one(query.with_for_update(of=self.model))
+
+    def query(self) -> Select[tuple[M]]:
+        """All rows, whoever asks, with the rows that they point at and are linked with."""
+        shape = self.definition.shape
+        targets = {name: relation.mapper.class_ for name, relation in shape.to_one.items()} | dict(shape.links)
+        return select(self.model).options(*(self._loading(name, target) for name, target in targets.items()))
+
+    def _loading(self, name: str, target: type[Any]) -> Any:
+        relation, condition = getattr(self.model, name), self.visible(target)
+        return selectinload(relation if isinstance(condition, True_) else relation.and_(condition))
+
+    def conditions(self, wanted: Paging) -> Iterator[ColumnElement[bool]]:
+        """What the query of a list asks of each row."""
+        for name in wanted.model_fields_set - Paging.model_fields.keys():
+            value = getattr(wanted, name)
+            if value is None or value == []:
+                continue
+            if name == "q":
+                yield from self._has_words(value)
+            elif name in self.definition.own_filters:
+                yield getattr(self, name)(value)
+            else:
+                yield self.definition.filters[name].condition(self.visible, value)
+
+    def _has_words(self, text: str) -> Iterator[ColumnElement[bool]]:
+        columns = [self.column(path) for path in self.search]
+        for pattern in patterns_of(text):
+            yield or_(false(), *(matches(column, pattern) for column in columns))
+
+    def column(self, path: str) -> ColumnElement[Any]:
+        """What a name stands for: a column, what is computed, or a column of a row that is pointed at."""
+        name, _, rest = path.partition(".")
+        if not rest:
+            computed = self.definition.annotations
+            found: ColumnElement[Any] = computed[name] if name in computed else getattr(self.model, name)
+            return found
+        shape = self.definition.shape
+        target = shape.to_one[name].mapper.class_
+        there, kept = aliased(target), getattr(self.model, shape.column_of(name))
+        value = select(getattr(there, rest)).where(there.id == kept, is_visible(self, target, there))
+        return value.correlate(self.model).scalar_subquery()
+
+    def ordering(self, sort: str) -> Sequence[SQLColumnExpression[Any]]:
+        """For `order_by`: as the reader wants it, then as the class says, then by number."""
+        path = sort.removeprefix("-")
+        wanted = {path: self._sortable(path)} if path in self.sort else {}
+        return order(sort, wanted, *self.default_order(), self.model.id.desc())
+
+    def default_order(self) -> Sequence[SQLColumnExpression[Any]]:
+        """The order of a list that nobody sorts."""
+        names = {path.removeprefix("-"): path for path in self.order}
+        return [order(path, {name: self._sortable(name)})[0] for name, path in names.items()]
+
+    def _sortable(self, path: str) -> ColumnElement[Any]:
+        column, name = self.column(path), path.rpartition(".")[2]
+        shape = self.definition.shape
+        is_words = path == name and name in shape.columns and is_text(shape.columns[name])
+        return func.lower(column) if is_words or "." in path else column
+
+    async def _page(self, statement: Select[Any], query: Select[Any], wanted: Paging) -> Page[Any]:
+        """A page of a statement, with the count of the query in the same statement."""
+        number = self.model.id
+        count = select(func.count()).select_from(query.options().with_only_columns(number).order_by(None).subquery())
+        paged = statement.order_by(*self.ordering(wanted.sort)).offset((wanted.page - 1) * wanted.size)
+        paged = paged.add_columns(count.scalar_subquery()).limit(wanted.size)
+        rows = (await self.session.execute(paged)).all()
+        total = rows[0][-1] if rows else 0
+        if not rows and wanted.page > 1:  # past the end, where no row tells it
+            total = await self.session.scalar(count) or 0
+        return Page[Any](items=rows, total=total, page=wanted.page, pages=page_count(total, wanted.size))
+
+    async def _one(self, query: Select[tuple[M]]) -> M:
+        found = (await self.session.execute(query.add_columns(*self.definition.annotations.values()))).first()
+        if found is None:
+            raise NotFound
+        return self._annotated(found)
+
+    def _annotated(self, found: Sequence[Any]) -> M:
+        row: M = found[0]
+        for name, value in zip(self.definition.annotations, found[1:], strict=False):
+            object.__setattr__(row, name, value)  # Pydantic knows no such field
+        return row
+
+    def _has(self, key: Key) -> ColumnElement[bool]:
+        """Whether a row has this key; what no row can have, none has."""
+        if isinstance(key, str) and self.lookup != "id":
+            named: ColumnElement[bool] = getattr(self.model, self.lookup) == key
+            return false() if "\0" in key else named
+        text = str(key)
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+        own: ColumnElement[bool] = self.model.id == number
+        return own if 1 <= number <= MAX_ID else false()

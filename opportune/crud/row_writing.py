@@ -1,0 +1,134 @@
+"""Writing the rows of a model: what may be written is checked, and what the database refuses is told by field."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import select
+
+from opportune.crud.options import Key, M, Values
+from opportune.crud.row_reading import Reading
+from opportune.db.model import Model
+from opportune.db.violations import NOT_THERE, translate_database_errors
+from opportune.errors import FieldErrors
+from opportune.web.forms.error_messages import message_for
+
+
+class Writing(Reading[M]):
+    """What is written. Each method can be overridden."""
+
+    async def add(self, values: Values) -> M:
+        """Add a row. Raises FieldErrors."""
+        self.require("create")
+        keeps = self.session.in_transaction()
+        given = self._given(self.Create, values, all_of_it=True)
+        row = self.new_row()
+        given |= await self._referred(row, given, is_new=True)
+        async with self._refusals(keeps=keeps):
+            await self.assign(row, given)
+            self.session.add(row)
+            await self.session.flush()
+        return row
+
+    def new_row(self) -> M:
+        """A row that is not written yet: theirs, where rows have owners."""
+        row: M = self.model()
+        if self.owner and self.user:
+            setattr(row, self.owner, self.user.id)
+        return row
+
+    async def change(self, row: M | Key, values: Values) -> M:
+        """Change what is given, and leave the rest. Raises NotFound and FieldErrors."""
+        keeps = self.session.in_transaction()
+        found = await self.get_writable(row.id if isinstance(row, Model) else row)
+        number = found.id
+        given = self._given(self.Update, values, all_of_it=False)
+        given |= await self._referred(found, given, is_new=False)
+        try:
+            async with self._refusals(keeps=keeps):
+                await self.assign(found, given)
+                await self.session.flush()
+        except FieldErrors:
+            again = self.query().where(self._has(number)).execution_options(populate_existing=True)
+            await self.session.execute(again)  # as it is stored: it may be shown
+            raise
+        return found
+
+    async def delete(self, row: M | Key) -> None:
+        """Delete a row. Raises NotFound, and FieldErrors where something else needs it."""
+        keeps = self.session.in_transaction()
+        found = await self.get_writable(row.id if isinstance(row, Model) else row, "delete")
+        async with self._refusals(keeps=keeps, deleting=True):
+            await self.session.delete(found)
+            await self.session.flush()
+
+    async def assign(self, row: M, values: dict[str, Any]) -> None:
+        """Put what was sent onto a row, new or not: the place for fields of a schema that are no columns."""
+        for name, value in values.items():
+            setattr(row, name, value)
+
+    def _given(self, schema: type[BaseModel], values: Values, *, all_of_it: bool) -> dict[str, Any]:
+        """What is to be written by name, checked by the schema."""
+        if not isinstance(values, schema):
+            values = _checked(schema, values)
+        return {
+            name: getattr(values, name)
+            for name in (type(values).model_fields if all_of_it else values.model_fields_set)
+        }
+
+    async def _referred(self, row: M, given: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
+        """The rows that are to be linked; what is pointed at has to be there for them.
+
+        Raises:
+            FieldErrors: it is not.
+        """
+        shape, errors = self.definition.shape, set()
+        for name, target in shape.references.items():
+            numbers = {given.get(name)} - {None, None if is_new else getattr(row, name)}
+            if numbers and not await self._rows(target, numbers):
+                errors.add(name)
+        linked: dict[str, Any] = {}
+        for name in shape.links.keys() & given.keys():
+            numbers = set(given[name])
+            linked[name] = await self._rows(shape.links[name], numbers)
+            if len(linked[name]) < len(numbers):
+                errors.add(name)
+        if errors:
+            raise FieldErrors(dict.fromkeys(errors, NOT_THERE))
+        return linked
+
+    async def _rows(self, model: type[Any], numbers: Collection[Any]) -> list[Any]:
+        if not numbers:
+            return []
+        there = select(model).where(model.id.in_(numbers), self.visible(model)).order_by(model.id)
+        return list(await self.session.scalars(there))
+
+    @asynccontextmanager
+    async def _refusals(self, *, keeps: bool, deleting: bool = False) -> AsyncIterator[None]:
+        """Turn what the database refuses into FieldErrors, with the session as it was before.
+
+        `keeps` is whether the transaction has anything to lose; it takes a savepoint then.
+        """
+        with translate_database_errors(self.model.__table__, deleting=deleting):
+            if keeps:
+                async with self.session.begin_nested():
+                    yield
+                return
+            try:
+                yield
+            except Exception:
+                await self.session.rollback()
+                raise
+
+
+def _checked(schema: type[BaseModel], values: Values) -> BaseModel:
+    if isinstance(values, BaseModel):
+        values = {name: getattr(values, name) for name in values.model_fields_set}
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        errors: dict[str, str] = {}
+        for item in error.errors():
+            errors.setdefault(str(item["loc"][0]) if item["loc"] else "", message_for(item))
+        raise FieldErrors(errors) from error
