@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -88,8 +89,12 @@ def level(finding: Finding) -> str:
 
 def check_env_file(_settings: Settings) -> Iterator[Finding]:
     path = PROJECT / ".env"
-    if sys.platform != "win32" and path.exists() and path.stat().st_mode & 0o077:
+    if path.exists() and _others_may_read(path):
         yield Finding(f"Other users of this machine can read the secrets in .env: run chmod 600 {path}.")
+
+
+def _others_may_read(path: Path) -> bool:
+    return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)
 
 
 def check_names(_settings: Settings) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Never
 
+from opportune.cli import wheels
 from opportune.cli.installation import UNFINISHED, InstallError, echo, run
 from opportune.cli.process import exec_process
 from opportune.project import PROJECT, env_file_value
@@ -78,6 +79,7 @@ def prepare(arguments: list[str]) -> bool:
     try:
         with nobody_else_installing():
             if not is_there(locks + model):
+                tell_missing_wheels(list(filter(changed, locks)))
                 make_environment()
             for lock in filter(changed, locks):
                 install(lock)
@@ -130,7 +132,7 @@ def is_there(locks: list[str]) -> bool:
 def changed(lock: str) -> bool:
     try:
         return (VENV / lock).read_bytes() != (PROJECT / lock).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return True
 
 
@@ -184,7 +186,17 @@ def install(lock: str) -> None:
     shutil.copyfile(PROJECT / lock, VENV / lock)
 
 
+def tell_missing_wheels(locks: list[str]) -> None:
+    """Say what takes long on this kind of machine, or will fail, before it does."""
+    kind = wheels.kind_of_machine()
+    if names := [name for lock in locks for name in wheels.missing(PROJECT / lock, kind)]:
+        echo(wheels.explain(names, kind))
+
+
 def install_if_possible(lock: str) -> None:
+    if names := wheels.missing(PROJECT / lock, kind := wheels.kind_of_machine()):
+        go_without_model(f"{kind}: nobody has built {', '.join(names)} for them.")
+        return
     try:
         install(lock)
     except InstallError as error:

@@ -54,7 +54,7 @@ class Progress:
         seconds = f"{time.monotonic() - self.started:.0f} s"
         if not self.pins:
             return f"{self.verb} {self.what}: {seconds}"
-        verb, done, total = self.counted((self.venv / LOG).read_text(errors="replace"))
+        verb, done, total = self.counted((self.venv / LOG).read_text(encoding="utf-8", errors="replace"))
         return f"{verb} {self.what}: {done} of {total} packages, {seconds}"
 
     def counted(self, log: str) -> tuple[str, int, int]:
@@ -107,13 +107,13 @@ def show(line: str) -> None:
 
 def last_line(venv: Path) -> str:
     """The last words of the installer."""
-    lines = (venv / LOG).read_text(errors="replace").split("\n")
+    lines = (venv / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def repair_hint(venv: Path) -> str:
     """What to do about a failure."""
-    log = (venv / LOG).read_text(errors="replace")
+    log = (venv / LOG).read_text(encoding="utf-8", errors="replace")
     if DISK_FULL.search(log) or shutil.disk_usage(venv).free < MIN_SHOWN_BYTES:
         return "The disk is full: make room for .venv, the installer's cache and TMPDIR, then run this again."
     return "Is the network there?"

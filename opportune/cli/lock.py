@@ -65,4 +65,4 @@ def groups() -> set[str]:
 
 
 def content(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
+    return path.read_text(encoding="utf-8") if path.exists() else ""

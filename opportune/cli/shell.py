@@ -105,6 +105,8 @@ class AsyncConsole(InteractiveConsole):
 
 
 def complete_with_tab(names: dict[str, Any]) -> None:
+    if sys.platform == "win32":
+        return
     import readline  # noqa: PLC0415 - not on every system
     import rlcompleter  # noqa: PLC0415 - imports readline
 

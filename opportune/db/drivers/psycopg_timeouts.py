@@ -100,7 +100,7 @@ class TimedConnection(AsyncConnection[Any]):
 async def server_responds(host: str, port: int) -> bool:
     """Whether a server, or a pooler, talks to somebody new. Takes none of its connections and no password."""
     try:
-        if host.startswith("/"):
+        if sys.platform != "win32" and host.startswith("/"):
             reader, writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
         else:
             reader, writer = await asyncio.open_connection(host, port)

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -47,9 +48,11 @@ def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
     certificate, key = make_certificate(folder)
     values = {"host": url.host, "port": url.port, "user": url.username, "password": password}
     (folder / "pgbouncer.ini").write_text(
-        CONFIGURATION.format(**values, listen_port=port, connections=connections, certificate=certificate, key=key)
+        CONFIGURATION.format(**values, listen_port=port, connections=connections, certificate=certificate, key=key),
+        encoding="utf-8",
     )
-    account = "nobody" if os.geteuid() == 0 else None  # PgBouncer refuses to run as root
+    is_root = sys.platform != "win32" and os.geteuid() == 0
+    account = "nobody" if is_root else None  # PgBouncer refuses to run as root
     if account:
         shutil.chown(key, account)
     log = (folder / "log").open("wb")

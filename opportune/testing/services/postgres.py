@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -153,7 +154,7 @@ def _hand_over(folder: Path, account: str) -> None:
 
 def _account() -> dict[str, Any]:
     """Who runs the server, for `subprocess`: PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
+    if sys.platform == "win32" or os.geteuid() != 0:
         return {}
     import pwd  # noqa: PLC0415 - Windows has no such module
 

@@ -68,6 +68,7 @@ class Machine:
             "opportune/cli/__init__.py",
             "opportune/cli/environment.py",
             "opportune/cli/installation.py",
+            "opportune/cli/wheels.py",
             "opportune/cli/process.py",
             "opportune/cli/registry.py",
             "opportune/cli/terminal.py",

@@ -1,0 +1,73 @@
+"""What Windows and macOS would stumble over. Neither is here: CI has mypy read the code as they would."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from opportune.project import PROJECT
+
+SOURCES = ("opportune", "app", "migrations")
+TEXT_CALLS = {"read_text": 0, "write_text": 1}
+"""Functions whose encoding is Windows' own unless it is named, and which argument that is."""
+
+
+def modules() -> Iterator[Path]:
+    yield PROJECT / "oppman.py"
+    for folder in SOURCES:
+        yield from (PROJECT / folder).rglob("*.py")
+
+
+def calls_without_encoding(code: str) -> Iterator[int]:
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Call) and not any(keyword.arg == "encoding" for keyword in node.keywords):
+            if isinstance(node.func, ast.Attribute) and len(node.args) <= TEXT_CALLS.get(node.func.attr, -1):
+                yield node.lineno
+            if isinstance(node.func, ast.Name) and node.func.id == "open" and not is_binary(node):
+                yield node.lineno
+
+
+def is_binary(call: ast.Call) -> bool:
+    modes = [each.value for each in call.args[1:2] if isinstance(each, ast.Constant)]
+    return any("b" in str(mode) for mode in modes)
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("path.read_text()", [1]),
+        ("path.write_text(text)", [1]),
+        ("open(path)", [1]),
+        ("path.read_text('utf-8')\npath.write_text(text, encoding='utf-8')\npath.read_bytes()", []),
+    ],
+)
+def test_what_names_no_encoding_is_found(code: str, lines: list[int]) -> None:
+    assert list(calls_without_encoding(code)) == lines
+
+
+def test_texts_are_read_and_written_in_an_encoding_that_is_named() -> None:
+    found = [
+        f"{path.relative_to(PROJECT)}:{line}"
+        for path in modules()
+        for line in calls_without_encoding(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+def test_git_keeps_the_same_line_ends_on_every_system() -> None:
+    attributes = (PROJECT / ".gitattributes").read_text(encoding="utf-8")
+    assert re.search(r"^\* text=auto eol=lf$", attributes, re.MULTILINE)
+    for path in modules():
+        assert b"\r" not in path.read_bytes(), path
+
+
+def test_no_file_has_a_name_that_another_system_cannot_have() -> None:
+    names = subprocess.run(
+        ["git", "ls-files"], cwd=PROJECT, capture_output=True, encoding="utf-8", check=False
+    ).stdout.splitlines()
+    reserved = re.compile(r'[<>:"\\|?*]|[ .](?:/|$)|(?:^|/)(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|/|$)', re.IGNORECASE)
+    assert [name for name in names if reserved.search(name)] == []
+    assert len({name.lower() for name in names}) == len(names)
