@@ -23,6 +23,7 @@ COMMANDS = {
         "makemigrations": "Write the migrations that the models ask for.",
         "showmigrations": "List the migrations and mark the applied ones.",
         "sqlmigrate": "Show the SQL of one migration.",
+        "squashmigrations": "Put one migration in the place of all of a feature's.",
         "backup": "Put database and uploads into one file.",
         "restore": "Bring database and uploads back from a backup.",
         "copydb": "Copy everything into another database.",

@@ -33,6 +33,8 @@ class Migration:
     """Revisions of other features that must be applied first."""
     is_atomic: bool = True
     """Whether it is one transaction: what an `autocommit_block` has done stays, whatever happens afterwards."""
+    replaces: tuple[str, ...] = ()
+    """The revisions that `squashmigrations` has put it in the place of."""
 
     @property
     def feature(self) -> str:
@@ -192,8 +194,8 @@ def read_migration(path: Path) -> Migration:
         with _one_at_a_time:
             module = ast.parse(text)
         values = _assignments(module)
-        follows, depends_on = values.get("down_revision", ()), values.get("depends_on", ())
-        return Migration(path, values["revision"][0], follows, depends_on, "autocommit_block" not in text)
+        follows, depends_on, replaces = (values.get(name, ()) for name in ("down_revision", "depends_on", "replaces"))
+        return Migration(path, values["revision"][0], follows, depends_on, "autocommit_block" not in text, replaces)
     except (SyntaxError, ValueError, LookupError) as error:
         raise OperatorError(f"{display_path(path)} is not a migration: {type(error).__name__}: {error}") from None
 
@@ -210,7 +212,7 @@ def _assignments(module: ast.Module) -> Mapping[str, tuple[str, ...]]:
             case (
                 ast.Assign(targets=[ast.Name(id=name)], value=value)
                 | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
-            ) if name in ("revision", "down_revision", "depends_on"):
+            ) if name in ("revision", "down_revision", "depends_on", "replaces"):
                 literal = ast.literal_eval(value)
                 values[name] = (literal,) if isinstance(literal, str) else tuple(literal or ())
     return values

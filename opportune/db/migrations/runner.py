@@ -150,6 +150,11 @@ def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:
         OperatorError: the database is newer.
     """
     if newer := graph.unknown(rows).newer:
+        if squashed := next((each for each in graph.ordered if set(newer) & set(each.replaces)), None):
+            raise OperatorError(
+                f"The database has only a part of what {squashed} stands for ({', '.join(newer)}): run `migrate` with "
+                "the code from before it was squashed, then this."
+            )
         raise OperatorError(
             f"The database has migrations that this code lacks ({', '.join(newer)}): run the version that made them, "
             "or put their files back."
