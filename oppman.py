@@ -13,11 +13,11 @@ if sys.version_info < (3, 11):  # noqa: UP036
 
 os.environ.setdefault("OPPORTUNE_PROJECT", "app")  # the package of the project, beside this file
 
-from opportune.cli.registry import OVERVIEW_WORDS, show_overview
+from opportune.cli.registry import asks_for_overview, show_overview
 
 
 def main() -> int:
-    if sys.argv[1:] in OVERVIEW_WORDS:  # needs nothing that is not there
+    if asks_for_overview(sys.argv[1:]):  # needs nothing that is not there
         return show_overview()
     if sys.argv[1:2] == ["startproject"]:  # nor does this
         from opportune.cli.new_project.command_line import main as startproject  # noqa: PLC0415 - rarely wanted

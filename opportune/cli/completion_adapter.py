@@ -25,10 +25,10 @@ ZSH = r"""
 %(complete_func)s() {
   local at=1
   if [[ ${words[1]:t} != %(prog_name)s ]]; then
-    [[ ${words[2]:t} == %(prog_name)s && $CURRENT -gt 2 ]] || { _default; return }
+    [[ ${words[2]:t} == %(prog_name)s && $CURRENT -gt 2 ]] || { _files; return }
     at=2
   fi
-  eval $(env _TYPER_COMPLETE_ARGS="${words[$at,$CURRENT]}" \\
+  eval $(env _TYPER_COMPLETE_ARGS="${words[$at,$CURRENT]}" \
              %(autocomplete_var)s=complete_zsh ${words[1,$at]} 2>/dev/null)
 }
 

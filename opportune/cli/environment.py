@@ -17,6 +17,7 @@ from typing import Never
 from opportune.cli import wheels
 from opportune.cli.installation import UNFINISHED, InstallError, echo, run
 from opportune.cli.process import exec_process
+from opportune.cli.registry import COMPLETING
 from opportune.project import PROJECT, env_file_value
 
 if sys.platform == "win32":
@@ -51,6 +52,8 @@ def enter(arguments: list[str]) -> None:
             "The active environment lacks the dependencies. "
             f"Install them (python3 -m pip install --no-deps -r {BASE}), or deactivate it and run this again."
         )
+    if COMPLETING in os.environ and not (VENV / BASE).exists():
+        sys.exit(1)  # Tab installs nothing
     try:
         installed = prepare(arguments)
     except OSError as error:

@@ -106,12 +106,12 @@ def add_common_options(command: "Command") -> None:
         add_common_options(subcommand)
 
 
-def command_group() -> TyperGroup:
+def command_group() -> "Command":
     settings = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_HELP_COLUMNS}
     app = typer.Typer(cls=Commands, context_settings=settings, rich_markup_mode=None)
     app.callback()(common_options)
     complete_after_python()
-    return typer.main.get_group(app)
+    return typer.main.get_command(app)  # with the options that install completion, which get_group leaves out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -71,8 +71,12 @@ OPTIONS = {
     "--show-completion": "Show what that would install.",
     "-h, --help": "Show this; after a command, its options.",
 }
-OVERVIEW_WORDS: tuple[list[str], ...] = ([], ["-h"], ["--help"], ["help"])
-"""The command lines that ask for the overview."""
+COMPLETING = "_OPPMAN.PY_COMPLETE"
+"""Set by a shell that asks for completions, which come without any words."""
+
+
+def asks_for_overview(arguments: list[str]) -> bool:
+    return arguments in ([], ["-h"], ["--help"], ["help"]) and COMPLETING not in os.environ
 
 
 def show_overview() -> int:

@@ -8,6 +8,7 @@ import sys
 import traceback
 from code import InteractiveConsole
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from types import CodeType, FunctionType
 from typing import Annotated, Any
 
@@ -29,8 +30,9 @@ Nothing is saved before `await session.commit()`; on SQLite other writers wait w
 
 def command(
     code: Annotated[str | None, typer.Option("-c", help="Run this and end, instead of asking. May await.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Python's own prompt, even where IPython is.")] = False,
 ) -> None:
-    """Open an async Python shell; code on standard input is run, too."""
+    """Open an async Python shell, IPython's if it is installed; code on standard input is run, too."""
     if code is None and not sys.stdin.isatty():
         code = sys.stdin.read()
     with runner() as loop:
@@ -38,7 +40,7 @@ def command(
         try:
             console = AsyncConsole(loop, loop.run(open_names(stack)))
             if code is None:
-                console.start()
+                console.start(with_ipython=not plain and find_spec("IPython") is not None)
             elif not console.execute(code):
                 raise typer.Exit(1)
         finally:
@@ -71,12 +73,16 @@ class AsyncConsole(InteractiveConsole):
         self.runner = runner
         self.names = names
 
-    def start(self) -> None:
+    def start(self, *, with_ipython: bool) -> None:
         shown = sorted(name for name in self.names if not name.startswith("__"))
         example = next((name for name in shown if name[0].isupper()), "Model")
+        banner = BANNER.format(example=example, names=", ".join(shown))
+        if with_ipython:
+            start_ipython(self.names, self.runner, banner)
+            return
         with contextlib.suppress(ImportError):  # Windows has no readline
             complete_with_tab(self.names)
-        self.interact(BANNER.format(example=example, names=", ".join(shown)), exitmsg="")
+        self.interact(banner, exitmsg="")
 
     def execute(self, source: str) -> bool:
         """Run a whole program. False if it failed, which is shown."""
@@ -102,6 +108,13 @@ class AsyncConsole(InteractiveConsole):
         result = FunctionType(code, self.names)()
         if inspect.isawaitable(result):
             await result
+
+
+def start_ipython(names: dict[str, Any], runner: asyncio.Runner, banner: str) -> None:
+    from IPython.terminal.embed import InteractiveShellEmbed  # type: ignore[import-not-found]  # noqa: PLC0415 - optional
+
+    ipython = InteractiveShellEmbed(banner1=f"{banner}\n", exit_msg="", loop_runner=runner.run)
+    ipython(local_ns=names)
 
 
 def complete_with_tab(names: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ class Session(AsyncSession):
 
     def __getattr__(self, name: str) -> Any:
         if not self._is_unused:
-            raise AttributeError(name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
         super().__init__(**vars(self).pop("_options"))
         return getattr(self, name)
 

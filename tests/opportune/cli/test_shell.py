@@ -2,7 +2,10 @@ import io
 import re
 import shlex
 import sys
+from collections.abc import Awaitable, Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -48,6 +51,25 @@ def test_what_is_committed_may_queue_jobs_as_hooks_do(capsys: pytest.CaptureFixt
     assert main(["shell", "-c", f"{queue}; defer(session, delete_files([])); await session.commit()"]) == 0
     assert main(["shell", "-c", "print(*[job.name for job in await session.scalars(select(Job))])"]) == 0
     assert "jobs.delete_files" in capsys.readouterr().out.split()
+
+
+@pytest.mark.parametrize(("arguments", "prompt"), [([], "IPython"), (["--plain"], "Python")])
+def test_who_has_ipython_gets_its_prompt_which_awaits_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], prompt: str
+) -> None:
+    def embed(loop_runner: Callable[[Awaitable[int]], int], **_: str) -> Callable[..., int]:
+        return lambda local_ns: sys.stdout.write(f"IPython {loop_runner(local_ns['asyncio'].sleep(0, 42))}")
+
+    for name in ("IPython", "IPython.terminal", "IPython.terminal.embed"):
+        module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None)
+        monkeypatch.setitem(sys.modules, name, module)
+    sys.modules["IPython.terminal.embed"].InteractiveShellEmbed = embed  # type: ignore[attr-defined]  # stands for it
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(shell.AsyncConsole, "interact", lambda *_, **__: sys.stdout.write("Python"))
+    monkeypatch.setattr(shell, "complete_with_tab", lambda _names: None)
+    assert main(["shell", *arguments]) == 0
+    assert capsys.readouterr().out == {"IPython": "IPython 42", "Python": "Python"}[prompt]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""Tab in a shell: what the script for bash is answered, and that it asks for nothing to be installed."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from opportune.cli.completion_adapter import BASH
+from opportune.cli.main import main
+from opportune.cli.registry import COMPLETING
+from opportune.project import PROJECT
+
+SCRIPT = BASH % {"complete_func": "_complete", "prog_name": "oppman.py", "autocomplete_var": COMPLETING}
+TRY = """
+COMP_WORDS=({words})
+COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+_complete "${{COMP_WORDS[0]}}"
+echo ${{COMPREPLY[*]}}
+"""
+
+
+def completed(*words: str) -> list[str]:
+    quoted = " ".join(f"'{word}'" for word in words)
+    command = ["bash", "--norc", "-c", SCRIPT + TRY.format(words=quoted)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=True).stdout.split()
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="There is no bash here.")
+def test_bash_completes_after_oppman_and_after_python() -> None:
+    assert completed(sys.executable, "oppman.py", "showm") == ["showmigrations"]
+    assert completed(sys.executable, "oppman.py", "test", "--sq") == ["--sqlite"]
+    assert completed(sys.executable, "script.py", "m") == []
+
+
+def complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str) -> list[str]:
+    monkeypatch.setenv(COMPLETING, "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "\n".join(words.split(" ")))
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    with pytest.raises(SystemExit):
+        main([])
+    return capsys.readouterr().out.split()
+
+
+def test_commands_options_and_choices_are_completed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "migrate" in complete(monkeypatch, capsys, "oppman.py ")
+    assert complete(monkeypatch, capsys, "oppman.py jobs l") == ["list"]
+    assert complete(monkeypatch, capsys, "oppman.py jobs list --st") == ["--state"]
+    assert complete(monkeypatch, capsys, "oppman.py jobs list --state w") == ["waiting"]
+
+
+def test_the_script_of_the_shell_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
+    with pytest.raises(SystemExit) as left:
+        main(["--show-completion"])
+    assert left.value.code == 0
+    said = capsys.readouterr().out
+    assert said.rstrip().endswith(" oppman.py python3 python py")
+    assert COMPLETING in said
