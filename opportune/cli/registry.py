@@ -48,6 +48,7 @@ COMMANDS = {
     "Development": {
         "startapp": "Create a feature of your own.",
         "addmodel": "Add a model to a feature: table, pages, API, admin, tests.",
+        "removemodel": "Take a model out of a feature, with a migration.",
         "removeapp": "Delete a feature with everything that is its own.",
         "shell": "Open an async Python shell with the models at hand.",
         "routes": "List the addresses of the site.",

@@ -32,15 +32,21 @@ def access_table(model: NewModel, text: str) -> str:
     return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_place)))
 
 
-def needed_by_another(text: str, path: str) -> str:
+def undeletable(text: str, path: str) -> str:
     """The table where the rows at this address cannot be deleted any more: another model points at them."""
-    return "".join(f"{_undeletable(line, path)}\n" for line in text.splitlines())
+    return "".join(f"{_changed(line, path, ('204', '303'), ('422', '422'))}\n" for line in text.splitlines())
 
 
-def _undeletable(line: str, path: str) -> str:
+def deletable(text: str, path: str) -> str:
+    """The table where they can be deleted again."""
+    return "".join(f"{_changed(line, path, ('422', '422'), ('204', '303'))}\n" for line in text.splitlines())
+
+
+def _changed(line: str, path: str, before: tuple[str, str], after: tuple[str, str]) -> str:
     if re.search(rf" DELETE +/api/v1{path}/{{\w+}} ", line):
-        return line.replace(" 204", " 422")
-    return line.replace(" 303", " 422") if re.search(rf" POST +{path}/{{\w+}}/delete ", line) else line
+        return line.replace(f" {before[0]}", f" {after[0]}")
+    is_page = re.search(rf" POST +{path}/{{\w+}}/delete ", line)
+    return line.replace(f" {before[1]}", f" {after[1]}") if is_page else line
 
 
 def _line(source: str, method: str, path: str, answers: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from opportune.cli.scaffold.access import access_table, needed_by_another
+from opportune.cli.scaffold.access import access_table, undeletable
 from opportune.cli.scaffold.addresses import address_error
 from opportune.cli.scaffold.feature_file import with_model
 from opportune.cli.scaffold.fields import read_fields
@@ -194,7 +194,7 @@ def add_texts(texts: _Texts, model: NewModel, request: Request) -> None:
     for target in (each.target for each in model.fields if each.holds):
         if target and target.path:
             table = texts.project / "tests" / target.feature / "access.txt"
-            texts[table] = needed_by_another(texts[table], target.path)
+            texts[table] = undeletable(texts[table], target.path)
     for package in (folder, tests):
         if not (package / "__init__.py").exists():
             texts[package / "__init__.py"] = ""

@@ -1,7 +1,7 @@
 """Several files that are written all, or none of them."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,21 +9,23 @@ from opportune.errors import OperatorError
 
 
 @contextmanager
-def written(texts: Mapping[Path, str], folder: Path) -> Iterator[None]:
-    """Write these files; where that, or the block, fails or is interrupted, all is as it was before.
+def written(texts: Mapping[Path, str], folder: Path, gone: Sequence[Path] = ()) -> Iterator[None]:
+    """Write these files, and delete others; where that, or the block, fails or is interrupted, all is as it was before.
 
     The block may add files to the folder.
 
     Raises:
         OperatorError: a file cannot be written.
     """
-    before = {path: path.read_bytes() if path.is_file() else None for path in texts}
+    before = {path: path.read_bytes() if path.is_file() else None for path in (*texts, *gone)}
     parents = [each for path in (*texts, folder / "new") for each in path.parents if not each.exists()]
     there = {*folder.glob("*")}
     try:
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
+        for path in gone:
+            path.unlink()
         yield
     except BaseException as error:
         _put_back(before | dict.fromkeys({*folder.glob("*.py")} - there), parents)

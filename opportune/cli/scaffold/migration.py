@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -28,7 +29,7 @@ def feature_names(installed: str) -> list[str]:
 
 
 def draft(feature: str, code: str, file: Path, tables: Sequence[str], graph: MigrationGraph) -> NewMigration:
-    """What `makemigrations` would write for these tables alone of a `models.py` that is not written yet.
+    """What `makemigrations` would write for these tables alone of a `models.py`, which need not be written yet.
 
     Raises:
         OperatorError: the code does not work, or a table that is pointed at has no migration.
@@ -40,12 +41,18 @@ def draft(feature: str, code: str, file: Path, tables: Sequence[str], graph: Mig
     pointed_at = sorted({key.target_fullname.partition(".")[0] for key in keys} - {*tables})
     _require_migrations(pointed_at, graph)
     for name in pointed_at:
-        if name not in metadata.tables:
-            Table(name, metadata, Column("id", BigId, primary_key=True))
+        Table(name, metadata, Column("id", BigId, primary_key=True))
     with in_memory_connection() as connection:
         metadata.create_all(connection, [metadata.tables[name] for name in pointed_at])
         words = tables[0].removeprefix(f"{feature}_") if graph.of(feature) else None
         return draft_migration(connection, graph, feature, metadata, words)
+
+
+def draft_drop(feature: str, code: str, file: Path, tables: Sequence[str], graph: MigrationGraph) -> NewMigration:
+    """The opposite: what drops the tables, and would make them again as the models say."""
+    made = draft(feature, code, file, tables, graph)
+    number, _, words = made.name.partition("_")
+    return replace(made, name=f"{number}_drop_{words}", upgrade=made.downgrade, downgrade=made.upgrade)
 
 
 def _run(feature: str, code: str, file: Path) -> None:

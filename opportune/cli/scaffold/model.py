@@ -15,7 +15,11 @@ SKELETON = Path(__file__).parent.parent / "skeleton"
 MAX_COLUMNS = 6
 """That a list shows."""
 LONG_TEXTS = ("text", "markdown")
-FILTERED = (("many", "reference"), ("enum", "bool", "country"), NUMBERS, ("date", "datetime", "created_at"))
+DATED = ("date", "datetime", "created_at")
+"""Types of rows whose newest come first; others stand in the order of their titles."""
+TELLING = ("reference", "enum", "money", "image", *DATED)
+"""Types that a list of few columns shows before others."""
+FILTERED = (("many", "reference"), ("enum", "bool", "country"), NUMBERS, DATED)
 ACCESSES = ("anyone", "signed-in", "owner", "permitted")
 PEOPLE = {
     "anyone": "everybody",
@@ -90,7 +94,9 @@ class NewModel:
         """What lists show, the title first."""
         shown = [each for each in self.fields if each.kind.is_shown and each.type not in ("owner", "updated_at")]
         title = title_of(self.fields) or next((each for each in self.fields if each.type in LONG_TEXTS), None)
-        ordered = [*([title] if title else []), *(each for each in shown if each is not title)]
+        others = [each for each in shown if each is not title]
+        chosen = sorted(others, key=lambda each: each.type not in TELLING)[: MAX_COLUMNS - 1]
+        ordered = [*([title] if title else []), *(each for each in others if each in chosen)]
         return [_as_shown(each) for each in ordered][:MAX_COLUMNS]
 
     def admin_options(self) -> Iterator[str]:
@@ -123,6 +129,8 @@ class NewModel:
             yield f"filters = {as_tuple(filters)}"
         if sorts := [each.name for each in self.fields if each.kind.is_sorted]:
             yield f"sort = {as_tuple(sorts)}"
+        if (title := title_of(self.fields)) and not any(each.type in DATED for each in self.fields):
+            yield f'order = ("{title.name}",)'
         standard = "owner" if self.owner else "permitted"
         for name, access in (("read", self.read), ("write", self.write)):
             if access != standard:

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from opportune.cli.scaffold.fields import STAMPS, Field, member
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH, with_imports
-from opportune.cli.scaffold.words import camel, singular, snake
+from opportune.cli.scaffold.words import camel, label, singular, snake
 
+ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "pdf", "rss", "sku", "url", "vat"}
+"""Words of which every letter is a capital one where people read them."""
 MODEL, FIELD = "sqlmodel", "opportune.fields"
 
 
@@ -146,6 +148,9 @@ def _options(field: Field, table: str) -> Iterator[str]:
         yield f"max_length={field.length}"
     yield from (f"{name}={value}" for name, value in (("ge", field.minimum), ("le", field.maximum)) if value)
     yield from (f"{option}=True" for option in ("unique", "index") if option in field.options)
+    words = label(field.name).split()
+    if {word.lower() for word in words} & ACRONYMS:
+        yield f'title="{" ".join(word.upper() if word.lower() in ACRONYMS else word for word in words)}"'
 
 
 def _imports(fields: Sequence[Field]) -> Iterator[tuple[str, str]]:

@@ -84,6 +84,8 @@ def merged(text: str, addition: str) -> str:
     Raises:
         NotAsExpected: one of the names stands for something else there.
     """
+    if not text:
+        return addition
     source, new = Source(text), Source(addition)
     rest = [node for node in new.tree.body if not isinstance(node, ast.ImportFrom) and not _is_text(node)]
     imports = _imported(new.tree)
@@ -223,6 +225,69 @@ def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Cal
     return source.replaced(end, end, f"\n{source.indent(last.start)}{item},")
 
 
+def without(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call, index: int) -> Source:
+    """The same without one entry, and without the lines that are left empty."""
+    entries = _entries(source, display)
+    if len(entries) == 1 and not isinstance(display, ast.Call):
+        return source.replaced(source.place(display).start + 1, source.place(display).end - 1, "")
+    entry = entries[index]
+    if b"\n" in source.bytes[source.place(display).start : source.place(display).end]:
+        start, end = source.bytes.rfind(b"\n", 0, entry.start) + 1, source.line_end(entry.end) + 1
+        if (
+            not source.bytes[start : entry.start].strip()
+            and not source.bytes[entry.end : end].strip(b", \n").split(b"#")[0]
+        ):
+            return source.replaced(start, end, "")
+    if index:
+        return source.replaced(entries[index - 1].end, entry.end, "")
+    return source.replaced(entry.start, entries[1].start, "")
+
+
+def without_statement(source: Source, node: ast.stmt) -> Source:
+    """A module without a class, an assignment or an import, and the comment that stands right above it."""
+    decorators = getattr(node, "decorator_list", [])
+    line = min([node.lineno, *(each.lineno for each in decorators)])
+    lines = source.text.splitlines(keepends=True)
+    while line > 1 and lines[line - 2].startswith("#"):
+        line -= 1
+    end = node.end_lineno or node.lineno
+    after = lines[end:]
+    blank = next((number for number, each in enumerate(after) if each.strip()), len(after))
+    return Source("".join(lines[: line - 1]) + "".join(after[blank:]) if after[blank:] else _ended(lines[: line - 1]))
+
+
+def _ended(lines: list[str]) -> str:
+    return "".join(lines).rstrip() + "\n" if "".join(lines).strip() else ""
+
+
+def without_names(source: Source, names: set[str]) -> Source:
+    """A module that does not import these names any more."""
+    for node in reversed(source.tree.body):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        kept = [alias for alias in node.names if (alias.asname or alias.name) not in names]
+        if not kept:
+            source = without_statement_line(source, node)
+        elif len(kept) < len(node.names):
+            source = _narrowed(source, node, names)
+    return source
+
+
+def without_statement_line(source: Source, node: ast.ImportFrom) -> Source:
+    lines = source.text.splitlines(keepends=True)
+    return Source("".join(lines[: node.lineno - 1] + lines[node.end_lineno or node.lineno :]))
+
+
+def _narrowed(source: Source, node: ast.ImportFrom, names: set[str]) -> Source:
+    place = source.place(node)
+    kept = {f"{each.name} as {each.asname}" if each.asname else each.name for each in node.names} - names
+    if node.lineno == node.end_lineno:
+        return source.replaced(place.start, place.end, _statement(node.module or "", kept))
+    lines = source.text.splitlines(keepends=True)
+    gone = {each.lineno for each in node.names if (each.asname or each.name) in names}
+    return Source("".join(line for number, line in enumerate(lines, 1) if number not in gone))
+
+
 def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> list[Place]:
     match display:
         case ast.Dict(keys=keys, values=values):
@@ -236,13 +301,16 @@ def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call
 
 
 def _exploded_if_long(source: Source, start: int) -> Source:
+    """With an entry on each line, if the line is too long: of the outermost brackets that begin on it."""
     line_start = source.bytes.rfind(b"\n", 0, start) + 1
     if len(source.bytes[line_start : source.line_end(start)].decode()) <= MAX_LINE_LENGTH:
         return source
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.List | ast.Tuple | ast.Dict | ast.Call) and source.place(node).start == start:
-            return exploded(source, node)
-    return source
+    found = [
+        (source.place(node).start, node)
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.List | ast.Tuple | ast.Dict | ast.Call) and source.place(node).start >= line_start
+    ]
+    return exploded(source, min(found, key=lambda each: each[0])[1])
 
 
 def exploded(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> Source:

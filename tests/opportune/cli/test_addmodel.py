@@ -1,4 +1,4 @@
-"""What `addmodel` and `startapp FEATURE MODEL` write, what they refuse, and that they change all or nothing."""
+"""What `addmodel` and `startapp FEATURE MODEL` write, what they refuse, and that `removemodel` takes it back."""
 
 import ast
 import shutil
@@ -105,6 +105,45 @@ def test_it_imports_what_the_guide_lists(made: tuple[Path, RunCommand]) -> None:
     files = [file for name in ("blog", "notes") for file in made[0].glob(f"*/{name}/*.py")]
     assert len(files) > 15
     assert {file.name: found for file in files if (found := deeper(file.read_text()))} == {}
+
+
+def sources(folder: Path) -> dict[str, str]:
+    """What the files say; a `feature.py` however its lines are wrapped."""
+    files = [file for part in ("app", "tests") for file in (folder / part).rglob("*.*") if file.suffix != ".pyc"]
+    found = {file.relative_to(folder).as_posix(): file.read_text() for file in files if file.is_file()}
+    return {name: ast.unparse(ast.parse(text)) if "feature.py" in name else text for name, text in found.items()}
+
+
+def test_a_model_that_is_taken_out_again_leaves_what_was_there(made: tuple[Path, RunCommand]) -> None:
+    folder, run = made
+    before = sources(folder)
+    words = ("title:str", "owner", "kind:enum:a,b", "bookmark:Bookmark", "notes:many:Note", "--group", "Sorters")
+    assert run("addmodel", "notes", "Label", *words)[0] == 0
+    assert "422" in (folder / "tests/notes/access.txt").read_text().partition("/bookmarks/{bookmark_id}/delete")[2]
+    code, output = run("removemodel", "notes", "Label", "--yes")
+    assert code == 0, output
+    assert "  once you run migrate: notes_label, notes_label_note with all rows\n" in output
+    assert sources(folder) == before
+    assert run("makemigrations", "--check") == (0, "No changes detected\n")
+    assert (folder / "migrations/versions/notes/0004_drop_label.py").is_file()
+    for target in ((), ("notes", "3"), ()):  # there, back, and there again
+        code, output = run("migrate", *target)
+        assert code == 0, output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("blog Post --yes", "Post is used by app/blog/models.py:"),
+        ("blog Poste --yes", "blog has no model Poste. It has: Category, Tag, PostTag, PostTopic, Post, Comment.\n"),
+        ("accounts Group --yes", "accounts has no model Group"),
+    ],
+)
+def test_what_cannot_be_taken_out_stays(made: tuple[Path, RunCommand], words: str, told: str) -> None:
+    before = sources(made[0])
+    code, output = made[1]("removemodel", *words.split())
+    assert (code, told in output) == (1, True), output
+    assert sources(made[0]) == before
 
 
 @pytest.mark.parametrize(
