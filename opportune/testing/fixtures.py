@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,6 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
-from opportune import application
 from opportune.accounts import passwords
 from opportune.accounts.models import User
 from opportune.db.database import Database
@@ -24,7 +22,6 @@ from opportune.db.factory import open_database
 from opportune.llm import FakeProvider
 from opportune.project import settings_class
 from opportune.settings import HOST_VARIABLES, Settings, setting_names
-from opportune.testing.admin import add_admin_when_asked
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.made_once import (
     routes_that_are_analysed_once,
@@ -32,6 +29,7 @@ from opportune.testing.made_once import (
     templates_that_are_compiled_once,
 )
 from opportune.testing.plugin import migrate, settings_for
+from opportune.testing.quiet_app import quiet_app
 from opportune.testing.recorded_jobs import ForgottenJobs, RecordedJobs
 from opportune.testing.rows import Make
 from opportune.testing.services.browser import chromium, page, site
@@ -159,10 +157,7 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The whole site, started."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(application, "add_admin", add_admin_when_asked)
-        app = application.create_app(settings)
-    app.state.jobs.worker.looked = time.monotonic()  # nobody has queued anything yet: no look at the first commit
+    app = quiet_app(settings)
     async with app.router.lifespan_context(app):
         yield app
 

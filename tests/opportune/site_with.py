@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from sqlalchemy import MetaData
 
-from opportune.application import create_app
 from opportune.feature import Feature
 from opportune.project import installed_features
 from opportune.settings import Settings
+from opportune.testing.quiet_app import quiet_app
 
 
 @asynccontextmanager
 async def site_with(feature: Feature, tables: MetaData, settings: Settings) -> AsyncIterator[FastAPI]:
-    app = create_app(settings, (*installed_features(), feature))
+    app = quiet_app(settings, (*installed_features(), feature))
     async with app.router.lifespan_context(app):
         async with app.state.database.engine.begin() as connection:
             await connection.run_sync(tables.create_all)

@@ -299,7 +299,7 @@ async def people(settings: Settings) -> People:
 
 @pytest.mark.database("sqlite")
 def test_nothing_that_the_description_leads_to_is_a_crash(settings: Settings, people: People) -> None:
-    assert list(faults(create_app(settings, [library_feature]), people, examples=5)) == []
+    assert list(faults(create_app(settings, [library_feature]), people, examples=3)) == []
 
 
 QUERIES = [

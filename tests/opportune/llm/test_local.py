@@ -23,7 +23,7 @@ CAPITAL = [Message("user", "What is the capital of France?")]
 LONG = [Message("user", "Write a long story about a dog and a cat.")]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def weights() -> Path:
     found = find_weights()
     if found is None:
@@ -33,6 +33,14 @@ def weights() -> Path:
 
 @pytest.fixture
 async def model(weights: Path) -> AsyncIterator[LocalModel]:
+    model = LocalModel(weights, Timeouts())
+    yield model
+    await model.close()
+
+
+@pytest.fixture(scope="module")
+async def asked(weights: Path) -> AsyncIterator[LocalModel]:
+    """A model that is only asked: no test of it ends its process."""
     model = LocalModel(weights, Timeouts())
     yield model
     await model.close()
@@ -78,31 +86,31 @@ async def tokens_held(model: LocalModel) -> int:
                 return max(int(slot.get("n_prompt_tokens", 0)) for slot in found)
 
 
-async def test_the_model_answers_and_counts_its_tokens(model: LocalModel) -> None:
-    words, finish = await read(model, CAPITAL)
+async def test_the_model_answers_and_counts_its_tokens(asked: LocalModel) -> None:
+    words, finish = await read(asked, CAPITAL)
     assert words.strip()
     assert finish.prompt_tokens
     assert finish.completion_tokens
     assert not finish.truncated
 
 
-async def test_closing_an_answer_stops_the_model(model: LocalModel) -> None:
-    async with aclosing(model.stream(LONG)) as chunks:
+async def test_closing_an_answer_stops_the_model(asked: LocalModel) -> None:
+    async with aclosing(asked.stream(LONG)) as chunks:
         assert await anext(chunks)
-    assert await tokens_held(model) < MAX_ANSWER_TOKENS / 2
+    assert await tokens_held(asked) < MAX_ANSWER_TOKENS / 2
 
 
-async def test_two_people_are_answered_at_once(model: LocalModel) -> None:
-    async with aclosing(model.stream(LONG)) as first:
+async def test_two_people_are_answered_at_once(asked: LocalModel) -> None:
+    async with aclosing(asked.stream(LONG)) as first:
         assert await anext(first)
-        words, _ = await read(model, CAPITAL)
+        words, _ = await read(asked, CAPITAL)
         assert words
         assert isinstance(await anext(first), str)
 
 
-async def test_whoever_has_not_the_key_is_not_answered(model: LocalModel) -> None:
-    await model.setup()
-    assert (await slots(model)).status_code == httpx.codes.UNAUTHORIZED
+async def test_whoever_has_not_the_key_is_not_answered(asked: LocalModel) -> None:
+    await asked.setup()
+    assert (await slots(asked)).status_code == httpx.codes.UNAUTHORIZED
 
 
 async def test_everybody_waits_for_one_process(model: LocalModel) -> None:
