@@ -13,6 +13,7 @@ UNFINISHED = "unfinished"
 LOG = "install.log"
 PLAIN_PROGRESS_SECONDS = 10
 """How often a line tells of the progress where there is no terminal."""
+BAR_COLUMNS = 20
 MIN_SHOWN_BYTES = 1_000_000
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space on the disk|\[Errno 28\]")
 
@@ -49,13 +50,31 @@ class Progress:
         text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
         pins = re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE)
         self.pins = {(plain(name), version) for name, version in pins}
+        self.phase = ("", 0, self.started)
+        """What is being done, and with how many and when that began."""
 
     def __str__(self) -> str:
-        seconds = f"{time.monotonic() - self.started:.0f} s"
+        return self.line()
+
+    def line(self, bar: int = 0) -> str:
+        """How far it is, with a bar of so many columns."""
+        now = time.monotonic()
+        seconds = f"{now - self.started:.0f} s"
         if not self.pins:
             return f"{self.verb} {self.what}: {seconds}"
         verb, done, total = self.counted((self.venv / LOG).read_text(encoding="utf-8", errors="replace"))
-        return f"{verb} {self.what}: {done} of {total} packages, {seconds}"
+        if verb != self.phase[0]:
+            self.phase = (verb, done, now)
+        filled = bar * done // max(total, 1)
+        drawn = f"[{'#' * filled}{'-' * (bar - filled)}] " if bar else ""
+        return f"{verb} {self.what}: {drawn}{done} of {total} packages, {seconds}{self.time_left(done, total, now)}"
+
+    def time_left(self, done: int, total: int, now: float) -> str:
+        """The rest of the time, at the pace since this began; nothing while nobody can tell."""
+        _, before, began = self.phase
+        if not before < done < total:
+            return ""
+        return f", about {(now - began) / (done - before) * (total - done):.0f} s left"
 
     def counted(self, log: str) -> tuple[str, int, int]:
         """What is being done, with how many packages it has been done, and how many there are on this machine."""
@@ -81,13 +100,16 @@ def plain(name: str) -> str:
 
 def watch(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
     """Show that it goes on: one line that advances on a terminal, a new one now and then elsewhere."""
+    if {"-q", "--quiet"} & set(sys.argv[1:]):
+        installer.wait()
+        return
     live = sys.stderr.isatty()
     if not live:
         echo(f"{progress.verb} {progress.what} ...")
     told = time.monotonic()
     while installer.poll() is None:
         if live:
-            show(f"{progress}  {last_line(progress.venv)}")
+            show(f"{progress.line(BAR_COLUMNS)}  {last_line(progress.venv)}")
         elif time.monotonic() - told >= PLAIN_PROGRESS_SECONDS:
             echo(str(progress))
             told = time.monotonic()

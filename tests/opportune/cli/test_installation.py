@@ -36,6 +36,11 @@ INSTALLING = "Installing collected packages: argon2-cffi, deprecated\n"
 UV = "Resolved 3 packages in 20ms\nDownloading argon2-cffi (1.1MiB)\n"
 
 
+@pytest.fixture(autouse=True)
+def _asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["oppman.py", "migrate"])  # not pytest's own
+
+
 @pytest.fixture
 def venv(tmp_path: Path) -> Path:
     (tmp_path / "requirements.lock").write_text(LOCK)
@@ -71,6 +76,17 @@ def test_packages_are_counted_with_pip_and_with_uv(
     assert str(Progress(venv, "Installing", "requirements.lock")) == told
 
 
+def test_the_rest_of_the_time_is_told_with_a_bar(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = SimpleNamespace(seconds=7.0)
+    monkeypatch.setattr(installation, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    (venv / LOG).write_text(UV)
+    progress = Progress(venv, "Installing", "requirements.lock")
+    assert progress.line(3) == "Installing requirements.lock: [---] 0 of 3 packages, 0 s"
+    now.seconds += 4
+    install(venv, "alembic-1.20.1")
+    assert progress.line(3) == "Installing requirements.lock: [#--] 1 of 3 packages, 4 s, about 8 s left"
+
+
 def installer(venv: Path, *lines: str, code: int = 0) -> list[str]:
     """A program that says these lines, installs all that the lock names, and ends."""
     folders = [f"{name}.dist-info" for name in ("alembic-1.20.1", "argon2_cffi-25.1.0", "deprecated-1.3")]
@@ -92,6 +108,12 @@ def test_a_terminal_shows_one_line_that_ends_with_all_of_them(venv: Path, monkey
     shown = [line.rstrip() for line in terminal.getvalue().split("\r")]
     assert shown[-1].startswith("Installing requirements.lock: 3 of 3 packages, ")
     assert terminal.getvalue().count("\n") == 1
+
+
+def test_quiet_tells_nothing(venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["oppman.py", "-q", "migrate"])
+    run(venv, "Installing", "requirements.lock", installer(venv, "Resolved 3 packages in 20ms"))
+    assert capsys.readouterr() == ("", "")
 
 
 def test_elsewhere_a_line_tells_of_it_now_and_then(
