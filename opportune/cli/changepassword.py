@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from opportune.accounts.management import set_password
+from opportune.cli.output import say
 from opportune.cli.prompts import ask_email, ask_password
 from opportune.cli.transaction import in_transaction
 
@@ -20,4 +21,4 @@ def command(
     email = email or ask_email(no_input, "changepassword EMAIL")
     password = password or ask_password(email, no_input, "NEW_PASSWORD or --password")
     user = in_transaction(lambda session: set_password(session, email, password))
-    print(f"{user.email} has a new password and is signed out everywhere.")
+    say(f"{user.email} has a new password and is signed out everywhere.")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from opportune.accounts.management import create_superuser
+from opportune.cli.output import say
 from opportune.cli.prompts import ask_email, ask_password
 from opportune.cli.transaction import in_transaction
 
@@ -20,4 +21,4 @@ def command(
     email = email or ask_email(no_input, "--email or SUPERUSER_EMAIL")
     password = password or ask_password(email, no_input, "SUPERUSER_PASSWORD or --password")
     user = in_transaction(lambda session: create_superuser(session, email, password))
-    print(f"{user.email} may use the admin now.")
+    say(f"{user.email} may use the admin now.")

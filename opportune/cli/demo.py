@@ -3,6 +3,7 @@
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.cli.output import say
 from opportune.cli.transaction import in_transaction
 from opportune.errors import OperatorError
 from opportune.project import installed_features
@@ -39,6 +40,6 @@ async def clear_all(session: AsyncSession) -> dict[str, int]:
 
 def report(done: str, rows: dict[str, int]) -> None:
     for name, number in rows.items():
-        print(f"{name}: {number} {done}")
+        say(f"{name}: {number} {done}")
     if not rows:
-        print("No installed feature has demonstration data.")
+        say("No installed feature has demonstration data.")

@@ -1,17 +1,16 @@
 """`oppman.py doctor`: what is the matter with the database?"""
 
-import json
-import os
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr
 
 from opportune.cli.loop import runner
+from opportune.cli.output import print_json
+from opportune.cli.terminal import columns, styled
 from opportune.data.doctor.context import DoctorContext
 from opportune.data.doctor.diagnose import diagnose
 from opportune.data.doctor.results import Diagnosis, Finding, Status
@@ -36,7 +35,7 @@ def command(
     with runner() as loop:
         diagnoses = loop.run(diagnose(circumstances(settings, url, workers)))
     if as_json:
-        print(json.dumps(as_data(diagnoses), indent=2))
+        print_json(as_data(diagnoses))
     else:
         print("\n\n".join("\n".join(lines(diagnosis)) for diagnosis in diagnoses))
         if url is None and (line := missing_library(settings)):
@@ -84,7 +83,7 @@ def lines(diagnosis: Diagnosis) -> Iterator[str]:
     marks = MARKS if can_show("".join(MARKS.values())) else PLAIN_MARKS
     width = max(map(len, marks.values()))
     for finding in diagnosis.findings:
-        mark = coloured(marks[finding.status].ljust(width), finding.status)
+        mark = styled(marks[finding.status].ljust(width), COLOURS[finding.status])
         first, *rest = wrapped(finding, width)
         yield f"  {mark} {finding.check.ljust(NAME_WIDTH_CHARS)} {first}"
         yield from (f"{' ' * (width + NAME_WIDTH_CHARS + 4)}{line}" for line in rest)
@@ -92,7 +91,7 @@ def lines(diagnosis: Diagnosis) -> Iterator[str]:
 
 def wrapped(finding: Finding, width: int) -> list[str]:
     """Text and fix as lines: cut to the terminal's width, and whole for a program that reads them."""
-    room = get_terminal_size().columns - width - NAME_WIDTH_CHARS - 4 if sys.stdout.isatty() else sys.maxsize
+    room = columns() - width - NAME_WIDTH_CHARS - 4 if columns() else sys.maxsize
     return [
         line
         for text in (finding.text, finding.fix)
@@ -106,12 +105,6 @@ def can_show(characters: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def coloured(text: str, status: Status) -> str:
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return text
-    return typer.style(text, fg=COLOURS[status])
 
 
 def summary(faults: Sequence[Finding]) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL
+from opportune.cli.output import say
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 
@@ -30,7 +31,7 @@ def command(
             raise OperatorError(f"Out of date: {', '.join(changed)}. Run: python3 oppman.py lock")
         for lock in changed:
             shutil.copyfile(Path(folder) / lock, PROJECT / lock)
-    print("\n".join(f"Changed {lock}" for lock in changed) or "The locks are up to date.")
+    say("\n".join(f"Changed {lock}" for lock in changed) or "The locks are up to date.")
 
 
 def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:

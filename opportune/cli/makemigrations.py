@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.output import warn
+from opportune.cli.output import say, warn
 from opportune.db.migrations.autogenerate import (
     NewMigration,
     draft_migration,
@@ -66,7 +66,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     if on_postgresql if concurrently is None else concurrently:
         drafts = [part for draft in drafts for part in split_indexes(draft, message)]
     if not drafts:
-        print("No changes detected")
+        say("No changes detected")
     for found in drafts:
         path = graph.folder(found.feature) / f"{found.name}.py"
         if not (check or dry_run):

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.migrate import command as migrate
+from opportune.cli.output import say
 from opportune.cli.removal import Removal
 from opportune.db.migrations.graph import feature_of_revision
 from opportune.db.migrations.history import recorded_revisions_of
@@ -38,7 +39,7 @@ def command(
     elif tables:
         print(f"These tables stay in the database: {', '.join(tables)}.")
     removal.carry_out()
-    print(f"{name} is deleted.")
+    say(f"{name} is deleted.")
     for line in removal.leftovers():
         print(f"  {line}")
 

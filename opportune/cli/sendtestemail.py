@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.loop import runner
+from opportune.cli.output import say
 from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
 from opportune.mail.transport import transport_for
@@ -34,4 +35,4 @@ async def write_to(settings: Settings, address: str) -> None:
     except InvalidEmailError as error:
         raise typer.BadParameter(str(error)) from None
     await send_email(settings, email)
-    print(f"The e-mail to {email.to} went to {transport_for(settings).name}.")
+    say(f"The e-mail to {email.to} went to {transport_for(settings).name}.")

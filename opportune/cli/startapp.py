@@ -12,6 +12,7 @@ import typer
 from opportune.cli.addmodel import FIELDS_HELP, Group, Icon, Navigation, Read, Write, tell
 from opportune.cli.addmodel import Path as Address
 from opportune.cli.installed import INSTALLED, with_feature
+from opportune.cli.output import say
 from opportune.cli.scaffold.adding import Request, new_model, write_model
 from opportune.cli.scaffold.model import filled
 from opportune.cli.scaffold.words import camel, label, singular
@@ -65,7 +66,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     made = new_model(PROJECT, request)
     # A model that nobody has asked for is there to be changed first.
     write_model(PROJECT, made, request, base, has_migration=is_asked_for)
-    print(f"Created {', '.join(str(folder.relative_to(PROJECT)) for folder in folders(name))}; {INSTALLED} has it.")
+    say(f"Created {', '.join(str(folder.relative_to(PROJECT)) for folder in folders(name))}; {INSTALLED} has it.")
     tell(made, () if is_asked_for else (f"makemigrations {name}",))
 
 
