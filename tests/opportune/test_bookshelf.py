@@ -46,6 +46,7 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
             assert run("removeapp", name, "--yes")[0] == 0
         for part in ("app", "templates", "tests"):
             shutil.copytree(BOOKSHELF / part, copy / part, dirs_exist_ok=True)
+        shutil.copy(PROJECT / "tests/opportune/security/api_faults.py", copy / "tests/books")
         installed = copy / "app/installed.py"
         installed.write_text(with_feature(installed.read_text(), "books"))
         for words in (["makemigrations"], ["migrate"], ["makemigrations", "--check"], ["check"]):

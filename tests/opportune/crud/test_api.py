@@ -34,7 +34,7 @@ from tests.opportune.crud.library import (
     Writer,
     Writers,
 )
-from tests.opportune.security.fuzz import People, faults
+from tests.opportune.security.api_faults import People, faults
 from tests.opportune.site_with import site_with
 
 API = "/api/v1"

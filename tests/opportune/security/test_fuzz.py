@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from tests.opportune.security.access import site_on
-from tests.opportune.security.fuzz import People, faults, people_of
+from tests.opportune.security.api_faults import People, faults
+from tests.opportune.security.fuzz import people_of
 
 
 @pytest.fixture

@@ -1,0 +1,76 @@
+"""What schemathesis makes of an API's document: requests that are right and wrong, and those that crash the site.
+
+Needs nothing beside it, for `tests/opportune/bookshelf` takes it along.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+
+from opportune.web.api_docs import OPENAPI
+from opportune.web.errors.handlers import STATUS_MESSAGES
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+    from schemathesis import Case
+
+People = Sequence[Mapping[str, str]]
+"""The headers of each who asks."""
+
+
+def faults(app: FastAPI, people: People, examples: int, *, paths: str = "") -> Iterator[str]:
+    """Each request that the site could not answer, as a command, among so many for each operation.
+
+    Args:
+        app: The site, which has not begun.
+        people: Who asks each.
+        examples: Of requests that are right, and as many that are wrong.
+        paths: A regular expression of the addresses, where not all are asked.
+    """
+    import schemathesis  # noqa: PLC0415 - takes long, and only this needs it
+    from schemathesis.core.result import Err  # noqa: PLC0415 - as above
+    from schemathesis.generation import GenerationMode  # noqa: PLC0415 - as above
+    from schemathesis.python.asgi import shutdown_lifespans  # noqa: PLC0415 - as above
+
+    with ExitStack() as stack:
+        stack.callback(shutdown_lifespans)
+        schema: Any = schemathesis.openapi.from_asgi(OPENAPI, app)
+        schema = schema.include(path_regex=paths) if paths else schema
+        for result in schema.get_all_operations():
+            if isinstance(result, Err):
+                raise result.err()
+            for mode in GenerationMode:
+                yield from _faults_of(result.ok().as_strategy(mode), people, examples)
+
+
+def _faults_of(cases: "SearchStrategy[Case[Any]]", people: People, examples: int) -> list[str]:
+    from hypothesis import HealthCheck, Phase, given, settings  # noqa: PLC0415 - as above
+    from hypothesis.errors import Unsatisfiable  # noqa: PLC0415 - as above
+
+    found = []
+
+    def send(case: "Case[Any]") -> None:
+        for headers in people:
+            response = case.call(headers=dict(headers))
+            if crashed(response.status_code, response.text):
+                found.append(f"{response.status_code} {case.as_curl_command()}")
+
+    # The same ones each time: a suite that fails now and then teaches nobody.
+    some = settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    with suppress(Unsatisfiable):  # an operation without parameters cannot be asked wrongly
+        some(given(case=cases)(send))()
+    return found
+
+
+def crashed(status: int, text: str) -> bool:
+    """Whether the site did not know what to say. 503 in words of its own is an answer: no index, no model …"""
+    return status >= 500 and STATUS_MESSAGES.get(status, "") in text
