@@ -4,24 +4,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from sqladmin.filters import get_parameter_name
-from sqladmin.pagination import Pagination
-from sqlalchemy import Select, func, select
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminConverter, AdminForm, validate_model
 from opportune.admin.forms.files import file_field_for
-from opportune.admin.forms.foreign_keys import ForeignKeyField, ForeignKeyLookup, parse_id
+from opportune.admin.forms.foreign_keys import ForeignKeyField, ForeignKeyLookup
 from opportune.admin.forms.inlines import Inline
 from opportune.admin.forms.many_to_many import ManyToManyField, ManyToManyLookup
 from opportune.admin.lists.active_filters import list_context
-from opportune.admin.lists.filters import apply_filter, filter_for
+from opportune.admin.lists.filters import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
-from opportune.admin.lists.search import matching_words
+from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.options import option_faults
-from opportune.admin.paths import column_of_relation, loading, parse_path, relation_of_column, sorted_by
-from opportune.admin.persistence.transactions import PersistenceMixin
+from opportune.admin.paths import column_of_relation, relation_of_column
 from opportune.admin.protocols import Site
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.columns import (
@@ -39,7 +35,7 @@ from opportune.errors import OperatorError
 from opportune.fields.files import file_columns_of
 
 
-class AdminView(PersistenceMixin):
+class AdminView(RowQueriesMixin):
     """The pages of one model: list, details, form, deletion, export. It works with nothing but a model:
 
         class BookAdmin(AdminView, model=Book):
@@ -201,72 +197,8 @@ class AdminView(PersistenceMixin):
     def get_filters(self) -> list[Any]:
         return self._filters
 
-    # Reading
-
-    def select_by_identifier(self, identifier: str) -> Select[Any]:
-        try:
-            if len(self.pk_columns) == 1 and self.pk_columns[0].type.python_type is int:
-                parse_id(identifier)
-            return super().select_by_identifier(identifier)
-        except ValueError:
-            raise HTTPException(404) from None
-
-    def form_details_query(self, request: Request) -> Select[Any]:
-        return self._one_listed(request).options(*loading(self.mapper, self.details_names))
-
-    def form_edit_query(self, request: Request) -> Select[Any]:
-        return self._one_listed(request).where(*self.writable(request))
-
-    def _one_listed(self, request: Request) -> Select[Any]:
-        """The row that the address names. What `list_query` leaves out has no pages of its own either."""
-        is_named: Any = self.select_by_identifier(request.path_params["pk"]).whereclause
-        return self.list_query(request).where(is_named)
-
-    def count_query(self, request: Request) -> Select[Any]:
-        return self._counting(self.list_query(request))
-
-    def _counting(self, rows: Select[Any]) -> Select[Any]:
-        """Not the sorted rows with all their columns, nor a column, as SQLAdmin does: both take many times as long."""
-        return select(func.count()).select_from(rows.with_only_columns(self.pk_columns[0]).order_by(None).subquery())
-
-    def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
-        return matching_words(stmt, [parse_path(self.mapper, path) for path in self.search_names], term)
-
-    def sort_query(self, stmt: Select[Any], request: Request) -> Select[Any]:
-        """As the address asks, or by default. Rows that are equal in it have an order too, or pages would mix them."""
-        wish = request.query_params.get("sortBy", "")
-        if wish and wish not in self.sort_names:
-            raise HTTPException(400, "Invalid sortBy parameter")
-        is_descending = request.query_params.get("sort") == "desc"
-        wishes = [(wish, is_descending)] if wish else [(self.name_of(name), last) for name, last in self.default_sort()]
-        return sorted_by(stmt, self.mapper, wishes, self.pk_columns)
-
-    def default_sort(self) -> list[tuple[str, bool]]:
-        """The newest first, unless the view says otherwise."""
-        return super().default_sort() if self.column_default_sort else [(key.key, True) for key in self.pk_columns]
-
-    async def filtered_query(self, request: Request) -> Select[Any]:
-        """The rows that the address asks for: its search and filters."""
-        statement, asked = self.list_query(request), request.query_params
-        for chosen in self._filters:
-            statement = await apply_filter(statement, chosen, asked, self.model)
-        return self.search_query(statement, asked["search"]) if asked.get("search") else statement
-
     async def list_context(self, request: Request) -> dict[str, Any]:
         return await list_context(request, self)
-
-    async def list(self, request: Request) -> Pagination:
-        page = self.validate_page_number(request.query_params.get("page"), 1)
-        size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
-        size = min(max(size, 1), max(self.page_size_options))
-        statement = await self.filtered_query(request)
-        count = await self.count(request, self._counting(statement))
-        page = min(max(page, 1), Pagination.max_page(count, size))
-        statement = self.sort_query(statement, request).options(*loading(self.mapper, self.list_names))
-        rows = await self.fetch_rows(statement.limit(size).offset((page - 1) * size))
-        for name in self.references.keys() & set(self.list_names):
-            await self.name_references(request, name, rows)
-        return Pagination(rows=rows, page=page, page_size=size, count=count)
 
     # Changing
 

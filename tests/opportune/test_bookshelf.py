@@ -8,6 +8,7 @@ from pathlib import Path
 
 from opportune.cli.installed import with_feature
 from opportune.project import PROJECT, USERS
+from tests.opportune import slug_recipe
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import Copy
 
@@ -52,6 +53,7 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
         for words in (["makemigrations"], ["migrate"], ["makemigrations", "--check"], ["check"]):
             code, output = run(*words)
             assert code == 0, output
+        slug_recipe.follow(copy, run)
         code, output = run("pytest", "-q", "--assert=plain", "-p", "no:cacheprovider", "tests/books")
     assert code == 0, output[-5000:]
     assert " passed" in output

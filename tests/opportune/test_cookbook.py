@@ -7,6 +7,7 @@ from pathlib import Path
 
 from opportune.cli.installed import with_feature
 from opportune.project import PROJECT
+from tests.opportune import slug_recipe
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import Copy
 
@@ -46,6 +47,7 @@ def test_every_recipe_works(tmp_path: Path) -> None:
         assert code == 0, output
         assert run("migrate")[0] == 0
         assert run("makemigrations", "--check")[0] == 0, "the migration is what the models say"
+        slug_recipe.follow(copy, run)
         code, output = run("pytest", "-q", "--assert=plain", "-p", "no:cacheprovider", TESTS)
     assert code == 0, output[-5000:]
     assert f"{len(re.findall(r'^(?:async )?def test_', files()[TESTS], re.MULTILINE))} passed" in output

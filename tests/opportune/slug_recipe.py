@@ -1,0 +1,49 @@
+"""The cookbook's recipe of a unique column on rows that exist, followed in a copy of the project that has `books`."""
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from opportune.project import PROJECT
+from tests.opportune.cli.command_server import RunCommand
+
+TITLE = "## A unique column on rows that exist\n"
+NAME = "    name: Line = Field(max_length=50, unique=True)\n"
+"""The line of `Tag` below which the new one goes."""
+LOOP = re.compile(r"    for row in .*?# FILL\n", re.DOTALL)
+
+
+def blocks() -> list[str]:
+    """The lines of the model, of an import, and of the migration."""
+    guide = (PROJECT / "docs/cookbook.md").read_text(encoding="utf-8")
+    return re.findall(
+        r"^```python\n(.*?)^```$", guide.partition(TITLE)[2].partition("\n## ")[0], re.DOTALL | re.MULTILINE
+    )
+
+
+def follow(project: Path, run: RunCommand) -> None:
+    """Give the tags that are there a slug each, where two are called alike."""
+    column, imported, fill = blocks()
+    with closing(sqlite3.connect(project / "data/app.db")) as database, database:
+        database.executemany("INSERT INTO books_tag (name) VALUES (?)", [("Sea & sky",), ("Sea, sky",), ("Ärzte",)])
+    models = project / "app/books/models.py"
+    _replace(models, NAME, NAME + column)
+    models.write_text(f"from typing import ClassVar\n{models.read_text()}")
+    assert run("makemigrations", "books")[0] == 0
+    *_, migration = sorted((project / "migrations/versions/books").glob("*.py"))
+    _replace(migration, "from alembic import op\n", f"from alembic import op\n\n{imported}")
+    (loop,) = LOOP.findall(migration.read_text())
+    _replace(migration, loop, fill)
+    for words in (["migrate"], ["makemigrations", "--check"]):
+        code, output = run(*words)
+        assert code == 0, output
+    with closing(sqlite3.connect(project / "data/app.db")) as database:
+        slugs = [slug for (slug,) in database.execute("SELECT slug FROM books_tag ORDER BY id")]
+    assert slugs == ["sea-sky", "sea-sky-2", "arzte"]
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
