@@ -145,10 +145,16 @@ def _texts(name: str, max_length: int | None, number: int) -> Iterator[str]:
         "url": f"https://example.com/{name}/{number}",
         "phone": f"+4930{number:07}",
         "country": "DE",
+        "isbn": _isbn(number),
     }
     likely = [text for word, text in texts.items() if word in name]
     for text in (*likely, *texts.values(), str(number)):
         yield text[-max_length:].strip() if max_length else text
+
+
+def _isbn(number: int) -> str:
+    digits = f"978{number:09}"
+    return f"{digits}{-sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits)) % 10}"
 
 
 def _amounts(bounds: Mapping[str, Any], number: int) -> Iterator[Any]:

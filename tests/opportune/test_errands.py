@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from opportune.cli.installed import with_feature
@@ -15,9 +15,9 @@ FEATURES = ("welcome",)
 """What the guide says to put into `app/installed.py`."""
 
 
-def diffs() -> Iterator[tuple[str, str]]:
+def diffs(guides: Sequence[Path] = GUIDES) -> Iterator[tuple[str, str]]:
     """A file and its changes, in the order in which they are to be made."""
-    for guide in GUIDES:
+    for guide in guides:
         for diff in re.findall(r"^```diff\n(.*?)^```$", guide.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
             for part in re.split(r"^--- .*\n(?=\+\+\+ )", diff, flags=re.MULTILINE)[1:]:
                 heading, _, changes = part.partition("\n")

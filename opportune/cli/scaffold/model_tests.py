@@ -63,6 +63,8 @@ def _sample(field: Field) -> str:
         return field.kind.sample.format(target=field.name)
     if field.kind.is_number:
         return _number(field)
+    if field.type == "str" and "isbn" in field.name:
+        return '"9780141439518"'
     text = field.kind.sample.format(label=field.label.lower(), name=field.name)
     return f'"{text[1:-1][: field.length].strip()}"' if field.length else text
 

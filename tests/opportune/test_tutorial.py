@@ -1,0 +1,65 @@
+"""docs/tutorial.md is true: its commands and edits make a bookshop of a new project, tested there on both databases."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from opportune.project import PROJECT
+from opportune.testing.factories import PASSWORD
+from tests.opportune.cli.command_server import command_server
+from tests.opportune.test_errands import apply, diffs
+
+TUTORIAL = PROJECT / "docs/tutorial.md"
+TEXT = TUTORIAL.read_text(encoding="utf-8")
+# What installs, serves, tests or needs a release is for the reader; tests are run below.
+NOT_RUN = ("startproject", "quickstart", "runserver", "test", "upgrade")
+
+
+def steps() -> list[list[str]]:
+    """The words of the commands after the project is there; an empty list stands for the edits."""
+    found: list[list[str]] = []
+    for kind, block in re.findall(r"^```(sh|diff)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE):
+        if kind == "diff":
+            found += [[]] if [] not in found else []
+            continue
+        lines = [shlex.split(line) for line in block.splitlines() if line.startswith("python3 oppman.py ")]
+        found += [words[2:] for words in lines if words[2] not in NOT_RUN]
+    return found
+
+
+def added(*suffixes: str) -> int:
+    """Lines that the reader writes in files of the project's own."""
+    changes = [text for name, text in diffs([TUTORIAL]) if name.endswith(suffixes) and not name.startswith("tests/")]
+    return sum(line.startswith("+") for text in changes for line in text.splitlines())
+
+
+def test_it_counts_what_is_written_by_hand_and_touches_nothing_else() -> None:
+    assert f"is {added('.py')} lines of Python and {added('.html')} of a template" in TEXT
+    assert {name.split("/")[1] for name, _ in diffs([TUTORIAL])} == {"books"}
+
+
+def test_it_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEW_PASSWORD", PASSWORD)  # which a person is asked for
+    project = tmp_path / "bookshelf"
+    (begin,) = re.findall(r"^python3 (oppman\.py startproject .*) \.\./bookshelf$", TEXT, re.MULTILINE)
+    subprocess.run([sys.executable, *shlex.split(begin), str(project)], cwd=PROJECT, check=True, capture_output=True)
+    with command_server(project, "pytest", "opportune.testing.fixtures", "opportune.cli.makemigrations") as run:
+        for words in steps():
+            if not words:
+                for name, changes in diffs([TUTORIAL]):
+                    apply(changes, project / name)
+                continue
+            code, output = run(*words)
+            assert code == 0, output
+        assert run("makemigrations", "--check")[0] == 0
+        for task in (["check"], ["format", "--check"]):
+            command = [sys.executable, "-m", "ruff", *task, "--no-cache", "app", "tests"]
+            subprocess.run(command, cwd=project, check=True, capture_output=True)
+        both = ("-k", "not postgresql or test_shop")
+        code, output = run("pytest", "-q", "--assert=plain", "-p", "no:cacheprovider", *both, "tests/books")
+    assert code == 0, output[-5000:]
+    assert " passed" in output
