@@ -79,7 +79,7 @@ def _texts(column: ListColumn, address: Address, rows: Sequence[Mapping[str, Any
 
 def escaped(texts: Sequence[str]) -> Sequence[str]:
     """Texts for a page, plain ones all at once."""
-    if all(type(text) is str for text in texts):
+    if {*map(type, texts)} == {str}:
         together = str(escape(SEPARATOR.join(texts))).split(SEPARATOR)
         if len(together) == len(texts):
             return together

@@ -42,7 +42,7 @@ def format_value(value: Any) -> str:
 def format_all(values: Sequence[Any], own: Format) -> Sequence[str]:
     """Values of one column; plain ones of one type all at once."""
     kinds = [*{*map(type, values)}] if own is format_value else []
-    if kinds == [str] and not any("\n" in value for value in values):
+    if kinds == [str] and "\n" not in "".join(values):
         return values
     return [*map(FORMATS.get(kinds[0], own) if len(kinds) == 1 else own, values)]
 

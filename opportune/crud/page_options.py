@@ -144,7 +144,7 @@ class PageOptions(Generic[M]):
 
     def address(self, row: Any) -> str:
         """Of the page of a row."""
-        key = row[self.kind.lookup] if isinstance(row, Mapping) else getattr(row, self.kind.lookup)
+        key = row[self.kind.lookup] if isinstance(row, dict | Mapping) else getattr(row, self.kind.lookup)
         return f"{self.path}/{quote(key, safe='') if isinstance(key, str) else key}"
 
     @cached_property

@@ -20,6 +20,7 @@ MAX_KNOWN_ZONES = 600
 SECOND_TIME = " again"
 """After the name of a zone: of the two times that a clock shows as one is set back, the second is meant."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SKIPPED = "There is no such time: clocks are put forward over it. Please choose another."
 BEYOND = "Please give a year from 2 to 9998."
 
@@ -90,7 +91,8 @@ def format_datetime(moment: datetime | None) -> str:
         return ""
     there = local(moment)
     zone = there.tzname() or ""
-    return f"{there.day} {there:%b %Y, %H:%M} {'UTC' if zone[:1] in '+-' else ''}{zone}"
+    day = f"{there.day} {MONTHS[there.month - 1]} {there.year}"
+    return f"{day}, {there.hour:02}:{there.minute:02} {'UTC' if zone[:1] in '+-' else ''}{zone}"
 
 
 def format_time(moment: datetime | None) -> str:
