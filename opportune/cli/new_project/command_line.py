@@ -90,8 +90,7 @@ def start(wishes: Wishes) -> None:
     try:
         note = build.make(target, site_name(wishes.name), slug, wanted)
     except OSError as error:
-        place = error.filename or target
-        raise OperatorError(f"{place} cannot be written ({error.strerror or error}); nothing was changed.") from error
+        raise OperatorError(f"{target} cannot be made ({error.strerror or error}); nothing was changed.") from error
     tell(site_name(wishes.name), target, wanted, note)
 
 

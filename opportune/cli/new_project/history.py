@@ -37,6 +37,8 @@ def origin(folder: Path) -> str:
 
 def unsaved_work(folder: Path) -> str:
     """What a folder has that would be lost with its history, as the end of a sentence; empty if there is none."""
+    if not (folder / ".git").exists():
+        return ""  # no clone: then there is no history to lose
     git = Git(folder)
     try:
         if changes := git("status", "--porcelain").splitlines():
@@ -44,6 +46,6 @@ def unsaved_work(folder: Path) -> str:
         own = git("log", "--branches", "--not", "--remotes", "--format=%h %s", "--max-count=1").strip()
         if own and git("remote"):
             return f"has commits that no other place has ({own}): push them"
-    except GitError:
-        pass  # no git, or no clone: then there is no history to lose
+    except GitError as error:
+        return f"may have changes that are not committed ({error}): see to git"
     return ""

@@ -30,6 +30,9 @@ KINDS = {
 PRODUCT = "opportune".capitalize()
 AN_EXAMPLE = ",".join(EXAMPLES[-1:])
 QUICKLY = ("-qx", "-m", "not e2e and not model", "--assert=plain", "-p", "no:cacheprovider")
+COMMANDS = ("migrate", "check")
+"""The last looks, too, whether the models have their migrations."""
+IMPORTED = ("app.main", "pytest", "opportune.testing.fixtures", *(f"opportune.cli.{name}" for name in COMMANDS))
 ONLY_STARTER = ("bench", "docs", "tests/opportune", "CHANGELOG.md", "requirements-framework.lock", "LICENSE")
 NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache", "data", ".env", ".hypothesis")
 
@@ -62,9 +65,9 @@ def test_it_passes_its_tests_its_linters_and_check_at_once(tmp_path: Path, kind:
     output_of(project, tool("ruff"), "format", "-q", "--no-cache", "--check")
     output_of(project, tool("lint-imports"), "--no-cache")
     output_of(project, "bash", "-n", ".ci/run")
-    with command_server(project, "pytest", "opportune.testing.fixtures", "opportune.cli.check") as run:
-        for command in (["migrate"], ["makemigrations", "--check"], ["check"]):
-            code, output = run(*command)
+    with command_server(project, *IMPORTED) as run:
+        for command in COMMANDS:
+            code, output = run(command)
             assert code == 0, output
         assert output == "No errors found.\n"
         code, output = run("pytest", *QUICKLY, "-k", words)
@@ -218,12 +221,15 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full"]
 
 
-def test_a_folder_that_nobody_may_write_in_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if not hasattr(os, "geteuid") or os.geteuid() == 0:
-        pytest.skip("root may write anywhere")
-    tmp_path.chmod(0o555)
+def test_a_folder_that_nobody_may_write_in_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(**_options: object) -> None:
+        raise PermissionError(13, "Permission denied", "somewhere in there")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
     assert main(["Shop", "--with", "none", str(tmp_path / "shop")]) == 1
-    assert capsys.readouterr().err.endswith(" cannot be written (Permission denied); nothing was changed.\n")
+    assert capsys.readouterr().err == f"{tmp_path}/shop cannot be made (Permission denied); nothing was changed.\n"
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -370,6 +376,9 @@ def test_commits_that_no_other_place_has_are_not_thrown_away(tmp_path: Path) -> 
     output_of(clone, "git", "commit", "-q", "--allow-empty", "-m", "Mine")
     assert re.fullmatch(r"has commits that no other place has \(\w+ Mine\): push them", history.unsaved_work(clone))
     output_of(clone, "git", "remote", "set-url", "origin", "https://ada:secret@example.com/starter.git")
+    (clone / ".git/HEAD").write_text("nonsense", encoding="utf-8")
+    assert history.unsaved_work(clone).startswith("may have changes that are not committed (git status failed: ")
+    (clone / ".git/HEAD").write_text("ref: refs/heads/main\n", encoding="utf-8")
     assert history.origin(clone) == "https://example.com/starter.git"
 
 
