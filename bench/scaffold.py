@@ -1,0 +1,61 @@
+"""How long `startapp` and `addmodel` take, in a project of their own.
+
+    .venv/bin/python -m bench.scaffold [--rounds 5]
+
+Whole processes on the interpreter that runs this file, in a fresh project that `startproject` makes for each round.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+PROJECT = Path(__file__).resolve().parents[1]
+MAX_SECONDS = 1.0
+ENOUGH_ROUNDS = 5
+"""With fewer it is a test of the benchmark, and no judgement."""
+COMMANDS = {
+    "startapp": ["startapp", "notes"],
+    "startapp with a model": ["startapp", "blog", "Category", "name:str:50:unique"],
+    "addmodel": ["addmodel", "blog", "Post", "title:str", "slug:slug", "body:markdown", "category:Category", "owner"],
+    "removemodel": ["removemodel", "blog", "Post", "--yes"],
+}
+
+
+def run(folder: Path, *words: str) -> tuple[float, float]:
+    """Seconds that a command takes there, and those of a processor."""
+    started, before = time.perf_counter(), os.times()
+    subprocess.run([sys.executable, "oppman.py", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    worked = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - started, worked
+
+
+def measure() -> dict[str, tuple[float, float]]:
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "project"
+        run(PROJECT, "startproject", "Shop", "--with", "none", str(folder))
+        run(folder, "addmodel", "--help")  # compiles what has no bytecode yet
+        run(folder, "startapp", "warm", "Thing", "name:str")
+        return {name: run(folder, *words) for name, words in COMMANDS.items()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    measured = [measure() for _ in range(rounds)]
+    slowest = 0.0
+    for name in COMMANDS:
+        seconds, worked = (median(one[name][part] for one in measured) for part in (0, 1))
+        print(f"{name:22} {seconds:6.2f} s, {worked:.2f} of a processor    (at most {MAX_SECONDS}; {rounds} rounds)")
+        slowest = max(slowest, seconds)
+    return int(rounds >= ENOUGH_ROUNDS and slowest > MAX_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
