@@ -4,6 +4,7 @@ The public way is `Connection.execute`, which takes as long as the statement its
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
@@ -42,7 +43,6 @@ class Ready(NamedTuple):
     extracted: Any
 
 
-_known: WeakKeyDictionary[Executable, dict[tuple[Any, ...], Ready]] = WeakKeyDictionary()
 _processes: WeakKeyDictionary[Any, Processes] = WeakKeyDictionary()
 """By compiled statement what makes of a driver's values ours, and in which places."""
 
@@ -50,11 +50,12 @@ _processes: WeakKeyDictionary[Any, Processes] = WeakKeyDictionary()
 async def fetch(engine: Engine, statement: Executable, values: Mapping[str, Any]) -> Sequence[Sequence[Any]] | None:
     """The rows of a statement that is a transaction of its own.
 
-    None before anything is done where it takes more than is known here: somebody listens, or there are lists in it.
+    None before anything is done where it takes more than is known here: somebody listens, there are lists in it, or
+    nobody has connected yet, which tells SQLAlchemy what the server can do.
     """
-    if _is_heard(engine) or engine._should_log_info():
+    if not engine.dialect.server_version_info or _is_heard(engine) or engine._should_log_info():
         return None
-    compiled, extracted = _ready(engine, statement, values)
+    compiled, extracted = _ready(engine, statement, (*values,))
     if not _is_plain(compiled):
         return None
     given = compiled.construct_params(values, extracted_parameters=extracted, escape_names=False)
@@ -75,16 +76,14 @@ def _is_plain(compiled: Any) -> bool:
     return bool(compiled._result_columns and compiled._ordered_columns) and not (changes or compiled.insert_prefetch)
 
 
-def _ready(engine: Engine, statement: Executable, values: Mapping[str, Any]) -> Ready:
+@lru_cache(128)
+def _ready(engine: Engine, statement: Executable, names: Sequence[str]) -> Ready:
     """SQLAlchemy knows again what is alike, by looking at all of its parts; what is made once is known by itself."""
-    known = _known.setdefault(statement, {})
-    key = (engine.dialect, *values)
-    if (ready := known.get(key)) is None:
-        compiled, extracted, _ = cast("ClauseElement", statement)._compile_w_cache(
-            engine.dialect, compiled_cache=engine._compiled_cache, column_keys=sorted(values)
-        )
-        ready = known[key] = Ready(compiled, extracted)
-    return ready
+    clause = cast("ClauseElement", statement)
+    compiled, extracted, _ = clause._compile_w_cache(
+        engine.dialect, compiled_cache=engine._compiled_cache, column_keys=sorted(names)
+    )
+    return Ready(compiled, extracted)
 
 
 async def _run(engine: Engine, compiled: Any, sent: Any) -> Answer:

@@ -1,6 +1,8 @@
 """One statement past SQLAlchemy's connection says and refuses what it says and refuses by way of it."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -29,9 +31,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 
 from opportune.accounts import User
-from opportune.db import Database
+from opportune.db import Database, open_database
 from opportune.db.drivers import statement_adapter
 from opportune.db.errors import is_outage
+from opportune.settings import Settings
 from opportune.testing import make_user
 
 VALUES: Mapping[str, tuple[Any, Any]] = {
@@ -47,7 +50,9 @@ ONE: Select[tuple[int]] = select(literal_column("1"))
 
 
 async def fetch(database: Database, statement: Executable, values: Mapping[str, Any]) -> Any:
-    """By the adapter alone."""
+    """By the adapter alone, which wants somebody to have connected."""
+    async with database.reading_engine.connect():
+        pass
     return await statement_adapter.fetch(database.reading_engine.sync_engine, statement, values)
 
 
@@ -73,6 +78,27 @@ async def test_what_it_does_not_know_goes_the_usual_way(database: Database) -> N
     assert await fetch(database, listed, {"ids": [user.id]}) is None
     assert await fetch(database, text("SELECT 1"), {}) is None
     assert await database.lookup(listed, {"ids": [user.id]}) == (user.id,)
+
+
+async def test_the_first_statement_of_all_goes_the_usual_way(settings: Settings) -> None:
+    database = open_database(settings)
+    assert await statement_adapter.fetch(database.reading_engine.sync_engine, ONE, {}) is None
+    assert await database.lookup(ONE, {}) == (1,)
+    assert await statement_adapter.fetch(database.reading_engine.sync_engine, ONE, {}) is not None
+    await database.dispose()
+
+
+async def test_statements_that_are_gone_are_not_kept(database: Database) -> None:
+    for number in range(130):
+        statement: Select[Any] = select(literal_column(str(number)))
+        assert await fetch(database, statement, {}) is not None
+    gone = weakref.ref(statement)
+    del statement
+    for number in range(130):
+        await fetch(database, select(literal_column(f"-{number}")), {})
+    database.reading_engine.sync_engine._compiled_cache.clear()  # type: ignore[union-attr]  # SQLAlchemy's own
+    gc.collect()
+    assert gone() is None
 
 
 async def test_who_listens_to_the_engine_hears_each_statement(database: Database) -> None:
