@@ -111,7 +111,7 @@ class AsyncConsole(InteractiveConsole):
 
 
 def start_ipython(names: dict[str, Any], runner: asyncio.Runner, banner: str) -> None:
-    from IPython.terminal.embed import InteractiveShellEmbed  # type: ignore[import-not-found]  # noqa: PLC0415 - optional
+    from IPython.terminal.embed import InteractiveShellEmbed  # noqa: PLC0415 - optional
 
     ipython = InteractiveShellEmbed(banner1=f"{banner}\n", exit_msg="", loop_runner=runner.run)
     ipython(local_ns=names)

@@ -9,7 +9,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from boto3 import Session  # type: ignore[import-untyped]
+from boto3 import Session
 from moto.server import ThreadedMotoServer
 
 from opportune import aws_secrets

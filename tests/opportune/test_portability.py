@@ -3,11 +3,16 @@
 import ast
 import re
 import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from opportune.cli.environment import BASE, DEV
+from opportune.cli.installation import plain
 from opportune.project import PROJECT
 
 SOURCES = ("opportune", "app", "migrations")
@@ -71,3 +76,23 @@ def test_no_file_has_a_name_that_another_system_cannot_have() -> None:
     reserved = re.compile(r'[<>:"\\|?*]|[ .](?:/|$)|(?:^|/)(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|/|$)', re.IGNORECASE)
     assert [name for name in names if reserved.search(name)] == []
     assert len({name.lower() for name in names}) == len(names)
+
+
+def imported(code: str) -> set[str]:
+    """The packages that a module imports, wherever in it."""
+    nodes = list(ast.walk(ast.parse(code)))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.partition(".")[0] for name in names}
+
+
+def test_mypy_finds_in_a_projects_environment_what_the_framework_imports() -> None:
+    """What no lock of a project has is named for mypy, which else would complain there and not here."""
+    config = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
+    optional = {name.removesuffix(".*") for each in config["overrides"] for name in each["module"]}
+    locks = [(PROJECT / lock).read_text(encoding="utf-8") for lock in (BASE, DEV)]
+    locked = {plain(name) for lock in locks for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
+    distributions = packages_distributions()
+    names = set[str]().union(*(imported(path.read_text(encoding="utf-8")) for path in modules()))
+    names -= {*sys.stdlib_module_names, *SOURCES, "tests", *optional}
+    assert {name for name in names if not locked & set(map(plain, distributions.get(name, ())))} == set()

@@ -66,7 +66,8 @@ async def smtp_server(
 
     def answer() -> asyncio.Protocol:
         with warnings.catch_warnings(action="ignore"):  # of passwords without TLS: here they open nothing
-            return SMTP(mail_server, hostname="localhost", loop=loop, **options)
+            protocol: asyncio.Protocol = SMTP(mail_server, hostname="localhost", loop=loop, **options)
+        return protocol
 
     server = await loop.create_server(answer, "127.0.0.1", 0, ssl=context if implicit else None)
     mail_server.port = server.sockets[0].getsockname()[1]
