@@ -24,6 +24,7 @@ from opportune.project import settings_class
 from opportune.settings import HOST_VARIABLES, Settings, setting_names
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.made_once import (
+    garbage_that_is_looked_for_seldom,
     routes_that_are_analysed_once,
     statements_that_are_compiled_once,
     templates_that_are_compiled_once,
@@ -39,6 +40,7 @@ from opportune.testing.services.scratch import scratch
 
 __all__ = [  # fixtures too
     "chromium",
+    "garbage_that_is_looked_for_seldom",
     "page",
     "routes_that_are_analysed_once",
     "site",

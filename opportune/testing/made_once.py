@@ -1,5 +1,6 @@
 """What thousands of sites in one process have in common, made once for all of them."""
 
+import gc
 from collections.abc import Iterator
 from functools import lru_cache, partialmethod
 from typing import Any
@@ -9,9 +10,11 @@ from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 from sqlalchemy import Dialect
 
+from opportune import application
 from opportune.db.database import Database
 from opportune.speedups import are_on, module_of
 
+GC_THRESHOLDS = (100_000, 20, 50)
 MAX_COMPILED_STATEMENTS = 3000
 
 
@@ -76,3 +79,14 @@ def statements_that_are_compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "__init__", make_with_compiled)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def garbage_that_is_looked_for_seldom() -> Iterator[None]:
+    """A site tunes the collector for itself; a thousand sites leave more, which is gone when the process ends."""
+    before = gc.get_threshold()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(application, "tune_gc", lambda: None)
+        gc.set_threshold(*GC_THRESHOLDS)
+        yield
+    gc.set_threshold(*before)

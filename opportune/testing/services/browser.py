@@ -4,13 +4,15 @@ import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
-from playwright.async_api import Browser, Page, async_playwright
 
 from opportune.testing.services.missing_programs import skip_for_missing
+
+if TYPE_CHECKING:  # only tests in a browser need it
+    from playwright.async_api import Browser, Page
 
 # The first that is installed is taken. The headless shell draws no windows of its own: a quarter less work a test.
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -54,6 +56,8 @@ HTMX_AT_A_STREAMS_END = "signal is aborted without reason"
 @asynccontextmanager
 async def serve(app: FastAPI) -> AsyncIterator[str]:
     """The address of a started application on a free port of this machine. Its lifespan is the caller's."""
+    import uvicorn  # noqa: PLC0415 - as above
+
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
@@ -74,9 +78,11 @@ async def site(app: FastAPI) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium() -> AsyncIterator["Browser"]:
     if CHROMIUM is None:
         skip_for_missing("Chromium", "apt install chromium-headless-shell")
+    from playwright.async_api import async_playwright  # noqa: PLC0415 - as above
+
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -84,7 +90,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def page(chromium: Browser, site: str) -> AsyncIterator[Page]:
+async def page(chromium: "Browser", site: str) -> AsyncIterator["Page"]:
     """A visitor's page. The test fails if the browser's console shows an error or a refusal of the site's policy."""
     complaints: list[str] = []
     # Without motion: a click waits until what moves has come to rest.
