@@ -3,7 +3,7 @@
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.cli.output import say
+from opportune.cli.output import progress, say
 from opportune.cli.transaction import in_transaction
 from opportune.errors import OperatorError
 from opportune.project import installed_features
@@ -28,7 +28,13 @@ def clear() -> None:
 
 async def load_all(session: AsyncSession) -> dict[str, int]:
     """Let every feature add what its demo lacks: the number of rows by feature."""
-    return {feature.name: await feature.demo.load(session) for feature in installed_features() if feature.demo}
+    demos = {feature.name: feature.demo for feature in installed_features() if feature.demo}
+    rows: dict[str, int] = {}
+    with progress("Loading the demonstration data", len(demos), "features") as bar:
+        for name, demo in demos.items():
+            rows[name] = await demo.load(session)
+            bar.advance()
+    return rows
 
 
 async def clear_all(session: AsyncSession) -> dict[str, int]:

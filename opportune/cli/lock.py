@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL
-from opportune.cli.output import say
+from opportune.cli.output import progress, say
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 
@@ -50,12 +50,15 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
         FRAMEWORK: ["--group", "framework", "-c", str(base), "-c", str(dev)],
     }
     sources = {lock: source for lock, source in sources.items() if lock == BASE or (source[1] in groups())}
-    for lock, source in sources.items():
-        if (PROJECT / lock).exists():
-            shutil.copyfile(PROJECT / lock, folder / lock)
-        command = [uv, "pip", "compile", *source, *shape, "-o", str(folder / lock), *(["--upgrade"] if upgrade else [])]
-        if subprocess.call(command, cwd=PROJECT):  # noqa: S603 - uv, with our own words
-            raise OperatorError(f"uv could not make {lock}; no lock was changed.")
+    newest = ["--upgrade"] if upgrade else []
+    with progress("Locking", len(sources), "locks") as bar:
+        for lock, source in sources.items():
+            if (PROJECT / lock).exists():
+                shutil.copyfile(PROJECT / lock, folder / lock)
+            command = [uv, "pip", "compile", *source, *shape, "-o", str(folder / lock), *newest]
+            if subprocess.call(command, cwd=PROJECT):  # noqa: S603 - uv, with our own words
+                raise OperatorError(f"uv could not make {lock}; no lock was changed.")
+            bar.advance()
     return [lock for lock in sources if content(folder / lock) != content(PROJECT / lock)]
 
 

@@ -46,6 +46,8 @@ class Commands(TyperGroup):
         return [*HELPS, *command_files()]
 
     def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
+        if cmd_name not in HELPS and cmd_name in command_files():
+            ctx.with_resource(output.work_shown())  # a feature says how far it is by `opportune.progress`
         return load(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
     def resolve_command(self, ctx: "Context", args: list[str]) -> "tuple[str | None, Command | None, list[str]]":

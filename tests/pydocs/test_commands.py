@@ -10,7 +10,6 @@ from app.pydocs import commands
 from app.pydocs.sources.python import PythonSource
 from opportune.project import PROJECT
 from opportune.search import Batch
-from opportune.search.documents.commands import progress
 from opportune.testing import call_command
 from opportune.testing.commands import Oppman, oppman
 from tests.pydocs.sphinx_folder import make_folder
@@ -125,7 +124,11 @@ def test_the_commands_of_the_guide_run(
         assert oppman(*words[2:]).code == 0, line
 
 
-def test_building_is_shown_only_to_who_watches(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("Reading", 2) as bar:
-        bar.update(2)
-    assert capsys.readouterr().err == ""
+def test_building_tells_how_far_it_is(
+    oppman: Oppman, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYDOCS_DATABASE_URL", f"sqlite:///{tmp_path / 'index.db'}")
+    monkeypatch.setattr("opportune.cli.output.PLAIN_PROGRESS_SECONDS", 0)
+    said = oppman("pydocs", "index", str(folder)).err
+    assert "Reading: " in said
+    assert "Writing: " in said

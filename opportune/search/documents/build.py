@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from sqlite3 import Error
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
+from opportune import progress
 from opportune.atomic_files import private_file
 from opportune.db.drivers.sqlite_file import make_private
 from opportune.db.url.database_url import DatabaseURL
@@ -15,12 +16,7 @@ from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.spool import Spool, discard
 from opportune.search.documents.store import Store, store_of
 
-
-class Bar(Protocol):
-    def update(self, n_steps: int) -> None: ...
-
-
-Progress = Callable[[str, int], AbstractContextManager[Bar]]
+Progress = Callable[[str, int], AbstractContextManager[progress.Progress]]
 """Shows how far it is: what is done, and its number of steps."""
 
 
@@ -32,7 +28,7 @@ class Built(NamedTuple):
     """How many batches an interrupted run had read already."""
 
 
-def build(index: DocumentIndex[Any], source: Source, url: DatabaseURL, progress: Progress) -> Built:
+def build(index: DocumentIndex[Any], source: Source, url: DatabaseURL, show: Progress) -> Built:
     """Make the index anew. Until that is done the old one serves; when interrupted, the next run goes on.
 
     Raises:
@@ -42,13 +38,13 @@ def build(index: DocumentIndex[Any], source: Source, url: DatabaseURL, progress:
     try:
         with _alone(store), Spool.opened(store.spool, index.document, store.advice) as spool:
             store.prepare()
-            resumed = _read(source, spool, progress)
+            resumed = _read(source, spool, show)
             documents, left_out = spool.read()
             contents = Contents.of(source.title, documents, len(left_out))
             if not contents.entries:
                 raise OperatorError(f"{source.title} holds nothing that could be indexed; the index stays as it is.")
-            with progress("Writing", len(contents.entries)) as bar:
-                store.write(contents, bar.update)
+            with show("Writing", len(contents.entries)) as bar:
+                store.write(contents, bar.advance)
     except Error as error:
         raise OperatorError(f"{store.spool} cannot be written ({error}). Is its disk full?") from error
     discard(store.spool)
@@ -61,12 +57,12 @@ def _alone(store: Store) -> AbstractContextManager[object]:
     return private_file(store.spool.with_suffix(".lock"))
 
 
-def _read(source: Source, spool: Spool, progress: Progress) -> int:
+def _read(source: Source, spool: Spool, show: Progress) -> int:
     batches = source.batches()
     missing = spool.missing(batches)
-    with progress("Reading", len(batches)) as bar, closing(source.read(missing)) as reading:
-        bar.update(len(batches) - len(missing))
+    with show("Reading", len(batches)) as bar, closing(source.read(missing)) as reading:
+        bar.advance(len(batches) - len(missing))
         for batch, found in reading:
             spool.keep(batch, found)
-            bar.update(1)
+            bar.advance(1)
     return len(batches) - len(missing)

@@ -1,10 +1,8 @@
 """The commands of an index of documents: `oppman.py NAME index [FOLDER]`, `status` and `clear`."""
 
 import asyncio
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
-from opportune.search.documents.build import Bar
+from opportune.progress import work
 from opportune.search.documents.document import Source
 from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import IndexMissing, IndexStatus
@@ -60,7 +58,7 @@ def make(documents: DocumentIndex[Any], source: Source, settings: Settings) -> N
     """Build the index, and say what it holds and what was left out."""
     started = time.monotonic()
     try:
-        built = documents.build(source, documents.url(settings), progress)
+        built = documents.build(source, documents.url(settings), work)
     except KeyboardInterrupt:
         typer.echo("Stopped. The old index stays; the same command goes on from here.", err=True)
         raise typer.Exit(130) from None
@@ -83,10 +81,3 @@ async def read_status(documents: DocumentIndex[Any], settings: Settings) -> Inde
         raise OperatorError(explain(error, documents.url(settings))) from error
     finally:
         await search.close()
-
-
-@contextmanager
-def progress(words: str, steps: int) -> Iterator[Bar]:
-    """A bar for somebody who watches; nothing in a log."""
-    with typer.progressbar(length=steps, label=words, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-        yield bar

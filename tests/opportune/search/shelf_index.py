@@ -40,7 +40,7 @@ shelf = Shelf("shelf", "the shelf", Piece, Hit)
 
 
 class Quiet:
-    def update(self, n_steps: int) -> None: ...
+    def advance(self, n_steps: int) -> None: ...
 
 
 def unseen(words: str, steps: int) -> Any:
