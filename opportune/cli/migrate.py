@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,10 +11,14 @@ from opportune.cli.terminal import is_terminal
 from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import forget_revisions, recorded_revisions, recorded_revisions_of
-from opportune.db.migrations.runner import Plan, Step, faking, plan_for, refuse_newer, run_migrations
+from opportune.db.migrations.post_migrate import due
+from opportune.db.migrations.unchanged import remember, unchanged_graph
 from opportune.errors import OperatorError
 from opportune.project import installed_names
 from opportune.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from opportune.db.migrations.runner import Plan, Step
 
 
 def command(
@@ -33,6 +37,13 @@ def command(
     ] = False,
 ) -> None:
     settings = get_settings()
+    is_plain = not (feature or plan or check or fake or fake_initial or prune)
+    if is_plain and (unchanged := unchanged_graph(settings)):
+        say(f"Operations to perform:\n  {operations(unchanged, None, None)}\nRunning migrations:")
+        say("  No migrations to apply.")
+        return
+    from opportune.db.migrations.runner import faking, plan_for, refuse_newer  # noqa: PLC0415 - all that takes long
+
     graph = MigrationGraph(installed_names())
     plan_of = plan_for(graph, feature, target)
     rows = recorded_revisions_of(settings)
@@ -50,6 +61,9 @@ def command(
     say(f"Operations to perform:\n  {operations(graph, feature, target)}\nRunning migrations:")
     if not carry_out(settings, graph, plan_of):
         say("  No migrations to apply.")
+    if is_plain:
+        with connect(settings) as connection:
+            remember(connection, graph, due)
 
 
 def operations(graph: MigrationGraph, feature: str | None, target: str | None) -> str:
@@ -62,7 +76,7 @@ def operations(graph: MigrationGraph, feature: str | None, target: str | None) -
     return f"Target specific migration: {graph.find(feature, target).name}, from {feature}"
 
 
-def show(steps: Sequence[Step], kind: str) -> None:
+def show(steps: "Sequence[Step]", kind: str) -> None:
     from opportune.db.migrations.locks import table_locks  # noqa: PLC0415 - most runs have nothing to plan
     from opportune.db.migrations.recording import planned_changes  # noqa: PLC0415 - as above
 
@@ -80,7 +94,7 @@ def show(steps: Sequence[Step], kind: str) -> None:
         print("  No planned migration operations.")
 
 
-def adopted(settings: Settings, steps: Sequence[Step]) -> list[Migration]:
+def adopted(settings: Settings, steps: "Sequence[Step]") -> list[Migration]:
     """The first migrations whose tables are there already and are what they would make.
 
     Raises:
@@ -109,14 +123,16 @@ def forget_removed(settings: Settings, graph: MigrationGraph) -> None:
     say(f"Forgotten: {', '.join(removed)}." if removed else "Nothing to forget.")
 
 
-def carry_out(settings: Settings, graph: MigrationGraph, plan: Plan) -> int:
+def carry_out(settings: Settings, graph: MigrationGraph, plan: "Plan") -> int:
     """Take the steps, telling of each, and return how many there were."""
+    from opportune.db.migrations.runner import run_migrations  # noqa: PLC0415 - Alembic, which takes long
+
     with connect(settings) as connection, work_shown():
         return run_migrations(connection, graph, plan, announced)
 
 
 @contextmanager
-def announced(step: Step) -> Iterator[None]:
+def announced(step: "Step") -> Iterator[None]:
     verb = "Applying" if step.direction == "upgrade" else "Unapplying"
     line = f"  {verb} {step.migration}..."
     if not is_terminal():  # a log says what is under way; a terminal has the bar, on this line

@@ -1,37 +1,37 @@
 """Tables, sessions and databases: SQLite and PostgreSQL behind one interface."""
 
-from opportune.speedups import speedup
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-speedup("opportune.fastapi_import_adapter", "install", lambda: None)()  # before anybody imports FastAPI
-
-from opportune.db.batches import delete_in_batches  # noqa: E402
-from opportune.db.database import Database, after_commit, before_commit  # noqa: E402
-from opportune.db.drivers.sqlite_memory import MemoryDatabase  # noqa: E402
-from opportune.db.errors import explain, is_outage  # noqa: E402
-from opportune.db.factory import open_database  # noqa: E402
-from opportune.db.hooks import (  # noqa: E402
-    Change,
-    after_change,
-    after_create,
-    after_delete,
-    before_change,
-    before_create,
-    before_delete,
-    changes,
-)
-from opportune.db.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now  # noqa: E402
-from opportune.db.partial_index import PartialIndex  # noqa: E402
-from opportune.db.references import Reference  # noqa: E402
-from opportune.db.sessions.context import Context, ReadonlyContext  # noqa: E402
-from opportune.db.sessions.dependencies import (  # noqa: E402
-    DatabaseDependency,
-    ReadonlyCtx,
-    ReadSession,
-    RWCtx,
-    WriteSession,
-    context_dependency,
-)
-from opportune.db.url.database_url import DatabaseURL  # noqa: E402
+if TYPE_CHECKING:
+    from opportune.db.batches import delete_in_batches
+    from opportune.db.database import Database, after_commit, before_commit
+    from opportune.db.drivers.sqlite_memory import MemoryDatabase
+    from opportune.db.errors import explain, is_outage
+    from opportune.db.factory import open_database
+    from opportune.db.hooks import (
+        Change,
+        after_change,
+        after_create,
+        after_delete,
+        before_change,
+        before_create,
+        before_delete,
+        changes,
+    )
+    from opportune.db.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now
+    from opportune.db.partial_index import PartialIndex
+    from opportune.db.references import Reference
+    from opportune.db.sessions.context import Context, ReadonlyContext
+    from opportune.db.sessions.dependencies import (
+        DatabaseDependency,
+        ReadonlyCtx,
+        ReadSession,
+        RWCtx,
+        WriteSession,
+        context_dependency,
+    )
+    from opportune.db.url.database_url import DatabaseURL
 
 __all__ = [
     "MAX_ID",
@@ -68,3 +68,60 @@ __all__ = [
     "open_database",
     "utc_now",
 ]
+
+_PLACES = {
+    "batches": ("delete_in_batches",),
+    "database": (
+        "Database",
+        "after_commit",
+        "before_commit",
+    ),
+    "drivers.sqlite_memory": ("MemoryDatabase",),
+    "errors": (
+        "explain",
+        "is_outage",
+    ),
+    "factory": ("open_database",),
+    "hooks": (
+        "Change",
+        "after_change",
+        "after_create",
+        "after_delete",
+        "before_change",
+        "before_create",
+        "before_delete",
+        "changes",
+    ),
+    "model": (
+        "MAX_ID",
+        "BigId",
+        "Model",
+        "ModelBase",
+        "RowId",
+        "utc_now",
+    ),
+    "partial_index": ("PartialIndex",),
+    "references": ("Reference",),
+    "sessions.context": (
+        "Context",
+        "ReadonlyContext",
+    ),
+    "sessions.dependencies": (
+        "DatabaseDependency",
+        "ReadonlyCtx",
+        "ReadSession",
+        "RWCtx",
+        "WriteSession",
+        "context_dependency",
+    ),
+    "url.database_url": ("DatabaseURL",),
+}
+_MODULES = {name: f"{__name__}.{module}" for module, names in _PLACES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: who only looks for migrations needs no models, no FastAPI and no event loop."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.util import greenlet_spawn
 
+import opportune.db.fastapi_first  # noqa: F401 - before others import FastAPI
 from opportune.db.drivers.replica import Replica, reads_fresh
 from opportune.db.errors import explain
 from opportune.db.sessions.context import Context

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     Column,
@@ -17,10 +18,12 @@ from sqlalchemy import (
     select,
 )
 
-from opportune.db.database import Database
 from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.settings import Settings
+
+if TYPE_CHECKING:
+    from opportune.db.database import Database
 
 # Alembic's own table, a little wider: a revision begins with its feature's name.
 VERSION_TABLE = Table(
@@ -88,7 +91,7 @@ def pending_migrations(settings: Settings, features: Sequence[str]) -> list[str]
     return [str(migration) for migration in MigrationGraph(features).pending(recorded_revisions_of(settings))]
 
 
-async def pending_migrations_in(database: Database, features: Sequence[str]) -> list[str]:
+async def pending_migrations_in(database: "Database", features: Sequence[str]) -> list[str]:
     """The same for an open database."""
     graph = await asyncio.to_thread(MigrationGraph, features)
     async with database.reader(fresh=True) as session:

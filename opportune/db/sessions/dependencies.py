@@ -1,5 +1,8 @@
 """Sessions as dependencies. A route takes one of them; `RWCtx` is for the one that needs a reader and a writer.
 
+import opportune.db.fastapi_first  # noqa: F401 - before FastAPI itself
+# isort: split
+
 Their scope is the function: the commit is done before the response is sent, so nobody is told of a write that a failing
 commit then takes back. A stream takes neither: it opens short sessions of its own.
 """

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from opportune.db.drivers.sqlite import configure_sqlite
-from opportune.db.migrations import connection
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, MigrationGraph
 from opportune.project import display_path, installed_features, installed_names
 from opportune.testing.services.postgres import Postgres
@@ -70,7 +69,7 @@ def test_a_disk_that_is_full_is_one_line_and_leaves_no_new_file(
         configure_sqlite(made)
         made.execute("PRAGMA max_page_count = 3")
 
-    monkeypatch.setattr(connection, "configure_sqlite", cramped)
+    monkeypatch.setattr("opportune.db.drivers.sqlite.configure_sqlite", cramped)
     result = oppman("migrate", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert result.err.endswith("database or disk is full. Free some space, then run this again.\n")

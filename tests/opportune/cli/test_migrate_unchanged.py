@@ -1,0 +1,87 @@
+"""A database that is as `migrate` has left it is told without importing the site."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from opportune.cli import call_command, migrate
+from opportune.db.migrations import unchanged
+from opportune.db.migrations.connection import connect
+from opportune.project import PROJECT
+from opportune.settings import Settings
+
+SAYS = "Running migrations:\n  No migrations to apply.\n"
+
+
+class SlowError(Exception):
+    pass
+
+
+@pytest.fixture
+def migrated(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Of a database that `migrate` has looked at; whoever imports the features from here on fails."""
+
+    def fail() -> None:
+        raise SlowError
+
+    monkeypatch.setattr(unchanged, "MEMORY", tmp_path / "cache/migrated.json")
+    monkeypatch.setattr(unchanged, "fingerprint", lambda: "this code")
+    assert call_command("migrate", settings=settings).endswith(SAYS)
+    monkeypatch.setattr(migrate, "installed_names", fail)
+    return settings
+
+
+def test_the_second_look_imports_nothing_and_says_the_same(migrated: Settings) -> None:
+    said = call_command("migrate", settings=migrated)
+    assert said.startswith("Operations to perform:\n  Apply all migrations: accounts, ")
+    assert said.endswith(SAYS)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM alembic_version WHERE version_num LIKE 'jobs_%'",
+        "INSERT INTO alembic_version VALUES ('jobs_0099_abcd')",
+        "INSERT INTO alembic_version VALUES ('gone_0001_abcd')",
+        "DELETE FROM accounts_shipped_grant",
+    ],
+)
+def test_what_the_database_has_otherwise_is_looked_at(migrated: Settings, statement: str) -> None:
+    with connect(migrated) as connection:
+        changed = connection.execute(text(statement)).rowcount
+        connection.commit()
+    if changed:  # a project may ship no groups
+        with pytest.raises(SlowError):
+            call_command("migrate", settings=migrated)
+
+
+@pytest.mark.database("sqlite")
+def test_other_code_other_words_and_damage_are_looked_at(migrated: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for words in (["jobs"], ["--check"], ["--fake-initial"]):
+        with pytest.raises(SlowError):
+            call_command("migrate", *words, settings=migrated)
+    monkeypatch.setattr(unchanged, "fingerprint", lambda: "other code")
+    with pytest.raises(SlowError):
+        call_command("migrate", settings=migrated)
+    monkeypatch.setattr(unchanged, "fingerprint", lambda: "this code")
+    unchanged.MEMORY.write_text("{")
+    with pytest.raises(SlowError):
+        call_command("migrate", settings=migrated)
+
+
+def test_the_code_is_told_by_its_files_and_nothing_of_it_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    code = f"""
+import sys, opportune.cli.migrate
+from opportune.db.migrations import unchanged
+from pathlib import Path
+unchanged.PROJECT = Path({str(tmp_path)!r})
+first, again = unchanged.fingerprint(), unchanged.fingerprint()
+(unchanged.PROJECT / "app/models.py").write_text("")
+print(first == again != unchanged.fingerprint(), {{'alembic', 'fastapi', 'sqlmodel', 'app'}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, check=True)
+    assert done.stdout == "True set()\n"
