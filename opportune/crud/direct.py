@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Insert, insert
+from sqlmodel import SQLModel
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 
@@ -72,22 +73,20 @@ async def add_alone(crud: Crud[Any], new: BaseModel) -> dict[str, Any] | None:
     """
     kind: Any = type(crud)
     session = crud.session
-    if not isinstance(session, Session) or has_hooks(kind.model) or not _is_one_statement(kind):
+    if not isinstance(session, Session) or has_hooks(kind.model) or not is_one_statement(kind):
         return None
     crud.require("create")
-    row = crud.new_row()
-    for name in type(new).model_fields:
-        setattr(row, name, getattr(new, name))
-    if (values := _plain_values(kind, row)) is None:
+    given = vars(crud.new_row()) | {name: getattr(new, name) for name in type(new).model_fields}
+    if (values := _plain_values(kind, given)) is None:
         return None
     with translate_database_errors(kind.model.__table__):
         stored = await session.write_alone(_insertion(kind), values)
     return dict(zip(kind.definition.answers.names, stored[0], strict=True)) if stored else None
 
 
-def _plain_values(kind: type[Crud[Any]], row: Any) -> dict[str, Any] | None:
+def _plain_values(kind: type[Crud[Any]], given: dict[str, Any]) -> dict[str, Any] | None:
     """What is stored of a row, by column; None where it has more than columns, or points at a row."""
-    shape, given = kind.definition.shape, dict(vars(row))
+    shape = kind.definition.shape
     del given["_sa_instance_state"]
     if given.keys() - shape.columns.keys():
         return None
@@ -99,12 +98,16 @@ def _plain_values(kind: type[Crud[Any]], row: Any) -> dict[str, Any] | None:
 
 
 @cache
-def _is_one_statement(kind: Any) -> bool:
+def is_one_statement(kind: Any) -> bool:
+    """Whether a new row is no more than its columns, but for hooks, and nobody has a part in how it comes to be."""
     definition, mapper = kind.definition, kind.definition.shape.mapper
     is_plain = len(mapper.tables) == 1 and all(getattr(kind, name) is getattr(Crud, name) for name in ADDING)
     is_told = mapper.dispatch.before_insert or mapper.dispatch.after_insert
-    names = {*definition.answers.names, *definition.create_schema.model_fields}
-    return bool(is_plain and not is_told and names <= definition.shape.columns.keys())
+    given, columns = definition.create_schema.model_fields.keys(), definition.shape.columns.keys()
+    if not is_plain or is_told or not {*definition.answers.names, *given} <= columns:
+        return False
+    is_set = kind.model.__setattr__ is not SQLModel.__setattr__ or mapper.validators
+    return not (is_set or any(getattr(kind.model, name).dispatch.set for name in given))
 
 
 @cache

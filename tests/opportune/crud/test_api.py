@@ -13,6 +13,7 @@ from opportune import speedups
 from opportune.accounts import User
 from opportune.application import create_app
 from opportune.crud import Access, Crud, CrudApi
+from opportune.crud.direct import is_one_statement
 from opportune.db import MAX_ID, Database, after_create
 from opportune.db.hooks import temporary_hooks
 from opportune.errors import FieldErrors
@@ -352,12 +353,14 @@ async def test_the_short_way_to_a_new_row_answers_as_fastapi(
     assert short == usual
 
 
+@pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
 async def test_lists_and_new_rows_take_the_short_way(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_fastapi(monkeypatch)
     assert (await librarian.get(f"{API}/volumes?page=2&writer=1")).status_code == 200
     assert (await librarian.post(f"{API}/volumes", json=EMMA)).status_code == 201
 
 
+@pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
 async def test_a_new_row_of_one_table_is_one_statement(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Crud, "add", refuse_work)
     added = await librarian.post(f"{API}/notes", json={"text": "A note"})
@@ -396,6 +399,22 @@ async def test_hooks_are_told_of_a_new_row_and_may_refuse_it(
 
         assert (await librarian.post(f"{API}/writers", json={"name": "Anonymous"})).status_code == 422
     assert len((await librarian.get(f"{API}/writers")).json()["items"]) == 2
+
+
+def test_who_listens_to_a_model_hears_of_each_row() -> None:
+    class Plain(Crud[Note]):
+        owner = "owner_id"
+
+    class Heard(Plain):
+        pass
+
+    def shorten(_row: Note, value: str, *_: Any) -> str:
+        return value[:5]
+
+    assert is_one_statement(Plain)
+    event.listen(Note.text, "set", shorten, retval=True)
+    assert not is_one_statement(Heard)
+    event.remove(Note.text, "set", shorten)
 
 
 async def test_an_add_of_their_own_is_one_transaction_with_the_row(settings: Settings) -> None:

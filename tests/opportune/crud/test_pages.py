@@ -12,6 +12,7 @@ from markupsafe import escape
 from sqlalchemy import Engine, event, select
 from sqlmodel import col
 
+from opportune import speedups
 from opportune.accounts import User
 from opportune.crud import CrudPages
 from opportune.crud.columns import escaped
@@ -79,6 +80,7 @@ async def test_the_list_shows_what_one_may_see_and_nothing_to_change_it_by(clien
     assert "/volumes/new" not in answer.text
 
 
+@pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
 async def test_the_list_takes_the_short_way(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(**_options: Any) -> None:
         raise AssertionError
