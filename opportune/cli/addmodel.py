@@ -53,8 +53,10 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     Options      unique  index  optional  default=VALUE (also default=today, default=now)
     Without optional or default a field is required. Nothing here needs quotes in a shell.
     """
-    model = add_model(PROJECT, Request(feature, name, fields, read, write, path, icon, group, navigation))
+    model, by_hand = add_model(PROJECT, Request(feature, name, fields, read, write, path, icon, group, navigation))
     print(f"{name} is in app/{feature}, with its tests and a migration.")
+    for place in by_hand:
+        print(f"Add by hand to {place}.")
     tell(model)
 
 

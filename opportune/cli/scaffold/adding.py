@@ -13,7 +13,7 @@ from pathlib import Path
 
 from opportune.cli.scaffold.access import access_table, undeletable
 from opportune.cli.scaffold.addresses import address_error
-from opportune.cli.scaffold.feature_file import with_model
+from opportune.cli.scaffold.feature_file import takes_owner, with_model
 from opportune.cli.scaffold.fields import read_fields
 from opportune.cli.scaffold.file_changes import written
 from opportune.cli.scaffold.model import ACCESSES, NewModel, as_tuple, filled
@@ -52,8 +52,8 @@ class Request:
     navigation: bool = True
 
 
-def add_model(project: Path, request: Request) -> NewModel:
-    """Write a model into a feature that is there.
+def add_model(project: Path, request: Request) -> tuple[NewModel, list[str]]:
+    """Write a model into a feature that is there, and say what is left to be added by hand.
 
     Raises:
         OperatorError: with nothing written.
@@ -64,9 +64,10 @@ def add_model(project: Path, request: Request) -> NewModel:
             f"There is no feature {PACKAGE}/{request.feature}. Make it with its first model: "
             f"python3 oppman.py startapp {request.feature} MODEL FIELD…"
         )
+    if (folder / "models").is_dir():
+        raise OperatorError(f"{PACKAGE}/{request.feature}/models is a folder: addmodel adds to a models.py alone.")
     model = new_model(project, request)
-    write_model(project, model, request, {})
-    return model
+    return model, write_model(project, model, request, {})
 
 
 def new_model(project: Path, request: Request) -> NewModel:
@@ -114,14 +115,17 @@ def _access(value: str, *, is_owned: bool) -> str:
 
 def write_model(
     project: Path, model: NewModel, request: Request, base: Mapping[Path, str], *, has_migration: bool = True
-) -> None:
-    """Work out every file of a model, then write them all; `base` has texts that are not written yet."""
+) -> list[str]:
+    """Work out every file of a model, then write them all; `base` has texts that are not written yet.
+
+    What its feature's files, written in ways of their own, leave to be added by hand is told.
+    """
     texts = _Texts(project, dict(base))
     add_texts(texts, model, request)
     if not has_migration:
         with written(texts.changed, project):
             tidy(texts.new)
-        return
+        return texts.by_hand
     from opportune.cli.scaffold.migration import draft, feature_names  # noqa: PLC0415 - takes long; faults come first
     from opportune.db.migrations.autogenerate import write_migration  # noqa: PLC0415
     from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415
@@ -133,6 +137,7 @@ def write_model(
     with written(texts.changed, graph.folder(model.feature)):
         write_migration(graph, migration)
         tidy(texts.new)
+    return texts.by_hand
 
 
 def tidy(files: Sequence[Path]) -> None:
@@ -149,6 +154,8 @@ class _Texts:
     def __init__(self, project: Path, changed: dict[Path, str]) -> None:
         self.project = project
         self.changed = changed
+        self.by_hand: list[str] = []
+        """What is left to the owner, as files are written in ways of their own."""
         self._there = {path for path in changed if path.exists()}
 
     def __getitem__(self, path: Path) -> str:
@@ -185,11 +192,12 @@ def add_texts(texts: _Texts, model: NewModel, request: Request) -> None:
     for file, addition in additions.items():
         _change(texts, folder / file, partial(merged, addition=addition))
     entries = entries_of(model, request, router)
+    if "personal_data" in entries and not _takes_owner(texts, folder / "feature.py"):
+        del entries["personal_data"]
+        texts.by_hand.append(f"the owners of its personal data: {model.name}.{model.owner_column}")
     _change(texts, folder / "feature.py", lambda text: with_model(text, f"{PACKAGE}.{model.feature}", entries))
-    tested = tests / f"test_{model.things}.py"
-    if tested.exists():
-        raise OperatorError(f"There is {texts.shown(tested)} already: choose another name.")
-    texts[tested] = tests_module(model)
+    names = (f"test_{model.things}.py", f"test_{model.thing}_rows.py")
+    texts[next(path for name in names if not (path := tests / name).exists())] = tests_module(model)
     texts[tests / "access.txt"] = access_table(model, texts[tests / "access.txt"])
     for target in (each.target for each in model.fields if each.holds):
         if target and target.path:
@@ -202,6 +210,14 @@ def add_texts(texts: _Texts, model: NewModel, request: Request) -> None:
 
 def _read(texts: _Texts, path: Path) -> Source:
     return read_source(texts[path], texts.shown(path))
+
+
+def _takes_owner(texts: _Texts, path: Path) -> bool:
+    _read(texts, path)
+    try:
+        return takes_owner(texts[path])
+    except NotAsExpected as error:
+        raise OperatorError(f"{texts.shown(path)} {error}. Nothing was changed.") from error
 
 
 def _change(texts: _Texts, path: Path, change: Callable[[str], str]) -> None:

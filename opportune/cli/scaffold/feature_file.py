@@ -2,7 +2,7 @@
 
 import ast
 
-from opportune.cli.scaffold.source import NotAsExpected, Source, exploded, with_imports, with_item
+from opportune.cli.scaffold.source import NotAsExpected, Source, bound_names, exploded, with_imports, with_item
 
 ORDER = (
     *("name", "summary", "settings", "models", "pages", "api", "admin", "metrics", "navigation", "profile_panel"),
@@ -27,11 +27,38 @@ def with_model(text: str, package: str, entries: dict[str, str]) -> str:
     modules = {code.partition(".")[0] for code in entries.values()} & {"admin", "api", "models", "pages"}
     if "personal_data" in entries:
         modules |= {"models"}
+    _require_modules(Source(text), package, modules)
     imports = {package: modules}
     if "navigation" in entries or "personal_data" in entries:
         kinds = {"Link"} if "navigation" in entries else set()
         imports["opportune.feature"] = kinds | ({"PersonalData"} if "personal_data" in entries else set())
     return with_imports(text, imports)
+
+
+def _require_modules(source: Source, package: str, modules: set[str]) -> None:
+    """Raise NotAsExpected where `api` is something else than the module of that name."""
+    imports = [node for node in source.tree.body if isinstance(node, ast.ImportFrom) and node.module == package]
+    given = {alias.name for node in imports for alias in node.names if not alias.asname}
+    if others := (bound_names(source.tree) & modules) - given:
+        name = min(others)
+        raise NotAsExpected(
+            f"has something else called {name}: write `from {package} import {name}`, and {name}.… for it"
+        )
+
+
+def takes_owner(text: str) -> bool:
+    """Whether the column of an owner can be put into its `personal_data`, which may also be made elsewhere."""
+    call = feature_call(Source(text))
+    given = next((each.value for each in call.keywords if each.arg == "personal_data"), None)
+    return given is None or _owners_in(given) is not None
+
+
+def _owners_in(given: ast.expr) -> ast.List | ast.Tuple | None:
+    match given:
+        case ast.Call(func=ast.Name(id="PersonalData"), keywords=keywords):
+            owners = next((each.value for each in keywords if each.arg == "owners"), None)
+            return owners if isinstance(owners, ast.List | ast.Tuple) else None
+    return None
 
 
 def feature_call(source: Source) -> ast.Call:
@@ -76,15 +103,13 @@ def _with_new(source: Source, call: ast.Call, entry: str, code: str) -> Source:
     return source.replaced(end, end, f"\n{source.indent(last.start)}{entry}={code},")
 
 
-def _with_owner(source: Source, given: ast.expr | None, code: str) -> Source:
+def _with_owner(source: Source, given: ast.expr, code: str) -> Source:
     """One owner more in `PersonalData(owners=[…])`."""
     column = code.partition("owners=[")[2].removesuffix("])")
-    match given:
-        case ast.Call(func=ast.Name(id="PersonalData"), keywords=keywords):
-            owners = next((each.value for each in keywords if each.arg == "owners"), None)
-            if isinstance(owners, ast.List | ast.Tuple):
-                return with_item(source, owners, column)
-    raise NotAsExpected(f"has no personal_data=PersonalData(owners=[…]): write it so, without {column}, then again")
+    owners = _owners_in(given)
+    if owners is None:
+        raise NotAsExpected(f"says personal_data=… in a way of its own: add {column} to its owners")
+    return with_item(source, owners, column)
 
 
 def _with_group(source: Source, call: ast.Call, given: ast.expr | None, code: str) -> Source:

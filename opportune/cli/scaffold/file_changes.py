@@ -23,7 +23,8 @@ def written(texts: Mapping[Path, str], folder: Path, gone: Sequence[Path] = ()) 
     try:
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
+            newline = "\r\n" if b"\r\n" in (before[path] or b"") else "\n"
+            path.write_text(text, encoding="utf-8", newline=newline)
         for path in gone:
             path.unlink()
         yield

@@ -67,6 +67,10 @@ class NewModel:
         return next((each for each in self.fields if each.type == "owner"), None)
 
     @property
+    def owner_column(self) -> str:
+        return self.owner.column if self.owner else ""
+
+    @property
     def slug(self) -> Field | None:
         return next((each for each in self.fields if each.type == "slug"), None)
 

@@ -202,8 +202,10 @@ def _is_of(node: ast.expr, removal: ModelRemoval, addresses: set[str]) -> bool:
 def _find_files(removal: ModelRemoval) -> None:
     """Its tests and templates, and its lines in access.txt."""
     model, tests = removal.model, removal.project / "tests" / removal.model.feature
-    things = snake(plural(model.name))
-    removal.gone = [path for path in (tests / f"test_{things}.py",) if path.is_file()]
+    names = (f"test_{snake(plural(model.name))}.py", f"test_{snake(model.name)}_rows.py")
+    imported = re.compile(rf"\.{model.feature}\.models import .*\b{model.name}\b")
+    found = [path for name in names if (path := tests / name).is_file() and imported.search(path.read_text("utf-8"))]
+    removal.gone = found
     templates = removal.project / "templates" / model.feature
     removal.gone += sorted(templates.glob(f"{model.name.lower()}_*.html"))
     table = tests / "access.txt"

@@ -236,6 +236,33 @@ def test_a_file_that_is_not_as_expected_is_one_line_that_says_what_to_add(
     assert texts(project) == before
 
 
+def test_a_name_of_a_module_that_is_something_else_is_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feature = 'from app.blog.api import router as api\n\nblog = Feature(name="blog", summary="", api=api)\n'
+    (project / "app/blog/feature.py").write_text(feature)
+    assert main(["addmodel", "blog", "Post", "title:str"]) == 1
+    assert "has something else called api: write `from app.blog import api`" in capsys.readouterr().err
+    assert (project / "app/blog/feature.py").read_text() == feature
+
+
+def test_what_makes_its_personal_data_elsewhere_is_told_what_to_add(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "app/blog/feature.py").write_bytes(
+        b"blog = Feature(\r\n    name='blog',  # ours\r\n    personal_data=personal_data,\r\n)\r\n"
+    )
+    monkeypatch.setattr("opportune.cli.scaffold.migration.draft", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.db.migrations.autogenerate.write_migration", lambda *_arguments: None)
+    assert main(["addmodel", "blog", "Page", "title:str", "owner"]) == 0
+    assert "Add by hand to the owners of its personal data: Page.owner_id." in capsys.readouterr().out
+    lines = (project / "app/blog/feature.py").read_bytes().split(b"\r\n")
+    assert (lines[-4:-1], b"\n" in b"".join(lines)) == (
+        [b'    navigation=[Link("Pages", "/pages", "point")],', b"    personal_data=personal_data,", b")"],
+        False,
+    )
+
+
 def test_a_model_that_nobody_asked_for_has_no_migration_yet(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["startapp", "notes"]) == 0
     assert "python3 oppman.py makemigrations notes" in capsys.readouterr().out
