@@ -49,7 +49,9 @@ async def test_an_answer_grows_in_the_page_and_survives_a_reload(page: Page, scr
     await expect(answer.get_by_text("Stop")).to_have_count(0)
 
 
-async def test_the_next_question_is_answered_without_a_reload(page: Page, script: FakeProvider) -> None:
+async def test_the_next_question_is_answered_without_a_reload_and_then_all_is_deleted(
+    page: Page, script: FakeProvider
+) -> None:
     await page.goto("/chat")
     await ask(page, "One?")
     await expect(page.locator("article")).to_have_count(2)
@@ -60,6 +62,10 @@ async def test_the_next_question_is_answered_without_a_reload(page: Page, script
     await expect(page.locator("article").nth(3)).to_contain_text("Another answer.")
     await expect(page.get_by_label("Your question")).to_have_value("")
     assert await page.evaluate("window.same"), "the page was not loaded again"
+    page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await page.get_by_label("Delete this conversation").click()
+    await page.wait_for_url("**/chat")
+    await expect(page.get_by_text("Nothing asked yet.")).to_be_attached()
 
 
 async def test_two_tabs_end_with_the_same_messages(page: Page, script: FakeProvider) -> None:
@@ -75,17 +81,9 @@ async def test_two_tabs_end_with_the_same_messages(page: Page, script: FakeProvi
     await expect(page.locator(".chat-question")).to_have_text(["One?", "Two?", "Three?"])
 
 
-async def test_a_running_answer_is_stopped(page: Page, script: FakeProvider) -> None:
-    script.script = ["So far", asyncio.Event()]
-    await page.goto("/chat")
-    await ask(page, "Stop me")
-    await expect(page.locator("article").nth(1)).to_contain_text("So far")
-    await page.get_by_role("button", name="Stop").click()
-    await expect(page.get_by_text("Stopped")).to_be_visible()
-    await expect(page.locator("article").nth(1)).to_contain_text("So far")
-
-
-async def test_a_failed_answer_is_tried_again_in_place(page: Page, script: FakeProvider) -> None:
+async def test_a_failed_answer_is_tried_again_in_place_and_shown_once_after_the_next_question(
+    page: Page, script: FakeProvider
+) -> None:
     script.script = [llm.LLMError("timeout", "The model took too long.")]
     await page.goto("/chat")
     await ask(page, "Why?")
@@ -95,6 +93,12 @@ async def test_a_failed_answer_is_tried_again_in_place(page: Page, script: FakeP
     await expect(page.get_by_text("Better.")).to_be_visible()
     await expect(page.get_by_text("took too long")).to_have_count(0)
     await expect(page.locator("article")).to_have_count(2)
+    await expect(page.get_by_text("Stop", exact=True)).to_have_count(0)
+    script.script = ["Two."]
+    await ask(page, "Two?")
+    await expect(page.get_by_text("Two.")).to_be_visible()
+    await expect(page.locator("article")).to_contain_text(["Why?", "Better.", "Two?", "Two."])
+    await expect(page.locator("article")).to_have_count(4)
 
 
 async def test_the_focus_stays_at_an_answer_whose_button_is_pressed(page: Page, script: FakeProvider) -> None:
@@ -112,34 +116,9 @@ async def test_the_focus_stays_at_an_answer_whose_button_is_pressed(page: Page, 
     await expect(page.locator("article").nth(1).locator("small:focus")).to_have_text("Scripted")
 
 
-async def test_an_answer_that_was_tried_again_is_shown_once_after_the_next_question(
+async def test_a_question_during_an_answer_keeps_its_words_and_the_answer_is_stopped(
     page: Page, script: FakeProvider
 ) -> None:
-    script.script = [llm.LLMError("timeout", "The model took too long.")]
-    await page.goto("/chat")
-    await ask(page, "One?")
-    script.script = ["Better."]
-    await page.get_by_role("button", name="Try again").click()
-    await expect(page.get_by_text("Better.")).to_be_visible()
-    await expect(page.get_by_text("Stop", exact=True)).to_have_count(0)
-    script.script = ["Two."]
-    await ask(page, "Two?")
-    await expect(page.get_by_text("Two.")).to_be_visible()
-    await expect(page.locator("article")).to_contain_text(["One?", "Better.", "Two?", "Two."])
-    await expect(page.locator("article")).to_have_count(4)
-
-
-async def test_a_conversation_is_deleted_after_a_question(page: Page, script: FakeProvider) -> None:
-    await page.goto("/chat")
-    await ask(page, "Delete me")
-    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
-    page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
-    await page.get_by_label("Delete this conversation").click()
-    await page.wait_for_url("**/chat")
-    await expect(page.get_by_text("Nothing asked yet.")).to_be_attached()
-
-
-async def test_a_question_during_an_answer_keeps_its_words(page: Page, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     await page.goto("/chat")
     await ask(page, "First")
@@ -148,6 +127,8 @@ async def test_a_question_during_an_answer_keeps_its_words(page: Page, script: F
     await expect(page.get_by_text("still being written")).to_be_visible()
     await expect(page.get_by_label("Your question")).to_have_value("Second")
     await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_text("Stopped")).to_be_visible()
+    await expect(page.locator("article").nth(1)).to_contain_text("So far")
     await expect(page.get_by_text("still being written")).to_have_count(0)
     await expect(page.get_by_label("Your question")).to_have_value("Second")
 
