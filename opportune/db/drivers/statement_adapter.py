@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
-import aiosqlite
 from sqlalchemy import Engine, Executable
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import DBAPIError
@@ -30,6 +29,9 @@ ENGINE_EVENTS = (
     *("engine_connect", "begin", "commit", "rollback"),
     *("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute"),
 )
+
+AUTOCOMMIT = "set_autocommit"
+"""What psycopg's connections have. SQLite's begin no transaction unless they are told to."""
 
 Process = Callable[[Any], Any]
 Processes = Sequence[tuple[int, Process]]
@@ -114,15 +116,15 @@ async def _run(engine: Engine, compiled: Any, sent: Any) -> Answer:
 
 async def _ask(pooled: Any, dialect: Dialect, compiled: Any, sent: Any) -> Answer:
     connection = pooled.driver_connection
-    if isinstance(connection, aiosqlite.Connection):
-        cursor = pooled.cursor()
-        await greenlet_spawn(cursor.execute, compiled.string, sent)
-        rows = cursor.fetchall()
-    else:  # waited for without a greenlet, whose stack is copied each time
+    if hasattr(connection, AUTOCOMMIT):  # waited for without a greenlet, whose stack is copied each time
         await connection.set_autocommit(True)
         cursor = connection.cursor()
         await cursor.execute(compiled.string, sent)
         rows = await cursor.fetchall()
+    else:
+        cursor = pooled.cursor()
+        await greenlet_spawn(cursor.execute, compiled.string, sent)
+        rows = cursor.fetchall()
     if (processes := _processes.get(compiled)) is None:
         processes = _processes[compiled] = list(_find_processes(dialect, compiled, cursor.description))
     return rows, processes
@@ -133,7 +135,7 @@ async def _give_back(pooled: Any, error: BaseException | None = None) -> None:
     connection = pooled.driver_connection
     if error:
         await greenlet_spawn(pooled.invalidate, error)
-    elif not isinstance(connection, aiosqlite.Connection):
+    elif hasattr(connection, AUTOCOMMIT):
         await connection.set_autocommit(False)
     await greenlet_spawn(pooled._close_special, transaction_reset=True)  # there was none: nothing is to be rolled back
 
