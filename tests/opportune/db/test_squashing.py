@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, String
 
+from opportune.cli import squashmigrations
+from opportune.cli.squashmigrations import refuse_parts
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.squashing import plan_squash, write_squash
 from opportune.errors import OperatorError
@@ -76,6 +78,23 @@ def test_what_comes_between_is_named(books: SampleFeatures) -> None:
     books.make()
     with pytest.raises(OperatorError, match=r"shop.0001_initial comes between: .* library.0004_shelf needs it"):
         squash(books)
+
+
+@pytest.mark.database("sqlite")
+def test_all_or_none_are_squashed(books: SampleFeatures) -> None:
+    for ends in ([], ["3"], ["1", "3"], ["0001_initial", "0003_by_hand"]):
+        refuse_parts(books.graph, "library", ends)
+    for ends in (["2"], ["1", "2"], ["2", "3"]):
+        with pytest.raises(OperatorError, match="Only all migrations of a feature can become one"):
+            refuse_parts(books.graph, "library", ends)
+    with pytest.raises(OperatorError, match="library has no migration '9'"):
+        refuse_parts(books.graph, "library", ["9"])
+
+
+def test_models_that_are_ahead_are_not_squashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(squashmigrations, "collect", lambda *_arguments, **_options: ["a draft"])
+    with pytest.raises(OperatorError, match="The models of jobs are ahead of their migrations"):
+        squashmigrations.command("jobs")
 
 
 @pytest.mark.database("sqlite")
