@@ -12,6 +12,7 @@ from typing import NamedTuple, Never
 from opportune.cli.new_project import build, history
 from opportune.cli.new_project.examples import examples, named
 from opportune.cli.new_project.names import folder_name, name_error, site_name
+from opportune.cli.registry import reader_left
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
         return fail(" ".join(str(error).split()), 1)
     except EOFError:
         return fail("Nobody answered: give the answer as an option (see --help).", 1)
+    except BrokenPipeError:
+        return reader_left()
     except KeyboardInterrupt:
         return fail("Stopped; nothing was changed.", 130)
     return 0

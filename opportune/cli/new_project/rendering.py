@@ -11,6 +11,8 @@ from opportune.project import PACKAGE
 
 SKELETON = Path(__file__).parent.parent / "skeleton/project"
 FIRST_VERSION = "0.1.0"
+WRITTEN = ("README.md", "AGENTS.md", "tests/test_access.py")
+"""What a project has in place of the starter's."""
 WITH_BLOCKS = ("pyproject.toml", ".ci/run")
 """Files with lines that a project does not get."""
 BLOCK = re.compile(r"^[ \t]*# startproject: leave out\n.*?^[ \t]*# startproject: go on\n", re.MULTILINE | re.DOTALL)
@@ -27,7 +29,7 @@ def render_files(folder: Path, title: str, slug: str) -> None:
     _substitute(folder / PACKAGE / "settings.py", r'(site_name: str = )".*"', rf"\g<1>{_quoted(title)}")
     _substitute(folder / ".env.example", r"^# SITE_NAME=.*$", f"# SITE_NAME={title}")
     words = {"title": title, "slug": slug, "version": __version__, "features": _table(folder)}
-    for name in ("README.md", "AGENTS.md"):
+    for name in WRITTEN:
         text = Template((SKELETON / f"{name}.tmpl").read_text(encoding="utf-8")).substitute(words)
         _rewrite(folder / name, text)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
+from opportune.testing.asgi_requests import crashed
 from opportune.web.api_docs import OPENAPI
-from opportune.web.errors.handlers import STATUS_MESSAGES
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -69,8 +69,3 @@ def _faults_of(cases: "SearchStrategy[Case[Any]]", people: People, examples: int
     with suppress(Unsatisfiable):  # an operation without parameters cannot be asked wrongly
         some(given(case=cases)(send))()
     return found
-
-
-def crashed(status: int, text: str) -> bool:
-    """Whether the site did not know what to say. 503 in words of its own is an answer: no index, no model …"""
-    return status >= 500 and STATUS_MESSAGES.get(status, "") in text

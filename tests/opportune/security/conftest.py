@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from tests.opportune.security.access import copy, site_on
+from opportune.testing.access import copy, site_on
 
 
 @pytest.fixture

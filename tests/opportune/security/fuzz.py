@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 
 from fastapi import FastAPI
 
+from opportune.testing.access import everyone, site_at
 from opportune.testing.plugin import migrate
 from opportune.testing.services.postgres import postgres
-from tests.opportune.security.access import everyone, site_at
 from tests.opportune.security.api_faults import People, faults
 
 

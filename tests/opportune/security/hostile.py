@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from tests.opportune.security.access import PARAMETER, example
+from opportune.testing.access import PARAMETER, example
 
 CANARY = "canary-7f3a"
 """Stands in every value, and in no answer that says what is wrong with it."""

@@ -3,8 +3,8 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from opportune.project import installed_names
-from tests.opportune.security.access import HEADING, TABLE, UNCHANGED, addresses, example, in_a_word, read, walk
-from tests.opportune.security.asgi_requests import send_request
+from opportune.testing.access import HEADING, TABLE, UNCHANGED, addresses, example, in_a_word, read, walk
+from opportune.testing.asgi_requests import send_request
 
 PARTS = {"core", *installed_names()}
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}

@@ -6,16 +6,16 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from opportune.testing.access import addresses, example, signed_in
+from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import PASSWORD, make_user
-from tests.opportune.security.access import addresses, example, signed_in
-from tests.opportune.security.asgi_requests import send_request
-from tests.opportune.security.rows import THE_ROW, fill
+from opportune.testing.sample_rows import ROW_ID, fill
 
 ELSEWHERE = 4711
 PROTECTED: dict[str, Any] = {
     "id": ELSEWHERE,
-    "owner_id": THE_ROW,
-    "user_id": THE_ROW,
+    "owner_id": ROW_ID,
+    "user_id": ROW_ID,
     "is_superuser": True,
     "is_staff": True,
     "is_verified": True,

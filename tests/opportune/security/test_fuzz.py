@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.opportune.security.access import site_on
+from opportune.testing.access import site_on
 from tests.opportune.security.api_faults import People, faults
 from tests.opportune.security.fuzz import people_of
 

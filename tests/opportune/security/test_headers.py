@@ -5,10 +5,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
+from opportune.testing.access import site_on
+from opportune.testing.asgi_requests import send_request
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 from opportune.web.middleware.security_headers import SECURITY_HEADERS
-from tests.opportune.security.access import site_on
-from tests.opportune.security.asgi_requests import send_request
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 JSON = {"content-type": "application/json"}

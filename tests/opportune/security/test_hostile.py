@@ -6,11 +6,11 @@ from fastapi import FastAPI
 
 from opportune.accounts.models import User
 from opportune.admin.site import ADMIN_PATH
+from opportune.testing.access import addresses, example, signed_in
+from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
-from tests.opportune.security.access import addresses, example, signed_in
-from tests.opportune.security.asgi_requests import Response, send_request
+from opportune.testing.sample_rows import fill
 from tests.opportune.security.hostile import CANARY, WORST, Forms, Sent, in_a_form, of_document
-from tests.opportune.security.rows import fill
 
 # Each refuses what the other one stores: one NUL, the other a number of more than 63 bits.
 pytestmark = pytest.mark.database("sqlite", "postgresql")

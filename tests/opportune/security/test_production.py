@@ -7,9 +7,9 @@ from fastapi import FastAPI
 
 from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.testing.access import everyone, site_on
+from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import PASSWORD, make_user
-from tests.opportune.security.access import everyone, site_on
-from tests.opportune.security.asgi_requests import send_request
 from tests.opportune.security.hostile import in_a_form
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}

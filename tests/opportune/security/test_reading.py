@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.opportune.security.access import addresses, copy, everyone, example, site_on
-from tests.opportune.security.asgi_requests import Response, send_request
+from opportune.testing.access import addresses, copy, everyone, example, site_on
+from opportune.testing.asgi_requests import Response, send_request
 
 NOTES = {"admin_audit_entry"}
 """Who looked at what may be written down."""

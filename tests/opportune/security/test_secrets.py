@@ -15,10 +15,10 @@ from opportune.accounts.sign_in import trusted_devices
 from opportune.logging import logging_config
 from opportune.settings import Settings
 from opportune.signing import derived_key, seal, signer, unseal
+from opportune.testing.access import site_on
+from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import settings_for
-from tests.opportune.security.access import site_on
-from tests.opportune.security.asgi_requests import send_request
 from tests.opportune.security.hostile import CANARY
 
 SITE = settings_for("sqlite:///never-opened.db")

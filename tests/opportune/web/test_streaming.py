@@ -23,8 +23,8 @@ from opportune.feature import Feature
 from opportune.llm import FakeProvider, LLMError
 from opportune.project import PROJECT
 from opportune.settings import Settings
+from opportune.testing.asgi_requests import send_request
 from opportune.web import streaming, templates
-from tests.opportune.security.asgi_requests import send_request
 
 pytestmark = pytest.mark.database("sqlite")
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.types import Message
 
-from tests.opportune.security.api_faults import crashed
+from opportune.web.errors.handlers import STATUS_MESSAGES
 
 HOST = "testserver"
 REMOTE_CLIENT = ("203.0.113.9", 50000)
@@ -29,6 +29,11 @@ class Response:
     @property
     def text(self) -> str:
         return self.body.decode(errors="replace")
+
+
+def crashed(status: int, text: str) -> bool:
+    """Whether the site did not know what to say. 503 in words of its own is an answer: no index, no model …"""
+    return status >= 500 and STATUS_MESSAGES.get(status, "") in text
 
 
 async def send_request(

@@ -15,7 +15,7 @@ from opportune.feature import Feature
 from opportune.testing.factories import make_user
 from opportune.testing.rows import value_for
 
-THE_ROW = 1
+ROW_ID = 1
 A_WORD = "x"
 WORDS = "javascript:'\"><script>alert(1)</script>"
 """What each text says: a page that does not escape it, or links to it, runs it."""
@@ -50,5 +50,5 @@ def _length(table: Table, name: str) -> int | None:
 
 
 def _value(model: type[SQLModel], name: str, field: FieldInfo) -> Any:
-    kinds: dict[Any, Any] = {int: THE_ROW, datetime: LATER}
+    kinds: dict[Any, Any] = {int: ROW_ID, datetime: LATER}
     return kinds.get(field.annotation) or value_for(model, name, field)

@@ -1,7 +1,7 @@
 """Who is answered what at every address of the site.
 
-`python -m tests.opportune.security.access` writes it down anew: the framework's beside this file, each feature's with
-its tests.
+`python -m opportune.testing.access` writes it down anew: each feature's with its tests, and the framework's with its
+own, where they are.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from opportune.application import create_app
 from opportune.cli.routes import find_rows, origin
 from opportune.project import PACKAGE, PROJECT, installed_features, installed_names
 from opportune.settings import BaseSettings
+from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import migrate, settings_for
-from tests.opportune.security.asgi_requests import Response, send_request
-from tests.opportune.security.rows import A_WORD, THE_ROW, fill
+from opportune.testing.sample_rows import A_WORD, ROW_ID, fill
 
-TABLE = Path(__file__).with_suffix(".txt")
+TABLE = PROJECT / "tests/opportune/security/access.txt"
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")
 """A user owns nothing, an owner every row that can have one. Staff have no grants."""
 TO_SIGN_IN = "sign-in"
@@ -64,7 +64,11 @@ HEADING = Line("from", "method", "address", ROLES)
 
 def table_of(source: str) -> Path:
     """Where the lines of a feature are: with its tests, if it is the project's."""
-    return PROJECT / "tests" / source / TABLE.name if (PROJECT / PACKAGE / source).is_dir() else TABLE
+    return PROJECT / "tests" / source / TABLE.name if is_of_project(source) else TABLE
+
+
+def is_of_project(source: str) -> bool:
+    return (PROJECT / PACKAGE / source).is_dir()
 
 
 def read() -> Table:
@@ -72,6 +76,18 @@ def read() -> Table:
     files = dict.fromkeys([TABLE, *map(table_of, installed_names())])
     lines = (line.split() for file in files if file.exists() for line in file.read_text().splitlines()[1:])
     return {(method, path): Line(source, method, path, tuple(answers)) for source, method, path, *answers in lines}
+
+
+async def differences(template: Path, folder: Path) -> list[str]:
+    """The lines of the project's features that their tables have otherwise; those of addresses that are gone, too."""
+    file = folder / "site.db"
+    copy(template, file)
+    app = site_on(file)
+    async with app.router.lifespan_context(app):
+        found = await walk(app, file)
+    committed = {key: line for key, line in read().items() if is_of_project(line.source)}
+    changed = [str(line) for key, line in found.items() if is_of_project(line.source) and committed.get(key) != line]
+    return changed + [f"{line} (gone)" for key, line in committed.items() if key not in found]
 
 
 async def walk(app: FastAPI, file: Path) -> Table:
@@ -139,7 +155,7 @@ def example(path: str) -> str:
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
-        return NAMED.get(name) or (str(THE_ROW) if name == "pk" or name.endswith("_id") else A_WORD)
+        return NAMED.get(name) or (str(ROW_ID) if name == "pk" or name.endswith("_id") else A_WORD)
 
     return PARAMETER.sub(value, path)
 
@@ -177,6 +193,8 @@ async def write(say: Callable[[Path, str], object]) -> None:
         async with app.router.lifespan_context(app):
             table = await walk(app, file)
     for file in dict.fromkeys([TABLE, *(table_of(line.source) for line in table.values())]):
+        if not file.parent.is_dir():
+            continue  # a project has no tests of the framework
         lines = [str(line) for line in table.values() if table_of(line.source) == file]
         say(file, "".join(f"{line}\n" for line in (HEADING, *lines)))
 
