@@ -3,9 +3,19 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from opportune.cli.output import print_json, print_table, progress, say, warn
+    from opportune.cli.transaction import in_transaction
     from opportune.settings import Settings
 
-__all__ = ["call_command"]
+__all__ = ["call_command", "in_transaction", "print_json", "print_table", "progress", "say", "warn"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - see above
+
+    return getattr(import_module(f"{__name__}.{'transaction' if name == 'in_transaction' else 'output'}"), name)
 
 
 def call_command(name: str, *arguments: object, settings: "Settings | None" = None, **options: Any) -> str:

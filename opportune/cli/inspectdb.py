@@ -12,9 +12,9 @@ from sqlalchemy import Connection, inspect
 
 from opportune.cli.environment import DEV
 from opportune.cli.installed import INSTALLED, with_feature
-from opportune.cli.main import did_you_mean
 from opportune.cli.output import say, warn
 from opportune.cli.startapp import name_error
+from opportune.cli.suggestions import did_you_mean
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.migrations.post_migrate import is_derived

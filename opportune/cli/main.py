@@ -15,8 +15,7 @@ import platform
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +26,7 @@ from opportune import __version__
 from opportune.cli import output
 from opportune.cli.completion_adapter import complete_after_python
 from opportune.cli.registry import HELPS, OPTIONS, PROGRAM, command_files, feature_commands, overview, reader_left
+from opportune.cli.suggestions import did_you_mean
 from opportune.cli.terminal import printable, styled
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, PROJECT, display_path, import_without_gc
@@ -172,11 +172,6 @@ def unknown_option(error: typer.TyperException) -> str:
     options = [option for param in ctx.command.get_params(ctx) for option in [*param.opts, *param.secondary_opts]]
     long = [option.removeprefix("--") for option in options if option.startswith("--")]
     return f"No such option: {word}.{did_you_mean(word.lstrip('-'), long, prefix='--')}"
-
-
-def did_you_mean(word: str, names: Iterable[str], prefix: str = "") -> str:
-    near = get_close_matches(word, list(names), n=1)
-    return f" Did you mean {prefix}{near[0]}?" if near else ""
 
 
 def refusal(error: BaseException) -> str:

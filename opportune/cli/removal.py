@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from opportune.cli.installed import INSTALLED, without_feature
+from opportune.cli.suggestions import did_you_mean
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, USERS
 
@@ -36,7 +37,9 @@ class Removal:
             OperatorError: it is no feature of the project, or other code uses it.
         """
         if not re.fullmatch(r"\w+", self.name) or not (self.project / PACKAGE / self.name).is_dir():
-            raise OperatorError(f"There is no feature {PACKAGE}/{self.name}: what is installed stands in {INSTALLED}.")
+            folders = [path.parent.name for path in (self.project / PACKAGE).glob("*/feature.py")]
+            near = did_you_mean(self.name, folders) or f" What is installed stands in {INSTALLED}."
+            raise OperatorError(f"There is no feature {PACKAGE}/{self.name}.{near}")
         if self.name == USERS:
             raise OperatorError(f"{PACKAGE}/{USERS} is what the accounts of this site are made of: it stays.")
         if used := list(self.uses()):
