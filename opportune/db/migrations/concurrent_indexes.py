@@ -44,9 +44,9 @@ def split_indexes(draft: NewMigration, words: str | None = None) -> Iterator[New
             changes=[change for change in draft.changes if str(change) not in shown],
         )
         name = f"{int(draft.name[:4]) + 1:04}_{_words(draft.feature, indexes, words)}"
-    changes = [replace(change, words=f"{change.words}, concurrently") for change in describe(indexes, draft.feature)]
     drops: Sequence[ops.MigrateOperation] = [each.reverse() for each in reversed(indexes)]
-    yield NewMigration(draft.feature, name, [_concurrently(indexes)], drops, changes)
+    build = _concurrently(indexes)
+    yield NewMigration(draft.feature, name, [build], drops, describe(indexes, draft.feature))
 
 
 def _words(feature: str, indexes: Sequence[ops.CreateIndexOp], words: str | None) -> str:

@@ -105,7 +105,8 @@ def _row_change(operation: ops.MigrateOperation) -> Change | None:
 def _constraint_change(operation: ops.MigrateOperation, table: str, short: str, altered: Collection[object]) -> Change:
     match operation:
         case ops.CreateIndexOp(index_name=index):
-            return Change("+", f"Create index {index} on {table}", "")
+            how = ", concurrently" if operation.kw.get("postgresql_concurrently") else ""
+            return Change("+", f"Create index {index} on {table}{how}", "")
         case ops.DropIndexOp(index_name=index):
             return Change("-", f"Drop index {index} of {table}", "")
         case ops.CreateCheckConstraintOp(constraint_name=str(name)) if name in altered:

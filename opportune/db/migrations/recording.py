@@ -1,7 +1,7 @@
 """What a migration does, as operations of Alembic's and without a database: for plans, comparisons and warnings."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -40,12 +40,15 @@ def planned_changes(migration: Migration, direction: Direction, kind: str) -> li
     """The same in words, without the indexes of tables that come or go with it."""
     operations = record(migration, direction, kind)
     whole = {each.table_name for each in operations if isinstance(each, (ops.CreateTableOp, ops.DropTableOp))}
-    shown = [
-        each
-        for each in operations
-        if not (isinstance(each, (ops.CreateIndexOp, ops.DropIndexOp)) and each.table_name in whole)
-    ]
+    shown = [each for each in operations if not _goes_without_saying(each, whole)]
     return describe(shown, migration.feature)
+
+
+def _goes_without_saying(operation: ops.MigrateOperation, whole_tables: Collection[str]) -> bool:
+    """An index of a table that comes or goes, or what a try that failed may have left."""
+    if not isinstance(operation, (ops.CreateIndexOp, ops.DropIndexOp)):
+        return False
+    return operation.table_name in whole_tables or bool(isinstance(operation, ops.DropIndexOp) and operation.if_exists)
 
 
 class Recorder(Operations):
