@@ -60,9 +60,9 @@ def test_parts_of_the_suite_have_options(started: Callable[..., tuple[list[str],
     assert started("--project") == ([tests, f"--ignore={tests}/opportune", *in_parallel], "")
     assert started("--framework", "-x") == ([f"{tests}/opportune", "-x"], "")
     assert started("--browser", "--sqlite") == (["-m", "e2e", *in_parallel], "sqlite")
-    assert started("tests/todos", "--postgres") == (["tests/todos"], "postgresql")
+    assert started("tests/users", "--postgres") == (["tests/users"], "postgresql")
     assert started("-n", "4", "-x") == (["-n", "4", "-x"], "")
-    assert started("-x", "-n", "tests/todos") == (["-x", "-n", number, "tests/todos"], "")
+    assert started("-x", "-n", "tests/users") == (["-x", "-n", number, "tests/users"], "")
 
 
 @pytest.mark.parametrize("words", [("--project", "--framework"), ("--sqlite", "--postgres")])

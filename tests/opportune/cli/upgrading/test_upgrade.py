@@ -204,8 +204,8 @@ def test_a_shared_file_that_was_never_the_releases_stays_as_its_owner_has_it(
 
 
 def test_an_example_that_the_release_has_no_more_is_not_asked_for(tmp_path: Path) -> None:
-    (tmp_path / "app/todos").mkdir(parents=True)
-    assert still_there(["Shop", "--with", "chat,todos"], tmp_path) == ["Shop", "--with", "todos"]
+    (tmp_path / "app/shelf").mkdir(parents=True)
+    assert still_there(["Shop", "--with", "chat,shelf"], tmp_path) == ["Shop", "--with", "shelf"]
     assert still_there(["Shop", "--with", ""], tmp_path) == ["Shop", "--with", ""]
 
 
