@@ -21,6 +21,8 @@ Icon = Annotated[str, typer.Option(help="Of the navigation and the admin: a name
 Group = Annotated[str, typer.Option(help="A group that may do everything with its rows.")]
 Navigation = Annotated[bool, typer.Option(help="Whether the navigation leads to its pages.")]
 
+ByHand = Annotated[bool, typer.Option("--by-hand", help="Write its schemas, routes and templates out.")]
+
 
 def command(  # noqa: PLR0913, PLR0917 - the options of a command
     feature: Annotated[str, typer.Argument(help="The feature that it becomes a part of: a folder of app/.")],
@@ -32,6 +34,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     icon: Icon = "point",
     group: Group = "",
     navigation: Navigation = True,
+    by_hand: ByHand = False,
 ) -> None:
     """Add a model to a feature: table, pages, API, admin, tests and migration, ready to be changed.
 
@@ -53,9 +56,11 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     Options      unique  index  optional  default=VALUE (also default=today, default=now)
     Without optional or default a field is required. Nothing here needs quotes in a shell.
     """
-    model, by_hand = add_model(PROJECT, Request(feature, name, fields, read, write, path, icon, group, navigation))
+    model, places = add_model(
+        PROJECT, Request(feature, name, fields, read, write, path, icon, group, navigation, by_hand)
+    )
     print(f"{name} is in app/{feature}, with its tests and a migration.")
-    for place in by_hand:
+    for place in places:
         print(f"Add by hand to {place}.")
     tell(model)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.addmodel import FIELDS_HELP, Group, Icon, Navigation, Read, Write, tell
+from opportune.cli.addmodel import FIELDS_HELP, ByHand, Group, Icon, Navigation, Read, Write, tell
 from opportune.cli.addmodel import Path as Address
 from opportune.cli.installed import INSTALLED, with_feature
 from opportune.cli.output import say
@@ -50,6 +50,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     icon: Icon = "point",
     group: Group = "",
     navigation: Navigation = True,
+    by_hand: ByHand = False,
 ) -> None:
     """Create a feature of your own: a table, pages, API, admin and tests, ready to be changed."""
     if fault := name_error(name):
@@ -57,7 +58,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     path = path or ("" if model else f"/{name.replace('_', '-')}")
     is_asked_for = bool(model)
     model, fields = model or camel(singular(name)), fields or [*FIRST_FIELDS]
-    request = Request(name, model, fields, read, write, path, icon, group, navigation)
+    request = Request(name, model, fields, read, write, path, icon, group, navigation, by_hand)
     installed = PROJECT / INSTALLED
     base = {
         installed: with_feature(installed.read_text(encoding="utf-8"), name),

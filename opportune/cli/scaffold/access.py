@@ -25,10 +25,10 @@ ADMIN = {
 """What a superuser is answered; nobody else gets in."""
 
 
-def access_table(model: NewModel, text: str) -> str:
+def access_table(model: NewModel, text: str, *, by_hand: bool = False) -> str:
     """The table with the lines of a model in their places."""
     heading, *lines = text.splitlines() or [_line("from", "method", "address", ROLES)]
-    lines += [_line(model.feature, method, path, answers) for method, path, answers in _rows(model)]
+    lines += [_line(model.feature, method, path, answers) for method, path, answers in _rows(model, by_hand=by_hand)]
     return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_place)))
 
 
@@ -58,7 +58,7 @@ def _place(line: str) -> tuple[str, str]:
     return path, method
 
 
-def _rows(model: NewModel) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _rows(model: NewModel, *, by_hand: bool) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for (method, path), answer in ADMIN.items():
         yield method, f"/admin/{model.words['identity']}/{path}", (SIGN_IN, "403", "403", "403", answer)
     pages, api, one = model.path, f"/api/v1{model.path}", f"{{{model.key}}}"
@@ -71,7 +71,8 @@ def _rows(model: NewModel) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     yield "GET", pages, _all(model.read, SIGN_IN, "200")
     yield "GET", f"{pages}/new", _all(model.write, SIGN_IN, "200")
     yield "POST", f"{pages}/new", _all(model.write, SIGN_IN, refused)
-    yield "GET", f"{pages}/new/choices", ("404" if model.read == "anyone" else SIGN_IN, *["404"] * 4)
+    if not by_hand:
+        yield "GET", f"{pages}/new/choices", ("404" if model.read == "anyone" else SIGN_IN, *["404"] * 4)
     yield "GET", f"{pages}/{one}", _one(model.read, SIGN_IN, "200")
     for path, answer in (("edit", refused), ("delete", "303")):
         yield "GET", f"{pages}/{one}/{path}", _one(model.write, SIGN_IN, "200")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from opportune.cli.scaffold.access import access_table, undeletable
 from opportune.cli.scaffold.addresses import address_error
+from opportune.cli.scaffold.by_hand import code_by_hand, refuse_by_hand, templates_by_hand, with_schemas
 from opportune.cli.scaffold.feature_file import takes_owner, with_model
 from opportune.cli.scaffold.fields import read_fields
 from opportune.cli.scaffold.file_changes import written
@@ -50,6 +51,8 @@ class Request:
     icon: str = "point"
     group: str = ""
     navigation: bool = True
+    by_hand: bool = False
+    """Whether its schemas, routes and templates are written out."""
 
 
 def add_model(project: Path, request: Request) -> tuple[NewModel, list[str]]:
@@ -85,6 +88,8 @@ def new_model(project: Path, request: Request) -> NewModel:
         raise OperatorError("--read owner: who else may write what they cannot read? Leave --write out.")
     path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
     model = NewModel(request.feature, request.name, fields, read, write, path, request.icon)
+    if request.by_hand:
+        refuse_by_hand(model)
     if fault := address_error(project, path):
         raise OperatorError(fault)
     if table := next((each for each in known.all if each.table == model.table), None):
@@ -189,6 +194,13 @@ def add_texts(texts: _Texts, model: NewModel, request: Request) -> None:
     router = "router" if "router" not in taken else f"{model.things}_router"
     additions = {"models.py": models_module(model.feature, model.name, model.table, model.fields)}
     additions |= {file: filled(file, words_of(model, file, router)) for file in CODE}
+    if request.by_hand:
+        additions |= code_by_hand(model, router)
+        additions["service.py"] = with_schemas(additions["service.py"], model)
+        for template, text in templates_by_hand(model, texts.project).items():
+            if template.exists():
+                raise OperatorError(f"There is {texts.shown(template)} already: choose another name.")
+            texts[template] = text
     for file, addition in additions.items():
         _change(texts, folder / file, partial(merged, addition=addition))
     entries = entries_of(model, request, router)
@@ -198,7 +210,7 @@ def add_texts(texts: _Texts, model: NewModel, request: Request) -> None:
     _change(texts, folder / "feature.py", lambda text: with_model(text, f"{PACKAGE}.{model.feature}", entries))
     names = (f"test_{model.things}.py", f"test_{model.thing}_rows.py")
     texts[next(path for name in names if not (path := tests / name).exists())] = tests_module(model)
-    texts[tests / "access.txt"] = access_table(model, texts[tests / "access.txt"])
+    texts[tests / "access.txt"] = access_table(model, texts[tests / "access.txt"], by_hand=request.by_hand)
     for target in (each.target for each in model.fields if each.holds):
         if target and target.path:
             table = texts.project / "tests" / target.feature / "access.txt"

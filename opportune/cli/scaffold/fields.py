@@ -21,6 +21,8 @@ NEVER_GIVEN = ("bool", "slug", "image", "file", "json", "list", *STAMPS)
 """Types that nobody has to give: they begin with something."""
 TAKEN = {*dir(builtins), "date", "datetime", "time", "metadata", "registry", "id"}
 """Names that would hide what code of a model means by them, or that SQLModel keeps for itself."""
+OF_MODELS = {"Field", "Model", "ModelBase", "Relationship", "StrEnum", *(kind.annotation for kind in KINDS.values())}
+"""Names in the code of models."""
 OF_LISTS = {"q", "sort", "page", "size"}
 """What the address of a list says besides filters."""
 
@@ -37,6 +39,8 @@ class Field:
     """Of a decimal: all of them, and those after the point."""
     currency: str = "EUR"
     choices: Sequence[str] = ()
+    prefix: str = ""
+    """What the class of its choices begins with: the model, where the rest is the name of something else."""
     source: str = ""
     """The field that a slug is made of."""
     target: KnownModel | None = None
@@ -63,7 +67,7 @@ class Field:
     @property
     def enum(self) -> str:
         """The class of its choices."""
-        return camel(self.name)
+        return f"{self.prefix}{camel(self.name)}"
 
     @property
     def is_optional(self) -> bool:
@@ -126,7 +130,9 @@ def _read(word: str, feature: str, model: str, known: KnownModels) -> Field:
     if kind in STAMPS and name != kind:
         raise OperatorError(f"{word!r}: this type is for a field of its own name. Write {kind}, or {name}:datetime.")
     name = name.removesuffix("_id") if kind == "owner" else name
-    return _with_options(Field(name, kind, length=KINDS[kind].length or 0), options)
+    is_taken = camel(name) in {model, *OF_MODELS, *known.names_in(feature)}
+    prefix = model if kind == "enum" and is_taken else ""
+    return _with_options(Field(name, kind, length=KINDS[kind].length or 0, prefix=prefix), options)
 
 
 def _split(word: str) -> list[str]:

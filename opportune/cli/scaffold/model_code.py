@@ -101,7 +101,7 @@ def _value(field: Field, table: str) -> str:
         return 'Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)'
     if field.type in ("json", "list"):
         return f"Field(default_factory={field.kind.empty})"
-    default, options = _default(field), [*_options(field, table)]
+    default, options = default_of(field), [*_options(field, table)]
     if field.kind.maker:
         return f"{field.kind.maker}({', '.join([*_first(field, table), *_named(default), *options])})"
     if options or default.startswith(("lambda", "utc_now")):
@@ -114,7 +114,8 @@ def _named(default: str) -> list[str]:
     return [f"default_factory={default}" if is_made else f"default={default}"] if default else []
 
 
-def _default(field: Field) -> str:
+def default_of(field: Field) -> str:
+    """What it begins with, as Python writes it; empty where it is required."""
     if field.default:
         return field.default
     if field.type in ("bool", "image", "file"):
@@ -140,6 +141,13 @@ def _options(field: Field, table: str) -> Iterator[str]:
             yield f'ondelete="{"CASCADE" if "cascade" in field.options else "SET NULL"}"'
         if "unique" not in field.options:
             yield "index=True"
+    yield from limits_of(field)
+    yield from (f"{option}=True" for option in ("unique", "index") if option in field.options)
+    yield from title_words(field)
+
+
+def limits_of(field: Field) -> Iterator[str]:
+    """What a value has to keep to."""
     if field.type == "decimal":
         yield f"max_digits={field.digits[0]}, decimal_places={field.digits[1]}"
     if field.kind.wants_text and field.is_required:
@@ -147,7 +155,10 @@ def _options(field: Field, table: str) -> Iterator[str]:
     if field.length:
         yield f"max_length={field.length}"
     yield from (f"{name}={value}" for name, value in (("ge", field.minimum), ("le", field.maximum)) if value)
-    yield from (f"{option}=True" for option in ("unique", "index") if option in field.options)
+
+
+def title_words(field: Field) -> Iterator[str]:
+    """The label, where capital letters are wanted that its name does not have."""
     words = label(field.name).split()
     if {word.lower() for word in words} & ACRONYMS:
         yield f'title="{" ".join(word.upper() if word.lower() in ACRONYMS else word for word in words)}"'

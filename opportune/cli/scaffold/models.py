@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from opportune.cli.scaffold.source import bound_names
 from opportune.cli.scaffold.words import camel, snake
 from opportune.errors import OperatorError
 from opportune.project import FRAMEWORK, PACKAGE
@@ -49,6 +50,11 @@ class KnownModels:
     def all(self) -> list[KnownModel]:
         files = [*self.project.glob(f"{PACKAGE}/*/models.py"), *FRAMEWORK.rglob("models.py")]
         return [model for file in sorted(files) for model in _models_in(file)]
+
+    def names_in(self, feature: str) -> set[str]:
+        """What the `models.py` of a feature defines and imports."""
+        file = self.project / PACKAGE / feature / "models.py"
+        return bound_names(ast.parse(file.read_bytes())) if file.is_file() else set()
 
     def named(self, name: str) -> KnownModel | None:
         """The one of this name in addresses and grants, which are small letters."""

@@ -28,6 +28,11 @@ EVERY_TYPE = (
     *("phone:phone:optional", "land:country", "cover:image", "script:file", "data:json", "keywords:list"),
     *("category:Category", "parent:Post:optional", "tags:Tag[]", "topics:many:blog.Tag", "created_at", "updated_at"),
 )
+BY_HAND = tuple(
+    word
+    for word in EVERY_TYPE
+    if word.partition(":")[0] not in ("starts_at", "cover", "script", "category", "parent", "tags", "topics")
+)
 COMMANDS = (
     ("startapp", "notes"),
     ("makemigrations", "notes"),
@@ -35,8 +40,11 @@ COMMANDS = (
     ("addmodel", "blog", "Tag", "name:str:50:unique", "--read", "signed-in", "--write", "signed-in"),
     ("addmodel", "blog", "Post", *EVERY_TYPE, "--group", "Editors"),
     ("addmodel", "blog", "Comment", "user:owner", "post:Post:cascade", "text:text:500", "--read", "anyone"),
+    ("startapp", "news", "Story", *BY_HAND, "--read", "anyone", "--by-hand"),
+    ("addmodel", "news", "Memo", "owner", "title:str", "due_on:date", "kind:enum:a,b", "--by-hand"),
     ("addmodel", "notes", "Bookmark", "owner", "post:blog.Post", "label:str:optional:unique", "--icon", "bookmark"),
 )
+TESTS = ("tests/blog", "tests/news", "tests/notes")
 SAMPLE = {
     "app/installed.py": "from app.blog.feature import blog\nfrom opportune.feature import Feature\n\n"
     "INSTALLED: tuple[Feature, ...] = (blog,)\n",
@@ -92,6 +100,11 @@ def test_its_migrations_are_what_the_models_say(made: tuple[Path, RunCommand]) -
     assert names == ["0001_initial.py", "0002_tag.py", "0003_post.py", "0004_comment.py"]
 
 
+def test_choices_of_a_second_model_have_a_class_of_their_own(made: tuple[Path, RunCommand]) -> None:
+    models = (made[0] / "app/news/models.py").read_text()
+    assert ("class Kind(StrEnum):" in models, "    kind: MemoKind\n" in models) == (True, True)
+
+
 def test_its_own_tests_pass_on_both_databases(made: tuple[Path, RunCommand]) -> None:
     both = ("-k", "not postgresql or added_read or not_right")  # where the databases may answer differently
     code, output = made[1](
@@ -102,7 +115,7 @@ def test_its_own_tests_pass_on_both_databases(made: tuple[Path, RunCommand]) -> 
 
 
 def test_it_imports_what_the_guide_lists(made: tuple[Path, RunCommand]) -> None:
-    files = [file for name in ("blog", "notes") for file in made[0].glob(f"*/{name}/*.py")]
+    files = [file for name in ("blog", "news", "notes") for file in made[0].glob(f"*/{name}/*.py")]
     assert len(files) > 15
     assert {file.name: found for file in files if (found := deeper(file.read_text()))} == {}
 
@@ -183,6 +196,9 @@ def test_what_cannot_be_taken_out_stays(made: tuple[Path, RunCommand], words: st
         ("blog Post slug:slug stars:int", "there is no str that it could be made of"),
         ("blog Post slug:slug:name title:str", "'name' is no str of this model"),
         ("blog Post price:decimal:40,2", "decimal has no option '40,2'"),
+        ("blog Post tag:Tag title:str --by-hand", "tag: --by-hand writes out texts"),
+        ("blog Post stars:int --by-hand", "--by-hand wants a str"),
+        ("blog Post owner title:str --read anyone --by-hand", "leave --read out"),
         ("blog Tag name:str", "blog has a model Tag already"),
         ("blog Label name:str", "shop has a model Label already"),
         ("blog User name:str", "means something in Python or in the code"),
