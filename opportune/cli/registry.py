@@ -5,10 +5,13 @@ It has to be quick, and works with the standard library alone: pathlib would tak
 
 import os
 import sys
-from collections.abc import Iterator
 from importlib.machinery import PathFinder
 
+from opportune.cli import TYPE_CHECKING
 from opportune.cli.terminal import columns, fold, styled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROGRAM = "oppman.py"
 COMMANDS = {
@@ -89,7 +92,7 @@ def show_overview() -> int:
     return 0
 
 
-def overview() -> Iterator[str]:
+def overview() -> "Iterator[str]":
     """The help that lists every command, in lines as wide as the terminal."""
     yield f"Usage: {PROGRAM} [OPTIONS] COMMAND [ARGS]..."
     yield ""
