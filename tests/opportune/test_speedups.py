@@ -27,6 +27,9 @@ ADAPTERS = sorted(
 
 FAST_ROUTER = "opportune.web.fastapi_adapter", "FastRouter"
 
+NAMED_TUPLE = {"_asdict", "_replace"}
+"""Which are public, and begin so because the names of fields do not."""
+
 CORE_TESTS = ("-q", "-x", "-p", "no:cacheprovider", "@tests/opportune/core.txt")
 
 
@@ -152,7 +155,7 @@ def private_uses(tree: ast.Module, ours: set[str]) -> Iterator[str]:
                     yield from (f"{module}: {part}" for part in parts if is_private(part))
             case ast.Attribute(value=ast.Name(id="os" | "sys" | "zlib")):
                 """Of the standard library, which documents some of its private names."""
-            case ast.Attribute(attr=name) if is_private(name) and name not in ours and name != "_replace":
+            case ast.Attribute(attr=name) if is_private(name) and name not in ours and name not in NAMED_TUPLE:
                 yield name
 
 
