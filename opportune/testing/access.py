@@ -74,7 +74,9 @@ def is_of_project(source: str) -> bool:
 def read() -> Table:
     """The tables as they are committed."""
     files = dict.fromkeys([TABLE, *map(table_of, installed_names())])
-    lines = (line.split() for file in files if file.exists() for line in file.read_text().splitlines()[1:])
+    lines = (
+        line.split() for file in files if file.exists() for line in file.read_text(encoding="utf-8").splitlines()[1:]
+    )
     return {(method, path): Line(source, method, path, tuple(answers)) for source, method, path, *answers in lines}
 
 
@@ -200,4 +202,4 @@ async def write(say: Callable[[Path, str], object]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(write(Path.write_text))
+    asyncio.run(write(lambda file, text: file.write_text(text, encoding="utf-8")))
