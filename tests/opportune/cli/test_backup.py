@@ -61,7 +61,9 @@ def test_backups_are_listed_newest_first(oppman: Oppman, site: Site, tmp_path: P
         assert oppman("backup").code == 0
     (site.folder / "backups/other.zip").write_text("no backup")
     _, *rows = oppman("backup", "--list").out.splitlines()
-    assert [row.split()[0] for row in rows] == [str(path) for path in reversed(backups(site)[:2])]
+    # In one second the names of two do not tell which is the newer one.
+    newest_first = sorted(backups(site)[:2], key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    assert [row.split()[0] for row in rows] == [str(path) for path in newest_first]
     listed = json.loads(oppman("backup", "--list", "--json").out)
     assert (len(listed), listed[0]["uploads"], listed[0]["database"]) == (2, 1, f"sqlite+aiosqlite:///{site.path}")
     missing = oppman("backup", str(tmp_path / "nowhere"), "--list")
