@@ -24,7 +24,7 @@ from opportune.cli.scaffold.models import KnownModels
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH, NotAsExpected, Source, bound_names, merged, read_source
 from opportune.cli.scaffold.words import plural, snake
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE
+from opportune.project import PACKAGE, import_without_gc
 
 INSTALLED = f"{PACKAGE}/installed.py"
 CODE = ("service.py", "pages.py", "api.py", "admin.py")
@@ -131,6 +131,7 @@ def write_model(
         with written(texts.changed, project):
             tidy(texts.new)
         return texts.by_hand
+    import_without_gc("opportune.db.migrations.autogenerate")
     from opportune.cli.scaffold.migration import draft, feature_names  # noqa: PLC0415 - takes long; faults come first
     from opportune.db.migrations.autogenerate import write_migration  # noqa: PLC0415
     from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415

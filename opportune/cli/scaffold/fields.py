@@ -11,6 +11,7 @@ from opportune.cli.scaffold.kinds import ALIASES, KINDS, Kind
 from opportune.cli.scaffold.models import KnownModel, KnownModels
 from opportune.cli.scaffold.words import camel, label
 from opportune.errors import OperatorError
+from opportune.project import import_without_gc
 
 OPTIONS = ("unique", "index", "optional", "default=", "min=", "max=", "cascade")
 MAX_FIELD_LENGTH = 40
@@ -151,15 +152,15 @@ def check_name(name: str) -> None:
         raise OperatorError(f"{name!r} is no field's name: up to {MAX_FIELD_LENGTH} small letters, digits and _.")
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in TAKEN or name.startswith("model_"):
         raise OperatorError(f"{name!r} means something in Python or in every model: choose another name for the field.")
-    from opportune.db.columns import is_privilege, is_secret  # noqa: PLC0415 - takes long; what is above is said at once
-    from opportune.db.model import Model  # noqa: PLC0415
-
-    if is_secret(name) or is_privilege(name):
+    # Takes long: what is wrong above this is said at once.
+    columns = import_without_gc("opportune.db.columns")
+    model = import_without_gc("opportune.db.model").Model
+    if columns.is_secret(name) or columns.is_privilege(name):
         raise OperatorError(
             f"{name!r} is by its name a secret or a right, which pages and API neither show nor write: choose another "
             "name, or add the field to models.py by hand."
         )
-    if hasattr(Model, name):
+    if hasattr(model, name):
         raise OperatorError(f"{name!r} means something in every model: choose another name for the field.")
 
 
