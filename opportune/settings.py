@@ -51,6 +51,9 @@ HOST_VARIABLES = (
 # They replace what visitors write there; to X-Forwarded-For they append.
 ADDRESS_HEADERS = {"FLY_APP_NAME": "Fly-Client-IP", "RAILWAY_ENVIRONMENT": "X-Real-IP", "RENDER": "CF-Connecting-IP"}
 
+SOCIAL_PROVIDERS = ("google", "github", "microsoft", "oidc")
+"""Who else may vouch for people: the first word of their settings."""
+
 
 def base_url_from_host() -> str:
     """The public address that a known host tells, or an empty string."""
@@ -79,6 +82,10 @@ def default_environment() -> Literal["development", "production"]:
 
 def is_weak(key: str) -> bool:
     return key.lower() in EXAMPLE_SECRET_KEYS or len(key) < MIN_SECRET_KEY_LENGTH or len(set(key)) < 8
+
+
+def setting_is_given(value: str | SecretStr) -> bool:
+    return bool(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
 S = TypeVar("S", bound="BaseSettings")
@@ -169,6 +176,27 @@ class Settings(BaseSettings):
     """Days after which whoever is remembered signs in again; nobody stays signed in for longer."""
     session_idle_hours: int = Field(default=24, ge=1)
     """Hours without a visit after which whoever is not remembered signs in again."""
+
+    google_client_id: str = ""
+    """Sign-in with Google: the id that Google has given to this site (docs/accounts.md). Empty: no such button."""
+    google_client_secret: SecretStr = SecretStr("")
+    """The secret that goes with it."""
+    github_client_id: str = ""
+    """The same with GitHub."""
+    github_client_secret: SecretStr = SecretStr("")
+    """The secret that goes with it."""
+    microsoft_client_id: str = ""
+    """The same with Microsoft."""
+    microsoft_client_secret: SecretStr = SecretStr("")
+    """The secret that goes with it."""
+    oidc_client_id: str = ""
+    """The same with any OpenID Connect provider, such as Keycloak, Authentik, Okta, Auth0 or GitLab."""
+    oidc_client_secret: SecretStr = SecretStr("")
+    """The secret that goes with it."""
+    oidc_url: str = ""
+    """That provider's address (https://id.example.org/realms/staff), with or without its discovery document's path."""
+    oidc_label: str = "Single sign-on"
+    """What that provider is called on the buttons."""
 
     database_url: SecretStr = SecretStr("sqlite:///./data/app.db")
     """sqlite:///file or postgresql://user:password@host/name, as your provider shows it."""
@@ -284,6 +312,24 @@ class Settings(BaseSettings):
         if value and (parts.scheme not in ("http", "https") or not parts.hostname):
             raise ValueError("must be an address such as https://openrouter.ai/api/v1")
         return value
+
+    @field_validator("oidc_url")
+    @classmethod
+    def _is_a_provider(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_near = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if value and not (parts.hostname and (parts.scheme == "https" or is_near)):
+            raise ValueError("must be an address such as https://id.example.org, with https")
+        return value
+
+    @model_validator(mode="after")
+    def _has_whole_providers(self) -> Self:
+        for name in SOCIAL_PROVIDERS:
+            parts = [f"{name}_client_id", f"{name}_client_secret", *(["oidc_url"] if name == "oidc" else [])]
+            missing = [part.upper() for part in parts if not setting_is_given(getattr(self, part))]
+            if missing and len(missing) < len(parts):
+                raise ValueError(f"{missing[0]} is missing: sign-in by {name} needs {', '.join(map(str.upper, parts))}")
+        return self
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:

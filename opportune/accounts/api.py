@@ -8,11 +8,23 @@ from opportune.accounts.profile import api as profile
 from opportune.accounts.registration import api as registration
 from opportune.accounts.sessions import api as sessions
 from opportune.accounts.sign_in import api as sign_in
+from opportune.accounts.social_sign_in import api as social_sign_in
 from opportune.accounts.tokens import api as tokens
 from opportune.accounts.two_factor import api as two_factor
 from opportune.accounts.verification import api as verification
 
-PARTS = (sign_in, registration, verification, password_reset, profile, deletion, sessions, tokens, two_factor)
+PARTS = (
+    sign_in,
+    registration,
+    verification,
+    password_reset,
+    profile,
+    social_sign_in,
+    deletion,
+    sessions,
+    tokens,
+    two_factor,
+)
 
 router = APIRouter()
 for part in PARTS:

@@ -6,6 +6,7 @@ from opportune.accounts.models import (
     Attempt,
     Grant,
     Group,
+    LinkedAccount,
     Membership,
     RecoveryCode,
     Session,
@@ -26,7 +27,7 @@ USERS = () if has_own_users() else (User,)
 accounts = Feature(
     name="accounts",
     summary="Who uses the site: sign-in, profile, sessions, tokens, groups.",
-    models=(*USERS, Session, ApiToken, RecoveryCode, Attempt, Group, Grant, Membership, ShippedGrant),
+    models=(*USERS, Session, ApiToken, RecoveryCode, LinkedAccount, Attempt, Group, Grant, Membership, ShippedGrant),
     pages=pages.router,
     api=api.router,
     metrics=(Metric("Sign-ups", User.created_at),),

@@ -5,7 +5,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -19,11 +19,12 @@ from opportune.accounts.fastapi_users_without_redis import (
     InvalidPasswordException,
     exceptions,
 )
-from opportune.accounts.models import User, UserBase
+from opportune.accounts.models import LinkedAccount, User, UserBase
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users import (
     CHANGED_MEANWHILE,
     REQUEST_KEY,
+    AccountLinkedError,
     EmailTakenError,
     InvalidLinkError,
     InvalidPasswordError,
@@ -102,6 +103,25 @@ class UserDatabase(BaseUserDatabase[Any, int]):
         await self.session.delete(user)
         await self.session.flush()
 
+    async def get_by_oauth_account(self, oauth: str, account_id: str) -> User | None:
+        """Whom this account of the issuer `oauth` signs in."""
+        linked = (col(LinkedAccount.issuer) == oauth, col(LinkedAccount.subject) == account_id)
+        user: User | None = await self.session.scalar(
+            select(User).join(LinkedAccount, col(LinkedAccount.user_id) == col(User.id)).where(*linked)
+        )
+        return user
+
+    async def add_oauth_account(self, user: Any, create_dict: dict[str, Any]) -> Any:
+        """Raises AccountLinkedError. Tokens of the provider are not kept."""
+        issuer, subject, email = (create_dict[name] for name in ("oauth_name", "account_id", "account_email"))
+        self.session.add(LinkedAccount(user_id=user.id, issuer=issuer, subject=subject, email=email))
+        try:
+            await self.session.flush()
+        except IntegrityError:
+            await self.session.rollback()
+            raise AccountLinkedError from None
+        return user
+
 
 class UserManager(BaseUserManager[U, int], Generic[U]):
     """Makes, finds and changes users: FastAPI Users' manager, which never hashes in the event loop.
@@ -159,6 +179,42 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         made: Any = await self.user_db.create({**fields, "email": email, "hashed_password": hashed_password})
         user: U = made
         return user
+
+    async def oauth_callback(  # noqa: PLR0913 - FastAPI Users' signature
+        self,
+        oauth_name: str,
+        access_token: str,
+        account_id: str,
+        account_email: str,
+        expires_at: int | None = None,
+        refresh_token: str | None = None,
+        request: Request | None = None,
+        *,
+        associate_by_email: bool = False,
+        is_verified_by_default: bool = False,
+    ) -> U:
+        """The user of an account elsewhere, whose issuer is `oauth_name`: of today, or made here, without a password.
+
+        Nobody gets an account by its address alone, so `associate_by_email` counts for nothing, and no token is kept.
+
+        Raises:
+            UserAlreadyExists: the address has an account, which has to be signed in to first.
+        """
+        try:
+            found = await self.user_db.get_by_oauth_account(oauth_name, account_id)
+            user: Any = found or await self._add_oauth(oauth_name, account_id, account_email, is_verified_by_default)
+        except (EmailTakenError, AccountLinkedError):
+            # Perhaps by the same person, in another window, just now.
+            user = await self.user_db.get_by_oauth_account(oauth_name, account_id)
+            if user is None:
+                raise UserTaken from None
+        known: U = user
+        return known
+
+    async def _add_oauth(self, issuer: str, subject: str, email: str, is_verified: bool) -> Any:
+        made = await self.add(email, "", is_verified=is_verified)
+        linked = {"oauth_name": issuer, "account_id": subject, "account_email": email}
+        return await self.user_db.add_oauth_account(made, linked)
 
     # Changes
 
@@ -226,8 +282,11 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         await self.release()
         if found is None:
             raise LinkRefused
+        was_verified = found[0].is_verified
         # The link has come by mail, so the address is theirs.
         user: U = await self.change(found[0], password=password, is_verified=True)
+        if not was_verified:  # a stranger may have registered it, and linked an account of theirs
+            await self.session.execute(delete(LinkedAccount).where(col(LinkedAccount.user_id) == user.id))
         await self.on_after_reset_password(user, self.request)
         return user
 

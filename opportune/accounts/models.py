@@ -37,6 +37,11 @@ class UserBase(Model):
         return ""
 
     @property
+    def has_password(self) -> bool:
+        """Whether they have chosen one: who came by another site's sign-in has none at first."""
+        return bool(self.hashed_password)
+
+    @property
     def has_two_factor(self) -> bool:
         return bool(self.totp_secret)
 
@@ -104,6 +109,22 @@ class RecoveryCode(Model, table=True):
 
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     code_hash: str = Field(max_length=64)
+
+
+class LinkedAccount(Model, table=True):
+    """An account elsewhere that somebody signs in with. Nothing is kept that would open it."""
+
+    __tablename__ = "accounts_linked_account"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    issuer: str = Field(max_length=255)
+    """Who vouches for it, as an address: the numbers of one say nothing about those of another."""
+    subject: str = Field(max_length=255)
+    """What it is called there, for ever; its e-mail may change."""
+    email: str = Field(default="", max_length=320)
+    """What it had as an address when it was linked, to know it again."""
+    created_at: datetime = Field(default_factory=utc_now)
 
 
 class Attempt(Model, table=True):

@@ -9,11 +9,24 @@ from opportune.accounts.registration import pages as registration
 from opportune.accounts.sessions import pages as sessions
 from opportune.accounts.setup import pages as setup
 from opportune.accounts.sign_in import pages as sign_in
+from opportune.accounts.social_sign_in import pages as social_sign_in
 from opportune.accounts.tokens import pages as tokens
 from opportune.accounts.two_factor import pages as two_factor
 from opportune.accounts.verification import pages as verification
 
-PARTS = (sign_in, registration, verification, password_reset, two_factor, profile, sessions, tokens, deletion, setup)
+PARTS = (
+    sign_in,
+    social_sign_in,
+    registration,
+    verification,
+    password_reset,
+    two_factor,
+    profile,
+    sessions,
+    tokens,
+    deletion,
+    setup,
+)
 
 router = APIRouter()
 for part in PARTS:

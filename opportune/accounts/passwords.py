@@ -122,6 +122,9 @@ async def verify_password(password: str, hashed_password: str) -> tuple[bool, st
     Raises:
         Busy: too many others wait for theirs.
     """
+    if not hashed_password:  # they sign in otherwise
+        await verify_without_user(password)
+        return False, None
     return await _hash_queue.run(
         password_helper.verify_and_update, password[: MAX_PASSWORD_LENGTH + 1], hashed_password
     )

@@ -16,7 +16,8 @@ from opportune.accounts.schemas import EmailRequest, Reauthentication
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.sign_in.trusted_devices import trust_device
-from opportune.accounts.users import WRONG_CURRENT_PASSWORD
+from opportune.accounts.social_sign_in.providers import configured_providers
+from opportune.accounts.users import wrong_password
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rate_limit import TooManyRequests
@@ -44,7 +45,8 @@ def show_form(
     request: Request, name: str, form: Form[Any], headers: Mapping[str, str] | None = None, **more: Any
 ) -> Response:
     """A page for strangers, who go on to `next` when they have signed in."""
-    page = show(request, name, form.status, form=form, next=next_page(request, form), **more)
+    providers = configured_providers(request.app.state.settings)
+    page = show(request, name, form.status, form=form, next=next_page(request, form), providers=providers, **more)
     page.headers.update(headers or {})
     return page
 
@@ -115,14 +117,14 @@ async def reauthenticated(context: AccountContext, user: User, form: Form[M]) ->
         return None
     if await reauthenticate(context, user, form.data.current_password):
         return form.data
-    form.refuse(WRONG_CURRENT_PASSWORD, "current_password")
+    form.refuse(wrong_password(user), "current_password")
     return None
 
 
 async def confirm_password(context: AccountContext, user: User, password: str) -> None:
     """Ask for the current password once more. Raises RequestValidationError if this is another, and TooManyRequests."""
     if not await reauthenticate(context, user, password):
-        raise invalid_field("current_password", WRONG_CURRENT_PASSWORD)
+        raise invalid_field("current_password", wrong_password(user))
 
 
 def invalid_field(field: str, message: str) -> RequestValidationError:

@@ -43,6 +43,19 @@ class SignInCode(Schema):
     )
 
 
+class SocialSignIn(Schema):
+    """Beside what the form says of e-mail and password, which does not count."""
+
+    remember: bool = False
+
+
+class LinkRequest(Schema):
+    """Lets an account elsewhere sign one in, which is for whoever knows the password, where there is one."""
+
+    provider: Annotated[Line, FieldOptions(type="hidden")] = ""
+    current_password: ExistingPassword = ""
+
+
 class EmailRequest(Schema):
     email: Annotated[Email, FieldOptions(autocomplete="username")] = Field(title="E-mail")
 
@@ -81,6 +94,12 @@ class EmailUpdate(Reauthentication):
 
 class EmailConfirmation(Schema):
     token: str = ""
+
+
+class FirstPassword(Schema):
+    """For who came by another site's sign-in."""
+
+    new_password: NewPassword = Field(title="Password (at least 8 characters)")
 
 
 class PasswordUpdate(Reauthentication):
@@ -144,6 +163,16 @@ class TokenRead(Schema):
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None
+
+
+class LinkedAccountRead(Schema):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    issuer: str
+    """Who vouches for it."""
+    email: str
+    created_at: datetime
 
 
 class TokenCreated(TokenRead):

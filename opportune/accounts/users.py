@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 EMAIL_TAKEN = "There is an account with this e-mail already."
 WRONG_CURRENT_PASSWORD = "This is not your current password."  # noqa: S105 - a sentence
+NO_PASSWORD = "You have no password yet. Choose one on the page Password first."  # noqa: S105 - as above
 CHANGED_MEANWHILE = "The account was changed at the same moment. Please try again."
 REQUEST_KEY = "request"
 """Where a session keeps the request that it is for, which the manager's hooks are told."""
@@ -28,6 +29,10 @@ class EmailTakenError(Exception):
     """There is an account with this e-mail, whatever its case."""
 
 
+class AccountLinkedError(Exception):
+    """The account of another site signs somebody in already."""
+
+
 class InvalidLinkError(Exception):
     """A link that is not ours, too old, or has been used."""
 
@@ -36,6 +41,11 @@ async def find_by_email(session: AsyncSession, email: str) -> User | None:
     """The user with this e-mail, whatever its case."""
     user: User | None = await session.scalar(select(User).where(func.lower(col(User.email)) == email.strip().lower()))
     return user
+
+
+def wrong_password(user: User) -> str:
+    """What to tell somebody whose current password is asked and was not given."""
+    return WRONG_CURRENT_PASSWORD if user.has_password else NO_PASSWORD
 
 
 def user_manager(session: AsyncSession, settings: Settings | None = None) -> "UserManager[User]":

@@ -7,7 +7,7 @@ from sqlalchemy import Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.models import ApiToken, Group, Membership, Session, User
+from opportune.accounts.models import ApiToken, Group, LinkedAccount, Membership, Session, User
 from opportune.db.columns import is_secret
 from opportune.feature import Feature, Person, PersonalData
 from opportune.fields.files import file_columns_of
@@ -21,6 +21,9 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
         "account": select(User).where(col(User.id) == person.id),
         "sessions": select(Session).where(col(Session.user_id) == person.id).order_by(col(Session.id)),
         "tokens": select(ApiToken).where(col(ApiToken.user_id) == person.id).order_by(col(ApiToken.id)),
+        "linked_accounts": select(LinkedAccount)
+        .where(col(LinkedAccount.user_id) == person.id)
+        .order_by(col(LinkedAccount.id)),
         "groups": groups.where(col(Membership.user_id) == person.id).order_by(col(Group.id)),
     }
     return {

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import Session, User
 from opportune.accounts.profile.schemas import PROVED_FIELDS, UserUpdate
@@ -14,9 +15,11 @@ from opportune.accounts.profile.service import (
     update_profile,
 )
 from opportune.accounts.responses import done, invalid_link, reauthenticated, show
-from opportune.accounts.schemas import EmailConfirmation, EmailUpdate, PasswordUpdate
+from opportune.accounts.schemas import EmailConfirmation, EmailUpdate, FirstPassword, LinkRequest, PasswordUpdate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.trusted_devices import trust_device
+from opportune.accounts.social_sign_in.providers import configured_providers
+from opportune.accounts.social_sign_in.service import is_fresh, linked_with_labels
 from opportune.accounts.users import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.verification.service import request_verification
 from opportune.db.sessions.dependencies import DatabaseDependency
@@ -32,6 +35,8 @@ PROFILE_PATH = "/accounts/profile"
 EMAIL_REQUESTED = "We have written to the new address. Open the link in that e-mail, and it becomes yours here."
 EMAIL_CHANGED = "Your e-mail address is changed."
 OTHERS_SIGNED_OUT = "Your password is changed. Every other device has been signed out, and all API tokens have ended."
+
+SIGN_IN_AGAIN = "That was a while ago. Sign out and in again, then do this within ten minutes."
 
 router = APIRouter(prefix="/accounts")
 
@@ -108,17 +113,17 @@ async def change_email(request: Request, user: CurrentUser, context: AccountCtx)
 
 
 @router.get("/password")
-async def password(request: Request, _user: CurrentUser) -> Response:
-    return show(request, "password", form=Form(PasswordUpdate))
+async def password(request: Request, user: CurrentUser) -> Response:
+    return show(request, "password", form=Form(PasswordUpdate if user.has_password else FirstPassword))
 
 
 @router.post("/password")
 async def set_password(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     """Change the password. Ends every session and token; this browser gets a new session."""
-    form = await read_form(request, PasswordUpdate)
-    if wanted := await reauthenticated(context, user, form):
+    form = await _read_password(request, user, context)
+    if form.data and not form.errors:
         try:
-            user = await change_password(context, user, wanted.new_password)
+            user = await change_password(context, user, form.data.new_password)
         except InvalidPasswordError as error:
             form.refuse(str(error), "new_password")
         else:
@@ -130,10 +135,34 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
     return show(request, "password", form.status, form=form)
 
 
-async def show_profile(request: Request, user: User, own: Form[UserUpdate], email: Form[EmailUpdate]) -> Response:
-    status = own.status if own.errors else email.status
+async def _read_password(
+    request: Request, user: User, context: AccountContext
+) -> Form[PasswordUpdate] | Form[FirstPassword]:
+    """Of somebody who has proved who they are: by the password there is, else by having signed in just now."""
+    if user.has_password:
+        form = await read_form(request, PasswordUpdate)
+        await reauthenticated(context, user, form)
+        return form
+    first = await read_form(request, FirstPassword)
+    if not is_fresh(request.state.session):
+        first.refuse(SIGN_IN_AGAIN)
+    return first
+
+
+async def show_profile(
+    request: Request,
+    user: User,
+    own: Form[UserUpdate],
+    email: Form[EmailUpdate],
+    linking: Form[LinkRequest] | None = None,
+) -> Response:
+    status = next((form.status for form in (own, email, linking) if form and form.errors), 200)
     panels = await render_panels(request, (feature.profile_panel for feature in request.app.state.features), user)
-    return show(request, "profile", status, own=own, own_fields=own_fields(own), email=email, panels=panels)
+    context = {"own": own, "own_fields": own_fields(own), "email": email, "panels": panels}
+    if providers := configured_providers(request.app.state.settings):
+        context |= {"linking": linking or Form(LinkRequest), "providers": providers}
+        context |= {"linked": await linked_with_labels(request.app.state.database, request.app.state.settings, user)}
+    return show(request, "profile", status, **context)
 
 
 def own_fields(form: Form[UserUpdate]) -> list[str]:

@@ -1,21 +1,17 @@
 """Sign in, in two steps where somebody has a second factor, and out."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from opportune.accounts import signed_links
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
-from opportune.accounts.models import User
 from opportune.accounts.responses import next_page, refuse, show_form, signed_in, to_next
 from opportune.accounts.schemas import SignIn, SignInCode
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in import service
 from opportune.accounts.sign_in.redirects import safe_redirect_path
-from opportune.accounts.sign_in.trusted_devices import COOKIE_PATH, trusted_device
+from opportune.accounts.sign_in.second_step import forget_pending, pending_sign_in, to_code
+from opportune.accounts.sign_in.trusted_devices import trusted_device
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
-from opportune.settings import Settings
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash
@@ -40,7 +36,7 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
             headers = refuse(form, refusal)
         else:
             if user and user.has_two_factor:
-                return _to_code(request, user, form)
+                return to_code(request, user, next_page(request, form), remember=form.data.remember)
             if user:
                 response = to_next(request, form)
                 return await signed_in(request, context.session, user, response, remember=form.data.remember)
@@ -50,7 +46,7 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
 
 @router.get("/login/code")
 async def ask_code(request: Request, session: ReadSession) -> Response:
-    if await _pending(request, session):
+    if await pending_sign_in(request, session):
         return show_form(request, "sign_in_code", Form(SignInCode))
     return RedirectResponse(LOGIN_PATH, 303)
 
@@ -58,7 +54,7 @@ async def ask_code(request: Request, session: ReadSession) -> Response:
 @router.post("/login/code")
 async def check_code(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, SignInCode)
-    pending = await _pending(request, context.session)
+    pending = await pending_sign_in(request, context.session)
     if pending is None:
         return RedirectResponse(LOGIN_PATH, 303)
     user, wanted = pending
@@ -71,7 +67,7 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
         else:
             if is_right:
                 response = RedirectResponse(safe_redirect_path(wanted["next"]), 303)
-                _set_pending(request, response, "", 0)
+                forget_pending(request, response)
                 return await signed_in(request, context.session, user, response, remember=wanted["remember"])
             form.refuse(service.WRONG_CODE, "code")
     return show_form(request, "sign_in_code", form, headers)
@@ -83,36 +79,3 @@ async def sign_out(request: Request, session: WriteSession) -> Response:
     await cookies.sign_out(session, request, response)
     flash(request, "You are signed out.")
     return response
-
-
-def _to_code(request: Request, user: User, form: Form[SignIn]) -> Response:
-    """On to the second step. Until then there is no session: only a note of whose password it was."""
-    response = RedirectResponse(f"{LOGIN_PATH}/code", 303)
-    wanted = {"next": next_page(request, form), "remember": form.data is not None and form.data.remember}
-    seconds = int(signed_links.LIFETIMES["code"].total_seconds())
-    token = signed_links.make_link_token(request.app.state.settings, "code", user, **wanted)
-    _set_pending(request, response, token, seconds)
-    return response
-
-
-async def _pending(request: Request, session: ReadSession) -> tuple[User, dict[str, Any]] | None:
-    settings: Settings = request.app.state.settings
-    token = request.cookies.get(_pending_cookie(settings), "")
-    return await signed_links.read_link_token(session, settings, "code", token)
-
-
-def _pending_cookie(settings: Settings) -> str:
-    return "__Secure-pending" if settings.has_secure_cookies else "pending"
-
-
-def _set_pending(request: Request, response: Response, value: str, seconds: int) -> None:
-    settings: Settings = request.app.state.settings
-    response.set_cookie(
-        _pending_cookie(settings),
-        value,
-        max_age=seconds,
-        path=COOKIE_PATH,
-        secure=settings.has_secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )

@@ -11,7 +11,7 @@ from opportune.accounts.tokens.service import delete_access_tokens
 from opportune.accounts.two_factor import totp
 from opportune.accounts.two_factor.recovery_codes import renew_recovery_codes
 from opportune.accounts.two_factor.totp import PendingSetup
-from opportune.accounts.users import WRONG_CURRENT_PASSWORD
+from opportune.accounts.users import wrong_password
 from opportune.web.rate_limit import RateLimit
 
 CODES_PER_USER = RateLimit("accounts.codes_per_user", 10)
@@ -105,7 +105,7 @@ class TwoFactorSetup:
 
     async def _check_password(self, password: str) -> None:
         if not await reauthenticate(self.context, self.user, password):
-            raise WrongCredential("password", WRONG_CURRENT_PASSWORD)
+            raise WrongCredential("password", wrong_password(self.user))
 
     async def _check_both(self, password: str, code: str) -> None:
         """Whoever took over a browser and saw the password typed may not shut the owner out."""

@@ -17,7 +17,7 @@ from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # 
 
 from opportune.accounts import passwords
 from opportune.accounts.groups.service import lock_superusers
-from opportune.accounts.models import ApiToken, Membership, Session, User, UserBase
+from opportune.accounts.models import ApiToken, LinkedAccount, Membership, Session, User, UserBase
 from opportune.accounts.schemas import Email
 from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.sessions.user_agent import describe_user_agent
@@ -294,4 +294,14 @@ class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
     icon, category = "ti ti-key", "Accounts"
 
 
-ACCOUNTS = (SessionAdmin, TokenAdmin)
+class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
+    """What signs people in, which is theirs to change."""
+
+    column_list = ("id", "user_id", "issuer", "email", "created_at")
+    column_searchable_list = ("issuer", "subject", "email")
+    column_filters = ("user_id", "issuer", "created_at")
+    can_create = can_edit = can_delete = False
+    icon, category = "ti ti-link", "Accounts"
+
+
+ACCOUNTS = (SessionAdmin, TokenAdmin, LinkedAccountAdmin)

@@ -1,0 +1,30 @@
+"""Accounts elsewhere that sign one in. They are linked in a browser, on the profile page."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, HTTPException
+
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.models import LinkedAccount
+from opportune.accounts.schemas import LinkedAccountRead
+from opportune.accounts.social_sign_in import service
+from opportune.accounts.social_sign_in.providers import SocialSignInRefused
+from opportune.db.model import RowId
+from opportune.db.sessions.dependencies import DatabaseDependency
+
+router = APIRouter(prefix="/users/me/linked-accounts", tags=["accounts"])
+
+
+@router.get("", response_model=list[LinkedAccountRead])
+async def list_linked_accounts(user: CurrentUser, database: DatabaseDependency) -> Sequence[LinkedAccount]:
+    async with database.reader(fresh=True) as session:
+        return await service.linked_accounts(session, user)
+
+
+@router.delete("/{account_id}", status_code=204)
+async def unlink(account_id: RowId, user: CurrentUser, context: AccountCtx) -> None:
+    """Let it sign one in no more. 409 for the last way in."""
+    try:
+        await service.unlink(context, user, account_id)
+    except SocialSignInRefused as refusal:
+        raise HTTPException(409, str(refusal)) from None

@@ -1,0 +1,105 @@
+"""The way to a provider and back: what this browser has set out for, and that nobody else comes back in its place."""
+
+import asyncio
+import base64
+import hashlib
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opportune.accounts.social_sign_in.providers import (
+    Identity,
+    Provider,
+    ProviderNotBelieved,
+    ProviderUnreachable,
+    SocialSignInRefused,
+    callback_url,
+)
+from opportune.settings import Settings
+from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
+
+if TYPE_CHECKING:
+    from opportune.accounts.social_sign_in.identity import Client
+
+logger = logging.getLogger(__name__)
+
+LIFETIME_SECONDS = 600
+STATES = RateLimit("accounts.social_states", 1, LIFETIME_SECONDS)
+"""Each counts once, in all processes."""
+
+
+@dataclass(frozen=True)
+class Journey:
+    """What a browser keeps, sealed, while its owner is at the provider."""
+
+    provider: str
+    state: str
+    verifier: str
+    """Of PKCE: who has seen the code alone can do nothing with it."""
+    nonce: str
+    """Comes back in the id_token: one that was made for another sign-in counts for nothing here."""
+    next: str = "/"
+    remember: bool = False
+    user_id: int = 0
+    """Whose account is to be linked; 0 to sign in."""
+
+
+def new_journey(
+    provider: Provider,
+    next: str,  # noqa: A002 - its word everywhere
+    *,
+    remember: bool = False,
+    user_id: int = 0,
+) -> Journey:
+    state, verifier, nonce = (secrets.token_urlsafe(32) for _ in range(3))
+    return Journey(provider.name, state, verifier, nonce, next, remember, user_id)
+
+
+async def is_first_use(limiter: RateLimiter, journey: Journey) -> bool:
+    """Whether nobody has come back from this journey yet."""
+    try:
+        await limiter.hit(STATES.by(journey.state))
+    except TooManyRequests:
+        return False
+    return True
+
+
+async def address_of_provider(settings: Settings, provider: Provider, journey: Journey) -> str:
+    """Where to send somebody. Raises SocialSignInRefused."""
+    digest = hashlib.sha256(journey.verifier.encode()).digest()
+    challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    callback = callback_url(settings, provider)
+    with _in_words(provider):
+        client = await asyncio.to_thread(_load_client, provider)
+        return await client.authorization_url(callback, journey.state, challenge, journey.nonce)
+
+
+async def read_identity(
+    settings: Settings, provider: Provider, journey: Journey, code: str, answered_by: str | None
+) -> Identity:
+    """Who has come back. Raises SocialSignInRefused."""
+    callback = callback_url(settings, provider)
+    with _in_words(provider):
+        client = await asyncio.to_thread(_load_client, provider)
+        return await client.identity(code, callback, journey.verifier, journey.nonce, answered_by)
+
+
+def _load_client(provider: Provider) -> "Client":
+    from opportune.accounts.social_sign_in.identity import client_of  # noqa: PLC0415 - see there
+
+    return client_of(provider)
+
+
+@contextmanager
+def _in_words(provider: Provider) -> Iterator[None]:
+    try:
+        yield
+    except ProviderUnreachable as error:
+        logger.warning("Sign-in by %s: no answer (%s)", provider.label, error)
+        raise SocialSignInRefused(f"{provider.label} does not answer at the moment. Please try again later.") from None
+    except ProviderNotBelieved as error:
+        logger.warning("Sign-in by %s: not believed, as %s", provider.label, error)
+        raise SocialSignInRefused(f"{provider.label} could not tell us who you are. Please try again.") from None

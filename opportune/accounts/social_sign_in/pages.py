@@ -1,0 +1,148 @@
+"""Sign in with an account elsewhere, and say on the profile page which ones may."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser, OptionalUser
+from opportune.accounts.models import User
+from opportune.accounts.profile.pages import PROFILE_PATH, SIGN_IN_AGAIN, show_profile
+from opportune.accounts.profile.schemas import UserUpdate
+from opportune.accounts.reauthentication import reauthenticate
+from opportune.accounts.responses import done, next_page, show, signed_in
+from opportune.accounts.schemas import EmailUpdate, LinkRequest, SocialSignIn
+from opportune.accounts.sign_in.second_step import to_code
+from opportune.accounts.social_sign_in import flow, service
+from opportune.accounts.social_sign_in.cookies import forget_journey, journey_of, remember_journey
+from opportune.accounts.social_sign_in.flow import Journey
+from opportune.accounts.social_sign_in.providers import Identity, Provider, SocialSignInRefused, find_provider
+from opportune.accounts.users import AccountLinkedError, wrong_password
+from opportune.db.model import RowId
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.rendering.flash import flash
+
+NOT_OURS = "This sign-in did not begin in this browser, or too long ago. Please try again."
+
+router = APIRouter(prefix="/accounts")
+
+
+async def get_provider(request: Request, provider: str) -> Provider:
+    if found := find_provider(request.app.state.settings, provider):
+        return found
+    raise HTTPException(404)
+
+
+NamedProvider = Annotated[Provider, Depends(get_provider)]
+
+
+@router.post("/social/{provider}")
+async def start(request: Request, provider: NamedProvider, context: AccountCtx) -> Response:
+    """On to the provider, to sign in. By a form of this site: nobody begins this for somebody else."""
+    form = await read_form(request, SocialSignIn)
+    remember = form.data is not None and form.data.remember
+    journey = flow.new_journey(provider, next_page(request, form), remember=remember)
+    return await _set_out(request, context, provider, journey)
+
+
+@router.get("/social/{provider}/callback")
+async def come_back(request: Request, provider: NamedProvider, user: OptionalUser, context: AccountCtx) -> Response:
+    """Where the provider sends people back to: they are signed in, or an account of theirs is linked."""
+    journey = journey_of(request, provider, request.query_params.get("state", ""))
+    try:
+        response = await _arrive(request, context, provider, journey, user)
+    except SocialSignInRefused as refusal:
+        response = _back(request, refusal, PROFILE_PATH if user else LOGIN_PATH)
+    forget_journey(request, response)
+    return response
+
+
+@router.post("/profile/linked-accounts")
+async def start_linking(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    form = await read_form(request, LinkRequest)
+    provider = form.data and find_provider(request.app.state.settings, form.data.provider)
+    if not (form.data and provider):
+        raise HTTPException(404)
+    if user.has_password:
+        if not await reauthenticate(context, user, form.data.current_password):
+            form.refuse(wrong_password(user), "current_password")
+    elif not service.is_fresh(request.state.session):
+        form.refuse(SIGN_IN_AGAIN)
+    if form.errors:
+        return await show_profile(request, user, Form(UserUpdate, user), Form(EmailUpdate), form)
+    journey = flow.new_journey(provider, PROFILE_PATH, user_id=user.id)
+    return await _set_out(request, context, provider, journey)
+
+
+@router.post("/profile/linked-accounts/{account_id}/unlink")
+async def unlink(request: Request, account_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
+    try:
+        await service.unlink(context, user, account_id)
+    except SocialSignInRefused as refusal:
+        return _back(request, refusal, PROFILE_PATH)
+    return done(request, "profile", "That account signs you in no more.")
+
+
+async def _set_out(request: Request, context: AccountContext, provider: Provider, journey: Journey) -> Response:
+    """A page that leads on by itself: after a form browsers go nowhere that `form-action` does not name."""
+    await context.limiter.hit(service.STARTS_PER_ADDRESS.by(context.client.address))
+    try:
+        address = await flow.address_of_provider(context.settings, provider, journey)
+    except SocialSignInRefused as refusal:
+        return _back(request, refusal, PROFILE_PATH if journey.user_id else LOGIN_PATH)
+    response = show(request, "to_provider", label=provider.label, address=address)
+    response.headers["Cache-Control"] = "no-store"
+    remember_journey(request, response, journey)
+    return response
+
+
+async def _arrive(
+    request: Request, context: AccountContext, provider: Provider, journey: Journey | None, user: User | None
+) -> Response:
+    """Raises SocialSignInRefused, and TooManyRequests."""
+    failure = service.FAILURES_PER_ADDRESS.by(context.client.address)
+    await context.limiter.hit(failure)
+    if journey is None or not await flow.is_first_use(context.limiter, journey):
+        raise SocialSignInRefused(NOT_OURS)
+    who = await _identity(request, provider, journey)
+    if journey.user_id:
+        if user is None or user.id != journey.user_id:
+            raise SocialSignInRefused(NOT_OURS)
+        response = await _link(context, provider, who, user, request)
+    else:
+        response = await _sign_in(context, provider, who, journey, request)
+    await context.limiter.refund(context.session, failure)
+    return response
+
+
+async def _identity(request: Request, provider: Provider, journey: Journey) -> Identity:
+    answer = request.query_params
+    if answer.get("error") or not answer.get("code"):
+        raise SocialSignInRefused(f"You were not signed in at {provider.label}.")
+    return await flow.read_identity(request.app.state.settings, provider, journey, answer["code"], answer.get("iss"))
+
+
+async def _sign_in(
+    context: AccountContext, provider: Provider, who: Identity, journey: Journey, request: Request
+) -> Response:
+    user, is_new = await service.sign_in_with(context, provider, who)
+    if user.has_two_factor:
+        return to_code(request, user, journey.next, remember=journey.remember)
+    if is_new:
+        flash(request, "Welcome! You have an account now, and are signed in.")
+    response = RedirectResponse(journey.next, 303)
+    return await signed_in(request, context.session, user, response, remember=journey.remember)
+
+
+async def _link(context: AccountContext, provider: Provider, who: Identity, user: User, request: Request) -> Response:
+    try:
+        await service.link(context, provider, who, user)
+    except AccountLinkedError:  # at the same moment
+        raise SocialSignInRefused(NOT_OURS) from None
+    return done(request, "profile", f"From now on your account at {provider.label} signs you in here.")
+
+
+def _back(request: Request, refusal: SocialSignInRefused, path: str) -> Response:
+    flash(request, str(refusal), "danger")
+    return RedirectResponse(path, 303)

@@ -1,0 +1,140 @@
+"""What follows from an account elsewhere: somebody signs in, gets an account, or links it to theirs."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.emails import send_account_email
+from opportune.accounts.models import LinkedAccount, Session, User
+from opportune.accounts.registration.service import REGISTRATIONS_PER_ADDRESS
+from opportune.accounts.social_sign_in.providers import (
+    Identity,
+    Provider,
+    SocialSignInRefused,
+    configured_providers,
+)
+from opportune.accounts.users import EmailTakenError
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.errors import NotFound
+from opportune.settings import Settings
+from opportune.web.rate_limit import RateLimit
+
+STARTS_PER_ADDRESS = RateLimit("accounts.social_starts_per_address", 60)
+FAILURES_PER_ADDRESS = RateLimit("accounts.social_failures_per_address", 20)
+FRESH = timedelta(minutes=10)
+"""For so long a sign-in stands in for the password of who has none."""
+
+
+async def sign_in_with(context: AccountContext, provider: Provider, who: Identity) -> tuple[User, bool]:
+    """The user of an account elsewhere, and whether they are new. A second factor may still be wanted.
+
+    Raises:
+        SocialSignInRefused: with a sentence.
+        TooManyRequests: too many accounts were made from this address.
+    """
+    manager = context.manager
+    user = await manager.user_db.get_by_oauth_account(who.issuer, who.subject)
+    await manager.release()
+    if user is None:
+        return await _register(context, provider, who), True
+    if not await manager.is_unchanged(user):
+        raise SocialSignInRefused("This account is closed.")
+    return user, False
+
+
+async def _register(context: AccountContext, provider: Provider, who: Identity) -> User:
+    label = provider.label
+    if not who.email:
+        raise SocialSignInRefused(
+            f"{label} tells us no e-mail address of yours. Register with one here, then add {label} on your profile."
+        )
+    if not who.email_is_verified:
+        raise SocialSignInRefused(
+            f"{label} does not say that {who.email} is yours. Register with it here, then add {label} on your profile."
+        )
+    await context.limiter.hit(REGISTRATIONS_PER_ADDRESS.by(context.client.address))
+    try:
+        return await context.manager.oauth_callback(who.issuer, "", who.subject, who.email, is_verified_by_default=True)
+    except EmailTakenError:
+        raise SocialSignInRefused(
+            f"There is an account with {who.email} already. Sign in to it, then add {label} on your profile."
+        ) from None
+
+
+async def link(context: AccountContext, provider: Provider, who: Identity, user: User) -> None:
+    """Let an account elsewhere sign somebody in, who is told so by mail.
+
+    Raises:
+        SocialSignInRefused: it signs somebody in already.
+        AccountLinkedError: the same, at the same moment.
+    """
+    manager = context.manager
+    if not await manager.is_unchanged(user):
+        raise SocialSignInRefused("Your account was changed at the same moment. Please try again.")
+    holder = await manager.user_db.get_by_oauth_account(who.issuer, who.subject)
+    if holder is not None:
+        whose = "this one" if holder.id == user.id else "another one here"
+        raise SocialSignInRefused(f"That account at {provider.label} signs you in to {whose} already.")
+    created = {"oauth_name": who.issuer, "account_id": who.subject, "account_email": who.email}
+    await manager.user_db.add_oauth_account(user, created)
+    _tell(context, user, provider.label, is_added=True)
+
+
+async def unlink(context: AccountContext, user: User, row_id: int) -> None:
+    """Let an account elsewhere sign its owner in no more, who is told so by mail.
+
+    Raises:
+        NotFound: they have no such account.
+        SocialSignInRefused: it is their last way in.
+    """
+    await context.manager.is_unchanged(user)  # locks them: of two windows one sees what the other has left
+    linked = await linked_accounts(context.session, user)
+    row = next((each for each in linked if each.id == row_id), None)
+    if row is None:
+        raise NotFound
+    others = [each for each in linked if each is not row and provider_of(context.settings, each)]
+    if not (user.has_password or others):
+        raise SocialSignInRefused("This is your only way in. Choose a password first.")
+    await context.session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == row_id))
+    _tell(context, user, label_of(context.settings, row), is_added=False)
+
+
+async def unlink_all(session: AsyncSession, user: User) -> None:
+    """For an account that may have been somebody else's until now."""
+    await session.execute(delete(LinkedAccount).where(col(LinkedAccount.user_id) == user.id))
+
+
+async def linked_accounts(session: AsyncSession, user: User) -> Sequence[LinkedAccount]:
+    """The oldest first."""
+    mine = select(LinkedAccount).where(col(LinkedAccount.user_id) == user.id).order_by(col(LinkedAccount.id))
+    return (await session.scalars(mine)).all()
+
+
+async def linked_with_labels(database: Database, settings: Settings, user: User) -> list[tuple[LinkedAccount, str]]:
+    """The same, each with what its provider is called."""
+    async with database.reader(fresh=True) as session:
+        return [(row, label_of(settings, row)) for row in await linked_accounts(session, user)]
+
+
+def provider_of(settings: Settings, row: LinkedAccount) -> Provider | None:
+    """Who vouches for it; None where the settings do not name them any more."""
+    return next((each for each in configured_providers(settings) if each.vouches_by(row.issuer)), None)
+
+
+def label_of(settings: Settings, row: LinkedAccount) -> str:
+    provider = provider_of(settings, row)
+    return provider.label if provider else row.issuer.removeprefix("https://")
+
+
+def is_fresh(here: Session | None) -> bool:
+    """Whether somebody has signed in just now, in this browser."""
+    return here is not None and utc_now() - (here.confirmed_at or here.created_at) < FRESH
+
+
+def _tell(context: AccountContext, user: User, label: str, *, is_added: bool) -> None:
+    send_account_email(context.session, context.settings, user.email, "linked_account", label=label, is_added=is_added)

@@ -1,0 +1,140 @@
+"""A small OpenID Connect provider, which also answers as GitHub's API does, and lies where it is told to."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import RedirectResponse
+
+from opportune.testing.services.browser import serve
+
+CLIENT_ID, CLIENT_SECRET = "the-site", "a secret of both"
+KEY, FOREIGN_KEY = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+NUMBER = "key-1"
+
+Claims = dict[str, Any]
+
+
+@dataclass
+class FakeProvider:
+    """Signs in whoever `person` is. `lie` changes what an id_token says, `forge` takes the place of its signature."""
+
+    url: str = ""
+    person: Claims = field(default_factory=lambda: {"sub": "1", "email": "ada@example.com", "email_verified": True})
+    lie: Claims = field(default_factory=dict)
+    forge: Callable[[Claims], str] | None = None
+    metadata: Claims = field(default_factory=dict)
+    emails: list[Claims] = field(default_factory=list)
+    answer: Claims = field(default_factory=dict)
+    """What else comes back with the code, or in place of it."""
+    waits: asyncio.Event | None = None
+    """No token is given before this."""
+    asked: list[str] = field(default_factory=list)
+    codes: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def come(self, address: str) -> str:
+        """What a browser is sent back to, by somebody who agrees at the provider's page."""
+        wanted = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+        assert (wanted["client_id"], wanted["response_type"]) == (CLIENT_ID, "code")
+        assert (wanted["code_challenge_method"], len(wanted["code_challenge"])) == ("S256", 43)
+        code = secrets.token_urlsafe(8)
+        self.codes[code] = wanted
+        answer = {"code": code, "state": wanted["state"], **self.answer}
+        return f"{wanted['redirect_uri']}?{urlencode({name: text for name, text in answer.items() if text})}"
+
+    def id_token(self, wanted: dict[str, str]) -> str:
+        now = int(time.time())
+        claims = {
+            "iss": self.url,
+            "aud": CLIENT_ID,
+            "iat": now,
+            "exp": now + 300,
+            "nonce": wanted.get("nonce"),
+            **self.person,
+            **self.lie,
+        }
+        claims = {name: value for name, value in claims.items() if value is not None}
+        return self.forge(claims) if self.forge else signed(claims)
+
+
+def signed(claims: Claims, key: ec.EllipticCurvePrivateKey = KEY, number: str | None = NUMBER) -> str:
+    return jwt.encode(claims, key, "ES256", {"kid": number} if number else None)
+
+
+@asynccontextmanager
+async def running_provider() -> AsyncIterator[FakeProvider]:
+    """One behind a port of this machine."""
+    provider = FakeProvider()
+    async with serve(_app(provider)) as provider.url:
+        yield provider
+
+
+def _app(provider: FakeProvider) -> FastAPI:
+    app = FastAPI(openapi_url=None)
+
+    @app.get("/.well-known/openid-configuration")
+    @app.get("/common/.well-known/openid-configuration")
+    async def metadata() -> Claims:
+        provider.asked.append("metadata")
+        return {
+            "issuer": provider.url,
+            "authorization_endpoint": f"{provider.url}/authorize",
+            "token_endpoint": f"{provider.url}/token",
+            "jwks_uri": f"{provider.url}/keys",
+            "userinfo_endpoint": f"{provider.url}/me",
+            "token_endpoint_auth_methods_supported": ["client_secret_post"],
+            **provider.metadata,
+        }
+
+    @app.get("/authorize")
+    async def authorize(request: Request) -> RedirectResponse:
+        return RedirectResponse(provider.come(str(request.url)), 303)
+
+    @app.get("/keys")
+    async def keys() -> Claims:
+        provider.asked.append("keys")
+        public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key()))
+        return {"keys": [{**public, "kid": NUMBER, "use": "sig", "alg": "ES256"}]}
+
+    @app.post("/token")
+    async def token(request: Request) -> Claims:
+        provider.asked.append("token")
+        form = dict(await request.form())
+        wanted = provider.codes.pop(str(form["code"]), None)
+        if provider.waits:
+            await provider.waits.wait()
+        verifier = str(form.get("code_verifier", "")).encode()
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=").decode()
+        if (
+            wanted is None
+            or wanted["code_challenge"] != challenge
+            or wanted["redirect_uri"] != form["redirect_uri"]
+            or (form["client_id"], form["client_secret"]) != (CLIENT_ID, CLIENT_SECRET)
+        ):
+            raise HTTPException(400, "invalid_grant")
+        return {"access_token": "access", "token_type": "bearer", "id_token": provider.id_token(wanted)}
+
+    @app.get("/me")
+    async def me() -> Claims:
+        return provider.person
+
+    @app.get("/user")
+    async def github_user() -> Claims:
+        return {"id": 583231, "login": "octocat", "email": "shown@example.com"}
+
+    @app.get("/user/emails")
+    async def github_emails() -> list[Claims]:
+        return provider.emails
+
+    return app

@@ -1,0 +1,48 @@
+"""Against `oidc-provider-mock`, which others have written, in Chromium without JavaScript."""
+
+import warnings
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Browser, expect
+from pydantic import SecretStr
+
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return settings_for(database_url).model_copy(update={"jobs": "off"})
+
+
+async def test_somebody_without_javascript_registers_and_signs_in_by_a_provider(
+    chromium: Browser, app: FastAPI, site: str
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own libraries
+        from oidc_provider_mock import User, run_server_in_thread  # noqa: PLC0415 - half a second
+
+        with run_server_in_thread(
+            user_claims=[User(sub="ada", claims={"email": "ada@example.com", "email_verified": True})]
+        ) as server:
+            app.state.settings = app.state.settings.model_copy(
+                update={
+                    "base_url": site,
+                    "oidc_url": f"http://localhost:{server.server_port}",
+                    "oidc_client_id": "the-site",
+                    "oidc_client_secret": SecretStr("secret"),
+                    "oidc_label": "Keycloak",
+                }
+            )
+            async with await chromium.new_context(base_url=site, java_script_enabled=False) as context:
+                page = await context.new_page()
+                page.set_default_timeout(15_000)
+                await page.goto("/accounts/login?next=/accounts/profile")
+                await page.get_by_role("button", name="Continue with Keycloak").click()
+                await page.get_by_role("button", name="ada").click()
+                await expect(page).to_have_url(f"{site}/accounts/profile")
+                await expect(page.get_by_role("region", name="Ways to sign in")).to_contain_text("ada@example.com")
+                await expect(page.get_by_text("Verified", exact=True)).to_be_visible()
