@@ -158,10 +158,11 @@ async def show_profile(
 ) -> Response:
     status = next((form.status for form in (own, email, linking) if form and form.errors), 200)
     panels = await render_panels(request, (feature.profile_panel for feature in request.app.state.features), user)
-    context = {"own": own, "own_fields": own_fields(own), "email": email, "panels": panels}
-    if providers := configured_providers(request.app.state.settings):
-        context |= {"linking": linking or Form(LinkRequest), "providers": providers}
-        context |= {"linked": await linked_with_labels(request.app.state.database, request.app.state.settings, user)}
+    providers = configured_providers(request.app.state.settings)
+    context = {"own": own, "own_fields": own_fields(own), "email": email, "panels": panels, "providers": providers}
+    if providers:
+        context["linking"] = linking or Form(LinkRequest)
+        context["linked"] = await linked_with_labels(request.app.state.database, request.app.state.settings, user)
     return show(request, "profile", status, **context)
 
 
