@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -20,6 +21,8 @@ from tests.opportune.accounts.social_sign_in.conftest import come_back, links, o
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 
 pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
 
 NEW = "another good password"
 
@@ -113,6 +116,29 @@ async def test_the_last_way_in_stays_until_there_is_a_password(
     await client.post("/accounts/logout")
     back = await client.post("/accounts/login", data={"email": "ada@example.com", "password": NEW})
     assert back.status_code == 303
+
+
+@on_both
+async def test_of_two_last_ways_in_that_are_removed_at_once_one_stays(
+    client: AsyncClient, database: Database, provider: FakeProvider
+) -> None:
+    await come_back(client, provider)
+    user = (await client.get("/api/v1/users/me")).json()["id"]
+    async with database.writer() as session:
+        session.add(LinkedAccount(user_id=user, issuer=provider.url, subject="2"))
+    await asyncio.gather(*(remove(client, number) for number in await linked_ids(client)))
+    assert len(await links(database)) == 1
+
+
+@on_both
+async def test_an_account_that_two_people_add_at_once_is_one_of_theirs(
+    app: FastAPI, bob: AsyncClient, database: Database, provider: FakeProvider
+) -> None:
+    async with signed_in_client(app) as other:
+        addresses = [provider.come(onward(await ask_to_link(each))) for each in (bob, other)]
+        both = (each.get(address) for each, address in zip((bob, other), addresses, strict=True))
+        assert [answer.status_code for answer in await asyncio.gather(*both)] == [303, 303]
+    assert await links(database) == [(provider.url, "1")]
 
 
 async def test_a_way_in_whose_provider_is_gone_is_none(
