@@ -162,6 +162,12 @@ async def test_a_discovery_document_that_is_wrong_is_not_believed(metadata: Clai
         await arrive(provider)
 
 
+async def test_a_provider_says_nothing_of_the_accounts_of_another(provider: FakeProvider) -> None:
+    provider.metadata = provider.lie = {"iss": "https://accounts.google.com", "issuer": "https://accounts.google.com"}
+    with pytest.raises(ProviderNotBelieved, match="discovery document names another issuer"):
+        await arrive(provider)
+
+
 async def test_the_tenant_of_a_microsoft_account_is_part_of_its_issuer(provider: FakeProvider) -> None:
     issuer = f"{provider.url}/{{tenantid}}"
     provider.metadata = {"issuer": issuer}
