@@ -21,7 +21,8 @@ from opportune.cli.scaffold.model import ACCESSES, NewModel, as_tuple, filled
 from opportune.cli.scaffold.model_code import link_name, models_module
 from opportune.cli.scaffold.model_tests import tests_module
 from opportune.cli.scaffold.models import KnownModels
-from opportune.cli.scaffold.source import MAX_LINE_LENGTH, NotAsExpected, Source, bound_names, merged, read_source
+from opportune.cli.scaffold.module_imports import merged
+from opportune.cli.scaffold.source import MAX_LINE_LENGTH, NotAsExpected, Source, bound_names, read_source
 from opportune.cli.scaffold.words import plural, snake
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, import_without_gc

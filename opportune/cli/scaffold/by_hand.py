@@ -6,7 +6,8 @@ from pathlib import Path
 from opportune.cli.scaffold.fields import STAMPS, Field
 from opportune.cli.scaffold.model import NewModel, filled
 from opportune.cli.scaffold.model_code import annotation_of, default_of, limits_of, title_of, title_words
-from opportune.cli.scaffold.source import MAX_LINE_LENGTH, with_imports
+from opportune.cli.scaffold.module_imports import with_imports
+from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 from opportune.cli.scaffold.words import label
 from opportune.errors import OperatorError
 

@@ -2,7 +2,8 @@
 
 import ast
 
-from opportune.cli.scaffold.source import NotAsExpected, Source, bound_names, exploded, with_imports, with_item
+from opportune.cli.scaffold.module_imports import with_imports
+from opportune.cli.scaffold.source import NotAsExpected, Source, bound_names, exploded, with_item
 
 ORDER = (
     *("name", "summary", "settings", "models", "pages", "api", "admin", "metrics", "navigation", "profile_panel"),

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from opportune.cli.scaffold.fields import STAMPS, Field, member
-from opportune.cli.scaffold.source import MAX_LINE_LENGTH, with_imports
+from opportune.cli.scaffold.module_imports import with_imports
+from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 from opportune.cli.scaffold.words import camel, label, singular, snake
 
 ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "pdf", "rss", "sku", "url", "vat"}

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from opportune.cli.scaffold.fields import Field
 from opportune.cli.scaffold.model import NewModel, filled
-from opportune.cli.scaffold.source import MAX_LINE_LENGTH, with_imports
+from opportune.cli.scaffold.module_imports import with_imports
+from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 
 ACCOUNTS, TESTING = "opportune.accounts", "opportune.testing"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from opportune.cli.scaffold.access import deletable
 from opportune.cli.scaffold.feature_file import feature_call
 from opportune.cli.scaffold.models import KnownModel, KnownModels
-from opportune.cli.scaffold.source import NotAsExpected, Source, read_source, without, without_names, without_statement
+from opportune.cli.scaffold.module_imports import without_names
+from opportune.cli.scaffold.source import NotAsExpected, Source, read_source, without, without_statement
 from opportune.cli.scaffold.words import plural, snake
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE

@@ -2,15 +2,11 @@
 
 import ast
 import re
-import sys
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE
 
 MAX_LINE_LENGTH = 120
-OWN = {PACKAGE, "app", "bench", "opportune", "tests"}
 
 
 class NotAsExpected(Exception):  # noqa: N818 - whoever raises it says what is to be done by hand
@@ -78,134 +74,8 @@ def bound_names(tree: ast.Module) -> set[str]:
     return names
 
 
-def merged(text: str, addition: str) -> str:
-    """A module with what another one imports and defines at its end.
-
-    Raises:
-        NotAsExpected: one of the names stands for something else there.
-    """
-    if not text:
-        return addition
-    source, new = Source(text), Source(addition)
-    rest = [node for node in new.tree.body if not isinstance(node, ast.ImportFrom) and not _is_text(node)]
-    imports = _imported(new.tree)
-    there = _imported(source.tree)
-    wanted = {name for module, names in imports.items() for name in names - there.get(module, set())}
-    if twice := ((bound_names(ast.Module(rest, [])) | wanted) & bound_names(source.tree)):
-        raise NotAsExpected(f"has a {min(twice)} already")
-    code = new.bytes[new.place(rest[0]).start :].decode().strip()
-    before = with_imports(text, imports).rstrip()
-    return f"{before}{_gap(before, rest[0])}{code}\n"
-
-
-def _imported(tree: ast.Module) -> dict[str, set[str]]:
-    """Names by the module that they are imported from, under no others."""
-    found: dict[str, set[str]] = {}
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom):
-            found.setdefault(node.module or "", set()).update(each.name for each in node.names if not each.asname)
-    return found
-
-
-def _gap(before: str, first: ast.stmt) -> str:
-    """As ruff has it between what there is and what follows it."""
-    if not before:
-        return ""
-    last = Source(before).tree.body[-1]
-    if not isinstance(first, ast.Assign) or isinstance(last, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        return "\n\n\n"
-    return "\n" if isinstance(last, ast.Assign) else "\n\n"
-
-
-def _is_text(node: ast.stmt) -> bool:
+def is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def with_imports(text: str, imports: Mapping[str, Iterable[str]]) -> str:
-    """A module that imports these names by module, each in its place."""
-    for module, names in sorted(imports.items()):
-        text = _with_import(Source(text), module, set(names))
-    return text
-
-
-def _with_import(source: Source, module: str, names: set[str]) -> str:
-    found = [node for node in source.tree.body if isinstance(node, ast.ImportFrom) and not node.level]
-    there = [node for node in found if node.module == module]
-    missing = names - {alias.name for node in there for alias in node.names if not alias.asname}
-    if not missing:
-        return source.text
-    return _extended(source, there[0], missing) if there else _new_import(source, module, missing)
-
-
-def _extended(source: Source, node: ast.ImportFrom, names: set[str]) -> str:
-    place = source.place(node)
-    old = source.bytes[place.start : place.end].decode()
-    known = {alias.name if not alias.asname else f"{alias.name} as {alias.asname}" for alias in node.names}
-    if "\n" not in old:
-        return source.replaced(place.start, place.end, _statement(node.module or "", known | names)).text
-    lines = {alias.lineno: alias.name for alias in node.names}
-    if len(lines) < len(node.names):
-        raise NotAsExpected(f"imports of {node.module} in lines of its own")
-    for name in sorted(names, key=_order, reverse=True):
-        after = [line for line, other in lines.items() if _order(other) < _order(name)]
-        at = source.line_start(max(after) + 1 if after else min(lines))
-        source = source.replaced(at, at, f"    {name},\n")
-    return source.text
-
-
-def _statement(module: str, names: Iterable[str]) -> str:
-    ordered = sorted(names, key=_order)
-    line = f"from {module} import {', '.join(ordered)}"
-    if len(line) <= MAX_LINE_LENGTH:
-        return line
-    return "\n".join([f"from {module} import (", *(f"    {name}," for name in ordered), ")"])
-
-
-def _order(name: str) -> tuple[int, str]:
-    """As ruff sorts what is imported: constants, classes, the rest."""
-    name = name.partition(" ")[0]
-    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
-    return kind, name.lower()
-
-
-def _new_import(source: Source, module: str, names: set[str]) -> str:
-    statement, section = _statement(module, names), _section(module)
-    imports = [node for node in source.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    same = [node for node in imports if _section(_module_of(node)) == section]
-    for node in same:
-        if isinstance(node, ast.ImportFrom) and _module_of(node).lower() > module.lower():
-            return _before(source, node, f"{statement}\n")
-    if same:
-        return _after(source, same[-1], f"\n{statement}")
-    for node in imports:
-        if _section(_module_of(node)) > section:
-            return _before(source, node, f"{statement}\n\n")
-    if imports:
-        return _after(source, imports[-1], f"\n\n{statement}")
-    if source.tree.body and _is_text(source.tree.body[0]):
-        return _after(source, source.tree.body[0], f"\n\n{statement}")
-    return f"{statement}\n" + (f"\n\n{source.text}" if source.tree.body else source.text)
-
-
-def _before(source: Source, node: ast.stmt, text: str) -> str:
-    at = source.place(node).start
-    return source.replaced(at, at, text).text
-
-
-def _after(source: Source, node: ast.stmt, text: str) -> str:
-    at = source.line_end(source.place(node).end)
-    return source.replaced(at, at, text).text
-
-
-def _module_of(node: ast.stmt) -> str:
-    if isinstance(node, ast.ImportFrom):
-        return node.module or ""
-    return node.names[0].name if isinstance(node, ast.Import) else ""
-
-
-def _section(module: str) -> int:
-    root = module.partition(".")[0]
-    return 0 if root == "__future__" else 1 if root in sys.stdlib_module_names else 3 if root in OWN else 2
 
 
 def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call, item: str) -> Source:
@@ -258,34 +128,6 @@ def without_statement(source: Source, node: ast.stmt) -> Source:
 
 def _ended(lines: list[str]) -> str:
     return "".join(lines).rstrip() + "\n" if "".join(lines).strip() else ""
-
-
-def without_names(source: Source, names: set[str]) -> Source:
-    """A module that does not import these names any more."""
-    for node in reversed(source.tree.body):
-        if not isinstance(node, ast.ImportFrom):
-            continue
-        kept = [alias for alias in node.names if (alias.asname or alias.name) not in names]
-        if not kept:
-            source = without_statement_line(source, node)
-        elif len(kept) < len(node.names):
-            source = _narrowed(source, node, names)
-    return source
-
-
-def without_statement_line(source: Source, node: ast.ImportFrom) -> Source:
-    lines = source.text.splitlines(keepends=True)
-    return Source("".join(lines[: node.lineno - 1] + lines[node.end_lineno or node.lineno :]))
-
-
-def _narrowed(source: Source, node: ast.ImportFrom, names: set[str]) -> Source:
-    place = source.place(node)
-    kept = {f"{each.name} as {each.asname}" if each.asname else each.name for each in node.names} - names
-    if node.lineno == node.end_lineno:
-        return source.replaced(place.start, place.end, _statement(node.module or "", kept))
-    lines = source.text.splitlines(keepends=True)
-    gone = {each.lineno for each in node.names if (each.asname or each.name) in names}
-    return Source("".join(line for number, line in enumerate(lines, 1) if number not in gone))
 
 
 def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> list[Place]:

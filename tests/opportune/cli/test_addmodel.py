@@ -13,7 +13,8 @@ from opportune.cli import addmodel, startapp
 from opportune.cli.main import main
 from opportune.cli.scaffold import adding
 from opportune.cli.scaffold.feature_file import with_model
-from opportune.cli.scaffold.source import NotAsExpected, Source, merged, with_imports, with_item
+from opportune.cli.scaffold.module_imports import merged, with_imports
+from opportune.cli.scaffold.source import NotAsExpected, Source, with_item
 from opportune.cli.scaffold.words import plural, singular, snake
 from opportune.project import PROJECT
 from tests.opportune.cli.command_server import RunCommand, command_server
