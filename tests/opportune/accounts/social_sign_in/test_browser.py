@@ -10,7 +10,10 @@ from pydantic import SecretStr
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 
-pytestmark = pytest.mark.database("sqlite")
+pytestmark = [
+    pytest.mark.database("sqlite"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of the provider's own libraries
+]
 
 
 @pytest.fixture
