@@ -17,7 +17,7 @@ from opportune.accounts.social_sign_in.providers import (
     SocialSignInRefused,
     configured_providers,
 )
-from opportune.accounts.users import EmailTakenError
+from opportune.accounts.users import CHANGED_MEANWHILE, EmailTakenError
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.errors import NotFound
@@ -75,7 +75,7 @@ async def link(context: AccountContext, provider: Provider, who: Identity, user:
     """
     manager = context.manager
     if not await manager.is_unchanged(user):
-        raise SocialSignInRefused("Your account was changed at the same moment. Please try again.")
+        raise SocialSignInRefused(CHANGED_MEANWHILE)
     holder = await manager.user_db.get_by_oauth_account(who.issuer, who.subject)
     if holder is not None:
         whose = "this one" if holder.id == user.id else "another one here"
@@ -92,7 +92,8 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
         NotFound: they have no such account.
         SocialSignInRefused: it is their last way in.
     """
-    await context.manager.is_unchanged(user)  # locks them: of two windows one sees what the other has left
+    if not await context.manager.is_unchanged(user):  # which locks them: of two windows one sees what the other leaves
+        raise SocialSignInRefused(CHANGED_MEANWHILE)
     linked = await linked_accounts(context.session, user)
     row = next((each for each in linked if each.id == row_id), None)
     if row is None:

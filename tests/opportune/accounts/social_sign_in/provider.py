@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import RedirectResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from opportune.testing.services.browser import serve
 
@@ -40,6 +40,8 @@ class FakeProvider:
     """What else comes back with the code, or in place of it."""
     waits: asyncio.Event | None = None
     """No token is given before this."""
+    drips: bool = False
+    """Tokens come byte by byte, for ever."""
     asked: list[str] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -80,6 +82,12 @@ async def running_provider() -> AsyncIterator[FakeProvider]:
         yield provider
 
 
+async def dripping() -> AsyncIterator[bytes]:
+    while True:
+        yield b" "
+        await asyncio.sleep(0.02)
+
+
 def _app(provider: FakeProvider) -> FastAPI:
     app = FastAPI(openapi_url=None)
 
@@ -107,9 +115,11 @@ def _app(provider: FakeProvider) -> FastAPI:
         public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key()))
         return {"keys": [{**public, "kid": NUMBER, "use": "sig", "alg": "ES256"}]}
 
-    @app.post("/token")
-    async def token(request: Request) -> Claims:
+    @app.post("/token", response_model=None)
+    async def token(request: Request) -> Claims | StreamingResponse:
         provider.asked.append("token")
+        if provider.drips:
+            return StreamingResponse(dripping())
         form = dict(await request.form())
         wanted = provider.codes.pop(str(form["code"]), None)
         if provider.waits:
@@ -129,6 +139,11 @@ def _app(provider: FakeProvider) -> FastAPI:
     async def me() -> Claims:
         return provider.person
 
+    _add_github(app, provider)
+    return app
+
+
+def _add_github(app: FastAPI, provider: FakeProvider) -> None:
     @app.get("/user")
     async def github_user() -> Claims:
         return {"id": 583231, "login": "octocat", "email": "shown@example.com"}
@@ -136,5 +151,3 @@ def _app(provider: FakeProvider) -> FastAPI:
     @app.get("/user/emails")
     async def github_emails() -> list[Claims]:
         return provider.emails
-
-    return app

@@ -195,6 +195,9 @@ async def test_a_provider_that_is_down_or_slow_is_given_up(
     with pytest.raises(ProviderUnreachable):
         await arrive(provider)
     provider.waits.set()
+    provider.drips = True
+    with pytest.raises(ProviderUnreachable, match="TimeoutError"):
+        await arrive(provider)
 
 
 async def test_what_a_provider_has_once_told_is_not_asked_again_until_a_key_is_new(provider: FakeProvider) -> None:
