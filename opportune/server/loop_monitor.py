@@ -98,7 +98,7 @@ class LoopMonitor:
             return ""
         own = next(filter(_is_own, frames), frames[0])
         inside = "" if own is frames[0] else f", inside {names[0]}.{frames[0].f_code.co_qualname}"
-        return f"{_shown(own)} ({linecache.getline(own.f_code.co_filename, own.f_lineno).strip()}{inside})"
+        return f"{_shown(own)} ({linecache.getline(own.f_code.co_filename, own.f_lineno or 0).strip()}{inside})"
 
 
 def is_blocked(waited: float, computed: float) -> bool:

@@ -35,6 +35,7 @@ LOOK = """async ({ theme, ...wanted }) => {
 
 async def find_violations(page: Page) -> list[str]:
     """Violations that axe finds in the page that is shown, by theme. What has no colour is the same in both."""
+    await page.wait_for_load_state()  # a click may have led to it a moment ago
     is_dark, has_axe = await page.evaluate(STATE)
     if not has_axe:
         await page.evaluate(_script())
