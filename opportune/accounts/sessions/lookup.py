@@ -5,6 +5,7 @@ It goes past the ORM's session, which costs more than the query does, and makes 
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Select, String, bindparam, func, inspect, literal_column, select
@@ -30,12 +31,12 @@ async def find_by_token(database: Database, kind: type[T], token: str) -> tuple[
 
     No row belongs to a session of the ORM.
     """
-    return await _find(database, kind, _BY_HASH[kind], hash_token(token))
+    return await _find(database, kind, _query(kind, "token_hash"), hash_token(token))
 
 
 async def find_by_token_id(database: Database, token_id: int) -> tuple[ApiToken, User, Grants] | None:
     """The same for the number of a token."""
-    return await _find(database, ApiToken, _BY_ID, token_id)
+    return await _find(database, ApiToken, _query(ApiToken, "id"), token_id)
 
 
 async def _find(database: Database, kind: type[T], query: Select[Any], key: str | int) -> tuple[T, User, Grants] | None:
@@ -56,7 +57,8 @@ def _grants(granted: str | None) -> Grants:
 _COLON, _LINE_END = (cast("Any", literal_column(f"'{mark}'", String)) for mark in (":", "\n"))
 
 
-def _query(kind: type[Session | ApiToken], key: Any) -> Select[Any]:
+@cache  # which SQLAlchemy knows again without looking at its parts
+def _query(kind: type[Session | ApiToken], key: str) -> Select[Any]:
     granted = (
         select(func.aggregate_strings(col(Grant.identity) + _COLON + col(Grant.action), _LINE_END))
         .join(Membership, col(Membership.group_id) == col(Grant.group_id))
@@ -68,7 +70,7 @@ def _query(kind: type[Session | ApiToken], key: Any) -> Select[Any]:
         select(*_columns(kind).values(), *_columns(User).values(), granted)
         .join_from(kind, User, col(User.id) == col(kind.user_id))
         .where(
-            col(key) == bindparam("key"),
+            getattr(kind, key) == bindparam("key"),
             col(kind.expires_at) > bindparam("now"),
             col(User.is_active),
         )
@@ -83,19 +85,12 @@ def _loaded(kind: type[M], values: Sequence[Any]) -> M:
     return made
 
 
+@cache
 def _columns(kind: type[Model]) -> dict[str, Any]:
     """By attribute, in the order of the query."""
-    return _COLUMNS[kind]
+    return {each.key: each.columns[0] for each in _mapper(kind).column_attrs}
 
 
 def _mapper(kind: type[M]) -> Mapper[M]:
     mapper: Mapper[M] = inspect(kind, raiseerr=True)
     return mapper
-
-
-_COLUMNS: dict[type[Model], dict[str, Any]] = {
-    kind: {each.key: each.columns[0] for each in _mapper(kind).column_attrs} for kind in (User, Session, ApiToken)
-}
-# Made once: SQLAlchemy knows them again without looking at their parts.
-_BY_HASH = {kind: _query(kind, kind.token_hash) for kind in (Session, ApiToken)}
-_BY_ID = _query(ApiToken, ApiToken.id)
