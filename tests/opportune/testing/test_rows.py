@@ -51,16 +51,16 @@ class Story(PressTable, table=True):
     writer: Writer = Relationship(sa_relationship_kwargs={"foreign_keys": "Story.writer_id"})
 
 
-def digits(value: str) -> str:
-    if not re.fullmatch(r"\d{13}", value):
-        raise ValueError("an ISBN has 13 digits")
+def shelfmark(value: str) -> str:
+    if not re.fullmatch(r"[A-Z]{2}-\d{4}", value):
+        raise ValueError("a shelfmark has two letters and 4 digits")
     return value
 
 
 class Binding(PressTable, table=True):
     __tablename__ = "press_binding"
 
-    isbn: Annotated[str, AfterValidator(digits)] = Field(max_length=13)
+    mark: Annotated[str, AfterValidator(shelfmark)] = Field(max_length=7)
 
 
 @pytest.fixture(autouse=True)
@@ -103,9 +103,9 @@ async def test_a_value_that_the_model_refuses_is_refused(make: Make) -> None:
 
 
 async def test_a_value_that_cannot_be_guessed_is_named(make: Make) -> None:
-    with pytest.raises(ValueError, match=r"Binding\.isbn comes to mind \(.*13 digits\): give one"):
+    with pytest.raises(ValueError, match=r"Binding\.mark comes to mind \(.*4 digits\): give one"):
         await make(Binding)
-    assert (await make(Binding, isbn="9780441013593")).isbn == "9780441013593"
+    assert (await make(Binding, mark="PR-4034")).mark == "PR-4034"
 
 
 async def test_in_a_session_the_rows_are_there_before_its_commit(database: Database) -> None:
