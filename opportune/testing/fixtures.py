@@ -19,6 +19,7 @@ from opportune.accounts import passwords
 from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.db.factory import open_database
+from opportune.db.migrations import unchanged
 from opportune.llm import FakeProvider
 from opportune.project import settings_class
 from opportune.settings import HOST_VARIABLES, Settings, setting_names
@@ -57,6 +58,14 @@ def _no_settings_from_outside() -> Iterator[None]:
         for name in (*setting_names(), *HOST_VARIABLES):
             patch.delenv(name, raising=False)
         patch.setitem(settings_class().model_config, "env_file", None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations_that_are_looked_at() -> Iterator[None]:
+    """What one test's models ask for after migrations, another's do not, and the code is the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unchanged, "MEMORY", Path(__file__) / "no folder")
         yield
 
 

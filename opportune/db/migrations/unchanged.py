@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy
@@ -70,7 +71,8 @@ def remember(connection: Connection, graph: MigrationGraph, ask: Callable[[Conne
         MEMORY.parent.mkdir(exist_ok=True)
         MEMORY.write_text(json.dumps(memory), encoding="utf-8")
     except (OSError, TypeError):  # read-only, or a question that JSON has no words for
-        MEMORY.unlink(missing_ok=True)
+        with suppress(OSError):
+            MEMORY.unlink(missing_ok=True)
 
 
 def answers(connection: Connection, questions: list[list[Any]]) -> str:

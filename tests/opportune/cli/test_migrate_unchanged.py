@@ -85,3 +85,11 @@ print(first == again != unchanged.fingerprint(), {{'alembic', 'fastapi', 'sqlmod
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, check=True)
     assert done.stdout == "True set()\n"
+
+
+def test_a_project_that_cannot_be_written_in_is_migrated_all_the_same(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(unchanged, "MEMORY", tmp_path / "file" / "migrated.json")
+    assert call_command("migrate", settings=settings).endswith(SAYS)

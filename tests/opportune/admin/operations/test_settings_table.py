@@ -15,10 +15,12 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.admin.operations.pages import READ, on_sqlite
 
 CANARY = "c4n4ry-of-a-secret"
+PROVIDERS = ("github", "google", "microsoft", "oidc")
 SECRETS = {
     "secret_key": f"{CANARY}-of-32-characters-or-even-more",
     "secret_key_fallbacks": f"{CANARY}-older-of-32-characters-or-more",
     "llm_api_key": CANARY,
+    **{f"{name}_client_secret": CANARY for name in PROVIDERS},
     "mail_url": f"smtp://user:{CANARY}@mail.example:587",
     "storage_url": f"s3://key:{CANARY}@s3.example/bucket",
     "cache_url": f"redis://:{CANARY}@cache.example:6379/0",
@@ -33,6 +35,7 @@ def test_every_setting_is_shown_and_no_secret() -> None:
     given: dict[str, Any] = {
         name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRETS.items()
     }
+    given |= {f"{name}_client_id": "known to all" for name in PROVIDERS} | {"oidc_url": "https://id.example"}
     rows = {row.name: row for row in shown_settings(Settings(_env_file=None, environment="test", **given))}
     assert rows.keys() == {name.upper() for name in Settings.model_fields}
     assert CANARY not in str(rows)
