@@ -6,7 +6,8 @@ taken, the deactivation of the account, or the list of one's tokens.
 
 import hmac
 import secrets
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
@@ -27,7 +28,7 @@ from opportune.settings import Settings
 from opportune.signing import derived_keys
 
 AUDIENCE = "opportune:api"
-CLAIMS = ["sub", "sid", "iat", "exp"]
+CLAIMS = ["sub", "sid", "auth_time", "iat", "exp"]
 
 
 class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
@@ -46,7 +47,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
             return await super().find(token)
         claims = self._claims(token)
         found = await find_by_token_id(self.database, claims["sid"]) if claims else None
-        return found if claims and found and str(found[1].id) == claims["sub"] else None
+        return found if claims and found and _is_of(claims, found[0]) else None
 
     async def grant(self, user: User) -> AccessToken:
         await prune(self.session, user, ApiToken)
@@ -54,7 +55,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         refresh_token, kept = self._new_token()
         self.session.add(row := ApiToken(user_id=user.id, name=ACCESS_TOKEN_NAME, expires_at=ends, **kept))
         await self.session.flush()
-        return self._granted(row.id, user.id, refresh_token)
+        return self._granted(row.id, user.id, row.created_at, refresh_token)
 
     async def refresh(self, refresh_token: str) -> AccessToken | None:
         """Another JWT, and another token to refresh it: each counts once, also for two at the same moment."""
@@ -63,18 +64,21 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         mine = (known, col(ApiToken.expires_at) > utc_now(), col(ApiToken.user_id).in_(active))
         following, kept = self._new_token()
         used = update(ApiToken).where(*mine).values(**kept, used_at=utc_now())
-        found = (await self.session.execute(used.returning(col(ApiToken.id), col(ApiToken.user_id)))).first()
-        return self._granted(found[0], found[1], following) if found else None
+        named = used.returning(col(ApiToken.id), col(ApiToken.user_id), col(ApiToken.created_at))
+        found = (await self.session.execute(named)).first()
+        return self._granted(found[0], found[1], found[2], following) if found else None
 
     async def destroy_token(self, token: str, user: User | None = None) -> None:
         if token.count(".") != 2:
             await delete_token(self.session, token)
         elif claims := self._claims(token, may_be_over=True):
-            mine = UserTokens(self.session, int(claims["sub"]))
-            await mine.delete_one_of(claims["sid"])
+            row = await self.session.get(ApiToken, claims["sid"])
+            if row and _is_of(claims, row):
+                await UserTokens(self.session, row.user_id).delete_one_of(row.id)
 
-    def _granted(self, row_id: int, user_id: int, refresh_token: str) -> AccessToken:
+    def _granted(self, row_id: int, user_id: int, signed_in_at: datetime, refresh_token: str) -> AccessToken:
         claims = {"sub": str(user_id), "sid": row_id, "aud": AUDIENCE, "iat": utc_now()}
+        claims["auth_time"] = signed_in_at.timestamp()
         token = generate_jwt(claims, self.encode_key, self.lifetime_seconds, self.algorithm)
         return AccessToken(access_token=token, refresh_token=refresh_token, expires_in=self.lifetime_seconds)
 
@@ -94,6 +98,11 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
             sid = claims["sid"]
             return claims if isinstance(sid, int) and 0 < sid <= MAX_ID and str(claims["sub"]).isdecimal() else None
         return None
+
+
+def _is_of(claims: Mapping[str, Any], row: ApiToken) -> bool:
+    """Whether it is the row that was meant: SQLite gives the number of the last one, once it is gone, to the next."""
+    return (claims["sub"], claims["auth_time"]) == (str(row.user_id), row.created_at.timestamp())
 
 
 def _hash(key: str, token: str) -> str:

@@ -170,6 +170,28 @@ async def test_turning_on_a_second_factor_ends_the_others_and_not_the_one_that_d
 
 
 @pytest.mark.database("sqlite")
+async def test_it_does_not_come_back_with_the_next_row_of_the_same_number(client: AsyncClient, user: User) -> None:
+    old = (await login(client, user))["access_token"]
+    await client.post(LOGOUT, headers={"authorization": f"Bearer {old}"})
+    new = (await login(client, user))["access_token"]
+    assert await status(client, old) == 401
+    await client.post(LOGOUT, headers={"authorization": f"Bearer {old}"})
+    assert await status(client, new) == 200
+
+
+@pytest.mark.database("sqlite")
+async def test_it_does_not_open_the_account_that_gets_the_number_of_a_deleted_one(
+    client: AsyncClient, user: User, database: Database
+) -> None:
+    old, number = (await login(client, user))["access_token"], user.id
+    async with database.writer() as session:
+        await session.delete(await session.get_one(User, number))
+    heir = await make_user(database, "eve@example.com", is_verified=True)
+    new = (await login(client, heir))["access_token"]
+    assert (heir.id, await status(client, new), await status(client, old)) == (number, 200, 401)
+
+
+@pytest.mark.database("sqlite")
 async def test_where_signing_in_gives_a_row_there_is_nothing_to_refresh(
     app: FastAPI, client: AsyncClient, user: User
 ) -> None:
