@@ -32,9 +32,11 @@ class DirectRoute(APIRoute):
         direct: Direct | None = getattr(self.endpoint, "direct", None)
         if direct is None:
             return usual
+        # FastAPI makes another handler of a route that is taken already, for a router that includes the site's.
+        is_own = not self.is_direct
 
         async def handle(request: Request) -> Response:
-            answer = await direct(request) if self._is_usual(request) else None
+            answer = await direct(request) if is_own and self._is_usual(request) else None
             return answer or await usual(request)
 
         return handle

@@ -1,0 +1,54 @@
+"""Routes that answer past FastAPI never do so past what others have put before them."""
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from httpx import ASGITransport, AsyncClient
+from starlette.responses import PlainTextResponse, Response
+
+from opportune.web.direct_route import DirectRoute, answering
+from opportune.web.fastapi_adapter import FastRouter
+from opportune.web.routing import Router
+
+
+async def refuse() -> None:
+    raise HTTPException(403)
+
+
+def site(kind: type[Router]) -> Router:
+    async def usual() -> Response:
+        return PlainTextResponse("usual")
+
+    async def direct(request: Request) -> Response:
+        return PlainTextResponse("direct")
+
+    answering(usual, direct)
+    feature = APIRouter()
+    feature.add_api_route("/books", usual, route_class_override=DirectRoute)
+    made = kind()
+    made.include_flat(feature)
+    return made
+
+
+async def ask(router: APIRouter, path: str) -> tuple[int, str]:
+    app = FastAPI()
+    app.router.routes = router.routes
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://site") as client:
+        answer = await client.get(path)
+    return answer.status_code, answer.text
+
+
+@pytest.mark.parametrize("kind", [Router, FastRouter])
+@pytest.mark.parametrize("outer", [APIRouter, Router, FastRouter])
+async def test_a_router_around_the_sites_keeps_its_guards(kind: type[Router], outer: type[APIRouter]) -> None:
+    inner, around = site(kind), outer()
+    assert await ask(inner, "/books") == (200, "direct")
+    around.include_router(inner, prefix="/inside", dependencies=[Depends(refuse)])
+    assert (await ask(around, "/inside/books"))[0] == 403
+    assert await ask(inner, "/books") == (200, "direct")
+
+
+@pytest.mark.parametrize("kind", [Router, FastRouter])
+async def test_a_router_that_takes_the_sites_routes_has_its_guards_too(kind: type[Router]) -> None:
+    around = kind()
+    around.include_flat(site(kind), "/inside", dependencies=[Depends(refuse)])
+    assert (await ask(around, "/inside/books"))[0] == 403
