@@ -30,7 +30,7 @@ def first_commit(folder: Path, message: str) -> str:
 def origin(folder: Path) -> str:
     """The address that a clone comes from, without a password; empty if it has none."""
     try:
-        return re.sub(r"(?<=://)[^/@]*@", "", Git(folder)("remote", "get-url", "origin").strip())
+        return re.sub(r"(?<=://)[^/]*@", "", Git(folder)("remote", "get-url", "origin").strip())
     except GitError:
         return ""
 

@@ -196,7 +196,7 @@ def still_there(arguments: Sequence[str], root: Path) -> list[str]:
 
 def redacted(address: str) -> str:
     """An address without the password in it."""
-    return re.sub(r"(?<=://)[^/@]*@", "", address)
+    return re.sub(r"(?<=://)[^/]*@", "", address)
 
 
 def hidden(error: Exception, address: str) -> str:

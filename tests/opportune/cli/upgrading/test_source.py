@@ -122,6 +122,7 @@ def test_what_is_no_release_is_refused(tmp_path: Path) -> None:
     assert refusal(zipped(tmp_path, {"a.py": ""}), tmp_path).endswith("release.zip is no release of Opportune.")
     assert "There is no ../nowhere: give a folder" in refusal("../nowhere", tmp_path)
     assert "There is no --upload-pack=x: give a folder" in refusal("--upload-pack=x", tmp_path)
+    assert "secret" not in refusal("http://me:top@secret@example.com/x.zip", tmp_path), "curl takes the last @"
     assert refusal("http://me:secret@example.com/x.zip", tmp_path) == (
         "http://example.com/x.zip: what is to be run is taken by https alone."
     )
