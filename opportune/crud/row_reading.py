@@ -59,7 +59,7 @@ class Reading(CrudOptions[M]):
     def _prepared(self, wanted: Paging, names: Sequence[str]) -> Prepared:
         """The statement of a list: made once for each order where it is the same for everybody but for values."""
         is_common = self.definition.is_common and not wanted.model_fields_set - Paging.model_fields.keys()
-        if not is_common:
+        if not is_common or any("." in name for name in names):  # whoever asks sees their rows of another model
             return self._prepare(wanted, names)
         known, key = self.definition.prepared, (wanted.sort, names)
         if key not in known:

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
+from opportune.crud import Access, Crud
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.pagination import Page
 from tests.opportune.crud.library import (
@@ -208,3 +209,15 @@ async def test_topics_that_are_hidden_stay_where_they_are(volumes: Volumes) -> N
     stored = await volumes.session.get_one(Volume, shown.id, populate_existing=True)
     await volumes.session.refresh(stored, ["topics"])
     assert sorted(topic.id for topic in stored.topics) == [2, 3]
+
+
+async def test_a_list_that_is_one_statement_shows_nobody_what_another_sees_of_rows_that_are_pointed_at(
+    volumes: Volumes,
+) -> None:
+    class Shelf(Crud[Volume]):
+        read_access = Access.ANYONE
+
+    await volumes.add({**VOLUME, "writer_id": 2})
+    names = ["title", "writer.name"]
+    seen = [(await Shelf(volumes.session, user).rows(None, names)).items for user in (volumes.user, None, volumes.user)]
+    assert [row["writer.name"] for (row,) in seen] == ["Nobody", None, "Nobody"]
