@@ -14,6 +14,8 @@ FAULT = re.compile(r"^(?:fatal|error): (.*?)(?=\n\n|\nPlease|\nAborting|\nhint|\
 """Where git's words come to the point."""
 PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_COMMON_DIR")
 """What git gives its hooks: it would let us work in another repository than we mean."""
+PERMISSIONS = ("GIT_ALLOW_PROTOCOL",)
+"""What would allow addresses that run commands, whatever our options say."""
 
 
 class GitError(OperatorError):
@@ -49,7 +51,7 @@ class Git:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if name not in PLACES}
+        return {name: value for name, value in os.environ.items() if name not in (*PLACES, *PERMISSIONS)}
 
     def run(self, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[bytes]:
         if not (program := shutil.which("git")):

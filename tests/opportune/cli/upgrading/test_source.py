@@ -150,6 +150,14 @@ def test_of_a_git_address_the_newest_release_is_taken_or_that_of_the_tag(
     assert "secret" not in told
 
 
+def test_no_address_runs_a_command_whatever_git_is_allowed_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "ext:file")
+    assert "cannot be fetched" in refusal(f"ext::touch {tmp_path}/ran", tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_an_archive_is_fetched_by_https_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = tarred(tmp_path, in_folder(SECOND)).read_bytes()
     pages = {
