@@ -16,6 +16,10 @@ BOOKSHELF = Path(__file__).parent / "bookshelf"
 EXAMPLES = [path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS]
 ABOUT_THE_MODEL = ("jobs.py", "hooks.py", "summary.txt")
 """Files of what a language model does for the shop."""
+BIO_AFTER = (
+    ("models.py", '{"small": 96}, default="")\n'),
+    ("schemas.py", "    avatar: Image\n", 'title="Picture")\n'),
+)
 MAX_PYTHON_LINES, MAX_TEMPLATE_LINES, MAX_MODEL_LINES = 250, 60, 60
 
 
@@ -27,6 +31,16 @@ def ask_lines() -> int:
     """Of the route that asks the model, which stands among the pages."""
     pages = (BOOKSHELF / "app/books/pages.py").read_text()
     return len(pages[pages.index('@router.post("/{slug}/ask"') :].splitlines())
+
+
+def give_users_a_bio(folder: Path) -> None:
+    """Write a line into the model and one into each schema."""
+    for name, *after in BIO_AFTER:
+        text = (folder / name).read_text().replace("import Image, Line", "import Image, Line, Text")
+        for line in after:
+            assert text.count(line) == 1
+            text = text.replace(line, line + '    bio: Text = ""\n')
+        (folder / name).write_text(text)
 
 
 def test_it_is_short() -> None:
@@ -42,6 +56,7 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy").folder
     shutil.copy(PROJECT / "pyproject.toml", copy)
     shutil.copytree(PROJECT / "tests", copy / "tests", ignore=shutil.ignore_patterns("opportune", *EXAMPLES))
+    give_users_a_bio(copy / "app/users")
     with command_server(copy, "pytest", "opportune.testing.fixtures", "opportune.cli.makemigrations") as run:
         for name in EXAMPLES:
             assert run("removeapp", name, "--yes")[0] == 0

@@ -190,3 +190,12 @@ async def people(settings: Settings) -> People:
 def test_nothing_that_the_document_of_the_api_leads_to_is_a_crash(settings: Settings, people: People) -> None:
     of_the_shop = r"^/api/v1/(books|authors|tags|reviews)"
     assert list(faults(create_app(settings), people, examples=3, paths=of_the_shop)) == []
+
+
+@pytest.mark.database("sqlite")
+async def test_readers_say_something_of_themselves(user_client: AsyncClient) -> None:
+    changed = await user_client.patch("/api/v1/users/me", json={"bio": "Reads novels."})
+    assert (changed.status_code, changed.json()["bio"]) == (200, "Reads novels.")
+    assert "Reads novels." in (await user_client.get("/accounts/profile")).text
+    assert (await user_client.post("/accounts/profile", data={"bio": "Writes."})).status_code == 303
+    assert (await user_client.get("/api/v1/users/me")).json()["bio"] == "Writes."
