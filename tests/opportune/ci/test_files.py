@@ -129,4 +129,4 @@ def test_the_script_runs_the_parts_that_are_named(tmp_path: Path) -> None:
         return subprocess.run(["bash", script, *words], capture_output=True, text=True, check=True).stdout.split()
 
     assert said("lint", "audit") == ["lint", "audit"]
-    assert said() == ["services", "tests", "lint", "benchmarks"]
+    assert said() == ["services", "lint", "tests", "benchmarks"]
