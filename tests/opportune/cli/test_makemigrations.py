@@ -152,7 +152,7 @@ def test_migrations_are_squashed_when_somebody_says_so(library: Library, run: Ru
     library.declare(INDEXED)
     run("makemigrations")
     code, said = run("squashmigrations", "library")
-    assert (code, said.splitlines()[0]) == (2, "Will squash the following migrations:")
+    assert (code, "Will squash the following migrations:\n" in said) == (2, True)
     assert "Nobody can be asked: say so by --yes." in said
     code, said = run("squashmigrations", "library", "1", "2", "--yes")
     assert code == 0, said

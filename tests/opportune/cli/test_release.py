@@ -8,6 +8,9 @@ import pytest
 from opportune import __version__
 from opportune.cli.release import RECORD, is_remote, parse_version, read_record, record_release
 from opportune.errors import OperatorError
+from tests.opportune.cli.git_program import git
+
+__all__ = ["git"]  # a fixture
 
 
 def project(folder: Path, *paths: str) -> Path:

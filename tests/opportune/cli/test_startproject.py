@@ -19,6 +19,9 @@ from opportune.cli.new_project.names import folder_name, site_name
 from opportune.cli.release import read_record
 from opportune.project import PROJECT
 from tests.opportune.cli.command_server import command_server
+from tests.opportune.cli.git_program import git
+
+__all__ = ["git"]  # a fixture
 
 EXAMPLES = list(examples())
 KINDS = {

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.opportune.cli.git_program import git
 from tests.opportune.cli.upgrading.releases import SECOND, project, write
+
+__all__ = ["git"]  # a fixture
 
 
 @pytest.fixture(scope="package", autouse=True)
