@@ -9,8 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts import signed_links
 from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.accounts.models import User
+from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
 from opportune.accounts.sign_in.trusted_devices import COOKIE_PATH
 from opportune.settings import Settings
+
+COOKIE = "pending"
 
 
 def to_code(request: Request, user: User, next: str, *, remember: bool) -> Response:  # noqa: A002 - its word everywhere
@@ -18,33 +21,16 @@ def to_code(request: Request, user: User, next: str, *, remember: bool) -> Respo
     response = RedirectResponse(f"{LOGIN_PATH}/code", 303)
     seconds = int(signed_links.LIFETIMES["code"].total_seconds())
     token = signed_links.make_link_token(request.app.state.settings, "code", user, next=next, remember=remember)
-    _set_cookie(request, response, token, seconds)
+    set_page_cookie(request, response, COOKIE, token, seconds=seconds, path=COOKIE_PATH)
     return response
 
 
 async def pending_sign_in(request: Request, session: AsyncSession) -> tuple[User, dict[str, Any]] | None:
     """Whose code is wanted, with `next` and `remember`; None if nobody's."""
     settings: Settings = request.app.state.settings
-    token = request.cookies.get(_cookie_name(settings), "")
+    token = request.cookies.get(page_cookie_name(settings, COOKIE), "")
     return await signed_links.read_link_token(session, settings, "code", token)
 
 
 def forget_pending(request: Request, response: Response) -> None:
-    _set_cookie(request, response, "", 0)
-
-
-def _cookie_name(settings: Settings) -> str:
-    return "__Secure-pending" if settings.has_secure_cookies else "pending"
-
-
-def _set_cookie(request: Request, response: Response, value: str, seconds: int) -> None:
-    settings: Settings = request.app.state.settings
-    response.set_cookie(
-        _cookie_name(settings),
-        value,
-        max_age=seconds,
-        path=COOKIE_PATH,
-        secure=settings.has_secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )
+    set_page_cookie(request, response, COOKIE, "", seconds=0, path=COOKIE_PATH)

@@ -12,17 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.accounts.models import User
+from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
 from opportune.settings import Settings
 from opportune.signing import derived_keys, signer
 
+COOKIE = "browser"
 PURPOSE = "accounts: browser"
 LIFETIME_SECONDS = 180 * 24 * 60 * 60
 COOKIE_PATH = "/accounts/login"
 """All that asks for it; other pages, which may be kept by caches, come without."""
-
-
-def cookie_name(settings: Settings) -> str:
-    return "__Secure-browser" if settings.has_secure_cookies else "browser"
 
 
 def trust_device(request: Request, response: Response, user: User) -> None:
@@ -30,15 +28,7 @@ def trust_device(request: Request, response: Response, user: User) -> None:
     settings: Settings = request.app.state.settings
     number = trusted_device(request, user.email) or secrets.token_hex(8)
     value = signer(settings, PURPOSE).dumps([_marks(settings, user.email)[0], number])
-    response.set_cookie(
-        cookie_name(settings),
-        value,
-        max_age=LIFETIME_SECONDS,
-        path=COOKIE_PATH,
-        secure=settings.has_secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )
+    set_page_cookie(request, response, COOKIE, value, seconds=LIFETIME_SECONDS, path=COOKIE_PATH)
 
 
 def trusted_device(request: Request, email: str) -> str:
@@ -46,7 +36,7 @@ def trusted_device(request: Request, email: str) -> str:
     settings: Settings = request.app.state.settings
     email = email.strip().lower()
     try:
-        value = request.cookies.get(cookie_name(settings), "")
+        value = request.cookies.get(page_cookie_name(settings, COOKIE), "")
         mark, number = signer(settings, PURPOSE).loads(value, max_age=LIFETIME_SECONDS)
     except BadData:
         return ""

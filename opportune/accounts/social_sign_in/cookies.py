@@ -6,27 +6,30 @@ from dataclasses import asdict
 
 from fastapi import Request, Response
 
+from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
 from opportune.accounts.social_sign_in.flow import LIFETIME_SECONDS, Journey
 from opportune.accounts.social_sign_in.providers import SOCIAL_PATH, Provider
 from opportune.settings import Settings
 from opportune.signing import seal, unseal
 
+COOKIE = "social"
 PURPOSE = "accounts: social sign-in"
 
 
 def remember_journey(request: Request, response: Response, journey: Journey) -> None:
     sealed = seal(request.app.state.settings, PURPOSE, json.dumps(asdict(journey)))
-    _set_cookie(request, response, sealed, LIFETIME_SECONDS)
+    # Lax: it has to come along from the provider's page.
+    set_page_cookie(request, response, COOKIE, sealed, seconds=LIFETIME_SECONDS, path=SOCIAL_PATH)
 
 
 def forget_journey(request: Request, response: Response) -> None:
-    _set_cookie(request, response, "", 0)
+    set_page_cookie(request, response, COOKIE, "", seconds=0, path=SOCIAL_PATH)
 
 
 def journey_of(request: Request, provider: Provider, state: str) -> Journey | None:
     """The one that comes back with this state, from this provider, in the browser that it began in."""
     settings: Settings = request.app.state.settings
-    text = unseal(settings, PURPOSE, request.cookies.get(_cookie_name(settings), ""), LIFETIME_SECONDS)
+    text = unseal(settings, PURPOSE, request.cookies.get(page_cookie_name(settings, COOKIE), ""), LIFETIME_SECONDS)
     if text is None:
         return None
     journey = Journey(**json.loads(text))
@@ -34,20 +37,3 @@ def journey_of(request: Request, provider: Provider, state: str) -> Journey | No
         journey.state.encode(), state.encode(errors="replace")
     )
     return journey if is_ours else None
-
-
-def _cookie_name(settings: Settings) -> str:
-    return "__Secure-social" if settings.has_secure_cookies else "social"
-
-
-def _set_cookie(request: Request, response: Response, value: str, seconds: int) -> None:
-    settings: Settings = request.app.state.settings
-    response.set_cookie(
-        _cookie_name(settings),
-        value,
-        max_age=seconds,
-        path=SOCIAL_PATH,
-        secure=settings.has_secure_cookies,
-        httponly=True,
-        samesite="lax",  # it has to come along from the provider's page
-    )

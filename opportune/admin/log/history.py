@@ -182,10 +182,12 @@ def change_rows(entry: AuditEntry, view: View | None, names: Names) -> list[tupl
     labels = view.labels if view else {}
     shown = visible_changes(entry, view)
 
-    def told(name: str, value: Any) -> str:
+    def display(name: str, value: Any) -> str:
         return _format_value(names.get((name, value), value) if isinstance(value, int) else value)
 
-    return [(labels.get(name, label_of(name)), told(name, old), told(name, new)) for name, (old, new) in shown.items()]
+    return [
+        (labels.get(name, label_of(name)), display(name, old), display(name, new)) for name, (old, new) in shown.items()
+    ]
 
 
 def visible_changes(entry: AuditEntry, view: View | None) -> Changes:

@@ -49,7 +49,7 @@ def shown_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iter
     owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
     for own in (settings.of(feature.settings) for feature in features if feature.settings):
         owners |= dict.fromkeys(type(own).model_fields.keys() - owners.keys(), own)
-    at_aws = _kept_at_aws(settings.secrets_from, list(owners)) if settings.secrets_from else set()
+    at_aws = _secrets_at_aws(settings.secrets_from, list(owners)) if settings.secrets_from else set()
     for name, owner in owners.items():
         value, is_given = getattr(owner, name), name in owner.model_fields_set
         default = type(owner).model_fields[name].get_default(call_default_factory=True, validated_data={})
@@ -103,7 +103,7 @@ def _without_user(text: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def _kept_at_aws(secrets_from: str, names: Sequence[str]) -> set[str]:
+def _secrets_at_aws(secrets_from: str, names: Sequence[str]) -> set[str]:
     """What the secrets hold, which were fetched when the settings were read."""
     with suppress(SettingsError):
         return set(settings_in(secrets_from, names))

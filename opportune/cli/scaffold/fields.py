@@ -5,11 +5,11 @@ import keyword
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 
 from opportune.cli.scaffold.kinds import ALIASES, KINDS, Kind
 from opportune.cli.scaffold.models import KnownModel, KnownModels
 from opportune.cli.scaffold.words import camel, label
+from opportune.cli.suggestions import did_you_mean
 from opportune.errors import OperatorError
 from opportune.project import import_without_gc
 
@@ -127,7 +127,7 @@ def _read(word: str, feature: str, model: str, known: KnownModels) -> Field:
         return _reference(name, kind, options, feature, model, known)
     kind = ALIASES.get(kind, kind)
     if kind not in KINDS or kind == "reference":
-        raise OperatorError(f"{word!r}: there is no type {kind!r}.{_did_you_mean(kind, [*KINDS, *ALIASES])}")
+        raise OperatorError(f"{word!r}: there is no type {kind!r}.{did_you_mean(kind, [*KINDS, *ALIASES])}")
     if kind in STAMPS and name != kind:
         raise OperatorError(f"{word!r}: this type is for a field of its own name. Write {kind}, or {name}:datetime.")
     name = name.removesuffix("_id") if kind == "owner" else name
@@ -212,7 +212,7 @@ def _with_option(found: Field, option: str) -> Field:
     if changed := _of_type(found, option):
         return changed
     raise OperatorError(
-        f"{found.name}: {found.type} has no option {option!r}.{_did_you_mean(option, OPTIONS)} "
+        f"{found.name}: {found.type} has no option {option!r}.{did_you_mean(option, OPTIONS)} "
         "`addmodel --help` has the table."
     )
 
@@ -279,8 +279,3 @@ def _with_source(slug: Field, fields: Sequence[Field]) -> Field:
         words = f"{source!r} is no str of this model" if source else "there is no str that it could be made of"
         raise OperatorError(f"{slug.name}: {words}. Write {slug.name}:slug:title, with title:str.")
     return replace(slug, source=source)
-
-
-def _did_you_mean(word: str, names: Sequence[str]) -> str:
-    near = get_close_matches(word, names, n=1)
-    return f" Did you mean {near[0]}?" if near else ""

@@ -49,7 +49,7 @@ def differences(connection: Connection, migration: Migration) -> list[Difference
         for each in _compared(connection, _tables(operations), wanted)
         if not (isinstance(each, ops.DropIndexOp) and each.index_name in named)  # on an expression
     ]
-    return list(_told(connection, migration.feature, found))
+    return list(_described(connection, migration.feature, found))
 
 
 def _tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
@@ -85,7 +85,9 @@ def _compared(connection: Connection, metadata: MetaData, tables: Sequence[str])
     return flatten(script.upgrade_ops.ops if script.upgrade_ops else [])
 
 
-def _told(connection: Connection, feature: str, operations: Sequence[ops.MigrateOperation]) -> Iterator[Difference]:
+def _described(
+    connection: Connection, feature: str, operations: Sequence[ops.MigrateOperation]
+) -> Iterator[Difference]:
     keys = inspect(connection).get_multi_pk_constraint()
     rest: list[ops.MigrateOperation] = []
     for each in operations:
