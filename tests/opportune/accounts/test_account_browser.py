@@ -74,7 +74,7 @@ async def make_and_end_a_token(page: Page) -> None:
     await page.get_by_label("Ends after").select_option("A year")
     await page.get_by_label("Current password").fill(NEW)
     await page.get_by_role("button", name="Make token").click()
-    await expect(page.get_by_role("status")).to_contain_text("opp_")
+    await expect(page.get_by_label("Your new token")).to_contain_text("opp_")
     await page.get_by_role("button", name="Revoke Script").click()
     await expect(page.get_by_role("status")).to_contain_text("The token has ended.")
 

@@ -1,0 +1,53 @@
+"""Passwords that one may look at, and secrets that one may copy."""
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Browser, Page, expect
+
+from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
+from opportune.testing.services.accessibility import find_violations
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+async def test_a_password_is_shown_until_it_is_sent_and_a_token_is_copied(app: FastAPI, page: Page, site: str) -> None:
+    await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
+    await page.goto("/accounts/tokens")
+    password, show = page.get_by_label("Current password"), page.get_by_role("button", name="Show Current password")
+    await password.fill(PASSWORD)
+    await expect(password).to_have_attribute("type", "password")
+    await expect(show).to_have_attribute("aria-pressed", "false")
+    await show.click()
+    await expect(password).to_have_attribute("type", "text")
+    await expect(show).to_have_attribute("aria-pressed", "true")
+    assert not await find_violations(page)
+    await expect(password).to_have_attribute("autocomplete", "current-password")
+    await page.get_by_label("Name").fill("Script")
+    await page.evaluate("addEventListener('submit', (event) => event.preventDefault(), { once: true })")
+    await page.get_by_role("button", name="Make token").click()
+    await expect(password).to_have_attribute("type", "password")
+
+    await page.get_by_role("button", name="Make token").click()
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.get_by_role("button", name="Copy the token").click()
+    await expect(page.get_by_role("status").and_(page.get_by_text("Copied"))).to_be_attached()
+    assert await page.evaluate("navigator.clipboard.readText()") == await page.locator("copy-secret code").inner_text()
+
+    await page.goto("/admin/user/create")
+    await expect(page.get_by_role("button", name="Show Password")).to_be_visible()
+
+
+async def test_without_javascript_there_are_no_buttons_that_do_nothing(
+    chromium: Browser, app: FastAPI, site: str
+) -> None:
+    async with await chromium.new_context(base_url=site, java_script_enabled=False) as context:
+        page = await context.new_page()
+        page.set_default_timeout(15_000)
+        await sign_in_browser(page, app, await make_user(app.state.database), site)
+        await page.goto("/accounts/tokens")
+        await page.get_by_label("Name").fill("Script")
+        await page.get_by_label("Current password").fill(PASSWORD)
+        await page.get_by_role("button", name="Make token").click()
+        await expect(page.locator("copy-secret code")).to_contain_text("opp_")
+        await expect(page.get_by_role("button", name="Copy")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Show")).to_have_count(0)
