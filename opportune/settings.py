@@ -177,6 +177,9 @@ class Settings(BaseSettings):
     session_idle_hours: int = Field(default=24, ge=1)
     """Hours without a visit after which whoever is not remembered signs in again."""
 
+    account_event_days: int = Field(default=90, ge=1)
+    """Days for which people see what happened to their account, with the addresses that it was done from."""
+
     google_client_id: str = ""
     """Sign-in with Google: the id that Google has given to this site (docs/accounts.md). Empty: no such button."""
     google_client_secret: SecretStr = SecretStr("")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from opportune.accounts.backends import auth_backends, get_user_manager
     from opportune.accounts.demo import demo_owner
     from opportune.accounts.dependencies import CurrentUser, OptionalUser, get_current_user, get_optional_user
+    from opportune.accounts.events.service import record_event
     from opportune.accounts.groups.permissions import FORBIDDEN, may, read_grants
     from opportune.accounts.manager import UserManager
     from opportune.accounts.models import User, UserBase
@@ -38,6 +39,7 @@ __all__ = [
     "hash_password",
     "may",
     "read_grants",
+    "record_event",
     "start_session",
 ]
 
@@ -45,6 +47,7 @@ _PLACES = {
     "backends": ("auth_backends", "get_user_manager"),
     "demo": ("demo_owner",),
     "dependencies": ("CurrentUser", "OptionalUser", "get_current_user", "get_optional_user"),
+    "events.service": ("record_event",),
     "groups.permissions": ("FORBIDDEN", "may", "read_grants"),
     "manager": ("UserManager",),
     "models": ("User", "UserBase"),

@@ -2,6 +2,7 @@ from opportune.accounts import api, cleanup, demo, pages
 from opportune.accounts.deletion.personal_data import personal_data
 from opportune.accounts.hooks import HOOKS
 from opportune.accounts.models import (
+    AccountEvent,
     ApiToken,
     Attempt,
     Grant,
@@ -27,7 +28,19 @@ USERS = () if has_own_users() else (User,)
 accounts = Feature(
     name="accounts",
     summary="Who uses the site: sign-in, profile, sessions, tokens, groups.",
-    models=(*USERS, Session, ApiToken, RecoveryCode, LinkedAccount, Attempt, Group, Grant, Membership, ShippedGrant),
+    models=(
+        *USERS,
+        Session,
+        ApiToken,
+        RecoveryCode,
+        LinkedAccount,
+        AccountEvent,
+        Attempt,
+        Group,
+        Grant,
+        Membership,
+        ShippedGrant,
+    ),
     pages=pages.router,
     api=api.router,
     metrics=(Metric("Sign-ups", User.created_at),),

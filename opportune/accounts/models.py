@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Index, MetaData, Table, UniqueConstraint, event, func
 from sqlmodel import Field
 
-from opportune.db.model import Model, utc_now
+from opportune.db.model import BigId, Model, utc_now
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, USER_TABLE, users_module
 
@@ -84,6 +84,10 @@ class Session(Model, table=True):
     is_remembered: bool = False
     address: str = Field(default="", max_length=64)
     agent: str = Field(default="", max_length=256)
+    impersonator_session_id: int | None = Field(
+        default=None, foreign_key="accounts_session.id", ondelete="CASCADE", index=True
+    )
+    """The session of the superuser who has signed in as this user, for a while: it ends with that one."""
 
 
 class ApiToken(Model, table=True):
@@ -125,6 +129,23 @@ class LinkedAccount(Model, table=True):
     email: str = Field(default="", max_length=320)
     """What it had as an address when it was linked, to know it again."""
     created_at: datetime = Field(default_factory=utc_now)
+
+
+class AccountEvent(Model, table=True):
+    """Something that happened to an account, for its owner to see. Kept for ACCOUNT_EVENT_DAYS."""
+
+    __tablename__ = "accounts_event"
+
+    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    kind: str = Field(max_length=50)
+    """A name in `opportune.accounts.events.kinds.KINDS`."""
+    details: dict[str, Any] = Field(default_factory=dict)
+    """What fills the words of the kind. Its owner reads it: no secrets."""
+    actor_id: int | None = Field(default=None, sa_type=BigId)
+    """Who did it, if it was somebody else; a number that stays when they are gone."""
+    address: str = Field(default="", max_length=64)
+    agent: str = Field(default="", max_length=256)
+    created_at: datetime = Field(default_factory=utc_now, index=True)
 
 
 class Attempt(Model, table=True):

@@ -9,6 +9,7 @@ from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoes
 from opportune.mail.errors import InvalidEmailError
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
+from opportune.web.time_zone import format_datetime
 
 SUBJECT_PREFIX = "Subject: "
 PRIMARY_COLOUR = re.compile(r"--tblr-primary:\s*([^;}]+)")
@@ -48,6 +49,7 @@ environment = Environment(
     keep_trailing_newline=True,
 )
 environment.globals["primary_colour"] = primary_colour
+environment.filters["datetime"] = format_datetime
 
 
 def render(name: str, context: Mapping[str, Any], *, needed: bool = True) -> str:

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.deletion.personal_data import person_of, personal_data_of
-from opportune.accounts.emails import send_account_email
+from opportune.accounts.events.service import tell_owner
 from opportune.accounts.groups.service import lock_superusers
 from opportune.accounts.models import User
 from opportune.accounts.users import CHANGED_MEANWHILE
@@ -34,7 +34,7 @@ async def delete_account(context: AccountContext, database: Database, features: 
     await _check_may_delete(context, user)
     await forget_person(session, features, user)
     await context.manager.delete(user)
-    send_account_email(session, context.settings, user.email, "account_deleted", email=user.email)
+    tell_owner(context, user, "account_deleted")
 
 
 async def forget_person(session: AsyncSession, features: Sequence[Feature], user: User) -> None:

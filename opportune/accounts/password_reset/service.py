@@ -1,7 +1,8 @@
 """To get back in without the password, by an e-mail."""
 
 from opportune.accounts.context import AccountContext
-from opportune.accounts.emails import request_email, send_account_email
+from opportune.accounts.emails import request_email
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.password_reset.emails import send_password_reset_email
 from opportune.accounts.users import InvalidLinkError
@@ -24,5 +25,5 @@ async def reset_password(context: AccountContext, token: str, password: str) -> 
         user: User = await context.manager.reset_password(token, password)
     except InvalidLinkError:
         return None
-    send_account_email(context.session, context.settings, user.email, "password_was_reset", email=user.email)
+    record_event(context, user, "password_was_reset")
     return user

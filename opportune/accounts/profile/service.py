@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts import signed_links
 from opportune.accounts.context import AccountContext
 from opportune.accounts.emails import email_is_enabled, send_account_email
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.users import EmailTakenError
 from opportune.settings import Settings
@@ -30,7 +31,7 @@ async def change_password(context: AccountContext, user: User, password: str) ->
         InvalidPasswordError: with a sentence for its owner.
     """
     user = await context.manager.change(user, password=password)
-    send_account_email(context.session, context.settings, user.email, "password_changed", email=user.email)
+    record_event(context, user, "password_changed")
     return user
 
 
@@ -57,7 +58,7 @@ async def request_email_change(context: AccountContext, user: User, email: str) 
     """
     settings = context.settings
     if not email_is_enabled(settings):
-        await context.manager.change(user, email=email)
+        await _change_email(context, user, email, is_verified=None)
         return False
     token = signed_links.make_link_token(settings, CHANGE_EMAIL_PURPOSE, user, email=email)
     template = "email_taken" if await context.manager.is_taken(email) else "email_change"
@@ -84,6 +85,10 @@ async def confirm_email_change(context: AccountContext, user: User, email: str) 
         EmailTakenError: the address has another account by now.
         InvalidPasswordError: the password was changed at the same moment.
     """
+    await _change_email(context, user, email, is_verified=True)
+
+
+async def _change_email(context: AccountContext, user: User, email: str, *, is_verified: bool | None) -> None:
     old = user.email
-    await context.manager.change(user, email=email, is_verified=True)
-    send_account_email(context.session, context.settings, old, "email_changed", new=email)
+    await context.manager.change(user, email=email, is_verified=is_verified)
+    record_event(context, user, "email_changed", to=old, old=old, new=email)

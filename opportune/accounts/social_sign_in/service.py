@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.context import AccountContext
-from opportune.accounts.emails import send_account_email
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import LinkedAccount, Session, User
 from opportune.accounts.registration.service import REGISTRATIONS_PER_ADDRESS
 from opportune.accounts.social_sign_in.providers import (
@@ -82,7 +82,7 @@ async def link(context: AccountContext, provider: Provider, who: Identity, user:
         raise SocialSignInRefused(f"That account at {provider.label} signs you in to {whose} already.")
     created = {"oauth_name": who.issuer, "account_id": who.subject, "account_email": who.email}
     await manager.user_db.add_oauth_account(user, created)
-    _tell(context, user, provider.label, is_added=True)
+    record_event(context, user, "account_linked", label=provider.label)
 
 
 async def unlink(context: AccountContext, user: User, row_id: int) -> None:
@@ -102,7 +102,7 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
     if not (user.has_password or others):
         raise SocialSignInRefused("This is your only way in. Choose a password first.")
     await context.session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == row_id))
-    _tell(context, user, label_of(context.settings, row), is_added=False)
+    record_event(context, user, "account_unlinked", label=label_of(context.settings, row))
 
 
 async def unlink_all(session: AsyncSession, user: User) -> None:
@@ -135,7 +135,3 @@ def label_of(settings: Settings, row: LinkedAccount) -> str:
 def is_fresh(here: Session | None) -> bool:
     """Whether somebody has signed in just now, in this browser."""
     return here is not None and utc_now() - (here.confirmed_at or here.created_at) < FRESH
-
-
-def _tell(context: AccountContext, user: User, label: str, *, is_added: bool) -> None:
-    send_account_email(context.session, context.settings, user.email, "linked_account", label=label, is_added=is_added)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from opportune.accounts.context import AccountContext
-from opportune.accounts.emails import send_account_email
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication import reauthenticate
 from opportune.accounts.sessions.service import UserSessions
@@ -83,7 +83,7 @@ class TwoFactorSetup:
             raise WrongCredential("code", WRONG_CODE)
         await UserSessions(session, self.user.id).delete_all(keep=self.session_id)
         await delete_access_tokens(session, self.user, keep=self.token_id)
-        self._tell(is_on=True)
+        record_event(self.context, self.user, "two_factor_on")
         return codes
 
     async def renew_recovery_codes(self, password: str, code: str) -> list[str]:
@@ -95,13 +95,14 @@ class TwoFactorSetup:
             InvalidState: there is no factor.
         """
         await self._check_both(password, code)
+        record_event(self.context, self.user, "recovery_codes_renewed")
         return await renew_recovery_codes(self.context.session, self.user)
 
     async def disable(self, password: str, code: str) -> None:
         """Turn it off. Raises as `renew_recovery_codes`."""
         await self._check_both(password, code)
         await totp.disable(self.context.session, self.user)
-        self._tell(is_on=False)
+        record_event(self.context, self.user, "two_factor_off")
 
     async def _check_password(self, password: str) -> None:
         if not await reauthenticate(self.context, self.user, password):
@@ -117,7 +118,3 @@ class TwoFactorSetup:
         if not await totp.verify_code(self.context.session, self.context.settings, self.user, code):
             raise WrongCredential("code", INVALID_CODE)
         await self.context.limiter.refund(self.context.session, guess)
-
-    def _tell(self, *, is_on: bool) -> None:
-        context = self.context
-        send_account_email(context.session, context.settings, self.user.email, "two_factor", is_on=is_on)

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.context import AccountContext
+from opportune.accounts.events import service as events
 from opportune.accounts.models import User
-from opportune.accounts.profile import service as profile
 from opportune.accounts.profile.service import change_password
 from opportune.db.database import Database
 from opportune.mail import InvalidEmailError
@@ -82,7 +82,7 @@ async def test_a_new_password_and_the_email_about_it_are_stored_together_or_not_
             context = AccountContext(session, app.state.settings, app.state.rate_limiter, Client())
             await change_password(context, user, NEW)
 
-    monkeypatch.setattr(profile, "send_account_email", fail)
+    monkeypatch.setattr(events, "send_account_email", fail)
     with pytest.raises(InvalidEmailError):
         await change()
 

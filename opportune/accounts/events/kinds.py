@@ -1,0 +1,100 @@
+"""What can happen to an account, in words, and of what its owner gets an e-mail."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class EventKind:
+    """A kind of event. `{name}` in its texts is a detail that `record_event` is given."""
+
+    name: str
+    words: str
+    """What has happened, on the page of events; the subject of the e-mail, too."""
+    email: str = ""
+    """What follows from it, in the e-mail; without it there is none."""
+    advice: Literal["password", "mailbox", "site"] = "password"
+    """What to do if it was somebody else: choose a new password, secure the mailbox first, or write to the site."""
+    icon: str = "ti-user"
+    """Of Tabler's."""
+
+
+_ENDED = "All other devices are signed out, and all API tokens have ended."
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        EventKind("registered", "Your account was made", icon="ti-user-plus"),
+        EventKind("signed_in", "You signed in", icon="ti-login"),
+        EventKind(
+            "new_sign_in",
+            "New sign-in to your account",
+            "Somebody has signed in with a browser or program that we did not know.",
+            icon="ti-login",
+        ),
+        EventKind("wrong_password", "Wrong passwords were tried: {count}", icon="ti-alert-triangle"),
+        EventKind("wrong_code", "The right password was followed by a wrong code", icon="ti-alert-triangle"),
+        EventKind("session_ended", "A device was signed out: {device}", icon="ti-logout"),
+        EventKind("sessions_ended", "Every other device was signed out", icon="ti-logout"),
+        EventKind("all_sessions_ended", "Every device was signed out", icon="ti-logout"),
+        EventKind("password_changed", "Your password was changed", _ENDED, icon="ti-lock"),
+        EventKind(
+            "password_was_reset",
+            "You have a new password",
+            "It was chosen by a link that was sent here. All devices are signed out, and all API tokens have ended.",
+            "mailbox",
+            "ti-lock",
+        ),
+        EventKind(
+            "email_changed",
+            "Your e-mail address was changed",
+            "Your account has another e-mail address now: {new}. E-mails will go there, and you sign in with it.",
+            "site",
+            "ti-mail",
+        ),
+        EventKind("email_verified", "Your e-mail address was verified", icon="ti-mail"),
+        EventKind(
+            "two_factor_on",
+            "Two-factor authentication is on",
+            "From now on it takes your password and a code of your authenticator app to sign in. All other devices have"
+            " been signed out. API tokens that you have made stay.",
+            icon="ti-shield-lock",
+        ),
+        EventKind(
+            "two_factor_off",
+            "Two-factor authentication is off",
+            "From now on your password alone is enough to sign in.",
+            icon="ti-shield-lock",
+        ),
+        EventKind("recovery_codes_renewed", "You have new recovery codes", icon="ti-shield-lock"),
+        EventKind(
+            "token_created",
+            "New API token: {name}",
+            "Programs that have it can use your account, without your password.",
+            icon="ti-key",
+        ),
+        EventKind("token_revoked", "An API token has ended: {name}", icon="ti-key"),
+        EventKind("tokens_revoked", "All API tokens have ended", icon="ti-key"),
+        EventKind(
+            "account_linked",
+            "{label} signs you in now",
+            "From now on an account at {label} signs you in, without your password.",
+            icon="ti-link",
+        ),
+        EventKind(
+            "account_unlinked",
+            "{label} signs you in no more",
+            "Your account at {label} is not linked any more.",
+            icon="ti-link",
+        ),
+        EventKind("data_exported", "Your data was downloaded", icon="ti-download"),
+        EventKind(
+            "account_deleted",
+            "Your account is deleted",
+            "It was deleted with what was kept of it, as was asked for with your password.",
+            "site",
+        ),
+        EventKind("changed_by_staff", "Staff changed your account: {fields}", icon="ti-user-cog"),
+    )
+}
+"""By name."""

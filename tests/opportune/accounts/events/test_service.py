@@ -1,0 +1,75 @@
+"""What happens to an account is written down with it, and told to its owner."""
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.events.service import event_words, record_event
+from opportune.accounts.models import AccountEvent
+from opportune.db.database import Database
+from opportune.testing.factories import make_user
+from opportune.web.client import Client
+from tests.opportune.accounts.sent_emails import EMAIL, sent_emails, settings
+
+__all__ = ["settings"]  # a fixture
+
+pytestmark = pytest.mark.database("sqlite")
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+def context_of(app: FastAPI, session: object) -> AccountContext:
+    return AccountContext(session, app.state.settings, app.state.rate_limiter, Client("203.0.113.7", FIREFOX))  # type: ignore[arg-type]
+
+
+async def test_an_event_that_matters_is_stored_and_told_with_where_it_was_done_and_what_to_do(
+    app: FastAPI, database: Database
+) -> None:
+    user = await make_user(database, EMAIL)
+    async with app.state.database.writer() as session:
+        record_event(context_of(app, session), user, "token_created", name="Backup <b>")
+
+    async with database.reader() as session:
+        event = (await session.scalars(select(AccountEvent))).one()
+    assert (event.user_id, event_words(event)) == (user.id, "New API token: Backup <b>")
+    assert (event.address, event.agent, event.actor_id) == ("203.0.113.7", FIREFOX, None)
+    (email,) = await sent_emails(app)
+    assert (email["To"], email["Subject"]) == (EMAIL, "New API token: Backup <b>")
+    for kind in ("plain", "html"):
+        body = email.get_body((kind,))
+        assert body
+        for words in ("203.0.113.7", "Firefox on Linux", EMAIL, "/accounts/forgot-password", "/accounts/sessions"):
+            assert words in body.get_content(), (kind, words)
+        assert "<b>" not in body.get_content()
+
+
+async def test_what_staff_did_tells_nobody_where_staff_are(app: FastAPI, database: Database) -> None:
+    user, boss = await make_user(database, EMAIL), await make_user(database, "boss@example.com", is_superuser=True)
+    async with app.state.database.writer() as session:
+        record_event(context_of(app, session), user, "password_changed", by=boss)
+
+    async with database.reader() as session:
+        event = (await session.scalars(select(AccountEvent))).one()
+    assert (event.actor_id, event.address, event.agent) == (boss.id, "", "")
+    (email,) = await sent_emails(app)
+    assert "203.0.113.7" not in str(email)
+    assert "By: whoever runs" in str(email)
+    assert "boss" not in str(email)
+
+
+async def test_an_event_that_is_no_kind_or_lacks_a_detail_is_refused_before_it_is_stored(
+    app: FastAPI, database: Database
+) -> None:
+    user = await make_user(database, EMAIL)
+    for kind in ("token_made", "token_created"):
+        async with database.writer() as session:
+            with pytest.raises(KeyError):
+                record_event(session, user, kind)
+    async with database.reader() as session:
+        assert await session.scalar(select(col(AccountEvent.id))) is None
+
+
+async def test_an_event_of_a_kind_that_is_gone_still_has_words() -> None:
+    assert event_words(AccountEvent(user_id=1, kind="carrier_pigeon")) == "Carrier pigeon"
