@@ -35,6 +35,10 @@ def check_secret_key(settings: Settings) -> Iterator[Finding]:
 
 
 def check_llm(settings: Settings) -> Iterator[Finding]:
+    if settings.llm_models:
+        if settings.llm_model:
+            yield Finding("LLM_MODEL is not used where LLM_MODELS is set: take one of them out.", is_error=False)
+        return
     if not settings.llm_base_url:
         from opportune.llm import missing_library  # noqa: PLC0415 - its client takes long to import
 

@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 
 import pydantic_settings
 from dotenv.parser import parse_stream
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from opportune.errors import SettingsError
+from opportune.llm_models import LlmModel, problem_of
 from opportune.project import PACKAGE, PROJECT, installed_features, settings_class
 
 if TYPE_CHECKING:
@@ -224,8 +225,10 @@ class Settings(BaseSettings):
     """The key for that endpoint."""
     llm_model: str = ""
     """The model's name at that endpoint."""
-    llm_provider: str = ""
-    """module:function of your own that makes the model (docs/errands.md). Empty: LLM_BASE_URL, else the local model."""
+    llm_models: Annotated[list[LlmModel], NoDecode] = []
+    """Several models, the first for whoever chooses none: a list in app/settings.py, or JSON (docs/llm.md)."""
+    llm_retries: int = Field(default=2, ge=0, le=10)
+    """How often an endpoint that does not begin to answer is asked again, before the model's fallback is."""
     llm_connect_timeout: float = Field(default=10, gt=0)
     """Seconds to wait for a connection to the endpoint."""
     llm_first_byte_timeout: float = Field(default=60, gt=0)
@@ -315,6 +318,30 @@ class Settings(BaseSettings):
         if value and (parts.scheme not in ("http", "https") or not parts.hostname):
             raise ValueError("must be an address such as https://openrouter.ai/api/v1")
         return value
+
+    @field_validator("llm_models", mode="before")
+    @classmethod
+    def _is_a_table(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return TypeAdapter(list[Any]).validate_json(value or "[]")
+        except ValidationError:
+            raise ValueError('must be a JSON list such as [{"name": "Fast", "model": "openai/gpt-5-mini"}]') from None
+
+    @model_validator(mode="after")
+    def _has_whole_models(self) -> Self:
+        if problem := problem_of(self.llm_models):
+            raise ValueError(f"LLM_MODELS: {problem}")
+        for model in self.llm_models:
+            if model.api_key_setting and not isinstance(getattr(self, model.api_key_setting, None), SecretStr):
+                raise ValueError(
+                    f"LLM_MODELS: there is no setting {model.api_key_setting} with the key of {model.name}: "
+                    f'in {PACKAGE}/settings.py write {model.api_key_setting}: SecretStr = SecretStr("")'
+                )
+            if not (model.base_url or model.provider or self.llm_base_url):
+                raise ValueError(f"LLM_MODELS: {model.name} needs a base_url, or set LLM_BASE_URL for all of them")
+        return self
 
     @field_validator("oidc_url")
     @classmethod
@@ -453,6 +480,8 @@ def _refuse_broken_lines(file: object) -> None:
 def _in_words(error: ErrorDetails) -> str:
     name = str(error["loc"][0]).upper() if error["loc"] else ""
     message = MESSAGES.get(error["type"], error["msg"].removeprefix("Value error, "))
+    if inside := [f"entry {part + 1}" if isinstance(part, int) else str(part) for part in error["loc"][1:]]:
+        message = f"{', '.join(inside)}: {message}"
     return f"{name}: {message}" if name and not message.startswith(name) else message
 
 

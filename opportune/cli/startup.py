@@ -54,18 +54,19 @@ def read_cache_address(settings: Settings) -> None:
     open_store(settings.cache_url.get_secret_value())
 
 
-def read_llm_provider(settings: Settings) -> None:
-    if settings.llm_provider:
-        from opportune.llm import make_provider  # noqa: PLC0415 - its client takes long to import
+def read_llm_models(settings: Settings) -> None:
+    if any(model.provider for model in settings.llm_models):
+        from opportune.llm import make_provider, models_of  # noqa: PLC0415 - its client takes long to import
 
-        make_provider(settings)
+        for model in models_of(settings):
+            make_provider(settings, model)
 
 
 ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
     transport_for,
     parse_storage_url,
     read_cache_address,
-    read_llm_provider,
+    read_llm_models,
 )
 """Each understands the address of something that is not the database, or raises OperatorError."""
 

