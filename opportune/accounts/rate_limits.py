@@ -5,9 +5,10 @@ import math
 import random
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, case, delete, select, update
+from sqlalchemy import Integer, bindparam, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from opportune.accounts.models import Attempt
 from opportune.db.database import Database
@@ -19,6 +20,19 @@ from opportune.web.rate_limit import Hit, TooManyRequests
 MAX_DELETED_AT_ONCE = 1_000
 CLEANUP_EVERY_HITS = 50
 """One in so many hits, by chance, deletes what is over: what strangers write never grows."""
+
+# As text, for SQLAlchemy compiles its own "on conflict" anew each time, which takes longer than doing it.
+COUNT = (
+    text("""
+    INSERT INTO accounts_attempt (key, count, ends_at) VALUES (:key, 1, :ends_at)
+    ON CONFLICT (key) DO UPDATE SET
+        count = CASE WHEN accounts_attempt.ends_at <= :now THEN 1 ELSE accounts_attempt.count + 1 END,
+        ends_at = CASE WHEN accounts_attempt.ends_at <= :now THEN :ends_at ELSE accounts_attempt.ends_at END
+    RETURNING count, ends_at
+    """)
+    .bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "ends_at")))
+    .columns(count=Integer, ends_at=UTCDateTime)
+)
 
 
 class DatabaseStorage:
@@ -59,16 +73,7 @@ async def delete_expired(session: AsyncSession) -> int:
 
 async def _add(session: AsyncSession, key: str, seconds: int) -> tuple[int, datetime]:
     """Count one more in its span of time, or the first in a new one; gives the number and the span's end."""
-    from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415 - the other database's, at each start
-
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     now = utc_now()
-    first = {"count": 1, "ends_at": now + timedelta(seconds=seconds)}
-    is_over: ColumnElement[bool] = col(Attempt.ends_at) <= now
-    again = {
-        "count": case((is_over, 1), else_=col(Attempt.count) + 1),
-        "ends_at": case((is_over, first["ends_at"]), else_=col(Attempt.ends_at)),
-    }
-    counted = insert(Attempt).values(key=key, **first).on_conflict_do_update(index_elements=["key"], set_=again)
-    row = (await session.execute(counted.returning(col(Attempt.count), col(Attempt.ends_at)))).one()
+    values = {"key": key, "now": now, "ends_at": now + timedelta(seconds=seconds)}
+    row = (await session.execute(COUNT, values)).one()
     return row[0], row[1]

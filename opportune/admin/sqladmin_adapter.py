@@ -4,7 +4,7 @@ What SQLAdmin tells in public is read in public; the private names that are left
 """
 
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from inspect import unwrap
 from types import FunctionType
 from typing import Any, ClassVar, cast
@@ -22,10 +22,11 @@ from starlette.requests import Request
 ENDPOINT_MARKS = {"_action", "_exposed"}
 
 
-def action_slugs(view: type[Any]) -> set[str]:
+@lru_cache(256)
+def action_slugs(view: type[Any]) -> frozenset[str]:
     """The names in addresses of the actions of a view's class."""
     methods: list[Any] = [getattr(view, name, None) for name in dir(view)]
-    return {method._slug for method in methods if hasattr(method, "_action")}
+    return frozenset(method._slug for method in methods if hasattr(method, "_action"))
 
 
 class AdapterView(ModelView):

@@ -9,6 +9,7 @@ import pytest
 from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 from sqlalchemy import Dialect
+from sqlalchemy.orm import Mapper
 
 from opportune import application
 from opportune.db.database import Database
@@ -78,6 +79,7 @@ def statements_that_are_compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "__init__", make_with_compiled)
+        patch.setattr(Mapper, "_compiled_cache", compiled, raising=False)  # of what a session writes
         yield
 
 

@@ -41,9 +41,7 @@ class FastRouter(Router):
         rule = rule_of(route.endpoint)
         outer = [*self.dependencies, *dependencies]
         if isinstance(route, LazyRoute) and not rule:
-            lazy = route.declared_again(prefix, outer, self.dependency_overrides_provider)
-            if lazy:
-                return lazy
+            return route.declared_again(prefix, outer, self.dependency_overrides_provider)
         own = CachedRoute.of(route, rule) if rule else copy(route)
         own.path = prefix + route.path
         own.path_regex, own.path_format, own.param_convertors = compile_path(own.path)

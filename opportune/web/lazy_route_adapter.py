@@ -16,7 +16,8 @@ from starlette.routing import get_name
 class LazyRoute(APIRoute):
     """Knows what its declaration says; any other attribute has FastAPI make all of it."""
 
-    _declaration: tuple[str, Callable[..., Any], dict[str, Any]] | None
+    _declaration: tuple[str, Callable[..., Any], dict[str, Any]]
+    _is_analysed = False
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self._declaration = path, endpoint, options
@@ -27,22 +28,20 @@ class LazyRoute(APIRoute):
         self.include_in_schema = options.get("include_in_schema", True)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or not (declaration := vars(self).get("_declaration")):
+        if name.startswith("__") or self._is_analysed or "_declaration" not in vars(self):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        path, endpoint, options = declaration
-        self._declaration = None
+        path, endpoint, options = self._declaration
+        self._is_analysed = True
         try:
             super().__init__(path, endpoint, **options | {"include_in_schema": self.include_in_schema})
         except Exception as error:
-            self._declaration = declaration
+            self._is_analysed = False
             error.add_note(f"This is the route {path} of {endpoint.__module__}.{get_name(endpoint)}.")
             raise
         return getattr(self, name)
 
-    def declared_again(self, prefix: str, outer: Sequence[Depends], dependency_overrides_provider: Any) -> Self | None:
-        """The same route at another path and behind these dependencies; None if it is analysed already."""
-        if self._declaration is None:
-            return None
+    def declared_again(self, prefix: str, outer: Sequence[Depends], dependency_overrides_provider: Any) -> Self:
+        """The same route at another path and behind these dependencies."""
         path, endpoint, options = self._declaration
         own = {
             "dependencies": [*outer, *self.dependencies],

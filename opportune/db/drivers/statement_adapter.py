@@ -82,9 +82,8 @@ def _is_plain(compiled: Any) -> bool:
 def _ready(engine: Engine, statement: Executable, names: Sequence[str]) -> Ready:
     """SQLAlchemy knows again what is alike, by looking at all of its parts; what is made once is known by itself."""
     clause = cast("ClauseElement", statement)
-    compiled, extracted, _ = clause._compile_w_cache(
-        engine.dialect, compiled_cache=engine._compiled_cache, column_keys=sorted(names)
-    )
+    known = engine.get_execution_options().get("compiled_cache", engine._compiled_cache)
+    compiled, extracted, _ = clause._compile_w_cache(engine.dialect, compiled_cache=known, column_keys=sorted(names))
     return Ready(compiled, extracted)
 
 

@@ -103,7 +103,9 @@ def test_a_header_of_a_tar_cannot_fill_the_memory(tmp_path: Path, monkeypatch: p
     assert "unpacks to more than 1 MB" in refusal(tmp_path / "x.tgz", tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x1f\x8b\x08", b"words", gzip.compress(b"words" * 999, mtime=0)])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04", b"\x1f\x8b\x08", b"words", gzip.compress(b"words" * 999, mtime=0)]
+)
 def test_a_damaged_archive_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.zip").write_bytes(content)
     told = refusal(tmp_path / "x.zip", tmp_path)
