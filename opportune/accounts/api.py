@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from opportune.accounts.deletion import api as deletion
 from opportune.accounts.password_reset import api as password_reset
 from opportune.accounts.profile import api as profile
+from opportune.accounts.reauthentication import api as reauthentication
 from opportune.accounts.registration import api as registration
 from opportune.accounts.sessions import api as sessions
 from opportune.accounts.sign_in import api as sign_in
@@ -24,6 +25,7 @@ PARTS = (
     sessions,
     tokens,
     two_factor,
+    reauthentication,
 )
 
 router = APIRouter()

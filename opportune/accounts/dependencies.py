@@ -96,13 +96,13 @@ def sign_in_required(request: Request) -> HTTPException:
     """What to raise at somebody whom we do not know: to the sign-in page and back, or 401 for programs."""
     if wants_json(request):
         return HTTPException(401, headers=AUTHENTICATE_HEADER)
-    address = f"{LOGIN_PATH}?{urlencode({'next': _came_from(request)})}"
+    address = f"{LOGIN_PATH}?{urlencode({'next': came_from(request)})}"
     if is_htmx(request):  # which would put the sign-in page into a part of this one
         return HTTPException(401, headers={"HX-Redirect": address})
     return HTTPException(303, headers={"Location": address})
 
 
-def _came_from(request: Request) -> str:
+def came_from(request: Request) -> str:
     """The page to come back to: this one if a browser shows it, else the one whose form or script asks."""
     shown = str(request.url) if request.method == "GET" and not is_htmx(request) else None
     try:

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from opportune.accounts.deletion import pages as deletion
 from opportune.accounts.password_reset import pages as password_reset
 from opportune.accounts.profile import pages as profile
+from opportune.accounts.reauthentication import pages as reauthentication
 from opportune.accounts.registration import pages as registration
 from opportune.accounts.sessions import pages as sessions
 from opportune.accounts.setup import pages as setup
@@ -21,6 +22,7 @@ PARTS = (
     verification,
     password_reset,
     two_factor,
+    reauthentication,
     profile,
     sessions,
     tokens,

@@ -10,14 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.emails import email_is_enabled
-from opportune.accounts.models import User
-from opportune.accounts.reauthentication import reauthenticate
-from opportune.accounts.schemas import EmailRequest, Reauthentication
+from opportune.accounts.models import Session, User
+from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password, is_confirmed
+from opportune.accounts.schemas import Confirmation, EmailRequest, Reauthentication
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.sign_in.trusted_devices import trust_device
 from opportune.accounts.social_sign_in.providers import configured_providers
-from opportune.accounts.users import wrong_password
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rate_limit import TooManyRequests
@@ -108,23 +107,69 @@ def invalid_link(request: Request, again: str) -> Response:
 
 
 async def reauthenticated(context: AccountContext, user: User, form: Form[M]) -> M | None:
-    """The data of a valid form that also holds their current password; if it does not, the form says so.
+    """The data of a valid form by which they also show who they are; if they do not, the form says so.
+
+    The template asks for it by `{{ confirm_identity(form) }}` of macros/confirmation.html.
 
     Raises:
         TooManyRequests: it was guessed too often.
     """
     if form.data is None or form.errors:
         return None
-    if await reauthenticate(context, user, form.data.current_password):
-        return form.data
-    form.refuse(wrong_password(user), "current_password")
-    return None
+    try:
+        is_password = await show_identity(context, user, form.data.current_password)
+    except WrongCredential as refusal:
+        form.refuse(refusal.message, refusal.field)
+        return None
+    if is_password and not user.has_two_factor:  # with one, the password alone is not all that it takes
+        await _remember(context)
+    return form.data
 
 
 async def confirm_password(context: AccountContext, user: User, password: str) -> None:
-    """Ask for the current password once more. Raises RequestValidationError if this is another, and TooManyRequests."""
-    if not await reauthenticate(context, user, password):
-        raise invalid_field("current_password", wrong_password(user))
+    """Ask programs for the current password once more.
+
+    Raises:
+        RequestValidationError: it is another.
+        TooManyRequests: it was guessed too often.
+    """
+    try:
+        await show_identity(context, user, password)
+    except WrongCredential as refusal:
+        raise invalid_field(refusal.field, refusal.message) from None
+
+
+async def show_identity(context: AccountContext, user: User, password: str) -> bool:
+    """Let by who has just confirmed in this browser, or knows the password; whether it was by that.
+
+    Raises:
+        WrongCredential: it is another.
+        TooManyRequests: it was guessed too often.
+    """
+    if not password and is_confirmed(_session_of(context), user):
+        return False
+    await check_password(context, user, password)
+    return True
+
+
+async def confirm_identity(context: AccountContext, user: User, given: Confirmation) -> None:
+    """Ask for all that it takes, which the browser remembers. Raises as `show_identity`."""
+    await check_password(context, user, given.current_password)
+    if user.has_two_factor:
+        await check_code(context, user, given.code)
+    await _remember(context)
+
+
+async def _remember(context: AccountContext) -> None:
+    here = _session_of(context)
+    if here and context.manager.request:
+        await cookies.confirm_session(context.session, here, context.manager.request)
+
+
+def _session_of(context: AccountContext) -> Session | None:
+    """That of the browser that asks; None for programs."""
+    request = context.manager.request
+    return request.state.session if request else None
 
 
 def invalid_field(field: str, message: str) -> RequestValidationError:

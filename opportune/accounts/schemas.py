@@ -49,13 +49,6 @@ class SocialSignIn(Schema):
     remember: bool = False
 
 
-class LinkRequest(Schema):
-    """Lets an account elsewhere sign one in, which is for whoever knows the password, where there is one."""
-
-    provider: Annotated[Line, FieldOptions(type="hidden")] = ""
-    current_password: ExistingPassword = ""
-
-
 class EmailRequest(Schema):
     email: Annotated[Email, FieldOptions(autocomplete="username")] = Field(title="E-mail")
 
@@ -83,9 +76,23 @@ class Credentials(Schema):
 
 
 class Reauthentication(Schema):
-    """The current password, for what not even a browser left open may do."""
+    """The current password, for what not even a browser left open may do: empty where they have just confirmed."""
 
-    current_password: ExistingPassword
+    current_password: ExistingPassword = ""
+
+
+class Confirmation(Reauthentication):
+    """All that it takes to show who they are."""
+
+    code: Annotated[Line, FieldOptions(autocomplete="one-time-code", maxlength=40)] = Field(
+        "", title="Code of your app, or a recovery code", max_length=100
+    )
+
+
+class LinkRequest(Reauthentication):
+    """Lets an account elsewhere sign one in."""
+
+    provider: Annotated[Line, FieldOptions(type="hidden")] = ""
 
 
 class EmailUpdate(Reauthentication):
@@ -94,12 +101,6 @@ class EmailUpdate(Reauthentication):
 
 class EmailConfirmation(Schema):
     token: str = ""
-
-
-class FirstPassword(Schema):
-    """For who came by another site's sign-in."""
-
-    new_password: NewPassword = Field(title="Password (at least 8 characters)")
 
 
 class PasswordUpdate(Reauthentication):

@@ -47,7 +47,10 @@ async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
     """Give the client the cookie of a new session."""
     async with app.state.database.writer() as session:
         token = await create_session(session, app.state.settings, user)
-    client.cookies.set(cookie_name(app.state.settings), token)
+    name = cookie_name(app.state.settings)
+    for kept in [each for each in client.cookies.jar if each.name == name]:  # what the site has set has its domain
+        client.cookies.jar.clear(kept.domain, kept.path, kept.name)
+    client.cookies.set(name, token)
 
 
 async def make_token(database: Database, user: User) -> str:

@@ -15,11 +15,11 @@ from opportune.accounts.profile.service import (
     update_profile,
 )
 from opportune.accounts.responses import done, invalid_link, reauthenticated, show
-from opportune.accounts.schemas import EmailConfirmation, EmailUpdate, FirstPassword, LinkRequest, PasswordUpdate
+from opportune.accounts.schemas import EmailConfirmation, EmailUpdate, LinkRequest, PasswordUpdate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.trusted_devices import trust_device
 from opportune.accounts.social_sign_in.providers import configured_providers
-from opportune.accounts.social_sign_in.service import is_fresh, linked_with_labels
+from opportune.accounts.social_sign_in.service import linked_with_labels
 from opportune.accounts.users import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.verification.service import request_verification
 from opportune.db.sessions.dependencies import DatabaseDependency
@@ -35,8 +35,6 @@ PROFILE_PATH = "/accounts/profile"
 EMAIL_REQUESTED = "We have written to the new address. Open the link in that e-mail, and it becomes yours here."
 EMAIL_CHANGED = "Your e-mail address is changed."
 OTHERS_SIGNED_OUT = "Your password is changed. Every other device has been signed out, and all API tokens have ended."
-
-SIGN_IN_AGAIN = "That was a while ago. Sign out and in again, then do this within ten minutes."
 
 router = APIRouter(prefix="/accounts")
 
@@ -114,7 +112,7 @@ async def change_email(request: Request, user: CurrentUser, context: AccountCtx)
 
 @router.get("/password")
 async def password(request: Request, user: CurrentUser) -> Response:
-    return show(request, "password", form=Form(PasswordUpdate if user.has_password else FirstPassword))
+    return show(request, "password", form=Form(PasswordUpdate))
 
 
 @router.post("/password")
@@ -135,18 +133,11 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
     return show(request, "password", form.status, form=form)
 
 
-async def _read_password(
-    request: Request, user: User, context: AccountContext
-) -> Form[PasswordUpdate] | Form[FirstPassword]:
-    """Of somebody who has proved who they are: by the password there is, else by having signed in just now."""
-    if user.has_password:
-        form = await read_form(request, PasswordUpdate)
-        await reauthenticated(context, user, form)
-        return form
-    first = await read_form(request, FirstPassword)
-    if not is_fresh(request.state.session):
-        first.refuse(SIGN_IN_AGAIN)
-    return first
+async def _read_password(request: Request, user: User, context: AccountContext) -> Form[PasswordUpdate]:
+    """Of somebody who has shown who they are."""
+    form = await read_form(request, PasswordUpdate)
+    await reauthenticated(context, user, form)
+    return form
 
 
 async def show_profile(

@@ -10,6 +10,7 @@ from opportune.accounts.sessions import service
 from opportune.accounts.users import user_manager
 from opportune.db.model import utc_now
 from opportune.settings import Settings
+from opportune.web.answer_cookies import send_cookies_of
 from opportune.web.client import Client
 
 
@@ -46,10 +47,16 @@ async def sign_out(session: AsyncSession, request: Request, response: Response) 
     _set_cookie(request, response, "", timedelta())
 
 
-async def confirm_session(session: AsyncSession, row: Session, request: Request, response: Response) -> None:
-    """Note that the password was asked again just now: the session goes on with another token."""
-    token = await service.confirm_session(session, row)
-    _set_cookie(request, response, token, row.expires_at - utc_now() if row.is_remembered else None)
+async def confirm_session(session: AsyncSession, row: Session, request: Request) -> None:
+    """Note that its owner showed just now who they are: it goes on with another token, whatever is answered.
+
+    It is committed at once: nothing that fails later may leave the browser with a token that is none.
+    """
+    if token := await service.confirm_session(session, row):
+        await user_manager(session, request.app.state.settings).release()
+        carrier = Response()
+        _set_cookie(request, carrier, token, row.expires_at - utc_now() if row.is_remembered else None)
+        send_cookies_of(request, carrier)
 
 
 async def _delete_session(session: AsyncSession, request: Request) -> None:

@@ -3,8 +3,9 @@
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
 
 from opportune.accounts.credentials import UserCredentials, hash_token, prune
@@ -41,11 +42,18 @@ def expiry_of(settings: Settings, row: Session, seen_at: datetime) -> datetime:
     return last if row.is_remembered else min(last, seen_at + timedelta(hours=settings.session_idle_hours))
 
 
-async def confirm_session(session: AsyncSession, row: Session) -> str:
-    """Note that the password was asked again just now. The session may do more from here, so it gets another token."""
+async def confirm_session(session: AsyncSession, row: Session) -> str | None:
+    """Note that its owner showed just now who they are. It may do more from here, so it gets another token.
+
+    None if it has been ended meanwhile.
+    """
     token = secrets.token_urlsafe(32)
-    session.add(row)
-    row.token_hash, row.confirmed_at = hash_token(token), utc_now()
+    confirmed = {"token_hash": hash_token(token), "confirmed_at": utc_now()}
+    mine = update(Session).where(col(Session.id) == row.id, col(Session.token_hash) == row.token_hash)
+    if await session.scalar(mine.values(confirmed).returning(col(Session.id))) is None:
+        return None
+    for name, value in confirmed.items():
+        set_committed_value(row, name, value)
     return token
 
 

@@ -8,17 +8,16 @@ from fastapi.responses import RedirectResponse
 from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser, OptionalUser
 from opportune.accounts.models import User
-from opportune.accounts.profile.pages import PROFILE_PATH, SIGN_IN_AGAIN, show_profile
+from opportune.accounts.profile.pages import PROFILE_PATH, show_profile
 from opportune.accounts.profile.schemas import UserUpdate
-from opportune.accounts.reauthentication import reauthenticate
-from opportune.accounts.responses import done, next_page, show, signed_in
+from opportune.accounts.responses import done, next_page, reauthenticated, show, signed_in
 from opportune.accounts.schemas import EmailUpdate, LinkRequest, SocialSignIn
 from opportune.accounts.sign_in.second_step import to_code
 from opportune.accounts.social_sign_in import flow, service
 from opportune.accounts.social_sign_in.cookies import forget_journey, journey_of, remember_journey
 from opportune.accounts.social_sign_in.flow import Journey
 from opportune.accounts.social_sign_in.providers import Identity, Provider, SocialSignInRefused, find_provider
-from opportune.accounts.users import AccountLinkedError, wrong_password
+from opportune.accounts.users import AccountLinkedError
 from opportune.db.model import RowId
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
@@ -64,12 +63,7 @@ async def start_linking(request: Request, user: CurrentUser, context: AccountCtx
     provider = form.data and find_provider(request.app.state.settings, form.data.provider)
     if not (form.data and provider):
         raise HTTPException(404)
-    if user.has_password:
-        if not await reauthenticate(context, user, form.data.current_password):
-            form.refuse(wrong_password(user), "current_password")
-    elif not service.is_fresh(request.state.session):
-        form.refuse(SIGN_IN_AGAIN)
-    if form.errors:
+    if not await reauthenticated(context, user, form):
         return await show_profile(request, user, Form(UserUpdate, user), Form(EmailUpdate), form)
     journey = flow.new_journey(provider, PROFILE_PATH, user_id=user.id)
     return await _set_out(request, context, provider, journey)

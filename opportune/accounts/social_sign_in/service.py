@@ -1,7 +1,6 @@
 """What follows from an account elsewhere: somebody signs in, gets an account, or links it to theirs."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,7 +8,7 @@ from sqlmodel import col
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.events.service import record_event
-from opportune.accounts.models import LinkedAccount, Session, User
+from opportune.accounts.models import LinkedAccount, User
 from opportune.accounts.registration.service import REGISTRATIONS_PER_ADDRESS
 from opportune.accounts.social_sign_in.providers import (
     Identity,
@@ -19,15 +18,12 @@ from opportune.accounts.social_sign_in.providers import (
 )
 from opportune.accounts.users import CHANGED_MEANWHILE, EmailTakenError
 from opportune.db.database import Database
-from opportune.db.model import utc_now
 from opportune.errors import NotFound
 from opportune.settings import Settings
 from opportune.web.rate_limit import RateLimit
 
 STARTS_PER_ADDRESS = RateLimit("accounts.social_starts_per_address", 60)
 FAILURES_PER_ADDRESS = RateLimit("accounts.social_failures_per_address", 20)
-FRESH = timedelta(minutes=10)
-"""For so long a sign-in stands in for the password of who has none."""
 
 
 async def sign_in_with(context: AccountContext, provider: Provider, who: Identity) -> tuple[User, bool]:
@@ -130,8 +126,3 @@ def provider_of(settings: Settings, row: LinkedAccount) -> Provider | None:
 def label_of(settings: Settings, row: LinkedAccount) -> str:
     provider = provider_of(settings, row)
     return provider.label if provider else row.issuer.removeprefix("https://")
-
-
-def is_fresh(here: Session | None) -> bool:
-    """Whether somebody has signed in just now, in this browser."""
-    return here is not None and utc_now() - (here.confirmed_at or here.created_at) < FRESH

@@ -6,6 +6,7 @@ from typing import TypeVar
 from fastapi import APIRouter, HTTPException
 
 from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.reauthentication.service import WrongCredential
 from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import (
     RecoveryCodesRead,
@@ -17,7 +18,7 @@ from opportune.accounts.schemas import (
 )
 from opportune.accounts.two_factor.dependencies import TwoFactorDependency
 from opportune.accounts.two_factor.recovery_codes import count_recovery_codes
-from opportune.accounts.two_factor.service import InvalidState, WrongCredential
+from opportune.accounts.two_factor.service import InvalidState
 from opportune.accounts.two_factor.totp import PendingSetup
 from opportune.db.sessions.dependencies import ReadSession
 

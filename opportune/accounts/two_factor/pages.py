@@ -7,11 +7,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.reauthentication.service import WrongCredential
 from opportune.accounts.schemas import TwoFactorCredentials, TwoFactorEnable, TwoFactorStart
 from opportune.accounts.two_factor import totp
 from opportune.accounts.two_factor.dependencies import TwoFactorDependency
 from opportune.accounts.two_factor.recovery_codes import count_recovery_codes
-from opportune.accounts.two_factor.service import InvalidState, TwoFactorSetup, WrongCredential
+from opportune.accounts.two_factor.service import InvalidState, TwoFactorSetup
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS

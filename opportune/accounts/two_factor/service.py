@@ -5,33 +5,20 @@ from dataclasses import dataclass
 from opportune.accounts.context import AccountContext
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
-from opportune.accounts.reauthentication import reauthenticate
+from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password
 from opportune.accounts.sessions.service import UserSessions
 from opportune.accounts.tokens.service import delete_access_tokens
 from opportune.accounts.two_factor import totp
 from opportune.accounts.two_factor.recovery_codes import renew_recovery_codes
 from opportune.accounts.two_factor.totp import PendingSetup
-from opportune.accounts.users import wrong_password
-from opportune.web.rate_limit import RateLimit
-
-CODES_PER_USER = RateLimit("accounts.codes_per_user", 10)
 
 WRONG_CODE = "This is not the code that your app shows now."
-INVALID_CODE = "This is neither an unused code of your app nor one of your recovery codes."
 SETUP_EXPIRED = "The key was not confirmed in time. Please begin again."
 ALREADY_ENABLED = "You have a second factor already."
 NOT_ENABLED = "You have no second factor."
 
 
-class WrongCredential(Exception):  # noqa: N818 - it is an answer, not a fault
-    """A password or code that is wrong: its field, and a sentence about it."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field, self.message = field, message
-
-
-class InvalidState(Exception):  # noqa: N818 - as above
+class InvalidState(Exception):  # noqa: N818 - it is an answer, not a fault
     """There is a second factor already, or none, or no time is left."""
 
 
@@ -54,7 +41,7 @@ class TwoFactorSetup:
         """
         if self.user.has_two_factor:
             raise InvalidState(ALREADY_ENABLED)
-        await self._check_password(password)
+        await check_password(self.context, self.user, password, "password")
         return totp.start_setup(self.context.settings, self.user)
 
     def pending(self, sealed: str) -> PendingSetup:
@@ -104,17 +91,9 @@ class TwoFactorSetup:
         await totp.disable(self.context.session, self.user)
         record_event(self.context, self.user, "two_factor_off")
 
-    async def _check_password(self, password: str) -> None:
-        if not await reauthenticate(self.context, self.user, password):
-            raise WrongCredential("password", wrong_password(self.user))
-
     async def _check_both(self, password: str, code: str) -> None:
         """Whoever took over a browser and saw the password typed may not shut the owner out."""
         if not self.user.has_two_factor:
             raise InvalidState(NOT_ENABLED)
-        await self._check_password(password)
-        guess = CODES_PER_USER.by(self.user.id)
-        await self.context.limiter.hit(guess)
-        if not await totp.verify_code(self.context.session, self.context.settings, self.user, code):
-            raise WrongCredential("code", INVALID_CODE)
-        await self.context.limiter.refund(self.context.session, guess)
+        await check_password(self.context, self.user, password, "password")
+        await check_code(self.context, self.user, code)

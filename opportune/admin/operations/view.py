@@ -1,4 +1,4 @@
-"""The pages below /admin/operations, for superusers who have just typed their password."""
+"""The pages below /admin/operations, for superusers who have just confirmed that it is them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.accounts.models import ApiToken, Session
-from opportune.accounts.sign_in.redirects import safe_redirect_path
+from opportune.accounts.reauthentication.dependencies import CONFIRM_PATH, NOTHING_DONE
+from opportune.accounts.reauthentication.service import is_confirmed
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
-from opportune.admin.operations import reauthentication
 from opportune.admin.operations.operations import OPERATIONS, queueable_jobs, record_operation, run_operation
 from opportune.admin.operations.upgrade import Upgrade, migration_state
 from opportune.db.model import utc_now
@@ -26,7 +26,6 @@ from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import management
 from opportune.settings import Settings
-from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash
 
 OPERATIONS_PATH = "/admin/operations"
@@ -36,16 +35,16 @@ Answer = Callable[[V, Request], Awaitable[Response]]
 
 
 def reauthentication_required(answer: Answer[V]) -> Answer[V]:
-    """Answers those who have confirmed their password, and asks the others for it."""
+    """Answers those who have confirmed that it is them, and asks the others."""
 
     @wraps(answer)
     async def ask_first(view: V, request: Request) -> Response:
-        if reauthentication.is_confirmed(request):
+        if is_confirmed(request.state.session, request.state.user):
             return await answer(view, request)
         if request.method != "GET":
-            flash(request, "Nothing was done yet: type your password, then press the button again.", "info")
+            flash(request, NOTHING_DONE, "info")
         back = request.url.path if request.method == "GET" else OPERATIONS_PATH
-        return RedirectResponse(f"{OPERATIONS_PATH}/confirm?next={quote(back)}", 303)
+        return RedirectResponse(f"{CONFIRM_PATH}?next={quote(back)}", 303)
 
     return ask_first
 
@@ -74,20 +73,6 @@ class OperationsAdmin(SuperuserOnly):
             "database": state.database.url,
         }
         return await self._page(request, "admin/operations.html", context)
-
-    @expose("/operations/confirm", methods=["GET", "POST"], identity="operations-confirm")
-    async def confirm(self, request: Request) -> Response:
-        if request.method == "GET":
-            return await self._page(request, "admin/operations_confirm.html", {"error": ""})
-        sent, status = await read_form_texts(request), 400
-        on = RedirectResponse(safe_redirect_path(request.query_params.get("next"), OPERATIONS_PATH), 303)
-        try:
-            error = await reauthentication.confirm_password(
-                request, on, str(sent.get("password", "")), str(sent.get("code", ""))
-            )
-        except TooManyRequests as refused:
-            error, status = str(refused.detail), 429
-        return await self._page(request, "admin/operations_confirm.html", {"error": error}, status) if error else on
 
     @expose("/operations/do/{name}", methods=["POST"], identity="operations-do")
     @reauthentication_required

@@ -1,8 +1,9 @@
-"""Sends the cookie with what is to be said on the next page."""
+"""Sends the cookie with what is to be said on the next page, and those that do not depend on what is answered."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.settings import Settings
+from opportune.web.answer_cookies import answer_cookies
 from opportune.web.rendering import flash
 
 
@@ -20,10 +21,10 @@ class FlashMiddleware:
         scope.setdefault("state", {})  # before any copy of the scope: what is put there is for all of them
 
         async def send_with_cookie(message: Message) -> None:
-            if message["type"] == "http.response.start" and (
-                cookie := flash.cookie(scope, message["status"], self.settings)
-            ):
-                message["headers"] = [*message.get("headers", ()), *cookie]
+            if message["type"] == "http.response.start":
+                headers = message.get("headers", ())
+                added = [*answer_cookies(scope, headers), *flash.cookie(scope, message["status"], self.settings)]
+                message["headers"] = [*headers, *added] if added else headers
             await send(message)
 
         await self.app(scope, receive, send_with_cookie)

@@ -211,7 +211,7 @@ async def test_a_new_password_ends_every_other_session_and_token(
         ({"current_password": PASSWORD, "new_password": "qwerty123"}, "Many people use this password"),
         ({"current_password": PASSWORD, "new_password": EMAIL}, "Please do not use your e-mail address."),
         ({"current_password": PASSWORD}, "Please fill this in."),
-        ({"new_password": NEW}, "Please fill this in."),
+        ({"new_password": NEW}, "Please type your current password."),
     ],
 )
 async def test_a_refused_password_change_changes_nothing(

@@ -179,7 +179,7 @@ async def test_an_export_with_files_is_an_archive(app: FastAPI, ada: AsyncClient
 async def test_an_account_is_not_deleted_by_mistake(ada: AsyncClient, recorded: RecordedJobs) -> None:
     for wrong, words in (
         ({"current_password": "not the password"}, "This is not your current password."),
-        ({"current_password": ""}, "Please fill this in."),
+        ({"current_password": ""}, "Please type your current password."),
         ({"email": "bob@example.com"}, "Please type the address of this account."),
     ):
         answer = await ada.post("/accounts/data/delete", data={**LEAVE, **wrong})

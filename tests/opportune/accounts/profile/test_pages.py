@@ -146,7 +146,7 @@ async def test_an_email_that_is_taken_in_the_meantime_stays_with_whoever_has_it(
 async def test_a_refused_email_has_nobody_written_to(ada: AsyncClient, recorded: RecordedJobs) -> None:
     for email, password, words in (
         (NEW, "not the password", "This is not your current password."),
-        (NEW, "", "Please fill this in."),
+        (NEW, "", "Please type your current password."),
         ("nonsense", PASSWORD, "Please give an e-mail address"),
         (EMAIL.upper(), PASSWORD, "This is your address already."),
     ):

@@ -2,7 +2,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy import func, select, update
 from sqlmodel import col
@@ -199,8 +199,8 @@ async def test_who_asks_to_be_remembered_keeps_the_cookie_for_a_month(client: As
 @on_both
 async def test_a_session_that_may_do_more_has_another_token(app: FastAPI, user: User, database: Database) -> None:
     @app.post("/confirm")
-    async def confirm(request: Request, response: Response, _user: CurrentUser, session: WriteSession) -> None:
-        await confirm_session(session, request.state.session, request, response)
+    async def confirm(request: Request, _user: CurrentUser, session: WriteSession) -> None:
+        await confirm_session(session, request.state.session, request)
 
     async with signed_in_client(app, user) as client:
         old = client.cookies["session"]

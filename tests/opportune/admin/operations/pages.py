@@ -12,7 +12,7 @@ from opportune.admin.models import AuditEntry
 from opportune.admin.operations.operations import OPERATIONS
 
 PAGE = "/admin/operations"
-CONFIRM = f"{PAGE}/confirm"
+CONFIRM = "/accounts/confirm"
 
 READ = (PAGE, f"{PAGE}/settings", f"{PAGE}/doctor")
 DONE = (*(f"{PAGE}/do/{name}" for name in OPERATIONS), f"{PAGE}/upgrade", f"{PAGE}/backup")

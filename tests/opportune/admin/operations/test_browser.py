@@ -21,8 +21,8 @@ async def test_a_superuser_types_the_password_and_downloads_a_backup(
     await page.goto("/admin/")
     await expect(page.get_by_role("img", name="Sign-ups by day: 1 from")).to_be_visible()
     await page.get_by_role("link", name="Operations").click()
-    await page.get_by_label("Your password").fill(PASSWORD)
-    await page.get_by_role("button", name="Go on").click()
+    await page.get_by_label("Current password").fill(PASSWORD)
+    await page.get_by_role("button", name="Confirm").click()
     async with page.expect_download() as download:
         await page.get_by_role("button", name="Make and download").click()
     await (await download.value).save_as(tmp_path / "backup.zip")

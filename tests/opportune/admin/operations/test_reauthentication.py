@@ -6,7 +6,7 @@ from httpx import AsyncClient
 from sqlalchemy import update
 
 from opportune.accounts.models import Grant, Group, Membership, Session, User
-from opportune.admin.operations.reauthentication import REAUTHENTICATION_LIFETIME
+from opportune.accounts.reauthentication.service import CONFIRMED_FOR
 from opportune.db.model import utc_now
 from opportune.settings import Settings
 from opportune.signing import seal
@@ -29,11 +29,11 @@ async def test_staff_are_refused_whatever_they_were_granted(app: FastAPI, client
             [Grant(group_id=group.id, identity="*", action="*"), Membership(user_id=staff.id, group_id=group.id)]
         )
     async with signed_in_client(app, staff) as browser:
-        for path in (*READ, CONFIRM):
+        for path in READ:
             assert (await browser.get(path)).status_code == 403, path
             assert (await client.get(path)).status_code == 303, path
-        for path in (*DONE, CONFIRM, "/admin/cache"):
-            assert (await browser.post(path, data={"password": PASSWORD})).status_code == 403, path
+        for path in (*DONE, "/admin/cache"):
+            assert (await browser.post(path, data={"current_password": PASSWORD})).status_code == 403, path
     assert await entries(app) == []
 
 
@@ -51,24 +51,25 @@ async def test_who_has_not_confirmed_is_asked_and_nothing_is_done(app: FastAPI, 
 
 @on_sqlite
 async def test_a_confirmation_leads_back_and_lasts_a_quarter_of_an_hour(app: FastAPI, admin: AsyncClient) -> None:
-    for asked, location in ((READ[1], READ[1]), ("//evil.example", PAGE), ("https://evil.example", PAGE)):
-        response = await admin.post(f"{CONFIRM}?next={asked}", data={"password": PASSWORD})
+    for asked, location in ((READ[1], READ[1]), ("//evil.example", "/"), ("https://evil.example", "/")):
+        response = await admin.post(f"{CONFIRM}?next={asked}", data={"current_password": PASSWORD})
         assert (response.status_code, response.headers["location"]) == (303, location)
     assert (await admin.get(PAGE)).status_code == 200
     async with app.state.database.writer() as session:
-        await session.execute(update(Session).values(confirmed_at=utc_now() - REAUTHENTICATION_LIFETIME))
+        await session.execute(update(Session).values(confirmed_at=utc_now() - CONFIRMED_FOR))
     assert is_asked((await admin.get(PAGE)).headers["location"])
 
 
 @on_sqlite
 async def test_a_wrong_password_is_told_and_too_many_are_not_even_looked_at(admin: AsyncClient) -> None:
-    for wrong in ("", "wrong", PASSWORD.upper()):
-        response = await admin.post(CONFIRM, data={"password": wrong})
-        assert response.status_code == 400
-        assert "This is not your password." in response.text
+    for wrong in ("wrong", PASSWORD.upper()):
+        response = await admin.post(CONFIRM, data={"current_password": wrong})
+        assert response.status_code == 422
+        assert "This is not your current password." in response.text
+    assert "Please type your current password." in (await admin.post(CONFIRM)).text
     for _ in range(8):
-        response = await admin.post(CONFIRM, data={"password": "wrong"})
-    response = await admin.post(CONFIRM, data={"password": PASSWORD})
+        response = await admin.post(CONFIRM, data={"current_password": "wrong"})
+    response = await admin.post(CONFIRM, data={"current_password": PASSWORD})
     assert response.status_code == 429
     assert "Try again in" in response.text
     assert (await admin.get(PAGE)).status_code == 303
@@ -92,9 +93,9 @@ async def test_who_has_a_second_factor_gives_a_code_of_it(
         await session.execute(update(User).values(totp_secret=sealed))
     assert 'name="code"' in (await admin.get(CONFIRM)).text
     for code in ("", "000000"):
-        response = await admin.post(CONFIRM, data={"password": PASSWORD, "code": code})
-        assert "This code is not valid" in response.text
-    response = await admin.post(CONFIRM, data={"password": PASSWORD, "code": pyotp.TOTP(key).now()})
+        response = await admin.post(CONFIRM, data={"current_password": PASSWORD, "code": code})
+        assert "neither an unused code" in response.text
+    response = await admin.post(CONFIRM, data={"current_password": PASSWORD, "code": pyotp.TOTP(key).now()})
     assert response.status_code == 303
     assert (await admin.get(PAGE)).status_code == 200
 

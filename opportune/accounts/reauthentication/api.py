@@ -1,0 +1,23 @@
+"""The same for scripts of the site's own pages, which come with the session's cookie."""
+
+from fastapi import APIRouter, HTTPException, Request
+
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.reauthentication.service import WrongCredential
+from opportune.accounts.responses import confirm_identity, invalid_field
+from opportune.accounts.schemas import Confirmation
+
+router = APIRouter(prefix="/users/me/confirmation", tags=["accounts"])
+
+NO_SESSION = "A token cannot be confirmed: send `current_password` with what asks for it."
+
+
+@router.post("", status_code=204)
+async def confirm(request: Request, wanted: Confirmation, user: CurrentUser, context: AccountCtx) -> None:
+    """Show once more that it is you: for a quarter of an hour this session is not asked again."""
+    if request.state.session is None:
+        raise HTTPException(409, NO_SESSION)
+    try:
+        await confirm_identity(context, user, wanted)
+    except WrongCredential as refusal:
+        raise invalid_field(refusal.field, refusal.message) from None

@@ -1,0 +1,42 @@
+"""One step for all that asks once more who somebody is; it is remembered for a while."""
+
+from fastapi import APIRouter, Request, Response
+
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.models import User
+from opportune.accounts.reauthentication.service import WrongCredential, is_confirmed
+from opportune.accounts.responses import confirm_identity, next_page, refuse, show, to_next
+from opportune.accounts.schemas import Confirmation
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.rate_limit import TooManyRequests
+
+router = APIRouter(prefix="/accounts/confirm")
+
+
+@router.get("")
+async def ask(request: Request, user: CurrentUser) -> Response:
+    if is_confirmed(request.state.session, user):
+        return to_next(request)
+    return _show(request, user, Form(Confirmation))
+
+
+@router.post("")
+async def confirm(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    form, headers = await read_form(request, Confirmation), None
+    if form.data:
+        try:
+            await confirm_identity(context, user, form.data)
+        except WrongCredential as refusal:
+            form.refuse(refusal.message, refusal.field)
+        except TooManyRequests as refusal:
+            headers = refuse(form, refusal)
+        else:
+            return to_next(request, form)
+    response = _show(request, user, form)
+    response.headers.update(headers or {})
+    return response
+
+
+def _show(request: Request, user: User, form: Form[Confirmation]) -> Response:
+    context = {"next": next_page(request, form), "needs_code": user.has_two_factor}
+    return show(request, "confirm", form.status, form=form, **context)

@@ -1,0 +1,76 @@
+"""Who is signed in shows once more that it is them, before what not even a browser left open may do."""
+
+from datetime import timedelta
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.models import Session, User
+from opportune.accounts.two_factor import totp
+from opportune.accounts.users import wrong_password
+from opportune.db.model import utc_now
+from opportune.web.rate_limit import RateLimit
+
+PASSWORDS_PER_USER = RateLimit("accounts.passwords_per_user", 10)
+CODES_PER_USER = RateLimit("accounts.codes_per_user", 10)
+
+CONFIRMED_FOR = timedelta(minutes=15)
+"""For so long nobody is asked again in the same browser."""
+SIGNED_IN_FOR = timedelta(minutes=10)
+"""For so long a sign-in stands in for the password of who has none."""
+
+PASSWORD_REQUIRED = "Please type your current password."  # noqa: S105 - a sentence
+SIGN_IN_AGAIN = "That was a while ago. Sign out and in again, then do this within ten minutes."
+INVALID_CODE = "This is neither an unused code of your app nor one of your recovery codes."
+
+
+class WrongCredential(Exception):  # noqa: N818 - it is an answer, not a fault
+    """A password or code that is wrong: its field, and a sentence about it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field, self.message = field, message
+
+
+def is_confirmed(here: Session | None, user: User) -> bool:
+    """Whether whoever uses this browser has shown a short while ago, by all that it takes, that it is them."""
+    if here is None:
+        return False
+    if here.confirmed_at and utc_now() - here.confirmed_at < CONFIRMED_FOR:
+        return True
+    return not user.has_password and utc_now() - here.created_at < SIGNED_IN_FOR
+
+
+async def check_password(context: AccountContext, user: User, password: str, field: str = "current_password") -> None:
+    """Ask for their password.
+
+    Raises:
+        WrongCredential: it is another, or they have none; in that field.
+        TooManyRequests: there were so many that this one was not even looked at.
+    """
+    if not password:
+        raise WrongCredential(field, PASSWORD_REQUIRED if user.has_password else SIGN_IN_AGAIN)
+    if not await reauthenticate(context, user, password):
+        raise WrongCredential(field, wrong_password(user))
+
+
+async def check_code(context: AccountContext, user: User, code: str) -> None:
+    """Ask for a code of their app, or a recovery code, which is none from now on. Raises as `check_password`."""
+    guess = CODES_PER_USER.by(user.id)
+    await context.limiter.hit(guess)
+    if not await totp.verify_code(context.session, context.settings, user, code):
+        raise WrongCredential("code", INVALID_CODE)
+    await context.limiter.refund(context.session, guess)
+
+
+async def reauthenticate(context: AccountContext, user: User, password: str) -> bool:
+    """Whether this is the user's password. Only wrong ones count.
+
+    Raises:
+        TooManyRequests: there were so many that this one was not even looked at.
+    """
+    guess = PASSWORDS_PER_USER.by(user.id)
+    await context.limiter.hit(guess)
+    if not await context.manager.is_password_of(user, password):
+        return False
+    await context.limiter.refund(context.session, guess)
+    await context.manager.release()
+    return True

@@ -1,0 +1,161 @@
+"""One step confirms that it is you, and is remembered by this browser for a quarter of an hour."""
+
+from typing import Annotated
+
+import pytest
+from fastapi import Depends, FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select, update
+
+from opportune.accounts.models import Session, User
+from opportune.accounts.reauthentication.dependencies import get_confirmed_user
+from opportune.accounts.reauthentication.service import CONFIRMED_FOR, SIGNED_IN_FOR
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.settings import Settings
+from opportune.signing import seal
+from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
+
+pytestmark = pytest.mark.database("sqlite")
+
+CONFIRM, API = "/accounts/confirm", "/api/v1/users/me/confirmation"
+DANGER = "/danger"
+TOKEN = {"name": "Script", "days": "30"}
+
+
+@pytest.fixture
+def site(app: FastAPI) -> FastAPI:
+    for path in (DANGER, "/api/v1/danger"):
+
+        @app.api_route(path, methods=["GET", "POST"])
+        async def danger(user: Annotated[User, Depends(get_confirmed_user)]) -> str:
+            return user.email
+
+    return app
+
+
+async def age(database: Database, **columns: object) -> None:
+    async with database.writer() as session:
+        await session.execute(update(Session).values(**columns))
+
+
+async def with_two_factor(database: Database, settings: Settings, user: User, key: str) -> None:
+    async with database.writer() as session:
+        sealed = seal(settings, f"two-factor:{user.id}", key)
+        await session.execute(update(User).values(totp_secret=sealed))
+
+
+async def test_what_is_dangerous_asks_first_and_comes_back(site: FastAPI) -> None:
+    async with signed_in_client(site) as client:
+        asked = await client.get(f"{DANGER}?a=1")
+        assert (asked.status_code, asked.headers["location"]) == (303, f"{CONFIRM}?next=%2Fdanger%3Fa%3D1")
+        pressed = await client.post(DANGER, headers={"referer": "http://testserver/page"})
+        assert pressed.headers["location"] == f"{CONFIRM}?next=%2Fpage"
+        page = await client.get(asked.headers["location"])
+        assert "Nothing was done yet" in page.text
+        assert 'name="next" value="/danger?a=1"' in page.text
+        assert (await client.get("/api/v1/danger")).status_code == 403
+
+        confirmed = await client.post(CONFIRM, data={"current_password": PASSWORD, "next": DANGER})
+        assert (confirmed.status_code, confirmed.headers["location"]) == (303, DANGER)
+        assert (await client.get(DANGER)).status_code == 200
+        assert (await client.get("/api/v1/danger")).status_code == 200
+        assert (await client.get(f"{CONFIRM}?next={DANGER}")).headers["location"] == DANGER
+
+
+async def test_strangers_sign_in_and_tokens_cannot_be_confirmed(site: FastAPI, client: AsyncClient) -> None:
+    for path in (DANGER, CONFIRM):
+        assert (await client.get(path)).headers["location"].startswith("/accounts/login?next=")
+    assert (await client.post(API, json={})).status_code == 401
+    bearer = {"Authorization": f"Bearer {await make_token(site.state.database, await make_user(site.state.database))}"}
+    assert (await client.get("/api/v1/danger", headers=bearer)).status_code == 403
+    assert (await client.post(API, headers=bearer, json={"current_password": PASSWORD})).status_code == 409
+
+
+async def test_the_first_form_with_the_password_confirms_for_the_others(app: FastAPI, database: Database) -> None:
+    async with signed_in_client(app) as client:
+        first, old = await client.get("/accounts/tokens"), client.cookies["session"]
+        assert 'name="current_password"' in first.text
+        assert (
+            "Your new token"
+            in (await client.post("/accounts/tokens", data={**TOKEN, "current_password": PASSWORD})).text
+        )
+        assert 'name="current_password"' not in (await client.get("/accounts/tokens")).text
+        assert "Your new token" in (await client.post("/accounts/tokens", data=TOKEN)).text
+        # What was typed all the same has to be right.
+        wrong = await client.post("/accounts/tokens", data={**TOKEN, "current_password": "wrong"})
+        assert (wrong.status_code, "This is not your current password." in wrong.text) == (422, True)
+
+        # A session that may do more has another token: whoever had the cookie before is out.
+        client.cookies.clear()
+        stolen = await client.get("/accounts/tokens", headers={"Cookie": f"session={old}"})
+        assert stolen.status_code == 303
+        async with database.reader(fresh=True) as session:
+            assert len((await session.scalars(select(Session))).all()) == 1
+
+
+async def test_a_form_that_fails_for_another_reason_signs_nobody_out(app: FastAPI, database: Database) -> None:
+    await make_user(database, "bob@example.com")
+    async with signed_in_client(app) as client:
+        old = client.cookies["session"]
+        form = {"email": "nonsense", "current_password": PASSWORD}
+        assert (await client.post("/accounts/data/delete", data=form)).status_code == 422
+        assert (await client.post("/accounts/password", data={"new_password": "x", **form})).status_code == 422
+        fresh = [each.value for each in client.cookies.jar if each.name == "session" and each.value != old]
+        assert (await client.get("/accounts/tokens", headers={"Cookie": f"session={fresh[-1]}"})).status_code == 200
+
+
+async def test_it_ends_after_a_quarter_of_an_hour_and_is_no_other_browsers(site: FastAPI) -> None:
+    database, user = site.state.database, await make_user(site.state.database)
+    async with signed_in_client(site, user) as client, signed_in_client(site, user) as other:
+        assert (await client.post(API, json={"current_password": PASSWORD})).status_code == 204
+        assert (await client.get(DANGER)).status_code == 200
+        assert (await other.get(DANGER)).status_code == 303
+        await age(database, confirmed_at=utc_now() - CONFIRMED_FOR)
+        assert (await client.get(DANGER)).status_code == 303
+        asked = await client.post("/accounts/tokens", data=TOKEN)
+        assert "Please type your current password." in asked.text
+
+
+async def test_who_has_a_second_factor_is_remembered_with_a_code_alone(site: FastAPI, settings: Settings) -> None:
+    import pyotp  # noqa: PLC0415 - one test asks for it
+
+    database, user, key = site.state.database, await make_user(site.state.database), pyotp.random_base32()
+    await with_two_factor(database, settings, user, key)
+    async with signed_in_client(site, user) as client:
+        done = await client.post("/accounts/tokens", data={**TOKEN, "current_password": PASSWORD})
+        assert "Your new token" in done.text
+        assert (await client.get(DANGER)).status_code == 303
+        for code in ("", "000000"):
+            refused = await client.post(CONFIRM, data={"current_password": PASSWORD, "code": code})
+            assert (refused.status_code, 'name="code"' in refused.text) == (422, True)
+        right = {"current_password": PASSWORD, "code": pyotp.TOTP(key).now()}
+        assert (await client.post(CONFIRM, data=right)).status_code == 303
+        assert (await client.get(DANGER)).status_code == 200
+
+
+async def test_without_a_password_a_sign_in_stands_in_for_it_for_ten_minutes(site: FastAPI) -> None:
+    database, user = site.state.database, await make_user(site.state.database)
+    async with database.writer() as session:
+        session.add(user)
+        user.hashed_password = ""
+    async with signed_in_client(site, user) as client:
+        assert (await client.get(DANGER)).status_code == 200
+        await age(database, created_at=utc_now() - SIGNED_IN_FOR)
+        assert (await client.get(DANGER)).status_code == 303
+        page = await client.post(CONFIRM)
+        assert (page.status_code, "Sign out and in again" in page.text) == (422, True)
+
+
+async def test_guesses_end(app: FastAPI) -> None:
+    async with signed_in_client(app) as client:
+        for _ in range(10):
+            assert (await client.post(CONFIRM, data={"current_password": "wrong"})).status_code == 422
+        for answer in (
+            await client.post(CONFIRM, data={"current_password": PASSWORD}),
+            await client.post(API, json={"current_password": PASSWORD}),
+        ):
+            assert answer.status_code == 429
+            assert int(answer.headers["retry-after"]) > 0
+        for nonsense in ({"current_password": "\x00"}, {"current_password": "a" * 5000}, {"code": "9" * 500}):
+            assert (await client.post(CONFIRM, data=nonsense)).status_code in {422, 429}
