@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from opportune.accounts.manager import UserManager
     from opportune.accounts.models import User, UserBase
     from opportune.accounts.passwords import hash_password
+    from opportune.accounts.reauthentication.dependencies import ConfirmedUser
     from opportune.accounts.schemas import Email, UserRead, UserUpdate
     from opportune.accounts.sessions.cookies import sign_in as start_session
     from opportune.accounts.tokens.service import create_access_token
 
 __all__ = [
     "FORBIDDEN",
+    "ConfirmedUser",
     "CurrentUser",
     "Email",
     "OptionalUser",
@@ -51,6 +53,7 @@ _PLACES = {
     "groups.permissions": ("FORBIDDEN", "may", "read_grants"),
     "manager": ("UserManager",),
     "models": ("User", "UserBase"),
+    "reauthentication.dependencies": ("ConfirmedUser",),
     "passwords": ("hash_password",),
     "schemas": ("Email", "UserRead", "UserUpdate"),
     "sessions.cookies": ("sign_in",),
