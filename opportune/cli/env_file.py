@@ -52,6 +52,16 @@ def create_env(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def add_to_env(path: Path, **values: str) -> None:
+    """Add settings to the end of the file, where they win.
+
+    Raises:
+        OperatorError: it cannot be written.
+    """
+    with _writing(path), path.open("a", encoding="utf-8") as file:
+        file.writelines(f"{name}='{value}'\n" for name, value in values.items())
+
+
 def with_first_values(example: str) -> str:
     """The text of `.env.example` with the lines of a first `.env` uncommented, and a fresh key."""
     for name, value in {**FIRST_VALUES, KEY: new_key()}.items():

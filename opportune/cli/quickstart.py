@@ -16,14 +16,16 @@ from opportune.accounts.management import create_superuser
 from opportune.accounts.models import User
 from opportune.accounts.schemas import UserCreate
 from opportune.cli import demo, server, startup
-from opportune.cli.env_file import write_env
+from opportune.cli.env_file import add_to_env, write_env
 from opportune.cli.runserver import Host, Port
+from opportune.cli.suggestions import did_you_mean
 from opportune.cli.transaction import in_transaction
 from opportune.errors import OperatorError
 from opportune.jobs import defer
 from opportune.llm import make_provider, missing_library
+from opportune.llm.nearby import NearbyServer, find_nearby
 from opportune.project import PROJECT, installed_features
-from opportune.settings import Settings, get_settings, load_settings
+from opportune.settings import Settings, forget_settings, get_settings, load_settings
 
 DEFAULT_EMAIL = "admin@example.com"
 MAX_PORTS_TRIED = 20
@@ -65,6 +67,8 @@ def command(
                 print("There is a superuser already: --email and --password were not used.")
         else:
             superuser = add(asked(email, password) if interactive and not (email and password) else given)
+            if interactive:
+                settings = offer_models(settings)
             in_transaction(fill)  # the first time alone: whoever cleared it wants it no more
         print("\n".join(summary(settings, server.url(listener, https=settings.local_https), superuser)))
         server.serve(listener, settings, reload=settings.environment == "development")
@@ -143,6 +147,31 @@ def add(new: Superuser) -> Superuser:
     return new
 
 
+def offer_models(settings: Settings) -> Settings:
+    """Ask which model of this machine shall answer, if the site has none yet; give the settings as they are then."""
+    servers = servers_for(settings)
+    if not servers:
+        return settings
+    addresses = {model: server.base_url for server in reversed(servers) for model in server.models}
+    print(f"\n{' and '.join(map(_told, servers))}.")
+    while model := typer.prompt("Which shall answer? (Enter: the starter's small one)", "", show_default=False).strip():
+        if model in addresses:
+            add_to_env(PROJECT / ".env", LLM_BASE_URL=addresses[model], LLM_MODEL=model)
+            forget_settings()
+            return get_settings()
+        print(f"There is no {model} here.{did_you_mean(model, addresses)}")
+    return settings
+
+
+def servers_for(settings: Settings) -> list[NearbyServer]:
+    """What could answer on this machine, for a site that has no endpoint yet."""
+    return [] if settings.llm_base_url or settings.llm_models else find_nearby()
+
+
+def _told(server: NearbyServer) -> str:
+    return f"{server.label} runs here with {', '.join(server.models)}"
+
+
 def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     """Where to go, as whom, and what is missing."""
     pages = [
@@ -157,6 +186,10 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
         lines.append("No local model is installed: for answers set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env.")
     elif line := missing_library(settings):
         lines.append(line)
+    lines += [
+        f"{_told(server)}: LLM_BASE_URL={server.base_url} and LLM_MODEL={server.models[0]} in .env have it answer."
+        for server in servers_for(settings)
+    ]
     return lines
 
 

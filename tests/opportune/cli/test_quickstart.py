@@ -12,14 +12,24 @@ from sqlmodel import col
 
 from opportune.cli import demo, quickstart, server
 from opportune.cli.env_file import write_env
-from opportune.cli.quickstart import Superuser, asked, checked, fill, reserve, summary
+from opportune.cli.quickstart import Superuser, asked, checked, fill, offer_models, reserve, summary
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
+from opportune.llm.nearby import NearbyServer
+from opportune.project import settings_class
+from opportune.settings import forget_settings, get_settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.unreadable import unreadable
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, read_until
+
+
+@pytest.fixture(autouse=True)
+def nothing_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else runs on this machine is none of a test's business."""
+    monkeypatch.setattr(quickstart, "find_nearby", list)
+
 
 UNATTENDED = ("quickstart", "--no-input", "--no-model")
 
@@ -184,6 +194,56 @@ def test_a_library_that_the_local_model_lacks_is_told_with_what_brings_it(monkey
     monkeypatch.setattr(quickstart, "missing_library", lambda _: "Do this: apt install libgomp1.")
     lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
     assert lines[-1] == "Do this: apt install libgomp1."
+
+
+NEARBY = [
+    NearbyServer("Ollama", "http://127.0.0.1:11434/v1", ["llama3.2", "qwen3"]),
+    NearbyServer("LM Studio", "http://127.0.0.1:1234/v1", ["qwen3", "phi-4"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("answers", "address", "model"),
+    [
+        (["llama3.2"], "http://127.0.0.1:11434/v1", "llama3.2"),
+        (["phi", "phi-4"], "http://127.0.0.1:1234/v1", "phi-4"),
+        ([""], "", ""),
+    ],
+)
+def test_models_that_run_here_already_are_offered(
+    folder: Path,
+    oppman: Oppman,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answers: list[str],
+    address: str,
+    model: str,
+) -> None:
+    said = iter(answers)
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(said))
+    monkeypatch.setattr(quickstart, "find_nearby", lambda: NEARBY)
+    monkeypatch.setitem(settings_class().model_config, "env_file", folder / ".env")
+    forget_settings()
+    given = offer_models(get_settings())
+    assert (given.llm_base_url, given.llm_model) == (address, model)
+    shown = capsys.readouterr().out
+    assert "Ollama runs here with llama3.2, qwen3 and LM Studio runs here with qwen3, phi-4." in shown
+    assert ("There is no phi here. Did you mean phi-4?" in shown) == (answers[0] == "phi")
+
+
+def test_who_has_an_endpoint_is_offered_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quickstart, "find_nearby", lambda: NEARBY)
+    mine = settings_for("sqlite://").model_copy(update={"llm_base_url": "https://llm.example/v1"})
+    assert offer_models(mine) is mine
+
+
+def test_where_nobody_is_asked_a_line_tells_what_could_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quickstart, "find_nearby", lambda: NEARBY[:1])
+    lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
+    assert lines[-1] == (
+        "Ollama runs here with llama3.2, qwen3: "
+        "LLM_BASE_URL=http://127.0.0.1:11434/v1 and LLM_MODEL=llama3.2 in .env have it answer."
+    )
 
 
 def test_an_address_that_is_none_is_asked_again_before_the_password(monkeypatch: pytest.MonkeyPatch) -> None:

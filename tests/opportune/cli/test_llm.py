@@ -1,0 +1,139 @@
+import io
+import json
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+import pytest
+
+from opportune.llm import Chunk, Done, LLMError, LlmModel, Message, Provider
+from opportune.settings import Settings
+from tests.opportune.cli.conftest import Oppman
+
+
+class Parrot(Provider):
+    """Says what it was told, in another tone for each model."""
+
+    def __init__(self, _settings: Settings, model: LlmModel) -> None:
+        self.name, self.context_budget, self.model = model.name, 1_000, model.model
+
+    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+        if self.model == "mute":
+            raise LLMError("unauthorised", "The key is refused.")
+        yield " ".join(each.content for each in messages)
+        yield self.model
+        yield Done(1_000, 2_000)
+
+
+def model(name: str, says: str, **more: object) -> dict[str, object]:
+    return {"name": name, "model": says, "provider": f"{__name__}:Parrot", **more}
+
+
+MODELS = json.dumps(
+    [
+        model("Polly", "!", price_per_million_prompt_tokens=1, price_per_million_answer_tokens=2, calls_tools=True),
+        model("Quiet", "…", context_tokens=128_000, fallback="Polly"),
+        model("Mute", "mute"),
+    ]
+)
+
+
+@pytest.fixture
+def run(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> Oppman:
+    monkeypatch.setenv("LLM_MODELS", MODELS)
+    return oppman
+
+
+def test_models_are_listed_with_what_they_can_and_cost(run: Oppman) -> None:
+    heading, polly, quiet, _ = run("llm", "list").out.splitlines()
+    assert heading.split() == ["NAME", "MODEL", "AT", "CONTEXT", "PROMPT", "ANSWER", "CAN", "FALLBACK"]
+    assert polly.split() == ["Polly", "!", f"{__name__}:Parrot", "12,288", "1", "2", "tools"]
+    assert quiet.split() == ["Quiet", "…", f"{__name__}:Parrot", "128,000", "Polly"]
+
+
+def test_programs_get_the_list_without_keys(oppman: Oppman) -> None:
+    keys = json.dumps([{"name": "Far", "base_url": "https://llm.example/v1", "api_key": "sesame"}])
+    out = oppman("llm", "list", "--json", LLM_MODELS=keys).out
+    assert [each["name"] for each in json.loads(out)] == ["Far"]
+    assert "sesame" not in out
+
+
+def test_an_answer_is_what_is_printed_and_its_time_is_told_beside_it(run: Oppman) -> None:
+    code, out, err = run("llm", "ask", "Hello", "--system", "Repeat:")
+    assert (code, out) == (0, "Repeat: Hello!\n")
+    assert err.startswith("Polly: first words after 0.0")
+    assert err.endswith("1000 + 2000 tokens, 0.005\n")
+    assert run("-q", "llm", "ask", "Hello").err == ""
+
+
+def test_a_question_is_read_from_a_pipe(run: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("From a file"))
+    assert run("llm", "ask", "-", "--model", "Quiet").out == "From a file…\n"
+
+
+def test_all_models_are_asked_the_same_and_one_that_refuses_is_told(run: Oppman) -> None:
+    code, out, _ = run("llm", "ask", "Hello", "--all")
+    heading, *rows = out.splitlines()
+    assert (code, heading.split()) == (1, ["MODEL", "FIRST", "S", "ALL", "S", "TOKENS/S", "TOKENS", "COST", "ANSWER"])
+    assert [row.split()[0] for row in rows] == ["Polly", "Quiet", "Mute"]
+    assert rows[0].endswith("0.005  Hello!")
+    assert rows[2].endswith("The key is refused.")
+
+
+def test_programs_get_answers_as_json(run: Oppman) -> None:
+    (answer,) = json.loads(run("llm", "ask", "Hello", "--json").out)
+    assert (answer["model"], answer["text"], answer["cost"], answer["error"]) == ("Polly", "Hello!", "0.005", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ask", "Hello", "--model", "Poly"], "There is no model Poly. There are Polly, Quiet, Mute."),
+        (["ask", " "], "There is no question."),
+        (["evaluate", "none.toml"], "none.toml cannot be read: No such file or directory."),
+    ],
+)
+def test_what_is_wrong_is_one_line(run: Oppman, words: list[str], said: str) -> None:
+    code, out, err = run("llm", *words)
+    assert (code, out, err) == (1, "", f"{said}\n")
+
+
+QUESTIONS = """
+[[question]]
+ask = "Parrots"
+contains = ["parrots!"]
+
+[[question]]
+ask = "Two words"
+max_words = 1
+"""
+
+
+def test_answers_are_held_against_what_was_expected(run: Oppman, tmp_path: Path) -> None:
+    path = tmp_path / "birds.toml"
+    path.write_text(QUESTIONS, encoding="utf-8")
+    code, out, _ = run("llm", "evaluate", str(path), "--model", "Polly")
+    heading, first, second, sum_of_all = out.splitlines()
+    assert (code, heading.split()) == (1, ["MODEL", "QUESTION", "RESULT", "SECONDS", "ANSWER"])
+    assert [*first.split()[:3], *second.split()[-1:]] == ["Polly", "Parrots", "ok", "words!"]
+    assert "has 2 words" in second
+    assert sum_of_all == "Polly: 1 of 2 as expected, 0.0 s, 0.010"
+    path.write_text(QUESTIONS.partition("\n\n")[0], encoding="utf-8")
+    assert run("llm", "evaluate", str(path)).code == 0
+
+
+def test_without_questions_of_its_own_a_project_asks_those_of_the_framework(run: Oppman) -> None:
+    results = json.loads(run("llm", "evaluate", "--json").out)
+    assert len(results) == 10
+    assert "has 10 words" in results[0]["faults"]
+
+
+def test_a_project_has_questions_of_its_own(run: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.cli.llm.EVALS", tmp_path)
+    (tmp_path / "birds.toml").write_text(QUESTIONS, encoding="utf-8")
+    assert [each["ask"] for each in json.loads(run("llm", "evaluate", "--json").out)] == ["Parrots", "Two words"]
+
+
+def test_without_a_table_the_one_model_is_told(oppman: Oppman) -> None:
+    assert oppman("llm", "list", ENVIRONMENT="test").out == "Scripted\n"
+    assert oppman("llm", "list", "--json").out == '[\n  {\n    "name": "Scripted"\n  }\n]\n'
+    assert oppman("llm", "ask", "Hello").out == "A scripted answer.\n"

@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from opportune.errors import OperatorError
+from opportune.llm.evaluation import EXAMPLES, Question, read_questions
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "faults"),
+    [
+        ({"contains": ["Paris", "France"]}, "PARIS, in france", []),
+        ({"contains": ["Paris", "France"]}, "Paris", ["lacks 'France'"]),
+        ({"contains_any": ["blue", "azure"]}, "Azure", []),
+        ({"contains_any": ["blue", "azure"]}, "red", ["has none of 'blue', 'azure'"]),
+        ({"lacks": ["sorry"]}, "Sorry!", ["has 'sorry'"]),
+        ({"matches": r"\b42\b"}, "It is 42.", []),
+        ({"matches": r"\b42\b"}, "It is 421.", [r"does not match \b42\b"]),
+        ({"max_words": 2}, "one two three", ["has 3 words"]),
+        ({"is_json": True}, '{"a": 1}', []),
+        ({"is_json": True}, "```json", ["is no JSON"]),
+    ],
+)
+def test_an_answer_is_held_against_what_was_expected(
+    expected: dict[str, object], answer: str, faults: list[str]
+) -> None:
+    assert [*Question.model_validate({"ask": "Well?", **expected}).faults(answer)] == faults
+
+
+def test_there_are_questions_to_begin_with() -> None:
+    assert len(read_questions(EXAMPLES)) == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "asks nothing"),
+        ("[[question]", "Expected"),
+        ("question = 3", "not iterable"),
+        ('[[question]]\nask = "Well?"', "says nothing of the answer"),
+        ('[[question]]\nask = "Well?"\ncontain = ["x"]', "question.*contain: Extra inputs"),
+        ('[[question]]\nask = "Well?"\nmatches = "("', "matches: is no regular expression"),
+        ("[[question]]\nmax_words = 3", "ask: Field required"),
+    ],
+)
+def test_a_mistake_in_a_file_is_one_line_with_its_name(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(OperatorError, match=said.removeprefix("question.*")) as caught:
+        read_questions(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="cannot be read: No such file"):
+        read_questions(tmp_path / "none.toml")

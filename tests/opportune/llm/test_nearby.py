@@ -1,0 +1,74 @@
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from opportune.llm import nearby
+from opportune.llm.nearby import NearbyServer, find_nearby
+
+MODELS = json.dumps({"data": [{"id": "llama3.2:1b"}, {"id": "a'\nSECRET_KEY='mine"}, {"no": "id"}, {"id": 7}]})
+
+
+@contextmanager
+def serving(status: int, body: str) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/v1/models"
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join(10)
+
+
+@pytest.fixture(autouse=True)
+def nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs on this machine is none of a test's business."""
+    monkeypatch.setattr(nearby, "SERVERS", {"Ollama": 9})
+    monkeypatch.delenv("OLLAMA_HOST", raising=False)
+
+
+def test_a_server_is_found_with_the_models_that_a_setting_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(200, MODELS) as port:
+        monkeypatch.setattr(nearby, "SERVERS", {"Ollama": port})
+        assert find_nearby() == [NearbyServer("Ollama", f"http://127.0.0.1:{port}/v1", ["llama3.2:1b"])]
+
+
+@pytest.mark.parametrize("written", ["127.0.0.1:{}", "http://localhost:{}", "0.0.0.0:{}"])
+def test_one_that_is_elsewhere_is_found_by_the_variable_that_it_has(
+    written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(200, MODELS) as port:
+        monkeypatch.setenv("OLLAMA_HOST", written.format(port))
+        assert [server.models for server in find_nearby()] == [["llama3.2:1b"]]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(404, MODELS), (200, "<h1>Another site</h1>"), (200, "[]"), (200, '{"data": {}}'), (200, '{"data": []}')],
+)
+def test_what_answers_there_and_is_no_model_server_is_left_out(
+    status: int, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(status, body) as port:
+        monkeypatch.setattr(nearby, "SERVERS", {"Ollama": port})
+        assert find_nearby() == []
+
+
+@pytest.mark.parametrize("host", ["", "http://[::1", ":", "https://away.example", "127.0.0.1:99999"])
+def test_where_nothing_answers_there_is_none(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", host)
+    assert find_nearby() == []
