@@ -7,13 +7,14 @@ from app.pydocs.feature import pydocs
 from app.todos.feature import todos
 from app.users.feature import users
 from opportune.feature import Feature
-from opportune.features import accounts, admin, jobs
+from opportune.features import accounts, admin, answers, jobs
 
 INSTALLED: tuple[Feature, ...] = (
     accounts,
     users,
     admin,
     jobs,
+    answers,
     home,
     chat,
     todos,

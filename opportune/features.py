@@ -1,7 +1,21 @@
 """The framework's own features, for a project's list of what is installed."""
 
-from opportune.accounts.feature import accounts
-from opportune.admin.feature import admin
-from opportune.jobs.feature import jobs
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["accounts", "admin", "jobs"]
+if TYPE_CHECKING:
+    from opportune.accounts.feature import accounts
+    from opportune.admin.feature import admin
+    from opportune.answers.feature import answers
+    from opportune.feature import Feature
+    from opportune.jobs.feature import jobs
+
+__all__ = ["accounts", "admin", "answers", "jobs"]
+
+
+def __getattr__(name: str) -> "Feature":
+    """Import a feature when it is asked for: what is not installed costs nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    feature: Feature = getattr(import_module(f"opportune.{name}.feature"), name)
+    return feature

@@ -9,10 +9,10 @@ class ConversationAdmin(AdminView, model=Conversation):
 
 
 class MessageAdmin(AdminView, model=Message):
-    """To be read: the text of an answer belongs to the process that writes it."""
+    """To be read: what was asked stays as it was."""
 
-    column_list = ("id", "conversation_id", "role", "text", "status", "model", "created_at")
-    column_searchable_list = ("text",)
-    column_filters = ("conversation_id", "role", "status", "created_at")
+    column_list = ("id", "conversation_id", "role", "text", "created_at")
+    column_searchable_list = ("question", "answer.text")
+    column_filters = ("conversation_id", "role", "created_at")
     can_create = can_edit = False
     icon, category = "ti ti-message", "Chat"

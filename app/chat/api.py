@@ -5,16 +5,12 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.chat import answering
-from app.chat.answer_manager import AnswerManager
 from app.chat.dependencies import (
-    AnswerManagerDependency,
-    AnswerStream,
     CurrentAnswer,
     CurrentConversation,
     CurrentConversationView,
     CurrentStream,
 )
-from app.chat.events import json_events
 from app.chat.models import Conversation, Message
 from app.chat.schemas import (
     ConversationDetail,
@@ -24,9 +20,10 @@ from app.chat.schemas import (
     MessageCreated,
     MessageRead,
 )
-from app.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
+from app.chat.service import Chat, QuestionTooLongError
 from opportune.accounts import CurrentUser, User
 from opportune.db import ReadSession
+from opportune.llm import AnswerManager, Answers, AnswerStream
 from opportune.pagination import Page
 
 router = APIRouter(prefix="/conversations", tags=["chat"])
@@ -40,44 +37,40 @@ async def conversations(
 
 
 @router.post("", status_code=202)
-async def begin(ask: MessageCreate, user: CurrentUser, manager: AnswerManagerDependency) -> MessageCreated:
+async def begin(ask: MessageCreate, user: CurrentUser, answers: Answers) -> MessageCreated:
     """Start a new conversation with a question."""
-    return _asked(*await _ask(manager, user, None, ask))
+    return _asked(*await _ask(answers, user, None, ask))
 
 
 @router.get("/{conversation_id}")
 async def conversation(view: CurrentConversationView) -> ConversationDetail:
     """The newest messages, in order. `?before=` what `earlier` says gives those before them."""
-    messages = [MessageRead.model_validate(message) for message in view.messages]
+    messages = [MessageRead.of(message) for message in view.messages]
     read = ConversationRead.model_validate(view.conversation)
     return ConversationDetail(**read.model_dump(), messages=messages, earlier=view.earlier)
 
 
 @router.post("/{conversation_id}/messages", status_code=202)
 async def ask(
-    ask: MessageCreate, user: CurrentUser, manager: AnswerManagerDependency, conversation: CurrentConversation
+    ask: MessageCreate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> MessageCreated:
     """Ask, and read the answer from `stream_url` as it comes."""
-    return _asked(*await _ask(manager, user, conversation.id, ask))
+    return _asked(*await _ask(answers, user, conversation.id, ask))
 
 
 async def _ask(
-    manager: AnswerManager, user: User, conversation_id: int | None, ask: MessageCreate
+    answers: AnswerManager, user: User, conversation_id: int | None, ask: MessageCreate
 ) -> tuple[Message, Message]:
     try:
-        return await answering.ask(manager, user.id, conversation_id, ask)
-    except AnswerRunningError:
-        raise HTTPException(409, "The last answer is still being written.") from None
-    except TooManyAnswersError:
-        raise HTTPException(429, "You have several answers running already.") from None
+        return await answering.ask(answers, user.id, conversation_id, ask)
     except QuestionTooLongError as refusal:
         raise HTTPException(422, str(refusal)) from None
 
 
 def _asked(question: Message, answer: Message) -> MessageCreated:
     return MessageCreated(
-        message=MessageRead.model_validate(question),
-        answer=MessageRead.model_validate(answer),
+        message=MessageRead.of(question),
+        answer=MessageRead.of(answer),
         stream_url=f"/api/v1/conversations/{question.conversation_id}/stream",
     )
 
@@ -96,14 +89,12 @@ async def stream(
 
     After 15 seconds of silence comes a comment: where nothing comes for 40, the connection is lost.
     """
-    async for event in json_events(answer_stream.live, answer_stream.offset):
+    async for event in answer_stream.json("message_id"):
         yield event
 
 
 @router.post("/{conversation_id}/messages/{message_id}/stop", status_code=204)
-async def stop(
-    conversation_id: int, answer: CurrentAnswer, user: CurrentUser, manager: AnswerManagerDependency
-) -> None:
+async def stop(conversation_id: int, answer: CurrentAnswer, answers: Answers) -> None:
     if answer.conversation_id != conversation_id:
         raise HTTPException(404)
-    await answering.stop(manager, user.id, answer)
+    await answering.stop(answers, answer)

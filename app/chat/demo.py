@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -11,6 +11,7 @@ from app.chat.models import Conversation, Message, Role
 from app.chat.service import title_of
 from opportune.accounts import demo_owner
 from opportune.db import utc_now
+from opportune.llm import Answer, AnswerStatus
 
 MODEL = "demonstration (made up)"
 
@@ -70,27 +71,34 @@ async def _add(session: AsyncSession, owner_id: int, began: datetime, turns: Seq
     session.add(conversation)
     await session.flush()
     for number, (question, answer) in enumerate(turns):
-        asked = Message(conversation_id=conversation.id, role=Role.USER, text=question)
+        asked = Message(conversation_id=conversation.id, role=Role.USER, question=question)
         # Of late, for the admin's chart.
         asked.created_at = utc_now() - timedelta(days=1 + 5 * began.minute, minutes=-2 * number)
         session.add(asked)
         await session.flush()
-        session.add(_answer(asked, answer))
+        session.add(_answer(owner_id, conversation.topic, asked, answer))
         await session.flush()
     return 1 + 2 * len(turns)
 
 
-def _answer(question: Message, text: str) -> Message:
+def _answer(owner_id: int, topic: str, question: Message, text: str) -> Message:
+    answer = Answer(
+        owner_id=owner_id,
+        topic=topic,
+        text=text,
+        status=AnswerStatus.DONE,
+        model=MODEL,
+        prompt_tokens=len(question.question) // 4,
+        completion_tokens=len(text) // 4,
+        created_at=question.created_at,
+        finished_at=question.created_at + timedelta(seconds=4),
+    )
     return Message(
         conversation_id=question.conversation_id,
         parent_id=question.id,
         role=Role.ASSISTANT,
-        text=text,
-        model=MODEL,
-        prompt_tokens=len(question.text) // 4,
-        completion_tokens=len(text) // 4,
+        answer=answer,
         created_at=question.created_at,
-        finished_at=question.created_at + timedelta(seconds=4),
     )
 
 
@@ -99,5 +107,8 @@ async def clear(session: AsyncSession) -> int:
     ours = select(col(Conversation.id)).where(is_ours)
     told = select(func.count()).select_from(Message).where(col(Message.conversation_id).in_(ours))
     messages = await session.scalar(told) or 0
-    gone = await session.execute(delete(Conversation).where(is_ours).returning(col(Conversation.id)))
-    return messages + len(gone.all())
+    conversations = (await session.scalars(select(Conversation).where(is_ours))).all()
+    for conversation in conversations:
+        await session.delete(conversation)
+    await session.flush()
+    return messages + len(conversations)

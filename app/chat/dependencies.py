@@ -1,34 +1,21 @@
 """Dependencies of the chat's routes."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, HTTPException, Query, Request
+from fastapi import Depends, Header, HTTPException, Query
 
-from app.chat.answer_manager import AnswerManager
 from app.chat.answering import ConversationView, view_conversation
-from app.chat.events import parse_event_id
-from app.chat.live_answer import LiveAnswer
 from app.chat.models import Conversation, Message
 from app.chat.service import Chat
 from opportune.accounts import CurrentUser, OptionalUser
 from opportune.db import MAX_ID, RowId
+from opportune.llm import AnswerManager, Answers, AnswerStream, parse_event_id
 
 
-async def get_answer_manager(request: Request) -> AnswerManager:
-    manager: AnswerManager = request.app.state.chat
-    return manager
-
-
-AnswerManagerDependency = Annotated[AnswerManager, Depends(get_answer_manager)]
-
-
-async def find_conversation(
-    conversation_id: RowId, user: CurrentUser, manager: AnswerManagerDependency
-) -> Conversation | None:
-    async with manager.database.reader() as session:
+async def find_conversation(conversation_id: RowId, user: CurrentUser, answers: Answers) -> Conversation | None:
+    async with answers.database.reader() as session:
         return await Chat(session, user.id).conversation(conversation_id)
 
 
@@ -49,9 +36,9 @@ EarlierThan = Annotated[int | None, Query(ge=1, le=MAX_ID)]
 
 
 async def get_conversation_view(
-    conversation_id: RowId, user: CurrentUser, manager: AnswerManagerDependency, before: EarlierThan = None
+    conversation_id: RowId, user: CurrentUser, answers: Answers, before: EarlierThan = None
 ) -> ConversationView:
-    found = await view_conversation(manager, user.id, conversation_id, before)
+    found = await view_conversation(answers, user.id, conversation_id, before)
     if found is None:
         raise HTTPException(404)
     return found
@@ -61,8 +48,8 @@ CurrentConversationView = Annotated[ConversationView, Depends(get_conversation_v
 """The same with its newest messages, or those before the one that the address names."""
 
 
-async def get_answer(message_id: RowId, user: CurrentUser, manager: AnswerManagerDependency) -> Message:
-    async with manager.database.reader() as session:
+async def get_answer(message_id: RowId, user: CurrentUser, answers: Answers) -> Message:
+    async with answers.database.reader() as session:
         answer = await Chat(session, user.id).answer(message_id)
     if answer is None:
         raise HTTPException(404)
@@ -74,43 +61,40 @@ CurrentAnswer = Annotated[Message, Depends(get_answer)]
 
 
 @dataclass(frozen=True)
-class AnswerStream:
-    """An answer to stream from an offset in characters."""
+class MessageStream(AnswerStream):
+    """The answer in the place of a message, as it grows."""
 
-    live: LiveAnswer
-    offset: int
+    message: Message
 
 
 async def get_stream(
-    request: Request,
     conversation_id: RowId,
     user: OptionalUser,
-    manager: AnswerManagerDependency,
+    answers: Answers,
     after: str | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
-) -> AsyncIterator[AnswerStream | None]:
+) -> AsyncIterator[MessageStream | None]:
     """Find the answer that `Last-Event-ID` (or `after`, of a page) names, else the newest; None if there is none.
 
     A dependency and not a part of the stream: only so is the answer let go of at once when the visitor goes.
     """
     named = parse_event_id(last_event_id) or parse_event_id(after)
-    answer = await _find(manager, user.id, conversation_id, named) if user else None
-    async with AsyncExitStack() as stack:
-        if answer is None:
-            yield None
-        else:
-            live = await stack.enter_async_context(manager.view(answer))
-            yield AnswerStream(live, named[1] if named and named[0] == answer.id else 0)
+    message = await _find(answers, user.id, conversation_id, named) if user else None
+    if message is None or message.answer is None:
+        yield None
+        return
+    async with answers.view(message.answer) as live:
+        yield MessageStream(live, named[1] if named and named[0] == message.id else 0, message.id, message)
 
 
-CurrentStream = Annotated[AnswerStream | None, Depends(get_stream)]
+CurrentStream = Annotated[MessageStream | None, Depends(get_stream)]
 
 
 async def _find(
-    manager: AnswerManager, owner_id: int, conversation_id: int, named: tuple[int, int] | None
+    answers: AnswerManager, owner_id: int, conversation_id: int, named: tuple[int, int] | None
 ) -> Message | None:
     # Fresh, since whoever lost a stream comes back to it later than a browser is known to have just written.
-    async with manager.database.reader(fresh=True) as session:
+    async with answers.database.reader(fresh=True) as session:
         chat = Chat(session, owner_id)
         if not await chat.conversation(conversation_id):
             return None

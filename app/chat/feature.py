@@ -3,8 +3,8 @@ from sqlalchemy import func
 from app.chat import demo
 from app.chat.admin import ConversationAdmin, MessageAdmin
 from app.chat.api import router as api
-from app.chat.lifespan import running_answers
-from app.chat.models import AnswerChunk, Conversation, Message
+from app.chat.hooks import delete_answers
+from app.chat.models import Conversation, Message
 from app.chat.pages import router as pages
 from app.chat.personal import personal_data
 from opportune.feature import Demo, Feature, Link, Metric, UserColumn
@@ -12,7 +12,7 @@ from opportune.feature import Demo, Feature, Link, Metric, UserColumn
 chat = Feature(
     name="chat",
     summary="Ask a language model and watch it answer; answers survive reloads, lost connections and restarts.",
-    models=(Conversation, Message, AnswerChunk),
+    models=(Conversation, Message),
     pages=pages,
     api=api,
     admin=(ConversationAdmin, MessageAdmin),
@@ -24,5 +24,5 @@ chat = Feature(
     navigation=(Link("Chat", "/chat", "message-circle"),),
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
-    lifespan=running_answers,
+    hooks=(delete_answers,),
 )

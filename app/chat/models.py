@@ -1,29 +1,19 @@
-"""Conversations, their messages, and the chunks of answers that are still being written."""
+"""Conversations and their messages. What the model says is kept with the answers of the framework."""
 
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Index
-from sqlmodel import Field
+from sqlmodel import Field, Relationship
 
-from opportune.db import Model, ModelBase, PartialIndex, utc_now
+from opportune.db import Model, utc_now
+from opportune.llm import Answer
 from opportune.text import Text
 
 
 class Role(StrEnum):
     USER = "user"
     ASSISTANT = "assistant"
-
-
-class Status(StrEnum):
-    """State of a message: a question is DONE at once. An answer is STREAMING, then one of the others for good."""
-
-    STREAMING = "streaming"
-    DONE = "done"
-    TRUNCATED = "truncated"
-    STOPPED = "stopped"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
 
 
 class Conversation(Model, table=True):
@@ -36,47 +26,36 @@ class Conversation(Model, table=True):
     def __str__(self) -> str:
         return self.title
 
+    @property
+    def topic(self) -> str:
+        """What its answers are about: only one of them is written at a time."""
+        return topic_of(self.id)
+
 
 class Message(Model, table=True):
-    """A question, or an answer whose `parent_id` is its question. Their order is that of their ids."""
+    """A question, or the place of an answer whose `parent_id` is its question. Their order is that of their ids."""
 
     __tablename__ = "chat_message"
-    __table_args__ = (
-        # One running answer per conversation, whoever asks at the same moment.
-        PartialIndex("uq_chat_message_running", "conversation_id", where="status = 'streaming'", unique=True),
-        # A question sent twice (a double click, a retried request) is one question.
-        Index("uq_chat_message_client_key", "conversation_id", "client_key", unique=True),
-    )
+    # A question sent twice (a double click, a retried request) is one question.
+    __table_args__ = (Index("uq_chat_message_client_key", "conversation_id", "client_key", unique=True),)
 
     conversation_id: int = Field(foreign_key="chat_conversation.id", ondelete="CASCADE", index=True)
     parent_id: int | None = Field(default=None, foreign_key="chat_message.id", ondelete="CASCADE", index=True)
     role: Role
-    text: Text = ""
-    status: Status = Status.DONE
+    question: Text = ""
+    answer_id: int | None = Field(default=None, foreign_key="answers_answer.id", ondelete="CASCADE", unique=True)
     client_key: str | None = Field(default=None, max_length=64)
     created_at: datetime = Field(default_factory=utc_now)
+    answer: Answer | None = Relationship(sa_relationship_kwargs={"lazy": "joined"})
 
-    # Of answers only.
-    worker: str = Field(default="", max_length=32)
-    """The process that writes this answer."""
-    lease_until: datetime | None = None
-    """When to take that process for dead, unless it has renewed this."""
-    stop_requested: bool = False
-    model: str = Field(default="", max_length=200)
-    error_code: str = Field(default="", max_length=40)
-    error: str = Field(default="", max_length=500)
-    """One sentence for the person who asked."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    usage_estimated: bool = True
-    finished_at: datetime | None = None
+    @property
+    def text(self) -> str:
+        return self.answer.text if self.answer else self.question
+
+    @property
+    def is_running(self) -> bool:
+        return self.answer is not None and self.answer.is_running
 
 
-class AnswerChunk(ModelBase, table=True):
-    """A chunk of a running answer. Appended, so its cost does not grow with the answer; gone when that is done."""
-
-    __tablename__ = "chat_answer_chunk"
-
-    message_id: int = Field(foreign_key="chat_message.id", ondelete="CASCADE", primary_key=True)
-    seq: int = Field(primary_key=True)
-    text: Text
+def topic_of(conversation_id: int) -> str:
+    return f"chat:{conversation_id}"

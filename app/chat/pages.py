@@ -1,31 +1,35 @@
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from markupsafe import Markup
 
-from app.chat import answering, live_answer
-from app.chat.answer_manager import AnswerManager
+from app.chat import answering
 from app.chat.answering import ConversationView
 from app.chat.dependencies import (
-    AnswerManagerDependency,
     CurrentAnswer,
     CurrentConversation,
     CurrentConversationView,
     CurrentStream,
     FoundConversation,
 )
-from app.chat.events import html_events
-from app.chat.models import Message, Role, Status
+from app.chat.models import Message
 from app.chat.schemas import ConversationFilter, MessageCreate, MessageForm
-from app.chat.service import AnswerRunningError, Chat, QuestionTooLongError, TooManyAnswersError
+from app.chat.service import Chat, QuestionTooLongError
 from opportune.accounts import CurrentUser
-from opportune.web import Form, MarkdownBlocks, flash, is_htmx, markdown, read_form, redirect, templates
+from opportune.llm import (
+    Answer,
+    AnswerManager,
+    AnswerRunning,
+    Answers,
+    ShownAnswer,
+    TooManyAnswers,
+    answer_gone,
+)
+from opportune.web import Form, flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/chat")
 
@@ -37,69 +41,65 @@ DELETED = "This conversation has been deleted meanwhile. Start a new one with th
 
 # What asking may be answered instead: the words for it and the status.
 REFUSALS: dict[type[Exception], tuple[str, int]] = {
-    AnswerRunningError: ("The last answer is still being written. Wait for it or stop it.", 409),
-    TooManyAnswersError: ("You have several answers running in other conversations. Wait for one or stop it.", 429),
+    AnswerRunning: ("The last answer is still being written. Wait for it or stop it.", 409),
+    TooManyAnswers: ("You have several answers running in other conversations. Wait for one or stop it.", 429),
     QuestionTooLongError: ("", 422),
 }
 
 
 @router.get("")
-async def index(request: Request, user: CurrentUser, manager: AnswerManagerDependency, wanted: Wanted) -> HTMLResponse:
-    return await _page(request, user.id, manager, None, wanted=wanted)
+async def index(request: Request, user: CurrentUser, answers: Answers, wanted: Wanted) -> HTMLResponse:
+    return await _page(request, user.id, answers, None, wanted=wanted)
 
 
 @router.post("")
-async def begin(request: Request, user: CurrentUser, manager: AnswerManagerDependency) -> Response:
+async def begin(request: Request, user: CurrentUser, answers: Answers) -> Response:
     form = await read_form(request, MessageCreate)
     if form.data is None:
-        return await _refuse(request, user.id, manager, None, form)
+        return await _refuse(request, user.id, answers, None, form)
     try:
-        question, _ = await answering.ask(manager, user.id, None, form.data)
+        question, _ = await answering.ask(answers, user.id, None, form.data)
     except tuple(REFUSALS) as refusal:
         _say(form, refusal)
-        return await _refuse(request, user.id, manager, None, form)
+        return await _refuse(request, user.id, answers, None, form)
     return redirect(request, f"/chat/{question.conversation_id}")
 
 
 @router.get("/{conversation_id}")
 async def conversation(
-    request: Request, user: CurrentUser, manager: AnswerManagerDependency, view: CurrentConversationView, wanted: Wanted
+    request: Request, user: CurrentUser, answers: Answers, view: CurrentConversationView, wanted: Wanted
 ) -> HTMLResponse:
     if not is_htmx(request):
-        return await _page(request, user.id, manager, view, wanted=wanted)
+        return await _page(request, user.id, answers, view, wanted=wanted)
     return templates.render_block(request, PAGE, "brought", await _messages(view))
 
 
 @router.post("/{conversation_id}/messages")
-async def ask(
-    request: Request, user: CurrentUser, manager: AnswerManagerDependency, conversation: FoundConversation
-) -> Response:
+async def ask(request: Request, user: CurrentUser, answers: Answers, conversation: FoundConversation) -> Response:
     form = await read_form(request, MessageForm)
     if conversation is None:
         form.refuse(DELETED, "content", 404)
-        return await _refuse(request, user.id, manager, None, form)
+        return await _refuse(request, user.id, answers, None, form)
     if form.data is None:
-        return await _refuse(request, user.id, manager, conversation.id, form)
+        return await _refuse(request, user.id, answers, conversation.id, form)
     try:
-        await answering.ask(manager, user.id, conversation.id, form.data)
+        await answering.ask(answers, user.id, conversation.id, form.data)
     except tuple(REFUSALS) as refusal:
         _say(form, refusal)
     if is_htmx(request):
-        return await _news(request, user.id, manager, conversation.id, form, form.data.last)
+        return await _news(request, user.id, answers, conversation.id, form, form.data.last)
     if form.errors:
-        return await _refuse(request, user.id, manager, conversation.id, form)
+        return await _refuse(request, user.id, answers, conversation.id, form)
     return redirect(request, f"/chat/{conversation.id}")
 
 
 @router.post("/{conversation_id}/delete")
-async def delete(
-    request: Request, user: CurrentUser, manager: AnswerManagerDependency, conversation: CurrentConversation
-) -> Response:
-    async with manager.database.reader() as session:
+async def delete(request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> Response:
+    async with answers.database.reader() as session:
         newest = await Chat(session, user.id).newest_answer(conversation.id)
     if newest:  # no other can be running
-        await manager.stop(newest.id)
-    async with manager.database.writer() as session:
+        await answering.stop(answers, newest)
+    async with answers.database.writer() as session:
         await Chat(session, user.id).delete(conversation)
     flash(request, f"The conversation “{conversation.title}” is deleted.")
     return redirect(request, "/chat")
@@ -108,32 +108,28 @@ async def delete(
 @router.get("/{conversation_id}/stream", response_class=EventSourceResponse)
 async def stream(request: Request, answer_stream: CurrentStream) -> AsyncIterator[ServerSentEvent]:
     if answer_stream is None:  # signed out or deleted: htmx would ask again for ever after any other answer
-        yield ServerSentEvent(event="done", raw_data="gone")
+        yield answer_gone
         return
 
-    async def article(message: Message) -> str:
-        (shown,) = await _all_shown([message])
+    async def article(answer: Answer) -> str:
+        shown = ShownMessage(answer_stream.message, await ShownAnswer.of(answer))
         return templates.render_block_to_string(request, "chat/message.html", "message", {"shown": shown})
 
-    async for event in html_events(answer_stream.live, answer_stream.offset, article):
+    async for event in answer_stream.html(article, "m"):
         yield event
 
 
 @router.post("/messages/{message_id}/stop")
-async def stop(
-    request: Request, user: CurrentUser, manager: AnswerManagerDependency, answer: CurrentAnswer
-) -> Response:
-    await answering.stop(manager, user.id, answer)
+async def stop(request: Request, user: CurrentUser, answers: Answers, answer: CurrentAnswer) -> Response:
+    await answering.stop(answers, answer)
     # With htmx the stream brings the answer's last state.
     return Response(status_code=204) if is_htmx(request) else redirect(request, f"/chat/{answer.conversation_id}")
 
 
 @router.post("/messages/{message_id}/retry")
-async def retry(
-    request: Request, user: CurrentUser, manager: AnswerManagerDependency, answer: CurrentAnswer
-) -> Response:
+async def retry(request: Request, user: CurrentUser, answers: Answers, answer: CurrentAnswer) -> Response:
     try:
-        _, again = await answering.retry(manager, user.id, answer)
+        _, again = await answering.retry(answers, user.id, answer)
     except tuple(REFUSALS):
         return redirect(request, f"/chat/{answer.conversation_id}")
     if not is_htmx(request):
@@ -143,37 +139,37 @@ async def retry(
 
 
 async def _news(
-    request: Request, user_id: int, manager: AnswerManager, conversation_id: int, form: Form[Any], last: int
+    request: Request, user_id: int, answers: AnswerManager, conversation_id: int, form: Form[Any], last: int
 ) -> HTMLResponse:
     """What has come since the last message that a page shows: what it asked, and what another tab did.
 
     What was refused is refused for the answer that another tab waits for, too, which is shown then.
     """
-    messages = await answering.messages_after(manager, user_id, conversation_id, last)
+    messages = await answering.messages_after(answers, user_id, conversation_id, last)
     context: dict[str, Any] = {"messages": await _all_shown(messages), "answer": _running(messages)}
     form = form if form.errors else Form(MessageForm)
-    context |= _composer(manager, form, last, messages)
+    context |= _composer(answers, form, last, messages)
     return templates.render_block(request, PAGE, "asked", context, form.status)
 
 
 async def _page(
     request: Request,
     user_id: int,
-    manager: AnswerManager,
+    answers: AnswerManager,
     view: ConversationView | None,
     form: Form[Any] | None = None,
     wanted: ConversationFilter | None = None,
 ) -> HTMLResponse:
     messages = view.messages if view else []
     form = form or Form(MessageForm)
-    context = _composer(manager, form, 0, messages)
+    context = _composer(answers, form, 0, messages)
     wanted = wanted or ConversationFilter()
-    async with manager.database.reader() as session:
+    async with answers.database.reader() as session:
         chat = Chat(session, user_id)
         if view and wanted.model_fields_set <= {"size"}:  # the list opens where the conversation stands
             wanted = wanted.model_copy(update={"page": await chat.page_of(view.conversation, wanted.size)})
         context["conversations"] = await chat.conversations(wanted)
-    context |= {**await _messages(view), "fault": manager.llm.fault, "silence": live_answer.SILENCE_TIMEOUT_SECONDS}
+    context |= {**await _messages(view), "fault": answers.llm.fault, "silence": ShownAnswer.silence_timeout}
     return templates.render(request, PAGE, context, form.status)
 
 
@@ -189,28 +185,28 @@ async def _messages(view: ConversationView | None) -> dict[str, Any]:
 
 
 def _running(messages: Sequence[Message]) -> Message | None:
-    return next((message for message in messages if message.status == Status.STREAMING), None)
+    return next((message for message in messages if message.is_running), None)
 
 
-def _composer(manager: AnswerManager, form: Form[Any], last: int, messages: Sequence[Message]) -> dict[str, Any]:
+def _composer(answers: AnswerManager, form: Form[Any], last: int, messages: Sequence[Message]) -> dict[str, Any]:
     """What the form needs below a message and those that follow."""
     return {
         "form": form,
-        "longest": manager.max_question_length,
-        "model": manager.llm.name,
+        "longest": answering.max_question_length(answers),
+        "model": answers.llm.name,
         "client_key": form.value("client_key") or secrets.token_hex(8),  # sent twice, it is asked once
         "last": max((message.id for message in messages), default=last),
     }
 
 
 async def _refuse(
-    request: Request, user_id: int, manager: AnswerManager, conversation_id: int | None, form: Form[Any]
+    request: Request, user_id: int, answers: AnswerManager, conversation_id: int | None, form: Form[Any]
 ) -> HTMLResponse:
     """What is wrong with a question, which stays where it was typed."""
     if is_htmx(request):
         return templates.render_block(request, PAGE, "refused", {"form": form}, form.status)
-    view = await answering.view_conversation(manager, user_id, conversation_id) if conversation_id else None
-    return await _page(request, user_id, manager, view, form)
+    view = await answering.view_conversation(answers, user_id, conversation_id) if conversation_id else None
+    return await _page(request, user_id, answers, view, form)
 
 
 def _say(form: Form[Any], refusal: Exception) -> None:
@@ -218,28 +214,15 @@ def _say(form: Form[Any], refusal: Exception) -> None:
     form.refuse(words or str(refusal), "content", status)
 
 
-async def _all_shown(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    # In a thread: long answers take long to render, and everybody else would wait.
-    return await asyncio.to_thread(lambda: [_shown(message) for message in messages])
+@dataclass(frozen=True)
+class ShownMessage:
+    """A message as its template wants it; a question has no answer."""
+
+    message: Message
+    answer: ShownAnswer | None
 
 
-def _shown(message: Message) -> dict[str, Any]:
-    """A message as its template wants it: an answer in finished blocks and, while it is written, the open one."""
-    shown: dict[str, Any] = {
-        "message": message,
-        "running": message.status == Status.STREAMING,
-        "blocks": [],
-        "open": "",
-    }
-    if shown["running"]:
-        blocks = MarkdownBlocks.of(message.text)
-        return {**shown, "blocks": blocks.frozen, "open": blocks.open}
-    if message.role == Role.ASSISTANT:
-        shown["blocks"] = [_rendered(message.text)]
-    return shown
-
-
-@lru_cache(maxsize=128)
-def _rendered(text: str) -> Markup:
-    """An answer that has ended."""
-    return markdown.render(text)
+async def _all_shown(messages: Sequence[Message]) -> list[ShownMessage]:
+    return [
+        ShownMessage(message, await ShownAnswer.of(message.answer) if message.answer else None) for message in messages
+    ]

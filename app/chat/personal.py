@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.models import Conversation, Message
+from app.chat.schemas import MessageRead
 from opportune.feature import Person, PersonalData
 
 EXPORTED_FIELDS = {"id", "role", "text", "status", "model", "created_at"}
@@ -19,7 +20,7 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
     told = {each.id: {**each.model_dump(exclude={"owner_id"}), "messages": list[Any]()} for each in conversations}
     query = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(owned)
     for message in await session.scalars(query.order_by(col(Message.id))):
-        told[message.conversation_id]["messages"].append(message.model_dump(include=EXPORTED_FIELDS, warnings=False))
+        told[message.conversation_id]["messages"].append(MessageRead.of(message).model_dump(include=EXPORTED_FIELDS))
     return {"conversations": list(told.values())}
 
 

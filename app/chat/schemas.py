@@ -1,9 +1,10 @@
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field
 
-from app.chat.models import Role, Status
+from app.chat.models import Message, Role
+from opportune.llm import Answer, AnswerStatus
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
 from opportune.web import FieldOptions, Schema
@@ -25,13 +26,11 @@ class MessageForm(MessageCreate):
 
 
 class MessageRead(Schema):
-    model_config = ConfigDict(from_attributes=True)
-
     id: int
     parent_id: int | None
     role: Role
     text: str
-    status: Status
+    status: AnswerStatus
     error_code: str
     error: str
     model: str
@@ -40,6 +39,13 @@ class MessageRead(Schema):
     usage_estimated: bool
     created_at: datetime
     finished_at: datetime | None
+
+    @classmethod
+    def of(cls, message: Message) -> Self:
+        told = message.answer or Answer(text=message.question, status=AnswerStatus.DONE)
+        values = {name: getattr(told, name) for name in cls.model_fields if name in Answer.model_fields}
+        ours = {"id": message.id, "parent_id": message.parent_id, "role": message.role}
+        return cls(**{**values, **ours, "created_at": message.created_at})
 
 
 class ConversationRead(Schema):

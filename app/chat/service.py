@@ -1,21 +1,14 @@
 """The conversations of a person. Knows no HTTP and never commits."""
 
-from dataclasses import dataclass
-from datetime import timedelta
-
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.chat.models import Conversation, Message, Role, Status
+from app.chat.models import Conversation, Message, Role
 from app.chat.schemas import ConversationFilter
 from opportune.accounts import User
-from opportune.db import utc_now
+from opportune.llm import Answer
 from opportune.pagination import Page, order, paginate
-
-LEASE_DURATION = timedelta(seconds=15)
-MAX_RUNNING_ANSWERS = 3
-"""Answers that one person may have written at the same time."""
 
 MAX_TITLE_LENGTH = 60
 
@@ -23,27 +16,11 @@ MAX_QUESTIONS_PER_PAGE = 25
 """Questions of a conversation that are shown at a time, each with its answer."""
 
 
-class AnswerRunningError(Exception):
-    """The conversation's last question is still being answered."""
-
-
 class QuestionTooLongError(Exception):
     """The question has more characters than the model reads at a time."""
 
     def __init__(self, longest: int) -> None:
         super().__init__(f"This model reads at most {longest} characters. Please write less.")
-
-
-class TooManyAnswersError(Exception):
-    """This person already has as many answers running as one may have."""
-
-
-@dataclass(frozen=True)
-class AnswerAuthor:
-    """The author of an answer: the process, and the model as people are shown it."""
-
-    worker: str
-    model: str
 
 
 class Chat:
@@ -142,59 +119,24 @@ class Chat:
         answers = select(Message).where(col(Message.parent_id) == question.id).order_by(col(Message.id).desc())
         return question, (await self.session.scalars(answers.limit(1))).one()
 
-    async def ask(
-        self, conversation_id: int, content: str, author: AnswerAuthor, client_key: str | None = None
-    ) -> tuple[Message, Message]:
-        """Store a question and the empty answer that `author` will write.
-
-        Raises:
-            AnswerRunningError, TooManyAnswersError: nothing was stored.
-        """
-        await self._check_may_run(conversation_id)
-        question = Message(conversation_id=conversation_id, role=Role.USER, text=content, client_key=client_key)
+    async def ask(self, conversation_id: int, content: str, client_key: str | None = None) -> Message:
+        """Store a question."""
+        question = Message(conversation_id=conversation_id, role=Role.USER, question=content, client_key=client_key)
         self.session.add(question)
         await self.session.flush()
-        return question, await self._new_answer(question, author)
+        return question
 
-    async def retry(self, answer: Message, author: AnswerAuthor) -> tuple[Message, Message]:
-        """The same question and a new answer to it; the old one is kept and no longer shown.
-
-        Raises:
-            AnswerRunningError, TooManyAnswersError: nothing was stored.
-        """
-        await self._check_may_run(answer.conversation_id)
-        question = await self.session.get_one(Message, answer.parent_id)
-        return question, await self._new_answer(question, author)
-
-    async def request_stop(self, answer: Message) -> None:
-        """Tell whichever process writes this answer to stop."""
-        running = (col(Message.id) == answer.id) & (col(Message.status) == Status.STREAMING)
-        await self.session.execute(update(Message).where(running).values(stop_requested=True))
-
-    async def _new_answer(self, question: Message, author: AnswerAuthor) -> Message:
-        answer = Message(
-            conversation_id=question.conversation_id,
-            parent_id=question.id,
-            role=Role.ASSISTANT,
-            status=Status.STREAMING,
-            worker=author.worker,
-            model=author.model,
-            lease_until=utc_now() + LEASE_DURATION,
+    async def place(self, answer: Answer, question: Message) -> Message:
+        """Put an answer below its question; one that was there is kept and no longer shown."""
+        message = Message(
+            conversation_id=question.conversation_id, parent_id=question.id, role=Role.ASSISTANT, answer=answer
         )
-        self.session.add(answer)
+        self.session.add(message)
         await self.session.flush()
-        return answer
+        return message
 
-    async def _check_may_run(self, conversation_id: int) -> None:
-        owned = select(col(Conversation.id)).where(col(Conversation.owner_id) == self.owner_id)
-        query = select(col(Message.conversation_id)).where(col(Message.status) == Status.STREAMING)
-        # Answers of dead processes do not count; where one is in the way, the index refuses.
-        query = query.where(col(Message.conversation_id).in_(owned), col(Message.lease_until) >= utc_now())
-        running = (await self.session.scalars(query)).all()
-        if conversation_id in running:
-            raise AnswerRunningError
-        if len(running) >= MAX_RUNNING_ANSWERS:
-            raise TooManyAnswersError
+    async def question(self, answer: Message) -> Message:
+        return await self.session.get_one(Message, answer.parent_id)
 
 
 def title_of(question: str) -> str:

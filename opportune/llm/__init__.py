@@ -1,5 +1,8 @@
 """Language models: one small interface, any OpenAI-compatible endpoint, a small model on this machine."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from opportune.llm.errors import error_for_status
 from opportune.llm.factory import make_provider, missing_library, models_of
 from opportune.llm.fake import FakeProvider
@@ -7,7 +10,22 @@ from opportune.llm.language_model import LanguageModel, Llm, open_llm
 from opportune.llm.provider import Chunk, Done, LLMError, Message, Provider, Timeouts, estimate_tokens
 from opportune.llm_models import LlmModel
 
+if TYPE_CHECKING:
+    from opportune.answers.dependencies import Answers
+    from opportune.answers.events import AnswerStream, answer_gone, parse_event_id
+    from opportune.answers.hooks import after_answer
+    from opportune.answers.manager import AnswerManager
+    from opportune.answers.models import Answer, AnswerStatus
+    from opportune.answers.refusals import AnswerRunning, TooManyAnswers
+    from opportune.answers.shown import ShownAnswer
+
 __all__ = [
+    "Answer",
+    "AnswerManager",
+    "AnswerRunning",
+    "AnswerStatus",
+    "AnswerStream",
+    "Answers",
     "Chunk",
     "Done",
     "FakeProvider",
@@ -17,11 +35,35 @@ __all__ = [
     "LlmModel",
     "Message",
     "Provider",
+    "ShownAnswer",
     "Timeouts",
+    "TooManyAnswers",
+    "after_answer",
+    "answer_gone",
     "error_for_status",
     "estimate_tokens",
     "make_provider",
     "missing_library",
     "models_of",
     "open_llm",
+    "parse_event_id",
 ]
+
+_PLACES = {
+    "dependencies": ("Answers",),
+    "events": ("AnswerStream", "answer_gone", "parse_event_id"),
+    "hooks": ("after_answer",),
+    "manager": ("AnswerManager",),
+    "models": ("Answer", "AnswerStatus"),
+    "refusals": ("AnswerRunning", "TooManyAnswers"),
+    "shown": ("ShownAnswer",),
+}
+_MODULES = {name: f"opportune.answers.{module}" for module, names in _PLACES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: answers have tables and know who asks, a call of the model needs neither."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value

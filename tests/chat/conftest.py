@@ -2,20 +2,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.chat import answer_flusher, answer_follower, live_answer
-from app.chat.answer_manager import AnswerManager
 from opportune.accounts import User
+from opportune.answers import flusher, follower, live
 from opportune.db import Database
-from opportune.llm import FakeProvider, LanguageModel
+from opportune.llm import AnswerManager, FakeProvider, LanguageModel
 
 
 @pytest.fixture(autouse=True)
 def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test would wait for what is saved four times a second and seen ten times."""
-    monkeypatch.setattr(answer_flusher, "FLUSH_INTERVAL_SECONDS", 0.02)
-    monkeypatch.setattr(answer_flusher, "LEASE_RENEWAL_SECONDS", 0.1)
-    monkeypatch.setattr(answer_follower, "POLL_INTERVAL_SECONDS", 0.02)
-    monkeypatch.setattr(live_answer, "UPDATE_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 0.1)
+    monkeypatch.setattr(follower, "POLL_INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr(live, "UPDATE_INTERVAL_SECONDS", 0.01)
 
 
 @pytest.fixture

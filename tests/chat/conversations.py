@@ -1,17 +1,12 @@
 """Asking and waiting, for tests of conversations."""
 
 import asyncio
-from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import update
-from sqlmodel import col
-
-from app.chat import answer_store, answering
-from app.chat.answer_manager import AnswerManager
+from app.chat import answering
 from app.chat.models import Conversation, Message, Role
 from app.chat.schemas import MessageCreate
-from opportune.db import Database, utc_now
+from opportune.db import Database
+from opportune.llm import Answer, AnswerManager, AnswerStatus
 
 TIMEOUT_SECONDS = 10
 """Seconds that a test waits for what must happen, before it fails."""
@@ -23,12 +18,13 @@ async def shown_messages(manager: AnswerManager, owner_id: int, conversation_id:
     return found.messages
 
 
-async def wait_until_ended(manager: AnswerManager, answer: Message) -> Message:
+async def wait_until_ended(manager: AnswerManager, message: Message) -> Answer:
     """The answer once it has ended, as a viewer sees it."""
-    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+    assert message.answer
+    async with manager.view(message.answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         async for _ in live.growth(0):
             pass
-    return live.message
+    return live.answer
 
 
 async def start_conversation(manager: AnswerManager, owner_id: int, question: str = "Why?") -> tuple[int, Message]:
@@ -36,26 +32,8 @@ async def start_conversation(manager: AnswerManager, owner_id: int, question: st
     return asked.conversation_id, answer
 
 
-async def wait_until_saved(database: Database, message_id: int, text: str) -> None:
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (
-            progress := (await answer_store.read(database, {message_id: -1})).get(message_id)
-        ) and progress.text != text:
-            await asyncio.sleep(0.01)
-
-
-async def set_values(database: Database, answer: Message, **values: Any) -> None:
-    async with database.writer() as session:
-        await session.execute(update(Message).where(col(Message.id) == answer.id).values(values))
-
-
-async def kill_process(manager: AnswerManager, database: Database, answer: Message) -> None:
-    """What remains of a process after SIGKILL: a row whose lease nobody renews."""
-    answer_task = manager._tasks.pop(answer.id)
-    answer_task.task.cancel()  # no more saving, and no end
-    await asyncio.wait([answer_task.task])
-    answer_task._generation.cancel()
-    await set_values(database, answer, lease_until=utc_now() - timedelta(seconds=1))
+def answer_of(owner_id: int, conversation: Conversation, text: str) -> Answer:
+    return Answer(owner_id=owner_id, topic=conversation.topic, text=text, status=AnswerStatus.DONE)
 
 
 async def make_conversation(database: Database, owner_id: int, questions: int) -> int:
@@ -65,10 +43,10 @@ async def make_conversation(database: Database, owner_id: int, questions: int) -
         session.add(conversation)
         await session.flush()
         for number in range(questions):
-            question = Message(conversation_id=conversation.id, role=Role.USER, text=f"Question {number}?")
+            question = Message(conversation_id=conversation.id, role=Role.USER, question=f"Question {number}?")
             session.add(question)
             await session.flush()
             answer = Message(conversation_id=conversation.id, role=Role.ASSISTANT, parent_id=question.id)
-            answer.text = f"Answer {number}."
+            answer.answer = answer_of(owner_id, conversation, f"Answer {number}.")
             session.add(answer)
     return conversation.id

@@ -94,7 +94,7 @@ async def test_an_old_answer_that_is_tried_again_goes_on_where_it_is_scrolled_to
     page: Page, app: FastAPI, owner: User
 ) -> None:
     end = asyncio.Event()
-    manager = app.state.chat
+    manager = app.state.answers
     manager.llm.provider = FakeProvider("So far", end, " and the rest.")
     conversation_id = await make_conversation(app.state.database, owner.id, MAX_QUESTIONS_PER_PAGE + 1)
     async with app.state.database.reader() as session:

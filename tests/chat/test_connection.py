@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, Route, expect
 
-from app.chat import live_answer
+from opportune.answers import live
 from opportune.llm import FakeProvider
 from opportune.testing import make_user, sign_in_browser
 
@@ -142,17 +142,17 @@ async def test_a_connection_that_has_gone_silent_is_made_anew(page: Page, router
     await begin(page)
     router.forget()
     rest.set()
-    await pass_time(page, live_answer.SILENCE_TIMEOUT_SECONDS + 1)
+    await pass_time(page, live.SILENCE_TIMEOUT_SECONDS + 1)
     await expect(page.get_by_text(LOST)).to_be_visible()
     router.is_silent = False
-    await pass_time(page, live_answer.SILENCE_TIMEOUT_SECONDS / 4 + 1, 9)  # the browser may try all that it has first
+    await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 4 + 1, 9)  # the browser may try all that it has first
     await expect_whole_answer(page)
 
 
 async def test_a_model_that_thinks_long_is_no_lost_connection(
     page: Page, rest: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_answer, "HEARTBEAT_INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr(live, "HEARTBEAT_INTERVAL_SECONDS", 0.1)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/stream" in request.url else None)
     await page.add_init_script(
@@ -162,7 +162,7 @@ async def test_a_model_that_thinks_long_is_no_lost_connection(
     for _ in range(5):  # twice as long as a page that hears nothing would wait
         await page.evaluate("document.documentElement.dataset.n = n = 0")
         await expect(page.locator("html")).to_have_attribute("data-n", re.compile(r"[1-9]"))
-        await pass_time(page, live_answer.SILENCE_TIMEOUT_SECONDS / 2)
+        await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 2)
     assert len(asked) == 1
     rest.set()
     await expect_whole_answer(page)

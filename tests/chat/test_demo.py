@@ -5,11 +5,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.demo import MODEL, SAMPLES, clear, load
-from app.chat.models import AnswerChunk, Conversation, Message, Role, Status
-from app.chat.service import AnswerAuthor, Chat
+from app.chat.models import Conversation, Message, Role, topic_of
+from app.chat.service import Chat
 from opportune.accounts import User
 from opportune.db import Database
 from opportune.errors import OperatorError
+from opportune.llm import Answer, AnswerStatus
 from opportune.testing import make_user, signed_in_client
 
 ROWS = sum(1 + 2 * len(turns) for turns in SAMPLES)
@@ -22,9 +23,7 @@ async def admin(database: Database) -> User:
 
 
 async def rows(session: AsyncSession) -> int:
-    counts = [
-        await session.scalar(select(func.count()).select_from(table)) for table in (Conversation, Message, AnswerChunk)
-    ]
+    counts = [await session.scalar(select(func.count()).select_from(table)) for table in (Conversation, Message)]
     return sum(count or 0 for count in counts)
 
 
@@ -67,12 +66,14 @@ async def test_clearing_takes_what_was_made_of_the_demo_and_no_conversation_of_a
         await load(session)
         ours = await session.scalar(select(col(Conversation.id)).where(col(Conversation.id) != own.id).limit(1))
         assert ours
-        _, answer = await Chat(session, admin.id).ask(ours, "And now?", AnswerAuthor("worker", "model"))
-        assert answer.status == Status.STREAMING
-        session.add(AnswerChunk(message_id=answer.id, seq=0, text="Half an answ"))
+        chat = Chat(session, admin.id)
+        question = await chat.ask(ours, "And now?")
+        running = Answer(owner_id=admin.id, topic=topic_of(ours), text="Half an answ", status=AnswerStatus.STREAMING)
+        await chat.place(running, question)
     async with database.writer() as session:
         assert await clear(session) == ROWS + 2
         assert await clear(session) == 0
     async with database.reader() as session:
         assert (await session.scalars(select(col(Conversation.id)))).all() == [own.id]
         assert await rows(session) == 1
+        assert (await session.scalars(select(Answer))).all() == []

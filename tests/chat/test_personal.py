@@ -9,6 +9,7 @@ from opportune.db import Database, batches
 from opportune.db.batches import delete_dependents_in_batches
 from opportune.feature import Person
 from opportune.testing import make_user
+from tests.chat.conversations import answer_of
 
 
 @pytest.mark.database("sqlite")
@@ -21,8 +22,9 @@ async def test_a_persons_conversations_are_told_with_their_messages_and_nobody_e
             session.add(conversation := Conversation(owner_id=owner, title=title))
             await session.flush()
             if title != "Empty":
-                session.add(Message(conversation_id=conversation.id, role=Role.USER, text=f"On {title}?"))
-                session.add(Message(conversation_id=conversation.id, role=Role.ASSISTANT, text="Much."))
+                session.add(Message(conversation_id=conversation.id, role=Role.USER, question=f"On {title}?"))
+                answer = answer_of(owner, conversation, "Much.")
+                session.add(Message(conversation_id=conversation.id, role=Role.ASSISTANT, answer=answer))
 
     async with database.reader() as session:
         told = await read(session, Person(owner_id, ""))
@@ -44,9 +46,11 @@ async def test_very_many_messages_go_before_their_owner(
             session.add(conversation := Conversation(owner_id=owner, title="Whales"))
             await session.flush()
             for _ in range(2):
-                session.add(question := Message(conversation_id=conversation.id, role=Role.USER, text="?"))
+                session.add(question := Message(conversation_id=conversation.id, role=Role.USER, question="?"))
                 await session.flush()
-                session.add(Message(conversation_id=conversation.id, parent_id=question.id, role=Role.ASSISTANT))
+                answer = Message(conversation_id=conversation.id, parent_id=question.id, role=Role.ASSISTANT)
+                answer.answer = answer_of(owner, conversation, "!")
+                session.add(answer)
 
     await delete_dependents_in_batches(database, User, owner_id)
 

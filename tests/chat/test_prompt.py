@@ -1,14 +1,22 @@
 from app.chat.models import Message, Role
 from app.chat.prompt import SYSTEM_PROMPT, build_prompt
 from opportune import llm
+from opportune.llm import Answer
 
 PLENTY = 10_000
 
 
 def said(*texts: str) -> list[Message]:
     """Questions and answers in turn."""
-    roles = (Role.USER, Role.ASSISTANT)
-    return [Message(id=i, conversation_id=1, role=roles[i % 2], text=text) for i, text in enumerate(texts)]
+    return [question(i, text) if i % 2 == 0 else answer(i, text) for i, text in enumerate(texts)]
+
+
+def question(number: int, text: str) -> Message:
+    return Message(id=number, conversation_id=1, role=Role.USER, question=text)
+
+
+def answer(number: int, text: str) -> Message:
+    return Message(id=number, conversation_id=1, role=Role.ASSISTANT, answer=Answer(text=text))
 
 
 def test_the_prompt_is_the_system_then_the_history_then_the_question() -> None:
@@ -40,8 +48,8 @@ def test_an_answer_whose_question_did_not_fit_is_left_out() -> None:
 
 
 def test_the_question_is_sent_whatever_it_weighs() -> None:
-    (question,) = said("weighty " * 1_000)
-    assert build_prompt([question], question, budget=10)[-1].content == question.text
+    (asked,) = said("weighty " * 1_000)
+    assert build_prompt([asked], asked, budget=10)[-1].content == asked.text
 
 
 def test_what_was_said_after_a_question_that_is_retried_is_not_sent() -> None:

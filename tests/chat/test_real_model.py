@@ -25,7 +25,7 @@ async def real_model(app: FastAPI) -> AsyncIterator[None]:
         skip_for_missing("The local model", INSTALL_MODEL)
     app.state.llm.provider = model
     yield
-    await app.state.chat.close()
+    await app.state.answers.close()
     await model.close()
 
 

@@ -3,10 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "chat_0001_c2df"
+revision = "chat_0001_bd99"
 down_revision = None
 branch_labels = ("chat",)
-depends_on = ("accounts_0001_176d",)
+depends_on = ("accounts_0001_176d", "answers_0001_679b")
 
 
 def upgrade() -> None:
@@ -33,20 +33,17 @@ def upgrade() -> None:
         sa.Column("conversation_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("parent_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("role", sa.String(length=64), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("status", sa.String(length=64), nullable=False),
+        sa.Column("question", sa.Text(), nullable=False),
+        sa.Column("answer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("client_key", sa.String(length=64), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("worker", sa.String(length=32), nullable=False),
-        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("stop_requested", sa.Boolean(), nullable=False),
-        sa.Column("model", sa.String(length=200), nullable=False),
-        sa.Column("error_code", sa.String(length=40), nullable=False),
-        sa.Column("error", sa.String(length=500), nullable=False),
-        sa.Column("prompt_tokens", sa.Integer(), nullable=False),
-        sa.Column("completion_tokens", sa.Integer(), nullable=False),
-        sa.Column("usage_estimated", sa.Boolean(), nullable=False),
-        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("role IN ('user', 'assistant')", name=op.f("ck_chat_message_role")),
+        sa.ForeignKeyConstraint(
+            ["answer_id"],
+            ["answers_answer.id"],
+            name=op.f("fk_chat_message_answer_id_answers_answer"),
+            ondelete="CASCADE",
+        ),
         sa.ForeignKeyConstraint(
             ["conversation_id"],
             ["chat_conversation.id"],
@@ -56,48 +53,17 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["parent_id"], ["chat_message.id"], name=op.f("fk_chat_message_parent_id_chat_message"), ondelete="CASCADE"
         ),
-        sa.CheckConstraint("role IN ('user', 'assistant')", name=op.f("ck_chat_message_role")),
-        sa.CheckConstraint(
-            "status IN ('streaming', 'done', 'truncated', 'stopped', 'interrupted', 'failed')",
-            name=op.f("ck_chat_message_status"),
-        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chat_message")),
+        sa.UniqueConstraint("answer_id", name=op.f("uq_chat_message_answer_id")),
     )
     with op.batch_alter_table("chat_message") as batch_op:
         batch_op.create_index(batch_op.f("ix_chat_message_conversation_id"), ["conversation_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_chat_message_parent_id"), ["parent_id"], unique=False)
         batch_op.create_index("uq_chat_message_client_key", ["conversation_id", "client_key"], unique=True)
-        batch_op.create_index(
-            "uq_chat_message_running",
-            ["conversation_id"],
-            unique=True,
-            sqlite_where=sa.text("status = 'streaming'"),
-            postgresql_where=sa.text("status = 'streaming'"),
-        )
-
-    op.create_table(
-        "chat_answer_chunk",
-        sa.Column("message_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("seq", sa.Integer(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["message_id"],
-            ["chat_message.id"],
-            name=op.f("fk_chat_answer_chunk_message_id_chat_message"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("message_id", "seq", name=op.f("pk_chat_answer_chunk")),
-    )
 
 
 def downgrade() -> None:
-    op.drop_table("chat_answer_chunk")
     with op.batch_alter_table("chat_message") as batch_op:
-        batch_op.drop_index(
-            "uq_chat_message_running",
-            sqlite_where=sa.text("status = 'streaming'"),
-            postgresql_where=sa.text("status = 'streaming'"),
-        )
         batch_op.drop_index("uq_chat_message_client_key")
         batch_op.drop_index(batch_op.f("ix_chat_message_parent_id"))
         batch_op.drop_index(batch_op.f("ix_chat_message_conversation_id"))

@@ -291,6 +291,6 @@ async def test_the_model_is_given_back_when_the_site_stops(settings: Settings) -
     app = create_app(settings)
     app.state.llm.provider = provider = Closing("Short.")
     async with app.router.lifespan_context(app):
-        assert app.state.chat.llm is app.state.llm
+        assert app.state.answers.llm is app.state.llm
         assert not closed
     assert closed == [provider]

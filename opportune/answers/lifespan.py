@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from app.chat.answer_manager import AnswerManager
-from opportune.llm import LanguageModel
+from opportune.answers.manager import AnswerManager
+from opportune.llm.language_model import LanguageModel
 from opportune.server import shutting_down
 
 
 @asynccontextmanager
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     llm: LanguageModel = app.state.llm
-    manager = app.state.chat = AnswerManager(app.state.database, llm)
+    manager = app.state.answers = AnswerManager(app.state.database, llm)
     # The port opens while the model gets ready.
     tasks = [asyncio.create_task(_close_in_time(app, manager)), asyncio.create_task(llm.setup())]
     try:

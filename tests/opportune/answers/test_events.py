@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from app.chat.events import html_events, json_events, parse_event_id
-from app.chat.live_answer import LiveAnswer
-from app.chat.models import Message, Role, Status
+from opportune.answers.events import AnswerStream, parse_event_id
+from opportune.answers.live import LiveAnswer
+from opportune.answers.models import Answer, AnswerStatus
+from opportune.answers.store import AnswerProgress
 from opportune.web import MarkdownBlocks, markdown, markdown_blocks
 
 TEXT = (
@@ -20,20 +21,24 @@ TEXT = (
 )
 
 
-def answer(text: str = "", status: Status = Status.STREAMING, **values: Any) -> Message:
-    return Message(id=7, conversation_id=1, role=Role.ASSISTANT, text=text, status=status, **values)
+def answer(text: str = "", status: AnswerStatus = AnswerStatus.STREAMING, **values: Any) -> Answer:
+    return Answer(id=7, text=text, status=status, **values)
 
 
-async def render(message: Message) -> str:
+def alive(answer: Answer) -> LiveAnswer:
+    return LiveAnswer(AnswerProgress(answer, answer.text))
+
+
+async def render(message: Answer) -> str:
     return f"<article>{message.status}</article>"
 
 
 async def html(live: LiveAnswer, offset: int = 0) -> list[ServerSentEvent]:
-    return [event async for event in html_events(live, offset, render)]
+    return [event async for event in AnswerStream(live, offset, 7).html(render, "m")]
 
 
 async def json(live: LiveAnswer, offset: int = 0) -> list[ServerSentEvent]:
-    return [event async for event in json_events(live, offset)]
+    return [event async for event in AnswerStream(live, offset, 7).json()]
 
 
 @pytest.mark.parametrize("value", [None, "", "7", "7:", ":5", "7:x", "-1:5", "7:5:3", "\u0663:\u0661", "9" * 40 + ":1"])
@@ -46,18 +51,18 @@ def test_an_event_id_names_a_message_and_an_offset() -> None:
 
 
 async def test_a_finished_answer_is_one_delta_and_done() -> None:
-    events = await json(LiveAnswer(answer(TEXT, Status.DONE)))
+    events = await json(alive(answer(TEXT, AnswerStatus.DONE)))
     assert [event.event for event in events] == ["status", "delta", "done"]
     assert events[1].data["text"] == TEXT
     assert events[2].id == f"7:{len(TEXT)}"
 
 
 async def test_a_failed_answer_ends_with_one_error_after_its_partial_text() -> None:
-    failed = answer("half", Status.FAILED, error_code="timeout", error="The model took too long.")
-    events = await json(LiveAnswer(failed))
+    failed = answer("half", AnswerStatus.FAILED, error_code="timeout", error="The model took too long.")
+    events = await json(alive(failed))
     assert [event.event for event in events] == ["status", "delta", "error"]
     assert events[2].data == {
-        "message_id": 7,
+        "answer_id": 7,
         "status": "failed",
         "code": "timeout",
         "message": "The model took too long.",
@@ -65,26 +70,26 @@ async def test_a_failed_answer_ends_with_one_error_after_its_partial_text() -> N
 
 
 async def test_an_offset_leaves_out_what_was_seen() -> None:
-    events = await json(LiveAnswer(answer("abcdef", Status.DONE)), offset=4)
+    events = await json(alive(answer("abcdef", AnswerStatus.DONE)), offset=4)
     assert [event.data.get("text") for event in events if event.event == "delta"] == ["ef"]
 
 
 async def test_a_viewer_gets_what_is_added_while_it_looks() -> None:
-    live = LiveAnswer(answer())
-    events = json_events(live, 0)
+    live = alive(answer())
+    events = AnswerStream(live, 0, 7).json()
     assert (await anext(events)).event == "status"
     live.add("one")
     assert (await anext(events)).data["text"] == "one"
     live.add("two")
     assert (await anext(events)).data["text"] == "two"
-    live.end(answer("onetwo", Status.DONE))
+    live.end(answer("onetwo", AnswerStatus.DONE))
     assert (await anext(events)).event == "done"
 
 
 async def test_a_silent_answer_tells_the_page_again_and_again_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.chat.live_answer.HEARTBEAT_INTERVAL_SECONDS", 0.01)
-    live = LiveAnswer(answer("Half"))
-    events = html_events(live, 0, render)
+    monkeypatch.setattr("opportune.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
+    live = alive(answer("Half"))
+    events = AnswerStream(live, 0, 7).html(render, "m")
     assert [(await anext(events)).event for _ in range(3)] == [None, "ping", "ping"]
     live.add(" and half")
     grown = await anext(events)
@@ -93,18 +98,18 @@ async def test_a_silent_answer_tells_the_page_again_and_again_that_it_is_there(m
 
 
 async def test_a_program_gets_no_events_without_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.chat.live_answer.HEARTBEAT_INTERVAL_SECONDS", 0.01)
-    live = LiveAnswer(answer("Half"))
+    monkeypatch.setattr("opportune.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
+    live = alive(answer("Half"))
     beats = live.growth(0)
     viewer = asyncio.create_task(json(live))
     for _ in range(3):
         await anext(beats)
-    live.end(answer("Half", Status.DONE))
+    live.end(answer("Half", AnswerStatus.DONE))
     assert [event.event for event in await viewer] == ["status", "delta", "done"]
 
 
 async def test_a_viewer_of_a_process_that_stops_is_sent_away_without_an_end() -> None:
-    live = LiveAnswer(answer())
+    live = alive(answer())
     viewer = asyncio.create_task(json(live))
     await asyncio.sleep(0)
     live.leave()
@@ -112,14 +117,14 @@ async def test_a_viewer_of_a_process_that_stops_is_sent_away_without_an_end() ->
 
 
 async def test_the_page_ends_with_the_stored_answer_and_one_done() -> None:
-    events = await html(LiveAnswer(answer(TEXT, Status.DONE)))
+    events = await html(alive(answer(TEXT, AnswerStatus.DONE)))
     assert events[-2].raw_data == '<hx-partial hx-target="#m7" hx-swap="outerHTML"><article>done</article></hx-partial>'
     assert (events[-1].event, events[-1].raw_data) == ("done", "done")
     assert [event.event for event in events].count("done") == 1
 
 
 async def test_markup_in_an_answer_reaches_the_page_as_text() -> None:
-    events = await html(LiveAnswer(answer("<hx-partial hx-target='body'><script>alert(1)</script>", Status.DONE)))
+    events = await html(alive(answer("<hx-partial hx-target='body'><script>alert(1)</script>", AnswerStatus.DONE)))
     assert "<script" not in str(events[0].raw_data)
     assert str(events[0].raw_data).count("<hx-partial") == 1
 
@@ -148,9 +153,9 @@ def test_a_page_that_loses_its_connection_anywhere_ends_with_every_block_once(cu
 
 
 async def _one_event(text: str, offset: int) -> ServerSentEvent | None:
-    live = LiveAnswer(answer(text))
+    live = alive(answer(text))
     live.leave()
-    async for event in html_events(live, offset, render):
+    async for event in AnswerStream(live, offset, 7).html(render, "m"):
         return event
     return None
 
@@ -169,12 +174,12 @@ async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_no
         return render_piece(piece)
 
     monkeypatch.setattr(markdown, "render_piece", recorded)
-    live = LiveAnswer(answer(LONG))
+    live = alive(answer(LONG))
     live.leave()
     leaves = asyncio.create_task(live.blocks())
     await asyncio.sleep(0)
     leaves.cancel()  # while it is rendered
-    viewers = [[event async for event in html_events(live, 0, render)] for _ in range(2)]
+    viewers = [[event async for event in AnswerStream(live, 0, 7).html(render, "m")] for _ in range(2)]
     assert len(threads) == 1
     assert threading.current_thread() not in threads
     for (event,) in viewers:

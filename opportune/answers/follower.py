@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from time import monotonic
 
-from app.chat import answer_store
-from app.chat.answer_store import AnswerProgress
-from app.chat.answer_task import TRANSIENT_ERRORS
-from app.chat.live_answer import LiveAnswer
-from app.chat.models import Message, Status
+from opportune.answers import store
+from opportune.answers.live import LiveAnswer
+from opportune.answers.models import Answer
+from opportune.answers.store import AnswerProgress
+from opportune.answers.task import TRANSIENT_ERRORS
 from opportune.db import Database, utc_now
 
 logger = logging.getLogger(__name__)
@@ -27,19 +27,19 @@ MAX_ANSWERS_PER_QUERY = 200
 class FollowedAnswer:
     """An answer that another process writes, with its viewers here."""
 
-    def __init__(self, answer: Message) -> None:
-        self.live = LiveAnswer(answer, text="")
+    def __init__(self, answer: Answer) -> None:
+        self.live = LiveAnswer(AnswerProgress(answer))
         self.viewers = 0
         self.last_seq = -1
         self.is_new = True
 
     def note(self, progress: AnswerProgress) -> None:
         self.is_new = False
-        if progress.message.status == Status.STREAMING:
+        if progress.answer.is_running:
             self.last_seq = progress.last_seq
             self.live.add(progress.text)
         else:
-            self.live.end(progress.message)
+            self.live.end(progress.answer)
 
 
 class AnswerFollower:
@@ -52,7 +52,7 @@ class AnswerFollower:
         self._task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def follow(self, answer: Message) -> AsyncIterator[LiveAnswer]:
+    async def follow(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
         followed = self._followed.setdefault(answer.id, FollowedAnswer(answer))
         followed.viewers += 1
         self._woken.set()
@@ -69,11 +69,11 @@ class AnswerFollower:
         """Send the viewers away, since the process stops: they find the rest at another one."""
         if self._task:
             self._task.cancel()
-        for message_id in list(self._followed):
-            self._forget(message_id)
+        for answer_id in list(self._followed):
+            self._forget(answer_id)
 
-    def _forget(self, message_id: int) -> None:
-        if followed := self._followed.pop(message_id, None):
+    def _forget(self, answer_id: int) -> None:
+        if followed := self._followed.pop(answer_id, None):
             followed.live.leave()
             self._woken.set()
 
@@ -89,8 +89,8 @@ class AnswerFollower:
             if is_due:
                 due = monotonic() + POLL_INTERVAL_SECONDS
             wanted = {
-                message_id: each
-                for message_id, each in self._followed.items()
+                answer_id: each
+                for answer_id, each in self._followed.items()
                 if not each.live.ended and (is_due or each.is_new)
             }
             try:
@@ -101,13 +101,13 @@ class AnswerFollower:
                 await asyncio.sleep(RETRY_DELAY_SECONDS)
 
     async def _look(self, followed: Mapping[int, FollowedAnswer]) -> None:
-        now, dead = utc_now(), set[int]()
-        progress = await answer_store.read(self.database, {each: one.last_seq for each, one in followed.items()})
-        for message_id in followed.keys() - progress.keys():
-            self._forget(message_id)
-        for message_id, found in progress.items():
-            followed[message_id].note(found)
-            if found.message.status == Status.STREAMING and (found.message.lease_until or now) < now:
-                dead.add(found.message.conversation_id)
+        now, dead = utc_now(), list[int]()
+        progress = await store.read(self.database, {each: one.last_seq for each, one in followed.items()})
+        for answer_id in followed.keys() - progress.keys():
+            self._forget(answer_id)
+        for answer_id, found in progress.items():
+            followed[answer_id].note(found)
+            if found.answer.is_running and (found.answer.lease_until or now) < now:
+                dead.append(answer_id)
         if dead:
-            await answer_store.interrupt_expired(self.database, dead)
+            await store.interrupt_expired(self.database, dead)

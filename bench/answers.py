@@ -1,6 +1,6 @@
 """What running answers cost, saved all together as we do, beside each in transactions of its own, and not at all.
 
-    .venv/bin/python -m bench.features.chat.answers [--rounds 5] [--only sqlite]
+    .venv/bin/python -m bench.answers [--rounds 5] [--only sqlite]
 
 One, ten and ninety answers grow at once in this process, by a word each 20 ms, for four seconds. Counted is the
 processor time of this process from the first word until the last end is stored; the database server's is not in it.
@@ -18,14 +18,13 @@ from statistics import median
 
 import uvloop
 
-from app.chat.answer_flusher import AnswerFlusher
-from app.chat.answer_store import AnswerEnd
-from app.chat.answer_task import AnswerTask
-from app.chat.models import Conversation, Message, Role, Status
-from app.chat.service import LEASE_DURATION
 from bench.speed import ENOUGH_ROUNDS, addresses, chosen
 from opportune import llm
 from opportune.accounts import User
+from opportune.answers.flusher import AnswerFlusher
+from opportune.answers.models import Answer
+from opportune.answers.store import LEASE_DURATION, AnswerEnd, AnswerProgress
+from opportune.answers.task import AnswerTask
 from opportune.db import Database, open_database, utc_now
 from opportune.testing.plugin import migrate, settings_for
 
@@ -114,7 +113,7 @@ async def measure(url: str, rounds: int, seconds: float) -> Times:
 
 async def once(database: Database, way: Way, number: int, seconds: float) -> float:
     flusher, model = way(database), llm.LanguageModel(lambda: Talker(seconds))
-    runs = [AnswerTask(flusher(), model, answer, ()) for answer in await empty_answers(database, number)]
+    runs = [AnswerTask(flusher(), model, AnswerProgress(answer)) for answer in await empty_answers(database, number)]
     before = time.process_time()
     for run in runs:
         run.start()
@@ -122,22 +121,14 @@ async def once(database: Database, way: Way, number: int, seconds: float) -> flo
     return 1000 * (time.process_time() - before) / number
 
 
-async def empty_answers(database: Database, number: int) -> list[Message]:
+async def empty_answers(database: Database, number: int) -> list[Answer]:
     async with database.writer() as session:
         session.add(owner := User(email=f"{time.time_ns()}@example.com", hashed_password=WORKER))
         await session.flush()
-        conversations = [Conversation(owner_id=owner.id, title="Words") for _ in range(number)]
-        session.add_all(conversations)
-        await session.flush()
-        answers = [answer_in(conversation) for conversation in conversations]
+        lease = utc_now() + LEASE_DURATION
+        answers = [Answer(owner_id=owner.id, worker=WORKER, lease_until=lease) for _ in range(number)]
         session.add_all(answers)
         return answers
-
-
-def answer_in(conversation: Conversation) -> Message:
-    answer = Message(conversation_id=conversation.id, role=Role.ASSISTANT, status=Status.STREAMING, worker=WORKER)
-    answer.lease_until = utc_now() + LEASE_DURATION
-    return answer
 
 
 def show(kind: str, times: Times) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from app.chat.models import Message, Status
+from opportune.answers.models import Answer
+from opportune.answers.store import AnswerProgress
 from opportune.web import MarkdownBlocks
 
 UPDATE_INTERVAL_SECONDS = 0.1
@@ -22,9 +23,11 @@ SILENCE_TIMEOUT_SECONDS = 40.0
 class LiveAnswer:
     """An answer while it grows. Viewers hold an offset and wait: a slow one costs no memory and never holds it up."""
 
-    def __init__(self, message: Message, text: str | None = None) -> None:
-        self.message = message
-        self._parts = [message.text if text is None else text]
+    def __init__(self, begun: AnswerProgress) -> None:
+        self.begun = begun
+        """What was stored of it when this began."""
+        self.answer = begun.answer
+        self._parts = [begun.text]
         self._blocks = MarkdownBlocks()
         self._fed = 0
         self._rendering: asyncio.Future[None] | None = None
@@ -33,7 +36,7 @@ class LiveAnswer:
 
     @property
     def id(self) -> int:
-        return self.message.id
+        return self.answer.id
 
     @property
     def text(self) -> str:
@@ -43,7 +46,7 @@ class LiveAnswer:
 
     @property
     def ended(self) -> bool:
-        return self.message.status != Status.STREAMING
+        return not self.answer.is_running
 
     async def blocks(self) -> tuple[MarkdownBlocks, int]:
         """The text so far as HTML, and its length, until the next `await`; rendered once for all viewers."""
@@ -65,10 +68,10 @@ class LiveAnswer:
             self._parts.append(text)
             self._notify()
 
-    def end(self, message: Message) -> None:
+    def end(self, answer: Answer) -> None:
         """End with the answer as it is stored."""
-        self.message = message
-        self._parts = [message.text]
+        self.answer = answer
+        self._parts = [answer.text]
         self._notify()
 
     def leave(self) -> None:

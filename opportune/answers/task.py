@@ -2,17 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.chat.answer_flusher import AnswerFlusher
-from app.chat.answer_store import INTERNAL_ERROR, INTERRUPTED, NOT_STORED, AnswerEnd, Outcome
-from app.chat.live_answer import LiveAnswer
-from app.chat.models import Message, Status
 from opportune import llm
+from opportune.answers.flusher import AnswerFlusher
+from opportune.answers.live import LiveAnswer
+from opportune.answers.models import AnswerStatus
+from opportune.answers.store import INTERNAL_ERROR, INTERRUPTED, NOT_STORED, AnswerEnd, AnswerProgress, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -26,17 +25,11 @@ TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
 class AnswerTask:
     """Writes one answer, from `start` until `task` is done."""
 
-    def __init__(
-        self,
-        flusher: AnswerFlusher,
-        model: llm.LanguageModel,
-        answer: Message,
-        prompt: Sequence[llm.Message],
-    ) -> None:
+    def __init__(self, flusher: AnswerFlusher, model: llm.LanguageModel, begun: AnswerProgress) -> None:
         self.flusher = flusher
         self.model = model
-        self.prompt = prompt
-        self.live = LiveAnswer(answer)
+        self.prompt = [llm.Message(**turn) for turn in begun.answer.prompt]
+        self.live = LiveAnswer(begun)
         self._cut_by: Outcome | None = None
 
     def start(self) -> None:
@@ -66,7 +59,7 @@ class AnswerTask:
         if not isinstance(error, llm.LLMError):
             logger.error("answer %s", self.live.id, exc_info=error)
             return self._with_usage(INTERNAL_ERROR)
-        status = Status.INTERRUPTED if error.code == "interrupted" else Status.FAILED
+        status = AnswerStatus.INTERRUPTED if error.code == "interrupted" else AnswerStatus.FAILED
         return self._with_usage(Outcome(status, error.code, str(error)))
 
     def _with_usage(self, outcome: Outcome) -> Outcome:
@@ -81,7 +74,7 @@ class AnswerTask:
             async for chunk in chunks:
                 if isinstance(chunk, llm.Done):
                     return Outcome(
-                        Status.TRUNCATED if chunk.truncated else Status.DONE,
+                        AnswerStatus.TRUNCATED if chunk.truncated else AnswerStatus.DONE,
                         prompt_tokens=chunk.prompt_tokens or 0,
                         completion_tokens=chunk.completion_tokens or 0,
                         usage_estimated=chunk.completion_tokens is None,
@@ -99,10 +92,10 @@ class AnswerTask:
                 if pause is not None:
                     await asyncio.sleep(pause)
             else:
-                if stored and stored.status != Status.STREAMING:
+                if stored and not stored.is_running:
                     live.end(stored)
                 return
-        live.end(live.message.sqlmodel_update({**vars(NOT_STORED), "text": live.text}))
+        live.end(live.answer.sqlmodel_update({**vars(NOT_STORED), "text": live.text}))
 
 
 def _storable(chunk: str) -> str:

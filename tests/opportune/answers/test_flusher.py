@@ -10,19 +10,18 @@ from sqlalchemy import event, select, text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
-from app.chat import answer_flusher, answer_follower, answer_store
-from app.chat.answer_manager import AnswerManager
-from app.chat.models import Message, Status
-from app.chat.service import MAX_RUNNING_ANSWERS
 from opportune import llm
 from opportune.accounts import User
+from opportune.answers import flusher, follower, store
+from opportune.answers.manager import MAX_RUNNING_ANSWERS, AnswerManager
+from opportune.answers.models import Answer, AnswerStatus
 from opportune.db import Database
 from opportune.llm import FakeProvider, LanguageModel
-from tests.chat.conversations import (
+from tests.opportune.answers.asking import (
     TIMEOUT_SECONDS,
+    ask,
     kill_process,
-    shown_messages,
-    start_conversation,
+    shown,
     wait_until_ended,
     wait_until_saved,
 )
@@ -49,7 +48,7 @@ class Parrot(FakeProvider):
     async def stream(self, messages: Sequence[llm.Message]) -> AsyncGenerator[llm.Chunk, None]:
         for gate in self.gates:
             await gate.wait()
-            yield f"{messages[-1].content} "
+            yield f"{messages[-1].content.strip()} "
         yield llm.Done()
 
 
@@ -58,14 +57,14 @@ def model() -> Parrot:
     return Parrot()
 
 
-async def begin_all(manager: AnswerManager, questions: Sequence[str]) -> list[Message]:
+async def begin_all(manager: AnswerManager, questions: Sequence[str]) -> list[Answer]:
     """Ask, each of so many people no more than one may."""
-    answers = list[Message]()
+    answers = list[Answer]()
     for number, question in enumerate(questions):
         if number % MAX_RUNNING_ANSWERS == 0:
             async with manager.database.writer() as session:
                 session.add(user := User(email=f"asker{number}@example.com", hashed_password="none"))
-        answers.append((await start_conversation(manager, user.id, question))[1])
+        answers.append(await ask(manager, user.id, question))
     return answers
 
 
@@ -91,8 +90,8 @@ def counted(database: Database, what: str) -> Iterator[list[int]]:
 async def test_many_answers_take_few_transactions_and_one_connection(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answer_flusher, "FLUSH_INTERVAL_SECONDS", 0.25)  # as on a site, or a busy machine needs more
-    monkeypatch.setattr(answer_flusher, "LEASE_RENEWAL_SECONDS", 30)
+    monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.25)  # as on a site, or a busy machine needs more
+    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 30)
     answers = await begin_all(manager, ["A word. "] * MANY)
     with counted(database, "commit") as in_use:
         model.gates[0].set()
@@ -100,7 +99,7 @@ async def test_many_answers_take_few_transactions_and_one_connection(
             await wait_until_saved(database, answer.id, "A word. ")
         model.gates[1].set()
         stored = [await wait_until_ended(manager, answer) for answer in answers]
-    assert {(each.status, each.text) for each in stored} == {(Status.DONE, "A word. A word. ")}
+    assert {(each.status, each.text) for each in stored} == {(AnswerStatus.DONE, "A word. A word. ")}
     assert len(in_use) < MANY  # and not one or two for each
     assert max(in_use) == 1
 
@@ -108,27 +107,27 @@ async def test_many_answers_take_few_transactions_and_one_connection(
 async def test_an_answer_that_the_database_refuses_takes_no_other_with_it(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await refuse_poison(database, "INSERT ON chat_answer_chunk")
+    await refuse_poison(database, "INSERT ON answers_chunk")
     *good, bad = await begin_all(manager, ["one ", "two ", "three ", "poison "])
     model.gates[0].set()
     for answer, word in zip(good, ["one ", "two ", "three "], strict=True):
         await wait_until_saved(database, answer.id, word)
-    monkeypatch.setattr(answer_flusher, "SAVE_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(flusher, "SAVE_TIMEOUT_SECONDS", 0)
     assert (await wait_until_ended(manager, bad)).error_code == "database"
     model.gates[1].set()
-    assert [(await wait_until_ended(manager, answer)).status for answer in good] == [Status.DONE] * 3
+    assert [(await wait_until_ended(manager, answer)).status for answer in good] == [AnswerStatus.DONE] * 3
 
 
 async def test_an_end_that_the_database_refuses_takes_no_other_with_it(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.chat.answer_task.RETRY_DELAYS_SECONDS", (0,))
-    await refuse_poison(database, "UPDATE ON chat_message")
+    monkeypatch.setattr("opportune.answers.task.RETRY_DELAYS_SECONDS", (0,))
+    await refuse_poison(database, "UPDATE ON answers_answer")
     answers = await begin_all(manager, ["one ", "poison ", "three ", "four "])
     for gate in model.gates:
         gate.set()
     told = [(await wait_until_ended(manager, answer)).status for answer in answers]
-    assert told == [Status.DONE, Status.FAILED, Status.DONE, Status.DONE]
+    assert told == [AnswerStatus.DONE, AnswerStatus.FAILED, AnswerStatus.DONE, AnswerStatus.DONE]
 
 
 @pytest.mark.database("postgresql")  # SQLite locks no rows
@@ -137,7 +136,7 @@ async def test_a_row_that_another_transaction_holds_keeps_no_other_answer_waitin
 ) -> None:
     held, free = await begin_all(manager, ["held ", "free "])
     async with database.writer() as session:
-        await session.execute(select(Message).where(col(Message.id) == held.id).with_for_update())
+        await session.execute(select(Answer).where(col(Answer.id) == held.id).with_for_update())
         model.gates[0].set()
         await wait_until_saved(database, free.id, "free ")
     await wait_until_saved(database, held.id, "held ")
@@ -155,8 +154,8 @@ async def test_viewers_see_an_answer_grow_while_the_database_does_not_answer(
         await answers_again.wait()
         return await original(*arguments, **options)
 
-    original = answer_store.save
-    monkeypatch.setattr(answer_store, "save", save)
+    original = store.save
+    monkeypatch.setattr(store, "save", save)
     (answer,) = await begin_all(manager, ["word "])
     seen = list[str]()
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
@@ -168,7 +167,7 @@ async def test_viewers_see_an_answer_grow_while_the_database_does_not_answer(
             if len(seen) == 2:
                 answers_again.set()
     assert seen == ["word ", "word word "]
-    assert (live.message.status, live.message.text) == (Status.DONE, "word word ")
+    assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, "word word ")
 
 
 async def test_an_answer_that_cannot_be_saved_for_long_is_given_up(
@@ -177,8 +176,8 @@ async def test_an_answer_that_cannot_be_saved_for_long_is_given_up(
     async def save(*_: object, **__: object) -> None:
         raise OperationalError("update", {}, Exception("connection refused"))
 
-    monkeypatch.setattr(answer_store, "save", save)
-    monkeypatch.setattr(answer_flusher, "SAVE_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(store, "save", save)
+    monkeypatch.setattr(flusher, "SAVE_TIMEOUT_SECONDS", 0)
     (answer,) = await begin_all(manager, ["word "])
     model.gates[0].set()
     assert (await wait_until_ended(manager, answer)).error_code == "database"
@@ -199,14 +198,14 @@ async def test_one_look_at_the_database_serves_all_that_is_followed(
 ) -> None:
     looks = list[int]()
 
-    async def read(database: Database, after: dict[int, int]) -> dict[int, answer_store.AnswerProgress]:
+    async def read(database: Database, after: dict[int, int]) -> dict[int, store.AnswerProgress]:
         looks.append(len(after))
         return await original(database, after)
 
-    monkeypatch.setattr(answer_follower, "POLL_INTERVAL_SECONDS", 0.25)  # as on a site
+    monkeypatch.setattr(follower, "POLL_INTERVAL_SECONDS", 0.25)  # as on a site
     answers = await begin_all(manager, ["word "] * MANY)
-    original = answer_store.read
-    monkeypatch.setattr(answer_store, "read", read)
+    original = store.read
+    monkeypatch.setattr(store, "read", read)
     sibling = AnswerManager(database, LanguageModel(lambda: None))
     async with AsyncExitStack() as stack:
         lives = [await stack.enter_async_context(sibling.view(answer)) for answer in answers]
@@ -216,7 +215,7 @@ async def test_one_look_at_the_database_serves_all_that_is_followed(
             for live in lives:
                 async for _ in live.growth(0):
                     pass
-    assert {(live.message.status, live.text) for live in lives} == {(Status.DONE, "word word ")}
+    assert {(live.answer.status, live.text) for live in lives} == {(AnswerStatus.DONE, "word word ")}
     assert max(looks) == MANY
     assert len(looks) < MANY
 
@@ -225,7 +224,7 @@ async def test_the_answers_of_a_process_that_died_are_ended_by_one_that_follows_
     manager: AnswerManager, owner_id: int, model: Parrot, database: Database
 ) -> None:
     model.gates[0].set()
-    conversation_id, answer = await start_conversation(manager, owner_id, "word ")
+    answer = await ask(manager, owner_id, "word ")
     await wait_until_saved(database, answer.id, "word ")
     sibling = AnswerManager(database, LanguageModel(lambda: None))
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
@@ -234,5 +233,5 @@ async def test_the_answers_of_a_process_that_died_are_ended_by_one_that_follows_
         await kill_process(manager, database, answer)
         async for _ in growth:
             pass
-    assert (live.message.status, live.message.text) == (Status.INTERRUPTED, "word ")
-    assert (await shown_messages(sibling, owner_id, conversation_id))[-1].status == Status.INTERRUPTED
+    assert (live.answer.status, live.answer.text) == (AnswerStatus.INTERRUPTED, "word ")
+    assert (await shown(sibling, answer)).status == AnswerStatus.INTERRUPTED

@@ -7,15 +7,15 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import InternalError, OperationalError
 
-from app.chat import answer_store, answer_task, answering
-from app.chat.answer_manager import AnswerManager
-from app.chat.models import AnswerChunk, Message, Status
+from opportune.answers import store, task
+from opportune.answers.manager import AnswerManager
+from opportune.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.db import Database
 from opportune.llm import FakeProvider
-from tests.chat.conversations import (
+from tests.opportune.answers.asking import (
     TIMEOUT_SECONDS,
-    shown_messages,
-    start_conversation,
+    ask,
+    shown,
     wait_until_ended,
     wait_until_saved,
 )
@@ -26,7 +26,7 @@ async def test_an_answer_is_stored_while_it_grows(
 ) -> None:
     gate = asyncio.Event()
     model.script = ["The beginning", gate, " and the end."]
-    _, answer = await start_conversation(manager, owner_id)
+    answer = await ask(manager, owner_id)
     await wait_until_saved(database, answer.id, "The beginning")
     gate.set()
     assert (await wait_until_ended(manager, answer)).text == "The beginning and the end."
@@ -39,7 +39,7 @@ async def test_no_session_is_held_while_the_model_thinks(
 ) -> None:
     gate = asyncio.Event()
     model.script = ["x", gate]
-    _, answer = await start_conversation(manager, owner_id)
+    answer = await ask(manager, owner_id)
     await wait_until_saved(database, answer.id, "x")
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while database.engine.pool.checkedout() or database.reading_engine.pool.checkedout():  # type: ignore[attr-defined]  # of QueuePool
@@ -52,23 +52,23 @@ async def test_stopping_keeps_the_text_and_closes_the_model(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     model.script = ["So far", asyncio.Event(), "never"]
-    conversation_id, answer = await start_conversation(manager, owner_id)
+    answer = await ask(manager, owner_id)
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         await anext(live.growth(0))
-    await answering.stop(manager, owner_id, answer)
+    await manager.stop(answer)
     assert model.stopped.is_set()
-    answer = (await shown_messages(manager, owner_id, conversation_id))[-1]
-    assert (answer.status, answer.text) == (Status.STOPPED, "So far")
+    answer = await shown(manager, answer)
+    assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "So far")
 
 
 async def test_stopping_before_the_first_word_leaves_an_empty_stopped_answer(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     model.script = [asyncio.Event()]
-    conversation_id, answer = await start_conversation(manager, owner_id)
-    await answering.stop(manager, owner_id, answer)
-    answer = (await shown_messages(manager, owner_id, conversation_id))[-1]
-    assert (answer.status, answer.text) == (Status.STOPPED, "")
+    answer = await ask(manager, owner_id)
+    await manager.stop(answer)
+    answer = await shown(manager, answer)
+    assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "")
 
 
 async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
@@ -76,26 +76,26 @@ async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
 ) -> None:
     failures = iter([True, True, False])
 
-    async def finish(*arguments: Any) -> dict[int, Message | None]:
+    async def finish(*arguments: Any) -> dict[int, Answer | None]:
         if next(failures):
             raise OperationalError("select 1", {}, Exception("gone"))
         return await original(*arguments)
 
-    original = answer_store.finish
-    monkeypatch.setattr(answer_store, "finish", finish)
-    monkeypatch.setattr(answer_task, "RETRY_DELAYS_SECONDS", (0, 0, 0))
-    _, answer = await start_conversation(manager, owner_id)
+    original = store.finish
+    monkeypatch.setattr(store, "finish", finish)
+    monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0, 0, 0))
+    answer = await ask(manager, owner_id)
     stored = await wait_until_ended(manager, answer)
-    assert (stored.status, stored.text) == (Status.DONE, "An answer.")
+    assert (stored.status, stored.text) == (AnswerStatus.DONE, "An answer.")
 
 
 async def test_stopping_an_answer_that_has_hardly_begun_stores_its_end(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     model.script = [asyncio.Event()]
-    conversation_id, answer = await start_conversation(manager, owner_id)
-    await manager.stop(answer.id)  # before its task has run for the first time
-    assert (await shown_messages(manager, owner_id, conversation_id))[-1].status == Status.STOPPED
+    answer = await ask(manager, owner_id)
+    await manager.cut(answer.id)  # before its task has run for the first time
+    assert (await shown(manager, answer)).status == AnswerStatus.STOPPED
     assert not manager._tasks
 
 
@@ -111,11 +111,11 @@ async def test_a_save_whose_acknowledgement_was_lost_is_not_saved_twice(
             raise OperationalError("commit", {}, Exception("connection lost"))
         return result
 
-    original = answer_store.save
-    monkeypatch.setattr(answer_store, "save", save)
+    original = store.save
+    monkeypatch.setattr(store, "save", save)
     gate, end = asyncio.Event(), asyncio.Event()
     model.script = ["One, ", gate, "two.", end]
-    _, answer = await start_conversation(manager, owner_id)
+    answer = await ask(manager, owner_id)
     await wait_until_saved(database, answer.id, "One, ")
     gate.set()
     await wait_until_saved(database, answer.id, "One, two.")
@@ -129,7 +129,7 @@ async def test_an_end_that_cannot_be_stored_is_told_to_the_viewers(
     async def finish(*_: object) -> None:
         raise InternalError("update", {}, Exception("read-only"))
 
-    monkeypatch.setattr(answer_store, "finish", finish)
-    monkeypatch.setattr(answer_task, "RETRY_DELAYS_SECONDS", (0,))
-    _, answer = await start_conversation(manager, owner_id)
+    monkeypatch.setattr(store, "finish", finish)
+    monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0,))
+    answer = await ask(manager, owner_id)
     assert (await wait_until_ended(manager, answer)).error_code == "database"

@@ -11,10 +11,10 @@ from functools import partial
 from time import monotonic
 from typing import TypeVar
 
-from app.chat import answer_store
-from app.chat.answer_store import NOT_STORED, STOPPED, AnswerDelta, AnswerEnd, Outcome
-from app.chat.live_answer import LiveAnswer
-from app.chat.models import Message
+from opportune.answers import store
+from opportune.answers.live import LiveAnswer
+from opportune.answers.models import Answer
+from opportune.answers.store import NOT_STORED, STOPPED, AnswerDelta, AnswerEnd, Outcome
 from opportune.db import Database, is_outage
 
 logger = logging.getLogger(__name__)
@@ -38,8 +38,8 @@ class UnsavedAnswer:
     def __init__(self, live: LiveAnswer, cut: Callable[[Outcome], None]) -> None:
         self.live = live
         self.cut = cut
-        self._seq = 0
-        self._saved = 0
+        self._seq = live.begun.last_seq + 1
+        self._saved = len(live.begun.text)
         self._unsaved = ""
         self._saved_at = monotonic()
 
@@ -68,7 +68,7 @@ class AnswerFlusher:
         self.database = database
         self.worker = worker
         self._growing: dict[int, UnsavedAnswer] = {}
-        self._ends: dict[int, tuple[AnswerEnd, asyncio.Future[Message | None]]] = {}
+        self._ends: dict[int, tuple[AnswerEnd, asyncio.Future[Answer | None]]] = {}
         self._woken = asyncio.Event()
         self._renewed = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -83,13 +83,13 @@ class AnswerFlusher:
         finally:
             del self._growing[live.id]
 
-    async def finish(self, end: AnswerEnd) -> Message | None:
+    async def finish(self, end: AnswerEnd) -> Answer | None:
         """Store how an answer ended, and give back what is now stored: None if it has been deleted.
 
         Raises what the database does, and TimeoutError while somebody else's transaction holds the answer.
         """
-        stored: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
-        self._ends[end.message_id] = end, stored
+        stored: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._ends[end.answer_id] = end, stored
         self._woken.set()
         self._see_to_it()
         return await stored
@@ -115,19 +115,19 @@ class AnswerFlusher:
         renew = monotonic() - self._renewed >= LEASE_RENEWAL_SECONDS
         if renew:
             self._renewed = monotonic()
-        growing = {message_id: each for message_id, each in self._growing.items() if renew or each.delta().text}
-        save = partial(answer_store.save, self.database, self.worker, renew=renew)
-        for message_id, stop in (await _write(save, [each.delta() for each in growing.values()])).items():
+        growing = {answer_id: each for answer_id, each in self._growing.items() if renew or each.delta().text}
+        save = partial(store.save, self.database, self.worker, renew=renew)
+        for answer_id, stop in (await _write(save, [each.delta() for each in growing.values()])).items():
             if isinstance(stop, Exception):
-                growing[message_id].note_failure()
+                growing[answer_id].note_failure()
             else:
-                growing[message_id].note_saved(stop)
+                growing[answer_id].note_saved(stop)
 
     async def _store_ends(self) -> None:
         waiting, self._ends = self._ends, {}
-        finish = partial(answer_store.finish, self.database, self.worker)
-        for message_id, stored in (await _write(finish, [end for end, _ in waiting.values()])).items():
-            _, future = waiting[message_id]
+        finish = partial(store.finish, self.database, self.worker)
+        for answer_id, stored in (await _write(finish, [end for end, _ in waiting.values()])).items():
+            _, future = waiting[answer_id]
             if future.done():  # nobody waits any more
                 continue
             if isinstance(stored, Exception):
@@ -141,7 +141,7 @@ async def _write(
 ) -> dict[int, R | Exception]:
     """What came of each, by answer: the result or the fault."""
     results: dict[int, R | Exception] = {
-        record.message_id: TimeoutError("another transaction has it") for record in records
+        record.answer_id: TimeoutError("another transaction has it") for record in records
     }
     for start in range(0, len(records), MAX_ANSWERS_PER_TRANSACTION):
         results |= await _isolated(write, records[start : start + MAX_ANSWERS_PER_TRANSACTION])
@@ -156,9 +156,7 @@ async def _isolated(
         return await write(records)
     except Exception as fault:  # noqa: BLE001 - the edge: whatever happens to one answer, the others are saved
         if len(records) == 1 or isinstance(fault, TimeoutError) or is_outage(fault):
-            logger.warning(
-                "answers %s: not saved (%s)", [record.message_id for record in records], type(fault).__name__
-            )
-            return dict.fromkeys((record.message_id for record in records), fault)
+            logger.warning("answers %s: not saved (%s)", [record.answer_id for record in records], type(fault).__name__)
+            return dict.fromkeys((record.answer_id for record in records), fault)
     middle = len(records) // 2
     return {**await _isolated(write, records[:middle]), **await _isolated(write, records[middle:])}

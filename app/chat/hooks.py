@@ -1,0 +1,14 @@
+"""Answers go with their conversation, whichever way it is deleted."""
+
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.chat.models import Conversation
+from opportune.db import before_delete
+from opportune.llm import Answer
+
+
+@before_delete(Conversation)
+async def delete_answers(session: AsyncSession, conversation: Conversation) -> None:
+    await session.execute(delete(Answer).where(col(Answer.topic) == conversation.topic))

@@ -1,0 +1,88 @@
+"""Server-sent events of an answer: HTML for pages, JSON for programs.
+
+Both number their events `<id>:<characters of text included>`, so that whoever lost the connection goes on from there,
+at any process.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.sse import ServerSentEvent
+from markupsafe import Markup
+
+from opportune.answers.live import LiveAnswer
+from opportune.answers.models import Answer, AnswerStatus
+from opportune.web import MarkdownBlocks, hx_partial
+
+HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
+
+# A comment would not reach the page's scripts. Programs get one from FastAPI as often.
+PING = ServerSentEvent(event="ping", raw_data="ping")
+answer_gone = ServerSentEvent(event="done", raw_data="gone")
+"""For pages whose answer is no longer theirs: htmx would ask again for ever after any other answer."""
+
+
+def parse_event_id(value: str | None) -> tuple[int, int] | None:
+    """Parse `42:1234` as id and offset; None for anything else."""
+    parts = (value or "").split(":")
+    if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
+        return None
+    return int(parts[0]), int(parts[1])
+
+
+@dataclass(frozen=True)
+class AnswerStream:
+    """An answer to stream from an offset in characters."""
+
+    live: LiveAnswer
+    offset: int
+    id: int
+    """The answer's, or that of a feature's row that stands for it: events and elements are named by it."""
+
+    async def html(
+        self, render: Callable[[Answer], Awaitable[str]], prefix: str = "answer-"
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Events for a page: finished blocks once, the open one as it grows, and at its end the answer as `render`ed.
+
+        They go to the elements `<prefix><id>-blocks` and `-open`, and at last in the place of `<prefix><id>`.
+        """
+        live, offset, seen = self.live, self.offset, -1
+        async for text in live.growth(offset):
+            if len(text) <= offset:
+                yield PING
+                continue
+            if seen < 0:  # only now: of an answer that is followed there was nothing here before
+                seen = MarkdownBlocks.of(text[:offset]).frozen_count
+            blocks, offset = await live.blocks()
+            new = Markup("").join(blocks.frozen[seen:])
+            seen = blocks.frozen_count
+            html = hx_partial(f"{prefix}{self.id}-blocks", new, "beforeend") if new else Markup("")
+            html += hx_partial(f"{prefix}{self.id}-open", blocks.open)
+            yield ServerSentEvent(raw_data=html, id=f"{self.id}:{offset}")
+        if live.ended:
+            end = f"{self.id}:{len(live.answer.text)}"
+            whole = Markup(await render(live.answer))  # noqa: S704 - of our template
+            yield ServerSentEvent(raw_data=hx_partial(f"{prefix}{self.id}", whole, "outerHTML"), id=end)
+            yield ServerSentEvent(raw_data="done", event="done", id=end)
+
+    async def json(self, key: str = "answer_id") -> AsyncIterator[ServerSentEvent]:
+        """Events for programs: `status`, then `delta` with `text`, then one `done` or one `error`."""
+        live, offset = self.live, self.offset
+
+        def event(kind: str, **data: Any) -> ServerSentEvent:
+            return ServerSentEvent(event=kind, id=f"{self.id}:{offset}", data={key: self.id, **data})
+
+        yield event("status", status=live.answer.status)
+        async for text in live.growth(offset):
+            if len(text) > offset:
+                new, offset = text[offset:], len(text)
+                yield event("delta", text=new)
+        if not live.ended:
+            return
+        answer = live.answer
+        if answer.status in HAS_TEXT:
+            usage = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
+            yield event("done", status=answer.status, usage=usage)
+        else:
+            yield event("error", status=answer.status, code=answer.error_code, message=answer.error)

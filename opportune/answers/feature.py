@@ -1,0 +1,12 @@
+from opportune.answers.lifespan import running_answers
+from opportune.answers.models import Answer, AnswerChunk
+from opportune.answers.personal import personal_data
+from opportune.feature import Feature
+
+answers = Feature(
+    name="answers",
+    summary="Answers of language models that outlive their request, for features that ask for them.",
+    models=(Answer, AnswerChunk),
+    personal_data=personal_data,
+    lifespan=running_answers,
+)

@@ -1,0 +1,195 @@
+"""Manages the answers that this process writes, and those of other processes that somebody follows here.
+
+An answer belongs to the process and not to the request that asked: closing the page, a lost connection or a reload
+never stop it. Its text is appended to the database while it grows, so that others see it and a crash loses little.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.answers import store
+from opportune.answers.flusher import AnswerFlusher
+from opportune.answers.follower import AnswerFollower
+from opportune.answers.live import LiveAnswer
+from opportune.answers.models import Answer, AnswerStatus
+from opportune.answers.refusals import AnswerRunning, TooManyAnswers
+from opportune.answers.shown import ShownAnswer
+from opportune.answers.store import INTERRUPTED, LEASE_DURATION, STOPPED, AnswerProgress
+from opportune.answers.task import TRANSIENT_ERRORS, AnswerTask
+from opportune.db.database import Database, after_commit
+from opportune.db.model import utc_now
+from opportune.llm.language_model import LanguageModel, Prompt, messages_of
+
+MAX_RUNNING_ANSWERS = 3
+"""Answers that one person may have written at the same time."""
+SHUTDOWN_TIMEOUT_SECONDS = 3.0
+"""Seconds to store what there is when the process stops. What is not stored by then is ended by its lease."""
+
+
+class AnswerManager:
+    """Answers of a process: `ask` for one, show it in any number of requests, stop it; `close` at the end."""
+
+    def __init__(self, database: Database, llm: LanguageModel) -> None:
+        self.database = database
+        self.llm = llm
+        self.worker = secrets.token_hex(16)
+        self._tasks: dict[int, AnswerTask] = {}
+        self._flusher = AnswerFlusher(database, self.worker)
+        self._followers = AnswerFollower(database)
+
+    async def ask(
+        self,
+        session: AsyncSession,
+        prompt: Prompt,
+        *,
+        system: str = "",
+        owner_id: int | None = None,
+        topic: str = "",
+        question: str = "",
+    ) -> Answer:
+        """Store an answer that is still empty; it is written from the commit of this writing session on.
+
+        `owner_id` is whose it is: nobody else sees it at its own addresses. `topic` is what the feature finds it by
+        (`books:12`); a person has one running answer on it. `question` is shown above the answer: the prompt, where
+        that is a text.
+
+        Raises:
+            AnswerRunning, TooManyAnswers: answered 409 and 429; nothing may be committed.
+        """
+        answer = Answer(
+            owner_id=owner_id,
+            topic=topic,
+            question=question or (prompt if isinstance(prompt, str) else ""),
+            prompt=[asdict(message) for message in messages_of(prompt, system)],
+        )
+        if owner_id is not None:
+            await self._check_may_run(session, owner_id, topic)
+        return await self._begin(session, answer)
+
+    async def retry(self, session: AsyncSession, answer: Answer) -> Answer:
+        """Ask the same once more, where the answer is not whole; it is kept.
+
+        Raises:
+            AnswerRunning, TooManyAnswers: as `ask`.
+        """
+        if not answer.prompt:
+            return answer
+        again = Answer(**answer.model_dump(include={"owner_id", "topic", "question", "prompt"}))
+        if answer.owner_id is not None:
+            await self._check_may_run(session, answer.owner_id, answer.topic)
+        return await self._begin(session, again)
+
+    async def stop(self, answer: Answer) -> None:
+        """Stop an answer, whichever process writes it; where it is this one, wait until that is stored."""
+        async with self.database.writer() as session:
+            running = (col(Answer.id) == answer.id) & (col(Answer.status) == AnswerStatus.STREAMING)
+            await session.execute(update(Answer).where(running).values(stop_requested=True))
+        await self.cut(answer.id)
+
+    async def cut(self, answer_id: int) -> None:
+        """Stop an answer if it is written here, and wait until that is stored."""
+        if answer_task := self._tasks.get(answer_id):
+            answer_task.cut(STOPPED)
+            await asyncio.wait([answer_task.task])
+
+    async def find(self, answer_id: int, owner_id: int) -> Answer | None:
+        """An answer of this person."""
+        return await self._one((col(Answer.id) == answer_id) & (col(Answer.owner_id) == owner_id))
+
+    async def newest(self, topic: str, owner_id: int | None) -> ShownAnswer | None:
+        """What this person was answered last on a topic, for a page: `show_answer` of `macros/answer.html` shows it."""
+        answer = await self._one((col(Answer.topic) == topic) & (col(Answer.owner_id) == owner_id))
+        return await self.shown(answer) if answer else None
+
+    async def shown(self, answer: Answer) -> ShownAnswer:
+        """An answer as pages show it, with its text so far; one whose process is dead has ended."""
+        await self.refresh([answer])
+        return await ShownAnswer.of(answer)
+
+    async def refresh(self, answers: Iterable[Answer]) -> None:
+        """Give answers that were running when they were read what they have come to; those of dead processes end."""
+        running = {answer.id: answer for answer in answers if answer.is_running}
+        if any(map(self.is_dead, running.values())):
+            with suppress(*TRANSIENT_ERRORS):
+                await store.interrupt_expired(self.database, running, alive=self._tasks)
+        elsewhere = dict.fromkeys(running.keys() - self._tasks.keys(), -1)
+        for answer_id, found in (await store.read(self.database, elsewhere) if elsewhere else {}).items():
+            values = {name: getattr(found.answer, name) for name in Answer.model_fields}
+            running[answer_id].sqlmodel_update({**values, "text": found.text})
+        for answer_id in running.keys() & self._tasks.keys():
+            running[answer_id].text = self._tasks[answer_id].live.text
+
+    @asynccontextmanager
+    async def view(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
+        """The answer as it grows, whichever process writes it."""
+        if answer_task := self._tasks.get(answer.id):
+            yield answer_task.live
+        elif not answer.is_running:
+            yield LiveAnswer(AnswerProgress(answer, answer.text))
+        else:
+            async with self._followers.follow(answer) as live:
+                yield live
+
+    async def close(self) -> None:
+        """Store what there is of every answer, and send the viewers away."""
+        answer_tasks = list(self._tasks.values())
+        for answer_task in answer_tasks:
+            answer_task.cut(INTERRUPTED)
+        if answer_tasks:
+            await asyncio.wait([answer_task.task for answer_task in answer_tasks], timeout=SHUTDOWN_TIMEOUT_SECONDS)
+        for answer_task in answer_tasks:
+            answer_task.live.leave()
+        self._followers.leave()
+
+    def is_dead(self, answer: Answer) -> bool:
+        """Whether the process that wrote this answer has gone. Ours is alive, however long it could not say so."""
+        lease = answer.lease_until
+        return answer.is_running and answer.id not in self._tasks and lease is not None and lease < utc_now()
+
+    async def _one(self, condition: ColumnElement[bool]) -> Answer | None:
+        # Fresh, since whoever lost a stream comes back to it later than a browser is known to have just written.
+        async with self.database.reader(fresh=True) as session:
+            query = select(Answer).where(condition).order_by(col(Answer.id).desc()).limit(1)
+            return (await session.scalars(query)).one_or_none()
+
+    async def _check_may_run(self, session: AsyncSession, owner_id: int, topic: str) -> None:
+        # Nobody else asks for this person until the transaction ends. On SQLite whoever writes is alone already.
+        await session.execute(select(col(User.id)).where(col(User.id) == owner_id).with_for_update())
+        theirs = col(Answer.owner_id) == owner_id
+        mine = col(Answer.id).not_in(self._tasks)
+        await store.end_expired(session, theirs & mine)
+        running = select(col(Answer.topic)).where(theirs, col(Answer.status) == AnswerStatus.STREAMING)
+        topics = (await session.scalars(running)).all()
+        if topic and topic in topics:
+            raise AnswerRunning
+        if len(topics) >= MAX_RUNNING_ANSWERS:
+            raise TooManyAnswers
+
+    async def _begin(self, session: AsyncSession, answer: Answer) -> Answer:
+        answer.worker, answer.model = self.worker, self.llm.name
+        answer.lease_until = utc_now() + LEASE_DURATION
+        session.add(answer)
+        try:
+            await session.flush()
+        except IntegrityError:  # a running answer that our own look-up did not count
+            raise AnswerRunning from None
+
+        async def start() -> None:
+            self._start(AnswerProgress(answer))
+
+        after_commit(session, start)
+        return answer
+
+    def _start(self, begun: AnswerProgress) -> None:
+        answer_task = self._tasks[begun.answer.id] = AnswerTask(self._flusher, self.llm, begun)
+        answer_task.start()
+        answer_task.task.add_done_callback(lambda _: self._tasks.pop(begun.answer.id, None))

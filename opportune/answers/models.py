@@ -1,0 +1,84 @@
+"""Answers of language models, and the chunks of those that are still being written."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Index
+from sqlmodel import Field
+
+from opportune.db.model import Model, ModelBase, utc_now
+from opportune.db.partial_index import PartialIndex
+from opportune.text import Text
+
+
+class AnswerStatus(StrEnum):
+    """State of an answer: STREAMING, then one of the others."""
+
+    STREAMING = "streaming"
+    DONE = "done"
+    TRUNCATED = "truncated"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+class Answer(Model, table=True):
+    """What a model answers to somebody: stored while it grows, and kept with how it ended."""
+
+    __tablename__ = "answers_answer"
+    __table_args__ = (
+        Index("ix_answers_answer_owner_topic", "owner_id", "topic"),
+        # One running answer for a person on a topic, whoever asks at the same moment.
+        PartialIndex(
+            "uq_answers_answer_running",
+            "owner_id",
+            "topic",
+            where="status = 'streaming' AND topic <> ''",
+            unique=True,
+        ),
+    )
+
+    owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE")
+    """Who asked, and may see it. None: only code shows it to anybody."""
+    topic: str = Field(default="", max_length=200)
+    """What it is about, as its feature calls that: `books:12`."""
+    question: Text = ""
+    """What people are shown as asked."""
+    prompt: list[dict[str, Any]] = Field(default_factory=list)
+    """What the model is sent, until the answer is whole: then nobody needs it again."""
+    text: Text = ""
+    """The answer; while it is written, what it began with: the rest is in chunks."""
+    status: AnswerStatus = AnswerStatus.STREAMING
+    model: str = Field(default="", max_length=200)
+    error_code: str = Field(default="", max_length=40)
+    error: str = Field(default="", max_length=500)
+    """One sentence for the person who asked."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usage_estimated: bool = True
+    created_at: datetime = Field(default_factory=utc_now)
+    finished_at: datetime | None = None
+
+    worker: str = Field(default="", max_length=32)
+    """The process that writes it."""
+    lease_until: datetime | None = None
+    """When to take that process for dead, unless it has renewed this."""
+    stop_requested: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.topic or 'answer'} {self.id}"
+
+    @property
+    def is_running(self) -> bool:
+        return self.status == AnswerStatus.STREAMING
+
+
+class AnswerChunk(ModelBase, table=True):
+    """A chunk of a running answer. Appended, so its cost does not grow with the answer; gone when that is done."""
+
+    __tablename__ = "answers_chunk"
+
+    answer_id: int = Field(foreign_key="answers_answer.id", ondelete="CASCADE", primary_key=True)
+    seq: int = Field(primary_key=True)
+    text: Text

@@ -1,0 +1,17 @@
+"""The reasons why nothing is asked: answers of their own, unless a page says it its own way."""
+
+from fastapi import HTTPException
+
+
+class AnswerRunning(HTTPException):
+    """This person's last question on the topic is still being answered: the web answers 409."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "The last answer is still being written.")
+
+
+class TooManyAnswers(HTTPException):
+    """This person already has as many answers running as one may have: the web answers 429."""
+
+    def __init__(self) -> None:
+        super().__init__(429, "You have several answers running already.")

@@ -1,0 +1,41 @@
+"""An answer as a page shows it."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, Self
+
+from markupsafe import Markup
+
+from opportune.answers.live import SILENCE_TIMEOUT_SECONDS
+from opportune.answers.models import Answer
+from opportune.web import MarkdownBlocks, markdown
+
+
+@dataclass(frozen=True)
+class ShownAnswer:
+    """An answer with its HTML: finished blocks and, while it is written, the open one."""
+
+    answer: Answer
+    blocks: Markup
+    open: Markup
+    silence_timeout: ClassVar[float] = SILENCE_TIMEOUT_SECONDS
+    """Seconds without news after which the page takes its connection for dead."""
+
+    @classmethod
+    async def of(cls, answer: Answer) -> Self:
+        # In a thread: a long answer takes long to render, and everybody else would wait.
+        return await asyncio.to_thread(cls._of, answer)
+
+    @classmethod
+    def _of(cls, answer: Answer) -> Self:
+        if not answer.is_running:
+            return cls(answer, _rendered(answer.text), Markup())
+        blocks = MarkdownBlocks.of(answer.text)
+        return cls(answer, Markup("").join(blocks.frozen), blocks.open)
+
+
+@lru_cache(maxsize=128)
+def _rendered(text: str) -> Markup:
+    """An answer that has ended."""
+    return markdown.render(text)
