@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from opportune.answers.hooks import after_answer
     from opportune.answers.manager import AnswerManager
     from opportune.answers.models import Answer, AnswerStatus
-    from opportune.answers.refusals import AnswerRunning, TooManyAnswers
+    from opportune.answers.errors import AnswerRunning, TooManyAnswers
     from opportune.answers.shown import ShownAnswer
 
 __all__ = [
@@ -55,7 +55,7 @@ _PLACES = {
     "hooks": ("after_answer",),
     "manager": ("AnswerManager",),
     "models": ("Answer", "AnswerStatus"),
-    "refusals": ("AnswerRunning", "TooManyAnswers"),
+    "errors": ("AnswerRunning", "TooManyAnswers"),
     "shown": ("ShownAnswer",),
 }
 _MODULES = {name: f"opportune.answers.{module}" for module, names in _PLACES.items() for name in names}

@@ -39,7 +39,7 @@ DIALECT = {
 """Words that nobody looks for, and what stands in their place."""
 
 ONCE_SAID_TOO_LITTLE = {
-    "Answer", "Beginning", "Call", "Edge", "Finish", "ForeignOrigins", "Kept", "KnownHosts", "Leaving", "MailedToken",
+    "Beginning", "Call", "Edge", "Finish", "ForeignOrigins", "Kept", "KnownHosts", "Leaving", "MailedToken",
     "Piece", "Proof", "QueuedJob", "Run", "Runs", "SiteJobs", "TooMany", "Try", "UserChange", "UserShown", "Withdrawn",
 }  # fmt: skip
 """Names of classes that stood for another thing in each module."""

@@ -7,10 +7,10 @@ import pytest
 from opportune import llm
 from opportune.answers.manager import MAX_RUNNING_ANSWERS, AnswerManager
 from opportune.answers.models import AnswerStatus
-from opportune.answers.refusals import AnswerRunning, TooManyAnswers
+from opportune.answers.errors import AnswerRunning, TooManyAnswers
 from opportune.db import Database
 from opportune.llm import FakeProvider, LanguageModel
-from tests.opportune.answers.asking import ask, retry, wait_until_ended
+from tests.opportune.answers.questions import ask, retry, wait_until_ended
 
 
 async def test_a_question_and_its_whole_answer_are_stored(

@@ -17,7 +17,7 @@ from opportune.answers.manager import MAX_RUNNING_ANSWERS, AnswerManager
 from opportune.answers.models import Answer, AnswerStatus
 from opportune.db import Database
 from opportune.llm import FakeProvider, LanguageModel
-from tests.opportune.answers.asking import (
+from tests.opportune.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
     kill_process,

@@ -12,7 +12,7 @@ from opportune.answers.manager import AnswerManager
 from opportune.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.db import Database
 from opportune.llm import FakeProvider
-from tests.opportune.answers.asking import (
+from tests.opportune.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
     shown,
