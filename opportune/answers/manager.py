@@ -17,11 +17,11 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.answers import store
+from opportune.answers.errors import AnswerRunning, TooManyAnswers
 from opportune.answers.flusher import AnswerFlusher
 from opportune.answers.follower import AnswerFollower
 from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer, AnswerStatus
-from opportune.answers.errors import AnswerRunning, TooManyAnswers
 from opportune.answers.shown import ShownAnswer
 from opportune.answers.store import INTERRUPTED, LEASE_DURATION, STOPPED, AnswerProgress
 from opportune.answers.task import TRANSIENT_ERRORS, AnswerTask

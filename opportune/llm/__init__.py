@@ -12,11 +12,11 @@ from opportune.llm_models import LlmModel
 
 if TYPE_CHECKING:
     from opportune.answers.dependencies import Answers
+    from opportune.answers.errors import AnswerRunning, TooManyAnswers
     from opportune.answers.events import AnswerStream, answer_gone, parse_event_id
     from opportune.answers.hooks import after_answer
     from opportune.answers.manager import AnswerManager
     from opportune.answers.models import Answer, AnswerStatus
-    from opportune.answers.errors import AnswerRunning, TooManyAnswers
     from opportune.answers.shown import ShownAnswer
 
 __all__ = [

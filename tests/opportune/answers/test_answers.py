@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from opportune import llm
+from opportune.answers.errors import AnswerRunning, TooManyAnswers
 from opportune.answers.manager import MAX_RUNNING_ANSWERS, AnswerManager
 from opportune.answers.models import AnswerStatus
-from opportune.answers.errors import AnswerRunning, TooManyAnswers
 from opportune.db import Database
 from opportune.llm import FakeProvider, LanguageModel
 from tests.opportune.answers.questions import ask, retry, wait_until_ended
