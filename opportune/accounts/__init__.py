@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opportune.accounts.backends import auth_backends, get_user_manager
     from opportune.accounts.demo import demo_owner
-    from opportune.accounts.dependencies import CurrentUser, OptionalUser, get_current_user, get_optional_user
+    from opportune.accounts.dependencies import (
+        AccountCtx,
+        CurrentUser,
+        OptionalUser,
+        get_current_user,
+        get_optional_user,
+    )
+    from opportune.accounts.events.kinds import EventKind, add_event_kind
     from opportune.accounts.events.service import record_event
     from opportune.accounts.groups.permissions import FORBIDDEN, may, read_grants
     from opportune.accounts.manager import UserManager
@@ -23,15 +30,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORBIDDEN",
+    "AccountCtx",
     "ConfirmedUser",
     "CurrentUser",
     "Email",
+    "EventKind",
     "OptionalUser",
     "User",
     "UserBase",
     "UserManager",
     "UserRead",
     "UserUpdate",
+    "add_event_kind",
     "auth_backends",
     "create_access_token",
     "demo_owner",
@@ -48,7 +58,8 @@ __all__ = [
 _PLACES = {
     "backends": ("auth_backends", "get_user_manager"),
     "demo": ("demo_owner",),
-    "dependencies": ("CurrentUser", "OptionalUser", "get_current_user", "get_optional_user"),
+    "dependencies": ("AccountCtx", "CurrentUser", "OptionalUser", "get_current_user", "get_optional_user"),
+    "events.kinds": ("EventKind", "add_event_kind"),
     "events.service": ("record_event",),
     "groups.permissions": ("FORBIDDEN", "may", "read_grants"),
     "manager": ("UserManager",),

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from opportune.accounts.deletion import api as deletion
+from opportune.accounts.events import api as events
 from opportune.accounts.password_reset import api as password_reset
 from opportune.accounts.profile import api as profile
 from opportune.accounts.reauthentication import api as reauthentication
@@ -23,6 +24,7 @@ PARTS = (
     social_sign_in,
     deletion,
     sessions,
+    events,
     tokens,
     two_factor,
     reauthentication,

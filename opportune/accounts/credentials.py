@@ -52,11 +52,13 @@ class UserCredentials(Generic[T]):
         valid = select(self.kind).where(col(self.kind.user_id) == self.user_id, col(self.kind.expires_at) > utc_now())
         return (await self.session.scalars(valid.order_by(*(column.desc() for column in self.newest_first)))).all()
 
-    async def delete(self, row_id: int) -> None:
-        """Delete one of them. Raises NotFound."""
+    async def delete(self, row_id: int) -> T:
+        """Delete one of them, and give what it was. Raises NotFound."""
         gone = delete(self.kind).where(col(self.kind.id) == row_id, col(self.kind.user_id) == self.user_id)
-        if await self.session.scalar(gone.returning(col(self.kind.id))) is None:
+        row: T | None = await self.session.scalar(gone.returning(self.kind))
+        if row is None:
             raise NotFound
+        return row
 
     async def delete_one_of(self, row_id: int) -> None:
         """Delete one of them, if it is still there."""

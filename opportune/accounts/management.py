@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.deletion.service import forget_person
+from opportune.accounts.events.service import record_event
 from opportune.accounts.groups.service import keep_one_superuser
 from opportune.accounts.models import User
 from opportune.accounts.schemas import Email, UserCreate
@@ -39,7 +40,9 @@ async def set_password(session: AsyncSession, email: str, password: str) -> User
     user = await find_user(session, email)
     with as_operator_error(email):
         valid = UserCreate(email=user.email, password=password)
-        return await user_manager(session).change(user, password=valid.password)
+        user = await user_manager(session).change(user, password=valid.password)
+    record_event(session, user, "changed_by_staff", fields="Password")
+    return user
 
 
 async def add_user(session: AsyncSession, email: str, password: str, **flags: bool) -> User:
@@ -64,7 +67,9 @@ async def change_email(session: AsyncSession, user: User, email: str) -> User:
     except ValidationError:
         raise OperatorError(f"{email} is no e-mail address.") from None
     with as_operator_error(email):
-        return await user_manager(session).change(user, email=valid)
+        user = await user_manager(session).change(user, email=valid)
+    record_event(session, user, "changed_by_staff", fields="E-mail")
+    return user
 
 
 async def delete_user(session: AsyncSession, database: Database, features: Sequence[Feature], email: str) -> User:

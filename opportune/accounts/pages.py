@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from opportune.accounts.deletion import pages as deletion
+from opportune.accounts.events import pages as events
 from opportune.accounts.password_reset import pages as password_reset
 from opportune.accounts.profile import pages as profile
 from opportune.accounts.reauthentication import pages as reauthentication
@@ -25,6 +26,7 @@ PARTS = (
     reauthentication,
     profile,
     sessions,
+    events,
     tokens,
     deletion,
     setup,

@@ -15,7 +15,6 @@ from opportune.accounts.reauthentication.service import WrongCredential, check_c
 from opportune.accounts.schemas import Confirmation, EmailRequest, Reauthentication
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.redirects import safe_redirect_path
-from opportune.accounts.sign_in.trusted_devices import trust_device
 from opportune.accounts.social_sign_in.providers import configured_providers
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
@@ -60,7 +59,6 @@ async def signed_in(
     request: Request, session: AsyncSession, user: User, response: Response, *, remember: bool = False
 ) -> Response:
     await cookies.sign_in(session, user, request, response, remember=remember)
-    trust_device(request, response, user)
     return response
 
 

@@ -155,6 +155,21 @@ class SessionRead(Schema):
     """Whether it is the one that asks."""
 
 
+class EventRead(Schema):
+    """Something that happened to an account."""
+
+    id: int
+    kind: str
+    words: str
+    """The same for people."""
+    by_staff: bool
+    """Whether staff of the site did it, for their owner or beside them."""
+    device: str
+    """What it says it is; empty where nobody knows, and where staff did it."""
+    address: str
+    created_at: datetime
+
+
 class TokenRead(Schema):
     model_config = ConfigDict(from_attributes=True)
 

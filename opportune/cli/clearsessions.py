@@ -1,4 +1,4 @@
-"""`oppman.py clearsessions`: throw out sessions, tokens and counts of attempts that are over."""
+"""`oppman.py clearsessions`: throw out sessions, tokens, counts of attempts and account events that are over."""
 
 from opportune.accounts.cleanup import delete_expired
 from opportune.cli.output import say
@@ -6,5 +6,6 @@ from opportune.cli.transaction import with_jobs
 
 
 def command() -> None:
-    counts = with_jobs(lambda jobs, _session: delete_expired(jobs.database))
-    say("Removed what is over: {sessions} sessions, {tokens} tokens, {attempts} counts of attempts.".format(**counts))
+    counts = with_jobs(lambda jobs, _session: delete_expired(jobs.database, jobs.settings))
+    words = "{sessions} sessions, {tokens} tokens, {attempts} counts of attempts, {events} events of accounts"
+    say(f"Removed what is over: {words.format(**counts)}.")

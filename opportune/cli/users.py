@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts import management
+from opportune.accounts.events.service import record_event
 from opportune.accounts.groups import service
 from opportune.accounts.models import User
 from opportune.accounts.sessions.service import delete_all_sessions
@@ -117,6 +118,7 @@ def change(  # noqa: PLR0913, PLR0917 - as above
             await service.leave_group(session, user, name)
         if reset_two_factor:
             await totp.disable(session, user)
+            record_event(session, user, "changed_by_staff", fields="Two-factor")
         return await _found(session, user)
 
     _tell(in_transaction(work))
@@ -129,6 +131,7 @@ def sign_out(email: Email) -> None:
     async def work(session: AsyncSession) -> User:
         user = await management.find_user(session, email)
         await delete_all_sessions(session, user)
+        record_event(session, user, "all_sessions_ended")
         return user
 
     say(f"{in_transaction(work).email} is signed out everywhere.")

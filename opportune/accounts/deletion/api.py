@@ -6,9 +6,10 @@ from pydantic_core import to_json
 from opportune.accounts.deletion.export import read_personal_data
 from opportune.accounts.deletion.service import DeletionRefused, delete_account
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.events.service import record_event
 from opportune.accounts.responses import confirm_password
 from opportune.accounts.schemas import Reauthentication
-from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession
+from opportune.db.sessions.dependencies import DatabaseDependency
 
 router = APIRouter(prefix="/users/me", tags=["accounts"])
 
@@ -26,7 +27,9 @@ async def delete_me(
 
 
 @router.get("/export")
-async def export_me(request: Request, user: CurrentUser, session: ReadSession) -> Response:
+async def export_me(request: Request, user: CurrentUser, database: DatabaseDependency, context: AccountCtx) -> Response:
     """All that is kept of one, by feature and kind."""
-    rows = await read_personal_data(session, request.app.state.features, user)
+    record_event(context, user, "data_exported")
+    async with database.reader() as session:
+        rows = await read_personal_data(session, request.app.state.features, user)
     return Response(to_json(rows), headers={"Cache-Control": "no-store"}, media_type="application/json")

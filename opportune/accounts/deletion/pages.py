@@ -7,6 +7,7 @@ from pydantic_core import to_json
 from opportune.accounts.deletion.export import list_stored_files, make_archive, read_personal_data
 from opportune.accounts.deletion.service import DeletionRefused, delete_account
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.events.service import record_event
 from opportune.accounts.responses import reauthenticated, show
 from opportune.accounts.schemas import AccountDeletion
 from opportune.accounts.sessions import cookies
@@ -25,11 +26,16 @@ async def data(request: Request, _user: CurrentUser) -> Response:
 
 @router.get("/data/export")
 async def export(
-    request: Request, user: CurrentUser, database: DatabaseDependency, storage: StorageDependency
+    request: Request,
+    user: CurrentUser,
+    database: DatabaseDependency,
+    storage: StorageDependency,
+    context: AccountCtx,
 ) -> Response:
     async with database.reader() as session:
         rows = await read_personal_data(session, request.app.state.features, user)
         names = await list_stored_files(session, request.app.state.features, user)
+    record_event(context, user, "data_exported")
     written = to_json(rows, indent=2)
     kind, content = ("zip", await make_archive(written, storage, names)) if names else ("json", written)
     name = f"my-data-{utc_now():%Y-%m-%d}.{kind}"

@@ -7,12 +7,20 @@ from sqlalchemy import Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.models import ApiToken, Group, LinkedAccount, Membership, Session, User
+from opportune.accounts.models import AccountEvent, ApiToken, Group, LinkedAccount, Membership, Session, User
 from opportune.db.columns import is_secret
 from opportune.feature import Feature, Person, PersonalData
 from opportune.fields.files import file_columns_of
 
-SECRET_FIELDS = {"hashed_password", "totp_secret", "totp_step", "token_hash", "user_id"}
+SECRET_FIELDS = {
+    "hashed_password",
+    "totp_secret",
+    "totp_step",
+    "token_hash",
+    "user_id",
+    "impersonator_session_id",
+    "actor_id",
+}
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
@@ -24,6 +32,7 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
         "linked_accounts": select(LinkedAccount)
         .where(col(LinkedAccount.user_id) == person.id)
         .order_by(col(LinkedAccount.id)),
+        "events": select(AccountEvent).where(col(AccountEvent.user_id) == person.id).order_by(col(AccountEvent.id)),
         "groups": groups.where(col(Membership.user_id) == person.id).order_by(col(Group.id)),
     }
     return {

@@ -24,7 +24,6 @@ _ENDED = "All other devices are signed out, and all API tokens have ended."
 KINDS = {
     kind.name: kind
     for kind in (
-        EventKind("registered", "Your account was made", icon="ti-user-plus"),
         EventKind("signed_in", "You signed in", icon="ti-login"),
         EventKind(
             "new_sign_in",
@@ -98,3 +97,8 @@ KINDS = {
     )
 }
 """By name."""
+
+
+def add_event_kind(kind: EventKind) -> None:
+    """Declare a kind of event of a feature, before the site starts."""
+    KINDS[kind.name] = kind

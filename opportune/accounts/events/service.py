@@ -1,16 +1,25 @@
 """What happens to an account: written down in the transaction of the change, and told to its owner by mail."""
 
+from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import and_, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.emails import send_account_email
 from opportune.accounts.events.kinds import KINDS
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.sessions.user_agent import describe_user_agent
-from opportune.accounts.users import user_manager
+from opportune.accounts.users import REQUEST_KEY, user_manager
+from opportune.db.model import utc_now
+from opportune.pagination import Page, Paging, paginate
 from opportune.web.client import Client
+
+SIGN_INS = ("signed_in", "new_sign_in")
+WRONG_PASSWORDS_TOGETHER = timedelta(hours=1)
+"""Those that come so soon after another are one event, with a number."""
 
 
 def record_event(
@@ -35,6 +44,59 @@ def tell_owner(where: AccountContext | AsyncSession, user: User, kind: str, **de
     _send(where, user.email, user, _event_of(where, user, kind, None, details))
 
 
+async def record_sign_in(
+    where: AccountContext | AsyncSession, user: User, *, is_known_browser: bool | None = None
+) -> None:
+    """Write down that somebody has signed in, and write to them if it was with what we did not know.
+
+    A browser is known by its cookie. A program, of which None is given, is known by its name and its address. The first
+    sign-in of a new account is told to nobody.
+    """
+    is_expected = is_known_browser or await _is_expected(where, user, is_program=is_known_browser is None)
+    record_event(where, user, "signed_in" if is_expected else "new_sign_in")
+
+
+async def _is_expected(where: AccountContext | AsyncSession, user: User, *, is_program: bool) -> bool:
+    session, client = _session_of(where), _client_of(where)
+    signed_in = and_(col(AccountEvent.user_id) == user.id, col(AccountEvent.kind).in_(SIGN_INS))
+    same = and_(
+        signed_in,
+        col(AccountEvent.agent) == client.user_agent[:256],
+        col(AccountEvent.address) == client.address[:64],
+    )
+    has_signed_in, has_come_so = (await session.execute(select(exists().where(signed_in), exists().where(same)))).one()
+    # Of who came long ago nothing may be kept any more.
+    is_new = utc_now() - user.created_at < timedelta(days=user_manager(session).settings.account_event_days)
+    return (is_program and has_come_so) or (is_new and not has_signed_in)
+
+
+async def record_wrong_password(session: AsyncSession, user: User, client: Client) -> None:
+    """Write down that a wrong password was tried: those of an hour are one event."""
+    lately = col(AccountEvent.created_at) > utc_now() - WRONG_PASSWORDS_TOGETHER
+    same = select(AccountEvent).where(
+        col(AccountEvent.user_id) == user.id, col(AccountEvent.kind) == "wrong_password", lately
+    )
+    event = await session.scalar(same.order_by(col(AccountEvent.id).desc()).limit(1).with_for_update())
+    if event is None:
+        event = AccountEvent(user_id=user.id, kind="wrong_password", details={"count": 0})
+        session.add(event)
+    event.details = {"count": event.details["count"] + 1}
+    event.address, event.agent = client.address[:64], client.user_agent[:256]
+
+
+class UserEvents:
+    """What happened to one user's account: for this class nobody else has any."""
+
+    def __init__(self, session: AsyncSession, user_id: int) -> None:
+        self.session = session
+        self.user_id = user_id
+
+    async def page(self, paging: Paging) -> Page[AccountEvent]:
+        """The newest first."""
+        mine = select(AccountEvent).where(col(AccountEvent.user_id) == self.user_id)
+        return await paginate(self.session, mine.order_by(col(AccountEvent.id).desc()), paging)
+
+
 def event_words(event: AccountEvent) -> str:
     """What has happened, as a line."""
     kind = KINDS.get(event.kind)  # of a release to come, or of a feature that is gone
@@ -45,13 +107,14 @@ def _event_of(
     where: AccountContext | AsyncSession, user: User, kind: str, by: User | None, details: dict[str, Any]
 ) -> AccountEvent:
     KINDS[kind].words.format(**details)
+    actor_id = by.id if by and by.id != user.id else None
     # Where staff sit is not told to everybody whose account they see to.
-    client = where.client if isinstance(where, AccountContext) and by is None else Client()
+    client = _client_of(where) if actor_id is None else Client()
     return AccountEvent(
         user_id=user.id,
         kind=kind,
         details=details,
-        actor_id=by.id if by else None,
+        actor_id=actor_id,
         address=client.address[:64],
         agent=client.user_agent[:256],
     )
@@ -78,3 +141,10 @@ def _send(where: AccountContext | AsyncSession, to: str, user: User, event: Acco
 
 def _session_of(where: AccountContext | AsyncSession) -> AsyncSession:
     return where.session if isinstance(where, AccountContext) else where
+
+
+def _client_of(where: AccountContext | AsyncSession) -> Client:
+    if isinstance(where, AccountContext):
+        return where.client
+    request = where.info.get(REQUEST_KEY)
+    return Client.of(request) if request else Client()

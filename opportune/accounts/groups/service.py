@@ -6,7 +6,10 @@ from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.db.columns import label_of
+from opportune.db.hooks import changes
 from opportune.errors import OperatorError
 
 LAST_SUPERUSER = (
@@ -33,6 +36,8 @@ async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]
     """
     for name, value in flags.items():
         setattr(user, name, value)
+    if written := [label_of(name) for name in changes(user)]:
+        record_event(session, user, "changed_by_staff", fields=", ".join(written))
     if not (user.is_superuser and user.is_active):
         await keep_one_superuser(session, user)
 

@@ -2,13 +2,14 @@
 
 from fastapi import APIRouter, Request
 
-from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session
 from opportune.accounts.schemas import SessionRead
 from opportune.accounts.sessions.service import UserSessions
 from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.db.model import RowId
-from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
+from opportune.db.sessions.dependencies import DatabaseDependency
 
 router = APIRouter(prefix="/users/me/sessions", tags=["accounts"])
 
@@ -23,14 +24,16 @@ async def list_sessions(request: Request, user: CurrentUser, database: DatabaseD
 
 
 @router.delete("", status_code=204)
-async def end_sessions(user: CurrentUser, session: WriteSession) -> None:
+async def end_sessions(user: CurrentUser, context: AccountCtx) -> None:
     """Sign out everywhere; tokens stay."""
-    await UserSessions(session, user.id).delete_all()
+    await UserSessions(context.session, user.id).delete_all()
+    record_event(context, user, "all_sessions_ended")
 
 
 @router.delete("/{session_id}", status_code=204)
-async def end_session(session_id: RowId, user: CurrentUser, session: WriteSession) -> None:
-    await UserSessions(session, user.id).delete(session_id)
+async def end_session(session_id: RowId, user: CurrentUser, context: AccountCtx) -> None:
+    ended = await UserSessions(context.session, user.id).delete(session_id)
+    record_event(context, user, "session_ended", device=describe_user_agent(ended.agent))
 
 
 def session_read(row: Session, *, is_current: bool) -> SessionRead:

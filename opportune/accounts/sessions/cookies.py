@@ -5,9 +5,11 @@ from datetime import timedelta
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.accounts.context import AccountContext
+from opportune.accounts.events.service import record_sign_in
 from opportune.accounts.models import Session, User
 from opportune.accounts.sessions import service
-from opportune.accounts.users import user_manager
+from opportune.accounts.sign_in.trusted_devices import trust_device, trusted_device
 from opportune.db.model import utc_now
 from opportune.settings import Settings
 from opportune.web.answer_cookies import send_cookies_of
@@ -26,9 +28,12 @@ def read_session_token(request: Request) -> str | None:
 async def sign_in(
     session: AsyncSession, user: User, request: Request, response: Response, *, remember: bool = False
 ) -> None:
-    """Start a session, and tell the project's `UserManager` that somebody has signed in."""
+    """Start a session, know the browser again, and tell the project's `UserManager` that somebody has signed in."""
     await renew_session(session, user, request, response, remember=remember)
-    await user_manager(session, request.app.state.settings).on_after_login(user, request, response)
+    context = AccountContext(session, request.app.state.settings, request.app.state.rate_limiter, Client.of(request))
+    await record_sign_in(context, user, is_known_browser=bool(trusted_device(request, user.email)))
+    trust_device(request, response, user)
+    await context.manager.on_after_login(user, request, response)
 
 
 async def renew_session(

@@ -3,14 +3,15 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session
 from opportune.accounts.responses import done, show
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.service import UserSessions
 from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.db.model import RowId
-from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
+from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.rendering.flash import flash
 
 router = APIRouter(prefix="/accounts/sessions")
@@ -24,22 +25,25 @@ async def list_sessions(request: Request, user: CurrentUser, database: DatabaseD
 
 
 @router.post("/{session_id}/end")
-async def end_session(request: Request, session_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
-    await UserSessions(session, user.id).delete(session_id)
+async def end_session(request: Request, session_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
+    ended = await UserSessions(context.session, user.id).delete(session_id)
+    record_event(context, user, "session_ended", device=describe_user_agent(ended.agent))
     return done(request, "sessions", "That device is signed out.")
 
 
 @router.post("/end-others")
-async def end_other_sessions(request: Request, user: CurrentUser, session: WriteSession) -> Response:
-    await UserSessions(session, user.id).delete_all(keep=current_session(request))
+async def end_other_sessions(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    await UserSessions(context.session, user.id).delete_all(keep=current_session(request))
+    record_event(context, user, "sessions_ended")
     return done(request, "sessions", "Every other device is signed out.")
 
 
 @router.post("/end-all")
-async def end_all_sessions(request: Request, user: CurrentUser, session: WriteSession) -> Response:
+async def end_all_sessions(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     response = RedirectResponse("/", 303)
-    await UserSessions(session, user.id).delete_all()
-    await cookies.sign_out(session, request, response)
+    await UserSessions(context.session, user.id).delete_all()
+    record_event(context, user, "all_sessions_ended")
+    await cookies.sign_out(context.session, request, response)
     flash(request, "You are signed out on every device.")
     return response
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx
+from opportune.accounts.events.service import record_sign_in
 from opportune.accounts.schemas import AccessToken, Credentials, TokenRefresh
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.service import WRONG_CODE, WRONG_CREDENTIALS, check_code, check_password
@@ -36,6 +37,7 @@ async def login(
         raise HTTPException(401, WRONG_CODE if code else CODE_REQUIRED, AUTHENTICATE_HEADER)
     response.headers.update(SECRET_HEADERS)
     granted = await token_strategy(context.settings, request.app.state.database, context.session).grant(user)
+    await record_sign_in(context, user)
     await context.manager.on_after_login(user, request, response)
     return granted
 

@@ -10,7 +10,6 @@ from opportune.accounts import signed_links
 from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.accounts.models import User
 from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
-from opportune.accounts.sign_in.trusted_devices import COOKIE_PATH
 from opportune.settings import Settings
 
 COOKIE = "pending"
@@ -21,7 +20,7 @@ def to_code(request: Request, user: User, next: str, *, remember: bool) -> Respo
     response = RedirectResponse(f"{LOGIN_PATH}/code", 303)
     seconds = int(signed_links.LIFETIMES["code"].total_seconds())
     token = signed_links.make_link_token(request.app.state.settings, "code", user, next=next, remember=remember)
-    set_page_cookie(request, response, COOKIE, token, seconds=seconds, path=COOKIE_PATH)
+    set_page_cookie(request, response, COOKIE, token, seconds=seconds, path=LOGIN_PATH)
     return response
 
 
@@ -33,4 +32,4 @@ async def pending_sign_in(request: Request, session: AsyncSession) -> tuple[User
 
 
 def forget_pending(request: Request, response: Response) -> None:
-    set_page_cookie(request, response, COOKIE, "", seconds=0, path=COOKIE_PATH)
+    set_page_cookie(request, response, COOKIE, "", seconds=0, path=LOGIN_PATH)

@@ -1,9 +1,12 @@
 """From a password, and a code where one is needed, to somebody who may sign in: the same for pages and programs."""
 
 from opportune.accounts.context import AccountContext
+from opportune.accounts.events.jobs import note_wrong_password
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.schemas import Credentials
 from opportune.accounts.two_factor import totp
+from opportune.jobs import defer
 from opportune.web.rate_limit import Hit, RateLimit
 
 PASSWORDS_PER_ACCOUNT = RateLimit("accounts.passwords_per_account", 10)
@@ -32,7 +35,11 @@ async def check_password(context: AccountContext, email: str, password: str, dev
     user = await context.manager.authenticate(given)
     if user:
         await context.limiter.refund(context.session, *hits)
-    return user
+        return user
+    # Whether or not anybody has this address; and it stays noted, whatever the answer is.
+    defer(context.session, note_wrong_password(email, *context.client))
+    await context.manager.release()
+    return None
 
 
 async def check_code(context: AccountContext, user: User, code: str) -> bool:
@@ -47,6 +54,7 @@ async def check_code(context: AccountContext, user: User, code: str) -> bool:
     if not await context.manager.is_unchanged(user):
         return False
     if not await totp.verify_code(context.session, context.settings, user, code):
+        record_event(context, user, "wrong_code")
         return False
     await context.limiter.refund(context.session, hit)
     return True

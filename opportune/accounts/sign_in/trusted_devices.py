@@ -6,6 +6,7 @@ elsewhere cannot keep the owner out.
 
 import hmac
 import secrets
+from typing import Any
 
 from itsdangerous import BadData
 from starlette.requests import Request
@@ -19,28 +20,39 @@ from opportune.signing import derived_keys, signer
 COOKIE = "browser"
 PURPOSE = "accounts: browser"
 LIFETIME_SECONDS = 180 * 24 * 60 * 60
-COOKIE_PATH = "/accounts/login"
-"""All that asks for it; other pages, which may be kept by caches, come without."""
+COOKIE_PATH = "/accounts"
+"""All ways in ask for it; other pages, which may be kept by caches, come without."""
+MAX_ACCOUNTS = 5
+"""Of one browser; it knows those who have signed in last."""
 
 
 def trust_device(request: Request, response: Response, user: User) -> None:
     """Know this browser again when this user signs in."""
     settings: Settings = request.app.state.settings
     number = trusted_device(request, user.email) or secrets.token_hex(8)
-    value = signer(settings, PURPOSE).dumps([_marks(settings, user.email)[0], number])
+    marks = _marks(settings, user.email)
+    others = [pair for pair in _read(request) if pair[0] not in marks]
+    value = signer(settings, PURPOSE).dumps([[marks[0], number], *others][:MAX_ACCOUNTS])
     set_page_cookie(request, response, COOKIE, value, seconds=LIFETIME_SECONDS, path=COOKIE_PATH)
 
 
 def trusted_device(request: Request, email: str) -> str:
     """The number of this browser, if the user with this e-mail has signed in with it before; else nothing."""
     settings: Settings = request.app.state.settings
-    email = email.strip().lower()
+    marks = _marks(settings, email.strip().lower())
+    known = (number for mark, number in _read(request) if any(hmac.compare_digest(mark, own) for own in marks))
+    return next(known, "")
+
+
+def _read(request: Request) -> list[list[str]]:
+    """The mark and the number of each account that has signed in here."""
+    settings: Settings = request.app.state.settings
+    value = request.cookies.get(page_cookie_name(settings, COOKIE), "")
     try:
-        value = request.cookies.get(page_cookie_name(settings, COOKIE), "")
-        mark, number = signer(settings, PURPOSE).loads(value, max_age=LIFETIME_SECONDS)
+        pairs: Any = signer(settings, PURPOSE).loads(value, max_age=LIFETIME_SECONDS)
     except BadData:
-        return ""
-    return str(number) if any(hmac.compare_digest(mark, own) for own in _marks(settings, email)) else ""
+        return []
+    return [pairs] if isinstance(pairs[0], str) else pairs  # as one account had it in releases before
 
 
 def _marks(settings: Settings, email: str) -> list[str]:

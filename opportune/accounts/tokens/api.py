@@ -6,12 +6,13 @@ from datetime import timedelta
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_required
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import ApiToken
 from opportune.accounts.responses import confirm_password
 from opportune.accounts.schemas import TokenCreate, TokenCreated, TokenRead
 from opportune.accounts.tokens.service import UserTokens, create_token
 from opportune.db.model import RowId
-from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
+from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.middleware.compression import SECRET_HEADERS
 
 router = APIRouter(prefix="/users/me/tokens", tags=["accounts"])
@@ -33,16 +34,19 @@ async def make_token(
     if not await context.manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
         raise sign_in_required(request)
     token = await create_token(context.session, user, wanted.name, timedelta(days=wanted.days))
+    record_event(context, user, "token_created", name=wanted.name)
     made, *_older = await UserTokens(context.session, user.id).valid()
     response.headers.update(SECRET_HEADERS)
     return TokenCreated(token=token, **made.model_dump())
 
 
 @router.delete("", status_code=204)
-async def revoke_tokens(user: CurrentUser, session: WriteSession) -> None:
-    await UserTokens(session, user.id).delete_all()
+async def revoke_tokens(user: CurrentUser, context: AccountCtx) -> None:
+    await UserTokens(context.session, user.id).delete_all()
+    record_event(context, user, "tokens_revoked")
 
 
 @router.delete("/{token_id}", status_code=204)
-async def revoke_token(token_id: RowId, user: CurrentUser, session: WriteSession) -> None:
-    await UserTokens(session, user.id).delete(token_id)
+async def revoke_token(token_id: RowId, user: CurrentUser, context: AccountCtx) -> None:
+    ended = await UserTokens(context.session, user.id).delete(token_id)
+    record_event(context, user, "token_revoked", name=ended.name)

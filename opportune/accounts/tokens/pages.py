@@ -7,12 +7,13 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_required
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.responses import done, reauthenticated, show
 from opportune.accounts.schemas import TokenCreate
 from opportune.accounts.tokens.service import UserTokens, create_token
 from opportune.db.model import RowId
-from opportune.db.sessions.dependencies import DatabaseDependency, WriteSession
+from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 
@@ -34,13 +35,15 @@ async def make_token(request: Request, user: CurrentUser, context: AccountCtx) -
         if not await context.manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
             raise sign_in_required(request)
         token = await create_token(context.session, user, wanted.name, timedelta(days=wanted.days))
+        record_event(context, user, "token_created", name=wanted.name)
         form = Form(TokenCreate)
     return await show_tokens(request, context.session, user, form, token)
 
 
 @router.post("/{token_id}/revoke")
-async def revoke_token(request: Request, token_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
-    await UserTokens(session, user.id).delete(token_id)
+async def revoke_token(request: Request, token_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
+    ended = await UserTokens(context.session, user.id).delete(token_id)
+    record_event(context, user, "token_revoked", name=ended.name)
     return done(request, "tokens", "The token has ended.")
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.credentials import UserCredentials, hash_token, prune
+from opportune.accounts.events.service import record_sign_in
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.users import user_manager
 from opportune.db.model import utc_now
@@ -45,6 +46,7 @@ async def issue_access_token(session: AsyncSession, user: User) -> str:
 async def create_access_token(session: AsyncSession, user: User) -> str:
     """Sign in a program whose user you have recognised, and tell the project's `UserManager` of it."""
     token = await issue_access_token(session, user)
+    await record_sign_in(session, user)
     manager = user_manager(session)
     await manager.on_after_login(user, manager.request)
     return token

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts import passwords, signed_links
 from opportune.accounts.context import AccountContext
 from opportune.accounts.emails import request_email
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.registration.service import read_registration
 from opportune.accounts.users import EmailTakenError, InvalidPasswordError, find_by_email
@@ -68,4 +69,5 @@ async def _verify_now(context: AccountContext, user: User) -> User | None:
         return None
     user.is_verified = True
     await context.session.flush()
+    record_event(context, user, "email_verified")
     return user

@@ -23,6 +23,7 @@ from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.accounts.two_factor import totp
 from opportune.accounts.users import InvalidPasswordError, user_manager
+from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, EventAdmin, record_staff_change
 from opportune.admin.accounts.groups import GroupsField, groups_of_user, set_groups
 from opportune.admin.accounts.user_columns import user_columns
 from opportune.admin.authorization import SuperuserOnly, is_superuser, may_change_user
@@ -34,7 +35,8 @@ from opportune.admin.persistence.transactions import Act, session_of
 from opportune.admin.protocols import Check
 from opportune.admin.views import AdminView
 from opportune.db.batches import delete_dependents_in_batches
-from opportune.db.columns import is_long, is_secret
+from opportune.db.columns import is_long, is_secret, label_of
+from opportune.db.hooks import changes
 from opportune.fields.files import file_columns_of
 from opportune.web.rendering.flash import flash
 
@@ -131,8 +133,22 @@ class UserAdmin(AdminView, model=User):
         if lost:
             await _keep_superusers(session, model, request, OWN_PRIVILEGES, lost[0])
 
+    async def before_save(self, session: AsyncSession, row: User, request: Request, *, is_created: bool) -> None:
+        await super().before_save(session, row, request, is_created=is_created)
+        written = {} if is_created else dict(changes(row))
+        if email := written.pop("email", None):
+            record_staff_change(
+                session, request, row, "email_changed", to=email.before, old=email.before, new=email.after
+            )
+        if written:
+            fields = ", ".join(self.labels.get(name, label_of(name)) for name in written)
+            record_staff_change(session, request, row, "changed_by_staff", fields=fields)
+
     async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Any:
-        return await set_groups(session, row, related["groups"]) if "groups" in related else {}
+        given = await set_groups(session, row, related["groups"]) if "groups" in related else {}
+        if given:
+            record_staff_change(session, request, row, "changed_by_staff", fields="Groups")
+        return given
 
     async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
         with translate_database_errors(self.table, deleting=True):
@@ -201,6 +217,8 @@ class UserAdmin(AdminView, model=User):
         async def guarded(session: AsyncSession, user: User) -> None:
             await _guard(session, user, request)
             await act(session, user)
+            kind, details = EVENTS_OF_ACTIONS[slug]
+            record_staff_change(session, request, user, kind, **details)
 
         return await self.apply_to_selected(request, slug, guarded, done)
 
@@ -248,6 +266,7 @@ class UserAdmin(AdminView, model=User):
             proof = {"is_verified": user.is_verified}
             user.hashed_password = hashed
             user.is_verified = user.is_verified and is_superuser(request)
+            record_staff_change(session, request, user, "password_changed")
             told = diff.diff_values(proof, {"is_verified": user.is_verified})
             audit.record_row(session, request, "set password", self.identity, user, told)
 
@@ -304,4 +323,4 @@ class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
     icon, category = "ti ti-link", "Accounts"
 
 
-ACCOUNTS = (SessionAdmin, TokenAdmin, LinkedAccountAdmin)
+ACCOUNTS = (SessionAdmin, TokenAdmin, LinkedAccountAdmin, EventAdmin)

@@ -84,7 +84,7 @@ async def clear_jobs(request: Request, _sent: FormData) -> str:
 
 
 async def clear_sessions(request: Request, _sent: FormData) -> str:
-    ended = await delete_expired(request.app.state.database)
+    ended = await delete_expired(request.app.state.database, request.app.state.settings)
     number = ended["sessions"] + ended["tokens"]
     return f"{_counted(number, 'expired session and token', 'expired sessions and tokens')} cleared."
 

@@ -37,6 +37,7 @@ async def test_somebody_without_javascript_looks_after_an_account_until_leaving_
         "Is this your new e-mail address?",
         "Your e-mail address was changed",
         "Your password was changed",
+        "New API token: Script",
         "Your account is deleted",
     ]
 

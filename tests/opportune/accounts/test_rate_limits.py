@@ -155,7 +155,7 @@ async def test_a_known_browser_is_limited_too_and_known_for_no_other_account(
     for _ in range(service.PASSWORDS_PER_DEVICE.limit):
         assert (await guess(client, "eve@example.com")).status_code == 422
     assert (await guess(client, "eve@example.com", PASSWORD)).status_code == 429
-    client.cookies.set("browser", client.cookies["browser"] + "x", domain="testserver.local", path=PAGE)
+    client.cookies.set("browser", client.cookies["browser"] + "x", domain="testserver.local", path="/accounts")
     assert (await guess(client, "eve@example.com", PASSWORD)).status_code == 303
 
 

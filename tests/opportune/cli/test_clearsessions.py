@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from opportune.accounts.models import ApiToken, Attempt, Session
+from opportune.accounts.models import AccountEvent, ApiToken, Attempt, Session
 from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.db.database import Database
@@ -24,10 +24,15 @@ async def test_what_is_over_goes_and_the_rest_stays(
             session.add(Session(token_hash=name, user_id=user.id, expires_at=end))
             session.add(ApiToken(token_hash=name, user_id=user.id, name=name, expires_at=end))
             session.add(Attempt(key=name, ends_at=end))
+            begun = end - timedelta(days=settings.account_event_days)
+            session.add(AccountEvent(user_id=user.id, kind="signed_in", created_at=begun))
 
     assert await asyncio.to_thread(main, ["clearsessions"]) == 0
 
-    assert capsys.readouterr().out == "Removed what is over: 1 sessions, 1 tokens, 1 counts of attempts.\n"
+    assert (
+        capsys.readouterr().out
+        == "Removed what is over: 1 sessions, 1 tokens, 1 counts of attempts, 1 events of accounts.\n"
+    )
     async with database.reader() as session:
-        for kind in (Session, ApiToken, Attempt):
+        for kind in (Session, ApiToken, Attempt, AccountEvent):
             assert await session.scalar(select(func.count()).select_from(kind)) == 1

@@ -1,0 +1,33 @@
+"""What happened to one's account lately."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.events.service import UserEvents, event_words
+from opportune.accounts.models import AccountEvent
+from opportune.accounts.schemas import EventRead
+from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.pagination import Page, Paging
+
+router = APIRouter(prefix="/users/me/events", tags=["accounts"])
+
+
+@router.get("")
+async def list_events(
+    user: CurrentUser, database: DatabaseDependency, wanted: Annotated[Paging, Query()]
+) -> Page[EventRead]:
+    """Sign-ins and changes of one's account, the newest first."""
+    async with database.reader(fresh=True) as session:
+        page = await UserEvents(session, user.id).page(wanted)
+    return Page[EventRead](
+        items=[event_read(event) for event in page.items], total=page.total, page=page.page, pages=page.pages
+    )
+
+
+def event_read(event: AccountEvent) -> EventRead:
+    device = describe_user_agent(event.agent) if event.agent else ""
+    by_staff = event.actor_id is not None
+    return EventRead(**event.model_dump(), words=event_words(event), device=device, by_staff=by_staff)

@@ -1,0 +1,25 @@
+"""What happened to one's account lately."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.events.kinds import KINDS
+from opportune.accounts.events.service import UserEvents, event_words
+from opportune.accounts.responses import show
+from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.pagination import Paging
+
+router = APIRouter(prefix="/accounts/events")
+
+
+@router.get("")
+async def list_events(
+    request: Request, user: CurrentUser, database: DatabaseDependency, wanted: Annotated[Paging, Query()]
+) -> Response:
+    async with database.reader(fresh=True) as session:
+        page = await UserEvents(session, user.id).page(wanted)
+    days = request.app.state.settings.account_event_days
+    return show(request, "events", page=page, kinds=KINDS, words=event_words, describe=describe_user_agent, days=days)

@@ -1,0 +1,44 @@
+"""What staff do to accounts is told to their owners, and what happened to them is shown to superusers."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.accounts.dependencies import account_context
+from opportune.accounts.events.service import event_words, record_event
+from opportune.accounts.models import AccountEvent, User
+from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.views import AdminView
+
+EVENTS_OF_ACTIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "activate": ("changed_by_staff", {"fields": "Active"}),
+    "deactivate": ("changed_by_staff", {"fields": "Active"}),
+    "sign-out": ("all_sessions_ended", {}),
+    "reset-two-factor": ("two_factor_off", {}),
+}
+
+
+def record_staff_change(session: AsyncSession, request: Request, user: User, kind: str, **details: Any) -> None:
+    """Tell the person of what staff do to the account."""
+    record_event(account_context(request, session), user, kind, by=request.state.user, **details)
+
+
+class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
+    """What happened to accounts, as their owners see it."""
+
+    name, name_plural = "Account event", "Account events"
+    column_list = ("created_at", "user_id", "kind", "address", "agent", "actor_id")
+    column_details_list = (*column_list, "details")
+    column_labels = {"created_at": "When", "kind": "What", "agent": "Device", "actor_id": "Staff"}
+    column_formatters = {
+        "kind": lambda row, _: event_words(row),
+        "agent": lambda row, _: describe_user_agent(row.agent) if row.agent else "",
+    }
+    column_searchable_list = ("address", "agent")
+    column_filters = ("user_id", "kind", "created_at")
+    column_default_sort = ("id", True)
+    can_create = can_edit = can_delete = False
+    has_history = False
+    icon, category = "ti ti-history", "Accounts"
