@@ -13,7 +13,7 @@ import pytest
 from opportune.testing.access import addresses, copy, everyone, example, site_on
 from opportune.testing.asgi_requests import Response, send_request
 
-NOTES = {"admin_audit_entry"}
+NOTES = {"admin_audit_entry", "accounts_event"}
 """Who looked at what may be written down."""
 STYLED_BY_OTHERS = ("/admin", "/api/docs")
 LEADS = {"href", "src", "action", "formaction", "data"}
