@@ -83,6 +83,8 @@ class PersonalData:
     """Reads their rows by kind, with values that JSON knows and moments, where `owners` do not say it all."""
     files: "Callable[[AsyncSession, Person], Awaitable[Sequence[str]]] | None" = None
     """The names of their stored files."""
+    refuse: "Callable[[AsyncSession, Person], Awaitable[str]] | None" = None
+    """Says in a sentence why they cannot leave yet; empty where they can."""
     forget: "Callable[[AsyncSession, Person], Awaitable[None]] | None" = None
     """Removes what is not removed with the row of their user by a foreign key that cascades."""
 
@@ -116,6 +118,10 @@ class Feature:
     """SQLAdmin views, in the order of the menu."""
     metrics: Sequence[Metric] = ()
     navigation: Sequence[Link] = ()
+    navigation_template: str = ""
+    """A file below `templates/` that every page shows in its navigation."""
+    page_dependencies: "Sequence[Callable[..., Any]]" = ()
+    """What each page of the site depends on, as for what that template shows."""
     profile_panel: "Panel[User] | None" = None
     """Below a person's own name and address on their profile page."""
     home_card: "Panel[User | None] | None" = None

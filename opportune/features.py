@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from opportune.answers.feature import answers
     from opportune.feature import Feature
     from opportune.jobs.feature import jobs
+    from opportune.teams.feature import teams
 
-__all__ = ["accounts", "admin", "answers", "jobs"]
+__all__ = ["accounts", "admin", "answers", "jobs", "teams"]
 
 
 def __getattr__(name: str) -> "Feature":

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.deletion.service import forget_person
+from opportune.accounts.deletion.service import find_refusal, forget_person
 from opportune.accounts.events.service import record_event
 from opportune.accounts.groups.service import keep_one_superuser
 from opportune.accounts.models import User
@@ -76,16 +76,22 @@ async def delete_user(session: AsyncSession, database: Database, features: Seque
     """Remove somebody with all that features keep of the person. Nobody is told.
 
     Raises:
-        OperatorError: nobody has this e-mail, or it is the last superuser's.
+        OperatorError: nobody has this e-mail, it is the last superuser's, or a feature needs them.
     """
     user = await find_user(session, email)
-    await keep_one_superuser(session, user)
+    await _check_may_go(session, features, user)
     await user_manager(session).release()  # others write while much is deleted
     await delete_dependents_in_batches(database, User, user.id)
-    await keep_one_superuser(session, user)
+    await _check_may_go(session, features, user)
     await forget_person(session, features, user)
     await user_manager(session).delete(user)
     return user
+
+
+async def _check_may_go(session: AsyncSession, features: Sequence[Feature], user: User) -> None:
+    await keep_one_superuser(session, user)
+    if refusal := await find_refusal(session, features, user):
+        raise OperatorError(refusal)
 
 
 async def find_user(session: AsyncSession, email: str) -> User:

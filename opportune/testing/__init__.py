@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from opportune.testing.recorded_jobs import RecordedJobs
     from opportune.testing.rows import Make
     from opportune.testing.statements import counted_statements
+    from opportune.testing.teams import make_team
     from opportune.testing.uploads import picture, upload
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "call_command",
     "counted_statements",
     "grant",
+    "make_team",
     "make_token",
     "make_user",
     "picture",
@@ -43,6 +45,7 @@ MODULES = {
     "RecordedJobs": "opportune.testing.recorded_jobs",
     "call_command": "opportune.cli",
     "counted_statements": "opportune.testing.statements",
+    "make_team": "opportune.testing.teams",
     "picture": "opportune.testing.uploads",
     "upload": "opportune.testing.uploads",
 }

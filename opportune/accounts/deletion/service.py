@@ -28,10 +28,10 @@ async def delete_account(context: AccountContext, database: Database, features: 
         DeletionRefused: with a sentence; nothing was removed, unless their rows are so many that they go before.
     """
     session = context.session
-    await _check_may_delete(context, user)
+    await _check_may_delete(context, features, user)
     await context.manager.release()  # others write while much is deleted
     await delete_dependents_in_batches(database, User, user.id)
-    await _check_may_delete(context, user)
+    await _check_may_delete(context, features, user)
     await forget_person(session, features, user)
     await context.manager.delete(user)
     tell_owner(context, user, "account_deleted")
@@ -44,8 +44,16 @@ async def forget_person(session: AsyncSession, features: Sequence[Feature], user
             await data.forget(session, person_of(user))
 
 
-async def _check_may_delete(context: AccountContext, user: User) -> None:
+async def find_refusal(session: AsyncSession, features: Sequence[Feature], user: User) -> str:
+    """Why a feature needs this person for now; empty where none does."""
+    said = [await data.refuse(session, person_of(user)) for data in personal_data_of(features) if data.refuse]
+    return " ".join(filter(None, said))
+
+
+async def _check_may_delete(context: AccountContext, features: Sequence[Feature], user: User) -> None:
     if user.is_superuser and await lock_superusers(context.session) <= {user.id}:
         raise DeletionRefused(LAST_SUPERUSER)
+    if refusal := await find_refusal(context.session, features, user):
+        raise DeletionRefused(refusal)
     if not await context.manager.is_unchanged(user):
         raise DeletionRefused(CHANGED_MEANWHILE)

@@ -88,6 +88,7 @@ class Templates:
             # An address without a route has asked nobody who is there.
             "user_is_known": hasattr(request.state, "user"),
             "navigation": [link for feature in state.features for link in feature.navigation],
+            "navigation_templates": [each.navigation_template for each in state.features if each.navigation_template],
             "settings": state.settings,
             **(context or {}),
         }

@@ -1,0 +1,49 @@
+import re
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Browser, Page, expect
+
+from opportune.testing.factories import make_user, sign_in_browser
+from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.testing.services.accessibility import find_violations
+from tests.opportune.accounts.recorded_emails import recorded, settings
+
+__all__ = ["recorded", "settings"]  # fixtures
+
+
+@pytest.mark.database("sqlite")
+async def test_a_team_is_made_shared_and_left(
+    chromium: Browser, app: FastAPI, page: Page, site: str, recorded: RecordedJobs
+) -> None:
+    owner = await make_user(app.state.database, "ann@example.com", is_verified=True)
+    guest = await make_user(app.state.database, "bob@example.com", is_verified=True)
+    await sign_in_browser(page, app, owner, site)
+    await page.goto("/teams/new")
+    await page.get_by_label("Name").fill("Press")
+    await page.get_by_role("button", name="Make team").click()
+    await page.get_by_role("link", name="Invitations", exact=True).click()
+    await page.get_by_label("E-mail").fill("bob@example.com")
+    assert await find_violations(page) == []
+    await page.get_by_role("button", name="Send invitation").click()
+    await expect(page.get_by_role("listitem").filter(has_text="bob@example.com")).to_be_visible()
+    link = re.search(r"/teams/invitation\?token=\S+", recorded.outbox[-1].text)
+    assert link
+
+    async with await chromium.new_context(base_url=site, java_script_enabled=False) as context:
+        theirs = await context.new_page()
+        theirs.set_default_timeout(15_000)
+        await sign_in_browser(theirs, app, guest, site)
+        await theirs.goto(link[0])
+        await theirs.get_by_role("button", name="Accept").click()
+        await expect(theirs.get_by_role("row", name=re.compile("bob@example.com"))).to_contain_text("Member")
+        await theirs.get_by_role("link", name="Settings", exact=True).click()
+        await theirs.get_by_role("button", name="Leave Press").click()
+        await expect(theirs.get_by_text("You are in no team yet.")).to_be_visible()
+
+    await page.goto("/teams/new")
+    await page.get_by_label("Name").fill("Second")
+    await page.get_by_role("button", name="Make team").click()
+    await page.get_by_role("button", name="Team Second").click()
+    await page.get_by_role("button", name="Switch to Press").click()
+    await expect(page.get_by_role("button", name="Team Press")).to_be_visible()

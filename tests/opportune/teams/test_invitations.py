@@ -1,0 +1,153 @@
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select, update
+
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.teams import invitations
+from opportune.teams.cleanup import delete_expired
+from opportune.teams.models import TeamInvitation
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from tests.opportune.accounts.sent_emails import ACCOUNTS, newest_link, sent_emails
+from tests.opportune.teams.conftest import Crew
+from tests.opportune.teams.members import roles_in
+
+pytestmark = pytest.mark.database("sqlite")
+
+Clients = Mapping[str, AsyncClient]
+ADDRESS = "new@example.com"
+
+
+async def invite(app: FastAPI, browser: AsyncClient, crew: Crew, email: str = ADDRESS, role: str = "member") -> str:
+    """The path of the link that is sent."""
+    answer = await browser.post(f"/teams/{crew.team.id}/invitations", data={"email": email, "role": role})
+    assert answer.status_code == 303, answer.text
+    body = (await sent_emails(app))[-1].get_body(("plain",))
+    found = re.search(r"https?://[^/\s]+(/teams/invitation\?token=\S+)", body.get_content() if body else "")
+    assert found
+    return found[1]
+
+
+async def stored(database: Database) -> list[TeamInvitation]:
+    async with database.reader() as session:
+        return list(await session.scalars(select(TeamInvitation)))
+
+
+async def the_id(database: Database) -> int:
+    (invitation,) = await stored(database)
+    return invitation.id
+
+
+async def test_whoever_registers_with_the_address_accepts_and_is_in_the_team(
+    app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database
+) -> None:
+    link = await invite(app, clients["admin"], crew, "New@Example.com", "admin")
+    page = await client.get(link)
+    assert page.headers["referrer-policy"] == "same-origin"
+    assert "Invitation to Crew" in page.text
+    for path in ("login", "register"):
+        assert re.search(rf'href="/accounts/{path}\?next=/teams/invitation%3Ftoken%3D', page.text)
+
+    await client.post(f"{ACCOUNTS}/register", data={"email": ADDRESS, "password": PASSWORD})
+    path, token = await newest_link(app)
+    await client.post(path, data={"token": token, "password": PASSWORD})
+    await client.post(f"{ACCOUNTS}/login", data={"email": ADDRESS, "password": PASSWORD, "next": link})
+    assert '1<span class="visually-hidden"> open invitations' in (await client.get("/")).text
+    assert "Accept" in (await client.get(link)).text
+    assert "new" not in await roles_in(database, crew.team)  # to look at it was nothing
+
+    answer = await client.post(f"/teams/invitations/{await the_id(database)}/accept")
+
+    assert answer.headers["location"] == f"/teams/{crew.team.id}"
+    assert (await roles_in(database, crew.team))["new"] == "admin"
+    assert await stored(database) == []
+    assert (await client.get(link)).status_code == 410
+
+
+async def test_a_forwarded_invitation_is_refused_in_words_to_another_address(
+    app: FastAPI, clients: Clients, crew: Crew, database: Database
+) -> None:
+    link = await invite(app, clients["owner"], crew)
+    for path in ("accept", "decline"):
+        address = f"/teams/invitations/{await the_id(database)}/{path}"
+        assert (await clients["stranger"].post(address)).status_code == 404
+    page = await clients["stranger"].get(link)
+    assert (page.status_code, "is for another address" in page.text) == (403, True)
+
+    async with signed_in_client(app, unproved := await make_user(database, ADDRESS)) as browser:
+        page = await browser.get(link)
+        assert (page.status_code, "Show first that this address is yours" in page.text) == (403, True)
+        assert (await browser.post(f"/teams/invitations/{await the_id(database)}/accept")).status_code == 404
+        async with database.writer() as session:
+            await session.execute(update(User).where(User.id == unproved.id).values(is_verified=True))  # type: ignore[arg-type]  # a column
+        assert (await browser.get(link)).status_code == 200
+        assert (await browser.post(f"/teams/invitations/{await the_id(database)}/accept")).status_code == 303
+    assert (await roles_in(database, crew.team))["new"] == "member"
+
+
+async def test_an_invitation_that_is_over_withdrawn_declined_or_sent_anew_opens_nothing(
+    app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database
+) -> None:
+    assert (await client.get("/teams/invitation")).status_code == 410
+    assert (await client.get("/teams/invitation?token=%00made-up")).status_code == 410
+    first = await invite(app, clients["owner"], crew)
+    again = await invite(app, clients["owner"], crew)
+    assert [(await client.get(link)).status_code for link in (first, again)] == [410, 200]
+
+    path = f"/teams/{crew.team.id}/invitations"
+    assert ADDRESS in (await clients["admin"].get(path)).text
+    foreign = f"/teams/{crew.foreign.id}/invitations/{await the_id(database)}/withdraw"
+    assert (await clients["stranger"].post(foreign)).status_code == 404
+    await clients["admin"].post(f"{path}/{await the_id(database)}/withdraw")
+    assert (await client.get(again)).status_code == 410
+
+    link = await invite(app, clients["owner"], crew, "stranger@example.com")
+    await clients["stranger"].post(f"/teams/invitations/{await the_id(database)}/decline")
+    assert (await client.get(link)).status_code == 410
+
+    link = await invite(app, clients["owner"], crew, "stranger@example.com")
+    async with database.writer() as session:
+        await session.execute(update(TeamInvitation).values(expires_at=utc_now() - timedelta(seconds=1)))
+    assert (await client.get(link)).status_code == 410
+    number = await the_id(database)
+    assert (await clients["stranger"].post(f"/teams/invitations/{number}/accept")).status_code == 404
+    assert await delete_expired(database) == 1
+    assert await stored(database) == []
+
+
+async def test_what_cannot_be_an_invitation_is_refused(clients: Clients, crew: Crew, database: Database) -> None:
+    path = f"/teams/{crew.team.id}/invitations"
+    for sent, words in (
+        ({}, "Please fill this in."),
+        ({"email": "nobody"}, "e-mail"),
+        ({"email": "Member@example.com"}, "They are a member already."),
+        ({"email": ADDRESS, "role": "captain"}, "one of those on offer"),
+        ({"email": ADDRESS, "role": "owner"}, ""),
+    ):
+        answer = await clients["admin"].post(path, data=sent)
+        assert answer.status_code == (403 if sent.get("role") == "owner" else 422), sent
+        assert words in answer.text
+    assert await stored(database) == []
+
+
+async def test_invitations_are_counted_by_person_team_and_address(
+    clients: Clients, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/teams/{crew.team.id}/invitations"
+
+    async def answers(count: int) -> list[int]:
+        sent = [{"email": f"person{number}@example.com"} for number in range(count)]
+        return [(await clients["owner"].post(path, data=each)).status_code for each in sent]
+
+    monkeypatch.setattr(invitations, "MAX_OPEN_INVITATIONS", 2)
+    assert await answers(3) == [303, 303, 422]
+    monkeypatch.setattr(invitations.INVITATIONS_PER_USER, "limit", 4)
+    answer = [await clients["owner"].post(path, data={"email": ADDRESS}) for _ in range(2)][-1]
+    assert (answer.status_code, "That was too often" in answer.text) == (429, True)
+    assert "Retry-After" in answer.headers

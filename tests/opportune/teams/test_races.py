@@ -1,0 +1,158 @@
+"""Two who change one team at the same moment: on both databases, as each has its own way to let one wait."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.errors import FieldErrors, Forbidden, NotFound
+from opportune.teams import invitations, service
+from opportune.teams.models import Team, TeamInvitation, TeamMember, TeamRole
+from opportune.teams.schemas import InvitationCreate
+from opportune.testing.factories import make_user
+from opportune.testing.teams import make_team
+from tests.opportune.teams.members import member_id, roles_in
+
+Act = Callable[[AsyncSession], Awaitable[Any]]
+
+
+async def at_once(database: Database, *acts: Act) -> list[Any]:
+    """What each gives, or what it raises, when none waits for another but by locks."""
+
+    async def run(act: Act) -> Any:
+        async with database.writer() as session:
+            return await act(session)
+
+    async with asyncio.timeout(30):
+        return await asyncio.gather(*map(run, acts), return_exceptions=True)
+
+
+async def people(database: Database) -> tuple[User, User]:
+    return await make_user(database, "ann@example.com", is_verified=True), await make_user(
+        database, "bob@example.com", is_verified=True
+    )
+
+
+async def owned_by_both(database: Database, ann: User, bob: User) -> Team:
+    team = await make_team(database, ann)
+    async with database.writer() as session:
+        session.add(TeamMember(team_id=team.id, user_id=bob.id, role=TeamRole.OWNER))
+    return team
+
+
+async def test_of_the_last_two_owners_who_leave_at_once_one_stays(database: Database) -> None:
+    ann, bob = await people(database)
+    team = await owned_by_both(database, ann, bob)
+
+    results = await at_once(
+        database, *(lambda session, who=who: service.leave_team(session, team.id, who) for who in (ann, bob))
+    )
+
+    assert [type(each) for each in results if isinstance(each, Exception)] == [FieldErrors]
+    assert list((await roles_in(database, team)).values()) == ["owner"]
+
+
+async def test_of_the_last_two_owners_who_go_at_once_one_stays_when_the_other_deletes_the_account(
+    database: Database,
+) -> None:
+    ann, bob = await people(database)
+    team = await owned_by_both(database, ann, bob)
+    member = await make_user(database, "cleo@example.com")
+    async with database.writer() as session:
+        session.add(TeamMember(team_id=team.id, user_id=member.id, role=TeamRole.MEMBER))
+
+    async def delete_bob(session: AsyncSession) -> None:
+        await session.delete(await session.get(User, bob.id))
+        await session.flush()
+
+    results = await at_once(database, lambda session: service.leave_team(session, team.id, ann), delete_bob)
+
+    assert [type(each) for each in results if isinstance(each, Exception)] == [FieldErrors]
+    assert list((await roles_in(database, team)).values()).count("owner") == 1
+
+
+async def test_an_invitation_that_is_accepted_twice_at_once_makes_one_member(database: Database) -> None:
+    ann, bob = await people(database)
+    team = await make_team(database, ann)
+    async with database.writer() as session:
+        kept = TeamInvitation(
+            team_id=team.id,
+            email=bob.email,
+            role=TeamRole.ADMIN,
+            token_hash="x",
+            invited_by_id=ann.id,
+            expires_at=utc_now() + timedelta(days=1),
+        )
+        session.add(kept)
+    accept: Act = lambda session: invitations.accept(session, kept.id, bob)  # noqa: E731 - twice the same
+
+    results = await at_once(database, accept, accept)
+
+    assert {type(each) for each in results} <= {Team, NotFound}
+    assert Team in {type(each) for each in results}
+    assert await roles_in(database, team) == {"ann": "owner", "bob": "admin"}
+
+
+async def test_whoever_loses_a_role_while_a_request_runs_does_nothing_with_it(database: Database) -> None:
+    ann, bob = await people(database)
+    team = await owned_by_both(database, ann, bob)
+    number, began = await member_id(database, team, bob), asyncio.Event()
+
+    async def demote(session: AsyncSession) -> None:
+        await service.change_role(session, team.id, ann, number, TeamRole.MEMBER)
+        began.set()
+        await asyncio.sleep(0)  # the other one is on its way to the lock
+
+    async def rename(session: AsyncSession) -> None:
+        await began.wait()
+        await service.rename_team(session, team.id, bob, "Mine")
+
+    results = await at_once(database, demote, rename)
+
+    assert [type(each) for each in results] == [type(None), Forbidden]
+    async with database.reader() as session:
+        assert (await session.scalars(select(Team.name))).all() == ["Crew"]  # type: ignore[call-overload]  # a column
+
+
+async def test_two_invitations_of_one_address_at_once_are_one(database: Database) -> None:
+    ann, bob = await people(database)
+    team = await owned_by_both(database, ann, bob)
+    new = InvitationCreate(email="new@example.com")
+
+    results = await at_once(
+        database, *(lambda session, who=who: invitations.invite(session, team.id, who, new) for who in (ann, bob))
+    )
+
+    assert not [each for each in results if isinstance(each, Exception)]
+    async with database.reader() as session:
+        assert len((await session.scalars(select(TeamInvitation))).all()) == 1
+
+
+@pytest.mark.database("sqlite")
+async def test_an_invitation_of_somebody_who_has_become_a_member_changes_nothing_of_what_they_are(
+    database: Database,
+) -> None:
+    ann, bob = await people(database)
+    team = await owned_by_both(database, ann, bob)
+    async with database.writer() as session:
+        kept = TeamInvitation(
+            team_id=team.id,
+            email=bob.email,
+            role=TeamRole.MEMBER,
+            token_hash="x",
+            invited_by_id=ann.id,
+            expires_at=utc_now() + timedelta(days=1),
+        )
+        session.add(kept)
+
+    (result,) = await at_once(database, lambda session: invitations.accept(session, kept.id, bob))
+
+    assert isinstance(result, Team)
+    assert await roles_in(database, team) == {"ann": "owner", "bob": "owner"}
