@@ -130,7 +130,6 @@ async def test_an_owner_hands_over_to_a_member_with_the_password(
 ) -> None:
     path = f"/teams/{crew.team.id}/hand-over"
     for wrong, words in (
-        ({"email": "admin@example.com"}, "Please fill this in."),
         ({"email": "admin@example.com", "current_password": "wrong"}, "not your current password"),
         ({"email": "stranger@example.com", "current_password": PASSWORD}, "Nobody with this address"),
         ({"email": "owner@example.com", "current_password": PASSWORD}, "name somebody else"),
