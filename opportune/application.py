@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from fastapi import Depends, FastAPI
 from starlette.datastructures import State
@@ -10,6 +11,7 @@ from starlette.datastructures import State
 from opportune.accounts.dependencies import get_optional_user
 from opportune.accounts.rate_limits import DatabaseStorage
 from opportune.accounts.sessions.last_seen import LastSeen
+from opportune.accounts.tokens.openapi import describe
 from opportune.admin.permissions import Permissions
 from opportune.admin.site import add_admin
 from opportune.db.factory import open_database
@@ -63,6 +65,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     add_error_handlers(app)
     add_middleware(app, settings)
     add_routes(app, router, settings)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's guide has it
     if not settings.is_production:  # a deploy has run `check`, and its first visitor is waiting
         analyze(app.routes)
     return app

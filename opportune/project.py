@@ -109,6 +109,13 @@ def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
     return max((name for name in features if table.startswith(f"{name}_")), key=len, default=None)
 
 
+def origin(endpoint: object) -> str:
+    """`books` for code in app.books, `accounts` for opportune.accounts, else the library's name."""
+    module: str = getattr(endpoint, "__module__", "")
+    package, _, rest = module.partition(".")
+    return (rest if package in (PACKAGE, "opportune") else package).partition(".")[0]
+
+
 def installed_names() -> list[str]:
     return [feature.name for feature in installed_features()]
 

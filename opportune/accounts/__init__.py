@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         OptionalUser,
         get_current_user,
         get_optional_user,
+        needs_scope,
     )
     from opportune.accounts.events.kinds import EventKind, add_event_kind
     from opportune.accounts.events.service import record_event
@@ -50,6 +51,7 @@ __all__ = [
     "get_user_manager",
     "hash_password",
     "may",
+    "needs_scope",
     "read_grants",
     "record_event",
     "start_session",
@@ -58,7 +60,14 @@ __all__ = [
 _PLACES = {
     "backends": ("auth_backends", "get_user_manager"),
     "demo": ("demo_owner",),
-    "dependencies": ("AccountCtx", "CurrentUser", "OptionalUser", "get_current_user", "get_optional_user"),
+    "dependencies": (
+        "AccountCtx",
+        "CurrentUser",
+        "OptionalUser",
+        "get_current_user",
+        "get_optional_user",
+        "needs_scope",
+    ),
     "events.kinds": ("EventKind", "add_event_kind"),
     "events.service": ("record_event",),
     "groups.permissions": ("FORBIDDEN", "may", "read_grants"),

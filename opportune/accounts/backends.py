@@ -13,6 +13,7 @@ from opportune.accounts.manager import UserManager
 from opportune.accounts.models import User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.strategy import SessionStrategy
+from opportune.accounts.tokens.dependencies import needed_by
 from opportune.accounts.tokens.strategies import TokenStrategy, token_strategy
 from opportune.settings import get_settings
 
@@ -27,7 +28,9 @@ async def get_session_strategy(request: Request, context: AccountCtx) -> Session
 
 
 async def get_token_strategy(request: Request, context: AccountCtx) -> TokenStrategy:
-    return token_strategy(context.settings, request.app.state.database, context.session)
+    strategy = token_strategy(context.settings, request.app.state.database, context.session)
+    strategy.needed_scopes = needed_by(request)
+    return strategy
 
 
 session_backend: AuthenticationBackend[Any, int] = AuthenticationBackend(

@@ -1,9 +1,10 @@
 """Who sends a request: `OptionalUser` and `CurrentUser` for routes, `get_optional_user` for code that is no route."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Request, Security
+from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,6 +14,8 @@ from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.accounts.sessions.lookup import Grants, find_by_token
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
+from opportune.accounts.tokens.dependencies import needed_by, require_scopes
+from opportune.accounts.tokens.scopes import ask_for
 from opportune.accounts.tokens.strategies import token_strategy
 from opportune.accounts.users import REQUEST_KEY
 from opportune.db.database import Database
@@ -51,6 +54,8 @@ async def _read_user(request: Request) -> User | None:
     if found is None:
         return None
     row, user, request.state.grants = found
+    if isinstance(row, ApiToken):
+        require_scopes(row.scopes, needed_by(request))
     request.state.session = row if isinstance(row, Session) else None
     request.state.token = row if isinstance(row, ApiToken) else None
     last_seen: LastSeen = request.app.state.last_seen
@@ -67,15 +72,30 @@ class CurrentUserScheme(SecurityBase):
 
     model, scheme_name = oauth2_scheme.model, oauth2_scheme.scheme_name
 
-    async def __call__(self, request: Request) -> User:
+    async def __call__(self, request: Request, needed: SecurityScopes) -> User:
         user = await get_optional_user(request)
         if user is None:
             raise sign_in_required(request)
+        if needed.scopes and request.state.token:
+            require_scopes(request.state.token.scopes, needed.scopes)
         return user
 
 
 get_current_user = CurrentUserScheme()
 CurrentUser = Annotated[User, Depends(get_current_user)]
+
+
+def needs_scope(*scopes: str) -> Any:
+    """The scopes that a token needs for a route, in place of the usual: `dependencies=[needs_scope("books:read")]`.
+
+    Or in its signature, for who asks: `user: Annotated[User, needs_scope("books:export")]`. As FastAPI's `Security`
+    with `get_current_user`, and offered to who makes a token.
+
+    Raises:
+        OperatorError: one does not say of what it is.
+    """
+    ask_for(scopes)
+    return Security(get_current_user, scopes=scopes)
 
 
 def account_context(request: Request, session: AsyncSession) -> AccountContext:

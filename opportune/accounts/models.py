@@ -100,9 +100,13 @@ class ApiToken(Model, table=True):
     name: str = Field(max_length=100)
     hint: str = Field(default="", max_length=16)
     """How it begins, so that its owner can tell which one it is."""
+    scopes: str = Field(max_length=2000)
+    """What it may be used for, with spaces between, as OAuth writes it."""
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime = Field(index=True)
     used_at: datetime | None = None
+    refreshed_at: datetime | None = None
+    """When its last refresh token was used, where it is a sign-in that has such."""
 
 
 class RecoveryCode(Model, table=True):

@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, EmailStr, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints
 
 from opportune.annotations import FieldOptions
 from opportune.schemas import Schema
@@ -67,12 +67,17 @@ class PasswordReset(EmailToken):
     password: NewPassword = Field(title="New password (at least 8 characters)")
 
 
+Scopes = Annotated[list[str], BeforeValidator(lambda kept: kept.split() if isinstance(kept, str) else kept)]
+
+
 class Credentials(Schema):
     """What programs send to sign in, by the names that OAuth gives it."""
 
     username: Line
     password: Password
     code: Annotated[Line, StringConstraints(max_length=100)] = ""
+    scope: Annotated[Line, StringConstraints(max_length=1000)] = ""
+    """What the token is to be used for, with spaces between; all that they may do if it is empty."""
 
 
 class Reauthentication(Schema):
@@ -110,6 +115,9 @@ class PasswordUpdate(Reauthentication):
 class TokenCreate(Reauthentication):
     name: Annotated[Line, FieldOptions(autocomplete="off")] = Field(
         min_length=1, max_length=100, examples=["Backup script"], description="To know it again."
+    )
+    scopes: list[Annotated[Line, StringConstraints(max_length=100)]] = Field(
+        ["read", "write"], min_length=1, max_length=100, title="May be used to"
     )
     days: Annotated[Literal[7, 30, 90, 365], FieldOptions(TOKEN_LIFETIMES)] = Field(30, title="Ends after")
 
@@ -176,6 +184,8 @@ class TokenRead(Schema):
     id: int
     name: str
     hint: str
+    scopes: Scopes
+    """What it may be used for; `*` for all."""
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None
@@ -249,6 +259,8 @@ class AccessToken(Schema):
     """Where `access_token` is a JWT: to get the next one with, once."""
     expires_in: int | None = None
     """Seconds that a JWT has."""
+    scope: str | None = None
+    """What it may be used for, where that is not all."""
 
 
 class TokenRefresh(Schema):

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Mount
 
 from opportune.cli.output import print_json, print_table
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE, application
+from opportune.project import application, origin
 
 
 class Row(NamedTuple):
@@ -49,10 +49,3 @@ def find_rows(routes: Sequence[BaseRoute | RouteContext], prefix: str = "") -> I
             yield from find_rows(mounted.routes, path)
         else:
             yield Row(f"{path}/…", "ANY", mounted.name or "", origin(mounted.app))
-
-
-def origin(endpoint: object) -> str:
-    """`books` for code in app.books, `accounts` for opportune.accounts, else the library's name."""
-    module: str = getattr(endpoint, "__module__", "")
-    package, _, rest = module.partition(".")
-    return (rest if package in (PACKAGE, "opportune") else package).partition(".")[0]

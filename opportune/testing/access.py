@@ -24,8 +24,8 @@ from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
 from opportune.admin.site import ADMIN_PATH, AdminSite
 from opportune.application import create_app
-from opportune.cli.routes import find_rows, origin
-from opportune.project import PACKAGE, PROJECT, installed_features, installed_names
+from opportune.cli.routes import find_rows
+from opportune.project import PACKAGE, PROJECT, installed_features, installed_names, origin
 from opportune.settings import BaseSettings
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user

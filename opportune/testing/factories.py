@@ -13,6 +13,7 @@ from opportune.accounts import passwords
 from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
+from opportune.accounts.tokens.scopes import ALL_SCOPES
 from opportune.accounts.tokens.service import issue_access_token
 from opportune.db.database import Database
 
@@ -53,10 +54,10 @@ async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
     client.cookies.set(name, token)
 
 
-async def make_token(database: Database, user: User) -> str:
-    """Issue a bearer token for an hour."""
+async def make_token(database: Database, user: User, scopes: str = ALL_SCOPES) -> str:
+    """Issue a bearer token for an hour; `scopes="books:read"` for one that may be used for that alone."""
     async with database.writer() as session:
-        return await issue_access_token(session, user)
+        return await issue_access_token(session, user, scopes)
 
 
 async def sign_in_browser(page: "Page", app: FastAPI, user: User, site: str) -> None:

@@ -10,7 +10,8 @@ from app.todos.schemas import TodoStatistics
 from app.todos.service import Todos
 from opportune.accounts import User
 from opportune.crud import reading
-from opportune.db import utc_now
+from opportune.db import Database, utc_now
+from opportune.testing import make_token
 from tests.todos.conftest import MakeTodo
 
 # What differs between the databases is marked `on_both`.
@@ -193,3 +194,14 @@ async def test_the_data_layer_can_be_replaced(app: FastAPI, client: AsyncClient)
     answer = await client.get(f"{TODOS}/statistics")
 
     assert (answer.status_code, answer.json()["total"]) == (200, 3)
+
+
+async def test_a_token_for_reading_changes_nothing(
+    client: AsyncClient, database: Database, make_todo: MakeTodo, ann: User
+) -> None:
+    todo = await make_todo(ann)
+    for scope, read, written in (("todos:read", 200, 403), ("todos:write", 403, 200)):
+        client.headers["authorization"] = f"Bearer {await make_token(database, ann, scope)}"
+        assert [(await client.get(path)).status_code for path in (TODOS, f"{TODOS}/{todo.id}")] == [read, read]
+        assert (await client.patch(f"{TODOS}/{todo.id}", json={"done": True})).status_code == written
+        assert (await client.post(TODOS, json={"title": "Tea"})).status_code == (201 if written == 200 else 403)

@@ -75,6 +75,13 @@ KINDS = {
         EventKind("token_revoked", "An API token has ended: {name}", icon="ti-key"),
         EventKind("tokens_revoked", "All API tokens have ended", icon="ti-key"),
         EventKind(
+            "refresh_token_reused",
+            "A program was signed out",
+            "What it stays signed in by was used twice: it has a mistake, or somebody else has a copy. This sign-in has"
+            " ended for both, so sign in again there.",
+            icon="ti-key",
+        ),
+        EventKind(
             "account_linked",
             "{label} signs you in now",
             "From now on an account at {label} signs you in, without your password.",

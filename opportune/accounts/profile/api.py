@@ -1,8 +1,8 @@
 """What people see and change about themselves."""
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
-from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.dependencies import AccountCtx, CurrentUser, needs_scope
 from opportune.accounts.models import User
 from opportune.accounts.profile.schemas import PROVED_FIELDS, UserRead, UserUpdate
 from opportune.accounts.profile.service import (
@@ -12,25 +12,35 @@ from opportune.accounts.profile.service import (
     update_profile,
 )
 from opportune.accounts.responses import confirm_password, invalid_field
+from opportune.accounts.tokens.dependencies import require_scope
+from opportune.accounts.tokens.scopes import MANAGE_ACCOUNT
 from opportune.accounts.users import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 
 router = APIRouter(tags=["accounts"])
 
 
-@router.get("/users/me", response_model=UserRead)
+@router.get("/users/me", response_model=UserRead, dependencies=[needs_scope("accounts:read")])
 async def show_me(user: CurrentUser) -> User:
     return user
 
 
-@router.patch("/users/me", response_model=UserRead, responses={202: {"model": UserRead}})
-async def change_me(response: Response, wanted: UserUpdate, user: CurrentUser, context: AccountCtx) -> User:
-    """Change what is given. E-mail and password want the current password too.
+@router.patch(
+    "/users/me",
+    response_model=UserRead,
+    responses={202: {"model": UserRead}},
+    dependencies=[needs_scope("accounts:write")],
+)
+async def change_me(
+    request: Request, response: Response, wanted: UserUpdate, user: CurrentUser, context: AccountCtx
+) -> User:
+    """Change what is given. E-mail and password want the current password too, and the scope `accounts:manage`.
 
     A new password ends every session and token, this one too. A new e-mail counts once the link in an e-mail to it has
     been opened: 202.
     """
     email = None if wanted.email == user.email else wanted.email
     if email or wanted.password is not None:
+        require_scope(request, MANAGE_ACCOUNT)
         await confirm_password(context, user, wanted.current_password)
     try:
         if email:

@@ -6,11 +6,13 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.events.service import record_sign_in
+from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import AccessToken, Credentials, TokenRefresh
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.service import WRONG_CODE, WRONG_CREDENTIALS, check_code, check_password
 from opportune.accounts.sign_in.trusted_devices import trusted_device
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
+from opportune.accounts.tokens.scopes import ALL_SCOPES, unknown_scopes
 from opportune.accounts.tokens.strategies import token_strategy
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.web.middleware.compression import SECRET_HEADERS
@@ -26,8 +28,10 @@ async def login(
 ) -> AccessToken:
     """Exchange e-mail (as `username`) and password for a token of one hour. A new password ends it earlier.
 
-    Who has a second factor sends a `code`, too.
+    Who has a second factor sends a `code`, too. With a `scope` the token may be used for that alone.
     """
+    if unknown := unknown_scopes(credentials.scope.split(), request.app.state.features):
+        raise invalid_field("scope", unknown)
     email, code = credentials.username, credentials.code
     user = await check_password(context, email, credentials.password, trusted_device(request, email))
     if user is None:
@@ -36,7 +40,9 @@ async def login(
         await context.manager.release()  # what was counted stays counted, and the right password is no guess
         raise HTTPException(401, WRONG_CODE if code else CODE_REQUIRED, AUTHENTICATE_HEADER)
     response.headers.update(SECRET_HEADERS)
-    granted = await token_strategy(context.settings, request.app.state.database, context.session).grant(user)
+    granted = await token_strategy(context.settings, request.app.state.database, context.session).grant(
+        user, " ".join(credentials.scope.split()) or ALL_SCOPES
+    )
     await record_sign_in(context, user)
     await context.manager.on_after_login(user, request, response)
     return granted
@@ -44,10 +50,14 @@ async def login(
 
 @router.post("/refresh")
 async def refresh(request: Request, response: Response, context: AccountCtx, given: TokenRefresh) -> AccessToken:
-    """Exchange the refresh token of a sign-in, once, for a JWT and the next refresh token: where BEARER is jwt."""
+    """Exchange the refresh token of a sign-in, once, for a JWT and the next refresh token: where BEARER is jwt.
+
+    One that is used twice ends the sign-in. Within ten seconds it is taken for a retry, and answered alike.
+    """
     strategy = token_strategy(context.settings, request.app.state.database, context.session)
     granted = await strategy.refresh(given.refresh_token)
     if granted is None:
+        await context.manager.release()  # a token that was used twice has ended others
         raise HTTPException(401, headers=AUTHENTICATE_HEADER)
     response.headers.update(SECRET_HEADERS)
     return granted

@@ -8,8 +8,10 @@ from fastapi import APIRouter, Request, Response
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_required
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import ApiToken
-from opportune.accounts.responses import confirm_password
+from opportune.accounts.responses import confirm_password, invalid_field
 from opportune.accounts.schemas import TokenCreate, TokenCreated, TokenRead
+from opportune.accounts.tokens.dependencies import require_scope
+from opportune.accounts.tokens.scopes import unknown_scopes
 from opportune.accounts.tokens.service import UserTokens, create_token
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
@@ -29,11 +31,15 @@ async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequen
 async def make_token(
     request: Request, response: Response, wanted: TokenCreate, user: CurrentUser, context: AccountCtx
 ) -> TokenCreated:
-    """Make a token, which is in this answer and in no other."""
+    """Make a token, which is in this answer and in no other. It may be used for no more than the one that asks."""
+    if unknown := unknown_scopes(wanted.scopes, request.app.state.features):
+        raise invalid_field("scopes", unknown)
+    for each in wanted.scopes:
+        require_scope(request, each)
     await confirm_password(context, user, wanted.current_password)
     if not await context.manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
         raise sign_in_required(request)
-    token = await create_token(context.session, user, wanted.name, timedelta(days=wanted.days))
+    token = await create_token(context.session, user, wanted.name, timedelta(days=wanted.days), wanted.scopes)
     record_event(context, user, "token_created", name=wanted.name)
     made, *_older = await UserTokens(context.session, user.id).valid()
     response.headers.update(SECRET_HEADERS)

@@ -4,30 +4,38 @@ The JWT names the row of that token. So it ends with what ends the row: signing 
 taken, the deactivation of the account, or the list of one's tokens.
 """
 
+import base64
 import hmac
 import secrets
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any
+import struct
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 import jwt
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.credentials import prune
+from opportune.accounts.events.service import record_event
 from opportune.accounts.fastapi_users_without_redis import JWTStrategy, generate_jwt
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.schemas import AccessToken
 from opportune.accounts.sessions.lookup import find_by_token_id
+from opportune.accounts.tokens.scopes import ALL_SCOPES
 from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH, TOKEN_PREFIX, UserTokens, delete_token
-from opportune.accounts.tokens.strategies import Found, TokenStrategy
+from opportune.accounts.tokens.strategies import Found, TokenStrategy, told_scope
 from opportune.db.database import Database
 from opportune.db.model import MAX_ID, utc_now
 from opportune.settings import Settings
 from opportune.signing import derived_keys
 
 AUDIENCE = "opportune:api"
+REFRESH = struct.Struct(">QQQ")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+RETRY_GRACE = timedelta(seconds=10)
+"""In which a client that has not heard the answer gets the same one again."""
 CLAIMS = ["sub", "sid", "auth_time", "iat", "exp"]
 
 
@@ -49,24 +57,38 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         found = await find_by_token_id(self.database, claims["sid"]) if claims else None
         return found if claims and found and _is_of(claims, found[0]) else None
 
-    async def grant(self, user: User) -> AccessToken:
+    async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
         await prune(self.session, user, ApiToken)
         ends = utc_now() + timedelta(days=self.settings.session_days)
-        refresh_token, kept = self._new_token()
-        self.session.add(row := ApiToken(user_id=user.id, name=ACCESS_TOKEN_NAME, expires_at=ends, **kept))
+        row = ApiToken(user_id=user.id, name=ACCESS_TOKEN_NAME, token_hash="", expires_at=ends, scopes=scopes)
+        row.token_hash = secrets.token_hex(32)  # until it has a number, which is part of the token
+        self.session.add(row)
         await self.session.flush()
-        return self._granted(row.id, user.id, row.created_at, refresh_token)
+        return self._granted(row, self._keep_refresh_token(row, 0))
 
     async def refresh(self, refresh_token: str) -> AccessToken | None:
-        """Another JWT, and another token to refresh it: each counts once, also for two at the same moment."""
-        active = select(col(User.id)).where(col(User.is_active))
-        known = col(ApiToken.token_hash).in_([_hash(key, refresh_token) for key in self.keys])
-        mine = (known, col(ApiToken.expires_at) > utc_now(), col(ApiToken.user_id).in_(active))
-        following, kept = self._new_token()
-        used = update(ApiToken).where(*mine).values(**kept, used_at=utc_now())
-        named = used.returning(col(ApiToken.id), col(ApiToken.user_id), col(ApiToken.created_at))
-        found = (await self.session.execute(named)).first()
-        return self._granted(found[0], found[1], found[2], following) if found else None
+        """Another JWT, and another token to refresh it.
+
+        Each token counts once. Who sends the last one again at once has not heard the answer, and gets the same. Who
+        sends one later than that, or an older one, has it from whoever used it, or the other way round: nobody can
+        tell, so all that came of this sign-in ends, and its owner is told.
+        """
+        hashes, known = [_hash(key, refresh_token) for key in self.keys], self._read(refresh_token)
+        found = await self._lock(hashes, known)
+        if found is None:
+            return None
+        row, user = found
+        number = (known.number if known else 0) + 1
+        if row.token_hash in hashes:
+            row.used_at = row.refreshed_at = utc_now()
+            return self._granted(row, self._keep_refresh_token(row, number))
+        following = self._refresh_token(row, number)
+        is_last = row.token_hash == _hash(self.keys[0], following)
+        if is_last and row.refreshed_at and utc_now() - row.refreshed_at <= RETRY_GRACE:
+            return self._granted(row, following)
+        await self.session.delete(row)
+        record_event(self.session, user, "refresh_token_reused")
+        return None
 
     async def destroy_token(self, token: str, user: User | None = None) -> None:
         if token.count(".") != 2:
@@ -76,16 +98,44 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
             if row and _is_of(claims, row):
                 await UserTokens(self.session, row.user_id).delete_one_of(row.id)
 
-    def _granted(self, row_id: int, user_id: int, signed_in_at: datetime, refresh_token: str) -> AccessToken:
-        claims = {"sub": str(user_id), "sid": row_id, "aud": AUDIENCE, "iat": utc_now()}
-        claims["auth_time"] = signed_in_at.timestamp()
+    def _granted(self, row: ApiToken, refresh_token: str) -> AccessToken:
+        claims = {"sub": str(row.user_id), "sid": row.id, "aud": AUDIENCE, "iat": utc_now(), "scope": row.scopes}
+        claims["auth_time"] = row.created_at.timestamp()
         token = generate_jwt(claims, self.encode_key, self.lifetime_seconds, self.algorithm)
-        return AccessToken(access_token=token, refresh_token=refresh_token, expires_in=self.lifetime_seconds)
+        scope, seconds = told_scope(row.scopes), self.lifetime_seconds
+        return AccessToken(access_token=token, refresh_token=refresh_token, expires_in=seconds, scope=scope)
 
-    def _new_token(self) -> tuple[str, dict[str, Any]]:
-        """A token and what its row keeps: a hash made with a key of the site's, so that it opens nothing by itself."""
-        token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-        return token, {"token_hash": _hash(self.keys[0], token), "hint": token[:HINT_LENGTH]}
+    async def _lock(self, hashes: Sequence[str], known: "Refresh | None") -> tuple[ApiToken, User] | None:
+        """The row that a refresh token is, or once was, of, and its active user. Who else asks for it waits."""
+        mine = col(ApiToken.token_hash).in_(hashes) | (col(ApiToken.id) == (known.row_id if known else 0))
+        rows = select(ApiToken, User).join_from(ApiToken, User, col(User.id) == col(ApiToken.user_id))
+        valid = rows.where(mine, col(ApiToken.expires_at) > utc_now(), col(User.is_active))
+        found = (await self.session.execute(valid.with_for_update(of=ApiToken))).first()
+        if found is None or (found[0].token_hash not in hashes and not (known and known.is_of(found[0]))):
+            return None
+        return found[0], found[1]
+
+    def _keep_refresh_token(self, row: ApiToken, number: int) -> str:
+        """Make it the one of a row, which keeps a hash made with a key of the site's: it opens nothing by itself."""
+        token = self._refresh_token(row, number)
+        row.token_hash, row.hint = _hash(self.keys[0], token), token[:HINT_LENGTH]
+        return token
+
+    def _refresh_token(self, row: ApiToken, number: int) -> str:
+        """The one with this number of a sign-in: made of its key, so that it is known again after it was used."""
+        body = REFRESH.pack(row.id, _microseconds(row.created_at), number)
+        return TOKEN_PREFIX + base64.urlsafe_b64encode(_sign(self.keys[0], body) + body).decode()
+
+    def _read(self, token: str) -> "Refresh | None":
+        """What one of ours says, used or not; None of any other."""
+        try:
+            given = base64.urlsafe_b64decode(token.removeprefix(TOKEN_PREFIX))
+        except ValueError:
+            return None
+        signature, body = given[: -REFRESH.size], given[-REFRESH.size :]
+        if not any(hmac.compare_digest(signature, _sign(key, body)) for key in self.keys):
+            return None
+        return Refresh(*REFRESH.unpack(body))
 
     def _claims(self, token: str, *, may_be_over: bool = False) -> dict[str, Any] | None:
         """What a token of ours says; None if it is none, or over."""
@@ -103,6 +153,26 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
 def _is_of(claims: Mapping[str, Any], row: ApiToken) -> bool:
     """Whether it is the row that was meant: SQLite gives the number of the last one, once it is gone, to the next."""
     return (claims["sub"], claims["auth_time"]) == (str(row.user_id), row.created_at.timestamp())
+
+
+class Refresh(NamedTuple):
+    """What a refresh token says."""
+
+    row_id: int
+    created_at: int
+    """When its row was made, in microseconds: SQLite gives numbers of rows that are gone to others."""
+    number: int
+
+    def is_of(self, row: ApiToken) -> bool:
+        return self.created_at == _microseconds(row.created_at)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def _sign(key: str, body: bytes) -> bytes:
+    return hmac.digest(key.encode(), b"refresh:" + body, "sha256")
 
 
 def _hash(key: str, token: str) -> str:

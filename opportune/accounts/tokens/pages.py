@@ -11,10 +11,11 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.responses import done, reauthenticated, show
 from opportune.accounts.schemas import TokenCreate
+from opportune.accounts.tokens.scopes import offered_scopes, scope_rows
 from opportune.accounts.tokens.service import UserTokens, create_token
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
-from opportune.web.forms.forms import Form, read_form
+from opportune.web.forms.forms import Choices, Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 
 router = APIRouter(prefix="/accounts/tokens")
@@ -23,20 +24,20 @@ router = APIRouter(prefix="/accounts/tokens")
 @router.get("")
 async def list_tokens(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
     async with database.reader(fresh=True) as session:
-        return await show_tokens(request, session, user, Form(TokenCreate))
+        return await show_tokens(request, session, user, Form(TokenCreate, choices=scopes_of(request)))
 
 
 @router.post("")
 async def make_token(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     """Make a token and show it at once: no other page ever can."""
-    form = await read_form(request, TokenCreate)
+    form = await read_form(request, TokenCreate, choices=scopes_of(request))
     token = ""
     if wanted := await reauthenticated(context, user, form):
         if not await context.manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
             raise sign_in_required(request)
-        token = await create_token(context.session, user, wanted.name, timedelta(days=wanted.days))
+        token = await create_token(context.session, user, wanted.name, timedelta(days=wanted.days), wanted.scopes)
         record_event(context, user, "token_created", name=wanted.name)
-        form = Form(TokenCreate)
+        form = Form(TokenCreate, choices=scopes_of(request))
     return await show_tokens(request, context.session, user, form, token)
 
 
@@ -47,10 +48,15 @@ async def revoke_token(request: Request, token_id: RowId, user: CurrentUser, con
     return done(request, "tokens", "The token has ended.")
 
 
+def scopes_of(request: Request) -> Choices:
+    return {"scopes": offered_scopes(request.app.state.features)}
+
+
 async def show_tokens(
     request: Request, session: AsyncSession, user: User, form: Form[Any], token: str = ""
 ) -> Response:
     rows = await UserTokens(session, user.id).valid()
-    response = show(request, "tokens", form.status, form=form, tokens=rows, token=token)
+    offered = scope_rows(request.app.state.features)
+    response = show(request, "tokens", form.status, form=form, tokens=rows, token=token, scope_rows=offered)
     response.headers.update(SECRET_HEADERS if token else {})
     return response

@@ -1,6 +1,7 @@
 """Tokens for the API: random, and of each only the hash in the database, where it can be deleted."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import delete
@@ -10,6 +11,7 @@ from sqlmodel import col
 from opportune.accounts.credentials import UserCredentials, hash_token, prune
 from opportune.accounts.events.service import record_sign_in
 from opportune.accounts.models import ApiToken, User
+from opportune.accounts.tokens.scopes import ALL_SCOPES, READ, WRITE
 from opportune.accounts.users import user_manager
 from opportune.db.model import utc_now
 
@@ -29,18 +31,21 @@ class UserTokens(UserCredentials[ApiToken]):
     newest_first = (col(ApiToken.id),)
 
 
-async def create_token(session: AsyncSession, user: User, name: str, lifetime: timedelta) -> str:
+async def create_token(
+    session: AsyncSession, user: User, name: str, lifetime: timedelta, scopes: Sequence[str] = (READ, WRITE)
+) -> str:
     """Make a token and give it, which is stored nowhere."""
     await prune(session, user, ApiToken)
     token, ends = TOKEN_PREFIX + secrets.token_urlsafe(32), utc_now() + lifetime
     hashed, hint = hash_token(token), token[:HINT_LENGTH]
-    session.add(ApiToken(token_hash=hashed, user_id=user.id, name=name, hint=hint, expires_at=ends))
+    row = ApiToken(token_hash=hashed, user_id=user.id, name=name, hint=hint, expires_at=ends, scopes=" ".join(scopes))
+    session.add(row)
     return token
 
 
-async def issue_access_token(session: AsyncSession, user: User) -> str:
+async def issue_access_token(session: AsyncSession, user: User, scopes: str = ALL_SCOPES) -> str:
     """Make the token that signing in gives."""
-    return await create_token(session, user, ACCESS_TOKEN_NAME, ACCESS_TOKEN_LIFETIME)
+    return await create_token(session, user, ACCESS_TOKEN_NAME, ACCESS_TOKEN_LIFETIME, scopes.split())
 
 
 async def create_access_token(session: AsyncSession, user: User) -> str:

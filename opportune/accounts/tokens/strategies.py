@@ -1,5 +1,6 @@
 """How a program's token is made, read and ended, as FastAPI Users' `Strategy`: by rows, or by JWTs that name one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -7,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.schemas import AccessToken
 from opportune.accounts.sessions.lookup import Grants, find_by_token
+from opportune.accounts.tokens.dependencies import require_scopes
+from opportune.accounts.tokens.scopes import ALL_SCOPES
 from opportune.accounts.tokens.service import delete_token, issue_access_token
 from opportune.db.database import Database
 from opportune.errors import NotFound
@@ -23,6 +26,8 @@ class TokenStrategy:
         self.database = database
         self.session = session
         """Which writes: `find` and `read_token` do without."""
+        self.needed_scopes: Sequence[str] = ()
+        """Of a token that `read_token` is shown."""
 
     async def find(self, token: str) -> Found | None:
         """The row of a token that is not over, its active user, and what they may do."""
@@ -30,11 +35,15 @@ class TokenStrategy:
 
     async def read_token(self, token: str | None, user_manager: Any) -> User | None:
         found = await self.find(token) if token else None
-        return found[1] if found else None
+        if found is None:
+            return None
+        require_scopes(found[0].scopes, self.needed_scopes)
+        return found[1]
 
-    async def grant(self, user: User) -> AccessToken:
+    async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
         """What signing in gives."""
-        return AccessToken(access_token=await issue_access_token(self.session, user))
+        token = await issue_access_token(self.session, user, scopes)
+        return AccessToken(access_token=token, scope=told_scope(scopes))
 
     async def refresh(self, refresh_token: str) -> AccessToken | None:
         """What the refresh token of a sign-in gives. Raises NotFound where signing in gives none."""
@@ -45,6 +54,11 @@ class TokenStrategy:
 
     async def destroy_token(self, token: str, user: User | None = None) -> None:
         await delete_token(self.session, token)
+
+
+def told_scope(scopes: str) -> str | None:
+    """As OAuth has it: only where it is not what was asked for, and who asks for none gets all."""
+    return None if scopes == ALL_SCOPES else scopes
 
 
 def token_strategy(settings: Settings, database: Database, session: AsyncSession | None = None) -> TokenStrategy:

@@ -10,7 +10,7 @@ ACCOUNTS = PROJECT / "opportune/accounts"
 
 KNOW_HTTP = {
     *("pages", "api", "dependencies", "responses"),
-    *("cookies", "page_cookies", "trusted_devices", "second_step", "bearer", "permissions", "invitation"),
+    *("cookies", "page_cookies", "trusted_devices", "second_step", "bearer", "permissions", "invitation", "openapi"),
     *("manager", "backends"),
 }
 """Routes, what reads or answers a request for them, and FastAPI Users' signatures, in which there is one."""

@@ -22,7 +22,7 @@ async def test_what_is_over_goes_and_the_rest_stays(
         for name, hours in (("over", -1), ("not over", 1)):
             end = utc_now() + timedelta(hours=hours)
             session.add(Session(token_hash=name, user_id=user.id, expires_at=end))
-            session.add(ApiToken(token_hash=name, user_id=user.id, name=name, expires_at=end))
+            session.add(ApiToken(token_hash=name, user_id=user.id, name=name, expires_at=end, scopes="*"))
             session.add(Attempt(key=name, ends_at=end))
             begun = end - timedelta(days=settings.account_event_days)
             session.add(AccountEvent(user_id=user.id, kind="signed_in", created_at=begun))

@@ -1,6 +1,7 @@
 """BEARER=jwt: a JWT of minutes and a token to refresh it, which end with the row behind them."""
 
 import asyncio
+import hmac
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from opportune.settings import Settings
 from opportune.signing import derived_key
 from opportune.testing.factories import PASSWORD, make_token, make_user
 from opportune.testing.plugin import settings_for
+from opportune.testing.recorded_jobs import RecordedJobs
 
 LOGIN, REFRESH, LOGOUT, ME = (f"/api/v1/{path}" for path in ("auth/login", "auth/refresh", "auth/logout", "users/me"))
 
@@ -117,16 +119,85 @@ async def test_signing_out_ends_both_also_when_the_jwt_is_over(
     assert (await client.post(LOGOUT, headers={"authorization": "Bearer a.b.c"})).status_code == 204
 
 
-async def test_a_refresh_token_counts_once_also_for_two_at_once(client: AsyncClient, user: User) -> None:
+async def test_a_client_that_asks_twice_at_once_is_given_the_same_refresh_token(
+    client: AsyncClient, user: User
+) -> None:
     first = await login(client, user)
     answers = await asyncio.gather(*(refresh(client, first["refresh_token"]) for _ in range(2)))
-    assert sorted(answer.status_code for answer in answers) == [200, 401]
-    (second,) = (answer.json() for answer in answers if answer.status_code == 200)
-    assert second["refresh_token"] != first["refresh_token"]
-    assert await status(client, second["access_token"]) == 200
-    assert (await refresh(client, second["refresh_token"])).status_code == 200
-    for nonsense in ("", "x", "ü", second["access_token"][:200]):
+    assert [answer.status_code for answer in answers] == [200, 200]
+    (following,) = {answer.json()["refresh_token"] for answer in answers}
+    assert following != first["refresh_token"]
+    for answer in answers:
+        assert await status(client, answer.json()["access_token"]) == 200
+    assert (await refresh(client, following)).status_code == 200
+
+
+async def test_a_refresh_token_that_is_used_twice_ends_its_sign_in_and_its_owner_is_told(
+    client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
+) -> None:
+    other, stolen = await login(client, user), await login(client, user)
+    thief = (await refresh(client, stolen["refresh_token"])).json()
+    async with database.writer() as session:
+        await session.execute(update(ApiToken).values(refreshed_at=utc_now() - timedelta(seconds=11)))
+
+    assert (await refresh(client, stolen["refresh_token"])).status_code == 401
+
+    assert await status(client, thief["access_token"]) == 401
+    assert (await refresh(client, thief["refresh_token"])).status_code == 401
+    assert await status(client, other["access_token"]) == 200, "another sign-in goes on"
+    assert (await refresh(client, other["refresh_token"])).status_code == 200
+    (told,) = recorded_jobs.outbox
+    assert (told.to, told.subject) == (user.email, "A program was signed out")
+
+
+@pytest.mark.database("sqlite")
+async def test_one_that_is_older_than_the_last_ends_it_at_once(client: AsyncClient, user: User) -> None:
+    first = await login(client, user)
+    second = (await refresh(client, first["refresh_token"])).json()
+    third = (await refresh(client, second["refresh_token"])).json()
+    assert (await refresh(client, first["refresh_token"])).status_code == 401
+    assert (await refresh(client, third["refresh_token"])).status_code == 401
+
+
+@pytest.mark.database("sqlite")
+async def test_what_is_no_refresh_token_of_ours_ends_nothing(
+    client: AsyncClient, user: User, database: Database
+) -> None:
+    ended, granted = await login(client, user), None
+    await client.post(LOGOUT, headers={"authorization": f"Bearer {ended['access_token']}"})
+    granted = await login(client, user)  # SQLite gives it the number of the row that is gone
+    real = granted["refresh_token"]
+    forged = real[:-4] + ("AAAA" if real[-4:] != "AAAA" else "BBBB")
+    for nonsense in ("", "x", "ü", granted["access_token"][:200], forged, ended["refresh_token"]):
         assert (await refresh(client, nonsense)).status_code == 401
+    assert (await refresh(client, real)).status_code == 200
+
+
+@pytest.mark.database("sqlite")
+async def test_one_that_was_given_before_they_told_whose_they_are_counts_once(
+    client: AsyncClient, user: User, database: Database, settings: Settings
+) -> None:
+    old = "opp_" + "x" * 43
+    await login(client, user)
+    async with database.writer() as session:
+        key = derived_key(settings, "accounts: jwt")
+        hashed = hmac.digest(key.encode(), old.encode(), "sha256").hex()
+        await session.execute(update(ApiToken).values(token_hash=hashed))
+    following = (await refresh(client, old)).json()["refresh_token"]
+    assert (await refresh(client, old)).status_code == 401
+    assert (await refresh(client, following)).status_code == 200
+
+
+async def test_a_jwt_says_its_scopes_and_has_no_others_also_when_it_is_refreshed(
+    client: AsyncClient, user: User
+) -> None:
+    granted = await login(client, user, scope="accounts:read")
+    for each in (granted, (await refresh(client, granted["refresh_token"])).json()):
+        claims = jwt.decode(each["access_token"], options={"verify_signature": False})
+        assert (claims["scope"], each["scope"]) == ("accounts:read", "accounts:read")
+        assert await status(client, each["access_token"]) == 200
+        headers = {"authorization": f"Bearer {each['access_token']}"}
+        assert (await client.get(f"{ME}/sessions", headers=headers)).status_code == 403
 
 
 @pytest.mark.database("sqlite")

@@ -53,7 +53,7 @@ async def test_everybody_is_signed_out_but_who_does_it(app: FastAPI, operator: A
     async with app.state.database.writer() as session:
         for number, end in enumerate((over, ahead)):
             session.add(Session(user_id=superuser.id, token_hash=f"s{number}", expires_at=end))
-            session.add(ApiToken(user_id=superuser.id, token_hash=f"t{number}", name="x", expires_at=end))
+            session.add(ApiToken(user_id=superuser.id, token_hash=f"t{number}", name="x", expires_at=end, scopes="*"))
     await operator.post(f"{PAGE}/do/clear-expired-sessions")
     assert await said(operator) == "2 expired sessions and tokens cleared."
     async with signed_in_client(app) as other:

@@ -1,0 +1,27 @@
+"""The scopes of the token that a request comes with: others are refused."""
+
+from collections.abc import Sequence
+
+from fastapi import HTTPException, Request
+
+from opportune.accounts.tokens.scopes import has_scope, needed_scopes
+
+
+def require_scopes(held: str, needed: Sequence[str]) -> None:
+    """Answer 403 for a token, whose row has these scopes, that lacks one."""
+    scopes = held.split()
+    if missing := [each for each in needed if not has_scope(scopes, each)]:
+        words = f"This token may not do this: it lacks the scope {' and '.join(missing)}."
+        challenge = f'Bearer error="insufficient_scope", scope="{" ".join(needed)}"'
+        raise HTTPException(403, words, {"WWW-Authenticate": challenge})
+
+
+def require_scope(request: Request, needed: str) -> None:
+    """Answer 403 where the token of this request lacks a scope. Sessions of browsers have all."""
+    if request.state.token:
+        require_scopes(request.state.token.scopes, [needed])
+
+
+def needed_by(request: Request) -> list[str]:
+    """What a token needs for the route of this request."""
+    return needed_scopes(request.scope.get("route"), request.method, request.app.state.features)

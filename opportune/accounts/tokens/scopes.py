@@ -1,0 +1,110 @@
+"""What a token may be used for: scopes, which every route of the API needs without saying so.
+
+A route of the feature `books` needs `books:read` where it only reads, else `books:write`; `read` and `write` stand for
+those of all features. Any other scope, and each that a route asks for by `needs_scope`, a token has by its name alone.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from opportune.errors import OperatorError
+from opportune.feature import Feature
+from opportune.project import origin
+from opportune.web.middleware.csrf import SAFE_METHODS
+from opportune.web.routing import several
+
+READ, WRITE = "read", "write"
+MANAGE_ACCOUNT = "accounts:manage"
+"""E-mail, password, sessions, tokens, second factor, deletion: neither `read` nor `write` stands for it."""
+ALL_SCOPES = "*"
+"""Of who signs in, and of tokens that are older than scopes."""
+
+ACCOUNTS = "accounts"
+"""The feature whose routes need `MANAGE_ACCOUNT`, but for those that ask for another: one that is added is guarded."""
+
+NAME = re.compile(r"[\w-]+:[\w-]+|read|write")
+
+_asked: dict[str, None] = {}
+"""What routes that were declared in this process ask for by name."""
+
+
+def ask_for(scopes: Sequence[str]) -> None:
+    """Note that a route needs these. Raises OperatorError for one that does not say of what it is."""
+    if wrong := next((each for each in scopes if not NAME.fullmatch(each)), None):
+        raise OperatorError(f"{wrong!r} is no scope: say of what it is, such as needs_scope('books:export').")
+    _asked.update(dict.fromkeys(each for each in scopes if ":" in each))
+
+
+def has_scope(held: Collection[str], needed: str) -> bool:
+    """Whether a token with these scopes may be used for what needs this one."""
+    verb = needed.rpartition(":")[2]
+    return needed in held or ALL_SCOPES in held or (verb in (READ, WRITE) and verb in held)
+
+
+def needed_scopes(route: object, method: str, features: Sequence[Feature]) -> list[str]:
+    """What a token needs for a route: what this asks for, else to read or to write in its feature."""
+    dependant = getattr(route, "dependant", None)
+    if named := list(dict.fromkeys(_named(dependant))) if dependant else []:
+        return named
+    name, verb = origin(getattr(route, "endpoint", None)), READ if method in SAFE_METHODS else WRITE
+    if name == ACCOUNTS:
+        return [MANAGE_ACCOUNT]
+    return [f"{name}:{verb}" if any(feature.name == name for feature in features) else verb]
+
+
+class ScopeRow(NamedTuple):
+    """A line of the page on which somebody chooses."""
+
+    label: str
+    scopes: Mapping[str, str]
+    """What each is called, by its verb."""
+
+
+def scope_rows(features: Sequence[Feature]) -> list[ScopeRow]:
+    """What a token can be given on a site with these features."""
+    labels = {feature.name: feature.navigation[0].label for feature in features if feature.navigation}
+    labels[ACCOUNTS] = "Your account"
+    found = {feature.name: _verbs(feature) for feature in features}
+    for needed in _asked:
+        name, _, verb = needed.partition(":")
+        found.setdefault(name, {})[verb] = None
+    found[ACCOUNTS] = found.pop(ACCOUNTS, {})  # comes last
+    rows = ((labels.get(name) or name.capitalize(), name, verbs) for name, verbs in found.items() if verbs)
+    scopes = [ScopeRow(label, {verb: f"{name}:{verb}" for verb in _in_order(verbs)}) for label, name, verbs in rows]
+    return [ScopeRow("All features", {READ: READ, WRITE: WRITE}), *scopes]
+
+
+def offered_scopes(features: Sequence[Feature]) -> dict[str, str]:
+    """What a token can be given, with words for it."""
+    return {name: f"{row.label}: {verb}" for row in scope_rows(features) for verb, name in row.scopes.items()}
+
+
+def unknown_scopes(wanted: Sequence[str], features: Sequence[Feature]) -> str:
+    """What is wrong with scopes that somebody asks for, in a line; empty if all are there."""
+    offered = offered_scopes(features)
+    if unknown := [each for each in wanted if each not in offered]:
+        return f"There is no scope {unknown[0]}. There are: {', '.join(offered)}."
+    return ""
+
+
+def _verbs(feature: Feature) -> dict[str, None]:
+    """What routes of its API that do not say otherwise need, as far as this is known without looking into each."""
+    if feature.name == ACCOUNTS:
+        return {MANAGE_ACCOUNT.partition(":")[2]: None}
+    methods = {method for api in several(feature.api) for route in api.routes for method in _methods(route)}
+    return dict.fromkeys(READ if method in SAFE_METHODS else WRITE for method in methods)
+
+
+def _in_order(verbs: Collection[str]) -> list[str]:
+    return [*(verb for verb in (READ, WRITE) if verb in verbs), *sorted(set(verbs) - {READ, WRITE})]
+
+
+def _methods(route: object) -> Collection[str]:
+    return getattr(route, "methods", None) or ()
+
+
+def _named(dependant: Any) -> Iterator[str]:
+    for each in dependant.dependencies:
+        yield from each.own_oauth_scopes or ()
+        yield from _named(each)

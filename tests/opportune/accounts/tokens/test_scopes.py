@@ -1,0 +1,284 @@
+"""What a token may be used for: whatever a route says of itself, and also where it says nothing."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Security, UploadFile
+from fastapi.responses import StreamingResponse
+from fastapi_users import FastAPIUsers
+from httpx import AsyncClient, Response
+
+from opportune.accounts import (
+    CurrentUser,
+    OptionalUser,
+    User,
+    auth_backends,
+    get_current_user,
+    get_user_manager,
+    needs_scope,
+)
+from opportune.accounts.tokens.scopes import has_scope
+from opportune.application import create_app
+from opportune.db.database import Database
+from opportune.errors import OperatorError
+from opportune.feature import Feature, Link
+from opportune.project import PROJECT, installed_features
+from opportune.settings import Settings
+from opportune.testing.factories import PASSWORD, make_token, signed_in_client
+from opportune.testing.statements import counted_statements
+
+pytestmark = pytest.mark.database("sqlite")
+
+ME, TOKENS, BOOKS, LOGIN = (f"/api/v1/{path}" for path in ("users/me", "users/me/tokens", "books", "auth/login"))
+by_fastapi_users = FastAPIUsers[Any, int](get_user_manager, auth_backends).current_user()
+
+books = APIRouter(prefix="/books")
+
+
+@books.get("")
+@books.put("")
+async def whose(user: CurrentUser) -> int:
+    return user.id
+
+
+@books.get("/stream")
+async def stream(_: CurrentUser) -> StreamingResponse:
+    return StreamingResponse(iter(("a", "b")))
+
+
+@books.post("/upload")
+async def upload(_: CurrentUser, file: UploadFile) -> int | None:
+    return file.size
+
+
+@books.post("/search", dependencies=[needs_scope("books:read")])
+async def search(user: CurrentUser) -> int:
+    return user.id
+
+
+@books.get("/export")
+async def export(user: Annotated[User, needs_scope("books:export")]) -> int:
+    return user.id
+
+
+@books.get("/native")
+async def native(user: Annotated[User, Security(get_current_user, scopes=["books:export"])]) -> int:
+    return user.id
+
+
+@books.get("/open")
+async def is_open() -> None: ...
+
+
+for route in books.routes:  # as if they stood there
+    vars(route)["endpoint"].__module__ = "app.books.api"
+
+BOOKS_FEATURE = Feature(name="books", summary="Books.", api=books, navigation=[Link("Our books", "/books", "book")])
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """A site with books, and with routes of no feature."""
+    app = create_app(settings, [*installed_features(), BOOKS_FEATURE])
+
+    @app.get("/api/nobodys")
+    async def nobodys(user: OptionalUser) -> bool:
+        return user is not None
+
+    @app.get("/api/by-fastapi-users")
+    async def of_library(user: Annotated[User, Depends(by_fastapi_users)]) -> int:
+        return user.id
+
+    app.include_router(books, prefix="/api/included", dependencies=[needs_scope("books:loan")])
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+def ask(client: AsyncClient, database: Database, user: User) -> Any:
+    """Sends a request with a token of these scopes."""
+
+    async def send(scopes: str, method: str, path: str, **more: Any) -> Response:
+        headers = {"authorization": f"Bearer {await make_token(database, user, scopes)}"}
+        return await client.request(method, path, headers=headers, **more)
+
+    return send
+
+
+@pytest.mark.parametrize(
+    ("held", "needed", "opens"),
+    [
+        ("books:read", "books:read", True),
+        ("books:write", "books:read", False),
+        ("read", "books:read", True),
+        ("read write", "books:export", False),
+        ("read write", "accounts:manage", False),
+        ("books:read books:write", "read", False),
+        ("*", "books:export", True),
+        ("", "read", False),
+    ],
+)
+def test_scopes_stand_for_others(held: str, needed: str, opens: bool) -> None:
+    assert has_scope(held.split(), needed) is opens
+
+
+async def test_a_route_that_says_nothing_needs_to_read_or_to_write_in_its_feature(ask: Any) -> None:
+    for scopes, read, written in [
+        ("books:read", 200, 403),
+        ("books:write", 403, 200),
+        ("read", 200, 403),
+        ("write", 403, 200),
+        ("stock:read stock:write", 403, 403),
+    ]:
+        assert (await ask(scopes, "GET", BOOKS)).status_code == read, scopes
+        assert (await ask(scopes, "GET", f"{BOOKS}/stream")).status_code == read, scopes
+        assert (await ask(scopes, "PUT", BOOKS)).status_code == written, scopes
+        sent = await ask(scopes, "POST", f"{BOOKS}/upload", files={"file": b"abc"})
+        assert sent.status_code == written, scopes
+
+
+async def test_the_refusal_names_what_is_lacking(ask: Any) -> None:
+    answer = await ask("books:read", "PUT", BOOKS)
+    assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="books:write"'
+    assert answer.json()["detail"] == "This token may not do this: it lacks the scope books:write."
+
+
+async def test_the_account_is_managed_by_its_own_scope_alone(ask: Any) -> None:
+    managing = [
+        ("GET", TOKENS), ("DELETE", TOKENS), ("DELETE", f"{TOKENS}/9"), ("DELETE", ME), ("GET", f"{ME}/sessions"),
+        ("POST", f"{ME}/two-factor"), ("GET", f"{ME}/export"), ("GET", f"{ME}/linked-accounts"),
+    ]  # fmt: skip
+    for method, path in managing:
+        assert (await ask("read write", method, path, json={})).status_code == 403, path
+        assert (await ask("accounts:manage", method, path, json={})).status_code != 403, path
+    assert (await ask("read", "GET", ME)).status_code == 200
+    assert (await ask("accounts:manage", "GET", ME)).status_code == 403
+    assert (await ask("write", "PATCH", ME, json={"display_name": "Ada"})).status_code == 200
+    for change in ({"password": "quite another one"}, {"email": "new@example.com"}):
+        answer = await ask("write", "PATCH", ME, json={**change, "current_password": PASSWORD})
+        assert (answer.status_code, "accounts:manage" in answer.text) == (403, True)
+
+
+async def test_sessions_and_who_signs_in_have_all(app: FastAPI, client: AsyncClient, user: User) -> None:
+    token = (await client.post(LOGIN, data={"username": user.email, "password": PASSWORD})).json()["access_token"]
+    assert (await client.get(TOKENS, headers={"authorization": f"Bearer {token}"})).json()[0]["scopes"] == ["*"]
+    async with signed_in_client(app, user) as browser:
+        assert (await browser.get(TOKENS)).status_code == 200
+
+
+async def test_who_signs_in_may_ask_for_less(client: AsyncClient, user: User) -> None:
+    given = {"username": user.email, "password": PASSWORD, "scope": "books:read  read"}
+    granted = (await client.post(LOGIN, data=given)).json()
+    assert granted["scope"] == "books:read read"
+    headers = {"authorization": f"Bearer {granted['access_token']}"}
+    assert (await client.put(BOOKS, headers=headers)).status_code == 403
+    unknown = await client.post(LOGIN, data={**given, "scope": "books:rade"})
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, ["scope"])
+    assert "There is no scope books:rade. There are: read, write, " in unknown.text
+
+
+async def test_a_token_makes_none_that_may_do_more(ask: Any) -> None:
+    wanted = {"name": "Backup", "current_password": PASSWORD}
+    usual = await ask("*", "POST", TOKENS, json=wanted)
+    assert (usual.status_code, usual.json()["scopes"]) == (201, ["read", "write"])
+    chosen = await ask("accounts:manage books:read", "POST", TOKENS, json={**wanted, "scopes": ["books:read"]})
+    assert (chosen.status_code, chosen.json()["scopes"]) == (201, ["books:read"])
+    assert (await ask("accounts:manage books:read", "POST", TOKENS, json=wanted)).status_code == 403
+    assert (await ask("read write", "POST", TOKENS, json=wanted)).status_code == 403
+    for wrong in ([], ["nonsense"], ["*"]):
+        assert (await ask("*", "POST", TOKENS, json={**wanted, "scopes": wrong})).status_code == 422, wrong
+
+
+async def test_somebody_chooses_them_on_the_page(user_client: AsyncClient, client: AsyncClient) -> None:
+    page = (await user_client.get("/accounts/tokens")).text
+    for name in ("read", "books:write", "accounts:manage"):
+        assert f'name="scopes" value="{name}"' in page
+    assert 'value="read" checked' in page
+    assert 'value="accounts:manage" checked' not in page
+
+    given = {"name": "Backup", "days": "7", "current_password": PASSWORD}
+    made = await user_client.post("/accounts/tokens", data={**given, "scopes": ["books:read", "accounts:read"]})
+    assert "<code>books:read</code> <code>accounts:read</code>" in made.text
+    for wrong in ({}, {"scopes": "nonsense"}):
+        assert (await user_client.post("/accounts/tokens", data={**given, **wrong})).status_code == 422
+
+
+async def test_a_route_says_in_a_word_what_it_needs_instead(ask: Any, app: FastAPI, user: User) -> None:
+    assert (await ask("books:read", "POST", f"{BOOKS}/search")).json() == user.id
+    assert (await ask("write", "POST", f"{BOOKS}/search")).status_code == 403
+    for path in ("export", "native"):
+        assert (await ask("read write", "GET", f"{BOOKS}/{path}")).status_code == 403
+        assert (await ask("books:export", "GET", f"{BOOKS}/{path}")).json() == user.id
+    async with signed_in_client(app, user) as browser:
+        assert (await browser.get(f"{BOOKS}/export")).json() == user.id
+    assert (await ask("write", "GET", f"{BOOKS}/open")).status_code == 200, "it asks nobody who they are"
+
+
+async def test_routes_of_no_feature_and_those_of_fastapi_users_are_guarded_too(ask: Any) -> None:
+    for path in ("/api/nobodys", "/api/by-fastapi-users"):
+        assert (await ask("read", "GET", path)).status_code == 200, path
+        assert (await ask("books:read write", "GET", path)).status_code == 403, path
+
+
+async def test_what_a_router_needs_where_it_is_included_counts(ask: Any) -> None:
+    path = "/api/included/books"
+    assert (await ask("books:read", "GET", path)).status_code == 403
+    assert (await ask("books:read books:loan", "GET", path)).status_code == 200
+
+
+async def test_the_openapi_document_says_what_each_address_needs(client: AsyncClient) -> None:
+    document = (await client.get("/api/openapi.json")).json()
+    scheme = "OAuth2PasswordBearer"
+    offered = document["components"]["securitySchemes"][scheme]["flows"]["password"]["scopes"]
+    found = {
+        (method, path): operation["security"]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if "security" in operation
+    }
+    assert found["put", BOOKS] == [{scheme: ["books:write"]}]
+    assert found["get", f"{BOOKS}/stream"] == [{scheme: ["books:read"]}]
+    assert found["get", f"{BOOKS}/export"] == [{scheme: ["books:export"]}]
+    assert found["get", "/api/v1/users/me"] == [{scheme: ["accounts:read"]}]
+    assert found["post", "/api/v1/users/me/tokens"] == [{scheme: ["accounts:manage"]}]
+    assert found["get", "/api/included/books"] == [{scheme: ["books:loan", "books:read"]}]
+    assert found["get", "/api/by-fastapi-users"] == [{scheme: ["read"]}, {"APIKeyCookie": []}]
+    assert {needed for first, *_ in found.values() for needed in first[scheme]} <= offered.keys()
+    assert offered["books:read"] == "Our books: read"
+    assert "403" in document["paths"][BOOKS]["put"]["responses"]
+
+
+async def test_the_admin_takes_no_token(ask: Any) -> None:
+    assert (await ask("*", "GET", "/admin/user/list")).status_code in (303, 401)
+
+
+async def test_the_guide_is_true(app: FastAPI, ask: Any, client: AsyncClient) -> None:
+    guide = (PROJECT / "docs/tokens.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - the guide's own
+    app.include_router(names["router"], prefix="/api")
+    assert (await ask("stock:read", "POST", "/api/stock/search")).json() == []
+    refused = await ask("read write", "GET", "/api/stock/export")
+    assert f"`WWW-Authenticate: {refused.headers['www-authenticate']}`" in guide
+    page = (await client.get("/api/openapi.json")).json()["components"]["securitySchemes"]
+    offered = page["OAuth2PasswordBearer"]["flows"]["password"]["scopes"]
+    assert {name for name in re.findall(r"`([a-z]+:[a-z]+)`", guide) if "stock" not in name} <= offered.keys()
+    assert {"stock:read", "stock:export"} <= offered.keys()
+
+
+def test_a_scope_says_of_what_it_is() -> None:
+    for wrong in ("export", "books:", "books export", 'a:"b'):
+        with pytest.raises(OperatorError, match="such as needs_scope"):
+            needs_scope(wrong)
+
+
+async def test_they_come_with_the_token_by_the_query_that_finds_it(
+    client: AsyncClient, database: Database, user: User
+) -> None:
+    headers = {"authorization": f"Bearer {await make_token(database, user, 'accounts:read')}"}
+    with counted_statements("SELECT") as seen:
+        assert (await client.get(ME, headers=headers)).status_code == 200
+    assert len(seen) == 1
