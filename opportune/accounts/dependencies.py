@@ -67,12 +67,15 @@ async def _read_user(request: Request) -> User | None:
 OptionalUser = Annotated[User | None, Depends(get_optional_user)]
 
 
+NO_SCOPES = SecurityScopes()
+
+
 class CurrentUserScheme(SecurityBase):
     """Also what tells the OpenAPI page of the token, so that FastAPI has one thing to find out and not three."""
 
     model, scheme_name = oauth2_scheme.model, oauth2_scheme.scheme_name
 
-    async def __call__(self, request: Request, needed: SecurityScopes) -> User:
+    async def __call__(self, request: Request, needed: SecurityScopes = NO_SCOPES) -> User:
         user = await get_optional_user(request)
         if user is None:
             raise sign_in_required(request)
