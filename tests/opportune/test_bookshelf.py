@@ -9,7 +9,7 @@ from pathlib import Path
 from opportune.cli.installed import with_feature
 from opportune.project import PROJECT, USERS
 from tests.opportune import slug_recipe
-from tests.opportune.cli.command_server import command_server
+from tests.opportune.cli.command_server import TESTING, command_server
 from tests.opportune.cli.conftest import Copy
 
 BOOKSHELF = Path(__file__).parent / "bookshelf"
@@ -57,7 +57,7 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
     shutil.copy(PROJECT / "pyproject.toml", copy)
     shutil.copytree(PROJECT / "tests", copy / "tests", ignore=shutil.ignore_patterns("opportune", *EXAMPLES))
     give_users_a_bio(copy / "app/users")
-    with command_server(copy, "pytest", "opportune.testing.fixtures", "opportune.cli.makemigrations") as run:
+    with command_server(copy, *TESTING) as run:
         for name in EXAMPLES:
             assert run("removeapp", name, "--yes")[0] == 0
         for part in ("app", "templates", "tests"):
@@ -69,6 +69,6 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
             code, output = run(*words)
             assert code == 0, output
         slug_recipe.follow(copy, run)
-        code, output = run("pytest", "-q", "--assert=plain", "-p", "no:cacheprovider", "tests/books")
+        code, output = run("pytest", "-q", "tests/books")
     assert code == 0, output[-5000:]
     assert " passed" in output

@@ -8,7 +8,7 @@ from pathlib import Path
 from opportune.cli.installed import with_feature
 from opportune.project import PROJECT
 from tests.opportune import slug_recipe
-from tests.opportune.cli.command_server import command_server
+from tests.opportune.cli.command_server import TESTING, command_server
 from tests.opportune.cli.conftest import Copy
 
 GUIDES = ("cookbook.md", "testing.md")
@@ -42,12 +42,12 @@ def test_every_recipe_works(tmp_path: Path) -> None:
             shutil.copy(PROJECT / "tests" / name, copy / "tests")
     installed = copy / "app/installed.py"
     installed.write_text(with_feature(installed.read_text(), "books"))
-    with command_server(copy, "pytest", "opportune.testing.fixtures", "opportune.cli.makemigrations") as run:
+    with command_server(copy, *TESTING) as run:
         code, output = run("makemigrations")
         assert code == 0, output
         assert run("migrate")[0] == 0
         assert run("makemigrations", "--check")[0] == 0, "the migration is what the models say"
         slug_recipe.follow(copy, run)
-        code, output = run("pytest", "-q", "--assert=plain", "-p", "no:cacheprovider", TESTS)
+        code, output = run("pytest", "-q", TESTS)
     assert code == 0, output[-5000:]
     assert f"{len(re.findall(r'^(?:async )?def test_', files()[TESTS], re.MULTILINE))} passed" in output

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from opportune.cli.installed import with_feature
 from opportune.project import PROJECT
-from tests.opportune.cli.command_server import THIRD_PARTY, command_server
+from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import Copy
 
 GUIDES = [PROJECT / "docs/errands.md", *sorted((PROJECT / "app").glob("*/README.md"))]
@@ -50,7 +50,7 @@ def test_all_of_them_work(tmp_path: Path) -> None:
         for file in (PROJECT / folder).glob("[_c]*.py"):  # what tests of the examples stand on
             (copy / folder).mkdir(parents=True, exist_ok=True)
             shutil.copy(file, copy / folder)
-    with command_server(copy, *THIRD_PARTY) as run:
+    with command_server(copy) as run:
         assert run("startapp", "books")[0] == 0
         for name, changes in diffs():
             apply(changes, copy / name)
@@ -58,6 +58,6 @@ def test_all_of_them_work(tmp_path: Path) -> None:
         for feature in FEATURES:
             installed.write_text(with_feature(installed.read_text(), feature))
         assert run("makemigrations")[0] == 0
-        code, output = run("pytest", "-qx", "--assert=plain", "-p", "no:cacheprovider", "-k", "not postgresql", *tests)
+        code, output = run("pytest", "-qx", "-k", "not postgresql", *tests)
     assert code == 0, output[-5000:]
     assert f"{len(tests)} passed" in output

@@ -31,9 +31,9 @@ NAMED_BY_WORD = [name for name in FEATURES if name not in ("chat", "events", "ho
 """Those whose name means nothing else: of the others only their paths and modules are looked for."""
 
 # On one kind of database and without programs of their own: this is about what refers to what.
-QUICKLY = ("-qx", "-m", "not e2e and not model", "-k", "not postgresql", "--assert=plain", "-p", "no:cacheprovider")
+QUICKLY = ("-qx", "-m", "not e2e and not model", "-k", "not postgresql")
 
-IMPORTED = ("pytest", "opportune.testing.fixtures", "opportune.testing.factories", "opportune.cli.main")
+IMPORTED = ("opportune.testing.fixtures", "opportune.testing.factories", "opportune.cli.main")
 """What takes longest when tests start, and knows no feature."""
 
 # Reads every page of what is left: a template that wants what is gone fails there.

@@ -10,7 +10,7 @@ import pytest
 
 from opportune.project import PROJECT
 from opportune.testing.factories import PASSWORD
-from tests.opportune.cli.command_server import command_server
+from tests.opportune.cli.command_server import TESTING, command_server
 from tests.opportune.test_errands import apply, diffs
 
 TUTORIAL = PROJECT / "docs/tutorial.md"
@@ -47,7 +47,7 @@ def test_it_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     project = tmp_path / "bookshelf"
     (begin,) = re.findall(r"^python3 (oppman\.py startproject .*) \.\./bookshelf$", TEXT, re.MULTILINE)
     subprocess.run([sys.executable, *shlex.split(begin), str(project)], cwd=PROJECT, check=True, capture_output=True)
-    with command_server(project, "pytest", "opportune.testing.fixtures", "opportune.cli.makemigrations") as run:
+    with command_server(project, *TESTING) as run:
         for words in steps():
             if not words:
                 for name, changes in diffs([TUTORIAL]):
@@ -60,6 +60,6 @@ def test_it_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             command = [sys.executable, "-m", "ruff", *task, "--no-cache", "app", "tests"]
             subprocess.run(command, cwd=project, check=True, capture_output=True)
         both = ("-k", "not postgresql or test_shop")
-        code, output = run("pytest", "-q", "--assert=plain", "-p", "no:cacheprovider", *both, "tests/books")
+        code, output = run("pytest", "-q", *both, "tests/books")
     assert code == 0, output[-5000:]
     assert " passed" in output

@@ -1,24 +1,36 @@
 """Commands, or `pytest`, one after another in a copy of the project, in processes that find their imports done.
 
-This file is also the program that they are forked from: it reads the words of a command as a line of JSON, and answers
-with its exit code and what it said.
+This file is also the program that they are forked from. It imports what knows nothing of a project, and forks a process
+for each folder, which imports what is the project's. That one forks a process for each command: it reads the words as a
+line of JSON, and answers with the exit code and what was said.
 """
 
+import atexit
+import gc
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
 MODULES = ("app.main", "opportune.cli.migrate", "opportune.cli.makemigrations", "opportune.data.backup.create")
 """What commands take longest to import, and nothing that a test changes."""
-THIRD_PARTY = ("pytest", "fastapi", "sqlmodel", "sqladmin", "alembic.autogenerate")
-"""What knows no model, for tests that change the users'."""
+TESTING = ("opportune.testing.fixtures", "opportune.cli.makemigrations")
+"""The same where tests run, of which some change what is installed."""
+THIRD_PARTY = (
+    *("alembic.autogenerate", "argon2", "fastapi.openapi.utils", "httpx", "jinja2", "psycopg", "pydantic_settings"),
+    *("pytest", "pytest_asyncio.plugin", "sqladmin", "sqlalchemy.ext.asyncio", "sqlmodel", "typer"),
+)
+"""What takes longest of the rest."""
+PYTEST_OPTIONS = ("--assert=plain", "-p", "no:cacheprovider", "-p", "pytest_asyncio.plugin")
+"""To rewrite asserts takes longer than many a test."""
 
 
 class RunCommand(Protocol):
@@ -32,30 +44,56 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
     environ = {
         "DATABASE_URL": f"sqlite:///{folder}/data/app.db",
         "ENVIRONMENT": "test",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONPATH": str(folder),
         # Two versions of a file in one second and of one length would be the same to what Python has compiled.
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    with subprocess.Popen(
-        [sys.executable, __file__, *(modules or MODULES)],
-        cwd=folder,
-        env={**os.environ, **environ},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        questions, answers = process.stdin, process.stdout
-        assert questions
-        assert answers
+    ours, theirs = socket.socketpair()
+    with theirs:
+        socket.send_fds(_program(), [b"\n"], [theirs.fileno()])
+    with ours, ours.makefile("rw", encoding="utf-8") as stream:
 
         def run(*words: str) -> tuple[int, str]:
-            print(json.dumps(words), file=questions, flush=True)
-            code, said = json.loads(answers.readline())
+            print(json.dumps(words), file=stream, flush=True)
+            code, said = json.loads(stream.readline())
             return code, said
 
-        answers.readline()  # it has imported all: what changes from here on is found anew each time
-        yield run
-        questions.close()
+        print(json.dumps([str(folder), {**os.environ, **environ}, modules]), file=stream, flush=True)
+        assert stream.readline(), "What could not be imported stands on standard error."
+        yield run  # it has imported all: what changes from here on is found anew each time
+
+
+@cache
+def _program() -> socket.socket:
+    """Start the program that all are forked from, and give what it listens to: it ends when nobody holds that."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen([sys.executable, __file__], stdin=theirs.fileno())
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def serve(connection: socket.socket) -> None:
+    """Run the commands that come along it, in the folder that it begins with."""
+    with connection, connection.makefile("rw", encoding="utf-8") as stream:
+        folder, environ, modules = json.loads(stream.readline())
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environ)
+        sys.path[0] = folder
+        sys.dont_write_bytecode = True
+        for name in modules:
+            import_module(name)
+        gc.freeze()  # what each command would else look through, and copy by that
+        print(file=stream, flush=True)
+        for line in stream:
+            print(json.dumps(answer(json.loads(line))), file=stream, flush=True)
 
 
 def answer(words: list[str]) -> tuple[int, str]:
@@ -74,15 +112,27 @@ def carry_out(words: list[str]) -> int:
         name, _, value = words.pop(0).partition("=")
         os.environ[name] = value
     sys.modules.pop("app.installed", None)  # it may have changed since
-    program, words = ("pytest", words[1:]) if words[0] == "pytest" else ("opportune.cli.main", words)
+    program = "opportune.cli.main"
+    if words[0] == "pytest":
+        program, words = "pytest", [*PYTEST_OPTIONS, *words[1:]]
     code = int(import_module(program).main(words))
     sys.stdout.flush()
     return code
 
 
-if __name__ == "__main__":
-    for name in sys.argv[1:]:
+def main() -> None:
+    for name in THIRD_PARTY:
         import_module(name)
-    print(flush=True)  # noqa: T201 - ready
-    for line in iter(sys.stdin.readline, ""):
-        print(json.dumps(answer(json.loads(line))), flush=True)  # noqa: T201 - the answer
+    with socket.socket(fileno=os.dup(0)) as projects, Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), 0)  # commands find nobody to ask
+        while received := socket.recv_fds(projects, 1, 1)[1]:
+            connection = socket.socket(fileno=received[0])
+            if os.fork() == 0:
+                projects.close()
+                serve(connection)
+                os._exit(0)
+            connection.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """Two ways to try a command: here, with settings from the test alone, or as a process in a copy of the project."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from opportune.project import PROJECT
+from opportune.project import PROJECT, USERS
 from opportune.testing.commands import Oppman, Outcome, oppman
-from tests.opportune.cli.command_server import RunCommand, command_server
+from tests.opportune.cli.command_server import MODULES, RunCommand, command_server
 
 __all__ = ["Oppman", "Outcome", "oppman"]
 
@@ -73,11 +74,21 @@ def copy(tmp_path: Path) -> Copy:
     return Copy(tmp_path / "copy")
 
 
+def without_examples(folder: Path) -> None:
+    """Let a copy have installed what no project goes without: each feature more takes its time in each command."""
+    installed = folder / "app/installed.py"
+    text = installed.read_text(encoding="utf-8")
+    for name in re.findall(rf"^from app\.(?!{USERS}\b)(\w+)\.feature", text, re.MULTILINE):
+        text = re.sub(rf"^.*\b{name}\b.*\n", "", text, flags=re.MULTILINE)
+    installed.write_text(text, encoding="utf-8")
+
+
 @pytest.fixture(scope="session")
 def shared_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy, RunCommand]]:
     """A copy of the project for all tests, and a process there that has imported nearly all of it."""
     copy = Copy(tmp_path_factory.mktemp("shared") / "copy")
-    with command_server(copy.folder) as run:
+    without_examples(copy.folder)
+    with command_server(copy.folder, *MODULES) as run:
         yield copy, run
 
 
@@ -91,6 +102,7 @@ def run(shared_copy: tuple[Copy, RunCommand]) -> Iterator[RunCommand]:
         shutil.rmtree(copy.folder / part, ignore_errors=True)
         if part in PARTS:
             shutil.copytree(PROJECT / part, copy.folder / part)
+    without_examples(copy.folder)
 
 
 class Library:

@@ -17,7 +17,7 @@ from opportune.cli.scaffold.module_imports import merged, with_imports
 from opportune.cli.scaffold.source import NotAsExpected, Source, with_item
 from opportune.cli.scaffold.words import plural, singular, snake
 from opportune.project import PROJECT
-from tests.opportune.cli.command_server import RunCommand, command_server
+from tests.opportune.cli.command_server import TESTING, RunCommand, command_server
 from tests.opportune.cli.conftest import Copy
 from tests.opportune.test_imports import deeper
 
@@ -81,7 +81,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunCo
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / name, folder / name)
-    with command_server(folder, "pytest", "opportune.testing.fixtures", "opportune.cli.makemigrations") as run:
+    with command_server(folder, *TESTING) as run:
         for words in COMMANDS:
             code, output = run(*words)
             assert code == 0, output
@@ -108,9 +108,7 @@ def test_choices_of_a_second_model_have_a_class_of_their_own(made: tuple[Path, R
 
 def test_its_own_tests_pass_on_both_databases(made: tuple[Path, RunCommand]) -> None:
     both = ("-k", "not postgresql or added_read or not_right")  # where the databases may answer differently
-    code, output = made[1](
-        "pytest", "-q", "--assert=plain", "-p", "no:cacheprovider", *both, "tests/blog", "tests/notes"
-    )
+    code, output = made[1]("pytest", "-q", *both, "tests/blog", "tests/notes")
     assert code == 0, output[-5000:]
     assert "failed" not in output
 

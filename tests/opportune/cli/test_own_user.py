@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.opportune.cli.command_server import THIRD_PARTY, command_server
+from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import Copy
 
 FIELDS = """
@@ -53,11 +53,11 @@ def test_fields_of_ones_own_are_shown_and_stored_everywhere(tmp_path: Path) -> N
     (copy / "tests").mkdir()
     (copy / "tests/conftest.py").write_text('pytest_plugins = ["opportune.testing.plugin"]\n')
     (copy / "tests/test_fields.py").write_text(TEST)
-    with command_server(copy, *THIRD_PARTY) as run:
+    with command_server(copy) as run:
         code, output = run("routes")
         assert (code, output) == (1, NO_COLUMN)
         declare(copy / "app/users/models.py", FIELDS, '{"small": 96}, default="")\n')
         assert run("makemigrations")[1].count("+ Add column") == 3
         assert run("makemigrations", "--check")[0] == 0
-        code, output = run("pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "tests")
+        code, output = run("pytest", "-q", "-o", "asyncio_mode=auto", "tests")
     assert code == 0, output[-5000:]

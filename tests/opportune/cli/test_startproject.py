@@ -32,10 +32,10 @@ KINDS = {
 """The examples that are asked for, the site's name, and which tests run. All are collected; the rest runs here, too."""
 PRODUCT = "opportune".capitalize()
 AN_EXAMPLE = ",".join(EXAMPLES[-1:])
-QUICKLY = ("-qx", "-m", "not e2e and not model", "--assert=plain", "-p", "no:cacheprovider")
+QUICKLY = ("-qx", "-m", "not e2e and not model")
 COMMANDS = ("migrate", "check")
 """The last looks, too, whether the models have their migrations."""
-IMPORTED = ("app.main", "pytest", "opportune.testing.fixtures", *(f"opportune.cli.{name}" for name in COMMANDS))
+IMPORTED = ("app.main", "opportune.testing.fixtures", *(f"opportune.cli.{name}" for name in COMMANDS))
 ONLY_STARTER = ("bench", "docs", "tests/opportune", "CHANGELOG.md", "requirements-framework.lock", "LICENSE")
 NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache", "data", ".env", ".hypothesis")
 

@@ -66,7 +66,7 @@ def _faults_of(cases: "SearchStrategy[Case[Any]]", people: People, examples: int
         phases=[Phase.generate],
         suppress_health_check=set(HealthCheck) - {HealthCheck.filter_too_much},
     )
-    # An operation whose one parameter is any text cannot be asked wrongly: fifty tries tell, hundreds take half a second.
+    # An operation whose one parameter is any text cannot be asked wrongly: fifty tries tell, as hundreds would.
     with suppress(Unsatisfiable, FailedHealthCheck):
         some(given(case=cases)(send))()
     return found
