@@ -181,6 +181,9 @@ class Settings(BaseSettings):
     account_event_days: int = Field(default=90, ge=1)
     """Days for which people see what happened to their account, with the addresses that it was done from."""
 
+    email_sign_in: bool = True
+    """Offer to sign in by an e-mail with a link and a code, where mail is sent."""
+
     google_client_id: str = ""
     """Sign-in with Google: the id that Google has given to this site (docs/accounts.md). Empty: no such button."""
     google_client_secret: SecretStr = SecretStr("")

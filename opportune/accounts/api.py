@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from opportune.accounts.deletion import api as deletion
+from opportune.accounts.email_sign_in import api as email_sign_in
 from opportune.accounts.events import api as events
 from opportune.accounts.password_reset import api as password_reset
 from opportune.accounts.profile import api as profile
@@ -17,6 +18,7 @@ from opportune.accounts.verification import api as verification
 
 PARTS = (
     sign_in,
+    email_sign_in,
     registration,
     verification,
     password_reset,

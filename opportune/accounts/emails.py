@@ -30,7 +30,7 @@ def send_account_email(session: AsyncSession, settings: Settings, to: str, templ
         enqueue_email(session, render_email(settings, to, f"accounts/mail/{template}", context))
 
 
-async def request_email(context: AccountContext, email: str, call: JobCall[[str]]) -> None:
+async def request_email(context: AccountContext, email: str, call: JobCall[...]) -> None:
     """Queue a job that writes to an address, if anything is there to be written.
 
     Raises:

@@ -1,5 +1,6 @@
 from opportune.accounts import api, cleanup, demo, pages
 from opportune.accounts.deletion.personal_data import personal_data
+from opportune.accounts.email_sign_in.emails import send_sign_in_email
 from opportune.accounts.events.jobs import note_wrong_password
 from opportune.accounts.hooks import HOOKS
 from opportune.accounts.models import (
@@ -52,6 +53,7 @@ accounts = Feature(
         send_registration_email,
         send_password_reset_email,
         send_verification_email,
+        send_sign_in_email,
         note_wrong_password,
         cleanup.delete_expired_daily,
     ),

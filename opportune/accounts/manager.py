@@ -19,7 +19,7 @@ from opportune.accounts.fastapi_users_without_redis import (
     InvalidPasswordException,
     exceptions,
 )
-from opportune.accounts.models import LinkedAccount, User, UserBase
+from opportune.accounts.models import ApiToken, LinkedAccount, Session, User, UserBase
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users import (
     CHANGED_MEANWHILE,
@@ -285,10 +285,24 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         was_verified = found[0].is_verified
         # The link has come by mail, so the address is theirs.
         user: U = await self.change(found[0], password=password, is_verified=True)
-        if not was_verified:  # a stranger may have registered it, and linked an account of theirs
-            await self.session.execute(delete(LinkedAccount).where(col(LinkedAccount.user_id) == user.id))
+        if not was_verified:
+            await self._end_linked_ways_in(user)
         await self.on_after_reset_password(user, self.request)
         return user
+
+    async def prove_email(self, user: U) -> None:
+        """Verify the address of somebody who reads its mail, and make the account theirs.
+
+        A stranger may have opened it: its password, and all that somebody has signed in with, end.
+        """
+        await self.user_db.update(user, {"hashed_password": "", "is_verified": True})
+        for kind in (Session, ApiToken):
+            await self.session.execute(delete(kind).where(col(kind.user_id) == user.id))
+        await self._end_linked_ways_in(user)
+
+    async def _end_linked_ways_in(self, user: U) -> None:
+        """A stranger may have registered the address, and linked an account of theirs."""
+        await self.session.execute(delete(LinkedAccount).where(col(LinkedAccount.user_id) == user.id))
 
     # E-mails, which a job asks for: nobody learns from an answer who has an account
 

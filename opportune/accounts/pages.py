@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from opportune.accounts.deletion import pages as deletion
+from opportune.accounts.email_sign_in import pages as email_sign_in
 from opportune.accounts.events import pages as events
 from opportune.accounts.password_reset import pages as password_reset
 from opportune.accounts.profile import pages as profile
@@ -18,6 +19,7 @@ from opportune.accounts.verification import pages as verification
 
 PARTS = (
     sign_in,
+    email_sign_in,
     social_sign_in,
     registration,
     verification,

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.context import AccountContext
+from opportune.accounts.email_sign_in.service import email_sign_in_is_offered
 from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password, is_confirmed
@@ -16,6 +17,7 @@ from opportune.accounts.schemas import Confirmation, EmailRequest, Reauthenticat
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.social_sign_in.providers import configured_providers
+from opportune.settings import Settings
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rate_limit import TooManyRequests
@@ -43,8 +45,9 @@ def show_form(
     request: Request, name: str, form: Form[Any], headers: Mapping[str, str] | None = None, **more: Any
 ) -> Response:
     """A page for strangers, who go on to `next` when they have signed in."""
-    providers = configured_providers(request.app.state.settings)
-    page = show(request, name, form.status, form=form, next=next_page(request, form), providers=providers, **more)
+    settings: Settings = request.app.state.settings
+    ways = {"providers": configured_providers(settings), "offers_email_sign_in": email_sign_in_is_offered(settings)}
+    page = show(request, name, form.status, form=form, next=next_page(request, form), **ways, **more)
     page.headers.update(headers or {})
     return page
 

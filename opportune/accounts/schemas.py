@@ -53,6 +53,23 @@ class EmailRequest(Schema):
     email: Annotated[Email, FieldOptions(autocomplete="username")] = Field(title="E-mail")
 
 
+class EmailSignIn(EmailRequest):
+    """Beside what the form of the sign-in page says of a password, which does not count."""
+
+    remember: bool = Field(False, title="Remember me on this device")
+
+
+class EmailSignInCode(Schema):
+    code: Annotated[
+        Line, FieldOptions(autocomplete="one-time-code", inputmode="numeric", maxlength=20), Field(max_length=100)
+    ] = Field(title="Code from the e-mail")
+
+
+class EmailSignInLink(Schema):
+    token: Annotated[LinkToken, FieldOptions(type="hidden")]
+    remember: bool = Field(False, title="Remember me on this device")
+
+
 class EmailToken(Schema):
     token: Annotated[LinkToken, FieldOptions(type="hidden")]
 
@@ -261,6 +278,19 @@ class AccessToken(Schema):
     """Seconds that a JWT has."""
     scope: str | None = None
     """What it may be used for, where that is not all."""
+
+
+class EmailSignInAsked(Message):
+    request: str
+    """To come back with the code, within a quarter of an hour."""
+
+
+class EmailSignInCredentials(Schema):
+    request: LinkToken
+    code: Annotated[Line, StringConstraints(max_length=100)]
+    second_factor: Annotated[Line, StringConstraints(max_length=100)] = ""
+    scope: Annotated[Line, StringConstraints(max_length=1000)] = ""
+    """What the token is to be used for, as in signing in with a password."""
 
 
 class TokenRefresh(Schema):

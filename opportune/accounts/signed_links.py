@@ -21,13 +21,14 @@ LIFETIMES = {
     "change-email": timedelta(hours=1),
     "reset": timedelta(hours=1),
     "code": timedelta(minutes=5),
+    "email-sign-in": timedelta(minutes=15),
 }
 """By purpose."""
 
 
 def make_link_token(settings: Settings, purpose: str, user: User, **data: Any) -> str:
     """Text for an address, with JSON values in it that everybody can read and nobody can change."""
-    return signer(settings, f"accounts: {purpose}").dumps([user.id, _fingerprint(user), data])
+    return signer(settings, f"accounts: {purpose}").dumps([user.id, fingerprint(user), data])
 
 
 async def read_link_token(
@@ -36,15 +37,15 @@ async def read_link_token(
     """The active user of a link and its values; None if it is not ours, too old, or has been used."""
     seconds = int(LIFETIMES[purpose].total_seconds())
     try:
-        user_id, fingerprint, data = signer(settings, f"accounts: {purpose}").loads(token, max_age=seconds)
+        user_id, mark, data = signer(settings, f"accounts: {purpose}").loads(token, max_age=seconds)
     except BadData:
         return None
     user = await session.get(User, user_id) if 0 < user_id <= MAX_ID else None
-    if user is None or not user.is_active or not hmac.compare_digest(fingerprint, _fingerprint(user)):
+    if user is None or not user.is_active or not hmac.compare_digest(mark, fingerprint(user)):
         return None
     return user, data
 
 
-def _fingerprint(user: User) -> str:
+def fingerprint(user: User) -> str:
     """Changes with what it is made of, and lets nobody find any of it."""
     return hashlib.sha256(f"{user.hashed_password}\n{user.email}".encode()).hexdigest()[:32]

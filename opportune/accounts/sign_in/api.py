@@ -4,8 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
 
+from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.events.service import record_sign_in
+from opportune.accounts.models import User
 from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import AccessToken, Credentials, TokenRefresh
 from opportune.accounts.sessions import cookies
@@ -30,18 +32,35 @@ async def login(
 
     Who has a second factor sends a `code`, too. With a `scope` the token may be used for that alone.
     """
-    if unknown := unknown_scopes(credentials.scope.split(), request.app.state.features):
-        raise invalid_field("scope", unknown)
+    check_scope(request, credentials.scope)
     email, code = credentials.username, credentials.code
     user = await check_password(context, email, credentials.password, trusted_device(request, email))
     if user is None:
         raise HTTPException(401, WRONG_CREDENTIALS, AUTHENTICATE_HEADER)
+    await require_code(context, user, code)
+    return await grant_token(request, response, context, user, credentials.scope)
+
+
+def check_scope(request: Request, scope: str) -> None:
+    """Raise RequestValidationError at a word of it that is no scope."""
+    if unknown := unknown_scopes(scope.split(), request.app.state.features):
+        raise invalid_field("scope", unknown)
+
+
+async def require_code(context: AccountContext, user: User, code: str) -> None:
+    """Ask who has a second factor for a code of it. Raises HTTPException, and TooManyRequests."""
     if user.has_two_factor and not (code and await check_code(context, user, code)):
         await context.manager.release()  # what was counted stays counted, and the right password is no guess
         raise HTTPException(401, WRONG_CODE if code else CODE_REQUIRED, AUTHENTICATE_HEADER)
+
+
+async def grant_token(
+    request: Request, response: Response, context: AccountContext, user: User, scope: str
+) -> AccessToken:
+    """Sign a program in."""
     response.headers.update(SECRET_HEADERS)
     granted = await token_strategy(context.settings, request.app.state.database, context.session).grant(
-        user, " ".join(credentials.scope.split()) or ALL_SCOPES
+        user, " ".join(scope.split()) or ALL_SCOPES
     )
     await record_sign_in(context, user)
     await context.manager.on_after_login(user, request, response)

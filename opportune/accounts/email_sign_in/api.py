@@ -1,0 +1,44 @@
+"""The same for apps and programs, which keep the request in place of a cookie."""
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+
+from opportune.accounts.dependencies import AccountCtx
+from opportune.accounts.email_sign_in import service
+from opportune.accounts.email_sign_in.dependencies import require_email_sign_in
+from opportune.accounts.responses import EMAIL_REQUESTED, INVALID_LINK
+from opportune.accounts.schemas import AccessToken, EmailRequest, EmailSignInAsked, EmailSignInCredentials
+from opportune.accounts.sign_in.api import check_scope, grant_token, require_code
+from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER
+
+router = APIRouter(prefix="/auth/login/email", tags=["accounts"], dependencies=[Depends(require_email_sign_in)])
+
+
+@router.post("", status_code=202)
+async def request_sign_in(wanted: EmailRequest, context: AccountCtx) -> EmailSignInAsked:
+    """Have an e-mail sent with a code to sign in with. The answer is the same whether or not there is one."""
+    asked = await service.request_sign_in(context, wanted.email)
+    return EmailSignInAsked(detail=EMAIL_REQUESTED, request=service.seal_request(context.settings, asked))
+
+
+@router.post("/code", response_model_exclude_none=True)
+async def check_code(
+    request: Request, response: Response, context: AccountCtx, credentials: EmailSignInCredentials
+) -> AccessToken:
+    """Exchange the code of an e-mail, once, for a token. Who has a second factor sends a `second_factor`, too.
+
+    With a `scope` the token may be used for that alone.
+    """
+    check_scope(request, credentials.scope)
+    wanted = service.read_request(context.settings, credentials.request)
+    if wanted is None:
+        raise HTTPException(410, INVALID_LINK)
+    try:
+        user = await service.check_code(context, wanted, credentials.code)
+    except service.RequestEnded:
+        raise HTTPException(410, service.ENDED) from None
+    if user is None:
+        raise HTTPException(401, service.WRONG_CODE, AUTHENTICATE_HEADER)
+    await require_code(context, user, credentials.second_factor)
+    if not await service.use_email(context, user, wanted.number):
+        raise HTTPException(410, INVALID_LINK)
+    return await grant_token(request, response, context, user, credentials.scope)

@@ -1,0 +1,36 @@
+"""The e-mail that signs somebody in, written by a job: from the answer alone nobody learns whether there is one."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.email_sign_in.codes import make_code
+from opportune.accounts.emails import send_account_email
+from opportune.accounts.signed_links import LIFETIMES, make_link_token
+from opportune.accounts.users import find_by_email
+from opportune.db.model import utc_now
+from opportune.jobs import JobContext, job
+from opportune.settings import Settings
+
+MINUTES = int(LIFETIMES["email-sign-in"].total_seconds() // 60)
+
+
+@job("accounts.send_sign_in_email")
+async def send_sign_in_email(
+    run: JobContext,
+    email: str,
+    number: str,
+    next: str,  # noqa: A002 - its word everywhere
+    device: str,
+    address: str,
+) -> None:
+    """Send link and code of a request that came from this device, if somebody has this address."""
+    asked = {"number": number, "next": next, "device": device, "address": address, "at": utc_now().isoformat()}
+    await run.write(_send, run.settings, email, asked)
+
+
+async def _send(session: AsyncSession, settings: Settings, email: str, asked: dict[str, str]) -> None:
+    user = await find_by_email(session, email)
+    if user and user.is_active:
+        token = make_link_token(settings, "email-sign-in", user, **asked)
+        code = make_code(settings, user, asked["number"])
+        known = {"device": asked["device"], "address": asked["address"]}
+        send_account_email(session, settings, email, "sign_in", token=token, code=code, minutes=MINUTES, **known)

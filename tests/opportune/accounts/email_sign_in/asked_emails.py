@@ -1,0 +1,50 @@
+"""Ask for an e-mail to sign in with, and read it."""
+
+import re
+
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient, Response
+
+from tests.opportune.accounts.sent_emails import AUTH, EMAIL, newest_link, sent_emails
+
+PATH = "/accounts/login/email"
+API = f"{AUTH}/login/email"
+
+
+def browser(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:
+    """Another one, elsewhere."""
+    transport = ASGITransport(app, client=(address, 1))
+    return AsyncClient(transport=transport, base_url="http://testserver", headers={"User-Agent": "Other/1.0"})
+
+
+async def ask(client: AsyncClient, email: str = EMAIL, **more: str) -> Response:
+    return await client.post(PATH, data={"email": email, **more})
+
+
+async def newest_code(app: FastAPI) -> str:
+    found = re.match(r"(\d{6}) is your code", str((await sent_emails(app))[-1]["Subject"]))
+    assert found
+    return found[1]
+
+
+async def newest_token(app: FastAPI) -> str:
+    path, token = await newest_link(app)
+    assert path == f"{PATH}/link"
+    return token
+
+
+async def type_code(client: AsyncClient, code: str) -> Response:
+    return await client.post(f"{PATH}/code", data={"code": code})
+
+
+async def press(client: AsyncClient, token: str, **more: str) -> Response:
+    """The button on the page of the link."""
+    return await client.post(f"{PATH}/link", data={"token": token, **more})
+
+
+async def is_signed_in(client: AsyncClient) -> bool:
+    return (await client.get("/accounts/sessions")).status_code == 200
+
+
+def other_code(code: str) -> str:
+    return f"{(int(code) + 1) % 10**6:06}"

@@ -1,0 +1,246 @@
+"""What must not let anybody in, nor tell who has an account."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from itsdangerous import TimestampSigner
+from sqlalchemy import func, select, update
+
+from opportune.accounts.email_sign_in import service
+from opportune.accounts.management import set_password
+from opportune.accounts.models import Session, User
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.testing.factories import make_user
+from tests.opportune.accounts.email_sign_in.asked_emails import (
+    API,
+    PATH,
+    ask,
+    browser,
+    is_signed_in,
+    newest_code,
+    newest_token,
+    other_code,
+    press,
+    type_code,
+)
+from tests.opportune.accounts.sent_emails import EMAIL, NEW, settings, told
+
+__all__ = ["settings"]  # a fixture
+
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+
+async def sessions(database: Database) -> int:
+    async with database.reader() as session:
+        return await session.scalar(select(func.count()).select_from(Session)) or 0
+
+
+async def test_a_mail_scanner_that_opens_the_link_does_nothing(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    await make_user(database, EMAIL)
+    await ask(client)
+    token = await newest_token(app)
+    async with browser(app) as scanner:
+        for method in ("GET", "HEAD", "GET"):
+            await scanner.request(method, f"{PATH}/link", params={"token": token})
+        assert not await is_signed_in(scanner)
+    assert await sessions(database) == 0
+    assert (await press(client, token)).status_code == 303
+    assert await is_signed_in(client)
+
+
+async def test_an_email_counts_once_by_link_or_by_code(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    await make_user(database, EMAIL, is_verified=True)
+    await ask(client)
+    cookies, token, code = dict(client.cookies), await newest_token(app), await newest_code(app)
+    async with browser(app) as elsewhere:
+        assert (await press(elsewhere, token)).status_code == 303
+        assert (await press(elsewhere, token)).status_code == 410
+    client.cookies.update(cookies)
+    assert (await type_code(client, code)).status_code == 410
+    assert not await is_signed_in(client)
+
+
+@on_both
+async def test_of_two_at_once_one_gets_in(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    await make_user(database, EMAIL, is_verified=True)
+    await ask(client)
+    token, code = await newest_token(app), await newest_code(app)
+    async with browser(app) as elsewhere:
+        answers = await asyncio.gather(type_code(client, code), press(elsewhere, token), press(elsewhere, token))
+    assert sorted(answer.status_code for answer in answers) == [303, 410, 410]
+    assert await sessions(database) == 1
+
+
+async def test_it_ends_after_a_quarter_of_an_hour(
+    app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_user(database, EMAIL)
+    await ask(client)
+    token, code = await newest_token(app), await newest_code(app)
+    cookies = dict(client.cookies)
+    late = int((utc_now() + timedelta(seconds=service.LIFETIME_SECONDS + 1)).timestamp())
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: late)
+    monkeypatch.setattr("time.time", lambda: late)
+    assert (await client.get(f"{PATH}/link", params={"token": token})).status_code == 410
+    assert (await press(client, token)).status_code == 410
+    client.cookies.update(cookies)  # which a browser that keeps the time has forgotten
+    assert (await type_code(client, code)).headers["location"] == PATH
+    assert await sessions(database) == 0
+
+
+async def test_a_code_is_good_for_nothing_in_another_browser_nor_for_another_request(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    await make_user(database, EMAIL)
+    await make_user(database, "eve@example.com")
+    await ask(client)
+    code = await newest_code(app)
+    async with browser(app) as eves:
+        assert (await type_code(eves, code)).headers["location"] == PATH
+        await ask(eves, "eve@example.com")
+        own = await newest_code(app)
+        assert "This is not the code" in (await type_code(eves, code)).text
+        await ask(eves)  # for Ada's address, in Eve's browser
+        assert "This is not the code" in (await type_code(eves, code)).text
+        assert "This is not the code" in (await type_code(eves, own)).text
+    assert await sessions(database) == 0
+
+
+async def test_five_wrong_codes_end_an_email_and_its_code(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    await make_user(database, EMAIL)
+    await ask(client)
+    code = await newest_code(app)
+    cookies = dict(client.cookies)
+    wrong = [(await type_code(client, other_code(code))).status_code for _ in range(5)]
+    ended = await type_code(client, code)
+    assert (wrong, ended.headers["location"]) == ([422] * 5, PATH)
+    assert "too many wrong codes" in (await client.get(PATH)).text
+    client.cookies.update(cookies)  # kept by whoever guesses
+    assert (await type_code(client, code)).headers["location"] == PATH
+    assert await sessions(database) == 0
+
+
+async def test_codes_of_an_account_are_guessed_ten_times_a_day_while_its_link_and_its_owner_s_browser_still_get_in(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    await make_user(database, EMAIL, is_verified=True)
+    await ask(client)
+    await type_code(client, await newest_code(app))
+    await client.post("/accounts/logout")
+    async with browser(app) as eves:
+        for _ in range(2):
+            await ask(eves)
+            code = await newest_code(app)
+            for _ in range(5):
+                await type_code(eves, other_code(code))
+        await ask(eves)
+        refused = await type_code(eves, await newest_code(app))
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) > 80_000
+        assert (await press(eves, await newest_token(app))).status_code == 303
+    await ask(client)
+    await type_code(client, await newest_code(app))
+    assert await is_signed_in(client)
+
+
+async def test_an_address_guesses_at_many_accounts_twenty_times(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    await make_user(database, EMAIL)
+    for number in range(4):
+        await ask(client, f"user{number}@example.com")
+        for _ in range(5):
+            await type_code(client, "000000")
+    await ask(client)
+    assert (await type_code(client, await newest_code(app))).status_code == 429
+
+
+async def test_emails_to_somebody_and_from_an_address_are_few(client: AsyncClient) -> None:
+    answers = [await ask(client, "Nobody@example.com") for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [303] * 5 + [429]
+    assert (await client.post(API, json={"email": "nobody@example.com"})).status_code == 429
+
+
+async def change_password(database: Database) -> None:
+    async with database.writer() as session:
+        await set_password(session, EMAIL, NEW)
+
+
+async def change_email(database: Database) -> None:
+    async with database.writer() as session:
+        await session.execute(update(User).values(email="new@example.com"))
+
+
+async def deactivate(database: Database) -> None:
+    async with database.writer() as session:
+        await session.execute(update(User).values(is_active=False))
+
+
+async def delete(database: Database) -> None:
+    async with database.writer() as session:
+        await session.delete((await session.scalars(select(User))).one())
+
+
+@pytest.mark.parametrize("change", [change_password, change_email, deactivate, delete])
+async def test_an_email_ends_with_what_it_was_sent_for(
+    app: FastAPI, client: AsyncClient, database: Database, change: Callable[[Database], Awaitable[None]]
+) -> None:
+    await make_user(database, EMAIL)
+    asked = await client.post(API, json={"email": EMAIL})
+    given = {"request": asked.json()["request"], "code": await newest_code(app)}
+    await ask(client)
+    token, code = await newest_token(app), await newest_code(app)
+    await change(database)
+    assert (await client.get(f"{PATH}/link", params={"token": token})).status_code == 410
+    assert (await press(client, token)).status_code == 410
+    assert (await client.post(f"{API}/code", json=given)).status_code in (401, 410)
+    assert (await type_code(client, code)).status_code in (410, 422)
+    assert await sessions(database) == 0
+
+
+async def test_asking_tells_nobody_who_has_an_account_and_who_is_closed_out_gets_nothing(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    await make_user(database, EMAIL)
+    await make_user(database, "off@example.com", is_active=False)
+    pages, programs = set(), set()
+    for email in (EMAIL, "off@example.com", "nobody@example.com"):
+        asked = await ask(client, email)
+        shown = (await client.get(asked.headers["location"])).text.replace(email, "")
+        guessed = await type_code(client, "12345x")
+        pages.add((asked.status_code, shown, guessed.status_code, guessed.text.replace(email, "")))
+        by_program = await client.post(API, json={"email": email})
+        request = by_program.json()["request"]
+        wrong = await client.post(f"{API}/code", json={"request": request, "code": "12345x"})
+        programs.add((by_program.status_code, by_program.json()["detail"], wrong.status_code, wrong.json()["detail"]))
+    assert (len(pages), len(programs)) == (1, 1)
+    assert {to for to, _ in await told(app)} == {EMAIL}
+
+
+async def test_next_leads_to_this_site_alone(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    await make_user(database, EMAIL)
+    for outside in ("//evil.example", "https://evil.example/", "/\\evil.example"):
+        await ask(client, next=outside)
+        assert (await press(client, await newest_token(app))).headers["location"] == "/"
+        client.cookies.clear()
+
+
+async def test_what_is_no_request_of_ours_is_refused_in_a_line(client: AsyncClient) -> None:
+    for request in ("", "x" * 50, "gAAAAA\u00e9", "a" * 3000):
+        answer = await client.post(f"{API}/code", json={"request": request, "code": "123456"})
+        assert answer.status_code in (410, 422)
+    client.cookies.set("email_sign_in", "none of ours", path="/accounts/login")
+    assert (await type_code(client, "123456")).headers["location"] == PATH
+    for token in ("", "none", "a.b.c"):
+        assert (await press(client, token)).status_code == 410
