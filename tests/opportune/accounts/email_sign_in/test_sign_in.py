@@ -160,7 +160,7 @@ async def test_a_program_exchanges_the_code_for_a_token(app: FastAPI, client: As
 
 
 async def test_it_is_offered_where_mail_is_sent_until_a_setting_turns_it_off(app: FastAPI, client: AsyncClient) -> None:
-    user, plain = User(email=EMAIL, is_verified=True), app.state.settings
+    user, plain = User(email=EMAIL, hashed_password="", is_verified=True), app.state.settings
     for changed, offered in (
         ({}, True),
         ({"email_sign_in": False}, False),
@@ -173,7 +173,7 @@ async def test_it_is_offered_where_mail_is_sent_until_a_setting_turns_it_off(app
         assert (404 in answers) is not offered
         assert ((await client.post(API, json={"email": EMAIL})).status_code == 404) is not offered
         assert signs_in_by_email(app.state.settings, user) is offered
-    assert not signs_in_by_email(plain, User(email=EMAIL))
+    assert not signs_in_by_email(plain, User(email=EMAIL, hashed_password=""))
 
 
 async def status(client: AsyncClient, path: str) -> int:
