@@ -1,4 +1,4 @@
-from app.pydocs import api, pages
+from app.pydocs import api, pages, questions
 from app.pydocs.documents import python_docs
 from app.pydocs.jobs import index_python
 from app.pydocs.settings import PydocsSettings
@@ -7,7 +7,7 @@ from opportune.feature import Feature, Link
 pydocs = Feature(
     name="pydocs",
     summary="Search as you type in Python's documentation: a full-text index in memory.",
-    pages=pages.router,
+    pages=[questions.router, pages.router],
     api=api.router,
     navigation=[Link("Python docs", "/pydocs", "book-2")],
     jobs=[index_python],

@@ -3,7 +3,10 @@ from fastapi.responses import RedirectResponse
 
 from app.pydocs.dependencies import Asked, Index
 from app.pydocs.documents import python_docs
+from app.pydocs.questions import topic_of
 from app.pydocs.schemas import EntryRead
+from opportune.accounts import OptionalUser
+from opportune.llm import Answers
 from opportune.search import MAX_RANKED_HITS, IndexMissing, SearchQuery
 from opportune.web import is_htmx, templates
 
@@ -43,6 +46,7 @@ async def elsewhere() -> Response:
 
 
 @router.get("/{slug:path}")
-async def entry(request: Request, index: Index, slug: str) -> Response:
+async def entry(request: Request, index: Index, slug: str, user: OptionalUser, answers: Answers) -> Response:
     entry = EntryRead.of(await index.get(slug))
-    return templates.render(request, "pydocs/entry.html", {"entry": entry})
+    answer = await answers.newest(topic_of(slug), user.id) if user else None
+    return templates.render(request, "pydocs/entry.html", {"entry": entry, "answer": answer})

@@ -1,10 +1,15 @@
 """Dependencies of routes that ask for answers and show them."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, HTTPException, Request
 
+from opportune.accounts.dependencies import CurrentUser, OptionalUser
+from opportune.answers.events import AnswerStream, parse_event_id
 from opportune.answers.manager import AnswerManager
+from opportune.answers.models import Answer
+from opportune.db.model import RowId
 from opportune.errors import OperatorError
 
 
@@ -17,3 +22,36 @@ async def get_answers(request: Request) -> AnswerManager:
 
 Answers = Annotated[AnswerManager, Depends(get_answers)]
 """The answers of the site, in a route: `answers: Answers`."""
+
+
+async def get_answer(answer_id: RowId, user: CurrentUser, answers: Answers) -> Answer:
+    if answer := await answers.find(answer_id, user.id):
+        return answer
+    raise HTTPException(404)
+
+
+CurrentAnswer = Annotated[Answer, Depends(get_answer)]
+"""An answer to the person who asks; another's is not found."""
+
+
+async def get_stream(
+    answer_id: RowId,
+    user: OptionalUser,
+    answers: Answers,
+    after: str | None = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> AsyncIterator[AnswerStream | None]:
+    """Find the answer, and how far its viewer is: by `Last-Event-ID`, else by `after`. None if it is not theirs.
+
+    A dependency and not a part of the stream: only so is the answer let go of at once when the visitor goes.
+    """
+    named = parse_event_id(last_event_id) or parse_event_id(after)
+    answer = await answers.find(answer_id, user.id) if user else None
+    if answer is None:
+        yield None
+        return
+    async with answers.view(answer) as live:
+        yield AnswerStream(live, named[1] if named and named[0] == answer.id else 0, answer.id)
+
+
+CurrentStream = Annotated[AnswerStream | None, Depends(get_stream)]

@@ -1,3 +1,4 @@
+from opportune.answers import api, pages
 from opportune.answers.lifespan import running_answers
 from opportune.answers.models import Answer, AnswerChunk
 from opportune.answers.personal import personal_data
@@ -7,6 +8,8 @@ answers = Feature(
     name="answers",
     summary="Answers of language models that outlive their request, for features that ask for them.",
     models=(Answer, AnswerChunk),
+    pages=pages.router,
+    api=api.router,
     personal_data=personal_data,
     lifespan=running_answers,
 )

@@ -28,11 +28,16 @@ from opportune.answers.task import TRANSIENT_ERRORS, AnswerTask
 from opportune.db.database import Database, after_commit
 from opportune.db.model import utc_now
 from opportune.llm.language_model import LanguageModel, Prompt, messages_of
+from opportune.llm.provider import LLMError
 
 MAX_RUNNING_ANSWERS = 3
 """Answers that one person may have written at the same time."""
 SHUTDOWN_TIMEOUT_SECONDS = 3.0
 """Seconds to store what there is when the process stops. What is not stored by then is ended by its lease."""
+
+
+RUNNING = {"status": AnswerStatus.STREAMING, "error_code": "", "error": "", "finished_at": None}
+"""What an answer that goes on has again, of one that begins."""
 
 
 class AnswerManager:
@@ -55,12 +60,13 @@ class AnswerManager:
         owner_id: int | None = None,
         topic: str = "",
         question: str = "",
+        model: str = "",
     ) -> Answer:
         """Store an answer that is still empty; it is written from the commit of this writing session on.
 
         `owner_id` is whose it is: nobody else sees it at its own addresses. `topic` is what the feature finds it by
         (`books:12`); a person has one running answer on it. `question` is shown above the answer: the prompt, where
-        that is a text.
+        that is a text. `model` is a name of LLM_MODELS.
 
         Raises:
             AnswerRunning, TooManyAnswers: answered 409 and 429; nothing may be committed.
@@ -70,9 +76,8 @@ class AnswerManager:
             topic=topic,
             question=question or (prompt if isinstance(prompt, str) else ""),
             prompt=[asdict(message) for message in messages_of(prompt, system)],
+            model=self.llm.using(model).name,
         )
-        if owner_id is not None:
-            await self._check_may_run(session, owner_id, topic)
         return await self._begin(session, answer)
 
     async def retry(self, session: AsyncSession, answer: Answer) -> Answer:
@@ -81,12 +86,21 @@ class AnswerManager:
         Raises:
             AnswerRunning, TooManyAnswers: as `ask`.
         """
-        if not answer.prompt:
+        if not answer.can_go_on:
             return answer
-        again = Answer(**answer.model_dump(include={"owner_id", "topic", "question", "prompt"}))
-        if answer.owner_id is not None:
-            await self._check_may_run(session, answer.owner_id, answer.topic)
+        again = Answer(**answer.model_dump(include={"owner_id", "topic", "question", "prompt", "model"}))
         return await self._begin(session, again)
+
+    async def resume(self, session: AsyncSession, answer: Answer) -> Answer:
+        """Have an answer that broke off go on where it ended, from the commit of this writing session on.
+
+        Raises:
+            AnswerRunning, TooManyAnswers: as `ask`.
+        """
+        found = await session.get_one(Answer, answer.id, with_for_update=True)
+        if not found.can_go_on:
+            return found
+        return await self._begin(session, found)
 
     async def stop(self, answer: Answer) -> None:
         """Stop an answer, whichever process writes it; where it is this one, wait until that is stored."""
@@ -161,22 +175,10 @@ class AnswerManager:
             query = select(Answer).where(condition).order_by(col(Answer.id).desc()).limit(1)
             return (await session.scalars(query)).one_or_none()
 
-    async def _check_may_run(self, session: AsyncSession, owner_id: int, topic: str) -> None:
-        # Nobody else asks for this person until the transaction ends. On SQLite whoever writes is alone already.
-        await session.execute(select(col(User.id)).where(col(User.id) == owner_id).with_for_update())
-        theirs = col(Answer.owner_id) == owner_id
-        mine = col(Answer.id).not_in(self._tasks)
-        await store.end_expired(session, theirs & mine)
-        running = select(col(Answer.topic)).where(theirs, col(Answer.status) == AnswerStatus.STREAMING)
-        topics = (await session.scalars(running)).all()
-        if topic and topic in topics:
-            raise AnswerRunning
-        if len(topics) >= MAX_RUNNING_ANSWERS:
-            raise TooManyAnswers
-
     async def _begin(self, session: AsyncSession, answer: Answer) -> Answer:
-        answer.worker, answer.model = self.worker, self.llm.name
-        answer.lease_until = utc_now() + LEASE_DURATION
+        if answer.owner_id is not None:
+            await self._check_may_run(session, answer.owner_id, answer.topic)
+        answer.sqlmodel_update({**RUNNING, "worker": self.worker, "lease_until": utc_now() + LEASE_DURATION})
         session.add(answer)
         try:
             await session.flush()
@@ -184,12 +186,30 @@ class AnswerManager:
             raise AnswerRunning from None
 
         async def start() -> None:
-            self._start(AnswerProgress(answer))
+            self._start(AnswerProgress(answer, answer.text))
 
         after_commit(session, start)
         return answer
 
+    async def _check_may_run(self, session: AsyncSession, owner_id: int, topic: str) -> None:
+        # Nobody else asks for this person until the transaction ends. On SQLite whoever writes is alone already.
+        await session.execute(select(col(User.id)).where(col(User.id) == owner_id).with_for_update())
+        theirs = col(Answer.owner_id) == owner_id
+        await store.end_expired(session, theirs & col(Answer.id).not_in(self._tasks))
+        running = select(col(Answer.topic)).where(theirs, col(Answer.status) == AnswerStatus.STREAMING)
+        topics = (await session.scalars(running)).all()
+        if topic and topic in topics:
+            raise AnswerRunning
+        if len(topics) >= MAX_RUNNING_ANSWERS:
+            raise TooManyAnswers
+
     def _start(self, begun: AnswerProgress) -> None:
-        answer_task = self._tasks[begun.answer.id] = AnswerTask(self._flusher, self.llm, begun)
+        answer_task = self._tasks[begun.answer.id] = AnswerTask(self._flusher, self._model(begun.answer), begun)
         answer_task.start()
         answer_task.task.add_done_callback(lambda _: self._tasks.pop(begun.answer.id, None))
+
+    def _model(self, answer: Answer) -> LanguageModel:
+        """Whom it was asked of, or what has come in the place of that."""
+        with suppress(LLMError):
+            return self.llm.using(answer.model)
+        return self.llm

@@ -41,7 +41,7 @@ class Answer(Model, table=True):
 
     owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE")
     """Who asked, and may see it. None: only code shows it to anybody."""
-    topic: str = Field(default="", max_length=200)
+    topic: str = Field(default="", max_length=500)
     """What it is about, as its feature calls that: `books:12`."""
     question: Text = ""
     """What people are shown as asked."""
@@ -72,6 +72,11 @@ class Answer(Model, table=True):
     @property
     def is_running(self) -> bool:
         return self.status == AnswerStatus.STREAMING
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it broke off, so that it can be continued, or asked for once more."""
+        return self.status not in (AnswerStatus.STREAMING, AnswerStatus.DONE) and bool(self.prompt)
 
 
 class AnswerChunk(ModelBase, table=True):

@@ -1,15 +1,17 @@
-"""An answer as a page shows it."""
+"""An answer as pages show it."""
 
 import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Self
 
+from fastapi import Request
+from fastapi.responses import Response
 from markupsafe import Markup
 
 from opportune.answers.live import SILENCE_TIMEOUT_SECONDS
 from opportune.answers.models import Answer
-from opportune.web import MarkdownBlocks, markdown
+from opportune.web import MarkdownBlocks, is_htmx, markdown, redirect, templates
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,19 @@ class ShownAnswer:
 def _rendered(text: str) -> Markup:
     """An answer that has ended."""
     return markdown.render(text)
+
+
+def answer_path(answer: Answer) -> str:
+    """Where an answer is shown alone."""
+    return f"/answers/{answer.id}"
+
+
+async def show_answer(request: Request, answer: Answer, page: str = "") -> Response:
+    """The response to whoever has asked: the answer in the page that sent it by htmx, else on to `page` that shows it.
+
+    Without a page, on to one of the framework's with the answer alone.
+    """
+    if not is_htmx(request):
+        return redirect(request, page or answer_path(answer))
+    context = {"answer": await ShownAnswer.of(answer)}
+    return templates.render_block(request, "answers/answer.html", "answer", context)

@@ -33,6 +33,8 @@ class Outcome:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usage_estimated: bool = True
+    model: str = ""
+    """Who answered, where that is known: it may have been the fallback of whom was asked."""
 
 
 STOPPED = Outcome(AnswerStatus.STOPPED)
@@ -155,8 +157,7 @@ async def _append(session: AsyncSession, rows: Sequence[dict[str, object]]) -> N
 async def _end(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
     if not ends:
         return
-    ended = {"finished_at": utc_now(), "lease_until": None, "stop_requested": False}
-    rows = [{"id": end.answer_id, "text": end.text, **vars(end.outcome), **ended, **_used_up(end)} for end in ends]
+    rows = [_row(end) for end in ends]
     if has_hooks(Answer):
         await _end_objects(session, rows)
     else:
@@ -165,8 +166,20 @@ async def _end(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
     await session.execute(delete(AnswerChunk).where(col(AnswerChunk.answer_id).in_(ids)))
 
 
-def _used_up(end: AnswerEnd) -> dict[str, Any]:
-    return {"prompt": []} if end.outcome.status == AnswerStatus.DONE else {}
+def _row(end: AnswerEnd) -> dict[str, Any]:
+    row = {
+        "id": end.answer_id,
+        "text": end.text,
+        **vars(end.outcome),
+        "finished_at": utc_now(),
+        "lease_until": None,
+        "stop_requested": False,
+    }
+    if not end.outcome.model:
+        del row["model"]
+    if end.outcome.status == AnswerStatus.DONE:
+        row["prompt"] = []
+    return row
 
 
 async def _end_objects(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:

@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 RETRY_DELAYS_SECONDS = (0.1, 0.5, 2.0)
 """Seconds before each further attempt to store the end of an answer: lost, it would look unfinished for ever."""
 
+CONTINUE = "Continue exactly where your answer broke off. Repeat nothing of it, and say nothing about that."
+
 TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
 """What a database may answer instead of doing what it was asked, for a reason that may pass."""
 
@@ -28,7 +30,7 @@ class AnswerTask:
     def __init__(self, flusher: AnswerFlusher, model: llm.LanguageModel, begun: AnswerProgress) -> None:
         self.flusher = flusher
         self.model = model
-        self.prompt = [llm.Message(**turn) for turn in begun.answer.prompt]
+        self.prompt = prompt_of(begun, model)
         self.live = LiveAnswer(begun)
         self._cut_by: Outcome | None = None
 
@@ -78,6 +80,7 @@ class AnswerTask:
                         prompt_tokens=chunk.prompt_tokens or 0,
                         completion_tokens=chunk.completion_tokens or 0,
                         usage_estimated=chunk.completion_tokens is None,
+                        model=chunk.model,
                     )
                 self.live.add(_storable(chunk))
         raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
@@ -96,6 +99,16 @@ class AnswerTask:
                     live.end(stored)
                 return
         live.end(live.answer.sqlmodel_update({**vars(NOT_STORED), "text": live.text}))
+
+
+def prompt_of(begun: AnswerProgress, model: llm.LanguageModel) -> list[llm.Message]:
+    """What to send for an answer; to continue one, also what there is of it."""
+    prompt = [llm.Message(**turn) for turn in begun.answer.prompt]
+    if begun.text:
+        prompt.append(llm.Message("assistant", begun.text))
+        if not (model.provider and model.provider.continues):
+            prompt.append(llm.Message("user", CONTINUE))
+    return prompt
 
 
 def _storable(chunk: str) -> str:

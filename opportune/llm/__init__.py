@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from opportune.answers.hooks import after_answer
     from opportune.answers.manager import AnswerManager
     from opportune.answers.models import Answer, AnswerStatus
-    from opportune.answers.shown import ShownAnswer
+    from opportune.answers.shown import ShownAnswer, show_answer
 
 __all__ = [
     "Answer",
@@ -47,6 +47,7 @@ __all__ = [
     "models_of",
     "open_llm",
     "parse_event_id",
+    "show_answer",
 ]
 
 _PLACES = {
@@ -56,7 +57,7 @@ _PLACES = {
     "manager": ("AnswerManager",),
     "models": ("Answer", "AnswerStatus"),
     "errors": ("AnswerRunning", "TooManyAnswers"),
-    "shown": ("ShownAnswer",),
+    "shown": ("ShownAnswer", "show_answer"),
 }
 _MODULES = {name: f"opportune.answers.{module}" for module, names in _PLACES.items() for name in names}
 

@@ -6,14 +6,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from fastapi import Depends, Request
+from pydantic import BaseModel
 
 from opportune.llm.factory import make_provider, models_of
 from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError, Message, Provider
 from opportune.llm_models import LlmModel
 from opportune.settings import Settings
+
+M = TypeVar("M", bound=BaseModel)
 
 Prompt = str | Sequence[Message]
 """What is asked: a question, or a conversation whose last message is the question."""
@@ -117,6 +120,16 @@ class LanguageModel:
         """
         async with aclosing(self.stream(prompt, system=system)) as pieces:
             return "".join([piece async for piece in pieces])
+
+    async def parse(self, prompt: Prompt, into: type[M], *, system: str = "", attempts: int = 3) -> M:
+        """The answer as data that a Pydantic model describes; what is something else is sent back with what is wrong.
+
+        Raises:
+            LLMError: as `complete`; or with the code "malformed", it was nonsense each time.
+        """
+        from opportune.llm.structured import parse  # noqa: PLC0415 - most sites never ask for data
+
+        return await parse(self.complete, messages_of(prompt, system), into, attempts)
 
     def stream(self, prompt: Prompt, *, system: str = "") -> AsyncGenerator[str, None]:
         """The answer's text as it comes. Hold it in `contextlib.aclosing`: closing it stops the model.

@@ -93,6 +93,8 @@ class Provider(ABC):
     """Tokens of conversation, by `tokens()`, that are worth sending."""
     fault: str = ""
     """Why it cannot answer, as far as it knows, and what to do: a line for whoever runs the site."""
+    continues: bool = False
+    """Whether it goes on with a last turn of the assistant's, word for word, where others would answer to it."""
 
     async def setup(self) -> None:  # noqa: B027 - not every provider has something to prepare
         """Get ready ahead of the first question. `stream` does it too; calling it again costs nothing."""

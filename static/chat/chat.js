@@ -47,4 +47,6 @@
       document.querySelector("#messages > .empty")?.remove();
     }
   });
+
+  document.addEventListener("answer:end", () => document.querySelector("#refusal [data-until-answered]")?.remove());
 })();

@@ -14,7 +14,7 @@ def upgrade() -> None:
         "answers_answer",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("owner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("topic", sa.String(length=200), nullable=False),
+        sa.Column("topic", sa.String(length=500), nullable=False),
         sa.Column("question", sa.Text(), nullable=False),
         sa.Column("prompt", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),

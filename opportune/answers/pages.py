@@ -1,0 +1,57 @@
+"""Addresses that every feature's answers have: shown alone, streamed into any page, stopped, tried again, continued."""
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from opportune.accounts.dependencies import CurrentUser
+from opportune.answers.dependencies import Answers, CurrentAnswer, CurrentStream
+from opportune.answers.events import answer_gone
+from opportune.answers.models import Answer
+from opportune.answers.shown import ShownAnswer, answer_path, show_answer
+from opportune.db.sessions.dependencies import WriteSession
+from opportune.web import is_htmx, redirect, templates
+
+router = APIRouter(prefix="/answers")
+
+
+@router.get("/{answer_id}")
+async def page(request: Request, answer: CurrentAnswer, answers: Answers) -> Response:
+    return templates.render(request, "answers/page.html", {"answer": await answers.shown(answer)})
+
+
+@router.get("/{answer_id}/stream", response_class=EventSourceResponse)
+async def stream(request: Request, answer_stream: CurrentStream) -> AsyncIterator[ServerSentEvent]:
+    if answer_stream is None:
+        yield answer_gone
+        return
+
+    async def article(answer: Answer) -> str:
+        context = {"answer": await ShownAnswer.of(answer)}
+        return templates.render_block_to_string(request, "answers/answer.html", "article", context)
+
+    async for event in answer_stream.html(article):
+        yield event
+
+
+@router.post("/{answer_id}/stop")
+async def stop(request: Request, answer: CurrentAnswer, answers: Answers) -> Response:
+    await answers.stop(answer)
+    # With htmx the stream brings the answer's last state.
+    return Response(status_code=204) if is_htmx(request) else redirect(request, answer_path(answer))
+
+
+@router.post("/{answer_id}/retry")
+async def retry(
+    request: Request, answer: CurrentAnswer, user: CurrentUser, session: WriteSession, answers: Answers
+) -> Response:
+    return await show_answer(request, await answers.retry(session, answer))
+
+
+@router.post("/{answer_id}/continue")
+async def resume(
+    request: Request, answer: CurrentAnswer, user: CurrentUser, session: WriteSession, answers: Answers
+) -> Response:
+    return await show_answer(request, await answers.resume(session, answer))

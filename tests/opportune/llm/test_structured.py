@@ -1,0 +1,54 @@
+"""Answers that are data."""
+
+from typing import Literal
+
+import pytest
+from pydantic import BaseModel
+
+from opportune.llm import FakeProvider, LanguageModel, LLMError
+
+
+class Mood(BaseModel):
+    mood: Literal["good", "bad"]
+    reasons: list[str] = []
+
+
+def model_that_says(*answers: str) -> tuple[LanguageModel, FakeProvider]:
+    """One after the other."""
+    provider, left = FakeProvider(), list(answers)
+    stream = provider.stream
+
+    def next_answer(messages: object) -> object:
+        provider.script = [left.pop(0)]
+        return stream(messages)  # type: ignore[arg-type]
+
+    provider.stream = next_answer  # type: ignore[method-assign,assignment]
+    return LanguageModel(lambda: provider), provider
+
+
+@pytest.mark.parametrize(
+    "said", ['{"mood": "good"}', 'Of course!\n```json\n{"mood": "good"}\n```\nAnything else?', ' {"mood":\n"good"} ']
+)
+async def test_json_is_read_whatever_stands_around_it(said: str) -> None:
+    model, provider = model_that_says(said)
+    assert await model.parse("How is it?", Mood, system="Be brief.") == Mood(mood="good")
+    rules, system, question = provider.received[0]
+    assert '"enum": ["good", "bad"]' in rules.content
+    assert (system.content, question.content) == ("Be brief.", "How is it?")
+
+
+async def test_what_is_wrong_is_told_and_asked_for_again() -> None:
+    model, provider = model_that_says("I feel fine.", '{"mood": "great"}', '{"mood": "good", "reasons": ["sun"]}')
+    assert await model.parse("How is it?", Mood) == Mood(mood="good", reasons=["sun"])
+    assert len(provider.received) == 3
+    said, complaint = provider.received[2][-2:]
+    assert (said.role, said.content) == ("assistant", '{"mood": "great"}')
+    assert "mood: Input should be 'good' or 'bad'" in complaint.content
+
+
+async def test_nonsense_to_the_end_is_an_error_in_words() -> None:
+    model, provider = model_that_says(*["What?"] * 2)
+    with pytest.raises(LLMError, match="not what was asked for") as raised:
+        await model.parse("How is it?", Mood, attempts=2)
+    assert raised.value.code == "malformed"
+    assert len(provider.received) == 2
