@@ -1,10 +1,10 @@
 """The rows of a model as JSON: `router = CrudApi(Books, "/books").router`."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
 from opportune.crud.access import Access
@@ -84,7 +84,8 @@ class CrudApi(Generic[M]):
             "update": {"path": one, "methods": ["PATCH"], "response_model": read, "responses": written(404, 422)},
             "delete": {"path": one, "methods": ["DELETE"], "responses": written(404, 422)},
         }
-        router = ReplaceableRoutes(prefix=self.prefix, tags=[self.prefix.strip("/")])
+        described = [Depends(each) for each in self._described]
+        router = ReplaceableRoutes(prefix=self.prefix, tags=[self.prefix.strip("/")], dependencies=described)
         for name, of_route in options.items():
             if name not in self.without:
                 route = getattr(self, f"_{name}_route")()
@@ -94,9 +95,16 @@ class CrudApi(Generic[M]):
         router.complete()
         return router
 
+    @property
+    def _described(self) -> Sequence[Any]:
+        """What a program says besides, which `opened` reads by itself."""
+        owners = self.crud.team_owners()
+        return (owners.describe,) if owners else ()
+
     def _refusals(self, *, reads: bool) -> Callable[..., dict[int | str, dict[str, Any]]]:
         access = self.crud.definition.read_access if reads else self.crud.definition.write_access
-        asked = () if access is Access.ANYONE else (401, 403) if access is Access.PERMITTED else (401,)
+        is_forbidden = access is Access.PERMITTED or self.crud.definition.is_of_team
+        asked = () if access is Access.ANYONE else (401, 403) if is_forbidden else (401,)
         return lambda *statuses: refusals(*asked, *statuses)
 
     def _find_route(self) -> Any:
@@ -109,7 +117,7 @@ class CrudApi(Generic[M]):
             async with opened(self.crud, request, writes=False) as crud:
                 return await self.find(crud, wanted)
 
-        answering(find, direct)
+        answering(find, direct, covers=self._described)
         return as_route_of(self.crud, find, crud=self._reading, wanted=Annotated[self.crud.Filter, Query()])
 
     def _add_route(self) -> Any:
@@ -126,7 +134,7 @@ class CrudApi(Generic[M]):
             return json_response(self.crud.definition.answers.write_row(stored), 201)
 
         is_given = type(self).add is CrudApi.add and type(self).answer is CrudApi.answer
-        answering(add, direct)
+        answering(add, direct, covers=self._described)
         return as_route_of(self.crud, add, crud=self._writing, new=self.crud.Create)
 
     def _read_route(self) -> Any:

@@ -1,5 +1,6 @@
 """The data layer of one model: who may see and change which rows, what a list can be asked, what may be written."""
 
+from collections.abc import Sequence
 from types import FunctionType
 from typing import Any, TypeVar, get_args
 
@@ -7,6 +8,7 @@ from opportune.crud.access import Access
 from opportune.crud.definition import Definition
 from opportune.crud.options import Key, M, Values, cruds
 from opportune.crud.row_writing import Writing
+from opportune.crud.teams import TeamOwners
 from opportune.errors import OperatorError
 
 __all__ = ["Crud", "Key", "Values", "cruds"]
@@ -45,10 +47,19 @@ class Crud(Writing[M]):
     @classmethod
     def asks_grants(cls) -> bool:
         """Whether it matters what groups grant: here, or for rows that are pointed at."""
+        return any(kind._may_ask_grants() for kind in cls._concerned())
+
+    @classmethod
+    def team_owners(cls) -> TeamOwners | None:
+        """How the team is found that owns rows of this, or rows that are pointed at; None where none does."""
+        return next((found for kind in cls._concerned() if (found := kind.definition.team)), None)
+
+    @classmethod
+    def _concerned(cls) -> "Sequence[type[Crud[Any]]]":
+        """This, and those of rows that are pointed at."""
         shape = cls.definition.shape
         targets = {*shape.references.values(), *shape.links.values()}
-        others = {cruds[target] for target in targets if target in cruds} - {cls}
-        return any(kind._may_ask_grants() for kind in (cls, *others))
+        return (cls, *({cruds[target] for target in targets if target in cruds} - {cls}))
 
     @classmethod
     def _may_ask_grants(cls) -> bool:

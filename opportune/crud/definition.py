@@ -22,6 +22,7 @@ from opportune.crud.schemas import (
     read_schema,
     update_schema,
 )
+from opportune.crud.teams import TeamOwners, team_owners
 from opportune.db.columns import is_text, is_unique
 from opportune.pagination import Paging
 
@@ -75,6 +76,7 @@ class Definition:
         check_schemas(declared, self.options)
         self._check_lookup(declared)
         self._check_owner(declared)
+        self._check_team_roles(declared)
         if not sets_fields:
             self._check_written(declared)
 
@@ -95,18 +97,34 @@ class Definition:
 
     def _check_owner(self, declared: Declaration) -> None:
         kind, owner = self.kind, self.kind.owner
-        if owner is not None and self.shape.references.get(owner) is not User:
-            users = [name for name, target in self.shape.references.items() if target is User]
-            declared.one_of("owner", owner, users or self.shape.columns)
+        owners = {User, *team_owners}
+        if owner is not None and self.shape.references.get(owner) not in owners:
+            found = [name for name, target in self.shape.references.items() if target in owners]
+            declared.one_of("owner", owner, found or self.shape.columns)
             raise declared.fault("owner", f"{owner!r} is no foreign key to accounts_user.id. Make it one.")
         for option in ("read_access", "write_access"):
             if getattr(kind, option) is Access.OWNER and owner is None:
                 raise declared.fault(option, 'rows have no owner. Name the column: owner = "user_id".')
 
+    def _check_team_roles(self, declared: Declaration) -> None:
+        if self.kind.team_roles and not self.team:
+            raise declared.fault("team_roles", 'no team owns the rows. Name the column: owner = "team_id".')
+        for role in self.kind.team_roles.values():
+            declared.one_of("team_roles", role, self.team.roles if self.team else (), noun="A team")
+
     def _check_filter_schema(self, declared: Declaration) -> None:
         if schema := self.kind.filter_schema:
             for name in schema.model_fields.keys() - Paging.model_fields.keys() - {"q"}:
                 declared.one_of("filter_schema", name, self.filter_fields, noun=self.kind.__name__)
+
+    @property
+    def team(self) -> TeamOwners | None:
+        """How the team is found that owns rows; None where people do, or nobody."""
+        return team_owners.get(self.shape.references.get(self.kind.owner or "") or object)
+
+    @cached_property
+    def is_of_team(self) -> bool:
+        return self.team is not None
 
     @property
     def read_access(self) -> Access:

@@ -11,6 +11,7 @@ from opportune.accounts.groups.permissions import get_grants
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud
+from opportune.crud.teams import Team
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 
 C = TypeVar("C", bound=Crud[Any])
@@ -37,7 +38,7 @@ def writing(kind: type[C], action: str = "") -> Any:
     who = _who(kind.definition.write_access)
 
     async def write(request: Request, session: WriteSession, user: Annotated[User | None, Depends(who)]) -> C:
-        return await open_crud(kind, request, session, user, action)
+        return await open_crud(kind, request, session, user, action, writes=True)
 
     return Depends(write)
 
@@ -46,10 +47,23 @@ def _who(access: Access) -> Any:
     return get_optional_user if access is Access.ANYONE else get_current_user
 
 
-async def open_crud(kind: type[C], request: Request, session: AsyncSession, user: User | None, action: str = "") -> C:
+async def open_crud(
+    kind: type[C], request: Request, session: AsyncSession, user: User | None, action: str = "", *, writes: bool = False
+) -> C:
     """The rows as somebody has them, who has been asked who they are where that matters."""
     is_asked = user is not None and not user.is_superuser and kind.asks_grants()
-    crud = kind(session, user, await get_grants(request) if is_asked else frozenset())
+    grants = await get_grants(request) if is_asked else frozenset()
+    crud = kind(session, user, grants, await _find_team(kind, request, session, user, writes))
     if action and not crud.may(action):
         raise sign_in_required(request) if user is None else HTTPException(403)
     return crud
+
+
+async def _find_team(
+    kind: type[Crud[Any]], request: Request, session: AsyncSession, user: User | None, writes: bool
+) -> Team | None:
+    owners = kind.team_owners() if user else None
+    if owners is None:
+        return None
+    access = kind.definition.write_access if writes else kind.definition.read_access
+    return await owners.find(request, session, kind.definition.is_of_team and access is Access.OWNER, writes)

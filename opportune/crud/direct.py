@@ -37,7 +37,7 @@ async def opened(
         raise sign_in_required(request)
     database = request.app.state.database
     async with database.writer() if writes else database.reader() as session:
-        yield await open_crud(kind, request, session, user, action)
+        yield await open_crud(kind, request, session, user, action, writes=writes)
 
 
 def read_wanted(kind: type[Crud[Any]], sent: QueryParams) -> Paging | None:

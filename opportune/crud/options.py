@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.definition import Definition
+from opportune.crud.teams import Team
 from opportune.db.model import Model
 from opportune.errors import Forbidden
 from opportune.pagination import Paging
@@ -59,7 +60,9 @@ class CrudOptions(Generic[M]):
     lookup: ClassVar[str] = "id"
     """What addresses name a row by: `id`, or a text that is unique."""
     owner: ClassVar[str | None] = None
-    """The column that says whose a row is."""
+    """The column that says whose a row is: a person's, or a team's."""
+    team_roles: ClassVar[Mapping[str, str]] = {}
+    """What it takes in the team that owns the rows, by action: `{"delete": "admin"}`. Its members may the rest."""
     read_access: ClassVar[Access | None] = None
     """Who may see rows: by default their owner where there is one, else whom a group grants it."""
     write_access: ClassVar[Access | None] = None
@@ -94,16 +97,23 @@ class CrudOptions(Generic[M]):
     Filter = FilterOf()
 
     def __init__(
-        self, session: AsyncSession, user: User | None = None, grants: AbstractSet[tuple[str, str]] = frozenset()
+        self,
+        session: AsyncSession,
+        user: User | None = None,
+        grants: AbstractSet[tuple[str, str]] = frozenset(),
+        team: Team | None = None,
     ) -> None:
         self.session = session
         self.user = user
         self.grants = grants
+        self.team = team
 
     # Who may
 
     def may(self, action: str) -> bool:
         """Whether they may `list`, `details`, `create`, `edit` or `delete` some row, or do what a group is granted."""
+        if role := self.team_roles.get(action):
+            return self.user is not None and self.team is not None and self.team.has_role(role)
         if action in READING:
             access = self.definition.read_access
         else:
@@ -111,7 +121,7 @@ class CrudOptions(Generic[M]):
         if access is Access.ANYONE:
             return True
         if self.user is None or access is not Access.PERMITTED:
-            return self.user is not None
+            return self.user is not None and (access is not Access.OWNER or self.owner_id is not None)
         return self.user.is_superuser or matches_grant(set(self.grants), self.identity(), action)
 
     @classmethod
@@ -132,21 +142,25 @@ class CrudOptions(Generic[M]):
         """Which of these they may change and delete."""
         return self._is_theirs(self.definition.write_access)
 
+    @property
+    def owner_id(self) -> int | None:
+        """Who owns their rows: they themselves, or the team that they are in."""
+        owner = self.team if self.definition.is_of_team else self.user
+        return owner.id if owner else None
+
     def _is_theirs(self, access: Access, number: Any = None) -> ColumnElement[bool]:
         if access is not Access.OWNER or self.owner is None:
             return true()
         column: ColumnElement[Any] = getattr(self.model, self.owner)
-        if number is None:
-            return false() if self.user is None else column == self.user.id
-        theirs: ColumnElement[bool] = column == number
-        return theirs
+        number = self.owner_id if number is None else number
+        return false() if number is None else column == number
 
     def visible(self, model: type[Any]) -> ColumnElement[bool]:
         """Which rows of another model there are for them: all, where it has no data layer of its own."""
         kind: Any = type(self) if model is self.model else cruds.get(model)
         if kind is None:
             return true()
-        other: Crud[Any] = kind(self.session, self.user, self.grants)
+        other: Crud[Any] = kind(self.session, self.user, self.grants, self.team)
         return other.readable() if other.may("list") else false()
 
 

@@ -165,7 +165,7 @@ class PageOptions(Generic[M]):
 def add_url(crud: Crud[Any], model: type[Any]) -> str:
     """The address of the form of a new row of a model; empty where there is none, or for who may not add one."""
     pages = pages_of.get(model)
-    other = pages and pages.kind(crud.session, crud.user, crud.grants)
+    other = pages and pages.kind(crud.session, crud.user, crud.grants, crud.team)
     return f"{pages.path}/new" if pages and other and pages.may_create(other) else ""
 
 

@@ -46,7 +46,7 @@ class Reading(CrudOptions[M]):
         wanted = wanted or self.Filter()
         made = self._prepared(wanted, tuple(names or self.definition.answers.names))
         offset = (wanted.page - 1) * wanted.size
-        values = {"owner": self.user.id if self.user else 0, "offset": offset, "limit": wanted.size}
+        values = {"owner": self.owner_id or 0, "offset": offset, "limit": wanted.size}
         alone = not made.selection.links
         found = await fetch(self.session, made.statement, values, alone=alone)
         total = found[0][-1] if found else 0

@@ -34,8 +34,8 @@ class Writing(Reading[M]):
     def new_row(self) -> M:
         """A row that is not written yet: theirs, where rows have owners."""
         row: M = self.model()
-        if self.owner and self.user:
-            setattr(row, self.owner, self.user.id)
+        if self.owner and self.owner_id is not None:
+            setattr(row, self.owner, self.owner_id)
         return row
 
     async def change(self, row: M | Key, values: Values) -> M:

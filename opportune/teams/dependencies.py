@@ -1,13 +1,20 @@
 """The team in a route's signature: `CurrentTeam`, `OptionalTeam`, `TeamAdmin`, `TeamOwner`."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, Header, HTTPException, Request
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from opportune.accounts.dependencies import get_current_user, get_optional_user
-from opportune.teams.models import TeamRole
+from opportune.crud.teams import TeamOwners, team_owners
+from opportune.errors import NotFound
+from opportune.teams.models import Team, TeamMember, TeamRole
 from opportune.teams.service import UserTeam, UserTeams, read_teams
+from opportune.web.direct_route import of_request
 from opportune.web.errors.handlers import wants_json
 from opportune.web.rendering.templates import is_htmx
 
@@ -17,6 +24,7 @@ NO_TEAM = "You are in no team yet."
 NAME_THE_TEAM = f"You are in several teams: say which one in the header {TEAM_HEADER}, by its number."
 
 
+@of_request
 async def get_user_teams(request: Request) -> UserTeams:
     """The teams of whoever sends this request, read once for it; also at `request.state.teams`."""
     if not hasattr(request.state, "teams"):
@@ -86,3 +94,25 @@ CurrentTeam = Annotated[UserTeam, Depends(get_current_team)]
 OptionalTeam = Annotated[UserTeam | None, Depends(get_optional_team)]
 TeamAdmin = Annotated[UserTeam, team_role(TeamRole.ADMIN)]
 TeamOwner = Annotated[UserTeam, team_role(TeamRole.OWNER)]
+
+
+async def describe_header(
+    _team: Annotated[
+        str | None, Header(alias=TEAM_HEADER, description="The number of the team; not needed by who has one")
+    ] = None,
+) -> None:
+    """Tell the API's description of the header, which `get_optional_team` reads."""
+
+
+async def find_team(request: Request, session: AsyncSession, required: bool, writes: bool) -> UserTeam | None:
+    """The team of a request for the data layer. Where something is written, nobody changes the role meanwhile."""
+    team = await (get_current_team if required else get_optional_team)(request)
+    if team is None or not writes:
+        return team
+    member = select(col(TeamMember.role)).where(col(TeamMember.id) == team.member_id).with_for_update(read=True)
+    if (role := await session.scalar(member)) is None:
+        raise NotFound
+    return replace(team, role=role)
+
+
+team_owners[Team] = TeamOwners(find_team, tuple(TeamRole), describe_header)

@@ -4,11 +4,12 @@ What is not as usual goes FastAPI's way: what is wrong, and dependencies that ar
 """
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+Asking = TypeVar("Asking", bound=Callable[[Request], Awaitable[Any]])
 Direct = Callable[[Request], Awaitable[Response | None]]
 """Answers a request, or gives None before it has done anything: it is FastAPI's then."""
 
@@ -16,6 +17,12 @@ Direct = Callable[[Request], Awaitable[Response | None]]
 def answering(endpoint: Any, direct: Direct, *, covers: Collection[Any] = ()) -> None:
     """Have `DirectRoute` answer an endpoint's requests so. What it `covers` are dependencies that it does by itself."""
     vars(endpoint).update(direct=direct, covers=covers)
+
+
+def of_request(dependency: Asking) -> Asking:
+    """Mark a dependency that takes the request alone and may be asked twice: `DirectRoute` asks it by itself."""
+    vars(dependency).update(is_of_request=True)
+    return dependency
 
 
 class DirectRoute(APIRoute):
@@ -34,9 +41,14 @@ class DirectRoute(APIRoute):
             return usual
         # FastAPI makes another handler of a route that is taken already, for a router that includes the site's.
         is_own = not self.is_direct
+        asked = [each.dependency for each in self.dependencies if each.dependency and _is_of_request(each.dependency)]
 
         async def handle(request: Request) -> Response:
-            answer = await direct(request) if is_own and self._is_usual(request) else None
+            answer = None
+            if is_own and self._is_usual(request):
+                for each in asked:
+                    await each(request)
+                answer = await direct(request)
             return answer or await usual(request)
 
         return handle
@@ -45,5 +57,10 @@ class DirectRoute(APIRoute):
         is_told = request.scope.get("fastapi.telemetry") is not None
         replaced = getattr(self.dependency_overrides_provider, "dependency_overrides", None)
         covered = vars(self.endpoint)["covers"]
-        are_covered = all(each.dependency in covered for each in self.dependencies)
+        needs = [each.dependency for each in self.dependencies]
+        are_covered = all(each in covered or _is_of_request(each) for each in needs)
         return self.is_direct and are_covered and not (replaced or is_told)
+
+
+def _is_of_request(dependency: Any) -> bool:
+    return getattr(dependency, "is_of_request", False)
