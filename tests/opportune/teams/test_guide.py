@@ -22,8 +22,6 @@ pytestmark = pytest.mark.database("sqlite")
 
 GUIDE = (PROJECT / "docs/teams.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    r"^```python\n(.*?)^```", (PROJECT / "docs/teams.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-)
 
 
 def names_of(with_word: str, **known: Any) -> dict[str, Any]:
