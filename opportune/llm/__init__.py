@@ -7,7 +7,17 @@ from opportune.llm.errors import error_for_status
 from opportune.llm.factory import make_provider, missing_library, models_of
 from opportune.llm.fake import FakeProvider
 from opportune.llm.language_model import LanguageModel, Llm, open_llm
-from opportune.llm.provider import Chunk, Done, LLMError, Message, Provider, Timeouts, estimate_tokens
+from opportune.llm.provider import (
+    Chunk,
+    Done,
+    LLMError,
+    Message,
+    Provider,
+    Timeouts,
+    ToolCall,
+    ToolSchema,
+    estimate_tokens,
+)
 from opportune.llm_models import LlmModel
 
 if TYPE_CHECKING:
@@ -38,6 +48,8 @@ __all__ = [
     "ShownAnswer",
     "Timeouts",
     "TooManyAnswers",
+    "ToolCall",
+    "ToolSchema",
     "after_answer",
     "answer_gone",
     "error_for_status",

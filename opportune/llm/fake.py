@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from opportune.llm.provider import Chunk, Done, LLMError, Message, Provider
+from opportune.llm.provider import Chunk, Done, LLMError, Message, Provider, ToolSchema
 
 Step = Chunk | asyncio.Event | LLMError
 
@@ -19,14 +19,31 @@ class FakeProvider(Provider):
 
     def __init__(self, *script: Step) -> None:
         self.script: Sequence[Step] = script
+        self.next_scripts: list[Sequence[Step]] = []
         self.received: list[list[Message]] = []
+        self.offered: list[list[str]] = []
+        """The names of the tools that went with each question that had some."""
         self.stopped = asyncio.Event()
         """Somebody closed an answer before its end."""
 
+    @classmethod
+    def in_turn(cls, *scripts: Sequence[Step]) -> "FakeProvider":
+        """One that plays another script for each question, and the last of them from then on."""
+        provider = cls(*scripts[0])
+        provider.next_scripts = [*scripts[1:]]
+        return provider
+
+    def stream_with_tools(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema]
+    ) -> AsyncGenerator[Chunk, None]:
+        self.offered.append([tool.name for tool in tools])
+        return self.stream(messages)
+
     async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+        script, self.script = self.script, self.next_scripts.pop(0) if self.next_scripts else self.script
         self.received.append(list(messages))
         try:
-            for step in [*self.script, Done()]:
+            for step in [*script, Done()]:
                 if isinstance(step, LLMError):
                     raise step
                 if isinstance(step, asyncio.Event):

@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 
 from opportune.llm.factory import make_provider, models_of
-from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError, Message, Provider
+from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError, Message, Provider, ToolSchema
 from opportune.llm_models import LlmModel
 from opportune.settings import Settings
 
@@ -20,6 +20,7 @@ M = TypeVar("M", bound=BaseModel)
 
 Prompt = str | Sequence[Message]
 """What is asked: a question, or a conversation whose last message is the question."""
+Tools = Sequence[ToolSchema]
 
 NOT_CONFIGURED = "No model is set up. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL."
 QUEUE_FULL = "The model is busy with other answers. Try again in a moment."
@@ -139,23 +140,25 @@ class LanguageModel:
         """
         return _text_of(self.chunks(messages_of(prompt, system)))
 
-    def chunks(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+    def chunks(self, messages: Sequence[Message], tools: Tools = ()) -> AsyncGenerator[Chunk, None]:
         """The answer to a conversation as a `Provider` gives it: text, then one `Done` with the tokens.
+
+        With tools it may end with `tool_calls`; `opportune.tools` has them called and goes on.
 
         Raises:
             LLMError: as `stream`.
         """
         if self.provider is None:
             raise LLMError("not_configured", NOT_CONFIGURED)
-        return self._or_fallback(messages)
+        return self._or_fallback(messages, tools)
 
-    async def _or_fallback(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+    async def _or_fallback(self, messages: Sequence[Message], tools: Tools) -> AsyncGenerator[Chunk, None]:
         """What the first of them says that begins to answer."""
         candidates = self._candidates()
         while True:
             candidate, has_begun = candidates.pop(0), False
             try:
-                async with aclosing(candidate._tried_again(messages)) as chunks:
+                async with aclosing(candidate._tried_again(messages, tools)) as chunks:
                     async for chunk in chunks:
                         has_begun = True
                         yield chunk
@@ -173,12 +176,12 @@ class LanguageModel:
             found.append(next_one)
         return found
 
-    async def _tried_again(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+    async def _tried_again(self, messages: Sequence[Message], tools: Tools) -> AsyncGenerator[Chunk, None]:
         """The answer, asked for anew as long as there is hope and nothing of it has come."""
         for attempt in range(self._retries + 1):
             has_begun = False
             try:
-                async with aclosing(self._in_turn(messages)) as chunks:
+                async with aclosing(self._in_turn(messages, tools)) as chunks:
                     async for chunk in chunks:
                         has_begun = True
                         yield chunk
@@ -190,7 +193,7 @@ class LanguageModel:
                     raise
             await asyncio.sleep(wait_seconds)
 
-    async def _in_turn(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+    async def _in_turn(self, messages: Sequence[Message], tools: Tools) -> AsyncGenerator[Chunk, None]:
         provider = self.provider
         if provider is None:
             raise LLMError("not_configured", NOT_CONFIGURED)
@@ -200,7 +203,8 @@ class LanguageModel:
         except TimeoutError:
             raise LLMError("busy", QUEUE_FULL) from None
         try:
-            async with aclosing(provider.stream(messages)) as chunks:
+            stream = provider.stream_with_tools(messages, tools) if tools else provider.stream(messages)
+            async with aclosing(stream) as chunks:
                 async for chunk in chunks:
                     yield replace(chunk, model=chunk.model or self.name) if isinstance(chunk, Done) else chunk
         finally:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from opportune.llm.openai_stream import ChatCompletionReader
-from opportune.llm.provider import Chunk, LLMError, Message, Provider, Timeouts
+from opportune.llm.provider import Chunk, LLMError, Message, Provider, Timeouts, ToolSchema
 
 if TYPE_CHECKING:
     from opportune.llm.http_client import Body, ChatCompletionsClient
@@ -54,11 +54,16 @@ class OpenAICompatible(Provider):
             await self._upstream.close()
             self._upstream = None
 
-    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+        return self.stream_with_tools(messages, ())
+
+    async def stream_with_tools(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema]
+    ) -> AsyncGenerator[Chunk, None]:
         upstream = await self._open()
         answer = ChatCompletionReader()
         try:
-            async with aclosing(upstream.events(self._body(messages))) as events:
+            async with aclosing(upstream.events(self._body(messages, tools))) as events:
                 async for data in events:
                     if text := answer.take(data):
                         yield text
@@ -83,13 +88,25 @@ class OpenAICompatible(Provider):
             self._url, self._api_key.get_secret_value().strip(), self._limits, through_proxy=self._through_proxy
         )
 
-    def _body(self, messages: Sequence[Message]) -> "Body":
+    def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> "Body":
         # OpenAI's newer models refuse max_tokens; nobody else is sure to know its successor.
         limit = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
         body: dict[str, object] = {
-            "messages": [asdict(message) for message in messages],
+            "messages": [_as_json(message) for message in messages],
             "stream": True,
             "stream_options": {"include_usage": True},
             limit: self._max_tokens,
         }
+        if tools:
+            body["tools"] = [{"type": "function", "function": asdict(each)} for each in tools]
         return body | ({"model": self._model} if self._model else {})
+
+
+def _as_json(message: Message) -> dict[str, object]:
+    body: dict[str, object] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        body["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    return body | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})

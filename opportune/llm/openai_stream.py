@@ -1,20 +1,35 @@
 """Reads an answer from the chunks of the OpenAI streaming format."""
 
+from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from opportune.llm.errors import error_for_status
-from opportune.llm.provider import Done, LLMError
+from opportune.llm.provider import Done, LLMError, ToolCall
 from opportune.schemas import Schema
 
 MAX_ANSWER_LENGTH = 200_000
+MAX_TOOL_CALLS = 16
+"""What a model may ask for at once."""
 DONE_MARKER = b"[DONE]"
 TRUNCATED_REASONS = {"length", "content_filter"}
 
 
+class _Function(Schema):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _CallPiece(Schema):
+    index: int = Field(default=0, ge=0, lt=MAX_TOOL_CALLS)
+    id: str | None = None
+    function: _Function | None = None
+
+
 class _Delta(Schema):
     content: str | None = None
+    tool_calls: list[_CallPiece] | None = None
 
 
 class _Choice(Schema):
@@ -40,6 +55,7 @@ class ChatCompletionReader:
         self._length = 0
         self._reason: str | None = None
         self._usage = _Usage()
+        self._calls: dict[int, ToolCall] = {}
         self.over = False
         """Nothing after this is of interest."""
 
@@ -68,14 +84,24 @@ class ChatCompletionReader:
         """
         if not self.finished:
             raise LLMError("interrupted", "The answer broke off before its end.")
-        if not self._length:
+        calls = tuple(self._calls[index] for index in sorted(self._calls))
+        if not (self._length or calls):
             raise LLMError("malformed", "The model gave an empty answer.")
         truncated = self._length >= MAX_ANSWER_LENGTH or self._reason in TRUNCATED_REASONS
-        return Done(self._usage.prompt_tokens, self._usage.completion_tokens, truncated)
+        return Done(self._usage.prompt_tokens, self._usage.completion_tokens, truncated, tool_calls=calls)
 
     def _text_of(self, choice: _Choice) -> str:
         self._reason = choice.finish_reason or self._reason
+        for piece in (choice.delta and choice.delta.tool_calls) or ():
+            self._take_call(piece)
         return (choice.delta and choice.delta.content) or ""
+
+    def _take_call(self, piece: _CallPiece) -> None:
+        """Name and id come once, the arguments in pieces; some endpoints give no id."""
+        called = piece.function or _Function()
+        call = self._calls.setdefault(piece.index, ToolCall(piece.id or f"call_{piece.index}", "", ""))
+        arguments = call.arguments + self._add(called.arguments or "")
+        self._calls[piece.index] = replace(call, name=call.name or called.name or "", arguments=arguments)
 
     def _add(self, text: str) -> str:
         text = text[: MAX_ANSWER_LENGTH - self._length]

@@ -1,14 +1,14 @@
 """The interface of language models, whoever runs them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
 from opportune.errors import OperatorError
 from opportune.settings import Settings
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 ErrorCode = Literal[
     "refused",
     "unauthorised",
@@ -27,11 +27,35 @@ PERMANENT_CODES: frozenset[ErrorCode] = frozenset({"unauthorised", "rejected", "
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's wish to have a function called, of which it waits for the result."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON, as the model wrote it: it may be none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation, as a model reads it."""
 
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What an assistant's turn ended with."""
+    tool_call_id: str = ""
+    """Whose result a tool's turn is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSchema:
+    """A function that a model may have called, as it is told of it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, object]
+    """JSON Schema of an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +68,8 @@ class Done:
     """A limit ended the answer, not the model."""
     model: str = ""
     """The name of the model that answered: another than was asked, where that one could not begin."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What it wants to know before it goes on."""
 
 
 Chunk = str | Done
@@ -111,6 +137,16 @@ class Provider(ABC):
         Raises:
             LLMError: instead of the `Done`.
         """
+
+    def stream_with_tools(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema]
+    ) -> AsyncGenerator[Chunk, None]:
+        """The same where the model may want functions called, and tells which by the `tool_calls` of its `Done`.
+
+        Models that cannot are asked without.
+        """
+        del tools
+        return self.stream(messages)
 
 
 def estimate_tokens(text: str) -> int:

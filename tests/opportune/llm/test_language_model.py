@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import pytest
@@ -12,7 +11,6 @@ from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
 from opportune.llm import (
-    Chunk,
     Done,
     FakeProvider,
     LanguageModel,
@@ -125,22 +123,8 @@ def test_the_provider_is_made_when_it_is_needed_and_once() -> None:
 REFUSED = LLMError("unavailable", "The endpoint is not working.", retry_after=0)
 
 
-class Faltering(FakeProvider):
-    """Plays another script for each question."""
-
-    def __init__(self, *scripts: Sequence[Step]) -> None:
-        super().__init__()
-        self.scripts = [*scripts]
-
-    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
-        self.script = self.scripts.pop(0)
-        async with aclosing(super().stream(messages)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-
 async def test_an_endpoint_that_does_not_begin_is_asked_again() -> None:
-    provider = Faltering([REFUSED], [REFUSED], ["It is short."])
+    provider = FakeProvider.in_turn([REFUSED], [REFUSED], ["It is short."])
     assert await asking(provider, retries=2).complete("A long text.") == "It is short."
     assert len(provider.received) == 3
 
