@@ -135,6 +135,8 @@ class Feature:
     """What quickstart queues when it sets up a site: done beside the first visitors."""
     hooks: "Sequence[Hook[Any]]" = ()
     """Functions of its `hooks.py` that run when rows are created, changed or deleted (docs/hooks.md)."""
+    tools: Sequence[Any] = ()
+    """Functions that a language model may have called, as the person who asks it (docs/tools.md)."""
     operations: "Mapping[str, JobCall[Any]]" = field(default_factory=dict)
     """Buttons of the admin's page Operations: what they say, and the job that they queue."""
     groups: "Mapping[str, Mapping[str, str | Sequence[str]]]" = field(default_factory=dict)

@@ -1,4 +1,4 @@
-from app.pydocs import api, pages, questions
+from app.pydocs import api, pages, questions, tools
 from app.pydocs.documents import python_docs
 from app.pydocs.jobs import index_python
 from app.pydocs.settings import PydocsSettings
@@ -10,6 +10,7 @@ pydocs = Feature(
     pages=[questions.router, pages.router],
     api=api.router,
     navigation=[Link("Python docs", "/pydocs", "book-2")],
+    tools=[tools.search_python_docs, tools.read_python_docs],
     jobs=[index_python],
     first_jobs=[index_python()],
     operations={"Index Python's documentation anew": index_python()},

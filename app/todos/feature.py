@@ -1,4 +1,4 @@
-from app.todos import api, demo, pages
+from app.todos import api, demo, pages, tools
 from app.todos.admin import TodoAdmin
 from app.todos.models import Todo
 from app.todos.panels import profile_panel
@@ -13,6 +13,7 @@ todos = Feature(
     admin=[TodoAdmin],
     navigation=[Link("To-dos", "/todos", "checkbox")],
     profile_panel=profile_panel,
+    tools=[tools.list_todos, tools.add_todo],
     demo=Demo(demo.load, demo.clear),
     personal_data=PersonalData(summary="Your to-dos", owners=[Todo.owner_id]),
 )

@@ -1,0 +1,19 @@
+"""What a language model may do for somebody with their to-dos."""
+
+from collections.abc import Sequence
+
+from app.todos.dependencies import ReadTodos, WriteTodos
+from app.todos.models import Todo
+from app.todos.schemas import State, TodoCreate, TodoFilter, TodoRead
+
+
+async def list_todos(todos: ReadTodos, state: State = "open", page: int = 1) -> Sequence[TodoRead]:
+    """List the person's to-dos, the most urgent first, 50 on a page."""
+    found = await todos.find(TodoFilter(state=state, page=page, size=50))
+    return [TodoRead.model_validate(row, from_attributes=True) for row in found.items]
+
+
+async def add_todo(todos: WriteTodos, todo: TodoCreate) -> str:
+    """Add a to-do to the person's list."""
+    added: Todo = await todos.add(todo)
+    return f"Added: {added.title}"

@@ -1,0 +1,7 @@
+"""Functions of the site that a language model may have called, as the person who asks it."""
+
+from opportune.tools.conversation import ToolRun, converse
+from opportune.tools.tool import Tool, tool
+from opportune.tools.toolbox import Toolbox, ToolResult, toolbox_of
+
+__all__ = ["Tool", "ToolResult", "ToolRun", "Toolbox", "converse", "tool", "toolbox_of"]

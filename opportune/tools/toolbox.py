@@ -1,0 +1,225 @@
+"""Calls tools as the person who asks: with their rights, in sessions of their own, bounded in time and size."""
+
+import asyncio
+import inspect
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import FastAPIError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic_core import from_json
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import Message
+
+from opportune.accounts.groups.permissions import read_grants
+from opportune.accounts.models import User
+from opportune.accounts.sessions.lookup import Grants
+from opportune.db.database import Database
+from opportune.db.sessions.dependencies import write_session
+from opportune.errors import OperatorError
+from opportune.llm.provider import ToolCall, ToolSchema
+from opportune.tools.tool import Function, Tool, tools_of
+from opportune.web.errors.handlers import add_error_handlers
+
+TIMEOUT_SECONDS = 30.0
+MAX_RESULT_LENGTH = 20_000
+"""Characters of a result that a model reads."""
+FAILED = "The tool failed."
+REFUSALS = {
+    401: "The person has to sign in before.",
+    403: "The person may not do this.",
+    404: "There is nothing like that, or not for this person.",
+}
+"""What pages say at more length, and of addresses."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a call came to, as the model reads it."""
+
+    text: str
+    is_error: bool = False
+
+
+class Toolbox:
+    """The tools of a site. Each is a route of an application of their own, which nothing but this can reach.
+
+    So a tool has what a route has: `CurrentUser`, `ReadSession`, `WriteSession`, a feature's dependencies, `may(…)`.
+    """
+
+    def __init__(self, site: FastAPI, declared: Sequence[Function | Tool]) -> None:
+        self._site = site
+        self.tools = tools_of(declared)
+
+    def require_whole(self) -> None:
+        """Look at all of them now, and not when a model asks for one.
+
+        Raises:
+            OperatorError: one has no type for an argument, or FastAPI does not understand what it depends on.
+        """
+        for name, each in self.tools.items():
+            assert each.schema  # noqa: S101 - made, and with it all that may be wrong
+            try:
+                self.asks(name)
+            except (FastAPIError, AssertionError) as error:
+                raise OperatorError(f"The tool {name}: {str(error).splitlines()[0]}") from error
+
+    def __bool__(self) -> bool:
+        return bool(self.tools)
+
+    @property
+    def schemas(self) -> list[ToolSchema]:
+        """What a model is told of them."""
+        return [each.schema for each in self.tools.values()]
+
+    def asks(self, name: str) -> bool:
+        """Whether the person is to be asked before this one runs."""
+        each = self.tools[name]
+        return each.asks if each.asks is not None else write_session in _calls(self._routes[name].dependant)
+
+    def refusal(self, call: ToolCall) -> str:
+        """What is wrong with a call before anything runs, in words for the model; empty if nothing is."""
+        if call.name not in self.tools:
+            return f"There is no tool {call.name}. There are: {', '.join(self.tools)}."
+        try:
+            self.tools[call.name].arguments.model_validate_json(call.arguments or "{}")
+        except ValueError as error:  # Pydantic's, with the fields
+            return _told(error)
+        return ""
+
+    async def call(self, call: ToolCall, user: User | None) -> ToolResult:
+        """Have a tool called by somebody, whose rights are read afresh. Whatever goes wrong is a result."""
+        if refusal := self.refusal(call):
+            return ToolResult(refusal, is_error=True)
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                person, grants = await self._read_person(user)
+                status, body = await self._post(call, person, grants)
+        except TimeoutError:
+            return ToolResult(f"The tool took longer than {TIMEOUT_SECONDS:.0f} seconds.", is_error=True)
+        except SQLAlchemyError:
+            logger.exception("tool %s", call.name)
+            return ToolResult(FAILED, is_error=True)
+        return _result(status, body)
+
+    async def _read_person(self, user: User | None) -> tuple[User | None, Grants]:
+        database: Database = self._site.state.database
+        async with database.reader(fresh=True) as session:
+            person = await session.get(User, user.id) if user else None
+            person = person if person and person.is_active else None
+            return person, await read_grants(session, person)
+
+    @cached_property
+    def _app(self) -> FastAPI:
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        app.state = self._site.state
+        app.dependency_overrides = self._site.dependency_overrides
+        add_error_handlers(app)
+        for each in self.tools.values():
+            app.add_api_route(f"/{each.name}", _endpoint(each), methods=["POST"])
+        return app
+
+    @cached_property
+    def _routes(self) -> dict[str, APIRoute]:
+        return {route.path[1:]: route for route in self._app.routes if isinstance(route, APIRoute)}
+
+    async def _post(self, call: ToolCall, person: User | None, grants: Grants) -> tuple[int, bytes]:
+        """One request to the tools' own application; a crash in a tool is logged there, and a 500 here."""
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": (call.arguments or "{}").encode()}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": f"/{call.name}",
+            "raw_path": f"/{call.name}".encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json")],
+            "client": None,
+            "server": None,
+            "state": {"user": person, "session": None, "token": None, "grants": grants},
+        }
+        try:
+            await self._app(scope, receive, send)
+        except Exception:
+            logger.exception("tool %s", call.name)
+            return 500, b""
+        body = b"".join(each.get("body", b"") for each in sent if each["type"] == "http.response.body")
+        return sent[0]["status"], body
+
+
+def toolbox_of(site: FastAPI) -> Toolbox:
+    """The tools of the site's features, put together when somebody first asks for them."""
+    if not hasattr(site.state, "toolbox"):
+        site.state.toolbox = Toolbox(site, [each for feature in site.state.features for each in feature.tools])
+    toolbox: Toolbox = site.state.toolbox
+    return toolbox
+
+
+def _endpoint(tool: Tool) -> Any:
+    """A route's function: the arguments are its body, the rest is found out as for any route."""
+
+    async def call(tool_arguments: BaseModel, **found: Any) -> Any:
+        chosen = {name: getattr(tool_arguments, name) for name in type(tool_arguments).model_fields}
+        return await tool.function(**chosen, **found)
+
+    body = inspect.Parameter("tool_arguments", inspect.Parameter.KEYWORD_ONLY, annotation=tool.arguments)
+    others = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in tool.dependencies]
+    returned = tool.signature.return_annotation
+    call.__signature__ = inspect.Signature([body, *others], return_annotation=returned)  # type: ignore[attr-defined]
+    return call
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    yield dependant.call
+    for each in dependant.dependencies:
+        yield from _calls(each)
+
+
+def _result(status: int, body: bytes) -> ToolResult:
+    try:
+        answer = from_json(body) if body else None
+    except ValueError:
+        answer = body.decode(errors="replace")
+    if status >= 500:
+        return ToolResult(FAILED, is_error=True)
+    if status >= 400:
+        if words := REFUSALS.get(status):
+            return ToolResult(words, is_error=True)
+        detail = answer.get("detail", answer) if isinstance(answer, dict) else answer
+        return ToolResult(_short(_as_text(detail)), is_error=True)
+    return ToolResult(_short(_as_text(answer)))
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_RESULT_LENGTH else f"{text[:MAX_RESULT_LENGTH]}… (cut)"
+
+
+def _told(error: ValueError) -> str:
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    if not isinstance(error, ValidationError):
+        return "The arguments are no JSON."
+    faults = (f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}" for each in error.errors())
+    return "; ".join(faults)

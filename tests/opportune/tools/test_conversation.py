@@ -1,0 +1,93 @@
+"""A model asks for calls, gets their results, and answers."""
+
+import pytest
+from fastapi import FastAPI
+
+from opportune.db import WriteSession
+from opportune.llm import Done, FakeProvider, Message, ToolCall
+from opportune.tools import Toolbox, ToolResult, ToolRun, converse
+from opportune.tools.conversation import MAX_ROUNDS
+
+pytestmark = pytest.mark.database("sqlite")
+QUESTION = [Message("user", "What is the weather?")]
+
+
+async def read_weather(place: str) -> str:
+    """Read the weather."""
+    return f"Rain in {place}."
+
+
+async def close_windows(session: WriteSession) -> str:
+    """Close all windows."""
+    return "Closed."
+
+
+RAIN = ToolCall("call_1", "read_weather", '{"place": "Graz"}')
+CLOSE = ToolCall("call_2", "close_windows", "{}")
+
+
+def wants(*calls: ToolCall) -> Done:
+    return Done(10, 5, tool_calls=calls)
+
+
+async def conversation(app: FastAPI, model: FakeProvider, **options: object) -> list[object]:
+    app.state.llm.provider = model
+    box = Toolbox(app, [read_weather, close_windows])
+    return [each async for each in converse(app.state.llm, QUESTION, box, None, **options)]  # type: ignore[arg-type]
+
+
+async def test_a_model_gets_what_it_asked_for_and_goes_on(app: FastAPI) -> None:
+    model = FakeProvider.in_turn(["Let me look. ", wants(RAIN)], ["It rains.", Done(20, 3)])
+    run = ToolRun(RAIN, "Read the weather")
+    assert await conversation(app, model) == [
+        "Let me look. ",
+        run,
+        ToolRun(RAIN, "Read the weather", ToolResult("Rain in Graz.")),
+        "It rains.",
+        Done(30, 8, model="Scripted"),
+    ]
+    assert model.offered == [["read_weather", "close_windows"]] * 2
+    assert model.received[1] == [
+        *QUESTION,
+        Message("assistant", "Let me look. ", tool_calls=(RAIN,)),
+        Message("tool", "Rain in Graz.", tool_call_id="call_1"),
+    ]
+
+
+async def test_what_changes_something_runs_when_the_person_allows_it(app: FastAPI) -> None:
+    asked = list[ToolCall]()
+
+    async def approve(call: ToolCall) -> bool:
+        asked.append(call)
+        return True
+
+    said = await conversation(app, FakeProvider.in_turn([wants(CLOSE, RAIN)], ["Done."]), approve=approve)
+    assert asked == [CLOSE]
+    assert said[1] == ToolRun(CLOSE, "Close all windows", ToolResult("Closed."))
+    said = await conversation(app, FakeProvider.in_turn([wants(CLOSE)], ["Then not."]))
+    assert said[1] == ToolRun(CLOSE, "Close all windows", ToolResult("The person has not allowed this.", is_error=True))
+
+
+async def test_nobody_is_asked_about_a_call_that_makes_no_sense(app: FastAPI) -> None:
+    wrong = ToolCall("call_3", "close_windows", '{"all": true}')
+    unknown = ToolCall("call_4", "open_doors", "{}")
+    said = await conversation(app, FakeProvider.in_turn([wants(wrong, unknown)], ["Sorry."]))
+    results = [each.result.text for each in said if isinstance(each, ToolRun) and each.result]
+    assert results == [
+        "all: Extra inputs are not permitted",
+        "There is no tool open_doors. There are: read_weather, close_windows.",
+    ]
+
+
+async def test_a_model_that_never_ends_asking_has_to_answer(app: FastAPI) -> None:
+    model = FakeProvider(wants(RAIN))
+    said = await conversation(app, model)
+    assert len(model.received) == MAX_ROUNDS + 1
+    assert len(model.offered) == MAX_ROUNDS
+    assert said[-1] == Done(10 * (MAX_ROUNDS + 1), 5 * (MAX_ROUNDS + 1), model="Scripted")
+
+
+async def test_where_there_are_no_tools_none_is_told_of(app: FastAPI) -> None:
+    app.state.llm.provider = model = FakeProvider("It rains.")
+    said = [each async for each in converse(app.state.llm, QUESTION, Toolbox(app, []), None)]
+    assert (said[0], model.offered) == ("It rains.", [])

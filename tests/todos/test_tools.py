@@ -1,0 +1,39 @@
+import json
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from opportune.accounts import User
+from opportune.llm import ToolCall
+from opportune.tools import toolbox_of
+from tests.todos.conftest import MakeTodo
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+async def asked(app: FastAPI, user: User | None, name: str, /, **arguments: Any) -> tuple[str, bool]:
+    result = await toolbox_of(app).call(ToolCall("call_0", name, json.dumps(arguments)), user)
+    return result.text, result.is_error
+
+
+async def test_a_model_reads_the_to_dos_of_who_asks_it_and_of_nobody_else(
+    app: FastAPI, ann: User, bob: User, make_todo: MakeTodo
+) -> None:
+    await make_todo(ann, "Buy milk")
+    await make_todo(bob, "Sell milk")
+    text, _ = await asked(app, ann, "list_todos")
+    assert [todo["title"] for todo in json.loads(text)] == ["Buy milk"]
+    assert await asked(app, ann, "list_todos", state="done") == ("[]", False)
+    assert await asked(app, None, "list_todos") == ("The person has to sign in before.", True)
+    assert "state" in (await asked(app, ann, "list_todos", state="lost"))[0]
+
+
+async def test_it_adds_one_when_the_person_has_allowed_it(app: FastAPI, ann: User) -> None:
+    assert toolbox_of(app).asks("add_todo")
+    assert not toolbox_of(app).asks("list_todos")
+    assert await asked(app, ann, "add_todo", todo={"title": "Buy milk"}) == ("Added: Buy milk", False)
+    assert "Buy milk" in (await asked(app, ann, "list_todos"))[0]
+    text, is_error = await asked(app, ann, "add_todo", todo={"title": "", "owner_id": 1})
+    assert is_error
+    assert "title" in text
