@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from opportune.accounts.demo import demo_owner
     from opportune.accounts.dependencies import (
         AccountCtx,
+        CurrentImpersonator,
         CurrentUser,
         OptionalUser,
         get_current_user,
@@ -33,6 +34,7 @@ __all__ = [
     "FORBIDDEN",
     "AccountCtx",
     "ConfirmedUser",
+    "CurrentImpersonator",
     "CurrentUser",
     "Email",
     "EventKind",
@@ -62,6 +64,7 @@ _PLACES = {
     "demo": ("demo_owner",),
     "dependencies": (
         "AccountCtx",
+        "CurrentImpersonator",
         "CurrentUser",
         "OptionalUser",
         "get_current_user",

@@ -12,7 +12,7 @@ from opportune.accounts.context import AccountContext
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.sessions.last_seen import LastSeen
-from opportune.accounts.sessions.lookup import Grants, find_by_token
+from opportune.accounts.sessions.lookup import Grants, find_by_token, find_impersonator
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.accounts.tokens.dependencies import needed_by, require_scopes
 from opportune.accounts.tokens.scopes import ask_for
@@ -26,12 +26,20 @@ from opportune.web.rendering.templates import is_htmx
 
 LOGIN_PATH = "/accounts/login"
 
+PERSONAL_PATHS = ("/accounts/", "/api/v1/auth/", "/api/v1/users/me")
+OPEN_PATHS = {
+    *("/accounts/profile", "/accounts/sessions", "/accounts/events"),
+    *("/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/events"),
+}
+"""What a superuser may look at in somebody's account."""
+PERSONAL = "This is for the person alone. Go back to your own account first: you are signed in as somebody else."
+
 
 async def get_optional_user(request: Request) -> User | None:
     """The active user who sends this request, read afresh once a request; also at `request.state.user`.
 
     `request.state.session` is the session of the browser that they use, or None, `.token` that of a program;
-    `.grants` what they may do.
+    `.grants` what they may do, `.impersonator` the superuser who uses their account, or None.
     Pages know people by the session's cookie. Addresses under /api take a bearer token too, which then decides alone.
     The user belongs to no session: `session.add(user)` in a `WriteSession` before changing it.
     """
@@ -42,7 +50,7 @@ async def get_optional_user(request: Request) -> User | None:
 
 
 async def _read_user(request: Request) -> User | None:
-    request.state.session = request.state.token = None
+    request.state.session = request.state.token = request.state.impersonator = None
     request.state.grants = frozenset()
     database: Database = request.app.state.database
     by_bearer = read_bearer_token(request) if request.scope["path"].startswith("/api/") else None
@@ -53,9 +61,14 @@ async def _read_user(request: Request) -> User | None:
         found = await find_by_token(database, Session, token)
     if found is None:
         return None
-    row, user, request.state.grants = found
+    row, user, grants = found
     if isinstance(row, ApiToken):
         require_scopes(row.scopes, needed_by(request))
+    elif row.impersonator_session_id is not None:
+        request.state.impersonator = await find_impersonator(database, row)
+        if request.state.impersonator is None:
+            return None
+    request.state.grants = grants
     request.state.session = row if isinstance(row, Session) else None
     request.state.token = row if isinstance(row, ApiToken) else None
     last_seen: LastSeen = request.app.state.last_seen
@@ -81,7 +94,18 @@ class CurrentUserScheme(SecurityBase):
             raise sign_in_required(request)
         if needed.scopes and request.state.token:
             require_scopes(request.state.token.scopes, needed.scopes)
+        if request.state.impersonator is not None and _is_personal(request):
+            raise HTTPException(403, PERSONAL)
         return user
+
+
+def _is_personal(request: Request) -> bool:
+    """Whether this is the person's alone: all pages of the account and what programs do with it, but for a few.
+
+    What comes to these addresses later is closed, too.
+    """
+    path = request.scope["path"]
+    return path.startswith(PERSONAL_PATHS) and not (path in OPEN_PATHS and request.method in ("GET", "HEAD"))
 
 
 get_current_user = CurrentUserScheme()
@@ -99,6 +123,16 @@ def needs_scope(*scopes: str) -> Any:
     """
     ask_for(scopes)
     return Security(get_current_user, scopes=scopes)
+
+
+async def get_impersonator(request: Request) -> User | None:
+    await get_optional_user(request)
+    impersonator: User | None = request.state.impersonator
+    return impersonator
+
+
+CurrentImpersonator = Annotated[User | None, Depends(get_impersonator)]
+"""The superuser who is signed in as the user of this request; None for everybody else."""
 
 
 def account_context(request: Request, session: AsyncSession) -> AccountContext:

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from opportune.accounts.deletion import pages as deletion
 from opportune.accounts.email_sign_in import pages as email_sign_in
 from opportune.accounts.events import pages as events
+from opportune.accounts.impersonation import pages as impersonation
 from opportune.accounts.password_reset import pages as password_reset
 from opportune.accounts.profile import pages as profile
 from opportune.accounts.reauthentication import pages as reauthentication
@@ -29,6 +30,7 @@ PARTS = (
     profile,
     sessions,
     events,
+    impersonation,
     tokens,
     deletion,
     setup,

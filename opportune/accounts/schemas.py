@@ -178,6 +178,8 @@ class SessionRead(Schema):
     expires_at: datetime
     is_current: bool
     """Whether it is the one that asks."""
+    is_impersonation: bool
+    """Whether a superuser is signed in as the user. Where from is not told."""
 
 
 class EventRead(Schema):

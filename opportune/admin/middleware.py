@@ -19,6 +19,7 @@ TWO_FACTOR = "/accounts/two-factor"
 
 
 NOT_STAFF = "The admin is for staff."
+NOT_AS_SOMEBODY_ELSE = "You are signed in as somebody else: go back to your own account first."
 NO_GRANTS = "You belong to no group that may do anything here. A superuser can add you to one."
 NO_SECOND_FACTOR = "The admin asks for a second factor. Set one up first, at /accounts/two-factor."
 
@@ -43,6 +44,8 @@ class StaffOnlyMiddleware:
 
 
 async def _refusal(request: Request, user: User) -> Response | None:
+    if request.state.impersonator is not None:
+        return problem(request, 403, NOT_AS_SOMEBODY_ELSE)
     if not (user.is_staff or user.is_superuser):
         return problem(request, 403, NOT_STAFF)
     if totp.setup_is_required(request.app.state.settings, user):

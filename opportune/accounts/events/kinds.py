@@ -100,6 +100,14 @@ KINDS = {
             "It was deleted with what was kept of it, as was asked for with your password.",
             "site",
         ),
+        EventKind(
+            "impersonated",
+            "A superuser signed in as you",
+            "Whoever runs the site uses your account, for an hour at most and without your password. The reason:"
+            " {reason}",
+            icon="ti-spy",
+        ),
+        EventKind("impersonation_ended", "The superuser left your account", icon="ti-spy"),
         EventKind("changed_by_staff", "Staff changed your account: {fields}", icon="ti-user-cog"),
     )
 }

@@ -107,6 +107,7 @@ def _event_of(
     where: AccountContext | AsyncSession, user: User, kind: str, by: User | None, details: dict[str, Any]
 ) -> AccountEvent:
     KINDS[kind].words.format(**details)
+    by = by or _impersonator_of(where)
     actor_id = by.id if by and by.id != user.id else None
     # Where staff sit is not told to everybody whose account they see to.
     client = _client_of(where) if actor_id is None else Client()
@@ -141,6 +142,13 @@ def _send(where: AccountContext | AsyncSession, to: str, user: User, event: Acco
 
 def _session_of(where: AccountContext | AsyncSession) -> AsyncSession:
     return where.session if isinstance(where, AccountContext) else where
+
+
+def _impersonator_of(where: AccountContext | AsyncSession) -> User | None:
+    """The superuser who is signed in as the user of the request that all this is for."""
+    request = _session_of(where).info.get(REQUEST_KEY)
+    impersonator: User | None = getattr(request.state, "impersonator", None) if request else None
+    return impersonator
 
 
 def _client_of(where: AccountContext | AsyncSession) -> Client:

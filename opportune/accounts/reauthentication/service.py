@@ -32,7 +32,7 @@ class WrongCredential(Exception):  # noqa: N818 - it is an answer, not a fault
 
 def is_confirmed(here: Session | None, user: User) -> bool:
     """Whether whoever uses this browser has shown a short while ago, by all that it takes, that it is them."""
-    if here is None:
+    if here is None or here.impersonator_session_id is not None:
         return False
     if here.confirmed_at and utc_now() - here.confirmed_at < CONFIRMED_FOR:
         return True

@@ -11,6 +11,8 @@ from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 
+IMPERSONATOR = "A superuser, signed in as you"
+
 router = APIRouter(prefix="/users/me/sessions", tags=["accounts"])
 
 
@@ -37,4 +39,8 @@ async def end_session(session_id: RowId, user: CurrentUser, context: AccountCtx)
 
 
 def session_read(row: Session, *, is_current: bool) -> SessionRead:
-    return SessionRead(**row.model_dump(), device=describe_user_agent(row.agent), is_current=is_current)
+    if row.impersonator_session_id is not None:
+        shown = row.model_dump() | {"address": ""}
+        return SessionRead(**shown, device=IMPERSONATOR, is_current=is_current, is_impersonation=True)
+    device = describe_user_agent(row.agent)
+    return SessionRead(**row.model_dump(), device=device, is_current=is_current, is_impersonation=False)

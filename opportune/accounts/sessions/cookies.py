@@ -61,8 +61,13 @@ async def confirm_session(session: AsyncSession, row: Session, request: Request)
     if token := await service.confirm_session(session, row):
         await user_manager(session, request.app.state.settings).release()
         carrier = Response()
-        _set_cookie(request, carrier, token, row.expires_at - utc_now() if row.is_remembered else None)
+        set_session_cookie(request, carrier, row, token)
         send_cookies_of(request, carrier)
+
+
+def set_session_cookie(request: Request, response: Response, row: Session, token: str) -> None:
+    """Have the browser go on with this session."""
+    _set_cookie(request, response, token, row.expires_at - utc_now() if row.is_remembered else None)
 
 
 async def _delete_session(session: AsyncSession, request: Request) -> None:

@@ -39,6 +39,12 @@ async def find_by_token_id(database: Database, token_id: int) -> tuple[ApiToken,
     return await _find(database, ApiToken, _query(ApiToken, "id"), token_id)
 
 
+async def find_impersonator(database: Database, row: Session) -> User | None:
+    """The superuser who uses this session of somebody else's, as long as they are one and are signed in themselves."""
+    found = await database.lookup(_impersonator_query(), {"key": row.impersonator_session_id, "now": utc_now()})
+    return None if found is None else _loaded(User, found)
+
+
 async def _find(database: Database, kind: type[T], query: Select[Any], key: str | int) -> tuple[T, User, Grants] | None:
     row = await database.lookup(query, {"key": key, "now": utc_now()})
     if row is None:
@@ -73,6 +79,21 @@ def _query(kind: type[Session | ApiToken], key: str) -> Select[Any]:
             getattr(kind, key) == bindparam("key"),
             col(kind.expires_at) > bindparam("now"),
             col(User.is_active),
+        )
+    )
+
+
+@cache
+def _impersonator_query() -> Select[Any]:
+    """Of its own: only those who are signed in as somebody else have it asked."""
+    return (
+        select(*_columns(User).values())
+        .join_from(Session, User, col(User.id) == col(Session.user_id))
+        .where(
+            col(Session.id) == bindparam("key"),
+            col(Session.expires_at) > bindparam("now"),
+            col(User.is_active),
+            col(User.is_superuser),
         )
     )
 

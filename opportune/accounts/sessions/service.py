@@ -3,7 +3,7 @@
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
@@ -38,6 +38,8 @@ async def create_session(
 
 def expiry_of(settings: Settings, row: Session, seen_at: datetime) -> datetime:
     """The moment at which a session is over, if it is not seen after this."""
+    if row.impersonator_session_id is not None:  # for an hour, however much it is used
+        return row.expires_at
     last = row.created_at + timedelta(days=settings.session_days)
     return last if row.is_remembered else min(last, seen_at + timedelta(hours=settings.session_idle_hours))
 
@@ -58,7 +60,10 @@ async def confirm_session(session: AsyncSession, row: Session) -> str | None:
 
 
 async def delete_session(session: AsyncSession, token: str) -> None:
-    await session.execute(delete(Session).where(col(Session.token_hash) == hash_token(token)))
+    """End a session. With that of somebody else in which a superuser is signed in goes their own, and the other way."""
+    shown = col(Session.token_hash) == hash_token(token)
+    own = select(col(Session.impersonator_session_id)).where(shown)
+    await session.execute(delete(Session).where(shown | col(Session.id).in_(own)))
 
 
 async def delete_all_sessions(session: AsyncSession, user: User) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import Session, User
-from opportune.accounts.sessions.lookup import find_by_token
+from opportune.accounts.sessions.lookup import find_by_token, find_impersonator
 from opportune.accounts.sessions.service import create_session, delete_session
 from opportune.db.database import Database
 from opportune.settings import Settings
@@ -23,7 +23,12 @@ class SessionStrategy:
 
     async def read_token(self, token: str | None, user_manager: Any) -> User | None:
         found = await find_by_token(self.database, Session, token) if token else None
-        return found[1] if found else None
+        if found is None:
+            return None
+        row, user, _grants = found
+        if row.impersonator_session_id is not None and await find_impersonator(self.database, row) is None:
+            return None
+        return user
 
     async def write_token(self, user: User) -> str:
         return await create_session(self.session, self.settings, user, self.client)

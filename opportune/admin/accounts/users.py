@@ -25,6 +25,7 @@ from opportune.accounts.two_factor import totp
 from opportune.accounts.users import InvalidPasswordError, user_manager
 from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, EventAdmin, record_staff_change
 from opportune.admin.accounts.groups import GroupsField, groups_of_user, set_groups
+from opportune.admin.accounts.impersonation import ImpersonationMixin
 from opportune.admin.accounts.user_columns import user_columns
 from opportune.admin.authorization import SuperuserOnly, is_superuser, may_change_user
 from opportune.admin.errors import ValidationRefused, translate_database_errors
@@ -63,7 +64,7 @@ class PasswordForm(AdminForm):
     again = password_field("Once more")
 
 
-class UserAdmin(AdminView, model=User):
+class UserAdmin(ImpersonationMixin, AdminView, model=User):
     """Superusers change everybody and give rights. Staff change those who have none, and see no rights in the form.
 
     An address is proved by an e-mail to it or vouched for by a superuser. What staff write proves none: neither an
@@ -184,9 +185,10 @@ class UserAdmin(AdminView, model=User):
         return await user_columns(request, self.site, row)
 
     def links(self, request: Request, row: User) -> list[tuple[str, str]]:
+        impersonation = self.impersonation_link(request, row)
         if not (self.has_permission(request, Action.EDIT) and may_change_user(request, row)):
-            return []
-        return [("Set password", str(request.url_for("admin:view-user-set_password", pk=row.id)))]
+            return impersonation
+        return [*impersonation, ("Set password", str(request.url_for("admin:view-user-set_password", pk=row.id)))]
 
     # Actions
 

@@ -194,7 +194,7 @@ def visible_changes(entry: AuditEntry, view: View | None) -> Changes:
     """Those of columns that the row's own pages show, and of secrets that they changed. All, if there are no pages."""
     if view is None:
         return entry.changes
-    shown = {*view.details_names, *view.form_names, *view.related_fields}
+    shown = {*view.details_names, *view.form_names, *view.related_fields, *view.logged_fields}
     return {name: pair for name, pair in entry.changes.items() if name in shown or HIDDEN in pair}
 
 

@@ -42,6 +42,8 @@ class _Change:
 class PersistenceMixin(RowRulesMixin, DisplayMixin):
     related_fields: ClassVar[Sequence[str]] = ()
     """Fields of the form that are no columns: `save_related` stores them."""
+    logged_fields: ClassVar[Sequence[str]] = ()
+    """What the log tells of a row's history and no page of it shows."""
 
     # Hooks, in the transaction of the change. Raise `ValidationRefused` to undo it and say why.
 

@@ -132,7 +132,10 @@ class Cache:
             return None
         if is_personal and (not rule.per_user or are_waiting(scope)):  # a page with a message is for one visit
             return None
-        user = await self._who(Request(scope)) if is_personal else None
+        request = Request(scope)
+        user = await self._who(request) if is_personal else None
+        if getattr(request.state, "impersonator", None):  # their pages have a banner that the person's have not
+            return None
         seen = {**scope, "headers": rule.headers_seen(scope), "query_string": rule.query_seen(scope)}
         return CachedRequest(
             route, seen, key_of(seen, str(user.id) if user else ""), rule.tags_of(scope["path_params"])

@@ -1,5 +1,6 @@
 """Pages and parts of pages from Jinja2 templates, escaped whatever their suffix."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
 from opportune.web.time_zone import format_datetime, format_time, local
+
+BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 
 
 class Templates:
@@ -49,7 +52,15 @@ class Templates:
 
     def render_to_string(self, request: Request, name: str, context: Mapping[str, Any] | None = None) -> str:
         """The text of a template."""
-        return self.environment.get_template(name).render(self._context(request, context))
+        html = self.environment.get_template(name).render(self._context(request, context))
+        return self._with_banner(request, html) if getattr(request.state, "impersonator", None) else html
+
+    def _with_banner(self, request: Request, html: str) -> str:
+        """A page as a superuser sees it who is signed in as somebody else: with the way back, whatever its template."""
+        banner = self.environment.get_template("impersonation.html").render(
+            user=request.state.user, ends_at=request.state.session.expires_at
+        )
+        return BODY.sub(lambda found: found[0] + banner, html, count=1)
 
     def render_form(
         self, request: Request, name: str, form: Form[Any], context: Mapping[str, Any] | None = None

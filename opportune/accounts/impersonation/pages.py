@@ -1,0 +1,26 @@
+"""Back from somebody's account to one's own. It is begun in the admin, on the page of the person."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
+from opportune.accounts.impersonation.service import end_impersonation
+from opportune.accounts.sessions.cookies import set_session_cookie, sign_out
+from opportune.web.rendering.flash import flash
+
+router = APIRouter(prefix="/accounts/impersonation")
+
+
+@router.post("/end")
+async def end(request: Request, user: OptionalUser, context: AccountCtx) -> Response:
+    if user is None or request.state.impersonator is None:  # it has ended, perhaps with its hour
+        return RedirectResponse(LOGIN_PATH, 303)
+    back = await end_impersonation(context, user, request.state.session)
+    if back is None:
+        response = RedirectResponse(LOGIN_PATH, 303)
+        await sign_out(context.session, request, response)
+        return response
+    flash(request, f"You are yourself again, and no longer {user.email}.")
+    response = RedirectResponse(f"/admin/user/details/{user.id}", 303)
+    set_session_cookie(request, response, *back)
+    return response

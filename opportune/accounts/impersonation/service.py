@@ -1,0 +1,99 @@
+"""A superuser uses somebody's account, for a reason and for a while: a session of that person's that hangs on theirs.
+
+It ends with the superuser's own session, so with the right, with the account and with signing out.
+"""
+
+import logging
+import secrets
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+from sqlmodel import col
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.credentials import hash_token, prune
+from opportune.accounts.events.service import record_event
+from opportune.accounts.models import Session, User
+from opportune.db.model import utc_now
+from opportune.errors import NotFound
+
+logger = logging.getLogger(__name__)
+
+IMPERSONATION_LIFETIME = timedelta(hours=1)
+"""As pages and e-mails say it in words."""
+
+NOT_YOURSELF = "That is you."
+NOT_SUPERUSERS = "Nobody signs in as another superuser."
+NOT_INACTIVE = "This account is deactivated: nobody can sign in to it."
+SIGNED_OUT = "You have been signed out, or are no superuser any more."
+
+
+class ImpersonationRefused(Exception):  # noqa: N818 - it is an answer, not a fault
+    """Nobody may sign in as this person; the message tells the superuser why."""
+
+
+def impersonation_problem(superuser: User, person: User) -> str:
+    """Why this superuser may not sign in as this person; empty if they may."""
+    if person.id == superuser.id:
+        return NOT_YOURSELF
+    if person.is_superuser:
+        return NOT_SUPERUSERS
+    return "" if person.is_active else NOT_INACTIVE
+
+
+async def start_impersonation(
+    context: AccountContext, superuser: User, here: Session, person_id: int, reason: str
+) -> tuple[Session, str]:
+    """Make a session of somebody's for a superuser, and give it with its token. The person is told of it.
+
+    Raises:
+        NotFound: there is no such person.
+        ImpersonationRefused: with a sentence.
+    """
+    session = context.session
+    # Both locked: whoever takes the right, or gives it to the person, at this moment ends what is made here.
+    own = await session.scalar(
+        select(Session)
+        .join(User, col(User.id) == col(Session.user_id))
+        .where(col(Session.id) == here.id, col(User.is_superuser), col(User.is_active))
+        .with_for_update()
+    )
+    if own is None or own.impersonator_session_id is not None:
+        raise ImpersonationRefused(SIGNED_OUT)
+    person = await session.scalar(select(User).where(col(User.id) == person_id).with_for_update())
+    if person is None:
+        raise NotFound
+    if problem := impersonation_problem(superuser, person):
+        raise ImpersonationRefused(problem)
+    await prune(session, person, Session)
+    token = secrets.token_urlsafe(32)
+    made = Session(
+        token_hash=hash_token(token),
+        user_id=person.id,
+        impersonator_session_id=own.id,
+        expires_at=min(own.expires_at, utc_now() + IMPERSONATION_LIFETIME),
+        address=context.client.address[:64],
+        agent=context.client.user_agent[:256],
+    )
+    session.add(made)
+    record_event(context, person, "impersonated", by=superuser, reason=reason)
+    logger.warning("user %d signed in as user %d", superuser.id, person.id)
+    return made, token
+
+
+async def end_impersonation(context: AccountContext, person: User, here: Session) -> tuple[Session, str] | None:
+    """Give the superuser their own session back, with a new token; None if that is over."""
+    session = context.session
+    own = await session.scalar(
+        select(Session)
+        .where(col(Session.id) == here.impersonator_session_id, col(Session.expires_at) > utc_now())
+        .with_for_update()
+    )
+    await session.execute(delete(Session).where(col(Session.id) == here.id))
+    if own is None:
+        return None
+    token = secrets.token_urlsafe(32)
+    own.token_hash = hash_token(token)
+    record_event(context, person, "impersonation_ended")
+    logger.warning("user %d is no longer signed in as user %d", own.user_id, person.id)
+    return own, token
