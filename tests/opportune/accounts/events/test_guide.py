@@ -1,0 +1,33 @@
+"""docs/events.md is true: its code works as it stands."""
+
+import re
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+
+from opportune.accounts.events.kinds import KINDS
+from opportune.accounts.events.service import event_words
+from opportune.accounts.models import AccountEvent
+from opportune.project import PROJECT
+
+pytestmark = pytest.mark.database("sqlite")
+
+GUIDE = (PROJECT / "docs" / "events.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+
+
+async def test_its_routes_record_an_event_and_know_who_asks(
+    app: FastAPI, user_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "card_changed", KINDS["signed_in"])  # gone again after this
+    for block in BLOCKS:
+        names: dict[str, APIRouter] = {}
+        exec(compile(block, "docs/events.md", "exec"), names)  # noqa: S102 - ours
+        app.include_router(names["router"])
+
+    assert [(await user_client.post(path)).status_code for path in ("/cards", "/payments")] == [204, 204]
+    async with app.state.database.reader() as session:
+        event = (await session.scalars(select(AccountEvent))).one()
+    assert event_words(event) == "Your card was changed: …4242"
