@@ -1,5 +1,5 @@
 from opportune.feature import Demo, Feature
-from opportune.teams import cleanup, demo, pages
+from opportune.teams import api, cleanup, demo, pages
 from opportune.teams.admin import TeamAdmin, TeamInvitationAdmin, TeamMemberAdmin
 from opportune.teams.dependencies import get_user_teams
 from opportune.teams.models import Team, TeamInvitation, TeamMember
@@ -10,6 +10,7 @@ teams = Feature(
     summary="Teams with roles and invitations, and rows that belong to them.",
     models=(Team, TeamMember, TeamInvitation),
     pages=pages.router,
+    api=api.router,
     admin=(TeamAdmin, TeamMemberAdmin, TeamInvitationAdmin),
     navigation_template="teams/navigation.html",
     page_dependencies=(get_user_teams,),

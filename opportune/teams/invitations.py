@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.credentials import hash_token
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.db.model import utc_now
 from opportune.errors import FieldErrors, NotFound
@@ -120,6 +121,7 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
         raise NotFound
     if member is None and ended is not None:
         member = TeamMember(team_id=team.id, user_id=user.id, role=ended[0])
+        record_event(session, user, "team_joined", team=team.name)
     assert member  # noqa: S101 - as just said
     member.switched_at = utc_now()
     session.add(member)

@@ -9,12 +9,14 @@ from sqlalchemy import ColumnElement, Select, bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.db.database import Session
 from opportune.db.matching import matches, patterns_of
 from opportune.db.model import utc_now
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.pagination import Page, order, page_count
+from opportune.teams.events import record_of_member
 from opportune.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.teams.schemas import MemberFilter, MemberRead, TeamCreate
 
@@ -132,6 +134,7 @@ async def create_team(session: AsyncSession, user: User, new: TeamCreate) -> Tea
     session.add(team := Team(name=new.name))
     await session.flush()
     session.add(TeamMember(team_id=team.id, user_id=user.id, role=TeamRole.OWNER))
+    record_event(session, user, "team_created", team=team.name)
     await session.flush()
     return team
 
@@ -155,6 +158,7 @@ async def delete_team(session: AsyncSession, team_id: int, user: User) -> Team:
     """Delete a team with all that belongs to it."""
     access = await lock_team(session, team_id, user, TeamRole.OWNER)
     await session.delete(access.team)
+    record_event(session, user, "team_deleted", team=access.team.name)
     await session.flush()
     return access.team
 
@@ -163,6 +167,7 @@ async def leave_team(session: AsyncSession, team_id: int, user: User) -> Team:
     """Take somebody out of a team. Raises FieldErrors for its only owner."""
     access = await lock_team(session, team_id, user, TeamRole.MEMBER)
     await _remove(session, access.team, access.member)
+    record_event(session, user, "team_left", team=access.team.name)
     return access.team
 
 
@@ -172,6 +177,7 @@ async def remove_member(session: AsyncSession, team_id: int, user: User, member_
     member = await _member(session, team_id, member_id)
     access.require(member.role)
     await _remove(session, access.team, member)
+    record_of_member(session, member.user_id, "team_removed", user, team=access.team.name)
 
 
 async def change_role(session: AsyncSession, team_id: int, user: User, member_id: int, role: TeamRole) -> TeamMember:
@@ -183,6 +189,7 @@ async def change_role(session: AsyncSession, team_id: int, user: User, member_id
     if role is not TeamRole.OWNER:
         await _keep_owner(session, access.team, member)
     member.role = role
+    record_of_member(session, member.user_id, "team_role_changed", user, team=access.team.name, role=role.value)
     await session.flush()
     return member
 
@@ -202,6 +209,8 @@ async def hand_over(session: AsyncSession, team_id: int, user: User, email: str)
     if member.id == access.member.id:
         raise FieldErrors({"email": YOURSELF})
     member.role, access.member.role = TeamRole.OWNER, TeamRole.ADMIN
+    record_event(session, user, "team_handed_over", team=access.team.name, owner=owner.email)
+    record_of_member(session, member.user_id, "team_received", user, team=access.team.name)
     await session.flush()
     made: User = owner
     return made
