@@ -50,6 +50,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     Author books.Author              cascade: the rows go with theirs
     many                             the model: tags:many:Tag
     owner                            the person who adds a row, alone: owner, or user:owner
+    team                             the team that they are in, alone; where teams are installed
     created_at updated_at            alone
 
     \b

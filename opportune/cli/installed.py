@@ -40,6 +40,23 @@ def without_feature(source: str, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def without_framework_feature(source: str, name: str) -> str:
+    """Take a feature of `opportune.features` out of the imports, and its entry.
+
+    Raises:
+        OperatorError: as above.
+    """
+    features, imports = _parts(source)
+    lines = source.splitlines()
+    entries = [line for line in _one_each(lines, features) if line.partition("#")[0].strip().rstrip(",") != name]
+    lines[features.lineno - 1 : features.end_lineno] = entries
+    for node in imports:
+        if node.module == "opportune.features":
+            node.names = [alias for alias in node.names if alias.name != name]
+            lines[node.lineno - 1 : node.end_lineno] = [ast.unparse(node)]
+    return "\n".join(lines) + "\n"
+
+
 def _parts(source: str) -> tuple[ast.Tuple, list[ast.ImportFrom]]:
     tree = ast.parse(source)
     features = next((node.value for node in tree.body if isinstance(node, ast.AnnAssign)), None)

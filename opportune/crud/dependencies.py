@@ -11,6 +11,7 @@ from opportune.accounts.groups.permissions import get_grants
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud
+from opportune.crud.options import WRITING
 from opportune.crud.teams import Team
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 
@@ -53,17 +54,18 @@ async def open_crud(
     """The rows as somebody has them, who has been asked who they are where that matters."""
     is_asked = user is not None and not user.is_superuser and kind.asks_grants()
     grants = await get_grants(request) if is_asked else frozenset()
-    crud = kind(session, user, grants, await _find_team(kind, request, session, user, writes))
+    crud = kind(session, user, grants, await _find_team(kind, request, session, user, action, writes))
     if action and not crud.may(action):
         raise sign_in_required(request) if user is None else HTTPException(403)
     return crud
 
 
 async def _find_team(
-    kind: type[Crud[Any]], request: Request, session: AsyncSession, user: User | None, writes: bool
+    kind: type[Crud[Any]], request: Request, session: AsyncSession, user: User | None, action: str, writes: bool
 ) -> Team | None:
     owners = kind.team_owners() if user else None
     if owners is None:
         return None
-    access = kind.definition.write_access if writes else kind.definition.read_access
+    changes = writes or action in WRITING
+    access = kind.definition.write_access if changes else kind.definition.read_access
     return await owners.find(request, session, kind.definition.is_of_team and access is Access.OWNER, writes)

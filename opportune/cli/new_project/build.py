@@ -9,8 +9,9 @@ from pathlib import Path
 
 from opportune import __version__
 from opportune.cli.first_env import first_env
+from opportune.cli.installed import INSTALLED, without_framework_feature
 from opportune.cli.new_project import history
-from opportune.cli.new_project.examples import examples
+from opportune.cli.new_project.examples import OF_FRAMEWORK, examples
 from opportune.cli.new_project.rendering import render_files
 from opportune.cli.release import record_release
 from opportune.cli.removal import Removal
@@ -81,12 +82,21 @@ def fill(folder: Path, title: str, slug: str, wanted: Sequence[str]) -> None:
     shutil.copy2(PROJECT / "LICENSE", folder / LICENSE)
     for example in examples():
         if example not in wanted:
-            Removal(example, folder).carry_out()
+            _leave_out(example, folder)
     render_files(folder, title, slug)
     (folder / ".env").touch(mode=0o600)
     (folder / ".env").write_text(first_env(), encoding="utf-8")
     again = [title, "--with", ",".join(wanted)]
     record_release(folder, source=history.origin(PROJECT), startproject=again)
+
+
+def _leave_out(example: str, folder: Path) -> None:
+    if example not in OF_FRAMEWORK:
+        Removal(example, folder).carry_out()
+        return
+    installed = folder / INSTALLED
+    text = without_framework_feature(installed.read_text(encoding="utf-8"), example)
+    installed.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _not_copied(folder: str, names: list[str]) -> set[str]:

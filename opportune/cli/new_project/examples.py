@@ -4,16 +4,21 @@ import ast
 from pathlib import Path
 
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE, PROJECT, USERS
+from opportune.project import FRAMEWORK, PACKAGE, PROJECT, USERS
 
 ALWAYS = {"home": "the landing page", USERS: "your users: what they have beside an e-mail address"}
 """Features that are no examples, and what they are."""
 
 
+OF_FRAMEWORK = ("teams",)
+"""Features of the framework that a project need not have: not more than names in its list of what is installed."""
+
+
 def examples() -> dict[str, str]:
     """Each with what it says of itself."""
-    files = sorted((PROJECT / PACKAGE).glob("*/feature.py"))
-    return {file.parent.name: _summary(file) for file in files if file.parent.name not in ALWAYS}
+    files = [file for file in sorted((PROJECT / PACKAGE).glob("*/feature.py")) if file.parent.name not in ALWAYS]
+    of_framework = [FRAMEWORK / name / "feature.py" for name in OF_FRAMEWORK]
+    return {file.parent.name: _summary(file) for file in [*of_framework, *files]}
 
 
 def _summary(file: Path) -> str:

@@ -32,21 +32,30 @@ def access_table(model: NewModel, text: str, *, by_hand: bool = False) -> str:
     return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_place)))
 
 
-def undeletable(text: str, path: str) -> str:
+def undeletable(text: str, path: str, *, is_of_team: bool = False) -> str:
     """The table where the rows at this address cannot be deleted any more: another model points at them."""
-    return "".join(f"{_changed(line, path, ('204', '303'), ('422', '422'))}\n" for line in text.splitlines())
+    answers = ("204", "303"), ("422", "422")
+    return "".join(f"{_changed(line, path, *answers, is_of_team)}\n" for line in text.splitlines())
 
 
-def deletable(text: str, path: str) -> str:
+def deletable(text: str, path: str, *, is_of_team: bool = False) -> str:
     """The table where they can be deleted again."""
-    return "".join(f"{_changed(line, path, ('422', '422'), ('204', '303'))}\n" for line in text.splitlines())
+    answers = ("422", "422"), ("204", "303")
+    return "".join(f"{_changed(line, path, *answers, is_of_team)}\n" for line in text.splitlines())
 
 
-def _changed(line: str, path: str, before: tuple[str, str], after: tuple[str, str]) -> str:
-    if re.search(rf" DELETE +/api/v1{path}/{{\w+}} ", line):
-        return line.replace(f" {before[0]}", f" {after[0]}")
+def _changed(line: str, path: str, before: tuple[str, str], after: tuple[str, str], is_of_team: bool) -> str:
     is_page = re.search(rf" POST +{path}/{{\w+}}/delete ", line)
-    return line.replace(f" {before[1]}", f" {after[1]}") if is_page else line
+    if is_page or re.search(rf" DELETE +/api/v1{path}/{{\w+}} ", line):
+        source, method, address, *answers = line.split()
+        old, new = before[bool(is_page)], after[bool(is_page)]
+        # Of a team's rows the others are answered as before they have one.
+        changed = (
+            new if each == old and (role == "owner" or not is_of_team) else each
+            for role, each in zip(ROLES, answers, strict=True)
+        )
+        return _line(source, method, address, tuple(changed))
+    return line
 
 
 def _line(source: str, method: str, path: str, answers: tuple[str, ...]) -> str:
@@ -63,6 +72,9 @@ def _rows(model: NewModel, *, by_hand: bool) -> Iterator[tuple[str, str, tuple[s
         yield method, f"/admin/{model.words['identity']}/{path}", (SIGN_IN, "403", "403", "403", answer)
     pages, api, one = model.path, f"/api/v1{model.path}", f"{{{model.key}}}"
     refused = "422" if any(each.is_required for each in model.fields) else "303"
+    if model.is_of_team:
+        yield from _rows_of_team(model, refused, by_hand=by_hand)
+        return
     yield "GET", api, _all(model.read, "401", "200")
     yield "POST", api, _sent(model.write)
     yield "GET", f"{api}/{one}", _one(model.read, "401", "200")
@@ -77,6 +89,34 @@ def _rows(model: NewModel, *, by_hand: bool) -> Iterator[tuple[str, str, tuple[s
     for path, answer in (("edit", refused), ("delete", "303")):
         yield "GET", f"{pages}/{one}/{path}", _one(model.write, SIGN_IN, "200")
         yield "POST", f"{pages}/{one}/{path}", _one(model.write, SIGN_IN, answer)
+
+
+def _rows_of_team(model: NewModel, refused: str, *, by_hand: bool) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Of the roles only the owner is in a team."""
+    pages, api, one = model.path, f"/api/v1{model.path}", f"{{{model.key}}}"
+    answers = {
+        ("GET", api): ("200", model.read),
+        ("POST", api): ("422", model.write),
+        ("GET", f"{api}/{one}"): ("200", model.read),
+        ("PATCH", f"{api}/{one}"): ("422", model.write),
+        ("DELETE", f"{api}/{one}"): ("204", model.write),
+        ("GET", pages): ("200", model.read),
+        ("GET", f"{pages}/new"): ("200", model.write),
+        ("POST", f"{pages}/new"): (refused, model.write),
+        **({} if by_hand else {("GET", f"{pages}/new/choices"): ("404", model.read)}),
+        ("GET", f"{pages}/{one}"): ("200", model.read),
+        ("GET", f"{pages}/{one}/edit"): ("200", model.write),
+        ("POST", f"{pages}/{one}/edit"): (refused, model.write),
+        ("GET", f"{pages}/{one}/delete"): ("200", model.write),
+        ("POST", f"{pages}/{one}/delete"): ("303", model.write),
+    }
+    for (method, path), (answer, access) in answers.items():
+        is_api = path.startswith("/api/")
+        stranger, teamless = ("401", "403") if is_api else (SIGN_IN, "303")
+        if access == "owner":
+            yield method, path, (stranger, teamless, answer, teamless, teamless)
+        else:
+            yield method, path, _all(access, stranger, answer)
 
 
 def _sent(access: str) -> tuple[str, ...]:

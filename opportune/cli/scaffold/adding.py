@@ -15,7 +15,7 @@ from opportune.cli.scaffold.access import access_table, undeletable
 from opportune.cli.scaffold.addresses import address_error
 from opportune.cli.scaffold.by_hand import code_by_hand, refuse_by_hand, templates_by_hand, with_schemas
 from opportune.cli.scaffold.feature_file import takes_owner, with_model
-from opportune.cli.scaffold.fields import read_fields
+from opportune.cli.scaffold.fields import OWNERS, read_fields
 from opportune.cli.scaffold.file_changes import written
 from opportune.cli.scaffold.model import ACCESSES, NewModel, as_tuple, filled
 from opportune.cli.scaffold.model_code import link_name, models_module
@@ -83,10 +83,12 @@ def new_model(project: Path, request: Request) -> NewModel:
     known = KnownModels(project)
     check_model_name(request.name, known)
     fields = read_fields(request.fields, request.feature, request.name, known)
-    is_owned = any(each.type == "owner" for each in fields)
+    is_owned = any(each.type in OWNERS for each in fields)
     read, write = (_access(value, is_owned=is_owned) for value in (request.read, request.write))
     if read == "owner" and write != "owner":
         raise OperatorError("--read owner: who else may write what they cannot read? Leave --write out.")
+    if write != "owner" and any(each.type == "team" for each in fields):
+        raise OperatorError("team: its members write the rows. Leave --write out.")
     path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
     model = NewModel(request.feature, request.name, fields, read, write, path, request.icon)
     if request.by_hand:
@@ -115,7 +117,7 @@ def _access(value: str, *, is_owned: bool) -> str:
     if value not in ACCESSES:
         raise OperatorError(f"{value!r} is nobody: say anyone, signed-in, permitted or owner.")
     if value == "owner" and not is_owned:
-        raise OperatorError("Rows have no owner: add the field `owner`.")
+        raise OperatorError("Rows have no owner: add the field `owner`, or `team`.")
     return value
 
 
@@ -216,7 +218,7 @@ def add_texts(texts: _Texts, model: NewModel, request: Request) -> None:
     for target in (each.target for each in model.fields if each.holds):
         if target and target.path:
             table = texts.project / "tests" / target.feature / "access.txt"
-            texts[table] = undeletable(texts[table], target.path)
+            texts[table] = undeletable(texts[table], target.path, is_of_team=target.is_of_team)
     for package in (folder, tests):
         if not (package / "__init__.py").exists():
             texts[package / "__init__.py"] = ""
@@ -267,7 +269,7 @@ def entries_of(model: NewModel, request: Request, router: str) -> dict[str, str]
     }
     if request.navigation:
         entries["navigation"] = f'Link("{model.label}", "{model.path}", "{model.icon}")'
-    if model.owner:
+    if model.owner and not model.is_of_team:
         column = f"models.{model.name}.{model.owner.column}"
         entries["personal_data"] = f'PersonalData(summary="Your {model.label.lower()}", owners=[{column}])'
     if request.group:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from opportune.cli.scaffold.fields import STAMPS, Field
+from opportune.cli.scaffold.fields import OWNERS, STAMPS, Field
 from opportune.cli.scaffold.model import NewModel, filled
 from opportune.cli.scaffold.model_code import annotation_of, default_of, limits_of, title_of, title_words
 from opportune.cli.scaffold.module_imports import with_imports
@@ -86,11 +86,11 @@ def _words(model: NewModel, router: str) -> dict[str, str]:
         "get": f"{model.things}.get({model.key})",
         "create": "\n".join(f"    {each.name}: {_sent(each, default_of(each))}" for each in schemas),
         "update": "\n".join(f"    {each.name}: {_sent(each, _place(each))}" for each in required),
-        "read": "\n".join(f"    {each.name}: {_answered(each)}" for each in model.fields if each.type != "owner"),
+        "read": "\n".join(f"    {each.name}: {_answered(each)}" for each in model.fields if each.type not in OWNERS),
         "sort": f'    sort: Annotated[str, SortBy({sorts})] = ""' if sorts else "",
         "heads": "\n".join(_head(model, name) for name in model.columns()),
         "cells": "\n".join(_cell(model, name) for name in model.columns()),
-        "fields": "\n".join(_shown(model, each) for each in model.fields if each.type not in ("owner", "slug")),
+        "fields": "\n".join(_shown(model, each) for each in model.fields if each.type not in (*OWNERS, "slug")),
     }
 
 

@@ -11,13 +11,15 @@ from opportune.cli.scaffold.models import KnownModel, KnownModels
 from opportune.cli.scaffold.words import camel, label
 from opportune.cli.suggestions import did_you_mean
 from opportune.errors import OperatorError
-from opportune.project import import_without_gc
+from opportune.project import PACKAGE, import_without_gc
 
 OPTIONS = ("unique", "index", "optional", "default=", "min=", "max=", "cascade")
 MAX_FIELD_LENGTH = 40
 MAX_DIGITS = 14
 NUMBERS = tuple(name for name, kind in KINDS.items() if kind.is_number)
 STAMPS = ("created_at", "updated_at")
+OWNERS = ("owner", "team")
+"""Types that say whose a row is: of the person who adds it, or of the team that they are in."""
 NEVER_GIVEN = ("bool", "slug", "image", "file", "json", "list", *STAMPS)
 """Types that nobody has to give: they begin with something."""
 TAKEN = {*dir(builtins), "date", "datetime", "time", "metadata", "registry", "id"}
@@ -59,7 +61,7 @@ class Field:
     @property
     def column(self) -> str:
         """The name in the model and the table: `author_id` for `author`."""
-        return f"{self.name}_id" if self.type in ("reference", "owner") else self.name
+        return f"{self.name}_id" if self.type in ("reference", *OWNERS) else self.name
 
     @property
     def label(self) -> str:
@@ -77,7 +79,7 @@ class Field:
     @property
     def is_required(self) -> bool:
         """Whether who adds a row has to give it."""
-        is_never = self.type in (*NEVER_GIVEN, "many", "owner")
+        is_never = self.type in (*NEVER_GIVEN, "many", *OWNERS)
         return not (is_never or self.is_optional or self.default)
 
     @property
@@ -88,7 +90,7 @@ class Field:
     @property
     def is_sent(self) -> bool:
         """Whether somebody gives it, and the site does not."""
-        return self.type not in ("owner", *STAMPS)
+        return self.type not in (*OWNERS, *STAMPS)
 
     @property
     def is_local(self) -> bool:
@@ -108,21 +110,21 @@ def read_fields(words: Sequence[str], feature: str, model: str, known: KnownMode
     names = [name for each in fields for name in {each.name, each.column}]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise OperatorError(f"Two fields are called {twice!r}: take one of them out.")
-    if len([each for each in fields if each.type == "owner"]) > 1:
-        raise OperatorError("A row has one owner: take the others out.")
+    if len([each for each in fields if each.type in OWNERS]) > 1:
+        raise OperatorError("A row has one owner, a person or a team: take the others out.")
     return [_with_source(each, fields) if each.type == "slug" else each for each in fields]
 
 
 def _read(word: str, feature: str, model: str, known: KnownModels) -> Field:
     name, *parts = _split(word)
-    if not parts and name in ("owner", "team", *STAMPS):
+    if not parts and name in (*OWNERS, *STAMPS):
         parts = [name]
     check_name(name)
     if not parts:
         raise OperatorError(f"{word!r} says no type: write {name}:str, or another one (--help lists them).")
     kind, *options = parts
     if kind == "team":
-        raise OperatorError(f"{word!r}: this release has no teams; owner gives a row to the person who adds it.")
+        _check_team(word, name, known)
     if kind[:1].isupper() or "." in kind or kind == "many":
         return _reference(name, kind, options, feature, model, known)
     kind = ALIASES.get(kind, kind)
@@ -130,10 +132,20 @@ def _read(word: str, feature: str, model: str, known: KnownModels) -> Field:
         raise OperatorError(f"{word!r}: there is no type {kind!r}.{did_you_mean(kind, [*KINDS, *ALIASES])}")
     if kind in STAMPS and name != kind:
         raise OperatorError(f"{word!r}: this type is for a field of its own name. Write {kind}, or {name}:datetime.")
-    name = name.removesuffix("_id") if kind == "owner" else name
+    name = name.removesuffix("_id") if kind in OWNERS else name
     is_taken = camel(name) in {model, *OF_MODELS, *known.names_in(feature)}
     prefix = model if kind == "enum" and is_taken else ""
     return _with_options(Field(name, kind, length=KINDS[kind].length or 0, prefix=prefix), options)
+
+
+def _check_team(word: str, name: str, known: KnownModels) -> None:
+    if name not in ("team", "team_id"):
+        raise OperatorError(f"{word!r}: the field of a row's team has one name. Write team.")
+    if not known.has_teams:
+        raise OperatorError(
+            f"{word!r}: this site has no teams: add `teams` of opportune.features to {PACKAGE}/installed.py first, or "
+            "write owner, which gives a row to the person who adds it."
+        )
 
 
 def _split(word: str) -> list[str]:
@@ -251,9 +263,9 @@ def member(choice: str) -> str:
 
 
 def _refuse_option(found: Field, option: str) -> None:
-    if option == "unique" and found.type in (*NEVER_GIVEN, "many", "owner"):
+    if option == "unique" and found.type in (*NEVER_GIVEN, "many", *OWNERS):
         raise OperatorError(f"{found.name}: {found.type} cannot be unique here. Leave the option out.")
-    if option == "index" and found.type in (*NEVER_GIVEN, "many", "owner", "reference", "text", "markdown"):
+    if option == "index" and found.type in (*NEVER_GIVEN, "many", *OWNERS, "reference", "text", "markdown"):
         raise OperatorError(f"{found.name}: {found.type} takes no index of its own here. Leave the option out.")
     if option == "optional" and not found.is_required:
         raise OperatorError(f"{found.name}: nobody has to give it as it is. Leave `optional` out.")

@@ -101,6 +101,7 @@ KINDS = {
     "reference": Kind("int", sample="{target}.id", wrong=["999"]),
     "many": Kind("list", sample="[{target}.id]", wrong=["[999]"]),
     "owner": Kind("int"),
+    "team": Kind("int"),
     "created_at": Kind("datetime", "datetime", is_sorted=True),
     "updated_at": Kind("datetime", "datetime", is_sorted=True),
 }

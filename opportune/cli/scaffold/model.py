@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from string import Template
 
-from opportune.cli.scaffold.fields import NUMBERS, OF_LISTS, STAMPS, Field
+from opportune.cli.scaffold.fields import NUMBERS, OF_LISTS, OWNERS, STAMPS, Field
 from opportune.cli.scaffold.model_code import title_of
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 from opportune.cli.scaffold.words import label, plural, singular, snake
@@ -64,7 +64,11 @@ class NewModel:
 
     @property
     def owner(self) -> Field | None:
-        return next((each for each in self.fields if each.type == "owner"), None)
+        return next((each for each in self.fields if each.type in OWNERS), None)
+
+    @property
+    def is_of_team(self) -> bool:
+        return self.owner is not None and self.owner.type == "team"
 
     @property
     def owner_column(self) -> str:
@@ -96,7 +100,7 @@ class NewModel:
 
     def columns(self) -> list[str]:
         """What lists show, the title first."""
-        shown = [each for each in self.fields if each.kind.is_shown and each.type not in ("owner", "updated_at")]
+        shown = [each for each in self.fields if each.kind.is_shown and each.type not in (*OWNERS, "updated_at")]
         title = title_of(self.fields) or next((each for each in self.fields if each.type in LONG_TEXTS), None)
         others = [each for each in shown if each is not title]
         chosen = sorted(others, key=lambda each: each.type not in TELLING)[: MAX_COLUMNS - 1]
@@ -122,11 +126,10 @@ class NewModel:
 
     def service_options(self) -> Iterator[str]:
         """The lines of its data layer."""
-        names = {each.type: each for each in self.fields}
         if self.slug:
             yield f'lookup = "{self.slug.name}"'
-        if owner := names.get("owner"):
-            yield f'owner = "{owner.column}"'
+        if self.owner:
+            yield f'owner = "{self.owner.column}"'
         if searched := self._searched():
             yield f"search = {as_tuple(searched)}"
         if filters := self._filters():
@@ -149,10 +152,12 @@ class NewModel:
     def says_who(self) -> str:
         """A sentence on who may do what."""
         if self.read == self.write == "owner":
-            return f"One person's {self.label.lower()}. For this class nobody else has any."
+            whose = "The team's" if self.is_of_team else "One person's"
+            return f"{whose} {self.label.lower()}. For this class nobody else has any."
         if self.read == self.write:
             return f"{self.label}, for {PEOPLE[self.read]}."
-        writers = "their owner" if self.write == "owner" else PEOPLE[self.write]
+        owner = "their team" if self.is_of_team else "their owner"
+        writers = owner if self.write == "owner" else PEOPLE[self.write]
         return f"{self.label}: read by {PEOPLE[self.read]}, changed by {writers}."
 
 

@@ -17,7 +17,7 @@ def models_module(feature: str, model: str, table: str, fields: Sequence[Field])
     parts = [_enum(each) for each in fields if each.type == "enum"]
     parts += [_link(each, feature, model, table) for each in fields if each.type == "many"]
     parts.append(_model(feature, model, table, fields))
-    imports: dict[str, set[str]] = {"opportune.db": {"Model"}}
+    imports: dict[str, set[str]] = {}
     for module, name in _imports(fields):
         imports.setdefault(module, set()).add(name)
     return with_imports("", imports).rstrip() + "\n\n\n" + "\n\n\n".join(parts) + "\n"
@@ -50,13 +50,19 @@ def _link(field: Field, feature: str, model: str, table: str) -> str:
 
 
 def _model(feature: str, model: str, table: str, fields: Sequence[Field]) -> str:
-    lines = [f"class {model}(Model, table=True):", f'    __tablename__ = "{table}"', ""]
-    lines += [_column(each, table) for each in fields if each.type != "many"]
+    lines = [f"class {model}({_base(fields)[1]}, table=True):", f'    __tablename__ = "{table}"', ""]
+    lines += [_column(each, table) for each in fields if each.type not in ("many", "team")]
     relations = [line for each in fields for line in _relation(each, model)]
     lines += ["", *relations] if relations else []
     if title := title_of(fields):
         lines += ["", "    def __str__(self) -> str:", f"        return self.{title.name}"]
     return "\n".join(lines)
+
+
+def _base(fields: Sequence[Field]) -> tuple[str, str]:
+    """The module and the name of the class that it is made of."""
+    is_of_team = any(each.type == "team" for each in fields)
+    return ("opportune.teams", "TeamOwned") if is_of_team else ("opportune.db", "Model")
 
 
 def _relation(field: Field, model: str) -> Iterator[str]:
@@ -166,7 +172,8 @@ def title_words(field: Field) -> Iterator[str]:
 
 
 def _imports(fields: Sequence[Field]) -> Iterator[tuple[str, str]]:
-    for field in fields:
+    yield _base(fields)
+    for field in (each for each in fields if each.type != "team"):
         if field.type == "enum":
             yield "enum", "StrEnum"
         elif field.kind.module:

@@ -9,6 +9,9 @@ from opportune.cli.scaffold.model import NewModel, filled
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 
+OF_PERSON = {"whose": "user", "person": "user: User", "people": "user: User, staff: User", "refused": "404"}
+OF_TEAM = {"whose": "team", "person": "team: Team", "people": "team: Team", "refused": "403", "anothers": ""}
+"""What tests call those who own rows, and what others are answered who own none."""
 ACCOUNTS, TESTING = "opportune.accounts", "opportune.testing"
 
 
@@ -21,6 +24,7 @@ def tests_module(model: NewModel) -> str:
         "new": _new(model),
     }
     words["access"] = _access(model, words).strip()
+    words["team"] = _team(model, f"{words['new']}\n{words['access']}")
     text = filled("test_model.py", words)
     imports = {"typing": {"Any"}, "httpx": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
     imports[TESTING] = {"Make", "grant"} if "await grant(" in text else {"Make"}
@@ -29,6 +33,9 @@ def tests_module(model: NewModel) -> str:
             imports.setdefault(f"app.{target.feature}.models", set()).add(target.name)
     if ": User" in text:
         imports[ACCOUNTS] = {"User"}
+    if ": Team" in text:
+        imports[TESTING] |= {"make_team"}
+        imports["opportune.teams"] = {"Team"}
     if ": Database" in text:
         imports["opportune.db"] = {"Database"}
     return _with_pytest(with_imports("", imports)) + "\n" + text
@@ -42,6 +49,19 @@ def _with_pytest(imports: str) -> str:
 def writer_of(model: NewModel) -> str:
     """The client that may write."""
     return {"anyone": "client", "permitted": "superuser_client"}.get(model.write, "user_client")
+
+
+def _writer(model: NewModel) -> str:
+    return "superuser" if model.write == "permitted" else "user"
+
+
+def _team(model: NewModel, code: str) -> str:
+    """The fixture of the team that whoever writes is in, where rows are a team's, or point at such."""
+    if not (model.is_of_team or re.search(r"\bteam\b", code)):
+        return ""
+    autouse, person = "(autouse=True)" if model.is_of_team else "", _writer(model)
+    start = f"@pytest.fixture{autouse}\nasync def team(database: Database, {person}: User) -> Team:"
+    return f'{start}\n    """The team that the {person} is in."""\n    return await make_team(database, {person})\n\n\n'
 
 
 def _pointing(model: NewModel) -> list[Field]:
@@ -106,9 +126,9 @@ def _new(model: NewModel) -> str:
     inside = f"    return {{{', '.join(values)}}}"
     if len(inside) > MAX_LINE_LENGTH:
         inside = "    return {\n" + "".join(f"        {value},\n" for value in values) + "    }"
-    person = "superuser" if model.write == "permitted" else "user"
+    person = _writer(model)
     code = "\n".join([*made, inside])
-    needs = {"make": "Make", person: "User", "database": "Database"}
+    needs = {"make": "Make", person: "User", "team": "Team", "database": "Database"}
     arguments = ", ".join(f"{name}: {kind}" for name, kind in needs.items() if re.search(rf"\b{name}\b", "".join(made)))
     start = "async def" if made else "def"
     return f'{start} new({arguments}) -> dict[str, Any]:\n    """What a form and the API send for a new one."""\n{code}'
@@ -117,14 +137,16 @@ def _new(model: NewModel) -> str:
 def _made(model: NewModel, field: Field) -> Iterator[str]:
     """The row that a reference points at: one that whoever writes may see."""
     assert field.target  # noqa: S101 - of those that point
-    person = "superuser" if model.write == "permitted" else "user"
+    person = _writer(model)
     if field.target.read == "permitted" and person == "user":
         yield f'    await grant(database, user, "{field.target.identity}", "list")'
-    owner = f", {field.target.owner}={person}.id" if field.target.owner else ""
+    whose = "team" if field.target.is_of_team else person
+    owner = f", {field.target.owner}={whose}.id" if field.target.owner else ""
     yield f"    {field.name} = await make({field.target.name}{owner})"
 
 
 def _access(model: NewModel, words: dict[str, str]) -> str:
+    words = words | (OF_TEAM if model.is_of_team else OF_PERSON | {"anothers": f", {model.owner_column}=staff.id"})
     if model.read == "owner":
         return filled("test_own.py", words)
     read = {"anyone": "200", "signed-in": "401", "permitted": "401"}[model.read]

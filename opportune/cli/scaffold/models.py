@@ -14,6 +14,10 @@ from opportune.cli.scaffold.words import camel, snake
 from opportune.errors import OperatorError
 from opportune.project import FRAMEWORK, PACKAGE
 
+FEATURES = "opportune.features"
+TEAM_COLUMN = "team_id"
+"""Of rows that a team owns."""
+
 
 @dataclass(frozen=True)
 class KnownModel:
@@ -35,6 +39,11 @@ class KnownModel:
     """Of its pages; empty without."""
 
     @property
+    def is_of_team(self) -> bool:
+        """Whether a team owns its rows."""
+        return self.owner == TEAM_COLUMN
+
+    @property
     def identity(self) -> str:
         """What groups are granted rights to."""
         return snake(self.name).replace("_", "-")
@@ -47,8 +56,18 @@ class KnownModels:
     project: Path
 
     @cached_property
+    def has_teams(self) -> bool:
+        """Whether the project has installed the framework's teams."""
+        file = self.project / PACKAGE / "installed.py"
+        imports = ast.parse(file.read_bytes()).body if file.is_file() else []
+        of_framework = [each for each in imports if isinstance(each, ast.ImportFrom) and each.module == FEATURES]
+        return any(alias.name == "teams" for each in of_framework for alias in each.names)
+
+    @cached_property
     def all(self) -> list[KnownModel]:
         files = [*self.project.glob(f"{PACKAGE}/*/models.py"), *FRAMEWORK.rglob("models.py")]
+        if not self.has_teams:  # whose names are free then
+            files.remove(FRAMEWORK / "teams/models.py")
         return [model for file in sorted(files) for model in _models_in(file)]
 
     def names_in(self, feature: str) -> set[str]:

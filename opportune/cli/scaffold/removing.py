@@ -219,7 +219,7 @@ def _find_files(removal: ModelRemoval) -> None:
         table = removal.project / "tests" / target.feature / "access.txt"
         text = removal.texts.get(table) or (table.read_text(encoding="utf-8") if table.is_file() else "")
         if text and target.path:
-            removal.texts[table] = deletable(text, target.path)
+            removal.texts[table] = deletable(text, target.path, is_of_team=target.is_of_team)
 
 
 def _freed(removal: ModelRemoval) -> Iterator[KnownModel]:

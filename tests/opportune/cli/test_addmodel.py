@@ -43,9 +43,13 @@ COMMANDS = (
     ("addmodel", "blog", "Comment", "user:owner", "post:Post:cascade", "text:text:500", "--read", "anyone"),
     ("startapp", "news", "Story", *BY_HAND, "--read", "anyone", "--by-hand"),
     ("addmodel", "news", "Memo", "owner", "title:str", "due_on:date", "kind:enum:a,b", "--by-hand"),
+    ("startapp", "works", "Work", "team", "title:str", "--icon", "folder"),
+    ("addmodel", "works", "Step", "team", "work:Work", "title:str:80:optional", "done:bool", "--read", "anyone"),
+    ("addmodel", "works", "Journal", "team", "title:str", "due_on:date", "kind:enum:a,b", "--by-hand"),
+    ("addmodel", "works", "Hint", "owner", "work:Work:cascade", "text:text"),
     ("addmodel", "notes", "Bookmark", "owner", "post:blog.Post", "label:str:optional:unique", "--icon", "bookmark"),
 )
-TESTS = ("tests/blog", "tests/news", "tests/notes")
+TESTS = ("tests/blog", "tests/news", "tests/notes", "tests/works")
 SAMPLE = {
     "app/installed.py": "from app.blog.feature import blog\nfrom opportune.feature import Feature\n\n"
     "INSTALLED: tuple[Feature, ...] = (blog,)\n",
@@ -179,7 +183,8 @@ def test_what_cannot_be_taken_out_stays(made: tuple[Path, RunCommand], words: st
         ("blog Post title:str title:text", "Two fields are called 'title'"),
         ("blog Post tag:Tag tag_id:int", "Two fields are called 'tag_id'"),
         ("blog Post owner user:owner", "A row has one owner"),
-        ("blog Post team", "this release has no teams"),
+        ("blog Post team", "this site has no teams: add `teams` of opportune.features to app/installed.py first"),
+        ("blog Post crew:team", "the field of a row's team has one name. Write team."),
         ("blog Post author:Author", "There is no model Author."),
         ("blog Post tag:Tga", "There is no model Tga. Did you mean Tag?"),
         ("blog Post labels:many:Label", "features do not import each other"),

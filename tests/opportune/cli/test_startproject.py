@@ -1,5 +1,6 @@
 """Projects of all kinds, made by the clone's own code, and looked at with the tools of this machine."""
 
+import ast
 import os
 import re
 import shutil
@@ -117,6 +118,14 @@ def test_it_has_what_is_asked_for_and_nothing_of_the_starter(shop: Path) -> None
     assert [name for name in ONLY_STARTER if (shop / name).exists()] == []
     assert not [path.name for path in shop.rglob("*") if path.name.endswith(".pyc")]
     assert "startproject: leave out" not in (shop / "pyproject.toml").read_text() + (shop / ".ci/run").read_text()
+
+
+@pytest.mark.parametrize(("wanted", "is_there"), [("teams", True), ("none", False)])
+def test_teams_are_a_name_in_the_list_of_what_is_installed(tmp_path: Path, wanted: str, is_there: bool) -> None:
+    assert main(["Shop", "--with", wanted, str(tmp_path / "shop")]) == 0
+    installed = (tmp_path / "shop/app/installed.py").read_text()
+    assert ("\n    teams,\n" in installed, ", teams\n" in installed) == (is_there, is_there)
+    assert ast.parse(installed)
 
 
 def test_it_has_its_name_where_somebody_sees_one(shop: Path) -> None:
