@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from opportune.accounts.deletion import api as deletion
 from opportune.accounts.email_sign_in import api as email_sign_in
 from opportune.accounts.events import api as events
+from opportune.accounts.passkeys import api as passkeys
 from opportune.accounts.password_reset import api as password_reset
 from opportune.accounts.profile import api as profile
 from opportune.accounts.reauthentication import api as reauthentication
@@ -29,6 +30,7 @@ PARTS = (
     events,
     tokens,
     two_factor,
+    passkeys,
     reauthentication,
 )
 

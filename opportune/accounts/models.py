@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Index, MetaData, Table, UniqueConstraint, event, func
+from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint, event, func
 from sqlmodel import Field
 
 from opportune.db.model import BigId, Model, utc_now
@@ -43,6 +43,7 @@ class UserBase(Model):
 
     @property
     def has_two_factor(self) -> bool:
+        """Whether they have an authenticator app. A passkey is a second factor too: see `has_second_factor`."""
         return bool(self.totp_secret)
 
 
@@ -133,6 +134,31 @@ class LinkedAccount(Model, table=True):
     email: str = Field(default="", max_length=320)
     """What it had as an address when it was linked, to know it again."""
     created_at: datetime = Field(default_factory=utc_now)
+
+
+class Passkey(Model, table=True):
+    """What signs somebody in by a device of theirs, which keeps the private half and gives it to nobody."""
+
+    __tablename__ = "accounts_passkey"
+
+    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    name: str = Field(max_length=100)
+    credential_id: str = Field(max_length=1400, unique=True)
+    """What the device calls it, as base64url."""
+    public_key: str = Field(max_length=8000)
+    """As COSE in base64url."""
+    user_handle: str = Field(max_length=100)
+    """What devices call its owner: random, the same for all passkeys of one person, and in nothing else."""
+    sign_count: int = Field(default=0, sa_type=BigInteger)
+    """How often it was used, as far as the device tells; a lower number comes from a copy."""
+    transports: str = Field(default="", max_length=100)
+    """By what the device can be reached, with commas between."""
+    verifies_user: bool = False
+    """Whether its device looks who it is, by a PIN or a finger: then it is enough alone."""
+    is_synced: bool = False
+    """Whether it is kept with all devices of its owner."""
+    created_at: datetime = Field(default_factory=utc_now)
+    used_at: datetime | None = None
 
 
 class AccountEvent(Model, table=True):

@@ -6,6 +6,7 @@ from opportune.accounts.deletion import pages as deletion
 from opportune.accounts.email_sign_in import pages as email_sign_in
 from opportune.accounts.events import pages as events
 from opportune.accounts.impersonation import pages as impersonation
+from opportune.accounts.passkeys import pages as passkeys
 from opportune.accounts.password_reset import pages as password_reset
 from opportune.accounts.profile import pages as profile
 from opportune.accounts.reauthentication import pages as reauthentication
@@ -26,6 +27,7 @@ PARTS = (
     verification,
     password_reset,
     two_factor,
+    passkeys,
     reauthentication,
     profile,
     sessions,

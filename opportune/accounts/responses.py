@@ -12,11 +12,14 @@ from opportune.accounts.context import AccountContext
 from opportune.accounts.email_sign_in.service import email_sign_in_is_offered
 from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.models import Session, User
+from opportune.accounts.passkeys.ceremonies import PasskeyRefused
+from opportune.accounts.passkeys.dependencies import passkey_ceremonies
 from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password, is_confirmed
 from opportune.accounts.schemas import Confirmation, EmailRequest, Reauthentication
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.social_sign_in.providers import configured_providers
+from opportune.accounts.two_factor.factors import has_second_factor
 from opportune.settings import Settings
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
@@ -118,11 +121,11 @@ async def reauthenticated(context: AccountContext, user: User, form: Form[M]) ->
     if form.data is None or form.errors:
         return None
     try:
-        is_password = await show_identity(context, user, form.data.current_password)
+        is_full = await show_identity(context, user, form.data)
     except WrongCredential as refusal:
         form.refuse(refusal.message, refusal.field)
         return None
-    if is_password and not user.has_two_factor:  # with one, the password alone is not all that it takes
+    if is_full:
         await _remember(context)
     return form.data
 
@@ -135,30 +138,54 @@ async def confirm_password(context: AccountContext, user: User, password: str) -
         TooManyRequests: it was guessed too often.
     """
     try:
-        await show_identity(context, user, password)
+        await show_identity(context, user, Reauthentication(current_password=password))
     except WrongCredential as refusal:
         raise invalid_field(refusal.field, refusal.message) from None
 
 
-async def show_identity(context: AccountContext, user: User, password: str) -> bool:
-    """Let by who has just confirmed in this browser, or knows the password; whether it was by that.
+async def show_identity(context: AccountContext, user: User, given: Reauthentication) -> bool:
+    """Let by who has just confirmed in this browser, knows the password or has a passkey.
+
+    Gives whether all that it takes was shown: with a second factor the password alone is not.
 
     Raises:
-        WrongCredential: it is another.
+        WrongCredential: they show another.
         TooManyRequests: it was guessed too often.
     """
-    if not password and is_confirmed(_session_of(context), user):
+    if given.passkey:
+        await _check_passkey(context, user, given.passkey)
+        return True
+    if not given.current_password and is_confirmed(_session_of(context), user):
         return False
-    await check_password(context, user, password)
-    return True
+    await check_password(context, user, given.current_password)
+    needs_more = await has_second_factor(context.session, user)
+    await context.manager.release()  # what follows may count, in a transaction of its own
+    return not needs_more
 
 
 async def confirm_identity(context: AccountContext, user: User, given: Confirmation) -> None:
     """Ask for all that it takes, which the browser remembers. Raises as `show_identity`."""
-    await check_password(context, user, given.current_password)
-    if user.has_two_factor:
+    if await show_full_identity(context, user, given):
+        await _remember(context)
+
+
+async def show_full_identity(context: AccountContext, user: User, given: Confirmation) -> bool:
+    """Ask for all that it takes, but of who has just confirmed; whether it was shown now. Raises as `show_identity`."""
+    if not (given.current_password or given.passkey) and is_confirmed(_session_of(context), user):
+        return False
+    if not await show_identity(context, user, given):
         await check_code(context, user, given.code)
-    await _remember(context)
+    return True
+
+
+async def _check_passkey(context: AccountContext, user: User, answer: str) -> None:
+    request = context.manager.request
+    try:
+        if request:
+            await passkey_ceremonies(request, context, user).show("confirm", answer)
+            await context.manager.release()
+    except PasskeyRefused as refusal:
+        raise WrongCredential("current_password", str(refusal)) from None
 
 
 async def _remember(context: AccountContext) -> None:

@@ -97,10 +97,38 @@ class Credentials(Schema):
     """What the token is to be used for, with spaces between; all that they may do if it is empty."""
 
 
+class PasskeyRequest(Schema):
+    """What a script asks about, before a device does something."""
+
+    purpose: Literal["sign-in", "second-step", "add", "confirm"] = "sign-in"
+
+
+PasskeyAnswer = Annotated[str, FieldOptions(type="hidden")]
+"""What a device has said, as a script of ours writes it."""
+
+
+class PasskeySignIn(Schema):
+    """Beside what the form says of e-mail and password, which does not count."""
+
+    passkey: PasskeyAnswer = ""
+    remember: bool = False
+
+
+class PasskeyUpdate(Schema):
+    name: Annotated[Line, FieldOptions(autocomplete="off")] = Field(
+        min_length=1, max_length=100, description="To know it again."
+    )
+
+
+class PasskeyCreate(PasskeyUpdate):
+    passkey: PasskeyAnswer = ""
+
+
 class Reauthentication(Schema):
-    """The current password, for what not even a browser left open may do: empty where they have just confirmed."""
+    """What not even a browser left open may do wants one of them, unless it has just been confirmed."""
 
     current_password: ExistingPassword = ""
+    passkey: PasskeyAnswer = ""
 
 
 class Confirmation(Reauthentication):
@@ -220,13 +248,27 @@ class LinkedAccountRead(Schema):
     created_at: datetime
 
 
+class PasskeyRead(Schema):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    name: str
+    verifies_user: bool
+    """Whether it is enough alone."""
+    is_synced: bool
+    created_at: datetime
+    used_at: datetime | None
+
+
 class TokenCreated(TokenRead):
     token: str
     """Shown this once."""
 
 
 class TwoFactorStart(Schema):
-    password: ExistingPassword
+    """Empty for who has just confirmed."""
+
+    password: ExistingPassword = ""
 
 
 class TwoFactorEnable(Schema):
@@ -239,10 +281,9 @@ class TwoFactorEnable(Schema):
     )
 
 
-class TwoFactorCredentials(Schema):
-    password: ExistingPassword
+class TwoFactorCredentials(TwoFactorStart):
     code: Annotated[Line, FieldOptions(autocomplete="one-time-code", maxlength=40)] = Field(
-        title="Code of your app, or a recovery code"
+        "", title="Code of your app, or a recovery code"
     )
 
 

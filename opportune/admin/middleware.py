@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from opportune.accounts.dependencies import get_optional_user, sign_in_required
 from opportune.accounts.groups.permissions import get_grants
 from opportune.accounts.models import User
-from opportune.accounts.two_factor import totp
+from opportune.accounts.two_factor.factors import setup_is_required
 from opportune.web.errors.handlers import problem, wants_json
 
 TWO_FACTOR = "/accounts/two-factor"
@@ -21,7 +21,7 @@ TWO_FACTOR = "/accounts/two-factor"
 NOT_STAFF = "The admin is for staff."
 NOT_AS_SOMEBODY_ELSE = "You are signed in as somebody else: go back to your own account first."
 NO_GRANTS = "You belong to no group that may do anything here. A superuser can add you to one."
-NO_SECOND_FACTOR = "The admin asks for a second factor. Set one up first, at /accounts/two-factor."
+NO_SECOND_FACTOR = "The admin asks for a second factor: set one up at /accounts/two-factor or /accounts/passkeys."
 
 
 class StaffOnlyMiddleware:
@@ -48,7 +48,8 @@ async def _refusal(request: Request, user: User) -> Response | None:
         return problem(request, 403, NOT_AS_SOMEBODY_ELSE)
     if not (user.is_staff or user.is_superuser):
         return problem(request, 403, NOT_STAFF)
-    if totp.setup_is_required(request.app.state.settings, user):
+    state = request.app.state
+    if await setup_is_required(state.database, state.settings, user):
         if request.method == "GET" and not wants_json(request):
             return RedirectResponse(TWO_FACTOR, 303)
         return problem(request, 403, NO_SECOND_FACTOR)

@@ -13,8 +13,8 @@ from opportune.accounts import management
 from opportune.accounts.events.service import record_event
 from opportune.accounts.groups import service
 from opportune.accounts.models import User
+from opportune.accounts.passkeys import service as passkeys
 from opportune.accounts.sessions.service import delete_all_sessions
-from opportune.accounts.two_factor import totp
 from opportune.cli import changepassword
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.prompts import ask_password
@@ -117,7 +117,7 @@ def change(  # noqa: PLR0913, PLR0917 - as above
         for name in leave or ():
             await service.leave_group(session, user, name)
         if reset_two_factor:
-            await totp.disable(session, user)
+            await passkeys.reset_two_factor(session, user)
             record_event(session, user, "changed_by_staff", fields="Two-factor")
         return await _found(session, user)
 

@@ -7,7 +7,7 @@ from sqlalchemy import Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.models import AccountEvent, ApiToken, Group, LinkedAccount, Membership, Session, User
+from opportune.accounts.models import AccountEvent, ApiToken, Group, LinkedAccount, Membership, Passkey, Session, User
 from opportune.db.columns import is_secret
 from opportune.feature import Feature, Person, PersonalData
 from opportune.fields.files import file_columns_of
@@ -33,6 +33,7 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
         .where(col(LinkedAccount.user_id) == person.id)
         .order_by(col(LinkedAccount.id)),
         "events": select(AccountEvent).where(col(AccountEvent.user_id) == person.id).order_by(col(AccountEvent.id)),
+        "passkeys": select(Passkey).where(col(Passkey.user_id) == person.id).order_by(col(Passkey.id)),
         "groups": groups.where(col(Membership.user_id) == person.id).order_by(col(Group.id)),
     }
     return {

@@ -27,6 +27,7 @@ from opportune.accounts.schemas import EmailSignIn, EmailSignInCode, EmailSignIn
 from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.sign_in.second_step import to_code
 from opportune.accounts.sign_in.trusted_devices import trusted_device
+from opportune.accounts.two_factor.factors import has_second_factor
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
@@ -130,7 +131,7 @@ async def _enter(
     is_taken_over = user.has_password and not user.is_verified
     if not await service.use_email(context, user, number):
         response = invalid_link(request, PATH)
-    elif user.has_two_factor:
+    elif await has_second_factor(context.session, user):
         response = to_code(request, user, next, remember=remember)
     else:
         response = RedirectResponse(safe_redirect_path(next), 303)

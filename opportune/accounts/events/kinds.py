@@ -62,8 +62,20 @@ KINDS = {
         EventKind(
             "two_factor_off",
             "Two-factor authentication is off",
-            "From now on your password alone is enough to sign in.",
+            "From now on no code of an authenticator app is asked when you sign in.",
             icon="ti-shield-lock",
+        ),
+        EventKind(
+            "passkey_added",
+            "New passkey: {name}",
+            "From now on it signs you in, and your password alone does not any more.",
+            icon="ti-fingerprint",
+        ),
+        EventKind(
+            "passkey_removed",
+            "A passkey was removed: {name}",
+            "It signs you in no more. Devices that are signed in stay so until you sign them out.",
+            icon="ti-fingerprint",
         ),
         EventKind("recovery_codes_renewed", "You have new recovery codes", icon="ti-shield-lock"),
         EventKind(

@@ -2,11 +2,13 @@
 
 from fastapi import APIRouter, Request, Response
 
+from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import WrongCredential, is_confirmed
 from opportune.accounts.responses import confirm_identity, next_page, refuse, show, to_next
 from opportune.accounts.schemas import Confirmation
+from opportune.accounts.two_factor.factors import has_second_factor
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
 
@@ -14,10 +16,10 @@ router = APIRouter(prefix="/accounts/confirm")
 
 
 @router.get("")
-async def ask(request: Request, user: CurrentUser) -> Response:
+async def ask(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     if is_confirmed(request.state.session, user):
         return to_next(request)
-    return _show(request, user, Form(Confirmation))
+    return await _show(request, context, user, Form(Confirmation))
 
 
 @router.post("")
@@ -32,11 +34,11 @@ async def confirm(request: Request, user: CurrentUser, context: AccountCtx) -> R
             headers = refuse(form, refusal)
         else:
             return to_next(request, form)
-    response = _show(request, user, form)
+    response = await _show(request, context, user, form)
     response.headers.update(headers or {})
     return response
 
 
-def _show(request: Request, user: User, form: Form[Confirmation]) -> Response:
-    context = {"next": next_page(request, form), "needs_code": user.has_two_factor}
-    return show(request, "confirm", form.status, form=form, **context)
+async def _show(request: Request, context: AccountContext, user: User, form: Form[Confirmation]) -> Response:
+    needs_code = await has_second_factor(context.session, user)
+    return show(request, "confirm", form.status, form=form, next=next_page(request, form), needs_code=needs_code)

@@ -59,6 +59,11 @@ async def confirm_session(session: AsyncSession, row: Session) -> str | None:
     return token
 
 
+async def forget_confirmations(session: AsyncSession, user: User) -> None:
+    """Ask again in all browsers: it takes more now to show who they are."""
+    await session.execute(update(Session).where(col(Session.user_id) == user.id).values(confirmed_at=None))
+
+
 async def delete_session(session: AsyncSession, token: str) -> None:
     """End a session. With that of somebody else in which a superuser is signed in goes their own, and the other way."""
     shown = col(Session.token_hash) == hash_token(token)

@@ -13,9 +13,9 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.accounts.sessions.service import delete_all_sessions
-from opportune.accounts.social_sign_in.service import unlink_all
 from opportune.accounts.two_factor import totp
 from opportune.accounts.users import EmailTakenError, user_manager
+from opportune.accounts.ways_in import delete_ways_in
 from opportune.mail.email import site_url
 from opportune.settings import Settings
 from opportune.signing import signer
@@ -68,7 +68,7 @@ async def create_first_superuser(session: AsyncSession, email: str, password: st
         await session.rollback()
         raise EmailTakenError from None
     await delete_all_sessions(session, user)
-    await unlink_all(session, user)
+    await delete_ways_in(session, user)
     await totp.disable(session, user)
     return user
 

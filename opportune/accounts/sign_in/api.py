@@ -16,6 +16,7 @@ from opportune.accounts.sign_in.trusted_devices import trusted_device
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.accounts.tokens.scopes import ALL_SCOPES, unknown_scopes
 from opportune.accounts.tokens.strategies import token_strategy
+from opportune.accounts.two_factor.factors import has_second_factor
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.web.middleware.compression import SECRET_HEADERS
 
@@ -49,7 +50,7 @@ def check_scope(request: Request, scope: str) -> None:
 
 async def require_code(context: AccountContext, user: User, code: str) -> None:
     """Ask who has a second factor for a code of it. Raises HTTPException, and TooManyRequests."""
-    if user.has_two_factor and not (code and await check_code(context, user, code)):
+    if await has_second_factor(context.session, user) and not (code and await check_code(context, user, code)):
         await context.manager.release()  # what was counted stays counted, and the right password is no guess
         raise HTTPException(401, WRONG_CODE if code else CODE_REQUIRED, AUTHENTICATE_HEADER)
 

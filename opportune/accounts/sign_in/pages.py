@@ -1,9 +1,13 @@
 """Sign in, in two steps where somebody has a second factor, and out."""
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
+from opportune.accounts.models import User
 from opportune.accounts.responses import next_page, refuse, show_form, signed_in, to_next
 from opportune.accounts.schemas import SignIn, SignInCode
 from opportune.accounts.sessions import cookies
@@ -11,6 +15,7 @@ from opportune.accounts.sign_in import service
 from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.sign_in.second_step import forget_pending, pending_sign_in, to_code
 from opportune.accounts.sign_in.trusted_devices import trusted_device
+from opportune.accounts.two_factor.factors import has_passkey, has_second_factor
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
@@ -35,7 +40,7 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
         except TooManyRequests as refusal:
             headers = refuse(form, refusal)
         else:
-            if user and user.has_two_factor:
+            if user and await has_second_factor(context.session, user):
                 return to_code(request, user, next_page(request, form), remember=form.data.remember)
             if user:
                 response = to_next(request, form)
@@ -46,8 +51,8 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
 
 @router.get("/login/code")
 async def ask_code(request: Request, session: ReadSession) -> Response:
-    if await pending_sign_in(request, session):
-        return show_form(request, "sign_in_code", Form(SignInCode))
+    if pending := await pending_sign_in(request, session):
+        return await _show_code(request, session, pending[0], Form(SignInCode))
     return RedirectResponse(LOGIN_PATH, 303)
 
 
@@ -70,7 +75,18 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
                 forget_pending(request, response)
                 return await signed_in(request, context.session, user, response, remember=wanted["remember"])
             form.refuse(service.WRONG_CODE, "code")
-    return show_form(request, "sign_in_code", form, headers)
+    return await _show_code(request, context.session, user, form, headers)
+
+
+async def _show_code(
+    request: Request,
+    session: AsyncSession,
+    user: User,
+    form: Form[SignInCode],
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    ways = {"has_app": user.has_two_factor, "has_passkey": await has_passkey(session, user)}
+    return show_form(request, "sign_in_code", form, headers, **ways)
 
 
 @router.post("/logout")

@@ -13,11 +13,12 @@ from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
 from opportune.settings import Settings
 
 COOKIE = "pending"
+CODE_PATH = f"{LOGIN_PATH}/code"
 
 
 def to_code(request: Request, user: User, next: str, *, remember: bool) -> Response:  # noqa: A002 - its word everywhere
     """On to the second step."""
-    response = RedirectResponse(f"{LOGIN_PATH}/code", 303)
+    response = RedirectResponse(CODE_PATH, 303)
     seconds = int(signed_links.LIFETIMES["code"].total_seconds())
     token = signed_links.make_link_token(request.app.state.settings, "code", user, next=next, remember=remember)
     set_page_cookie(request, response, COOKIE, token, seconds=seconds, path=LOGIN_PATH)

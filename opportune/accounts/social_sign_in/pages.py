@@ -17,6 +17,7 @@ from opportune.accounts.social_sign_in import flow, service
 from opportune.accounts.social_sign_in.cookies import forget_journey, journey_of, remember_journey
 from opportune.accounts.social_sign_in.flow import Journey
 from opportune.accounts.social_sign_in.providers import Identity, Provider, SocialSignInRefused, find_provider
+from opportune.accounts.two_factor.factors import has_second_factor
 from opportune.accounts.users import AccountLinkedError
 from opportune.db.model import RowId
 from opportune.web.forms.forms import Form, read_form
@@ -121,7 +122,7 @@ async def _sign_in(
     context: AccountContext, provider: Provider, who: Identity, journey: Journey, request: Request
 ) -> Response:
     user, is_new = await service.sign_in_with(context, provider, who)
-    if user.has_two_factor:
+    if await has_second_factor(context.session, user):
         return to_code(request, user, journey.next, remember=journey.remember)
     if is_new:
         flash(request, "Welcome! You have an account now, and are signed in.")

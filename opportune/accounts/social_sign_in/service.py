@@ -17,6 +17,7 @@ from opportune.accounts.social_sign_in.providers import (
     configured_providers,
 )
 from opportune.accounts.users import CHANGED_MEANWHILE, EmailTakenError
+from opportune.accounts.ways_in import count_ways_in
 from opportune.db.database import Database
 from opportune.errors import NotFound
 from opportune.settings import Settings
@@ -94,16 +95,11 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
     row = next((each for each in linked if each.id == row_id), None)
     if row is None:
         raise NotFound
-    others = [each for each in linked if each is not row and provider_of(context.settings, each)]
-    if not (user.has_password or others):
+    ways = await count_ways_in(context.session, context.settings, user)
+    if ways.total <= (provider_of(context.settings, row) is not None):
         raise SocialSignInRefused("This is your only way in. Choose a password first.")
     await context.session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == row_id))
     record_event(context, user, "account_unlinked", label=label_of(context.settings, row))
-
-
-async def unlink_all(session: AsyncSession, user: User) -> None:
-    """For an account that may have been somebody else's until now."""
-    await session.execute(delete(LinkedAccount).where(col(LinkedAccount.user_id) == user.id))
 
 
 async def linked_accounts(session: AsyncSession, user: User) -> Sequence[LinkedAccount]:

@@ -4,13 +4,14 @@ from fastapi import Depends, Request
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import ApiToken, Session
+from opportune.accounts.reauthentication.service import is_confirmed
 from opportune.accounts.two_factor.service import TwoFactorSetup
 
 
 async def get_two_factor_setup(request: Request, user: CurrentUser, context: AccountCtx) -> TwoFactorSetup:
     here: Session | None = request.state.session
     if here:
-        return TwoFactorSetup(context, user, session_id=here.id)
+        return TwoFactorSetup(context, user, session_id=here.id, is_confirmed=is_confirmed(here, user))
     token: ApiToken | None = request.state.token
     return TwoFactorSetup(context, user, token_id=token.id if token else None)
 

@@ -9,8 +9,8 @@ from fastapi.responses import RedirectResponse
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.reauthentication.service import WrongCredential
 from opportune.accounts.schemas import TwoFactorCredentials, TwoFactorEnable, TwoFactorStart
-from opportune.accounts.two_factor import totp
 from opportune.accounts.two_factor.dependencies import TwoFactorDependency
+from opportune.accounts.two_factor.factors import has_passkey, has_second_factor, setup_is_required
 from opportune.accounts.two_factor.recovery_codes import count_recovery_codes
 from opportune.accounts.two_factor.service import InvalidState, TwoFactorSetup
 from opportune.db.sessions.dependencies import ReadSession
@@ -30,8 +30,10 @@ router = APIRouter(prefix="/accounts/two-factor")
 @router.get("")
 async def show_two_factor(request: Request, user: CurrentUser, session: ReadSession) -> Response:
     left = await count_recovery_codes(session, user)
-    required = totp.setup_is_required(request.app.state.settings, user)
-    return _page(request, "two_factor", Form(TwoFactorStart), left=left, is_required=required)
+    state = request.app.state
+    required = await setup_is_required(state.database, state.settings, user)
+    context = {"left": left, "is_required": required, "has_passkey": await has_passkey(session, user)}
+    return _page(request, "two_factor", Form(TwoFactorStart), **context)
 
 
 @router.post("")
@@ -39,7 +41,8 @@ async def start(request: Request, setup: TwoFactorDependency) -> Response:
     form = await read_form(request, TwoFactorStart)
     pending = await _try(form, setup.start(form.data.password)) if form.data else None
     if not pending:
-        return _page(request, "two_factor", form, left=0, is_required=False) if form.errors else _back()
+        context = {"left": 0, "is_required": False, "has_passkey": False}
+        return _page(request, "two_factor", form, **context) if form.errors else _back()
     return _page(request, "two_factor_setup", Form(TwoFactorEnable, pending), setup=pending)
 
 
@@ -57,9 +60,9 @@ async def enable(request: Request, setup: TwoFactorDependency) -> Response:
 
 
 @router.get("/codes")
-async def ask_to_renew(request: Request, user: CurrentUser) -> Response:
-    form = Form(TwoFactorCredentials)
-    return _page(request, "two_factor_confirm", form, to="codes") if user.has_two_factor else _back()
+async def ask_to_renew(request: Request, user: CurrentUser, session: ReadSession) -> Response:
+    form, has_any = Form(TwoFactorCredentials), await has_second_factor(session, user)
+    return _page(request, "two_factor_confirm", form, to="codes") if has_any else _back()
 
 
 @router.post("/codes")

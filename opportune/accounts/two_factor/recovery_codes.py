@@ -21,13 +21,17 @@ async def renew_recovery_codes(session: AsyncSession, user: User) -> list[str]:
     """New recovery codes, which are stored nowhere; the old ones end."""
     # Locked: of two that renew at once, both would leave codes behind.
     await session.execute(select(col(User.id)).where(col(User.id) == user.id).with_for_update())
-    await session.execute(delete(RecoveryCode).where(col(RecoveryCode.user_id) == user.id))
+    await delete_recovery_codes(session, user)
     codes = [
         "".join(secrets.choice(RECOVERY_CODE_ALPHABET) for _ in range(RECOVERY_CODE_LENGTH))
         for _ in range(RECOVERY_CODE_COUNT)
     ]
     session.add_all(RecoveryCode(user_id=user.id, code_hash=_hash(code)) for code in codes)
     return [in_groups(code, GROUP_LENGTH, "-") for code in codes]
+
+
+async def delete_recovery_codes(session: AsyncSession, user: User) -> None:
+    await session.execute(delete(RecoveryCode).where(col(RecoveryCode.user_id) == user.id))
 
 
 async def count_recovery_codes(session: AsyncSession, user: User) -> int:

@@ -6,9 +6,10 @@ from opportune.accounts.context import AccountContext
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password
-from opportune.accounts.sessions.service import UserSessions
+from opportune.accounts.sessions.service import UserSessions, forget_confirmations
 from opportune.accounts.tokens.service import delete_access_tokens
 from opportune.accounts.two_factor import totp
+from opportune.accounts.two_factor.factors import has_second_factor
 from opportune.accounts.two_factor.recovery_codes import renew_recovery_codes
 from opportune.accounts.two_factor.totp import PendingSetup
 
@@ -30,6 +31,8 @@ class TwoFactorSetup:
     user: User
     session_id: int | None = None
     token_id: int | None = None
+    is_confirmed: bool = False
+    """Whether they have just shown, by all that it takes, that it is them: passwords and codes may be left out."""
 
     async def start(self, password: str) -> PendingSetup:
         """A key for the app, which counts as soon as a code of it has come.
@@ -41,7 +44,8 @@ class TwoFactorSetup:
         """
         if self.user.has_two_factor:
             raise InvalidState(ALREADY_ENABLED)
-        await check_password(self.context, self.user, password, "password")
+        if password or not self.is_confirmed:
+            await check_password(self.context, self.user, password, "password")
         return totp.start_setup(self.context.settings, self.user)
 
     def pending(self, sealed: str) -> PendingSetup:
@@ -70,6 +74,7 @@ class TwoFactorSetup:
             raise WrongCredential("code", WRONG_CODE)
         await UserSessions(session, self.user.id).delete_all(keep=self.session_id)
         await delete_access_tokens(session, self.user, keep=self.token_id)
+        await forget_confirmations(session, self.user)
         record_event(self.context, self.user, "two_factor_on")
         return codes
 
@@ -93,7 +98,10 @@ class TwoFactorSetup:
 
     async def _check_both(self, password: str, code: str) -> None:
         """Whoever took over a browser and saw the password typed may not shut the owner out."""
-        if not self.user.has_two_factor:
+        has_any = await has_second_factor(self.context.session, self.user)
+        await self.context.manager.release()
+        if not has_any:
             raise InvalidState(NOT_ENABLED)
-        await check_password(self.context, self.user, password, "password")
-        await check_code(self.context, self.user, code)
+        if password or code or not self.is_confirmed:
+            await check_password(self.context, self.user, password, "password")
+            await check_code(self.context, self.user, code)

@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.models import RecoveryCode, User
+from opportune.accounts.models import User
+from opportune.accounts.two_factor.factors import has_passkey
 from opportune.accounts.two_factor.recovery_codes import (
     RECOVERY_CODE_LENGTH,
+    delete_recovery_codes,
     in_groups,
     renew_recovery_codes,
     use_recovery_code,
@@ -49,11 +51,6 @@ class PendingSetup:
         return segno.make(self.uri, micro=False).svg_data_uri(scale=5, light="#fff", svgclass=None, lineclass=None)
 
 
-def setup_is_required(settings: Settings, user: User) -> bool:
-    """Whether the admin has to wait until this user has a second factor."""
-    return settings.staff_needs_two_factor and (user.is_staff or user.is_superuser) and not user.has_two_factor
-
-
 async def verify_code(session: AsyncSession, settings: Settings, user: User, code: str) -> bool:
     """Whether this is a code of the user's app or a recovery code; from now on it is none."""
     code = "".join(code.split()).replace("-", "").lower()
@@ -90,9 +87,10 @@ async def enable(session: AsyncSession, settings: Settings, user: User, key: str
 
 
 async def disable(session: AsyncSession, user: User) -> None:
-    """Leave the user with the password alone."""
+    """Leave the user with the password alone, or with passkeys beside it."""
     await session.execute(update(User).where(col(User.id) == user.id).values(totp_secret="", totp_step=0))
-    await session.execute(delete(RecoveryCode).where(col(RecoveryCode.user_id) == user.id))
+    if not await has_passkey(session, user):
+        await delete_recovery_codes(session, user)
 
 
 def _new_key() -> str:

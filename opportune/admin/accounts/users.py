@@ -17,11 +17,11 @@ from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # 
 
 from opportune.accounts import passwords
 from opportune.accounts.groups.service import lock_superusers
-from opportune.accounts.models import ApiToken, LinkedAccount, Membership, Session, User, UserBase
+from opportune.accounts.models import ApiToken, LinkedAccount, Membership, Passkey, Session, User, UserBase
+from opportune.accounts.passkeys.service import reset_two_factor
 from opportune.accounts.schemas import Email
 from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.sessions.user_agent import describe_user_agent
-from opportune.accounts.two_factor import totp
 from opportune.accounts.users import InvalidPasswordError, user_manager
 from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, EventAdmin, record_staff_change
 from opportune.admin.accounts.groups import GroupsField, groups_of_user, set_groups
@@ -213,7 +213,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     @action("reset-two-factor", "Reset two-factor", "From then on the password alone is enough.")
     async def reset_two_factor(self, request: Request) -> Response:
-        return await self._each(request, "reset-two-factor", totp.disable, "without a second factor now")
+        return await self._each(request, "reset-two-factor", reset_two_factor, "without a second factor now")
 
     async def _each(self, request: Request, slug: str, act: Act, done: str) -> Response:
         async def guarded(session: AsyncSession, user: User) -> None:
@@ -325,4 +325,16 @@ class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
     icon, category = "ti ti-link", "Accounts"
 
 
-ACCOUNTS = (SessionAdmin, TokenAdmin, LinkedAccountAdmin, EventAdmin)
+class PasskeyAdmin(SuperuserOnly, AdminView, model=Passkey):
+    """Deleting one lets that device sign nobody in any more: for who has lost it."""
+
+    column_list = ("id", "user_id", "name", "created_at", "used_at")
+    column_details_list = ("id", "user_id", "name", "verifies_user", "is_synced", "transports", "created_at", "used_at")
+    column_labels = {"verifies_user": "Enough alone", "is_synced": "Synced"}
+    column_searchable_list = ("name",)
+    column_filters = ("user_id", "created_at", "used_at")
+    can_create = can_edit = False
+    icon, category = "ti ti-fingerprint", "Accounts"
+
+
+ACCOUNTS = (SessionAdmin, TokenAdmin, LinkedAccountAdmin, PasskeyAdmin, EventAdmin)

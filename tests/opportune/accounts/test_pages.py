@@ -37,7 +37,7 @@ async def test_anybody_sees_the_form(client: AsyncClient, page: str) -> None:
 
     assert answer.status_code == 200
     assert 'name="next" value="/accounts/tokens"' in answer.text
-    assert 'autocomplete="username"' in answer.text
+    assert 'autocomplete="username' in answer.text
 
 
 @pytest.mark.parametrize("page", ["login", "register"])

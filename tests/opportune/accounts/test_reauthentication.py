@@ -20,7 +20,7 @@ pytestmark = pytest.mark.database("sqlite")
 
 CONFIRM, API = "/accounts/confirm", "/api/v1/users/me/confirmation"
 DANGER = "/danger"
-TOKEN = {"name": "Script", "days": "30"}
+TOKEN = {"name": "Script", "days": "30", "scopes": "read"}
 
 
 @pytest.fixture

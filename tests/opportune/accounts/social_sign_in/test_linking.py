@@ -179,7 +179,9 @@ async def test_without_a_password_a_fresh_sign_in_stands_in_for_it(
     page = await client.get("/accounts/password")
     assert "Choose a password" in page.text
     assert "current_password" not in page.text
-    asked = await client.post("/accounts/tokens", data={"name": "Script", "days": "30", "current_password": "x"})
+    asked = await client.post(
+        "/accounts/tokens", data={"name": "Script", "days": "30", "scopes": "read", "current_password": "x"}
+    )
     assert "You have no password yet." in asked.text
     assert onward(await ask_to_link(client, ""))
     async with database.writer() as session:

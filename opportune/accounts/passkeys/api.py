@@ -1,0 +1,40 @@
+"""Passkeys, as their owner's programs see them. A browser alone can add and show one: see the pages."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, HTTPException
+
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.models import Passkey
+from opportune.accounts.passkeys import service
+from opportune.accounts.passkeys.ceremonies import PasskeyRefused
+from opportune.accounts.reauthentication.service import WrongCredential
+from opportune.accounts.responses import invalid_field, show_full_identity
+from opportune.accounts.schemas import Confirmation, PasskeyRead, PasskeyUpdate
+from opportune.db.model import RowId
+from opportune.db.sessions.dependencies import ReadSession, WriteSession
+
+router = APIRouter(prefix="/users/me/passkeys", tags=["accounts"])
+
+
+@router.get("", response_model=list[PasskeyRead])
+async def list_passkeys(user: CurrentUser, session: ReadSession) -> Sequence[Passkey]:
+    """What signs one in by a device, the oldest first."""
+    return await service.list_passkeys(session, user)
+
+
+@router.patch("/{passkey_id}", status_code=204)
+async def rename_passkey(passkey_id: RowId, wanted: PasskeyUpdate, user: CurrentUser, session: WriteSession) -> None:
+    await service.rename_passkey(session, user, passkey_id, wanted.name)
+
+
+@router.delete("/{passkey_id}", status_code=204)
+async def remove_passkey(passkey_id: RowId, proof: Confirmation, user: CurrentUser, context: AccountCtx) -> None:
+    """Let a device sign one in no more. 409 for the last way in."""
+    try:
+        await show_full_identity(context, user, proof)
+        await service.remove_passkey(context, user, passkey_id)
+    except WrongCredential as refusal:
+        raise invalid_field(refusal.field, refusal.message) from None
+    except PasskeyRefused as refusal:
+        raise HTTPException(409, str(refusal)) from None

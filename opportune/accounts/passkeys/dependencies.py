@@ -1,0 +1,52 @@
+"""The ceremonies of the browser that sends a request."""
+
+import secrets
+from dataclasses import replace
+
+from fastapi import Request, Response
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.models import Session, User
+from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
+from opportune.accounts.passkeys.ceremonies import LIFETIME_SECONDS, PasskeyRefused, relying_party
+from opportune.accounts.passkeys.service import PasskeyCeremonies
+from opportune.accounts.sign_in.trusted_devices import COOKIE_PATH
+from opportune.web.answer_cookies import send_cookies_of
+
+COOKIE = "passkey"
+MAX_COOKIE_CHARS = 64
+NO_NAME = "Passkeys belong to a name, and this address has none. On this machine open the site at {localhost}."
+
+
+def passkey_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
+    """Those of this browser, about the user where somebody is known.
+
+    Raises:
+        PasskeyRefused: the site has no name here.
+    """
+    visited = f"{request.url.scheme}://{request.url.netloc}"
+    site = relying_party(context.settings, visited)
+    if site is None:
+        port = f":{request.url.port}" if request.url.port else ""
+        raise PasskeyRefused(NO_NAME.format(localhost=f"{request.url.scheme}://localhost{port}{request.url.path}"))
+    return PasskeyCeremonies(context, site, _browser_of(request), user)
+
+
+def stranger_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
+    """Those of a browser in which nobody is signed in; a cookie knows it again when its device has answered.
+
+    Raises:
+        PasskeyRefused: as `passkey_ceremonies`.
+    """
+    found = passkey_ceremonies(request, context, user)
+    number = found.browser if 0 < len(found.browser) <= MAX_COOKIE_CHARS else secrets.token_urlsafe(16)
+    carrier = Response()
+    set_page_cookie(request, carrier, COOKIE, number, seconds=LIFETIME_SECONDS, path=COOKIE_PATH)
+    send_cookies_of(request, carrier)
+    return replace(found, browser=number)
+
+
+def _browser_of(request: Request) -> str:
+    here: Session | None = getattr(request.state, "session", None)
+    name = page_cookie_name(request.app.state.settings, COOKIE)
+    return f"session {here.id}" if here else request.cookies.get(name, "")

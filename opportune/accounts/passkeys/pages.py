@@ -1,0 +1,157 @@
+"""Passkeys: one's own, and the questions that a script of the page passes on to a device."""
+
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser
+from opportune.accounts.models import Session, User
+from opportune.accounts.passkeys import service
+from opportune.accounts.passkeys.ceremonies import PasskeyRefused, Purpose
+from opportune.accounts.passkeys.dependencies import passkey_ceremonies, stranger_ceremonies
+from opportune.accounts.passkeys.service import PasskeyCeremonies
+from opportune.accounts.reauthentication.dependencies import ConfirmedUser
+from opportune.accounts.responses import done, next_page, show, signed_in
+from opportune.accounts.schemas import PasskeyCreate, PasskeyRequest, PasskeySignIn, PasskeyUpdate
+from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.accounts.sign_in.redirects import safe_redirect_path
+from opportune.accounts.sign_in.second_step import CODE_PATH, forget_pending, pending_sign_in
+from opportune.accounts.two_factor.recovery_codes import count_recovery_codes
+from opportune.db.model import RowId
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.middleware.compression import SECRET_HEADERS
+from opportune.web.rendering.flash import flash
+
+PATH = "/accounts/passkeys"
+NOT_PENDING = "Please sign in again from the start."
+ADDED = "Your passkey is here, and signs you in from now on."
+
+router = APIRouter(prefix="/accounts")
+
+
+@router.post("/login/passkey/options")
+async def ask_to_sign_in(request: Request, context: AccountCtx) -> Response:
+    """What a script asks the device, instead of the password or after it."""
+    form = await read_form(request, PasskeyRequest)
+    if not (form.data and form.data.purpose == "second-step"):
+        return await _question(lambda: stranger_ceremonies(request, context), "sign-in")
+    pending = await pending_sign_in(request, context.session)
+    if pending is None:
+        return JSONResponse({"detail": NOT_PENDING}, 409)
+    return await _question(lambda: stranger_ceremonies(request, context, pending[0]), "second-step")
+
+
+@router.post("/login/passkey")
+async def sign_in(request: Request, context: AccountCtx) -> Response:
+    """Sign in by a passkey alone, whose device has looked who it is: it is both factors."""
+    form = await read_form(request, PasskeySignIn)
+    given, path = form.data or PasskeySignIn(), next_page(request, form)
+    try:
+        user = await passkey_ceremonies(request, context).show("sign-in", given.passkey)
+    except PasskeyRefused as refusal:
+        return _back(request, refusal, f"{LOGIN_PATH}?{urlencode({'next': path})}")
+    return await signed_in(request, context.session, user, RedirectResponse(path, 303), remember=given.remember)
+
+
+@router.post("/login/code/passkey")
+async def take_second_step(request: Request, context: AccountCtx) -> Response:
+    """Show a passkey in the place of a code, after the password."""
+    form, pending = await read_form(request, PasskeySignIn), await pending_sign_in(request, context.session)
+    if pending is None:
+        return RedirectResponse(LOGIN_PATH, 303)
+    user, wanted = pending
+    try:
+        answer = form.data.passkey if form.data else ""
+        user = await passkey_ceremonies(request, context, user).show("second-step", answer)
+    except PasskeyRefused as refusal:
+        return _back(request, refusal, CODE_PATH)
+    response = RedirectResponse(safe_redirect_path(wanted["next"]), 303)
+    forget_pending(request, response)
+    return await signed_in(request, context.session, user, response, remember=wanted["remember"])
+
+
+@router.post("/passkeys/options")
+async def ask(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    """What a script asks the device of who is signed in: to make a passkey, or to confirm that it is them."""
+    form = await read_form(request, PasskeyRequest)
+    purpose: Purpose = "add" if form.data and form.data.purpose == "add" else "confirm"
+    return await _question(lambda: passkey_ceremonies(request, context, user), purpose)
+
+
+@router.get("/passkeys")
+async def list_passkeys(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    return await _show_list(request, context, user)
+
+
+@router.get("/passkeys/add")
+async def ask_to_add(request: Request, user: ConfirmedUser) -> Response:
+    suggested = {"name": describe_user_agent(request.headers.get("user-agent", ""))}
+    return show(request, "passkey_add", form=Form(PasskeyCreate, suggested))
+
+
+@router.post("/passkeys/add")
+async def add(request: Request, user: ConfirmedUser, context: AccountCtx) -> Response:
+    form = await read_form(request, PasskeyCreate)
+    here: Session | None = request.state.session
+    if form.data:
+        try:
+            mine = passkey_ceremonies(request, context, user)
+            codes = await mine.add(user, form.data.passkey, form.data.name, here.id if here else None)
+        except PasskeyRefused as refusal:
+            form.refuse(str(refusal))
+        else:
+            if not codes:
+                return done(request, "passkeys", ADDED)
+            flash(request, ADDED)
+            page = show(request, "two_factor_codes", codes=codes, is_new=True)
+            page.headers.update(SECRET_HEADERS)
+            return page
+    return show(request, "passkey_add", form.status, form=form)
+
+
+@router.post("/passkeys/{passkey_id}/rename")
+async def rename(request: Request, passkey_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
+    form = await read_form(request, PasskeyUpdate)
+    if form.data is None:
+        return await _show_list(request, context, user, form)
+    await service.rename_passkey(context.session, user, passkey_id, form.data.name)
+    return done(request, "passkeys", "The passkey has another name.")
+
+
+@router.post("/passkeys/{passkey_id}/remove")
+async def remove(request: Request, passkey_id: RowId, user: ConfirmedUser, context: AccountCtx) -> Response:
+    try:
+        await service.remove_passkey(context, user, passkey_id)
+    except PasskeyRefused as refusal:
+        return _back(request, refusal, PATH)
+    return done(request, "passkeys", "That passkey signs you in no more. Remove it from your device too.")
+
+
+async def _show_list(
+    request: Request, context: AccountContext, user: User, form: Form[PasskeyUpdate] | None = None
+) -> Response:
+    rows = await service.list_passkeys(context.session, user)
+    left = await count_recovery_codes(context.session, user)
+    try:
+        passkey_ceremonies(request, context, user)
+        obstacle = ""
+    except PasskeyRefused as refusal:
+        obstacle = str(refusal)
+    status = form.status if form else 200
+    return show(request, "passkeys", status, passkeys=rows, left=left, obstacle=obstacle, form=form)
+
+
+async def _question(make: Callable[[], PasskeyCeremonies], purpose: Purpose) -> Response:
+    try:
+        question = await make().ask(purpose)
+    except PasskeyRefused as refusal:
+        return JSONResponse({"detail": str(refusal)}, 409)
+    return JSONResponse({"publicKey": question.options, "state": question.state})
+
+
+def _back(request: Request, refusal: PasskeyRefused, path: str) -> Response:
+    flash(request, str(refusal), "danger")
+    return RedirectResponse(path, 303)

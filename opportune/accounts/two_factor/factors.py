@@ -1,0 +1,27 @@
+"""What somebody has beside the password: an authenticator app, passkeys, or both."""
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import Passkey, User
+from opportune.db.database import Database
+from opportune.settings import Settings
+
+
+async def has_passkey(session: AsyncSession, user: User) -> bool:
+    mine = select(col(Passkey.id)).where(col(Passkey.user_id) == user.id).limit(1)
+    return await session.scalar(mine) is not None
+
+
+async def has_second_factor(session: AsyncSession, user: User) -> bool:
+    """Whether a sign-in takes more than the password, or what stands in for it."""
+    return user.has_two_factor or await has_passkey(session, user)
+
+
+async def setup_is_required(database: Database, settings: Settings, user: User) -> bool:
+    """Whether the admin has to wait until this user has a second factor."""
+    if not settings.staff_needs_two_factor or not (user.is_staff or user.is_superuser) or user.has_two_factor:
+        return False
+    async with database.reader(fresh=True) as session:
+        return not await has_passkey(session, user)

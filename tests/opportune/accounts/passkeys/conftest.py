@@ -1,0 +1,79 @@
+"""People with devices, and what browsers send for them."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from opportune.accounts.models import AccountEvent, Passkey, Session, User
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from tests.opportune.accounts.passkeys.authenticator import Authenticator
+
+LOGIN, CODE, PASSKEYS = "/accounts/login", "/accounts/login/code", "/accounts/passkeys"
+SIGN_IN, SECOND_STEP = f"{LOGIN}/passkey", f"{CODE}/passkey"
+EMAIL = "ada@example.com"
+
+
+@pytest.fixture
+async def user(database: Database) -> User:
+    return await make_user(database, EMAIL)
+
+
+async def ask(client: AsyncClient, purpose: str) -> Any:
+    """The question that a script of a page gets."""
+    path = PASSKEYS if purpose in {"add", "confirm"} else SIGN_IN
+    answer = await client.post(f"{path}/options", data={"purpose": purpose})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def add(app: FastAPI, user: User, device: Authenticator | None = None, name: str = "Phone") -> Authenticator:
+    """A passkey of this user, added by the pages from a browser of its own."""
+    device = device or Authenticator()
+    async with signed_in_client(app, user) as client:
+        await confirmed(app.state.database)
+        data = {"name": name, "passkey": device.create(await ask(client, "add"))}
+        added = await client.post(f"{PASSKEYS}/add", data=data)
+        assert added.status_code in {200, 303}, added.text
+    return device
+
+
+async def confirmed(database: Database) -> None:
+    """As if everybody who is signed in had just confirmed that it is them."""
+    async with database.writer() as session:
+        await session.execute(update(Session).values(confirmed_at=utc_now()))
+
+
+async def sign_in(client: AsyncClient, device: Authenticator, **form: str) -> Response:
+    answer = device.show(await ask(client, "sign-in"))
+    return await client.post(SIGN_IN, data={"passkey": answer, **form})
+
+
+async def type_password(client: AsyncClient, **form: str) -> Response:
+    return await client.post(LOGIN, data={"email": EMAIL, "password": PASSWORD, **form})
+
+
+async def is_signed_in(client: AsyncClient) -> bool:
+    return (await client.get("/accounts/profile")).status_code == 200
+
+
+async def said(client: AsyncClient, answer: Response) -> str:
+    """The page that somebody is led to."""
+    assert answer.status_code == 303, answer.text
+    return (await client.get(answer.headers["location"])).text
+
+
+async def passkeys_of(database: Database, user: User) -> list[Passkey]:
+    async with database.reader(fresh=True) as session:
+        return list(await session.scalars(select(Passkey).where(col(Passkey.user_id) == user.id)))
+
+
+async def events_of(database: Database, user: User) -> list[str]:
+    async with database.reader(fresh=True) as session:
+        rows = await session.scalars(select(AccountEvent).where(col(AccountEvent.user_id) == user.id))
+        return [row.kind for row in rows]

@@ -1,0 +1,122 @@
+"""Passkeys in Chromium with its virtual authenticator, by the name that devices know this machine by."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Browser, Page, expect
+
+from opportune.testing.factories import PASSWORD, make_user
+from opportune.testing.services.accessibility import find_violations
+
+pytestmark = pytest.mark.database("sqlite")
+
+EMAIL = "ada@example.com"
+
+
+async def test_a_passkey_is_added_signs_in_in_every_way_confirms_and_is_removed(
+    chromium: Browser, app: FastAPI, site: str
+) -> None:
+    await make_user(app.state.database, EMAIL)
+    async with await chromium.new_context(base_url=site.replace("127.0.0.1", "localhost")) as context:
+        page = await context.new_page()
+        page.set_default_timeout(15_000)
+        device = await Device.plug_into(page)
+        await add(page)
+        await sign_in_by_the_browsers_own_list(page)
+        await device.answers(by_itself=False)
+        await sign_in_by_the_button(page, device)
+        await sign_in_by_password_and_passkey(page, device)
+        await confirm_and_remove(page, device)
+
+
+class Device:
+    """Chromium's virtual authenticator: a phone with a finger on it."""
+
+    def __init__(self, session: Any, number: str) -> None:
+        self.session, self.number = session, number
+
+    @classmethod
+    async def plug_into(cls, page: Page) -> "Device":
+        session = await page.context.new_cdp_session(page)
+        await session.send("WebAuthn.enable", {"enableUI": False})
+        options = {"protocol": "ctap2", "transport": "internal", "automaticPresenceSimulation": True}
+        abilities = dict.fromkeys(("hasResidentKey", "hasUserVerification", "isUserVerified"), True)
+        made = await session.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, **abilities}})
+        return cls(session, made["authenticatorId"])
+
+    async def answers(self, *, by_itself: bool) -> None:
+        """Whether somebody touches it as soon as it asks, also where a page only offers the browser's list."""
+        told = {"authenticatorId": self.number, "enabled": by_itself}
+        await self.session.send("WebAuthn.setAutomaticPresenceSimulation", told)
+
+
+async def add(page: Page) -> None:
+    await page.goto("/accounts/login?next=/accounts/passkeys")
+    await page.get_by_label("E-mail").fill(EMAIL)
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+    await page.get_by_role("link", name="Add a passkey").click()
+    await page.get_by_label("Current password").fill(PASSWORD)
+    assert not await find_violations(page)
+    await page.get_by_role("button", name="Confirm", exact=True).click()
+    await page.get_by_label("Name").fill("My phone")
+    assert not await find_violations(page)
+    await page.get_by_role("button", name="Add passkey").click()
+    await expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
+
+
+async def arrived(page: Page) -> None:
+    await expect(page.get_by_role("button", name="Remove My phone")).to_be_visible()
+
+
+async def sign_out(page: Page) -> None:
+    await page.context.clear_cookies()
+
+
+async def sign_in_by_the_browsers_own_list(page: Page) -> None:
+    """The page does nothing but wait for it."""
+    await sign_out(page)
+    await page.goto("/accounts/login?next=/accounts/passkeys")
+    await arrived(page)
+    assert not await find_violations(page)
+
+
+async def sign_in_by_the_button(page: Page, device: Device) -> None:
+    await sign_out(page)
+    await page.goto("/accounts/login?next=/accounts/passkeys")
+    button = page.get_by_role("button", name="Sign in with a passkey")
+    await expect(button).to_be_visible()
+    assert not await find_violations(page)
+    await device.answers(by_itself=True)
+    await button.click()
+    await arrived(page)
+    await device.answers(by_itself=False)
+
+
+async def sign_in_by_password_and_passkey(page: Page, device: Device) -> None:
+    await sign_out(page)
+    await page.goto("/accounts/login?next=/accounts/passkeys")
+    await page.get_by_label("E-mail").fill(EMAIL)
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+    await expect(page.get_by_role("heading", name="Your passkey")).to_be_visible()
+    await device.answers(by_itself=True)
+    button = page.get_by_role("button", name="Use a passkey")
+    await expect(button).to_be_visible()
+    assert not await find_violations(page)
+    await button.click()
+    await arrived(page)
+
+
+async def confirm_and_remove(page: Page, device: Device) -> None:
+    await page.goto("/accounts/profile")
+    await page.get_by_label("New e-mail").fill("new@example.com")
+    await page.get_by_role("button", name="Confirm by a passkey").first.click()
+    await expect(page.get_by_role("status")).to_contain_text("We have written to the new address.")
+    await page.goto("/accounts/passkeys")
+    await page.get_by_text("Rename").click()
+    await page.get_by_label("New name of My phone").fill("Old phone")
+    await page.get_by_role("button", name="Save").click()
+    await page.get_by_role("button", name="Remove Old phone").click()
+    await expect(page.get_by_text("You have none.")).to_be_visible()

@@ -1,0 +1,234 @@
+"""Sign in by a passkey: alone, or after the password, and by nothing that only looks like one."""
+
+import json
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import update
+
+from opportune.accounts.models import User
+from opportune.accounts.passkeys import ceremonies, service
+from opportune.db.database import Database
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from tests.opportune.accounts.passkeys.authenticator import Authenticator
+from tests.opportune.accounts.passkeys.conftest import (
+    CODE,
+    EMAIL,
+    LOGIN,
+    PASSKEYS,
+    SECOND_STEP,
+    SIGN_IN,
+    add,
+    ask,
+    confirmed,
+    is_signed_in,
+    passkeys_of,
+    said,
+    sign_in,
+    type_password,
+)
+
+pytestmark = pytest.mark.database("sqlite")
+
+NOT_OURS, NOT_BELIEVED = ceremonies.NOT_OURS, ceremonies.NOT_BELIEVED
+
+
+async def refused(client: AsyncClient, answer: str, words: str, path: str = SIGN_IN) -> None:
+    page = await said(client, await client.post(path, data={"passkey": answer}))
+    assert words in page
+    assert not await is_signed_in(client)
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_a_passkey_alone_signs_in_and_leads_on(
+    app: FastAPI, client: AsyncClient, user: User, database: Database
+) -> None:
+    device = await add(app, user)
+    answer = await sign_in(client, device, next="/todos", remember="true", email="nobody", password="nonsense")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/todos")
+    assert "Max-Age=2592000" in answer.headers["set-cookie"]
+    assert await is_signed_in(client)
+    (passkey,) = await passkeys_of(database, user)
+    assert (passkey.sign_count, passkey.used_at is not None) == (1, True)
+    away = await sign_in(client, device, next="//evil.example")
+    assert away.headers["location"] == "/"
+
+
+async def test_a_synced_passkey_that_counts_nothing_signs_in_again_and_again(
+    app: FastAPI, client: AsyncClient, user: User
+) -> None:
+    device = await add(app, user, Authenticator(counts=False))
+    for _ in range(2):
+        assert (await sign_in(client, device)).headers["location"] == "/"
+
+
+async def test_an_answer_counts_once(app: FastAPI, client: AsyncClient, user: User) -> None:
+    device = await add(app, user, Authenticator(counts=False))
+    answer = device.show(await ask(client, "sign-in"))
+    assert (await client.post(SIGN_IN, data={"passkey": answer})).headers["location"] == "/"
+    client.cookies.delete("session")
+    await refused(client, answer, NOT_OURS)
+
+
+async def test_an_answer_counts_in_the_browser_and_for_what_it_was_asked(
+    app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = await add(app, user)
+    async with signed_in_client(app, user) as owner:
+        for question in (await ask(owner, "confirm"), await ask(owner, "add")):
+            await refused(client, device.show(question), NOT_OURS)
+    other = AsyncClient(transport=client._transport, base_url=client.base_url)
+    await ask(client, "sign-in")
+    await refused(client, device.show(await ask(other, "sign-in")), NOT_OURS)
+    question = await ask(client, "sign-in")
+    monkeypatch.setattr(ceremonies, "LIFETIME_SECONDS", -1)
+    await refused(client, device.show(question), NOT_OURS)
+
+
+async def test_another_site_origin_challenge_or_signature_is_not_believed(
+    app: FastAPI, client: AsyncClient, user: User
+) -> None:
+    device = await add(app, user)
+    for field, value in (("origin", "http://evil.example"), ("rp_id", "evil.example")):
+        right = getattr(device, field)
+        setattr(device, field, value)
+        await refused(client, device.show(await ask(client, "sign-in")), NOT_BELIEVED)
+        setattr(device, field, right)
+    question = await ask(client, "sign-in")
+    other = {**await ask(client, "sign-in"), "state": question["state"]}
+    await refused(client, device.show(other), NOT_BELIEVED)
+    forged = Authenticator(number=device.number, handle=device.handle)
+    await refused(client, forged.show(await ask(client, "sign-in")), NOT_BELIEVED)
+
+
+async def test_somebody_elses_passkey_with_ones_own_handle_is_not_believed(
+    app: FastAPI, client: AsyncClient, user: User
+) -> None:
+    device, other = await add(app, user), await add(app, await make_user(app.state.database))
+    device.handle = other.handle
+    for lie in ({}, {"userHandle": None}):
+        await refused(client, device.show(await ask(client, "sign-in"), **lie), NOT_BELIEVED)
+
+
+async def test_a_copy_that_is_behind_the_original_is_refused(app: FastAPI, client: AsyncClient, user: User) -> None:
+    device = await add(app, user)
+    await sign_in(client, device)
+    client.cookies.delete("session")
+    device.count = 0
+    await refused(client, device.show(await ask(client, "sign-in")), NOT_BELIEVED)
+
+
+async def test_without_a_look_at_the_person_it_is_no_way_in_alone_but_a_second_factor(
+    app: FastAPI, client: AsyncClient, user: User
+) -> None:
+    device = await add(app, user, Authenticator(verifies=False))
+    await refused(client, device.show(await ask(client, "sign-in")), NOT_BELIEVED)
+
+    asked = await type_password(client, next="/todos", remember="true")
+    assert asked.headers["location"] == CODE
+    assert not await is_signed_in(client)
+    page = await client.get(CODE)
+    assert 'data-passkey="second-step"' in page.text
+    question = await ask(client, "second-step")
+    assert [each["id"] for each in question["publicKey"]["allowCredentials"]]
+    answer = await client.post(SECOND_STEP, data={"passkey": device.show(question, userHandle=None)})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/todos")
+    assert await is_signed_in(client)
+
+
+async def test_the_second_step_takes_no_passkey_of_others_and_none_that_was_asked_for_something_else(
+    app: FastAPI, client: AsyncClient, user: User
+) -> None:
+    device, other = await add(app, user), await add(app, await make_user(app.state.database))
+    assert (await client.post(SECOND_STEP, data={"passkey": "x"})).headers["location"] == LOGIN
+    stranger = await client.post(f"{SIGN_IN}/options", data={"purpose": "second-step"})
+    assert (stranger.status_code, "publicKey" in stranger.json()) == (409, False)
+    await type_password(client)
+    await refused(client, other.show(await ask(client, "second-step")), NOT_BELIEVED, SECOND_STEP)
+    await refused(client, device.show(await ask(client, "sign-in")), NOT_OURS, SECOND_STEP)
+    await refused(client, device.show(await ask(client, "second-step")), NOT_OURS, SIGN_IN)
+
+
+async def test_programs_send_a_recovery_code_where_there_is_a_passkey(
+    app: FastAPI, client: AsyncClient, user: User
+) -> None:
+    await add(app, user)
+    form = {"username": EMAIL, "password": PASSWORD}
+    for code in ("", "123456"):
+        assert (await client.post("/api/v1/auth/login", data={**form, "code": code})).status_code == 401
+
+
+async def test_who_is_deactivated_or_gone_stays_out(app: FastAPI, client: AsyncClient, user: User) -> None:
+    device, database = await add(app, user), app.state.database
+    async with database.writer() as session:
+        await session.execute(update(User).values(is_active=False))
+    await refused(client, device.show(await ask(client, "sign-in")), service.CLOSED)
+    async with database.writer() as session:
+        await session.delete(await session.get_one(User, user.id))
+    assert await passkeys_of(database, user) == []
+    await refused(client, device.show(await ask(client, "sign-in")), "This passkey is not known here.")
+
+
+async def test_failures_are_counted_and_success_is_not(
+    app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.FAILURES_PER_ADDRESS, "limit", 2)
+    device = await add(app, user)
+    for _ in range(3):
+        assert (await sign_in(client, device)).headers["location"] == "/"
+    for _ in range(2):
+        assert (await client.post(SIGN_IN, data={"passkey": "x"})).status_code == 303
+    late = await sign_in(client, device)
+    assert (late.status_code, int(late.headers["retry-after"]) > 0) == (429, True)
+
+
+async def test_a_passkey_has_to_come_from_a_form_of_this_site(app: FastAPI, client: AsyncClient, user: User) -> None:
+    answer = (await add(app, user)).show(await ask(client, "sign-in"))
+    for path in (SIGN_IN, f"{SIGN_IN}/options", f"{PASSKEYS}/add"):
+        sent = await client.post(path, data={"passkey": answer}, headers={"origin": "https://evil.example"})
+        assert sent.status_code == 403, path
+
+
+HOSTILE: list[Any] = [None, 7, -1, True, "", "x", "é", "=", "\x00", "\ud800", "A" * 3000, [], {}, [[]], {"a": 1}, 1e400]
+
+
+async def test_nonsense_in_every_field_is_refused_and_never_an_error(
+    app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part of both answers in turn, and their bytes cut and changed."""
+    for limit in (service.FAILURES_PER_ADDRESS, service.FAILURES_PER_USER):
+        monkeypatch.setattr(limit, "limit", 10_000)
+    # A challenge counts once; here one has to do for all.
+    monkeypatch.setattr(ceremonies.CHALLENGES, "limit", 10_000)
+    device = await add(app, user, Authenticator(counts=False))
+    shown = json.loads(device.show(await ask(client, "sign-in")))
+    for answer in lies(shown):
+        assert (await client.post(SIGN_IN, data={"passkey": answer})).status_code in {303, 422}, answer
+        assert "session" not in client.cookies, answer
+    async with signed_in_client(app, user) as owner:
+        await confirmed(app.state.database)
+        made = json.loads(Authenticator().create(await ask(owner, "add")))
+        del made["credential"]["response"]["transports"]
+        for answer in lies(made):
+            sent = await owner.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": answer})
+            assert sent.status_code in {303, 422}, answer  # what follows a whole answer is not looked at
+
+
+def lies(right: dict[str, Any]) -> list[str]:
+    texts = ["", "null", "[]", "7", "{", "[" * 100_000, '{"state":' + "9" * 5000 + "}", "x" * 60_000]
+    response = right["credential"]["response"]
+    for lie in HOSTILE:
+        texts.append(json.dumps({**right, "state": lie}))
+        texts.append(json.dumps({**right, "credential": lie}))
+        texts += [json.dumps({**right, "credential": {**right["credential"], key: lie}}) for key in right["credential"]]
+        texts += [with_response(right, {**response, key: lie}) for key in response]
+    for key, value in response.items():
+        for wrong in (value[:-4], value[:40], "A" + value[1:], value[:60] + "____" + value[64:], value + "AAAA"):
+            texts.append(with_response(right, {**response, key: wrong}))
+    return texts
+
+
+def with_response(right: dict[str, Any], response: dict[str, Any]) -> str:
+    return json.dumps({**right, "credential": {**right["credential"], "response": response}})
