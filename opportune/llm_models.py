@@ -35,6 +35,8 @@ class LlmModel(BaseModel):
     price_per_million_answer_tokens: Decimal = Field(default=Decimal(0), ge=0)
     sees_images: bool = False
     calls_tools: bool = False
+    continues: bool = False
+    """Whether it goes on with a last turn of the assistant's, word for word: an answer then survives any restart."""
     fallback: str = ""
     """The name of another that answers where this one cannot even begin."""
 

@@ -2,6 +2,7 @@ from opportune.answers import api, pages
 from opportune.answers.lifespan import running_answers
 from opportune.answers.models import Answer, AnswerChunk
 from opportune.answers.personal import personal_data
+from opportune.answers.settings import AnswersSettings
 from opportune.feature import Feature
 
 answers = Feature(
@@ -11,5 +12,6 @@ answers = Feature(
     pages=pages.router,
     api=api.router,
     personal_data=personal_data,
+    settings=AnswersSettings,
     lifespan=running_answers,
 )

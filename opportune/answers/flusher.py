@@ -23,8 +23,8 @@ FLUSH_INTERVAL_SECONDS = 0.25
 """Seconds; a crash loses no more text than this."""
 LEASE_RENEWAL_SECONDS = 1.0
 """Seconds between renewals of the leases, and looks for requests to stop, also while the models are silent."""
-SAVE_TIMEOUT_SECONDS = 30.0
-"""Seconds without a successful save after which an answer fails."""
+SAVE_TIMEOUT_SECONDS = 600.0
+"""Seconds without a successful save after which an answer fails: so long it is kept in memory."""
 MAX_ANSWERS_PER_TRANSACTION = 500
 """Answers in one transaction, at most: other writers wait for it on SQLite."""
 
@@ -74,12 +74,12 @@ class AnswerFlusher:
         self._task: asyncio.Task[None] | None = None
 
     @contextmanager
-    def saving(self, live: LiveAnswer, cut: Callable[[Outcome], None]) -> Iterator[None]:
+    def saving(self, live: LiveAnswer, cut: Callable[[Outcome], None]) -> Iterator[UnsavedAnswer]:
         """Save this answer as it grows. It is cut where somebody has asked to, or where it cannot be saved any more."""
-        self._growing[live.id] = UnsavedAnswer(live, cut)
+        unsaved = self._growing[live.id] = UnsavedAnswer(live, cut)
         self._see_to_it()
         try:
-            yield
+            yield unsaved
         finally:
             del self._growing[live.id]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from time import monotonic
@@ -12,7 +12,7 @@ from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer
 from opportune.answers.store import AnswerProgress
 from opportune.answers.task import TRANSIENT_ERRORS
-from opportune.db import Database, utc_now
+from opportune.db import Database
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,10 @@ class FollowedAnswer:
 class AnswerFollower:
     """Reads the chunks of answers as they are stored, as long as somebody looks: one query for all of them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, take_over: Callable[[Sequence[Answer]], Awaitable[None]]) -> None:
+        """`take_over` is told of all that is seen, and goes on with those whose process is dead."""
         self.database = database
+        self.take_over = take_over
         self._followed: dict[int, FollowedAnswer] = {}
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -101,13 +103,9 @@ class AnswerFollower:
                 await asyncio.sleep(RETRY_DELAY_SECONDS)
 
     async def _look(self, followed: Mapping[int, FollowedAnswer]) -> None:
-        now, dead = utc_now(), list[int]()
         progress = await store.read(self.database, {each: one.last_seq for each, one in followed.items()})
         for answer_id in followed.keys() - progress.keys():
             self._forget(answer_id)
         for answer_id, found in progress.items():
             followed[answer_id].note(found)
-            if found.answer.is_running and (found.answer.lease_until or now) < now:
-                dead.append(answer_id)
-        if dead:
-            await store.interrupt_expired(self.database, dead)
+        await self.take_over([found.answer for found in progress.values()])

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from opportune.answers.manager import AnswerManager
+from opportune.answers.settings import AnswersSettings, grace_seconds
 from opportune.llm.language_model import LanguageModel
 from opportune.server import shutting_down
 
@@ -15,18 +16,21 @@ from opportune.server import shutting_down
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     llm: LanguageModel = app.state.llm
     manager = app.state.answers = AnswerManager(app.state.database, llm)
+    manager.open()
+    settings = app.state.settings
+    grace = grace_seconds(settings.of(AnswersSettings), is_production=settings.is_production)
     # The port opens while the model gets ready.
-    tasks = [asyncio.create_task(_close_in_time(app, manager)), asyncio.create_task(llm.setup())]
+    getting_ready = asyncio.create_task(llm.setup())
+    closing = asyncio.create_task(_close_in_time(app, manager, grace))
     try:
         yield
     finally:
-        await manager.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        shutting_down(app).set()
+        getting_ready.cancel()
+        await asyncio.wait([closing, getting_ready])
 
 
-async def _close_in_time(app: FastAPI, manager: AnswerManager) -> None:
+async def _close_in_time(app: FastAPI, manager: AnswerManager, grace: float) -> None:
     # The server waits for open streams before it ends the lifespan: their answers must end first.
     await shutting_down(app).wait()
-    await manager.close()
+    await manager.close(grace)

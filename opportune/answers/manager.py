@@ -5,10 +5,10 @@ never stop it. Its text is appended to the database while it grows, so that othe
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
@@ -21,19 +21,30 @@ from opportune.answers.errors import AnswerRunning, TooManyAnswers
 from opportune.answers.flusher import AnswerFlusher
 from opportune.answers.follower import AnswerFollower
 from opportune.answers.live import LiveAnswer
-from opportune.answers.models import Answer, AnswerStatus
+from opportune.answers.models import Answer, AnswerStatus, as_prompt
 from opportune.answers.shown import ShownAnswer
-from opportune.answers.store import INTERRUPTED, LEASE_DURATION, STOPPED, AnswerProgress
+from opportune.answers.store import HANDED_OVER, LEASE_DURATION, STOPPED, AnswerProgress
 from opportune.answers.task import TRANSIENT_ERRORS, AnswerTask
+from opportune.answers.worker_lock import WorkerLock
 from opportune.db.database import Database, after_commit
 from opportune.db.model import utc_now
 from opportune.llm.language_model import LanguageModel, Prompt, messages_of
 from opportune.llm.provider import LLMError
 
+logger = logging.getLogger(__name__)
+
 MAX_RUNNING_ANSWERS = 3
 """Answers that one person may have written at the same time."""
-SHUTDOWN_TIMEOUT_SECONDS = 3.0
-"""Seconds to store what there is when the process stops. What is not stored by then is ended by its lease."""
+SHUTDOWN_TIMEOUT_SECONDS = 1.5
+"""Seconds to store what there is when the process stops. What is not stored by then is found by its lease."""
+VIEWERS_TIMEOUT_SECONDS = 2.0
+"""Seconds that viewers may stay in a process that stops: the server waits no longer for them."""
+WATCH_INTERVAL_SECONDS = 1.0
+"""Seconds between looks at the answers of other processes, from the start on as long as there are any."""
+MAX_TAKEOVERS = 20
+"""Processes that go on with one answer, at most: it may be what ends them."""
+MAX_ANSWERS_PER_QUERY = 200
+"""Answers in one look, at most: SQLite reads no longer conditions."""
 
 
 RUNNING = {"status": AnswerStatus.STREAMING, "error_code": "", "error": "", "finished_at": None}
@@ -49,7 +60,15 @@ class AnswerManager:
         self.worker = secrets.token_hex(16)
         self._tasks: dict[int, AnswerTask] = {}
         self._flusher = AnswerFlusher(database, self.worker)
-        self._followers = AnswerFollower(database)
+        self._followers = AnswerFollower(database, self.take_over)
+        self._lock = WorkerLock(str(database.url.sync_url), self.worker)
+        self._watching: asyncio.Task[None] | None = None
+        self._is_closing = False
+
+    def open(self) -> None:
+        """Tell other processes that this one lives, and look for answers whose process is dead."""
+        self._lock.hold()
+        self._watching = asyncio.create_task(self._watch(), name="watch answers")
 
     async def ask(
         self,
@@ -75,7 +94,7 @@ class AnswerManager:
             owner_id=owner_id,
             topic=topic,
             question=question or (prompt if isinstance(prompt, str) else ""),
-            prompt=[asdict(message) for message in messages_of(prompt, system)],
+            prompt=as_prompt(messages_of(prompt, system)),
             model=self.llm.using(model).name,
         )
         return await self._begin(session, answer)
@@ -125,16 +144,15 @@ class AnswerManager:
         return await self.shown(answer) if answer else None
 
     async def shown(self, answer: Answer) -> ShownAnswer:
-        """An answer as pages show it, with its text so far; one whose process is dead has ended."""
+        """An answer as pages show it, with its text so far."""
         await self.refresh([answer])
         return await ShownAnswer.of(answer)
 
     async def refresh(self, answers: Iterable[Answer]) -> None:
-        """Give answers that were running when they were read what they have come to; those of dead processes end."""
+        """Give answers that were running when they were read what they have come to."""
         running = {answer.id: answer for answer in answers if answer.is_running}
-        if any(map(self.is_dead, running.values())):
-            with suppress(*TRANSIENT_ERRORS):
-                await store.interrupt_expired(self.database, running, alive=self._tasks)
+        with suppress(*TRANSIENT_ERRORS):
+            await self.take_over(running.values())
         elsewhere = dict.fromkeys(running.keys() - self._tasks.keys(), -1)
         for answer_id, found in (await store.read(self.database, elsewhere) if elsewhere else {}).items():
             values = {name: getattr(found.answer, name) for name in Answer.model_fields}
@@ -153,21 +171,64 @@ class AnswerManager:
             async with self._followers.follow(answer) as live:
                 yield live
 
-    async def close(self) -> None:
-        """Store what there is of every answer, and send the viewers away."""
-        answer_tasks = list(self._tasks.values())
-        for answer_task in answer_tasks:
-            answer_task.cut(INTERRUPTED)
-        if answer_tasks:
-            await asyncio.wait([answer_task.task for answer_task in answer_tasks], timeout=SHUTDOWN_TIMEOUT_SECONDS)
-        for answer_task in answer_tasks:
-            answer_task.live.leave()
-        self._followers.leave()
+    async def take_over(self, answers: Iterable[Answer]) -> None:
+        """Go on with those of these answers whose process is dead, where their model can; the others end.
+
+        What has no text yet begins anew.
+        """
+        dead = [] if self._is_closing else [answer for answer in answers if self.is_dead(answer)]
+        for start in range(0, len(dead), MAX_ANSWERS_PER_QUERY):
+            some = dead[start : start + MAX_ANSWERS_PER_QUERY]
+            async with self.database.writer() as session:
+                ours = await store.take_over(session, self.worker, some, self._goes_on)
+            for begun in ours:
+                self._start(begun)
 
     def is_dead(self, answer: Answer) -> bool:
         """Whether the process that wrote this answer has gone. Ours is alive, however long it could not say so."""
-        lease = answer.lease_until
-        return answer.is_running and answer.id not in self._tasks and lease is not None and lease < utc_now()
+        if not answer.is_running or answer.id in self._tasks:
+            return False
+        is_dead = self._lock.is_dead(answer.worker) if answer.worker not in ("", self.worker) else None
+        return is_dead if is_dead is not None else answer.lease_until is not None and answer.lease_until < utc_now()
+
+    async def close(self, grace_seconds: float = 0) -> None:
+        """Let answers end for so long, hand over those that have not, and send the viewers away."""
+        if self._watching:
+            self._watching.cancel()
+        asyncio.get_running_loop().call_later(min(grace_seconds, VIEWERS_TIMEOUT_SECONDS), self._leave)
+        await self._wait(grace_seconds)
+        self._is_closing = True
+        for answer_task in self._tasks.values():
+            answer_task.cut(HANDED_OVER)
+        await self._wait(SHUTDOWN_TIMEOUT_SECONDS)
+        self._leave()
+        self._lock.release()
+
+    async def _wait(self, seconds: float) -> None:
+        if self._tasks:
+            await asyncio.wait([answer_task.task for answer_task in self._tasks.values()], timeout=seconds)
+
+    def _leave(self) -> None:
+        for answer_task in self._tasks.values():
+            answer_task.live.leave()
+        self._followers.leave()
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                async with self.database.reader(fresh=True) as session:
+                    others = await store.read_running(session, col(Answer.worker) != self.worker)
+                if not others:
+                    return
+                await self.take_over(others)
+            except TRANSIENT_ERRORS as fault:
+                logger.warning("answers of other processes cannot be watched (%s)", type(fault).__name__)
+            await asyncio.sleep(WATCH_INTERVAL_SECONDS)
+
+    def _goes_on(self, found: AnswerProgress) -> bool:
+        provider = self._model(found.answer).provider
+        can = provider is not None and (provider.continues or not found.text)
+        return can and bool(found.answer.prompt) and found.answer.takeovers < MAX_TAKEOVERS
 
     async def _one(self, condition: ColumnElement[bool]) -> Answer | None:
         # Fresh, since whoever lost a stream comes back to it later than a browser is known to have just written.
@@ -194,10 +255,10 @@ class AnswerManager:
     async def _check_may_run(self, session: AsyncSession, owner_id: int, topic: str) -> None:
         # Nobody else asks for this person until the transaction ends. On SQLite whoever writes is alone already.
         await session.execute(select(col(User.id)).where(col(User.id) == owner_id).with_for_update())
-        theirs = col(Answer.owner_id) == owner_id
-        await store.end_expired(session, theirs & col(Answer.id).not_in(self._tasks))
-        running = select(col(Answer.topic)).where(theirs, col(Answer.status) == AnswerStatus.STREAMING)
-        topics = (await session.scalars(running)).all()
+        running = await store.read_running(session, col(Answer.owner_id) == owner_id)
+        if dead := [answer for answer in running if self.is_dead(answer)]:
+            await store.take_over(session, self.worker, dead, lambda _: False)
+        topics = [answer.topic for answer in running if answer not in dead]
         if topic and topic in topics:
             raise AnswerRunning
         if len(topics) >= MAX_RUNNING_ANSWERS:

@@ -1,14 +1,18 @@
 """Answers of language models, and the chunks of those that are still being written."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Index
 from sqlmodel import Field
 
 from opportune.db.model import Model, ModelBase, utc_now
 from opportune.db.partial_index import PartialIndex
+from opportune.llm.provider import Message
 from opportune.text import Text
 
 
@@ -29,6 +33,7 @@ class Answer(Model, table=True):
     __tablename__ = "answers_answer"
     __table_args__ = (
         Index("ix_answers_answer_owner_topic", "owner_id", "topic"),
+        PartialIndex("ix_answers_answer_running", "worker", where="status = 'streaming'"),
         # One running answer for a person on a topic, whoever asks at the same moment.
         PartialIndex(
             "uq_answers_answer_running",
@@ -61,10 +66,17 @@ class Answer(Model, table=True):
     finished_at: datetime | None = None
 
     worker: str = Field(default="", max_length=32)
-    """The process that writes it."""
+    """The process that writes it; empty when one that stops has handed it over to whoever takes it."""
     lease_until: datetime | None = None
     """When to take that process for dead, unless it has renewed this."""
     stop_requested: bool = False
+    takeovers: int = 0
+    """How often another process has gone on with it."""
+
+    @property
+    def messages(self) -> list[Message]:
+        """The prompt as a model is sent it."""
+        return _messages().validate_python(self.prompt)
 
     def __str__(self) -> str:
         return f"{self.topic or 'answer'} {self.id}"
@@ -87,3 +99,13 @@ class AnswerChunk(ModelBase, table=True):
     answer_id: int = Field(foreign_key="answers_answer.id", ondelete="CASCADE", primary_key=True)
     seq: int = Field(primary_key=True)
     text: Text
+
+
+def as_prompt(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Turns of a conversation as an answer keeps them."""
+    return _messages().dump_python([*messages], mode="json", exclude_defaults=True)  # type: ignore[no-any-return]
+
+
+@cache
+def _messages() -> TypeAdapter[list[Message]]:
+    return TypeAdapter(list[Message])

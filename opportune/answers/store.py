@@ -6,7 +6,7 @@ transaction holds: one answer would keep up all the others.
 Reads are fresh: to a replica that lags, a new answer would be deleted and a living process dead.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -42,6 +42,8 @@ INTERRUPTED = Outcome(
     AnswerStatus.INTERRUPTED, "interrupted", "The server stopped while this answer was being written."
 )
 NOT_STORED = Outcome(AnswerStatus.FAILED, "database", "The answer could not be stored. Try again.")
+HANDED_OVER = Outcome(AnswerStatus.STREAMING)
+"""It has not ended: this process stops, and another one goes on with it."""
 INTERNAL_ERROR = Outcome(AnswerStatus.FAILED, "internal", "Something went wrong on our side. Try again.")
 
 
@@ -61,6 +63,9 @@ class AnswerEnd:
     answer_id: int
     text: str
     outcome: Outcome
+    unsaved: AnswerDelta | None = None
+    """What no save has had, for one that is handed over."""
+    tells_hooks: bool = True
 
 
 @dataclass(frozen=True)
@@ -97,10 +102,22 @@ async def finish(database: Database, worker: str, ends: Sequence[AnswerEnd]) -> 
     What is missing is in somebody else's transaction, and was not written.
     """
     async with database.writer() as session:
-        stops = await _hold(session, worker, [end.answer_id for end in ends])
-        await _end(session, [end for end in ends if stops.get(end.answer_id) is not None])
+        # Who could not reach the database for long may have been taken for dead, and has more than what is there.
+        stops = await _hold(session, worker, [end.answer_id for end in ends], INTERRUPTED.status)
+        held = [end for end in ends if stops.get(end.answer_id) is not None]
+        await _hand_over(session, [end for end in held if end.outcome is HANDED_OVER])
+        await _end(session, [end for end in held if end.outcome is not HANDED_OVER])
         stored = await session.scalars(select(Answer).where(col(Answer.id).in_(stops)))
         return {**dict.fromkeys(stops), **{answer.id: answer for answer in stored}}
+
+
+async def _hand_over(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
+    if not ends:
+        return
+    if rows := [asdict(end.unsaved) for end in ends if end.unsaved and end.unsaved.text]:
+        await _append(session, rows)
+    freed = update(Answer).where(col(Answer.id).in_([end.answer_id for end in ends]))
+    await session.execute(freed.values(worker="", lease_until=utc_now()))
 
 
 async def read(database: Database, after: Mapping[int, int]) -> dict[int, AnswerProgress]:
@@ -109,42 +126,56 @@ async def read(database: Database, after: Mapping[int, int]) -> dict[int, Answer
         return await _read(session, after)
 
 
-async def interrupt_expired(database: Database, answers: Collection[int], alive: Collection[int] = ()) -> int:
-    """End those of these answers whose process has not renewed its lease: it is dead, unless they are `alive`."""
-    among = col(Answer.id).in_(set(answers) - set(alive))
-    async with database.reader(fresh=True) as session:
-        if not (await session.scalars(select(col(Answer.id)).where(_expired(), among))).first():
-            return 0
-    async with database.writer() as session:
-        return await end_expired(session, among)
+async def read_running(session: AsyncSession, condition: ColumnElement[bool]) -> Sequence[Answer]:
+    """The answers that are being written, of which this is true."""
+    running = col(Answer.status) == AnswerStatus.STREAMING
+    return (await session.scalars(select(Answer).where(running, condition))).all()
 
 
-async def end_expired(session: AsyncSession, among: ColumnElement[bool]) -> int:
-    """End the answers of dead processes of which this is true, with the text that was saved."""
-    expired = select(col(Answer.id)).where(_expired(), among)
-    dead = (await session.scalars(expired.with_for_update(skip_locked=True))).all()
-    ends = [AnswerEnd(found.answer.id, found.text, INTERRUPTED) for found in (await _read(session, dead)).values()]
+async def take_over(
+    session: AsyncSession, worker: str, dead: Collection[Answer], goes_on: Callable[[AnswerProgress], bool]
+) -> list[AnswerProgress]:
+    """Make answers of dead processes this worker's where it goes on with them, and give these; end the others.
+
+    Of several that try, one has each. Where somebody asked to stop it, it has stopped.
+    """
+    id_, worker_, lease = col(Answer.id), col(Answer.worker), col(Answer.lease_until)
+    seen = ((id_ == each.id) & (worker_ == each.worker) & (lease <= each.lease_until) for each in dead)
+    free = select(id_).where(or_(*seen), col(Answer.status) == AnswerStatus.STREAMING)
+    taken = (await session.scalars(free.with_for_update(skip_locked=True))).all()
+    found = list((await _read(session, taken)).values())
+    ours = [each for each in found if not each.answer.stop_requested and goes_on(each)]
+    others = [each for each in found if each not in ours]
+    for each in ours:
+        each.answer.sqlmodel_update(
+            {"worker": worker, "lease_until": utc_now() + LEASE_DURATION, "takeovers": each.answer.takeovers + 1}
+        )
+    await session.flush()
+    outcomes = [STOPPED if each.answer.stop_requested else INTERRUPTED for each in others]
+    ends = [AnswerEnd(each.answer.id, each.text, how) for each, how in zip(others, outcomes, strict=True)]
     await _end(session, ends)
-    return len(dead)
+    return ours
 
 
-def _expired() -> ColumnElement[bool]:
-    return (col(Answer.status) == AnswerStatus.STREAMING) & (col(Answer.lease_until) < utc_now())
-
-
-async def _hold(session: AsyncSession, worker: str, ids: Collection[int]) -> dict[int, bool | None]:
+async def _hold(
+    session: AsyncSession, worker: str, ids: Collection[int], *also: AnswerStatus
+) -> dict[int, bool | None]:
     """Keep those that are this worker's from all others until the transaction ends; the result is as `save` tells."""
-    free = select(col(Answer.id), col(Answer.stop_requested)).where(_held(worker, ids))
+    free = select(col(Answer.id), col(Answer.stop_requested)).where(
+        _held(worker, ids), col(Answer.status).in_([AnswerStatus.STREAMING, *also])
+    )
     rows = await session.execute(free.with_for_update(skip_locked=True))
     stops: dict[int, bool | None] = {row.id: row.stop_requested for row in rows}
     if missing := set(ids) - stops.keys():
-        locked = await session.scalars(select(col(Answer.id)).where(_held(worker, missing)))
-        stops |= dict.fromkeys(missing - set(locked))
+        elsewhere = await session.scalars(select(col(Answer.id)).where(_held(worker, missing)))
+        stops |= dict.fromkeys(missing - set(elsewhere))
     return stops
 
 
 def _held(worker: str, ids: Collection[int]) -> ColumnElement[bool]:
-    return col(Answer.id).in_(ids) & (col(Answer.status) == AnswerStatus.STREAMING) & (col(Answer.worker) == worker)
+    """Still this worker's: also where it was taken for dead and nobody has gone on with it."""
+    may_go_on = col(Answer.status).in_([AnswerStatus.STREAMING, INTERRUPTED.status])
+    return col(Answer.id).in_(ids) & may_go_on & (col(Answer.worker) == worker)
 
 
 async def _append(session: AsyncSession, rows: Sequence[dict[str, object]]) -> None:
@@ -158,7 +189,7 @@ async def _end(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
     if not ends:
         return
     rows = [_row(end) for end in ends]
-    if has_hooks(Answer):
+    if has_hooks(Answer) and all(end.tells_hooks for end in ends):
         await _end_objects(session, rows)
     else:
         await session.execute(update(Answer), rows)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from contextlib import aclosing
 from dataclasses import replace
+from time import monotonic
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -11,12 +12,25 @@ from opportune import llm
 from opportune.answers.flusher import AnswerFlusher
 from opportune.answers.live import LiveAnswer
 from opportune.answers.models import AnswerStatus
-from opportune.answers.store import INTERNAL_ERROR, INTERRUPTED, NOT_STORED, AnswerEnd, AnswerProgress, Outcome
+from opportune.answers.store import (
+    HANDED_OVER,
+    INTERNAL_ERROR,
+    INTERRUPTED,
+    NOT_STORED,
+    AnswerEnd,
+    AnswerProgress,
+    Outcome,
+)
+from opportune.db import is_outage
 
 logger = logging.getLogger(__name__)
 
 RETRY_DELAYS_SECONDS = (0.1, 0.5, 2.0)
 """Seconds before each further attempt to store the end of an answer: lost, it would look unfinished for ever."""
+OUTAGE_RETRY_DELAY_SECONDS = 3.0
+"""Seconds between attempts from then on, while the database is away: the end is in memory."""
+OUTAGE_TIMEOUT_SECONDS = 600.0
+"""Seconds that a database may be away until the end of an answer is given up."""
 
 CONTINUE = "Continue exactly where your answer broke off. Repeat nothing of it, and say nothing about that."
 
@@ -46,15 +60,15 @@ class AnswerTask:
 
     async def _write(self) -> None:
         try:
-            with self.flusher.saving(self.live, self.cut):
+            with self.flusher.saving(self.live, self.cut) as unsaved:
                 await asyncio.wait([self._generation])
-            await self._end(self._outcome())
+            await self._end(AnswerEnd(self.live.id, self.live.text, self._outcome(), unsaved.delta()))
         finally:
             self.live.leave()
 
     def _outcome(self) -> Outcome:
         if self._generation.cancelled():
-            return self._with_usage(self._cut_by or INTERRUPTED)
+            return self._cut_by if self._cut_by is HANDED_OVER else self._with_usage(self._cut_by or INTERRUPTED)
         error = self._generation.exception()
         if error is None:
             return self._with_usage(self._generation.result())
@@ -66,10 +80,11 @@ class AnswerTask:
 
     def _with_usage(self, outcome: Outcome) -> Outcome:
         """Providers tell the tokens with the last chunk, if at all: estimate what was not told."""
-        if not outcome.usage_estimated:
+        if not (outcome.usage_estimated or self.live.begun.text):  # what another process had of it was not told
             return outcome
         prompt_tokens = sum(llm.estimate_tokens(message.content) for message in self.prompt)
-        return replace(outcome, prompt_tokens=prompt_tokens, completion_tokens=llm.estimate_tokens(self.live.text))
+        completion_tokens = llm.estimate_tokens(self.live.text)
+        return replace(outcome, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, usage_estimated=True)
 
     async def _generate(self) -> Outcome:
         async with aclosing(self.model.chunks(self.prompt)) as chunks:
@@ -85,25 +100,34 @@ class AnswerTask:
                 self.live.add(_storable(chunk))
         raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
 
-    async def _end(self, outcome: Outcome) -> None:
-        live = self.live
-        for pause in (*RETRY_DELAYS_SECONDS, None):
+    async def _end(self, end: AnswerEnd) -> None:
+        given_up_at = monotonic() + OUTAGE_TIMEOUT_SECONDS
+        delays = iter(RETRY_DELAYS_SECONDS)
+        while True:
             try:
-                stored = await self.flusher.finish(AnswerEnd(live.id, live.text, outcome))
+                stored = await self.flusher.finish(end)
             except TRANSIENT_ERRORS as fault:
-                logger.warning("answer %s: its end is not stored (%s)", live.id, type(fault).__name__)
-                if pause is not None:
-                    await asyncio.sleep(pause)
+                logger.warning("answer %s: its end is not stored (%s)", end.answer_id, type(fault).__name__)
+                is_away = isinstance(fault, TimeoutError) or is_outage(fault)
+                pause = next(delays, OUTAGE_RETRY_DELAY_SECONDS if is_away else None)
+                if pause is None or monotonic() > given_up_at:
+                    self.live.end(self.live.answer.sqlmodel_update({**vars(NOT_STORED), "text": end.text}))
+                    return
+                await asyncio.sleep(pause)
+            except Exception:
+                if not end.tells_hooks:
+                    raise
+                logger.exception("answer %s: what its feature does at its end", end.answer_id)
+                end = replace(end, tells_hooks=False)
             else:
                 if stored and not stored.is_running:
-                    live.end(stored)
+                    self.live.end(stored)
                 return
-        live.end(live.answer.sqlmodel_update({**vars(NOT_STORED), "text": live.text}))
 
 
 def prompt_of(begun: AnswerProgress, model: llm.LanguageModel) -> list[llm.Message]:
     """What to send for an answer; to continue one, also what there is of it."""
-    prompt = [llm.Message(**turn) for turn in begun.answer.prompt]
+    prompt = begun.answer.messages
     if begun.text:
         prompt.append(llm.Message("assistant", begun.text))
         if not (model.provider and model.provider.continues):

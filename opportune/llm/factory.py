@@ -64,7 +64,7 @@ def _make_compatible(settings: Settings, model: LlmModel) -> Provider:
         context_budget=model.max_prompt_tokens,
         max_tokens=model.max_answer_tokens,
     )
-    provider.name = model.name
+    provider.name, provider.continues = model.name, model.continues
     return provider
 
 

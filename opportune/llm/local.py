@@ -30,6 +30,7 @@ class LocalModel(Provider):
     """Runs `local_server.py` beside the site from the first question on, and starts it again should it die."""
 
     name = "SmolLM2-135M on this machine"
+    continues = True
     context_budget = 1_000  # one core reads some 150 tokens a second
 
     def __init__(self, weights: Path, limits: Timeouts, folder: Path | None = None) -> None:

@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("worker", sa.String(length=32), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("stop_requested", sa.Boolean(), nullable=False),
+        sa.Column("takeovers", sa.Integer(), nullable=False),
         sa.CheckConstraint(
             "status IN ('streaming', 'done', 'truncated', 'stopped', 'interrupted', 'failed')",
             name=op.f("ck_answers_answer_status"),
@@ -44,6 +45,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("answers_answer") as batch_op:
         batch_op.create_index("ix_answers_answer_owner_topic", ["owner_id", "topic"], unique=False)
+        batch_op.create_index(
+            "ix_answers_answer_running",
+            ["worker"],
+            unique=False,
+            sqlite_where=sa.text("status = 'streaming'"),
+            postgresql_where=sa.text("status = 'streaming'"),
+        )
         batch_op.create_index(
             "uq_answers_answer_running",
             ["owner_id", "topic"],
@@ -74,6 +82,11 @@ def downgrade() -> None:
             "uq_answers_answer_running",
             sqlite_where=sa.text("status = 'streaming' AND topic <> ''"),
             postgresql_where=sa.text("status = 'streaming' AND topic <> ''"),
+        )
+        batch_op.drop_index(
+            "ix_answers_answer_running",
+            sqlite_where=sa.text("status = 'streaming'"),
+            postgresql_where=sa.text("status = 'streaming'"),
         )
         batch_op.drop_index("ix_answers_answer_owner_topic")
 

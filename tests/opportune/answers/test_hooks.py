@@ -60,6 +60,18 @@ async def test_the_end_that_another_process_finds_is_told_too(
     assert arguments(queued) == [(answer.id, "interrupted")]
 
 
+async def test_a_hook_that_fails_takes_nothing_with_it(
+    manager: AnswerManager, owner_id: int, queued: RecordedJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    @after_answer("books")
+    async def fail(session: AsyncSession, answer: Answer) -> None:
+        raise ZeroDivisionError
+
+    stored = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
+    assert (stored.status, stored.text) == ("done", "An answer.")
+    assert "ZeroDivisionError" in caplog.text
+
+
 async def test_a_person_takes_along_what_they_asked(
     manager: AnswerManager, owner_id: int, database: Database, queued: RecordedJobs
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import InternalError, OperationalError
 
-from opportune.answers import store, task
+from opportune.answers import flusher, store, task
 from opportune.answers.manager import AnswerManager
 from opportune.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.db import Database
@@ -87,6 +87,27 @@ async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
     answer = await ask(manager, owner_id)
     stored = await wait_until_ended(manager, answer)
     assert (stored.status, stored.text) == (AnswerStatus.DONE, "An answer.")
+
+
+async def test_the_end_of_an_answer_waits_for_a_database_that_is_away_for_long(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([True] * 8 + [False])
+
+    async def finish(*arguments: Any) -> dict[int, Answer | None]:
+        if next(failures):
+            raise OperationalError("select 1", {}, Exception("connection refused"))
+        return await original(*arguments)
+
+    original = store.finish
+    monkeypatch.setattr(store, "finish", finish)
+    monkeypatch.setattr(task, "is_outage", lambda _: True)
+    monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0,))
+    monkeypatch.setattr(task, "OUTAGE_RETRY_DELAY_SECONDS", 0)
+    stored = await wait_until_ended(manager, await ask(manager, owner_id))
+    assert (stored.status, stored.text) == (AnswerStatus.DONE, "An answer.")
+    assert task.OUTAGE_TIMEOUT_SECONDS >= 600
+    assert flusher.SAVE_TIMEOUT_SECONDS >= 600
 
 
 async def test_stopping_an_answer_that_has_hardly_begun_stores_its_end(

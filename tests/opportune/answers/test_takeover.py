@@ -1,0 +1,276 @@
+"""Answers that outlive their process: handed over by one that stops, taken over from one that died."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from datetime import timedelta
+
+import pytest
+
+from opportune import llm
+from opportune.answers import manager as manager_module
+from opportune.answers.manager import MAX_TAKEOVERS, AnswerManager
+from opportune.answers.models import Answer, AnswerStatus
+from opportune.answers.settings import AnswersSettings, grace_seconds
+from opportune.answers.worker_lock import WorkerLock
+from opportune.db import Database, utc_now
+from opportune.llm import FakeProvider, LanguageModel
+from opportune.project import PROJECT
+from tests.opportune.answers.questions import (
+    TIMEOUT_SECONDS,
+    ask,
+    kill_process,
+    set_values,
+    shown,
+    wait_until_ended,
+    wait_until_saved,
+)
+
+STORY = "Once upon a time, 🐍 there was an answer.\n\n- It was long.\n- Its process was not.\n"
+
+# What they ask of the database is a matter of both kinds only where it says so.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+
+class Storyteller(FakeProvider):
+    """Tells the story, from where the prompt leaves it: up to `pause`, and on when it may."""
+
+    continues = True
+
+    def __init__(self, pause: int = len(STORY)) -> None:
+        super().__init__()
+        self.pause = pause
+        self.may_go_on = asyncio.Event()
+
+    async def stream(self, messages: Sequence[llm.Message], *_: object) -> AsyncGenerator[llm.Chunk, None]:
+        self.received.append([*messages])
+        told = messages[-1].content if messages[-1].role == "assistant" else ""
+        assert STORY.startswith(told)
+        if len(told) < self.pause:
+            yield STORY[len(told) : self.pause]
+        if self.pause < len(STORY):
+            await self.may_go_on.wait()
+        yield STORY[max(self.pause, len(told)) :]
+        yield llm.Done(prompt_tokens=1, completion_tokens=1)
+
+
+@pytest.fixture
+def model() -> Storyteller:
+    return Storyteller(pause=20)
+
+
+@pytest.fixture
+async def sibling(database: Database) -> AsyncIterator[AnswerManager]:
+    """Another process, with a model that tells the whole story."""
+    sibling = AnswerManager(database, LanguageModel(Storyteller))
+    yield sibling
+    await sibling.close()
+
+
+async def half_told(manager: AnswerManager, owner_id: int) -> Answer:
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(manager.database, answer.id, STORY[:20])
+    return answer
+
+
+@on_both
+async def test_a_process_that_stops_hands_over_and_the_viewers_page_goes_on(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int
+) -> None:
+    answer = await half_told(manager, owner_id)
+    async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        growth = live.growth(0)
+        assert await anext(growth) == STORY[:20]
+        await manager.close()
+        async for _ in growth:
+            pass
+    assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, STORY)
+    assert live.answer.takeovers == 1
+    assert live.answer.usage_estimated, "the first process was told no tokens"
+
+
+async def test_what_had_not_been_saved_is_handed_over_too(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.answers.flusher.FLUSH_INTERVAL_SECONDS", 60)
+    answer = await ask(manager, owner_id)
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        await anext(live.growth(0))
+    await manager.close()
+    await wait_until_saved(manager.database, answer.id, STORY[:20])
+    assert (await shown(sibling, answer)).is_running
+    assert (await wait_until_ended(sibling, answer)).text == STORY
+
+
+async def test_a_model_that_cannot_go_on_leaves_it_to_the_person(
+    manager: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await half_told(manager, owner_id)
+    await manager.close()
+    found = await shown(AnswerManager(database, LanguageModel(lambda: FakeProvider("Else."))), answer)
+    assert (found.status, found.text, found.can_go_on) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
+
+
+async def test_answers_that_end_in_time_are_not_handed_over(
+    manager: AnswerManager, model: Storyteller, owner_id: int
+) -> None:
+    answer = await half_told(manager, owner_id)
+    closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
+    await asyncio.sleep(0)
+    model.may_go_on.set()
+    await closing
+    found = await shown(manager, answer)
+    assert (found.status, found.text, found.takeovers) == (AnswerStatus.DONE, STORY, 0)
+
+
+async def test_viewers_are_sent_away_while_the_answer_still_has_time(
+    manager: AnswerManager, owner_id: int, model: Storyteller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager_module, "VIEWERS_TIMEOUT_SECONDS", 0)
+    answer = await half_told(manager, owner_id)
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
+        async for _ in live.growth(0):
+            pass
+        assert not live.ended
+        model.may_go_on.set()
+        await closing
+    assert (await shown(manager, answer)).text == STORY
+
+
+@on_both
+async def test_of_several_that_take_over_one_has_it(manager: AnswerManager, owner_id: int, database: Database) -> None:
+    answer = await half_told(manager, owner_id)
+    await kill_process(manager, database, answer)
+    models = [Storyteller() for _ in range(4)]
+    siblings = [AnswerManager(database, LanguageModel(lambda model=model: model)) for model in models]  # type: ignore[misc]
+    await asyncio.gather(*(shown(each, answer) for each in siblings))
+    assert [(await wait_until_ended(each, answer)).text for each in siblings] == [STORY] * 4
+    assert sum(len(model.received) for model in models) == 1
+
+
+async def test_a_process_that_starts_goes_on_with_what_it_finds(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await half_told(manager, owner_id)
+    await kill_process(manager, database, answer)
+    sibling.open()
+    await wait_until_saved(database, answer.id, STORY)
+    assert (await shown(sibling, answer)).takeovers == 1
+
+
+async def test_it_watches_those_that_live_until_they_end(
+    manager: AnswerManager,
+    sibling: AnswerManager,
+    owner_id: int,
+    model: Storyteller,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(manager_module, "WATCH_INTERVAL_SECONDS", 0.01)
+    answer = await half_told(manager, owner_id)
+    sibling.open()
+    await asyncio.sleep(0)
+    model.may_go_on.set()
+    await wait_until_ended(manager, answer)
+    assert sibling._watching
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await sibling._watching
+    assert (await shown(manager, answer)).takeovers == 0
+
+
+async def test_an_answer_that_ends_its_processes_is_given_up(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await half_told(manager, owner_id)
+    await kill_process(manager, database, answer)
+    await set_values(database, answer, takeovers=MAX_TAKEOVERS)
+    assert (await shown(sibling, answer)).status == AnswerStatus.INTERRUPTED
+
+
+async def test_what_somebody_stopped_stays_stopped(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await half_told(manager, owner_id)
+    await kill_process(manager, database, answer)
+    await sibling.stop(answer)
+    found = await shown(sibling, answer)
+    assert (found.status, found.text) == (AnswerStatus.STOPPED, STORY[:20])
+
+
+async def test_a_process_that_is_known_to_live_keeps_its_answers_however_late_their_leases(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database, model: Storyteller
+) -> None:
+    manager._lock.hold()
+    answer = await half_told(manager, owner_id)
+    await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=1))
+    assert (await shown(sibling, answer)).is_running
+    model.may_go_on.set()
+    assert (await wait_until_ended(manager, answer)).takeovers == 0
+
+
+async def test_who_was_taken_for_dead_and_has_the_whole_answer_stores_it(
+    manager: AnswerManager, owner_id: int, database: Database, model: Storyteller
+) -> None:
+    answer = await half_told(manager, owner_id)
+    live = manager._tasks[answer.id].live
+    await set_values(database, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
+    model.may_go_on.set()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        async for _ in live.growth(0):
+            pass
+    found = await shown(manager, answer)
+    assert (found.status, found.text, found.error) == (AnswerStatus.DONE, STORY, "")
+
+
+HOLD = """
+import sys
+from opportune.answers.worker_lock import WorkerLock
+lock = WorkerLock(sys.argv[1], "other")
+lock.hold()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+async def test_the_death_of_a_process_is_seen_at_once(
+    manager: AnswerManager, owner_id: int, database: Database, sibling: AnswerManager
+) -> None:
+    address = str(database.url.sync_url)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HOLD, address), cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout
+    assert await process.stdout.readline() == b"held\n"
+    answer = await half_told(manager, owner_id)
+    await kill_process(manager, database, answer)
+    await set_values(database, answer, worker="other", lease_until=utc_now() + timedelta(minutes=1))
+    assert WorkerLock(address, "").is_dead("other") is False
+    assert (await shown(sibling, answer)).takeovers == 0
+    process.kill()
+    await process.communicate()
+    assert (await shown(sibling, answer)).is_running
+    stored = await wait_until_ended(sibling, answer)
+    assert (stored.text, stored.takeovers) == (STORY, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "is_production", "seconds"),
+    [
+        (None, "RENDER", True, 28),
+        (None, "FLY_APP_NAME", True, 3),
+        (None, "", True, 8),
+        (None, "", False, 0),
+        (1, "", True, 1),
+    ],
+)
+def test_answers_have_the_time_that_the_host_gives_less_two_seconds(
+    given: float | None, host: str, is_production: bool, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if host:
+        monkeypatch.setenv(host, "yes")
+    settings = AnswersSettings(answer_grace_seconds=given)
+    assert grace_seconds(settings, is_production=is_production) == seconds
