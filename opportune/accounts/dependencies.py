@@ -65,7 +65,7 @@ async def _read_user(request: Request) -> User | None:
     if isinstance(row, ApiToken):
         require_scopes(row.scopes, needed_by(request))
     elif row.impersonator_session_id is not None:
-        request.state.impersonator = await find_impersonator(database, row)
+        request.state.impersonator = await find_impersonator(database, row, user)
         if request.state.impersonator is None:
             return None
     request.state.grants = grants

@@ -39,8 +39,10 @@ async def find_by_token_id(database: Database, token_id: int) -> tuple[ApiToken,
     return await _find(database, ApiToken, _query(ApiToken, "id"), token_id)
 
 
-async def find_impersonator(database: Database, row: Session) -> User | None:
-    """The superuser who uses this session of somebody else's, as long as they are one and are signed in themselves."""
+async def find_impersonator(database: Database, row: Session, person: User) -> User | None:
+    """The superuser who uses this session of somebody else's, as long as they alone are one, and signed in."""
+    if person.is_superuser:
+        return None
     found = await database.lookup(_impersonator_query(), {"key": row.impersonator_session_id, "now": utc_now()})
     return None if found is None else _loaded(User, found)
 

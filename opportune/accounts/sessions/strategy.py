@@ -26,7 +26,7 @@ class SessionStrategy:
         if found is None:
             return None
         row, user, _grants = found
-        if row.impersonator_session_id is not None and await find_impersonator(self.database, row) is None:
+        if row.impersonator_session_id is not None and await find_impersonator(self.database, row, user) is None:
             return None
         return user
 
