@@ -10,7 +10,7 @@ from httpx import AsyncClient, Response
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from opportune.accounts import dependencies
+from opportune.accounts import AccountCtx, ConfirmedUser, CurrentImpersonator, CurrentUser, dependencies, record_event
 from opportune.accounts.events.service import event_words
 from opportune.accounts.impersonation.service import (
     IMPERSONATION_LIFETIME,
@@ -23,7 +23,7 @@ from opportune.admin.models import AuditEntry
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.testing.access import addresses, example
-from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import ME, settings, told
 
 __all__ = ["settings"]  # a fixture
@@ -142,7 +142,11 @@ async def test_nobody_signs_in_as_a_superuser_as_who_is_inactive_or_as_who_is_no
 
 async def test_it_is_for_superusers_alone(app: FastAPI, client: AsyncClient, ada: User, database: Database) -> None:
     assert (await impersonate(client, ada)).status_code == 303  # to the sign-in page
-    async with signed_in_client(app, await make_user(database, is_staff=True)) as staff:
+    support = await make_user(database, is_staff=True)
+    await grant(database, support, "user", "*")
+    async with signed_in_client(app, support) as staff:
+        page = await staff.get(f"/admin/user/details/{ada.id}")
+        assert (page.status_code, "Sign in as …" in page.text) == (200, False)
         assert (await impersonate(staff, ada)).status_code == 403
     assert await events(app, ada) == []
 
@@ -205,11 +209,21 @@ async def test_a_statement_that_takes_the_right_or_gives_it_to_the_person_ends_i
     assert await who(boss) == ""
 
 
-async def test_signing_out_anywhere_ends_both(app: FastAPI, boss: AsyncClient, ada: User, database: Database) -> None:
+@pytest.mark.parametrize("path", ["/accounts/logout", END])
+async def test_a_copy_of_the_cookie_is_worth_nothing_when_it_has_ended(boss: AsyncClient, ada: User, path: str) -> None:
     begun = await impersonate(boss, ada)
-    await boss.post("/accounts/logout")
+    await boss.post(path)
+    boss.cookies.clear()
     boss.cookies.set("session", begun.cookies["session"])
     assert await who(boss) == ""
+    assert (await boss.post(END)).headers["location"] == "/accounts/login"
+
+
+async def test_signing_out_ends_the_superusers_own_session_too(
+    boss: AsyncClient, ada: User, database: Database
+) -> None:
+    await impersonate(boss, ada)
+    await boss.post("/accounts/logout")
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(Session))).all() == []
 
@@ -247,8 +261,6 @@ async def test_the_person_sees_it_among_the_sessions_and_ends_it(app: FastAPI, b
 
 async def test_what_is_done_meanwhile_is_told_as_done_by_staff(app: FastAPI, boss: AsyncClient, ada: User) -> None:
     """By a feature that records what it does: account pages change nothing meanwhile."""
-    from opportune.accounts import AccountCtx, CurrentImpersonator, CurrentUser, record_event  # noqa: PLC0415
-
     seen: list[str] = []
 
     async def change(user: CurrentUser, impersonator: CurrentImpersonator, context: AccountCtx) -> None:
@@ -265,6 +277,20 @@ async def test_what_is_done_meanwhile_is_told_as_done_by_staff(app: FastAPI, bos
     mine, _begun, theirs = await events(app, ada)
     assert mine.actor_id is None
     assert (theirs.actor_id is not None, theirs.address) == (True, "")
+
+
+async def test_nothing_is_confirmed_for_the_person_who_has_no_password_by_having_just_signed_in(
+    app: FastAPI, boss: AsyncClient, database: Database
+) -> None:
+    async def pay(user: ConfirmedUser) -> None: ...
+
+    app.add_api_route("/pay", pay, methods=["POST"])
+    person = await make_user(database, hashed_password="")
+    async with signed_in_client(app, person) as theirs:
+        assert (await theirs.post("/pay")).status_code == 200
+    await impersonate(boss, person)
+    assert (await boss.post("/pay")).headers["location"].startswith("/accounts/confirm")
+    assert dependencies.PERSONAL in (await boss.get("/accounts/confirm")).text
 
 
 async def test_going_back_without_having_left_does_nothing(
