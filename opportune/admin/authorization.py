@@ -1,10 +1,9 @@
 """What those who are in may do, in SQLAdmin's own terms: it asks for every page, button and entry of the menu."""
 
-from typing import Any, cast
+from typing import Any
 
 from sqladmin import BaseView
 from sqladmin.authorization import Action, AuthorizationBackend, matches_grant
-from sqladmin.contrib.rbac import build_permission_rows
 from starlette.requests import Request
 
 from opportune.accounts.models import User
@@ -37,18 +36,6 @@ def is_superuser(request: Request) -> bool:
 def may_change_user(request: Request, user: User) -> bool:
     """Whether one may change this user: who could set a colleague's password could act as the colleague."""
     return is_superuser(request) or not (user.is_superuser or user.is_staff)
-
-
-def grantable_permissions(site: Site, request: Request) -> list[Any]:
-    """Rows of a permission matrix: what this person holds, and so may give to others."""
-    views = {view.identity: view for view in site.views}
-    offered = []
-    for row in build_permission_rows(cast("Any", site)):
-        view = views[row.identity]
-        choices = [choice for choice in row.choices if view.has_permission(request, choice.value.split(":", 1)[1])]
-        if choices and not isinstance(view, SuperuserOnly):
-            offered.append(type(row)(row.identity, row.label, choices))
-    return offered
 
 
 async def may_list(request: Request, view: Pages | None) -> bool:

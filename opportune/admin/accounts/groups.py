@@ -1,10 +1,10 @@
 """The admin's pages for groups: what their members may do, and who the members are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 from markupsafe import Markup
-from sqladmin.contrib.rbac import PermissionMatrixField
+from sqladmin.authorization import Action
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -13,7 +13,8 @@ from wtforms import SelectMultipleField  # type: ignore[import-untyped]  # has n
 from wtforms.widgets import CheckboxInput, ListWidget  # type: ignore[import-untyped]  # has no types
 
 from opportune.accounts.models import Grant, Group, Membership, User
-from opportune.admin.authorization import SuperuserOnly, grantable_permissions, has_grant
+from opportune.admin.accounts.permission_table import PermissionTableField, editable_table, readable_table
+from opportune.admin.authorization import SuperuserOnly, has_grant
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.lists.formatters import EMPTY_CELL
@@ -22,28 +23,61 @@ from opportune.admin.views import AdminView
 from opportune.db.database import Database
 
 EXCEEDS_OWN_PERMISSIONS = "This group may do more than you may. A superuser can delete it."
-BADGE = Markup('<span class="badge bg-secondary-lt">{}</span> ')
 
 
 class CheckboxList(ListWidget):  # type: ignore[misc]  # its base has no types
     def __call__(self, field: Any, **options: Any) -> Markup:
         # What the field says of its class is for each box.
-        shown: Markup = super().__call__(field, **{**options, "class": "list-unstyled d-grid gap-2 mb-0 pt-2"})
+        shown: Markup = super().__call__(field, **{**options, "class": "list-unstyled groups mb-0 pt-2"})
         return shown
 
 
 class GroupsField(SelectMultipleField):  # type: ignore[misc]  # its base has no types
-    """A box for each group."""
+    """A box for each group that somebody may give."""
 
     widget = CheckboxList(prefix_label=False)
     option_widget = CheckboxInput()
 
     @classmethod
-    async def of_all(cls, database: Database) -> "GroupsField":
+    async def offered(cls, database: Database, request: Request) -> "GroupsField | None":
+        """None for who may give no group."""
         async with database.reader(fresh=True) as session:
-            groups = (await session.scalars(select(Group).order_by(col(Group.name)))).all()
-        choices = [(group.id, group.name) for group in groups]
-        return cls("Groups", choices=choices, coerce=int, render_kw={"class": "form-check-input me-2"})
+            givable = await givable_groups(session, request)
+            groups = await session.scalars(select(Group).where(col(Group.id).in_(givable)).order_by(col(Group.name)))
+            choices = [(group.id, group.name) for group in groups]
+        style = {"class": "form-check-input me-2"}
+        return cls("Groups", choices=choices, coerce=int, render_kw=style) if choices else None
+
+
+async def givable_groups(session: AsyncSession, request: Request) -> set[int]:
+    """The groups that somebody may put people into: who may edit groups, those that do nothing beyond themselves."""
+    if not has_grant(request, GroupAdmin.identity, Action.EDIT):
+        return set()
+    groups = select(col(Group.id), col(Grant.identity), col(Grant.action)).outerjoin(Grant)
+    rows = (await session.execute(groups)).tuples().all()
+    beyond = {number for number, identity, action in rows if identity and not has_grant(request, identity, action)}
+    return {number for number, _, _ in rows} - beyond
+
+
+async def exceeds(session: AsyncSession, request: Request, user: User) -> bool:
+    """Whether a user's groups may do something that whoever asks may not."""
+    granted = await grants_by_group(session, user)
+    return not all(has_grant(request, *each.split(":", 1)) for grants in granted.values() for each in grants)
+
+
+async def grants_by_group(session: AsyncSession, user: User) -> dict[str, list[str]]:
+    """What each group of a user is granted, by its name."""
+    mine = (
+        select(col(Group.name), col(Grant.identity), col(Grant.action))
+        .join(Membership, col(Membership.group_id) == col(Group.id))
+        .outerjoin(Grant, col(Grant.group_id) == col(Group.id))
+        .where(col(Membership.user_id) == user.id)
+        .order_by(col(Group.name))
+    )
+    found: dict[str, list[str]] = {}
+    for name, identity, action in await session.execute(mine):
+        found.setdefault(name, []).extend([f"{identity}:{action}"] if identity else [])
+    return found
 
 
 class GroupAdmin(AdminView, model=Group):
@@ -57,8 +91,8 @@ class GroupAdmin(AdminView, model=Group):
 
     async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
         form = await super().form_class(request, creating=creating)
-        rows = grantable_permissions(self.site, request)
-        return type("GroupForm", (form,), {"permissions": PermissionMatrixField("Permissions", rows=rows)})
+        permissions = PermissionTableField("Permissions", site=self.site, request=request)
+        return type("GroupForm", (form,), {"permissions": permissions})
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
         data = await super().get_form_data_for_edit(obj)
@@ -69,8 +103,8 @@ class GroupAdmin(AdminView, model=Group):
             return sorted(await _grants(session, group))
 
     async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Changes:
-        offered = {choice.value for line in grantable_permissions(self.site, request) for choice in line.choices}
         held = await _grants(session, row)
+        offered = set(editable_table(self.site, request, held).offered)
         after = (held - offered) | (set(related["permissions"] or ()) & offered)
         for taken in held - after:
             identity, _, action = taken.partition(":")
@@ -88,7 +122,7 @@ class GroupAdmin(AdminView, model=Group):
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if prop == "permissions":
             granted = await self._granted(obj)
-            return granted, Markup("").join(BADGE.format(grant) for grant in granted) or EMPTY_CELL
+            return granted, readable_table(self.site, {obj.name: granted}).render() if granted else EMPTY_CELL
         return await super().get_detail_value(obj, prop, request)
 
 
@@ -111,9 +145,11 @@ async def groups_of_user(session: AsyncSession, user: User) -> dict[int, str]:
     return {group.id: group.name for group in groups}
 
 
-async def set_groups(session: AsyncSession, user: User, numbers: Sequence[int]) -> Changes:
-    """Make these the user's groups."""
+async def set_groups(session: AsyncSession, request: Request, user: User, chosen: Collection[int]) -> Changes:
+    """Make these the user's groups, as far as whoever asks may give and take them."""
+    givable = await givable_groups(session, request)
     before, mine = await groups_of_user(session, user), col(Membership.user_id) == user.id
+    numbers = (before.keys() - givable) | (set(chosen) & givable)
     await session.execute(delete(Membership).where(mine, col(Membership.group_id).not_in(numbers)))
     session.add_all(Membership(user_id=user.id, group_id=number) for number in numbers if number not in before)
     await session.flush()

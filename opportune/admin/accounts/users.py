@@ -6,9 +6,8 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 from sqladmin import action, expose
 from sqladmin.authorization import Action
-from sqlalchemy import Select, inspect, select
+from sqlalchemy import Select, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -17,17 +16,18 @@ from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # 
 
 from opportune.accounts import passwords
 from opportune.accounts.groups.service import lock_superusers
-from opportune.accounts.models import ApiToken, LinkedAccount, Membership, Passkey, Session, User, UserBase
+from opportune.accounts.models import ApiToken, LinkedAccount, Passkey, Session, User, UserBase
 from opportune.accounts.passkeys.service import reset_two_factor
 from opportune.accounts.schemas import Email
 from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.accounts.users import InvalidPasswordError, user_manager
 from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, EventAdmin, record_staff_change
-from opportune.admin.accounts.groups import GroupsField, groups_of_user, set_groups
+from opportune.admin.accounts.groups import GroupsField, exceeds, grants_by_group, groups_of_user, set_groups
 from opportune.admin.accounts.impersonation import ImpersonationMixin
+from opportune.admin.accounts.permission_table import readable_table
 from opportune.admin.accounts.user_columns import user_columns
-from opportune.admin.authorization import SuperuserOnly, is_superuser, may_change_user
+from opportune.admin.authorization import SuperuserOnly, has_grant, is_superuser, may_change_user
 from opportune.admin.errors import ValidationRefused, translate_database_errors
 from opportune.admin.forms.admin_form import AdminForm, add_error, read_form_texts
 from opportune.admin.forms.fieldsets import without_fields
@@ -86,9 +86,9 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
         form = await super().form_class(request, creating=creating)
-        if is_superuser(request):
-            form = type("UserForm", (form,), {"groups": await GroupsField.of_all(self.site.database)})
-        else:
+        if groups := await GroupsField.offered(self.site.database, request):
+            form = type("UserForm", (form,), {"groups": groups})
+        if not is_superuser(request):
             form = without_fields(form, PRIVILEGE_FIELDS)
         return type("NewUserForm", (form,), {"password": password_field("Password")}) if creating else form
 
@@ -146,7 +146,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
             record_staff_change(session, request, row, "changed_by_staff", fields=fields)
 
     async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Any:
-        given = await set_groups(session, row, related["groups"]) if "groups" in related else {}
+        given = await set_groups(session, request, row, related["groups"]) if "groups" in related else {}
         if given:
             record_staff_change(session, request, row, "changed_by_staff", fields="Groups")
         return given
@@ -183,6 +183,14 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     async def columns_of_features(self, request: Request, row: User) -> list[tuple[str, str]]:
         return await user_columns(request, self.site, row)
+
+    async def rights(self, request: Request, row: User) -> str:
+        """What their groups let them do, as a table that says by which; empty for who may not see groups."""
+        if row.is_superuser or not has_grant(request, "group", Action.LIST):
+            return ""
+        async with self.site.database.reader(fresh=True) as session:
+            granted = await grants_by_group(session, row)
+        return readable_table(self.site, granted).render(by_group=True) if granted else ""
 
     def links(self, request: Request, row: User) -> list[tuple[str, str]]:
         impersonation = self.impersonation_link(request, row)
@@ -277,12 +285,11 @@ async def _guard(session: AsyncSession, user: User, request: Request) -> None:
     """Look at a locked user, to whom somebody may have given rights since the page was shown.
 
     Raises:
-        ValidationRefused: only a superuser may. Groups count for whoever becomes staff: their members are spared too.
+        ValidationRefused: only a superuser may. Groups count for whoever becomes staff, and open routes of the site:
+            members of those that may do more than whoever asks are spared too.
     """
-    if not is_superuser(request):
-        member = select(col(Membership.id)).where(col(Membership.user_id) == user.id).limit(1)
-        if not may_change_user(request, user) or await session.scalar(member):
-            raise ValidationRefused(SUPERUSER_REQUIRED)
+    if not is_superuser(request) and (not may_change_user(request, user) or await exceeds(session, request, user)):
+        raise ValidationRefused(SUPERUSER_REQUIRED)
 
 
 async def _keep_superusers(session: AsyncSession, leaving: User, request: Request, yourself: str, *fields: str) -> None:

@@ -236,7 +236,7 @@ async def test_of_very_many_the_first_to_end_goes(
     monkeypatch.setattr(credentials, "MAX_CREDENTIALS_PER_USER", 3)
     other = await make_user(database)
     ends = [utc_now() + timedelta(hours=hours) for hours in (4, 1, 3, 2)]
-    fields: dict[str, Any] = {"name": "a program"} if kind is ApiToken else {}
+    fields: dict[str, Any] = {"name": "a program", "scopes": "*"} if kind is ApiToken else {}
     async with database.writer() as session:
         for number, end in enumerate(ends):
             session.add(kind(token_hash=str(number), user_id=user.id, expires_at=end, **fields))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx import AsyncClient, Response
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -58,7 +58,7 @@ async def test_a_superuser_makes_a_group_and_gives_it_to_somebody(app: FastAPI, 
     assert (await admin.post("/admin/group/create", data=sent)).status_code == 303
     assert await granted(database, "Editors") == {"user:list", "user:details"}
     assert 'value="user:list" id="permissions-user:list" checked' in (await admin.get("/admin/group/edit/1")).text
-    assert "user:details" in (await admin.get("/admin/group/details/1")).text
+    assert "✓ Details yes" in texts(await admin.get("/admin/group/details/1"))
     user = await make_user(database, "anna@example.com")
     rights = {"email": user.email, "is_active": "y", "is_staff": "y", "groups": "1", "save": "Save"}
     assert (await admin.post(f"/admin/user/edit/{user.id}", data=rights)).status_code == 303
@@ -88,7 +88,7 @@ async def test_members_are_added_and_removed_with_the_group_too(app: FastAPI, ad
 
 
 async def test_staff_grant_nothing_that_they_do_not_hold(app: FastAPI, helper: AsyncClient) -> None:
-    for forged in ("todo:list", "*:*", "user:*", "session:delete", "membership:create", "nonsense"):
+    for forged in ("todo:list", "*:*", "todo:*", "session:delete", "membership:create", "nonsense"):
         response = await helper.post("/admin/group/create", data={"name": "Mine", "permissions": ["user:list", forged]})
         assert response.status_code == 400, forged
         assert await granted(app.state.database, "Mine") == set()
@@ -114,9 +114,9 @@ async def test_staff_see_no_rights_in_the_form_and_give_none_by_forging_it(
     database = app.state.database
     user = await make_user(database, "user@example.com")
     page = (await helper.get(f"/admin/user/edit/{user.id}")).text
-    for name in ("is_superuser", "is_staff", "groups"):
+    for name in ("is_superuser", "is_staff"):
         assert f'name="{name}"' not in page
-    forged = {"is_superuser": "y", "is_staff": "y", "groups": "1", "is_active": "y", "save": "Save"}
+    forged = {"is_superuser": "y", "is_staff": "y", "is_active": "y", "save": "Save"}
     sent = {"email": "user@example.com", **forged}
     assert (await helper.post(f"/admin/user/edit/{user.id}", data=sent)).status_code == 303
     made = {"email": "new@example.com", "password": NEW_PASSWORD, **forged}
@@ -164,6 +164,100 @@ async def test_staff_do_not_take_over_a_member_of_a_group(app: FastAPI, helper: 
     response = await helper.post(f"/admin/user/edit/{member.id}", data={"email": "mine@example.com", "is_active": "y"})
     assert response.status_code == 400
     assert (await fresh(database, member)).hashed_password == member.hashed_password
+
+
+@on_both
+async def test_staff_put_people_into_groups_that_may_nothing_beyond_themselves(
+    app: FastAPI, helper: AsyncClient, staff: User
+) -> None:
+    database = app.state.database
+    beyond = await grant(database, await make_user(database), "todo", "list")
+    mine = await grant(database, staff, "user", "list")
+    user = await make_user(database, "user@example.com")
+    sent = {"email": user.email, "is_active": "y", "save": "Save"}
+    edit = f"/admin/user/edit/{user.id}"
+
+    page = (await helper.get(edit)).text
+    assert (f">{mine.name}</label>" in page, f">{beyond.name}</label>" in page) == (True, False)
+    assert (await helper.post(edit, data={**sent, "groups": str(beyond.id)})).status_code == 400
+    assert (await helper.post(edit, data={**sent, "groups": str(mine.id)})).status_code == 303
+    new = {**sent, "email": "new@example.com", "password": NEW_PASSWORD, "groups": str(mine.id)}
+    assert (await helper.post("/admin/user/create", data={**new, "groups": str(beyond.id)})).status_code == 400
+    assert (await helper.post("/admin/user/create", data=new)).status_code == 303
+    async with database.reader() as session:
+        members = await session.scalars(select(User.email).join(Membership).where(col(Membership.group_id) == mine.id))
+        assert set(members) == {staff.email, user.email, "new@example.com"}
+    assert (await helper.post(edit, data=sent)).status_code == 303, "who is in such a group is helped as before"
+    async with database.reader() as session:
+        assert await session.scalar(select(Membership).where(col(Membership.user_id) == user.id)) is None
+
+
+async def test_who_may_not_edit_groups_puts_nobody_into_one(app: FastAPI) -> None:
+    database = app.state.database
+    support = await make_user(database, "support@example.com", is_staff=True)
+    mine = await grant(database, support, "user", "*")
+    user = await make_user(database)
+    async with signed_in_client(app, support) as client:
+        assert 'name="groups"' not in (await client.get(f"/admin/user/edit/{user.id}")).text
+        sent = {"email": user.email, "is_active": "y", "groups": str(mine.id), "save": "Save"}
+        assert (await client.post(f"/admin/user/edit/{user.id}", data=sent)).status_code == 303
+        assert "Permissions" not in (await client.get(f"/admin/user/details/{support.id}")).text
+    async with database.reader() as session:
+        assert await session.scalar(select(Membership).where(col(Membership.user_id) == user.id)) is None
+
+
+async def test_a_group_s_rights_are_a_table_of_models_and_actions(
+    app: FastAPI, admin: AsyncClient, superuser: User
+) -> None:
+    database = app.state.database
+    group = await grant(database, await make_user(database), "user", "*")
+    edit = f"/admin/group/edit/{group.id}"
+    page = (await admin.get(edit)).text
+    assert 'value="user:*" id="permissions-user:*" checked aria-label="Users: All"' in page
+    assert 'value="user:list" id="permissions-user:list" aria-label="Users: List"' in page
+    sent = {"name": group.name, "permissions": ["user:*", "user:edit", "user:action:activate"], "save": "Save"}
+    assert (await admin.post(edit, data=sent)).status_code == 303
+    assert await granted(database, group.name) == {"user:*", "user:edit", "user:action:activate"}
+    shown = texts(await admin.get(f"/admin/group/details/{group.id}"))
+    assert "Users user ✓ All yes ✓ List yes" in shown
+    assert "✓ Activate" in shown
+    assert "Linked" not in shown.partition("Permissions")[2].partition("Memberships")[0], "only what it may"
+    assert (await admin.post(edit, data={**sent, "permissions": ["user:list"]})).status_code == 303
+    assert await granted(database, group.name) == {"user:list"}
+
+
+async def test_what_a_group_may_of_all_models_or_of_none_that_is_there_is_told(
+    app: FastAPI, admin: AsyncClient
+) -> None:
+    database = app.state.database
+    group = await grant(database, await make_user(database), "*", "list")
+    async with database.writer() as session:
+        session.add(Grant(group_id=group.id, identity="gone", action="list"))
+    page = await admin.get(f"/admin/group/edit/{group.id}")
+    assert 'value="*:list" id="permissions-*:list" checked aria-label="Every model: List"' in page.text
+    assert "Of what is not installed: gone:list" in texts(page)
+    sent = {"name": group.name, "permissions": ["user:list"], "save": "Save"}
+    assert (await admin.post(f"/admin/group/edit/{group.id}", data=sent)).status_code == 303
+    assert await granted(database, group.name) == {"user:list", "gone:list"}
+
+
+async def test_a_user_s_page_says_which_group_each_right_comes_from(app: FastAPI, admin: AsyncClient) -> None:
+    database = app.state.database
+    user = await make_user(database)
+    address = f"/admin/user/details/{user.id}"
+    assert "Permissions" not in texts(await admin.get(address))
+    first = await grant(database, user, "user", "list")
+    assert f"By the group {first.name}" in texts(await admin.get(address))
+    second = await grant(database, user, "user", "*")
+    shown = texts(await admin.get(address))
+    assert f"1 {first.name} 2 {second.name}" in shown
+    assert f"1 2 List by {first.name}, {second.name} 2 Details by {second.name}" in shown
+    assert "Not staff" in shown
+
+
+def texts(page: Response) -> str:
+    """The words of a page, one space between them."""
+    return " ".join(re.sub(r"<[^>]+>", " ", page.text).split())
 
 
 async def test_staff_help_users_without_rights(app: FastAPI, helper: AsyncClient) -> None:

@@ -114,7 +114,7 @@ async def test_nothing_is_deleted_by_a_link_a_fetch_or_from_elsewhere(
 async def test_a_deletion_tells_what_goes_along_counted_and_what_it_leaves(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "many@example.com")
     async with app.state.database.writer() as session:
-        token = {"user_id": user.id, "name": "a program", "expires_at": utc_now()}
+        token = {"user_id": user.id, "name": "a program", "expires_at": utc_now(), "scopes": "*"}
         rows = [{**token, "token_hash": str(number)} for number in range(300)]
         await session.execute(insert(ApiToken), rows)
     page = unescape((await admin.get(f"/admin/user/delete?pks={user.id}")).text)

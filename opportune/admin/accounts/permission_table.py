@@ -1,0 +1,155 @@
+"""Rights as a table that a person can read: a line for each model, a column for each action."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from markupsafe import Markup
+from sqladmin.authorization import WILDCARD, matches_grant
+from sqladmin.contrib.rbac import build_permission_rows
+from starlette.requests import Request
+from wtforms import SelectMultipleField  # type: ignore[import-untyped]  # has no types
+
+from opportune.admin.authorization import SuperuserOnly, has_grant
+from opportune.admin.protocols import Site
+from opportune.web.rendering.templates import templates
+
+COLUMNS = {
+    WILDCARD: "All",
+    "list": "List",
+    "details": "Details",
+    "create": "Create",
+    "edit": "Edit",
+    "delete": "Delete",
+    "export": "Export",
+    "import": "Import",
+}
+"""What there is to do with most models, by action. What else a model has stands below its line."""
+
+Groups = Mapping[str, Collection[str]]
+"""What groups are granted, as `user:list`, by their names."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One action with the rows of one model."""
+
+    grant: str
+    """Such as `user:list`."""
+    label: str
+    is_offered: bool = False
+    """Whether who looks may give and take it."""
+    origins: Sequence[int] = ()
+    """The numbers of the groups that grant it, by this or by a wildcard."""
+
+
+MakeCell = Callable[[str, str, str], Cell]
+"""Of a model's name, an action and its label."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What there is to do with the rows of one model."""
+
+    identity: str
+    label: str
+    cells: Mapping[str, Cell]
+    """By action, of those that are columns."""
+    others: Sequence[Cell]
+
+    @property
+    def all(self) -> list[Cell]:
+        return [*self.cells.values(), *self.others]
+
+
+@dataclass(frozen=True)
+class PermissionTable:
+    """What groups may do: to read, or with boxes to tick."""
+
+    lines: Sequence[Line]
+    unknown: Sequence[str]
+    """What they are granted of models and actions that are not installed."""
+    groups: Sequence[str] = ()
+    """Whose numbers the cells have."""
+    columns: Mapping[str, str] = field(default_factory=lambda: COLUMNS)
+
+    @property
+    def offered(self) -> list[str]:
+        return [cell.grant for line in self.lines for cell in line.all if cell.is_offered]
+
+    def render(self, **options: Any) -> Markup:
+        """As HTML, with the `name` of a field boxes, those in `checked` ticked. `by_group` names a single group."""
+        page = templates.environment.get_template("admin/permission_table.html")
+        return Markup(page.render(table=self, **{"name": "", "checked": (), "by_group": False, **options}))  # noqa: S704 - a template's
+
+
+def editable_table(site: Site, request: Request, held: Collection[str] = ()) -> PermissionTable:
+    """All models, with boxes for what this person holds, and so may give and take; the rest that is held is told."""
+    views = {view.identity: view for view in site.views}
+
+    def may_give(identity: str, action: str) -> bool:
+        if WILDCARD in (identity, action):
+            return has_grant(request, identity, action)
+        return bool(views[identity].has_permission(request, action))
+
+    def cell(identity: str, action: str, label: str) -> Cell:
+        grant = f"{identity}:{action}"
+        return Cell(grant, label, may_give(identity, action), [1] if grant in held else [])
+
+    return _table(site, cell, held)
+
+
+def readable_table(site: Site, groups: Groups) -> PermissionTable:
+    """The models that some group may do anything with."""
+    held = [{_pair(grant) for grant in grants} for grants in groups.values()]
+
+    def cell(identity: str, action: str, label: str) -> Cell:
+        numbers = [number for number, pairs in enumerate(held, 1) if matches_grant(pairs, identity, action)]
+        return Cell(f"{identity}:{action}", label, False, numbers)
+
+    return _table(site, cell, {grant for grants in groups.values() for grant in grants}, list(groups))
+
+
+class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its base has no types
+    """A box for each right that can be given; what was not offered is refused."""
+
+    def __init__(self, *args: Any, site: Site, request: Request, **options: Any) -> None:
+        choices = [(grant, grant) for grant in editable_table(site, request).offered]
+        super().__init__(*args, choices=choices, **options)
+        self.site, self.request = site, request
+
+    def widget(self, field: Any, **_options: Any) -> Markup:
+        """As WTForms asks a field's widget."""
+        table = editable_table(self.site, self.request, self.object_data or ())
+        return table.render(name=self.name, checked=set(self.data or ()))
+
+
+def _table(site: Site, cell: MakeCell, held: Collection[str], groups: Sequence[str] = ()) -> PermissionTable:
+    lines = [_line(row, cell) for row in _rows(site, held)]
+    unknown = sorted(set(held) - {each.grant for line in lines for each in line.all})
+    shown = [line for line in lines if any(each.is_offered or each.origins for each in line.all)]
+    return PermissionTable(shown, unknown, groups)
+
+
+def _rows(site: Site, held: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
+    """Name, label and actions of what can be granted; all models come first where somebody is granted those."""
+    views, rows = {view.identity: view for view in site.views}, []
+    if any(_pair(grant)[0] == WILDCARD for grant in held):
+        rows.append((WILDCARD, "Every model", {**COLUMNS}))
+    for row in build_permission_rows(cast("Any", site)):
+        if not isinstance(views[row.identity], SuperuserOnly):
+            labels = {_pair(choice.value)[1]: str(choice.label) for choice in row.choices}
+            rows.append((row.identity, str(row.label), {WILDCARD: COLUMNS[WILDCARD], **labels}))
+    return rows
+
+
+def _line(row: tuple[str, str, Mapping[str, str]], cell: MakeCell) -> Line:
+    identity, label, labels = row
+    cells = {action: cell(identity, action, words) for action, words in labels.items()}
+    others = [each for action, each in cells.items() if action not in COLUMNS]
+    return Line(identity, label, {action: cells[action] for action in COLUMNS if action in cells}, others)
+
+
+def _pair(grant: str) -> tuple[str, str]:
+    identity, _, action = grant.partition(":")
+    return identity, action
