@@ -185,7 +185,9 @@ async def test_staff_put_people_into_groups_that_may_nothing_beyond_themselves(
     assert (await helper.post("/admin/user/create", data={**new, "groups": str(beyond.id)})).status_code == 400
     assert (await helper.post("/admin/user/create", data=new)).status_code == 303
     async with database.reader() as session:
-        members = await session.scalars(select(User.email).join(Membership).where(col(Membership.group_id) == mine.id))
+        members = await session.scalars(
+            select(col(User.email)).join(Membership).where(col(Membership.group_id) == mine.id)
+        )
         assert set(members) == {staff.email, user.email, "new@example.com"}
     assert (await helper.post(edit, data=sent)).status_code == 303, "who is in such a group is helped as before"
     async with database.reader() as session:
