@@ -1,12 +1,14 @@
 """What thousands of sites in one process have in common, made once for all of them."""
 
 import gc
+import os
 from collections.abc import Iterator
 from functools import lru_cache, partialmethod
+from pathlib import Path
 from typing import Any
 
 import pytest
-from jinja2 import BytecodeCache, Environment
+from jinja2 import Environment, FileSystemBytecodeCache
 from jinja2.bccache import Bucket
 from sqlalchemy import Dialect
 from sqlalchemy.orm import Mapper
@@ -17,26 +19,46 @@ from opportune.speedups import are_on, module_of
 
 GC_THRESHOLDS = (100_000, 20, 50)
 MAX_COMPILED_STATEMENTS = 3000
+TEMPLATES = "OPPORTUNE_TEST_TEMPLATES"
+"""Tells processes of tests that tests start where those that are compiled are."""
 
 
-class CompiledTemplates(BytecodeCache):
-    """Compiled templates, by their names and texts."""
+class CompiledTemplates(FileSystemBytecodeCache):
+    """Compiled templates, by their texts: in memory, and in files for the other processes of this run."""
 
-    def __init__(self) -> None:
-        self.codes: dict[tuple[str, str], Any] = {}
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.codes: dict[str, Any] = {}
+
+    def get_bucket(self, environment: Environment, name: str, filename: str | None, source: str) -> Bucket:
+        """Not by its path, which is another in each copy of a project."""
+        made_of = (name, environment.is_async, *sorted(environment.extensions), source)
+        return super().get_bucket(environment, repr(made_of), None, source)
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        bucket.code = self.codes.get((bucket.key, bucket.checksum))
+        bucket.code = self.codes.get(bucket.key)
+        if not bucket.code:
+            super().load_bytecode(bucket)
+            self.codes[bucket.key] = bucket.code
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        self.codes[bucket.key, bucket.checksum] = bucket.code
+        self.codes[bucket.key] = bucket.code
+        super().dump_bytecode(bucket)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def templates_that_are_compiled_once() -> Iterator[None]:
-    """Each site compiles its admin's; here are a thousand sites."""
+def templates_that_are_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each site compiles its admin's; here are a thousand sites, and processes of tests that tests start."""
+    of_this_run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        of_this_run = of_this_run.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Environment, "__init__", partialmethod(Environment.__init__, bytecode_cache=CompiledTemplates()))
+        folder = os.environ.get(TEMPLATES) or str(of_this_run / "templates")
+        Path(folder).mkdir(exist_ok=True)
+        patch.setenv(TEMPLATES, folder)
+        patch.setattr(
+            Environment, "__init__", partialmethod(Environment.__init__, bytecode_cache=CompiledTemplates(folder))
+        )
         yield
 
 

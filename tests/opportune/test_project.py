@@ -106,7 +106,7 @@ def put_back(copy: Path) -> None:
     for name in project_files():
         if not (path := copy / name).exists() or name in ("app/installed.py", ".env.example") or name.endswith(".md"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(PROJECT / name, path)
+            shutil.copy2(PROJECT / name, path)  # of the same age, as what is compiled wants it
 
 
 def run_tool(project: Path, tool: str, *arguments: str) -> None:

@@ -9,6 +9,7 @@ import atexit
 import gc
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -33,6 +34,10 @@ PYTEST_OPTIONS = ("--assert=plain", "-p", "no:cacheprovider", "-p", "pytest_asyn
 """To rewrite asserts takes longer than many a test."""
 
 
+PROJECT = Path(__file__).parents[3]
+"""Not by `opportune`, which this program must not import."""
+
+
 class RunCommand(Protocol):
     def __call__(self, *words: str) -> tuple[int, str]:
         """Run a command, and give its exit code and what it said. Words such as `NAME=value` may come before it."""
@@ -49,6 +54,7 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
         # Two versions of a file in one second and of one length would be the same to what Python has compiled.
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    _bring_compiled(folder)
     ours, theirs = socket.socketpair()
     with theirs:
         socket.send_fds(_program(), [b"\n"], [theirs.fileno()])
@@ -62,6 +68,15 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
         print(json.dumps([str(folder), {**os.environ, **environ}, modules]), file=stream, flush=True)
         assert stream.readline(), "What could not be imported stands on standard error."
         yield run  # it has imported all: what changes from here on is found anew each time
+
+
+def _bring_compiled(folder: Path) -> None:
+    """Let Python find there what it has compiled here: it is good for files of the same age and length."""
+    for part in ("app", "opportune", "tests"):
+        for compiled in (PROJECT / part).rglob("__pycache__"):
+            there = folder / compiled.relative_to(PROJECT)
+            if there.parent.is_dir() and not there.exists():
+                shutil.copytree(compiled, there, ignore=shutil.ignore_patterns("*.pyc.*", "*-pytest-*"))
 
 
 @cache
