@@ -45,7 +45,7 @@ COMMANDS = {
     "Accounts": {
         "createsuperuser": "Create somebody who may use the admin.",
         "changepassword": "Set somebody's password.",
-        "clearsessions": "Throw out sessions and tokens that are over.",
+        "clearsessions": "Throw out sessions and tokens that are over, and old account events.",
         "users": "List, add, change or delete users.",
     },
     "Development": {

@@ -65,9 +65,9 @@ async def test_whoever_makes_a_team_owns_it_and_is_in_it(user_client: AsyncClien
 
     assert "Press &amp; Co" in page.text
     assert "Owner" in page.text
-    again = await user_client.post("/teams/new", data={"name": "Second", "next": "/todos"})
-    assert again.headers["location"] == "/todos"
-    assert "Switch to Press &amp; Co" in (await user_client.get("/todos")).text
+    again = await user_client.post("/teams/new", data={"name": "Second", "next": "/accounts/sessions"})
+    assert again.headers["location"] == "/accounts/sessions"
+    assert "Switch to Press &amp; Co" in (await user_client.get("/accounts/sessions")).text
 
 
 async def test_whoever_has_one_of_many_teams_switches_between_them(clients: Clients, crew: Crew) -> None:
@@ -75,9 +75,9 @@ async def test_whoever_has_one_of_many_teams_switches_between_them(clients: Clie
     second = (await browser.post("/teams/new", data={"name": "Second"})).headers["location"]
     assert f"Switch to {crew.team.name}" in (await browser.get("/")).text
 
-    answer = await browser.post(f"/teams/{crew.team.id}/switch", data={"next": "/todos"})
+    answer = await browser.post(f"/teams/{crew.team.id}/switch", data={"next": "/accounts/sessions"})
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/todos")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/sessions")
     assert "Switch to Second" in (await browser.get("/")).text
     assert (await browser.post(f"{second}/switch", data={"next": "//evil.example"})).headers["location"] == second
     assert (await browser.post(f"/teams/{crew.foreign.id}/switch")).status_code == 404

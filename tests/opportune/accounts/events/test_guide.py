@@ -1,4 +1,4 @@
-"""docs/events.md is true: its code works as it stands."""
+"""docs/account-events.md is true: its code works as it stands."""
 
 import re
 
@@ -14,7 +14,7 @@ from opportune.project import PROJECT
 
 pytestmark = pytest.mark.database("sqlite")
 
-GUIDE = (PROJECT / "docs" / "events.md").read_text(encoding="utf-8")
+GUIDE = (PROJECT / "docs" / "account-events.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 
 
@@ -24,7 +24,7 @@ async def test_its_routes_record_an_event_and_know_who_asks(
     monkeypatch.setitem(KINDS, "card_changed", KINDS["signed_in"])  # gone again after this
     for block in BLOCKS:
         names: dict[str, APIRouter] = {}
-        exec(compile(block, "docs/events.md", "exec"), names)  # noqa: S102 - ours
+        exec(compile(block, "docs/account-events.md", "exec"), names)  # noqa: S102 - ours
         app.include_router(names["router"])
 
     assert [(await user_client.post(path)).status_code for path in ("/cards", "/payments")] == [204, 204]
