@@ -7,7 +7,7 @@ from app.pydocs.feature import pydocs
 from app.todos.feature import todos
 from app.users.feature import users
 from opportune.feature import Feature
-from opportune.features import accounts, admin, answers, jobs, teams
+from opportune.features import accounts, admin, answers, jobs, mcp, teams
 
 INSTALLED: tuple[Feature, ...] = (
     accounts,
@@ -15,6 +15,7 @@ INSTALLED: tuple[Feature, ...] = (
     admin,
     jobs,
     answers,
+    mcp,
     teams,
     home,
     chat,

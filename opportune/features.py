@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from opportune.answers.feature import answers
     from opportune.feature import Feature
     from opportune.jobs.feature import jobs
+    from opportune.mcp.feature import mcp
     from opportune.teams.feature import teams
 
-__all__ = ["accounts", "admin", "answers", "jobs", "teams"]
+__all__ = ["accounts", "admin", "answers", "jobs", "mcp", "teams"]
 
 
 def __getattr__(name: str) -> "Feature":

@@ -71,10 +71,23 @@ async def _read_user(request: Request) -> User | None:
     request.state.grants = grants
     request.state.session = row if isinstance(row, Session) else None
     request.state.token = row if isinstance(row, ApiToken) else None
+    _note_use(request, row)
+    return user
+
+
+async def read_program(request: Request) -> tuple[ApiToken, User, Grants] | None:
+    """Whose token a program sends, for addresses outside /api that look at its scopes themselves."""
+    token, state = read_bearer_token(request), request.app.state
+    found = await token_strategy(state.settings, state.database).find(token) if token else None
+    if found:
+        _note_use(request, found[0])
+    return found
+
+
+def _note_use(request: Request, row: Session | ApiToken) -> None:
     last_seen: LastSeen = request.app.state.last_seen
     if last_seen.is_due(row):
         last_seen.note(row, Client.of(request))
-    return user
 
 
 OptionalUser = Annotated[User | None, Depends(get_optional_user)]

@@ -21,6 +21,7 @@ from starlette.types import Message
 from opportune.accounts.groups.permissions import read_grants
 from opportune.accounts.models import User
 from opportune.accounts.sessions.lookup import Grants
+from opportune.accounts.tokens.scopes import needed_scopes
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import write_session
 from opportune.errors import OperatorError
@@ -84,7 +85,16 @@ class Toolbox:
     def asks(self, name: str) -> bool:
         """Whether the person is to be asked before this one runs."""
         each = self.tools[name]
-        return each.asks if each.asks is not None else write_session in _calls(self._routes[name].dependant)
+        return each.asks if each.asks is not None else self.writes(name)
+
+    def writes(self, name: str) -> bool:
+        """Whether this one has a session that writes, however deep."""
+        return write_session in _calls(self._routes[name].dependant)
+
+    def needed_scopes(self, name: str) -> list[str]:
+        """What a token needs for this one, as for a route of its feature's API."""
+        method = "POST" if self.writes(name) else "GET"
+        return needed_scopes(self._routes[name], method, self._site.state.features)
 
     def refusal(self, call: ToolCall) -> str:
         """What is wrong with a call before anything runs, in words for the model; empty if nothing is."""
@@ -183,6 +193,7 @@ def _endpoint(tool: Tool) -> Any:
     body = inspect.Parameter("tool_arguments", inspect.Parameter.KEYWORD_ONLY, annotation=tool.arguments)
     others = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in tool.dependencies]
     returned = tool.signature.return_annotation
+    call.__module__ = tool.function.__module__  # whose feature it is
     call.__signature__ = inspect.Signature([body, *others], return_annotation=returned)  # type: ignore[attr-defined]
     return call
 

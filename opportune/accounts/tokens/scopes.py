@@ -93,7 +93,8 @@ def _verbs(feature: Feature) -> dict[str, None]:
     if feature.name == ACCOUNTS:
         return {MANAGE_ACCOUNT.partition(":")[2]: None}
     methods = {method for api in several(feature.api) for route in api.routes for method in _methods(route)}
-    return dict.fromkeys(READ if method in SAFE_METHODS else WRITE for method in methods)
+    verbs = [READ if method in SAFE_METHODS else WRITE for method in methods]
+    return dict.fromkeys([*verbs, READ, WRITE] if feature.tools else verbs)
 
 
 def _in_order(verbs: Collection[str]) -> list[str]:

@@ -1,0 +1,1 @@
+"""The site's tools for programs that speak the Model Context Protocol."""

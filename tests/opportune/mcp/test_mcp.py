@@ -1,0 +1,161 @@
+"""The site's tools by the Model Context Protocol, asked by its own SDK's client."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult, TextContent
+
+from opportune.accounts import CurrentUser, User
+from opportune.application import create_app
+from opportune.db import Database, WriteSession
+from opportune.feature import Feature
+from opportune.features import accounts, mcp
+from opportune.mcp import pages
+from opportune.testing import make_token, make_user, signed_in_client
+from opportune.tools import tool
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+async def whoami(user: CurrentUser) -> str:
+    """Tell who asks."""
+    return user.email
+
+
+async def sign_out_everywhere(user: CurrentUser, session: WriteSession) -> str:
+    """Change something."""
+    return f"Changed for {user.email}."
+
+
+async def crash() -> str:
+    """Crash."""
+    raise RuntimeError("the password is sesame")
+
+
+for function in (whoami, sign_out_everywhere, crash):
+    function.__module__ = "app.library.tools"
+
+LIBRARY = Feature(name="library", summary="Books.", tools=[whoami, sign_out_everywhere, tool(crash, status="Crashing")])
+
+
+@pytest.fixture
+async def site(app: FastAPI) -> FastAPI:
+    """A site with these tools, on the database of the test."""
+    site = create_app(app.state.settings, [accounts, mcp, LIBRARY])
+    site.state._state.update({name: getattr(app.state, name) for name in ("database", "rate_limiter", "last_seen")})
+    return site
+
+
+@pytest.fixture
+async def ada(database: Database) -> User:
+    return await make_user(database, "ada@example.com")
+
+
+@asynccontextmanager
+async def mcp_client(site: FastAPI, token: str) -> AsyncIterator[Client]:
+    headers = {"Authorization": f"Bearer {token}"}
+    transport = httpx2.ASGITransport(site)
+    async with (
+        httpx2.AsyncClient(transport=transport, headers=headers) as http,
+        Client(streamable_http_client("http://testserver/mcp", http_client=http)) as client,
+    ):
+        yield client
+
+
+def text_of(result: CallToolResult) -> str:
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return content.text
+
+
+async def test_a_program_lists_the_tools_and_has_them_called_for_its_person(
+    site: FastAPI, database: Database, ada: User
+) -> None:
+    async with mcp_client(site, await make_token(database, ada)) as client:
+        listed = (await client.list_tools()).tools
+        assert [(each.name, each.title, each.description) for each in listed] == [
+            ("whoami", "Tell who asks", "Tell who asks."),
+            ("sign_out_everywhere", "Change something", "Change something."),
+            ("crash", "Crashing", "Crash."),
+        ]
+        assert [each.annotations and each.annotations.read_only_hint for each in listed] == [True, False, True]
+        assert text_of(await client.call_tool("whoami")) == "ada@example.com"
+        assert text_of(await client.call_tool("sign_out_everywhere")) == "Changed for ada@example.com."
+
+
+async def test_faults_are_results_without_a_word_of_the_inside(site: FastAPI, database: Database, ada: User) -> None:
+    async with mcp_client(site, await make_token(database, ada)) as client:
+        for name, arguments, said in (
+            ("crash", {}, "The tool failed."),
+            ("whoami", {"more": 1}, "more: Extra inputs are not permitted"),
+            ("nothing", {}, "There is no tool nothing."),
+        ):
+            result = await client.call_tool(name, arguments)
+            assert result.is_error
+            assert text_of(result).startswith(said)
+
+
+async def test_a_token_has_the_tools_that_its_scopes_are_good_for(site: FastAPI, database: Database, ada: User) -> None:
+    async with mcp_client(site, await make_token(database, ada, "library:read")) as client:
+        assert [each.name for each in (await client.list_tools()).tools] == ["whoami", "crash"]
+        result = await client.call_tool("sign_out_everywhere")
+        assert result.is_error
+        assert text_of(result) == "This token may not do this: it lacks the scope library:write."
+    async with mcp_client(site, await make_token(database, ada, "todos:read")) as client:
+        assert (await client.list_tools()).tools == []
+
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+}
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+
+
+@pytest.mark.parametrize("header", [None, "Bearer ", "Bearer nonsense", "Basic YTpi"])
+async def test_who_has_no_token_is_told_where_to_learn_of_one(client: AsyncClient, header: str | None) -> None:
+    headers = ACCEPT | ({"Authorization": header} if header else {})
+    answer = await client.post("/mcp", json=INITIALIZE, headers=headers)
+    assert answer.status_code == 401
+    challenge = answer.headers["WWW-Authenticate"]
+    assert "resource_metadata=" in challenge
+    address = challenge.partition('"')[2].rstrip('"')
+    told = (await client.get(address.partition("://")[2].partition("/")[2].join(("/", "")))).json()
+    assert told["resource"].endswith("/mcp")
+    assert told["bearer_methods_supported"] == ["header"]
+
+
+async def test_a_browser_that_is_signed_in_is_no_program(app: FastAPI, ada: User) -> None:
+    async with signed_in_client(app, ada) as browser:
+        assert (await browser.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 401
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_there_is_no_session_to_listen_to_or_to_end(client: AsyncClient, method: str) -> None:
+    answer = await client.request(method, "/mcp")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"jsonrpc": "2.0", "method": "nothing", "id": 1}'])
+async def test_what_is_no_message_is_refused(client: AsyncClient, database: Database, ada: User, body: bytes) -> None:
+    headers = {"Authorization": f"Bearer {await make_token(database, ada)}", "Content-Type": "application/json"}
+    answer = await client.post("/mcp", content=body, headers=headers | ACCEPT)
+    assert answer.status_code < 500
+    assert "error" in answer.json()
+
+
+async def test_too_many_messages_are_refused(
+    client: AsyncClient, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages.CALLS, "limit", 1)
+    headers = {"Authorization": f"Bearer {await make_token(database, ada)}"} | ACCEPT
+    assert (await client.post("/mcp", json=INITIALIZE, headers=headers)).status_code == 200
+    assert (await client.post("/mcp", json=INITIALIZE, headers=headers)).status_code == 429
