@@ -164,7 +164,7 @@ class Toolbox:
             "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json")],
             "client": None,
             "server": None,
-            "state": {"user": person, "session": None, "token": None, "grants": grants},
+            "state": {"user": person, "grants": grants, "session": None, "token": None, "impersonator": None},
         }
         try:
             await self._app(scope, receive, send)
