@@ -16,8 +16,7 @@ from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, 
 from opportune.errors import NotFound
 from opportune.pagination import Page
 from opportune.teams import invitations, service
-from opportune.teams.emails import send_handed_over_email
-from opportune.teams.invite import invite_by_email
+from opportune.teams.emails import invite_by_email, send_handed_over_email
 from opportune.teams.models import Team, TeamInvitation, TeamRole
 from opportune.teams.schemas import (
     InvitationCreate,

@@ -15,8 +15,7 @@ from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import FieldErrors
 from opportune.teams import invitations, service
-from opportune.teams.emails import send_handed_over_email
-from opportune.teams.invite import invite_by_email
+from opportune.teams.emails import invite_by_email, send_handed_over_email
 from opportune.teams.models import Team, TeamRole
 from opportune.teams.schemas import (
     InvitationCreate,

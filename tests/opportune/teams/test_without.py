@@ -1,0 +1,53 @@
+"""A site that does not list teams has nothing of them, and pays nothing."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.accounts.models import User
+from opportune.project import PROJECT, installed_features
+from opportune.settings import Settings
+from opportune.testing.factories import signed_in_client
+from opportune.testing.quiet_app import quiet_app
+from opportune.testing.statements import counted_statements
+
+pytestmark = pytest.mark.database("sqlite")
+
+LIST = """
+import sys
+from opportune.features import accounts, admin, jobs
+from opportune.crud import Crud, CrudApi, CrudPages
+print([name for name in sys.modules if name.startswith("opportune.teams")])
+"""
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    app = quiet_app(settings, [feature for feature in installed_features() if feature.name != "teams"])
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def test_there_is_no_page_no_address_and_no_switcher(user_client: AsyncClient) -> None:
+    for path in ("/teams", "/teams/new", "/api/v1/teams", "/admin/team/list"):
+        assert (await user_client.get(path)).status_code in (404, 403), path
+    assert 'href="/teams' not in (await user_client.get("/accounts/profile")).text
+    assert "teams" not in (await user_client.get("/api/v1/users/me/export")).json()
+
+
+async def test_a_page_asks_for_no_teams(app: FastAPI, user: User) -> None:
+    async with signed_in_client(app, user) as browser:
+        with counted_statements() as statements:
+            await browser.get("/accounts/events")
+    assert statements
+    assert [each for each in statements if "teams_" in each] == []
+
+
+def test_nothing_of_them_is_imported() -> None:
+    command = [sys.executable, "-c", LIST]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
