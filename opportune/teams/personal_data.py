@@ -12,7 +12,7 @@ from opportune.db.hooks import before_delete
 from opportune.errors import FieldErrors
 from opportune.feature import Person, PersonalData
 from opportune.teams.models import Team, TeamInvitation, TeamMember
-from opportune.teams.service import sole_ownerships
+from opportune.teams.service import remove_team, sole_ownerships
 
 NEEDED = "{teams} would have no owner. Hand over, or delete, on the page of the team first."
 
@@ -56,7 +56,7 @@ async def keep_owners(session: AsyncSession, user: User) -> None:
     for team, members in await sole_ownerships(session, user.id):
         if members > 1:
             raise FieldErrors({"": NEEDED.format(teams=team.name)})
-        await session.delete(team)
+        await remove_team(session, team)
 
 
 personal_data = PersonalData(

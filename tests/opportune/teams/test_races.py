@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.db.database import Database
@@ -47,6 +48,11 @@ async def owned_by_both(database: Database, ann: User, bob: User) -> Team:
     return team
 
 
+def invitation_of(team: Team, by: User, email: str, role: TeamRole) -> TeamInvitation:
+    ends = utc_now() + timedelta(days=1)
+    return TeamInvitation(team_id=team.id, email=email, role=role, token_hash="x", invited_by_id=by.id, expires_at=ends)
+
+
 async def test_of_the_last_two_owners_who_leave_at_once_one_stays(database: Database) -> None:
     ann, bob = await people(database)
     team = await owned_by_both(database, ann, bob)
@@ -82,15 +88,7 @@ async def test_an_invitation_that_is_accepted_twice_at_once_makes_one_member(dat
     ann, bob = await people(database)
     team = await make_team(database, ann)
     async with database.writer() as session:
-        kept = TeamInvitation(
-            team_id=team.id,
-            email=bob.email,
-            role=TeamRole.ADMIN,
-            token_hash="x",
-            invited_by_id=ann.id,
-            expires_at=utc_now() + timedelta(days=1),
-        )
-        session.add(kept)
+        session.add(kept := invitation_of(team, ann, bob.email, TeamRole.ADMIN))
     accept: Act = lambda session: invitations.accept(session, kept.id, bob)  # noqa: E731 - twice the same
 
     results = await at_once(database, accept, accept)
@@ -118,7 +116,7 @@ async def test_whoever_loses_a_role_while_a_request_runs_does_nothing_with_it(da
 
     assert [type(each) for each in results] == [type(None), Forbidden]
     async with database.reader() as session:
-        assert (await session.scalars(select(Team.name))).all() == ["Crew"]  # type: ignore[call-overload]  # a column
+        assert (await session.scalars(select(col(Team.name)))).all() == ["Crew"]
 
 
 async def test_two_invitations_of_one_address_at_once_are_one(database: Database) -> None:
@@ -142,17 +140,38 @@ async def test_an_invitation_of_somebody_who_has_become_a_member_changes_nothing
     ann, bob = await people(database)
     team = await owned_by_both(database, ann, bob)
     async with database.writer() as session:
-        kept = TeamInvitation(
-            team_id=team.id,
-            email=bob.email,
-            role=TeamRole.MEMBER,
-            token_hash="x",
-            invited_by_id=ann.id,
-            expires_at=utc_now() + timedelta(days=1),
-        )
-        session.add(kept)
+        session.add(kept := invitation_of(team, ann, bob.email, TeamRole.MEMBER))
 
     (result,) = await at_once(database, lambda session: invitations.accept(session, kept.id, bob))
 
     assert isinstance(result, Team)
     assert await roles_in(database, team) == {"ann": "owner", "bob": "owner"}
+
+
+@pytest.mark.database("postgresql")
+async def test_a_team_that_is_deleted_while_a_row_of_it_is_written_waits_for_that(database: Database) -> None:
+    ann, _ = await people(database)
+    team = await make_team(database, ann)
+    theirs = select(col(TeamMember.role)).where(col(TeamMember.team_id) == team.id).with_for_update(read=True)
+
+    async def remove() -> None:
+        async with database.writer() as session:
+            await service.delete_team(session, team.id, ann)
+
+    async with asyncio.timeout(30):
+        async with database.writer() as session:
+            await session.execute(theirs)  # as the data layer does before it writes
+            removing = asyncio.create_task(remove())
+            while not await waiting(database):
+                await asyncio.sleep(0.01)
+            session.add(invitation_of(team, ann, "new@example.com", TeamRole.MEMBER))
+            await session.flush()
+        await removing
+    assert await roles_in(database, team) == {}
+
+
+async def waiting(database: Database) -> bool:
+    """Whether somebody waits for a lock."""
+    async with database.reader() as session:
+        asked = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return await session.scalar(asked) is not None
