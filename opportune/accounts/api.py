@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from opportune.accounts.deletion import api as deletion
+from opportune.accounts.email_confirmation import api as email_confirmation
 from opportune.accounts.email_sign_in import api as email_sign_in
 from opportune.accounts.events import api as events
 from opportune.accounts.passkeys import api as passkeys
@@ -32,6 +33,7 @@ PARTS = (
     two_factor,
     passkeys,
     reauthentication,
+    email_confirmation,
 )
 
 router = APIRouter()

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from opportune.accounts.deletion import pages as deletion
+from opportune.accounts.email_confirmation import pages as email_confirmation
 from opportune.accounts.email_sign_in import pages as email_sign_in
 from opportune.accounts.events import pages as events
 from opportune.accounts.impersonation import pages as impersonation
@@ -29,6 +30,7 @@ PARTS = (
     two_factor,
     passkeys,
     reauthentication,
+    email_confirmation,
     profile,
     sessions,
     events,

@@ -65,6 +65,12 @@ class EmailSignInCode(Schema):
     ] = Field(title="Code from the e-mail")
 
 
+class EmailConfirmationCode(EmailSignInCode):
+    second_factor: Annotated[Line, FieldOptions(autocomplete="one-time-code", maxlength=40)] = Field(
+        "", title="Code of your app, or a recovery code", max_length=100
+    )
+
+
 class EmailSignInLink(Schema):
     token: Annotated[LinkToken, FieldOptions(type="hidden")]
     remember: bool = Field(False, title="Remember me on this device")

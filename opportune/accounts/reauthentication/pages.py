@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.email_confirmation.service import confirms_by_email
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import WrongCredential, is_confirmed
 from opportune.accounts.responses import confirm_identity, next_page, refuse, show, to_next
@@ -40,5 +41,9 @@ async def confirm(request: Request, user: CurrentUser, context: AccountCtx) -> R
 
 
 async def _show(request: Request, context: AccountContext, user: User, form: Form[Confirmation]) -> Response:
-    needs_code = await has_second_factor(context.session, user)
-    return show(request, "confirm", form.status, form=form, next=next_page(request, form), needs_code=needs_code)
+    shown = {
+        "next": next_page(request, form),
+        "needs_code": await has_second_factor(context.session, user),
+        "by_email": await confirms_by_email(context.session, context.settings, user),
+    }
+    return show(request, "confirm", form.status, form=form, **shown)

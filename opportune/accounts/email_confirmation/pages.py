@@ -1,0 +1,63 @@
+"""The step that asks once more who somebody is, by a code in an e-mail."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.email_confirmation import service
+from opportune.accounts.email_confirmation.dependencies import confirm_by_email, require_email_confirmation
+from opportune.accounts.models import User
+from opportune.accounts.reauthentication.service import WrongCredential
+from opportune.accounts.responses import next_page, refuse, show, to_next
+from opportune.accounts.schemas import EmailConfirmationCode
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.rate_limit import TooManyRequests
+from opportune.web.rendering.flash import flash
+
+PATH = "/accounts/confirm/email"
+
+router = APIRouter(prefix=PATH, dependencies=[Depends(require_email_confirmation)])
+
+
+@router.get("")
+async def ask_code(request: Request, user: CurrentUser) -> Response:
+    return _show(request, user, Form(EmailConfirmationCode))
+
+
+@router.post("")
+async def send_email(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    """Send one. Of the form only `next` counts: the code is yet to come."""
+    next_path = next_page(request, await read_form(request, EmailConfirmationCode))
+    try:
+        await service.send_code(context, user, request.state.session)
+    except TooManyRequests as refusal:
+        flash(request, refusal.detail, "danger")
+    else:
+        flash(request, f"An e-mail with a code is on its way to {user.email}.")
+    return RedirectResponse(f"{PATH}?{urlencode({'next': next_path})}", 303)
+
+
+@router.post("/code")
+async def check_code(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+    form, headers = await read_form(request, EmailConfirmationCode), None
+    if form.data:
+        try:
+            await confirm_by_email(request, context, user, form.data)
+        except WrongCredential as refusal:
+            form.refuse(refusal.message, refusal.field)
+        except TooManyRequests as refusal:
+            headers = refuse(form, refusal)
+        else:
+            return to_next(request, form)
+    return _show(request, user, form, headers)
+
+
+def _show(request: Request, user: User, form: Form[Any], headers: Mapping[str, str] | None = None) -> Response:
+    context = {"next": next_page(request, form), "needs_second_factor": user.has_two_factor}
+    page = show(request, "confirm_by_email", form.status, form=form, **context)
+    page.headers.update(headers or {})
+    return page

@@ -1,0 +1,58 @@
+"""To confirm who one is by a code that comes by mail, for who has neither password nor passkey to show.
+
+Nothing is stored: the code is made of the session's token, which is another one as soon as it is confirmed.
+"""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.context import AccountContext
+from opportune.accounts.email_sign_in.codes import is_code, make_code
+from opportune.accounts.email_sign_in.service import signs_in_by_email
+from opportune.accounts.emails import count_email, send_account_email
+from opportune.accounts.models import Session, User
+from opportune.accounts.reauthentication.service import WrongCredential
+from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.accounts.two_factor.factors import has_passkey
+from opportune.db.model import utc_now
+from opportune.settings import Settings
+from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
+
+LIFETIME_SECONDS = 600
+"""A code counts for as long, and for the rest of the next such span."""
+CODES_PER_USER = RateLimit("accounts.confirmation_codes_per_user", 10, 24 * HOUR_SECONDS)
+WRONG_CODE = "This is not the code of an e-mail that was asked for here, within the last ten minutes."
+
+
+async def confirms_by_email(session: AsyncSession, settings: Settings, user: User) -> bool:
+    """Whether this user has neither a password nor a passkey to confirm by, and gets e-mails."""
+    if user.has_password or not signs_in_by_email(settings, user):
+        return False
+    return not await has_passkey(session, user)
+
+
+async def send_code(context: AccountContext, user: User, here: Session) -> None:
+    """Send a code that is good for this session alone. Raises TooManyRequests."""
+    await count_email(context, user.email)
+    code = make_code(context.settings, user, _purpose(here))
+    device, address = describe_user_agent(context.client.user_agent), context.client.address
+    known = {"device": device, "address": address, "minutes": LIFETIME_SECONDS // 60}
+    send_account_email(context.session, context.settings, user.email, "confirm", code=code, **known)
+
+
+async def check_code(context: AccountContext, user: User, here: Session, code: str) -> None:
+    """Take the code of such an e-mail.
+
+    Raises:
+        WrongCredential: it is another, too old, or not for this session.
+        TooManyRequests: there were too many wrong ones.
+    """
+    guess = CODES_PER_USER.by(user.id)
+    await context.limiter.hit(guess)
+    if not any(is_code(context.settings, user, _purpose(here, ago), code) for ago in (0, LIFETIME_SECONDS)):
+        raise WrongCredential("code", WRONG_CODE)
+    await context.limiter.refund(context.session, guess)
+
+
+def _purpose(here: Session, seconds_ago: int = 0) -> str:
+    span = (int(utc_now().timestamp()) - seconds_ago) // LIFETIME_SECONDS
+    return f"confirm {here.token_hash} {span}"

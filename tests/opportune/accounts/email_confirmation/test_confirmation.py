@@ -1,0 +1,125 @@
+"""Confirm that it is you by a code in an e-mail, for who has no password."""
+
+import time
+from datetime import timedelta
+
+import pyotp
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import update
+from sqlmodel import col
+
+from opportune.accounts.email_confirmation.service import CODES_PER_USER, LIFETIME_SECONDS
+from opportune.accounts.models import Session, User
+from opportune.accounts.two_factor import totp
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.accounts.email_sign_in.asked_emails import newest_code, other_code
+from tests.opportune.accounts.sent_emails import EMAIL, settings
+
+__all__ = ["settings"]  # a fixture
+
+pytestmark = pytest.mark.database("sqlite")
+
+PATH = "/accounts/confirm/email"
+API = "/api/v1/users/me/confirmation/email"
+BACK = "/accounts/tokens"
+
+
+@pytest.fixture
+async def ada(database: Database) -> User:
+    """Who came by another site's sign-in."""
+    return await make_user(database, EMAIL, hashed_password="", is_verified=True)
+
+
+async def signed_in_an_hour_ago(database: Database) -> None:
+    async with database.writer() as session:
+        await session.execute(update(Session).values(created_at=col(Session.created_at) - timedelta(hours=1)))
+
+
+async def confirmed(client: AsyncClient) -> bool:
+    """Whether the page that asks leads on."""
+    return (await client.get("/accounts/confirm", params={"next": BACK})).status_code == 303
+
+
+async def test_who_has_no_password_confirms_by_the_code_of_an_email_once(
+    app: FastAPI, database: Database, ada: User
+) -> None:
+    async with signed_in_client(app, ada) as client:
+        await signed_in_an_hour_ago(database)
+        assert "E-mail me a code" in (await client.get("/accounts/confirm")).text
+        sent = await client.post(PATH, data={"next": BACK})
+        assert "Type the code" in (await client.get(sent.headers["location"])).text
+        code = await newest_code(app)
+        assert (await client.post(f"{PATH}/code", data={"code": other_code(code)})).status_code == 422
+        assert not await confirmed(client)
+        answer = await client.post(f"{PATH}/code", data={"code": code, "next": BACK})
+        assert (answer.status_code, answer.headers["location"]) == (303, BACK)
+        assert await confirmed(client)
+        assert (await client.post(f"{PATH}/code", data={"code": code})).status_code == 422
+
+
+async def test_a_script_of_a_page_confirms_alike(app: FastAPI, database: Database, ada: User) -> None:
+    async with signed_in_client(app, ada) as client:
+        await signed_in_an_hour_ago(database)
+        assert (await client.post(API)).status_code == 202
+        code = await newest_code(app)
+        assert (await client.post(f"{API}/code", json={"code": other_code(code)})).status_code == 422
+        assert (await client.post(f"{API}/code", json={"code": code})).status_code == 204
+        assert await confirmed(client)
+
+
+async def test_a_code_is_good_for_its_session_alone_and_for_minutes(
+    app: FastAPI, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with signed_in_client(app, ada) as client, signed_in_client(app, ada) as other:
+        await signed_in_an_hour_ago(database)
+        await client.post(PATH)
+        code = await newest_code(app)
+        assert (await other.post(f"{PATH}/code", data={"code": code})).status_code == 422
+        late = utc_now() + timedelta(seconds=2 * LIFETIME_SECONDS)
+        monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: late)
+        assert (await client.post(f"{PATH}/code", data={"code": code})).status_code == 422
+        monkeypatch.undo()
+        assert (await client.post(f"{PATH}/code", data={"code": code})).status_code == 303
+
+
+async def test_wrong_codes_are_few_a_day(app: FastAPI, database: Database, ada: User) -> None:
+    async with signed_in_client(app, ada) as client:
+        await signed_in_an_hour_ago(database)
+        await client.post(PATH)
+        code = await newest_code(app)
+        tried = [
+            await client.post(f"{PATH}/code", data={"code": other_code(code)}) for _ in range(CODES_PER_USER.limit)
+        ]
+        refused = await client.post(f"{PATH}/code", data={"code": code})
+        assert ({each.status_code for each in tried}, refused.status_code) == ({422}, 429)
+        assert int(refused.headers["retry-after"]) > 80_000
+        assert not await confirmed(client)
+
+
+async def test_a_second_factor_is_asked_for_too(app: FastAPI, database: Database, ada: User) -> None:
+    async with database.writer() as session:
+        session.add(ada)
+        key = totp.start_setup(app.state.settings, ada).key
+        assert await totp.enable(session, app.state.settings, ada, key, pyotp.TOTP(key).now())
+    async with signed_in_client(app, ada) as client:
+        await signed_in_an_hour_ago(database)
+        await client.post(PATH)
+        given = {"code": await newest_code(app)}
+        assert (await client.post(f"{PATH}/code", data=given)).status_code == 422
+        given["second_factor"] = pyotp.TOTP(key).at(time.time() + 30)
+        assert (await client.post(f"{PATH}/code", data=given)).status_code == 303
+
+
+async def test_it_is_not_for_who_has_a_password_no_session_or_an_address_that_is_not_proved(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    assert "/accounts/login" in (await client.post(PATH)).headers["location"]
+    for fields in ({"is_verified": True}, {"hashed_password": ""}):
+        async with signed_in_client(app, await make_user(database, **fields)) as other:
+            await signed_in_an_hour_ago(database)
+            assert "E-mail me a code" not in (await other.get("/accounts/confirm")).text
+            assert {(await other.post(path)).status_code for path in (PATH, f"{PATH}/code", API)} == {404}
