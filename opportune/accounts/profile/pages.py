@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.email_sign_in.service import signs_in_by_email
 from opportune.accounts.models import Session, User
 from opportune.accounts.profile.schemas import PROVED_FIELDS, UserUpdate
 from opportune.accounts.profile.service import (
@@ -151,6 +152,7 @@ async def show_profile(
     panels = await render_panels(request, (feature.profile_panel for feature in request.app.state.features), user)
     providers = configured_providers(request.app.state.settings)
     context = {"own": own, "own_fields": own_fields(own), "email": email, "panels": panels, "providers": providers}
+    context["signs_in_by_email"] = signs_in_by_email(request.app.state.settings, user)
     if providers:
         context["linking"] = linking or Form(LinkRequest)
         context["linked"] = await linked_with_labels(request.app.state.database, request.app.state.settings, user)

@@ -8,7 +8,6 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import update
-from sqlmodel import col
 
 from opportune.accounts.email_confirmation.service import CODES_PER_USER, LIFETIME_SECONDS
 from opportune.accounts.models import Session, User
@@ -36,7 +35,7 @@ async def ada(database: Database) -> User:
 
 async def signed_in_an_hour_ago(database: Database) -> None:
     async with database.writer() as session:
-        await session.execute(update(Session).values(created_at=col(Session.created_at) - timedelta(hours=1)))
+        await session.execute(update(Session).values(created_at=utc_now() - timedelta(hours=1)))
 
 
 async def confirmed(client: AsyncClient) -> bool:

@@ -49,6 +49,7 @@ def settings(database_url: str, provider: FakeProvider) -> Settings:
         "oidc_client_secret": secret,
     }
     github = {"github_client_id": CLIENT_ID, "github_client_secret": secret}
+    # Without e-mails that sign in, what is linked is the only way in of who has no password.
     more = {"base_url": "http://testserver", "jobs": "off", "email_sign_in": False}
     return settings_for(database_url).model_copy(update={**ours, **github, **more})
 

@@ -118,6 +118,17 @@ async def test_the_last_way_in_stays_until_there_is_a_password(
     assert back.status_code == 303
 
 
+async def test_an_email_that_signs_in_is_a_way_in_that_stays(
+    app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
+) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"email_sign_in": True})
+    await come_back(client, provider)
+    (number,) = await linked_ids(client)
+    assert "A link that we e-mail you, or one of these accounts." in (await client.get("/accounts/profile")).text
+    await remove(client, number)
+    assert await links(database) == []
+
+
 @pytest.mark.database("postgresql")  # SQLite has one that writes at a time
 async def test_of_two_last_ways_in_that_are_removed_at_once_one_stays(
     client: AsyncClient, database: Database, provider: FakeProvider
