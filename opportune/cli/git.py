@@ -31,6 +31,8 @@ class Git:
     environ: Mapping[str, str] = field(default_factory=dict)
     is_uninterruptible: bool = False
     """Whether Ctrl-C in a terminal does not reach it."""
+    timeout_seconds: float | None = None
+    """Of one command, where it asks others; those that only look at what is here have none."""
 
     def __call__(self, *arguments: str | Path, stdin: str = "", codes: Sequence[int] = (0,)) -> str:
         """What a command of git's says.
@@ -54,14 +56,22 @@ class Git:
         return {name: value for name, value in os.environ.items() if name not in (*PLACES, *PERMISSIONS)}
 
     def run(self, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[bytes]:
+        """What a command of git's says, and its code. Raises GitError if it takes too long."""
         if not (program := shutil.which("git")):
             raise GitError("git is not installed: install it (Debian: apt install git).")
-        return subprocess.run(  # noqa: S603 - callers name the arguments themselves
+        with subprocess.Popen(  # noqa: S603 - callers name the arguments themselves
             [program, *self.options, *arguments],
             cwd=self.folder,
             env={**self.environment, "LC_ALL": "C", **self.environ},
-            input=os.fsencode(stdin),
-            capture_output=True,
-            check=False,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=self.is_uninterruptible,
-        )
+        ) as process:
+            try:
+                told = process.communicate(os.fsencode(stdin), self.timeout_seconds)
+            except subprocess.TimeoutExpired:  # what git has started may hold the pipes: they are waited for no more
+                raise GitError(f"git {arguments[0]} took longer than {self.timeout_seconds:g} seconds.") from None
+            finally:
+                process.kill()
+            return subprocess.CompletedProcess(process.args, process.returncode, *told)

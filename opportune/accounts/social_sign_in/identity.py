@@ -33,6 +33,8 @@ from opportune.accounts.social_sign_in.providers import (
 
 TIMEOUT_SECONDS = 10
 """For all that is asked of a provider while somebody waits."""
+MAX_ANSWER_BYTES = 1_000_000
+"""Of one answer: the longest lists of keys have some ten thousand."""
 METADATA_SECONDS = 3600
 """For so long a discovery document and its keys count, unless a key is missing."""
 CLOCK_SKEW_SECONDS = 60
@@ -219,7 +221,39 @@ def _certificates() -> ssl.SSLContext:
 
 
 def _http() -> httpx.AsyncClient:
-    return httpx.AsyncClient(verify=_certificates(), timeout=TIMEOUT_SECONDS, follow_redirects=False)
+    return httpx.AsyncClient(
+        verify=_certificates(),
+        timeout=TIMEOUT_SECONDS,
+        follow_redirects=False,
+        headers={"Accept-Encoding": "identity"},  # what is packed may become any length
+        event_hooks={"response": [_bound]},
+    )
+
+
+async def _bound(response: httpx.Response) -> None:
+    """Let no answer fill the memory, whatever it says of its length."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise httpx.DecodingError("the answer is packed, which nobody has asked for")
+    if isinstance(response.stream, httpx.AsyncByteStream):
+        response.stream = BoundedStream(response.stream)
+
+
+class BoundedStream(httpx.AsyncByteStream):
+    """The body of an answer, read as far as `MAX_ANSWER_BYTES`."""
+
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self.stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        length = 0
+        async for chunk in self.stream:
+            length += len(chunk)
+            if length > MAX_ANSWER_BYTES:
+                raise httpx.ReadError("the answer is too long")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
 
 
 @asynccontextmanager

@@ -1,8 +1,10 @@
 """The scopes in the description of the API."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
 from opportune.accounts.tokens.bearer import oauth2_scheme
@@ -20,6 +22,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         if scheme:
             scheme["flows"]["password"]["scopes"] = offered_scopes(features)
         for context in iter_route_contexts(app.routes):
+            if any(each.call is oauth2_scheme for each in _dependencies(context.original_route)):
+                continue  # it takes any token, and asks nobody who they are: to sign out
             for method in context.methods or ():
                 operation = schema["paths"].get(context.path_format, {}).get(method.lower(), {})
                 for scopes in (each.get(oauth2_scheme.scheme_name) for each in operation.get("security", ())):
@@ -28,3 +32,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
                         scopes += [each for each in needed if each not in scopes]
                         operation["responses"].setdefault("403", REFUSED)
     return app.openapi_schema or {}
+
+
+def _dependencies(route: object) -> Sequence[Dependant]:
+    dependant: Dependant | None = getattr(route, "dependant", None)
+    return dependant.dependencies if dependant else ()

@@ -19,12 +19,17 @@ from opportune.errors import OperatorError
 VERSION = re.compile(r"""^__version__ = ["']([^"']+)["']""", re.MULTILINE)
 REQUIRES_PYTHON = re.compile(r"""^requires-python = ">=(\d+)\.(\d+)""", re.MULTILINE)
 TIMEOUT_SECONDS = 60
+"""Without an answer."""
+STARTPROJECT_TIMEOUT_SECONDS = 300
+GIT_TIMEOUT_SECONDS = 600
+"""Of one command, also while it asks somebody for a password."""
 TAG = re.compile(r"(.+)@([^@/:]+)")
 LOCAL_OPTIONS = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false"),
-    *("-c", "protocol.ext.allow=never", "-c", "advice.detachedHead=false"),
+    *("-c", "protocol.ext.allow=never", "-c", "protocol.fd.allow=never", "-c", "advice.detachedHead=false"),
+    *("-c", "http.lowSpeedLimit=1", "-c", f"http.lowSpeedTime={TIMEOUT_SECONDS}"),
 )
-"""For clones that are thrown away: bytes as they were released, and nothing that runs."""
+"""For clones that are thrown away: bytes as they were released, and nothing that runs or waits for ever."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def release_in(root: Path, source: str) -> Release:
 
 def from_git(address: str, tag: str, folder: Path) -> Release:
     """Clone one release: that of the tag, else that of the newest tag `v…`, else what is there now."""
-    git = Git(folder.parent, LOCAL_OPTIONS)
+    git = Git(folder.parent, LOCAL_OPTIONS, timeout_seconds=GIT_TIMEOUT_SECONDS)
     try:
         tag = tag or newest_tag(git("ls-remote", "--tags", "--refs", "--", address))
         clone(git, address, tag, folder)
@@ -119,7 +124,8 @@ def older_release(release: Release, version: str, folder: Path) -> Path | None:
     if not release.repository:
         return None
     try:
-        clone(Git(folder.parent, LOCAL_OPTIONS), release.repository, f"v{version}", folder)
+        git = Git(folder.parent, LOCAL_OPTIONS, timeout_seconds=GIT_TIMEOUT_SECONDS)
+        clone(git, release.repository, f"v{version}", folder)
         return release_in(folder, release.repository).root
     except OperatorError:
         shutil.rmtree(folder, ignore_errors=True)
@@ -171,15 +177,21 @@ def as_project(release: Release, record: Record | None, folder: Path) -> Path:
         return release.root
     arguments = still_there(record.startproject, release.root)
     command = [sys.executable, "oppman.py", "startproject", *arguments, str(folder)]
-    result = subprocess.run(  # noqa: S603 - the release is what its owner named
-        command,
-        cwd=release.root,
-        env={**Git(folder).environment, "PYTHONDONTWRITEBYTECODE": "1", PREPARED: "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        result = subprocess.run(  # noqa: S603 - the release is what its owner named
+            command,
+            cwd=release.root,
+            env={**Git(folder).environment, "PYTHONDONTWRITEBYTECODE": "1", PREPARED: "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=STARTPROJECT_TIMEOUT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise OperatorError(
+            f"startproject of Opportune {release.version} took longer than {STARTPROJECT_TIMEOUT_SECONDS} seconds."
+        ) from None
     if result.returncode:
         told = (result.stderr.strip() or "no reason").splitlines()[-1]
         raise OperatorError(f"startproject of Opportune {release.version} cannot make this project: {told}")
@@ -195,8 +207,8 @@ def still_there(arguments: Sequence[str], root: Path) -> list[str]:
 
 
 def redacted(address: str) -> str:
-    """An address without the password in it."""
-    return re.sub(r"(?<=://)[^/]*@", "", address)
+    """An address without the password in it, or what its query and fragment may hold."""
+    return re.sub(r"[?#].*", "?…", re.sub(r"(?<=://)[^/]*@", "", address), flags=re.DOTALL)
 
 
 def hidden(error: Exception, address: str) -> str:

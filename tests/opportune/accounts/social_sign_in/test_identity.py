@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Callable
 
+import httpx
 import jwt
 import pytest
 
@@ -197,6 +198,16 @@ async def test_a_provider_that_is_down_or_slow_is_given_up(
     provider.waits.set()
     provider.drips = True
     with pytest.raises(ProviderUnreachable, match="TimeoutError"):
+        await arrive(provider)
+
+
+async def test_an_answer_without_end_or_that_is_packed_fills_no_memory(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(httpx.DecodingError):
+        await identity._bound(httpx.Response(200, headers={"Content-Encoding": "gzip"}))
+    monkeypatch.setattr(identity, "MAX_ANSWER_BYTES", 100)
+    with pytest.raises(ProviderUnreachable, match="the answer is too long"):
         await arrive(provider)
 
 

@@ -243,6 +243,7 @@ async def test_the_openapi_document_says_what_each_address_needs(client: AsyncCl
     assert found["get", f"{BOOKS}/export"] == [{scheme: ["books:export"]}]
     assert found["get", "/api/v1/users/me"] == [{scheme: ["accounts:read"]}]
     assert found["post", "/api/v1/users/me/tokens"] == [{scheme: ["accounts:manage"]}]
+    assert found["post", "/api/v1/auth/logout"] == [{scheme: []}]
     assert found["get", "/api/included/books"] == [{scheme: ["books:loan", "books:read"]}]
     assert found["get", "/api/by-fastapi-users"] == [{scheme: ["read"]}, {"APIKeyCookie": []}]
     assert {needed for first, *_ in found.values() for needed in first[scheme]} <= offered.keys()

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from opportune.cli.upgrading import archive
-from opportune.cli.upgrading.source import fetch_release
+from opportune.cli.upgrading import archive, source
+from opportune.cli.upgrading.source import fetch_release, hidden, redacted
 from opportune.errors import OperatorError
 from tests.opportune.cli.upgrading.releases import FIRST, SECOND, repository, write
 
@@ -38,10 +38,10 @@ def tarred(path: Path, files: Mapping[str, str]) -> Path:
 PACKS = pytest.mark.parametrize("pack", [zipped, tarred])
 
 
-def refusal(source: object, folder: Path) -> str:
+def refusal(address: object, folder: Path) -> str:
     folder.mkdir(exist_ok=True)
     with pytest.raises(OperatorError) as caught:
-        fetch_release(str(source), folder / "release")
+        fetch_release(str(address), folder / "release")
     assert list(folder.rglob("outside*")) == []
     return str(caught.value)
 
@@ -158,6 +158,25 @@ def test_no_address_runs_a_command_whatever_git_is_allowed_elsewhere(
     monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "ext:file")
     assert "cannot be fetched" in refusal(f"ext::touch {tmp_path}/ran", tmp_path)
     assert not (tmp_path / "ran").exists()
+
+
+def test_git_reads_nothing_that_nobody_writes_and_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "transport 'fd' not allowed" in refusal("fd::17", tmp_path)
+    (tmp_path / "git").write_text("#!/bin/sh\nsleep 3 & wait\n")  # as one that has started another
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(source, "GIT_TIMEOUT_SECONDS", 0.1)
+    assert "git ls-remote took longer than 0.1 seconds." in refusal("https://example.com/x.git", tmp_path)
+
+
+def test_no_error_shows_a_secret_of_an_address() -> None:
+    shown = "https://example.com/v1.zip"
+    assert redacted("https://me:secret@example.com/v1.zip") == shown
+    assert redacted("https://example.com/v1.zip?X-Amz-Signature=secret&a=b#c") == f"{shown}?…"
+    error = OperatorError("cannot reach https://example.com/v1.zip?token=secret at all")
+    assert "secret" not in hidden(error, "https://example.com/v1.zip?token=secret")
 
 
 def test_an_archive_is_fetched_by_https_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
