@@ -46,8 +46,10 @@ async def test_a_passkey_alone_signs_in_and_leads_on(
     app: FastAPI, client: AsyncClient, user: User, database: Database
 ) -> None:
     device = await add(app, user)
-    answer = await sign_in(client, device, next="/todos", remember="true", email="nobody", password="nonsense")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/todos")
+    answer = await sign_in(
+        client, device, next="/accounts/sessions", remember="true", email="nobody", password="nonsense"
+    )
+    assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/sessions")
     assert "Max-Age=2592000" in answer.headers["set-cookie"]
     assert await is_signed_in(client)
     (passkey,) = await passkeys_of(database, user)
@@ -126,7 +128,7 @@ async def test_without_a_look_at_the_person_it_is_no_way_in_alone_but_a_second_f
     device = await add(app, user, Authenticator(verifies=False))
     await refused(client, device.show(await ask(client, "sign-in")), NOT_BELIEVED)
 
-    asked = await type_password(client, next="/todos", remember="true")
+    asked = await type_password(client, next="/accounts/sessions", remember="true")
     assert asked.headers["location"] == CODE
     assert not await is_signed_in(client)
     page = await client.get(CODE)
@@ -134,7 +136,7 @@ async def test_without_a_look_at_the_person_it_is_no_way_in_alone_but_a_second_f
     question = await ask(client, "second-step")
     assert [each["id"] for each in question["publicKey"]["allowCredentials"]]
     answer = await client.post(SECOND_STEP, data={"passkey": device.show(question, userHandle=None)})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/todos")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/sessions")
     assert await is_signed_in(client)
 
 
