@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from opportune.cli.main import main
+from opportune.cli.server import serve
 from opportune.data.backup import create, postgresql
 from opportune.data.backup.restore import Target, restore_backup
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.project import settings_class
-from opportune.settings import Settings
+from opportune.settings import Settings, forget_settings, get_settings
 from opportune.testing.services.forked import PROCESSES
 
 TOUCHING = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
@@ -69,6 +71,13 @@ def migrate_at_once(url: str, number: int) -> list[int]:
     for process in processes:
         process.join()
     return [process.exitcode or 0 for process in processes]
+
+
+def serve_site(listener: socket.socket, app: str, environ: dict[str, str]) -> None:
+    """Serve it until a signal comes, with these settings."""
+    os.environ.update(environ)
+    forget_settings()
+    serve(listener, get_settings(), app=app)
 
 
 def _migrate(url: str) -> None:

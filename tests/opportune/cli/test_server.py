@@ -5,9 +5,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
@@ -18,8 +20,11 @@ from opportune.mail.email import site_url
 from opportune.project import PROJECT, settings_class
 from opportune.settings import forget_settings, get_settings
 from opportune.testing.plugin import settings_for
+from opportune.testing.services.forked import PROCESSES
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
+from tests.opportune.cli.processes import serve_site
 
+SITE = "tests.opportune.streaming_site"
 SERVE = """
 import socket, sys
 from opportune.cli.server import serve
@@ -30,59 +35,98 @@ if __name__ == "__main__":
 """
 
 
+class Server(NamedTuple):
+    """A process that serves."""
+
+    process: "subprocess.Popen[bytes] | BaseProcess"
+    address: str
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal, and give the exit code."""
+        assert self.process.pid
+        os.kill(self.process.pid, number)
+        if isinstance(self.process, subprocess.Popen):
+            return self.process.wait(TIMEOUT_SECONDS)
+        self.process.join(TIMEOUT_SECONDS)
+        assert self.process.exitcode is not None
+        return self.process.exitcode
+
+
 @contextmanager
-def serving(folder: Path, options: str = "{}", **environ: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A server in a process of its own, and its address."""
+def serving(folder: Path, app: str = "create_app", **environ: str) -> Iterator[Server]:
+    """A server in a process of its own, which has imported most of what it needs."""
+    environ = {"ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{folder}/app.db", **environ}
+    with server.reserve("127.0.0.1", 0) as listener:
+        listener.listen()
+        process = PROCESSES.Process(target=serve_site, args=(listener, f"{SITE}:{app}", environ))
+        process.start()
+        address = server.url(listener)
+    try:
+        yield Server(process, address)
+    finally:
+        process.kill()
+        process.join()
+
+
+@contextmanager
+def serving_with_children(folder: Path, options: str) -> Iterator[Server]:
+    """A server which starts others, and so a program of its own."""
     with server.reserve("127.0.0.1", 0) as listener:
         listener.listen()
         process = subprocess.Popen(
             [sys.executable, "-c", SERVE, str(listener.fileno()), options],
             cwd=PROJECT,
-            env={**os.environ, "ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{folder}/app.db", **environ},
+            env={**os.environ, "ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{folder}/app.db"},
             pass_fds=[listener.fileno()],
         )
         address = server.url(listener)
     with process:
         try:
-            yield process, address
+            yield Server(process, address)
         finally:
             process.kill()
 
 
+Serve = Callable[[Path, str], AbstractContextManager[Server]]
+
+
 @pytest.mark.parametrize(
-    ("options", "number"),
+    ("serve", "options", "number"),
     [
-        ("{'app': 'tests.opportune.streaming_site:create_site'}", signal.SIGTERM),
-        ("{}", signal.SIGINT),
-        ("{'workers': 2}", signal.SIGTERM),
-        ("{'reload': True}", signal.SIGINT),
+        (serving, "create_site", signal.SIGTERM),
+        (serving, "create_app", signal.SIGINT),
+        (serving_with_children, "{'workers': 2}", signal.SIGTERM),
+        (serving_with_children, "{'reload': True}", signal.SIGINT),
     ],
 )
-def test_a_signal_ends_open_streams_and_then_the_server(tmp_path: Path, options: str, number: signal.Signals) -> None:
+def test_a_signal_ends_open_streams_and_then_the_server(
+    tmp_path: Path, serve: Serve, options: str, number: signal.Signals
+) -> None:
     with (
-        serving(tmp_path, options) as (process, address),
-        httpx.stream("GET", f"{address}/endless", timeout=TIMEOUT_SECONDS) as answer,
+        serve(tmp_path, options) as site,
+        httpx.stream("GET", f"{site.address}/endless", timeout=TIMEOUT_SECONDS) as answer,
     ):
         lines = answer.iter_lines()
         assert next(lines) == "begun"
-        process.send_signal(number)
+        code = site.end(number)
         assert list(lines) == ["ended"]
-        assert process.wait(TIMEOUT_SECONDS) == 0
+        assert code == 0
 
 
 @pytest.mark.parametrize(
     ("trusted", "scheme"), [("", "http"), ("192.0.2.1", "http"), ("127.0.0.1", "https"), ("*", "https")]
 )
 def test_a_proxy_is_believed_only_by_setting(tmp_path: Path, trusted: str, scheme: str) -> None:
-    with serving(tmp_path, TRUSTED_PROXIES=trusted) as (_, address):
-        answer = httpx.get(f"{address}/scheme", headers={"X-Forwarded-Proto": "https"}, timeout=TIMEOUT_SECONDS)
+    with serving(tmp_path, TRUSTED_PROXIES=trusted) as site:
+        answer = httpx.get(f"{site.address}/scheme", headers={"X-Forwarded-Proto": "https"}, timeout=TIMEOUT_SECONDS)
         assert answer.json() == scheme
 
 
 def test_headers_are_limited_where_visitors_come(tmp_path: Path) -> None:
-    with serving(tmp_path) as (_, address):
+    with serving(tmp_path) as site:
         assert (
-            httpx.get(f"{address}/scheme", headers={"name": "x" * 70_000}, timeout=TIMEOUT_SECONDS).status_code == 431
+            httpx.get(f"{site.address}/scheme", headers={"name": "x" * 70_000}, timeout=TIMEOUT_SECONDS).status_code
+            == 431
         )
 
 
