@@ -8,8 +8,6 @@ from fastapi.responses import JSONResponse
 
 from opportune.accounts.dependencies import read_program
 from opportune.mail.email import site_url
-from opportune.mcp.caller import Caller
-from opportune.tools.toolbox import toolbox_of
 from opportune.web.rate_limit import RateLimit
 
 PATH = "/mcp"
@@ -29,9 +27,9 @@ async def answer(request: Request) -> Response:
     token, user, _ = found
     await request.app.state.rate_limiter.hit(CALLS.by(user.id))
     await asyncio.to_thread(import_module, "opportune.mcp.server")  # which takes half a second, once
-    from opportune.mcp.server import McpResponse  # noqa: PLC0415 - as just said
+    from opportune.mcp.server import McpResponse, caller_for  # noqa: PLC0415 - as just said
 
-    return McpResponse(Caller(toolbox_of(request.app), user, token.scopes), request.app.state.settings.site_name)
+    return McpResponse(caller_for(request.app, user, token), request.app.state.settings.site_name)
 
 
 @router.get(PATH)

@@ -4,6 +4,7 @@ import json
 import logging
 from typing import Any
 
+from fastapi import FastAPI
 from mcp import types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
@@ -13,13 +14,19 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 import opportune
+from opportune.accounts.models import ApiToken, User
 from opportune.llm.provider import ToolCall
 from opportune.mcp.caller import Caller
+from opportune.tools.toolbox import toolbox_of
 
 logging.getLogger("mcp.server").setLevel(logging.WARNING)  # it tells of each start and end, and each message has both
 
 # AllowedHostsMiddleware and CsrfMiddleware have looked at Host and Origin already, and know the site's names.
 CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+
+
+def caller_for(site: FastAPI, user: User, token: ApiToken) -> Caller:
+    return Caller(toolbox_of(site), user, token.scopes)
 
 
 class McpResponse(Response):
