@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Integer, bindparam, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
-from sqlmodel.sql.sqltypes import UTCDateTime
+from sqlmodel import UTCDateTime, col
 
 from opportune.accounts.models import Attempt
 from opportune.db.database import Database
