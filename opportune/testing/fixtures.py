@@ -27,6 +27,7 @@ from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.made_once import (
     garbage_that_is_looked_for_seldom,
     routes_that_are_analysed_once,
+    servers_that_are_asked_once,
     statements_that_are_compiled_once,
     templates_that_are_compiled_once,
 )
@@ -44,6 +45,7 @@ __all__ = [  # fixtures too
     "garbage_that_is_looked_for_seldom",
     "page",
     "routes_that_are_analysed_once",
+    "servers_that_are_asked_once",
     "site",
     "statements_that_are_compiled_once",
     "templates_that_are_compiled_once",

@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partialmethod
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from jinja2 import Environment, FileSystemBytecodeCache
 from jinja2.bccache import Bucket
-from sqlalchemy import Dialect
+from sqlalchemy import Connection, Dialect
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Mapper
 
 from opportune import application
@@ -103,6 +105,35 @@ def statements_that_are_compiled_once() -> Iterator[None]:
         patch.setattr(Database, "__init__", make_with_compiled)
         patch.setattr(Mapper, "_compiled_cache", compiled, raising=False)  # of what a session writes
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_that_are_asked_once() -> Iterator[None]:
+    """Each engine first asks its server what it can do, in half a dozen questions; here are thousands of engines."""
+    with pytest.MonkeyPatch.context() as patch:
+        for dialect in (DefaultDialect, PGDialect_psycopg):
+            patch.setattr(dialect, "initialize", _once_a_server(dialect.initialize))
+        yield
+
+
+def _once_a_server(ask: Callable[[Any, Connection], None]) -> Callable[[Any, Connection], None]:
+    """What asks a server as `ask` does, or knows what another dialect was told at the same address."""
+    told: dict[Any, dict[str, Any]] = {}
+
+    def initialize(dialect: Any, connection: Connection) -> None:
+        isolation = getattr(dialect, "_on_connect_isolation_level", None)  # what a server calls its default by then
+        server = type(dialect), connection.engine.url.set(database=None), isolation
+        if server in told:
+            vars(dialect).update(told[server])
+            return
+        before = dict(vars(dialect))
+        ask(dialect, connection)
+        now = {
+            name: value for name, value in vars(dialect).items() if isinstance(value, bool | int | str | tuple | None)
+        }
+        told[server] = {name: value for name, value in now.items() if before.get(name, told) is not value}
+
+    return initialize
 
 
 @pytest.fixture(scope="session", autouse=True)
