@@ -4,6 +4,7 @@ import hashlib
 import json
 import secrets
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,16 +31,17 @@ class Authenticator:
     handle: str = ""
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
-    def create(self, question: dict[str, Any], **lies: Any) -> str:
-        """The answer to what the site asks a device to make."""
+    def create(
+        self, question: dict[str, Any], *, key: bytes = b"", statement: Mapping[str, Any] | None = None, **lies: Any
+    ) -> str:
+        """The answer to what the site asks a device to make; with another public key, or word of its maker."""
         options = question["publicKey"]
         self.handle = options["user"]["id"]
-        data = (
-            self._data(HOLDS_KEY) + bytes(16) + struct.pack(">H", len(self.number)) + self.number + self._public_key()
-        )
-        statement = cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})
+        numbered = bytes(16) + struct.pack(">H", len(self.number)) + self.number
+        data = self._data(HOLDS_KEY) + numbered + (key or self._public_key())
+        made = cbor2.dumps({"fmt": "none", "attStmt": {}, **(statement or {}), "authData": data})
         client = self._client("webauthn.create", options["challenge"])
-        told = {"clientDataJSON": client, "attestationObject": statement, "transports": ["internal", "nonsense"]}
+        told = {"clientDataJSON": client, "attestationObject": made, "transports": ["internal", "nonsense"]}
         return self._answer(question, told, lies)
 
     def show(self, question: dict[str, Any], **lies: Any) -> str:

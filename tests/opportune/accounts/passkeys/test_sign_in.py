@@ -1,14 +1,17 @@
 """Sign in by a passkey: alone, or after the password, and by nothing that only looks like one."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import cbor2
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import update
+from webauthn.helpers import bytes_to_base64url
 
-from opportune.accounts.models import User
+from opportune.accounts.models import Passkey, User
 from opportune.accounts.passkeys import ceremonies, service
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
@@ -193,7 +196,10 @@ async def test_a_passkey_has_to_come_from_a_form_of_this_site(app: FastAPI, clie
         assert sent.status_code == 403, path
 
 
-HOSTILE: list[Any] = [None, 7, -1, True, "", "x", "é", "=", "\x00", "\ud800", "A" * 3000, [], {}, [[]], {"a": 1}, 1e400]
+HOSTILE: list[Any] = [None, 7, "", "é", "\x00", "\ud800", [], {"a": 1}]
+KEYS: list[Any] = [7, "x", {}, {1: 2, 3: -7, -1: 1, -2: 7, -3: "x"}, {1: 3, 3: -257, -1: 7, -2: []}]
+MAKERS = ("packed", "tpm", "android-key", "android-safetynet", "fido-u2f", "apple", 7)
+STATEMENTS: list[Any] = [{}, 7, {"x5c": [b"x"], "sig": 7, "alg": -7, "ver": "2.0", "response": b"x"}]
 
 
 async def test_nonsense_in_every_field_is_refused_and_never_an_error(
@@ -211,9 +217,10 @@ async def test_nonsense_in_every_field_is_refused_and_never_an_error(
         assert "session" not in client.cookies, answer
     async with signed_in_client(app, user) as owner:
         await confirmed(app.state.database)
-        made = json.loads(Authenticator().create(await ask(owner, "add")))
+        question = await ask(owner, "add")
+        made = json.loads(Authenticator().create(question))
         del made["credential"]["response"]["transports"]
-        for answer in lies(made):
+        for answer in [*lies(made), *lying_devices(question)]:
             sent = await owner.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": answer})
             assert sent.status_code in {303, 422}, answer  # what follows a whole answer is not looked at
 
@@ -228,8 +235,26 @@ def lies(right: dict[str, Any]) -> list[str]:
         texts += [with_response(right, {**response, key: lie}) for key in response]
     for key, value in response.items():
         for wrong in (value[:-4], value[:40], "A" + value[1:], value[:60] + "____" + value[64:], value + "AAAA"):
-            texts.append(with_response(right, {**response, key: wrong}))
+            texts += [with_response(right, {**response, key: wrong})] if wrong != value else []
     return texts
+
+
+def lying_devices(question: Any) -> Iterator[str]:
+    """What is no public key, or tells of a maker in a way that no maker would."""
+    device = Authenticator()
+    yield from (device.create(question, key=cbor2.dumps(key)) for key in KEYS)
+    yield device.create(question, key=b"\x81" * 20_000)
+    told = ({"fmt": maker, "attStmt": statement} for maker in MAKERS for statement in STATEMENTS)
+    yield from (device.create(question, statement=each) for each in told)
+
+
+async def test_a_key_that_is_stored_wrongly_lets_nobody_in(app: FastAPI, client: AsyncClient, user: User) -> None:
+    device = await add(app, user)
+    off_the_curve = cbor2.dumps({1: 2, 3: -7, -1: 1, -2: bytes(32), -3: bytes(32)})
+    for key in ("", "AAAA", "é", bytes_to_base64url(off_the_curve)):
+        async with app.state.database.writer() as session:
+            await session.execute(update(Passkey).values(public_key=key))
+        await refused(client, device.show(await ask(client, "sign-in")), NOT_BELIEVED)
 
 
 def with_response(right: dict[str, Any], response: dict[str, Any]) -> str:
