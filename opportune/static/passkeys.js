@@ -19,7 +19,7 @@ const show = async (button, { publicKey, state }, more) => {
 const send = (button, answer) => {
   const { form } = button;
   const field = Object.assign(document.createElement("input"), { type: "hidden", name: "passkey", value: answer });
-  if (button.type === "submit") {
+  if (button.dataset.passkey !== "confirm") {
     form.append(field);
     form.action = button.formAction;
     form.submit();
