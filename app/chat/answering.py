@@ -97,5 +97,6 @@ async def _answer(answers: AnswerManager, chat: Chat, question: Message) -> Mess
         build_prompt(earlier, question, answers.llm.context_budget),
         owner_id=chat.owner_id,
         topic=topic_of(question.conversation_id),
+        tools=True,
     )
     return await chat.place(answer, question)

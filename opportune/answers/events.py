@@ -4,7 +4,7 @@ Both number their events `<id>:<characters of text included>`, so that whoever l
 at any process.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer, AnswerStatus
-from opportune.web import MarkdownBlocks, hx_partial
+from opportune.web import MarkdownBlocks, hx_partial, templates
 
 HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
 
@@ -21,6 +21,12 @@ HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
 PING = ServerSentEvent(event="ping", raw_data="ping")
 answer_gone = ServerSentEvent(event="done", raw_data="gone")
 """For pages whose answer is no longer theirs: htmx would ask again for ever after any other answer."""
+
+
+def tools_html(runs: Sequence[Mapping[str, Any]]) -> Markup:
+    """The calls of an answer, as pages show them."""
+    template = templates.environment.get_template("answers/tools.html")
+    return Markup(template.render(runs=runs))  # noqa: S704 - of our template
 
 
 def parse_event_id(value: str | None) -> tuple[int, int] | None:
@@ -47,10 +53,15 @@ class AnswerStream:
 
         They go to the elements `<prefix><id>-blocks` and `-open`, and at last in the place of `<prefix><id>`.
         """
-        live, offset, seen = self.live, self.offset, -1
+        live, offset, seen, tools_seen = self.live, self.offset, -1, self.live.tools_seen
         async for text in live.growth(offset):
-            if len(text) <= offset:
+            if live.tools_seen > tools_seen:
+                tools_seen = live.tools_seen
+                html = hx_partial(f"{prefix}{self.id}-tools", tools_html(live.tool_runs))
+                yield ServerSentEvent(raw_data=html, id=f"{self.id}:{offset}")
+            elif len(text) <= offset:
                 yield PING
+            if len(text) <= offset:
                 continue
             if seen < 0:  # only now: of an answer that is followed there was nothing here before
                 seen = MarkdownBlocks.of(text[:offset]).frozen_count
@@ -68,13 +79,16 @@ class AnswerStream:
 
     async def json(self, key: str = "answer_id") -> AsyncIterator[ServerSentEvent]:
         """Events for programs: `status`, then `delta` with `text`, then one `done` or one `error`."""
-        live, offset = self.live, self.offset
+        live, offset, tools_seen = self.live, self.offset, -1 if self.live.tool_runs else 0
 
         def event(kind: str, **data: Any) -> ServerSentEvent:
             return ServerSentEvent(event=kind, id=f"{self.id}:{offset}", data={key: self.id, **data})
 
         yield event("status", status=live.answer.status)
         async for text in live.growth(offset):
+            if live.tools_seen > tools_seen:
+                tools_seen = live.tools_seen
+                yield event("status", status=live.answer.status, tools=live.tool_runs)
             if len(text) > offset:
                 new, offset = text[offset:], len(text)
                 yield event("delta", text=new)

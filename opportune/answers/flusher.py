@@ -11,6 +11,8 @@ from functools import partial
 from time import monotonic
 from typing import TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from opportune.answers import store
 from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer
@@ -82,6 +84,11 @@ class AnswerFlusher:
             yield unsaved
         finally:
             del self._growing[live.id]
+
+    async def note_tool_runs(self, live: LiveAnswer) -> None:
+        """Store what the model has called; where that cannot be, viewers here see it all the same."""
+        with suppress(SQLAlchemyError, TimeoutError):
+            await store.note_tool_runs(self.database, self.worker, live.id, live.tool_runs)
 
     async def finish(self, end: AnswerEnd) -> Answer | None:
         """Store how an answer ended, and give back what is now stored: None if it has been deleted.

@@ -37,6 +37,7 @@ class FollowedAnswer:
         self.is_new = False
         if progress.answer.is_running:
             self.last_seq = progress.last_seq
+            self.live.note_tool_runs(progress.answer.tool_runs)
             self.live.add(progress.text)
         else:
             self.live.end(progress.answer)

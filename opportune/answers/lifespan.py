@@ -10,12 +10,13 @@ from opportune.answers.manager import AnswerManager
 from opportune.answers.settings import AnswersSettings, grace_seconds
 from opportune.llm.language_model import LanguageModel
 from opportune.server import shutting_down
+from opportune.tools import toolbox_of
 
 
 @asynccontextmanager
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     llm: LanguageModel = app.state.llm
-    manager = app.state.answers = AnswerManager(app.state.database, llm)
+    manager = app.state.answers = AnswerManager(app.state.database, llm, lambda: toolbox_of(app))
     manager.open()
     settings = app.state.settings
     grace = grace_seconds(settings.of(AnswersSettings), is_production=settings.is_production)

@@ -1,7 +1,8 @@
 """Live answers: in memory while they grow, for any number of viewers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from opportune.answers.models import Answer
 from opportune.answers.store import AnswerProgress
@@ -27,6 +28,9 @@ class LiveAnswer:
         self.begun = begun
         """What was stored of it when this began."""
         self.answer = begun.answer
+        self.tool_runs = begun.answer.tool_runs
+        self.tools_seen = 0
+        """How often these have changed."""
         self._parts = [begun.text]
         self._blocks = MarkdownBlocks()
         self._fed = 0
@@ -68,6 +72,13 @@ class LiveAnswer:
             self._parts.append(text)
             self._notify()
 
+    def note_tool_runs(self, runs: Sequence[dict[str, Any]]) -> None:
+        """Show what the model has called."""
+        if runs != self.tool_runs:
+            self.tool_runs = [*runs]
+            self.tools_seen += 1
+            self._notify()
+
     def end(self, answer: Answer) -> None:
         """End with the answer as it is stored."""
         self.answer = answer
@@ -82,11 +93,12 @@ class LiveAnswer:
     async def growth(self, offset: int) -> AsyncIterator[str]:
         """Yield the text each time it is longer than what the viewer has, at a bounded pace, until the answer ends.
 
-        After `HEARTBEAT_INTERVAL_SECONDS` without growth it comes as it was.
+        After a tool has been called, and `HEARTBEAT_INTERVAL_SECONDS` without growth, it comes as it was.
         """
+        tools_seen = self.tools_seen
         while True:
-            if len(self.text) > offset:
-                offset = len(self.text)
+            if len(self.text) > offset or self.tools_seen > tools_seen:
+                offset, tools_seen = len(self.text), self.tools_seen
                 yield self.text
                 await asyncio.sleep(UPDATE_INTERVAL_SECONDS)
             elif self.ended or self._left:

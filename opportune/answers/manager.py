@@ -7,8 +7,9 @@ never stop it. Its text is appended to the database while it grows, so that othe
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from functools import cached_property
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
@@ -30,6 +31,7 @@ from opportune.db.database import Database, after_commit
 from opportune.db.model import utc_now
 from opportune.llm.language_model import LanguageModel, Prompt, messages_of
 from opportune.llm.provider import LLMError
+from opportune.tools import Toolbox
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +56,13 @@ RUNNING = {"status": AnswerStatus.STREAMING, "error_code": "", "error": "", "fin
 class AnswerManager:
     """Answers of a process: `ask` for one, show it in any number of requests, stop it; `close` at the end."""
 
-    def __init__(self, database: Database, llm: LanguageModel) -> None:
+    def __init__(
+        self, database: Database, llm: LanguageModel, make_toolbox: Callable[[], Toolbox] | None = None
+    ) -> None:
+        """`make_toolbox` is asked for what models may call when an answer first uses tools."""
         self.database = database
         self.llm = llm
+        self._make_toolbox = make_toolbox
         self.worker = secrets.token_hex(16)
         self._tasks: dict[int, AnswerTask] = {}
         self._flusher = AnswerFlusher(database, self.worker)
@@ -70,7 +76,7 @@ class AnswerManager:
         self._lock.hold()
         self._watching = asyncio.create_task(self._watch(), name="watch answers")
 
-    async def ask(
+    async def ask(  # noqa: PLR0913 - each is a word of its own
         self,
         session: AsyncSession,
         prompt: Prompt,
@@ -80,12 +86,14 @@ class AnswerManager:
         topic: str = "",
         question: str = "",
         model: str = "",
+        tools: bool = False,
     ) -> Answer:
         """Store an answer that is still empty; it is written from the commit of this writing session on.
 
         `owner_id` is whose it is: nobody else sees it at its own addresses. `topic` is what the feature finds it by
         (`books:12`); a person has one running answer on it. `question` is shown above the answer: the prompt, where
-        that is a text. `model` is a name of LLM_MODELS.
+        that is a text. `model` is a name of LLM_MODELS. With `tools` it may call those of the site that change nothing,
+        with the rights of the owner.
 
         Raises:
             AnswerRunning, TooManyAnswers: answered 409 and 429; nothing may be committed.
@@ -96,6 +104,7 @@ class AnswerManager:
             question=question or (prompt if isinstance(prompt, str) else ""),
             prompt=as_prompt(messages_of(prompt, system)),
             model=self.llm.using(model).name,
+            uses_tools=tools,
         )
         return await self._begin(session, answer)
 
@@ -107,7 +116,7 @@ class AnswerManager:
         """
         if not answer.can_go_on:
             return answer
-        again = Answer(**answer.model_dump(include={"owner_id", "topic", "question", "prompt", "model"}))
+        again = Answer(**answer.model_dump(include={"owner_id", "topic", "question", "prompt", "model", "uses_tools"}))
         return await self._begin(session, again)
 
     async def resume(self, session: AsyncSession, answer: Answer) -> Answer:
@@ -158,7 +167,8 @@ class AnswerManager:
             values = {name: getattr(found.answer, name) for name in Answer.model_fields}
             running[answer_id].sqlmodel_update({**values, "text": found.text})
         for answer_id in running.keys() & self._tasks.keys():
-            running[answer_id].text = self._tasks[answer_id].live.text
+            live = self._tasks[answer_id].live
+            running[answer_id].sqlmodel_update({"text": live.text, "tool_runs": live.tool_runs})
 
     @asynccontextmanager
     async def view(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
@@ -265,9 +275,18 @@ class AnswerManager:
             raise TooManyAnswers
 
     def _start(self, begun: AnswerProgress) -> None:
-        answer_task = self._tasks[begun.answer.id] = AnswerTask(self._flusher, self._model(begun.answer), begun)
+        model = self._model(begun.answer)
+        toolbox = (
+            self._toolbox if begun.answer.uses_tools and (model.model is None or model.model.calls_tools) else None
+        )
+        answer_task = self._tasks[begun.answer.id] = AnswerTask(self._flusher, model, begun, toolbox)
         answer_task.start()
         answer_task.task.add_done_callback(lambda _: self._tasks.pop(begun.answer.id, None))
+
+    @cached_property
+    def _toolbox(self) -> Toolbox | None:
+        """The tools that ask nobody: what changes something needs somebody who allows it."""
+        return self._make_toolbox().without_asking if self._make_toolbox else None
 
     def _model(self, answer: Answer) -> LanguageModel:
         """Whom it was asked of, or what has come in the place of that."""

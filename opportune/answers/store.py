@@ -96,6 +96,12 @@ async def save(
         return stops
 
 
+async def note_tool_runs(database: Database, worker: str, answer_id: int, runs: Sequence[dict[str, Any]]) -> None:
+    """Keep what an answer has had called, where it is still this worker's."""
+    async with database.writer() as session:
+        await session.execute(update(Answer).where(_held(worker, [answer_id])).values(tool_runs=[*runs]))
+
+
 async def finish(database: Database, worker: str, ends: Sequence[AnswerEnd]) -> dict[int, Answer | None]:
     """Write whole answers and how they ended, where they are still this worker's, and give back what is now stored.
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from time import monotonic
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from opportune import llm
+from opportune.accounts.models import User
 from opportune.answers.flusher import AnswerFlusher
 from opportune.answers.live import LiveAnswer
 from opportune.answers.models import AnswerStatus
@@ -22,6 +25,7 @@ from opportune.answers.store import (
     Outcome,
 )
 from opportune.db import is_outage
+from opportune.tools import Toolbox, ToolRun, converse
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,9 @@ OUTAGE_RETRY_DELAY_SECONDS = 3.0
 OUTAGE_TIMEOUT_SECONDS = 600.0
 """Seconds that a database may be away until the end of an answer is given up."""
 
+MAX_KEPT_RESULT_LENGTH = 4_000
+"""Characters of a tool's result that people can look at; the model has read all of it."""
+
 CONTINUE = "Continue exactly where your answer broke off. Repeat nothing of it, and say nothing about that."
 
 TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
@@ -41,9 +48,12 @@ TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
 class AnswerTask:
     """Writes one answer, from `start` until `task` is done."""
 
-    def __init__(self, flusher: AnswerFlusher, model: llm.LanguageModel, begun: AnswerProgress) -> None:
+    def __init__(
+        self, flusher: AnswerFlusher, model: llm.LanguageModel, begun: AnswerProgress, toolbox: Toolbox | None = None
+    ) -> None:
         self.flusher = flusher
         self.model = model
+        self.toolbox = toolbox
         self.prompt = prompt_of(begun, model)
         self.live = LiveAnswer(begun)
         self._cut_by: Outcome | None = None
@@ -87,8 +97,12 @@ class AnswerTask:
         return replace(outcome, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, usage_estimated=True)
 
     async def _generate(self) -> Outcome:
-        async with aclosing(self.model.chunks(self.prompt)) as chunks:
+        async with aclosing(await self._chunks()) as chunks:
             async for chunk in chunks:
+                if isinstance(chunk, ToolRun):
+                    self.live.note_tool_runs(with_run(self.live.tool_runs, chunk))
+                    await self.flusher.note_tool_runs(self.live)
+                    continue
                 if isinstance(chunk, llm.Done):
                     return Outcome(
                         AnswerStatus.TRUNCATED if chunk.truncated else AnswerStatus.DONE,
@@ -99,6 +113,13 @@ class AnswerTask:
                     )
                 self.live.add(_storable(chunk))
         raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
+
+    async def _chunks(self) -> AsyncGenerator[llm.Chunk | ToolRun, None]:
+        if not self.toolbox:
+            return self.model.chunks(self.prompt)
+        async with self.flusher.database.reader() as session:
+            owner = await session.get(User, self.live.answer.owner_id) if self.live.answer.owner_id else None
+        return converse(self.model, self.prompt, self.toolbox, owner)
 
     async def _end(self, end: AnswerEnd) -> None:
         given_up_at = monotonic() + OUTAGE_TIMEOUT_SECONDS
@@ -133,6 +154,19 @@ def prompt_of(begun: AnswerProgress, model: llm.LanguageModel) -> list[llm.Messa
         if not (model.provider and model.provider.continues):
             prompt.append(llm.Message("user", CONTINUE))
     return prompt
+
+
+def with_run(runs: Sequence[dict[str, Any]], run: ToolRun) -> list[dict[str, Any]]:
+    """The calls of an answer with one more, or with the result of one that is there."""
+    shown: dict[str, Any] = {
+        "id": run.call.id,
+        "name": run.call.name,
+        "status": run.status,
+        "arguments": _storable(run.call.arguments),
+        "result": _storable(run.result.text)[:MAX_KEPT_RESULT_LENGTH] if run.result else None,
+        "is_error": bool(run.result and run.result.is_error),
+    }
+    return [*(each for each in runs if each["id"] != run.call.id or each["result"] is not None), shown]
 
 
 def _storable(chunk: str) -> str:

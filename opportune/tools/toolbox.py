@@ -82,6 +82,11 @@ class Toolbox:
         """What a model is told of them."""
         return [each.schema for each in self.tools.values()]
 
+    @property
+    def without_asking(self) -> "Toolbox":
+        """Those that run without asking anybody."""
+        return Toolbox(self._site, [each for name, each in self.tools.items() if not self.asks(name)])
+
     def asks(self, name: str) -> bool:
         """Whether the person is to be asked before this one runs."""
         each = self.tools[name]

@@ -77,7 +77,7 @@ async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
     failures = iter([True, True, False])
 
     async def finish(*arguments: Any) -> dict[int, Answer | None]:
-        if next(failures):
+        if next(failures, False):
             raise OperationalError("select 1", {}, Exception("gone"))
         return await original(*arguments)
 
@@ -95,7 +95,7 @@ async def test_the_end_of_an_answer_waits_for_a_database_that_is_away_for_long(
     failures = iter([True] * 8 + [False])
 
     async def finish(*arguments: Any) -> dict[int, Answer | None]:
-        if next(failures):
+        if next(failures, False):
             raise OperationalError("select 1", {}, Exception("connection refused"))
         return await original(*arguments)
 

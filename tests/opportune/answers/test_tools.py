@@ -1,0 +1,100 @@
+"""Answers whose model looks things up on its way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+
+from opportune.accounts import CurrentUser, User
+from opportune.answers.manager import AnswerManager
+from opportune.db import WriteSession
+from opportune.llm import Done, FakeProvider, LanguageModel
+from opportune.llm.provider import ToolCall
+from opportune.testing import make_user, signed_in_client
+from opportune.tools import Toolbox
+from tests.opportune.answers.questions import TIMEOUT_SECONDS, wait_until_ended
+
+pytestmark = pytest.mark.database("sqlite")
+
+ASKS = Done(tool_calls=(ToolCall("c1", "find_book", '{"title": "Dune"}'),))
+gate = asyncio.Event()
+
+
+async def find_book(user: CurrentUser, title: str) -> str:
+    """Looking for the book."""
+    await gate.wait()
+    return f"{title} is <there>, {user.email}."
+
+
+async def lend_book(session: WriteSession, title: str) -> str:
+    """Lend a book."""
+    return title
+
+
+@pytest.fixture
+async def owner(app: FastAPI) -> User:
+    return await make_user(app.state.database)
+
+
+@pytest.fixture
+async def librarian(app: FastAPI) -> AsyncIterator[FakeProvider]:
+    """Asks for a book, then answers; its site has two tools, of which one changes something."""
+    global gate  # noqa: PLW0603 - a tool is a function of a module
+    gate = asyncio.Event()
+    provider = FakeProvider.in_turn(["One moment. ", ASKS], ["It is **there**."])
+    manager = AnswerManager(
+        app.state.database, LanguageModel(lambda: provider), lambda: Toolbox(app, [find_book, lend_book])
+    )
+    app.state.answers = manager
+    yield provider
+    await manager.close()
+
+
+async def test_people_see_what_is_looked_up_while_it_is_and_afterwards(
+    app: FastAPI, owner: User, librarian: FakeProvider
+) -> None:
+    manager: AnswerManager = app.state.answers
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    page = f"/answers/{answer.id}"
+    async with signed_in_client(app, owner) as client, asyncio.timeout(TIMEOUT_SECONDS):
+        while "Looking for the book" not in (html := (await client.get(page)).text):
+            await asyncio.sleep(0)
+        assert "&lt;there&gt;" not in html
+        gate.set()
+        streamed = (await client.get(f"/api/v1{page}/stream")).text
+        shown = (await client.get(page)).text
+    assert '"status":"Looking for the book.' in streamed.replace(": ", ":") or '"tools"' in streamed
+    assert f"Dune is &lt;there&gt;, {owner.email}." in shown
+    assert "It is <strong>there</strong>." in shown
+    result = librarian.received[1][-1]
+    assert (result.role, result.content) == ("tool", f"Dune is <there>, {owner.email}.")
+
+
+async def test_a_page_that_looks_on_gets_each_step(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
+    manager: AnswerManager = app.state.answers
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    async with signed_in_client(app, owner) as client, asyncio.timeout(TIMEOUT_SECONDS):
+        streaming = asyncio.create_task(client.get(f"/answers/{answer.id}/stream"))
+        while not manager._tasks[answer.id].live.tool_runs:
+            await asyncio.sleep(0)
+        gate.set()
+        streamed = (await streaming).text
+    assert f'hx-target="#answer-{answer.id}-tools"' in streamed
+    assert "event: done" in streamed
+
+
+async def test_what_changes_something_is_not_offered(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
+    manager: AnswerManager = app.state.answers
+    assert manager._toolbox
+    assert set(manager._toolbox.tools) == {"find_book"}
+
+
+async def test_an_answer_without_tools_calls_none(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
+    manager: AnswerManager = app.state.answers
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "Is it there?", owner_id=owner.id)
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.text, stored.tool_runs) == ("One moment. ", [])
