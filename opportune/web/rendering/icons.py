@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 SOURCE_FOLDERS = (
     *(PROJECT / name for name in ("templates", "static", PACKAGE)),
-    *(FRAMEWORK / name for name in ("templates", "static", "admin", "accounts/events", "teams")),  # the rest of it names none
+    # The rest of it names none.
+    *(FRAMEWORK / name for name in ("templates", "static", "admin", "accounts/events", "teams")),
 )
 SOURCE_SUFFIXES = (".html", ".js", ".py")
 # What must not stand before it is asked afterwards: what begins with plain letters is found much faster.
