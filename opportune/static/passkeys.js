@@ -4,9 +4,13 @@
 const STALE_AFTER_MS = 8 * 60_000; // the site takes answers for ten minutes
 let list; // the browser's own, below the field of the e-mail, which gives way to a button
 
-const ask = async ({ dataset: { options, passkey } }) => {
+// What the site asks; null where there is nothing to show, or no name to show it to. Until a device has answered it stays good.
+const ask = async (button) => {
+  if (button.question && Date.now() - button.question.askedAt < STALE_AFTER_MS) return button.question;
+  const { options, passkey } = button.dataset;
   const answer = await fetch(options, { method: "POST", body: new URLSearchParams({ purpose: passkey }) });
-  return answer.ok ? { ...await answer.json(), askedAt: Date.now() } : null;
+  button.question = answer.status === 200 ? { ...await answer.json(), askedAt: Date.now() } : null;
+  return button.question;
 };
 
 const show = async (button, { publicKey, state }, more) => {
@@ -30,8 +34,8 @@ const send = (button, answer) => {
   recognised.setAttribute("role", "status");
   button.closest("[data-identity]").replaceChildren(field, recognised);
   const buttons = [...form.querySelectorAll("button:not([type=button])")];
-  if (buttons.length === 1) form.requestSubmit(buttons[0]);
-  else buttons[0].focus();
+  if (buttons.length > 1) buttons[0].focus();
+  else form.requestSubmit(buttons[0]);
 };
 
 const tell = (button, error) => {
@@ -45,8 +49,7 @@ const tell = (button, error) => {
 };
 
 const offer = async (button) => {
-  let question = await ask(button);
-  if (!question) return;
+  if (!await ask(button)) return;
   button.hidden = false;
   button.addEventListener("click", async (event) => {
     event.preventDefault();
@@ -54,9 +57,7 @@ const offer = async (button) => {
     button.disabled = true;
     list?.abort();
     try {
-      const fresh = question && Date.now() - question.askedAt < STALE_AFTER_MS ? question : await ask(button);
-      question = null; // each counts once
-      send(button, await show(button, fresh));
+      send(button, await show(button, await ask(button)));
     } catch (error) {
       tell(button, error);
     }
@@ -70,8 +71,7 @@ const suggest = async (button) => {
   const { signal } = list;
   const timer = setTimeout(() => list.abort("stale"), STALE_AFTER_MS);
   try {
-    const question = await ask(button);
-    if (question) send(button, await show(button, question, { mediation: "conditional", signal }));
+    send(button, await show(button, await ask(button), { mediation: "conditional", signal }));
   } catch {
     if (signal.reason === "stale") suggest(button);
   } finally {

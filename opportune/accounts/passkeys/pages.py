@@ -26,7 +26,6 @@ from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
 
 PATH = "/accounts/passkeys"
-NOT_PENDING = "Please sign in again from the start."
 ADDED = "Your passkey is here, and signs you in from now on."
 
 router = APIRouter(prefix="/accounts")
@@ -40,7 +39,7 @@ async def ask_to_sign_in(request: Request, context: AccountCtx) -> Response:
         return await _question(lambda: stranger_ceremonies(request, context), "sign-in")
     pending = await pending_sign_in(request, context.session)
     if pending is None:
-        return JSONResponse({"detail": NOT_PENDING}, 409)
+        return Response(status_code=204)
     return await _question(lambda: stranger_ceremonies(request, context, pending[0]), "second-step")
 
 
@@ -145,10 +144,11 @@ async def _show_list(
 
 
 async def _question(make: Callable[[], PasskeyCeremonies], purpose: Purpose) -> Response:
+    """What to ask, for the script of a page; nothing where its button is to stay hidden."""
     try:
         question = await make().ask(purpose)
-    except PasskeyRefused as refusal:
-        return JSONResponse({"detail": str(refusal)}, 409)
+    except PasskeyRefused:
+        return Response(status_code=204)
     return JSONResponse({"publicKey": question.options, "state": question.state})
 
 

@@ -1,11 +1,16 @@
 """Passkeys in Chromium with its virtual authenticator, by the name that devices know this machine by."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, expect
+from sqlalchemy import update
 
+from opportune.accounts.models import Session, User
+from opportune.db.database import Database
+from opportune.db.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.testing.services.accessibility import find_violations
 
@@ -17,7 +22,7 @@ EMAIL = "ada@example.com"
 async def test_a_passkey_is_added_signs_in_in_every_way_confirms_and_is_removed(
     chromium: Browser, app: FastAPI, site: str
 ) -> None:
-    await make_user(app.state.database, EMAIL)
+    await make_user(app.state.database, EMAIL, is_verified=True)
     async with await chromium.new_context(base_url=site.replace("127.0.0.1", "localhost")) as context:
         page = await context.new_page()
         page.set_default_timeout(15_000)
@@ -27,7 +32,9 @@ async def test_a_passkey_is_added_signs_in_in_every_way_confirms_and_is_removed(
         await device.answers(by_itself=False)
         await sign_in_by_the_button(page, device)
         await sign_in_by_password_and_passkey(page, device)
-        await confirm_and_remove(page, device)
+        await confirm_in_a_form(page)
+        await confirm_without_a_password(page, app.state.database)
+        await rename_and_remove(page)
 
 
 class Device:
@@ -109,11 +116,25 @@ async def sign_in_by_password_and_passkey(page: Page, device: Device) -> None:
     await arrived(page)
 
 
-async def confirm_and_remove(page: Page, device: Device) -> None:
+async def confirm_in_a_form(page: Page) -> None:
     await page.goto("/accounts/profile")
     await page.get_by_label("New e-mail").fill("new@example.com")
     await page.get_by_role("button", name="Confirm by a passkey").first.click()
     await expect(page.get_by_role("status")).to_contain_text("We have written to the new address.")
+
+
+async def confirm_without_a_password(page: Page, database: Database) -> None:
+    """Where the step has no other button that the passkey could press."""
+    long_ago = utc_now() - timedelta(hours=1)
+    async with database.writer() as session:
+        await session.execute(update(User).values(hashed_password=""))
+        await session.execute(update(Session).values(confirmed_at=None, created_at=long_ago))
+    await page.goto("/accounts/passkeys/add")
+    await page.get_by_role("button", name="Confirm by a passkey").click()
+    await expect(page.get_by_role("button", name="Add passkey")).to_be_visible()
+
+
+async def rename_and_remove(page: Page) -> None:
     await page.goto("/accounts/passkeys")
     await page.get_by_text("Rename").click()
     await page.get_by_label("New name of My phone").fill("Old phone")

@@ -197,7 +197,7 @@ async def test_one_person_has_so_many_at_most(
     await confirmed(database)
     monkeypatch.setattr(service, "MAX_PASSKEYS_PER_USER", 1)
     refused = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"})
-    assert (refused.status_code, refused.json()["detail"]) == (409, service.TOO_MANY)
+    assert (refused.status_code, refused.content) == (204, b"")
     late = await ada.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": answer.create(question)})
     assert (late.status_code, service.TOO_MANY in late.text) == (422, True)
 
@@ -215,7 +215,7 @@ async def test_a_passkey_confirms_that_it_is_you_in_any_form_and_for_a_while(
         done = await client.post("/accounts/tokens", data={**form, "passkey": device.show(question)})
         assert (done.status_code, "opp_" in done.text) == (200, True)
         assert (await client.get(f"{PASSKEYS}/add")).status_code == 200
-        assert (await other.post(f"{PASSKEYS}/options", data={"purpose": "confirm"})).status_code == 409
+        assert (await other.post(f"{PASSKEYS}/options", data={"purpose": "confirm"})).status_code == 204
     async with signed_in_client(app, user) as client:
         answer = {"passkey": device.show(await ask(client, "confirm")), "next": PASSKEYS}
         assert (await client.post("/accounts/confirm", data=answer)).headers["location"] == PASSKEYS
@@ -322,4 +322,4 @@ async def test_a_passkey_is_for_the_name_of_the_site(settings: Settings, ada: As
     page = await ada.get(PASSKEYS, headers={"host": "127.0.0.1:8000"})
     assert "http://localhost:8000/accounts/passkeys" in page.text
     nowhere = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": "127.0.0.1"})
-    assert nowhere.status_code == 409
+    assert nowhere.status_code == 204
