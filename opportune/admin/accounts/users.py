@@ -315,7 +315,7 @@ class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
     """Deleting one shuts that program out."""
 
     name, name_plural = "API token", "API tokens"
-    column_list = ("id", "user_id", "name", "hint", "created_at", "used_at", "expires_at")
+    column_list = ("id", "user_id", "name", "hint", "scopes", "created_at", "used_at", "expires_at")
     column_searchable_list = ("name",)
     column_filters = ("user_id", "created_at", "used_at", "expires_at")
     can_create = can_edit = False
