@@ -200,7 +200,7 @@ class Form(Generic[M]):
         return Field(
             label=label or control.label,
             type=type or control.type,
-            required=control.required,
+            required=bool(changes.get("required", control.required)),
             help=self._help(name),
             error=self.errors.get(name, ""),
             values=[value] if isinstance(value, str) else value,

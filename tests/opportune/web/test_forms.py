@@ -258,3 +258,12 @@ async def test_the_first_wrong_field_is_the_one_in_focus() -> None:
     await form.take(FormData([("subject", "x" * 21), ("body", "\0")]))
     assert form.field("subject").attributes["autofocus"] == ""
     assert "autofocus" not in form.field("body", autofocus=True).attributes
+
+
+def test_a_template_that_requires_a_field_marks_it_too() -> None:
+    class Asked(BaseModel):
+        name: str
+        note: str = ""
+
+    form = Form(Asked)
+    assert [form.field("note").required, form.field("note", required=True).required] == [False, True]
