@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Literal, get_args, get_origin
 
 from sqlalchemy import JSON, Column, Index, Integer, String, Text, UniqueConstraint, inspect
@@ -22,6 +23,7 @@ MAX_KEYWORD_LENGTH = 64
 """Characters up to which a text is one thing, such as a key or an address, and shown whole."""
 
 
+@lru_cache(4096)
 def is_secret(name: str) -> bool:
     """Whether a column's name says that its value is nobody's to see. Takes paths such as `owner.email` too."""
     return bool(SECRET.search(name.rsplit(".", 1)[-1]))

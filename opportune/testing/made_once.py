@@ -67,10 +67,11 @@ def templates_that_are_compiled_once(tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="session", autouse=True)
 def routes_that_are_analysed_once() -> Iterator[None]:
     """Each site does it with the paths of its pages, and what they all depend on; here are a thousand sites."""
-    adapter = module_of("opportune.web.fastapi_adapter") if are_on() else None
+    adapter: Any = module_of("opportune.web.fastapi_adapter") if are_on() else None
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("get_parameterless_sub_dependant", "compile_path"):
-            if adapter:
+        if adapter:
+            patch.setattr(adapter.LazyRoute, "shares_analysis", True)
+            for name in ("get_parameterless_sub_dependant", "compile_path"):
                 patch.setattr(adapter, name, lru_cache(1024)(getattr(adapter, name)))
         yield
 

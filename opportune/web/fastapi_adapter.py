@@ -7,6 +7,7 @@ most of what making an application takes. The public way is `opportune.web.routi
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 
 from fastapi import APIRouter
 from fastapi._compat import ModelField
@@ -41,8 +42,14 @@ class FastRouter(Router):
         rule = rule_of(route.endpoint)
         outer = [*self.dependencies, *dependencies]
         if isinstance(route, LazyRoute) and not rule:
-            return route.declared_again(prefix, outer, self.dependency_overrides_provider)
+            analyse = partial(self._adopt, route=route, prefix=prefix, outer=outer)
+            return route.declared_again(prefix, outer, self.dependency_overrides_provider, analyse)
         own = CachedRoute.of(route, rule) if rule else copy(route)
+        self._adopt(own, route, prefix, outer)
+        return own
+
+    def _adopt(self, own: APIRoute, route: APIRoute, prefix: str, outer: Sequence[Depends]) -> None:
+        """Give a copy of an analysed route its own path and what it is behind."""
         own.path = prefix + route.path
         own.path_regex, own.path_format, own.param_convertors = compile_path(own.path)
         own.dependencies = [*outer, *route.dependencies]
@@ -51,7 +58,6 @@ class FastRouter(Router):
         own.dependency_overrides_provider = self.dependency_overrides_provider
         _rename(own)
         own.app = request_response(own.get_route_handler())
-        return own
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Telemetry wants to be told of the choice, in FastAPI's own words.
