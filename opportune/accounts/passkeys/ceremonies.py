@@ -80,13 +80,21 @@ def relying_party(settings: Settings, visited: str) -> RelyingParty | None:
 
     None where that has no name: devices keep nothing for the number of a machine, but they do for `localhost`.
     """
-    url = site_url(settings) if settings.base_url or settings.is_production else visited
-    host = urlsplit(url).hostname or ""
+    url = urlsplit(site_url(settings) if settings.base_url or settings.is_production else visited)
+    host = url.hostname or ""
+    if not host or _is_number(host):
+        return None
+    # As browsers write it: in lower case, and without the port that goes without saying.
+    port = f":{url.port}" if url.port not in (None, 80 if url.scheme == "http" else 443) else ""
+    return RelyingParty(host, f"{url.scheme}://{host}{port}", settings.site_name or host)
+
+
+def _is_number(host: str) -> bool:
     try:
         ip_address(host)
     except ValueError:
-        return RelyingParty(host, url, settings.site_name or host) if host else None
-    return None
+        return False
+    return True
 
 
 async def ask_to_create(

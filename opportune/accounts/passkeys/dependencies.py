@@ -13,6 +13,7 @@ from opportune.accounts.passkeys.service import PasskeyCeremonies
 from opportune.accounts.sign_in.trusted_devices import COOKIE_PATH
 from opportune.web.answer_cookies import send_cookies_of
 
+PATH = "/accounts/passkeys"
 COOKIE = "passkey"
 MAX_COOKIE_CHARS = 64
 NO_NAME = "Passkeys belong to a name, and this address has none. On this machine open the site at {localhost}."
@@ -24,11 +25,13 @@ def passkey_ceremonies(request: Request, context: AccountContext, user: User | N
     Raises:
         PasskeyRefused: the site has no name here.
     """
-    visited = f"{request.url.scheme}://{request.url.netloc}"
-    site = relying_party(context.settings, visited)
-    if site is None:
+    try:
+        site = relying_party(context.settings, f"{request.url.scheme}://{request.url.netloc}")
         port = f":{request.url.port}" if request.url.port else ""
-        raise PasskeyRefused(NO_NAME.format(localhost=f"{request.url.scheme}://localhost{port}{request.url.path}"))
+    except ValueError:  # what the request calls the site is no address
+        site, port = None, ""
+    if site is None:
+        raise PasskeyRefused(NO_NAME.format(localhost=f"{request.url.scheme}://localhost{port}{PATH}"))
     return PasskeyCeremonies(context, site, _browser_of(request), user)
 
 

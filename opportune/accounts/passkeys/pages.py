@@ -11,7 +11,7 @@ from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser
 from opportune.accounts.models import Session, User
 from opportune.accounts.passkeys import service
 from opportune.accounts.passkeys.ceremonies import PasskeyRefused, Purpose
-from opportune.accounts.passkeys.dependencies import passkey_ceremonies, stranger_ceremonies
+from opportune.accounts.passkeys.dependencies import PATH, passkey_ceremonies, stranger_ceremonies
 from opportune.accounts.passkeys.service import PasskeyCeremonies
 from opportune.accounts.reauthentication.dependencies import ConfirmedUser
 from opportune.accounts.responses import done, next_page, show, signed_in
@@ -25,7 +25,6 @@ from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
 
-PATH = "/accounts/passkeys"
 ADDED = "Your passkey is here, and signs you in from now on."
 
 router = APIRouter(prefix="/accounts")

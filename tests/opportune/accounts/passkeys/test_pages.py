@@ -317,9 +317,14 @@ async def test_a_passkey_is_for_the_name_of_the_site(settings: Settings, ada: As
     assert of("http://127.0.0.1:8000") is of("http://[::1]:8000") is None
     public = {"base_url": "https://example.org"}
     assert of("https://evil.example", **public) == ("example.org", "https://example.org")
+    assert of(base_url="HTTPS://Example.org:443") == ("example.org", "https://example.org")
+    assert of(base_url="https://example.org:8443") == ("example.org", "https://example.org:8443")
     hosts = {"environment": "production", "allowed_hosts": ["example.org"]}
     assert of("https://evil.example", **hosts) == ("example.org", "https://example.org")
     page = await ada.get(PASSKEYS, headers={"host": "127.0.0.1:8000"})
     assert "http://localhost:8000/accounts/passkeys" in page.text
     nowhere = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": "127.0.0.1"})
     assert nowhere.status_code == 204
+    for host in ("[", "localhost:99999", "localhost:x", "a b", "@", ":"):
+        odd = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": host})
+        assert odd.status_code < 500, host
