@@ -21,7 +21,7 @@ from opportune.accounts.password_reset.emails import send_password_reset_email
 from opportune.accounts.registration.emails import send_registration_email
 from opportune.accounts.setup.invitation import invite_first_superuser
 from opportune.accounts.verification.emails import send_verification_email
-from opportune.feature import Demo, Feature, Metric
+from opportune.feature import Demo, Feature, Metric, UserColumn
 from opportune.mail.delivery import send_email_job
 from opportune.project import has_own_users
 
@@ -48,6 +48,7 @@ accounts = Feature(
     pages=pages.router,
     api=api.router,
     metrics=(Metric("Sign-ups", User.created_at),),
+    user_columns=(UserColumn("Passkeys", Passkey.user_id),),
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
     jobs=(

@@ -343,5 +343,9 @@ class PasskeyAdmin(SuperuserOnly, AdminView, model=Passkey):
     can_create = can_edit = False
     icon, category = "ti ti-fingerprint", "Accounts"
 
+    async def before_delete(self, session: AsyncSession, row: Passkey, request: Request) -> None:
+        owner = await session.get_one(User, row.user_id)
+        record_staff_change(session, request, owner, "passkey_removed", name=row.name)
+
 
 ACCOUNTS = (SessionAdmin, TokenAdmin, LinkedAccountAdmin, PasskeyAdmin, EventAdmin)

@@ -281,8 +281,11 @@ async def test_a_superuser_removes_a_lost_one_in_the_admin(app: FastAPI, user: U
         assert page.status_code == 200
         (passkey,) = await passkeys_of(database, user)
         assert passkey.public_key not in page.text
+        user_page = await admin.get(f"/admin/user/details/{user.id}")
+        assert re.search(r">Passkeys</dt>\s*<dd[^>]*>1</dd>", user_page.text)
         await admin.post(f"/admin/passkey/delete?pks={number}", data={"confirmed": "yes"})
     assert await passkeys_of(database, user) == []
+    assert "passkey_removed" in await events_of(database, user), "its owner is told"
 
 
 async def test_a_new_password_by_mail_ends_what_a_stranger_has_added_to_an_address_that_was_not_theirs(
