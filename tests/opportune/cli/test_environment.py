@@ -22,23 +22,17 @@ from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 # The Python below ours, without its site-packages: a machine that has nothing yet.
 BARE = [getattr(sys, "_base_executable", sys.executable), "-S"]
 UV = f"""\
-#!{BARE[0]}
-import os, pathlib, signal, sys
-task = sys.argv[-1].rsplit("/", 1)[-1]
-with open(os.environ["ASKED"], "a") as asked:
-    print(*sys.argv[1:], file=asked)
-if sys.argv[1] == "venv":
-    python = pathlib.Path(sys.argv[-1], "bin/python")
-    python.parent.mkdir(parents=True, exist_ok=True)
-    python.unlink(missing_ok=True)
-    python.symlink_to({BARE[0]!r})
-if task == os.environ.get("FAILS"):
-    sys.exit("error: nobody answers")
-if task == os.environ.get("DIES"):
-    os.kill(os.getpid(), signal.SIGKILL)
-if task == os.environ.get("WAITS"):
-    open(os.environ["BEGUN"], "w").close()
-    signal.pause()
+#!/bin/sh
+PATH=/usr/bin:/bin
+for last; do :; done
+task=${{last##*/}}
+echo "$@" >>"$ASKED"
+if [ "$1" = venv ]; then mkdir -p "$last/bin" && ln -sf '{BARE[0]}' "$last/bin/python"; fi
+case $task in
+"$FAILS") echo "error: nobody answers" >&2; exit 1 ;;
+"$DIES") kill -KILL $$ ;;
+"$WAITS") : >"$BEGUN"; exec sleep 60 ;;
+esac
 """
 COMMAND_LINE = """\
 import sys
