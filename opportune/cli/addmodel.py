@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from opportune.cli.output import say
 from opportune.cli.scaffold.adding import Request, add_model
 from opportune.cli.scaffold.model import NewModel
 from opportune.project import PROJECT
@@ -60,7 +61,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     model, places = add_model(
         PROJECT, Request(feature, name, fields, read, write, path, icon, group, navigation, by_hand)
     )
-    print(f"{name} is in app/{feature}, with its tests and a migration.")
+    say(f"{name} is in app/{feature}, with its tests and a migration.")
     for place in places:
         print(f"Add by hand to {place}.")
     tell(model)
@@ -68,7 +69,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
 
 def tell(model: NewModel, first: Sequence[str] = ()) -> None:
     """What comes next."""
-    print("Next:")
+    say("Next:")
     for step in (*first, "migrate", f"test tests/{model.feature}", "runserver"):
-        print(f"  python3 oppman.py {step}")
-    print(f"Its pages are at {model.path}.")
+        say(f"  python3 oppman.py {step}")
+    say(f"Its pages are at {model.path}.")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from opportune.cli.output import say
 from opportune.cli.scaffold.removing import ModelRemoval, plan_removal
 from opportune.project import PROJECT
 
@@ -18,14 +19,15 @@ def command(
     What other code still uses is not removed.
     """
     removal = plan_removal(PROJECT, feature, name)
-    print(f"This goes with {name}:")
+    tell = say if yes else print  # what a question is about is always told
+    tell(f"This goes with {name}:")
     for line in removal.summary():
-        print(f"  {line}")
+        tell(f"  {line}")
     if not yes and not typer.confirm("Remove it? What git does not have cannot be brought back."):
         raise typer.Abort
     carry_out(removal)
-    print(f"{name} is out of app/{feature}. Next:")
-    print("  python3 oppman.py migrate")
+    say(f"{name} is out of app/{feature}. Next:")
+    say("  python3 oppman.py migrate")
 
 
 def carry_out(removal: ModelRemoval) -> None:

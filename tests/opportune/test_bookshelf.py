@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from opportune.cli.installed import with_feature
+from opportune.cli.removal import Removal
 from opportune.project import PROJECT, USERS
 from tests.opportune import slug_recipe
 from tests.opportune.cli.command_server import TESTING, command_server
@@ -57,9 +58,9 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
     shutil.copy(PROJECT / "pyproject.toml", copy)
     shutil.copytree(PROJECT / "tests", copy / "tests", ignore=shutil.ignore_patterns("opportune", *EXAMPLES))
     give_users_a_bio(copy / "app/users")
+    for name in EXAMPLES:
+        Removal(name, copy).carry_out()
     with command_server(copy, *TESTING) as run:
-        for name in EXAMPLES:
-            assert run("removeapp", name, "--yes")[0] == 0
         for part in ("app", "templates", "tests"):
             shutil.copytree(BOOKSHELF / part, copy / part, dirs_exist_ok=True)
         shutil.copy(PROJECT / "tests/opportune/security/api_faults.py", copy / "tests/books")

@@ -216,6 +216,8 @@ def _with_option(found: Field, option: str) -> Field:
         return replace(found, minimum=value) if name == "min" else replace(found, maximum=value)
     if name == "default" and equals and found.kind.literal:
         return replace(found, default=value)
+    if option == "optional" and found.type in ("image", "file"):
+        return found  # which they are without it
     if option in ("unique", "index", "optional"):
         _refuse_option(found, option)
         return replace(found, options=found.options | {option})

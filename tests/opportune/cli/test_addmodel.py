@@ -26,7 +26,7 @@ EVERY_TYPE = (
     *("stars:int:min=1:max=5", "ratio:float:optional", "weight:decimal:8,3:optional:index", "is_pinned:bool"),
     *("published_on:date:optional", "starts_at:datetime:default=now", "opens:time:optional", "code:str:20:unique"),
     *("status:enum:draft,published:default=draft", "kind:enum(short,not-long)", "contact:email", "site:url"),
-    *("phone:phone:optional", "land:country", "cover:image", "script:file", "data:json", "keywords:list"),
+    *("phone:phone:optional", "land:country", "cover:image:optional", "script:file", "data:json", "keywords:list"),
     *("category:Category", "parent:Post:optional", "tags:Tag[]", "topics:many:blog.Tag", "created_at", "updated_at"),
 )
 BY_HAND = tuple(
@@ -288,6 +288,16 @@ def test_a_model_that_nobody_asked_for_has_no_migration_yet(project: Path, capsy
     assert "python3 oppman.py makemigrations notes" in capsys.readouterr().out
     assert not (project / "migrations").exists()
     assert adding.INSTALLED in texts(project)
+
+
+def test_a_quiet_one_says_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("opportune.cli.scaffold.migration.draft", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.db.migrations.autogenerate.write_migration", lambda *_arguments: None)
+    assert main(["-q", "addmodel", "blog", "Post", "title:str"]) == 0
+    assert "class Post" in (project / "app/blog/models.py").read_text()
+    assert capsys.readouterr() == ("", "")
 
 
 FEATURE = '''\
