@@ -4,6 +4,7 @@ Both number their events `<id>:<characters of text included>`, so that whoever l
 at any process.
 """
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,18 @@ def tools_html(runs: Sequence[Mapping[str, Any]]) -> Markup:
     return Markup(template.render(runs=runs))  # noqa: S704 - of our template
 
 
+def _difference(before: str, after: str) -> tuple[int, str]:
+    """UTF-16 units that both begin with, and what follows them in the second."""
+    low, high = 0, min(len(before), len(after))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if before[low:middle] == after[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return len(after[:low].encode("utf-16-le")) // 2, after[low:]
+
+
 def parse_event_id(value: str | None) -> tuple[int, int] | None:
     """Parse `42:1234` as id and offset; None for anything else."""
     parts = (value or "").split(":")
@@ -49,11 +62,14 @@ class AnswerStream:
     async def html(
         self, render: Callable[[Answer], Awaitable[str]], prefix: str = "answer-"
     ) -> AsyncIterator[ServerSentEvent]:
-        """Events for a page: finished blocks once, the open one as it grows, and at its end the answer as `render`ed.
+        """Events for a page: `grow` with what is new, and at its end the answer as `render`ed.
 
-        They go to the elements `<prefix><id>-blocks` and `-open`, and at last in the place of `<prefix><id>`.
+        What is new goes to the elements `<prefix><id>-blocks` and `-open` (static/answers.js), and the end in the place
+        of `<prefix><id>`. `grow` has `[keep, html]` for each block that is finished, and for the open one: so many
+        UTF-16 units of what stood in the open one, then this.
         """
         live, offset, seen, tools_seen = self.live, self.offset, -1, self.live.tools_seen
+        shown = ""
         async for text in live.growth(offset):
             if live.tools_seen > tools_seen:
                 tools_seen = live.tools_seen
@@ -66,11 +82,13 @@ class AnswerStream:
             if seen < 0:  # only now: of an answer that is followed there was nothing here before
                 seen = MarkdownBlocks.of(text[:offset]).frozen_count
             blocks, offset = await live.blocks()
-            new = Markup("").join(blocks.frozen[seen:])
-            seen = blocks.frozen_count
-            html = hx_partial(f"{prefix}{self.id}-blocks", new, "beforeend") if new else Markup("")
-            html += hx_partial(f"{prefix}{self.id}-open", blocks.open)
-            yield ServerSentEvent(raw_data=html, id=f"{self.id}:{offset}")
+            grown = []
+            for html in (*blocks.frozen[seen:], blocks.open):
+                grown.append(_difference(shown, html))
+                shown = ""
+            seen, shown = blocks.frozen_count, blocks.open
+            data = json.dumps(grown, ensure_ascii=False, separators=(",", ":"))
+            yield ServerSentEvent(event="grow", raw_data=data, id=f"{self.id}:{offset}")
         if live.ended:
             end = f"{self.id}:{len(live.answer.text)}"
             whole = Markup(await render(live.answer))  # noqa: S704 - of our template

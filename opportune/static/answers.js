@@ -49,6 +49,20 @@
     const address = target.getAttribute("hx-sse:connect");
     if (id) target.setAttribute("hx-sse:connect", address.replace(/[^=]*$/, id));
   });
+  // The open block is sent as what is new in it; blocks before it have been finished.
+  const sources = new WeakMap(); // HTML of open blocks as it was sent: an element would spell it another way
+  on("grow", (stream, { target, detail: { data, id } }) => {
+    const name = target.dataset.prefix + id.split(":")[0];
+    const open = document.getElementById(`${name}-open`), blocks = document.getElementById(`${name}-blocks`);
+    const grown = JSON.parse(data), last = grown.pop();
+    const whole = ([keep, html]) => (sources.get(open) ?? "").slice(0, keep) + html;
+    for (const block of grown) {
+      blocks.insertAdjacentHTML("beforeend", whole(block));
+      sources.delete(open);
+    }
+    sources.set(open, whole(last));
+    open.innerHTML = sources.get(open);
+  });
   on("htmx:sse:error", (stream) => { lost(stream).hidden = false; });
   on("htmx:sse:close", (stream, { detail: { reason } }) => {
     if (reason !== "message") return; // the answer has not ended

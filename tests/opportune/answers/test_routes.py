@@ -91,7 +91,7 @@ async def test_an_answer_streams_as_html_into_its_place_on_any_page(
         gate.set()
         streamed = (await client.get(f"/answers/{answer.id}/stream?after={answer.id}:14")).text
         whole = (await client.get(f"/answers/{answer.id}")).text
-    assert f'hx-target="#answer-{answer.id}-open"' in streamed
+    assert "event: grow" in streamed
     assert "event: done" in streamed
     assert "and the <em>second</em>." in whole
     assert "hx-sse:connect" not in whole
