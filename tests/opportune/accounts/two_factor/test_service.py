@@ -230,7 +230,7 @@ async def test_staff_are_told_why_they_are_here(app: FastAPI, database: Database
 async def test_the_api_turns_it_on_and_off(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with database.writer() as session:
-        token = await create_token(session, user, "a program", timedelta(hours=1))
+        token = await create_token(session, user, "a program", timedelta(hours=1), ["accounts:manage"])
     headers = {"Authorization": f"Bearer {token}"}
     async with (
         signed_in_client(app, user) as browser,
