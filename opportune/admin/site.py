@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
+from opportune.admin.accounts.credentials import ACCOUNTS
 from opportune.admin.accounts.groups import GROUPS
-from opportune.admin.accounts.users import ACCOUNTS, UserAdmin
+from opportune.admin.accounts.users import UserAdmin
 from opportune.admin.authorization import Authorization, may_look_up
 from opportune.admin.dashboard.dashboard import Dashboard
 from opportune.admin.forms.fieldsets import group_fields

@@ -27,7 +27,9 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
     groups = select(Group).join(Membership, col(Membership.group_id) == col(Group.id))
     queries: dict[str, Select[Any]] = {
         "account": select(User).where(col(User.id) == person.id),
-        "sessions": select(Session).where(col(Session.user_id) == person.id).order_by(col(Session.id)),
+        "sessions": select(Session)
+        .where(col(Session.user_id) == person.id, col(Session.impersonator_session_id).is_(None))  # those are staff's
+        .order_by(col(Session.id)),
         "tokens": select(ApiToken).where(col(ApiToken.user_id) == person.id).order_by(col(ApiToken.id)),
         "linked_accounts": select(LinkedAccount)
         .where(col(LinkedAccount.user_id) == person.id)

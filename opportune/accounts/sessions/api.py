@@ -6,12 +6,9 @@ from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session
 from opportune.accounts.schemas import SessionRead
-from opportune.accounts.sessions.service import UserSessions
-from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.accounts.sessions.service import UserSessions, session_device
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
-
-IMPERSONATOR = "A superuser, signed in as you"
 
 router = APIRouter(prefix="/users/me/sessions", tags=["accounts"])
 
@@ -35,12 +32,10 @@ async def end_sessions(user: CurrentUser, context: AccountCtx) -> None:
 @router.delete("/{session_id}", status_code=204)
 async def end_session(session_id: RowId, user: CurrentUser, context: AccountCtx) -> None:
     ended = await UserSessions(context.session, user.id).delete(session_id)
-    record_event(context, user, "session_ended", device=describe_user_agent(ended.agent))
+    record_event(context, user, "session_ended", device=session_device(ended))
 
 
 def session_read(row: Session, *, is_current: bool) -> SessionRead:
-    if row.impersonator_session_id is not None:
-        shown = row.model_dump() | {"address": ""}
-        return SessionRead(**shown, device=IMPERSONATOR, is_current=is_current, is_impersonation=True)
-    device = describe_user_agent(row.agent)
-    return SessionRead(**row.model_dump(), device=device, is_current=is_current, is_impersonation=False)
+    is_impersonation = row.impersonator_session_id is not None
+    shown = row.model_dump() | ({"address": ""} if is_impersonation else {})
+    return SessionRead(**shown, device=session_device(row), is_current=is_current, is_impersonation=is_impersonation)

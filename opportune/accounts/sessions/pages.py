@@ -8,8 +8,7 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session
 from opportune.accounts.responses import done, show
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.service import UserSessions
-from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.accounts.sessions.service import UserSessions, session_device
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.rendering.flash import flash
@@ -21,13 +20,13 @@ router = APIRouter(prefix="/accounts/sessions")
 async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
     async with database.reader(fresh=True) as session:
         rows = await UserSessions(session, user.id).valid()
-    return show(request, "sessions", sessions=rows, describe=describe_user_agent, here=current_session(request))
+    return show(request, "sessions", sessions=rows, device=session_device, here=current_session(request))
 
 
 @router.post("/{session_id}/end")
 async def end_session(request: Request, session_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
     ended = await UserSessions(context.session, user.id).delete(session_id)
-    record_event(context, user, "session_ended", device=describe_user_agent(ended.agent))
+    record_event(context, user, "session_ended", device=session_device(ended))
     return done(request, "sessions", "That device is signed out.")
 
 

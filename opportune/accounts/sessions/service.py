@@ -10,9 +10,12 @@ from sqlmodel import col
 
 from opportune.accounts.credentials import UserCredentials, hash_token, prune
 from opportune.accounts.models import ApiToken, Session, User
+from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.db.model import utc_now
 from opportune.settings import Settings
 from opportune.web.client import Client
+
+IMPERSONATOR = "A superuser, signed in as you"
 
 
 class UserSessions(UserCredentials[Session]):
@@ -20,6 +23,11 @@ class UserSessions(UserCredentials[Session]):
 
     kind = Session
     newest_first = (col(Session.seen_at), col(Session.id))
+
+
+def session_device(row: Session) -> str:
+    """Name the device of a session. Of a superuser who is signed in as somebody it is not told."""
+    return describe_user_agent(row.agent) if row.impersonator_session_id is None else IMPERSONATOR
 
 
 async def create_session(

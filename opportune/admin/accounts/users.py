@@ -16,18 +16,17 @@ from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # 
 
 from opportune.accounts import passwords
 from opportune.accounts.groups.service import lock_superusers
-from opportune.accounts.models import ApiToken, LinkedAccount, Passkey, Session, User, UserBase
+from opportune.accounts.models import User, UserBase
 from opportune.accounts.passkeys.service import reset_two_factor
 from opportune.accounts.schemas import Email
 from opportune.accounts.sessions.service import delete_all_sessions
-from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.accounts.users import InvalidPasswordError, user_manager
-from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, EventAdmin, record_staff_change
+from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, record_staff_change
 from opportune.admin.accounts.groups import GroupsField, exceeds, grants_by_group, groups_of_user, set_groups
 from opportune.admin.accounts.impersonation import ImpersonationMixin
 from opportune.admin.accounts.permission_table import readable_table
 from opportune.admin.accounts.user_columns import user_columns
-from opportune.admin.authorization import SuperuserOnly, has_grant, is_superuser, may_change_user
+from opportune.admin.authorization import has_grant, is_superuser, may_change_user
 from opportune.admin.errors import ValidationRefused, translate_database_errors
 from opportune.admin.forms.admin_form import AdminForm, add_error, read_form_texts
 from opportune.admin.forms.fieldsets import without_fields
@@ -297,55 +296,3 @@ async def _keep_superusers(session: AsyncSession, leaving: User, request: Reques
         raise ValidationRefused(yourself, *fields)
     if leaving.is_superuser and await lock_superusers(session) <= {leaving.id}:
         raise ValidationRefused(LAST_SUPERUSER, *fields)
-
-
-class SessionAdmin(SuperuserOnly, AdminView, model=Session):
-    """Deleting one signs that browser out."""
-
-    column_list = ("id", "user_id", "agent", "address", "created_at", "seen_at")
-    column_labels = {"agent": "Device"}
-    column_formatters = {"agent": lambda row, _: describe_user_agent(row.agent)}
-    column_searchable_list = ("address", "agent")
-    column_filters = ("user_id", "created_at", "seen_at", "expires_at")
-    can_create = can_edit = False
-    icon, category = "ti ti-devices", "Accounts"
-
-
-class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
-    """Deleting one shuts that program out."""
-
-    name, name_plural = "API token", "API tokens"
-    column_list = ("id", "user_id", "name", "hint", "scopes", "created_at", "used_at", "expires_at")
-    column_searchable_list = ("name",)
-    column_filters = ("user_id", "created_at", "used_at", "expires_at")
-    can_create = can_edit = False
-    icon, category = "ti ti-key", "Accounts"
-
-
-class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
-    """What signs people in, which is theirs to change."""
-
-    column_list = ("id", "user_id", "issuer", "email", "created_at")
-    column_searchable_list = ("issuer", "subject", "email")
-    column_filters = ("user_id", "issuer", "created_at")
-    can_create = can_edit = can_delete = False
-    icon, category = "ti ti-link", "Accounts"
-
-
-class PasskeyAdmin(SuperuserOnly, AdminView, model=Passkey):
-    """Deleting one lets that device sign nobody in any more: for who has lost it."""
-
-    column_list = ("id", "user_id", "name", "created_at", "used_at")
-    column_details_list = ("id", "user_id", "name", "verifies_user", "is_synced", "transports", "created_at", "used_at")
-    column_labels = {"verifies_user": "Enough alone", "is_synced": "Synced"}
-    column_searchable_list = ("name",)
-    column_filters = ("user_id", "created_at", "used_at")
-    can_create = can_edit = False
-    icon, category = "ti ti-fingerprint", "Accounts"
-
-    async def before_delete(self, session: AsyncSession, row: Passkey, request: Request) -> None:
-        owner = await session.get_one(User, row.user_id)
-        record_staff_change(session, request, owner, "passkey_removed", name=row.name)
-
-
-ACCOUNTS = (SessionAdmin, TokenAdmin, LinkedAccountAdmin, PasskeyAdmin, EventAdmin)

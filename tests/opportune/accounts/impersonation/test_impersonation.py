@@ -255,7 +255,10 @@ async def test_the_person_sees_it_among_the_sessions_and_ends_it(app: FastAPI, b
         (row,) = (each for each in rows if each["is_impersonation"])
         assert (row["device"], row["address"]) == ("A superuser, signed in as you", "")
         assert "A superuser, signed in as you" in (await hers.get("/accounts/sessions")).text
+        exported = (await hers.get(f"{ME}/export")).json()["accounts"]["sessions"]
+        assert [each["id"] for each in exported] == [each["id"] for each in rows if not each["is_impersonation"]]
         assert (await hers.post(f"/accounts/sessions/{row['id']}/end")).status_code == 303
+        assert (await events(app, ada))[-1].details == {"device": "A superuser, signed in as you"}
         assert (await who(hers), await who(boss)) == (ADA, "")
 
 

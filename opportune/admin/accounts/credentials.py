@@ -1,0 +1,62 @@
+"""The admin's pages for what signs people in: sessions, tokens, linked accounts, passkeys."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.accounts.models import ApiToken, LinkedAccount, Passkey, Session, User
+from opportune.accounts.sessions.service import session_device
+from opportune.admin.accounts.events import EventAdmin, record_staff_change
+from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.views import AdminView
+
+
+class SessionAdmin(SuperuserOnly, AdminView, model=Session):
+    """Deleting one signs that browser out."""
+
+    column_list = ("id", "user_id", "agent", "address", "created_at", "seen_at")
+    column_labels = {"agent": "Device"}
+    column_formatters = {"agent": lambda row, _: session_device(row)}
+    column_searchable_list = ("address", "agent")
+    column_filters = ("user_id", "created_at", "seen_at", "expires_at")
+    can_create = can_edit = False
+    icon, category = "ti ti-devices", "Accounts"
+
+
+class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
+    """Deleting one shuts that program out."""
+
+    name, name_plural = "API token", "API tokens"
+    column_list = ("id", "user_id", "name", "hint", "scopes", "created_at", "used_at", "expires_at")
+    column_searchable_list = ("name",)
+    column_filters = ("user_id", "created_at", "used_at", "expires_at")
+    can_create = can_edit = False
+    icon, category = "ti ti-key", "Accounts"
+
+
+class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
+    """What signs people in, which is theirs to change."""
+
+    column_list = ("id", "user_id", "issuer", "email", "created_at")
+    column_searchable_list = ("issuer", "subject", "email")
+    column_filters = ("user_id", "issuer", "created_at")
+    can_create = can_edit = can_delete = False
+    icon, category = "ti ti-link", "Accounts"
+
+
+class PasskeyAdmin(SuperuserOnly, AdminView, model=Passkey):
+    """Deleting one lets that device sign nobody in any more: for who has lost it."""
+
+    column_list = ("id", "user_id", "name", "created_at", "used_at")
+    column_details_list = ("id", "user_id", "name", "verifies_user", "is_synced", "transports", "created_at", "used_at")
+    column_labels = {"verifies_user": "Enough alone", "is_synced": "Synced"}
+    column_searchable_list = ("name",)
+    column_filters = ("user_id", "created_at", "used_at")
+    can_create = can_edit = False
+    icon, category = "ti ti-fingerprint", "Accounts"
+
+    async def before_delete(self, session: AsyncSession, row: Passkey, request: Request) -> None:
+        owner = await session.get_one(User, row.user_id)
+        record_staff_change(session, request, owner, "passkey_removed", name=row.name)
+
+
+ACCOUNTS = (SessionAdmin, TokenAdmin, LinkedAccountAdmin, PasskeyAdmin, EventAdmin)
