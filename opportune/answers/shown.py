@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar, Self
 
 from fastapi import Request
@@ -12,6 +11,10 @@ from markupsafe import Markup
 from opportune.answers.live import SILENCE_TIMEOUT_SECONDS
 from opportune.answers.models import Answer
 from opportune.web import MarkdownBlocks, is_htmx, markdown, redirect, templates
+
+MAX_KEPT_LENGTH = 5_000_000
+"""Characters of ended answers whose HTML a process keeps."""
+_known: dict[str, Markup] = {}
 
 
 @dataclass(frozen=True)
@@ -26,21 +29,26 @@ class ShownAnswer:
 
     @classmethod
     async def of(cls, answer: Answer) -> Self:
-        # In a thread: a long answer takes long to render, and everybody else would wait.
-        return await asyncio.to_thread(cls._of, answer)
-
-    @classmethod
-    def _of(cls, answer: Answer) -> Self:
         if not answer.is_running:
-            return cls(answer, _rendered(answer.text), Markup())
-        blocks = MarkdownBlocks.of(answer.text)
+            return cls(answer, await _rendered(answer.text), Markup())
+        # In a thread: a long answer takes long to render, and everybody else would wait.
+        blocks = await asyncio.to_thread(_blocks_of, answer.text)
         return cls(answer, Markup("").join(blocks.frozen), blocks.open)
 
 
-@lru_cache(maxsize=128)
-def _rendered(text: str) -> Markup:
-    """An answer that has ended."""
-    return markdown.render(text)
+def _blocks_of(text: str) -> MarkdownBlocks:
+    blocks = MarkdownBlocks.of(text)
+    blocks.render()
+    return blocks
+
+
+async def _rendered(text: str) -> Markup:
+    """An answer that has ended: rendered once, in however long a conversation it is shown."""
+    html = _known.pop(text, None) or await asyncio.to_thread(markdown.render, text)
+    _known[text] = html  # the last that was asked for
+    while len(_known) > 1 and sum(map(len, _known)) > MAX_KEPT_LENGTH:
+        del _known[next(iter(_known))]
+    return html
 
 
 def answer_path(answer: Answer) -> str:

@@ -7,9 +7,11 @@ import pytest
 from opportune import llm
 from opportune.answers.errors import AnswerRunning, TooManyAnswers
 from opportune.answers.manager import MAX_RUNNING_ANSWERS, AnswerManager
-from opportune.answers.models import AnswerStatus
+from opportune.answers.models import Answer, AnswerStatus
+from opportune.answers.shown import ShownAnswer
 from opportune.db import Database
 from opportune.llm import FakeProvider, LanguageModel
+from opportune.web import markdown
 from tests.opportune.answers.questions import ask, retry, wait_until_ended
 
 
@@ -133,3 +135,19 @@ async def test_of_many_first_questions_at_once_no_more_than_allowed_are_taken(
     model.script = [asyncio.Event()]
     results = await asyncio.gather(*(ask(manager, owner_id) for _ in range(8)), return_exceptions=True)
     assert sum(isinstance(result, TooManyAnswers) for result in results) == 8 - MAX_RUNNING_ANSWERS
+
+
+@pytest.mark.database("sqlite")
+async def test_an_answer_that_has_ended_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered = list[str]()
+    render = markdown.render
+    monkeypatch.setattr(markdown, "render", lambda text: (rendered.append(text), render(text))[1])
+    monkeypatch.setattr("opportune.answers.shown.MAX_KEPT_LENGTH", 1_000)
+    answers = [Answer(id=number, text=f"*{number}*", status=AnswerStatus.DONE) for number in range(200)]
+    for _ in range(2):
+        shown = [await ShownAnswer.of(answer) for answer in answers]
+    assert shown[7].blocks == "<p><em>7</em></p>\n"
+    assert len(rendered) == 200
+    await ShownAnswer.of(Answer(id=0, text="long " * 1_000, status=AnswerStatus.DONE))
+    await ShownAnswer.of(answers[0])
+    assert len(rendered) == 202, "so much is kept, and no more"
