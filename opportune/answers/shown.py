@@ -44,7 +44,9 @@ def _blocks_of(text: str) -> MarkdownBlocks:
 
 async def _rendered(text: str) -> Markup:
     """An answer that has ended: rendered once, in however long a conversation it is shown."""
-    html = _known.pop(text, None) or await asyncio.to_thread(markdown.render, text)
+    html = _known.pop(text, None)
+    if html is None:
+        html = await asyncio.to_thread(markdown.render, text)
     _known[text] = html  # the last that was asked for
     while len(_known) > 1 and sum(map(len, _known)) > MAX_KEPT_LENGTH:
         del _known[next(iter(_known))]

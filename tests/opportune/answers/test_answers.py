@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from markupsafe import Markup
 
 from opportune import llm
 from opportune.answers.errors import AnswerRunning, TooManyAnswers
@@ -141,7 +142,12 @@ async def test_of_many_first_questions_at_once_no_more_than_allowed_are_taken(
 async def test_an_answer_that_has_ended_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rendered = list[str]()
     render = markdown.render
-    monkeypatch.setattr(markdown, "render", lambda text: (rendered.append(text), render(text))[1])
+
+    def recorded(text: str) -> Markup:
+        rendered.append(text)
+        return render(text)
+
+    monkeypatch.setattr(markdown, "render", recorded)
     monkeypatch.setattr("opportune.answers.shown.MAX_KEPT_LENGTH", 1_000)
     answers = [Answer(id=number, text=f"*{number}*", status=AnswerStatus.DONE) for number in range(200)]
     for _ in range(2):
