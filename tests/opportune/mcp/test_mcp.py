@@ -107,7 +107,7 @@ async def test_a_token_has_the_tools_that_its_scopes_are_good_for(site: FastAPI,
         result = await client.call_tool("sign_out_everywhere")
         assert result.is_error
         assert text_of(result) == "This token may not do this: it lacks the scope library:write."
-    async with mcp_client(site, await make_token(database, ada, "todos:read")) as client:
+    async with mcp_client(site, await make_token(database, ada, "accounts:manage")) as client:
         assert (await client.list_tools()).tools == []
 
 
