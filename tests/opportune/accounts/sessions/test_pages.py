@@ -16,7 +16,7 @@ pytestmark = pytest.mark.database("sqlite")
 __all__ = ["ada", "other", "recorded", "settings", "user"]  # fixtures
 
 SESSIONS, TOKENS = "/accounts/sessions", "/accounts/tokens"
-NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWORD}
+NEW_TOKEN = {"name": "Backup <script>", "days": "30", "scopes": ["read", "write"], "current_password": PASSWORD}
 
 
 async def is_in(client: AsyncClient) -> bool:
