@@ -147,7 +147,9 @@ async def test_who_knows_the_old_password_cannot_delete_the_account(
 async def test_who_knows_the_old_password_gets_no_token(
     app: FastAPI, database: Database, held: Held, address: str, kind: str
 ) -> None:
-    wanted: dict[str, Any] = {kind: {"name": "for later", "days": 365, "current_password": PASSWORD}}
+    wanted: dict[str, Any] = {
+        kind: {"name": "for later", "days": 365, "scopes": ["read"], "current_password": PASSWORD}
+    }
     async with signed_in_client(app, await make_user(database, EMAIL)) as thief:
         answer = await held.overtaken(thief.post(address, **wanted), give_new_password(database))
 

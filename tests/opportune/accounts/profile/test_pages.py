@@ -170,7 +170,9 @@ async def test_guesses_at_the_password_of_a_browser_left_open_end(ada: AsyncClie
     answers = [await ask(ada, password=f"guess {number}") for number in range(10)]
     locked = [
         await ask(ada),
-        await ada.post("/accounts/tokens", data={"name": "a", "days": "7", "current_password": PASSWORD}),
+        await ada.post(
+            "/accounts/tokens", data={"name": "a", "days": "7", "scopes": "read", "current_password": PASSWORD}
+        ),
     ]
 
     assert {answer.status_code for answer in answers} == {422}
