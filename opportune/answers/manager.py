@@ -71,10 +71,11 @@ class AnswerManager:
         self._watching: asyncio.Task[None] | None = None
         self._is_closing = False
 
-    def open(self) -> None:
-        """Tell other processes that this one lives, and look for answers whose process is dead."""
+    def open(self, *, watch: bool = True) -> None:
+        """Tell other processes that this one lives, and look for answers whose process is dead if `watch` says so."""
         self._lock.hold()
-        self._watching = asyncio.create_task(self._watch(), name="watch answers")
+        if watch:
+            self._watching = asyncio.create_task(self._watch(), name="watch answers")
 
     async def ask(  # noqa: PLR0913 - each is a word of its own
         self,

@@ -22,7 +22,10 @@ SECRET_KEY = "a key for tests that opens nothing anywhere"
 
 KINDS = ("sqlite", "postgresql")
 
-SLOWEST_MODULES = ("test_project.py", "test_speedups.py", "test_wheel.py")
+SLOWEST_MODULES = (
+    *("test_project.py", "test_speedups.py", "test_wheel.py"),
+    *("test_bookshelf.py", "test_cookbook.py", "test_startproject.py", "test_tutorial.py"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

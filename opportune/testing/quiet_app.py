@@ -20,6 +20,7 @@ def quiet_app(settings: Settings, features: Sequence[Feature] | None = None) -> 
         patch.setattr(application, "add_admin", lambda app: app.router.routes.append(AdminWhenAsked(app)))
         patch.setattr(application, "analyze", lambda _routes: None)  # each when it is first asked for, as in production
         app = application.create_app(settings, features)
+    app.state.is_quiet = True
     app.state.jobs.worker.looked = time.monotonic()  # no look at the first commit
     return app
 
