@@ -83,8 +83,8 @@ def offered_scopes(features: Sequence[Feature]) -> dict[str, str]:
 def unknown_scopes(wanted: Sequence[str], features: Sequence[Feature]) -> str:
     """What is wrong with scopes that somebody asks for, in a line; empty if all are there."""
     offered = offered_scopes(features)
-    if unknown := [each for each in wanted if each not in offered]:
-        return f"There is no scope {unknown[0]}. There are: {', '.join(offered)}."
+    if not set(wanted) <= offered.keys():
+        return f"There is no such scope. There are: {', '.join(offered)}."
     return ""
 
 

@@ -12,12 +12,12 @@ from sqlmodel import col
 
 from opportune.cli import demo, quickstart, server
 from opportune.cli.env_file import write_env
+from opportune.cli.nearby import NearbyServer
 from opportune.cli.quickstart import Superuser, asked, checked, fill, offer_models, reserve, summary
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
-from opportune.llm.nearby import NearbyServer
 from opportune.project import settings_class
 from opportune.settings import forget_settings, get_settings
 from opportune.testing.plugin import settings_for
