@@ -134,14 +134,12 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
     router.include_flat(markdown_preview.router)
     router.include_flat(routes.router)
     app.mount(STATIC_URL, assets, name="static")
-    # Each page knows who looks at it, also one that does not ask.
-    needs = [get_optional_user, *(each for feature in app.state.features for each in feature.page_dependencies)]
-    of_pages = [Depends(each) for each in needs]
     for feature in app.state.features:
         for api in several(feature.api):
             router.include_flat(api, "/api/v1")
         for pages in several(feature.pages):
-            router.include_flat(pages, dependencies=of_pages, include_in_schema=False)
+            # Each page knows who looks at it, also one that does not ask.
+            router.include_flat(pages, dependencies=[Depends(get_optional_user)], include_in_schema=False)
     add_admin(app)
     if settings.debug:
         from opportune.web.errors import debug_page  # noqa: PLC0415 - for who writes the site, and nobody else
@@ -149,4 +147,4 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
         router.include_flat(debug_page.router)
     if not settings.is_production:
         router.include_flat(api_docs.router, include_in_schema=False)
-        router.include_flat(mailbox.router, dependencies=of_pages, include_in_schema=False)
+        router.include_flat(mailbox.router, dependencies=[Depends(get_optional_user)], include_in_schema=False)

@@ -120,8 +120,6 @@ class Feature:
     navigation: Sequence[Link] = ()
     navigation_template: str = ""
     """A file below `templates/` that every page shows in its navigation."""
-    page_dependencies: "Sequence[Callable[..., Any]]" = ()
-    """What each page of the site depends on, as for what that template shows."""
     profile_panel: "Panel[User] | None" = None
     """Below a person's own name and address on their profile page."""
     home_card: "Panel[User | None] | None" = None

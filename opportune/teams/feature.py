@@ -1,7 +1,6 @@
 from opportune.feature import Demo, Feature
 from opportune.teams import api, cleanup, demo, pages
 from opportune.teams.admin import TeamAdmin, TeamInvitationAdmin, TeamMemberAdmin
-from opportune.teams.dependencies import get_user_teams
 from opportune.teams.models import Team, TeamInvitation, TeamMember
 from opportune.teams.personal_data import keep_owners, personal_data
 
@@ -13,7 +12,6 @@ teams = Feature(
     api=api.router,
     admin=(TeamAdmin, TeamMemberAdmin, TeamInvitationAdmin),
     navigation_template="teams/navigation.html",
-    page_dependencies=(get_user_teams,),
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
     jobs=(cleanup.delete_expired_daily,),

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.dependencies import AccountCtx, CurrentUser, OptionalUser
+from opportune.accounts.dependencies import AccountCtx, CurrentUser, OptionalUser, came_from
 from opportune.accounts.models import User
 from opportune.accounts.responses import PRIVATE_HEADERS, reauthenticated
 from opportune.accounts.sign_in.redirects import safe_redirect_path
@@ -15,6 +15,7 @@ from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import FieldErrors
 from opportune.teams import invitations, service
+from opportune.teams.dependencies import get_user_teams
 from opportune.teams.emails import invite_by_email, send_handed_over_email
 from opportune.teams.models import Team, TeamRole
 from opportune.teams.schemas import (
@@ -36,7 +37,7 @@ HAND_OVER, DELETE = "hand-over-", "delete-"
 """Of ids: both forms ask for the password."""
 OTHER_NAME = "Please type the name of this team."
 
-router = APIRouter(prefix=TEAMS_PATH)
+router = APIRouter(prefix=TEAMS_PATH, dependencies=[Depends(get_user_teams)])
 
 
 @router.get("")
@@ -46,6 +47,15 @@ async def index(request: Request, user: CurrentUser, session: ReadSession) -> Re
         "invitations": await invitations.find_own_invitations(session, user),
     }
     return templates.render(request, "teams/list.html", context)
+
+
+@router.get("/switcher")
+async def switcher(request: Request, _user: CurrentUser) -> Response:
+    """The menu of a page that does not know the teams: most do not, as that asks the database once more."""
+    context = {"shown_path": came_from(request).partition("?")[0]}
+    page = templates.render(request, "teams/switcher.html", context)
+    page.headers.update(PRIVATE_HEADERS)
+    return page
 
 
 @router.get("/new")

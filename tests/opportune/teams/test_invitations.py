@@ -58,7 +58,7 @@ async def test_whoever_registers_with_the_address_accepts_and_is_in_the_team(
     path, token = await newest_link(app)
     await client.post(path, data={"token": token, "password": PASSWORD})
     await client.post(f"{ACCOUNTS}/login", data={"email": ADDRESS, "password": PASSWORD, "next": link})
-    assert '1<span class="visually-hidden"> open invitations' in (await client.get("/")).text
+    assert '1<span class="visually-hidden"> open invitations' in (await client.get("/teams")).text
     assert "Accept" in (await client.get(link)).text
     assert "new" not in await roles_in(database, crew.team)  # to look at it was nothing
 

@@ -67,18 +67,23 @@ async def test_whoever_makes_a_team_owns_it_and_is_in_it(user_client: AsyncClien
     assert "Owner" in page.text
     again = await user_client.post("/teams/new", data={"name": "Second", "next": "/accounts/sessions"})
     assert again.headers["location"] == "/accounts/sessions"
-    assert "Switch to Press &amp; Co" in (await user_client.get("/accounts/sessions")).text
+    assert "Switch to Press &amp; Co" in (await user_client.get("/teams/switcher")).text
 
 
 async def test_whoever_has_one_of_many_teams_switches_between_them(clients: Clients, crew: Crew) -> None:
     browser = clients["owner"]
     second = (await browser.post("/teams/new", data={"name": "Second"})).headers["location"]
-    assert f"Switch to {crew.team.name}" in (await browser.get("/")).text
+    assert f"Switch to {crew.team.name}" in (await browser.get("/teams")).text
+    assert f"Switch to {crew.team.name}" not in (await browser.get("/")).text
 
     answer = await browser.post(f"/teams/{crew.team.id}/switch", data={"next": "/accounts/sessions"})
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/sessions")
-    assert "Switch to Second" in (await browser.get("/")).text
+    shown = {"HX-Request": "true", "HX-Current-URL": "http://testserver/accounts/sessions?page=2"}
+    menu = await browser.get("/teams/switcher", headers=shown)
+    assert "Switch to Second" in menu.text
+    assert 'name="next" value="/"' in menu.text
+    assert "no-store" in menu.headers["cache-control"]
     assert (await browser.post(f"{second}/switch", data={"next": "//evil.example"})).headers["location"] == second
     assert (await browser.post(f"/teams/{crew.foreign.id}/switch")).status_code == 404
 
