@@ -19,7 +19,7 @@ from opportune.accounts.fastapi_users_without_redis import (
     InvalidPasswordException,
     exceptions,
 )
-from opportune.accounts.models import ApiToken, LinkedAccount, Passkey, Session, User, UserBase
+from opportune.accounts.models import ApiToken, LinkedAccount, Passkey, RecoveryCode, Session, User, UserBase
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users import (
     CHANGED_MEANWHILE,
@@ -301,8 +301,9 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         await self._end_linked_ways_in(user)
 
     async def _end_linked_ways_in(self, user: U) -> None:
-        """A stranger may have registered the address, linked an account of theirs, and added passkeys."""
-        for kind in (LinkedAccount, Passkey):
+        """A stranger may have registered the address, linked an account of theirs, and added devices."""
+        await self.user_db.update(user, {"totp_secret": "", "totp_step": 0})
+        for kind in (LinkedAccount, Passkey, RecoveryCode):
             await self.session.execute(delete(kind).where(col(kind.user_id) == user.id))
 
     # E-mails, which a job asks for: nobody learns from an answer who has an account

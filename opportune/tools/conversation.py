@@ -11,6 +11,10 @@ from opportune.tools.toolbox import Toolbox, ToolResult
 
 MAX_ROUNDS = 8
 """How often a model may ask for calls within one answer; then it has to answer with what it knows."""
+MAX_CALLS_PER_ROUND = 16
+MAX_RESULTS_LENGTH = 200_000
+"""Characters of all results within one answer, which the model reads again in each round."""
+TOO_MUCH = ToolResult("This was not run: it is one call too many. Answer with what there is.", is_error=True)
 
 Approve = Callable[[ToolCall], Awaitable[bool]]
 
@@ -45,7 +49,7 @@ async def converse(
         LLMError: as `LanguageModel.chunks`.
     """
     turns = [*messages]
-    prompt_tokens = completion_tokens = 0
+    prompt_tokens = completion_tokens = results_length = 0
     for remaining in reversed(range(MAX_ROUNDS + 1)):
         said, end = "", Done()
         offered = toolbox.schemas if remaining else ()
@@ -63,11 +67,13 @@ async def converse(
             yield replace(end, prompt_tokens=counts[0], completion_tokens=counts[1], tool_calls=())
             return
         turns.append(Message("assistant", said, tool_calls=end.tool_calls))
-        for call in end.tool_calls:
+        for number, call in enumerate(end.tool_calls):
             tool = toolbox.tools.get(call.name)
             run = ToolRun(call, tool.status if tool else call.name)
             yield run
-            result = await _called(toolbox, call, user, approve)
+            has_room = number < MAX_CALLS_PER_ROUND and results_length < MAX_RESULTS_LENGTH
+            result = await _called(toolbox, call, user, approve) if has_room else TOO_MUCH
+            results_length += len(result.text)
             turns.append(Message("tool", result.text, tool_call_id=call.id))
             yield replace(run, result=result)
 

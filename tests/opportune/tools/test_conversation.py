@@ -6,7 +6,8 @@ from fastapi import FastAPI
 from opportune.db import WriteSession
 from opportune.llm import Done, FakeProvider, Message, ToolCall
 from opportune.tools import Toolbox, ToolResult, ToolRun, converse
-from opportune.tools.conversation import MAX_ROUNDS
+from opportune.tools import conversation as conversation_module
+from opportune.tools.conversation import MAX_ROUNDS, TOO_MUCH
 
 pytestmark = pytest.mark.database("sqlite")
 QUESTION = [Message("user", "What is the weather?")]
@@ -85,6 +86,20 @@ async def test_a_model_that_never_ends_asking_has_to_answer(app: FastAPI) -> Non
     assert len(model.received) == MAX_ROUNDS + 1
     assert len(model.offered) == MAX_ROUNDS
     assert said[-1] == Done(10 * (MAX_ROUNDS + 1), 5 * (MAX_ROUNDS + 1), model="Scripted")
+
+
+async def test_a_model_gets_so_many_calls_at_once_and_no_more(app: FastAPI) -> None:
+    said = await conversation(app, FakeProvider.in_turn([wants(*[RAIN] * 20)], ["It rains."]))
+    results = [each.result for each in said if isinstance(each, ToolRun) and each.result]
+    assert [result.is_error for result in results] == [False] * 16 + [True] * 4
+    assert results[-1] == TOO_MUCH
+
+
+async def test_a_model_reads_so_much_of_results_and_no_more(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation_module, "MAX_RESULTS_LENGTH", 20)
+    said = await conversation(app, FakeProvider.in_turn([wants(RAIN, RAIN)], [wants(RAIN)], ["It rains."]))
+    results = [each.result for each in said if isinstance(each, ToolRun) and each.result]
+    assert [result.is_error for result in results] == [False, False, True]
 
 
 async def test_where_there_are_no_tools_none_is_told_of(app: FastAPI) -> None:

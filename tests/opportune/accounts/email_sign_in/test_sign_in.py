@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from opportune.accounts.email_sign_in.service import signs_in_by_email
-from opportune.accounts.models import LinkedAccount, Session, User
+from opportune.accounts.models import LinkedAccount, RecoveryCode, Session, User
 from opportune.accounts.two_factor import totp
 from opportune.db.database import Database
 from opportune.testing.factories import make_user, signed_in_client
@@ -131,6 +131,20 @@ async def test_what_a_stranger_has_opened_with_an_address_ends_when_its_owner_si
         assert await session.scalar(select(func.count()).select_from(LinkedAccount)) == 0
     chosen = await client.post("/accounts/password", data={"new_password": "another good password"})
     assert chosen.status_code == 303
+
+
+async def test_a_strangers_authenticator_app_keeps_nobody_out_of_their_own_address(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    user = await make_user(database, EMAIL)
+    await turn_on_second_factor(app, user)
+    async with database.writer() as session:
+        session.add(RecoveryCode(user_id=user.id, code_hash="0" * 64))
+    await ask(client)
+    await press(client, await newest_token(app))
+    assert await is_signed_in(client)
+    async with database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(RecoveryCode)) == 0
 
 
 async def test_a_verified_account_keeps_its_password_and_sessions(

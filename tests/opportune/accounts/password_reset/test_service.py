@@ -1,9 +1,11 @@
 """Back in by an e-mail."""
 
+import pyotp
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
+from opportune.accounts.two_factor import totp
 from opportune.db.database import Database
 from opportune.testing.factories import make_token, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import (
@@ -49,6 +51,22 @@ async def test_a_forgotten_password_is_replaced_once_by_a_link_of_an_hour(
     assert (await enter(client), await enter(client, NEW)) == (401, 200)
     assert await users(database) == [(EMAIL, True)]  # the link has come by mail
     assert (await told(app))[-1] == (EMAIL, "You have a new password")
+
+
+@on_sqlite
+@pytest.mark.parametrize(("is_verified", "lands_at"), [(False, "/"), (True, "/accounts/login/code")])
+async def test_a_second_factor_stays_with_whose_address_was_proved_before(
+    app: FastAPI, client: AsyncClient, database: Database, is_verified: bool, lands_at: str
+) -> None:
+    user = await make_user(database, EMAIL, is_verified=is_verified)
+    async with database.writer() as session:
+        session.add(user)
+        key = totp.start_setup(app.state.settings, user).key
+        await totp.enable(session, app.state.settings, user, key, pyotp.TOTP(key).now())
+    await client.post(f"{ACCOUNTS}/forgot-password", data={"email": EMAIL})
+    await reset(client, "page", (await newest_link(app))[1], NEW)
+    arrived = await client.post(f"{ACCOUNTS}/login", data={"email": EMAIL, "password": NEW})
+    assert arrived.headers["location"] == lands_at
 
 
 @on_sqlite
