@@ -22,8 +22,8 @@ from opportune.teams.schemas import MemberFilter, MemberRead, TeamCreate
 
 MAX_TEAMS_PER_USER = 100
 
-LAST_OWNER = "{team} would have no owner: make another member one first."
-NOBODY_LEFT = "Nobody but you is in {team}: delete it instead."
+LAST_OWNER = "The team would have no owner: make another member one first."
+NOBODY_LEFT = "Nobody but you is in the team: delete it instead."
 TOO_MANY_TEAMS = f"You are in {MAX_TEAMS_PER_USER} teams: leave one first."
 NO_MEMBER = "Nobody with this address is in the team."
 YOURSELF = "You are an owner already: name somebody else."
@@ -298,7 +298,7 @@ async def _keep_owner(session: AsyncSession, team: Team, member: TeamMember) -> 
     others = select(col(TeamMember.role)).where(col(TeamMember.team_id) == team.id, col(TeamMember.id) != member.id)
     roles = (await session.scalars(others)).all()
     if TeamRole.OWNER not in roles:
-        raise FieldErrors({"": (LAST_OWNER if roles else NOBODY_LEFT).format(team=team.name)})
+        raise FieldErrors({"": LAST_OWNER if roles else NOBODY_LEFT})
 
 
 def _is_of(user: User) -> ColumnElement[bool]:

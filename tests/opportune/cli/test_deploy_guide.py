@@ -6,6 +6,7 @@ import tomllib
 
 import pytest
 
+from opportune import features
 from opportune.cli.registry import HELPS
 from opportune.project import PROJECT
 from opportune.settings import HOST_VARIABLES, Settings
@@ -51,7 +52,8 @@ def test_every_health_path_exists(text: str) -> None:
 
 def test_every_setting_exists() -> None:
     named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", GUIDE)) - NOT_OURS
-    assert named <= {name.upper() for name in Settings.model_fields}
+    kinds = [Settings, *(kind for name in features.__all__ if (kind := getattr(features, name).settings))]
+    assert named <= {name.upper() for kind in kinds for name in kind.model_fields}
 
 
 def test_hosts_install_exactly_the_production_lock() -> None:

@@ -115,7 +115,7 @@ async def test_the_only_owner_is_told_why_they_stay(clients: Clients, crew: Crew
         (f"members/{number}/role", {"role": "member"}),
     ):
         await browser.post(f"/teams/{crew.team.id}/{path}", data=data)
-        assert "Crew would have no owner" in (await browser.get("/teams")).text
+        assert "The team would have no owner" in (await browser.get("/teams")).text
     await clients["stranger"].post(f"/teams/{crew.foreign.id}/leave")
     assert "delete it instead" in (await clients["stranger"].get("/teams")).text
     assert (await roles_in(database, crew.team))["owner"] == "owner"
