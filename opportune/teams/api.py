@@ -10,14 +10,13 @@ from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import User
 from opportune.accounts.responses import confirm_password
 from opportune.accounts.schemas import Reauthentication
-from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import NotFound
 from opportune.pagination import Page
 from opportune.teams import invitations, service
 from opportune.teams.emails import invite_by_email, send_handed_over_email
-from opportune.teams.models import Team, TeamInvitation, TeamRole
+from opportune.teams.models import TeamInvitation, TeamRole
 from opportune.teams.schemas import (
     InvitationCreate,
     InvitationRead,
@@ -89,8 +88,7 @@ async def delete(
     await service.open_team(context.session, team_id, user, TeamRole.OWNER)
     await context.manager.release()  # others write while much is deleted
     await confirm_password(context, user, wanted.current_password)
-    await delete_dependents_in_batches(database, Team, team_id)
-    await service.delete_team(context.session, team_id, user)
+    await service.delete_team(context.session, database, team_id, user)
 
 
 @router.post("/{team_id}/switch", responses=refusals(401, 404))

@@ -62,14 +62,18 @@ async def invite(
 
 
 async def _require_room(session: AsyncSession, team_id: int) -> None:
-    count = select(func.count()).select_from(TeamInvitation).where(col(TeamInvitation.team_id) == team_id, is_open())
+    count = (
+        select(func.count())
+        .select_from(TeamInvitation)
+        .where(col(TeamInvitation.team_id) == team_id, TeamInvitation.is_open())
+    )
     if (await session.scalar(count) or 0) >= MAX_OPEN_INVITATIONS:
         raise FieldErrors({"": TOO_MANY_OPEN})
 
 
 async def find_invitations(session: AsyncSession, team_id: int) -> Sequence[TeamInvitation]:
     """The open invitations of a team, the newest first."""
-    query = select(TeamInvitation).where(col(TeamInvitation.team_id) == team_id, is_open())
+    query = select(TeamInvitation).where(col(TeamInvitation.team_id) == team_id, TeamInvitation.is_open())
     return (await session.scalars(query.order_by(col(TeamInvitation.id).desc()))).all()
 
 
@@ -90,14 +94,18 @@ async def withdraw(session: AsyncSession, team_id: int, user: User, invitation_i
 async def read_link(session: AsyncSession, token: str) -> tuple[TeamInvitation, Team] | None:
     """What a link invites to, and whom; None where it is over, was withdrawn, or is not ours."""
     query = select(TeamInvitation, Team).join(Team, col(Team.id) == col(TeamInvitation.team_id))
-    found = (await session.execute(query.where(col(TeamInvitation.token_hash) == hash_token(token), is_open()))).first()
+    found = (
+        await session.execute(
+            query.where(col(TeamInvitation.token_hash) == hash_token(token), TeamInvitation.is_open())
+        )
+    ).first()
     return (found[0], found[1]) if found else None
 
 
 async def find_own_invitations(session: AsyncSession, user: User) -> Sequence[tuple[TeamInvitation, Team]]:
     """What somebody is invited to by the address that they have proved."""
     query = select(TeamInvitation, Team).join(Team, col(Team.id) == col(TeamInvitation.team_id))
-    rows = await session.execute(query.where(_is_for(user), is_open()).order_by(col(TeamInvitation.id)))
+    rows = await session.execute(query.where(_is_for(user), TeamInvitation.is_open()).order_by(col(TeamInvitation.id)))
     return [(invitation, team) for invitation, team in rows]
 
 
@@ -105,9 +113,11 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
     """Take somebody into the team that they are invited to, and have them be in it. A member stays what they are.
 
     Raises:
-        NotFound: they are not, or not any more.
+        NotFound: they are not, or not any more; or who invited them may not do so any more.
     """
-    mine = select(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, _is_for(user), is_open())
+    mine = select(TeamInvitation).where(
+        col(TeamInvitation.id) == invitation_id, _is_for(user), TeamInvitation.is_open()
+    )
     if (invitation := await session.scalar(mine)) is None:
         raise NotFound
     await hold_team(session, invitation.team_id)
@@ -115,7 +125,7 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
     member = await session.scalar(
         select(TeamMember).where(col(TeamMember.team_id) == invitation.team_id, col(TeamMember.user_id) == user.id)
     )
-    gone = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, is_open())
+    gone = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, TeamInvitation.is_open())
     ended = (await session.execute(gone.returning(col(TeamInvitation.role)))).first()
     if team is None or (ended is None and member is None):  # withdrawn meanwhile
         raise NotFound
@@ -134,10 +144,6 @@ async def decline(session: AsyncSession, invitation_id: int, user: User) -> None
     mine = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, _is_for(user))
     if (await session.execute(mine.returning(col(TeamInvitation.id)))).first() is None:
         raise NotFound
-
-
-def is_open() -> ColumnElement[bool]:
-    return col(TeamInvitation.expires_at) > utc_now()
 
 
 def _is_for(user: User) -> ColumnElement[bool]:

@@ -3,9 +3,11 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import UniqueConstraint
-from sqlmodel import Field
+from sqlalchemy import BindParameter, ColumnElement, UniqueConstraint, and_, or_, select
+from sqlalchemy.orm import aliased
+from sqlmodel import Field, col
 
+from opportune.accounts.models import User
 from opportune.db.model import Model, utc_now
 from opportune.text import Line
 
@@ -64,6 +66,28 @@ class TeamInvitation(Model, table=True):
     invited_by_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime = Field(index=True)
+
+    @classmethod
+    def is_open(cls, now: datetime | BindParameter[datetime] | None = None) -> ColumnElement[bool]:
+        """Whether it counts: it is not over, and who sent it could do so now, whichever way they lost that."""
+        inviter, user = aliased(TeamMember), aliased(User)
+        may_give = (
+            and_(col(inviter.role) == giver, col(cls.role).in_([role for role in TeamRole if giver.includes(role)]))
+            for giver in TeamRole
+            if giver.includes(TeamRole.ADMIN)
+        )
+        could_send = (
+            select(col(inviter.id))
+            .join(user, col(user.id) == col(inviter.user_id))
+            .where(
+                col(inviter.team_id) == col(cls.team_id),
+                col(inviter.user_id) == col(cls.invited_by_id),
+                col(user.is_active),
+                or_(*may_give),
+            )
+            .correlate(cls)
+        )
+        return and_(col(cls.expires_at) > (utc_now() if now is None else now), could_send.exists())
 
 
 class TeamOwned(Model):

@@ -10,14 +10,13 @@ from opportune.accounts.dependencies import AccountCtx, CurrentUser, OptionalUse
 from opportune.accounts.models import User
 from opportune.accounts.responses import PRIVATE_HEADERS, reauthenticated
 from opportune.accounts.sign_in.redirects import safe_redirect_path
-from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
-from opportune.errors import FieldErrors
+from opportune.errors import FieldErrors, NotFound
 from opportune.teams import invitations, service
 from opportune.teams.dependencies import get_user_teams
 from opportune.teams.emails import invite_by_email, send_handed_over_email
-from opportune.teams.models import Team, TeamRole
+from opportune.teams.models import TeamRole
 from opportune.teams.schemas import (
     InvitationCreate,
     MemberFilter,
@@ -98,7 +97,10 @@ async def show_invitation(request: Request, user: OptionalUser, session: ReadSes
 
 @router.post("/invitations/{invitation_id}/accept")
 async def accept(request: Request, invitation_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
-    team = await invitations.accept(session, invitation_id, user)
+    try:
+        team = await invitations.accept(session, invitation_id, user)
+    except NotFound:
+        return templates.render(request, "teams/no_invitation.html", {}, 404)
     flash(request, f"Welcome to “{team.name}”.")
     return RedirectResponse(_path(team.id), 303)
 
@@ -240,8 +242,7 @@ async def delete(
         form.refuse(OTHER_NAME, "name")
     if await reauthenticated(context, user, form):
         await context.manager.release()  # others write while much is deleted
-        await delete_dependents_in_batches(database, Team, team_id)
-        await service.delete_team(context.session, team_id, user)
+        await service.delete_team(context.session, database, team_id, user)
         return _done(request, TEAMS_PATH, f"“{name}” is deleted.")
     return await _show_settings(request, context.session, team_id, user, delete=form)
 

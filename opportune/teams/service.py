@@ -11,7 +11,8 @@ from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
-from opportune.db.database import Session
+from opportune.db.batches import delete_dependents_in_batches
+from opportune.db.database import Database, Session
 from opportune.db.matching import matches, patterns_of
 from opportune.db.model import utc_now
 from opportune.errors import FieldErrors, Forbidden, NotFound
@@ -72,7 +73,7 @@ def _teams_of_user() -> Select[Any]:
     invitations = (
         select(func.count())
         .select_from(TeamInvitation)
-        .where(col(TeamInvitation.email) == bindparam("email"), col(TeamInvitation.expires_at) > bindparam("now"))
+        .where(col(TeamInvitation.email) == bindparam("email"), TeamInvitation.is_open(bindparam("now")))
     )
     return (
         select(col(Team.id), col(Team.name), col(TeamMember.role), col(TeamMember.id), invitations.scalar_subquery())
@@ -154,13 +155,24 @@ async def rename_team(session: AsyncSession, team_id: int, user: User, name: str
     return access.team
 
 
-async def delete_team(session: AsyncSession, team_id: int, user: User) -> Team:
-    """Delete a team with all that belongs to it."""
-    access = await lock_team(session, team_id, user, TeamRole.OWNER)
-    await remove_team(session, access.team)
-    record_event(session, user, "team_deleted", team=access.team.name)
+async def delete_team(session: AsyncSession, database: Database, team_id: int, user: User) -> None:
+    """Delete a team with all that belongs to it, in batches where that is much. Nothing is written in `session` yet.
+
+    Whoever is an owner as it begins finishes it: their own membership may be among what goes first.
+
+    Raises:
+        NotFound: they are not in the team, or not any more.
+        Forbidden: they are no owner of it, or not any more.
+    """
+    async with database.writer() as first:
+        await lock_team(first, team_id, user, TeamRole.OWNER)
+    await delete_dependents_in_batches(database, Team, team_id)
+    await hold_team(session, team_id)
+    if (team := await session.get(Team, team_id)) is None:
+        raise NotFound
+    await remove_team(session, team)
+    record_event(session, user, "team_deleted", team=team.name)
     await session.flush()
-    return access.team
 
 
 async def remove_team(session: AsyncSession, team: Team) -> None:

@@ -1,11 +1,12 @@
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import select, update
+from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.db.database import Database
@@ -13,10 +14,11 @@ from opportune.db.model import utc_now
 from opportune.teams import invitations
 from opportune.teams.cleanup import delete_expired
 from opportune.teams.models import TeamInvitation
+from opportune.teams.service import read_teams
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import ACCOUNTS, newest_link, sent_emails
 from tests.opportune.teams.conftest import Crew
-from tests.opportune.teams.members import roles_in
+from tests.opportune.teams.members import member_id, roles_in
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -151,3 +153,70 @@ async def test_invitations_are_counted_by_person_team_and_address(
     answer = [await clients["owner"].post(path, data={"email": ADDRESS}) for _ in range(2)][-1]
     assert (answer.status_code, "That was too often" in answer.text) == (429, True)
     assert "Retry-After" in answer.headers
+
+
+async def remove(clients: Clients, crew: Crew, database: Database) -> None:
+    number = await member_id(database, crew.team, crew.people["admin"])
+    await clients["owner"].delete(f"/api/v1/teams/{crew.team.id}/members/{number}")
+
+
+async def leave(clients: Clients, crew: Crew, database: Database) -> None:
+    await clients["admin"].post(f"/api/v1/teams/{crew.team.id}/leave")
+
+
+async def demote(clients: Clients, crew: Crew, database: Database) -> None:
+    number = await member_id(database, crew.team, crew.people["admin"])
+    await clients["owner"].patch(f"/api/v1/teams/{crew.team.id}/members/{number}", json={"role": "member"})
+
+
+async def deactivate(clients: Clients, crew: Crew, database: Database) -> None:
+    async with database.writer() as session:
+        await session.execute(update(User).where(col(User.id) == crew.people["admin"].id).values(is_active=False))
+
+
+async def delete_account(clients: Clients, crew: Crew, database: Database) -> None:
+    await clients["admin"].request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
+
+
+@pytest.mark.parametrize("lose_rights", [remove, leave, demote, deactivate, delete_account])
+async def test_an_invitation_is_worthless_once_its_inviter_could_not_send_it(
+    app: FastAPI,
+    client: AsyncClient,
+    clients: Clients,
+    crew: Crew,
+    database: Database,
+    lose_rights: Callable[[Clients, Crew, Database], Awaitable[None]],
+) -> None:
+    link = await invite(app, clients["admin"], crew, "stranger@example.com")
+    number, stranger = await the_id(database), clients["stranger"]
+    assert (await client.get(link)).status_code == 200
+
+    await lose_rights(clients, crew, database)
+
+    page = await client.get(link)
+    assert (page.status_code, "may not invite you any more" in page.text) == (410, True)
+    refused = await stranger.post(f"/teams/invitations/{number}/accept")
+    assert (refused.status_code, "may not invite you any more" in refused.text) == (404, True)
+    assert (await stranger.post(f"/api/v1/teams/invitations/{number}/accept")).status_code == 404
+    assert (await stranger.get("/api/v1/teams/invitations")).json() == []
+    assert (await clients["owner"].get(f"/api/v1/teams/{crew.team.id}/invitations")).json() == []
+    assert "open invitations" not in (await stranger.get("/teams/switcher")).text
+    async with database.reader(fresh=True) as session:
+        assert (await read_teams(session, crew.people["stranger"])).invitation_count == 0
+    assert "stranger" not in await roles_in(database, crew.team)
+
+
+async def test_who_has_handed_over_gives_up_to_what_they_are_now_by_invitations_too(
+    app: FastAPI, clients: Clients, crew: Crew, database: Database
+) -> None:
+    await invite(app, clients["owner"], crew, "second@example.com", "owner")
+    await invite(app, clients["owner"], crew, "stranger@example.com", "admin")
+    owners, admins = [each.id for each in await stored(database)]
+    sent = {"email": "admin@example.com", "current_password": PASSWORD}
+    assert (await clients["owner"].post(f"/api/v1/teams/{crew.team.id}/hand-over", json=sent)).status_code == 204
+
+    async with signed_in_client(app, await make_user(database, "second@example.com", is_verified=True)) as second:
+        assert (await second.post(f"/teams/invitations/{owners}/accept")).status_code == 404
+    assert (await clients["stranger"].post(f"/teams/invitations/{admins}/accept")).status_code == 303
+    roles = await roles_in(database, crew.team)
+    assert roles == {"owner": "admin", "admin": "owner", "member": "member", "stranger": "admin"}

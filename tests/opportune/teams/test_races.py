@@ -119,6 +119,29 @@ async def test_whoever_loses_a_role_while_a_request_runs_does_nothing_with_it(da
         assert (await session.scalars(select(col(Team.name)))).all() == ["Crew"]
 
 
+async def test_an_invitation_is_worthless_as_soon_as_its_inviter_is_removed(database: Database) -> None:
+    ann, bob = await people(database)
+    team = await owned_by_both(database, ann, bob)
+    second, began = await make_user(database, "cleo@example.com", is_verified=True), asyncio.Event()
+    async with database.writer() as session:
+        session.add(kept := invitation_of(team, bob, second.email, TeamRole.OWNER))
+    number = await member_id(database, team, bob)
+
+    async def remove(session: AsyncSession) -> None:
+        await service.remove_member(session, team.id, ann, number)
+        began.set()
+        await asyncio.sleep(0)  # the other one is on its way to the lock
+
+    async def accept(session: AsyncSession) -> None:
+        await began.wait()
+        await invitations.accept(session, kept.id, second)
+
+    results = await at_once(database, remove, accept)
+
+    assert [type(each) for each in results] == [type(None), NotFound]
+    assert await roles_in(database, team) == {"ann": "owner"}
+
+
 async def test_two_invitations_of_one_address_at_once_are_one(database: Database) -> None:
     ann, bob = await people(database)
     team = await owned_by_both(database, ann, bob)
@@ -156,7 +179,7 @@ async def test_a_team_that_is_deleted_while_a_row_of_it_is_written_waits_for_tha
 
     async def remove() -> None:
         async with database.writer() as session:
-            await service.delete_team(session, team.id, ann)
+            await service.delete_team(session, database, team.id, ann)
 
     async with asyncio.timeout(30):
         async with database.writer() as session:
