@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Header, HTTPException, Request
 
 from opportune.accounts.dependencies import CurrentUser, OptionalUser
+from opportune.accounts.models import ApiToken
 from opportune.answers.events import AnswerStream, parse_event_id
 from opportune.answers.manager import AnswerManager
 from opportune.answers.models import Answer
@@ -13,11 +14,13 @@ from opportune.db.model import RowId
 from opportune.errors import OperatorError
 
 
-async def get_answers(request: Request) -> AnswerManager:
+async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
+    """The answers of the site; to a program, with no more tools than its token is good for."""
     manager: AnswerManager | None = getattr(request.app.state, "answers", None)
     if manager is None:
         raise OperatorError("Answers are not installed: put `answers` of opportune.features into app/installed.py.")
-    return manager
+    token: ApiToken | None = request.state.token
+    return manager.within(token.scopes) if token else manager
 
 
 Answers = Annotated[AnswerManager, Depends(get_answers)]

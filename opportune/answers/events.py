@@ -68,7 +68,8 @@ class AnswerStream:
         of `<prefix><id>`. `grow` has `[keep, html]` for each block that is finished, and for the open one: so many
         UTF-16 units of what stood in the open one, then this.
         """
-        live, offset, seen, tools_seen = self.live, self.offset, -1, self.live.tools_seen
+        live, offset, seen = self.live, self.offset, -1
+        tools_seen = -1 if live.tool_runs else 0  # the page may be older than they are
         shown = ""
         async for text in live.growth(offset):
             if live.tools_seen > tools_seen:

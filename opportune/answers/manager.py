@@ -9,14 +9,16 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from functools import cached_property
+from copy import copy
+from typing import Self
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
+from opportune.accounts.tokens.scopes import ALL_SCOPES, common_scopes
 from opportune.answers import store
 from opportune.answers.errors import AnswerRunning, TooManyAnswers
 from opportune.answers.flusher import AnswerFlusher
@@ -63,13 +65,20 @@ class AnswerManager:
         self.database = database
         self.llm = llm
         self._make_toolbox = make_toolbox
+        self._scopes = ALL_SCOPES
         self.worker = secrets.token_hex(16)
         self._tasks: dict[int, AnswerTask] = {}
         self._flusher = AnswerFlusher(database, self.worker)
         self._followers = AnswerFollower(database, self.take_over)
         self._lock = WorkerLock(str(database.url.sync_url), self.worker)
         self._watching: asyncio.Task[None] | None = None
-        self._is_closing = False
+        self._closing = asyncio.Event()
+
+    def within(self, scopes: str) -> Self:
+        """The same answers for a program: what it asks uses the tools that these scopes, with spaces, are good for."""
+        narrower = copy(self)  # with the same tasks
+        narrower._scopes = common_scopes(self._scopes, scopes)
+        return narrower
 
     def open(self, *, watch: bool = True) -> None:
         """Tell other processes that this one lives, and look for answers whose process is dead if `watch` says so."""
@@ -94,7 +103,7 @@ class AnswerManager:
         `owner_id` is whose it is: nobody else sees it at its own addresses. `topic` is what the feature finds it by
         (`books:12`); a person has one running answer on it. `question` is shown above the answer: the prompt, where
         that is a text. `model` is a name of LLM_MODELS. With `tools` it may call those of the site that change nothing,
-        with the rights of the owner.
+        with the rights of the owner; for a program, those of them that the scopes of its token are good for.
 
         Raises:
             AnswerRunning, TooManyAnswers: answered 409 and 429; nothing may be committed.
@@ -105,7 +114,7 @@ class AnswerManager:
             question=question or (prompt if isinstance(prompt, str) else ""),
             prompt=as_prompt(messages_of(prompt, system)),
             model=self.llm.using(model).name,
-            uses_tools=tools,
+            tool_scopes=self._scopes if tools else "",
         )
         return await self._begin(session, answer)
 
@@ -117,7 +126,7 @@ class AnswerManager:
         """
         if not answer.can_go_on:
             return answer
-        again = Answer(**answer.model_dump(include={"owner_id", "topic", "question", "prompt", "model", "uses_tools"}))
+        again = Answer(**answer.model_dump(include={"owner_id", "topic", "question", "prompt", "model", "tool_scopes"}))
         return await self._begin(session, again)
 
     async def resume(self, session: AsyncSession, answer: Answer) -> Answer:
@@ -146,11 +155,15 @@ class AnswerManager:
 
     async def find(self, answer_id: int, owner_id: int) -> Answer | None:
         """An answer of this person."""
-        return await self._one((col(Answer.id) == answer_id) & (col(Answer.owner_id) == owner_id))
+        return await store.find_newest(
+            self.database, (col(Answer.id) == answer_id) & (col(Answer.owner_id) == owner_id)
+        )
 
     async def newest(self, topic: str, owner_id: int | None) -> ShownAnswer | None:
         """What this person was answered last on a topic, for a page: `show_answer` of `macros/answer.html` shows it."""
-        answer = await self._one((col(Answer.topic) == topic) & (col(Answer.owner_id) == owner_id))
+        answer = await store.find_newest(
+            self.database, (col(Answer.topic) == topic) & (col(Answer.owner_id) == owner_id)
+        )
         return await self.shown(answer) if answer else None
 
     async def shown(self, answer: Answer) -> ShownAnswer:
@@ -187,7 +200,7 @@ class AnswerManager:
 
         What has no text yet begins anew.
         """
-        dead = [] if self._is_closing else [answer for answer in answers if self.is_dead(answer)]
+        dead = [] if self._closing.is_set() else [answer for answer in answers if self.is_dead(answer)]
         for start in range(0, len(dead), MAX_ANSWERS_PER_QUERY):
             some = dead[start : start + MAX_ANSWERS_PER_QUERY]
             async with self.database.writer() as session:
@@ -208,7 +221,7 @@ class AnswerManager:
             self._watching.cancel()
         asyncio.get_running_loop().call_later(min(grace_seconds, VIEWERS_TIMEOUT_SECONDS), self._leave)
         await self._wait(grace_seconds)
-        self._is_closing = True
+        self._closing.set()
         for answer_task in self._tasks.values():
             answer_task.cut(HANDED_OVER)
         await self._wait(SHUTDOWN_TIMEOUT_SECONDS)
@@ -241,15 +254,10 @@ class AnswerManager:
         can = provider is not None and (provider.continues or not found.text)
         return can and bool(found.answer.prompt) and found.answer.takeovers < MAX_TAKEOVERS
 
-    async def _one(self, condition: ColumnElement[bool]) -> Answer | None:
-        # Fresh, since whoever lost a stream comes back to it later than a browser is known to have just written.
-        async with self.database.reader(fresh=True) as session:
-            query = select(Answer).where(condition).order_by(col(Answer.id).desc()).limit(1)
-            return (await session.scalars(query)).one_or_none()
-
     async def _begin(self, session: AsyncSession, answer: Answer) -> Answer:
         if answer.owner_id is not None:
             await self._check_may_run(session, answer.owner_id, answer.topic)
+        answer.tool_scopes = common_scopes(answer.tool_scopes, self._scopes)  # who asked first may have had fewer
         answer.sqlmodel_update({**RUNNING, "worker": self.worker, "lease_until": utc_now() + LEASE_DURATION})
         session.add(answer)
         try:
@@ -277,17 +285,16 @@ class AnswerManager:
 
     def _start(self, begun: AnswerProgress) -> None:
         model = self._model(begun.answer)
-        toolbox = (
-            self._toolbox if begun.answer.uses_tools and (model.model is None or model.model.calls_tools) else None
-        )
+        toolbox = self._tools_for(begun.answer) if model.model is None or model.model.calls_tools else None
         answer_task = self._tasks[begun.answer.id] = AnswerTask(self._flusher, model, begun, toolbox)
         answer_task.start()
         answer_task.task.add_done_callback(lambda _: self._tasks.pop(begun.answer.id, None))
 
-    @cached_property
-    def _toolbox(self) -> Toolbox | None:
-        """The tools that ask nobody: what changes something needs somebody who allows it."""
-        return self._make_toolbox().without_asking if self._make_toolbox else None
+    def _tools_for(self, answer: Answer) -> Toolbox | None:
+        """Those that ask nobody: what changes something needs somebody who allows it."""
+        if not (self._make_toolbox and answer.tool_scopes):
+            return None
+        return self._make_toolbox().without_asking.allowed(answer.tool_scopes)
 
     def _model(self, answer: Answer) -> LanguageModel:
         """Whom it was asked of, or what has come in the place of that."""

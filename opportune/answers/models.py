@@ -52,8 +52,8 @@ class Answer(Model, table=True):
     """What people are shown as asked."""
     prompt: list[dict[str, Any]] = Field(default_factory=list)
     """What the model is sent, until the answer is whole: then nobody needs it again."""
-    uses_tools: bool = False
-    """Whether the model may look things up with the site's tools."""
+    tool_scopes: Text = ""
+    """The scopes, with spaces, of whoever asked, which the tools that the model may call need; empty for no tools."""
     tool_runs: list[dict[str, Any]] = Field(default_factory=list)
     """What it had called on its way: `name`, `status` (what people read), `arguments`, `result`, `is_error`."""
     text: Text = ""

@@ -132,6 +132,14 @@ async def read(database: Database, after: Mapping[int, int]) -> dict[int, Answer
         return await _read(session, after)
 
 
+async def find_newest(database: Database, condition: ColumnElement[bool]) -> Answer | None:
+    """The last of the answers of which this is true."""
+    # Whoever lost a stream comes back to it later than a browser is known to have just written.
+    async with database.reader(fresh=True) as session:
+        query = select(Answer).where(condition).order_by(col(Answer.id).desc()).limit(1)
+        return (await session.scalars(query)).one_or_none()
+
+
 async def read_running(session: AsyncSession, condition: ColumnElement[bool]) -> Sequence[Answer]:
     """The answers that are being written, of which this is true."""
     running = col(Answer.status) == AnswerStatus.STREAMING

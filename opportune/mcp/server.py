@@ -57,7 +57,7 @@ def server_for(caller: Caller, site_name: str) -> Server[Any]:
                     title=each.status,
                     description=each.description,
                     input_schema=dict(each.schema.parameters),
-                    annotations=types.ToolAnnotations(read_only_hint=not caller.toolbox.writes(each.name)),
+                    annotations=types.ToolAnnotations(read_only_hint=not caller.toolbox.changes(each.name)),
                 )
                 for each in caller.tools
             ]

@@ -30,7 +30,7 @@ class Tool:
     status: str
     """What people read while it runs."""
     asks: bool | None = None
-    """Whether the person is asked before it runs. None: if it has a `WriteSession`."""
+    """Whether the person is asked before it runs. None: if it has a `WriteSession` or a `DatabaseDependency`."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -88,7 +88,8 @@ def tool(function: Function | Tool, *, name: str = "", status: str = "", asks: b
         tool(add_todo, status="Adding a to-do", asks=False)
 
     `name`: the function's own. `status`, what people read while it runs: the first line of its docstring.
-    `asks`, whether the person is asked before: where it has a `WriteSession`.
+    `asks`, whether the person is asked before: where it has a `WriteSession`, or a `DatabaseDependency`, of which
+    `asks=False` says that it only reads.
 
     Raises:
         OperatorError: it is no async function with a docstring.

@@ -4,7 +4,8 @@ import asyncio
 import inspect
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,9 +22,9 @@ from starlette.types import Message
 from opportune.accounts.groups.permissions import read_grants
 from opportune.accounts.models import User
 from opportune.accounts.sessions.lookup import Grants
-from opportune.accounts.tokens.scopes import needed_scopes
+from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 from opportune.db.database import Database
-from opportune.db.sessions.dependencies import write_session
+from opportune.db.sessions.dependencies import get_database, write_session
 from opportune.errors import OperatorError
 from opportune.llm.provider import ToolCall, ToolSchema
 from opportune.tools.tool import Function, Tool, tools_of
@@ -85,7 +86,16 @@ class Toolbox:
     @property
     def without_asking(self) -> "Toolbox":
         """Those that run without asking anybody."""
-        return Toolbox(self._site, [each for name, each in self.tools.items() if not self.asks(name)])
+        return self._only(name for name in self.tools if not self.asks(name))
+
+    def allowed(self, scopes: str) -> "Toolbox":
+        """Those that a token with these scopes, with spaces, is good for."""
+        return self._only(name for name in self.tools if not self.missing_scopes(name, scopes))
+
+    def _only(self, names: Iterable[str]) -> "Toolbox":
+        some = copy(self)  # with its routes: they are made once
+        some.tools = {name: self.tools[name] for name in names}
+        return some
 
     def asks(self, name: str) -> bool:
         """Whether the person is to be asked before this one runs."""
@@ -93,13 +103,23 @@ class Toolbox:
         return each.asks if each.asks is not None else self.writes(name)
 
     def writes(self, name: str) -> bool:
-        """Whether this one has a session that writes, however deep."""
-        return write_session in _calls(self._routes[name].dependant)
+        """Whether this one can write, however deep: in a session, or a database where it does not say `asks=False`."""
+        calls = {*_calls(self._routes[name].dependant)}
+        return write_session in calls or (get_database in calls and self.tools[name].asks is not False)
+
+    def changes(self, name: str) -> bool:
+        """Whether this one does more than read: it can write, or the person is asked before."""
+        return self.asks(name) or self.writes(name)
 
     def needed_scopes(self, name: str) -> list[str]:
         """What a token needs for this one, as for a route of its feature's API."""
-        method = "POST" if self.writes(name) else "GET"
+        method = "POST" if self.changes(name) else "GET"
         return needed_scopes(self._routes[name], method, self._site.state.features)
+
+    def missing_scopes(self, name: str, scopes: str) -> list[str]:
+        """What a token with these scopes, with spaces, lacks for this one."""
+        held = scopes.split()
+        return [each for each in self.needed_scopes(name) if not has_scope(held, each)]
 
     def refusal(self, call: ToolCall) -> str:
         """What is wrong with a call before anything runs, in words for the model; empty if nothing is."""

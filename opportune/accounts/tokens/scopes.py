@@ -42,6 +42,13 @@ def has_scope(held: Collection[str], needed: str) -> bool:
     return needed in held or ALL_SCOPES in held or (verb in (READ, WRITE) and verb in held)
 
 
+def common_scopes(one: str, other: str) -> str:
+    """What may be used by both of two tokens, whose scopes are given with spaces."""
+    held, others = one.split(), other.split()
+    both = [*(each for each in held if has_scope(others, each)), *(each for each in others if has_scope(held, each))]
+    return " ".join(dict.fromkeys(both))
+
+
 def needed_scopes(route: object, method: str, features: Sequence[Feature]) -> list[str]:
     """What a token needs for a route: what this asks for, else to read or to write in its feature."""
     dependant = getattr(route, "dependant", None)

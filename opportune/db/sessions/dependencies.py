@@ -25,7 +25,13 @@ async def get_database(request: Request) -> Database:
     return database
 
 
+async def _get_database_to_read(request: Request) -> Database:
+    return await get_database(request)
+
+
 DatabaseDependency = Annotated[Database, Depends(get_database)]
+_DatabaseToRead = Annotated[Database, Depends(_get_database_to_read)]
+"""For what cannot write: tools whose dependencies have the other are taken for writing."""
 
 
 async def read_session(request: Request) -> AsyncIterator[AsyncSession]:
@@ -49,12 +55,13 @@ def context_dependency(kind: type[C]) -> Any:
     """
     extras = _extras(kind)
 
-    async def open_context(_database: DatabaseDependency, **given: Any) -> AsyncIterator[C]:
+    async def open_context(_database: Database, **given: Any) -> AsyncIterator[C]:
         context: Any = kind(_database)
         async with context(**given) if extras is not None else context:
             yield context
 
-    database = Parameter("_database", Parameter.KEYWORD_ONLY, annotation=DatabaseDependency)
+    needed = DatabaseDependency if issubclass(kind, Context) else _DatabaseToRead
+    database = Parameter("_database", Parameter.KEYWORD_ONLY, annotation=needed)
     open_context.__signature__ = Signature([database, *(extras or ())])  # type: ignore[attr-defined]  # FastAPI reads it
     return Depends(open_context, scope="function")
 

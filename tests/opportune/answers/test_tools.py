@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from httpx import AsyncClient
 
 from opportune.accounts import CurrentUser, User
+from opportune.answers.dependencies import Answers
 from opportune.answers.manager import AnswerManager
+from opportune.answers.models import Answer
 from opportune.db import WriteSession
 from opportune.llm import Done, FakeProvider, LanguageModel
 from opportune.llm.provider import ToolCall
-from opportune.testing import make_user, signed_in_client
+from opportune.testing import make_token, make_user, signed_in_client
 from opportune.tools import Toolbox
-from tests.opportune.answers.questions import TIMEOUT_SECONDS, wait_until_ended
+from tests.opportune.answers.questions import TIMEOUT_SECONDS, kill_process, wait_until_ended
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -30,6 +33,29 @@ async def find_book(user: CurrentUser, title: str) -> str:
 async def lend_book(session: WriteSession, title: str) -> str:
     """Lend a book."""
     return title
+
+
+asking = APIRouter()
+
+
+@asking.post("")
+async def ask(user: CurrentUser, session: WriteSession, answers: Answers) -> int:
+    return (await answers.ask(session, "Is it there?", owner_id=user.id, tools=True)).id
+
+
+async def found(manager: AnswerManager, answer_id: int, owner: User) -> Answer:
+    answer = await manager.find(answer_id, owner.id)
+    assert answer
+    return answer
+
+
+def begin_anew(librarian: FakeProvider) -> None:
+    librarian.script, librarian.next_scripts = ["It is there."], []
+    librarian.offered.clear()
+
+
+def offered(librarian: FakeProvider) -> set[str]:
+    return {name for names in librarian.offered for name in names}
 
 
 @pytest.fixture
@@ -88,8 +114,56 @@ async def test_a_page_that_looks_on_gets_each_step(app: FastAPI, owner: User, li
 
 async def test_what_changes_something_is_not_offered(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
     manager: AnswerManager = app.state.answers
-    assert manager._toolbox
-    assert set(manager._toolbox.tools) == {"find_book"}
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    gate.set()
+    await wait_until_ended(manager, answer)
+    assert offered(librarian) == {"find_book"}
+
+
+@pytest.mark.parametrize(("scopes", "tools"), [("write read", {"find_book"}), ("write", set())])
+async def test_a_program_has_no_more_tools_than_its_scopes_are_good_for(
+    app: FastAPI, client: AsyncClient, owner: User, librarian: FakeProvider, scopes: str, tools: set[str]
+) -> None:
+    manager: AnswerManager = app.state.answers
+    app.include_router(asking, prefix="/api/v1/questions")
+    gate.set()
+    token = await make_token(app.state.database, owner, scopes)
+    asked = await client.post("/api/v1/questions", headers={"Authorization": f"Bearer {token}"})
+    stored = await wait_until_ended(manager, await found(manager, asked.json(), owner))
+    assert offered(librarian) == {run["name"] for run in stored.tool_runs} == tools
+
+
+@pytest.mark.parametrize(("first", "then"), [("*", "write"), ("write", "*"), ("write", "read")])
+async def test_who_asks_again_or_goes_on_has_no_more_than_who_asked_first(
+    app: FastAPI, owner: User, librarian: FakeProvider, first: str, then: str
+) -> None:
+    manager: AnswerManager = app.state.answers
+    librarian.script = [asyncio.Event()]
+    async with manager.database.writer() as session:
+        answer = await manager.within(first).ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    await manager.stop(answer)
+    begin_anew(librarian)
+    for go_on in (manager.within(then).retry, manager.within(then).resume):
+        async with manager.database.writer() as session:
+            again = await go_on(session, await found(manager, answer.id, owner))
+        assert (await wait_until_ended(manager, again)).status == "done"
+    assert offered(librarian) == set()
+
+
+async def test_who_takes_an_answer_over_offers_no_more_tools(
+    app: FastAPI, owner: User, librarian: FakeProvider
+) -> None:
+    manager: AnswerManager = app.state.answers
+    librarian.script = [asyncio.Event()]
+    async with manager.database.writer() as session:
+        answer = await manager.within("write").ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    await kill_process(manager, manager.database, answer)
+    begin_anew(librarian)
+    await manager.take_over([await found(manager, answer.id, owner)])
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.status, stored.takeovers) == ("done", 1)
+    assert offered(librarian) == set()
 
 
 async def test_an_answer_without_tools_calls_none(app: FastAPI, owner: User, librarian: FakeProvider) -> None:

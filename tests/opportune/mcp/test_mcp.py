@@ -38,10 +38,19 @@ async def crash() -> str:
     raise RuntimeError("the password is sesame")
 
 
-for function in (whoami, sign_out_everywhere, crash):
+async def send_message(user: CurrentUser) -> str:
+    """Send a message."""
+    return f"Sent for {user.email}."
+
+
+for function in (whoami, sign_out_everywhere, crash, send_message):
     function.__module__ = "app.library.tools"
 
-LIBRARY = Feature(name="library", summary="Books.", tools=[whoami, sign_out_everywhere, tool(crash, status="Crashing")])
+LIBRARY = Feature(
+    name="library",
+    summary="Books.",
+    tools=[whoami, sign_out_everywhere, tool(crash, status="Crashing"), tool(send_message, asks=True)],
+)
 
 
 @pytest.fixture
@@ -83,8 +92,9 @@ async def test_a_program_lists_the_tools_and_has_them_called_for_its_person(
             ("whoami", "Tell who asks", "Tell who asks."),
             ("sign_out_everywhere", "Change something", "Change something."),
             ("crash", "Crashing", "Crash."),
+            ("send_message", "Send a message", "Send a message."),
         ]
-        assert [each.annotations and each.annotations.read_only_hint for each in listed] == [True, False, True]
+        assert [each.annotations and each.annotations.read_only_hint for each in listed] == [True, False, True, False]
         assert text_of(await client.call_tool("whoami")) == "ada@example.com"
         assert text_of(await client.call_tool("sign_out_everywhere")) == "Changed for ada@example.com."
 
@@ -104,9 +114,10 @@ async def test_faults_are_results_without_a_word_of_the_inside(site: FastAPI, da
 async def test_a_token_has_the_tools_that_its_scopes_are_good_for(site: FastAPI, database: Database, ada: User) -> None:
     async with mcp_client(site, await make_token(database, ada, "library:read")) as client:
         assert [each.name for each in (await client.list_tools()).tools] == ["whoami", "crash"]
-        result = await client.call_tool("sign_out_everywhere")
-        assert result.is_error
-        assert text_of(result) == "This token may not do this: it lacks the scope library:write."
+        for name in ("sign_out_everywhere", "send_message"):
+            result = await client.call_tool(name)
+            assert result.is_error
+            assert text_of(result) == "This token may not do this: it lacks the scope library:write."
     async with mcp_client(site, await make_token(database, ada, "accounts:manage")) as client:
         assert (await client.list_tools()).tools == []
 

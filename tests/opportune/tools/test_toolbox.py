@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from opportune.accounts import CurrentUser, OptionalUser, User, may
 from opportune.application import create_app
-from opportune.db import Database, ReadSession, WriteSession
+from opportune.db import Database, DatabaseDependency, ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import NotFound, OperatorError
 from opportune.feature import Feature
 from opportune.llm import ToolCall
@@ -78,6 +78,38 @@ async def test_what_changes_something_is_asked_about_before(app: FastAPI) -> Non
     box = Toolbox(app, [count_users, rename, tool(greet, asks=True)])
     assert [box.asks(name) for name in box.tools] == [False, True, True]
     assert not Toolbox(app, [tool(rename, asks=False)]).asks("rename")
+
+
+async def wipe(database: DatabaseDependency) -> str:
+    """Look around, it says."""
+    return str(database)
+
+
+async def switch(context: RWCtx) -> str:
+    """Look around, it says."""
+    return str(context)
+
+
+async def look(context: ReadonlyCtx, session: ReadSession) -> str:
+    """Look around."""
+    return f"{context} {session}"
+
+
+async def test_what_could_write_is_asked_about_and_needs_the_scope_to_write(app: FastAPI) -> None:
+    box = Toolbox(app, [wipe, switch, look, tool(greet, asks=True), tool(rename, asks=False)])
+    changing = {"wipe": True, "switch": True, "look": False, "greet": True, "rename": True}
+    assert {name: box.asks(name) for name in box.tools} == changing | {"rename": False}
+    assert {name: box.changes(name) for name in box.tools} == changing
+    assert [*box.allowed("read").tools] == ["look"]
+    assert [*box.allowed("write").tools] == ["wipe", "switch", "greet", "rename"]
+    assert not Toolbox(app, [tool(wipe, asks=False)]).changes("wipe")
+
+
+async def test_a_part_of_the_tools_calls_none_of_the_others(app: FastAPI, ada: User) -> None:
+    box = Toolbox(app, [look, greet, rename])
+    assert [*box.without_asking.allowed("*").tools] == ["look", "greet"]
+    assert (await box.without_asking.call(call("rename", name="Ada"), ada)).text.startswith("There is no tool rename.")
+    assert not box.allowed("books:read")
 
 
 async def test_strangers_and_people_without_the_right_are_refused(app: FastAPI, database: Database, ada: User) -> None:
