@@ -2,26 +2,27 @@
 
 from dataclasses import dataclass
 
-from opportune.accounts.models import User
+from opportune.accounts.models import ApiToken, User
 from opportune.llm.provider import ToolCall
 from opportune.tools.tool import Tool
-from opportune.tools.toolbox import Toolbox, ToolResult
+from opportune.tools.toolbox import Headers, Toolbox, ToolResult
 
 
 @dataclass(frozen=True)
 class Caller:
     toolbox: Toolbox
     user: User
-    scopes: str
-    """Of their token, with spaces."""
+    token: ApiToken
+    headers: Headers = ()
+    """What the program says besides, such as which team it means."""
 
     @property
     def tools(self) -> list[Tool]:
         """Those that the token is good for; of others a program need not know."""
-        return list(self.toolbox.allowed(self.scopes).tools.values())
+        return list(self.toolbox.allowed(self.token.scopes).tools.values())
 
     async def call(self, call: ToolCall) -> ToolResult:
-        if call.name in self.toolbox.tools and (missing := self.toolbox.missing_scopes(call.name, self.scopes)):
+        if call.name in self.toolbox.tools and (missing := self.toolbox.missing_scopes(call.name, self.token.scopes)):
             words = f"This token may not do this: it lacks the scope {' and '.join(missing)}."
             return ToolResult(words, is_error=True)
-        return await self.toolbox.call(call, self.user)
+        return await self.toolbox.call(call, self.user, token=self.token, headers=self.headers)

@@ -29,7 +29,7 @@ async def answer(request: Request) -> Response:
     await asyncio.to_thread(import_module, "opportune.mcp.server")  # which takes half a second, once
     from opportune.mcp.server import McpResponse, caller_for  # noqa: PLC0415 - as just said
 
-    return McpResponse(caller_for(request.app, user, token), request.app.state.settings.site_name)
+    return McpResponse(caller_for(request, user, token), request.app.state.settings.site_name)
 
 
 @router.get(PATH)

@@ -4,12 +4,12 @@ import json
 import logging
 from typing import Any
 
-from fastapi import FastAPI
 from mcp import types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -21,12 +21,16 @@ from opportune.tools.toolbox import toolbox_of
 
 logging.getLogger("mcp.server").setLevel(logging.WARNING)  # it tells of each start and end, and each message has both
 
+TEAM_HEADER = b"x-team"
+"""Which team a program means (docs/teams.md): what its person does in a browser changes nothing for it."""
+
 # AllowedHostsMiddleware and CsrfMiddleware have looked at Host and Origin already, and know the site's names.
 CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
-def caller_for(site: FastAPI, user: User, token: ApiToken) -> Caller:
-    return Caller(toolbox_of(site), user, token.scopes)
+def caller_for(request: Request, user: User, token: ApiToken) -> Caller:
+    said = [(name, value) for name, value in request.headers.raw if name == TEAM_HEADER]
+    return Caller(toolbox_of(request.app), user, token, said)
 
 
 class McpResponse(Response):

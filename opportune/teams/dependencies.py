@@ -47,7 +47,7 @@ async def get_optional_team(request: Request) -> UserTeam | None:
         HTTPException: 404 for a team that is not theirs, 400 for a program that has to say which.
     """
     found = await get_user_teams(request)
-    if request.scope["path"].startswith("/api/"):
+    if request.scope["path"].startswith("/api/") or request.state.token:
         if (named := request.headers.get(TEAM_HEADER)) is not None:
             return _named(found, named)
         if request.state.token and len(found.teams) > 1:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Message
 
 from opportune.accounts.groups.permissions import read_grants
-from opportune.accounts.models import User
+from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.lookup import Grants
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 from opportune.db.database import Database
@@ -30,6 +30,7 @@ from opportune.llm.provider import ToolCall, ToolSchema
 from opportune.tools.tool import Function, Tool, tools_of
 from opportune.web.errors.handlers import add_error_handlers
 
+Headers = Sequence[tuple[bytes, bytes]]
 TIMEOUT_SECONDS = 30.0
 MAX_RESULT_LENGTH = 20_000
 """Characters of a result that a model reads."""
@@ -131,14 +132,19 @@ class Toolbox:
             return _told(error)
         return ""
 
-    async def call(self, call: ToolCall, user: User | None) -> ToolResult:
-        """Have a tool called by somebody, whose rights are read afresh. Whatever goes wrong is a result."""
+    async def call(
+        self, call: ToolCall, user: User | None, *, token: ApiToken | None = None, headers: Headers = ()
+    ) -> ToolResult:
+        """Have a tool called by somebody, whose rights are read afresh. Whatever goes wrong is a result.
+
+        `token`: of the program that asks for them; `headers`: those of its request that say what it is about.
+        """
         if refusal := self.refusal(call):
             return ToolResult(refusal, is_error=True)
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 person, grants = await self._read_person(user)
-                status, body = await self._post(call, person, grants)
+                status, body = await self._post(call, person, grants, token, headers)
         except TimeoutError:
             return ToolResult(f"The tool took longer than {TIMEOUT_SECONDS:.0f} seconds.", is_error=True)
         except SQLAlchemyError:
@@ -167,7 +173,9 @@ class Toolbox:
     def _routes(self) -> dict[str, APIRoute]:
         return {route.path[1:]: route for route in self._app.routes if isinstance(route, APIRoute)}
 
-    async def _post(self, call: ToolCall, person: User | None, grants: Grants) -> tuple[int, bytes]:
+    async def _post(
+        self, call: ToolCall, person: User | None, grants: Grants, token: ApiToken | None, headers: Headers
+    ) -> tuple[int, bytes]:
         """One request to the tools' own application; a crash in a tool is logged there, and a 500 here."""
         sent: list[Message] = []
 
@@ -186,10 +194,10 @@ class Toolbox:
             "raw_path": f"/{call.name}".encode(),
             "query_string": b"",
             "root_path": "",
-            "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json")],
+            "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json"), *headers],
             "client": None,
             "server": None,
-            "state": {"user": person, "grants": grants, "session": None, "token": None, "impersonator": None},
+            "state": {"user": person, "grants": grants, "session": None, "token": token, "impersonator": None},
         }
         try:
             await self._app(scope, receive, send)

@@ -15,9 +15,10 @@ from opportune.accounts import CurrentUser, User
 from opportune.application import create_app
 from opportune.db import Database, WriteSession
 from opportune.feature import Feature
-from opportune.features import accounts, mcp
+from opportune.features import accounts, mcp, teams
 from opportune.mcp import pages
-from opportune.testing import make_token, make_user, signed_in_client
+from opportune.teams import CurrentTeam
+from opportune.testing import make_team, make_token, make_user, signed_in_client
 from opportune.tools import tool
 
 pytestmark = pytest.mark.database("sqlite")
@@ -31,6 +32,11 @@ async def whoami(user: CurrentUser) -> str:
 async def sign_out_everywhere(user: CurrentUser, session: WriteSession) -> str:
     """Change something."""
     return f"Changed for {user.email}."
+
+
+async def team_name(team: CurrentTeam) -> str:
+    """Tell the team."""
+    return team.name
 
 
 async def crash() -> str:
@@ -67,8 +73,8 @@ async def ada(database: Database) -> User:
 
 
 @asynccontextmanager
-async def mcp_client(site: FastAPI, token: str) -> AsyncIterator[Client]:
-    headers = {"Authorization": f"Bearer {token}"}
+async def mcp_client(site: FastAPI, token: str, headers: dict[str, str] | None = None) -> AsyncIterator[Client]:
+    headers = {"Authorization": f"Bearer {token}"} | (headers or {})
     transport = httpx2.ASGITransport(site)
     async with (
         httpx2.AsyncClient(transport=transport, headers=headers) as http,
@@ -120,6 +126,25 @@ async def test_a_token_has_the_tools_that_its_scopes_are_good_for(site: FastAPI,
             assert text_of(result) == "This token may not do this: it lacks the scope library:write."
     async with mcp_client(site, await make_token(database, ada, "accounts:manage")) as client:
         assert (await client.list_tools()).tools == []
+
+
+async def test_a_program_says_which_of_many_teams_it_means(app: FastAPI, database: Database, ada: User) -> None:
+    site = create_app(
+        app.state.settings, [accounts, teams, mcp, Feature(name="library", summary="", tools=[team_name])]
+    )
+    site.state._state.update({name: getattr(app.state, name) for name in ("database", "rate_limiter", "last_seen")})
+    team_name.__module__ = "app.library.tools"
+    token = await make_token(database, ada)
+    first = await make_team(database, ada, {}, name="Alpha")
+    async with mcp_client(site, token) as client:
+        assert text_of(await client.call_tool("team_name")) == "Alpha"
+    await make_team(database, ada, {}, name="Beta")
+    async with mcp_client(site, token) as client:
+        assert "say which one in the header X-Team" in text_of(await client.call_tool("team_name"))
+    async with mcp_client(site, token, {"X-Team": str(first.id)}) as client:
+        assert text_of(await client.call_tool("team_name")) == "Alpha"
+    async with mcp_client(site, token, {"X-Team": "999"}) as client:
+        assert (await client.call_tool("team_name")).is_error
 
 
 INITIALIZE = {
