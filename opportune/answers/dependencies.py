@@ -7,11 +7,14 @@ from fastapi import Depends, Header, HTTPException, Request
 
 from opportune.accounts.dependencies import CurrentUser, OptionalUser
 from opportune.accounts.models import ApiToken
+from opportune.accounts.tokens.dependencies import require_scope
+from opportune.accounts.tokens.scopes import READ, WRITE
 from opportune.answers.events import AnswerStream, parse_event_id
 from opportune.answers.manager import AnswerManager
 from opportune.answers.models import Answer
 from opportune.db.model import RowId
 from opportune.errors import OperatorError
+from opportune.web.middleware.csrf import SAFE_METHODS
 
 
 async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
@@ -27,10 +30,18 @@ Answers = Annotated[AnswerManager, Depends(get_answers)]
 """The answers of the site, in a route: `answers: Answers`."""
 
 
-async def get_answer(answer_id: RowId, user: CurrentUser, answers: Answers) -> Answer:
+async def get_answer(request: Request, answer_id: RowId, user: CurrentUser, answers: Answers) -> Answer:
     if answer := await answers.find(answer_id, user.id):
+        _require_scope(request, answer)
         return answer
     raise HTTPException(404)
+
+
+def _require_scope(request: Request, answer: Answer) -> None:
+    """A program needs the scope of the feature whose answer it is, besides that of answers."""
+    feature = answer.topic.partition(":")[0]
+    if any(each.name == feature for each in request.app.state.features):
+        require_scope(request, f"{feature}:{READ if request.method in SAFE_METHODS else WRITE}")
 
 
 CurrentAnswer = Annotated[Answer, Depends(get_answer)]
@@ -38,6 +49,7 @@ CurrentAnswer = Annotated[Answer, Depends(get_answer)]
 
 
 async def get_stream(
+    request: Request,
     answer_id: RowId,
     user: OptionalUser,
     answers: Answers,
@@ -53,6 +65,7 @@ async def get_stream(
     if answer is None:
         yield None
         return
+    _require_scope(request, answer)
     async with answers.view(answer) as live:
         yield AnswerStream(live, named[1] if named and named[0] == answer.id else 0, answer.id)
 

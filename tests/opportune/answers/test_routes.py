@@ -9,8 +9,9 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from opportune.accounts import User
+from opportune.feature import Feature
 from opportune.llm import Answer, AnswerManager, FakeProvider
-from opportune.testing import make_user, signed_in_client
+from opportune.testing import make_token, make_user, signed_in_client
 from tests.opportune.answers.questions import ask, wait_until_ended
 
 # What they ask of the database is asked of both kinds in the tests of answers.
@@ -139,3 +140,18 @@ async def test_what_is_being_written_is_neither_asked_again_nor_twice(
         assert (await client.post(f"/answers/{failed.id}/continue")).status_code == 409
         assert (await client.post(f"{API}/{running.id}/stop")).status_code == 204
         assert (await client.get(f"{API}/{running.id}")).json()["status"] == "stopped"
+
+
+async def test_a_program_needs_the_scope_of_the_feature_whose_answer_it_is(
+    app: FastAPI, client: AsyncClient, owner: User
+) -> None:
+    app.state.features = [*app.state.features, Feature(name="books", summary="Books.")]
+    answer = await asked(app, owner)
+    await wait_until_ended(app.state.answers, answer)
+    statuses = []
+    for scopes in ("answers:read answers:write", "answers:read books:read", "answers:write books:read", "read write"):
+        headers = {"Authorization": f"Bearer {await make_token(app.state.database, owner, scopes)}"}
+        paths = [("GET", ""), ("GET", "/stream"), ("POST", "/stop")]
+        answers = [await client.request(method, f"{API}/{answer.id}{path}", headers=headers) for method, path in paths]
+        statuses.append([each.status_code for each in answers])
+    assert statuses == [[403, 403, 403], [200, 200, 403], [403, 403, 403], [200, 200, 204]]
