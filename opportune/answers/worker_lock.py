@@ -22,6 +22,8 @@ class WorkerLock:
     @property
     def _folder(self) -> Path:
         name = hashlib.sha256(self._address.encode()).hexdigest()[:16]
+        if sys.platform == "win32":
+            return Path(tempfile.gettempdir(), f"opportune-answers-{name}")
         return Path(tempfile.gettempdir(), f"opportune-answers-{os.getuid()}-{name}")
 
     def hold(self) -> None:
@@ -55,6 +57,8 @@ class WorkerLock:
 
 def _locked(path: Path, flags: int = 0) -> int | None:
     """An open file that is locked by us; None where it is by another."""
+    if sys.platform == "win32":
+        raise OSError("Windows has no such locks")
     import fcntl  # noqa: PLC0415 - Windows has no such module
 
     descriptor = os.open(path, os.O_RDWR | flags, 0o600)
