@@ -40,7 +40,6 @@ from opportune.web.middleware.security_headers import SecurityHeadersMiddleware
 from opportune.web.rate_limit import RateLimiter
 from opportune.web.rate_limit.cache_storage import CacheStorage
 from opportune.web.rendering import icons
-from opportune.web.rendering.compiled_templates import CompiledTemplates
 from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.rendering.templates import templates
 from opportune.web.routing import Router, analyze, several
@@ -62,7 +61,6 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     app.state.permissions.require_known()
     icons.add(*(link.icon for feature in features for link in feature.navigation))
     templates.environment.auto_reload = settings.environment == "development"
-    templates.environment.bytecode_cache = templates.environment.bytecode_cache or CompiledTemplates()
     add_services(app.state, settings)
     add_error_handlers(app)
     add_middleware(app, settings)
