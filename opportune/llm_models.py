@@ -1,12 +1,24 @@
 """What is known of a language model before anybody asks it: a line of the setting LLM_MODELS."""
 
 from decimal import Decimal
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 TOKENS_PER_PRICE = 1_000_000
 MAX_NAME_LENGTH = 100
+
+
+def _require_http(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError("must be an address such as https://openrouter.ai/api/v1")
+    return value
+
+
+EndpointUrl = Annotated[str, AfterValidator(_require_http)]
+"""Where a model answers; empty for none."""
 
 
 class LlmModel(BaseModel):
@@ -20,7 +32,7 @@ class LlmModel(BaseModel):
     name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)
     model: str = ""
     """Its name at the endpoint, where that is another one."""
-    base_url: str = ""
+    base_url: EndpointUrl = ""
     """An OpenAI-compatible endpoint (https://api.mistral.ai/v1, http://127.0.0.1:11434/v1)."""
     api_key: SecretStr = SecretStr("")
     api_key_setting: str = ""
@@ -42,14 +54,6 @@ class LlmModel(BaseModel):
 
     def __str__(self) -> str:
         return self.name
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise ValueError("must be an address such as https://openrouter.ai/api/v1")
-        return value
 
     @model_validator(mode="after")
     def _leaves_room_for_questions(self) -> "LlmModel":

@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from opportune.errors import SettingsError
-from opportune.llm_models import LlmModel, problem_of
+from opportune.llm_models import EndpointUrl, LlmModel, problem_of
 from opportune.project import PACKAGE, PROJECT, installed_features, settings_class
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class Settings(BaseSettings):
     database_statement_timeout: float = Field(default=30, gt=0)
     """Seconds a statement may take on PostgreSQL while the server lives. One that is silent is given up after 4."""
 
-    llm_base_url: str = ""
+    llm_base_url: EndpointUrl = ""
     """An OpenAI-compatible endpoint (https://openrouter.ai/api/v1, http://127.0.0.1:11434/v1). Empty: local model."""
     llm_api_key: SecretStr = SecretStr("")
     """The key for that endpoint."""
@@ -313,14 +313,6 @@ class Settings(BaseSettings):
         ):
             raise ValueError("must be an address without a path, such as https://example.org")
         return value.rstrip("/")
-
-    @field_validator("llm_base_url")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise ValueError("must be an address such as https://openrouter.ai/api/v1")
-        return value
 
     @field_validator("llm_models", mode="before")
     @classmethod

@@ -153,7 +153,7 @@ def offer_models(settings: Settings) -> Settings:
     if not servers:
         return settings
     addresses = {model: server.base_url for server in reversed(servers) for model in server.models}
-    print(f"\n{' and '.join(map(_told, servers))}.")
+    print(f"\n{' and '.join(map(_as_line, servers))}.")
     while model := typer.prompt("Which shall answer? (Enter: the starter's small one)", "", show_default=False).strip():
         if model in addresses:
             add_to_env(PROJECT / ".env", LLM_BASE_URL=addresses[model], LLM_MODEL=model)
@@ -168,7 +168,7 @@ def servers_for(settings: Settings) -> list[NearbyServer]:
     return [] if settings.llm_base_url or settings.llm_models else find_nearby()
 
 
-def _told(server: NearbyServer) -> str:
+def _as_line(server: NearbyServer) -> str:
     return f"{server.label} runs here with {', '.join(server.models)}"
 
 
@@ -187,7 +187,7 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     elif line := missing_library(settings):
         lines.append(line)
     lines += [
-        f"{_told(server)}: LLM_BASE_URL={server.base_url} and LLM_MODEL={server.models[0]} in .env have it answer."
+        f"{_as_line(server)}: LLM_BASE_URL={server.base_url} and LLM_MODEL={server.models[0]} in .env have it answer."
         for server in servers_for(settings)
     ]
     return lines

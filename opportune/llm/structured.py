@@ -29,7 +29,7 @@ async def parse(
         try:
             return into.model_validate_json(_object_in(said))
         except ValidationError as error:
-            asked += [Message("assistant", said), Message("user", AGAIN.format(_told(error)))]
+            asked += [Message("assistant", said), Message("user", AGAIN.format(_schema_faults(error)))]
     raise LLMError("malformed", "The model's answer was not what was asked for. Try again.")
 
 
@@ -38,6 +38,6 @@ def _object_in(text: str) -> str:
     return text[text.find("{") : text.rfind("}") + 1]
 
 
-def _told(error: ValidationError) -> str:
+def _schema_faults(error: ValidationError) -> str:
     faults = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_TOLD_ERRORS]
     return " ".join(f"{'.'.join(map(str, fault['loc'])) or 'It'}: {fault['msg']}." for fault in faults)

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Message
@@ -94,8 +94,9 @@ class Toolbox:
         return self._only(name for name in self.tools if not self.missing_scopes(name, scopes))
 
     def _only(self, names: Iterable[str]) -> "Toolbox":
-        some = copy(self)  # with its routes: they are made once
-        some.tools = {name: self.tools[name] for name in names}
+        tools = {name: self.tools[name] for name in names}  # looks at the routes
+        some = copy(self)  # and takes them along: they are made once
+        some.tools = tools
         return some
 
     def asks(self, name: str) -> bool:
@@ -129,7 +130,7 @@ class Toolbox:
         try:
             self.tools[call.name].arguments.model_validate_json(call.arguments or "{}")
         except ValueError as error:  # Pydantic's, with the fields
-            return _told(error)
+            return _argument_faults(error)
         return ""
 
     async def call(
@@ -260,9 +261,7 @@ def _short(text: str) -> str:
     return text if len(text) <= MAX_RESULT_LENGTH else f"{text[:MAX_RESULT_LENGTH]}… (cut)"
 
 
-def _told(error: ValueError) -> str:
-    from pydantic import ValidationError  # noqa: PLC0415
-
+def _argument_faults(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return "The arguments are no JSON."
     faults = (f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}" for each in error.errors())

@@ -25,7 +25,7 @@ from opportune.accounts.schemas import AccessToken
 from opportune.accounts.sessions.lookup import find_by_token_id
 from opportune.accounts.tokens.scopes import ALL_SCOPES
 from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH, TOKEN_PREFIX, UserTokens, delete_token
-from opportune.accounts.tokens.strategies import Found, TokenStrategy, told_scope
+from opportune.accounts.tokens.strategies import Found, TokenStrategy, response_scope
 from opportune.db.database import Database
 from opportune.db.model import MAX_ID, utc_now
 from opportune.settings import Settings
@@ -102,7 +102,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         claims = {"sub": str(row.user_id), "sid": row.id, "aud": AUDIENCE, "iat": utc_now(), "scope": row.scopes}
         claims["auth_time"] = row.created_at.timestamp()
         token = generate_jwt(claims, self.encode_key, self.lifetime_seconds, self.algorithm)
-        scope, seconds = told_scope(row.scopes), self.lifetime_seconds
+        scope, seconds = response_scope(row.scopes), self.lifetime_seconds
         return AccessToken(access_token=token, refresh_token=refresh_token, expires_in=seconds, scope=scope)
 
     async def _lock(self, hashes: Sequence[str], known: "Refresh | None") -> tuple[ApiToken, User] | None:

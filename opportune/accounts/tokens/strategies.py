@@ -43,7 +43,7 @@ class TokenStrategy:
     async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
         """What signing in gives."""
         token = await issue_access_token(self.session, user, scopes)
-        return AccessToken(access_token=token, scope=told_scope(scopes))
+        return AccessToken(access_token=token, scope=response_scope(scopes))
 
     async def refresh(self, refresh_token: str) -> AccessToken | None:
         """What the refresh token of a sign-in gives. Raises NotFound where signing in gives none."""
@@ -56,7 +56,7 @@ class TokenStrategy:
         await delete_token(self.session, token)
 
 
-def told_scope(scopes: str) -> str | None:
+def response_scope(scopes: str) -> str | None:
     """As OAuth has it: only where it is not what was asked for, and who asks for none gets all."""
     return None if scopes == ALL_SCOPES else scopes
 

@@ -234,3 +234,10 @@ async def test_the_tools_of_a_site_are_those_of_its_features(app: FastAPI) -> No
     assert [*box.tools] == ["greet", "with_request"]
     assert box is toolbox_of(site)
     assert await box.call(call("with_request"), None) == ToolResult("/with_requestx")
+
+
+async def test_some_of_the_tools_share_the_routes_of_all(app: FastAPI) -> None:
+    box = Toolbox(app, [count_users, rename])
+    some = box.without_asking
+    assert [*some.tools] == ["count_users"]
+    assert some._app is box._app
