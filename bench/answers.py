@@ -43,7 +43,9 @@ class Talker(llm.Provider):
     def __init__(self, seconds: float) -> None:
         self.words = round(seconds / 0.02)
 
-    async def stream(self, _messages: Sequence[llm.Message]) -> AsyncGenerator[llm.Chunk, None]:
+    async def stream(
+        self, _messages: Sequence[llm.Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[llm.Chunk, None]:
         for _ in range(self.words):
             await asyncio.sleep(0.02)
             yield "word "

@@ -16,7 +16,7 @@ from opportune.tools import toolbox_of
 @asynccontextmanager
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     llm: LanguageModel = app.state.llm
-    manager = app.state.answers = AnswerManager(app.state.database, llm, lambda: toolbox_of(app))
+    manager = app.state.answers = AnswerManager(app.state.database, llm, lambda: toolbox_of(app), app.state.storage)
     manager.open(watch=not getattr(app.state, "is_quiet", False))
     settings = app.state.settings
     grace = grace_seconds(settings.of(AnswersSettings), is_production=settings.is_production)

@@ -33,6 +33,7 @@ from opportune.db.database import Database, after_commit
 from opportune.db.model import utc_now
 from opportune.llm.language_model import LanguageModel, Prompt, messages_of
 from opportune.llm.provider import LLMError
+from opportune.storage import Storage
 from opportune.tools import Toolbox
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ MAX_ANSWERS_PER_QUERY = 200
 """Answers in one look, at most: SQLite reads no longer conditions."""
 
 
+ASKED = {"owner_id", "topic", "question", "prompt", "model", "tool_scopes", "temperature", "omitted"}
+"""What is the same where something is asked once more."""
 RUNNING = {"status": AnswerStatus.STREAMING, "error_code": "", "error": "", "finished_at": None}
 """What an answer that goes on has again, of one that begins."""
 
@@ -59,12 +62,17 @@ class AnswerManager:
     """Answers of a process: `ask` for one, show it in any number of requests, stop it; `close` at the end."""
 
     def __init__(
-        self, database: Database, llm: LanguageModel, make_toolbox: Callable[[], Toolbox] | None = None
+        self,
+        database: Database,
+        llm: LanguageModel,
+        make_toolbox: Callable[[], Toolbox] | None = None,
+        storage: Storage | None = None,
     ) -> None:
-        """`make_toolbox` is asked for what models may call when an answer first uses tools."""
+        """`make_toolbox` is asked for what models may call when an answer first uses tools; `storage` has pictures."""
         self.database = database
         self.llm = llm
         self._make_toolbox = make_toolbox
+        self._storage = storage
         self._scopes = ALL_SCOPES
         self.worker = secrets.token_hex(16)
         self._tasks: dict[int, AnswerTask] = {}
@@ -97,6 +105,8 @@ class AnswerManager:
         question: str = "",
         model: str = "",
         tools: bool = False,
+        temperature: float | None = None,
+        omitted: str = "",
     ) -> Answer:
         """Store an answer that is still empty; it is written from the commit of this writing session on.
 
@@ -104,6 +114,7 @@ class AnswerManager:
         (`books:12`); a person has one running answer on it. `question` is shown above the answer: the prompt, where
         that is a text. `model` is a name of LLM_MODELS. With `tools` it may call those of the site that change nothing,
         with the rights of the owner; for a program, those of them that the scopes of its token are good for.
+        `temperature` is 0 for the likeliest, up to 2. `omitted` tells the person what the prompt lacks.
 
         Raises:
             AnswerRunning, TooManyAnswers: answered 409 and 429; nothing may be committed.
@@ -115,6 +126,8 @@ class AnswerManager:
             prompt=as_prompt(messages_of(prompt, system)),
             model=self.llm.using(model).name,
             tool_scopes=self._scopes if tools else "",
+            temperature=temperature,
+            omitted=omitted,
         )
         return await self._begin(session, answer)
 
@@ -126,7 +139,7 @@ class AnswerManager:
         """
         if not answer.can_go_on:
             return answer
-        again = Answer(**answer.model_dump(include={"owner_id", "topic", "question", "prompt", "model", "tool_scopes"}))
+        again = Answer(**answer.model_dump(include=ASKED))
         return await self._begin(session, again)
 
     async def resume(self, session: AsyncSession, answer: Answer) -> Answer:
@@ -286,7 +299,7 @@ class AnswerManager:
     def _start(self, begun: AnswerProgress) -> None:
         model = self._model(begun.answer)
         toolbox = self._tools_for(begun.answer) if model.model is None or model.model.calls_tools else None
-        answer_task = self._tasks[begun.answer.id] = AnswerTask(self._flusher, model, begun, toolbox)
+        answer_task = self._tasks[begun.answer.id] = AnswerTask(self._flusher, model, begun, toolbox, self._storage)
         answer_task.start()
         answer_task.task.add_done_callback(lambda _: self._tasks.pop(begun.answer.id, None))
 

@@ -15,6 +15,8 @@ from opportune.db.partial_index import PartialIndex
 from opportune.llm.provider import Message
 from opportune.text import Text
 
+MAX_OMITTED_LENGTH = 500
+
 
 class AnswerStatus(StrEnum):
     """State of an answer: STREAMING, then one of the others."""
@@ -54,6 +56,10 @@ class Answer(Model, table=True):
     """What the model is sent, until the answer is whole: then nobody needs it again."""
     tool_scopes: Text = ""
     """The scopes, with spaces, of whoever asked, which the tools that the model may call need; empty for no tools."""
+    temperature: float | None = None
+    """0 for what is likeliest, up to 2; None for the model's own."""
+    omitted: str = Field(default="", max_length=MAX_OMITTED_LENGTH)
+    """What the model was not sent of what it was asked about, in words for the person."""
     tool_runs: list[dict[str, Any]] = Field(default_factory=list)
     """What it had called on its way: `name`, `status` (what people read), `arguments`, `result`, `is_error`."""
     text: Text = ""

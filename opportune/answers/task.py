@@ -25,6 +25,8 @@ from opportune.answers.store import (
     Outcome,
 )
 from opportune.db import is_outage
+from opportune.llm.provider import without_pictures
+from opportune.storage import MissingFileError, Storage, StorageError
 from opportune.tools import Toolbox, ToolRun, converse
 
 logger = logging.getLogger(__name__)
@@ -49,11 +51,18 @@ class AnswerTask:
     """Writes one answer, from `start` until `task` is done."""
 
     def __init__(
-        self, flusher: AnswerFlusher, model: llm.LanguageModel, begun: AnswerProgress, toolbox: Toolbox | None = None
+        self,
+        flusher: AnswerFlusher,
+        model: llm.LanguageModel,
+        begun: AnswerProgress,
+        toolbox: Toolbox | None = None,
+        storage: Storage | None = None,
     ) -> None:
+        """`storage` has the pictures that the prompt only names."""
         self.flusher = flusher
         self.model = model
         self.toolbox = toolbox
+        self.storage = storage
         self.prompt = prompt_of(begun, model)
         self.live = LiveAnswer(begun)
         self._cut_by: Outcome | None = None
@@ -92,7 +101,7 @@ class AnswerTask:
         """Providers tell the tokens with the last chunk, if at all: estimate what was not told."""
         if not (outcome.usage_estimated or self.live.begun.text):  # what another process had of it was not told
             return outcome
-        prompt_tokens = sum(llm.estimate_tokens(message.content) for message in self.prompt)
+        prompt_tokens = sum(map(llm.estimate_tokens, self.prompt))
         completion_tokens = llm.estimate_tokens(self.live.text)
         return replace(outcome, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, usage_estimated=True)
 
@@ -115,11 +124,31 @@ class AnswerTask:
         raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
 
     async def _chunks(self) -> AsyncGenerator[llm.Chunk | ToolRun, None]:
+        if self.model.sees_images:
+            self.prompt = [await self._with_pictures(message) for message in self.prompt]
+        temperature = self.live.answer.temperature
         if not self.toolbox:
-            return self.model.chunks(self.prompt)
+            return self.model.chunks(self.prompt, temperature=temperature)
         async with self.flusher.database.reader() as session:
             owner = await session.get(User, self.live.answer.owner_id) if self.live.answer.owner_id else None
-        return converse(self.model, self.prompt, self.toolbox, owner)
+        return converse(self.model, self.prompt, self.toolbox, owner, temperature=temperature)
+
+    async def _with_pictures(self, message: llm.Message) -> llm.Message:
+        """A turn with the content of its pictures; where one is gone, as if nobody saw."""
+        if not any(picture.stored_as for picture in message.pictures):
+            return message
+        try:
+            pictures = [await self._read(picture) for picture in message.pictures]
+        except (StorageError, MissingFileError):
+            return without_pictures(message)
+        return replace(message, pictures=tuple(pictures))
+
+    async def _read(self, picture: llm.Picture) -> llm.Picture:
+        if not picture.stored_as:
+            return picture
+        if not self.storage:
+            raise MissingFileError(picture.stored_as)
+        return llm.Picture(await self.storage.read(picture.stored_as), picture.content_type)
 
     async def _end(self, end: AnswerEnd) -> None:
         given_up_at = monotonic() + OUTAGE_TIMEOUT_SECONDS

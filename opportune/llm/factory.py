@@ -65,6 +65,7 @@ def _make_compatible(settings: Settings, model: LlmModel) -> Provider:
         max_tokens=model.max_answer_tokens,
     )
     provider.name, provider.continues = model.name, model.continues
+    provider.sees_images = model.sees_images
     return provider
 
 

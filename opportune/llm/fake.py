@@ -21,6 +21,8 @@ class FakeProvider(Provider):
         self.script: Sequence[Step] = script
         self.next_scripts: list[Sequence[Step]] = []
         self.received: list[list[Message]] = []
+        self.temperatures: list[float | None] = []
+        """What each question asked for."""
         self.offered: list[list[str]] = []
         """The names of the tools that went with each question that had some."""
         self.stopped = asyncio.Event()
@@ -34,14 +36,17 @@ class FakeProvider(Provider):
         return provider
 
     def stream_with_tools(
-        self, messages: Sequence[Message], tools: Sequence[ToolSchema]
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, temperature: float | None = None
     ) -> AsyncGenerator[Chunk, None]:
         self.offered.append([tool.name for tool in tools])
-        return self.stream(messages)
+        return self.stream(messages, temperature=temperature)
 
-    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+    async def stream(
+        self, messages: Sequence[Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[Chunk, None]:
         script, self.script = self.script, self.next_scripts.pop(0) if self.next_scripts else self.script
         self.received.append(list(messages))
+        self.temperatures.append(temperature)
         try:
             for step in [*script, Done()]:
                 if isinstance(step, LLMError):

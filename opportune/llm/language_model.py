@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Self, TypeVar
 
@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 
 from opportune.llm.factory import make_provider, models_of
-from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError, Message, Provider, ToolSchema
+from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError, Message, Provider, ToolSchema, without_pictures
 from opportune.llm_models import LlmModel
 from opportune.settings import Settings
 
@@ -113,13 +113,18 @@ class LanguageModel:
         """Tokens of conversation, by `estimate_tokens`, that are worth sending."""
         return self.provider.context_budget if self.provider else 0
 
-    async def complete(self, prompt: Prompt, *, system: str = "") -> str:
-        """The whole answer; `system` is what the model is told beforehand.
+    @property
+    def sees_images(self) -> bool:
+        """Whether it looks at pictures; without, words stand in their place."""
+        return self.model.sees_images if self.model else bool(self.provider and self.provider.sees_images)
+
+    async def complete(self, prompt: Prompt, *, system: str = "", temperature: float | None = None) -> str:
+        """The whole answer; `system` is what the model is told beforehand, `temperature` 0 for the likeliest, up to 2.
 
         Raises:
             LLMError: no answer, or not to its end. The web answers 503 with its sentence.
         """
-        async with aclosing(self.stream(prompt, system=system)) as pieces:
+        async with aclosing(self.stream(prompt, system=system, temperature=temperature)) as pieces:
             return "".join([piece async for piece in pieces])
 
     async def parse(self, prompt: Prompt, into: type[M], *, system: str = "", attempts: int = 3) -> M:
@@ -132,15 +137,19 @@ class LanguageModel:
 
         return await parse(self.complete, messages_of(prompt, system), into, attempts)
 
-    def stream(self, prompt: Prompt, *, system: str = "") -> AsyncGenerator[str, None]:
+    def stream(
+        self, prompt: Prompt, *, system: str = "", temperature: float | None = None
+    ) -> AsyncGenerator[str, None]:
         """The answer's text as it comes. Hold it in `contextlib.aclosing`: closing it stops the model.
 
         Raises:
             LLMError: nobody is set up (at once), or what else keeps the answer from its end (while it is read).
         """
-        return _text_of(self.chunks(messages_of(prompt, system)))
+        return _text_of(self.chunks(messages_of(prompt, system), temperature=temperature))
 
-    def chunks(self, messages: Sequence[Message], tools: Tools = ()) -> AsyncGenerator[Chunk, None]:
+    def chunks(
+        self, messages: Sequence[Message], tools: Tools = (), *, temperature: float | None = None
+    ) -> AsyncGenerator[Chunk, None]:
         """The answer to a conversation as a `Provider` gives it: text, then one `Done` with the tokens.
 
         With tools it may end with `tool_calls`; `opportune.tools` has them called and goes on.
@@ -150,15 +159,15 @@ class LanguageModel:
         """
         if self.provider is None:
             raise LLMError("not_configured", NOT_CONFIGURED)
-        return self._or_fallback(messages, tools)
+        return self._or_fallback(_Request(messages, tools, temperature))
 
-    async def _or_fallback(self, messages: Sequence[Message], tools: Tools) -> AsyncGenerator[Chunk, None]:
+    async def _or_fallback(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
         """What the first of them says that begins to answer."""
         candidates = self._candidates()
         while True:
             candidate, has_begun = candidates.pop(0), False
             try:
-                async with aclosing(candidate._tried_again(messages, tools)) as chunks:
+                async with aclosing(candidate._tried_again(request)) as chunks:
                     async for chunk in chunks:
                         has_begun = True
                         yield chunk
@@ -176,12 +185,12 @@ class LanguageModel:
             found.append(next_one)
         return found
 
-    async def _tried_again(self, messages: Sequence[Message], tools: Tools) -> AsyncGenerator[Chunk, None]:
+    async def _tried_again(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
         """The answer, asked for anew as long as there is hope and nothing of it has come."""
         for attempt in range(self._retries + 1):
             has_begun = False
             try:
-                async with aclosing(self._in_turn(messages, tools)) as chunks:
+                async with aclosing(self._in_turn(request)) as chunks:
                     async for chunk in chunks:
                         has_begun = True
                         yield chunk
@@ -193,7 +202,7 @@ class LanguageModel:
                     raise
             await asyncio.sleep(wait_seconds)
 
-    async def _in_turn(self, messages: Sequence[Message], tools: Tools) -> AsyncGenerator[Chunk, None]:
+    async def _in_turn(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
         provider = self.provider
         if provider is None:
             raise LLMError("not_configured", NOT_CONFIGURED)
@@ -203,8 +212,7 @@ class LanguageModel:
         except TimeoutError:
             raise LLMError("busy", QUEUE_FULL) from None
         try:
-            stream = provider.stream_with_tools(messages, tools) if tools else provider.stream(messages)
-            async with aclosing(stream) as chunks:
+            async with aclosing(request.of(provider, sees_images=self.sees_images)) as chunks:
                 async for chunk in chunks:
                     yield replace(chunk, model=chunk.model or self.name) if isinstance(chunk, Done) else chunk
         finally:
@@ -220,6 +228,23 @@ class LanguageModel:
         for each in {self, *self._by_name.values()}:
             if provider := vars(each).get("provider"):
                 await provider.close()
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked, of whichever model answers in the end."""
+
+    messages: Sequence[Message]
+    tools: Tools
+    temperature: float | None
+
+    def of(self, provider: Provider, *, sees_images: bool) -> AsyncGenerator[Chunk, None]:
+        turns = self.messages if sees_images else [without_pictures(each) for each in self.messages]
+        # A project's own provider need not know of a temperature before somebody sets one.
+        options = {} if self.temperature is None else {"temperature": self.temperature}
+        if self.tools:
+            return provider.stream_with_tools(turns, self.tools, **options)
+        return provider.stream(turns, **options)
 
 
 def messages_of(prompt: Prompt, system: str = "") -> list[Message]:

@@ -53,11 +53,13 @@ class LocalModel(Provider):
             self._starting = None
             await self._discard()  # what had not begun before, and has since
 
-    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+    async def stream(
+        self, messages: Sequence[Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[Chunk, None]:
         client = await self._running()
         # So small a model takes longer instructions for the subject of the conversation.
         turns = [SYSTEM_MESSAGE, *(message for message in messages if message.role != "system")]
-        async with aclosing(client.stream(turns)) as chunks:
+        async with aclosing(client.stream(turns, temperature=temperature)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

@@ -1,6 +1,7 @@
 """Any endpoint that speaks OpenAI's chat completions: OpenRouter, OpenAI, Ollama, vLLM, llama.cpp and many more."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from opportune.llm.openai_stream import ChatCompletionReader
-from opportune.llm.provider import Chunk, LLMError, Message, Provider, Timeouts, ToolSchema
+from opportune.llm.provider import Chunk, LLMError, Message, Picture, Provider, Timeouts, ToolSchema
 
 if TYPE_CHECKING:
     from opportune.llm.http_client import Body, ChatCompletionsClient
@@ -54,16 +55,16 @@ class OpenAICompatible(Provider):
             await self._upstream.close()
             self._upstream = None
 
-    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
-        return self.stream_with_tools(messages, ())
+    def stream(self, messages: Sequence[Message], *, temperature: float | None = None) -> AsyncGenerator[Chunk, None]:
+        return self.stream_with_tools(messages, (), temperature=temperature)
 
     async def stream_with_tools(
-        self, messages: Sequence[Message], tools: Sequence[ToolSchema]
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, temperature: float | None = None
     ) -> AsyncGenerator[Chunk, None]:
         upstream = await self._open()
         answer = ChatCompletionReader()
         try:
-            async with aclosing(upstream.events(self._body(messages, tools))) as events:
+            async with aclosing(upstream.events(self._body(messages, tools, temperature))) as events:
                 async for data in events:
                     if text := answer.take(data):
                         yield text
@@ -88,7 +89,7 @@ class OpenAICompatible(Provider):
             self._url, self._api_key.get_secret_value().strip(), self._limits, through_proxy=self._through_proxy
         )
 
-    def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> "Body":
+    def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], temperature: float | None) -> "Body":
         # OpenAI's newer models refuse max_tokens; nobody else is sure to know its successor.
         limit = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
         body: dict[str, object] = {
@@ -99,14 +100,24 @@ class OpenAICompatible(Provider):
         }
         if tools:
             body["tools"] = [{"type": "function", "function": asdict(each)} for each in tools]
+        if temperature is not None:
+            body["temperature"] = temperature
         return body | ({"model": self._model} if self._model else {})
 
 
 def _as_json(message: Message) -> dict[str, object]:
-    body: dict[str, object] = {"role": message.role, "content": message.content}
+    content: object = message.content
+    if message.pictures:  # many know texts alone, and none needs parts for one
+        text = [{"type": "text", "text": message.content}] if message.content else []
+        content = [*text, *({"type": "image_url", "image_url": {"url": data_url(each)}} for each in message.pictures)]
+    body: dict[str, object] = {"role": message.role, "content": content}
     if message.tool_calls:
         body["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.tool_calls
         ]
     return body | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
+
+
+def data_url(picture: Picture) -> str:
+    return f"data:{picture.content_type};base64,{b64encode(picture.content).decode()}"

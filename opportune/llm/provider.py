@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
+
+from pydantic import Base64Bytes
 
 from opportune.errors import OperatorError
 from opportune.settings import Settings
@@ -36,6 +38,20 @@ class ToolCall:
     """JSON, as the model wrote it: it may be none."""
 
 
+PICTURE_TOKENS = 1_600
+"""What the hungriest of models take a picture of the largest size for that they look at."""
+UNSEEN_PICTURE = "[A picture stood here, which you cannot see. Say so if it matters.]"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture in a turn: its content, or the name by which the storage has it until it is sent."""
+
+    content: Base64Bytes = field(default=b"", repr=False)
+    content_type: str = "image/jpeg"
+    stored_as: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation, as a model reads it."""
@@ -46,6 +62,8 @@ class Message:
     """What an assistant's turn ended with."""
     tool_call_id: str = ""
     """Whose result a tool's turn is."""
+    pictures: tuple[Picture, ...] = ()
+    """What a person shows besides; a model that does not see is told that there was something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +139,8 @@ class Provider(ABC):
     """Why it cannot answer, as far as it knows, and what to do: a line for whoever runs the site."""
     continues: bool = False
     """Whether it goes on with a last turn of the assistant's, word for word, where others would answer to it."""
+    sees_images: bool = False
+    """Whether it is sent the pictures of a turn."""
 
     async def setup(self) -> None:  # noqa: B027 - not every provider has something to prepare
         """Get ready ahead of the first question. `stream` does it too; calling it again costs nothing."""
@@ -129,8 +149,10 @@ class Provider(ABC):
         """Close connections and end processes."""
 
     @abstractmethod
-    def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+    def stream(self, messages: Sequence[Message], *, temperature: float | None = None) -> AsyncGenerator[Chunk, None]:
         """Yield the answer's text as it comes, then one `Done`.
+
+        `temperature` is 0 for what is likeliest, up to 2; None is the model's own, and then it is not given.
 
         Hold it in `contextlib.aclosing`: closing it hangs up at once, which is what stops the model.
 
@@ -139,16 +161,26 @@ class Provider(ABC):
         """
 
     def stream_with_tools(
-        self, messages: Sequence[Message], tools: Sequence[ToolSchema]
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, temperature: float | None = None
     ) -> AsyncGenerator[Chunk, None]:
         """The same where the model may want functions called, and tells which by the `tool_calls` of its `Done`.
 
         Models that cannot are asked without.
         """
         del tools
-        return self.stream(messages)
+        return self.stream(messages) if temperature is None else self.stream(messages, temperature=temperature)
 
 
-def estimate_tokens(text: str) -> int:
-    """Estimate how many tokens a text takes: four bytes each, which is four characters of English."""
-    return -(-len(text.encode(errors="replace")) // 4)
+def without_pictures(message: Message) -> Message:
+    """A turn for who cannot see: words stand for its pictures."""
+    if not message.pictures:
+        return message
+    words = "\n\n".join(filter(None, (message.content, *[UNSEEN_PICTURE] * len(message.pictures))))
+    return replace(message, content=words, pictures=())
+
+
+def estimate_tokens(asked: str | Message) -> int:
+    """Estimate how many tokens a text or a turn takes: four bytes each, which is four characters of English."""
+    if isinstance(asked, Message):
+        return estimate_tokens(asked.content) + PICTURE_TOKENS * len(asked.pictures)
+    return -(-len(asked.encode(errors="replace")) // 4)

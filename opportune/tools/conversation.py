@@ -40,6 +40,7 @@ async def converse(
     user: User | None,
     *,
     approve: Approve = nobody_approves,
+    temperature: float | None = None,
 ) -> AsyncGenerator[Chunk | ToolRun, None]:
     """Yield the answer's text, the calls on its way, and one `Done` with the tokens of all of it.
 
@@ -53,7 +54,7 @@ async def converse(
     for remaining in reversed(range(MAX_ROUNDS + 1)):
         said, end = "", Done()
         offered = toolbox.schemas if remaining else ()
-        async with aclosing(llm.chunks(turns, offered)) as chunks:
+        async with aclosing(llm.chunks(turns, offered, temperature=temperature)) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, Done):
                     end = chunk

@@ -45,7 +45,9 @@ class Storyteller(FakeProvider):
         self.pause = pause
         self.may_go_on = asyncio.Event()
 
-    async def stream(self, messages: Sequence[llm.Message], *_: object) -> AsyncGenerator[llm.Chunk, None]:
+    async def stream(
+        self, messages: Sequence[llm.Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[llm.Chunk, None]:
         self.received.append([*messages])
         told = messages[-1].content if messages[-1].role == "assistant" else ""
         assert STORY.startswith(told)

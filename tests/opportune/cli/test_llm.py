@@ -16,7 +16,9 @@ class Parrot(Provider):
     def __init__(self, _settings: Settings, model: LlmModel) -> None:
         self.name, self.context_budget, self.model = model.name, 1_000, model.model
 
-    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[Chunk, None]:
+    async def stream(
+        self, messages: Sequence[Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[Chunk, None]:
         if self.model == "mute":
             raise LLMError("unauthorised", "The key is refused.")
         yield " ".join(each.content for each in messages)

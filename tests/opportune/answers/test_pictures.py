@@ -1,0 +1,48 @@
+"""Pictures that an answer's prompt has, or only names."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from opportune import llm
+from opportune.answers.manager import AnswerManager
+from opportune.db import Database
+from opportune.llm import FakeProvider, LanguageModel, Message, Picture
+from opportune.llm.provider import UNSEEN_PICTURE
+from opportune.settings import Settings
+from opportune.storage import Storage, open_storage
+from tests.opportune.answers.questions import retry, wait_until_ended
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+def storage(settings: Settings) -> Storage:
+    return open_storage(settings)
+
+
+@pytest.fixture
+async def manager(database: Database, model: FakeProvider, storage: Storage) -> AsyncIterator[AnswerManager]:
+    model.sees_images = True
+    manager = AnswerManager(database, LanguageModel(lambda: model), storage=storage)
+    yield manager
+    await manager.close()
+
+
+async def test_a_picture_is_read_from_the_storage_when_it_is_sent_each_time_it_is_asked_about(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, storage: Storage
+) -> None:
+    name = await storage.save("shown", "jpg", b"\xffdrawn", "image/jpeg")
+    asked = Message("user", "What is it?", pictures=(Picture(stored_as=name), Picture(b"\xff\0", "image/png")))
+    model.script = [llm.LLMError("timeout", "Too slow.")]
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, [asked], owner_id=owner_id, temperature=0.2, omitted="Half was left out.")
+    failed = await wait_until_ended(manager, answer)
+    again = await wait_until_ended(manager, await retry(manager, failed))
+    await storage.delete(name)
+    await wait_until_ended(manager, await retry(manager, again))
+    sent = [turns[-1] for turns in model.received]
+    whole = (Picture(b"\xffdrawn"), Picture(b"\xff\0", "image/png"))
+    assert [turn.pictures for turn in sent] == [whole, whole, ()]
+    assert sent[2].content == f"What is it?\n\n{UNSEEN_PICTURE}\n\n{UNSEEN_PICTURE}"
+    assert (model.temperatures, again.omitted) == ([0.2] * 3, "Half was left out.")

@@ -1,0 +1,30 @@
+from typing import Any
+
+import pytest
+
+from opportune.llm import LanguageModel, Message, Picture, estimate_tokens
+from opportune.llm.provider import PICTURE_TOKENS, UNSEEN_PICTURE
+from tests.opportune.llm.answers import provider_of
+from tests.opportune.llm.endpoint import DONE, EVENTS, text
+
+ASKED = Message("user", "What is it?", pictures=(Picture(b"drawn"), Picture(b"png", "image/png")))
+
+
+@pytest.mark.parametrize("sees", [True, False])
+async def test_a_picture_is_a_part_for_who_sees_and_words_for_who_does_not(sees: bool) -> None:
+    async with provider_of(EVENTS, text("A cat."), DONE) as (provider, endpoint):
+        provider.sees_images = sees
+        assert await LanguageModel(lambda: provider).complete([ASKED], system="Look.", temperature=0.5) == "A cat."
+    asked: Any = endpoint.bodies[0]
+    assert (asked["messages"][0]["content"], asked["temperature"]) == ("Look.", 0.5)
+    content = asked["messages"][1]["content"]
+    if sees:
+        urls = [part["image_url"]["url"] for part in content[1:]]
+        assert content[0] == {"type": "text", "text": "What is it?"}
+        assert urls == ["data:image/jpeg;base64,ZHJhd24=", "data:image/png;base64,cG5n"]
+    else:
+        assert content == f"What is it?\n\n{UNSEEN_PICTURE}\n\n{UNSEEN_PICTURE}"
+
+
+def test_pictures_count_among_the_tokens_of_a_turn() -> None:
+    assert estimate_tokens(ASKED) == estimate_tokens("What is it?") + 2 * PICTURE_TOKENS
