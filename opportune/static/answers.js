@@ -68,7 +68,18 @@
     if (reason !== "message") return; // the answer has not ended
     stream.replaceChildren();
     hear(stream);
+    const finished = Object.assign(document.createElement("p"), { className: "visually-hidden", textContent: "Answer finished" });
+    lost(stream).nextElementSibling?.remove();
+    lost(stream).after(finished); // new each time: else a reader's screen reader would say it once
     stream.dispatchEvent(new CustomEvent("answer:end", { bubbles: true }));
+  });
+
+  // Esc, and a button of the page with data-stops-answer, press the Stop of the answer that is being written.
+  const stop = () => [...document.querySelectorAll("[data-stop-answer]")].pop()?.click();
+  document.addEventListener("click", ({ target }) => { if (target.closest("[data-stops-answer]")) stop(); });
+  document.addEventListener("keydown", ({ key, isComposing, defaultPrevented }) => {
+    const isOthers = isComposing || defaultPrevented || document.querySelector("dialog[open], .dropdown-menu.show");
+    if (key === "Escape" && !isOthers) stop();
   });
 
   const askSoon = (stream, event) => {

@@ -37,3 +37,11 @@ document.addEventListener("htmx:config:request", ({ detail: { ctx: { request } }
     if (value === "" && request.body.getAll(name).length === 1) request.body.delete(name);
   }
 });
+
+// What somebody has begun to write (drafts.js) stays with them: nothing of it is left on a machine that others use.
+document.addEventListener("submit", ({ target }) => {
+  if (!/^\/accounts\/(logout|data\/delete)$/.test(target.getAttribute("action"))) return;
+  try {
+    for (const key of Object.keys(localStorage)) if (key.startsWith("draft:")) localStorage.removeItem(key);
+  } catch { /* storage is forbidden */ }
+});

@@ -1,4 +1,4 @@
-// Enter sends; the page follows the answer as long as its reader has not scrolled up.
+// Enter sends, and the page follows the answer as long as its reader has not scrolled up.
 (() => {
   const composer = document.getElementById("composer");
   const content = document.getElementById("question");
@@ -48,5 +48,19 @@
     }
   });
 
-  document.addEventListener("answer:end", () => document.querySelector("#refusal [data-until-answered]")?.remove());
+  document.addEventListener("answer:end", () => {
+    document.querySelector("#refusal [data-until-answered]")?.remove();
+    returnFocus();
+  });
+
+  // What had the focus has gone: Send has become Stop, or another message is there. On a phone the keyboard stays away.
+  let focused;
+  document.addEventListener("focusin", ({ target }) => { focused = target; });
+  document.addEventListener("htmx:after:swap", returnFocus);
+  function returnFocus() {
+    if (!focused || (focused.isConnected && focused.checkVisibility())) return;
+    focused = null;
+    if (matchMedia("(hover: hover)").matches) content.focus({ preventScroll: true });
+    else for (const id of ["send", "stop"]) document.getElementById(id).focus(); // the one that is shown
+  }
 })();

@@ -46,7 +46,7 @@ async def test_an_answer_grows_in_the_page_and_survives_a_reload(page: Page, scr
     await expect(answer).to_contain_text("The end.")
     await expect(answer.locator("h1")).to_have_count(1)
     await expect(answer.locator("p")).to_have_text(["The first part goes on.", "The end."])
-    await expect(answer.get_by_text("Stop")).to_have_count(0)
+    await expect(page.get_by_label("Stop")).to_be_hidden()
 
 
 async def test_the_next_question_is_answered_without_a_reload_and_then_all_is_deleted(
@@ -93,7 +93,7 @@ async def test_a_failed_answer_is_tried_again_in_place_and_shown_once_after_the_
     await expect(page.get_by_text("Better.")).to_be_visible()
     await expect(page.get_by_text("took too long")).to_have_count(0)
     await expect(page.locator("article")).to_have_count(2)
-    await expect(page.get_by_text("Stop", exact=True)).to_have_count(0)
+    await expect(page.get_by_label("Stop")).to_be_hidden()
     script.script = ["Two."]
     await ask(page, "Two?")
     await expect(page.get_by_text("Two.")).to_be_visible()
@@ -101,19 +101,64 @@ async def test_a_failed_answer_is_tried_again_in_place_and_shown_once_after_the_
     await expect(page.locator("article")).to_have_count(4)
 
 
-async def test_the_focus_stays_at_an_answer_whose_button_is_pressed(page: Page, script: FakeProvider) -> None:
+async def test_send_is_stop_while_an_answer_is_written_and_the_focus_returns_to_the_question(
+    page: Page, script: FakeProvider
+) -> None:
+    question, send, stop = page.get_by_label("Your question"), page.get_by_label("Send"), page.get_by_label("Stop")
     script.script = ["So far", asyncio.Event()]
     await page.goto("/chat")
     await ask(page, "Why?")
-    stop, again = page.get_by_role("button", name="Stop"), page.get_by_role("button", name="Try again")
+    await expect(send).to_be_hidden()
     await stop.press("Enter")
-    await expect(again).to_be_focused()
-    end = asyncio.Event()
-    script.script = ["Again", end]
-    await again.press("Enter")
-    await expect(stop).to_be_focused()
-    end.set()
-    await expect(page.locator("article").nth(1).locator("small:focus")).to_have_text("Scripted")
+    await expect(page.get_by_text("Stopped")).to_be_visible()
+    await expect(question).to_be_focused()
+    await expect(page.get_by_role("status").filter(has_text="Answer finished")).to_have_count(1)
+    await page.get_by_role("button", name="Try again").press("Enter")
+    await expect(stop).to_be_visible()
+    await expect(question).to_be_focused()
+    await question.press("Escape")
+    await expect(send).to_be_visible()
+    await expect(page.get_by_text("Stopped")).to_be_visible()
+
+
+async def test_what_is_being_written_stays_until_it_is_sent_or_its_writer_signs_out(
+    page: Page, script: FakeProvider
+) -> None:
+    question = page.get_by_label("Your question")
+    await page.goto("/chat")
+    await question.press_sequentially("Two")
+    await question.dispatch_event("keydown", {"key": "Enter", "isComposing": True})  # picks a word of an input method
+    await question.press("Shift+Enter")
+    await question.press_sequentially("lines")
+    await page.goto("/todos")
+    await page.goto("/chat")
+    await expect(question).to_have_value("Two\nlines")
+    await question.press("Enter")
+    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
+    await expect(question).to_have_value("")
+    await question.press_sequentially("A secret")
+    await page.goto("/chat")
+    await expect(question).to_have_value("")
+    await page.go_back()
+    await page.reload()
+    await expect(question).to_have_value("A secret")
+    await page.get_by_role("button", name="Account").click()
+    await page.get_by_role("button", name="Sign out").click()
+    await page.wait_for_url("**/")
+    assert await page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:'))") == []
+
+
+async def test_code_and_answers_are_copied_as_they_were_written(page: Page, script: FakeProvider) -> None:
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    code = "".join(f"print({number}, 'is < many')\n" for number in range(60))  # sent in parts
+    text = f"*So:*\n\n```python\n{code}```\n"
+    script.script = [text]
+    await page.goto("/chat")
+    await ask(page, "Why?")
+    for label, copied in (("Copy the code", code), ("Copy the answer", text)):
+        await page.get_by_label(label).click()
+        await expect(page.get_by_role("status").filter(has_text="Copied")).to_have_count(1)
+        assert await page.evaluate("navigator.clipboard.readText()") == copied
 
 
 async def test_a_question_during_an_answer_keeps_its_words_and_the_answer_is_stopped(
@@ -161,7 +206,7 @@ async def test_nothing_is_asked_of_the_server_after_the_end(page: Page, script: 
     await page.goto("/chat")
     await ask(page, "Why?")
     await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
-    await expect(page.get_by_text("Stop", exact=True)).to_have_count(0)
+    await expect(page.get_by_label("Stop")).to_be_hidden()
     later: list[str] = []
     page.on("request", lambda request: later.append(request.url) if "/chat" in request.url else None)
     # htmx opens a stream again after half a second, give or take a third, unless it was told that this is the end.

@@ -1,0 +1,55 @@
+// Copying: a button on each block of code, and those of answers, whose data-copy is the address that has the text as JSON.
+(() => {
+  if (window.copying || !navigator.clipboard) return; // browsers have it on safe connections alone
+  window.copying = true;
+
+  const said = Object.assign(document.createElement("div"), { className: "visually-hidden" });
+  said.setAttribute("role", "status");
+  document.body.append(said);
+  const show = (button, words, icon) => {
+    said.textContent = words;
+    button.firstElementChild.className = `ti ${icon}`;
+    setTimeout(() => {
+      said.textContent = "";
+      button.firstElementChild.className = "ti ti-copy";
+    }, 2_000);
+  };
+
+  const code = (pre) => { // a long one is in parts while it is written
+    let text = pre.querySelector("code").textContent;
+    while ((pre = pre.nextElementSibling)?.matches("pre[data-continued]")) text += pre.textContent;
+    return text;
+  };
+  const fetched = async (address) => {
+    const response = await fetch(address);
+    if (!response.ok) throw new Error(response.statusText);
+    return new Blob([(await response.json()).text], { type: "text/plain" });
+  };
+  document.addEventListener("click", async ({ target }) => {
+    const button = target.closest("[data-copy]");
+    if (!button) return;
+    const { copy } = button.dataset;
+    try {
+      // Not the text once it is there: Safari lets nobody write to the clipboard so long after the click.
+      await (copy ? navigator.clipboard.write([new ClipboardItem({ "text/plain": fetched(copy) })])
+        : navigator.clipboard.writeText(code(button.closest("pre"))));
+      show(button, "Copied", "ti-check");
+    } catch {
+      show(button, "Nothing was copied", "ti-x");
+    }
+  });
+
+  const FINISHED = ".markdown pre:not([id$='-open'] *, [data-continued], :has(> [data-copy])):has(> code)";
+  const equip = (element) => {
+    for (const pre of element.querySelectorAll(FINISHED)) {
+      pre.dataset.language = /language-(\S+)/.exec(pre.firstElementChild.className)?.[1] ?? "";
+      pre.insertAdjacentHTML("beforeend",
+        '<button type="button" class="btn btn-icon btn-sm copy" data-copy aria-label="Copy the code"><i class="ti ti-copy"></i></button>');
+    }
+    for (const button of element.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+  };
+  equip(document);
+  new MutationObserver((changes) => {
+    for (const { target, addedNodes } of changes) if (addedNodes.length) equip(target.parentElement ?? document);
+  }).observe(document.body, { childList: true, subtree: true });
+})();
