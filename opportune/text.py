@@ -24,6 +24,11 @@ def storable(value: str) -> str:
     return value
 
 
+def made_storable(value: str) -> str:
+    """A text of a program's, without what no database takes: NUL, and halves of a surrogate pair."""
+    return value.replace("\0", "").encode(errors="replace").decode()
+
+
 Text = Annotated[
     str,
     StringConstraints(strip_whitespace=True),

@@ -7,7 +7,7 @@ never stop it. Its text is appended to the database while it grows, so that othe
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from copy import copy
 from typing import Self
@@ -31,8 +31,9 @@ from opportune.answers.task import TRANSIENT_ERRORS, AnswerTask
 from opportune.answers.worker_lock import WorkerLock
 from opportune.db.database import Database, after_commit
 from opportune.db.model import utc_now
+from opportune.llm.documents import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
 from opportune.llm.language_model import LanguageModel, Prompt, messages_of
-from opportune.llm.provider import LLMError
+from opportune.llm.provider import LLMError, estimate_tokens
 from opportune.storage import Storage
 from opportune.tools import Toolbox
 
@@ -106,6 +107,7 @@ class AnswerManager:
         model: str = "",
         tools: bool = False,
         temperature: float | None = None,
+        attachments: Sequence[Attachment] = (),
         omitted: str = "",
     ) -> Answer:
         """Store an answer that is still empty; it is written from the commit of this writing session on.
@@ -114,20 +116,28 @@ class AnswerManager:
         (`books:12`); a person has one running answer on it. `question` is shown above the answer: the prompt, where
         that is a text. `model` is a name of LLM_MODELS. With `tools` it may call those of the site that change nothing,
         with the rights of the owner; for a program, those of them that the scopes of its token are good for.
-        `temperature` is 0 for the likeliest, up to 2. `omitted` tells the person what the prompt lacks.
+        `temperature` is 0 for the likeliest, up to 2. `attachments` go with the last message, as far as the model reads
+        so much; `omitted` tells the person what else the prompt lacks.
 
         Raises:
             AnswerRunning, TooManyAnswers: answered 409 and 429; nothing may be committed.
+            AttachmentRefused: there is a picture, and the model cannot see; answered 422.
         """
+        asked, messages = self.llm.using(model), messages_of(prompt, system)
+        if attachments:
+            require_sight(attachments, asked.name, sees_images=asked.sees_images)
+            left = asked.context_budget - sum(map(estimate_tokens, messages))
+            messages[-1], unfit = attach(messages[-1], attachments, left)
+            omitted = f"{omitted} {unfit}".strip()
         answer = Answer(
             owner_id=owner_id,
             topic=topic,
             question=question or (prompt if isinstance(prompt, str) else ""),
-            prompt=as_prompt(messages_of(prompt, system)),
-            model=self.llm.using(model).name,
+            prompt=as_prompt(messages),
+            model=asked.name,
             tool_scopes=self._scopes if tools else "",
             temperature=temperature,
-            omitted=omitted,
+            omitted=omitted[:MAX_OMITTED_LENGTH],
         )
         return await self._begin(session, answer)
 

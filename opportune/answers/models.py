@@ -12,10 +12,9 @@ from sqlmodel import Field
 
 from opportune.db.model import Model, ModelBase, utc_now
 from opportune.db.partial_index import PartialIndex
+from opportune.llm.documents import MAX_OMITTED_LENGTH
 from opportune.llm.provider import Message
 from opportune.text import Text
-
-MAX_OMITTED_LENGTH = 500
 
 
 class AnswerStatus(StrEnum):

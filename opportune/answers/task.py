@@ -27,6 +27,7 @@ from opportune.answers.store import (
 from opportune.db import is_outage
 from opportune.llm.provider import without_pictures
 from opportune.storage import MissingFileError, Storage, StorageError
+from opportune.text import made_storable
 from opportune.tools import Toolbox, ToolRun, converse
 
 logger = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class AnswerTask:
                         usage_estimated=chunk.completion_tokens is None,
                         model=chunk.model,
                     )
-                self.live.add(_storable(chunk))
+                self.live.add(made_storable(chunk))
         raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
 
     async def _chunks(self) -> AsyncGenerator[llm.Chunk | ToolRun, None]:
@@ -191,13 +192,8 @@ def with_run(runs: Sequence[dict[str, Any]], run: ToolRun) -> list[dict[str, Any
         "id": run.call.id,
         "name": run.call.name,
         "status": run.status,
-        "arguments": _storable(run.call.arguments),
-        "result": _storable(run.result.text)[:MAX_KEPT_RESULT_LENGTH] if run.result else None,
+        "arguments": made_storable(run.call.arguments),
+        "result": made_storable(run.result.text)[:MAX_KEPT_RESULT_LENGTH] if run.result else None,
         "is_error": bool(run.result and run.result.is_error),
     }
     return [*(each for each in runs if each["id"] != run.call.id or each["result"] is not None), shown]
-
-
-def _storable(chunk: str) -> str:
-    # A model can produce what no database takes: NUL, and halves of a surrogate pair.
-    return chunk.replace("\0", "").encode(errors="replace").decode()

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from opportune.llm.documents import Attachment, AttachmentRefused, as_data, attach, read_attachment, require_sight
 from opportune.llm.errors import error_for_status
 from opportune.llm.factory import make_provider, missing_library, models_of
 from opportune.llm.fake import FakeProvider
@@ -37,6 +38,8 @@ __all__ = [
     "AnswerStatus",
     "AnswerStream",
     "Answers",
+    "Attachment",
+    "AttachmentRefused",
     "Chunk",
     "Done",
     "FakeProvider",
@@ -54,6 +57,8 @@ __all__ = [
     "ToolSchema",
     "after_answer",
     "answer_gone",
+    "as_data",
+    "attach",
     "error_for_status",
     "estimate_tokens",
     "make_provider",
@@ -61,6 +66,8 @@ __all__ = [
     "models_of",
     "open_llm",
     "parse_event_id",
+    "read_attachment",
+    "require_sight",
     "show_answer",
 ]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -59,13 +59,15 @@ async def check_image(content: bytes) -> str:
     return await asyncio.get_running_loop().run_in_executor(_artist(), _check, content)
 
 
-async def shrink(content: bytes, largest: int = 1024) -> bytes:
-    """Redraw a picture as a WebP, upright, with neither side longer than that, and without what else was in the file.
+async def shrink(content: bytes, largest: int = 1024, *, kind: Literal["WEBP", "JPEG"] = "WEBP") -> bytes:
+    """Redraw a picture, upright, with neither side longer than that, and without what else was in the file.
+
+    A JPEG is understood everywhere, also by programs of few formats, and white where the picture let something through.
 
     Raises:
         ImageRefusedError: it cannot be drawn.
     """
-    return await asyncio.get_running_loop().run_in_executor(_artist(), _shrink, content, largest)
+    return await asyncio.get_running_loop().run_in_executor(_artist(), _shrink, content, largest, kind)
 
 
 @cache
@@ -86,8 +88,8 @@ def _check(content: bytes) -> str:
     return kind
 
 
-def _shrink(content: bytes, largest: int) -> bytes:
-    from PIL import ImageOps  # noqa: PLC0415 - only who shows pictures needs it
+def _shrink(content: bytes, largest: int, kind: str) -> bytes:
+    from PIL import Image, ImageOps  # noqa: PLC0415 - only who shows pictures needs it
 
     with _opened(content) as image:
         _draw(image, largest)
@@ -95,8 +97,10 @@ def _shrink(content: bytes, largest: int) -> bytes:
         small.thumbnail((largest, largest))
         upright = _in_srgb(ImageOps.exif_transpose(small))
         upright.info.clear()  # Pillow would write a profile that it finds there
+        if kind == "JPEG" and upright.mode == "RGBA":
+            upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
         target = BytesIO()
-        upright.save(target, "WEBP", quality=80)
+        upright.save(target, kind, quality=80)
     return target.getvalue()
 
 

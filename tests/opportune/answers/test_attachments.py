@@ -1,4 +1,4 @@
-"""Pictures that an answer's prompt has, or only names."""
+"""Pictures and documents that an answer's prompt has, or only names."""
 
 from collections.abc import AsyncIterator
 
@@ -7,7 +7,8 @@ import pytest
 from opportune import llm
 from opportune.answers.manager import AnswerManager
 from opportune.db import Database
-from opportune.llm import FakeProvider, LanguageModel, Message, Picture
+from opportune.llm import Attachment, AttachmentRefused, FakeProvider, LanguageModel, Message, Picture
+from opportune.llm.documents import DATA_RULE
 from opportune.llm.provider import UNSEEN_PICTURE
 from opportune.settings import Settings
 from opportune.storage import Storage, open_storage
@@ -46,3 +47,21 @@ async def test_a_picture_is_read_from_the_storage_when_it_is_sent_each_time_it_i
     assert [turn.pictures for turn in sent] == [whole, whole, ()]
     assert sent[2].content == f"What is it?\n\n{UNSEEN_PICTURE}\n\n{UNSEEN_PICTURE}"
     assert (model.temperatures, again.omitted) == ([0.2] * 3, "Half was left out.")
+
+
+async def test_files_go_with_the_question_as_far_as_they_fit_and_pictures_to_who_sees(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    shown = [Attachment("cat.jpg", picture=Picture(b"cat")), Attachment("long.txt", "word " * 10_000)]
+    model.context_budget = 4_000
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "What is it?", owner_id=owner_id, attachments=shown)
+    answer = await wait_until_ended(manager, answer)
+    (sent,) = model.received[0]
+    assert (sent.pictures, sent.content.startswith(DATA_RULE)) == ((Picture(b"cat"),), True)
+    assert 3_990 < llm.estimate_tokens(sent) <= 4_000
+    assert (answer.question, answer.omitted[:26]) == ("What is it?", "Only the first 18 % of lon")
+    model.sees_images = False
+    async with manager.database.writer() as session:
+        with pytest.raises(AttachmentRefused, match="Scripted cannot see pictures"):
+            await manager.ask(session, "What is it?", owner_id=owner_id, attachments=shown)
