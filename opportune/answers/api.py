@@ -26,6 +26,8 @@ class AnswerRead(Schema):
     status: AnswerStatus
     error_code: str
     error: str
+    omitted: str
+    """What the model was not sent of what it was asked about, in words."""
     model: str
     prompt_tokens: int
     completion_tokens: int

@@ -36,12 +36,20 @@ def names() -> dict[str, Any]:
 
 @pytest.fixture
 async def app(settings: Settings, names: dict[str, Any]) -> FastAPI:
-    texts = Feature(name="texts", summary="Texts.", pages=names["router"], jobs=[names["sum_up"]])
+    texts = Feature(name="texts", summary="Texts.", pages=[names["router"], names["letters"]], jobs=[names["sum_up"]])
     return create_app(settings, [texts])
 
 
 async def test_its_test_passes(app: FastAPI, client: AsyncClient, names: dict[str, Any]) -> None:
     await names["test_a_summary_is_what_the_model_says"](app, client)
+
+
+async def test_its_letter_is_read(app: FastAPI, client: AsyncClient) -> None:
+    app.state.llm.provider = model = FakeProvider("Kind.")
+    sent = await client.post("/letters/summary", files={"file": ("a.txt", b"word " * 1_000)})
+    assert sent.json().startswith("Kind. Only the first ")
+    assert "word" in model.received[0][0].content
+    assert (await client.post("/letters/summary", files={"file": ("a.bin", b"\0")})).status_code == 422
 
 
 async def test_its_job_asks_the_same_model(
