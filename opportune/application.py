@@ -18,6 +18,7 @@ from opportune.db.factory import open_database
 from opportune.feature import Feature
 from opportune.jobs.factory import open_jobs
 from opportune.llm import LanguageModel
+from opportune.llm.guard import guard_of
 from opportune.mail import pages as mailbox
 from opportune.mail.transport import transport_for
 from opportune.project import installed_features, require_distinct
@@ -95,7 +96,7 @@ def add_services(state: State, settings: Settings) -> None:
     transport_for(settings)  # e-mails leave by a job, which makes its own
     state.database = open_database(settings)
     state.storage = open_storage(settings)
-    state.llm = LanguageModel.of(settings)
+    state.llm = LanguageModel.of(settings, guard_of(state.features, settings, state.database))
     state.jobs = open_jobs(settings, state.database, state.storage, state.features, state.llm)
     state.cache = open_cache(settings, state.database, who=get_optional_user)
     state.rate_limiter = RateLimiter(

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
     from opportune.accounts.models import User
     from opportune.checks import Check
+    from opportune.db.database import Database
     from opportune.db.hooks import Hook
     from opportune.jobs import JobCall, JobDefinition
-    from opportune.settings import BaseSettings
+    from opportune.llm.guard import Guard
+    from opportune.settings import BaseSettings, Settings
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ class Feature:
     """Functions of its `hooks.py` that run when rows are created, changed or deleted (docs/hooks.md)."""
     tools: Sequence[Any] = ()
     """Functions that a language model may have called, as the person who asks it (docs/tools.md)."""
+    llm_guard: "Callable[[Settings, Database], Guard] | None" = None
+    """Makes what counts and limits the calls of language models; one feature of a site has it."""
     operations: "Mapping[str, JobCall[Any]]" = field(default_factory=dict)
     """Buttons of the admin's page Operations: what they say, and the job that they queue."""
     groups: "Mapping[str, Mapping[str, str | Sequence[str]]]" = field(default_factory=dict)

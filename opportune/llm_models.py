@@ -1,12 +1,15 @@
 """What is known of a language model before anybody asks it: a line of the setting LLM_MODELS."""
 
 from decimal import Decimal
+from math import ceil
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 TOKENS_PER_PRICE = 1_000_000
+MICRO_PER_UNIT = 1_000_000
+"""Millionths of the currency: what costs are kept in."""
 MAX_NAME_LENGTH = 100
 
 
@@ -45,6 +48,8 @@ class LlmModel(BaseModel):
     price_per_million_prompt_tokens: Decimal = Field(default=Decimal(0), ge=0)
     """In the currency of the site's limits; 0 for what costs nothing."""
     price_per_million_answer_tokens: Decimal = Field(default=Decimal(0), ge=0)
+    price_per_million_cached_tokens: Decimal | None = Field(default=None, ge=0)
+    """Of a prompt what the endpoint has read before, and tells so; without, as much as the rest."""
     sees_images: bool = False
     calls_tools: bool = False
     continues: bool = False
@@ -65,10 +70,20 @@ class LlmModel(BaseModel):
     def max_prompt_tokens(self) -> int:
         return self.context_tokens - self.max_answer_tokens
 
-    def cost(self, prompt_tokens: int, answer_tokens: int) -> Decimal:
-        """The price of an answer with these tokens."""
-        prompt = prompt_tokens * self.price_per_million_prompt_tokens
+    def cost(self, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> Decimal:
+        """The price of an answer with these tokens; `cached_tokens` are among those of the prompt."""
+        price, cached_price = self.price_per_million_prompt_tokens, self.price_per_million_cached_tokens
+        cached = min(cached_tokens, prompt_tokens)
+        prompt = (prompt_tokens - cached) * price + cached * (price if cached_price is None else cached_price)
         return (prompt + answer_tokens * self.price_per_million_answer_tokens) / TOKENS_PER_PRICE
+
+    def cost_micro(self, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> int:
+        """The same in millionths of the currency, rounded up."""
+        return ceil(self.cost(prompt_tokens, answer_tokens, cached_tokens) * MICRO_PER_UNIT)
+
+    @property
+    def has_price(self) -> bool:
+        return bool(self.price_per_million_prompt_tokens or self.price_per_million_answer_tokens)
 
 
 def problem_of(models: "list[LlmModel]") -> str:

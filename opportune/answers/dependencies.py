@@ -22,6 +22,8 @@ async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
     manager: AnswerManager | None = getattr(request.app.state, "answers", None)
     if manager is None:
         raise OperatorError("Answers are not installed: put `answers` of opportune.features into app/installed.py.")
+    if manager.llm.guard and (payer := manager.llm.guard.payer_of(request)).kind == "visitor":
+        manager = manager.asked_by(payer)
     token: ApiToken | None = request.state.token
     return manager.within(token.scopes) if token else manager
 

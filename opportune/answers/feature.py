@@ -3,15 +3,18 @@ from opportune.answers.lifespan import running_answers
 from opportune.answers.models import Answer, AnswerChunk
 from opportune.answers.personal import personal_data
 from opportune.answers.settings import AnswersSettings
+from opportune.answers.spending.guard import SpendingGuard
+from opportune.answers.spending.models import LlmReservation, LlmState, LlmUsage
 from opportune.feature import Feature
 
 answers = Feature(
     name="answers",
     summary="Answers of language models that outlive their request, for features that ask for them.",
-    models=(Answer, AnswerChunk),
+    models=(Answer, AnswerChunk, LlmUsage, LlmReservation, LlmState),
     pages=pages.router,
     api=api.router,
     personal_data=personal_data,
     settings=AnswersSettings,
+    llm_guard=SpendingGuard,
     lifespan=running_answers,
 )

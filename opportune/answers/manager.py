@@ -32,6 +32,7 @@ from opportune.answers.worker_lock import WorkerLock
 from opportune.db.database import Database, after_commit
 from opportune.db.model import utc_now
 from opportune.llm.documents import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
+from opportune.llm.guard import Payer
 from opportune.llm.language_model import LanguageModel, Prompt, messages_of
 from opportune.llm.provider import LLMError, estimate_tokens
 from opportune.storage import Storage
@@ -75,6 +76,7 @@ class AnswerManager:
         self._make_toolbox = make_toolbox
         self._storage = storage
         self._scopes = ALL_SCOPES
+        self._charged_to = ""
         self.worker = secrets.token_hex(16)
         self._tasks: dict[int, AnswerTask] = {}
         self._flusher = AnswerFlusher(database, self.worker)
@@ -88,6 +90,12 @@ class AnswerManager:
         narrower = copy(self)  # with the same tasks
         narrower._scopes = common_scopes(self._scopes, scopes)
         return narrower
+
+    def asked_by(self, visitor: Payer) -> Self:
+        """The same answers for a visitor: what is asked counts for their address, and not for the owner's account."""
+        theirs = copy(self)
+        theirs._charged_to = str(visitor)
+        return theirs
 
     def open(self, *, watch: bool = True) -> None:
         """Tell other processes that this one lives, and look for answers whose process is dead if `watch` says so."""
@@ -281,6 +289,7 @@ class AnswerManager:
         if answer.owner_id is not None:
             await self._check_may_run(session, answer.owner_id, answer.topic)
         answer.tool_scopes = common_scopes(answer.tool_scopes, self._scopes)  # who asked first may have had fewer
+        answer.charged_to = self._charged_to
         answer.sqlmodel_update({**RUNNING, "worker": self.worker, "lease_until": utc_now() + LEASE_DURATION})
         session.add(answer)
         try:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Index
+from sqlalchemy import BigInteger, Index
 from sqlmodel import Field
 
 from opportune.db.model import Model, ModelBase, utc_now
@@ -71,6 +71,10 @@ class Answer(Model, table=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usage_estimated: bool = True
+    cost_micro: int = Field(default=0, sa_type=BigInteger)
+    """Millionths of the currency, by the prices of LLM_MODELS at that time."""
+    charged_to: str = Field(default="", max_length=80)
+    """Whose limits it counts for, where that is not its owner: an address of visitors."""
     created_at: datetime = Field(default_factory=utc_now)
     finished_at: datetime | None = None
 

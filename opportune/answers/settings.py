@@ -10,6 +10,12 @@ SPARED_SECONDS = 2.0
 class AnswersSettings(BaseSettings):
     answer_grace_seconds: float | None = Field(default=None, ge=0)
     """Seconds for answers to end after SIGTERM; then another process goes on. Empty: what the host gives, less 2."""
+    llm_demo_accounts: str = ""
+    """E-mails, with commas, of accounts that anybody may use: there each address counts for itself, as a visitor."""
+
+    @property
+    def demo_emails(self) -> set[str]:
+        return {each.strip().lower() for each in self.llm_demo_accounts.split(",") if each.strip()}
 
 
 def grace_seconds(settings: AnswersSettings, *, is_production: bool) -> float:

@@ -33,6 +33,7 @@ class Outcome:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usage_estimated: bool = True
+    cost_micro: int = 0
     model: str = ""
     """Who answered, where that is known: it may have been the fallback of whom was asked."""
 

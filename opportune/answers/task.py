@@ -25,6 +25,7 @@ from opportune.answers.store import (
     Outcome,
 )
 from opportune.db import is_outage
+from opportune.llm.guard import Payer, TokenUsage
 from opportune.llm.provider import without_pictures
 from opportune.storage import MissingFileError, Storage, StorageError
 from opportune.text import made_storable
@@ -61,7 +62,11 @@ class AnswerTask:
     ) -> None:
         """`storage` has the pictures that the prompt only names."""
         self.flusher = flusher
-        self.model = model
+        self.usage = TokenUsage()
+        payer = (
+            Payer.parse(begun.answer.charged_to) if begun.answer.charged_to else Payer.of_user(begun.answer.owner_id)
+        )
+        self.model = model = model.charged_to(payer, self.usage)
         self.toolbox = toolbox
         self.storage = storage
         self.prompt = prompt_of(begun, model)
@@ -100,11 +105,23 @@ class AnswerTask:
 
     def _with_usage(self, outcome: Outcome) -> Outcome:
         """Providers tell the tokens with the last chunk, if at all: estimate what was not told."""
-        if not (outcome.usage_estimated or self.live.begun.text):  # what another process had of it was not told
+        used = self.usage
+        if used.calls and not self.live.begun.text:
+            return replace(
+                outcome,
+                prompt_tokens=used.prompt_tokens,
+                completion_tokens=used.completion_tokens,
+                usage_estimated=bool(used.estimated_tokens),
+                cost_micro=used.cost_micro,
+            )
+        if not (outcome.usage_estimated or self.live.begun.text):
             return outcome
-        prompt_tokens = sum(map(llm.estimate_tokens, self.prompt))
-        completion_tokens = llm.estimate_tokens(self.live.text)
-        return replace(outcome, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, usage_estimated=True)
+        # What another process had of it was told to nobody.
+        tokens = sum(map(llm.estimate_tokens, self.prompt)), llm.estimate_tokens(self.live.text)
+        cost = self.model.model.cost_micro(*tokens) if self.model.model else 0
+        return replace(
+            outcome, prompt_tokens=tokens[0], completion_tokens=tokens[1], usage_estimated=True, cost_micro=cost
+        )
 
     async def _generate(self) -> Outcome:
         async with aclosing(await self._chunks()) as chunks:

@@ -16,6 +16,7 @@ from opportune.errors import OperatorError
 from opportune.jobs.factory import open_jobs
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.llm import LanguageModel
+from opportune.llm.guard import guard_of
 from opportune.project import installed_features, installed_names
 from opportune.settings import Settings, get_settings
 from opportune.storage import open_storage
@@ -72,9 +73,10 @@ async def opened(settings: Settings) -> AsyncIterator[DatabaseJobQueue]:
     """The site's jobs and database, without the site."""
     database = open_database(settings)
     cache = open_cache(settings, database)  # what the work clears is cleared for the site
-    llm = LanguageModel.of(settings)
+    features = installed_features()
+    llm = LanguageModel.of(settings, guard_of(features, settings, database))
     try:
-        yield open_jobs(settings, database, open_storage(settings), installed_features(), llm)
+        yield open_jobs(settings, database, open_storage(settings), features, llm)
     finally:
         await llm.close()
         await cache.close()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Self, TypeVar
@@ -11,9 +12,12 @@ from typing import Annotated, Self, TypeVar
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
+from opportune.db.factory import open_database
 from opportune.llm.factory import make_provider, models_of
+from opportune.llm.guard import SITE, Guard, GuardedCall, Payer, SpendingRefused, TokenUsage, guard_of
 from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError, Message, Provider, ToolSchema, without_pictures
 from opportune.llm_models import LlmModel
+from opportune.project import installed_features
 from opportune.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
@@ -57,9 +61,14 @@ class LanguageModel:
         """What the settings tell of it; None of the local one."""
         self.models: Sequence[LlmModel] = ()
         """All that there are to choose from, this one among them."""
+        self.guard: Guard | None = None
+        """Counts what is asked, and refuses what is too much."""
+        self._origin: LanguageModel | None = None
+        self._payer = SITE
+        self._usage: TokenUsage | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: Settings, guard: Guard | None = None) -> Self:
         models = models_of(settings)
         site = cls(
             lambda: make_provider(settings),
@@ -67,6 +76,7 @@ class LanguageModel:
             queue_timeout=settings.llm_first_byte_timeout,
             retries=settings.llm_retries,
         )
+        site.guard = guard
         by_name = {model.name: site if model is models[0] else site._sibling(settings, model) for model in models}
         for model in models:
             each = by_name[model.name]
@@ -77,7 +87,7 @@ class LanguageModel:
         sibling = LanguageModel(
             lambda: make_provider(settings, model), queue_timeout=self._queue_timeout, retries=self._retries
         )
-        sibling._running = self._running
+        sibling._running, sibling.guard = self._running, self.guard
         return sibling
 
     def using(self, name: str) -> "LanguageModel":
@@ -89,14 +99,24 @@ class LanguageModel:
         if not name or (self.model and name == self.model.name):
             return self
         if found := self._by_name.get(name):
-            return found
+            return found.charged_to(self._payer, self._usage) if self._origin else found
         known = ", ".join(self._by_name)
         raise LLMError("not_configured", f"There is no model {name}." + (f" There are {known}." if known else ""))
+
+    def for_user(self, user_id: int) -> "LanguageModel":
+        """The same, where a job or a command asks for a person: it counts for the limits of that one."""
+        return self.charged_to(Payer.of_user(user_id))
+
+    def charged_to(self, payer: Payer, usage: TokenUsage | None = None) -> "LanguageModel":
+        """The same at somebody's expense; what each call has come to is added to `usage`."""
+        charged = copy(self)
+        charged._origin, charged._payer, charged._usage = self._origin or self, payer, usage
+        return charged
 
     @cached_property
     def provider(self) -> Provider | None:
         """Who answers; None where nobody is set up. A test puts a `FakeProvider` here."""
-        return self._make_provider()
+        return self._origin.provider if self._origin else self._make_provider()
 
     @property
     def name(self) -> str:
@@ -167,23 +187,31 @@ class LanguageModel:
         while True:
             candidate, has_begun = candidates.pop(0), False
             try:
-                async with aclosing(candidate._tried_again(request)) as chunks:
+                async with aclosing(candidate._guarded(request)) as chunks:
                     async for chunk in chunks:
                         has_begun = True
                         yield chunk
                 return
             except LLMError as error:
-                if has_begun or not candidates:
+                if has_begun or not candidates or isinstance(error, SpendingRefused):
                     raise
                 logger.warning("%s does not answer (%s): %s is asked", candidate.name, error.code, candidates[0].name)
 
     def _candidates(self) -> "list[LanguageModel]":
-        found = [self]
-        while (
-            (model := found[-1].model) and model.fallback and (next_one := self._by_name[model.fallback]) not in found
-        ):
-            found.append(next_one)
-        return found
+        found = {self.name: self}
+        last = self.model
+        while last and last.fallback and last.fallback not in found:
+            found[last.fallback] = next_one = self.using(last.fallback)
+            last = next_one.model
+        return [*found.values()]
+
+    def _guarded(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+        chunks = self._tried_again(request)
+        if self.guard is None:
+            return chunks
+        return self.guard.watch(
+            GuardedCall(self.name, self.model, request.messages, request.tools, self._payer, chunks, self._usage)
+        )
 
     async def _tried_again(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
         """The answer, asked for anew as long as there is hope and nothing of it has come."""
@@ -228,6 +256,8 @@ class LanguageModel:
         for each in {self, *self._by_name.values()}:
             if provider := vars(each).get("provider"):
                 await provider.close()
+        if self.guard:
+            await self.guard.close()
 
 
 @dataclass(frozen=True)
@@ -263,16 +293,21 @@ async def _text_of(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[str, N
 @asynccontextmanager
 async def open_llm(settings: Settings) -> AsyncIterator[LanguageModel]:
     """The model for a command or a script, until the block ends. Routes have `Llm`, jobs `context.llm`."""
-    llm = LanguageModel.of(settings)
+    database = open_database(settings)
+    # A file that is not there yet counts nothing, and is not made for it.
+    is_there = database.url.kind != "sqlite" or database.url.path.exists()
+    features = installed_features() if is_there else ()
+    llm = LanguageModel.of(settings, guard_of(features, settings, database))
     try:
         yield llm
     finally:
         await llm.close()
+        await database.dispose()
 
 
 async def get_llm(request: Request) -> LanguageModel:
     llm: LanguageModel = request.app.state.llm
-    return llm
+    return llm.charged_to(llm.guard.payer_of(request)) if llm.guard else llm
 
 
 Llm = Annotated[LanguageModel, Depends(get_llm)]

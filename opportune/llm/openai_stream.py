@@ -37,9 +37,14 @@ class _Choice(Schema):
     finish_reason: str | None = None
 
 
+class _PromptDetails(Schema):
+    cached_tokens: int | None = None
+
+
 class _Usage(Schema):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
 
 
 class _Chunk(Schema):
@@ -88,7 +93,12 @@ class ChatCompletionReader:
         if not (self._length or calls):
             raise LLMError("malformed", "The model gave an empty answer.")
         truncated = self._length >= MAX_ANSWER_LENGTH or self._reason in TRUNCATED_REASONS
-        return Done(self._usage.prompt_tokens, self._usage.completion_tokens, truncated, tool_calls=calls)
+        usage, details = self._usage, self._usage.prompt_tokens_details
+        return Done(
+            *(usage.prompt_tokens, usage.completion_tokens, truncated),
+            tool_calls=calls,
+            cached_tokens=details.cached_tokens if details else None,
+        )
 
     def _text_of(self, choice: _Choice) -> str:
         self._reason = choice.finish_reason or self._reason

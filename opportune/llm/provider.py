@@ -22,6 +22,8 @@ ErrorCode = Literal[
     "malformed",
     "unavailable",
     "not_configured",
+    "limit_reached",
+    "switched_off",
 ]
 
 # Asking again changes nothing until somebody changes the settings or the question.
@@ -88,6 +90,8 @@ class Done:
     """The name of the model that answered: another than was asked, where that one could not begin."""
     tool_calls: tuple[ToolCall, ...] = ()
     """What it wants to know before it goes on."""
+    cached_tokens: int | None = None
+    """Those of the prompt that the endpoint had read before, which often cost less."""
 
 
 Chunk = str | Done
