@@ -9,6 +9,8 @@ from app.chat.dependencies import (
     CurrentAnswer,
     CurrentConversation,
     CurrentConversationView,
+    CurrentMessage,
+    CurrentQuestion,
     CurrentStream,
 )
 from app.chat.models import Conversation, Message
@@ -22,7 +24,7 @@ from app.chat.schemas import (
 )
 from app.chat.service import Chat, QuestionTooLongError
 from opportune.accounts import CurrentUser, User
-from opportune.db import ReadSession
+from opportune.db import ReadSession, RowId, WriteSession
 from opportune.llm import AnswerManager, Answers, AnswerStream
 from opportune.pagination import Page
 
@@ -44,8 +46,11 @@ async def begin(ask: MessageCreate, user: CurrentUser, answers: Answers) -> Mess
 
 @router.get("/{conversation_id}")
 async def conversation(view: CurrentConversationView) -> ConversationDetail:
-    """The newest messages, in order. `?before=` what `earlier` says gives those before them."""
-    messages = [MessageRead.of(message) for message in view.messages]
+    """The newest messages of the shown branch, in order.
+
+    `?before=` what `earlier` says gives those before them, and `?at=` those around a message, whatever its branch.
+    """
+    messages = [MessageRead.of(message, view.branches[message.id]) for message in view.messages]
     read = ConversationRead.model_validate(view.conversation)
     return ConversationDetail(**read.model_dump(), messages=messages, earlier=view.earlier)
 
@@ -59,10 +64,14 @@ async def ask(
 
 
 async def _ask(
-    answers: AnswerManager, user: User, conversation_id: int | None, ask: MessageCreate
+    answers: AnswerManager,
+    user: User,
+    conversation_id: int | None,
+    ask: MessageCreate,
+    instead_of: Message | None = None,
 ) -> tuple[Message, Message]:
     try:
-        return await answering.ask(answers, user.id, conversation_id, ask)
+        return await answering.ask(answers, user.id, conversation_id, ask, instead_of=instead_of)
     except QuestionTooLongError as refusal:
         raise HTTPException(422, str(refusal)) from None
 
@@ -93,8 +102,41 @@ async def stream(
         yield event
 
 
-@router.post("/{conversation_id}/messages/{message_id}/stop", status_code=204)
-async def stop(conversation_id: int, answer: CurrentAnswer, answers: Answers) -> None:
-    if answer.conversation_id != conversation_id:
+async def check_place(conversation_id: RowId, message: CurrentMessage) -> None:
+    if message.conversation_id != conversation_id:
         raise HTTPException(404)
+
+
+messages = APIRouter(prefix="/{conversation_id}/messages/{message_id}", dependencies=[Depends(check_place)])
+
+
+@messages.post("/stop", status_code=204)
+async def stop(answer: CurrentAnswer, answers: Answers) -> None:
     await answering.stop(answers, answer)
+
+
+@messages.post("/edit", status_code=202)
+async def edit(ask: MessageCreate, user: CurrentUser, question: CurrentQuestion, answers: Answers) -> MessageCreated:
+    """Ask something else in the place of a question: another branch, which is shown from now on."""
+    return _asked(*await _ask(answers, user, question.conversation_id, ask, instead_of=question))
+
+
+@messages.post("/retry", status_code=202)
+async def retry(user: CurrentUser, answer: CurrentAnswer, answers: Answers) -> MessageCreated:
+    """Answer the same question once more: another branch, which is shown from now on."""
+    return _asked(*await answering.retry(answers, user.id, answer))
+
+
+@messages.post("/continue", status_code=202)
+async def resume(answer: CurrentAnswer, answers: Answers) -> MessageRead:
+    """Have an answer that broke off go on."""
+    return MessageRead.of(await answering.resume(answers, answer))
+
+
+@messages.post("/show", status_code=204)
+async def show(user: CurrentUser, message: CurrentMessage, session: WriteSession) -> None:
+    """Show the branch of this message from now on; where it has several itself, the one that was used last."""
+    await Chat(session, user.id).show(message)
+
+
+router.include_router(messages)

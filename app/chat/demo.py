@@ -70,14 +70,17 @@ async def _add(session: AsyncSession, owner_id: int, began: datetime, turns: Seq
     conversation = Conversation(owner_id=owner_id, title=title_of(turns[0][0]), created_at=began)
     session.add(conversation)
     await session.flush()
-    for number, (question, answer) in enumerate(turns):
-        asked = Message(conversation_id=conversation.id, role=Role.USER, question=question)
+    for number, (question, text) in enumerate(turns):
+        asked = Message(
+            conversation_id=conversation.id, parent_id=conversation.leaf_id, role=Role.USER, question=question
+        )
         # Of late, for the admin's chart.
         asked.created_at = utc_now() - timedelta(days=1 + 5 * began.minute, minutes=-2 * number)
         session.add(asked)
         await session.flush()
-        session.add(_answer(owner_id, conversation.topic, asked, answer))
+        session.add(answer := _answer(owner_id, conversation.topic, asked, text))
         await session.flush()
+        conversation.leaf_id, conversation.used_at = answer.id, asked.created_at
     return 1 + 2 * len(turns)
 
 

@@ -1,14 +1,14 @@
 """Dependencies of the chat's routes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, HTTPException, Query
 
-from app.chat.answering import ConversationView, view_conversation
-from app.chat.models import Conversation, Message
-from app.chat.service import Chat
+from app.chat.answering import view_conversation
+from app.chat.models import Conversation, Message, Role
+from app.chat.service import Chat, ConversationView
 from opportune.accounts import CurrentUser, OptionalUser
 from opportune.db import MAX_ID, RowId
 from opportune.llm import AnswerManager, Answers, AnswerStream, parse_event_id
@@ -32,32 +32,52 @@ CurrentConversation = Annotated[Conversation, Depends(get_conversation)]
 """A conversation of the person who asks; another's is not found."""
 
 
-EarlierThan = Annotated[int | None, Query(ge=1, le=MAX_ID)]
+MessageId = Annotated[int | None, Query(ge=1, le=MAX_ID)]
 
 
 async def get_conversation_view(
-    conversation_id: RowId, user: CurrentUser, answers: Answers, before: EarlierThan = None
+    conversation_id: RowId, user: CurrentUser, answers: Answers, before: MessageId = None, at: MessageId = None
 ) -> ConversationView:
-    found = await view_conversation(answers, user.id, conversation_id, before)
+    found = await view_conversation(answers, user.id, conversation_id, before, at)
     if found is None:
         raise HTTPException(404)
     return found
 
 
 CurrentConversationView = Annotated[ConversationView, Depends(get_conversation_view)]
-"""The same with its newest messages, or those before the one that the address names."""
+"""The same with its newest messages, those before the one that the address names, or those around it."""
 
 
-async def get_answer(message_id: RowId, user: CurrentUser, answers: Answers) -> Message:
+async def find_message(message_id: RowId, user: CurrentUser, answers: Answers) -> Message:
     async with answers.database.reader() as session:
-        answer = await Chat(session, user.id).answer(message_id)
-    if answer is None:
+        message = await Chat(session, user.id).message(message_id)
+    if message is None:
         raise HTTPException(404)
-    return answer
+    return message
+
+
+CurrentMessage = Annotated[Message, Depends(find_message)]
+"""A message in a conversation of the person who asks."""
+
+
+async def get_answer(message: CurrentMessage) -> Message:
+    if message.role != Role.ASSISTANT:
+        raise HTTPException(404)
+    return message
 
 
 CurrentAnswer = Annotated[Message, Depends(get_answer)]
-"""An answer in a conversation of the person who asks."""
+"""One that is an answer."""
+
+
+async def get_question(message: CurrentMessage) -> Message:
+    if message.role != Role.USER:
+        raise HTTPException(404)
+    return message
+
+
+CurrentQuestion = Annotated[Message, Depends(get_question)]
+"""One that is a question."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +85,8 @@ class MessageStream(AnswerStream):
     """The answer in the place of a message, as it grows."""
 
     message: Message
+    branches: Sequence[int]
+    """What there is in the place of the message."""
 
 
 async def get_stream(
@@ -79,12 +101,12 @@ async def get_stream(
     A dependency and not a part of the stream: only so is the answer let go of at once when the visitor goes.
     """
     named = parse_event_id(last_event_id) or parse_event_id(after)
-    message = await _find(answers, user.id, conversation_id, named) if user else None
+    message, branches = await _find(answers, user.id, conversation_id, named) if user else (None, ())
     if message is None or message.answer is None:
         yield None
         return
     async with answers.view(message.answer) as live:
-        yield MessageStream(live, named[1] if named and named[0] == message.id else 0, message.id, message)
+        yield MessageStream(live, named[1] if named and named[0] == message.id else 0, message.id, message, branches)
 
 
 CurrentStream = Annotated[MessageStream | None, Depends(get_stream)]
@@ -92,13 +114,13 @@ CurrentStream = Annotated[MessageStream | None, Depends(get_stream)]
 
 async def _find(
     answers: AnswerManager, owner_id: int, conversation_id: int, named: tuple[int, int] | None
-) -> Message | None:
+) -> tuple[Message | None, Sequence[int]]:
     # Fresh, since whoever lost a stream comes back to it later than a browser is known to have just written.
     async with answers.database.reader(fresh=True) as session:
         chat = Chat(session, owner_id)
         if not await chat.conversation(conversation_id):
-            return None
-        answer = await chat.answer(named[0]) if named else None
+            return None, ()
+        answer = await chat.message(named[0], Role.ASSISTANT) if named else None
         if answer is None or answer.conversation_id != conversation_id:
-            return await chat.newest_answer(conversation_id)
-        return answer
+            answer = await chat.newest_answer(conversation_id)
+        return answer, (await chat.branches([answer]))[answer.id] if answer else ()

@@ -1,14 +1,17 @@
 """Conversations and their messages. What the model says is kept with the answers of the framework."""
 
+import secrets
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Index
 from sqlmodel import Field, Relationship
 
-from opportune.db import Model, utc_now
+from opportune.db import BigId, Model, utc_now
 from opportune.llm import Answer
 from opportune.text import Text
+
+MAX_TITLE_LENGTH = 100
 
 
 class Role(StrEnum):
@@ -16,12 +19,26 @@ class Role(StrEnum):
     ASSISTANT = "assistant"
 
 
+class TitledBy(StrEnum):
+    """Whose words a title is: those of the first question until the model or its owner finds better ones."""
+
+    QUESTION = "question"
+    MODEL = "model"
+    PERSON = "person"
+
+
 class Conversation(Model, table=True):
     __tablename__ = "chat_conversation"
+    __table_args__ = (Index("ix_chat_conversation_owner_used", "owner_id", "used_at"),)
 
-    owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
-    title: str = Field(max_length=100)
+    owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE")
+    title: str = Field(max_length=MAX_TITLE_LENGTH)
+    titled_by: TitledBy = TitledBy.QUESTION
+    leaf_id: int | None = Field(default=None, sa_type=BigId)
+    """The last message of the branch that is shown; the newest of all where this is not there."""
     created_at: datetime = Field(default_factory=utc_now)
+    used_at: datetime = Field(default_factory=utc_now)
+    """When something was last asked in it."""
 
     def __str__(self) -> str:
         return self.title
@@ -33,14 +50,15 @@ class Conversation(Model, table=True):
 
 
 class Message(Model, table=True):
-    """A question, or the place of an answer whose `parent_id` is its question. Their order is that of their ids."""
+    """A question, or the place of an answer. Along a branch their ids grow."""
 
     __tablename__ = "chat_message"
     # A question sent twice (a double click, a retried request) is one question.
     __table_args__ = (Index("uq_chat_message_client_key", "conversation_id", "client_key", unique=True),)
 
     conversation_id: int = Field(foreign_key="chat_conversation.id", ondelete="CASCADE", index=True)
-    parent_id: int | None = Field(default=None, foreign_key="chat_message.id", ondelete="CASCADE", index=True)
+    parent_id: int | None = Field(default=None, foreign_key="chat_message.id", ondelete="SET NULL", index=True)
+    """What was said before it: an answer's question, a question's answer. Several below one are branches."""
     role: Role
     question: Text = ""
     answer_id: int | None = Field(default=None, foreign_key="answers_answer.id", ondelete="CASCADE", unique=True)
@@ -55,6 +73,24 @@ class Message(Model, table=True):
     @property
     def is_running(self) -> bool:
         return self.answer is not None and self.answer.is_running
+
+
+class Share(Model, table=True):
+    """A link with which anybody reads a conversation up to a message."""
+
+    __tablename__ = "chat_share"
+
+    conversation_id: int = Field(foreign_key="chat_conversation.id", ondelete="CASCADE", index=True)
+    message_id: int = Field(foreign_key="chat_message.id", ondelete="CASCADE", index=True)
+    """The last that is shown."""
+    title: str = Field(max_length=MAX_TITLE_LENGTH)
+    """That of the conversation as it was shared."""
+    token: str = Field(default_factory=lambda: secrets.token_urlsafe(16), max_length=40, unique=True)
+    """As it is: its owner is to find the link again, and whoever reads this table reads the conversations too."""
+    created_at: datetime = Field(default_factory=utc_now)
+
+    def __str__(self) -> str:
+        return self.title
 
 
 def topic_of(conversation_id: int) -> str:

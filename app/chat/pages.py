@@ -1,5 +1,6 @@
 import secrets
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -8,17 +9,18 @@ from fastapi.responses import HTMLResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.chat import answering
-from app.chat.answering import ConversationView
 from app.chat.dependencies import (
     CurrentAnswer,
     CurrentConversation,
     CurrentConversationView,
+    CurrentMessage,
+    CurrentQuestion,
     CurrentStream,
     FoundConversation,
 )
 from app.chat.models import Message
 from app.chat.schemas import ConversationFilter, MessageCreate, MessageForm
-from app.chat.service import Chat, QuestionTooLongError
+from app.chat.service import Chat, ConversationView, QuestionTooLongError
 from opportune.accounts import CurrentUser
 from opportune.llm import (
     Answer,
@@ -83,7 +85,7 @@ async def ask(request: Request, user: CurrentUser, answers: Answers, conversatio
     if form.data is None:
         return await _refuse(request, user.id, answers, conversation.id, form)
     try:
-        await answering.ask(answers, user.id, conversation.id, form.data)
+        await answering.ask(answers, user.id, conversation.id, form.data, seen=form.data.last)
     except tuple(REFUSALS) as refusal:
         _say(form, refusal)
     if is_htmx(request):
@@ -112,7 +114,7 @@ async def stream(request: Request, answer_stream: CurrentStream) -> AsyncIterato
         return
 
     async def article(answer: Answer) -> str:
-        shown = ShownMessage(answer_stream.message, await ShownAnswer.of(answer))
+        shown = ShownMessage(answer_stream.message, await ShownAnswer.of(answer), answer_stream.branches)
         return templates.render_block_to_string(request, "chat/message.html", "message", {"shown": shown})
 
     async for event in answer_stream.html(article, "m"):
@@ -126,16 +128,51 @@ async def stop(request: Request, user: CurrentUser, answers: Answers, answer: Cu
     return Response(status_code=204) if is_htmx(request) else redirect(request, f"/chat/{answer.conversation_id}")
 
 
+@router.post("/messages/{message_id}/edit")
+async def edit(request: Request, user: CurrentUser, answers: Answers, question: CurrentQuestion) -> Response:
+    form = await read_form(request, MessageCreate)
+    asked = question
+    if form.data:
+        try:
+            asked, _ = await answering.ask(answers, user.id, question.conversation_id, form.data, instead_of=question)
+        except tuple(REFUSALS) as refusal:
+            _say(form, refusal)
+    if form.errors:
+        return await _refuse(request, user.id, answers, question.conversation_id, form)
+    return await _branch(request, user.id, answers, asked)
+
+
 @router.post("/messages/{message_id}/retry")
 async def retry(request: Request, user: CurrentUser, answers: Answers, answer: CurrentAnswer) -> Response:
-    try:
-        _, again = await answering.retry(answers, user.id, answer)
-    except tuple(REFUSALS):
-        return redirect(request, f"/chat/{answer.conversation_id}")
+    with suppress(*REFUSALS):
+        _, answer = await answering.retry(answers, user.id, answer)
+    return await _branch(request, user.id, answers, answer)
+
+
+@router.post("/messages/{message_id}/continue")
+async def resume(request: Request, user: CurrentUser, answers: Answers, answer: CurrentAnswer) -> Response:
+    with suppress(*REFUSALS):
+        await answering.resume(answers, answer)
+    return await _branch(request, user.id, answers, answer)
+
+
+@router.post("/messages/{message_id}/show")
+async def show(request: Request, user: CurrentUser, answers: Answers, message: CurrentMessage) -> Response:
+    async with answers.database.writer() as session:
+        await Chat(session, user.id).show(message)
+    return await _branch(request, user.id, answers, message)
+
+
+async def _branch(request: Request, user_id: int, answers: AnswerManager, message: Message) -> Response:
+    """The shown branch, which has changed at a message."""
+    path = f"/chat/{message.conversation_id}"
+    view = await answering.view_conversation(answers, user_id, message.conversation_id)
+    if view is None or message.id not in view.branches:  # it is far from the end
+        return redirect(request, f"{path}?at={message.id}#m{message.id}")
     if not is_htmx(request):
-        return redirect(request, f"/chat/{answer.conversation_id}")
-    (shown,) = await _all_shown([again])
-    return templates.render_block(request, PAGE, "retried", {"shown": shown, "answer": again})
+        return redirect(request, f"{path}#m{message.id}")
+    context = await _messages(view) | _composer(answers, Form(MessageForm), 0, view.messages)
+    return templates.render_block(request, PAGE, "branch", context)
 
 
 async def _news(
@@ -145,10 +182,9 @@ async def _news(
 
     What was refused is refused for the answer that another tab waits for, too, which is shown then.
     """
-    messages = await answering.messages_after(answers, user_id, conversation_id, last)
-    context: dict[str, Any] = {"messages": await _all_shown(messages), "answer": _running(messages)}
+    view = await answering.view_news(answers, user_id, conversation_id, last)
     form = form if form.errors else Form(MessageForm)
-    context |= _composer(answers, form, last, messages)
+    context = await _messages(view) | _composer(answers, form, last, view.messages if view else ())
     return templates.render_block(request, PAGE, "asked", context, form.status)
 
 
@@ -178,8 +214,9 @@ async def _messages(view: ConversationView | None) -> dict[str, Any]:
     messages = view.messages if view else []
     return {
         "conversation": view.conversation if view else None,
-        "messages": await _all_shown(messages),
+        "messages": await _all_shown(view) if view else (),
         "earlier": view.earlier if view else None,
+        "is_end": view is None or view.is_end,
         "answer": _running(messages),
     }
 
@@ -220,9 +257,16 @@ class ShownMessage:
 
     message: Message
     answer: ShownAnswer | None
+    branches: Sequence[int]
+
+    @property
+    def place(self) -> int:
+        """The message's among its branches, from 0 on."""
+        return self.branches.index(self.message.id)
 
 
-async def _all_shown(messages: Sequence[Message]) -> list[ShownMessage]:
+async def _all_shown(view: ConversationView) -> list[ShownMessage]:
     return [
-        ShownMessage(message, await ShownAnswer.of(message.answer) if message.answer else None) for message in messages
+        ShownMessage(each, await ShownAnswer.of(each.answer) if each.answer else None, view.branches[each.id])
+        for each in view.messages
     ]

@@ -1,9 +1,11 @@
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field
 
 from app.chat.models import Message, Role
+from opportune.db import MAX_ID
 from opportune.llm import Answer, AnswerStatus
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
@@ -21,13 +23,16 @@ class MessageCreate(Schema):
 
 
 class MessageForm(MessageCreate):
-    last: int = Field(default=0, ge=0)
+    last: int = Field(default=0, ge=0, le=MAX_ID)
     """The last message that the page shows: what came since, from another tab, is sent along."""
 
 
 class MessageRead(Schema):
     id: int
     parent_id: int | None
+    """What was said before it."""
+    branches: Sequence[int] = ()
+    """What there is in its place, itself among it, in order."""
     role: Role
     text: str
     status: AnswerStatus
@@ -41,10 +46,10 @@ class MessageRead(Schema):
     finished_at: datetime | None
 
     @classmethod
-    def of(cls, message: Message) -> Self:
+    def of(cls, message: Message, branches: Sequence[int] = ()) -> Self:
         told = message.answer or Answer(text=message.question, status=AnswerStatus.DONE)
         values = {name: getattr(told, name) for name in cls.model_fields if name in Answer.model_fields}
-        ours = {"id": message.id, "parent_id": message.parent_id, "role": message.role}
+        ours = {"id": message.id, "parent_id": message.parent_id, "branches": branches, "role": message.role}
         return cls(**{**values, **ours, "created_at": message.created_at})
 
 
@@ -54,6 +59,8 @@ class ConversationRead(Schema):
     id: int
     title: str
     created_at: datetime
+    used_at: datetime
+    """When something was last asked in it."""
 
 
 class ConversationDetail(ConversationRead):
@@ -73,4 +80,4 @@ class MessageCreated(Schema):
 class ConversationFilter(Paging):
     q: Annotated[Line, FieldOptions(type="search")] = Field("", max_length=200, title="Search")
     size: int = Field(50, ge=1, le=100)
-    sort: Annotated[str, SortBy("title", "created_at")] = ""
+    sort: Annotated[str, SortBy("title", "created_at", "used_at")] = ""

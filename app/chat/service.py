@@ -1,19 +1,28 @@
 """The conversations of a person. Knows no HTTP and never commits."""
 
-from sqlalchemy import ColumnElement, func, or_, select
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import false, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.models import Conversation, Message, Role
 from app.chat.schemas import ConversationFilter
+from app.chat.tree import branches_at, conversation_key, key, newest_below, parent_key, way_to
 from opportune.accounts import User
+from opportune.db import utc_now
 from opportune.llm import Answer
 from opportune.pagination import Page, order, paginate
 
-MAX_TITLE_LENGTH = 60
+MAX_FIRST_WORDS_LENGTH = 60
 
 MAX_QUESTIONS_PER_PAGE = 25
 """Questions of a conversation that are shown at a time, each with its answer."""
+ANSWERS_AROUND = 5
+"""Answers that are shown from a message on to which a link leads."""
 
 
 class QuestionTooLongError(Exception):
@@ -23,71 +32,107 @@ class QuestionTooLongError(Exception):
         super().__init__(f"This model reads at most {longest} characters. Please write less.")
 
 
+@dataclass(frozen=True)
+class ConversationView:
+    """A part of a conversation as it is shown."""
+
+    conversation: Conversation
+    messages: list[Message]
+    branches: Mapping[int, Sequence[int]]
+    """By the id of a message: what there is in its place, itself among it, in order."""
+    is_end: bool = True
+    """Whether nothing of the shown branch follows."""
+
+    @property
+    def earlier(self) -> int | None:
+        """The message before which there are more; None if these are the first."""
+        return self.messages[0].id if self.messages and self.messages[0].parent_id else None
+
+
 class Chat:
     """The conversations of one owner; another's do not exist here."""
 
     def __init__(self, session: AsyncSession, owner_id: int) -> None:
         self.session = session
         self.owner_id = owner_id
+        self._own = col(Conversation.owner_id) == owner_id
 
     async def conversations(self, wanted: ConversationFilter) -> Page[Conversation]:
-        """List conversations, the newest first if nothing else is wanted."""
-        title, created_at = col(Conversation.title), col(Conversation.created_at)
-        query = select(Conversation).where(col(Conversation.owner_id) == self.owner_id)
+        """List conversations, the last used first if nothing else is wanted."""
+        title, created_at, used_at = col(Conversation.title), col(Conversation.created_at), col(Conversation.used_at)
+        query = select(Conversation).where(self._own)
         if wanted.q:
             query = query.where(title.icontains(wanted.q, autoescape=True))
-        columns = {"title": func.lower(title), "created_at": created_at}
-        return await paginate(
-            self.session, query.order_by(*order(wanted.sort, columns, col(Conversation.id).desc())), wanted
-        )
+        columns = {"title": func.lower(title), "created_at": created_at, "used_at": used_at}
+        then = used_at.desc(), col(Conversation.id).desc()
+        return await paginate(self.session, query.order_by(*order(wanted.sort, columns, *then)), wanted)
 
     async def page_of(self, conversation: Conversation, size: int) -> int:
         """The page of the list of all that shows this conversation."""
-        newer = (col(Conversation.owner_id) == self.owner_id) & (col(Conversation.id) > conversation.id)
-        count = await self.session.scalar(select(func.count()).select_from(Conversation).where(newer))
+        used_at, id_ = col(Conversation.used_at), col(Conversation.id)
+        newer = (used_at > conversation.used_at) | (used_at == conversation.used_at) & (id_ > conversation.id)
+        count = await self.session.scalar(select(func.count()).select_from(Conversation).where(self._own, newer))
         return (count or 0) // size + 1
 
     async def conversation(self, id: int) -> Conversation | None:  # noqa: A002 - what it is everywhere
-        query = select(Conversation).where(col(Conversation.id) == id, col(Conversation.owner_id) == self.owner_id)
+        query = select(Conversation).where(col(Conversation.id) == id, self._own)
         return (await self.session.scalars(query)).one_or_none()
 
-    async def messages(self, conversation_id: int, after: int = 0) -> list[Message]:
-        """Questions asked after a message, in order, each with its newest answer."""
-        question_id = func.coalesce(col(Message.parent_id), col(Message.id))
-        return await self._shown((col(Message.conversation_id) == conversation_id) & (question_id > after))
+    async def view(
+        self, conversation: Conversation, before: int | None = None, at: int | None = None
+    ) -> ConversationView:
+        """The end of what is shown of a conversation, what came before a message of it, or what stands around one."""
+        end = leaf = await self.leaf(conversation, at or 0)
+        if before:
+            parent = select(parent_key).where(key == before, conversation_key == conversation.id)
+            end = await self.session.scalar(parent)
+        elif at and leaf:
+            answers = select(key).where(key.in_(way_to(leaf, since=at)), col(Message.role) == Role.ASSISTANT)
+            end = max((await self.session.scalars(answers.order_by(key).limit(ANSWERS_AROUND))).all(), default=leaf)
+        messages = await self.branch(end, steps=2 * MAX_QUESTIONS_PER_PAGE)
+        return ConversationView(conversation, messages, await self.branches(messages), end == leaf)
 
-    async def newest_messages(
-        self, conversation_id: int, before: int | None = None
-    ) -> tuple[list[Message], int | None]:
-        """The newest messages, or those before a question; and the question before which there are earlier ones."""
-        conversation = col(Message.conversation_id) == conversation_id
-        query = select(col(Message.id)).where(conversation, col(Message.parent_id).is_(None))
-        if before is not None:
-            query = query.where(col(Message.id) < before)
-        newest = query.order_by(col(Message.id).desc()).limit(MAX_QUESTIONS_PER_PAGE + 1)
-        found = (await self.session.scalars(newest)).all()
-        questions = found[:MAX_QUESTIONS_PER_PAGE]
-        shown = or_(col(Message.id).in_(questions), col(Message.parent_id).in_(questions))
-        return await self._shown(conversation & shown), questions[-1] if len(found) > len(questions) else None
+    async def news(self, conversation: Conversation, last: int) -> ConversationView:
+        """What follows the last message that somebody sees of a branch."""
+        leaf = await self.leaf(conversation, last)
+        messages = await self.branch(leaf, steps=2 * MAX_QUESTIONS_PER_PAGE, since=last + 1)
+        return ConversationView(conversation, messages, await self.branches(messages))
 
-    async def _shown(self, condition: ColumnElement[bool]) -> list[Message]:
-        messages = (await self.session.scalars(select(Message).where(condition).order_by(col(Message.id)))).all()
-        newest = {message.parent_id: message.id for message in messages if message.role == Role.ASSISTANT}
-        shown = [message for message in messages if newest.get(message.parent_id, message.id) == message.id]
-        # An answer stands below its question, also when a later question was asked before the retry.
-        return sorted(shown, key=lambda message: (message.parent_id or message.id, message.id))
+    async def leaf(self, conversation: Conversation, seen: int = 0) -> int | None:
+        """The last message of the branch that is shown; where `seen` is not on it, of the newest one from there on."""
+        stored = select(key).where(key == conversation.leaf_id, conversation_key == conversation.id)
+        newest = select(func.max(key)).where(conversation_key == conversation.id)
+        leaf: int | None = await self.session.scalar(
+            select(func.coalesce(stored.scalar_subquery(), newest.scalar_subquery()))
+        )
+        if not leaf or not seen or seen in await self.session.scalars(way_to(leaf, since=seen)):
+            return leaf
+        below = await self.session.scalar(newest_below(conversation.id, seen))
+        return below or leaf
 
-    async def answer(self, id: int) -> Message | None:  # noqa: A002 - what it is everywhere
-        """An answer of this owner."""
-        query = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id))
-        query = query.where(col(Message.id) == id, col(Message.role) == Role.ASSISTANT)
-        return (await self.session.scalars(query.where(col(Conversation.owner_id) == self.owner_id))).one_or_none()
+    async def branch(self, leaf_id: int | None, *, steps: int | None = None, since: int = 0) -> list[Message]:
+        """A message and those before it, in order: so many at most, and none before `since`."""
+        query = select(Message).where(key.in_(way_to(leaf_id, steps=steps, since=since)) if leaf_id else false())
+        return [*await self.session.scalars(query.order_by(key))]
+
+    async def branches(self, messages: Sequence[Message]) -> dict[int, list[int]]:
+        """By the id of a message: what there is in its place."""
+        below = defaultdict[int | None, list[int]](list)
+        if messages:
+            places = branches_at(messages[0].conversation_id, {message.parent_id for message in messages})
+            for id_, parent_id in await self.session.execute(places):
+                below[parent_id].append(id_)
+        return {message.id: below[message.parent_id] for message in messages}
+
+    async def message(self, id: int, role: Role | None = None) -> Message | None:  # noqa: A002 - what it is everywhere
+        """A message of this owner, in that role if one is named."""
+        query = select(Message).join(Conversation, col(Conversation.id) == conversation_key).where(key == id, self._own)
+        query = query.where(col(Message.role) == role) if role else query
+        return (await self.session.scalars(query)).one_or_none()
 
     async def newest_answer(self, conversation_id: int) -> Message | None:
-        query = select(Message).where(
-            col(Message.conversation_id) == conversation_id, col(Message.role) == Role.ASSISTANT
-        )
-        return (await self.session.scalars(query.order_by(col(Message.id).desc()).limit(1))).one_or_none()
+        query = select(Message).where(conversation_key == conversation_id, col(Message.role) == Role.ASSISTANT)
+        return (await self.session.scalars(query.order_by(key.desc()).limit(1))).one_or_none()
 
     async def begin(self, question: str) -> Conversation:
         """A new conversation with a title of the question's first words."""
@@ -109,31 +154,44 @@ class Chat:
 
     async def asked_before(self, client_key: str, conversation_id: int | None) -> tuple[Message, Message] | None:
         """The question that came with this key, and its newest answer; in any conversation where none is named."""
-        query = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id))
-        query = query.where(col(Conversation.owner_id) == self.owner_id, col(Message.client_key) == client_key)
+        query = select(Message).join(Conversation, col(Conversation.id) == conversation_key)
+        query = query.where(self._own, col(Message.client_key) == client_key)
         if conversation_id is not None:
-            query = query.where(col(Message.conversation_id) == conversation_id)
+            query = query.where(conversation_key == conversation_id)
         question = (await self.session.scalars(query.limit(1))).one_or_none()
         if not question:
             return None
-        answers = select(Message).where(col(Message.parent_id) == question.id).order_by(col(Message.id).desc())
+        answers = select(Message).where(parent_key == question.id).order_by(key.desc())
         return question, (await self.session.scalars(answers.limit(1))).one()
 
-    async def ask(self, conversation_id: int, content: str, client_key: str | None = None) -> Message:
-        """Store a question."""
-        question = Message(conversation_id=conversation_id, role=Role.USER, question=content, client_key=client_key)
+    async def ask(
+        self, conversation_id: int, content: str, client_key: str | None = None, after: int | None = None
+    ) -> Message:
+        """Store a question below the answer that it follows."""
+        question = Message(
+            conversation_id=conversation_id, parent_id=after, role=Role.USER, question=content, client_key=client_key
+        )
         self.session.add(question)
         await self.session.flush()
         return question
 
     async def place(self, answer: Answer, question: Message) -> Message:
-        """Put an answer below its question; one that was there is kept and no longer shown."""
+        """Put an answer below its question, and show the branch that ends with it."""
         message = Message(
             conversation_id=question.conversation_id, parent_id=question.id, role=Role.ASSISTANT, answer=answer
         )
         self.session.add(message)
         await self.session.flush()
+        await self._change(question.conversation_id, leaf_id=message.id, used_at=utc_now())
         return message
+
+    async def show(self, message: Message) -> None:
+        """Show the branch that was used last of those that go on from a message."""
+        leaf = await self.session.scalar(newest_below(message.conversation_id, message.id))
+        await self._change(message.conversation_id, leaf_id=leaf)
+
+    async def _change(self, conversation_id: int, **values: Any) -> None:
+        await self.session.execute(update(Conversation).where(col(Conversation.id) == conversation_id).values(**values))
 
     async def question(self, answer: Message) -> Message:
         return await self.session.get_one(Message, answer.parent_id)
@@ -141,4 +199,4 @@ class Chat:
 
 def title_of(question: str) -> str:
     words = " ".join(question.split())
-    return words if len(words) <= MAX_TITLE_LENGTH else words[: MAX_TITLE_LENGTH - 1].rstrip() + "…"
+    return words if len(words) <= MAX_FIRST_WORDS_LENGTH else words[: MAX_FIRST_WORDS_LENGTH - 1].rstrip() + "…"

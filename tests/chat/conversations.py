@@ -3,8 +3,9 @@
 import asyncio
 
 from app.chat import answering
-from app.chat.models import Conversation, Message, Role
+from app.chat.models import Conversation, Message
 from app.chat.schemas import MessageCreate
+from app.chat.service import Chat
 from opportune.db import Database
 from opportune.llm import Answer, AnswerManager, AnswerStatus
 
@@ -42,11 +43,8 @@ async def make_conversation(database: Database, owner_id: int, questions: int) -
         conversation = Conversation(owner_id=owner_id, title="A long talk")
         session.add(conversation)
         await session.flush()
+        chat, leaf = Chat(session, owner_id), None
         for number in range(questions):
-            question = Message(conversation_id=conversation.id, role=Role.USER, question=f"Question {number}?")
-            session.add(question)
-            await session.flush()
-            answer = Message(conversation_id=conversation.id, role=Role.ASSISTANT, parent_id=question.id)
-            answer.answer = answer_of(owner_id, conversation, f"Answer {number}.")
-            session.add(answer)
+            question = await chat.ask(conversation.id, f"Question {number}?", after=leaf)
+            leaf = (await chat.place(answer_of(owner_id, conversation, f"Answer {number}."), question)).id
     return conversation.id

@@ -31,7 +31,7 @@ async def test_the_first_superuser_can_read_the_demo(app: FastAPI, admin: User) 
     async with app.state.database.writer() as session:
         assert await load(session) == ROWS
     async with signed_in_client(app, admin) as client:
-        listed = (await client.get("/api/v1/conversations")).json()
+        listed = (await client.get("/api/v1/conversations?sort=-created_at")).json()
         assert listed["total"] == len(SAMPLES)
         one = (await client.get(f"/api/v1/conversations/{listed['items'][-1]['id']}")).json()
         assert [message["text"] for message in one["messages"]] == [text for turn in SAMPLES[0] for text in turn]

@@ -1,0 +1,155 @@
+"""Questions that are edited and answers that are asked for anew: branches to which one can go back."""
+
+import re
+
+import pytest
+from fastapi import FastAPI
+
+from app.chat import answering
+from app.chat.models import Message, Role
+from app.chat.prompt import SYSTEM_PROMPT
+from app.chat.schemas import MessageCreate
+from app.chat.service import MAX_QUESTIONS_PER_PAGE, Chat
+from opportune import llm
+from opportune.db import Database
+from opportune.llm import AnswerManager, FakeProvider
+from opportune.testing import make_user, signed_in_client
+from tests.chat.conversations import make_conversation, shown_messages, start_conversation, wait_until_ended
+
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+CONVERSATIONS = "/api/v1/conversations"
+
+
+async def texts(manager: AnswerManager, owner_id: int, conversation_id: int) -> list[str]:
+    return [message.text for message in await shown_messages(manager, owner_id, conversation_id)]
+
+
+async def test_an_edited_question_begins_a_branch_that_alone_is_shown_and_sent(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    async def ask(content: str, **where: Message | int) -> tuple[Message, Message]:
+        model.script = [f"To {content}"]
+        asked = await answering.ask(manager, owner_id, conversation_id, MessageCreate(content=content), **where)  # type: ignore[arg-type]
+        await wait_until_ended(manager, asked[1])
+        return asked
+
+    model.script = ["To One?"]
+    conversation_id, first = await start_conversation(manager, owner_id, "One?")
+    await wait_until_ended(manager, first)
+    two, to_two = await ask("Two?")
+    other, _ = await ask("Two, but better?", instead_of=two)
+    await ask("Three?")
+    assert [turn.content for turn in model.received[-1]] == [
+        SYSTEM_PROMPT,
+        *("One?", "To One?", "Two, but better?", "To Two, but better?", "Three?"),
+    ]
+    path = ["One?", "To One?", "Two, but better?", "To Two, but better?", "Three?", "To Three?"]
+    assert await texts(manager, owner_id, conversation_id) == path
+
+    view = await answering.view_conversation(manager, owner_id, conversation_id)
+    assert view
+    assert view.branches[other.id] == [two.id, other.id]
+    async with manager.database.writer() as session:
+        await Chat(session, owner_id).show(two)
+    assert await texts(manager, owner_id, conversation_id) == ["One?", "To One?", "Two?", "To Two?"]
+    async with manager.database.writer() as session:
+        await Chat(session, owner_id).show(other)
+    assert await texts(manager, owner_id, conversation_id) == path, "where it was left"
+
+    await ask("After two?", seen=to_two.id)  # by a page that shows the other branch
+    assert (await texts(manager, owner_id, conversation_id))[2:5] == ["Two?", "To Two?", "After two?"]
+
+
+async def test_another_answer_keeps_the_one_there_is_and_what_followed_it(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    conversation_id, first = await start_conversation(manager, owner_id)
+    await wait_until_ended(manager, first)
+    _, later = await answering.ask(manager, owner_id, conversation_id, MessageCreate(content="And?"))
+    await wait_until_ended(manager, later)
+    model.script = ["Another."]
+    _, again = await answering.retry(manager, owner_id, first)
+    await wait_until_ended(manager, again)
+    assert await texts(manager, owner_id, conversation_id) == ["Why?", "Another."]
+    async with manager.database.writer() as session:
+        await Chat(session, owner_id).show(first)
+    assert (await texts(manager, owner_id, conversation_id))[1:3] == ["An answer.", "And?"]
+
+
+async def test_only_the_way_that_is_asked_for_is_read_of_a_long_conversation(database: Database, owner_id: int) -> None:
+    conversation_id = await make_conversation(database, owner_id, MAX_QUESTIONS_PER_PAGE + 5)
+    async with database.reader() as session:
+        chat = Chat(session, owner_id)
+        conversation = await chat.conversation(conversation_id)
+        assert conversation
+        newest = await chat.view(conversation)
+        assert (len(newest.messages), newest.is_end) == (2 * MAX_QUESTIONS_PER_PAGE, True)
+        first = await chat.view(conversation, before=newest.earlier)
+        assert ([message.text for message in first.messages][:2], first.earlier) == (["Question 0?", "Answer 0."], None)
+        around = await chat.view(conversation, at=first.messages[2].id)
+        assert (around.messages[2].text, around.messages[-1].text) == ("Question 1?", "Answer 5.")
+        assert not around.is_end
+        nothing = await chat.view(conversation, before=first.messages[0].id)
+        assert nothing.messages == []
+
+
+@pytest.mark.database("sqlite")
+async def test_branches_are_walked_without_javascript_and_with_htmx(app: FastAPI, fake_llm: FakeProvider) -> None:
+    async with signed_in_client(app) as client:
+        fake_llm.script = ["First <answer>.", llm.LLMError("timeout", "Too slow.")]
+        page = (await client.post("/chat", data={"content": "One?"})).headers["location"]
+        await client.get(f"{page}/stream")
+        html = (await client.get(page)).text
+        edit, resume, retry = (
+            re.search(rf'action="(/chat/messages/\d+/{action})"', html) for action in ("edit", "continue", "retry")
+        )
+        assert edit
+        assert resume
+        assert retry
+        assert "chat-branches" not in html
+
+        fake_llm.script = [" Its end."]
+        assert (await client.post(resume[1])).status_code == 303
+        await client.get(f"{page}/stream")
+        assert "First &lt;answer&gt;. Its end." in (await client.get(page)).text
+
+        fake_llm.script = ["Second answer."]
+        assert (await client.post(edit[1], data={"content": "Other?"})).headers["location"].startswith(f"{page}#m")
+        await client.get(f"{page}/stream")
+        html = (await client.get(page)).text
+        assert ("Other?" in html, "One?</div>" in html, "2/2" in html) == (True, False, True)
+        back = re.search(r'hx-post="(/chat/messages/\d+/show)"', html)
+        assert back
+        shown = await client.post(back[1], headers=HTMX)
+        assert ("One?</div>" in shown.text, "1/2" in shown.text, "<html" in shown.text) == (True, True, False)
+        refused = await client.post(edit[1], data={"content": " "}, headers=HTMX)
+        assert (refused.status_code, 'hx-target="#messages"' in refused.text) == (422, False)
+
+
+async def test_programs_edit_retry_and_show_branches_of_their_own(app: FastAPI, fake_llm: FakeProvider) -> None:
+    async with signed_in_client(app) as client, signed_in_client(app, await make_user(app.state.database)) as stranger:
+        asked = (await client.post(CONVERSATIONS, json={"content": "One?"})).json()
+        await client.get(asked["stream_url"])
+        url = asked["stream_url"].removesuffix("/stream")
+        question, answer = (f"{url}/messages/{asked[name]['id']}" for name in ("message", "answer"))
+        for path, body in ((f"{question}/edit", {"content": "x"}), (f"{answer}/retry", {}), (f"{question}/show", {})):
+            assert (await stranger.post(path, json=body)).status_code == 404
+            assert (await client.post(path.replace(url, f"{CONVERSATIONS}/999"), json=body)).status_code == 404
+        assert (await client.post(f"{question}/retry")).status_code == 404, "it is a question"
+        assert (await client.post(f"{answer}/edit", json={"content": "x"})).status_code == 404
+        assert (await client.post(f"{question}/edit", json={"content": ""})).status_code == 422
+
+        edited = (await client.post(f"{question}/edit", json={"content": "Two?"})).json()
+        await client.get(edited["stream_url"])
+        again = (await client.post(f"{answer}/retry")).json()
+        await client.get(again["stream_url"])
+        assert again["message"]["text"] == "One?"
+        messages = (await client.get(url)).json()["messages"]
+        assert [message["branches"] for message in messages] == [
+            [asked["message"]["id"], edited["message"]["id"]],
+            [asked["answer"]["id"], again["answer"]["id"]],
+        ]
+        assert (await client.post(f"{url}/messages/{edited['answer']['id']}/show")).status_code == 204
+        assert (await client.get(url)).json()["messages"][0]["text"] == "Two?"
+        whole = await client.post(f"{url}/messages/{again['answer']['id']}/continue")
+        assert (whole.status_code, whole.json()["status"], whole.json()["role"]) == (202, "done", Role.ASSISTANT)
