@@ -9,7 +9,8 @@
   addEventListener("scroll", () => { following = nearEnd(); }, { passive: true });
   new MutationObserver(() => { if (following) toEnd(); })
     .observe(document.getElementById("messages"), { childList: true, subtree: true, characterData: true });
-  toEnd();
+  if (location.hash) following = false; // it leads to a message
+  else toEnd();
 
   // Earlier messages come in above what is being read, which stays where it is.
   let kept, top;
