@@ -1,5 +1,9 @@
 """The application, put together. Reads as a table of contents."""
 
+import opportune.db.fastapi_first  # noqa: F401 - before FastAPI itself
+
+# isort: split
+
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 def install() -> None:
     """Import FastAPI, if nobody has yet: its models of OpenAPI are built when a description is first asked for."""
     if "fastapi" not in sys.modules:
-        with _models_built_later():
+        with _models_built_later(), _email_validator_unread():
             import fastapi.openapi.models  # noqa: F401, PLC0415 - now is when
     from fastapi._compat import shared  # noqa: PLC0415 - after that
 
@@ -22,6 +23,19 @@ def install() -> None:
         return "pydantic.v1" in sys.modules and ask(cls)
 
     shared.is_pydantic_v1_model_class = is_pydantic_v1_model_class
+
+
+@contextmanager
+def _email_validator_unread() -> Iterator[None]:
+    """FastAPI imports it to see whether it is installed, which it is; Pydantic does with the first address."""
+    if "email_validator" in sys.modules:
+        yield
+        return
+    sys.modules["email_validator"] = ModuleType("email_validator")
+    try:
+        yield
+    finally:
+        del sys.modules["email_validator"]
 
 
 @contextmanager

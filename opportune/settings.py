@@ -101,7 +101,9 @@ class BaseSettings(pydantic_settings.BaseSettings):
     `Feature(settings=BooksSettings)` has them read at the start with the site's, and shown in `.env.example`.
     """
 
-    model_config = SettingsConfigDict(env_file=PROJECT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=PROJECT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True, defer_build=True
+    )
 
     secrets_from: str = ""
     """aws:NAME reads more settings from AWS Secrets Manager (docs/deploy.md); the environment wins over them."""

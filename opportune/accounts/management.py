@@ -3,21 +3,20 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.deletion.service import find_refusal, forget_person
 from opportune.accounts.events.service import record_event
 from opportune.accounts.groups.service import keep_one_superuser
 from opportune.accounts.models import User
-from opportune.accounts.schemas import Email, UserCreate
+from opportune.accounts.schemas import EMAIL_ADAPTER, UserCreate
 from opportune.accounts.users import EmailTakenError, InvalidPasswordError, find_by_email, user_manager
 from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 
-EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email)
 INVALID_CHARACTERS = "The password is not accepted. It holds characters that are no text."
 
 

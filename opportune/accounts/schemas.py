@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints, TypeAdapter
 
 from opportune.annotations import FieldOptions
 from opportune.schemas import Schema
@@ -14,6 +14,8 @@ def _lower(text: str) -> str:
 
 
 Email = Annotated[EmailStr, AfterValidator(_lower)]
+EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email, config=ConfigDict(defer_build=True))
+"""For an address that is no field of a schema."""
 LinkToken = Annotated[Line, StringConstraints(max_length=2000)]
 TOKEN_LIFETIMES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year"}
 

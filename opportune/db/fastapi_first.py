@@ -2,4 +2,5 @@
 
 from opportune.speedups import speedup
 
+speedup("opportune.dataclasses_adapter", "install", lambda: None)()
 speedup("opportune.fastapi_import_adapter", "install", lambda: None)()

@@ -7,8 +7,6 @@ from email.headerregistry import Address
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from email_validator import EmailNotValidError, validate_email
-
 from opportune.errors import OperatorError
 from opportune.mail.email import site_url
 from opportune.mail.errors import InvalidEmailError
@@ -36,6 +34,8 @@ def parse_recipient(text: str) -> Address:
     Raises:
         InvalidEmailError: it is no address that mail can reach.
     """
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - takes long to import
+
     name, email = _parts("address", text)
     try:
         found = validate_email(email, check_deliverability=False)

@@ -19,9 +19,9 @@ import jwt
 from httpx_oauth.clients import github
 from httpx_oauth.exceptions import HTTPXOAuthError
 from httpx_oauth.oauth2 import BaseOAuth2, GetAccessTokenError
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from opportune.accounts.schemas import Email
+from opportune.accounts.schemas import EMAIL_ADAPTER
 from opportune.accounts.social_sign_in.providers import (
     GITHUB_ISSUER,
     TENANT,
@@ -42,7 +42,6 @@ MAX_SUBJECT_CHARS = 255
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures that the provider alone can make: neither `none` nor one by the secret that this site has too."""
 REQUIRED_CLAIMS = ["iss", "sub", "aud", "exp", "iat"]
-EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email)
 
 
 class Client(ABC):

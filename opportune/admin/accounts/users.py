@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from sqladmin import action, expose
 from sqladmin.authorization import Action
 from sqlalchemy import Select, inspect
@@ -18,7 +18,7 @@ from opportune.accounts import passwords
 from opportune.accounts.groups.service import lock_superusers
 from opportune.accounts.models import User, UserBase
 from opportune.accounts.passkeys.service import reset_two_factor
-from opportune.accounts.schemas import Email
+from opportune.accounts.schemas import EMAIL_ADAPTER
 from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.users import InvalidPasswordError, user_manager
 from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, record_staff_change
@@ -40,7 +40,6 @@ from opportune.db.hooks import changes
 from opportune.fields.files import file_columns_of
 from opportune.web.rendering.flash import flash
 
-EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email)
 OWN_FIELDS = [name for name in User.model_fields if name not in UserBase.model_fields and not is_secret(name)]
 """Those that the project has added."""
 FLAGS = ("is_active", "is_staff", "is_superuser", "is_verified")

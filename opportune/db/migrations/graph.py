@@ -4,6 +4,7 @@ Read as text: what is pending can be told without importing a migration, and wit
 """
 
 import ast
+import re
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from opportune.project import FRAMEWORK, PROJECT, display_path
 
 VERSIONS = PROJECT / "migrations" / "versions"
 FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations"
+SAID = re.compile(r"^(?:revision|down_revision|depends_on|replaces)\b", re.MULTILINE)
 
 # Python counts how deep it is in a syntax tree for all threads together: two that build one at once are a SystemError.
 _one_at_a_time = threading.Lock()
@@ -192,7 +194,7 @@ def read_migration(path: Path) -> Migration:
     try:
         text = path.read_text(encoding="utf-8")
         with _one_at_a_time:
-            module = ast.parse(text)
+            module = ast.parse(_head(text))
         values = _assignments(module)
         follows, depends_on, replaces = (values.get(name, ()) for name in ("down_revision", "depends_on", "replaces"))
         return Migration(path, values["revision"][0], follows, depends_on, "autocommit_block" not in text, replaces)
@@ -203,6 +205,12 @@ def read_migration(path: Path) -> Migration:
 def feature_of_revision(revision: str) -> str:
     """The feature that a revision names: `books` for `books_0002_9f3c`."""
     return revision.rsplit("_", 2)[0]
+
+
+def _head(text: str) -> str:
+    """What stands before the steps, which take most of the time; the whole text where something is said after them."""
+    head, _, steps = text.partition("\ndef ")
+    return text if "\n@" in head or SAID.search(steps) else head
 
 
 def _assignments(module: ast.Module) -> Mapping[str, tuple[str, ...]]:

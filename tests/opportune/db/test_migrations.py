@@ -7,7 +7,7 @@ from sqlalchemy import Column, Index, Integer, String, func
 
 from opportune.db.migrations import connection as connections
 from opportune.db.migrations.autogenerate import refuse_unowned_tables
-from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.graph import MigrationGraph, read_migration
 from opportune.db.migrations.questions import Answers
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
@@ -323,3 +323,10 @@ def test_a_file_that_is_no_migration_is_named(tmp_path: Path) -> None:
     (folder / "0001_initial.py").write_text("revision = open('x')\n")
     with pytest.raises(OperatorError, match=r"0001_initial.py is not a migration"):
         MigrationGraph(["library"], tmp_path)
+
+
+@pytest.mark.parametrize("first", ["", "@decorated\n"])
+def test_what_a_migration_says_of_itself_may_stand_after_its_steps(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "0001_initial.py"
+    path.write_text(f"{first}def upgrade(): ...\n\n\n{first}def downgrade(): ...\n\n\nrevision = 'library_0001'\n")
+    assert read_migration(path).revision == "library_0001"
