@@ -70,6 +70,18 @@ class LlmModel(BaseModel):
     def max_prompt_tokens(self) -> int:
         return self.context_tokens - self.max_answer_tokens
 
+    @property
+    def abilities(self) -> str:
+        """What it can do and what it costs, for who chooses: `sees pictures, 128,000 tokens, 0.25 + 2 per million`."""
+        prices = (self.price_per_million_prompt_tokens, self.price_per_million_answer_tokens)
+        said = {
+            "sees pictures": self.sees_images,
+            "calls tools": self.calls_tools,
+            f"{self.context_tokens:,} tokens": True,
+            f"{prices[0].normalize():f} + {prices[1].normalize():f} per million": self.has_price,
+        }
+        return ", ".join(words for words, is_so in said.items() if is_so)
+
     def cost(self, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> Decimal:
         """The price of an answer with these tokens; `cached_tokens` are among those of the prompt."""
         price, cached_price = self.price_per_million_prompt_tokens, self.price_per_million_cached_tokens

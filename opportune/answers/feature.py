@@ -1,6 +1,7 @@
 from opportune.answers import api, pages
+from opportune.answers.attachments import delete_theirs
 from opportune.answers.lifespan import running_answers
-from opportune.answers.models import Answer, AnswerChunk
+from opportune.answers.models import Answer, AnswerAttachment, AnswerChunk
 from opportune.answers.personal import personal_data
 from opportune.answers.settings import AnswersSettings
 from opportune.answers.spending.guard import SpendingGuard
@@ -10,11 +11,12 @@ from opportune.feature import Feature
 answers = Feature(
     name="answers",
     summary="Answers of language models that outlive their request, for features that ask for them.",
-    models=(Answer, AnswerChunk, LlmUsage, LlmReservation, LlmState),
+    models=(Answer, AnswerChunk, AnswerAttachment, LlmUsage, LlmReservation, LlmState),
     pages=pages.router,
     api=api.router,
     personal_data=personal_data,
     settings=AnswersSettings,
     llm_guard=SpendingGuard,
     lifespan=running_answers,
+    hooks=(delete_theirs,),
 )

@@ -85,6 +85,12 @@ class AnswerManager:
         self._watching: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
+    @property
+    def storage(self) -> Storage:
+        """Where files that are shown to models are kept."""
+        assert self._storage  # noqa: S101 - that of a site has one
+        return self._storage
+
     def within(self, scopes: str) -> Self:
         """The same answers for a program: what it asks uses the tools that these scopes, with spaces, are good for."""
         narrower = copy(self)  # with the same tasks

@@ -12,8 +12,9 @@ from sqlmodel import Field
 
 from opportune.db.model import Model, ModelBase, utc_now
 from opportune.db.partial_index import PartialIndex
-from opportune.llm.documents import MAX_OMITTED_LENGTH
-from opportune.llm.provider import Message
+from opportune.llm.documents import MAX_OMITTED_LENGTH, Attachment
+from opportune.llm.provider import Message, Picture
+from opportune.storage.images import CONTENT_TYPES
 from opportune.text import Text
 
 
@@ -112,6 +113,41 @@ class AnswerChunk(ModelBase, table=True):
     answer_id: int = Field(foreign_key="answers_answer.id", ondelete="CASCADE", primary_key=True)
     seq: int = Field(primary_key=True)
     text: Text
+
+
+class AnswerAttachment(Model, table=True):
+    """A file that a person has shown to a model, for as long as its feature keeps it."""
+
+    __tablename__ = "answers_attachment"
+
+    owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="SET NULL", index=True)
+    topic: str = Field(default="", max_length=500, index=True)
+    """What it was shown for, as its feature calls that: `books:12`."""
+    filename: str = Field(max_length=100)
+    """As the person calls it, for showing and nothing else."""
+    content_type: str = Field(max_length=100)
+    """That of a picture, which was drawn anew; anything else is only ever for keeping."""
+    size_bytes: int
+    stored_as: str = Field(max_length=200)
+    """Its name in the storage."""
+    text: Text = ""
+    """That of a document."""
+    omitted: str = Field(default="", max_length=MAX_OMITTED_LENGTH)
+    created_at: datetime = Field(default_factory=utc_now)
+
+    def __str__(self) -> str:
+        return self.filename
+
+    @property
+    def is_picture(self) -> bool:
+        return self.content_type in CONTENT_TYPES
+
+    @property
+    def shown(self) -> Attachment:
+        """What a model is shown of it."""
+        if self.is_picture:
+            return Attachment(self.filename, picture=Picture(b"", self.content_type, self.stored_as))
+        return Attachment(self.filename, self.text, omitted=self.omitted)
 
 
 def as_prompt(messages: Sequence[Message]) -> list[dict[str, Any]]:

@@ -2,19 +2,34 @@
 
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from opportune.accounts.dependencies import CurrentUser
+from opportune.answers.attachments import find_attachments
 from opportune.answers.dependencies import Answers, CurrentAnswer, CurrentStream
 from opportune.answers.events import answer_gone
 from opportune.answers.models import Answer
 from opportune.answers.shown import ShownAnswer, answer_path, show_answer
-from opportune.db.sessions.dependencies import WriteSession
+from opportune.db.model import RowId
+from opportune.db.sessions.dependencies import ReadSession, WriteSession
+from opportune.storage import StorageDependency
 from opportune.web import is_htmx, redirect, templates
 
 router = APIRouter(prefix="/answers")
+
+
+@router.get("/attachments/{attachment_id}")
+async def attachment(
+    request: Request, attachment_id: RowId, user: CurrentUser, session: ReadSession, storage: StorageDependency
+) -> Response:
+    """A file of the person who asks: a picture is shown, anything else is kept by its name."""
+    found = (await find_attachments(session, user.id, [attachment_id])).get(attachment_id)
+    if found is None:
+        raise HTTPException(404)
+    url = await storage.url(found.stored_as, download_as="" if found.is_picture else found.filename)
+    return redirect(request, url)
 
 
 @router.get("/{answer_id}")

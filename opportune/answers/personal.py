@@ -7,9 +7,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.answers.models import Answer
+from opportune.answers.models import Answer, AnswerAttachment
 from opportune.feature import Person, PersonalData
 
+EXPORTED_FILE_FIELDS = {"topic", "filename", "content_type", "size_bytes", "stored_as", "created_at"}
 EXPORTED_FIELDS = {"topic", "question", "text", "status", "model", "created_at"}
 
 
@@ -17,7 +18,20 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
     # Without a question they belong to rows of a feature, which tells them itself.
     theirs = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.question) != "")
     answers = await session.scalars(theirs.order_by(col(Answer.id)))
-    return {"answers": [answer.model_dump(include=EXPORTED_FIELDS, warnings=False) for answer in answers]}
+    files = await session.scalars(select(AnswerAttachment).where(col(AnswerAttachment.owner_id) == person.id))
+    return {
+        "answers": [answer.model_dump(include=EXPORTED_FIELDS, warnings=False) for answer in answers],
+        "attachments": [file.model_dump(include=EXPORTED_FILE_FIELDS) for file in files],
+    }
 
 
-personal_data = PersonalData(summary="Your questions to language models, with their answers", read=read)
+async def list_files(session: AsyncSession, person: Person) -> Sequence[str]:
+    names = select(col(AnswerAttachment.stored_as)).where(col(AnswerAttachment.owner_id) == person.id)
+    return (await session.scalars(names)).all()
+
+
+personal_data = PersonalData(
+    summary="Your questions to language models, with their answers and the files that you have attached",
+    read=read,
+    files=list_files,
+)

@@ -23,16 +23,18 @@ from opportune.llm.provider import (
 from opportune.llm_models import LlmModel
 
 if TYPE_CHECKING:
+    from opportune.answers.attachments import delete_attachments, find_attachments, stored_attachments
     from opportune.answers.dependencies import Answers
     from opportune.answers.errors import AnswerRunning, TooManyAnswers
     from opportune.answers.events import AnswerStream, answer_gone, parse_event_id
     from opportune.answers.hooks import after_answer
     from opportune.answers.manager import AnswerManager
-    from opportune.answers.models import Answer, AnswerStatus
+    from opportune.answers.models import Answer, AnswerAttachment, AnswerStatus
     from opportune.answers.shown import ShownAnswer, show_answer
 
 __all__ = [
     "Answer",
+    "AnswerAttachment",
     "AnswerManager",
     "AnswerRunning",
     "AnswerStatus",
@@ -59,8 +61,10 @@ __all__ = [
     "answer_gone",
     "as_data",
     "attach",
+    "delete_attachments",
     "error_for_status",
     "estimate_tokens",
+    "find_attachments",
     "make_provider",
     "missing_library",
     "models_of",
@@ -69,14 +73,16 @@ __all__ = [
     "read_attachment",
     "require_sight",
     "show_answer",
+    "stored_attachments",
 ]
 
 _PLACES = {
+    "attachments": ("delete_attachments", "find_attachments", "stored_attachments"),
     "dependencies": ("Answers",),
     "events": ("AnswerStream", "answer_gone", "parse_event_id"),
     "hooks": ("after_answer",),
     "manager": ("AnswerManager",),
-    "models": ("Answer", "AnswerStatus"),
+    "models": ("Answer", "AnswerAttachment", "AnswerStatus"),
     "errors": ("AnswerRunning", "TooManyAnswers"),
     "shown": ("ShownAnswer", "show_answer"),
 }

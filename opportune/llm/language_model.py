@@ -124,6 +124,11 @@ class LanguageModel:
         return self.model.name if self.model else self.provider.name if self.provider else ""
 
     @property
+    def choices(self) -> dict[str, str]:
+        """What to call each of the models where people choose one, by its name."""
+        return {each.name: f"{each.name} ({each.abilities})" for each in self.models}
+
+    @property
     def fault(self) -> str:
         """The reason why there will be no answer, as far as it is known, for whoever runs the site."""
         return self.provider.fault if self.provider else ""
