@@ -139,6 +139,8 @@ class Feature:
     """Functions that a language model may have called, as the person who asks it (docs/tools.md)."""
     llm_guard: "Callable[[Settings, Database], Guard] | None" = None
     """Makes what counts and limits the calls of language models; one feature of a site has it."""
+    tool_headers: Sequence[str] = ()
+    """Headers that its dependencies read of a program's request: tools that the program calls have them too."""
     operations: "Mapping[str, JobCall[Any]]" = field(default_factory=dict)
     """Buttons of the admin's page Operations: what they say, and the job that they queue."""
     groups: "Mapping[str, Mapping[str, str | Sequence[str]]]" = field(default_factory=dict)

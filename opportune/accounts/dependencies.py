@@ -16,7 +16,7 @@ from opportune.accounts.sessions.lookup import Grants, find_by_token, find_imper
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.accounts.tokens.dependencies import needed_by, require_scopes
 from opportune.accounts.tokens.scopes import ask_for
-from opportune.accounts.tokens.strategies import token_strategy
+from opportune.accounts.tokens.strategies import TokenStrategy, token_strategy
 from opportune.accounts.users import REQUEST_KEY
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
@@ -75,13 +75,17 @@ async def _read_user(request: Request) -> User | None:
     return user
 
 
-async def read_program(request: Request) -> tuple[ApiToken, User, Grants] | None:
-    """Whose token a program sends, for addresses outside /api that look at its scopes themselves."""
+async def read_program(request: Request, *strategies: TokenStrategy) -> tuple[ApiToken, User, Grants] | None:
+    """Whose token a program sends, for addresses outside /api that look at its scopes themselves.
+
+    `strategies` know tokens of other kinds than the site's, and are asked before that.
+    """
     token, state = read_bearer_token(request), request.app.state
-    found = await token_strategy(state.settings, state.database).find(token) if token else None
-    if found:
-        _note_use(request, found[0])
-    return found
+    for strategy in (*strategies, token_strategy(state.settings, state.database)) if token else ():
+        if found := await strategy.find(str(token)):
+            _note_use(request, found[0])
+            return found
+    return None
 
 
 def _note_use(request: Request, row: Session | ApiToken) -> None:

@@ -1,55 +1,54 @@
 """`/mcp`: whoever has a token of somebody, their assistant say, lists the site's tools and has them called."""
 
-import asyncio
-from importlib import import_module
-
 from fastapi import APIRouter, HTTPException, Request, Response
-from fastapi.responses import JSONResponse
 
 from opportune.accounts.dependencies import read_program
-from opportune.mail.email import site_url
+from opportune.accounts.models import ApiToken, User
+from opportune.accounts.sessions.lookup import Grants
+from opportune.accounts.tokens.bearer import read_bearer_token
+from opportune.mcp.oauth.addresses import MCP_PATH, RESOURCE_METADATA_PATH, address_of
+from opportune.mcp.oauth.routes import load
 from opportune.web.rate_limit import RateLimit
 
-PATH = "/mcp"
-METADATA_PATH = f"/.well-known/oauth-protected-resource{PATH}"
 CALLS = RateLimit("mcp.calls", 600, storage="cache")
+NO_TOKEN = "Send a token: Authorization: Bearer …"  # noqa: S105 - a sentence
 
 router = APIRouter()
 
 
-@router.post(PATH)
+@router.post(MCP_PATH)
 async def answer(request: Request) -> Response:
     """One message of the protocol, answered as JSON; no state is kept between two."""
-    found = await read_program(request)
+    found = await _read_program(request)
     if found is None:
-        challenge = f'Bearer resource_metadata="{address_of(request, METADATA_PATH)}"'
-        raise HTTPException(401, "Send a token of yours: Authorization: Bearer …", {"WWW-Authenticate": challenge})
+        raise HTTPException(401, NO_TOKEN, {"WWW-Authenticate": _challenge(request)})
     token, user, _ = found
     await request.app.state.rate_limiter.hit(CALLS.by(user.id))
-    await asyncio.to_thread(import_module, "opportune.mcp.server")  # which takes half a second, once
+    await load("opportune.mcp.server")
     from opportune.mcp.server import McpResponse, caller_for  # noqa: PLC0415 - as just said
 
     return McpResponse(caller_for(request, user, token), request.app.state.settings.site_name)
 
 
-@router.get(PATH)
-@router.delete(PATH)
+@router.get(MCP_PATH)
+@router.delete(MCP_PATH)
 async def refuse() -> Response:
     """There are no sessions to end, and nothing is told that was not asked for."""
     raise HTTPException(405, headers={"Allow": "POST"})
 
 
-@router.get(METADATA_PATH)
-async def metadata(request: Request) -> Response:
-    """Where tokens come from, as RFC 9728 has it."""
-    return JSONResponse(
-        {
-            "resource": address_of(request, PATH),
-            "bearer_methods_supported": ["header"],
-            "resource_documentation": address_of(request, "/accounts/tokens"),
-        }
-    )
+async def _read_program(request: Request) -> tuple[ApiToken, User, Grants] | None:
+    """Whose token it is: of a program that they have let in, or one that they have made."""
+    if not read_bearer_token(request):
+        return None
+    await load("opportune.mcp.oauth.strategy")
+    from opportune.mcp.oauth.strategy import McpTokenStrategy  # noqa: PLC0415 - PyJWT, which few sites want
+
+    state = request.app.state
+    return await read_program(request, McpTokenStrategy(state.settings, state.database))
 
 
-def address_of(request: Request, path: str) -> str:
-    return f"{site_url(request.app.state.settings)}{path}"
+def _challenge(request: Request) -> str:
+    metadata = address_of(request.app.state.settings, RESOURCE_METADATA_PATH)
+    error = 'error="invalid_token", ' if read_bearer_token(request) else ""
+    return f'Bearer {error}resource_metadata="{metadata}"'

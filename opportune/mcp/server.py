@@ -21,15 +21,13 @@ from opportune.tools.toolbox import toolbox_of
 
 logging.getLogger("mcp.server").setLevel(logging.WARNING)  # it tells of each start and end, and each message has both
 
-TEAM_HEADER = b"x-team"
-"""Which team a program means (docs/teams.md): what its person does in a browser changes nothing for it."""
-
 # AllowedHostsMiddleware and CsrfMiddleware have looked at Host and Origin already, and know the site's names.
 CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
 def caller_for(request: Request, user: User, token: ApiToken) -> Caller:
-    said = [(name, value) for name, value in request.headers.raw if name == TEAM_HEADER]
+    read = {name.lower().encode() for feature in request.app.state.features for name in feature.tool_headers}
+    said = [(name, value) for name, value in request.headers.raw if name in read]
     return Caller(toolbox_of(request.app), user, token, said)
 
 

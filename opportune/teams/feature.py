@@ -1,6 +1,7 @@
 from opportune.feature import Demo, Feature
 from opportune.teams import api, cleanup, demo, pages
 from opportune.teams.admin import TeamAdmin, TeamInvitationAdmin, TeamMemberAdmin
+from opportune.teams.dependencies import TEAM_HEADER
 from opportune.teams.models import Team, TeamInvitation, TeamMember
 from opportune.teams.personal_data import keep_owners, personal_data
 
@@ -10,6 +11,7 @@ teams = Feature(
     models=(Team, TeamMember, TeamInvitation),
     pages=pages.router,
     api=api.router,
+    tool_headers=(TEAM_HEADER,),
     admin=(TeamAdmin, TeamMemberAdmin, TeamInvitationAdmin),
     navigation_template="teams/navigation.html",
     demo=Demo(demo.load, demo.clear),

@@ -23,7 +23,7 @@ from opportune.accounts.fastapi_users_without_redis import JWTStrategy, generate
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.schemas import AccessToken
 from opportune.accounts.sessions.lookup import find_by_token_id
-from opportune.accounts.tokens.scopes import ALL_SCOPES
+from opportune.accounts.tokens.scopes import ALL_SCOPES, common_scopes
 from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH, TOKEN_PREFIX, UserTokens, delete_token
 from opportune.accounts.tokens.strategies import Found, TokenStrategy, response_scope
 from opportune.db.database import Database
@@ -45,29 +45,36 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
     Tokens that people have made by name stay what they are.
     """
 
-    def __init__(self, settings: Settings, database: Database, session: AsyncSession) -> None:
+    purpose = "accounts: jwt"
+    """Of the keys: what is signed for another is worth nothing here."""
+
+    def __init__(self, settings: Settings, database: Database, session: AsyncSession, audience: str = AUDIENCE) -> None:
         TokenStrategy.__init__(self, settings, database, session)
-        self.keys = derived_keys(settings, "accounts: jwt")
-        JWTStrategy.__init__(self, self.keys[0], settings.jwt_minutes * 60, [AUDIENCE])
+        self.keys = derived_keys(settings, self.purpose)
+        JWTStrategy.__init__(self, self.keys[0], settings.jwt_minutes * 60, [audience])
 
     async def find(self, token: str) -> Found | None:
         if token.count(".") != 2:
             return await super().find(token)
         claims = self._claims(token)
         found = await find_by_token_id(self.database, claims["sid"]) if claims else None
-        return found if claims and found and _is_of(claims, found[0]) else None
+        return found if claims and found and is_of(claims, found[0]) else None
 
     async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
+        return (await self.start(user, scopes, ACCESS_TOKEN_NAME))[1]
+
+    async def start(self, user: User, scopes: str, name: str) -> tuple[ApiToken, AccessToken]:
+        """A sign-in, by this name in the list of its owner's tokens, and its first two tokens."""
         await prune(self.session, user, ApiToken)
         ends = utc_now() + timedelta(days=self.settings.session_days)
-        row = ApiToken(user_id=user.id, name=ACCESS_TOKEN_NAME, token_hash="", expires_at=ends, scopes=scopes)
+        row = ApiToken(user_id=user.id, name=name, token_hash="", expires_at=ends, scopes=scopes)
         row.token_hash = secrets.token_hex(32)  # until it has a number, which is part of the token
         self.session.add(row)
         await self.session.flush()
-        return self._granted(row, self._keep_refresh_token(row, 0))
+        return row, self._granted(row, self._keep_refresh_token(row, 0))
 
-    async def refresh(self, refresh_token: str) -> AccessToken | None:
-        """Another JWT, and another token to refresh it.
+    async def refresh(self, refresh_token: str, scopes: str = "") -> AccessToken | None:
+        """Another JWT, with fewer scopes if so many are named, and another token to refresh it.
 
         Each token counts once. Who sends the last one again at once has not heard the answer, and gets the same. Who
         sends one later than that, or an older one, has it from whoever used it, or the other way round: nobody can
@@ -81,28 +88,33 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         number = (known.number if known else 0) + 1
         if row.token_hash in hashes:
             row.used_at = row.refreshed_at = utc_now()
-            return self._granted(row, self._keep_refresh_token(row, number))
+            return self._granted(row, self._keep_refresh_token(row, number), scopes)
         following = self._refresh_token(row, number)
         is_last = row.token_hash == _hash(self.keys[0], following)
         if is_last and row.refreshed_at and utc_now() - row.refreshed_at <= RETRY_GRACE:
-            return self._granted(row, following)
+            return self._granted(row, following, scopes)
         await self.session.delete(row)
         record_event(self.session, user, "refresh_token_reused")
         return None
+
+    async def find_refreshed(self, refresh_token: str) -> tuple[ApiToken, User] | None:
+        """The row that a refresh token is, or once was, of, and its active user. Who else asks for it waits."""
+        return await self._lock([_hash(key, refresh_token) for key in self.keys], self._read(refresh_token))
 
     async def destroy_token(self, token: str, user: User | None = None) -> None:
         if token.count(".") != 2:
             await delete_token(self.session, token)
         elif claims := self._claims(token, may_be_over=True):
             row = await self.session.get(ApiToken, claims["sid"])
-            if row and _is_of(claims, row):
+            if row and is_of(claims, row):
                 await UserTokens(self.session, row.user_id).delete_one_of(row.id)
 
-    def _granted(self, row: ApiToken, refresh_token: str) -> AccessToken:
-        claims = {"sub": str(row.user_id), "sid": row.id, "aud": AUDIENCE, "iat": utc_now(), "scope": row.scopes}
-        claims["auth_time"] = row.created_at.timestamp()
+    def _granted(self, row: ApiToken, refresh_token: str, scopes: str = "") -> AccessToken:
+        scopes = common_scopes(row.scopes, scopes) if scopes else row.scopes
+        claims = {"sub": str(row.user_id), "sid": row.id, "aud": self.token_audience[0], "iat": utc_now()}
+        claims |= {"auth_time": row.created_at.timestamp(), "scope": scopes}
         token = generate_jwt(claims, self.encode_key, self.lifetime_seconds, self.algorithm)
-        scope, seconds = response_scope(row.scopes), self.lifetime_seconds
+        scope, seconds = response_scope(scopes), self.lifetime_seconds
         return AccessToken(access_token=token, refresh_token=refresh_token, expires_in=seconds, scope=scope)
 
     async def _lock(self, hashes: Sequence[str], known: "Refresh | None") -> tuple[ApiToken, User] | None:
@@ -150,7 +162,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         return None
 
 
-def _is_of(claims: Mapping[str, Any], row: ApiToken) -> bool:
+def is_of(claims: Mapping[str, Any], row: ApiToken) -> bool:
     """Whether it is the row that was meant: SQLite gives the number of the last one, once it is gone, to the next."""
     return (claims["sub"], claims["auth_time"]) == (str(row.user_id), row.created_at.timestamp())
 

@@ -1,37 +1,19 @@
 """The site's tools by the Model Context Protocol, asked by its own SDK's client."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-import httpx2
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CallToolResult, TextContent
 
-from opportune.accounts import CurrentUser, User
-from opportune.application import create_app
-from opportune.db import Database, WriteSession
+from opportune.accounts import User
+from opportune.db import Database
 from opportune.feature import Feature
-from opportune.features import accounts, mcp, teams
+from opportune.features import teams
 from opportune.mcp import pages
 from opportune.teams import CurrentTeam
 from opportune.testing import make_team, make_token, make_user, signed_in_client
-from opportune.tools import tool
+from tests.opportune.mcp.library import LIBRARY, mcp_client, site_of, text_of
 
 pytestmark = pytest.mark.database("sqlite")
-
-
-async def whoami(user: CurrentUser) -> str:
-    """Tell who asks."""
-    return user.email
-
-
-async def sign_out_everywhere(user: CurrentUser, session: WriteSession) -> str:
-    """Change something."""
-    return f"Changed for {user.email}."
 
 
 async def team_name(team: CurrentTeam) -> str:
@@ -39,32 +21,9 @@ async def team_name(team: CurrentTeam) -> str:
     return team.name
 
 
-async def crash() -> str:
-    """Crash."""
-    raise RuntimeError("the password is sesame")
-
-
-async def send_message(user: CurrentUser) -> str:
-    """Send a message."""
-    return f"Sent for {user.email}."
-
-
-for function in (whoami, sign_out_everywhere, crash, send_message):
-    function.__module__ = "app.library.tools"
-
-LIBRARY = Feature(
-    name="library",
-    summary="Books.",
-    tools=[whoami, sign_out_everywhere, tool(crash, status="Crashing"), tool(send_message, asks=True)],
-)
-
-
 @pytest.fixture
 async def site(app: FastAPI) -> FastAPI:
-    """A site with these tools, on the database of the test."""
-    site = create_app(app.state.settings, [accounts, mcp, LIBRARY])
-    site.state._state.update({name: getattr(app.state, name) for name in ("database", "rate_limiter", "last_seen")})
-    return site
+    return site_of(app, LIBRARY)
 
 
 @pytest.fixture
@@ -72,27 +31,14 @@ async def ada(database: Database) -> User:
     return await make_user(database, "ada@example.com")
 
 
-@asynccontextmanager
-async def mcp_client(site: FastAPI, token: str, headers: dict[str, str] | None = None) -> AsyncIterator[Client]:
-    headers = {"Authorization": f"Bearer {token}"} | (headers or {})
-    transport = httpx2.ASGITransport(site)
-    async with (
-        httpx2.AsyncClient(transport=transport, headers=headers) as http,
-        Client(streamable_http_client("http://testserver/mcp", http_client=http)) as client,
-    ):
-        yield client
-
-
-def text_of(result: CallToolResult) -> str:
-    (content,) = result.content
-    assert isinstance(content, TextContent)
-    return content.text
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
 async def test_a_program_lists_the_tools_and_has_them_called_for_its_person(
     site: FastAPI, database: Database, ada: User
 ) -> None:
-    async with mcp_client(site, await make_token(database, ada)) as client:
+    async with mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
         listed = (await client.list_tools()).tools
         assert [(each.name, each.title, each.description) for each in listed] == [
             ("whoami", "Tell who asks", "Tell who asks."),
@@ -106,7 +52,7 @@ async def test_a_program_lists_the_tools_and_has_them_called_for_its_person(
 
 
 async def test_faults_are_results_without_a_word_of_the_inside(site: FastAPI, database: Database, ada: User) -> None:
-    async with mcp_client(site, await make_token(database, ada)) as client:
+    async with mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
         for name, arguments, said in (
             ("crash", {}, "The tool failed."),
             ("whoami", {"more": 1}, "more: Extra inputs are not permitted"),
@@ -118,32 +64,29 @@ async def test_faults_are_results_without_a_word_of_the_inside(site: FastAPI, da
 
 
 async def test_a_token_has_the_tools_that_its_scopes_are_good_for(site: FastAPI, database: Database, ada: User) -> None:
-    async with mcp_client(site, await make_token(database, ada, "library:read")) as client:
+    async with mcp_client(site, headers=bearer(await make_token(database, ada, "library:read"))) as client:
         assert [each.name for each in (await client.list_tools()).tools] == ["whoami", "crash"]
         for name in ("sign_out_everywhere", "send_message"):
             result = await client.call_tool(name)
             assert result.is_error
             assert text_of(result) == "This token may not do this: it lacks the scope library:write."
-    async with mcp_client(site, await make_token(database, ada, "accounts:manage")) as client:
+    async with mcp_client(site, headers=bearer(await make_token(database, ada, "accounts:manage"))) as client:
         assert (await client.list_tools()).tools == []
 
 
 async def test_a_program_says_which_of_many_teams_it_means(app: FastAPI, database: Database, ada: User) -> None:
-    site = create_app(
-        app.state.settings, [accounts, teams, mcp, Feature(name="library", summary="", tools=[team_name])]
-    )
-    site.state._state.update({name: getattr(app.state, name) for name in ("database", "rate_limiter", "last_seen")})
+    site = site_of(app, teams, Feature(name="library", summary="", tools=[team_name]))
     team_name.__module__ = "app.library.tools"
     token = await make_token(database, ada)
     first = await make_team(database, ada, {}, name="Alpha")
-    async with mcp_client(site, token) as client:
+    async with mcp_client(site, headers=bearer(token)) as client:
         assert text_of(await client.call_tool("team_name")) == "Alpha"
     await make_team(database, ada, {}, name="Beta")
-    async with mcp_client(site, token) as client:
+    async with mcp_client(site, headers=bearer(token)) as client:
         assert "say which one in the header X-Team" in text_of(await client.call_tool("team_name"))
-    async with mcp_client(site, token, {"X-Team": str(first.id)}) as client:
+    async with mcp_client(site, headers=bearer(token) | {"X-Team": str(first.id)}) as client:
         assert text_of(await client.call_tool("team_name")) == "Alpha"
-    async with mcp_client(site, token, {"X-Team": "999"}) as client:
+    async with mcp_client(site, headers=bearer(token) | {"X-Team": "999"}) as client:
         assert (await client.call_tool("team_name")).is_error
 
 

@@ -1,0 +1,73 @@
+"""A site with tools, for tests of how programs get at them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+from fastapi import FastAPI
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult, TextContent
+
+from opportune.accounts import CurrentUser
+from opportune.application import create_app
+from opportune.db import WriteSession
+from opportune.feature import Feature
+from opportune.features import accounts, mcp
+from opportune.tools import tool
+
+SITE = "http://testserver"
+
+
+async def whoami(user: CurrentUser) -> str:
+    """Tell who asks."""
+    return user.email
+
+
+async def sign_out_everywhere(user: CurrentUser, session: WriteSession) -> str:
+    """Change something."""
+    return f"Changed for {user.email}."
+
+
+async def crash() -> str:
+    """Crash."""
+    raise RuntimeError("the password is sesame")
+
+
+async def send_message(user: CurrentUser) -> str:
+    """Send a message."""
+    return f"Sent for {user.email}."
+
+
+for function in (whoami, sign_out_everywhere, crash, send_message):
+    function.__module__ = "app.library.tools"
+
+LIBRARY = Feature(
+    name="library",
+    summary="Books.",
+    tools=[whoami, sign_out_everywhere, tool(crash, status="Crashing"), tool(send_message, asks=True)],
+)
+
+
+def site_of(app: FastAPI, *features: Feature) -> FastAPI:
+    """A site with these, on the database of the test."""
+    settings = app.state.settings.model_copy(update={"base_url": SITE})
+    site = create_app(settings, [accounts, mcp, *features])
+    site.state._state.update({name: getattr(app.state, name) for name in ("database", "rate_limiter", "last_seen")})
+    return site
+
+
+@asynccontextmanager
+async def mcp_client(site: FastAPI, **http: Any) -> AsyncIterator[Client]:
+    async with (
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(site), **http) as client_of_http,
+        Client(streamable_http_client(f"{SITE}/mcp", http_client=client_of_http)) as client,
+    ):
+        yield client
+
+
+def text_of(result: CallToolResult) -> str:
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return content.text
