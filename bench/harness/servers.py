@@ -24,6 +24,11 @@ class Server:
         """User and system time of the process and all below it, of threads that have ended too."""
         return sum(time.clock_gettime(_cpu_clock(pid)) for pid in _family(self.pid))
 
+    def memory_kb(self) -> int:
+        """Resident memory of the process itself, in units of 1,024 bytes."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
 
 @contextmanager
 def serve(arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> Iterator[Server]:

@@ -1,0 +1,81 @@
+"""The whole site in production, with a model that says a word each tenth of a second, and streams open to anybody."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from bench.peers.streams.words import WORD_INTERVAL_SECONDS, word
+from opportune import llm
+from opportune.answers.events import AnswerStream
+from opportune.answers.models import Answer
+from opportune.application import create_app
+from opportune.cli import server
+from opportune.db import RowId, WriteSession
+from opportune.feature import Feature
+from opportune.llm import Answers, ShownAnswer
+from opportune.project import installed_features
+from opportune.settings import get_settings
+from opportune.web import templates
+
+api = APIRouter(prefix="/bench")
+
+
+class Talker(llm.Provider):
+    name = "Talker"
+    context_budget = 1_000
+
+    async def stream(self, messages: Sequence[llm.Message]) -> AsyncGenerator[llm.Chunk, None]:
+        for number in range(int(messages[-1].content)):
+            await asyncio.sleep(WORD_INTERVAL_SECONDS)
+            yield word(number)
+        yield llm.Done()
+
+
+@api.post("/answers")
+async def begin(request: Request, session: WriteSession, answers: Answers, count: int, words: int) -> list[int]:
+    """Numbers of so many answers of so many words."""
+    request.app.state.llm.provider = Talker()
+    return [(await answers.ask(session, str(words))).id for _ in range(count)]
+
+
+async def find_stream(answer_id: RowId, answers: Answers) -> AsyncIterator[AnswerStream]:
+    async with answers.database.reader() as session:
+        answer = await session.get_one(Answer, answer_id)
+    async with answers.view(answer) as live:
+        yield AnswerStream(live, 0, answer_id)
+
+
+Stream = Annotated[AnswerStream, Depends(find_stream)]
+
+
+@api.get("/answers/{answer_id}/json", response_class=EventSourceResponse)
+async def as_json(stream: Stream) -> AsyncIterator[ServerSentEvent]:
+    async for event in stream.json():
+        yield event
+
+
+@api.get("/answers/{answer_id}/html", response_class=EventSourceResponse)
+async def as_html(request: Request, stream: Stream) -> AsyncIterator[ServerSentEvent]:
+    async def article(answer: Answer) -> str:
+        context = {"answer": await ShownAnswer.of(answer)}
+        return templates.render_block_to_string(request, "answers/answer.html", "article", context)
+
+    async for event in stream.html(article):
+        yield event
+
+
+streams = Feature(name="streams", summary="Answers that anybody may look at.", api=api)
+
+
+def create() -> FastAPI:
+    return create_app(features=[*installed_features(), streams])
+
+
+if __name__ == "__main__":
+    settings = get_settings()
+    with server.reserve(settings.host, int(os.environ["PORT"])) as listener:
+        server.serve(listener, settings, app="bench.peers.streams.ours:create")
