@@ -1,8 +1,6 @@
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.chat import answering
 from app.chat.dependencies import (
@@ -27,6 +25,7 @@ from opportune.accounts import CurrentUser, User
 from opportune.db import ReadSession, RowId, WriteSession
 from opportune.llm import AnswerManager, Answers, AnswerStream
 from opportune.pagination import Page
+from opportune.web import EventStream
 
 router = APIRouter(prefix="/conversations", tags=["chat"])
 
@@ -90,16 +89,15 @@ async def get_existing_stream(user: CurrentUser, answer_stream: CurrentStream) -
     return answer_stream
 
 
-@router.get("/{conversation_id}/stream", response_class=EventSourceResponse)
+@router.get("/{conversation_id}/stream", response_class=EventStream)
 async def stream(
     answer_stream: Annotated[AnswerStream, Depends(get_existing_stream)],
-) -> AsyncIterator[ServerSentEvent]:
+) -> EventStream:
     """The newest answer as `status`, `delta` (with `text`) and one `done` or `error`. `Last-Event-ID` resumes.
 
     After 15 seconds of silence comes a comment: where nothing comes for 40, the connection is lost.
     """
-    async for event in answer_stream.json("message_id"):
-        yield event
+    return EventStream(answer_stream.json("message_id"))
 
 
 async def check_place(conversation_id: RowId, message: CurrentMessage) -> None:

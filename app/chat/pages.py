@@ -1,12 +1,11 @@
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.chat import answering
 from app.chat.dependencies import (
@@ -31,7 +30,7 @@ from opportune.llm import (
     TooManyAnswers,
     answer_gone,
 )
-from opportune.web import Form, flash, is_htmx, read_form, redirect, templates
+from opportune.web import EventStream, Form, flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/chat")
 
@@ -107,18 +106,16 @@ async def delete(request: Request, user: CurrentUser, answers: Answers, conversa
     return redirect(request, "/chat")
 
 
-@router.get("/{conversation_id}/stream", response_class=EventSourceResponse)
-async def stream(request: Request, answer_stream: CurrentStream) -> AsyncIterator[ServerSentEvent]:
+@router.get("/{conversation_id}/stream", response_class=EventStream)
+async def stream(request: Request, answer_stream: CurrentStream) -> EventStream:
     if answer_stream is None:  # signed out or deleted: htmx would ask again for ever after any other answer
-        yield answer_gone
-        return
+        return EventStream(answer_gone())
 
     async def article(answer: Answer) -> str:
         shown = ShownMessage(answer_stream.message, await ShownAnswer.of(answer), answer_stream.branches)
         return templates.render_block_to_string(request, "chat/message.html", "message", {"shown": shown})
 
-    async for event in answer_stream.html(article, "m"):
-        yield event
+    return EventStream(answer_stream.html(article, "m"))
 
 
 @router.post("/messages/{message_id}/stop")

@@ -1,9 +1,7 @@
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import ConfigDict
 
 from opportune.accounts.dependencies import CurrentUser
@@ -12,6 +10,7 @@ from opportune.answers.events import AnswerStream
 from opportune.answers.models import Answer, AnswerStatus
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.schemas import Schema
+from opportune.web import EventStream
 
 router = APIRouter(prefix="/answers", tags=["answers"])
 
@@ -48,16 +47,15 @@ async def get_existing_stream(user: CurrentUser, answer_stream: CurrentStream) -
     return answer_stream
 
 
-@router.get("/{answer_id}/stream", response_class=EventSourceResponse)
+@router.get("/{answer_id}/stream", response_class=EventStream)
 async def stream(
     answer_stream: Annotated[AnswerStream, Depends(get_existing_stream)],
-) -> AsyncIterator[ServerSentEvent]:
+) -> EventStream:
     """The answer as `status`, `delta` (with `text`) and one `done` or `error`. `Last-Event-ID` resumes.
 
     After 15 seconds of silence comes a comment: where nothing comes for 40, the connection is lost.
     """
-    async for event in answer_stream.json():
-        yield event
+    return EventStream(answer_stream.json())
 
 
 @router.post("/{answer_id}/stop", status_code=204)

@@ -5,11 +5,11 @@ at any process.
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi.sse import ServerSentEvent
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from markupsafe import Markup
 
 from opportune.answers.live import LiveAnswer
@@ -18,10 +18,13 @@ from opportune.web import MarkdownBlocks, hx_partial, templates
 
 HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
 
-# A comment would not reach the page's scripts. Programs get one from FastAPI as often.
-PING = ServerSentEvent(event="ping", raw_data="ping")
-answer_gone = ServerSentEvent(event="done", raw_data="gone")
-"""For pages whose answer is no longer theirs: htmx would ask again for ever after any other answer."""
+# A comment would not reach the page's scripts, as programs get one as often.
+PING = format_sse_event(event="ping", data_str="ping")
+
+
+async def answer_gone() -> AsyncGenerator[bytes, None]:
+    """Events for pages whose answer is no longer theirs: htmx would ask again for ever after any other answer."""
+    yield format_sse_event(event="done", data_str="gone")
 
 
 def tools_html(runs: Sequence[Mapping[str, Any]]) -> Markup:
@@ -61,7 +64,7 @@ class AnswerStream:
 
     async def html(
         self, render: Callable[[Answer], Awaitable[str]], prefix: str = "answer-"
-    ) -> AsyncIterator[ServerSentEvent]:
+    ) -> AsyncGenerator[bytes, None]:
         """Events for a page: `grow` with what is new, and at its end the answer as `render`ed.
 
         What is new goes to the elements `<prefix><id>-blocks` and `-open` (static/answers.js), and the end in the place
@@ -75,7 +78,7 @@ class AnswerStream:
             if live.tools_seen > tools_seen:
                 tools_seen = live.tools_seen
                 html = hx_partial(f"{prefix}{self.id}-tools", tools_html(live.tool_runs))
-                yield ServerSentEvent(raw_data=html, id=f"{self.id}:{offset}")
+                yield format_sse_event(data_str=html, id=f"{self.id}:{offset}")
             elif len(text) <= offset:
                 yield PING
             if len(text) <= offset:
@@ -89,25 +92,28 @@ class AnswerStream:
                 shown = ""
             seen, shown = blocks.frozen_count, blocks.open
             data = json.dumps(grown, ensure_ascii=False, separators=(",", ":"))
-            yield ServerSentEvent(event="grow", raw_data=data, id=f"{self.id}:{offset}")
+            yield format_sse_event(event="grow", data_str=data, id=f"{self.id}:{offset}")
         if live.ended:
             end = f"{self.id}:{len(live.answer.text)}"
             whole = Markup(await render(live.answer))  # noqa: S704 - of our template
-            yield ServerSentEvent(raw_data=hx_partial(f"{prefix}{self.id}", whole, "outerHTML"), id=end)
-            yield ServerSentEvent(raw_data="done", event="done", id=end)
+            yield format_sse_event(data_str=hx_partial(f"{prefix}{self.id}", whole, "outerHTML"), id=end)
+            yield format_sse_event(data_str="done", event="done", id=end)
 
-    async def json(self, key: str = "answer_id") -> AsyncIterator[ServerSentEvent]:
+    async def json(self, key: str = "answer_id") -> AsyncGenerator[bytes, None]:
         """Events for programs: `status`, then `delta` with `text`, then one `done` or one `error`."""
         live, offset, tools_seen = self.live, self.offset, -1 if self.live.tool_runs else 0
 
-        def event(kind: str, **data: Any) -> ServerSentEvent:
-            return ServerSentEvent(event=kind, id=f"{self.id}:{offset}", data={key: self.id, **data})
+        def event(kind: str, **data: Any) -> bytes:
+            told = json.dumps({key: self.id, **data}, ensure_ascii=False, separators=(",", ":"))
+            return format_sse_event(event=kind, id=f"{self.id}:{offset}", data_str=told)
 
         yield event("status", status=live.answer.status)
         async for text in live.growth(offset):
             if live.tools_seen > tools_seen:
                 tools_seen = live.tools_seen
                 yield event("status", status=live.answer.status, tools=live.tool_runs)
+            elif len(text) <= offset:
+                yield KEEPALIVE_COMMENT
             if len(text) > offset:
                 new, offset = text[offset:], len(text)
                 yield event("delta", text=new)

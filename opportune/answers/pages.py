@@ -1,10 +1,7 @@
 """Addresses that every feature's answers have: shown alone, streamed into any page, stopped, tried again, continued."""
 
-from collections.abc import AsyncIterator
-
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.answers.attachments import find_attachments
@@ -15,7 +12,7 @@ from opportune.answers.shown import ShownAnswer, answer_path, show_answer
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.storage import StorageDependency
-from opportune.web import is_htmx, redirect, templates
+from opportune.web import EventStream, is_htmx, redirect, templates
 
 router = APIRouter(prefix="/answers")
 
@@ -37,18 +34,16 @@ async def page(request: Request, answer: CurrentAnswer, answers: Answers) -> Res
     return templates.render(request, "answers/page.html", {"answer": await answers.shown(answer)})
 
 
-@router.get("/{answer_id}/stream", response_class=EventSourceResponse)
-async def stream(request: Request, answer_stream: CurrentStream) -> AsyncIterator[ServerSentEvent]:
+@router.get("/{answer_id}/stream", response_class=EventStream)
+async def stream(request: Request, answer_stream: CurrentStream) -> EventStream:
     if answer_stream is None:
-        yield answer_gone
-        return
+        return EventStream(answer_gone())
 
     async def article(answer: Answer) -> str:
         context = {"answer": await ShownAnswer.of(answer)}
         return templates.render_block_to_string(request, "answers/answer.html", "article", context)
 
-    async for event in answer_stream.html(article):
-        yield event
+    return EventStream(answer_stream.html(article))
 
 
 @router.post("/{answer_id}/stop")

@@ -19,12 +19,13 @@ from opportune.web.rendering.panels import render_panels  # noqa: E402
 from opportune.web.rendering.static_files import assets  # noqa: E402
 from opportune.web.rendering.templates import is_htmx, redirect, templates  # noqa: E402
 from opportune.web.settings import settings_of  # noqa: E402
-from opportune.web.streaming import hx_partial, stream_markdown  # noqa: E402
+from opportune.web.streaming import EventStream, hx_partial, stream_markdown  # noqa: E402
 from opportune.web.time_zone import current_zone, format_datetime  # noqa: E402
 
 __all__ = [
     "HOUR_SECONDS",
     "Client",
+    "EventStream",
     "FieldOptions",
     "Form",
     "ImageUpload",

@@ -46,7 +46,7 @@ def stream_markdown(
     What goes wrong on the way is a sentence below what has come. `pieces` is closed when the visitor leaves.
     """
     if is_htmx(request):
-        return _ClosingResponse(_events(_updates(request, pieces)), headers=HEADERS, media_type="text/event-stream")
+        return EventStream(_events(_updates(request, pieces)))
     place = secrets.token_hex(16)
     before, _, after = templates.render_to_string(request, page, {**(context or {}), "answer": place}).partition(place)
     return _ClosingResponse(_page(before, _updates(request, pieces), after), headers=HEADERS, media_type="text/html")
@@ -60,14 +60,26 @@ def hx_partial(target: str, html: Markup, swap: str = "innerHTML") -> Markup:
 class _ClosingResponse(StreamingResponse):
     """Closes what it sends when it ends, however that is: a generator that waits for its reader would be left open."""
 
-    body_iterator: AsyncGenerator[str | bytes, None]
+    body_iterator: AsyncGenerator[str, None] | AsyncGenerator[bytes, None]
 
     async def stream_response(self, send: Send) -> None:
         async with aclosing(self.body_iterator):
             await super().stream_response(send)
 
 
-async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerator[str | bytes, None]:
+class EventStream(_ClosingResponse):
+    """Server-sent events, each as bytes: `fastapi.sse.format_sse_event` makes them.
+
+    FastAPI's own way to send them takes two tasks, and three times the processor time for an event.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(events, headers=HEADERS)
+
+
+async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerator[bytes, None]:
     """Finished blocks once, the open one as it grows, and at the end the whole."""
     name, seen = f"answer-{secrets.token_hex(4)}", 0
     skeleton = Markup('<div id="{0}"><div id="{0}-blocks"></div><div id="{0}-open"></div></div>').format(name)

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from bench.peers.streams.words import WORD_INTERVAL_SECONDS, word
 from opportune import llm
@@ -19,7 +18,7 @@ from opportune.feature import Feature
 from opportune.llm import Answers, ShownAnswer
 from opportune.project import installed_features
 from opportune.settings import get_settings
-from opportune.web import templates
+from opportune.web import EventStream, templates
 
 api = APIRouter(prefix="/bench")
 
@@ -28,7 +27,9 @@ class Talker(llm.Provider):
     name = "Talker"
     context_budget = 1_000
 
-    async def stream(self, messages: Sequence[llm.Message]) -> AsyncGenerator[llm.Chunk, None]:
+    async def stream(
+        self, messages: Sequence[llm.Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[llm.Chunk, None]:
         for number in range(int(messages[-1].content)):
             await asyncio.sleep(WORD_INTERVAL_SECONDS)
             yield word(number)
@@ -52,20 +53,18 @@ async def find_stream(answer_id: RowId, answers: Answers) -> AsyncIterator[Answe
 Stream = Annotated[AnswerStream, Depends(find_stream)]
 
 
-@api.get("/answers/{answer_id}/json", response_class=EventSourceResponse)
-async def as_json(stream: Stream) -> AsyncIterator[ServerSentEvent]:
-    async for event in stream.json():
-        yield event
+@api.get("/answers/{answer_id}/json", response_class=EventStream)
+async def as_json(stream: Stream) -> EventStream:
+    return EventStream(stream.json())
 
 
-@api.get("/answers/{answer_id}/html", response_class=EventSourceResponse)
-async def as_html(request: Request, stream: Stream) -> AsyncIterator[ServerSentEvent]:
+@api.get("/answers/{answer_id}/html", response_class=EventStream)
+async def as_html(request: Request, stream: Stream) -> EventStream:
     async def article(answer: Answer) -> str:
         context = {"answer": await ShownAnswer.of(answer)}
         return templates.render_block_to_string(request, "answers/answer.html", "article", context)
 
-    async for event in stream.html(article):
-        yield event
+    return EventStream(stream.html(article))
 
 
 streams = Feature(name="streams", summary="Answers that anybody may look at.", api=api)

@@ -2,10 +2,10 @@ import asyncio
 import json as json_module
 import threading
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fastapi.sse import ServerSentEvent, format_sse_event
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
@@ -34,12 +34,31 @@ async def render(message: Answer) -> str:
     return f"<article>{message.status}</article>"
 
 
-async def html(live: LiveAnswer, offset: int = 0) -> list[ServerSentEvent]:
-    return [event async for event in AnswerStream(live, offset, 7).html(render, "m")]
+@dataclass
+class Event:
+    """As a browser reads it; without an event and data it is a comment."""
+
+    event: str = ""
+    data: str = ""
+    id: str = ""
+
+    @classmethod
+    def of(cls, sent: bytes) -> "Event":
+        lines = sent.decode().removesuffix("\n\n").split("\n")
+        fields = [line.split(": ", 1) for line in lines if not line.startswith(":")]
+        data = "\n".join(value for name, value in fields if name == "data")
+        return cls(**{**{name: value for name, value in fields if name != "data"}, "data": data})
+
+    def __getitem__(self, name: str) -> object:
+        return json_module.loads(self.data)[name]
 
 
-async def json(live: LiveAnswer, offset: int = 0) -> list[ServerSentEvent]:
-    return [event async for event in AnswerStream(live, offset, 7).json()]
+async def html(live: LiveAnswer, offset: int = 0) -> list[Event]:
+    return [Event.of(sent) async for sent in AnswerStream(live, offset, 7).html(render, "m")]
+
+
+async def json(live: LiveAnswer, offset: int = 0) -> list[Event]:
+    return [Event.of(sent) async for sent in AnswerStream(live, offset, 7).json()]
 
 
 @pytest.mark.parametrize("value", [None, "", "7", "7:", ":5", "7:x", "-1:5", "7:5:3", "\u0663:\u0661", "9" * 40 + ":1"])
@@ -54,7 +73,7 @@ def test_an_event_id_names_a_message_and_an_offset() -> None:
 async def test_a_finished_answer_is_one_delta_and_done() -> None:
     events = await json(alive(answer(TEXT, AnswerStatus.DONE)))
     assert [event.event for event in events] == ["status", "delta", "done"]
-    assert events[1].data["text"] == TEXT
+    assert events[1]["text"] == TEXT
     assert events[2].id == f"7:{len(TEXT)}"
 
 
@@ -62,7 +81,7 @@ async def test_a_failed_answer_ends_with_one_error_after_its_partial_text() -> N
     failed = answer("half", AnswerStatus.FAILED, error_code="timeout", error="The model took too long.")
     events = await json(alive(failed))
     assert [event.event for event in events] == ["status", "delta", "error"]
-    assert events[2].data == {
+    assert json_module.loads(events[2].data) == {
         "answer_id": 7,
         "status": "failed",
         "code": "timeout",
@@ -72,33 +91,33 @@ async def test_a_failed_answer_ends_with_one_error_after_its_partial_text() -> N
 
 async def test_an_offset_leaves_out_what_was_seen() -> None:
     events = await json(alive(answer("abcdef", AnswerStatus.DONE)), offset=4)
-    assert [event.data.get("text") for event in events if event.event == "delta"] == ["ef"]
+    assert [event["text"] for event in events if event.event == "delta"] == ["ef"]
 
 
 async def test_a_viewer_gets_what_is_added_while_it_looks() -> None:
     live = alive(answer())
     events = AnswerStream(live, 0, 7).json()
-    assert (await anext(events)).event == "status"
+    assert Event.of(await anext(events)).event == "status"
     live.add("one")
-    assert (await anext(events)).data["text"] == "one"
+    assert Event.of(await anext(events))["text"] == "one"
     live.add("two")
-    assert (await anext(events)).data["text"] == "two"
+    assert Event.of(await anext(events))["text"] == "two"
     live.end(answer("onetwo", AnswerStatus.DONE))
-    assert (await anext(events)).event == "done"
+    assert Event.of(await anext(events)).event == "done"
 
 
 async def test_a_silent_answer_tells_the_page_again_and_again_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
     live = alive(answer("Half"))
     events = AnswerStream(live, 0, 7).html(render, "m")
-    assert [(await anext(events)).event for _ in range(3)] == ["grow", "ping", "ping"]
+    assert [Event.of(await anext(events)).event for _ in range(3)] == ["grow", "ping", "ping"]
     live.add(" and half")
-    grown = await anext(events)
-    assert grown.raw_data == '[[7," and half</p>\\n"]]'
+    grown = Event.of(await anext(events))
+    assert grown.data == '[[7," and half</p>\\n"]]'
     assert grown.id == "7:13"
 
 
-async def test_a_program_gets_no_events_without_text(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_program_gets_comments_while_there_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
     live = alive(answer("Half"))
     beats = live.growth(0)
@@ -106,7 +125,9 @@ async def test_a_program_gets_no_events_without_text(monkeypatch: pytest.MonkeyP
     for _ in range(3):
         await anext(beats)
     live.end(answer("Half", AnswerStatus.DONE))
-    assert [event.event for event in await viewer] == ["status", "delta", "done"]
+    sent = [event.event for event in await viewer]
+    assert [each for each in sent if each] == ["status", "delta", "done"]
+    assert "" in sent
 
 
 async def test_a_viewer_of_a_process_that_stops_is_sent_away_without_an_end() -> None:
@@ -119,21 +140,21 @@ async def test_a_viewer_of_a_process_that_stops_is_sent_away_without_an_end() ->
 
 async def test_the_page_ends_with_the_stored_answer_and_one_done() -> None:
     events = await html(alive(answer(TEXT, AnswerStatus.DONE)))
-    assert events[-2].raw_data == '<hx-partial hx-target="#m7" hx-swap="outerHTML"><article>done</article></hx-partial>'
-    assert (events[-1].event, events[-1].raw_data) == ("done", "done")
+    assert events[-2].data == '<hx-partial hx-target="#m7" hx-swap="outerHTML"><article>done</article></hx-partial>'
+    assert (events[-1].event, events[-1].data) == ("done", "done")
     assert [event.event for event in events].count("done") == 1
 
 
 async def test_markup_in_an_answer_reaches_the_page_as_text() -> None:
     events = await html(alive(answer("<hx-partial hx-target='body'><script>alert(1)</script>", AnswerStatus.DONE)))
-    assert "<script" not in str(events[0].raw_data)
-    assert "<hx-partial" not in str(events[0].raw_data)
+    assert "<script" not in str(events[0].data)
+    assert "<hx-partial" not in str(events[0].data)
 
 
-def apply(page: dict[str, str], event: ServerSentEvent) -> None:
+def apply(page: dict[str, str], event: Event) -> None:
     """What static/answers.js does with an event."""
     assert event.event == "grow"
-    *finished, (keep, html) = json_module.loads(str(event.raw_data))
+    *finished, (keep, html) = json_module.loads(str(event.data))
     for kept, block in finished:
         page["blocks"] += first_units(page["open"], kept) + block
         page["open"] = ""
@@ -168,17 +189,13 @@ async def streamed(text: str) -> list[bytes]:
     stream = AnswerStream(live, 0, 7).html(whole, "m")
     for start in range(0, len(text), 40):
         live.add(text[start : start + 40])
-        events.append(as_sent(await anext(stream)))
+        events.append(await anext(stream))
     live.end(answer(text, AnswerStatus.DONE))
-    return [*events, *[as_sent(event) async for event in stream]]
+    return [*events, *[event async for event in stream]]
 
 
 async def whole(answer: Answer) -> str:
     return f"<article>{markdown.render(answer.text)}</article>"
-
-
-def as_sent(event: ServerSentEvent) -> bytes:
-    return format_sse_event(data_str=event.raw_data, event=event.event, id=event.id)
 
 
 @settings(max_examples=60, deadline=None)
@@ -195,11 +212,11 @@ def test_a_page_that_loses_its_connection_anywhere_ends_with_every_block_once(cu
     assert page == {"blocks": "".join(whole.frozen), "open": str(whole.open)}
 
 
-async def _one_event(text: str, offset: int) -> ServerSentEvent | None:
+async def _one_event(text: str, offset: int) -> Event | None:
     live = alive(answer(text))
     live.leave()
     async for event in AnswerStream(live, offset, 7).html(render, "m"):
-        return event
+        return Event.of(event)
     return None
 
 
@@ -222,9 +239,9 @@ async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_no
     leaves = asyncio.create_task(live.blocks())
     await asyncio.sleep(0)
     leaves.cancel()  # while it is rendered
-    viewers = [[event async for event in AnswerStream(live, 0, 7).html(render, "m")] for _ in range(2)]
+    viewers = [await html(live) for _ in range(2)]
     assert len(threads) == 1
     assert threading.current_thread() not in threads
     for (event,) in viewers:
-        assert str(render_piece(markdown_blocks.MarkdownPiece(LONG))) in json_module.loads(str(event.raw_data))[-1][1]
+        assert str(render_piece(markdown_blocks.MarkdownPiece(LONG))) in json_module.loads(str(event.data))[-1][1]
         assert event.id == f"7:{len(LONG)}"
