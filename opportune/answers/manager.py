@@ -134,7 +134,7 @@ class AnswerManager:
         so much; `omitted` tells the person what else the prompt lacks.
 
         Raises:
-            AnswerRunning, TooManyAnswers: answered 409 and 429; nothing may be committed.
+            AnswerRunning, TooManyAnswers, SpendingRefused: answered 409 and 429; nothing may be committed.
             AttachmentRefused: there is a picture, and the model cannot see; answered 422.
         """
         asked, messages = self.llm.using(model), messages_of(prompt, system)
@@ -159,7 +159,7 @@ class AnswerManager:
         """Ask the same once more, where the answer is not whole; it is kept.
 
         Raises:
-            AnswerRunning, TooManyAnswers: as `ask`.
+            AnswerRunning, TooManyAnswers, SpendingRefused: as `ask`.
         """
         if not answer.can_go_on:
             return answer
@@ -170,7 +170,7 @@ class AnswerManager:
         """Have an answer that broke off go on where it ended, from the commit of this writing session on.
 
         Raises:
-            AnswerRunning, TooManyAnswers: as `ask`.
+            AnswerRunning, TooManyAnswers, SpendingRefused: as `ask`.
         """
         found = await session.get_one(Answer, answer.id, with_for_update=True)
         if not found.can_go_on:
@@ -195,6 +195,14 @@ class AnswerManager:
         return await store.find_newest(
             self.database, (col(Answer.id) == answer_id) & (col(Answer.owner_id) == owner_id)
         )
+
+    async def allowance(self, owner_id: int | None = None) -> str:
+        """A sentence for the form of a question: what keeps this person from it, or that most is used; else empty."""
+        if not self.llm.guard:
+            return ""
+        async with self.database.reader(fresh=True) as session:
+            payer = Payer.parse(self._charged_to) if self._charged_to else Payer.of_user(owner_id)
+            return await self.llm.guard.allowance(session, payer, self.llm.model)
 
     async def newest(self, topic: str, owner_id: int | None) -> ShownAnswer | None:
         """What this person was answered last on a topic, for a page: `show_answer` of `macros/answer.html` shows it."""
@@ -296,6 +304,9 @@ class AnswerManager:
             await self._check_may_run(session, answer.owner_id, answer.topic)
         answer.tool_scopes = common_scopes(answer.tool_scopes, self._scopes)  # who asked first may have had fewer
         answer.charged_to = self._charged_to
+        model = self._model(answer)
+        if model.guard:
+            await model.guard.check(session, answer.payer, model.model)
         answer.sqlmodel_update({**RUNNING, "worker": self.worker, "lease_until": utc_now() + LEASE_DURATION})
         session.add(answer)
         try:

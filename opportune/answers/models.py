@@ -13,6 +13,7 @@ from sqlmodel import Field
 from opportune.db.model import Model, ModelBase, utc_now
 from opportune.db.partial_index import PartialIndex
 from opportune.llm.documents import MAX_OMITTED_LENGTH, Attachment
+from opportune.llm.guard import Payer
 from opportune.llm.provider import Message, Picture
 from opportune.storage.images import CONTENT_TYPES
 from opportune.text import Text
@@ -86,6 +87,11 @@ class Answer(Model, table=True):
     stop_requested: bool = False
     takeovers: int = 0
     """How often another process has gone on with it."""
+
+    @property
+    def payer(self) -> Payer:
+        """For whose limits it counts."""
+        return Payer.parse(self.charged_to) if self.charged_to else Payer.of_user(self.owner_id)
 
     @property
     def messages(self) -> list[Message]:

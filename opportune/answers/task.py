@@ -25,7 +25,7 @@ from opportune.answers.store import (
     Outcome,
 )
 from opportune.db import is_outage
-from opportune.llm.guard import Payer, TokenUsage
+from opportune.llm.guard import TokenUsage
 from opportune.llm.provider import without_pictures
 from opportune.storage import MissingFileError, Storage, StorageError
 from opportune.text import made_storable
@@ -63,10 +63,7 @@ class AnswerTask:
         """`storage` has the pictures that the prompt only names."""
         self.flusher = flusher
         self.usage = TokenUsage()
-        payer = (
-            Payer.parse(begun.answer.charged_to) if begun.answer.charged_to else Payer.of_user(begun.answer.owner_id)
-        )
-        self.model = model = model.charged_to(payer, self.usage)
+        self.model = model = model.charged_to(begun.answer.payer, self.usage)
         self.toolbox = toolbox
         self.storage = storage
         self.prompt = prompt_of(begun, model)

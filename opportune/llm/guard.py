@@ -13,6 +13,8 @@ from opportune.llm.provider import Chunk, LLMError, Message, ToolSchema, estimat
 from opportune.settings import Settings
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from opportune.db import Database
     from opportune.llm_models import LlmModel
 
@@ -102,12 +104,16 @@ class Guard(ABC):
         """Whose tokens a request uses."""
 
     @abstractmethod
-    async def check(self, payer: Payer) -> None:
-        """Look whether somebody may ask at all, before anything is stored for it.
+    async def check(self, session: "AsyncSession", payer: Payer, model: "LlmModel | None") -> None:
+        """Look whether somebody may ask a model at all, before anything is stored for it.
 
         Raises:
             SpendingRefused: not now.
         """
+
+    @abstractmethod
+    async def allowance(self, session: "AsyncSession", payer: Payer, model: "LlmModel | None" = None) -> str:
+        """A sentence for whoever is about to ask: what keeps them from it, or that most is used; else empty."""
 
     @abstractmethod
     def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:

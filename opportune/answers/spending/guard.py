@@ -1,119 +1,194 @@
-"""Counts every call of a model, whoever asks: one statement for all that have ended since the last time."""
+"""Counts every call of a model, whoever asks, and refuses what is beyond the limits or switched off."""
 
-import asyncio
 import hmac
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
 
 from opportune.answers.settings import AnswersSettings
 from opportune.answers.spending import ledger
 from opportune.answers.spending.call import RunningCall
-from opportune.answers.spending.ledger import UsageKey
-from opportune.db import Database
-from opportune.llm.guard import Guard, GuardedCall, Payer, TokenUsage
-from opportune.llm.provider import Chunk
+from opportune.answers.spending.flusher import UsageFlusher
+from opportune.answers.spending.ledger import Standing, UsageKey
+from opportune.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, Words, worst
+from opportune.answers.spending.models import LlmReservation
+from opportune.answers.spending.switch import Switch, refusal
+from opportune.db import Database, is_outage, utc_now
+from opportune.llm.guard import Guard, GuardedCall, Payer, SpendingRefused
+from opportune.llm.provider import Chunk, LLMError
+from opportune.llm_models import LlmModel
 from opportune.settings import Settings
 from opportune.signing import derived_key
 from opportune.web.client import client_address
 from opportune.web.time_zone import site_zone
 
-logger = logging.getLogger(__name__)
-
-FLUSH_INTERVAL_SECONDS = 0.25
-"""Seconds for which usage is collected; a crash forgets no more of what has ended."""
-RETRY_DELAY_SECONDS = 3.0
-"""Seconds until it is tried again, while the database is away."""
-TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
+SPARE_SECONDS = 60
+"""Seconds for which a reservation outlives the longest answer: so long that of a dead process counts."""
+WARN_PERCENT = 80
 
 
 class SpendingGuard(Guard):
-    """The guard of a process. Its sums are the database's, and so all processes'."""
+    """The guard of a process. Its sums are the database's, and so all processes'.
+
+    What a call may use is set aside before it begins, so that many at once use no more than there is.
+    """
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.own = settings.of(AnswersSettings)
+        self.limits = [*Limit.all_of(self.own)]
+        self.words = Words(self.own, settings.time_zone)
         self.database = database
+        self.switch = Switch(database)
+        self.flusher = UsageFlusher(database)
         self._zone = site_zone(settings)
-        self._used: dict[UsageKey, TokenUsage] = {}
-        self._flushing = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._running: set[RunningCall] = set()
 
     def now(self) -> datetime:
         """The site's clock, whose days count."""
         return datetime.now(self._zone)
 
-    def payer_of(self, request: Any) -> Payer:
+    def payer_of(self, request: Request) -> Payer:
         user = getattr(request.state, "user", None)
         if user is not None and user.email.lower() not in self.own.demo_emails:
             return Payer.of_user(user.id)
         secret = derived_key(self.settings, "answers: visitors").encode()
         return Payer("visitor", hmac.digest(secret, client_address(request).encode(), "sha256").hex()[:32])
 
-    async def check(self, payer: Payer) -> None:
-        pass
+    async def check(self, session: AsyncSession, payer: Payer, model: LlmModel | None) -> None:
+        if limits := self._limits_for(payer):
+            now = self.now()
+            standing = await ledger.standing(session, payer, now.date())
+            self.switch.note(is_off=standing.is_off)
+            self._require_room(limits, standing, 0, model, now)
+        elif not self.switch.is_known:
+            self.switch.note(is_off=await ledger.is_off(session))
+        await self.switch.require_on()
 
     async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
         running = RunningCall(call, self.now().date())
         try:
-            async with aclosing(call.chunks) as chunks:
+            await self._reserve(running, call.prompt_tokens, running.max_answer_tokens)
+        except BaseException:
+            running.note_refusal()
+            self._settle(running)
+            raise
+        self._running.add(running)
+        self.switch.watch(self._cut_all)
+        try:
+            async with aclosing(call.chunks), aclosing(running.chunks()) as chunks:
                 async for chunk in chunks:
-                    running.note(chunk)
                     yield chunk
+                    if running.needs_more:
+                        await self._reserve(running, 0, running.max_answer_tokens)
         except BaseException as error:
             running.note_end(error)
             raise
         finally:
             self._settle(running)
 
+    async def _reserve(self, running: RunningCall, prompt_tokens: int, answer_tokens: int) -> None:
+        """Set aside what a call may use: all that it may come to, or what is left.
+
+        Raises:
+            SpendingRefused: too little is left, or it is switched off.
+        """
+        payer, model = running.call.payer, running.call.model
+        limits = self._limits_for(payer)
+        if not limits:
+            await self.switch.require_on()
+            return
+        try:
+            async with self.database.writer() as session:
+                await ledger.lock(session)
+                now = self.now()
+                standing = await ledger.standing(session, payer, now.date())
+                self.switch.note(is_off=standing.is_off)
+                if standing.is_off:
+                    raise refusal()
+                room = self._require_room(limits, standing, prompt_tokens, model, now)
+                granted = answer_tokens if room is None else min(answer_tokens, room)
+                row = await self._set_aside(session, running, prompt_tokens, granted)
+        except (SQLAlchemyError, TimeoutError) as fault:
+            if not (isinstance(fault, TimeoutError) or is_outage(fault)):
+                raise
+            raise LLMError("busy", "What you may use cannot be looked up now. Try again in a moment.") from fault
+        running.reservation_id = row.id
+        running.allowed_tokens = (running.allowed_tokens or 0) + granted
+
+    async def _set_aside(
+        self, session: AsyncSession, running: RunningCall, prompt_tokens: int, granted: int
+    ) -> LlmReservation:
+        model, longest = running.call.model, self.settings.llm_timeout + self.settings.llm_first_byte_timeout
+        row = await session.get(LlmReservation, running.reservation_id) if running.reservation_id else None
+        if row is None:  # or it has expired
+            row = LlmReservation(payer=str(running.call.payer), tokens=0, cost_micro=0, expires_at=utc_now())
+            session.add(row)
+        row.tokens += prompt_tokens + granted
+        row.cost_micro += model.cost_micro(prompt_tokens, granted) if model else 0
+        row.expires_at = utc_now() + timedelta(seconds=longest + SPARE_SECONDS)
+        await session.flush()
+        return row
+
+    def _limits_for(self, payer: Payer) -> list[Limit]:
+        return [limit for limit in self.limits if limit.is_for(payer)]
+
+    def _require_room(
+        self, limits: list[Limit], standing: Standing, prompt_tokens: int, model: LlmModel | None, now: datetime
+    ) -> int | None:
+        """Tokens of an answer for which there is room; None where nothing limits them. Raises SpendingRefused."""
+        found = worst(
+            (limit, limit.answer_room(standing.of(limit).left(limit), prompt_tokens, model)) for limit in limits
+        )
+        if found is None:
+            return None
+        limit, room = found
+        if room < min(MIN_ANSWER_TOKENS, model.max_answer_tokens if model else MIN_ANSWER_TOKENS):
+            self.flusher.note_refusal(limit)
+            raise self.refused_by(limit, now)
+        return room
+
+    def refused_by(self, limit: Limit, now: datetime) -> SpendingRefused:
+        seconds = (limit.renewed_at(now) - now).total_seconds()
+        return SpendingRefused("limit_reached", self.words.used_up(limit, now), seconds)
+
+    async def allowance(self, session: AsyncSession, payer: Payer, model: LlmModel | None = None) -> str:
+        """A sentence for whoever is about to ask: what keeps them from it, or that most is used; else empty."""
+        try:
+            await self.check(session, payer, model)
+        except SpendingRefused as refused:
+            return str(refused)
+        own = [limit for limit in self._limits_for(payer) if limit.scope != "site"]
+        if not own:
+            return ""
+        sums = (await ledger.standing(session, payer, self.now().date())).theirs
+        limit = max(own, key=lambda each: sums.used(each) / each.amount)
+        is_near = sums.used(limit) * 100 >= WARN_PERCENT * limit.amount
+        return self.words.nearly(limit, sums.used(limit)) if is_near else ""
+
     def _settle(self, running: RunningCall) -> None:
         """Count a call that has ended; written down a moment later, with others."""
+        self._running.discard(running)
+        if not self._running:
+            self.switch.leave()
         usage = running.usage()
         if running.call.usage is not None:
             running.call.usage.add(usage)
-        if usage.calls:
-            key = UsageKey(running.day, running.call.payer, running.call.name)
-            self._used.setdefault(key, TokenUsage()).add(usage)
-            self._see_to_it()
+        key = UsageKey(running.day, running.call.payer, running.call.name)
+        self.flusher.add(key, usage, running.reservation_id)
 
-    def _see_to_it(self) -> None:
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._flush_soon(), name="count tokens")
-
-    async def _flush_soon(self) -> None:
-        delay = FLUSH_INTERVAL_SECONDS
-        while self._used:
-            await asyncio.sleep(delay)
-            try:
-                await self.flush()
-            except TRANSIENT_ERRORS as fault:
-                logger.warning("the usage of models is not stored yet (%s)", type(fault).__name__)
-                delay = RETRY_DELAY_SECONDS
-
-    async def flush(self) -> None:
-        """Write down what has been used since the last time.
-
-        Raises what the database does; then it is kept for the next time.
-        """
-        async with self._flushing:
-            used, self._used = self._used, {}
-            try:
-                if used:
-                    await ledger.add(self.database, used)
-            except BaseException:
-                for key, usage in used.items():
-                    self._used.setdefault(key, TokenUsage()).add(usage)
-                raise
+    def _cut_all(self) -> None:
+        for running in self._running:
+            running.cut(refusal())
 
     async def close(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        try:
-            await self.flush()
-        except TRANSIENT_ERRORS as fault:
-            logger.warning("the usage of models is not stored (%s)", type(fault).__name__)
+        self.switch.leave()
+        await self.flusher.close()
+
+    async def flush(self) -> None:
+        """Write down at once what has been used."""
+        await self.flusher.flush()

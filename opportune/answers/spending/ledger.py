@@ -5,10 +5,12 @@ from dataclasses import asdict
 from datetime import date
 from typing import NamedTuple
 
-from sqlalchemy import Date, bindparam, delete, text
-from sqlmodel import col
+from sqlalchemy import Date, bindparam, delete, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import UTCDateTime, col
 
-from opportune.answers.spending.models import OWN, TOTAL, VISITORS, LlmReservation
+from opportune.answers.spending.limits import Limit, Sums
+from opportune.answers.spending.models import OFF, OWN, TOTAL, VISITORS, LlmReservation, LlmState
 from opportune.db import Database, utc_now
 from opportune.llm.guard import Payer, TokenUsage
 
@@ -71,3 +73,58 @@ def _rows(used: Mapping[UsageKey, TokenUsage]) -> tuple[list[dict[str, object]],
 
 def _sums_of(payer: Payer) -> Iterable[str]:
     return {"user": (TOTAL,), "visitor": (TOTAL, VISITORS, str(payer)), "site": (TOTAL, OWN)}[payer.kind]
+
+
+LOCK_ID = 0x6F70_6C6C_6D24
+"""Any number that nobody else locks."""
+_SUMS = """
+    COALESCE(SUM(CASE WHEN day = :day THEN prompt_tokens + completion_tokens ELSE 0 END), 0) AS tokens_day,
+    COALESCE(SUM(prompt_tokens + completion_tokens), 0) AS tokens_month,
+    COALESCE(SUM(CASE WHEN day = :day THEN cost_micro ELSE 0 END), 0) AS cost_day,
+    COALESCE(SUM(cost_micro), 0) AS cost_month
+"""
+_STANDING = f"""
+    SELECT theirs.*, running.their_tokens, running.their_cost, everybody.*, running.tokens, running.cost, switch.off
+    FROM (SELECT {_SUMS} FROM answers_usage WHERE {{whose}} AND day >= :month) AS theirs,
+        (SELECT {_SUMS} FROM answers_usage WHERE payer = '{TOTAL}' AND payer <> '' AND day >= :month) AS everybody,
+        (SELECT COALESCE(SUM(tokens), 0) AS tokens, COALESCE(SUM(cost_micro), 0) AS cost,
+            COALESCE(SUM(CASE WHEN payer = :payer THEN tokens ELSE 0 END), 0) AS their_tokens,
+            COALESCE(SUM(CASE WHEN payer = :payer THEN cost_micro ELSE 0 END), 0) AS their_cost
+            FROM answers_reservation WHERE expires_at > :now) AS running,
+        (SELECT COUNT(*) AS off FROM answers_state WHERE key = '{OFF}') AS switch
+"""  # noqa: S608 - of names above
+_TYPES = (_DAY, bindparam("month", type_=Date), bindparam("now", type_=UTCDateTime))
+_OF_USER = text(_STANDING.format(whose="owner_id = :owner_id")).bindparams(*_TYPES)
+_OF_OTHERS = text(_STANDING.format(whose="payer = :payer AND payer <> ''")).bindparams(*_TYPES)
+
+
+class Standing(NamedTuple):
+    """Where somebody stands, and the site."""
+
+    theirs: Sums
+    everybody: Sums
+    is_off: bool
+
+    def of(self, limit: Limit) -> Sums:
+        return self.everybody if limit.scope == "site" else self.theirs
+
+
+async def lock(session: AsyncSession) -> None:
+    """Let nobody else set tokens aside until the transaction ends. On SQLite whoever writes is alone already."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(select(func.pg_advisory_xact_lock(LOCK_ID)))
+
+
+async def standing(session: AsyncSession, payer: Payer, day: date) -> Standing:
+    """What they and all have used and set aside: one statement."""
+    values = {"payer": str(payer), "owner_id": payer.user_id, "day": day, "month": day.replace(day=1), "now": utc_now()}
+    if payer.user_id is None:
+        del values["owner_id"]
+    row = (await session.execute(_OF_OTHERS if payer.user_id is None else _OF_USER, values)).one()
+    numbers = [int(number) for number in row]
+    return Standing(Sums(*numbers[:6]), Sums(*numbers[6:12]), bool(numbers[12]))
+
+
+async def is_off(session: AsyncSession) -> bool:
+    """Whether answers are switched off."""
+    return await session.get(LlmState, OFF) is not None

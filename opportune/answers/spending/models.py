@@ -13,6 +13,10 @@ TOTAL, OWN, VISITORS = "total", "site", "visitors"
 """Sums of a day: of all, of the site's own jobs and commands, of all visitors."""
 
 
+OFF = "off"
+"""The key of the state that says so."""
+
+
 class LlmUsage(Model, table=True):
     """What one payer has used of one model on one day of the site's; and such sums."""
 

@@ -57,10 +57,11 @@ def problem(
     detail: str = "",
     *,
     errors: list[dict[str, Any]] | None = None,
+    code: str = "",
     headers: Mapping[str, str] | None = None,
     hint: "ErrorHint | None" = None,
 ) -> Response:
-    """The response for an error; `detail` is a sentence for a person, and `hint` is for who writes the site."""
+    """The response for an error; `detail` is for a person, `code` for a program, and `hint` for who writes the site."""
     title = HTTPStatus(status).phrase
     detail = detail if detail and detail != title else STATUS_MESSAGES.get(status, title)
     if hint:
@@ -69,6 +70,8 @@ def problem(
         body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         if errors:
             body["errors"] = errors
+        if code:
+            body["code"] = code
         return JSONResponse(body, status, headers, media_type="application/problem+json")
     context = {"status": status, "title": title, "detail": detail, "report": None, "hint": hint}
     page = templates.render(request, "error.html", context, status)
@@ -127,12 +130,16 @@ async def on_busy(request: Request, error: Exception) -> Response:
 
 
 async def on_llm_error(request: Request, error: Exception) -> Response:
-    """503 for an answer of the model that a route needs and does not get. What is wrong with the set-up is logged."""
+    """503 for an answer of the model that a route needs and does not get, 429 where a limit is used up.
+
+    What is wrong with the set-up is logged.
+    """
     assert isinstance(error, LLMError)  # noqa: S101 - the type that this handler is registered for
     if not error.retryable:
         logger.error("the language model: %s", error)
     wait = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else RETRY_HEADERS
-    return problem(request, 503, str(error), headers=wait if error.retryable else None)
+    status = 429 if error.code == "limit_reached" else 503
+    return problem(request, status, str(error), code=error.code, headers=wait if error.retryable else None)
 
 
 async def on_read_only(request: Request, error: Exception) -> Response:
