@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from markupsafe import Markup
 
+from opportune.web.rendering.code_colours import coloured
 from opportune.web.rendering.markdown_blocks import MarkdownPiece, Splitter
 
 MAX_CACHED_TEXTS = 64
@@ -52,9 +53,11 @@ def render_piece(piece: MarkdownPiece) -> Markup:
     html = to_html(piece.source)
     if html is None:
         return plain(piece.source)
-    return Markup(html.replace(">", f"{_CONTINUED}>", 1) if piece.continued else html)  # noqa: S704 - cleaned there
+    if piece.continued:
+        html = html.replace(">", f"{_CONTINUED}>", 1)
+    return Markup(coloured(html) if piece.is_whole else html)  # noqa: S704 - cleaned there
 
 
 def join(pieces: Iterable[Markup]) -> Markup:
     """Join rendered pieces; a code block, table or list that was continued is whole again."""
-    return Markup(_SEAM.sub("", "".join(pieces)))  # noqa: S704 - takes away from what was cleaned
+    return Markup(coloured(_SEAM.sub("", "".join(pieces))))  # noqa: S704 - takes away from what was cleaned

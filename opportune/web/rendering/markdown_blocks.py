@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-MAX_BLOCK_CHARS = 1_000  # a code fence or table longer than this is continued in another piece
+MAX_BLOCK_CHARS = 1_000  # a table longer than this is continued in another piece
+MAX_FENCE_CHARS = 2_000  # a code fence longer than this is, too, and has its colours only when all is joined
 MAX_LIST_CHARS = 2_000  # a longer list is continued in another piece, at an item
 MAX_PIECE_CHARS = 10_000  # from this length on a piece ends wherever its line does, and a line of it counts as ended
 
@@ -25,6 +26,8 @@ class MarkdownPiece:
 
     source: str
     continued: bool = False
+    is_whole: bool = True
+    """False where its last block goes on in the next piece, or may."""
 
 
 class Splitter:
@@ -69,7 +72,7 @@ class Splitter:
     @property
     def open(self) -> MarkdownPiece:
         """What no piece holds yet."""
-        return MarkdownPiece(self._source + self._partial, self._continued)
+        return MarkdownPiece(self._source + self._partial, self._continued, is_whole=False)
 
     @property
     def _source(self) -> str:
@@ -104,7 +107,7 @@ class Splitter:
     def _take_code(self, fence_end: re.Pattern[str], line: str) -> None:
         if fence_end.match(line):
             self._cut()
-        elif self._size >= MAX_BLOCK_CHARS:
+        elif self._size >= MAX_FENCE_CHARS:
             self._continue(self._opening)
             self._fence_end = fence_end
 
@@ -150,13 +153,13 @@ class Splitter:
         elif block.type == "table_open" and end == len(lines) - 1 and end - first > 3 and self._size >= MAX_BLOCK_CHARS:
             self._continue("\n".join(lines[first : first + 2]) + "\n")
 
-    def _cut(self, *, continued: bool = False) -> None:
+    def _cut(self, *, continued: bool = False, is_whole: bool = True) -> None:
         if self._lines:
-            self.pieces.append(MarkdownPiece(self._source, self._continued))
+            self.pieces.append(MarkdownPiece(self._source, self._continued, is_whole))
         self._start(continued=continued)
 
     def _continue(self, prefix: str) -> None:
         """Ends the piece before its last line, which is left for the next one so that it is never empty."""
         last = self._lines.pop()
-        self._cut()
+        self._cut(is_whole=False)
         self._start(prefix, [last], continued=True)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from opportune.web.rendering import markdown
+from opportune.web.rendering import code_colours, markdown
+from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.markdown import render, rendered
 from tests.opportune.web.markdown_samples import documents
 
@@ -38,6 +39,7 @@ VECTORS = [
     "[![x](https://evil.example/a.png)](javascript:alert(1))",
     "[r]: javascript:alert(1)\n\n[r]",
     '```"onclick=alert(1)\nx\n```',
+    "```js\nlet a = '</span><script>&lt;script&gt;&amp;lt;';\n```",
     "```x\" style='color:red'\n</code></pre><script>alert(1)</script>\n```",
     "`<script>alert(1)</script>`",
     "|<script>|\n|-|\n|<img src=x onerror=alert(1)>|",
@@ -48,9 +50,9 @@ VECTORS = [
 ]
 TAG = re.compile(r"<(/?)([a-z0-9]+)((?: [a-z-]+(?:=\"[^\"<]*\")?)*)>")
 ATTRIBUTE = re.compile(r' ([a-z-]+)(?:="([^"]*)")?')
-TAGS = "a blockquote br code div em h1 h2 h3 h4 h5 h6 hr li ol p pre s strong table tbody td th thead tr ul"
+TAGS = "a blockquote br code div em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul"
 SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-CLASS = re.compile(r"language-[\w+#.-]+|table|table-responsive|text-end|text-center")
+CLASS = re.compile(r"language-[\w+#.-]+|table|table-responsive|text-end|text-center|k|s|m|c|n[fb]|g[di]")
 
 
 def assert_harmless(html: str) -> None:
@@ -82,6 +84,8 @@ def test_any_text_is_rendered_harmless(text: str) -> None:
         ("# A\nb *c* **d**", "<h1>A</h1>\n<p>b <em>c</em> <strong>d</strong></p>\n"),
         ("~~a~~ `<b>` <c>", "<p><s>a</s> <code>&lt;b&gt;</code> &lt;c&gt;</p>\n"),
         ("```py\na < b\n```", '<pre><code class="language-py">a &lt; b\n</code></pre>\n'),
+        ("```py\nif a:\n```", '<pre><code class="language-py"><span class="k">if </span>a:\n</code></pre>\n'),
+        ("```what\nif a:\n```", '<pre><code class="language-what">if a:\n</code></pre>\n'),
         ("3. a\n4. b", '<ol start="3">\n<li>a</li>\n<li>b</li>\n</ol>\n'),
         ('[a](https://b.example "c")', f'<p><a href="https://b.example" title="c" {REL}>a</a></p>\n'),
         ("<https://b.example>", f'<p><a href="https://b.example" {REL}>https://b.example</a></p>\n'),
@@ -89,6 +93,20 @@ def test_any_text_is_rendered_harmless(text: str) -> None:
 )
 def test_markdown_becomes_html(text: str, html: str) -> None:
     assert str(render(text)) == html
+
+
+def test_code_has_its_colours_as_soon_as_its_fence_is_closed_and_what_takes_too_long_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blocks = MarkdownBlocks.of("```js\n/* a")
+    blocks.feed(" */\n")
+    assert "<span" not in blocks.open
+    blocks.feed("```\n")
+    assert blocks.frozen == ['<pre><code class="language-js"><span class="c">/* a */\n</span></code></pre>\n']
+    code = "return 1;\n" * 600  # in several pieces
+    assert render(f"```js\n{code}```").count('<span class="k">') == 600
+    monkeypatch.setattr(code_colours, "MAX_LEXER_SECONDS", 0)
+    assert "<span" not in render(f"```js\n{code}```")
 
 
 def test_a_table_can_scroll_and_keeps_its_alignment() -> None:

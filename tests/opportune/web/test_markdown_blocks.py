@@ -8,6 +8,7 @@ from opportune.web.rendering import markdown_blocks
 from opportune.web.rendering.markdown import render, render_piece
 from opportune.web.rendering.markdown_blocks import (
     MAX_BLOCK_CHARS,
+    MAX_FENCE_CHARS,
     MAX_LIST_CHARS,
     MAX_PIECE_CHARS,
     MarkdownPiece,
@@ -40,7 +41,7 @@ def test_pieces_rendered_one_by_one_are_the_text_rendered_at_once(text: str) -> 
 @settings(deadline=None, max_examples=300)
 @given(documents)
 def test_a_continued_fence_or_table_is_whole_again(text: str) -> None:
-    with patch.object(markdown_blocks, "MAX_BLOCK_CHARS", 12):
+    with patch.multiple(markdown_blocks, MAX_BLOCK_CHARS=12, MAX_FENCE_CHARS=12):
         assert render(text) == at_once(text)
 
 
@@ -52,14 +53,14 @@ def test_a_long_document_is_rendered_as_if_at_once(text: str) -> None:
 @settings(deadline=None)
 @given(documents, st.data())
 def test_pieces_do_not_depend_on_how_the_text_was_cut(text: str, data: st.DataObject) -> None:
-    with patch.multiple(markdown_blocks, MAX_BLOCK_CHARS=10, MAX_LIST_CHARS=30, MAX_PIECE_CHARS=60):
+    with patch.multiple(markdown_blocks, MAX_BLOCK_CHARS=10, MAX_FENCE_CHARS=10, MAX_LIST_CHARS=30, MAX_PIECE_CHARS=60):
         cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=10)))
         parts = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
         assert split(*parts) == split(*text) == split(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "longest"), [(FENCE, MAX_BLOCK_CHARS), (TABLE, MAX_BLOCK_CHARS), (LIST, MAX_LIST_CHARS)]
+    ("text", "longest"), [(FENCE, MAX_FENCE_CHARS), (TABLE, MAX_BLOCK_CHARS), (LIST, MAX_LIST_CHARS)]
 )
 def test_what_is_long_goes_on_in_another_piece(text: str, longest: int) -> None:
     pieces = split(text)
@@ -92,7 +93,7 @@ def test_a_piece_ends_where_a_new_block_must_start(first: str, second: str) -> N
     splitter = Splitter()
     splitter.feed(first + second)
     assert splitter.pieces == [MarkdownPiece(first)]
-    assert splitter.open == MarkdownPiece(second)
+    assert splitter.open == MarkdownPiece(second, is_whole=False)
 
 
 def test_a_piece_ends_as_soon_as_the_next_block_cannot_be_mistaken() -> None:
