@@ -11,11 +11,14 @@ from app.chat.dependencies import (
     CurrentQuestion,
     CurrentStream,
 )
+from app.chat.export import to_data
 from app.chat.models import Conversation, Message
 from app.chat.schemas import (
     ConversationDetail,
+    ConversationExport,
     ConversationFilter,
     ConversationRead,
+    ConversationUpdate,
     MessageCreate,
     MessageCreated,
     MessageRead,
@@ -52,6 +55,19 @@ async def conversation(view: CurrentConversationView) -> ConversationDetail:
     messages = [MessageRead.of(message, view.branches[message.id]) for message in view.messages]
     read = ConversationRead.model_validate(view.conversation)
     return ConversationDetail(**read.model_dump(), messages=messages, earlier=view.earlier)
+
+
+@router.patch("/{conversation_id}", response_model=ConversationRead)
+async def rename(
+    user: CurrentUser, session: WriteSession, conversation: CurrentConversation, named: ConversationUpdate
+) -> Conversation:
+    return await Chat(session, user.id).rename(conversation.id, named.title)
+
+
+@router.get("/{conversation_id}/export")
+async def export(user: CurrentUser, session: ReadSession, conversation: CurrentConversation) -> ConversationExport:
+    """All that was said in it, on every branch. The page offers it as Markdown too."""
+    return to_data(conversation, await Chat(session, user.id).all_messages(conversation.id))
 
 
 @router.post("/{conversation_id}/messages", status_code=202)

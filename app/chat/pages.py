@@ -7,10 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from app.chat import answering
+from app.chat import answering, conversation_pages
 from app.chat.dependencies import (
     CurrentAnswer,
-    CurrentConversation,
     CurrentConversationView,
     CurrentMessage,
     CurrentQuestion,
@@ -18,6 +17,7 @@ from app.chat.dependencies import (
     FoundConversation,
 )
 from app.chat.models import Message
+from app.chat.periods import by_period
 from app.chat.schemas import ConversationFilter, MessageCreate, MessageForm
 from app.chat.service import Chat, ConversationView, QuestionTooLongError
 from opportune.accounts import CurrentUser
@@ -30,9 +30,10 @@ from opportune.llm import (
     TooManyAnswers,
     answer_gone,
 )
-from opportune.web import EventStream, Form, flash, is_htmx, read_form, redirect, templates
+from opportune.web import EventStream, Form, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/chat")
+router.include_router(conversation_pages.router)
 
 PAGE = "chat/chat.html"
 
@@ -92,18 +93,6 @@ async def ask(request: Request, user: CurrentUser, answers: Answers, conversatio
     if form.errors:
         return await _refuse(request, user.id, answers, conversation.id, form)
     return redirect(request, f"/chat/{conversation.id}")
-
-
-@router.post("/{conversation_id}/delete")
-async def delete(request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> Response:
-    async with answers.database.reader() as session:
-        newest = await Chat(session, user.id).newest_answer(conversation.id)
-    if newest:  # no other can be running
-        await answering.stop(answers, newest)
-    async with answers.database.writer() as session:
-        await Chat(session, user.id).delete(conversation)
-    flash(request, f"The conversation “{conversation.title}” is deleted.")
-    return redirect(request, "/chat")
 
 
 @router.get("/{conversation_id}/stream", response_class=EventStream)
@@ -201,7 +190,9 @@ async def _page(
         chat = Chat(session, user_id)
         if view and wanted.model_fields_set <= {"size"}:  # the list opens where the conversation stands
             wanted = wanted.model_copy(update={"page": await chat.page_of(view.conversation, wanted.size)})
-        context["conversations"] = await chat.conversations(wanted)
+        context["conversations"] = listed = await chat.conversations(wanted)
+    # Grouped by the column by which they are sorted.
+    context["periods"] = [("", listed.items)] if wanted.sort else by_period(listed.items)
     context |= {**await _messages(view), "fault": answers.llm.fault, "silence": ShownAnswer.silence_timeout}
     return templates.render(request, PAGE, context, form.status)
 

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field
 
-from app.chat.models import Message, Role
+from app.chat.models import MAX_TITLE_LENGTH, Message, Role
 from opportune.db import MAX_ID
 from opportune.llm import Answer, AnswerStatus
 from opportune.pagination import Paging, SortBy
@@ -61,6 +61,16 @@ class ConversationRead(Schema):
     created_at: datetime
     used_at: datetime
     """When something was last asked in it."""
+
+
+class ConversationUpdate(Schema):
+    title: Line = Field(min_length=1, max_length=MAX_TITLE_LENGTH)
+
+
+class ConversationExport(ConversationRead):
+    leaf_id: int | None
+    """The last message of the branch that is shown: by `parent_id` it leads to the others."""
+    messages: list[MessageRead] = []
 
 
 class ConversationDetail(ConversationRead):

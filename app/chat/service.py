@@ -9,7 +9,7 @@ from sqlalchemy import false, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.chat.models import Conversation, Message, Role
+from app.chat.models import Conversation, Message, Role, TitledBy
 from app.chat.schemas import ConversationFilter
 from app.chat.tree import branches_at, conversation_key, key, newest_below, parent_key, way_to
 from opportune.accounts import User
@@ -115,6 +115,10 @@ class Chat:
         query = select(Message).where(key.in_(way_to(leaf_id, steps=steps, since=since)) if leaf_id else false())
         return [*await self.session.scalars(query.order_by(key))]
 
+    async def all_messages(self, conversation_id: int) -> list[Message]:
+        """The messages of all branches, in the order in which they came."""
+        return [*await self.session.scalars(select(Message).where(conversation_key == conversation_id).order_by(key))]
+
     async def branches(self, messages: Sequence[Message]) -> dict[int, list[int]]:
         """By the id of a message: what there is in its place."""
         below = defaultdict[int | None, list[int]](list)
@@ -138,6 +142,13 @@ class Chat:
         """A new conversation with a title of the question's first words."""
         conversation = Conversation(owner_id=self.owner_id, title=title_of(question))
         self.session.add(conversation)
+        await self.session.flush()
+        return conversation
+
+    async def rename(self, conversation_id: int, title: str) -> Conversation:
+        """Give a conversation of this owner the title of a person."""
+        conversation = await self.session.get_one(Conversation, conversation_id)
+        conversation.sqlmodel_update({"title": title, "titled_by": TitledBy.PERSON})
         await self.session.flush()
         return conversation
 

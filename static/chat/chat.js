@@ -28,7 +28,7 @@
   const list = document.querySelector(".chat-list");
   const current = list.querySelector("[aria-current]");
   const showCurrent = () => {
-    const links = current?.closest("ul");
+    const links = current?.closest(".chat-periods");
     links?.scrollTo({ top: current.offsetTop - (links.clientHeight - current.offsetHeight) / 2, behavior: "instant" });
   };
   list.addEventListener("toggle", showCurrent);

@@ -1,0 +1,59 @@
+"""What is done with a conversation as a whole: it is named, taken along, deleted."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.chat import answering
+from app.chat.dependencies import CurrentConversation
+from app.chat.export import to_data, to_markdown
+from app.chat.schemas import ConversationUpdate
+from app.chat.service import Chat
+from opportune.accounts import CurrentUser
+from opportune.db import ReadSession
+from opportune.llm import Answers
+from opportune.web import flash, is_htmx, read_form, redirect, templates
+
+router = APIRouter()
+
+
+@router.post("/{conversation_id}/rename")
+async def rename(request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> Response:
+    form = await read_form(request, ConversationUpdate)
+    if form.data is None:
+        flash(request, "The title is as it was: " + form.errors.get("title", "please try again."), "warning")
+        return redirect(request, f"/chat/{conversation.id}")
+    async with answers.database.writer() as session:
+        renamed = await Chat(session, user.id).rename(conversation.id, form.data.title)
+    if not is_htmx(request):
+        return redirect(request, f"/chat/{conversation.id}")
+    return templates.render_block(request, "chat/chat.html", "titled", {"conversation": renamed})
+
+
+@router.get("/{conversation_id}/export/{kind}")
+async def export(
+    user: CurrentUser, session: ReadSession, conversation: CurrentConversation, kind: Literal["md", "json"]
+) -> Response:
+    chat = Chat(session, user.id)
+    if kind == "md":
+        text = to_markdown(conversation, await chat.branch(await chat.leaf(conversation)))
+    else:
+        text = to_data(conversation, await chat.all_messages(conversation.id)).model_dump_json(indent=2)
+    headers = {
+        "Content-Disposition": f'attachment; filename="conversation-{conversation.id}.{kind}"',
+        "Cache-Control": "no-store",
+    }
+    return Response(text, headers=headers, media_type="text/markdown" if kind == "md" else "application/json")
+
+
+@router.post("/{conversation_id}/delete")
+async def delete(request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> Response:
+    async with answers.database.reader() as session:
+        newest = await Chat(session, user.id).newest_answer(conversation.id)
+    if newest:  # no other can be running
+        await answering.stop(answers, newest)
+    async with answers.database.writer() as session:
+        await Chat(session, user.id).delete(conversation)
+    flash(request, f"The conversation “{conversation.title}” is deleted.")
+    return redirect(request, "/chat")

@@ -1,0 +1,20 @@
+"""A conversation as a file: what is shown of it for people, and all of it for programs."""
+
+from collections.abc import Sequence
+
+from app.chat.models import Conversation, Message
+from app.chat.schemas import ConversationExport, MessageRead
+
+
+def to_markdown(conversation: Conversation, messages: Sequence[Message]) -> str:
+    parts = [f"# {conversation.title}"]
+    for message in messages:
+        speaker = "You" if message.answer is None else message.answer.model or "Answer"
+        parts += [f"## {speaker}", message.text]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_data(conversation: Conversation, messages: Sequence[Message]) -> ConversationExport:
+    read = ConversationExport.model_validate(conversation)
+    read.messages = [MessageRead.of(message) for message in messages]
+    return read

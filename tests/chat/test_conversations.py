@@ -1,0 +1,102 @@
+"""Conversations as a whole: their list, their titles, and taking them along."""
+
+from datetime import date, timedelta
+
+import pytest
+from fastapi import FastAPI
+
+from app.chat.models import Conversation
+from app.chat.periods import period_of
+from app.chat.service import Chat
+from opportune.db import utc_now
+from opportune.llm import FakeProvider
+from opportune.testing import make_user, signed_in_client
+from tests.chat.conversations import answer_of, make_conversation
+
+pytestmark = pytest.mark.database("sqlite")
+
+AGO = {"Two months ago": timedelta(days=62), "Two hours ago": timedelta(hours=2), "Just now": timedelta(0)}
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+API = "/api/v1/conversations"
+
+
+@pytest.mark.parametrize(
+    ("day", "period"),
+    [
+        (date(2026, 3, 20), "Today"),
+        (date(2026, 3, 19), "Yesterday"),
+        (date(2026, 3, 18), "Previous 7 days"),
+        (date(2026, 3, 13), "Previous 7 days"),
+        (date(2026, 3, 12), "This month"),
+        (date(2026, 3, 1), "This month"),
+        (date(2026, 2, 28), "February 2026"),
+        (date(2025, 3, 20), "March 2025"),
+        (date(2026, 3, 21), "Today"),
+    ],
+)
+def test_a_day_is_called_as_people_call_it(day: date, period: str) -> None:
+    assert period_of(day, date(2026, 3, 20)) == period
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_the_list_goes_by_last_use_in_the_zone_of_who_looks(app: FastAPI, fake_llm: FakeProvider) -> None:
+    owner = await make_user(app.state.database)
+    old = await make_conversation(app.state.database, owner.id, 1)
+    async with app.state.database.writer() as session:
+        for title, ago in AGO.items():
+            session.add(Conversation(owner_id=owner.id, title=title, used_at=utc_now() - ago))
+        (await session.get_one(Conversation, old)).used_at = utc_now() - timedelta(days=400)
+    async with signed_in_client(app, owner) as client:
+        html = (await client.get("/chat")).text
+        shown = [html.index(text) for text in (">Today<", "Just now<", "Two months ago<", "A long talk<")]
+        assert shown == sorted(shown)
+        for local_hour, day in ((0, "Yesterday"), (12, "Today")):
+            ahead = (local_hour - utc_now().hour + 11) % 24 - 11
+            client.cookies.set("time_zone", f"Etc/GMT{-ahead:+}")  # their signs are turned round
+            html = (await client.get("/chat")).text
+            assert html[: html.index("Two hours ago<")].count(f">{day}<"), local_hour
+            assert (">Yesterday<" in html) == (local_hour == 0)
+
+        asked = await client.post(f"{API}/{old}/messages", json={"content": "Again?"})
+        await client.get(asked.json()["stream_url"])
+        assert (await client.get(API)).json()["items"][0]["id"] == old, "used last"
+        assert ">Today<" not in (await client.get("/chat?sort=title")).text
+
+
+async def test_a_title_is_changed_in_its_place_and_without_javascript_and_by_programs(app: FastAPI) -> None:
+    owner = await make_user(app.state.database)
+    number = await make_conversation(app.state.database, owner.id, 1)
+    page, api = f"/chat/{number}", f"{API}/{number}"
+    async with signed_in_client(app, owner) as client, signed_in_client(app) as stranger:
+        assert (await stranger.post(f"{page}/rename", data={"title": "Mine"})).status_code == 404
+        assert (await stranger.patch(api, json={"title": "Mine"})).status_code == 404
+        assert (await client.post(f"{page}/rename", data={"title": "<Whales>"})).headers["location"] == page
+        assert '<h1 class="h3 m-0 text-truncate">&lt;Whales&gt;</h1>' in (await client.get(page)).text
+        part = await client.post(f"{page}/rename", data={"title": "Sharks"}, headers=HTMX)
+        assert ("<html" in part.text, part.text.count("Sharks"), f'"#c{number}"' in part.text) == (False, 3, True)
+        await client.post(f"{page}/rename", data={"title": "   "})
+        assert "The title is as it was" in (await client.get(page)).text
+        assert (await client.patch(api, json={"title": "Rays"})).json()["title"] == "Rays"
+        for body in ({"title": ""}, {"title": "x" * 101}, {}):
+            assert (await client.patch(api, json=body)).status_code == 422
+
+
+async def test_a_conversation_is_taken_along_as_markdown_and_as_json(app: FastAPI) -> None:
+    owner = await make_user(app.state.database)
+    number = await make_conversation(app.state.database, owner.id, 1)
+    async with app.state.database.writer() as session:
+        chat = Chat(session, owner.id)
+        conversation = await session.get_one(Conversation, number)
+        other = await chat.ask(number, "Other question?")
+        await chat.place(answer_of(owner.id, conversation, "*Other* answer."), other)
+    async with signed_in_client(app, owner) as client, signed_in_client(app) as stranger:
+        text = await client.get(f"/chat/{number}/export/md")
+        assert text.text == "# A long talk\n\n## You\n\nOther question?\n\n## Answer\n\n*Other* answer.\n"
+        assert text.headers["content-disposition"] == f'attachment; filename="conversation-{number}.md"'
+        data = (await client.get(f"/chat/{number}/export/json")).json()
+        assert [message["text"] for message in data["messages"]][:2] == ["Question 0?", "Answer 0."]
+        assert data["leaf_id"] == data["messages"][-1]["id"]
+        assert (await client.get(f"{API}/{number}/export")).json() == data
+        assert (await client.get(f"/chat/{number}/export/pdf")).status_code == 404
+        for path in (f"/chat/{number}/export/md", f"{API}/{number}/export"):
+            assert (await stranger.get(path)).status_code == 404
