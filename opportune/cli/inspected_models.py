@@ -199,7 +199,7 @@ class HouseGenerator(SQLModelGenerator):
     def _index(self, index: Index) -> str:
         self.add_literal_import("sqlalchemy", "Index")
         parts = [self._clause(each) for each in index.expressions]
-        kwargs = {name: self._clause(value) for name, value in sorted(index.kwargs.items()) if value}
+        kwargs = {name: self._clause(value) for name, value in sorted(index.kwargs.items()) if _is_given(value)}
         for name in [name for name in kwargs if name.endswith("_where")]:
             self.add_literal_import("sqlalchemy", "text")
             kwargs[name] = f"text({str(index.kwargs[name])!r})"
@@ -276,3 +276,8 @@ def _is_simple(part: UniqueConstraint | Index) -> bool:
 
 def _name(index: Index) -> str:
     return str(index.name)
+
+
+def _is_given(value: object) -> bool:
+    """Also the condition of a partial index, of which nobody can ask whether it is true."""
+    return isinstance(value, ClauseElement) or bool(value)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 
 from opportune.crud.crud import Crud
-from opportune.db.model import MAX_ID
+from opportune.db.model import MAX_ID, RowKey
 
 
 class ReplaceableRoutes(APIRouter):
@@ -31,7 +31,7 @@ def key_name(kind: type[Crud[Any]]) -> str:
 def key_type(kind: type[Crud[Any]]) -> Any:
     """The type of a route's parameter `key`."""
     if kind.lookup == "id":
-        return Annotated[int, Path(ge=1, le=MAX_ID, alias=key_name(kind))]
+        return Annotated[RowKey, Path(ge=1, le=MAX_ID, alias=key_name(kind))]
     return Annotated[str, Path(alias=key_name(kind))]
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Path
+from pydantic import BeforeValidator
 from sqlalchemy import BigInteger, Integer, MetaData, Table, event
 from sqlmodel import Field, SQLModel
 
@@ -78,7 +79,15 @@ def _prepare(table: Table, metadata: MetaData) -> None:
                 there.type = BigId  # as the ids that it points at
 
 
-RowId = Annotated[int, Path(ge=1, le=MAX_ID)]
+def _is_number(text: object) -> object:
+    """Pydantic takes ` 1`, `+1` and `1_0` for numbers, and `1` with a line's end after it: one row has one address."""
+    if isinstance(text, str) and not (text.isascii() and text.isdigit()):
+        raise ValueError("must be digits")
+    return text
+
+
+RowKey = Annotated[int, BeforeValidator(_is_number)]
+RowId = Annotated[RowKey, Path(ge=1, le=MAX_ID)]
 """A row's id in a path: what no row can have is not found."""
 
 

@@ -57,7 +57,7 @@ async def list_own_invitations(user: CurrentUser, session: ReadSession) -> list[
     ]
 
 
-@router.post("/invitations/{invitation_id}/accept", responses=refusals(401, 404))
+@router.post("/invitations/{invitation_id}/accept", responses=refusals(401, 404, 422))
 async def accept(invitation_id: RowId, user: CurrentUser, session: WriteSession) -> TeamRead:
     """Join the team. Whoever is in it stays what they are."""
     team = await invitations.accept(session, invitation_id, user)

@@ -14,7 +14,7 @@ from opportune.db.model import utc_now
 from opportune.errors import FieldErrors, NotFound
 from opportune.teams.models import INVITATION_LIFETIME, Team, TeamInvitation, TeamMember, TeamRole
 from opportune.teams.schemas import InvitationCreate
-from opportune.teams.service import find_member, hold_team, lock_team
+from opportune.teams.service import find_member, hold_team, lock_team, require_room
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
 INVITATIONS_PER_TEAM = RateLimit("teams.invitations_per_team", 100, 24 * HOUR_SECONDS)
@@ -114,6 +114,7 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
 
     Raises:
         NotFound: they are not, or not any more; or who invited them may not do so any more.
+        FieldErrors: they are in too many teams, and the invitation stays.
     """
     mine = select(TeamInvitation).where(
         col(TeamInvitation.id) == invitation_id, _is_for(user), TeamInvitation.is_open()
@@ -125,6 +126,8 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
     member = await session.scalar(
         select(TeamMember).where(col(TeamMember.team_id) == invitation.team_id, col(TeamMember.user_id) == user.id)
     )
+    if member is None:
+        await require_room(session, user)
     gone = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, TeamInvitation.is_open())
     ended = (await session.execute(gone.returning(col(TeamInvitation.role)))).first()
     if team is None or (ended is None and member is None):  # withdrawn meanwhile

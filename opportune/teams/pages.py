@@ -101,6 +101,9 @@ async def accept(request: Request, invitation_id: RowId, user: CurrentUser, sess
         team = await invitations.accept(session, invitation_id, user)
     except NotFound:
         return templates.render(request, "teams/no_invitation.html", {}, 404)
+    except FieldErrors as refusal:
+        flash(request, str(refusal), "danger")
+        return RedirectResponse(TEAMS_PATH, 303)
     flash(request, f"Welcome to “{team.name}”.")
     return RedirectResponse(_path(team.id), 303)
 

@@ -129,15 +129,22 @@ async def hold_team(session: AsyncSession, team_id: int) -> None:
 
 async def create_team(session: AsyncSession, user: User, new: TeamCreate) -> Team:
     """Make a team whose owner, and only member, somebody is. Raises FieldErrors for who is in too many."""
-    count = select(func.count()).select_from(TeamMember).where(_is_of(user))
-    if (await session.scalar(count) or 0) >= MAX_TEAMS_PER_USER:
-        raise FieldErrors({"": TOO_MANY_TEAMS})
+    await require_room(session, user)
     session.add(team := Team(name=new.name))
     await session.flush()
     session.add(TeamMember(team_id=team.id, user_id=user.id, role=TeamRole.OWNER))
     record_event(session, user, "team_created", team=team.name)
     await session.flush()
     return team
+
+
+async def require_room(session: AsyncSession, user: User) -> None:
+    """Have nobody else put them into a team until this is committed. Raises FieldErrors for who is in too many."""
+    # Rows that point at them may still be added.
+    await session.execute(select(col(User.id)).where(col(User.id) == user.id).with_for_update(key_share=True))
+    count = select(func.count()).select_from(TeamMember).where(_is_of(user))
+    if (await session.scalar(count) or 0) >= MAX_TEAMS_PER_USER:
+        raise FieldErrors({"": TOO_MANY_TEAMS})
 
 
 async def switch_team(session: AsyncSession, team_id: int, user: User) -> Team:

@@ -38,6 +38,7 @@ CREATE INDEX people_born ON people (born) WHERE born IS NOT NULL
 BOTH = """
 CREATE INDEX book_title ON book (title);
 CREATE UNIQUE INDEX book_class ON book ("class", title);
+CREATE UNIQUE INDEX book_number ON book (title) WHERE author_id > 0;
 CREATE TABLE log (line TEXT);
 CREATE VIEW cheap AS SELECT id, title FROM book WHERE price < 5
 """

@@ -225,7 +225,7 @@ async def test_each_filter_can_be_asked_of_either_database(client: AsyncClient) 
         assert response.status_code == 200, name
 
 
-@pytest.mark.parametrize("key", ["0", "-1", "x", str(MAX_ID + 1), "%00"])
+@pytest.mark.parametrize("key", ["0", "-1", "x", str(MAX_ID + 1), "%00", "1%0a", "%201", "+1", "0_1"])
 @pytest.mark.database("sqlite")
 async def test_a_key_that_no_row_can_have_is_not_found(client: AsyncClient, librarian: AsyncClient, key: str) -> None:
     for address in ("volumes", "writers", "nested"):

@@ -12,7 +12,22 @@ CANARY = "canary-7f3a"
 """Stands in every value, and in no answer that says what is wrong with it."""
 NESTING_DEPTH = 100_000
 DIGITS = "9" * 10_000
-NUMBERS = ("0", "-1", str(2**63), str(2**64), DIGITS, "1e400", "NaN", "0x1", "%00", "%ED%A0%80", "../1", "1%0a")
+NUMBERS = (
+    "0",
+    "-1",
+    str(2**63),
+    str(2**64),
+    DIGITS,
+    "1e400",
+    "NaN",
+    "0x1",
+    "%00",
+    "%ED%A0%80",
+    "../1",
+    "1%0a",
+    "+1",
+    "%201",
+)
 """For an address: none of them names a row."""
 VALUES = (
     DIGITS,

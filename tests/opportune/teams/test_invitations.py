@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.db.model import utc_now
-from opportune.teams import invitations
+from opportune.teams import invitations, service
 from opportune.teams.cleanup import delete_expired
 from opportune.teams.models import TeamInvitation
 from opportune.teams.service import read_teams
@@ -70,6 +70,18 @@ async def test_whoever_registers_with_the_address_accepts_and_is_in_the_team(
     assert (await roles_in(database, crew.team))["new"] == "admin"
     assert await stored(database) == []
     assert (await client.get(link)).status_code == 410
+
+
+async def test_whoever_is_in_too_many_teams_is_told_so_and_keeps_the_invitation(
+    app: FastAPI, clients: Clients, crew: Crew, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MAX_TEAMS_PER_USER", 0)
+    await invite(app, clients["owner"], crew)
+    async with signed_in_client(app, await make_user(database, ADDRESS, is_verified=True)) as browser:
+        answer = await browser.post(f"/teams/invitations/{await the_id(database)}/accept")
+        assert "leave one first" in (await browser.get(answer.headers["location"])).text
+        assert (await browser.post(f"/api/v1/teams/invitations/{await the_id(database)}/accept")).status_code == 422
+    assert "new" not in await roles_in(database, crew.team)
 
 
 async def test_a_forwarded_invitation_is_refused_in_words_to_another_address(

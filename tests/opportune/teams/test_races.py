@@ -16,7 +16,7 @@ from opportune.db.model import utc_now
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.teams import invitations, service
 from opportune.teams.models import Team, TeamInvitation, TeamMember, TeamRole
-from opportune.teams.schemas import InvitationCreate
+from opportune.teams.schemas import InvitationCreate, TeamCreate
 from opportune.testing.factories import make_user
 from opportune.testing.teams import make_team
 from tests.opportune.teams.members import member_id, roles_in
@@ -50,7 +50,9 @@ async def owned_by_both(database: Database, ann: User, bob: User) -> Team:
 
 def invitation_of(team: Team, by: User, email: str, role: TeamRole) -> TeamInvitation:
     ends = utc_now() + timedelta(days=1)
-    return TeamInvitation(team_id=team.id, email=email, role=role, token_hash="x", invited_by_id=by.id, expires_at=ends)
+    return TeamInvitation(
+        team_id=team.id, email=email, role=role, token_hash=f"x{team.id}", invited_by_id=by.id, expires_at=ends
+    )
 
 
 async def test_of_the_last_two_owners_who_leave_at_once_one_stays(database: Database) -> None:
@@ -140,6 +142,31 @@ async def test_an_invitation_is_worthless_as_soon_as_its_inviter_is_removed(data
 
     assert [type(each) for each in results] == [type(None), NotFound]
     assert await roles_in(database, team) == {"ann": "owner"}
+
+
+async def test_nobody_comes_into_more_teams_than_they_may_by_accepting_and_making_some_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = await people(database)
+    monkeypatch.setattr(service, "MAX_TEAMS_PER_USER", 1)
+    teams = [await make_team(database, ann), await make_team(database, ann)]
+    kept = [invitation_of(team, ann, bob.email, TeamRole.MEMBER) for team in teams]
+    async with database.writer() as session:
+        session.add_all(kept)
+
+    results = await at_once(
+        database,
+        lambda session: invitations.accept(session, kept[0].id, bob),
+        lambda session: invitations.accept(session, kept[1].id, bob),
+        lambda session: service.create_team(session, bob, TeamCreate(name="Own")),
+    )
+
+    assert sorted(type(each).__name__ for each in results) == ["FieldErrors", "FieldErrors", "Team"]
+    async with database.reader() as session:
+        of_bob = await session.scalars(select(TeamMember).where(col(TeamMember.user_id) == bob.id))
+        assert len(of_bob.all()) == 1
+        stay = (await session.scalars(select(TeamInvitation))).all()
+        assert len(stay) == sum(isinstance(each, FieldErrors) for each in results[:2])
 
 
 async def test_two_invitations_of_one_address_at_once_are_one(database: Database) -> None:
