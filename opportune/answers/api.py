@@ -1,8 +1,8 @@
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, HTTPException
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.answers.dependencies import Answers, CurrentAnswer, CurrentStream
@@ -15,6 +15,19 @@ from opportune.web import EventStream
 router = APIRouter(prefix="/answers", tags=["answers"])
 
 
+class ToolRunRead(Schema):
+    """A call on the way of an answer."""
+
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
+    result: str | None
+    """Null while there is none."""
+    is_error: bool
+    approval: Literal["", "waiting", "allowed", "always", "refused"] = ""
+    """What the person has said of it, where they are asked."""
+
+
 class AnswerRead(Schema):
     model_config = ConfigDict(from_attributes=True)
 
@@ -22,6 +35,8 @@ class AnswerRead(Schema):
     topic: str
     question: str
     text: str
+    tool_runs: list[ToolRunRead]
+    """What the model had called; those that wait are approved and refused by their place, from 0."""
     status: AnswerStatus
     error_code: str
     error: str
@@ -61,6 +76,28 @@ async def stream(
 @router.post("/{answer_id}/stop", status_code=204)
 async def stop(answer: CurrentAnswer, answers: Answers) -> None:
     await answers.stop(answer)
+
+
+class Refusal(Schema):
+    call: int = Field(ge=0)
+    """The place of a call in `tool_runs`, from 0."""
+
+
+class Approval(Refusal):
+    rest: bool = False
+    """Whether others of the same tool are allowed too, as long as this answer is written."""
+
+
+@router.post("/{answer_id}/approve", response_model=AnswerRead)
+async def approve(answer: CurrentAnswer, session: WriteSession, answers: Answers, wanted: Approval) -> Answer:
+    """Allow a call that the answer waits with; it goes on when nothing waits any more. Said twice, it runs once."""
+    return await answers.approve(session, answer, wanted.call, rest=wanted.rest)
+
+
+@router.post("/{answer_id}/refuse", response_model=AnswerRead)
+async def refuse(answer: CurrentAnswer, session: WriteSession, answers: Answers, wanted: Refusal) -> Answer:
+    """Refuse a call that the answer waits with: the model is told, and goes on when nothing waits any more."""
+    return await answers.refuse(session, answer, wanted.call)
 
 
 @router.post("/{answer_id}/retry", status_code=202, response_model=AnswerRead)

@@ -1,5 +1,7 @@
 """The reasons why nothing is asked: answers of their own, unless a page says it its own way."""
 
+from collections.abc import Sequence
+
 from fastapi import HTTPException
 
 
@@ -15,3 +17,10 @@ class TooManyAnswers(HTTPException):
 
     def __init__(self) -> None:
         super().__init__(429, "You have several answers running already.")
+
+
+class ToolNotAllowed(HTTPException):
+    """The program that says yes could not have this done itself: the web answers 403."""
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        super().__init__(403, f"This token may not allow this: it lacks the scope {' and '.join(missing)}.")

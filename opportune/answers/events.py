@@ -5,7 +5,7 @@ at any process.
 """
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,10 @@ async def answer_gone() -> AsyncGenerator[bytes, None]:
     yield format_sse_event(event="done", data_str="gone")
 
 
-def tools_html(runs: Sequence[Mapping[str, Any]]) -> Markup:
+def tools_html(live: LiveAnswer) -> Markup:
     """The calls of an answer, as pages show them."""
     template = templates.environment.get_template("answers/tools.html")
-    return Markup(template.render(runs=runs))  # noqa: S704 - of our template
+    return Markup(template.render(row=live.answer, runs=live.tool_runs))  # noqa: S704 - of our template
 
 
 def _difference(before: str, after: str) -> tuple[int, str]:
@@ -77,7 +77,7 @@ class AnswerStream:
         async for text in live.growth(offset):
             if live.tools_seen > tools_seen:
                 tools_seen = live.tools_seen
-                html = hx_partial(f"{prefix}{self.id}-tools", tools_html(live.tool_runs))
+                html = hx_partial(f"{prefix}{self.id}-tools", tools_html(live))
                 yield format_sse_event(data_str=html, id=f"{self.id}:{offset}")
             elif len(text) <= offset:
                 yield PING
@@ -100,7 +100,10 @@ class AnswerStream:
             yield format_sse_event(data_str="done", event="done", id=end)
 
     async def json(self, key: str = "answer_id") -> AsyncGenerator[bytes, None]:
-        """Events for programs: `status`, then `delta` with `text`, then one `done` or one `error`."""
+        """Events for programs: `status`, then `delta` with `text`, then one `done` or one `error`.
+
+        A `status` of "waiting" has `tools` of which a person has to allow some; it goes on when they have.
+        """
         live, offset, tools_seen = self.live, self.offset, -1 if self.live.tool_runs else 0
 
         def event(kind: str, **data: Any) -> bytes:

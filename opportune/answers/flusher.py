@@ -85,10 +85,11 @@ class AnswerFlusher:
         finally:
             del self._growing[live.id]
 
-    async def note_tool_runs(self, live: LiveAnswer) -> None:
-        """Store what the model has called; where that cannot be, viewers here see it all the same."""
+    async def note_tool_runs(self, live: LiveAnswer) -> bool:
+        """Store what the model has called. False where that cannot be: viewers here see it all the same."""
         with suppress(SQLAlchemyError, TimeoutError):
-            await store.note_tool_runs(self.database, self.worker, live.id, live.tool_runs)
+            return await store.note_tool_runs(self.database, self.worker, live.id, live.tool_runs)
+        return False
 
     async def finish(self, end: AnswerEnd) -> Answer | None:
         """Store how an answer ended, and give back what is now stored: None if it has been deleted.

@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_SECONDS = 0.25
 """Seconds between two looks at the database, however many answers and viewers there are."""
+WAITING_POLL_INTERVAL_SECONDS = 1.0
+"""The same where all of them wait for a person."""
 RETRY_DELAY_SECONDS = 1.0
 """Seconds before another look at a database that did not answer."""
 MAX_ANSWERS_PER_QUERY = 200
@@ -36,6 +38,7 @@ class FollowedAnswer:
     def note(self, progress: AnswerProgress) -> None:
         self.is_new = False
         if progress.answer.is_running:
+            self.live.answer = progress.answer
             self.last_seq = progress.last_seq
             self.live.note_tool_runs(progress.answer.tool_runs)
             self.live.add(progress.text)
@@ -90,7 +93,7 @@ class AnswerFollower:
             self._woken.clear()
             is_due = monotonic() >= due
             if is_due:
-                due = monotonic() + POLL_INTERVAL_SECONDS
+                due = monotonic() + self._interval()
             wanted = {
                 answer_id: each
                 for answer_id, each in self._followed.items()
@@ -102,6 +105,10 @@ class AnswerFollower:
             except TRANSIENT_ERRORS as fault:
                 logger.warning("answers %s: cannot be followed (%s)", list(wanted), type(fault).__name__)
                 await asyncio.sleep(RETRY_DELAY_SECONDS)
+
+    def _interval(self) -> float:
+        all_wait = all(each.live.answer.is_waiting for each in self._followed.values())
+        return WAITING_POLL_INTERVAL_SECONDS if all_wait else POLL_INTERVAL_SECONDS
 
     async def _look(self, followed: Mapping[int, FollowedAnswer]) -> None:
         progress = await store.read(self.database, {each: one.last_seq for each, one in followed.items()})

@@ -79,6 +79,11 @@ class LiveAnswer:
             self.tools_seen += 1
             self._notify()
 
+    def wait(self, answer: Answer) -> None:
+        """Show what a person has to allow, of an answer that waits as it is stored."""
+        self.answer = answer
+        self.note_tool_runs(answer.tool_runs)
+
     def end(self, answer: Answer) -> None:
         """End with the answer as it is stored."""
         self.answer = answer

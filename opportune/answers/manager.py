@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from copy import copy
 from typing import Self
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -20,14 +20,15 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.accounts.tokens.scopes import ALL_SCOPES, common_scopes
 from opportune.answers import store
-from opportune.answers.errors import AnswerRunning, TooManyAnswers
+from opportune.answers.errors import AnswerRunning, ToolNotAllowed, TooManyAnswers
 from opportune.answers.flusher import AnswerFlusher
 from opportune.answers.follower import AnswerFollower
 from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer, AnswerStatus, as_prompt
 from opportune.answers.shown import ShownAnswer
-from opportune.answers.store import HANDED_OVER, LEASE_DURATION, STOPPED, AnswerProgress
+from opportune.answers.store import HANDED_OVER, STOPPED, AnswerProgress
 from opportune.answers.task import TRANSIENT_ERRORS, AnswerTask
+from opportune.answers.tool_runs import ALLOWED, ALWAYS, REFUSED, decided, is_waiting, said_since
 from opportune.answers.worker_lock import WorkerLock
 from opportune.db.database import Database, after_commit
 from opportune.db.model import utc_now
@@ -56,8 +57,6 @@ MAX_ANSWERS_PER_QUERY = 200
 
 ASKED = {"owner_id", "topic", "question", "prompt", "model", "tool_scopes", "temperature", "omitted"}
 """What is the same where something is asked once more."""
-RUNNING = {"status": AnswerStatus.STREAMING, "error_code": "", "error": "", "finished_at": None}
-"""What an answer that goes on has again, of one that begins."""
 
 
 class AnswerManager:
@@ -128,10 +127,11 @@ class AnswerManager:
 
         `owner_id` is whose it is: nobody else sees it at its own addresses. `topic` is what the feature finds it by
         (`books:12`); a person has one running answer on it. `question` is shown above the answer: the prompt, where
-        that is a text. `model` is a name of LLM_MODELS. With `tools` it may call those of the site that change nothing,
-        with the rights of the owner; for a program, those of them that the scopes of its token are good for.
-        `temperature` is 0 for the likeliest, up to 2. `attachments` go with the last message, as far as the model reads
-        so much; `omitted` tells the person what else the prompt lacks.
+        that is a text. `model` is a name of LLM_MODELS. With `tools` it may call those of the site with the rights
+        of the owner, who is asked before something is changed (where there is none, those that ask nobody); for a
+        program, those that the scopes of its token are good for. `temperature` is 0 for the likeliest, up to 2.
+        `attachments` go with the last message, as far as the model reads so much; `omitted` tells the person what else
+        the prompt lacks.
 
         Raises:
             AnswerRunning, TooManyAnswers, SpendingRefused: answered 409 and 429; nothing may be committed.
@@ -180,9 +180,52 @@ class AnswerManager:
     async def stop(self, answer: Answer) -> None:
         """Stop an answer, whichever process writes it; where it is this one, wait until that is stored."""
         async with self.database.writer() as session:
-            running = (col(Answer.id) == answer.id) & (col(Answer.status) == AnswerStatus.STREAMING)
-            await session.execute(update(Answer).where(running).values(stop_requested=True))
+            await store.stop(session, answer.id)
         await self.cut(answer.id)
+
+    async def approve(self, session: AsyncSession, answer: Answer, call: int, *, rest: bool = False) -> Answer:
+        """Allow a call that an answer waits with, by its place in `tool_runs`; it goes on when nothing waits any more.
+
+        With `rest` others of the same tool are allowed too as long as this answer is written. What has been decided is
+        not changed. It runs from the commit of this writing session on: once, with the rights of that moment.
+
+        Raises:
+            ToolNotAllowed, TooManyAnswers: answered 403 and 429; nothing may be committed.
+        """
+        return await self._decide(session, answer, call, ALWAYS if rest else ALLOWED)
+
+    async def refuse(self, session: AsyncSession, answer: Answer, call: int) -> Answer:
+        """Refuse a call that an answer waits with, by its place in `tool_runs`; the model is told and goes on.
+
+        Raises:
+            TooManyAnswers: answered 429; nothing may be committed.
+        """
+        return await self._decide(session, answer, call, REFUSED)
+
+    async def _decide(self, session: AsyncSession, answer: Answer, call: int, approval: str) -> Answer:
+        begun = await store.read_for_update(session, answer.id)
+        if begun is None:
+            return answer
+        found, runs = begun.answer, begun.answer.tool_runs
+        if not (found.is_waiting and call < len(runs) and is_waiting(runs[call])):
+            return found
+        if found.lease_until is None or found.lease_until < utc_now():
+            approval = REFUSED
+        scopes = common_scopes(found.tool_scopes, self._scopes)
+        if approval != REFUSED:
+            self._require_allowed(runs[call]["name"], scopes)
+        found.tool_scopes, found.tool_runs = scopes, decided(runs, call, approval)
+        if not any(map(is_waiting, found.tool_runs)):
+            await self._check_may_run(session, found)
+            store.begin(found, self.worker)
+            self._start_after_commit(session, begun)
+        await session.flush()
+        return found
+
+    def _require_allowed(self, name: str, scopes: str) -> None:
+        toolbox = self._make_toolbox() if self._make_toolbox else None
+        if toolbox and name in toolbox.tools and (missing := toolbox.missing_scopes(name, scopes)):
+            raise ToolNotAllowed(missing)
 
     async def cut(self, answer_id: int) -> None:
         """Stop an answer if it is written here, and wait until that is stored."""
@@ -227,7 +270,8 @@ class AnswerManager:
             running[answer_id].sqlmodel_update({**values, "text": found.text})
         for answer_id in running.keys() & self._tasks.keys():
             live = self._tasks[answer_id].live
-            running[answer_id].sqlmodel_update({"text": live.text, "tool_runs": live.tool_runs})
+            now = {"text": live.text, "tool_runs": live.tool_runs, "status": live.answer.status}
+            running[answer_id].sqlmodel_update(now)
 
     @asynccontextmanager
     async def view(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
@@ -286,7 +330,7 @@ class AnswerManager:
         while True:
             try:
                 async with self.database.reader(fresh=True) as session:
-                    others = await store.read_running(session, col(Answer.worker) != self.worker)
+                    others = await store.read_running(session, _written_elsewhere(self.worker))
                 if not others:
                     return
                 await self.take_over(others)
@@ -296,40 +340,46 @@ class AnswerManager:
 
     def _goes_on(self, found: AnswerProgress) -> bool:
         provider = self._model(found.answer).provider
-        can = provider is not None and (provider.continues or not found.text)
+        can = provider is not None and (provider.continues or not said_since(found.answer.tool_runs, found.text))
         return can and bool(found.answer.prompt) and found.answer.takeovers < MAX_TAKEOVERS
 
     async def _begin(self, session: AsyncSession, answer: Answer) -> Answer:
-        if answer.owner_id is not None:
-            await self._check_may_run(session, answer.owner_id, answer.topic)
+        await self._check_may_run(session, answer)
         answer.tool_scopes = common_scopes(answer.tool_scopes, self._scopes)  # who asked first may have had fewer
         answer.charged_to = self._charged_to
         model = self._model(answer)
         if model.guard:
             await model.guard.check(session, answer.payer, model.model)
-        answer.sqlmodel_update({**RUNNING, "worker": self.worker, "lease_until": utc_now() + LEASE_DURATION})
+        store.begin(answer, self.worker)
         session.add(answer)
         try:
             await session.flush()
         except IntegrityError:  # a running answer that our own look-up did not count
             raise AnswerRunning from None
 
-        async def start() -> None:
-            self._start(AnswerProgress(answer, answer.text))
-
-        after_commit(session, start)
+        self._start_after_commit(session, AnswerProgress(answer, answer.text))
         return answer
 
-    async def _check_may_run(self, session: AsyncSession, owner_id: int, topic: str) -> None:
+    def _start_after_commit(self, session: AsyncSession, begun: AnswerProgress) -> None:
+        async def start() -> None:
+            self._start(begun)
+
+        after_commit(session, start)
+
+    async def _check_may_run(self, session: AsyncSession, answer: Answer) -> None:
+        """Raise AnswerRunning or TooManyAnswers. One that waits for its owner only keeps others from its topic."""
+        if answer.owner_id is None:
+            return
         # Nobody else asks for this person until the transaction ends. On SQLite whoever writes is alone already.
-        await session.execute(select(col(User.id)).where(col(User.id) == owner_id).with_for_update())
-        running = await store.read_running(session, col(Answer.owner_id) == owner_id)
-        if dead := [answer for answer in running if self.is_dead(answer)]:
+        await session.execute(select(col(User.id)).where(col(User.id) == answer.owner_id).with_for_update())
+        running = await store.read_running(session, col(Answer.owner_id) == answer.owner_id)
+        others = [each for each in running if each is not answer]
+        if dead := [each for each in others if self.is_dead(each)]:
             await store.take_over(session, self.worker, dead, lambda _: False)
-        topics = [answer.topic for answer in running if answer not in dead]
-        if topic and topic in topics:
+        alive = [each for each in others if each not in dead]
+        if answer.topic and answer.topic in [each.topic for each in alive]:
             raise AnswerRunning
-        if len(topics) >= MAX_RUNNING_ANSWERS:
+        if len([each for each in alive if not each.is_waiting]) >= MAX_RUNNING_ANSWERS:
             raise TooManyAnswers
 
     def _start(self, begun: AnswerProgress) -> None:
@@ -337,16 +387,24 @@ class AnswerManager:
         toolbox = self._tools_for(begun.answer) if model.model is None or model.model.calls_tools else None
         answer_task = self._tasks[begun.answer.id] = AnswerTask(self._flusher, model, begun, toolbox, self._storage)
         answer_task.start()
-        answer_task.task.add_done_callback(lambda _: self._tasks.pop(begun.answer.id, None))
+        answer_task.task.add_done_callback(lambda _: self._forget(answer_task))
+
+    def _forget(self, answer_task: AnswerTask) -> None:
+        if self._tasks.get(answer_task.live.id) is answer_task:  # it may have waited, and go on by now
+            del self._tasks[answer_task.live.id]
 
     def _tools_for(self, answer: Answer) -> Toolbox | None:
-        """Those that ask nobody: what changes something needs somebody who allows it."""
         if not (self._make_toolbox and answer.tool_scopes):
             return None
-        return self._make_toolbox().without_asking.allowed(answer.tool_scopes)
+        allowed = self._make_toolbox().allowed(answer.tool_scopes)
+        return allowed.without_asking if answer.owner_id is None else allowed  # there is nobody to ask
 
     def _model(self, answer: Answer) -> LanguageModel:
         """Whom it was asked of, or what has come in the place of that."""
         with suppress(LLMError):
             return self.llm.using(answer.model)
         return self.llm
+
+
+def _written_elsewhere(worker: str) -> ColumnElement[bool]:
+    return (col(Answer.worker) != worker) & (col(Answer.status) == AnswerStatus.STREAMING)

@@ -20,9 +20,10 @@ from opportune.text import Text
 
 
 class AnswerStatus(StrEnum):
-    """State of an answer: STREAMING, then one of the others."""
+    """State of an answer: STREAMING, WAITING for a person's yes or no as often as need be, then one of the others."""
 
     STREAMING = "streaming"
+    WAITING = "waiting"
     DONE = "done"
     TRUNCATED = "truncated"
     STOPPED = "stopped"
@@ -42,7 +43,7 @@ class Answer(Model, table=True):
             "uq_answers_answer_running",
             "owner_id",
             "topic",
-            where="status = 'streaming' AND topic <> ''",
+            where="status IN ('streaming', 'waiting') AND topic <> ''",
             unique=True,
         ),
     )
@@ -62,7 +63,9 @@ class Answer(Model, table=True):
     omitted: str = Field(default="", max_length=MAX_OMITTED_LENGTH)
     """What the model was not sent of what it was asked about, in words for the person."""
     tool_runs: list[dict[str, Any]] = Field(default_factory=list)
-    """What it had called on its way: `name`, `status` (what people read), `arguments`, `result`, `is_error`."""
+    """What it had called on its way, as `opportune.answers.tool_runs` describes it."""
+    sources: list[dict[str, Any]] = Field(default_factory=list)
+    """What was read for it, `title` and `url` each: the first is what it cites as [1]."""
     text: Text = ""
     """The answer; while it is written, what it began with: the rest is in chunks."""
     status: AnswerStatus = AnswerStatus.STREAMING
@@ -83,7 +86,7 @@ class Answer(Model, table=True):
     worker: str = Field(default="", max_length=32)
     """The process that writes it; empty when one that stops has handed it over to whoever takes it."""
     lease_until: datetime | None = None
-    """When to take that process for dead, unless it has renewed this."""
+    """When to take that process for dead, unless it has renewed this; while it waits, how long a person may answer."""
     stop_requested: bool = False
     takeovers: int = 0
     """How often another process has gone on with it."""
@@ -103,12 +106,18 @@ class Answer(Model, table=True):
 
     @property
     def is_running(self) -> bool:
-        return self.status == AnswerStatus.STREAMING
+        """Whether it has not ended: it is written, or waits."""
+        return self.status in (AnswerStatus.STREAMING, AnswerStatus.WAITING)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it goes on when the person has said whether a tool may run."""
+        return self.status == AnswerStatus.WAITING
 
     @property
     def can_go_on(self) -> bool:
         """Whether it broke off, so that it can be continued, or asked for once more."""
-        return self.status not in (AnswerStatus.STREAMING, AnswerStatus.DONE) and bool(self.prompt)
+        return not (self.is_running or self.status == AnswerStatus.DONE) and bool(self.prompt)
 
 
 class AnswerChunk(ModelBase, table=True):

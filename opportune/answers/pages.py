@@ -1,9 +1,12 @@
 """Addresses that every feature's answers have: shown alone, streamed into any page, stopped, tried again, continued."""
 
-from fastapi import APIRouter, HTTPException, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import Response
 
-from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.dependencies import CurrentUser, came_from
+from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.answers.attachments import find_attachments
 from opportune.answers.dependencies import Answers, CurrentAnswer, CurrentStream
 from opportune.answers.events import answer_gone
@@ -15,6 +18,9 @@ from opportune.storage import StorageDependency
 from opportune.web import EventStream, is_htmx, redirect, templates
 
 router = APIRouter(prefix="/answers")
+
+Call = Annotated[int, Form(ge=0)]
+"""The place of a call among those of its answer."""
 
 
 @router.get("/attachments/{attachment_id}")
@@ -51,6 +57,35 @@ async def stop(request: Request, answer: CurrentAnswer, answers: Answers) -> Res
     await answers.stop(answer)
     # With htmx the stream brings the answer's last state.
     return Response(status_code=204) if is_htmx(request) else redirect(request, answer_path(answer))
+
+
+@router.post("/{answer_id}/approve")
+async def approve(
+    request: Request,
+    answer: CurrentAnswer,
+    session: WriteSession,
+    answers: Answers,
+    call: Call,
+    rest: Annotated[bool, Form()] = False,
+) -> Response:
+    await answers.approve(session, answer, call, rest=rest)
+    return _decided(request, answer)
+
+
+@router.post("/{answer_id}/refuse")
+async def refuse(
+    request: Request, answer: CurrentAnswer, session: WriteSession, answers: Answers, call: Call
+) -> Response:
+    await answers.refuse(session, answer, call)
+    return _decided(request, answer)
+
+
+def _decided(request: Request, answer: Answer) -> Response:
+    """Back to the page that showed it; with htmx the stream brings what becomes of it."""
+    if is_htmx(request):
+        return Response(status_code=204)
+    page = safe_redirect_path(came_from(request))
+    return redirect(request, page if page != "/" else answer_path(answer))
 
 
 @router.post("/{answer_id}/retry")

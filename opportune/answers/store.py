@@ -7,7 +7,7 @@ Reads are fresh: to a replica that lags, a new answer would be deleted and a liv
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from itertools import groupby
 from typing import Any
@@ -21,6 +21,9 @@ from opportune.db import Database, utc_now
 from opportune.db.hooks import has_hooks
 
 LEASE_DURATION = timedelta(seconds=15)
+APPROVAL_DURATION = timedelta(days=7)
+"""How long an answer waits for somebody to say whether a tool may run; then that counts as a no."""
+RUNNING = (AnswerStatus.STREAMING, AnswerStatus.WAITING)
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ class AnswerEnd:
     text: str
     outcome: Outcome
     unsaved: AnswerDelta | None = None
-    """What no save has had, for one that is handed over."""
+    """What no save has had, for one that has not ended."""
+    tool_runs: Sequence[dict[str, Any]] | None = None
+    """What it has had called; None where that is stored already."""
     tells_hooks: bool = True
 
 
@@ -97,10 +102,11 @@ async def save(
         return stops
 
 
-async def note_tool_runs(database: Database, worker: str, answer_id: int, runs: Sequence[dict[str, Any]]) -> None:
-    """Keep what an answer has had called, where it is still this worker's."""
+async def note_tool_runs(database: Database, worker: str, answer_id: int, runs: Sequence[dict[str, Any]]) -> bool:
+    """Keep what an answer has had called, where it is still this worker's; and tell whether it is."""
     async with database.writer() as session:
-        await session.execute(update(Answer).where(_held(worker, [answer_id])).values(tool_runs=[*runs]))
+        noted = update(Answer).where(_held(worker, [answer_id])).values(tool_runs=[*runs])
+        return (await session.execute(noted.returning(col(Answer.id)))).first() is not None
 
 
 async def finish(database: Database, worker: str, ends: Sequence[AnswerEnd]) -> dict[int, Answer | None]:
@@ -111,20 +117,48 @@ async def finish(database: Database, worker: str, ends: Sequence[AnswerEnd]) -> 
     async with database.writer() as session:
         # Who could not reach the database for long may have been taken for dead, and has more than what is there.
         stops = await _hold(session, worker, [end.answer_id for end in ends], INTERRUPTED.status)
-        held = [end for end in ends if stops.get(end.answer_id) is not None]
-        await _hand_over(session, [end for end in held if end.outcome is HANDED_OVER])
-        await _end(session, [end for end in held if end.outcome is not HANDED_OVER])
+        held = [_stopped(end) if stops[end.answer_id] else end for end in ends if stops.get(end.answer_id) is not None]
+        await _hand_over(session, [end for end in held if end.outcome.status in RUNNING])
+        await _end(session, [end for end in held if end.outcome.status not in RUNNING])
         stored = await session.scalars(select(Answer).where(col(Answer.id).in_(stops)))
         return {**dict.fromkeys(stops), **{answer.id: answer for answer in stored}}
 
 
+def _stopped(end: AnswerEnd) -> AnswerEnd:
+    """Nobody has to allow anything for an answer that is to stop."""
+    return replace(end, outcome=STOPPED) if end.outcome.status == AnswerStatus.WAITING else end
+
+
 async def _hand_over(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
-    if not ends:
-        return
+    """Leave them to another process: at once, or when a person has allowed something."""
     if rows := [asdict(end.unsaved) for end in ends if end.unsaved and end.unsaved.text]:
         await _append(session, rows)
-    freed = update(Answer).where(col(Answer.id).in_([end.answer_id for end in ends]))
-    await session.execute(freed.values(worker="", lease_until=utc_now()))
+    waiting = [end for end in ends if end.outcome.status == AnswerStatus.WAITING]
+    if rows := [_waiting_row(end) for end in waiting]:
+        await session.execute(update(Answer), rows)
+    if ids := [end.answer_id for end in ends if end not in waiting]:
+        freed = update(Answer).where(col(Answer.id).in_(ids))
+        await session.execute(freed.values(worker="", lease_until=utc_now()))
+
+
+def _waiting_row(end: AnswerEnd) -> dict[str, Any]:
+    row = _row(end) | {"worker": "", "lease_until": utc_now() + APPROVAL_DURATION}
+    return {name: value for name, value in row.items() if name not in ("text", "finished_at")}
+
+
+async def stop(session: AsyncSession, answer_id: int) -> None:
+    """Ask whoever writes an answer to stop; one that waits for a person stops here."""
+    found = await read_for_update(session, answer_id)
+    if found and found.answer.is_waiting:
+        await _end(session, [AnswerEnd(answer_id, found.text, STOPPED)])
+    elif found and found.answer.is_running:
+        found.answer.stop_requested = True
+
+
+async def read_for_update(session: AsyncSession, answer_id: int) -> AnswerProgress | None:
+    """An answer that nobody else changes until the transaction ends."""
+    await session.execute(select(col(Answer.id)).where(col(Answer.id) == answer_id).with_for_update())
+    return (await _read(session, [answer_id])).get(answer_id)
 
 
 async def read(database: Database, after: Mapping[int, int]) -> dict[int, AnswerProgress]:
@@ -142,9 +176,8 @@ async def find_newest(database: Database, condition: ColumnElement[bool]) -> Ans
 
 
 async def read_running(session: AsyncSession, condition: ColumnElement[bool]) -> Sequence[Answer]:
-    """The answers that are being written, of which this is true."""
-    running = col(Answer.status) == AnswerStatus.STREAMING
-    return (await session.scalars(select(Answer).where(running, condition))).all()
+    """The answers that have not ended, of which this is true."""
+    return (await session.scalars(select(Answer).where(col(Answer.status).in_(RUNNING), condition))).all()
 
 
 async def take_over(
@@ -152,24 +185,30 @@ async def take_over(
 ) -> list[AnswerProgress]:
     """Make answers of dead processes this worker's where it goes on with them, and give these; end the others.
 
-    Of several that try, one has each. Where somebody asked to stop it, it has stopped.
+    So it does with those that have waited too long for a person. Of several that try, one has each. Where somebody
+    asked to stop it, it has stopped.
     """
     id_, worker_, lease = col(Answer.id), col(Answer.worker), col(Answer.lease_until)
     seen = ((id_ == each.id) & (worker_ == each.worker) & (lease <= each.lease_until) for each in dead)
-    free = select(id_).where(or_(*seen), col(Answer.status) == AnswerStatus.STREAMING)
+    free = select(id_).where(or_(*seen), col(Answer.status).in_(RUNNING))
     taken = (await session.scalars(free.with_for_update(skip_locked=True))).all()
     found = list((await _read(session, taken)).values())
     ours = [each for each in found if not each.answer.stop_requested and goes_on(each)]
     others = [each for each in found if each not in ours]
     for each in ours:
-        each.answer.sqlmodel_update(
-            {"worker": worker, "lease_until": utc_now() + LEASE_DURATION, "takeovers": each.answer.takeovers + 1}
-        )
+        begin(each.answer, worker)
+        each.answer.takeovers += 1
     await session.flush()
     outcomes = [STOPPED if each.answer.stop_requested else INTERRUPTED for each in others]
     ends = [AnswerEnd(each.answer.id, each.text, how) for each, how in zip(others, outcomes, strict=True)]
     await _end(session, ends)
     return ours
+
+
+def begin(answer: Answer, worker: str) -> None:
+    """Have this worker write an answer, which has not ended then."""
+    values = {"status": AnswerStatus.STREAMING, "error_code": "", "error": "", "finished_at": None}
+    answer.sqlmodel_update({**values, "worker": worker, "lease_until": utc_now() + LEASE_DURATION})
 
 
 async def _hold(
@@ -221,6 +260,8 @@ def _row(end: AnswerEnd) -> dict[str, Any]:
         "lease_until": None,
         "stop_requested": False,
     }
+    if end.tool_runs:
+        row["tool_runs"] = end.tool_runs
     if not end.outcome.model:
         del row["model"]
     if end.outcome.status == AnswerStatus.DONE:

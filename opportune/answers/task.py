@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from time import monotonic
-from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,6 +23,7 @@ from opportune.answers.store import (
     AnswerProgress,
     Outcome,
 )
+from opportune.answers.tool_runs import Run, approval_of, messages_of, noted, said_since, settled
 from opportune.db import is_outage
 from opportune.llm.guard import TokenUsage
 from opportune.llm.provider import without_pictures
@@ -39,9 +39,6 @@ OUTAGE_RETRY_DELAY_SECONDS = 3.0
 """Seconds between attempts from then on, while the database is away: the end is in memory."""
 OUTAGE_TIMEOUT_SECONDS = 600.0
 """Seconds that a database may be away until the end of an answer is given up."""
-
-MAX_KEPT_RESULT_LENGTH = 4_000
-"""Characters of a tool's result that people can look at; the model has read all of it."""
 
 CONTINUE = "Continue exactly where your answer broke off. Repeat nothing of it, and say nothing about that."
 
@@ -66,8 +63,11 @@ class AnswerTask:
         self.model = model = model.charged_to(begun.answer.payer, self.usage)
         self.toolbox = toolbox
         self.storage = storage
-        self.prompt = prompt_of(begun, model)
         self.live = LiveAnswer(begun)
+        self._changing = {name for name in toolbox.tools if toolbox.changes(name)} if toolbox else set()
+        self.live.tool_runs = settled(begun.answer.tool_runs, self._changing)
+        self.prompt = prompt_of(begun, model, self.live.tool_runs)
+        self._waiting: list[Run] | None = None
         self._cut_by: Outcome | None = None
 
     def start(self) -> None:
@@ -84,7 +84,8 @@ class AnswerTask:
         try:
             with self.flusher.saving(self.live, self.cut) as unsaved:
                 await asyncio.wait([self._generation])
-            await self._end(AnswerEnd(self.live.id, self.live.text, self._outcome(), unsaved.delta()))
+            runs = self._waiting or self.live.tool_runs
+            await self._end(AnswerEnd(self.live.id, self.live.text, self._outcome(), unsaved.delta(), tool_runs=runs))
         finally:
             self.live.leave()
 
@@ -102,14 +103,15 @@ class AnswerTask:
 
     def _with_usage(self, outcome: Outcome) -> Outcome:
         """Providers tell the tokens with the last chunk, if at all: estimate what was not told."""
-        used = self.usage
-        if used.calls and not self.live.begun.text:
+        used, before = self.usage, self.live.begun.answer
+        if used.calls and not (self.live.begun.text and before.usage_estimated):
+            # What it waited with counts too.
             return replace(
                 outcome,
-                prompt_tokens=used.prompt_tokens,
-                completion_tokens=used.completion_tokens,
-                usage_estimated=bool(used.estimated_tokens),
-                cost_micro=used.cost_micro,
+                prompt_tokens=used.prompt_tokens + before.prompt_tokens,
+                completion_tokens=used.completion_tokens + before.completion_tokens,
+                usage_estimated=bool(used.estimated_tokens or (before.prompt_tokens and before.usage_estimated)),
+                cost_micro=used.cost_micro + before.cost_micro,
             )
         if not (outcome.usage_estimated or self.live.begun.text):
             return outcome
@@ -124,12 +126,11 @@ class AnswerTask:
         async with aclosing(await self._chunks()) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, ToolRun):
-                    self.live.note_tool_runs(with_run(self.live.tool_runs, chunk))
-                    await self.flusher.note_tool_runs(self.live)
+                    await self._note(chunk)
                     continue
                 if isinstance(chunk, llm.Done):
                     return Outcome(
-                        AnswerStatus.TRUNCATED if chunk.truncated else AnswerStatus.DONE,
+                        AnswerStatus.WAITING if self._waiting else _status_of(chunk),
                         prompt_tokens=chunk.prompt_tokens or 0,
                         completion_tokens=chunk.completion_tokens or 0,
                         usage_estimated=chunk.completion_tokens is None,
@@ -137,6 +138,21 @@ class AnswerTask:
                     )
                 self.live.add(made_storable(chunk))
         raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
+
+    async def _note(self, run: ToolRun) -> None:
+        at = len(self.live.text)
+        if not run.has_begun:  # people see it when it is stored, and they can say yes
+            self._waiting = noted(self._waiting or self.live.tool_runs, run, at)
+            return
+        self.live.note_tool_runs(noted(self.live.tool_runs, run, at))
+        is_stored = await self.flusher.note_tool_runs(self.live)
+        if run.result is None and run.call.name in self._changing and not is_stored:
+            # Whoever goes on with the answer would do it once more.
+            self.cut(NOT_STORED)
+            await asyncio.sleep(0)
+
+    async def _approve(self, call: llm.ToolCall) -> bool | None:
+        return approval_of(self.live.tool_runs, call)
 
     async def _chunks(self) -> AsyncGenerator[llm.Chunk | ToolRun, None]:
         if self.model.sees_images:
@@ -146,7 +162,7 @@ class AnswerTask:
             return self.model.chunks(self.prompt, temperature=temperature)
         async with self.flusher.database.reader() as session:
             owner = await session.get(User, self.live.answer.owner_id) if self.live.answer.owner_id else None
-        return converse(self.model, self.prompt, self.toolbox, owner, temperature=temperature)
+        return converse(*(self.model, self.prompt, self.toolbox, owner), approve=self._approve, temperature=temperature)
 
     async def _with_pictures(self, message: llm.Message) -> llm.Message:
         """A turn with the content of its pictures; where one is gone, as if nobody saw."""
@@ -185,29 +201,20 @@ class AnswerTask:
                 logger.exception("answer %s: what its feature does at its end", end.answer_id)
                 end = replace(end, tells_hooks=False)
             else:
-                if stored and not stored.is_running:
+                if stored and stored.is_waiting:
+                    self.live.wait(stored)
+                elif stored and not stored.is_running:
                     self.live.end(stored)
                 return
 
 
-def prompt_of(begun: AnswerProgress, model: llm.LanguageModel) -> list[llm.Message]:
+def prompt_of(begun: AnswerProgress, model: llm.LanguageModel, runs: Sequence[Run]) -> list[llm.Message]:
     """What to send for an answer; to continue one, also what there is of it."""
-    prompt = begun.answer.messages
-    if begun.text:
-        prompt.append(llm.Message("assistant", begun.text))
-        if not (model.provider and model.provider.continues):
-            prompt.append(llm.Message("user", CONTINUE))
+    prompt = messages_of(begun.answer, begun.text, runs)
+    if said_since(runs, begun.text) and not (model.provider and model.provider.continues):
+        prompt.append(llm.Message("user", CONTINUE))
     return prompt
 
 
-def with_run(runs: Sequence[dict[str, Any]], run: ToolRun) -> list[dict[str, Any]]:
-    """The calls of an answer with one more, or with the result of one that is there."""
-    shown: dict[str, Any] = {
-        "id": run.call.id,
-        "name": run.call.name,
-        "status": run.status,
-        "arguments": made_storable(run.call.arguments),
-        "result": made_storable(run.result.text)[:MAX_KEPT_RESULT_LENGTH] if run.result else None,
-        "is_error": bool(run.result and run.result.is_error),
-    }
-    return [*(each for each in runs if each["id"] != run.call.id or each["result"] is not None), shown]
+def _status_of(end: llm.Done) -> AnswerStatus:
+    return AnswerStatus.TRUNCATED if end.truncated else AnswerStatus.DONE

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from opportune.accounts.models import User
 from opportune.llm.language_model import LanguageModel
@@ -15,18 +16,26 @@ MAX_CALLS_PER_ROUND = 16
 MAX_RESULTS_LENGTH = 200_000
 """Characters of all results within one answer, which the model reads again in each round."""
 TOO_MUCH = ToolResult("This was not run: it is one call too many. Answer with what there is.", is_error=True)
+NOT_ALLOWED = ToolResult("The person has not allowed this.", is_error=True)
 
-Approve = Callable[[ToolCall], Awaitable[bool]]
+Approve = Callable[[ToolCall], Awaitable[bool | None]]
+"""Says whether the person allows a call; None while they have not said."""
 
 
 @dataclass(frozen=True)
 class ToolRun:
-    """A call within an answer: told when it begins, and once more with its result."""
+    """A call within an answer: told when it begins, and once more with its result; before both where one waits."""
 
     call: ToolCall
     status: str
     """What people read while it runs."""
     result: ToolResult | None = None
+    round: int = 0
+    """Which of the times that the model asked for calls; those of one belong together."""
+    has_begun: bool = True
+    """False where the person has to allow first this call or another that was asked for with it."""
+    waits: bool = False
+    """The person has not said yet whether it may run."""
 
 
 async def nobody_approves(_call: ToolCall) -> bool:
@@ -44,44 +53,87 @@ async def converse(
 ) -> AsyncGenerator[Chunk | ToolRun, None]:
     """Yield the answer's text, the calls on its way, and one `Done` with the tokens of all of it.
 
-    `approve` is awaited before a tool runs that changes something. Hold it in `contextlib.aclosing`.
+    `approve` is awaited for each call that changes something, before anything runs that was asked for with it. Where it
+    says None, nothing of that runs: the conversation ends with a `Done` that has those calls, and goes on when it is
+    called again with the turns so far, whose last then is the one that asks. Hold it in `contextlib.aclosing`.
 
     Raises:
         LLMError: as `LanguageModel.chunks`.
     """
     turns = [*messages]
-    prompt_tokens = completion_tokens = results_length = 0
-    for remaining in reversed(range(MAX_ROUNDS + 1)):
-        said, end = "", Done()
-        offered = toolbox.schemas if remaining else ()
-        async with aclosing(llm.chunks(turns, offered, temperature=temperature)) as chunks:
-            async for chunk in chunks:
-                if isinstance(chunk, Done):
-                    end = chunk
-                else:
-                    said += chunk
-                    yield chunk
-        prompt_tokens += end.prompt_tokens or 0
-        completion_tokens += end.completion_tokens or 0
-        if not end.tool_calls or not remaining:
-            counts = (prompt_tokens or None, completion_tokens or None)
-            yield replace(end, prompt_tokens=counts[0], completion_tokens=counts[1], tool_calls=())
+    rounds, calls = _unanswered(turns)
+    results_length = sum(len(turn.content) for turn in _since_question(turns) if turn.role == "tool")
+    tokens = Done(0, 0)
+    while True:
+        if not calls:
+            said, end = "", Done()
+            offered = toolbox.schemas if rounds < MAX_ROUNDS else ()
+            async with aclosing(llm.chunks(turns, offered, temperature=temperature)) as chunks:
+                async for chunk in chunks:
+                    if isinstance(chunk, Done):
+                        end = chunk
+                    else:
+                        said += chunk
+                        yield chunk
+            tokens = _with_tokens(end, tokens)
+            if not end.tool_calls or rounds == MAX_ROUNDS:
+                yield replace(tokens, tool_calls=())
+                return
+            turns.append(Message("assistant", said, tool_calls=end.tool_calls))
+            calls, rounds = end.tool_calls, rounds + 1
+        runs = [ToolRun(call, _status(toolbox, call), round=rounds - 1) for call in calls]
+        allowed = await _allowed(toolbox, calls, approve)
+        if None in allowed.values():
+            for run in runs:
+                yield replace(run, has_begun=False, waits=allowed[run.call.id] is None)
+            yield replace(tokens, tool_calls=tuple(run.call for run in runs))
             return
-        turns.append(Message("assistant", said, tool_calls=end.tool_calls))
-        for number, call in enumerate(end.tool_calls):
-            tool = toolbox.tools.get(call.name)
-            run = ToolRun(call, tool.status if tool else call.name)
+        for number, run in enumerate(runs):
             yield run
             has_room = number < MAX_CALLS_PER_ROUND and results_length < MAX_RESULTS_LENGTH
-            result = await _called(toolbox, call, user, approve) if has_room else TOO_MUCH
+            result = await _called(toolbox, run.call, user, allowed[run.call.id]) if has_room else TOO_MUCH
             results_length += len(result.text)
-            turns.append(Message("tool", result.text, tool_call_id=call.id))
+            turns.append(Message("tool", result.text, tool_call_id=run.call.id))
             yield replace(run, result=result)
+        calls = ()
 
 
-async def _called(toolbox: Toolbox, call: ToolCall, user: User | None, approve: Approve) -> ToolResult:
-    if refusal := toolbox.refusal(call):
-        return ToolResult(refusal, is_error=True)
-    if toolbox.asks(call.name) and not await approve(call):
-        return ToolResult("The person has not allowed this.", is_error=True)
-    return await toolbox.call(call, user)
+def _since_question(turns: Sequence[Message]) -> list[Message]:
+    since = list(takewhile(lambda turn: turn.role != "user", reversed(turns)))
+    return since[::-1]
+
+
+def _unanswered(turns: Sequence[Message]) -> tuple[int, tuple[ToolCall, ...]]:
+    """How often the model has asked for calls since the question, and those of the last time that have no result."""
+    since = _since_question(turns)
+    asking = [number for number, turn in enumerate(since) if turn.tool_calls]
+    if not asking:
+        return 0, ()
+    answered = {turn.tool_call_id for turn in since[asking[-1] + 1 :]}
+    return len(asking), tuple(call for call in since[asking[-1]].tool_calls if call.id not in answered)
+
+
+def _with_tokens(end: Done, before: Done) -> Done:
+    prompt_tokens = (end.prompt_tokens or 0) + (before.prompt_tokens or 0)
+    completion_tokens = (end.completion_tokens or 0) + (before.completion_tokens or 0)
+    return replace(end, prompt_tokens=prompt_tokens or None, completion_tokens=completion_tokens or None)
+
+
+def _status(toolbox: Toolbox, call: ToolCall) -> str:
+    tool = toolbox.tools.get(call.name)
+    return tool.status if tool else call.name
+
+
+async def _allowed(toolbox: Toolbox, calls: Sequence[ToolCall], approve: Approve) -> dict[str, bool | None]:
+    """What the person says of each; nobody is asked about what asks nobody, makes no sense, or is too much."""
+    return {
+        call.id: number >= MAX_CALLS_PER_ROUND
+        or bool(toolbox.refusal(call))
+        or not toolbox.asks(call.name)
+        or await approve(call)
+        for number, call in enumerate(calls)
+    }
+
+
+async def _called(toolbox: Toolbox, call: ToolCall, user: User | None, is_allowed: bool | None) -> ToolResult:
+    return await toolbox.call(call, user) if is_allowed else NOT_ALLOWED

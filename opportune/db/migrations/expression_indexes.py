@@ -19,7 +19,7 @@ CREATED = """
 """
 
 
-MADE = re.compile(r'\s*CREATE (?:UNIQUE )?INDEX "?(\w+)"? ON "?(\w+)"? \(.*\(', re.DOTALL)
+MADE = re.compile(r'\s*CREATE (?:UNIQUE )?INDEX "?(\w+)"? ON "?(\w+)"? \([^)]*\(', re.DOTALL)
 RENAMED = re.compile(r"\s*ALTER TABLE .* RENAME ", re.DOTALL)
 DROPPED = re.compile(r'\s*DROP INDEX (?:IF EXISTS )?"?(\w+)"?')
 
