@@ -104,17 +104,23 @@ class AnswerTask:
     def _with_usage(self, outcome: Outcome) -> Outcome:
         """Providers tell the tokens with the last chunk, if at all: estimate what was not told."""
         used, before = self.usage, self.live.begun.answer
-        if used.calls and not (self.live.begun.text and before.usage_estimated):
+        if used.calls:
+            outcome = replace(
+                outcome,
+                prompt_tokens=used.prompt_tokens,
+                completion_tokens=used.completion_tokens,
+                usage_estimated=bool(used.estimated_tokens),
+                cost_micro=used.cost_micro,
+            )
+        if (used.calls or not outcome.usage_estimated) and not (self.live.begun.text and before.usage_estimated):
             # What it waited with counts too.
             return replace(
                 outcome,
-                prompt_tokens=used.prompt_tokens + before.prompt_tokens,
-                completion_tokens=used.completion_tokens + before.completion_tokens,
-                usage_estimated=bool(used.estimated_tokens or (before.prompt_tokens and before.usage_estimated)),
-                cost_micro=used.cost_micro + before.cost_micro,
+                prompt_tokens=outcome.prompt_tokens + before.prompt_tokens,
+                completion_tokens=outcome.completion_tokens + before.completion_tokens,
+                usage_estimated=outcome.usage_estimated or bool(before.prompt_tokens and before.usage_estimated),
+                cost_micro=outcome.cost_micro + before.cost_micro,
             )
-        if not (outcome.usage_estimated or self.live.begun.text):
-            return outcome
         # What another process had of it was told to nobody.
         tokens = sum(map(llm.estimate_tokens, self.prompt)), llm.estimate_tokens(self.live.text)
         cost = self.model.model.cost_micro(*tokens) if self.model.model else 0
