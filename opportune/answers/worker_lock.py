@@ -7,7 +7,11 @@ import hashlib
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+MAX_ATTEMPTS = 5
+"""How often it is tried to have a lock that whoever goes at that moment takes away."""
 
 
 class WorkerLock:
@@ -30,14 +34,27 @@ class WorkerLock:
         """Have others see that this process lives, from now on."""
         from opportune.llm.local_process import make_private  # noqa: PLC0415 - the start need not wait for it
 
-        if self._descriptor is None and sys.platform != "win32" and make_private(self._folder):
-            self._descriptor = _locked(self._folder / self.worker, os.O_CREAT)
+        path = self._folder / self.worker
+        for _ in range(MAX_ATTEMPTS):
+            if self._descriptor is not None or sys.platform == "win32" or not make_private(self._folder):
+                return
+            with suppress(FileNotFoundError):  # the folder has gone
+                self._descriptor = _locked(path, os.O_CREAT)
+                if self._descriptor is not None and not path.exists():
+                    os.close(self._descriptor)
+                    self._descriptor = None
 
     def release(self) -> None:
-        if self._descriptor is not None:
-            (self._folder / self.worker).unlink(missing_ok=True)
-            os.close(self._descriptor)
-            self._descriptor = None
+        """Let go of it, and leave nothing behind: neither of this process nor of others that have died."""
+        if self._descriptor is None:
+            return
+        (self._folder / self.worker).unlink(missing_ok=True)
+        os.close(self._descriptor)
+        self._descriptor = None
+        with suppress(OSError):  # somebody else holds theirs there
+            for other in self._folder.iterdir():
+                self.is_dead(other.name)
+            self._folder.rmdir()
 
     def is_dead(self, worker: str) -> bool | None:
         """Whether the process of this machine has gone; None of one that is not known here."""

@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import select
+import shutil
 import stat
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import IO
@@ -100,6 +101,8 @@ class LocalProcess:
             os.close(hold)
         if process:
             _end(process, is_shared=bool(self._folder and self.address))
+        if hold is not None and self._folder:
+            self._remove_unused(self._folder)
 
     def is_alive(self) -> bool:
         if self._hold is None or (self.process and self.process.poll() is not None):
@@ -114,7 +117,7 @@ class LocalProcess:
         if sys.platform == "win32":
             return  # nothing is private there, so nobody comes here
         pipe, found = folder / "pipe", folder / "address"
-        with self._locked(folder / "lock"):
+        with self._locked(folder):
             with suppress(OSError):  # there is no pipe, or nobody reads it
                 self._hold = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
                 self.address, self.key = found.read_text(encoding="utf-8").split()
@@ -130,21 +133,21 @@ class LocalProcess:
                 with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                     file.write(f"{self.address} {self.key}")
 
-    @contextmanager
-    def _locked(self, path: Path) -> Iterator[None]:
-        if sys.platform == "win32":
-            raise NotImplementedError
-        import fcntl  # noqa: PLC0415 - Windows has no such module
+    def _remove_unused(self, folder: Path) -> None:
+        """Remove the folder, unless the process still runs for others or somebody starts one."""
+        with suppress(OSError), self._locked(folder):
+            try:
+                os.close(os.open(folder / "pipe", os.O_WRONLY | os.O_NONBLOCK))
+            except OSError:  # nobody reads it
+                shutil.rmtree(folder)
 
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)) as file:
-            end = time.monotonic() + LOCK_TIMEOUT_SECONDS
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > end or self._closing.wait(LOCK_POLL_SECONDS):
-                        raise
+    @contextmanager
+    def _locked(self, folder: Path) -> Iterator[None]:
+        end = time.monotonic() + LOCK_TIMEOUT_SECONDS
+        while (file := _try_lock(folder / "lock")) is None:
+            if time.monotonic() > end or self._closing.wait(LOCK_POLL_SECONDS):
+                raise BlockingIOError("another process of the site is starting it")
+        with file:
             yield
 
     def _start(self, reading: int, writing: int) -> None:
@@ -169,6 +172,22 @@ class LocalProcess:
                 os.write(writing, f"{self.key}\n".encode())
             self.address = process.stdout.readline().strip()
         self.fault = "" if self.address else libraries.explain_exit(errors.last_words())
+
+
+def _try_lock(path: Path) -> IO[str] | None:
+    """The file, locked until it is closed; None while another process has it, or as one removes it."""
+    if sys.platform == "win32":
+        raise NotImplementedError
+    import fcntl  # noqa: PLC0415 - Windows has no such module
+
+    make_private(path.parent)
+    with suppress(FileNotFoundError, BlockingIOError), ExitStack() as stack:
+        file = stack.enter_context(os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w"))
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+            stack.pop_all()
+            return file
+    return None
 
 
 class StderrReader:

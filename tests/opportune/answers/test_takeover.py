@@ -3,13 +3,16 @@
 import asyncio
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from opportune import llm
 from opportune.answers import manager as manager_module
+from opportune.answers import worker_lock
 from opportune.answers.manager import MAX_TAKEOVERS, AnswerManager
 from opportune.answers.models import Answer, AnswerStatus
 from opportune.answers.settings import AnswersSettings, grace_seconds
@@ -257,6 +260,38 @@ async def test_the_death_of_a_process_is_seen_at_once(
     assert (await shown(sibling, answer)).is_running
     stored = await wait_until_ended(sibling, answer)
     assert (stored.text, stored.takeovers) == (STORY, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_a_lock_leaves_nothing_behind_and_is_had_while_others_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    first, second = WorkerLock("sqlite:///a.db", "first"), WorkerLock("sqlite:///a.db", "second")
+    first.hold()
+    second.hold()
+    (folder,) = tmp_path.iterdir()
+    (folder / "killed").touch()
+    first.release()
+    assert [path.name for path in folder.iterdir()] == ["second"]
+    assert first.is_dead("second") is False
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+    gone: list[Path] = []
+
+    def gone_meanwhile(path: Path, flags: int = 0) -> int | None:
+        if not gone:
+            gone.append(path)
+            path.parent.rmdir()
+        return locked(path, flags)
+
+    locked = worker_lock._locked
+    monkeypatch.setattr(worker_lock, "_locked", gone_meanwhile)
+    second.hold()
+    assert first.is_dead("second") is False
+    second.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
