@@ -1,6 +1,7 @@
 """The chat as its visitor sees it, in Chromium."""
 
 import asyncio
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -68,17 +69,34 @@ async def test_the_next_question_is_answered_without_a_reload_and_then_all_is_de
     await expect(page.get_by_text("Nothing asked yet.")).to_be_attached()
 
 
-async def test_two_tabs_end_with_the_same_messages(page: Page, script: FakeProvider) -> None:
+async def test_two_tabs_are_in_step(page: Page, script: FakeProvider) -> None:
     await page.goto("/chat")
     await ask(page, "One?")
     await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
     other = await page.context.new_page()
     await other.goto(page.url)
+    await page.evaluate("window.same = true")
+    script.script = ["So far", asyncio.Event()]
     await ask(other, "Two?")
-    await expect(other.locator("article").nth(3)).to_contain_text("An answer.")
+    await expect(page.locator("article").nth(3)).to_contain_text("So far")
+    await expect(page.get_by_label("Stop")).to_be_visible()
+    await page.get_by_label("Stop").click()
+    for tab in (page, other):
+        await expect(tab.get_by_text("Stopped")).to_be_visible()
+    script.script = ["Another."]
+    await other.get_by_role("button", name="Try again").click()
+    for tab in (page, other):
+        await expect(tab.locator("article")).to_have_count(4)
+        await expect(tab.locator("article").nth(3)).to_contain_text("Another.")
+        await expect(tab.get_by_label("Send")).to_be_visible()
     await ask(page, "Three?")
-    await expect(page.locator("article")).to_have_count(6)
-    await expect(page.locator(".chat-question")).to_have_text(["One?", "Two?", "Three?"])
+    for tab in (page, other):
+        await expect(tab.locator(".chat-question")).to_have_text(["One?", "Two?", "Three?"])
+    assert await page.evaluate("window.same"), "the page was not loaded again"
+    other.once("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await other.get_by_label("Delete this conversation").click()
+    for tab in (page, other):
+        await expect(tab).to_have_url(re.compile("/chat$"))
 
 
 async def test_a_failed_answer_is_tried_again_in_place_and_shown_once_after_the_next_question(
@@ -158,7 +176,7 @@ async def test_code_and_answers_are_copied_as_they_were_written(page: Page, scri
     for label, copied in (("Copy the code", code), ("Copy the answer", text)):
         await page.get_by_label(label).click()
         await expect(page.get_by_role("status").filter(has_text="Copied")).to_have_count(1)
-        assert await page.evaluate("navigator.clipboard.readText()") == copied
+        await page.wait_for_function("async (text) => (await navigator.clipboard.readText()) === text", arg=copied)
 
 
 async def test_a_question_during_an_answer_keeps_its_words_and_the_answer_is_stopped(
