@@ -1,0 +1,126 @@
+"""A conversation of 2,000 messages, opened beside one of 20 and one of 50.
+
+    .venv/bin/python -m bench.features.chat.conversation [--rounds 15] [--only sqlite]
+
+One site in this process is asked for their pages in turn. What is told is its processor time, in milliseconds, the
+medians of the rounds; of a long conversation a page has the newest 50 messages.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+
+import uvloop
+from httpx import ASGITransport, AsyncClient
+
+from bench.speed import DATABASES, ENOUGH_ROUNDS, addresses, chosen
+from opportune.answers.models import Answer
+from opportune.application import create_app
+from opportune.db import Database, utc_now
+from opportune.testing import make_user, sign_in
+from opportune.testing.plugin import migrate, settings_for
+
+LENGTHS = (20, 50, 2_000)
+"""Messages: few, as many as a page shows, and many."""
+MAX_RATIO = 1.3
+"""Times the processor time of a conversation that fills the page."""
+TEXT = "Waves break on the shore, and the *keeper* of the light counts `ships` that pass.\n\n- One\n- Two\n"
+
+Times = dict[int, list[float]]
+
+
+def main() -> int:
+    if find_spec("app.chat") is None:
+        print("The feature whose page is measured, the chat, is not installed.")
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", type=chosen(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
+    options = parser.parse_args()
+    faults = list[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in options.only:
+            with addresses(kind, Path(folder)) as address:
+                migrate(url := address("conversations"))
+                times = uvloop.run(measure(url, options.rounds))
+            faults += show(kind, times)
+    is_judged = options.rounds >= ENOUGH_ROUNDS
+    print("\n".join(faults if is_judged else ()))
+    return int(is_judged and bool(faults))
+
+
+async def measure(url: str, rounds: int) -> Times:
+    """Milliseconds of each round, by messages. Before them is a round that nobody counts."""
+    times: Times = {length: [] for length in LENGTHS}
+    app = create_app(settings_for(url).model_copy(update={"jobs": "off"}))
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client,
+    ):
+        owner = await make_user(app.state.database)
+        await sign_in(client, app, owner)
+        paths = {length: f"/chat/{await fill(app.state.database, owner.id, length)}" for length in LENGTHS}
+        for turn in range(-1, rounds):
+            for length in LENGTHS if turn % 2 else LENGTHS[::-1]:
+                took = await ask(client, paths[length])
+                if turn >= 0:
+                    times[length].append(took)
+    return times
+
+
+async def fill(database: Database, owner_id: int, length: int) -> int:
+    """A conversation of so many messages."""
+    from app.chat.models import Conversation, Message, Role  # noqa: PLC0415 - the feature may have been deleted
+
+    async with database.writer() as session:
+        session.add(conversation := Conversation(owner_id=owner_id, title=f"{length} messages"))
+        await session.flush()
+        parent: int | None = None
+        for number in range(length // 2):
+            question = Message(
+                conversation_id=conversation.id, parent_id=parent, role=Role.USER, question=f"And ship {number}?"
+            )
+            session.add(question)
+            await session.flush()
+            said = Answer(
+                owner_id=owner_id,
+                topic=conversation.topic,
+                text=f"{TEXT}{number}",
+                status=AnswerStatus.DONE,
+                finished_at=utc_now(),
+            )
+            answer = Message(conversation_id=conversation.id, parent_id=question.id, role=Role.ASSISTANT, answer=said)
+            session.add(answer)
+            await session.flush()
+            parent = answer.id
+        conversation.leaf_id = parent
+    return conversation.id
+
+
+async def ask(client: AsyncClient, path: str) -> float:
+    started = time.process_time()
+    answer = await client.get(path)
+    took = time.process_time() - started
+    if answer.status_code != 200 or "And ship" not in answer.text:
+        sys.exit(f"{path} was answered {answer.status_code}: {answer.text[:500]}")
+    return took * 1000
+
+
+def show(kind: str, times: Mapping[int, list[float]]) -> list[str]:
+    """Print the table, and give a line for what takes too long."""
+    middles = {length: median(each) for length, each in times.items()}
+    few, full, many = middles.values()
+    print(f"\n{kind}: " + ", ".join(f"{length:,} messages {middle:.1f} ms" for length, middle in middles.items()))
+    print(f"the longest beside the shortest {many / few:.2f} x, beside a full page {many / full:.2f} x")
+    if many / full > MAX_RATIO:
+        return [f"Too slow: a long conversation on {kind} is {many / full:.2f} x a full page (at most {MAX_RATIO})."]
+    return []
+
+
+if __name__ == "__main__":
+    sys.exit(main())
