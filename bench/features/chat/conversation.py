@@ -19,9 +19,9 @@ import uvloop
 from httpx import ASGITransport, AsyncClient
 
 from bench.speed import DATABASES, ENOUGH_ROUNDS, addresses, chosen
-from opportune.answers.models import Answer
 from opportune.application import create_app
 from opportune.db import Database, utc_now
+from opportune.llm import Answer, AnswerStatus
 from opportune.testing import make_user, sign_in
 from opportune.testing.plugin import migrate, settings_for
 
