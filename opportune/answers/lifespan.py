@@ -10,13 +10,15 @@ from opportune.answers.manager import AnswerManager
 from opportune.answers.settings import AnswersSettings, grace_seconds
 from opportune.llm.language_model import LanguageModel
 from opportune.server import shutting_down
-from opportune.tools import toolbox_of
+from opportune.tools import full_toolbox_of
 
 
 @asynccontextmanager
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     llm: LanguageModel = app.state.llm
-    manager = app.state.answers = AnswerManager(app.state.database, llm, lambda: toolbox_of(app), app.state.storage)
+    manager = app.state.answers = AnswerManager(
+        app.state.database, llm, lambda: full_toolbox_of(app), app.state.storage
+    )
     manager.open(watch=not getattr(app.state, "is_quiet", False))
     settings = app.state.settings
     grace = grace_seconds(settings.of(AnswersSettings), is_production=settings.is_production)

@@ -9,14 +9,18 @@ from opportune.mcp.oauth import (
 from opportune.mcp.oauth import pages as oauth_pages
 from opportune.mcp.oauth.hooks import end_tokens
 from opportune.mcp.oauth.models import McpClient, McpGrant
+from opportune.mcp.servers.lifespan import listed_servers
+from opportune.mcp.settings import McpSettings
 
 mcp = Feature(
     name="mcp",
     summary="The site's tools for the models of others, by the Model Context Protocol.",
+    settings=McpSettings,
     models=(McpClient, McpGrant),
     pages=(pages.router, routes.router, oauth_pages.router),
     admin=(McpClientAdmin,),
     personal_data=PersonalData(summary="Programs that you have let in", owners=(McpGrant.user_id,)),
     jobs=(cleanup.delete_expired_daily,),
     hooks=(end_tokens,),
+    lifespan=listed_servers,
 )

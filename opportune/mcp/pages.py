@@ -6,8 +6,8 @@ from opportune.accounts.dependencies import read_program
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.lookup import Grants
 from opportune.accounts.tokens.bearer import read_bearer_token
+from opportune.mcp.lazy_import import load
 from opportune.mcp.oauth.addresses import MCP_PATH, RESOURCE_METADATA_PATH, address_of
-from opportune.mcp.oauth.routes import load
 from opportune.web.rate_limit import RateLimit
 
 CALLS = RateLimit("mcp.calls", 600, storage="cache")

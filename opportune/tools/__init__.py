@@ -2,6 +2,6 @@
 
 from opportune.tools.conversation import ToolRun, converse
 from opportune.tools.tool import Tool, tool
-from opportune.tools.toolbox import Toolbox, ToolResult, toolbox_of
+from opportune.tools.toolbox import Toolbox, ToolResult, full_toolbox_of, toolbox_of
 
-__all__ = ["Tool", "ToolResult", "ToolRun", "Toolbox", "converse", "tool", "toolbox_of"]
+__all__ = ["Tool", "ToolResult", "ToolRun", "Toolbox", "converse", "full_toolbox_of", "tool", "toolbox_of"]

@@ -217,12 +217,17 @@ def toolbox_of(site: FastAPI) -> Toolbox:
     return toolbox
 
 
+def full_toolbox_of(site: FastAPI) -> Toolbox:
+    """Those, and what servers of others offer, where the settings name some: for what the site itself answers."""
+    toolbox: Toolbox = getattr(site.state, "full_toolbox", None) or toolbox_of(site)
+    return toolbox
+
+
 def _endpoint(tool: Tool) -> Any:
     """A route's function: the arguments are its body, the rest is found out as for any route."""
 
     async def call(tool_arguments: BaseModel, **found: Any) -> Any:
-        chosen = {name: getattr(tool_arguments, name) for name in type(tool_arguments).model_fields}
-        return await tool.function(**chosen, **found)
+        return await tool.function(**dict(tool_arguments), **found)
 
     body = inspect.Parameter("tool_arguments", inspect.Parameter.KEYWORD_ONLY, annotation=tool.arguments)
     others = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in tool.dependencies]

@@ -1,8 +1,5 @@
 """What programs ask on their way in: who gives tokens, to be known, for a token, and to end one."""
 
-import asyncio
-import sys
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -10,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import AccountCtx
+from opportune.mcp.lazy_import import load
 from opportune.mcp.oauth.addresses import (
     MCP_PATH,
     OAUTH_PATH,
@@ -115,12 +113,6 @@ async def revoke(request: Request, context: AccountCtx) -> Response:
         return _refusal("invalid_client", error.message, 401)
     await provider.end(client, str((await request.form()).get("token", "")))
     return Response(headers={"Cache-Control": "no-store"})
-
-
-async def load(module: str) -> None:
-    """Import what takes half a second, without keeping others waiting."""
-    if module not in sys.modules:
-        await asyncio.to_thread(import_module, module)
 
 
 async def _provider(request: Request, context: AccountContext) -> "Provider":

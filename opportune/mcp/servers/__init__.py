@@ -1,0 +1,1 @@
+"""Tools of MCP servers of others, for the site's own answers."""
