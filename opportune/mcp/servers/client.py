@@ -5,7 +5,7 @@ It is trusted with what is sent to it, and with nothing else: what it answers is
 
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from ssl import SSLContext
@@ -159,6 +159,3 @@ class _Bounded(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-
-
-__all__: Sequence[str] = ["call_tool", "http_client", "list_tools"]

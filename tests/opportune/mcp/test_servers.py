@@ -19,6 +19,7 @@ from opportune.db import Database
 from opportune.llm.provider import ToolCall
 from opportune.mcp.servers import client, lifespan
 from opportune.mcp.servers.lifespan import listed_servers
+from opportune.mcp.servers.tool import ServerFailed
 from opportune.mcp.settings import McpServer, McpSettings
 from opportune.testing import make_token, make_user
 from opportune.tools import full_toolbox_of, toolbox_of
@@ -230,7 +231,7 @@ async def test_one_that_lies_fails_in_time_and_within_a_bound(
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with asyncio.timeout(10):
-        with pytest.raises(client.ServerFailed, match="does not answer as it should"):
+        with pytest.raises(ServerFailed, match="does not answer as it should"):
             await client.list_tools(McpServer(name="liar", url=f"http://127.0.0.1:{port}/mcp"))
     server.close()
 
