@@ -23,11 +23,14 @@ from app.chat.schemas import (
     MessageCreated,
     MessageRead,
 )
+from app.chat.search import ChatHit
+from app.chat.search import search as search_conversations
 from app.chat.service import Chat, QuestionTooLongError
 from opportune.accounts import CurrentUser, User
 from opportune.db import ReadSession, RowId, WriteSession
 from opportune.llm import AnswerManager, Answers, AnswerStream
 from opportune.pagination import Page
+from opportune.search import SearchQuery, SearchResults
 from opportune.web import EventStream
 
 router = APIRouter(prefix="/conversations", tags=["chat"])
@@ -44,6 +47,14 @@ async def conversations(
 async def begin(ask: MessageCreate, user: CurrentUser, answers: Answers) -> MessageCreated:
     """Start a new conversation with a question."""
     return _asked(*await _ask(answers, user, None, ask))
+
+
+@router.get("/search")
+async def search(
+    user: CurrentUser, session: ReadSession, asked: Annotated[SearchQuery, Query()]
+) -> SearchResults[ChatHit]:
+    """Titles, questions and answers, the newest first; the last word may be unfinished."""
+    return await search_conversations(session, user.id, asked)
 
 
 @router.get("/{conversation_id}")

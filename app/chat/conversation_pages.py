@@ -1,21 +1,33 @@
 """What is done with a conversation as a whole: it is named, taken along, deleted."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from app.chat import answering
 from app.chat.dependencies import CurrentConversation
 from app.chat.export import to_data, to_markdown
 from app.chat.schemas import ConversationUpdate
+from app.chat.search import search as search_conversations
 from app.chat.service import Chat
 from opportune.accounts import CurrentUser
 from opportune.db import ReadSession
 from opportune.llm import Answers
+from opportune.search import SearchQuery
 from opportune.web import flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter()
+
+
+@router.get("/search")
+async def search(
+    request: Request, user: CurrentUser, session: ReadSession, asked: Annotated[SearchQuery, Query()]
+) -> Response:
+    results = await search_conversations(session, user.id, asked)
+    if is_htmx(request):
+        return templates.render_block(request, "chat/search.html", "found", {"results": results})
+    return templates.render(request, "chat/search.html", {"results": results})
 
 
 @router.post("/{conversation_id}/rename")
