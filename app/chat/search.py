@@ -61,7 +61,7 @@ def _places(session: AsyncSession, owner_id: int, query: str) -> Subquery:
     answered = select(Answer).join(Message, col(Message.answer_id) == col(Answer.id))
     answered = answered.where(col(Answer.owner_id) == owner_id)
     titles = title_search.search(session, query, select(Conversation).where(own))
-    columns = col(Conversation.id).label("conversation_id"), literal(0).label("message_id")
+    columns: Any = col(Conversation.id).label("conversation_id"), literal(0).label("message_id")
     found: list[Select[Any]] = [
         titles.with_only_columns(*columns, maintain_column_froms=True),
         question_search.search(session, query, asked).with_only_columns(*wanted, maintain_column_froms=True),
