@@ -75,8 +75,8 @@ class EventStream(_ClosingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
-        super().__init__(events, headers=HEADERS)
+    def __init__(self, events: AsyncGenerator[bytes, None], status_code: int = 200) -> None:  # as OpenAPI looks it up
+        super().__init__(events, status_code, headers=HEADERS)
 
 
 async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerator[bytes, None]:
