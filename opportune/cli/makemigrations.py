@@ -9,6 +9,7 @@ import typer
 from opportune.cli.output import say, warn
 from opportune.db.migrations.autogenerate import (
     NewMigration,
+    changed_features,
     draft_migration,
     empty_migration,
     refuse_unowned_tables,
@@ -103,7 +104,8 @@ def collect(
     for name in features:
         graph.newest(name)  # refuses what cannot be added to, before the database is asked
     with up_to_date(settings, graph) as connection:
-        drafts = [draft_migration(connection, graph, name, Model.metadata, message, answers) for name in features]
+        changed = changed_features(connection, graph, features, Model.metadata)
+        drafts = [draft_migration(connection, graph, name, Model.metadata, message, answers) for name in changed]
     return [found for found in drafts if found.changes]
 
 

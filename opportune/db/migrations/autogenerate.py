@@ -54,6 +54,16 @@ class NewMigration:
     """Tables, of other features too, that point at what is renamed."""
 
 
+def changed_features(
+    connection: Connection, graph: MigrationGraph, features: Collection[str], metadata: MetaData
+) -> list[str]:
+    """Those of the features whose models ask for something: one comparison of all takes less than one of each."""
+    _, upgrade, _ = _compared(connection, graph, features, metadata)
+    tables = {str(getattr(operation, "table_name", "")) for operation in upgrade}  # each is about one, or a group is
+    changed = {feature_of_table(table, graph.features) for table in tables}
+    return [name for name in features if name in changed]
+
+
 @contextmanager
 def up_to_date(settings: Settings, graph: MigrationGraph) -> Iterator[Connection]:
     """A database that has every migration, to compare the models with.
@@ -96,8 +106,7 @@ def draft_migration(
     renames: list[Rename] = []
     pointing: set[str] = set()
     while True:
-        context = MigrationContext.configure(connection, opts=_options(graph, feature))
-        upgrade, downgrade = _compared(context, graph, feature, metadata)
+        context, upgrade, downgrade = _compared(connection, graph, [feature], metadata)
         candidates = possible_renames(context, upgrade, feature)
         rename = answers.choose(candidates)
         if rename is None:
@@ -118,18 +127,18 @@ def draft_migration(
 
 
 def _compared(
-    context: MigrationContext, graph: MigrationGraph, feature: str, metadata: MetaData
-) -> tuple[Operations, Operations]:
-    """What makes the database what the models ask for, and what undoes it."""
+    connection: Connection, graph: MigrationGraph, features: Collection[str], metadata: MetaData
+) -> tuple[MigrationContext, Operations, Operations]:
+    """What makes the database what the models of these features ask for, and what undoes it."""
+    context = MigrationContext.configure(connection, opts=_options(graph, features))
     with ignore_expression_warnings():
         script = produce_migrations(context, metadata)
-    tables = [table for table in metadata.sorted_tables if feature_of_table(table.name, graph.features) == feature]
-    connection = context.connection
-    more, less = compare_expression_indexes(connection, tables) if connection else ([], [])
+    tables = [table for table in metadata.sorted_tables if feature_of_table(table.name, graph.features) in features]
+    more, less = compare_expression_indexes(connection, tables)
     upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *more]
     downgrade = [*less, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
     portable([*upgrade, *downgrade])
-    return upgrade, downgrade
+    return context, upgrade, downgrade
 
 
 def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
@@ -172,17 +181,20 @@ def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
     return path
 
 
-def _options(graph: MigrationGraph, feature: str) -> dict[str, object]:
-    is_first = not graph.of(feature)  # what is there has not come by a migration
+def _options(graph: MigrationGraph, features: Collection[str]) -> dict[str, object]:
+    begun = {name for name in features if graph.of(name)}  # what is there of others has not come by a migration
 
     def there(name: str | None, kind: str, parents: object) -> bool:
-        return names(name, kind, parents) and not (is_first and kind == "table")
+        return names(name, kind, parents) and (kind != "table" or owner(name) in begun)
 
     def names(name: str | None, kind: str, _parents: object) -> bool:
-        return not is_derived(name) and (kind != "table" or feature_of_table(name or "", graph.features) == feature)
+        return not is_derived(name) and (kind != "table" or owner(name) in features)
 
     def objects(_item: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
         return names(name, kind, None)
+
+    def owner(table: str | None) -> str | None:
+        return feature_of_table(table or "", graph.features)
 
     return {**OPTIONS, "include_name": there, "include_object": objects}
 

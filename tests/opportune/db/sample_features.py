@@ -10,6 +10,7 @@ from sqlalchemy.sql.schema import SchemaItem
 
 from opportune.db.migrations.autogenerate import (
     NewMigration,
+    changed_features,
     draft_migration,
     empty_migration,
     up_to_date,
@@ -51,11 +52,15 @@ class SampleFeatures:
 
     def drafts(self) -> list[NewMigration]:
         with up_to_date(self.settings, self.graph) as connection:
-            drafts = [
-                draft_migration(connection, self.graph, name, self.metadata, None, self.answers)
+            features = [
+                name
                 for name in self.features
                 if self.graph.of(name)
                 or any(feature_of_table(table, self.features) == name for table in self.metadata.tables)
+            ]
+            drafts = [
+                draft_migration(connection, self.graph, name, self.metadata, None, self.answers)
+                for name in changed_features(connection, self.graph, features, self.metadata)
             ]
         return [found for found in drafts if found.changes]
 

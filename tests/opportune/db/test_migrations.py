@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Index, Integer, String, func
 
+from opportune.db.migrations import autogenerate
 from opportune.db.migrations import connection as connections
 from opportune.db.migrations.autogenerate import refuse_unowned_tables
 from opportune.db.migrations.graph import MigrationGraph, read_migration
@@ -30,6 +31,23 @@ def books(sample: SampleFeatures) -> SampleFeatures:
     sample.make()
     sample.migrate()
     return sample
+
+
+@on_one
+def test_features_whose_models_ask_for_nothing_are_compared_all_at_once(
+    sample: SampleFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[object] = []
+    compare = autogenerate.produce_migrations
+    monkeypatch.setattr(autogenerate, "produce_migrations", lambda *given: compared.append(given) or compare(*given))
+    sample.table("library_book", Column("title", String(50)))
+    sample.table("shop_order", sample.pointing_at("library_book", "book_id"))
+    assert sample.make() == ["library/0001_initial.py", "shop/0001_initial.py"]
+    assert len(compared) == 3
+    sample.migrate()
+    compared.clear()
+    assert sample.make() == []
+    assert len(compared) == 1
 
 
 def test_the_first_migration_creates_the_tables(sample: SampleFeatures) -> None:
