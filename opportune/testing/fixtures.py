@@ -3,7 +3,6 @@
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -39,6 +38,7 @@ from opportune.testing.services.browser import chromium, page, site
 from opportune.testing.services.postgres import Postgres, postgres
 from opportune.testing.services.redis import redis
 from opportune.testing.services.scratch import scratch
+from opportune.testing.services.spare_databases import SpareDatabases
 
 __all__ = [  # fixtures too
     "chromium",
@@ -113,6 +113,13 @@ def postgres_template(postgres_server: Postgres) -> str:
     return TEMPLATE_DATABASE
 
 
+@pytest.fixture(scope="session")
+def spare_databases(postgres_server: Postgres, postgres_template: str) -> Iterator[SpareDatabases]:
+    spares = SpareDatabases(postgres_server, postgres_template)
+    yield spares
+    spares.close()
+
+
 @pytest.fixture
 def database_kind(request: pytest.FixtureRequest) -> str:
     """Each kind that the marker `database` names: `@pytest.mark.database("sqlite")`. Without it, both."""
@@ -126,8 +133,9 @@ def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_p
     if database_kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
-    with _postgres_database(request.getfixturevalue("postgres_server")) as url:
-        yield url
+    server, name = request.getfixturevalue("postgres_server"), f"test_{uuid4().hex}"
+    yield server.create_database(name)
+    server.drop_database(name)
 
 
 @pytest.fixture
@@ -140,16 +148,10 @@ def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator
             shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
             yield f"sqlite:///{path}"
         return
-    template = request.getfixturevalue("postgres_template")
-    with _postgres_database(request.getfixturevalue("postgres_server"), template) as url:
-        yield url
-
-
-@contextmanager
-def _postgres_database(server: Postgres, template: str | None = None) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    yield server.create_database(name, template)
-    server.drop_database(name)
+    spares: SpareDatabases = request.getfixturevalue("spare_databases")
+    name = spares.take()
+    yield spares.server.url(name)
+    spares.give_back(name)
 
 
 @pytest.fixture

@@ -2,12 +2,16 @@
 
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import ContextVar
 from functools import lru_cache, partialmethod
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.params import Depends
+from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemBytecodeCache
 from jinja2.bccache import Bucket
 from sqlalchemy import Connection, Dialect
@@ -21,6 +25,7 @@ from opportune.speedups import are_on, module_of
 
 GC_THRESHOLDS = (100_000, 20, 50)
 MAX_COMPILED_STATEMENTS = 3000
+MAX_ROUTES = 2000
 TEMPLATES = "OPPORTUNE_TEST_TEMPLATES"
 """Tells processes of tests that tests start where those that are compiled are."""
 
@@ -66,14 +71,53 @@ def templates_that_are_compiled_once(tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session", autouse=True)
 def routes_that_are_analysed_once() -> Iterator[None]:
-    """Each site does it with the paths of its pages, and what they all depend on; here are a thousand sites."""
+    """Each site makes the routes of its features its own; here are a thousand sites, and each route is theirs."""
     adapter: Any = module_of("opportune.web.fastapi_adapter") if are_on() else None
     with pytest.MonkeyPatch.context() as patch:
         if adapter:
             patch.setattr(adapter.LazyRoute, "shares_analysis", True)
             for name in ("get_parameterless_sub_dependant", "compile_path"):
                 patch.setattr(adapter, name, lru_cache(1024)(getattr(adapter, name)))
+            patch.setattr(adapter.FastRouter, "copy_route", _copied_once(adapter.FastRouter.copy_route))
+            patch.setattr(adapter.FastRouter, "app", _with_own_overrides(adapter.FastRouter.app))
         yield
+
+
+class Overrides:
+    """Finds the `dependency_overrides` of the site that answers."""
+
+    site: ContextVar[FastAPI] = ContextVar("site")
+
+    @property
+    def dependency_overrides(self) -> dict[Callable[..., Any], Callable[..., Any]]:
+        return self.site.get().dependency_overrides
+
+
+def _copied_once(copy_route: Callable[..., APIRoute]) -> Callable[..., APIRoute]:
+    overrides = Overrides()
+    known: dict[tuple[Any, ...], tuple[APIRoute, APIRoute]] = {}
+
+    def copy(router: APIRouter, route: APIRoute, prefix: str, dependencies: Sequence[Depends]) -> APIRoute:
+        if not isinstance(router.dependency_overrides_provider, FastAPI):
+            return copy_route(router, route, prefix, dependencies)
+        outer = (*router.dependencies, *dependencies)
+        key = (type(router), id(route), prefix, outer)  # FastAPI's routes are not hashable
+        if key not in known:
+            if len(known) > MAX_ROUTES:
+                known.clear()
+            of_all = type(router)(dependency_overrides_provider=overrides)
+            known[key] = route, copy_route(of_all, route, prefix, outer)
+        return known[key][1]
+
+    return copy
+
+
+def _with_own_overrides(answer: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def app(router: Any, scope: Any, receive: Any, send: Any) -> None:
+        Overrides.site.set(scope["app"])
+        await answer(router, scope, receive, send)
+
+    return app
 
 
 class CompiledStatements(dict[Any, Any]):

@@ -1,0 +1,137 @@
+"""Databases of PostgreSQL that tests have done with, emptied for the next one: to make one takes ten times as long."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import uuid4
+
+import psycopg
+from psycopg import Connection, sql
+
+from opportune.testing.services.postgres import Postgres
+
+MAX_TABLE_BYTES = 200_000
+"""Rows that are deleted still take their place: a table beyond this would be slow for the tests that follow."""
+
+MAX_BUSY = 5
+"""Databases that a test has left connections to."""
+
+# What a database consists of, by the transactions that made it: another table, column, function or setting shows.
+CATALOGS = (
+    *("pg_class", "pg_attribute", "pg_attrdef", "pg_constraint", "pg_index", "pg_type", "pg_enum", "pg_proc"),
+    *("pg_trigger", "pg_namespace", "pg_extension", "pg_ts_config", "pg_ts_dict", "pg_ts_config_map"),
+    *("pg_default_acl", "pg_event_trigger", "pg_policy", "pg_publication", "pg_statistic_ext", "pg_largeobject"),
+)
+ESTIMATES = "SELECT count(*), sum(greatest(reltuples, 0)::bigint) FROM pg_class WHERE relkind = 'r'"
+OUTSIDE = """
+    SELECT count(*), sum(xmin::text::bigint) FROM pg_database WHERE datname = current_database()
+    UNION ALL SELECT count(*), 0 FROM pg_db_role_setting, pg_database
+        WHERE setdatabase = pg_database.oid AND datname = current_database()
+    UNION ALL SELECT count(*), 0 FROM pg_prepared_xacts WHERE database = current_database()
+"""
+OTHERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+START_AGAIN = "SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence"
+BEGINNING = "SET session_replication_role = replica; SET lock_timeout = '1s'"  # rows go without a look at their keys
+
+
+class Spare(NamedTuple):
+    """A database whose test has ended."""
+
+    name: str
+    connection: Connection[tuple[object, ...]]
+    state: object
+    """What it consisted of before."""
+
+
+class SpareDatabases:
+    """Gives each test a copy of the template: one that another has left as it was but for its rows, or a new one."""
+
+    def __init__(self, server: Postgres, template: str) -> None:
+        self.server, self.template = server, template
+        self.spares: list[Spare] = []
+        self.taken: dict[str, Spare] = {}
+        with psycopg.connect(server.url(template)) as connection:
+            tables = [str(name) for (name,) in connection.execute(TABLES)]
+            full = _with_rows(connection, tables)
+        self.empty = [name for name in tables if name not in full]
+        self.state = _counting(*CATALOGS, *full) + sql.SQL(" UNION ALL ") + sql.SQL(ESTIMATES + " UNION ALL " + OUTSIDE)
+
+    def take(self) -> str:
+        """The name of a database without rows."""
+        spare = next(filter(self._is_emptied, self._free()), None) or self._new()
+        self.taken[spare.name] = spare
+        return spare.name
+
+    def _free(self) -> Iterator[Spare]:
+        """Those that nobody is connected to, taken out; a connection that was closed takes a moment to be gone."""
+        for spare in self.spares[:]:
+            if self._is_free(spare):
+                self.spares.remove(spare)
+                yield spare
+        for spare in self.spares[:-MAX_BUSY]:
+            self._drop(spare)
+        del self.spares[:-MAX_BUSY]
+
+    def give_back(self, name: str) -> None:
+        self.spares.append(self.taken.pop(name))
+
+    def close(self) -> None:
+        """The databases go with their server."""
+        for spare in (*self.spares, *self.taken.values()):
+            spare.connection.close()
+
+    def _new(self) -> Spare:
+        name = f"test_{uuid4().hex}"
+        connection = psycopg.connect(self.server.create_database(name, self.template), autocommit=True)
+        connection.execute(BEGINNING)
+        return Spare(name, connection, self._state_of(connection))
+
+    def _drop(self, spare: Spare) -> None:
+        spare.connection.close()
+        self.server.drop_database(spare.name)
+
+    def _is_free(self, spare: Spare) -> bool:
+        try:
+            return spare.connection.execute(OTHERS).fetchone() == (0,)
+        except psycopg.Error:
+            return True  # and no use, as will be seen
+
+    def _is_emptied(self, spare: Spare) -> bool:
+        if not (is_emptied := self._empty(spare)):
+            self._drop(spare)
+        return is_emptied
+
+    def _empty(self, spare: Spare) -> bool:
+        connection = spare.connection
+        try:
+            if self._state_of(connection) != spare.state:
+                return False
+            with_rows = _with_rows(connection, self.empty)
+            for table in with_rows:
+                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+            connection.execute(START_AGAIN)
+            return not any(_size(connection, table) > MAX_TABLE_BYTES for table in with_rows)
+        except psycopg.Error:  # whatever the test has done to it
+            return False
+
+    def _state_of(self, connection: Connection[tuple[object, ...]]) -> object:
+        return connection.execute(self.state).fetchall()
+
+
+def _counting(*tables: str) -> sql.Composed:
+    count = "SELECT count(*), sum(xmin::text::bigint) FROM {}"
+    return sql.SQL(" UNION ALL ").join(sql.SQL(count).format(sql.Identifier(name)) for name in tables)
+
+
+def _with_rows(connection: Connection[tuple[object, ...]], tables: list[str]) -> list[str]:
+    exists = sql.SQL(", ").join(sql.SQL("EXISTS (SELECT 1 FROM {})").format(sql.Identifier(name)) for name in tables)
+    found = connection.execute(sql.SQL("SELECT ") + exists).fetchone() or ()
+    return [name for name, has_rows in zip(tables, found, strict=True) if has_rows]
+
+
+def _size(connection: Connection[tuple[object, ...]], table: str) -> int:
+    found = connection.execute("SELECT pg_relation_size(%s::regclass)", [f'"{table}"']).fetchone()
+    return int(str(found[0])) if found else 0

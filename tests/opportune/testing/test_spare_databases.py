@@ -1,0 +1,73 @@
+"""A database that another test had is as a new one."""
+
+import psycopg
+import pytest
+
+from opportune.testing.services.postgres import Postgres
+from opportune.testing.services.spare_databases import SpareDatabases
+
+WITH_A_ROW = "INSERT INTO accounts_group (name) VALUES ('Readers') RETURNING id"
+
+
+@pytest.fixture
+def spares(postgres_server: Postgres, postgres_template: str) -> SpareDatabases:
+    """Those of this test alone."""
+    return SpareDatabases(postgres_server, postgres_template)
+
+
+def left_by(spares: SpareDatabases, *statements: str) -> str:
+    """The name of a database in which somebody has done this, and disconnected."""
+    name = spares.take()
+    connection = psycopg.connect(spares.server.url(name), autocommit=True)
+    for statement in statements:
+        connection.execute(statement)
+    pid = connection.info.backend_pid
+    connection.close()
+    gone = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid = %s"
+    spares.taken[name].connection.execute(gone, [pid])
+    spares.give_back(name)
+    return name
+
+
+def test_its_rows_are_gone_and_numbers_begin_again(spares: SpareDatabases) -> None:
+    name = left_by(spares, WITH_A_ROW, WITH_A_ROW.replace("Readers", "Writers"))
+    assert spares.take() == name
+    with psycopg.connect(spares.server.url(name)) as connection:
+        assert connection.execute(WITH_A_ROW).fetchone() == (1,)
+    connection.close()
+    spares.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE more (id int)",
+        "ALTER TABLE accounts_group ADD COLUMN colour text",
+        "ALTER TABLE accounts_group ALTER COLUMN name SET DEFAULT 'none'",
+        "ALTER TABLE accounts_group DROP CONSTRAINT pk_accounts_group CASCADE",
+        "DROP TABLE accounts_event",
+        "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "UPDATE alembic_version SET version_num = version_num || 'x'",
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = UTC', current_database()); END $$",
+        "DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database()); END $$",
+        "INSERT INTO accounts_group (name) SELECT number FROM generate_series(1, 10000) AS number",
+    ],
+)
+def test_one_that_is_no_longer_what_it_was_is_not_used_again(spares: SpareDatabases, statement: str) -> None:
+    name = left_by(spares, statement)
+    assert spares.take() != name
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        psycopg.connect(spares.server.url(name))
+    spares.close()
+
+
+def test_one_that_somebody_is_connected_to_waits(spares: SpareDatabases) -> None:
+    name = spares.take()
+    with psycopg.connect(spares.server.url(name)) as connection:
+        connection.execute(WITH_A_ROW)
+        spares.give_back(name)
+        other = spares.take()
+        assert other != name
+    connection.close()
+    spares.give_back(other)
+    spares.close()
