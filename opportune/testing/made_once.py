@@ -114,7 +114,8 @@ def _copied_once(copy_route: Callable[..., APIRoute]) -> Callable[..., APIRoute]
 
 def _with_own_overrides(answer: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     async def app(router: Any, scope: Any, receive: Any, send: Any) -> None:
-        Overrides.site.set(scope["app"])
+        if site := scope.get("app"):
+            Overrides.site.set(site)
         await answer(router, scope, receive, send)
 
     return app

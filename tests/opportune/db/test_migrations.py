@@ -1,8 +1,10 @@
 import asyncio
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic.autogenerate import produce_migrations
 from sqlalchemy import Column, Index, Integer, String, func
 
 from opportune.db.migrations import autogenerate
@@ -38,8 +40,12 @@ def test_features_whose_models_ask_for_nothing_are_compared_all_at_once(
     sample: SampleFeatures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared: list[object] = []
-    compare = autogenerate.produce_migrations
-    monkeypatch.setattr(autogenerate, "produce_migrations", lambda *given: compared.append(given) or compare(*given))
+
+    def note(*given: object) -> Any:
+        compared.append(given)
+        return produce_migrations(*given)
+
+    monkeypatch.setattr(autogenerate, "produce_migrations", note)
     sample.table("library_book", Column("title", String(50)))
     sample.table("shop_order", sample.pointing_at("library_book", "book_id"))
     assert sample.make() == ["library/0001_initial.py", "shop/0001_initial.py"]
