@@ -41,7 +41,7 @@ def test_features_whose_models_ask_for_nothing_are_compared_all_at_once(
 ) -> None:
     compared: list[object] = []
 
-    def note(*given: object) -> Any:
+    def note(*given: Any) -> object:
         compared.append(given)
         return produce_migrations(*given)
 
