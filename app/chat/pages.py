@@ -27,6 +27,7 @@ from opportune.llm import (
     AnswerRunning,
     Answers,
     ShownAnswer,
+    SpendingRefused,
     TooManyAnswers,
     answer_gone,
 )
@@ -46,6 +47,7 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     AnswerRunning: ("The last answer is still being written. Wait for it or stop it.", 409),
     TooManyAnswers: ("You have several answers running in other conversations. Wait for one or stop it.", 429),
     QuestionTooLongError: ("", 422),
+    SpendingRefused: ("", 429),
 }
 
 
@@ -157,7 +159,7 @@ async def _branch(request: Request, user_id: int, answers: AnswerManager, messag
         return redirect(request, f"{path}?at={message.id}#m{message.id}")
     if not is_htmx(request):
         return redirect(request, f"{path}#m{message.id}")
-    context = await _messages(view) | _composer(answers, Form(MessageForm), 0, view.messages)
+    context = await _messages(view) | await _composer(answers, user_id, Form(MessageForm), 0, view.messages)
     return templates.render_block(request, PAGE, "branch", context)
 
 
@@ -170,7 +172,7 @@ async def _news(
     """
     view = await answering.view_news(answers, user_id, conversation_id, last)
     form = form if form.errors else Form(MessageForm)
-    context = await _messages(view) | _composer(answers, form, last, view.messages if view else ())
+    context = await _messages(view) | await _composer(answers, user_id, form, last, view.messages if view else ())
     return templates.render_block(request, PAGE, "asked", context, form.status)
 
 
@@ -184,7 +186,7 @@ async def _page(
 ) -> HTMLResponse:
     messages = view.messages if view else []
     form = form or Form(MessageForm)
-    context = _composer(answers, form, 0, messages)
+    context = await _composer(answers, user_id, form, 0, messages)
     wanted = wanted or ConversationFilter()
     async with answers.database.reader() as session:
         chat = Chat(session, user_id)
@@ -213,12 +215,15 @@ def _running(messages: Sequence[Message]) -> Message | None:
     return next((message for message in messages if message.is_running), None)
 
 
-def _composer(answers: AnswerManager, form: Form[Any], last: int, messages: Sequence[Message]) -> dict[str, Any]:
+async def _composer(
+    answers: AnswerManager, user_id: int, form: Form[Any], last: int, messages: Sequence[Message]
+) -> dict[str, Any]:
     """What the form needs below a message and those that follow."""
     return {
         "form": form,
         "longest": answering.max_question_length(answers),
         "model": answers.llm.name,
+        "allowance": await answers.allowance(user_id),
         "client_key": form.value("client_key") or secrets.token_hex(8),  # sent twice, it is asked once
         "last": max((message.id for message in messages), default=last),
     }

@@ -1,6 +1,6 @@
 """The admin at /admin: SQLAdmin with our gate, our forms and our pages."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -69,13 +69,17 @@ def add_admin(app: FastAPI) -> None:
     app.router.routes.append(Mount(ADMIN_PATH, site.admin.router, name="admin", middleware=middleware))
 
 
-def view_classes(features: Iterable[Feature]) -> Iterator[tuple[Any, str]]:
+def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     """Those of the framework and of the features, and whose each is."""
     own = [(view, feature.name) for feature in features for view in feature.admin]
     users = [each for each in own if issubclass(each[0], UserAdmin)]
     yield from users or [(UserAdmin, "")]
     for view in (*ACCOUNTS, *GROUPS, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
         yield view, ""
+    if any(feature.llm_guard for feature in features):
+        from opportune.admin.operations.llm import LlmAdmin  # noqa: PLC0415 - other sites have no such tables
+
+        yield LlmAdmin, ""
     yield from (each for each in own if each not in users)
 
 

@@ -349,7 +349,8 @@ class AnswerManager:
         answer.charged_to = self._charged_to
         model = self._model(answer)
         if model.guard:
-            await model.guard.check(session, answer.payer, model.model)
+            asked = sum(map(estimate_tokens, answer.messages))
+            await model.guard.check(session, answer.payer, model.model, asked)
         store.begin(answer, self.worker)
         session.add(answer)
         try:

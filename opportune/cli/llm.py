@@ -1,4 +1,4 @@
-"""`oppman.py llm list|ask|evaluate`: the language models of the site, tried from a terminal."""
+"""`oppman.py llm list|ask|evaluate|off|on`: the language models of the site, tried from a terminal, or switched off."""
 
 import asyncio
 import sys
@@ -8,18 +8,20 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.cli.output import is_quiet, print_json, print_table, progress, say
+from opportune.cli.transaction import with_jobs
 from opportune.errors import OperatorError
 from opportune.llm import Done, LanguageModel, LLMError, LlmModel, Message, open_llm
 from opportune.llm.evaluation import EXAMPLES, Question, read_questions
 from opportune.llm.language_model import NOT_CONFIGURED, messages_of
 from opportune.llm.provider import estimate_tokens
-from opportune.project import PROJECT
+from opportune.project import PROJECT, installed_features
 from opportune.settings import get_settings
 
 command = typer.Typer()
@@ -29,6 +31,7 @@ Names = Annotated[list[str] | None, typer.Option("--model", help="Which of LLM_M
 All = Annotated[bool, typer.Option("--all", help="All of LLM_MODELS, one after the other.")]
 EVALS = PROJECT / "evals"
 SHOWN_CHARS = 60
+SAID = {"off": "Answers of language models are switched off.", "on": "Answers of language models are on again."}
 T = TypeVar("T")
 
 
@@ -155,6 +158,36 @@ def evaluate(
         _print_results(results)
     if any(faults for _, _, faults in results):
         raise typer.Exit(1)
+
+
+@command.command()
+def off() -> None:
+    """Stop all answers that are being written, and have no model asked until `llm on`."""
+    _switch("off")
+
+
+@command.command()
+def on() -> None:
+    """Have models asked again after `llm off`."""
+    _switch("on")
+
+
+def _switch(to: Literal["on", "off"]) -> None:
+    """For all processes of the site, with an entry in the admin's log where there is one."""
+    names = {feature.name for feature in installed_features()}
+    if "answers" not in names:
+        raise OperatorError("There is no such switch: put `answers` of opportune.features into app/installed.py.")
+    from opportune.answers.spending import switch  # noqa: PLC0415 - for this alone
+
+    async def work(_jobs: object, session: AsyncSession) -> bool:
+        done = await (switch.switch_off(session, "oppman.py") if to == "off" else switch.switch_on(session))
+        if done and "admin" in names:
+            from opportune.admin.models import AuditEntry  # noqa: PLC0415 - as above
+
+            session.add(AuditEntry(actor="oppman.py", action=f"switch-llm-{to}", identity="operations", title=SAID[to]))
+        return done
+
+    say(SAID[to] if with_jobs(work) else f"They were {to} already.")
 
 
 def _print_results(results: Sequence[tuple[Question, Trial, list[str]]]) -> None:

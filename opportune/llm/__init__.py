@@ -7,6 +7,7 @@ from opportune.llm.documents import Attachment, AttachmentRefused, as_data, atta
 from opportune.llm.errors import error_for_status
 from opportune.llm.factory import make_provider, missing_library, models_of
 from opportune.llm.fake import FakeProvider
+from opportune.llm.guard import SpendingRefused
 from opportune.llm.language_model import LanguageModel, Llm, open_llm
 from opportune.llm.provider import (
     Chunk,
@@ -53,6 +54,7 @@ __all__ = [
     "Picture",
     "Provider",
     "ShownAnswer",
+    "SpendingRefused",
     "Timeouts",
     "TooManyAnswers",
     "ToolCall",

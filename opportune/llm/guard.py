@@ -104,8 +104,10 @@ class Guard(ABC):
         """Whose tokens a request uses."""
 
     @abstractmethod
-    async def check(self, session: "AsyncSession", payer: Payer, model: "LlmModel | None") -> None:
-        """Look whether somebody may ask a model at all, before anything is stored for it.
+    async def check(
+        self, session: "AsyncSession", payer: Payer, model: "LlmModel | None", prompt_tokens: int = 0
+    ) -> None:
+        """Look whether somebody may ask a model, before anything is stored for it.
 
         Raises:
             SpendingRefused: not now.

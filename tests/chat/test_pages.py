@@ -7,6 +7,8 @@ from httpx import AsyncClient
 
 from app.chat.service import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
+from opportune.answers.settings import AnswersSettings
+from opportune.answers.spending.limits import Limit
 from opportune.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation
@@ -267,3 +269,22 @@ async def test_a_question_in_a_long_conversation_sends_only_what_is_new(app: Fas
 async def test_messages_before_what_is_no_message_are_refused(app: FastAPI, before: str) -> None:
     async with signed_in_client(app) as client:
         assert (await client.get(f"/chat/1?before={before}")).status_code == 422
+
+
+async def test_the_form_says_that_most_of_a_limit_is_used_and_then_all_of_it(
+    app: FastAPI, script: FakeProvider
+) -> None:
+    guard = app.state.llm.guard
+    limits = AnswersSettings(llm_max_tokens_per_person_per_day=1_300)
+    guard.limits = [*Limit.all_of(limits)]
+    script.script = ["word " * 720]
+    async with signed_in_client(app) as client:
+        assert "You have used" not in (await client.get("/chat")).text
+        page = await begin(client)
+        await stream(client, page)
+        await guard.flush()
+        assert "% of your 1,300 tokens for today." in (await client.get(page)).text
+        refused = await client.post(f"{page}/messages", data={"content": "And more?", "last": 0}, headers=HTMX)
+        assert refused.status_code == 429
+        assert refused.text.count("What is left of your 1,300 tokens for today is too little for this.") == 1
+        assert "And more?" in (await client.post(f"{page}/messages", data={"content": "And more?"})).text

@@ -113,11 +113,28 @@ async def send_test_email(request: Request, sent: FormData) -> str:
     return f"The e-mail to {email.to} went to {transport_for(settings).name}."
 
 
+async def switch_llm_off(session: AsyncSession, request: Request) -> str:
+    from opportune.answers.spending import switch  # noqa: PLC0415 - sites without answers have none
+
+    done = await switch.switch_off(session, request.state.user.email)
+    return "Answers of language models are switched off." if done else "They were off already."
+
+
+async def switch_llm_on(session: AsyncSession, request: Request) -> str:
+    from opportune.answers.spending import switch  # noqa: PLC0415 - as above
+
+    return "Answers of language models are on again." if await switch.switch_on(session) else "They were on already."
+
+
 def _counted(number: int, name: str, plural: str = "") -> str:
     return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
 
 
-CHANGES: Mapping[str, Change] = {"retry-failed-jobs": retry_failed}
+CHANGES: Mapping[str, Change] = {
+    "retry-failed-jobs": retry_failed,
+    "switch-llm-off": switch_llm_off,
+    "switch-llm-on": switch_llm_on,
+}
 ACTS: Mapping[str, Act] = {
     "clear-ended-jobs": clear_jobs,
     "clear-expired-sessions": clear_sessions,

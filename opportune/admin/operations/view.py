@@ -9,6 +9,7 @@ from urllib.parse import quote
 from fastapi import FastAPI
 from sqladmin import expose
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -62,6 +63,7 @@ class OperationsAdmin(SuperuserOnly):
             jobs = await management.counts(session)
             browsers, expired = (await session.execute(_sessions())).one()
             tokens = await session.scalar(select(func.count()).select_from(ApiToken))
+            llm = await _llm(session) if "answers" in names else None
         context = {
             "migrations": await migration_state(state.database, names),
             "upgrade": _upgrade(request.app),
@@ -70,6 +72,7 @@ class OperationsAdmin(SuperuserOnly):
             "browsers": browsers,
             "expired": expired,
             "tokens": tokens,
+            "llm": llm,
             "database": state.database.url,
         }
         return await self._page(request, "admin/operations.html", context)
@@ -145,6 +148,13 @@ def _upgrade(app: FastAPI) -> Upgrade:
         app.state.upgrade = Upgrade(app)
     upgrade: Upgrade = app.state.upgrade
     return upgrade
+
+
+async def _llm(session: AsyncSession) -> dict[str, Any]:
+    """Since when and by whom answers are off; None where they are on."""
+    from opportune.answers.spending.switch import read_switch  # noqa: PLC0415 - sites without answers have none
+
+    return {"off": await read_switch(session)}
 
 
 def _sessions() -> Any:

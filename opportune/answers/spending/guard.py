@@ -59,12 +59,12 @@ class SpendingGuard(Guard):
         secret = derived_key(self.settings, "answers: visitors").encode()
         return Payer("visitor", hmac.digest(secret, client_address(request).encode(), "sha256").hex()[:32])
 
-    async def check(self, session: AsyncSession, payer: Payer, model: LlmModel | None) -> None:
+    async def check(self, session: AsyncSession, payer: Payer, model: LlmModel | None, prompt_tokens: int = 0) -> None:
         if limits := self._limits_for(payer):
             now = self.now()
             standing = await ledger.standing(session, payer, now.date())
             self.switch.note(is_off=standing.is_off)
-            self._require_room(limits, standing, 0, model, now)
+            self._require_room(limits, standing, prompt_tokens, model, now)
         elif not self.switch.is_known:
             self.switch.note(is_off=await ledger.is_off(session))
         await self.switch.require_on()
@@ -149,12 +149,10 @@ class SpendingGuard(Guard):
         limit, room = found
         if room < min(MIN_ANSWER_TOKENS, model.max_answer_tokens if model else MIN_ANSWER_TOKENS):
             self.flusher.note_refusal(limit)
-            raise self.refused_by(limit, now)
+            is_left = (limit.answer_room(standing.of(limit).left(limit), 0, model) or 0) >= MIN_ANSWER_TOKENS
+            words = self.words.used_up(limit, now, is_something_left=is_left)
+            raise SpendingRefused("limit_reached", words, (limit.renewed_at(now) - now).total_seconds())
         return room
-
-    def refused_by(self, limit: Limit, now: datetime) -> SpendingRefused:
-        seconds = (limit.renewed_at(now) - now).total_seconds()
-        return SpendingRefused("limit_reached", self.words.used_up(limit, now), seconds)
 
     async def allowance(self, session: AsyncSession, payer: Payer, model: LlmModel | None = None) -> str:
         """A sentence for whoever is about to ask: what keeps them from it, or that most is used; else empty."""

@@ -112,13 +112,15 @@ class Words:
             return f"{limit.amount:,} tokens"
         return money(limit.amount, self.currency)
 
-    def used_up(self, limit: Limit, now: datetime) -> str:
+    def used_up(self, limit: Limit, now: datetime, *, is_something_left: bool = False) -> str:
         """For whoever asks. What the site may is told to those who run it alone."""
         anew = limit.renewed_at(now)
         when = f"at midnight ({self.zone})" if limit.period == "day" else f"on {anew.day} {anew:%B}"
         span = "today" if limit.period == "day" else "this month"
         told = {
-            "person": f"You have used up your {self.amount(limit)} for {span}.",
+            "person": f"What is left of your {self.amount(limit)} for {span} is too little for this."
+            if is_something_left
+            else f"You have used up your {self.amount(limit)} for {span}.",
             "visitor": f"Visitors may use {self.amount(limit)} a day, and yours are used up.",
             "site": f"This site has used up what its language models may answer {span}.",
         }[limit.scope]

@@ -1,10 +1,17 @@
+import asyncio
 import io
 import json
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+from sqlmodel import col
 
+from opportune.admin.models import AuditEntry
+from opportune.cli import transaction
+from opportune.cli.main import main
+from opportune.db import Database
 from opportune.llm import Chunk, Done, LLMError, LlmModel, Message, Provider
 from opportune.settings import Settings
 from tests.opportune.cli.conftest import Oppman
@@ -139,3 +146,24 @@ def test_without_a_table_the_one_model_is_told(oppman: Oppman) -> None:
     assert oppman("llm", "list", ENVIRONMENT="test").out == "Scripted\n"
     assert oppman("llm", "list", "--json").out == '[\n  {\n    "name": "Scripted"\n  }\n]\n'
     assert oppman("llm", "ask", "Hello").out == "A scripted answer.\n"
+
+
+@pytest.mark.database("sqlite")
+async def test_answers_are_switched_off_and_on_for_the_whole_site_with_an_entry_in_the_log(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(transaction, "get_settings", lambda: settings)
+    for command in ("off", "off", "on", "on"):
+        assert await asyncio.to_thread(main, ["llm", command]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "Answers of language models are switched off.",
+        "They were off already.",
+        "Answers of language models are on again.",
+        "They were on already.",
+    ]
+    async with database.reader() as session:
+        logged = (await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))).all()
+    assert [(entry.actor, entry.action) for entry in logged] == [
+        ("oppman.py", "switch-llm-off"),
+        ("oppman.py", "switch-llm-on"),
+    ]

@@ -1,0 +1,75 @@
+"""What language models cost, and the switch that ends it."""
+
+from datetime import timedelta
+
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.accounts.models import User
+from opportune.answers.settings import AnswersSettings
+from opportune.answers.spending.guard import SpendingGuard
+from opportune.answers.spending.limits import Limit
+from opportune.answers.spending.models import LlmUsage
+from opportune.llm import FakeProvider
+from opportune.testing.factories import make_user
+from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
+
+LLM = "/admin/llm"
+
+
+@on_sqlite
+async def test_the_switch_is_thrown_by_a_superuser_and_written_down(
+    app: FastAPI, operator: AsyncClient, fake_llm: FakeProvider
+) -> None:
+    assert "Switch them off" in (await operator.get(PAGE)).text
+    await operator.post(f"{PAGE}/do/switch-llm-off")
+    assert await said(operator) == "Answers of language models are switched off."
+    page = await operator.get(PAGE)
+    assert "Off since" in page.text
+    assert "root@example.com" in page.text
+    assert "Answers are switched off since" in (await operator.get(LLM)).text
+    await operator.post(f"{PAGE}/do/switch-llm-off")
+    assert await said(operator) == "They were off already."
+    await operator.post(f"{PAGE}/do/switch-llm-on")
+    assert await said(operator) == "Answers of language models are on again."
+    assert [name for name, _ in await entries(app)] == ["switch-llm-off", "switch-llm-off", "switch-llm-on"]
+
+
+@on_sqlite
+async def test_usage_is_shown_by_day_model_and_person_to_superusers_alone(
+    app: FastAPI, superuser_client: AsyncClient, staff_client: AsyncClient, client: AsyncClient, user: User
+) -> None:
+    guard: SpendingGuard = app.state.llm.guard
+    guard.limits = [*Limit.all_of(AnswersSettings(llm_max_tokens_per_month=10_000))]
+    today = guard.now().date()
+    gone = await make_user(app.state.database, "gone@example.com")
+    numbers = {"calls": 2, "prompt_tokens": 1_000, "completion_tokens": 500, "cost_micro": 1_234_500}
+    async with app.state.database.writer() as session:
+        for payer, owner, model, day in (
+            ("", user.id, "Fast", today),
+            ("", gone.id, "Fast", today),
+            ("visitors", None, "Slow", today),
+            ("visitor:1a2b", None, "Slow", today),
+            ("site", None, "Slow", today - timedelta(days=20)),
+            ("total", None, "Fast", today),
+            ("total", None, "Slow", today - timedelta(days=20)),
+        ):
+            estimated = 750 if payer == "visitors" else 0
+            session.add(
+                LlmUsage(payer=payer, owner_id=owner, model=model, day=day, estimated_tokens=estimated, **numbers)
+            )
+        await session.flush()
+        await session.delete(await session.get_one(User, gone.id))
+    page = (await superuser_client.get(LLM)).text
+    for words in (user.email, "People who have left", "Visitors", "jobs and commands", "1.2345 USD", "50%"):
+        assert words in page, words
+    assert "1a2b" not in page
+    assert "gone@" not in page
+    assert "Cost in USD by day: 2.46" in page or "Cost in USD by day: 2.47" in page
+    assert "Slow by day: 1500" in page
+    week = (await superuser_client.get(f"{LLM}?days=7&model=Fast")).text
+    assert "jobs and commands" not in week
+    assert "Tokens by day: 1500" in week
+    assert (await staff_client.get(LLM)).status_code == 403
+    assert (await client.get(LLM)).status_code in (303, 403)
+    assert (await superuser_client.get(f"{LLM}?days=x&model=None")).status_code == 200
