@@ -14,14 +14,17 @@ from app.chat.dependencies import (
 from app.chat.export import to_data
 from app.chat.models import Conversation, Message
 from app.chat.schemas import (
+    AttachmentRead,
+    ConversationCreate,
     ConversationDetail,
     ConversationExport,
     ConversationFilter,
     ConversationRead,
+    ConversationSettings,
     ConversationUpdate,
-    MessageCreate,
     MessageCreated,
     MessageRead,
+    QuestionCreate,
 )
 from app.chat.search import ChatHit
 from app.chat.search import search as search_conversations
@@ -44,9 +47,9 @@ async def conversations(
 
 
 @router.post("", status_code=202)
-async def begin(ask: MessageCreate, user: CurrentUser, answers: Answers) -> MessageCreated:
+async def begin(ask: ConversationCreate, user: CurrentUser, answers: Answers) -> MessageCreated:
     """Start a new conversation with a question."""
-    return _asked(*await _ask(answers, user, None, ask))
+    return _asked(*await _ask(answers, user, None, ask, settings=ask))
 
 
 @router.get("/search")
@@ -65,14 +68,16 @@ async def conversation(view: CurrentConversationView) -> ConversationDetail:
     """
     messages = [MessageRead.of(message, view.branches[message.id]) for message in view.messages]
     read = ConversationRead.model_validate(view.conversation)
-    return ConversationDetail(**read.model_dump(), messages=messages, earlier=view.earlier)
+    files = [AttachmentRead.model_validate(file) for _, file in sorted(view.files.items())]
+    return ConversationDetail(**read.model_dump(), messages=messages, attachments=files, earlier=view.earlier)
 
 
 @router.patch("/{conversation_id}", response_model=ConversationRead)
-async def rename(
-    user: CurrentUser, session: WriteSession, conversation: CurrentConversation, named: ConversationUpdate
+async def update(
+    changes: ConversationUpdate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> Conversation:
-    return await Chat(session, user.id).rename(conversation.id, named.title)
+    """Rename it, or change who answers, and how, from the next answer on."""
+    return await answering.configure(answers, user.id, conversation, changes)
 
 
 @router.get("/{conversation_id}/export")
@@ -83,7 +88,7 @@ async def export(user: CurrentUser, session: ReadSession, conversation: CurrentC
 
 @router.post("/{conversation_id}/messages", status_code=202)
 async def ask(
-    ask: MessageCreate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
+    ask: QuestionCreate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> MessageCreated:
     """Ask, and read the answer from `stream_url` as it comes."""
     return _asked(*await _ask(answers, user, conversation.id, ask))
@@ -93,11 +98,14 @@ async def _ask(
     answers: AnswerManager,
     user: User,
     conversation_id: int | None,
-    ask: MessageCreate,
+    ask: QuestionCreate,
     instead_of: Message | None = None,
+    settings: ConversationSettings | None = None,
 ) -> tuple[Message, Message]:
     try:
-        return await answering.ask(answers, user.id, conversation_id, ask, instead_of=instead_of)
+        return await answering.ask(
+            *(answers, user.id, conversation_id, ask), instead_of=instead_of, files=ask.attachments, settings=settings
+        )
     except QuestionTooLongError as refusal:
         raise HTTPException(422, str(refusal)) from None
 
@@ -141,7 +149,7 @@ async def stop(answer: CurrentAnswer, answers: Answers) -> None:
 
 
 @messages.post("/edit", status_code=202)
-async def edit(ask: MessageCreate, user: CurrentUser, question: CurrentQuestion, answers: Answers) -> MessageCreated:
+async def edit(ask: QuestionCreate, user: CurrentUser, question: CurrentQuestion, answers: Answers) -> MessageCreated:
     """Ask something else in the place of a question: another branch, which is shown from now on."""
     return _asked(*await _ask(answers, user, question.conversation_id, ask, instead_of=question))
 

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from app.chat import answering
 from app.chat.dependencies import CurrentConversation
 from app.chat.export import to_data, to_markdown
-from app.chat.schemas import ConversationUpdate
+from app.chat.schemas import ConversationTitle
 from app.chat.search import search as search_conversations
 from app.chat.service import Chat
 from opportune.accounts import CurrentUser
@@ -32,7 +32,7 @@ async def search(
 
 @router.post("/{conversation_id}/rename")
 async def rename(request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> Response:
-    form = await read_form(request, ConversationUpdate)
+    form = await read_form(request, ConversationTitle)
     if form.data is None:
         flash(request, "The title is as it was: " + form.errors.get("title", "please try again."), "warning")
         return redirect(request, f"/chat/{conversation.id}")

@@ -9,6 +9,7 @@ from sqlmodel import Field, Relationship
 
 from opportune.db import BigId, Model, utc_now
 from opportune.llm import Answer
+from opportune.llm_models import MAX_NAME_LENGTH
 from opportune.text import Text
 
 MAX_TITLE_LENGTH = 100
@@ -36,6 +37,11 @@ class Conversation(Model, table=True):
     titled_by: TitledBy = TitledBy.QUESTION
     leaf_id: int | None = Field(default=None, sa_type=BigId)
     """The last message of the branch that is shown; the newest of all where this is not there."""
+    model: str = Field(default="", max_length=MAX_NAME_LENGTH)
+    """Who answers: a name of LLM_MODELS; empty for the first."""
+    system_prompt: Text = ""
+    """What the model is told beforehand; empty for the chat's own words."""
+    temperature: float | None = None
     created_at: datetime = Field(default_factory=utc_now)
     used_at: datetime = Field(default_factory=utc_now)
     """When something was last asked in it."""
@@ -61,6 +67,8 @@ class Message(Model, table=True):
     """What was said before it: an answer's question, a question's answer. Several below one are branches."""
     role: Role
     question: Text = ""
+    attachment_ids: list[int] = Field(default_factory=list)
+    """The files that were shown with the question."""
     answer_id: int | None = Field(default=None, foreign_key="answers_answer.id", ondelete="CASCADE", unique=True)
     client_key: str | None = Field(default=None, max_length=64)
     created_at: datetime = Field(default_factory=utc_now)

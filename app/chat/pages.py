@@ -10,28 +10,33 @@ from fastapi.responses import HTMLResponse, Response
 from app.chat import answering, conversation_pages
 from app.chat.dependencies import (
     CurrentAnswer,
+    CurrentConversation,
     CurrentConversationView,
     CurrentMessage,
     CurrentQuestion,
     CurrentStream,
     FoundConversation,
 )
-from app.chat.models import Message
+from app.chat.models import Conversation, Message
 from app.chat.periods import by_period
-from app.chat.schemas import ConversationFilter, MessageCreate, MessageForm
+from app.chat.schemas import ConversationFilter, ConversationForm, ConversationSettings, MessageForm
 from app.chat.service import Chat, ConversationView, QuestionTooLongError
 from opportune.accounts import CurrentUser
+from opportune.errors import FieldErrors
 from opportune.llm import (
     Answer,
+    AnswerAttachment,
     AnswerManager,
     AnswerRunning,
     Answers,
+    AttachmentRefused,
     ShownAnswer,
     SpendingRefused,
     TooManyAnswers,
     answer_gone,
 )
-from opportune.web import EventStream, Form, is_htmx, read_form, redirect, templates
+from opportune.storage import StorageError
+from opportune.web import EventStream, Form, flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/chat")
 router.include_router(conversation_pages.router)
@@ -48,6 +53,9 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     TooManyAnswers: ("You have several answers running in other conversations. Wait for one or stop it.", 429),
     QuestionTooLongError: ("", 422),
     SpendingRefused: ("", 429),
+    FieldErrors: ("", 422),
+    AttachmentRefused: ("", 422),
+    StorageError: ("", 503),
 }
 
 
@@ -58,11 +66,12 @@ async def index(request: Request, user: CurrentUser, answers: Answers, wanted: W
 
 @router.post("")
 async def begin(request: Request, user: CurrentUser, answers: Answers) -> Response:
-    form = await read_form(request, MessageCreate)
+    form = await read_form(request, ConversationForm)
     if form.data is None:
         return await _refuse(request, user.id, answers, None, form)
     try:
-        question, _ = await answering.ask(answers, user.id, None, form.data)
+        data = form.data
+        question, _ = await answering.ask(answers, user.id, None, data, files=data.attachments, settings=data)
     except tuple(REFUSALS) as refusal:
         _say(form, refusal)
         return await _refuse(request, user.id, answers, None, form)
@@ -87,7 +96,8 @@ async def ask(request: Request, user: CurrentUser, answers: Answers, conversatio
     if form.data is None:
         return await _refuse(request, user.id, answers, conversation.id, form)
     try:
-        await answering.ask(answers, user.id, conversation.id, form.data, seen=form.data.last)
+        data = form.data
+        await answering.ask(answers, user.id, conversation.id, data, seen=data.last, files=data.attachments)
     except tuple(REFUSALS) as refusal:
         _say(form, refusal)
     if is_htmx(request):
@@ -95,6 +105,18 @@ async def ask(request: Request, user: CurrentUser, answers: Answers, conversatio
     if form.errors:
         return await _refuse(request, user.id, answers, conversation.id, form)
     return redirect(request, f"/chat/{conversation.id}")
+
+
+@router.post("/{conversation_id}/settings")
+async def configure(
+    request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation
+) -> Response:
+    form = await read_form(request, ConversationSettings)
+    if await form.save(lambda settings: answering.configure(answers, user.id, conversation, settings)):
+        flash(request, "This holds from the next answer on.")
+        return redirect(request, f"/chat/{conversation.id}")
+    view = await answering.view_conversation(answers, user.id, conversation.id)
+    return await _page(request, user.id, answers, view, settings=form)
 
 
 @router.get("/{conversation_id}/stream", response_class=EventStream)
@@ -118,11 +140,13 @@ async def stop(request: Request, user: CurrentUser, answers: Answers, answer: Cu
 
 @router.post("/messages/{message_id}/edit")
 async def edit(request: Request, user: CurrentUser, answers: Answers, question: CurrentQuestion) -> Response:
-    form = await read_form(request, MessageCreate)
+    form = await read_form(request, MessageForm)
     asked = question
-    if form.data:
+    if data := form.data:
         try:
-            asked, _ = await answering.ask(answers, user.id, question.conversation_id, form.data, instead_of=question)
+            asked, _ = await answering.ask(
+                *(answers, user.id, question.conversation_id, data), instead_of=question, files=data.attachments
+            )
         except tuple(REFUSALS) as refusal:
             _say(form, refusal)
     if form.errors:
@@ -183,10 +207,12 @@ async def _page(
     view: ConversationView | None,
     form: Form[Any] | None = None,
     wanted: ConversationFilter | None = None,
+    settings: Form[Any] | None = None,
 ) -> HTMLResponse:
     messages = view.messages if view else []
-    form = form or Form(MessageForm)
+    form = form or Form(MessageForm if view else ConversationForm)
     context = await _composer(answers, user_id, form, 0, messages)
+    context |= _settings(answers, view.conversation if view else None, settings or form)
     wanted = wanted or ConversationFilter()
     async with answers.database.reader() as session:
         chat = Chat(session, user_id)
@@ -196,7 +222,20 @@ async def _page(
     # Grouped by the column by which they are sorted.
     context["periods"] = [("", listed.items)] if wanted.sort else by_period(listed.items)
     context |= {**await _messages(view), "fault": answers.llm.fault, "silence": ShownAnswer.silence_timeout}
-    return templates.render(request, PAGE, context, form.status)
+    return templates.render(request, PAGE, context, settings.status if settings else form.status)
+
+
+def _settings(answers: AnswerManager, conversation: Conversation | None, form: Form[Any]) -> dict[str, Any]:
+    """Who answers here; a new conversation's settings are sent with its first question."""
+    form = form if "model" in form.controls else Form(ConversationSettings, conversation)
+    form.offer({"model": {"": f"{answers.llm.name}, the site's own", **answers.llm.choices}})
+    model, stands_in = answering.model_of(answers, conversation)
+    return {
+        "options": form,
+        "model": model.name,
+        "longest": answering.max_question_length(model),
+        "stands_in": stands_in,
+    }
 
 
 async def _messages(view: ConversationView | None) -> dict[str, Any]:
@@ -221,8 +260,6 @@ async def _composer(
     """What the form needs below a message and those that follow."""
     return {
         "form": form,
-        "longest": answering.max_question_length(answers),
-        "model": answers.llm.name,
         "allowance": await answers.allowance(user_id),
         "client_key": form.value("client_key") or secrets.token_hex(8),  # sent twice, it is asked once
         "last": max((message.id for message in messages), default=last),
@@ -251,6 +288,7 @@ class ShownMessage:
     message: Message
     answer: ShownAnswer | None
     branches: Sequence[int]
+    files: Sequence[AnswerAttachment] = ()
 
     @property
     def place(self) -> int:
@@ -260,6 +298,9 @@ class ShownMessage:
 
 async def _all_shown(view: ConversationView) -> list[ShownMessage]:
     return [
-        ShownMessage(each, await ShownAnswer.of(each.answer) if each.answer else None, view.branches[each.id])
+        ShownMessage(
+            *(each, await ShownAnswer.of(each.answer) if each.answer else None, view.branches[each.id]),
+            view.files_of(each),
+        )
         for each in view.messages
     ]

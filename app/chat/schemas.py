@@ -2,14 +2,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import Base64Bytes, ConfigDict, Field
 
 from app.chat.models import MAX_TITLE_LENGTH, Message, Role
 from opportune.db import MAX_ID
-from opportune.llm import Answer, AnswerStatus
+from opportune.llm import MAX_ATTACHMENTS, Answer, AnswerStatus
+from opportune.llm_models import MAX_NAME_LENGTH
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
-from opportune.web import FieldOptions, Schema
+from opportune.web import FieldOptions, Schema, Upload
 
 MAX_QUESTION_LENGTH = 8_000
 
@@ -22,9 +23,47 @@ class MessageCreate(Schema):
     """The same key sent twice is one question."""
 
 
+class FileCreate(Schema):
+    filename: Annotated[Line, Field(min_length=1, max_length=100)]
+    content: Base64Bytes
+
+
+class QuestionCreate(MessageCreate):
+    attachments: Annotated[list[FileCreate], Field(max_length=MAX_ATTACHMENTS)] = []
+
+
+class ConversationSettings(Schema):
+    """Who answers, and how: from the next answer on."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    model: Annotated[Line, Field(max_length=MAX_NAME_LENGTH, title="Model")] = ""
+    """A name of LLM_MODELS; empty for the first."""
+    system_prompt: Annotated[Text, Field(max_length=MAX_QUESTION_LENGTH, title="System prompt")] = ""
+    """Empty for the chat's own words."""
+    temperature: Annotated[float | None, Field(ge=0, le=2, title="Temperature")] = None
+    """0 for what is likeliest, up to 2; null for the model's own."""
+
+
+class ConversationCreate(QuestionCreate, ConversationSettings): ...
+
+
 class MessageForm(MessageCreate):
+    attachments: list[Upload] = []
     last: int = Field(default=0, ge=0, le=MAX_ID)
     """The last message that the page shows: what came since, from another tab, is sent along."""
+
+
+class ConversationForm(MessageForm, ConversationSettings): ...
+
+
+class AttachmentRead(Schema):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    filename: str
+    content_type: str
+    size_bytes: int
 
 
 class MessageRead(Schema):
@@ -44,18 +83,20 @@ class MessageRead(Schema):
     usage_estimated: bool
     created_at: datetime
     finished_at: datetime | None
+    omitted: str
+    """What the model was not sent, in words."""
+    attachment_ids: Sequence[int] = ()
+    """The files that were shown with a question; an answer has none."""
 
     @classmethod
     def of(cls, message: Message, branches: Sequence[int] = ()) -> Self:
         told = message.answer or Answer(text=message.question, status=AnswerStatus.DONE)
         values = {name: getattr(told, name) for name in cls.model_fields if name in Answer.model_fields}
-        ours = {"id": message.id, "parent_id": message.parent_id, "branches": branches, "role": message.role}
-        return cls(**{**values, **ours, "created_at": message.created_at})
+        ours = {name: getattr(message, name) for name in ("id", "parent_id", "role", "attachment_ids")}
+        return cls(**{**values, **ours, "branches": branches, "created_at": message.created_at})
 
 
-class ConversationRead(Schema):
-    model_config = ConfigDict(from_attributes=True)
-
+class ConversationRead(ConversationSettings):
     id: int
     title: str
     created_at: datetime
@@ -63,8 +104,12 @@ class ConversationRead(Schema):
     """When something was last asked in it."""
 
 
-class ConversationUpdate(Schema):
+class ConversationTitle(Schema):
     title: Line = Field(min_length=1, max_length=MAX_TITLE_LENGTH)
+
+
+class ConversationUpdate(ConversationSettings):
+    title: Line | None = Field(default=None, min_length=1, max_length=MAX_TITLE_LENGTH)
 
 
 class ConversationExport(ConversationRead):
@@ -75,6 +120,8 @@ class ConversationExport(ConversationRead):
 
 class ConversationDetail(ConversationRead):
     messages: list[MessageRead]
+    attachments: list[AttachmentRead]
+    """The files that these messages name: `/answers/attachments/{id}` shows each to its owner."""
     earlier: int | None
     """There are earlier messages: those `before` this one. Null: these are the first."""
 

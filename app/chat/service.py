@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import false, func, select, update
@@ -14,13 +15,15 @@ from app.chat.schemas import ConversationFilter
 from app.chat.tree import branches_at, conversation_key, key, newest_below, parent_key, way_to
 from opportune.accounts import User
 from opportune.db import utc_now
-from opportune.llm import Answer
+from opportune.llm import Answer, AnswerAttachment, find_attachments
 from opportune.pagination import Page, order, paginate
 
 MAX_FIRST_WORDS_LENGTH = 60
 
 MAX_QUESTIONS_PER_PAGE = 25
 """Questions of a conversation that are shown at a time, each with its answer."""
+MAX_FILES = 50
+"""Files of a conversation that are looked at for a page or a prompt."""
 ANSWERS_AROUND = 5
 """Answers that are shown from a message on to which a link leads."""
 
@@ -42,6 +45,11 @@ class ConversationView:
     """By the id of a message: what there is in its place, itself among it, in order."""
     is_end: bool = True
     """Whether nothing of the shown branch follows."""
+    files: Mapping[int, AnswerAttachment] = field(default_factory=dict)
+    """What was attached to questions, by id."""
+
+    def files_of(self, message: Message) -> list[AnswerAttachment]:
+        return [self.files[each] for each in message.attachment_ids if each in self.files]
 
     @property
     def earlier(self) -> int | None:
@@ -90,13 +98,16 @@ class Chat:
             answers = select(key).where(key.in_(way_to(leaf, since=at)), col(Message.role) == Role.ASSISTANT)
             end = max((await self.session.scalars(answers.order_by(key).limit(ANSWERS_AROUND))).all(), default=leaf)
         messages = await self.branch(end, steps=2 * MAX_QUESTIONS_PER_PAGE)
-        return ConversationView(conversation, messages, await self.branches(messages), end == leaf)
+        return ConversationView(
+            conversation, messages, await self.branches(messages), end == leaf, await self.files(messages)
+        )
 
     async def news(self, conversation: Conversation, last: int) -> ConversationView:
         """What follows the last message that somebody sees of a branch."""
         leaf = await self.leaf(conversation, last)
         messages = await self.branch(leaf, steps=2 * MAX_QUESTIONS_PER_PAGE, since=last + 1)
-        return ConversationView(conversation, messages, await self.branches(messages))
+        files = await self.files(messages)
+        return ConversationView(conversation, messages, await self.branches(messages), files=files)
 
     async def leaf(self, conversation: Conversation, seen: int = 0) -> int | None:
         """The last message of the branch that is shown; where `seen` is not on it, of the newest one from there on."""
@@ -128,6 +139,11 @@ class Chat:
                 below[parent_id].append(id_)
         return {message.id: below[message.parent_id] for message in messages}
 
+    async def files(self, messages: Sequence[Message], *, with_text: bool = False) -> dict[int, AnswerAttachment]:
+        """What is attached to these messages, by id; of very much the newest."""
+        ids = [id_ for message in messages for id_ in message.attachment_ids][-MAX_FILES:]
+        return await find_attachments(self.session, self.owner_id, ids, with_text=with_text)
+
     async def message(self, id: int, role: Role | None = None) -> Message | None:  # noqa: A002 - what it is everywhere
         """A message of this owner, in that role if one is named."""
         query = select(Message).join(Conversation, col(Conversation.id) == conversation_key).where(key == id, self._own)
@@ -138,9 +154,15 @@ class Chat:
         query = select(Message).where(conversation_key == conversation_id, col(Message.role) == Role.ASSISTANT)
         return (await self.session.scalars(query.order_by(key.desc()).limit(1))).one_or_none()
 
-    async def begin(self, question: str) -> Conversation:
+    async def begin(self, question: str, settings: Mapping[str, Any] = MappingProxyType({})) -> Conversation:
         """A new conversation with a title of the question's first words."""
-        conversation = Conversation(owner_id=self.owner_id, title=title_of(question))
+        conversation = Conversation(owner_id=self.owner_id, title=title_of(question), **settings)
+        self.session.add(conversation)
+        await self.session.flush()
+        return conversation
+
+    async def change(self, conversation: Conversation, changes: dict[str, Any]) -> Conversation:
+        conversation.sqlmodel_update(changes)
         self.session.add(conversation)
         await self.session.flush()
         return conversation
@@ -176,11 +198,25 @@ class Chat:
         return question, (await self.session.scalars(answers.limit(1))).one()
 
     async def ask(
-        self, conversation_id: int, content: str, client_key: str | None = None, after: int | None = None
+        self,
+        conversation: Conversation,
+        content: str,
+        client_key: str | None = None,
+        after: int | None = None,
+        files: Sequence[AnswerAttachment] = (),
     ) -> Message:
-        """Store a question below the answer that it follows."""
+        """Store a question below the answer that it follows, with the files that are shown with it."""
+        for file in files:
+            file.topic = conversation.topic
+        self.session.add_all(files)
+        await self.session.flush()
         question = Message(
-            conversation_id=conversation_id, parent_id=after, role=Role.USER, question=content, client_key=client_key
+            conversation_id=conversation.id,
+            parent_id=after,
+            role=Role.USER,
+            question=content,
+            attachment_ids=[file.id for file in files],
+            client_key=client_key,
         )
         self.session.add(question)
         await self.session.flush()

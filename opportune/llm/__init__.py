@@ -3,7 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from opportune.llm.documents import Attachment, AttachmentRefused, as_data, attach, read_attachment, require_sight
+from opportune.llm.documents import (
+    MAX_ATTACHMENTS,
+    Attachment,
+    AttachmentRefused,
+    as_data,
+    attach,
+    read_attachment,
+    require_sight,
+)
 from opportune.llm.errors import error_for_status
 from opportune.llm.factory import make_provider, missing_library, models_of
 from opportune.llm.fake import FakeProvider
@@ -24,7 +32,7 @@ from opportune.llm.provider import (
 from opportune.llm_models import LlmModel
 
 if TYPE_CHECKING:
-    from opportune.answers.attachments import delete_attachments, find_attachments, stored_attachments
+    from opportune.answers.attachments import SentFile, delete_attachments, find_attachments, stored_attachments
     from opportune.answers.dependencies import Answers
     from opportune.answers.errors import AnswerRunning, TooManyAnswers
     from opportune.answers.events import AnswerStream, answer_gone, parse_event_id
@@ -34,6 +42,7 @@ if TYPE_CHECKING:
     from opportune.answers.shown import ShownAnswer, show_answer
 
 __all__ = [
+    "MAX_ATTACHMENTS",
     "Answer",
     "AnswerAttachment",
     "AnswerManager",
@@ -53,6 +62,7 @@ __all__ = [
     "Message",
     "Picture",
     "Provider",
+    "SentFile",
     "ShownAnswer",
     "SpendingRefused",
     "Timeouts",
@@ -79,7 +89,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "attachments": ("delete_attachments", "find_attachments", "stored_attachments"),
+    "attachments": ("SentFile", "delete_attachments", "find_attachments", "stored_attachments"),
     "dependencies": ("Answers",),
     "events": ("AnswerStream", "answer_gone", "parse_event_id"),
     "hooks": ("after_answer",),

@@ -6,6 +6,8 @@ from opportune.accounts import User
 from opportune.answers import flusher, follower, live
 from opportune.db import Database
 from opportune.llm import AnswerManager, FakeProvider, LanguageModel
+from opportune.settings import Settings
+from opportune.storage import open_storage
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +31,7 @@ def model() -> FakeProvider:
 
 
 @pytest.fixture
-async def manager(database: Database, model: FakeProvider) -> AsyncIterator[AnswerManager]:
-    manager = AnswerManager(database, LanguageModel(lambda: model))
+async def manager(database: Database, model: FakeProvider, settings: Settings) -> AsyncIterator[AnswerManager]:
+    manager = AnswerManager(database, LanguageModel(lambda: model), storage=open_storage(settings))
     yield manager
     await manager.close()

@@ -67,7 +67,7 @@ async def test_clearing_takes_what_was_made_of_the_demo_and_no_conversation_of_a
         ours = await session.scalar(select(col(Conversation.id)).where(col(Conversation.id) != own.id).limit(1))
         assert ours
         chat = Chat(session, admin.id)
-        question = await chat.ask(ours, "And now?")
+        question = await chat.ask(await session.get_one(Conversation, ours), "And now?")
         running = Answer(owner_id=admin.id, topic=topic_of(ours), text="Half an answ", status=AnswerStatus.STREAMING)
         await chat.place(running, question)
     async with database.writer() as session:

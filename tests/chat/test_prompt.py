@@ -1,9 +1,13 @@
 from app.chat.models import Message, Role
 from app.chat.prompt import SYSTEM_PROMPT, build_prompt
 from opportune import llm
-from opportune.llm import Answer
+from opportune.llm import Answer, AnswerAttachment
 
 PLENTY = 10_000
+
+
+def sent_of(messages: list[Message], asked: Message, budget: int = PLENTY) -> list[llm.Message]:
+    return build_prompt(messages, asked, budget)[0]
 
 
 def said(*texts: str) -> list[Message]:
@@ -21,7 +25,7 @@ def answer(number: int, text: str) -> Message:
 
 def test_the_prompt_is_the_system_then_the_history_then_the_question() -> None:
     messages = said("first", "answer", "second")
-    sent = build_prompt(messages, messages[2], PLENTY)
+    sent = sent_of(messages, messages[2])
     assert [(turn.role, turn.content) for turn in sent] == [
         ("system", SYSTEM_PROMPT),
         ("user", "first"),
@@ -33,7 +37,7 @@ def test_the_prompt_is_the_system_then_the_history_then_the_question() -> None:
 def test_the_oldest_turns_are_left_out_when_the_budget_is_short() -> None:
     messages = said("old " * 100, "old answer " * 100, "new", "new answer", "question")
     budget = llm.estimate_tokens(SYSTEM_PROMPT) + 30
-    assert [turn.content for turn in build_prompt(messages, messages[4], budget)] == [
+    assert [turn.content for turn in sent_of(messages, messages[4], budget)] == [
         SYSTEM_PROMPT,
         "new",
         "new answer",
@@ -44,19 +48,34 @@ def test_the_oldest_turns_are_left_out_when_the_budget_is_short() -> None:
 def test_an_answer_whose_question_did_not_fit_is_left_out() -> None:
     messages = said("long question " * 100, "short", "next")
     budget = llm.estimate_tokens(SYSTEM_PROMPT) + 20
-    assert [turn.content for turn in build_prompt(messages, messages[2], budget)] == [SYSTEM_PROMPT, "next"]
+    assert [turn.content for turn in sent_of(messages, messages[2], budget)] == [SYSTEM_PROMPT, "next"]
 
 
 def test_the_question_is_sent_whatever_it_weighs() -> None:
     (asked,) = said("weighty " * 1_000)
-    assert build_prompt([asked], asked, budget=10)[-1].content == asked.text
+    assert sent_of([asked], asked, budget=10)[-1].content == asked.text
 
 
 def test_what_was_said_after_a_question_that_is_retried_is_not_sent() -> None:
     messages = said("first", "failed", "later", "later answer")
-    assert [turn.content for turn in build_prompt(messages, messages[0], PLENTY)] == [SYSTEM_PROMPT, "first"]
+    assert [turn.content for turn in sent_of(messages, messages[0])] == [SYSTEM_PROMPT, "first"]
 
 
 def test_an_answer_without_text_is_not_sent() -> None:
     messages = said("first", "", "second")
-    assert [turn.content for turn in build_prompt(messages, messages[2], PLENTY)] == [SYSTEM_PROMPT, "first", "second"]
+    assert [turn.content for turn in sent_of(messages, messages[2])] == [SYSTEM_PROMPT, "first", "second"]
+
+
+def test_what_does_not_fit_is_said() -> None:
+    messages = said("old " * 100, "old answer " * 100, "new", "new answer", "question")
+    budget = llm.estimate_tokens(SYSTEM_PROMPT) + 30
+    words = "2 earlier messages were left out: this model does not read so much at a time."
+    assert build_prompt(messages, messages[4], budget)[1] == words
+    assert build_prompt(messages[2:], messages[4], budget)[1] == ""
+    messages[0].attachment_ids = messages[4].attachment_ids = [7]
+    long = "word " * 400
+    file = AnswerAttachment(filename="a.txt", content_type="text/plain", size_bytes=1, stored_as="", text=long)
+    sent, omitted = build_prompt(messages[4:], messages[4], budget + 200, files={7: file})
+    assert (len(sent), "% of a.txt fit" in omitted) == (2, True)
+    sent, omitted = build_prompt(messages[:1], messages[3], budget + 200, system="Rhyme.", files={7: file})
+    assert (sent[0].content, len(sent), "% of a.txt fit" in omitted) == ("Rhyme.", 3, True)

@@ -17,6 +17,9 @@ def upgrade() -> None:
         sa.Column("title", sa.String(length=100), nullable=False),
         sa.Column("titled_by", sa.String(length=64), nullable=False),
         sa.Column("leaf_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("model", sa.String(length=100), nullable=False),
+        sa.Column("system_prompt", sa.Text(), nullable=False),
+        sa.Column("temperature", sa.Float(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
@@ -40,6 +43,7 @@ def upgrade() -> None:
         sa.Column("parent_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("role", sa.String(length=64), nullable=False),
         sa.Column("question", sa.Text(), nullable=False),
+        sa.Column("attachment_ids", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("answer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("client_key", sa.String(length=64), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

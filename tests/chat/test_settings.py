@@ -1,0 +1,106 @@
+"""Who answers in a conversation, and how."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from app.chat import answering
+from app.chat.models import Conversation
+from app.chat.prompt import SYSTEM_PROMPT
+from app.chat.schemas import ConversationSettings, MessageCreate
+from app.chat.service import Chat
+from opportune.accounts import User
+from opportune.db import Database
+from opportune.errors import FieldErrors
+from opportune.llm import AnswerManager, FakeProvider, LanguageModel, LlmModel
+from opportune.settings import Settings
+from opportune.storage import open_storage
+from opportune.testing import signed_in_client
+from tests.chat.conversations import wait_until_ended
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+def llm(settings: Settings, model: FakeProvider) -> LanguageModel:
+    """Two that answer by one script; the second can do more."""
+    models = [
+        LlmModel(name="Fast", base_url="http://127.0.0.1:9"),
+        LlmModel(name="Sharp", base_url="http://127.0.0.1:9", sees_images=True, price_per_million_answer_tokens=2),
+    ]
+    llm = LanguageModel.of(settings.model_copy(update={"llm_models": models}))
+    for each in models:
+        llm.using(each.name).provider = model
+    return llm
+
+
+@pytest.fixture
+async def manager(database: Database, llm: LanguageModel, settings: Settings) -> AsyncIterator[AnswerManager]:
+    manager = AnswerManager(database, llm, storage=open_storage(settings))
+    yield manager
+    await manager.close()
+
+
+async def conversation_of(manager: AnswerManager, owner_id: int, id_: int) -> Conversation:
+    async with manager.database.reader(fresh=True) as session:
+        found = await Chat(session, owner_id).conversation(id_)
+    assert found
+    return found
+
+
+async def test_a_conversation_keeps_its_settings_and_a_change_holds_from_the_next_answer_on(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    chosen = ConversationSettings(model="Sharp", system_prompt="Speak like a pirate.", temperature=0.2)
+    question, answer = await answering.ask(manager, owner_id, None, MessageCreate(content="Why?"), settings=chosen)
+    assert (await wait_until_ended(manager, answer)).model == "Sharp"
+    id_ = question.conversation_id
+    conversation = await conversation_of(manager, owner_id, id_)
+    await answering.configure(manager, owner_id, conversation, ConversationSettings(model="Fast", temperature=None))
+    _, answer = await answering.ask(manager, owner_id, id_, MessageCreate(content="And?"))
+    assert (await wait_until_ended(manager, answer)).model == "Fast"
+    assert [turns[0].content for turns in model.received] == ["Speak like a pirate."] * 2, "what was not sent stays"
+    assert model.temperatures == [0.2, None]
+    with pytest.raises(FieldErrors, match=r"There is no model Gone\. There are Fast, Sharp"):
+        await answering.configure(manager, owner_id, conversation, ConversationSettings(model="Gone"))
+
+
+async def test_where_its_model_is_gone_the_first_answers_with_a_sentence(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    async with manager.database.writer() as session:
+        conversation = await Chat(session, owner_id).begin("Why?", {"model": "Gone"})
+    _, answer = await answering.ask(manager, owner_id, conversation.id, MessageCreate(content="Why?"))
+    ended = await wait_until_ended(manager, answer)
+    assert (ended.model, ended.omitted) == ("Fast", "Gone is no longer there: Fast answers.")
+    assert model.received[0][0].content == SYSTEM_PROMPT
+
+
+async def test_pages_and_the_api_show_and_change_it_for_its_owner_alone(
+    app: FastAPI, client: AsyncClient, user: User, llm: LanguageModel
+) -> None:
+    app.state.llm = app.state.answers.llm = llm
+    async with signed_in_client(app, user) as owner, signed_in_client(app) as other:
+        page = (await owner.get("/chat")).text
+        assert "Sharp (sees pictures, 12,288 tokens, 0 + 2 per million)" in page
+        refused = await owner.post("/chat", data={"content": "Why?", "model": "Gone"})
+        assert (refused.status_code, "There is no model Gone" in refused.text) == (422, True)
+        begun = await owner.post("/chat", data={"content": "Why?", "model": "Sharp", "temperature": "0.5"})
+        path = begun.headers["location"]
+        changed = await owner.post(f"{path}/settings", data={"system_prompt": "Be <b>.", "model": "Sharp"})
+        assert changed.headers["location"] == path
+        page = (await owner.get(path)).text
+        assert "Be &lt;b&gt;." in page
+        assert "This holds from the next answer on." in page
+        wrong = await owner.post(f"{path}/settings", data={"temperature": "3"})
+        assert (wrong.status_code, 'class="chat-options" open' in wrong.text) == (422, True)
+
+        address = f"/api/v1{path}".replace("/chat/", "/conversations/")
+        read = (await owner.patch(address, json={"temperature": 1.5})).json()
+        assert (read["model"], read["system_prompt"], read["temperature"]) == ("Sharp", "Be <b>.", 1.5)
+        assert (await owner.patch(address, json={"model": "Gone"})).status_code == 422
+        for each, status in ((other, 404), (client, 401)):
+            assert (await each.patch(address, json={"temperature": 1})).status_code == status
+        assert (await other.post(f"{path}/settings", data={})).status_code == 404
