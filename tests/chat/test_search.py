@@ -17,7 +17,7 @@ async def test_titles_questions_and_answers_of_ones_own_are_found_and_stay_fresh
             chat = Chat(session, person.id)
             session.add(conversation := Conversation(owner_id=person.id, title=title))
             await session.flush()
-            question = await chat.ask(conversation.id, "Do <whales> sing?" if title == "Fish" else "What else?")
+            question = await chat.ask(conversation, "Do <whales> sing?" if title == "Fish" else "What else?")
             text = "*Whales* sing at night." if title != "About whales" else "Nothing."
             answer = await chat.place(answer_of(person.id, conversation, text), question)
             ids |= {title: conversation.id, f"{title} question": question.id, f"{title} answer": answer.id}
