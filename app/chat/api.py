@@ -12,7 +12,7 @@ from app.chat.dependencies import (
     CurrentStream,
 )
 from app.chat.export import to_data
-from app.chat.models import Conversation, Message
+from app.chat.models import Conversation, Message, Share
 from app.chat.schemas import (
     AttachmentRead,
     ConversationCreate,
@@ -25,14 +25,16 @@ from app.chat.schemas import (
     MessageCreated,
     MessageRead,
     QuestionCreate,
+    ShareRead,
 )
 from app.chat.search import ChatHit
 from app.chat.search import search as search_conversations
 from app.chat.service import Chat, QuestionTooLongError
+from app.chat.sharing import NothingToShareError, Shares
 from opportune.accounts import CurrentUser, User
 from opportune.db import ReadSession, RowId, WriteSession
 from opportune.llm import AnswerManager, Answers, AnswerStream
-from opportune.pagination import Page
+from opportune.pagination import Page, Paging
 from opportune.search import SearchQuery, SearchResults
 from opportune.web import EventStream
 
@@ -58,6 +60,26 @@ async def search(
 ) -> SearchResults[ChatHit]:
     """Titles, questions and answers, the newest first; the last word may be unfinished."""
     return await search_conversations(session, user.id, asked)
+
+
+@router.get("/shares", response_model=Page[ShareRead])
+async def shares(user: CurrentUser, session: ReadSession, wanted: Annotated[Paging, Query()]) -> Page[Share]:
+    return await Shares(session, user.id).list(wanted)
+
+
+@router.delete("/shares/{share_id}", status_code=204)
+async def take_back(user: CurrentUser, session: WriteSession, share_id: RowId) -> None:
+    if not await Shares(session, user.id).remove(share_id):
+        raise HTTPException(404)
+
+
+@router.post("/{conversation_id}/shares", status_code=201, response_model=ShareRead)
+async def share(user: CurrentUser, session: WriteSession, conversation: CurrentConversation) -> Share:
+    """Let anybody who has the link read what is shown now, without a name; what follows stays private."""
+    try:
+        return await Shares(session, user.id).add(conversation)
+    except NothingToShareError:
+        raise HTTPException(409, "There is nothing to share yet: wait until the answer is whole.") from None
 
 
 @router.get("/{conversation_id}")

@@ -4,7 +4,7 @@ from app.chat import demo
 from app.chat.admin import ConversationAdmin, MessageAdmin
 from app.chat.api import router as api
 from app.chat.hooks import delete_answers
-from app.chat.models import Conversation, Message
+from app.chat.models import Conversation, Message, Share
 from app.chat.pages import router as pages
 from app.chat.personal import personal_data
 from opportune.feature import Demo, Feature, Link, Metric, UserColumn
@@ -12,7 +12,7 @@ from opportune.feature import Demo, Feature, Link, Metric, UserColumn
 chat = Feature(
     name="chat",
     summary="Ask a language model and watch it answer; answers survive reloads, lost connections and restarts.",
-    models=(Conversation, Message),
+    models=(Conversation, Message, Share),
     pages=pages,
     api=api,
     admin=(ConversationAdmin, MessageAdmin),

@@ -97,6 +97,10 @@ class Share(Model, table=True):
     """As it is: its owner is to find the link again, and whoever reads this table reads the conversations too."""
     created_at: datetime = Field(default_factory=utc_now)
 
+    @property
+    def path(self) -> str:
+        return f"/chat/shared/{self.token}"
+
     def __str__(self) -> str:
         return self.title
 

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.chat.models import Conversation, Message
-from app.chat.schemas import MessageRead
+from app.chat.models import Conversation, Message, Share
+from app.chat.schemas import MessageRead, ShareRead
 from opportune.feature import Person, PersonalData
 
 EXPORTED_FIELDS = {"id", "role", "text", "status", "model", "created_at"}
@@ -21,7 +21,13 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
     query = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(owned)
     for message in await session.scalars(query.order_by(col(Message.id))):
         told[message.conversation_id]["messages"].append(MessageRead.of(message).model_dump(include=EXPORTED_FIELDS))
-    return {"conversations": list(told.values())}
+    shares = await session.scalars(select(Share).join(Conversation).where(owned).order_by(col(Share.id)))
+    return {
+        "conversations": list(told.values()),
+        "shared_conversations": [ShareRead.model_validate(share).model_dump() for share in shares],
+    }
 
 
-personal_data = PersonalData(summary="Your conversations with all their messages", read=read)
+personal_data = PersonalData(
+    summary="Your conversations with all their messages, and the links by which you share them", read=read
+)

@@ -118,6 +118,19 @@ class ConversationExport(ConversationRead):
     messages: list[MessageRead] = []
 
 
+class ShareRead(Schema):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    conversation_id: int
+    message_id: int
+    """The last message that is shown."""
+    title: str
+    created_at: datetime
+    path: str
+    """Where anybody reads it, at this site."""
+
+
 class ConversationDetail(ConversationRead):
     messages: list[MessageRead]
     attachments: list[AttachmentRead]

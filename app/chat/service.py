@@ -24,7 +24,7 @@ MAX_QUESTIONS_PER_PAGE = 25
 """Questions of a conversation that are shown at a time, each with its answer."""
 MAX_FILES = 50
 """Files of a conversation that are looked at for a page or a prompt."""
-ANSWERS_AROUND = 5
+MAX_ANSWERS_AROUND = 5
 """Answers that are shown from a message on to which a link leads."""
 
 
@@ -96,7 +96,7 @@ class Chat:
             end = await self.session.scalar(parent)
         elif at and leaf:
             answers = select(key).where(key.in_(way_to(leaf, since=at)), col(Message.role) == Role.ASSISTANT)
-            end = max((await self.session.scalars(answers.order_by(key).limit(ANSWERS_AROUND))).all(), default=leaf)
+            end = max((await self.session.scalars(answers.order_by(key).limit(MAX_ANSWERS_AROUND))).all(), default=leaf)
         messages = await self.branch(end, steps=2 * MAX_QUESTIONS_PER_PAGE)
         return ConversationView(
             conversation, messages, await self.branches(messages), end == leaf, await self.files(messages)

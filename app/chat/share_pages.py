@@ -1,0 +1,66 @@
+"""Pages of links to conversations: for everybody who has one, and for who gives them out."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi.responses import Response
+
+from app.chat.dependencies import CurrentConversation, MessageId
+from app.chat.sharing import NothingToShareError, Shares, read_share
+from opportune.accounts import CurrentUser
+from opportune.db import ReadSession, RowId, WriteSession
+from opportune.llm import ShownAnswer
+from opportune.pagination import Paging
+from opportune.web import HOUR_SECONDS, Limiter, RateLimit, client_address, flash, redirect, templates
+
+router = APIRouter()
+
+WRONG_LINKS = RateLimit("chat.wrong_link", 30, HOUR_SECONDS, storage="cache")
+"""For who is guessing; a link that is good is not counted."""
+NOTHING_TO_SHARE = "There is nothing to share yet: wait until the answer is whole."
+PRIVATE = {"X-Robots-Tag": "noindex, nofollow", "Cache-Control": "private, no-store"}
+
+
+@router.get("/shared")
+async def shared(
+    request: Request, user: CurrentUser, session: ReadSession, wanted: Annotated[Paging, Query()]
+) -> Response:
+    return templates.render(request, "chat/shares.html", {"shares": await Shares(session, user.id).list(wanted)})
+
+
+@router.post("/{conversation_id}/share")
+async def share(
+    request: Request, user: CurrentUser, session: WriteSession, conversation: CurrentConversation
+) -> Response:
+    try:
+        added = await Shares(session, user.id).add(conversation)
+    except NothingToShareError:
+        flash(request, NOTHING_TO_SHARE, "warning")
+        return redirect(request, f"/chat/{conversation.id}")
+    return redirect(request, f"/chat/shared#s{added.id}")
+
+
+@router.post("/shared/{share_id}/delete")
+async def take_back(request: Request, user: CurrentUser, session: WriteSession, share_id: RowId) -> Response:
+    if not await Shares(session, user.id).remove(share_id):
+        raise HTTPException(404)
+    flash(request, "The link leads nowhere now.")
+    return redirect(request, "/chat/shared")
+
+
+@router.get("/shared/{token}")
+async def read(
+    request: Request,
+    session: ReadSession,
+    limiter: Limiter,
+    token: Annotated[str, Path(max_length=40)],
+    before: MessageId = None,
+) -> Response:
+    view = await read_share(session, token, before)
+    if view is None:
+        await limiter.hit(WRONG_LINKS.by(client_address(request)))
+        raise HTTPException(404)
+    messages = [(each, await ShownAnswer.of(each.answer) if each.answer else None) for each in view.messages]
+    response = templates.render(request, "chat/shared.html", {"view": view, "messages": messages})
+    response.headers.update(PRIVATE)
+    return response

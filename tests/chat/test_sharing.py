@@ -1,0 +1,98 @@
+"""Read-only links to conversations."""
+
+import asyncio
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from app.chat import share_pages
+from app.chat.service import MAX_QUESTIONS_PER_PAGE, Chat
+from opportune.llm import FakeProvider
+from opportune.testing import make_user, signed_in_client
+from opportune.web import HOUR_SECONDS, RateLimit
+from tests.chat.conversations import answer_of, make_conversation
+
+API = "/api/v1/conversations"
+
+
+async def test_a_link_shows_what_was_there_to_anybody_until_it_is_taken_back(app: FastAPI, client: AsyncClient) -> None:
+    owner = await make_user(app.state.database, display_name="Ada Lovelace")
+    number = await make_conversation(app.state.database, owner.id, 1)
+    async with signed_in_client(app, owner) as ada:
+        sent = await ada.post(f"/chat/{number}/share")
+        assert re.fullmatch(r"/chat/shared#s\d+", sent.headers["location"])
+        link = re.search(r'value="http://[^/]+(/chat/shared/[\w-]{22})"', (await ada.get("/chat/shared")).text)
+        assert link
+        again = (await ada.post(f"{API}/{number}/shares")).json()
+        assert again["path"] == link[1], "what is shared already has a link"
+
+        async with app.state.database.writer() as session:  # what comes later, and another branch
+            chat = Chat(session, owner.id)
+            conversation = await chat.conversation(number)
+            assert conversation
+            leaf = await chat.leaf(conversation)
+            later = await chat.ask(number, "A later question?", after=leaf)
+            await chat.place(answer_of(owner.id, conversation, "Later."), later)
+            other = await chat.ask(number, "Another branch?")
+            await chat.place(answer_of(owner.id, conversation, "Of it."), other)
+        await ada.patch(f"{API}/{number}", json={"title": "A new title"})
+
+        response = await client.get(link[1])
+        assert response.headers["x-robots-tag"] == "noindex, nofollow"
+        assert response.headers["cache-control"] == "private, no-store"
+        assert all(text in response.text for text in ("A long talk", "Question 0?", "Answer 0.", 'content="noindex'))
+        hidden = ("Lovelace", owner.email, "A new title", "A later", "Later.", "Another branch", "Of it.")
+        assert [text for text in hidden if text in response.text] == []
+        for message in (later.id, other.id):
+            assert "Another" not in (await client.get(f"{link[1]}?before={message}")).text
+
+        told = (await ada.get(f"{API}/shares")).json()["items"]
+        assert [(share["id"], share["path"]) for share in told] == [(again["id"], link[1])]
+        async with signed_in_client(app) as stranger:
+            assert (await stranger.post(f"/chat/{number}/share")).status_code == 404
+            assert (await stranger.post(f"{API}/{number}/shares")).status_code == 404
+            assert (await stranger.post(f"/chat/shared/{again['id']}/delete")).status_code == 404
+            assert (await stranger.delete(f"{API}/shares/{again['id']}")).status_code == 404
+            assert (await stranger.get(f"{API}/shares")).json()["total"] == 0
+        assert (await ada.post(f"/chat/shared/{again['id']}/delete")).headers["location"] == "/chat/shared"
+        assert (await client.get(link[1])).status_code == 404
+
+        once_more = (await ada.post(f"{API}/{number}/shares")).json()
+        assert once_more["path"] != link[1]
+        await ada.post(f"/chat/{number}/delete")
+        assert (await client.get(once_more["path"])).status_code == 404, "it goes with the conversation"
+
+
+@pytest.mark.database("sqlite")
+async def test_a_long_one_is_read_by_pages_and_an_unfinished_one_is_not_shared(
+    app: FastAPI, client: AsyncClient, fake_llm: FakeProvider
+) -> None:
+    owner = await make_user(app.state.database)
+    number = await make_conversation(app.state.database, owner.id, MAX_QUESTIONS_PER_PAGE + 1)
+    async with signed_in_client(app, owner) as ada:
+        path = (await ada.post(f"{API}/{number}/shares")).json()["path"]
+        newest = (await client.get(path)).text
+        earlier = re.search(r'href="(\?before=\d+)">Earlier', newest)
+        assert ("Question 0?" in newest, bool(earlier)) == (False, True)
+        assert earlier
+        assert "Question 0?" in (await client.get(path + earlier[1])).text
+
+        fake_llm.script = ["Half", asyncio.Event()]
+        asked = await ada.post(API, json={"content": "Why?"})
+        url = asked.json()["stream_url"].removesuffix("/stream")
+        assert (await ada.post(f"{url}/shares")).status_code == 409
+        page = f"/chat/{url.rpartition('/')[2]}"
+        assert (await ada.post(f"{page}/share")).headers["location"] == page
+        assert "nothing to share yet" in (await ada.get(page)).text
+
+
+@pytest.mark.database("sqlite")
+async def test_who_is_guessing_is_refused_after_a_while(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(share_pages, "WRONG_LINKS", RateLimit("chat.wrong_link", 2, HOUR_SECONDS, storage="cache"))
+    answers = [(await client.get(f"/chat/shared/{'x' * 22}")).status_code for _ in range(3)]
+    assert answers == [404, 404, 429]
+    assert (await client.get(f"/chat/shared/{'x' * 41}")).status_code in (404, 422, 429)
