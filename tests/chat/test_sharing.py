@@ -33,9 +33,9 @@ async def test_a_link_shows_what_was_there_to_anybody_until_it_is_taken_back(app
             conversation = await chat.conversation(number)
             assert conversation
             leaf = await chat.leaf(conversation)
-            later = await chat.ask(number, "A later question?", after=leaf)
+            later = await chat.ask(conversation, "A later question?", after=leaf)
             await chat.place(answer_of(owner.id, conversation, "Later."), later)
-            other = await chat.ask(number, "Another branch?")
+            other = await chat.ask(conversation, "Another branch?")
             await chat.place(answer_of(owner.id, conversation, "Of it."), other)
         await ada.patch(f"{API}/{number}", json={"title": "A new title"})
 
