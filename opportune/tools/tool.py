@@ -5,9 +5,10 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
-from fastapi import params
+from fastapi import FastAPI, params
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from starlette.requests import HTTPConnection
@@ -19,6 +20,15 @@ NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}")
 """What all endpoints take as the name of a function."""
 
 Function = Callable[..., Awaitable[Any]]
+
+
+class ToolRequest(NamedTuple):
+    """What is sent to a tool's route."""
+
+    method: str
+    path: str
+    query: bytes
+    body: bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +91,17 @@ class Tool:
         """What the model is told of it."""
         return ToolSchema(self.name, self.description, _without_titles(self.arguments.model_json_schema()))
 
+    def add_to(self, app: FastAPI) -> APIRoute:
+        """Have it answer there to what `request` makes."""
+        app.add_api_route(f"/{self.name}", _endpoint(self), methods=["POST"])
+        route = app.routes[-1]
+        assert isinstance(route, APIRoute)  # noqa: S101 - just added
+        return route
+
+    def request(self, arguments: str) -> ToolRequest:
+        """What a call is, with the arguments as the model wrote them, which are valid."""
+        return ToolRequest("POST", f"/{self.name}", b"", (arguments or "{}").encode())
+
 
 def tool(function: Function | Tool, *, name: str = "", status: str = "", asks: bool | None = None) -> Tool:
     """A function as a tool, for `Feature(tools=[…])`, which takes plain functions as well.
@@ -112,6 +133,20 @@ def tools_of(declared: Sequence[Function | Tool]) -> dict[str, Tool]:
             raise OperatorError(f"There are two tools {each.name}: {other._place} and {each._place}. Rename one.")
         found[each.name] = each
     return found
+
+
+def _endpoint(tool: Tool) -> Any:
+    """A route's function: the arguments are its body, the rest is found out as for any route."""
+
+    async def call(tool_arguments: BaseModel, **found: Any) -> Any:
+        return await tool.function(**dict(tool_arguments), **found)
+
+    body = inspect.Parameter("tool_arguments", inspect.Parameter.KEYWORD_ONLY, annotation=tool.arguments)
+    others = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in tool.dependencies]
+    returned = tool.signature.return_annotation
+    call.__module__ = tool.function.__module__  # whose feature it is
+    call.__signature__ = inspect.Signature([body, *others], return_annotation=returned)  # type: ignore[attr-defined]
+    return call
 
 
 def _is_dependency(parameter: inspect.Parameter) -> bool:

@@ -1,20 +1,19 @@
 """Calls tools as the person who asks: with their rights, in sessions of their own, bounded in time and size."""
 
 import asyncio
-import inspect
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import from_json
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Message
@@ -161,27 +160,26 @@ class Toolbox:
             return person, await read_grants(session, person)
 
     @cached_property
-    def _app(self) -> FastAPI:
+    def _site_of_tools(self) -> tuple[FastAPI, dict[str, APIRoute]]:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         app.state = self._site.state
         app.dependency_overrides = self._site.dependency_overrides
         add_error_handlers(app)
-        for each in self.tools.values():
-            app.add_api_route(f"/{each.name}", _endpoint(each), methods=["POST"])
-        return app
+        return app, {name: each.add_to(app) for name, each in self.tools.items()}
 
-    @cached_property
+    @property
     def _routes(self) -> dict[str, APIRoute]:
-        return {route.path[1:]: route for route in self._app.routes if isinstance(route, APIRoute)}
+        return self._site_of_tools[1]
 
     async def _post(
         self, call: ToolCall, person: User | None, grants: Grants, token: ApiToken | None, headers: Headers
     ) -> tuple[int, bytes]:
         """One request to the tools' own application; a crash in a tool is logged there, and a 500 here."""
         sent: list[Message] = []
+        asked = self.tools[call.name].request(call.arguments)
 
         async def receive() -> Message:
-            return {"type": "http.request", "body": (call.arguments or "{}").encode()}
+            return {"type": "http.request", "body": asked.body}
 
         async def send(message: Message) -> None:
             sent.append(message)
@@ -189,11 +187,11 @@ class Toolbox:
         scope = {
             "type": "http",
             "http_version": "1.1",
-            "method": "POST",
+            "method": asked.method,
             "scheme": "http",
-            "path": f"/{call.name}",
-            "raw_path": f"/{call.name}".encode(),
-            "query_string": b"",
+            "path": asked.path,
+            "raw_path": quote(asked.path).encode(),
+            "query_string": asked.query,
             "root_path": "",
             "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json"), *headers],
             "client": None,
@@ -201,7 +199,7 @@ class Toolbox:
             "state": {"user": person, "grants": grants, "session": None, "token": token, "impersonator": None},
         }
         try:
-            await self._app(scope, receive, send)
+            await self._site_of_tools[0](scope, receive, send)
         except Exception:
             logger.exception("tool %s", call.name)
             return 500, b""
@@ -223,20 +221,6 @@ def full_toolbox_of(site: FastAPI) -> Toolbox:
     return toolbox
 
 
-def _endpoint(tool: Tool) -> Any:
-    """A route's function: the arguments are its body, the rest is found out as for any route."""
-
-    async def call(tool_arguments: BaseModel, **found: Any) -> Any:
-        return await tool.function(**dict(tool_arguments), **found)
-
-    body = inspect.Parameter("tool_arguments", inspect.Parameter.KEYWORD_ONLY, annotation=tool.arguments)
-    others = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in tool.dependencies]
-    returned = tool.signature.return_annotation
-    call.__module__ = tool.function.__module__  # whose feature it is
-    call.__signature__ = inspect.Signature([body, *others], return_annotation=returned)  # type: ignore[attr-defined]
-    return call
-
-
 def _calls(dependant: Dependant) -> Iterator[object]:
     yield dependant.call
     for each in dependant.dependencies:
@@ -253,7 +237,7 @@ def _result(status: int, body: bytes) -> ToolResult:
     if status >= 400:
         if words := REFUSALS.get(status):
             return ToolResult(words, is_error=True)
-        detail = answer.get("detail", answer) if isinstance(answer, dict) else answer
+        detail = answer.get("errors") or answer.get("detail", answer) if isinstance(answer, dict) else answer
         return ToolResult(_short(_as_text(detail)), is_error=True)
     return ToolResult(_short(_as_text(answer)))
 
