@@ -41,9 +41,12 @@ def api_tools(router: APIRouter, *functions: Callable[..., Any]) -> list[Tool]:
 
 
 def _tool(route: APIRoute) -> "ApiTool":
-    method = min(route.methods)
     words = route.name.replace("_", " ").capitalize()
-    return ApiTool(route.endpoint, route.name, words, asks=method not in SAFE_METHODS, route=route)
+    return ApiTool(route.endpoint, route.name, words, asks=_method(route) not in SAFE_METHODS, route=route)
+
+
+def _method(route: APIRoute) -> str:
+    return min(route.methods or ("GET",))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,7 +61,7 @@ class ApiTool(Tool):
 
     @property
     def method(self) -> str:
-        return min(self.route.methods)
+        return _method(self.route)
 
     @property
     def description(self) -> str:
