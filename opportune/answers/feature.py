@@ -4,7 +4,9 @@ from opportune.answers.lifespan import running_answers
 from opportune.answers.models import Answer, AnswerAttachment, AnswerChunk
 from opportune.answers.personal import personal_data
 from opportune.answers.settings import AnswersSettings
+from opportune.answers.spending.checks import check_spending
 from opportune.answers.spending.guard import SpendingGuard
+from opportune.answers.spending.jobs import forget_visitors
 from opportune.answers.spending.models import LlmReservation, LlmState, LlmUsage
 from opportune.feature import Feature
 
@@ -17,6 +19,8 @@ answers = Feature(
     personal_data=personal_data,
     settings=AnswersSettings,
     llm_guard=SpendingGuard,
+    checks=(check_spending,),
+    jobs=(forget_visitors,),
     lifespan=running_answers,
     hooks=(delete_theirs,),
 )

@@ -9,6 +9,7 @@ from app.chat.service import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
 from opportune.answers.settings import AnswersSettings
 from opportune.answers.spending.limits import Limit
+from opportune.answers.spending.models import LlmUsage
 from opportune.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation
@@ -271,20 +272,20 @@ async def test_messages_before_what_is_no_message_are_refused(app: FastAPI, befo
         assert (await client.get(f"/chat/1?before={before}")).status_code == 422
 
 
-async def test_the_form_says_that_most_of_a_limit_is_used_and_then_all_of_it(
-    app: FastAPI, script: FakeProvider
-) -> None:
+async def test_the_form_says_that_most_of_a_limit_is_used_and_then_all_of_it(app: FastAPI) -> None:
     guard = app.state.llm.guard
-    limits = AnswersSettings(llm_max_tokens_per_person_per_day=1_300)
-    guard.limits = [*Limit.all_of(limits)]
-    script.script = ["word " * 720]
-    async with signed_in_client(app) as client:
+    guard.limits = [*Limit.all_of(AnswersSettings(llm_max_tokens_per_person_per_day=100_000))]
+    user = await make_user(app.state.database, "asks@example.com")
+    async with signed_in_client(app, user) as client:
         assert "You have used" not in (await client.get("/chat")).text
-        page = await begin(client)
-        await stream(client, page)
-        await guard.flush()
-        assert "% of your 1,300 tokens for today." in (await client.get(page)).text
-        refused = await client.post(f"{page}/messages", data={"content": "And more?", "last": 0}, headers=HTMX)
-        assert refused.status_code == 429
-        assert refused.text.count("What is left of your 1,300 tokens for today is too little for this.") == 1
-        assert "And more?" in (await client.post(f"{page}/messages", data={"content": "And more?"})).text
+        for model, used in (("Fast", 85_000), ("Slow", 14_990)):
+            async with app.state.database.writer() as session:
+                session.add(
+                    LlmUsage(day=guard.now().date(), owner_id=user.id, model=model, calls=1, prompt_tokens=used)
+                )
+            if model == "Fast":
+                assert "You have used 85 % of your 100,000 tokens for today." in (await client.get("/chat")).text
+        refused = await client.post("/chat", data={"content": "And more?"})
+    assert refused.status_code == 429
+    assert refused.text.count("You have used up your 100,000 tokens for today.") == 1
+    assert "And more?</textarea>" in refused.text

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.answers.spending import ledger
 from opportune.answers.spending.ledger import UsageKey
-from opportune.answers.spending.limits import Limit
 from opportune.db import Database
 from opportune.llm.guard import TokenUsage
 
@@ -23,8 +23,11 @@ TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
 class UsageFlusher:
     """One task while there is something to write, and none while there is not."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, after: Callable[[], Awaitable[None]]) -> None:
+        """`after` is awaited when something was written, or somebody was refused."""
         self._database = database
+        self._after = after
+        self._is_stirred = False
         self._used: dict[UsageKey, TokenUsage] = {}
         self._ended: set[int] = set()
         self._flushing = asyncio.Lock()
@@ -36,15 +39,18 @@ class UsageFlusher:
             self._used.setdefault(key, TokenUsage()).add(usage)
         if reservation_id is not None:
             self._ended.add(reservation_id)
-        if (self._used or self._ended) and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._flush_soon(), name="count tokens")
+        if self._used or self._ended:
+            self.stir()
 
-    def note_refusal(self, limit: Limit) -> None:
-        """Note that somebody was refused for this limit."""
+    def stir(self) -> None:
+        """Write down, or look, a moment later."""
+        self._is_stirred = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._flush_soon(), name="count tokens")
 
     async def _flush_soon(self) -> None:
         delay = FLUSH_INTERVAL_SECONDS
-        while self._used or self._ended:
+        while self._is_stirred:
             await asyncio.sleep(delay)
             try:
                 await self.flush()
@@ -59,7 +65,7 @@ class UsageFlusher:
         """
         async with self._flushing:
             used, ended = self._used, self._ended
-            self._used, self._ended = {}, set()
+            self._used, self._ended, self._is_stirred = {}, set(), False
             try:
                 if used or ended:
                     await ledger.add(self._database, used, ended)
@@ -67,7 +73,9 @@ class UsageFlusher:
                 for key, usage in used.items():
                     self._used.setdefault(key, TokenUsage()).add(usage)
                 self._ended |= ended
+                self._is_stirred = True
                 raise
+            await self._after()
 
     async def close(self) -> None:
         if self._task:

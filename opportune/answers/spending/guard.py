@@ -16,6 +16,7 @@ from opportune.answers.spending.flusher import UsageFlusher
 from opportune.answers.spending.ledger import Standing, UsageKey
 from opportune.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, Words, worst
 from opportune.answers.spending.models import LlmReservation
+from opportune.answers.spending.notices import Notices
 from opportune.answers.spending.switch import Switch, refusal
 from opportune.db import Database, is_outage, utc_now
 from opportune.llm.guard import Guard, GuardedCall, Payer, SpendingRefused
@@ -44,7 +45,8 @@ class SpendingGuard(Guard):
         self.words = Words(self.own, settings.time_zone)
         self.database = database
         self.switch = Switch(database)
-        self.flusher = UsageFlusher(database)
+        self.notices = Notices(settings, database, self.limits, self.words)
+        self.flusher = UsageFlusher(database, lambda: self.notices.send(self.now()))
         self._zone = site_zone(settings)
         self._running: set[RunningCall] = set()
 
@@ -148,7 +150,9 @@ class SpendingGuard(Guard):
             return None
         limit, room = found
         if room < min(MIN_ANSWER_TOKENS, model.max_answer_tokens if model else MIN_ANSWER_TOKENS):
-            self.flusher.note_refusal(limit)
+            if limit.scope == "site":
+                self.notices.note_refusal(limit)
+                self.flusher.stir()
             is_left = (limit.answer_room(standing.of(limit).left(limit), 0, model) or 0) >= MIN_ANSWER_TOKENS
             words = self.words.used_up(limit, now, is_something_left=is_left)
             raise SpendingRefused("limit_reached", words, (limit.renewed_at(now) - now).total_seconds())

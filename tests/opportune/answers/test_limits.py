@@ -18,7 +18,9 @@ from opportune.answers.dependencies import Answers
 from opportune.answers.manager import AnswerManager
 from opportune.answers.settings import AnswersSettings
 from opportune.answers.spending import switch
+from opportune.answers.spending.checks import check_spending
 from opportune.answers.spending.guard import SpendingGuard
+from opportune.answers.spending.jobs import forget_visitors
 from opportune.answers.spending.limits import Limit
 from opportune.answers.spending.models import LlmReservation, LlmUsage
 from opportune.answers.spending.switch import switch_off, switch_on
@@ -28,7 +30,8 @@ from opportune.features import answers
 from opportune.llm import Done, FakeProvider, LanguageModel, Llm, LlmModel
 from opportune.llm.guard import SITE, Payer, SpendingRefused
 from opportune.settings import Settings, read_feature_settings
-from opportune.testing import make_token, make_user
+from opportune.testing import RecordedJobs, make_token, make_user
+from opportune.testing.rows import Make
 from tests.opportune.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended
 
 pytestmark = pytest.mark.database("sqlite")
@@ -298,3 +301,58 @@ async def test_without_limits_nothing_is_asked_of_the_database_for_a_piece_or_be
     await llm.for_user(user.id).complete("Why?")
     assert SITE.user_id is None
     monkeypatch.undo()
+
+
+async def test_superusers_get_an_email_at_80_and_one_at_100_percent_of_what_the_site_may(
+    app: FastAPI, recorded_jobs: RecordedJobs, settings: Settings
+) -> None:
+    for number in range(2):
+        await make_user(app.state.database, f"root{number}@example.com", is_superuser=True)
+    await make_user(app.state.database, "closed@example.com", is_superuser=True, is_active=False)
+    # Two processes, and one that starts later in that month.
+    limits = AnswersSettings(llm_max_cost_per_month=Decimal("0.0040"), llm_max_tokens_per_day=10_000_000)
+    guards = [SpendingGuard(settings.having(limits), app.state.database) for _ in range(3)]
+
+    async def subjects() -> list[str]:
+        for guard in guards:
+            await guard.flush()
+        letters, recorded_jobs.calls = recorded_jobs.outbox, []
+        return [f"{letter.to}: {letter.subject.partition(': ')[2]}" for letter in letters]
+
+    told = []
+    for guard in guards:
+        await asking(guard).complete("Why?")
+        told.append(await subjects())
+    with pytest.raises(SpendingRefused):
+        await asking(guards[0]).complete("Why?")
+    what = "of what language models may cost this month"
+    assert told == [
+        [],
+        [f"root{number}@example.com: 85 % {what}" for number in range(2)],
+        [f"root{number}@example.com: 127 % {what}" for number in range(2)],
+    ]
+    assert await subjects() == []
+    for guard in guards:
+        await guard.close()
+
+
+async def test_what_stands_for_an_address_is_forgotten_after_some_days(
+    app: FastAPI, recorded_jobs: RecordedJobs, make: Make
+) -> None:
+    today = utc_now().date()
+    for payer in ("visitor:1a", "visitors", "total"):
+        for days in (0, 10):
+            await make(LlmUsage, payer=payer, day=today - timedelta(days=days))
+    await recorded_jobs.run(forget_visitors())
+    async with app.state.database.reader(fresh=True) as session:
+        kept = await session.scalars(select(col(LlmUsage.payer)))
+    assert sorted(kept) == ["total", "total", "visitor:1a", "visitors", "visitors"]
+
+
+def test_a_limit_of_money_wants_prices(settings: Settings) -> None:
+    limited = settings.having(AnswersSettings(llm_max_cost_per_month=Decimal(5)))
+    unpriced = [PRICED, FREE.model_copy(update={"name": "Slow"})]
+    (finding,) = check_spending(limited.model_copy(update={"llm_models": unpriced}))
+    assert finding.text.startswith("LLM_MAX_COST_PER_MONTH counts nothing of Slow: in LLM_MODELS give price_per_")
+    assert [*check_spending(limited.model_copy(update={"llm_models": [PRICED]}))] == []
+    assert [*check_spending(settings.model_copy(update={"llm_models": unpriced}))] == []

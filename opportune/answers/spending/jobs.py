@@ -1,0 +1,22 @@
+"""What is done once a day."""
+
+from datetime import timedelta
+
+from sqlalchemy import delete
+from sqlmodel import col
+
+from opportune.answers.spending.models import LlmUsage
+from opportune.db import utc_now
+from opportune.jobs import JobContext, job
+
+VISITOR_DAYS = 3
+"""Days after which what stands for an address is deleted. The sum of all visitors stays."""
+
+
+@job("answers.forget_visitors", schedule="41 3 * * *")
+async def forget_visitors(run: JobContext) -> None:
+    """Delete what single visitors have used."""
+    old = utc_now().date() - timedelta(days=VISITOR_DAYS)
+    async with run.database.writer() as session:
+        payer, day = col(LlmUsage.payer), col(LlmUsage.day)
+        await session.execute(delete(LlmUsage).where(payer.startswith("visitor:"), day < old))
