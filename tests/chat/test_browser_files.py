@@ -1,0 +1,51 @@
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import FilePayload, Page, expect
+
+from opportune.accounts import User
+from opportune.llm import FakeProvider
+from opportune.testing import sign_in_browser
+from tests.opportune.storage.pictures import drawn, encoded
+
+pytestmark = pytest.mark.database("sqlite")
+
+PUT = """(element, [kind, name]) => {
+  const held = new DataTransfer();
+  held.items.add(new File(["Some words."], name, { type: "text/plain" }));
+  const how = kind === "paste" ? { clipboardData: held } : { dataTransfer: held };
+  const event = new (kind === "paste" ? ClipboardEvent : DragEvent)(kind, { bubbles: true, cancelable: true, ...how });
+  element.dispatchEvent(event);
+}"""
+
+
+async def test_files_are_chosen_pasted_and_dropped_taken_back_and_sent_with_the_question(
+    app: FastAPI, page: Page, site: str, user: User, fake_llm: FakeProvider
+) -> None:
+    await sign_in_browser(page, app, user, site)
+    fake_llm.script, fake_llm.sees_images, fake_llm.context_budget = ["A cat."], True, 8_000
+    cat = FilePayload(name="cat.png", mimeType="image/png", buffer=encoded(drawn(), "PNG"))
+    await page.goto("/chat")
+    question, chosen = page.get_by_label("Your question"), page.locator("#attached li")
+    await page.get_by_label("Attach files").set_input_files([cat])
+    await question.evaluate(PUT, ["paste", "pasted.txt"])
+    await page.locator("body").evaluate(PUT, ["drop", "dropped.txt"])
+    await expect(chosen).to_have_text(["cat.png", "pasted.txt", "dropped.txt"])
+    await page.get_by_label("Remove pasted.txt").press("Enter")
+    await expect(page.get_by_label("Remove cat.png")).to_be_focused()
+    await page.get_by_text("Scripted").first.click()
+    await page.get_by_label("System prompt").fill("Be brief.")
+    await question.fill("What is it?")
+    await question.press("Enter")
+    await expect(page.locator("article").last).to_contain_text("A cat.")
+    await expect(page.locator("article img")).to_have_js_property("naturalWidth", 40)
+    await expect(page.locator("article .attachments")).to_contain_text("dropped.txt")
+    await expect(chosen).to_have_count(0)
+
+    await page.get_by_label("Attach files").set_input_files([cat])
+    await question.fill("And this?")
+    await question.press("Enter")
+    await expect(page.locator("article img")).to_have_count(2)
+    await expect(chosen).to_have_count(0)
+    await expect(page.locator("article").nth(3)).to_contain_text("A cat.")
+    assert [len(turn.pictures) for turn in fake_llm.received[-1]] == [0, 1, 0, 1]
+    assert fake_llm.received[-1][0].content == "Be brief."
