@@ -22,6 +22,7 @@ from opportune.mcp.oauth.scopes import asked_scopes
 from opportune.settings import Settings
 
 CODE_LIFETIME = timedelta(minutes=2)
+CLIENT_ID = re.compile(r"[0-9a-f-]{36}")
 S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 PARAMETERS = (
     *("client_id", "redirect_uri", "response_type", "scope", "state"),
@@ -105,7 +106,9 @@ def _fault(settings: Settings, query: QueryParams, asked: AuthorizationRequest) 
 
 
 async def find_client(session: AsyncSession, client_id: str) -> McpClient | None:
-    found = await session.scalars(select(McpClient).where(col(McpClient.client_id) == client_id[:64]))
+    if not CLIENT_ID.fullmatch(client_id):  # it may be what no database takes
+        return None
+    found = await session.scalars(select(McpClient).where(col(McpClient.client_id) == client_id))
     return found.first()
 
 

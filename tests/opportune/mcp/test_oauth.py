@@ -274,6 +274,7 @@ async def test_another_site_cannot_say_yes(browser: AsyncClient, client_id: str)
 
 UNTRUSTED: list[dict[str, Any]] = [
     {"client_id": "nobody"},
+    {"client_id": "a\0b"},
     {"client_id": None},
     {"redirect_uri": "https://evil.example/callback"},
     {"redirect_uri": f"{BACK}/more"},
