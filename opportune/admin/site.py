@@ -76,6 +76,10 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     yield from users or [(UserAdmin, "")]
     for view in (*ACCOUNTS, *GROUPS, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
         yield view, ""
+    if any(feature.name == "answers" for feature in features):
+        from opportune.admin.answers import AnswerAdmin  # noqa: PLC0415 - as below
+
+        yield AnswerAdmin, ""
     if any(feature.llm_guard for feature in features):
         from opportune.admin.operations.llm import LlmAdmin  # noqa: PLC0415 - other sites have no such tables
 

@@ -5,9 +5,10 @@ from fastapi import APIRouter, Depends, HTTPException
 from pydantic import ConfigDict, Field
 
 from opportune.accounts.dependencies import CurrentUser
+from opportune.answers import rating as ratings
 from opportune.answers.dependencies import Answers, CurrentAnswer, CurrentStream
 from opportune.answers.events import AnswerStream
-from opportune.answers.models import Answer, AnswerStatus
+from opportune.answers.models import Answer, AnswerStatus, Rating
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.schemas import Schema
 from opportune.web import EventStream
@@ -48,6 +49,8 @@ class AnswerRead(Schema):
     usage_estimated: bool
     created_at: datetime
     finished_at: datetime | None
+    rating: Rating | None
+    rating_note: str
 
 
 @router.get("/{answer_id}", response_model=AnswerRead)
@@ -71,6 +74,12 @@ async def stream(
     After 15 seconds of silence comes a comment: where nothing comes for 40, the connection is lost.
     """
     return EventStream(answer_stream.json())
+
+
+@router.put("/{answer_id}/rating", response_model=AnswerRead)
+async def rate(answer: CurrentAnswer, session: WriteSession, rating: ratings.RatingUpdate) -> Answer:
+    """Say what the answer was worth: `up`, `down`, or an empty text to take that back."""
+    return await ratings.rate(session, answer, rating)
 
 
 @router.post("/{answer_id}/stop", status_code=204)

@@ -8,12 +8,13 @@ from opportune.answers.spending.checks import check_spending
 from opportune.answers.spending.guard import SpendingGuard
 from opportune.answers.spending.jobs import forget_visitors
 from opportune.answers.spending.models import LlmReservation, LlmState, LlmUsage
-from opportune.feature import Feature
+from opportune.feature import Feature, Metric
 
 answers = Feature(
     name="answers",
     summary="Answers of language models that outlive their request, for features that ask for them.",
     models=(Answer, AnswerChunk, AnswerAttachment, LlmUsage, LlmReservation, LlmState),
+    metrics=(Metric("Answers", Answer.created_at),),
     pages=pages.router,
     api=api.router,
     personal_data=personal_data,

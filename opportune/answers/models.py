@@ -31,6 +31,16 @@ class AnswerStatus(StrEnum):
     FAILED = "failed"
 
 
+class Rating(StrEnum):
+    """What the person who asked says of an answer."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+MAX_RATING_NOTE_LENGTH = 500
+
+
 class Answer(Model, table=True):
     """What a model answers to somebody: stored while it grows, and kept with how it ended."""
 
@@ -82,6 +92,9 @@ class Answer(Model, table=True):
     """Whose limits it counts for, where that is not its owner: an address of visitors."""
     created_at: datetime = Field(default_factory=utc_now)
     finished_at: datetime | None = None
+    rating: Rating | None = None
+    rating_note: str = Field(default="", max_length=MAX_RATING_NOTE_LENGTH)
+    """Why, in the words of the person for the site's staff."""
 
     worker: str = Field(default="", max_length=32)
     """The process that writes it; empty when one that stops has handed it over to whoever takes it."""

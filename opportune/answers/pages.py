@@ -1,4 +1,5 @@
-"""Addresses that every feature's answers have: shown alone, streamed into any page, stopped, tried again, continued."""
+"""Addresses that every feature's answers have: shown alone, streamed into any page, stopped, tried again, continued,
+rated."""
 
 from typing import Annotated
 
@@ -7,6 +8,7 @@ from fastapi.responses import Response
 
 from opportune.accounts.dependencies import CurrentUser, came_from
 from opportune.accounts.sign_in.redirects import safe_redirect_path
+from opportune.answers import rating as ratings
 from opportune.answers.attachments import find_attachments
 from opportune.answers.dependencies import Answers, CurrentAnswer, CurrentStream
 from opportune.answers.events import answer_gone
@@ -82,10 +84,22 @@ async def refuse(
 
 def _decided(request: Request, answer: Answer) -> Response:
     """Back to the page that showed it; with htmx the stream brings what becomes of it."""
-    if is_htmx(request):
-        return Response(status_code=204)
+    return Response(status_code=204) if is_htmx(request) else _back(request, answer)
+
+
+def _back(request: Request, answer: Answer) -> Response:
     page = safe_redirect_path(came_from(request))
     return redirect(request, page if page != "/" else answer_path(answer))
+
+
+@router.post("/{answer_id}/rate")
+async def rate(
+    request: Request, answer: CurrentAnswer, session: WriteSession, rating: Annotated[ratings.RatingUpdate, Form()]
+) -> Response:
+    rated = await ratings.rate(session, answer, rating)
+    if not is_htmx(request):
+        return _back(request, answer)
+    return templates.render_block(request, "answers/rating.html", "rating", {"answer": rated})
 
 
 @router.post("/{answer_id}/retry")
