@@ -19,7 +19,7 @@ class AnswerAdmin(AdminView, model=Answer):
         "rating",
     )
     column_details_list = (*column_list, "rating_note", "error_code", "usage_estimated", "cost_micro", "finished_at")
-    column_export_list = column_details_list
+    column_export_list = [*column_details_list]
     column_searchable_list = ("topic", "model", "rating_note")
     column_filters = ("rating", "status", "owner_id", "created_at", "completion_tokens")
     column_labels = {"created_at": "When", "rating_note": "Why", "cost_micro": "Cost in millionths"}
