@@ -17,7 +17,7 @@ from opportune.accounts.rate_limits import DatabaseStorage
 from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.accounts.tokens.openapi import describe
 from opportune.admin.permissions import Permissions
-from opportune.admin.site import add_admin
+from opportune.admin.site import add_admin, add_icons
 from opportune.db.factory import open_database
 from opportune.feature import Feature
 from opportune.jobs.factory import open_jobs
@@ -44,7 +44,6 @@ from opportune.web.middleware.request_log import RequestLogMiddleware
 from opportune.web.middleware.security_headers import SecurityHeadersMiddleware
 from opportune.web.rate_limit import RateLimiter
 from opportune.web.rate_limit.cache_storage import CacheStorage
-from opportune.web.rendering import icons
 from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.rendering.templates import templates
 from opportune.web.routing import Router, analyze, several
@@ -64,7 +63,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     app.state.features = features
     app.state.permissions = Permissions(features)
     app.state.permissions.require_known()
-    icons.add(*(link.icon for feature in features for link in feature.navigation))
+    add_icons(features)
     templates.environment.auto_reload = settings.environment == "development"
     add_services(app.state, settings)
     add_error_handlers(app)

@@ -40,6 +40,7 @@ from opportune.db.columns import title_of
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.web.rendering import icons
 from opportune.web.rendering.flash import flashed
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
@@ -85,6 +86,12 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
 
         yield LlmAdmin, ""
     yield from (each for each in own if each not in users)
+
+
+def add_icons(features: Sequence[Feature]) -> None:
+    """Have in the sheet of icons those that features declare: of their views, and of the navigation."""
+    icons.add(*(view.icon for view, _ in view_classes(features)))
+    icons.add(*(link.icon for feature in features for link in feature.navigation))
 
 
 async def _to_index(request: Request) -> Response:

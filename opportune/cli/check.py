@@ -16,7 +16,7 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.admin.options import view_faults
 from opportune.admin.permissions import Permissions
-from opportune.admin.site import view_classes
+from opportune.admin.site import add_icons, view_classes
 from opportune.checks import PRODUCTION_CHECKS, Check, Finding, check_llm, check_secret_key
 from opportune.cli import startup
 from opportune.cli.loop import runner
@@ -249,7 +249,7 @@ def check_models(settings: Settings) -> Iterator[Finding]:
 
 
 def check_icons(_settings: Settings) -> Iterator[Finding]:
-    icons.add(*(link.icon for feature in installed_features() for link in feature.navigation))
+    add_icons(installed_features())
     yield from (Finding(fault, is_error=False) for fault in icons.faults())
 
 

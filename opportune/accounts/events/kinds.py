@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from opportune.web.rendering import icons
+
 
 @dataclass(frozen=True)
 class EventKind:
@@ -129,3 +131,4 @@ KINDS = {
 def add_event_kind(kind: EventKind) -> None:
     """Declare a kind of event of a feature, before the site starts."""
     KINDS[kind.name] = kind
+    icons.add(kind.icon)

@@ -1,7 +1,8 @@
 """Tabler's icons as one small style sheet: each is a mask that the colour of the text shines through.
 
-An icon gets into the sheet by its class, `ti-` and Tabler's name, being written out in a template, a script or Python
-code. A name that stands nowhere, such as one from a row of a table, is told with `add`.
+An icon gets into the sheet by its class, `ti-` and Tabler's name, being written out in a template, a script or the
+project's Python code. A name that stands nowhere, such as one from a row of a table, is told with `add`, as those that
+a feature declares are: of its admin views, its navigation and its kinds of events, wherever they are written.
 """
 
 import logging
@@ -19,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 SOURCE_FOLDERS = (
     *(PROJECT / name for name in ("templates", "static", PACKAGE)),
-    # The rest of it names none.
-    *(FRAMEWORK / name for name in ("templates", "static", "admin", "accounts/events", "teams")),
+    # What the rest of it names is told.
+    *(FRAMEWORK / name for name in ("templates", "static", "admin", "accounts/events")),
 )
 SOURCE_SUFFIXES = (".html", ".js", ".py")
 # What must not stand before it is asked afterwards: what begins with plain letters is found much faster.
@@ -52,8 +53,9 @@ _added: set[str] = set()
 
 
 def add(*names: str) -> None:
-    """Have icons in the sheet whose classes are nowhere written out: `icons.add("mood-happy")`."""
-    _added.update(names)
+    """Have icons in the sheet that are nowhere written out: by name, `icons.add("mood-happy")`, or by class."""
+    for name in filter(None, names):
+        _added.update(_names_in(name.encode()) or {name})
 
 
 def sheet() -> bytes:
@@ -97,7 +99,10 @@ def _files(folder: str) -> Iterator[tuple[str, int]]:
 
 @lru_cache(maxsize=4096)
 def _names(path: str, _modified: int) -> frozenset[str]:
-    text = _read(path)
+    return _names_in(_read(path))
+
+
+def _names_in(text: bytes) -> frozenset[str]:
     return frozenset(name.decode() for name in NAMED.findall(text))
 
 

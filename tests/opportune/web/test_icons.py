@@ -3,9 +3,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from httpx import AsyncClient
 from playwright.async_api import Browser, Page
+from sqladmin import BaseView
 
+from opportune.accounts.events import kinds
+from opportune.application import create_app
+from opportune.feature import Feature
 from opportune.project import FRAMEWORK
 from opportune.web.rendering import icons
 from opportune.web.rendering.static_files import ICONS_FILE, assets
@@ -39,7 +44,26 @@ def test_of_the_framework_s_code_none_names_icons_but_where_they_are_looked_for(
     looked_at = [folder for folder in icons.SOURCE_FOLDERS if folder.is_relative_to(FRAMEWORK)]
     elsewhere = [path for path in FRAMEWORK.rglob("*.py") if not any(path.is_relative_to(each) for each in looked_at)]
     named = {path.name for path in elsewhere if icons.NAMED.search(path.read_bytes())}
-    assert named <= {"feature.py", "icons.py"}, "they explain how it is done; tell others by icons.add"
+    explained, declared = {"feature.py", "icons.py"}, {"admin.py", "events.py"}
+    assert named <= explained | declared, "what is no view and no kind of event is told by icons.add"
+
+
+def test_what_a_feature_declares_is_in_the_sheet_wherever_it_is_written(
+    project: Path, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "KINDS", {})
+
+    class ShelfAdmin(BaseView):
+        name, icon = "Shelves", "ti ti-books"
+
+    class OldAdmin(BaseView):
+        name, icon = "Old", "fa-solid fa-user"
+
+    create_app(app.state.settings, [Feature(name="books", summary="", admin=[ShelfAdmin, OldAdmin])])
+    kinds.add_event_kind(kinds.EventKind("book_lost", "A book was lost", icon="ti-mood-sad"))
+    assert {"books", "mood-sad"} <= {*names()}
+    (line,) = icons.faults()
+    assert line.startswith("Tabler has no icon named fa-solid fa-user")
 
 
 def test_an_icon_is_in_the_sheet_once_it_is_written_anywhere(project: Path) -> None:
