@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from app.chat import answering
 from app.chat.dependencies import CurrentConversation
 from app.chat.export import to_data, to_markdown
+from app.chat.models import TitledBy
 from app.chat.schemas import ConversationTitle
 from app.chat.search import search as search_conversations
 from app.chat.service import Chat
@@ -18,6 +19,9 @@ from opportune.search import SearchQuery
 from opportune.web import flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter()
+
+MAX_TITLE_TRIES = 4
+"""Looks of a page for the model's title, each twice as long after the one before: half a minute in all."""
 
 
 @router.get("/search")
@@ -41,6 +45,18 @@ async def rename(request: Request, user: CurrentUser, answers: Answers, conversa
     if not is_htmx(request):
         return redirect(request, f"/chat/{conversation.id}")
     return templates.render_block(request, "chat/chat.html", "titled", {"conversation": renamed})
+
+
+@router.get("/{conversation_id}/title")
+async def title(
+    request: Request, conversation: CurrentConversation, tries: Annotated[int, Query(ge=0, le=MAX_TITLE_TRIES)]
+) -> Response:
+    """The title that the model has found, for a page that shows the first words."""
+    if conversation.titled_by != TitledBy.QUESTION:
+        return templates.render_block(request, "chat/chat.html", "titled", {"conversation": conversation})
+    context = {"conversation_id": conversation.id, "tries": tries}
+    is_last = tries == MAX_TITLE_TRIES
+    return templates.partial("") if is_last else templates.render_block(request, "chat/title.html", "waiting", context)
 
 
 @router.get("/{conversation_id}/export/{kind}")

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Header, HTTPException, Query
 
 from app.chat.answering import view_conversation
-from app.chat.models import Conversation, Message, Role
+from app.chat.models import Conversation, Message, Role, TitledBy
 from app.chat.service import Chat, ConversationView
 from opportune.accounts import CurrentUser, OptionalUser
 from opportune.db import MAX_ID, RowId
@@ -87,6 +87,8 @@ class MessageStream(AnswerStream):
     message: Message
     branches: Sequence[int]
     """What there is in the place of the message."""
+    awaits_title: bool
+    """Whether the model is asked for a title of the conversation when it ends."""
 
 
 async def get_stream(
@@ -101,12 +103,13 @@ async def get_stream(
     A dependency and not a part of the stream: only so is the answer let go of at once when the visitor goes.
     """
     named = parse_event_id(last_event_id) or parse_event_id(after)
-    message, branches = await _find(answers, user.id, conversation_id, named) if user else (None, ())
-    if message is None or message.answer is None:
+    found = await _find(answers, user.id, conversation_id, named) if user else None
+    if found is None or found[0].answer is None:
         yield None
         return
-    async with answers.view(message.answer) as live:
-        yield MessageStream(live, named[1] if named and named[0] == message.id else 0, message.id, message, branches)
+    message = found[0]
+    async with answers.view(found[0].answer) as live:
+        yield MessageStream(live, named[1] if named and named[0] == message.id else 0, message.id, *found)
 
 
 CurrentStream = Annotated[MessageStream | None, Depends(get_stream)]
@@ -114,13 +117,16 @@ CurrentStream = Annotated[MessageStream | None, Depends(get_stream)]
 
 async def _find(
     answers: AnswerManager, owner_id: int, conversation_id: int, named: tuple[int, int] | None
-) -> tuple[Message | None, Sequence[int]]:
+) -> tuple[Message, Sequence[int], bool] | None:
     # Fresh, since whoever lost a stream comes back to it later than a browser is known to have just written.
     async with answers.database.reader(fresh=True) as session:
         chat = Chat(session, owner_id)
-        if not await chat.conversation(conversation_id):
-            return None, ()
+        if not (conversation := await chat.conversation(conversation_id)):
+            return None
         answer = await chat.message(named[0], Role.ASSISTANT) if named else None
         if answer is None or answer.conversation_id != conversation_id:
             answer = await chat.newest_answer(conversation_id)
-        return answer, (await chat.branches([answer]))[answer.id] if answer else ()
+        if answer is None:
+            return None
+        awaits_title = conversation.titled_by == TitledBy.QUESTION and (await chat.question(answer)).parent_id is None
+        return answer, (await chat.branches([answer]))[answer.id], awaits_title

@@ -3,7 +3,8 @@ from sqlalchemy import func
 from app.chat import demo
 from app.chat.admin import ConversationAdmin, MessageAdmin
 from app.chat.api import router as api
-from app.chat.hooks import delete_answers
+from app.chat.hooks import delete_answers, queue_title
+from app.chat.jobs import write_title
 from app.chat.models import Conversation, Message, Share
 from app.chat.pages import router as pages
 from app.chat.personal import personal_data
@@ -24,5 +25,6 @@ chat = Feature(
     navigation=(Link("Chat", "/chat", "message-circle"),),
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
-    hooks=(delete_answers,),
+    hooks=(delete_answers, queue_title),
+    jobs=(write_title,),
 )

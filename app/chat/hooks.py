@@ -1,15 +1,34 @@
-"""Answers and files go with their conversation, whichever way it is deleted."""
+"""Answers and files go with their conversation, whichever way it is deleted; the first answer brings it a title."""
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from app.chat.models import Conversation
+from app.chat.jobs import write_title
+from app.chat.models import Conversation, Message, TitledBy
 from opportune.db import before_delete
-from opportune.llm import Answer, AnswerAttachment, delete_attachments
+from opportune.jobs import defer
+from opportune.llm import Answer, AnswerAttachment, AnswerStatus, after_answer, delete_attachments
 
 
 @before_delete(Conversation)
 async def delete_answers(session: AsyncSession, conversation: Conversation) -> None:
     await session.execute(delete(Answer).where(col(Answer.topic) == conversation.topic))
     await delete_attachments(session, col(AnswerAttachment.topic) == conversation.topic)
+
+
+@after_answer("chat")
+async def queue_title(session: AsyncSession, answer: Answer) -> None:
+    if answer.status not in (AnswerStatus.DONE, AnswerStatus.TRUNCATED):
+        return
+    question = aliased(Message)
+    begun = (
+        select(col(Conversation.id))
+        .join(Message, col(Message.conversation_id) == col(Conversation.id))
+        .join(question, col(question.id) == col(Message.parent_id))
+        .where(col(Message.answer_id) == answer.id, col(question.parent_id).is_(None))
+        .where(col(Conversation.titled_by) == TitledBy.QUESTION)
+    )
+    if conversation_id := await session.scalar(begun):
+        defer(session, write_title(conversation_id), key=f"title of conversation {conversation_id}")

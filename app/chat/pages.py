@@ -1,7 +1,6 @@
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -21,14 +20,15 @@ from app.chat.models import Conversation, Message
 from app.chat.periods import by_period
 from app.chat.schemas import ConversationFilter, ConversationForm, ConversationSettings, MessageForm
 from app.chat.service import Chat, ConversationView, QuestionTooLongError
+from app.chat.shown import ShownMessage, all_shown
 from opportune.accounts import CurrentUser
 from opportune.errors import FieldErrors
 from opportune.llm import (
     Answer,
-    AnswerAttachment,
     AnswerManager,
     AnswerRunning,
     Answers,
+    AnswerStatus,
     AttachmentRefused,
     ShownAnswer,
     SpendingRefused,
@@ -127,7 +127,11 @@ async def stream(request: Request, answer_stream: CurrentStream) -> EventStream:
 
     async def article(answer: Answer) -> str:
         shown = ShownMessage(answer_stream.message, await ShownAnswer.of(answer), answer_stream.branches)
-        return templates.render_block_to_string(request, "chat/message.html", "message", {"shown": shown})
+        html = templates.render_block_to_string(request, "chat/message.html", "message", {"shown": shown})
+        if not (answer_stream.awaits_title and answer.status == AnswerStatus.DONE):
+            return html
+        waiting = {"conversation_id": answer_stream.message.conversation_id, "tries": 0}
+        return html + templates.render_block_to_string(request, "chat/title.html", "waiting", waiting)
 
     return EventStream(answer_stream.html(article, "m"))
 
@@ -244,7 +248,7 @@ async def _messages(view: ConversationView | None) -> dict[str, Any]:
     messages = view.messages if view else []
     return {
         "conversation": view.conversation if view else None,
-        "messages": await _all_shown(view) if view else (),
+        "messages": await all_shown(view) if view else (),
         "earlier": view.earlier if view else None,
         "is_end": view is None or view.is_end,
         "answer": _running(messages),
@@ -280,28 +284,3 @@ async def _refuse(
 def _say(form: Form[Any], refusal: Exception) -> None:
     words, status = REFUSALS[type(refusal)]
     form.refuse(words or str(refusal), "content", status)
-
-
-@dataclass(frozen=True)
-class ShownMessage:
-    """A message as its template wants it; a question has no answer."""
-
-    message: Message
-    answer: ShownAnswer | None
-    branches: Sequence[int]
-    files: Sequence[AnswerAttachment] = ()
-
-    @property
-    def place(self) -> int:
-        """The message's among its branches, from 0 on."""
-        return self.branches.index(self.message.id)
-
-
-async def _all_shown(view: ConversationView) -> list[ShownMessage]:
-    return [
-        ShownMessage(
-            *(each, await ShownAnswer.of(each.answer) if each.answer else None, view.branches[each.id]),
-            view.files_of(each),
-        )
-        for each in view.messages
-    ]

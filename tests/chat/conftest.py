@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.chat import hooks
 from opportune.accounts import User
 from opportune.answers import flusher, follower, live
 from opportune.db import Database
@@ -17,6 +18,12 @@ def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 0.1)
     monkeypatch.setattr(follower, "POLL_INTERVAL_SECONDS", 0.02)
     monkeypatch.setattr(live, "UPDATE_INTERVAL_SECONDS", 0.01)
+
+
+@pytest.fixture(autouse=True)
+def _no_titles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models are asked what a test asks them, and for no titles beside; tests of those have a fixture of this name."""
+    monkeypatch.setattr(hooks, "defer", lambda *_, **__: None)
 
 
 @pytest.fixture

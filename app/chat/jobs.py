@@ -1,0 +1,48 @@
+"""What nobody waits for: a title by the model for a conversation that has begun."""
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.chat.models import Conversation, Message, TitledBy
+from app.chat.service import MAX_FIRST_WORDS_LENGTH
+from opportune.jobs import JobContext, job
+from opportune.llm import LLMError
+
+MAX_SHOWN_LENGTH = 1_000
+"""Characters of the question, and of the answer, from which the model makes a title."""
+TITLE_PROMPT = (
+    "Give this conversation a title: two to six words in the language of the question, without quotation marks. "
+    "Answer with the title alone."
+)
+
+
+@job("chat.title", attempts=1)
+async def write_title(run: JobContext, conversation_id: int) -> None:
+    """Where the model is silent or says something else, the first words stay, and so does what a person has written."""
+    async with run.database.reader() as session:
+        conversation = await session.get(Conversation, conversation_id)
+        first = (
+            select(Message).where(col(Message.conversation_id) == conversation_id).order_by(col(Message.id)).limit(2)
+        )
+        said = "\n\n".join(message.text[:MAX_SHOWN_LENGTH] for message in await session.scalars(first))
+    if conversation is None:
+        return
+    try:
+        llm = run.llm.using(conversation.model).for_user(conversation.owner_id)
+        title = title_in(await llm.complete(said, system=TITLE_PROMPT))
+    except LLMError:
+        return
+    if title:
+        await run.write(store_title, conversation_id, title)
+
+
+async def store_title(session: AsyncSession, conversation_id: int, title: str) -> None:
+    untitled = col(Conversation.id) == conversation_id, col(Conversation.titled_by) == TitledBy.QUESTION
+    await session.execute(update(Conversation).where(*untitled).values(title=title, titled_by=TitledBy.MODEL))
+
+
+def title_in(reply: str) -> str:
+    """The title that a model gave; nothing where it says something else."""
+    title = reply.strip().removeprefix("Title:").strip(" \"'“”„«»*#`.")
+    return title if len(title) <= MAX_FIRST_WORDS_LENGTH and title.isprintable() else ""

@@ -1,0 +1,86 @@
+"""Titles that the model makes after the first answer."""
+
+import re
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from app.chat.jobs import title_in
+from opportune import llm
+from opportune.llm import FakeProvider
+from opportune.testing import RecordedJobs, signed_in_client
+
+pytestmark = pytest.mark.database("sqlite")
+
+TOO_LONG = "Of the model, and much too long for a title of anything that a page shows"
+API = "/api/v1/conversations"
+
+
+@pytest.fixture
+def _no_titles() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("reply", "title"),
+    [
+        ("Songs of whales", "Songs of whales"),
+        ('Title: **"Songs of whales".**\n', "Songs of whales"),
+        ("", ""),
+        ("Sure!\nHere is a title", ""),
+        ("A title " * 20, ""),
+        ("Bell\a", ""),
+    ],
+)
+def test_a_title_is_one_short_line(reply: str, title: str) -> None:
+    assert title_in(reply) == title
+
+
+async def test_the_first_answer_brings_a_title_that_the_page_fetches(
+    app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
+) -> None:
+    async with signed_in_client(app) as client, signed_in_client(app) as stranger:
+        asked = (await client.post(API, json={"content": "Why do whales sing?"})).json()
+        url = asked["stream_url"].removesuffix("/stream")
+        page = f"/chat/{url.rpartition('/')[2]}"
+        events = (await client.get(f"{page}/stream")).text
+        assert recorded_jobs.names == ["chat.title"]
+        poll = re.search(r'hx-get=\\?"(/chat/\d+/title\?tries=1)', events)
+        assert poll
+        assert "tries=2" in (await client.get(poll[1])).text, "not yet"
+        assert (await client.get(f"{page}/title?tries=4")).text == "", "nor is it asked for ever"
+
+        fake_llm.script = ["Songs of whales"]
+        await recorded_jobs.work()
+        assert "Why do whales sing?" in fake_llm.received[-1][-1].content
+        titled = (await client.get(poll[1])).text
+        assert ('hx-target="#title"' in titled, "Songs of whales" in titled) == (True, True)
+        assert (await stranger.get(poll[1])).status_code == 404
+
+        asked = await client.post(f"{url}/messages", json={"content": "And?"})
+        assert "title?tries" not in (await client.get(f"{page}/stream")).text
+        assert recorded_jobs.names == [], "only the first"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ["Because of\nmany things."],
+        [TOO_LONG],
+        [llm.LLMError("timeout", "Too slow.")],
+    ],
+)
+async def test_nonsense_leaves_the_first_words_and_a_persons_title_stays(
+    app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs, script: list[Any]
+) -> None:
+    async with signed_in_client(app) as client:
+        urls = []
+        for question in ("One?", "Two?"):
+            asked = (await client.post(API, json={"content": question})).json()
+            await client.get(asked["stream_url"])
+            urls.append(asked["stream_url"].removesuffix("/stream"))
+        fake_llm.script = script
+        await client.patch(urls[1], json={"title": "Mine"})
+        await recorded_jobs.work()
+        assert [(await client.get(url)).json()["title"] for url in urls] == ["One?", "Mine"]
+        assert "?tries=2" in (await client.get(f"/chat/{urls[0].rpartition('/')[2]}/title?tries=1")).text
