@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 TOKENS_PER_PRICE = 1_000_000
 MICRO_PER_UNIT = 1_000_000
 """Millionths of the currency: what costs are kept in."""
-MAX_NAME_LENGTH = 100
+MAX_MODEL_NAME_LENGTH = 100
 
 
 def _require_http(value: str) -> str:
@@ -32,7 +32,7 @@ class LlmModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH)
+    name: str = Field(min_length=1, max_length=MAX_MODEL_NAME_LENGTH)
     model: str = ""
     """Its name at the endpoint, where that is another one."""
     base_url: EndpointUrl = ""

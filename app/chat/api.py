@@ -162,7 +162,9 @@ async def check_place(conversation_id: RowId, message: CurrentMessage) -> None:
         raise HTTPException(404)
 
 
-messages = APIRouter(prefix="/{conversation_id}/messages/{message_id}", dependencies=[Depends(check_place)])
+messages = APIRouter(
+    prefix="/conversations/{conversation_id}/messages/{message_id}", tags=["chat"], dependencies=[Depends(check_place)]
+)
 
 
 @messages.post("/stop", status_code=204)
@@ -192,6 +194,3 @@ async def resume(answer: CurrentAnswer, answers: Answers) -> MessageRead:
 async def show(user: CurrentUser, message: CurrentMessage, session: WriteSession) -> None:
     """Show the branch of this message from now on; where it has several itself, the one that was used last."""
     await Chat(session, user.id).show(message)
-
-
-router.include_router(messages)

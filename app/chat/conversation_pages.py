@@ -18,7 +18,7 @@ from opportune.llm import Answers
 from opportune.search import SearchQuery
 from opportune.web import flash, is_htmx, read_form, redirect, templates
 
-router = APIRouter()
+router = APIRouter(prefix="/chat")
 
 MAX_TITLE_TRIES = 4
 """Looks of a page for the model's title, each twice as long after the one before: half a minute in all."""

@@ -1,12 +1,10 @@
 from sqlalchemy import func
 
-from app.chat import demo
+from app.chat import api, conversation_pages, demo, pages, share_pages
 from app.chat.admin import ConversationAdmin, MessageAdmin
-from app.chat.api import router as api
 from app.chat.hooks import delete_answers, queue_title
 from app.chat.jobs import write_title
 from app.chat.models import Conversation, Message, Share
-from app.chat.pages import router as pages
 from app.chat.personal import personal_data
 from opportune.feature import Demo, Feature, Link, Metric, UserColumn
 
@@ -14,8 +12,8 @@ chat = Feature(
     name="chat",
     summary="Ask a language model and watch it answer; answers survive reloads, lost connections and restarts.",
     models=(Conversation, Message, Share),
-    pages=pages,
-    api=api,
+    pages=(share_pages.router, conversation_pages.router, pages.router),
+    api=(api.router, api.messages),
     admin=(ConversationAdmin, MessageAdmin),
     metrics=(Metric("Messages", Message.created_at),),
     user_columns=(

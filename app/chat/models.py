@@ -8,8 +8,7 @@ from sqlalchemy import Index
 from sqlmodel import Field, Relationship
 
 from opportune.db import BigId, Model, utc_now
-from opportune.llm import Answer
-from opportune.llm_models import MAX_NAME_LENGTH
+from opportune.llm import MAX_MODEL_NAME_LENGTH, Answer
 from opportune.text import Text
 
 MAX_TITLE_LENGTH = 100
@@ -37,7 +36,7 @@ class Conversation(Model, table=True):
     titled_by: TitledBy = TitledBy.QUESTION
     leaf_id: int | None = Field(default=None, sa_type=BigId)
     """The last message of the branch that is shown; the newest of all where this is not there."""
-    model: str = Field(default="", max_length=MAX_NAME_LENGTH)
+    model: str = Field(default="", max_length=MAX_MODEL_NAME_LENGTH)
     """Who answers: a name of LLM_MODELS; empty for the first."""
     system_prompt: Text = ""
     """What the model is told beforehand; empty for the chat's own words."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from app.chat import answering, conversation_pages, share_pages
+from app.chat import answering
 from app.chat.dependencies import (
     CurrentAnswer,
     CurrentConversation,
@@ -39,8 +39,6 @@ from opportune.storage import StorageError
 from opportune.web import EventStream, Form, flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/chat")
-router.include_router(share_pages.router)
-router.include_router(conversation_pages.router)
 
 PAGE = "chat/chat.html"
 

@@ -6,8 +6,7 @@ from pydantic import Base64Bytes, ConfigDict, Field
 
 from app.chat.models import MAX_TITLE_LENGTH, Message, Role
 from opportune.db import MAX_ID
-from opportune.llm import MAX_ATTACHMENTS, Answer, AnswerStatus
-from opportune.llm_models import MAX_NAME_LENGTH
+from opportune.llm import MAX_ATTACHMENTS, MAX_MODEL_NAME_LENGTH, Answer, AnswerStatus
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
 from opportune.web import FieldOptions, Schema, Upload
@@ -37,7 +36,7 @@ class ConversationSettings(Schema):
 
     model_config = ConfigDict(from_attributes=True)
 
-    model: Annotated[Line, Field(max_length=MAX_NAME_LENGTH, title="Model")] = ""
+    model: Annotated[Line, Field(max_length=MAX_MODEL_NAME_LENGTH, title="Model")] = ""
     """A name of LLM_MODELS; empty for the first."""
     system_prompt: Annotated[Text, Field(max_length=MAX_QUESTION_LENGTH, title="System prompt")] = ""
     """Empty for the chat's own words."""

@@ -13,7 +13,7 @@ from opportune.llm import ShownAnswer
 from opportune.pagination import Paging
 from opportune.web import HOUR_SECONDS, Limiter, RateLimit, client_address, flash, redirect, templates
 
-router = APIRouter()
+router = APIRouter(prefix="/chat")
 
 WRONG_LINKS = RateLimit("chat.wrong_link", 30, HOUR_SECONDS, storage="cache")
 """For who is guessing; a link that is good is not counted."""

@@ -29,7 +29,7 @@ from opportune.llm.provider import (
     ToolSchema,
     estimate_tokens,
 )
-from opportune.llm_models import LlmModel
+from opportune.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
 
 if TYPE_CHECKING:
     from opportune.answers.attachments import SentFile, delete_attachments, find_attachments, stored_attachments
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_ATTACHMENTS",
+    "MAX_MODEL_NAME_LENGTH",
     "Answer",
     "AnswerAttachment",
     "AnswerManager",

@@ -7,7 +7,7 @@ from opportune.errors import OperatorError
 from opportune.llm import libraries
 from opportune.llm.fake import FakeProvider
 from opportune.llm.provider import Provider, Timeouts
-from opportune.llm_models import MAX_NAME_LENGTH, LlmModel
+from opportune.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
 from opportune.settings import Settings, setting_is_given
 
 
@@ -21,7 +21,7 @@ def models_of(settings: Settings) -> list[LlmModel]:
     if not settings.llm_base_url:
         return []
     name = settings.llm_model or urlsplit(settings.llm_base_url).hostname or "the model"
-    return [_whole(LlmModel(name=name[:MAX_NAME_LENGTH]), settings)]
+    return [_whole(LlmModel(name=name[:MAX_MODEL_NAME_LENGTH]), settings)]
 
 
 def _whole(model: LlmModel, settings: Settings) -> LlmModel:
