@@ -72,10 +72,11 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's guide has it
     if not settings.is_production:  # a deploy has run `check`, and its first visitor is waiting
         analyze(app.routes)
-        if settings.environment == "development" and any(feature.tools for feature in features):
-            from opportune.tools import toolbox_of  # noqa: PLC0415 - made when a model first asks
+        if settings.environment == "development" and any(feature.tools or feature.retrieval for feature in features):
+            from opportune.tools.toolbox import retrieval_of, toolbox_of  # noqa: PLC0415 - made when a model first asks
 
             toolbox_of(app).require_whole()
+            retrieval_of(app).require_searching()
     return app
 
 

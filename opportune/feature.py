@@ -141,6 +141,8 @@ class Feature:
     """Makes what counts and limits the calls of language models; one feature of a site has it."""
     tool_headers: Sequence[str] = ()
     """Headers that its dependencies read of a program's request: tools that the program calls have them too."""
+    retrieval: Sequence[Any] = ()
+    """Functions like tools that take a question and return `Source`s: asked first where a model calls no tools."""
     operations: "Mapping[str, JobCall[Any]]" = field(default_factory=dict)
     """Buttons of the admin's page Operations: what they say, and the job that they queue."""
     groups: "Mapping[str, Mapping[str, str | Sequence[str]]]" = field(default_factory=dict)

@@ -10,7 +10,7 @@ def to_markdown(conversation: Conversation, messages: Sequence[Message]) -> str:
     parts = [f"# {conversation.title}"]
     for message in messages:
         speaker = "You" if message.answer is None else message.answer.model or "Answer"
-        parts += [f"## {speaker}", message.text]
+        parts += [f"## {speaker}", message.answer.markdown if message.answer else message.text]
     return "\n\n".join(parts) + "\n"
 
 

@@ -73,6 +73,8 @@ class MessageRead(Schema):
     """What there is in its place, itself among it, in order."""
     role: Role
     text: str
+    sources: list[dict[str, str]]
+    """What an answer may cite, each with `title` and `url`: the first as [1]."""
     status: AnswerStatus
     error_code: str
     error: str

@@ -10,6 +10,7 @@ pydocs = Feature(
     pages=[questions.router, pages.router],
     api=api.router,
     navigation=[Link("Python docs", "/pydocs", "book-2")],
+    retrieval=[tools.search_python_docs],
     tools=[tools.search_python_docs, tools.read_python_docs],
     jobs=[index_python],
     first_jobs=[index_python()],

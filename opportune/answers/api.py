@@ -29,6 +29,11 @@ class ToolRunRead(Schema):
     """What the person has said of it, where they are asked."""
 
 
+class SourceRead(Schema):
+    title: str
+    url: str
+
+
 class AnswerRead(Schema):
     model_config = ConfigDict(from_attributes=True)
 
@@ -38,6 +43,8 @@ class AnswerRead(Schema):
     text: str
     tool_runs: list[ToolRunRead]
     """What the model had called; those that wait are approved and refused by their place, from 0."""
+    sources: list[SourceRead]
+    """What was read for it; the first is what it cites as [1]."""
     status: AnswerStatus
     error_code: str
     error: str

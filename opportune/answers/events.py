@@ -12,6 +12,7 @@ from typing import Any
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from markupsafe import Markup
 
+from opportune.answers.citations import cite
 from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer, AnswerStatus
 from opportune.web import MarkdownBlocks, hx_partial, templates
@@ -87,10 +88,12 @@ class AnswerStream:
                 seen = MarkdownBlocks.of(text[:offset]).frozen_count
             blocks, offset = await live.blocks()
             grown = []
-            for html in (*blocks.frozen[seen:], blocks.open):
-                grown.append(_difference(shown, str(html)))  # Markup takes ten times as long to cut
+            sources = live.answer.sources
+            *finished, opened = (str(cite(block, sources)) for block in (*blocks.frozen[seen:], blocks.open))
+            for block in (*finished, opened):
+                grown.append(_difference(shown, block))  # Markup takes ten times as long to cut
                 shown = ""
-            seen, shown = blocks.frozen_count, str(blocks.open)
+            seen, shown = blocks.frozen_count, opened
             data = json.dumps(grown, ensure_ascii=False, separators=(",", ":"))
             yield format_sse_event(event="grow", data_str=data, id=f"{self.id}:{offset}")
         if live.ended:

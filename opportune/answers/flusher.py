@@ -88,7 +88,7 @@ class AnswerFlusher:
     async def note_tool_runs(self, live: LiveAnswer) -> bool:
         """Store what the model has called. False where that cannot be: viewers here see it all the same."""
         with suppress(SQLAlchemyError, TimeoutError):
-            return await store.note_tool_runs(self.database, self.worker, live.id, live.tool_runs)
+            return await store.note_tool_runs(self.database, self.worker, live.answer, live.tool_runs)
         return False
 
     async def finish(self, end: AnswerEnd) -> Answer | None:

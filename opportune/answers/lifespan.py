@@ -11,13 +11,14 @@ from opportune.answers.settings import AnswersSettings, grace_seconds
 from opportune.llm.language_model import LanguageModel
 from opportune.server import shutting_down
 from opportune.tools import full_toolbox_of
+from opportune.tools.toolbox import retrieval_of
 
 
 @asynccontextmanager
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     llm: LanguageModel = app.state.llm
     manager = app.state.answers = AnswerManager(
-        app.state.database, llm, lambda: full_toolbox_of(app), app.state.storage
+        app.state.database, llm, lambda: full_toolbox_of(app), app.state.storage, lambda: retrieval_of(app)
     )
     manager.open(watch=not getattr(app.state, "is_quiet", False))
     settings = app.state.settings

@@ -68,11 +68,15 @@ class AnswerManager:
         llm: LanguageModel,
         make_toolbox: Callable[[], Toolbox] | None = None,
         storage: Storage | None = None,
+        make_retrieval: Callable[[], Toolbox] | None = None,
     ) -> None:
-        """`make_toolbox` is asked for what models may call when an answer first uses tools; `storage` has pictures."""
+        """`make_toolbox` is asked for what models may call when an answer first uses tools; `storage` has pictures.
+
+        `make_retrieval`: for what is asked before a model that calls no tools.
+        """
         self.database = database
         self.llm = llm
-        self._make_toolbox = make_toolbox
+        self._make_toolbox, self._make_retrieval = make_toolbox, make_retrieval
         self._storage = storage
         self._scopes = ALL_SCOPES
         self._charged_to = ""
@@ -270,8 +274,8 @@ class AnswerManager:
             running[answer_id].sqlmodel_update({**values, "text": found.text})
         for answer_id in running.keys() & self._tasks.keys():
             live = self._tasks[answer_id].live
-            now = {"text": live.text, "tool_runs": live.tool_runs, "status": live.answer.status}
-            running[answer_id].sqlmodel_update(now)
+            now = {name: getattr(live.answer, name) for name in ("status", "sources")}
+            running[answer_id].sqlmodel_update({**now, "text": live.text, "tool_runs": live.tool_runs})
 
     @asynccontextmanager
     async def view(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
@@ -385,8 +389,11 @@ class AnswerManager:
 
     def _start(self, begun: AnswerProgress) -> None:
         model = self._model(begun.answer)
-        toolbox = self._tools_for(begun.answer) if model.model is None or model.model.calls_tools else None
-        answer_task = self._tasks[begun.answer.id] = AnswerTask(self._flusher, model, begun, toolbox, self._storage)
+        toolbox = self._some(self._make_toolbox, begun.answer) if model.calls_tools else None
+        retrieval = None if model.calls_tools else self._some(self._make_retrieval, begun.answer)
+        answer_task = self._tasks[begun.answer.id] = AnswerTask(
+            self._flusher, model, begun, toolbox, self._storage, retrieval
+        )
         answer_task.start()
         answer_task.task.add_done_callback(lambda _: self._forget(answer_task))
 
@@ -394,10 +401,11 @@ class AnswerManager:
         if self._tasks.get(answer_task.live.id) is answer_task:  # it may have waited, and go on by now
             del self._tasks[answer_task.live.id]
 
-    def _tools_for(self, answer: Answer) -> Toolbox | None:
-        if not (self._make_toolbox and answer.tool_scopes):
+    def _some(self, make_toolbox: Callable[[], Toolbox] | None, answer: Answer) -> Toolbox | None:
+        """The tools that an answer may use."""
+        if not (make_toolbox and answer.tool_scopes):
             return None
-        allowed = self._make_toolbox().allowed(answer.tool_scopes)
+        allowed = make_toolbox().allowed(answer.tool_scopes)
         return allowed.without_asking if answer.owner_id is None else allowed  # there is nobody to ask
 
     def _model(self, answer: Answer) -> LanguageModel:

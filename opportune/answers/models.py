@@ -110,6 +110,13 @@ class Answer(Model, table=True):
         return Payer.parse(self.charged_to) if self.charged_to else Payer.of_user(self.owner_id)
 
     @property
+    def markdown(self) -> str:
+        """Its text with the sources that it cites below, to be kept elsewhere."""
+        from opportune.answers.citations import with_sources  # noqa: PLC0415 - few ask for it
+
+        return with_sources(self.text, self.sources)
+
+    @property
     def messages(self) -> list[Message]:
         """The prompt as a model is sent it."""
         return _messages().validate_python(self.prompt)

@@ -2,12 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from fastapi import Request
 from fastapi.responses import Response
 from markupsafe import Markup
 
+from opportune.answers.citations import cite, cited, cited_sources
 from opportune.answers.live import SILENCE_TIMEOUT_SECONDS
 from opportune.answers.models import Answer
 from opportune.web import MarkdownBlocks, is_htmx, markdown, redirect, templates
@@ -30,10 +31,21 @@ class ShownAnswer:
     @classmethod
     async def of(cls, answer: Answer) -> Self:
         if not answer.is_running:
-            return cls(answer, await _rendered(answer.text), Markup())
+            return cls(answer, cite(await _rendered(answer.text), answer.sources), Markup())
         # In a thread: a long answer takes long to render, and everybody else would wait.
         blocks = await asyncio.to_thread(_blocks_of, answer.text)
-        return cls(answer, Markup("").join(blocks.frozen), blocks.open)
+        finished = Markup("").join(blocks.frozen)
+        return cls(answer, cite(finished, answer.sources), cite(blocks.open, answer.sources))
+
+    @property
+    def cites(self) -> bool:
+        """Whether its text cites any of its sources."""
+        return bool(cited(self.answer.text, self.answer.sources))
+
+    @property
+    def sources(self) -> list[dict[str, Any]]:
+        """Those that it cites, with their `number`; all of them where it cites none."""
+        return cited_sources(self.answer.text, self.answer.sources)
 
 
 def _blocks_of(text: str) -> MarkdownBlocks:

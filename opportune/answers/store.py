@@ -71,6 +71,7 @@ class AnswerEnd:
     """What no save has had, for one that has not ended."""
     tool_runs: Sequence[dict[str, Any]] | None = None
     """What it has had called; None where that is stored already."""
+    sources: Sequence[dict[str, Any]] = ()
     tells_hooks: bool = True
 
 
@@ -102,10 +103,11 @@ async def save(
         return stops
 
 
-async def note_tool_runs(database: Database, worker: str, answer_id: int, runs: Sequence[dict[str, Any]]) -> bool:
-    """Keep what an answer has had called, where it is still this worker's; and tell whether it is."""
+async def note_tool_runs(database: Database, worker: str, answer: Answer, runs: Sequence[dict[str, Any]]) -> bool:
+    """Keep what an answer has had called, and its sources, where it is still this worker's; and tell whether it is."""
     async with database.writer() as session:
-        noted = update(Answer).where(_held(worker, [answer_id])).values(tool_runs=[*runs])
+        values = {"tool_runs": [*runs], "sources": answer.sources}
+        noted = update(Answer).where(_held(worker, [answer.id])).values(values)
         return (await session.execute(noted.returning(col(Answer.id)))).first() is not None
 
 
@@ -261,7 +263,7 @@ def _row(end: AnswerEnd) -> dict[str, Any]:
         "stop_requested": False,
     }
     if end.tool_runs:
-        row["tool_runs"] = end.tool_runs
+        row |= {"tool_runs": end.tool_runs, "sources": end.sources}
     if not end.outcome.model:
         del row["model"]
     if end.outcome.status == AnswerStatus.DONE:

@@ -23,13 +23,14 @@ from opportune.answers.store import (
     AnswerProgress,
     Outcome,
 )
-from opportune.answers.tool_runs import Run, approval_of, messages_of, noted, said_since, settled
+from opportune.answers.tool_runs import Run, approval_of, messages_of, noted, passages_of, said_since, settled
 from opportune.db import is_outage
 from opportune.llm.guard import TokenUsage
 from opportune.llm.provider import without_pictures
 from opportune.storage import MissingFileError, Storage, StorageError
 from opportune.text import made_storable
 from opportune.tools import Toolbox, ToolRun, converse
+from opportune.tools.retrieval import SHARE, retrieve, with_passages
 
 logger = logging.getLogger(__name__)
 
@@ -56,17 +57,20 @@ class AnswerTask:
         begun: AnswerProgress,
         toolbox: Toolbox | None = None,
         storage: Storage | None = None,
+        retrieval: Toolbox | None = None,
     ) -> None:
-        """`storage` has the pictures that the prompt only names."""
+        """`storage` has the pictures that the prompt only names; `retrieval` is asked before a model without tools."""
         self.flusher = flusher
         self.usage = TokenUsage()
         self.model = model = model.charged_to(begun.answer.payer, self.usage)
         self.toolbox = toolbox
         self.storage = storage
+        self.retrieval = retrieval
         self.live = LiveAnswer(begun)
         self._changing = {name for name in toolbox.tools if toolbox.changes(name)} if toolbox else set()
         self.live.tool_runs = settled(begun.answer.tool_runs, self._changing)
         self.prompt = prompt_of(begun, model, self.live.tool_runs)
+        self._sources = [*begun.answer.sources]
         self._waiting: list[Run] | None = None
         self._cut_by: Outcome | None = None
 
@@ -85,7 +89,8 @@ class AnswerTask:
             with self.flusher.saving(self.live, self.cut) as unsaved:
                 await asyncio.wait([self._generation])
             runs = self._waiting or self.live.tool_runs
-            await self._end(AnswerEnd(self.live.id, self.live.text, self._outcome(), unsaved.delta(), tool_runs=runs))
+            sources = self.live.answer.sources
+            await self._end(AnswerEnd(self.live.id, self.live.text, self._outcome(), unsaved.delta(), runs, sources))
         finally:
             self.live.leave()
 
@@ -150,6 +155,7 @@ class AnswerTask:
         if not run.has_begun:  # people see it when it is stored, and they can say yes
             self._waiting = noted(self._waiting or self.live.tool_runs, run, at)
             return
+        self.live.answer.sources = [*self._sources]
         self.live.note_tool_runs(noted(self.live.tool_runs, run, at))
         is_stored = await self.flusher.note_tool_runs(self.live)
         if run.result is None and run.call.name in self._changing and not is_stored:
@@ -163,12 +169,32 @@ class AnswerTask:
     async def _chunks(self) -> AsyncGenerator[llm.Chunk | ToolRun, None]:
         if self.model.sees_images:
             self.prompt = [await self._with_pictures(message) for message in self.prompt]
-        temperature = self.live.answer.temperature
-        if not self.toolbox:
-            return self.model.chunks(self.prompt, temperature=temperature)
+        answer = self.live.answer
+        if self.toolbox:
+            return converse(
+                *(self.model, self.prompt, self.toolbox, await self._owner()),
+                approve=self._approve,
+                sources=self._sources,
+                temperature=answer.temperature,
+            )
+        if self.retrieval and not self.live.tool_runs and not self.live.text:
+            await self._look_up(self.retrieval, await self._owner())
+        self.prompt = with_passages(
+            *(self.prompt, passages_of(self.live.tool_runs), self.model.context_budget), asked_with=len(answer.prompt)
+        )
+        return self.model.chunks(self.prompt, temperature=answer.temperature)
+
+    async def _owner(self) -> User | None:
         async with self.flusher.database.reader() as session:
-            owner = await session.get(User, self.live.answer.owner_id) if self.live.answer.owner_id else None
-        return converse(*(self.model, self.prompt, self.toolbox, owner), approve=self._approve, temperature=temperature)
+            return await session.get(User, self.live.answer.owner_id) if self.live.answer.owner_id else None
+
+    async def _look_up(self, retrieval: Toolbox, owner: User | None) -> None:
+        """Look for what the question is about, for a model that cannot do it itself."""
+        answer = self.live.answer
+        asked = next((turn.content for turn in reversed(answer.messages) if turn.role == "user"), "")
+        max_tokens = self.model.context_budget // SHARE
+        for run in await retrieve(retrieval, owner, answer.question or asked, max_tokens, self._sources):
+            await self._note(run)
 
     async def _with_pictures(self, message: llm.Message) -> llm.Message:
         """A turn with the content of its pictures; where one is gone, as if nobody saw."""

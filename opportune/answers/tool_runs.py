@@ -15,6 +15,7 @@ from opportune.answers.models import Answer
 from opportune.llm.provider import Message, ToolCall
 from opportune.text import made_storable
 from opportune.tools import ToolRun
+from opportune.tools.retrieval import BEFORE
 
 Run = dict[str, Any]
 
@@ -89,13 +90,18 @@ def messages_of(answer: Answer, text: str, runs: Sequence[Run]) -> list[Message]
     return [*messages, Message("assistant", rest)] if (rest := text[said:]) else messages
 
 
+def passages_of(runs: Sequence[Run]) -> list[str]:
+    """What was found before the model was asked, as it reads it."""
+    return [run["result"] for run in runs if run.get("round") == BEFORE and run["result"]]
+
+
 def said_since(runs: Sequence[Run], text: str) -> str:
     """The text of an answer that came after its last call."""
     return text[max((run["at"] for run in filter(_is_whole, runs)), default=0) :]
 
 
 def _is_whole(run: Run) -> bool:
-    return "round" in run  # older ones only show what there was
+    return bool(run.get("round", BEFORE) != BEFORE)  # older ones only show what there was
 
 
 def _is_open(run: Run, call: ToolCall) -> bool:

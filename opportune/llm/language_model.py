@@ -143,6 +143,13 @@ class LanguageModel:
         """Whether it looks at pictures; without, words stand in their place."""
         return self.model.sees_images if self.model else bool(self.provider and self.provider.sees_images)
 
+    @property
+    def calls_tools(self) -> bool:
+        """Whether it asks for calls of tools that it is offered."""
+        if self.model:
+            return self.model.calls_tools
+        return bool(self.provider and type(self.provider).stream_with_tools is not Provider.stream_with_tools)
+
     async def complete(self, prompt: Prompt, *, system: str = "", temperature: float | None = None) -> str:
         """The whole answer; `system` is what the model is told beforehand, `temperature` 0 for the likeliest, up to 2.
 

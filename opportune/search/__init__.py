@@ -12,6 +12,7 @@ from opportune.search.highlight import highlight, snippet
 from opportune.search.html import HtmlElement, parse_main
 from opportune.search.models.searchable import RowHit, Searchable
 from opportune.search.query import MAX_QUERY_LENGTH
+from opportune.search.questions import passage, queries_for
 from opportune.search.results import SearchQuery, SearchResults
 
 __all__ = [
@@ -35,5 +36,7 @@ __all__ = [
     "Source",
     "highlight",
     "parse_main",
+    "passage",
+    "queries_for",
     "snippet",
 ]

@@ -8,6 +8,7 @@ from itertools import takewhile
 from opportune.accounts.models import User
 from opportune.llm.language_model import LanguageModel
 from opportune.llm.provider import Chunk, Done, Message, ToolCall
+from opportune.tools.source import CITING, Cited, numbered
 from opportune.tools.toolbox import Toolbox, ToolResult
 
 MAX_ROUNDS = 8
@@ -15,6 +16,7 @@ MAX_ROUNDS = 8
 MAX_CALLS_PER_ROUND = 16
 MAX_RESULTS_LENGTH = 200_000
 """Characters of all results within one answer, which the model reads again in each round."""
+MAX_NUMBERED_LENGTH = 24_000
 TOO_MUCH = ToolResult("This was not run: it is one call too many. Answer with what there is.", is_error=True)
 NOT_ALLOWED = ToolResult("The person has not allowed this.", is_error=True)
 
@@ -49,18 +51,20 @@ async def converse(
     user: User | None,
     *,
     approve: Approve = nobody_approves,
+    sources: list[Cited] | None = None,
     temperature: float | None = None,
 ) -> AsyncGenerator[Chunk | ToolRun, None]:
     """Yield the answer's text, the calls on its way, and one `Done` with the tokens of all of it.
 
     `approve` is awaited for each call that changes something, before anything runs that was asked for with it. Where it
     says None, nothing of that runs: the conversation ends with a `Done` that has those calls, and goes on when it is
-    called again with the turns so far, whose last then is the one that asks. Hold it in `contextlib.aclosing`.
+    called again with the turns so far, whose last then is the one that asks. `sources` gets what results say of where
+    they are from: the model reads it by its number in there. Hold it in `contextlib.aclosing`.
 
     Raises:
         LLMError: as `LanguageModel.chunks`.
     """
-    turns = [*messages]
+    turns, known = [*messages], [] if sources is None else sources
     rounds, calls = _unanswered(turns)
     results_length = sum(len(turn.content) for turn in _since_question(turns) if turn.role == "tool")
     tokens = Done(0, 0)
@@ -92,6 +96,8 @@ async def converse(
             yield run
             has_room = number < MAX_CALLS_PER_ROUND and results_length < MAX_RESULTS_LENGTH
             result = await _called(toolbox, run.call, user, allowed[run.call.id]) if has_room else TOO_MUCH
+            if result.sources:
+                result = replace(result, text=f"{CITING}\n\n{numbered(result.sources, known)}"[:MAX_NUMBERED_LENGTH])
             results_length += len(result.text)
             turns.append(Message("tool", result.text, tool_call_id=run.call.id))
             yield replace(run, result=result)

@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 
 from opportune.errors import OperatorError
 from opportune.llm.provider import ToolSchema
+from opportune.tools.source import Source
 
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}")
 """What all endpoints take as the name of a function."""
@@ -87,6 +88,24 @@ class Tool:
             raise OperatorError(f"{self._place}: {str(error).splitlines()[0]}") from error
 
     @cached_property
+    def gives_sources(self) -> bool:
+        """Whether it returns what an answer cites: a `Source`, or several."""
+        returned = self.signature.return_annotation
+        return any(isinstance(each, type) and issubclass(each, Source) for each in (returned, *_parts(returned)))
+
+    @property
+    def searched(self) -> str:
+        """The one argument that it needs: what is looked for.
+
+        Raises:
+            OperatorError: there is none, or it needs others too, or it returns no `Source`.
+        """
+        needed = [name for name, field in self.arguments.model_fields.items() if field.is_required()]
+        if len(needed) != 1 or not self.gives_sources:
+            raise OperatorError(f"{self._place}: retrieval takes one text to look for, and returns Sequence[Source].")
+        return needed[0]
+
+    @cached_property
     def schema(self) -> ToolSchema:
         """What the model is told of it."""
         return ToolSchema(self.name, self.description, _without_titles(self.arguments.model_json_schema()))
@@ -156,6 +175,12 @@ def _is_dependency(parameter: inspect.Parameter) -> bool:
     if get_origin(kind) is Annotated:
         return any(isinstance(each, params.Depends) for each in get_args(kind)[1:])
     return isinstance(kind, type) and issubclass(kind, HTTPConnection)
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    for each in get_args(annotation):
+        yield each
+        yield from _parts(each)
 
 
 def _without_titles(schema: Any) -> Any:

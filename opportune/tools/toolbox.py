@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import quote
 
@@ -26,6 +26,7 @@ from opportune.db.database import Database
 from opportune.db.sessions.dependencies import get_database, write_session
 from opportune.errors import OperatorError
 from opportune.llm.provider import ToolCall, ToolSchema
+from opportune.tools.source import Source
 from opportune.tools.tool import Function, Tool, tools_of
 from opportune.web.errors.handlers import add_error_handlers
 
@@ -50,6 +51,8 @@ class ToolResult:
 
     text: str
     is_error: bool = False
+    sources: tuple[Source, ...] = ()
+    """What an answer may cite of it, in the same words."""
 
 
 class Toolbox:
@@ -74,6 +77,17 @@ class Toolbox:
                 self.asks(name)
             except (FastAPIError, AssertionError) as error:
                 raise OperatorError(f"The tool {name}: {str(error).splitlines()[0]}") from error
+
+    def require_searching(self) -> None:
+        """Look whether all of them can be asked for a question.
+
+        Raises:
+            OperatorError: one is none for `Feature(retrieval=…)`, or is not whole.
+        """
+        self.require_whole()
+        for name, each in self.tools.items():
+            if self.asks(name) or not each.searched:
+                raise OperatorError(f"The tool {name} changes something: it cannot be asked first (retrieval).")
 
     def __bool__(self) -> bool:
         return bool(self.tools)
@@ -150,7 +164,10 @@ class Toolbox:
         except SQLAlchemyError:
             logger.exception("tool %s", call.name)
             return ToolResult(FAILED, is_error=True)
-        return _result(status, body)
+        result = _result(status, body)
+        if result.is_error or not self.tools[call.name].gives_sources:
+            return result
+        return replace(result, sources=_sources(body))
 
     async def _read_person(self, user: User | None) -> tuple[User | None, Grants]:
         database: Database = self._site.state.database
@@ -221,6 +238,14 @@ def full_toolbox_of(site: FastAPI) -> Toolbox:
     return toolbox
 
 
+def retrieval_of(site: FastAPI) -> Toolbox:
+    """The functions of the site's features that look for what a question is about."""
+    if not hasattr(site.state, "retrieval"):
+        site.state.retrieval = Toolbox(site, [each for feature in site.state.features for each in feature.retrieval])
+    toolbox: Toolbox = site.state.retrieval
+    return toolbox
+
+
 def _calls(dependant: Dependant) -> Iterator[object]:
     yield dependant.call
     for each in dependant.dependencies:
@@ -240,6 +265,11 @@ def _result(status: int, body: bytes) -> ToolResult:
         detail = answer.get("errors") or answer.get("detail", answer) if isinstance(answer, dict) else answer
         return ToolResult(_short(_as_text(detail)), is_error=True)
     return ToolResult(_short(_as_text(answer)))
+
+
+def _sources(body: bytes) -> tuple[Source, ...]:
+    answer = from_json(body)
+    return tuple(map(Source.model_validate, answer if isinstance(answer, list) else [answer] if answer else ()))
 
 
 def _as_text(value: object) -> str:

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 from fastapi import FastAPI
 
@@ -13,9 +11,8 @@ pytestmark = pytest.mark.database("sqlite")
 async def test_a_model_searches_and_reads_the_documentation(app: FastAPI, fake_search: FakeSearch) -> None:
     box = toolbox_of(app)
     found = await box.call(ToolCall("call_0", "search_python_docs", '{"words": "os.path"}'), None)
-    slug = json.loads(found.text)[0]["slug"]
-    assert "snippet_html" not in found.text
-    entry = await box.call(ToolCall("call_1", "read_python_docs", json.dumps({"slug": slug})), None)
-    assert json.loads(entry.text)["slug"] == slug
+    assert found.sources[0].url == "/pydocs/os.path"
+    entry = await box.call(ToolCall("call_1", "read_python_docs", '{"slug": "os.path"}'), None)
+    assert [source.title for source in entry.sources] == ["os.path"]
     missing = await box.call(ToolCall("call_2", "read_python_docs", '{"slug": "none"}'), None)
     assert missing.is_error

@@ -12,6 +12,7 @@ from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
 from opportune.search.highlight import Highlighter
 from opportune.search.query import Query
+from opportune.search.questions import queries_for
 from opportune.search.results import SearchResults
 from opportune.search.spelling import MIN_MISSPELT_LETTERS, nearest
 from opportune.settings import Settings
@@ -47,6 +48,19 @@ class DocumentSearch(Generic[H]):
         if mended and (better := await self._page(mended, limit, page)) and _is_better(better, rows):
             return self._results(asked, mended, better, limit, page)
         return self._results(asked, asked, rows, limit, page)
+
+    async def find_related(self, question: str, *, limit: int = 5) -> list[H]:
+        """What may answer a question in whole sentences: by the names in it, by all of its words, then by any.
+
+        Raises:
+            IndexMissing: nothing has been indexed yet.
+        """
+        found: dict[str, H] = {}
+        for query in queries_for(question):
+            if len(found) < limit:
+                hits = (await self.find(query, limit=limit)).items
+                found |= {hit.slug: hit for hit in hits if hit.slug not in found}
+        return list(found.values())[:limit]
 
     async def get(self, slug: str) -> DocumentRead:
         """Raises NotFound, or IndexMissing."""

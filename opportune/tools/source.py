@@ -1,0 +1,54 @@
+"""What a tool or a search found, and where it stands: it gets a number that the answer cites."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+MAX_URL_LENGTH = 2_000
+UNPRINTABLE = re.compile(r"[\s\\\x00-\x1f\x7f]")
+CITING = "Cite what you use by its number, such as [1]."
+
+
+def _require_address(value: str) -> str:
+    if value.startswith("/") and not value.startswith("//"):
+        is_address = True
+    else:
+        parts = urlsplit(value)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+    if not is_address or UNPRINTABLE.search(value) or len(value) > MAX_URL_LENGTH:
+        raise ValueError("is no address of this site, nor of another (http, https)")
+    return value
+
+
+class Source(BaseModel):
+    """Something with an address that an answer may stand on: return one, or several, from a tool."""
+
+    model_config = ConfigDict(frozen=True)
+
+    title: str
+    url: Annotated[str, AfterValidator(_require_address)]
+    """A path of this site, or an address that begins with http:// or https://."""
+    text: str = ""
+    """What the model reads of it, as plain text."""
+
+
+Cited = dict[str, Any]
+"""A source as an answer keeps it: `title` and `url`."""
+
+
+def numbered(sources: Sequence[Source], known: list[Cited]) -> str:
+    """Sources as a model reads them, by the numbers that they have in an answer; `known` gets those that are new."""
+    from opportune.llm.documents import as_data  # noqa: PLC0415 - reads pictures too
+
+    return "\n\n".join(as_data(f"[{_number(each, known)}] {each.title}", each.text) for each in sources)
+
+
+def _number(source: Source, known: list[Cited]) -> int:
+    urls = [each["url"] for each in known]
+    if source.url not in urls:
+        known.append({"title": source.title, "url": source.url})
+        return len(known)
+    return urls.index(source.url) + 1
