@@ -8,14 +8,15 @@ from markupsafe import Markup
 
 PIECE = re.compile(r"<(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>|[^<]+|<")
 TAG = re.compile(r"<(/?)([a-zA-Z0-9]+)")
-MARK = re.compile(r"\[(\d{1,3})\]")
+MARK = re.compile(r"\[(\d{1,3}(?:, ?\d{1,3})*)\]")
+"""[1], and [1, 2] as models write it too."""
 MODELS_LINK = re.compile(r"<a\b(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>\s*\[?(\d{1,3})\]?\s*</a>")
 VERBATIM = {"a", "code", "pre"}
 
 
 def cite(html: Markup, sources: Sequence[Mapping[str, Any]]) -> Markup:
     """Clean HTML of an answer with `[1]` as a link to its first source; a number without a source stays as it is."""
-    if not sources or "[" not in html:
+    if not sources or not ("[" in html or "<a" in html):
         return html
     depth, pieces = 0, []
     for piece in PIECE.findall(MODELS_LINK.sub(r"[\1]", str(html))):
@@ -24,15 +25,18 @@ def cite(html: Markup, sources: Sequence[Mapping[str, Any]]) -> Markup:
                 depth += -1 if tag[1] else 1
             pieces.append(piece)
         else:
-            pieces.append(piece if depth else MARK.sub(lambda found: _link(found, sources), piece))
+            pieces.append(piece if depth else MARK.sub(lambda found: _links(found, sources), piece))
     return Markup("".join(pieces))  # noqa: S704 - links of our own in what is clean
 
 
-def _link(found: re.Match[str], sources: Sequence[Mapping[str, Any]]) -> str:
-    number = int(found[1])
-    if not 1 <= number <= len(sources):
+def _links(found: re.Match[str], sources: Sequence[Mapping[str, Any]]) -> str:
+    numbers = [int(number) for number in found[1].split(",")]
+    if not all(1 <= number <= len(sources) for number in numbers):
         return found[0]
-    source = sources[number - 1]
+    return "".join(_link(number, sources[number - 1]) for number in numbers)
+
+
+def _link(number: int, source: Mapping[str, Any]) -> str:
     return str(
         Markup('<a class="citation" href="{}" title="{}" rel="noopener noreferrer nofollow">[{}]</a>').format(
             source["url"], source["title"], number
@@ -42,7 +46,7 @@ def _link(found: re.Match[str], sources: Sequence[Mapping[str, Any]]) -> str:
 
 def cited(text: str, sources: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The sources that a text cites, with their `number`."""
-    numbers = {int(number) for number in MARK.findall(text)}
+    numbers = {int(number) for found in MARK.findall(text) for number in found.split(",")}
     return [{**source, "number": number} for number, source in enumerate(sources, 1) if number in numbers]
 
 

@@ -128,6 +128,6 @@ class AnswerStream:
         answer = live.answer
         if answer.status in HAS_TEXT:
             usage = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
-            yield event("done", status=answer.status, usage=usage)
+            yield event("done", status=answer.status, usage=usage, sources=answer.sources)
         else:
             yield event("error", status=answer.status, code=answer.error_code, message=answer.error)

@@ -11,7 +11,7 @@ from opportune.answers.models import Answer, AnswerAttachment
 from opportune.feature import Person, PersonalData
 
 EXPORTED_FILE_FIELDS = {"topic", "filename", "content_type", "size_bytes", "stored_as", "created_at"}
-EXPORTED_FIELDS = {"topic", "question", "text", "status", "model", "rating", "rating_note", "created_at"}
+EXPORTED_FIELDS = {"topic", "question", "text", "sources", "status", "model", "rating", "rating_note", "created_at"}
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:

@@ -16,7 +16,6 @@ MAX_ROUNDS = 8
 MAX_CALLS_PER_ROUND = 16
 MAX_RESULTS_LENGTH = 200_000
 """Characters of all results within one answer, which the model reads again in each round."""
-MAX_NUMBERED_LENGTH = 24_000
 TOO_MUCH = ToolResult("This was not run: it is one call too many. Answer with what there is.", is_error=True)
 NOT_ALLOWED = ToolResult("The person has not allowed this.", is_error=True)
 
@@ -97,7 +96,7 @@ async def converse(
             has_room = number < MAX_CALLS_PER_ROUND and results_length < MAX_RESULTS_LENGTH
             result = await _called(toolbox, run.call, user, allowed[run.call.id]) if has_room else TOO_MUCH
             if result.sources:
-                result = replace(result, text=f"{CITING}\n\n{numbered(result.sources, known)}"[:MAX_NUMBERED_LENGTH])
+                result = replace(result, text=f"{CITING}\n\n{numbered(result.sources, known)}")
             results_length += len(result.text)
             turns.append(Message("tool", result.text, tool_call_id=run.call.id))
             yield replace(run, result=result)

@@ -7,8 +7,15 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from opportune.text import made_storable
+
 MAX_URL_LENGTH = 2_000
-UNPRINTABLE = re.compile(r"[\s\\\x00-\x1f\x7f]")
+MAX_TITLE_LENGTH = 300
+MAX_SOURCES = 100
+"""Of one answer; what is found then is read without a number."""
+MAX_TEXT_LENGTH = 20_000
+"""Characters of all sources of one result."""
+UNSAFE = re.compile(r"[\s\\<>\"\x00-\x1f\x7f]")
 CITING = "Cite what you use by its number, such as [1]."
 
 
@@ -18,9 +25,13 @@ def _require_address(value: str) -> str:
     else:
         parts = urlsplit(value)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
-    if not is_address or UNPRINTABLE.search(value) or len(value) > MAX_URL_LENGTH:
+    if not is_address or UNSAFE.search(value) or len(value) > MAX_URL_LENGTH:
         raise ValueError("is no address of this site, nor of another (http, https)")
     return value
+
+
+def _one_line(value: str) -> str:
+    return " ".join(made_storable(value).split())[:MAX_TITLE_LENGTH]
 
 
 class Source(BaseModel):
@@ -28,7 +39,7 @@ class Source(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    title: str
+    title: Annotated[str, AfterValidator(_one_line)]
     url: Annotated[str, AfterValidator(_require_address)]
     """A path of this site, or an address that begins with http:// or https://."""
     text: str = ""
@@ -43,12 +54,20 @@ def numbered(sources: Sequence[Source], known: list[Cited]) -> str:
     """Sources as a model reads them, by the numbers that they have in an answer; `known` gets those that are new."""
     from opportune.llm.documents import as_data  # noqa: PLC0415 - reads pictures too
 
-    return "\n\n".join(as_data(f"[{_number(each, known)}] {each.title}", each.text) for each in sources)
+    read, room = [], MAX_TEXT_LENGTH
+    for each in sources:
+        if room <= 0:
+            break
+        read.append(as_data(f"{_number(each, known)}{each.title}", each.text[:room]))
+        room -= len(read[-1])
+    return "\n\n".join(read)
 
 
-def _number(source: Source, known: list[Cited]) -> int:
+def _number(source: Source, known: list[Cited]) -> str:
     urls = [each["url"] for each in known]
     if source.url not in urls:
+        if len(known) == MAX_SOURCES:
+            return ""
         known.append({"title": source.title, "url": source.url})
-        return len(known)
-    return urls.index(source.url) + 1
+        return f"[{len(known)}] "
+    return f"[{urls.index(source.url) + 1}] "

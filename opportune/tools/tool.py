@@ -100,7 +100,8 @@ class Tool:
         Raises:
             OperatorError: there is none, or it needs others too, or it returns no `Source`.
         """
-        needed = [name for name, field in self.arguments.model_fields.items() if field.is_required()]
+        fields = self.arguments.model_fields.items()
+        needed = [field.alias or name for name, field in fields if field.is_required()]
         if len(needed) != 1 or not self.gives_sources:
             raise OperatorError(f"{self._place}: retrieval takes one text to look for, and returns Sequence[Source].")
         return needed[0]

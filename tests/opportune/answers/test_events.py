@@ -77,6 +77,19 @@ async def test_a_finished_answer_is_one_delta_and_done() -> None:
     assert events[2].id == f"7:{len(TEXT)}"
 
 
+async def test_a_citation_is_a_link_while_the_answer_grows_and_programs_are_told_its_sources() -> None:
+    sources = [{"title": "Dune", "url": "/books/1"}]
+    live = alive(answer("So it is [1] and [9](javascript:x), [1](https://evil.example/)", sources=sources))
+    stream = AnswerStream(live, 0, 7).html(render, "m")
+    (_, opened), *_ = json_module.loads(Event.of(await anext(stream)).data)
+    link = '<a class="citation" href="/books/1" title="Dune" rel="noopener noreferrer nofollow">[1]</a>'
+    assert opened.count(link) == 2
+    assert opened.count("<a ") == 2, "none of the model's making"
+    await stream.aclose()
+    live.end(answer("So it is [1]", AnswerStatus.DONE, sources=sources))
+    assert (await json(live))[-1]["sources"] == sources
+
+
 async def test_a_failed_answer_ends_with_one_error_after_its_partial_text() -> None:
     failed = answer("half", AnswerStatus.FAILED, error_code="timeout", error="The model took too long.")
     events = await json(alive(failed))

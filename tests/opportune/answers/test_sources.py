@@ -18,7 +18,7 @@ from opportune.search.questions import key_words, passage, queries_for
 from opportune.testing import make_user, signed_in_client
 from opportune.tools import Source, Toolbox, tool
 from opportune.tools.retrieval import with_passages
-from opportune.tools.source import numbered
+from opportune.tools.source import MAX_SOURCES, MAX_TEXT_LENGTH, MAX_TITLE_LENGTH, numbered
 from tests.opportune.answers.questions import kill_process, wait_until_ended
 
 pytestmark = pytest.mark.database("sqlite")
@@ -139,6 +139,18 @@ async def test_what_others_wrote_is_marked_as_data_that_nothing_in_it_can_end(ap
     assert numbered(result.sources, known) == read, "a source keeps its number"
 
 
+def test_what_is_found_is_bounded_and_its_titles_are_a_line() -> None:
+    known: list[dict[str, str]] = []
+    many = [Source(title="A\n\x00 b " * 99, url=f"/{number}", text="x" * 150) for number in range(110)]
+    assert len(numbered(many, known)) < 2 * MAX_TEXT_LENGTH
+    assert many[0].title.startswith("A b A b")
+    assert len(many[0].title) <= MAX_TITLE_LENGTH
+    for each in many:
+        numbered([each], known)
+    assert len(known) == MAX_SOURCES
+    assert 'name="A b' in numbered(many[-1:], known), "no number is left"
+
+
 def test_a_prompt_with_passages_keeps_its_budget_the_system_and_the_question() -> None:
     old = [Message("user", "x" * 400), Message("assistant", "y" * 400)]
     prompt = [Message("system", "Be kind."), *old, Message("user", "And Dune?"), Message("assistant", "It is")]
@@ -148,7 +160,17 @@ def test_a_prompt_with_passages_keeps_its_budget_the_system_and_the_question() -
 
 
 @pytest.mark.parametrize(
-    "url", ["//evil.example/", "javascript:alert(1)", "/a\\b", "ftp://a.example/", "https:/x", "/a\nb"]
+    "url",
+    [
+        "//evil.example/",
+        "javascript:alert(1)",
+        "/a\\b",
+        "ftp://a.example/",
+        "https:/x",
+        "/a\nb",
+        "/a>)[x](",
+        "http://[",
+    ],
 )
 def test_only_addresses_of_pages_are_sources(url: str) -> None:
     with pytest.raises(ValidationError):
@@ -162,7 +184,8 @@ def test_only_addresses_of_pages_are_sources(url: str) -> None:
         ('<p><a href="https://evil.example/" title="a>b">[1]</a></p>', "<p>LINK</p>"),
         ('<p><a href="https://evil.example/">see [1]</a></p>', None),
         ("<pre><code>a[1]</code></pre>", None),
-        ("<p>[0] [2] [1234]</p>", None),
+        ("<p>[0] [2] [1234] [1, 2]</p>", None),
+        ('<p><a href="https://evil.example/">1</a>, [1, 1]</p>', "<p>LINK, LINKLINK</p>"),
     ],
 )
 def test_a_number_is_a_link_where_there_is_a_source(html: str, shown: str | None) -> None:
