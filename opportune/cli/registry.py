@@ -62,7 +62,7 @@ COMMANDS = {
         "sendtestemail": "Send an e-mail to see whether mail arrives.",
     },
     "Tools": {
-        "llm": "List, ask or evaluate the language models.",
+        "llm": "List, ask or evaluate the language models; off and on.",
         "upgrade": "Take the next release of the framework, on a branch of git.",
         "lock": "Make the requirements locks again.",
     },

@@ -1,6 +1,7 @@
 """What people, visitors and the site may use: set aside before a call, refused in words, stopped in the midst of it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,6 +30,7 @@ from opportune.errors import SettingsError
 from opportune.features import answers
 from opportune.llm import Done, FakeProvider, LanguageModel, Llm, LlmModel
 from opportune.llm.guard import SITE, Payer, SpendingRefused
+from opportune.project import PROJECT
 from opportune.settings import Settings, read_feature_settings
 from opportune.testing import RecordedJobs, make_token, make_user
 from opportune.testing.rows import Make
@@ -356,3 +358,18 @@ def test_a_limit_of_money_wants_prices(settings: Settings) -> None:
     assert finding.text.startswith("LLM_MAX_COST_PER_MONTH counts nothing of Slow: in LLM_MODELS give price_per_")
     assert [*check_spending(limited.model_copy(update={"llm_models": [PRICED]}))] == []
     assert [*check_spending(settings.model_copy(update={"llm_models": unpriced}))] == []
+
+
+async def test_what_the_guide_says_is_so(app: FastAPI, recorded_jobs: RecordedJobs, fake_llm: FakeProvider) -> None:
+    names: dict[str, Any] = {}
+    guide = (PROJECT / "docs" / "spending.md").read_text(encoding="utf-8")
+    for code in re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE):
+        exec(code, names)  # noqa: S102 - the guide's own
+    for setting in re.findall(r"`(LLM_MAX_\w+|LLM_DEMO_\w+|LLM_CURRENCY)`", guide):
+        assert setting.lower() in AnswersSettings.model_fields, setting
+    owner = await make_user(app.state.database)
+    await recorded_jobs.run(names["sum_up_for"](owner.id, "A text."))
+    await app.state.llm.guard.flush()
+    async with app.state.database.reader(fresh=True) as session:
+        assert await session.scalar(select(col(LlmUsage.calls)).where(col(LlmUsage.owner_id) == owner.id)) == 1
+    assert await names["words_at_the_form"](owner, app.state.answers) == ""
