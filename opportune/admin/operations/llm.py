@@ -26,7 +26,7 @@ from opportune.llm_models import MICRO_PER_UNIT
 
 PERIODS_DAYS = (30, 7, 90)
 MAX_PEOPLE = 50
-"""Those who have used most."""
+"""Lines of the table, the sums that are nobody's among them."""
 LEFT = "People who have left"
 NAMES = {OWN: "The site's jobs and commands", VISITORS: "Visitors"}
 
@@ -87,6 +87,7 @@ class LlmAdmin(SuperuserOnly):
             "periods": sorted(PERIODS_DAYS),
             "days": days,
             "model": model,
+            "max_people": MAX_PEOPLE,
             "money": lambda micro: money(int(micro), guard.own.llm_currency),
         }
         return cast("Response", await self.templates.TemplateResponse(request, "admin/llm.html", context))
@@ -119,7 +120,7 @@ async def _charts(session: AsyncSession, first: date, days: int, model: str, cur
 
     charts = [chart("Tokens", 2), chart(f"Cost in {currency}", 3, per=MICRO_PER_UNIT), chart("Answers", 4)]
     names = sorted({row[1] for row in rows})
-    return charts + ([chart(name, 2, name) for name in names] if len(names) > 1 else [])
+    return charts + ([chart(f"Tokens of {name}", 2, name) for name in names] if len(names) > 1 else [])
 
 
 def _part(number: int, per: int) -> Any:
@@ -133,7 +134,7 @@ async def _models(session: AsyncSession, first: date) -> Sequence[UsageRow]:
 
 
 async def _people(session: AsyncSession, first: date, model: str) -> Sequence[UsageRow]:
-    """Those who have used most, and the sums that are nobody's."""
+    """The sums that are nobody's, and those who have used most."""
     is_theirs = and_(col(LlmUsage.payer) == "", col(LlmUsage.owner_id).is_not(None))
     whose = case((is_theirs, User.email), (col(LlmUsage.payer) == "", LEFT), else_=col(LlmUsage.payer))
     shown = or_(col(LlmUsage.payer) == "", col(LlmUsage.payer).in_(NAMES))
@@ -142,7 +143,8 @@ async def _people(session: AsyncSession, first: date, model: str) -> Sequence[Us
         .join(User, col(User.id) == col(LlmUsage.owner_id), isouter=True)
         .where(shown, col(LlmUsage.day) >= first, _of(model))
         .group_by(whose, col(LlmUsage.owner_id))
-        .order_by(func.sum(col(LlmUsage.cost_micro)).desc(), func.sum(TOKENS).desc())
+        .order_by(col(LlmUsage.owner_id).is_not(None), func.sum(col(LlmUsage.cost_micro)).desc())
+        .order_by(func.sum(TOKENS).desc())
         .limit(MAX_PEOPLE)
     )
     rows = await session.execute(query)

@@ -29,7 +29,7 @@ from opportune.web.time_zone import site_zone
 
 SPARE_SECONDS = 60
 """Seconds for which a reservation outlives the longest answer: so long that of a dead process counts."""
-WARN_PERCENT = 80
+WARN_PERCENTS = 80
 
 
 class SpendingGuard(Guard):
@@ -169,7 +169,7 @@ class SpendingGuard(Guard):
             return ""
         sums = (await ledger.standing(session, payer, self.now().date())).theirs
         limit = max(own, key=lambda each: sums.used(each) / each.amount)
-        is_near = sums.used(limit) * 100 >= WARN_PERCENT * limit.amount
+        is_near = sums.used(limit) * 100 >= WARN_PERCENTS * limit.amount
         return self.words.nearly(limit, sums.used(limit)) if is_near else ""
 
     def _settle(self, running: RunningCall) -> None:

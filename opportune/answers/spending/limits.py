@@ -96,7 +96,7 @@ def worst(rooms: Iterable[tuple[Limit, int | None]]) -> tuple[Limit, int] | None
 
 def money(micro: int, currency: str) -> str:
     """Millionths of a currency as people write them; of less than a cent, what there is."""
-    digits = 2 if micro % 10_000 == 0 or micro >= 100 * MICRO_PER_UNIT else 4
+    digits = 2 if micro % 10_000 == 0 or micro >= MICRO_PER_UNIT else 4
     return f"{micro / MICRO_PER_UNIT:,.{digits}f} {currency}"
 
 

@@ -61,12 +61,13 @@ async def test_usage_is_shown_by_day_model_and_person_to_superusers_alone(
         await session.flush()
         await session.delete(await session.get_one(User, gone.id))
     page = (await superuser_client.get(LLM)).text
-    for words in (user.email, "People who have left", "Visitors", "jobs and commands", "1.2345 USD", "50%"):
+    for words in (user.email, "People who have left", "Visitors", "jobs and commands", "1.23 USD", "50%"):
         assert words in page, words
+    assert page.index("Visitors") < page.index(user.email), "who have many people above them are seen, too"
     assert "1a2b" not in page
     assert "gone@" not in page
     assert "Cost in USD by day: 2.46" in page or "Cost in USD by day: 2.47" in page
-    assert "Slow by day: 1500" in page
+    assert "Tokens of Slow by day: 1500" in page
     week = (await superuser_client.get(f"{LLM}?days=7&model=Fast")).text
     assert "jobs and commands" not in week
     assert "Tokens by day: 1500" in week
