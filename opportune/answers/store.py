@@ -19,6 +19,7 @@ from sqlmodel import col
 from opportune.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.db import Database, utc_now
 from opportune.db.hooks import has_hooks
+from opportune.llm.guard import MAX_TOLD_TOKENS
 
 LEASE_DURATION = timedelta(seconds=15)
 APPROVAL_DURATION = timedelta(days=7)
@@ -262,6 +263,8 @@ def _row(end: AnswerEnd) -> dict[str, Any]:
         "lease_until": None,
         "stop_requested": False,
     }
+    for name in ("prompt_tokens", "completion_tokens"):  # a broken endpoint may tell anything, and in each round again
+        row[name] = min(max(row[name], 0), MAX_TOLD_TOKENS)
     if end.tool_runs:
         row |= {"tool_runs": end.tool_runs, "sources": end.sources}
     if not end.outcome.model:

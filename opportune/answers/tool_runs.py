@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from opportune.answers.models import Answer
 from opportune.llm.provider import Message, ToolCall
+from opportune.logging import escape_control_chars
 from opportune.text import made_storable
 from opportune.tools import ToolRun
 from opportune.tools.retrieval import BEFORE
@@ -110,13 +111,20 @@ def _is_open(run: Run, call: ToolCall) -> bool:
 
 def _details(value: object, name: str = "") -> Iterator[tuple[str, str]]:
     """Arguments as people read them, each by its name: those inside of others, too."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and (value or not name):
         for key, each in value.items():
             yield from _details(each, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list):
+    elif isinstance(value, list) and value:
         for number, each in enumerate(value, 1):
             yield from _details(each, f"{name} {number}")
     else:
         words = {None: "nothing", True: "yes", False: "no"}
         said = words[value] if value is None or isinstance(value, bool) else str(value)
-        yield name.replace("_", " "), made_storable(said)
+        if isinstance(value, Mapping | list):  # of which there is none: that may stand for all
+            said = "none"
+        yield _seen(name.replace("_", " ")), _seen(said)
+
+
+def _seen(text: str) -> str:
+    """A text in which nothing is hidden, and nothing changes in what order it is read."""
+    return "\n".join(map(escape_control_chars, text.split("\n")))

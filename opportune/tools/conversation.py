@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import count, takewhile
 
 from opportune.accounts.models import User
 from opportune.llm.language_model import LanguageModel
@@ -82,8 +82,8 @@ async def converse(
             if not end.tool_calls or rounds == MAX_ROUNDS:
                 yield replace(tokens, tool_calls=())
                 return
-            turns.append(Message("assistant", said, tool_calls=end.tool_calls))
-            calls, rounds = end.tool_calls, rounds + 1
+            calls, rounds = _distinct(end.tool_calls), rounds + 1
+            turns.append(Message("assistant", said, tool_calls=calls))
         runs = [ToolRun(call, _status(toolbox, call), round=rounds - 1) for call in calls]
         allowed = await _allowed(toolbox, calls, approve)
         if None in allowed.values():
@@ -116,6 +116,16 @@ def _unanswered(turns: Sequence[Message]) -> tuple[int, tuple[ToolCall, ...]]:
         return 0, ()
     answered = {turn.tool_call_id for turn in since[asking[-1] + 1 :]}
     return len(asking), tuple(call for call in since[asking[-1]].tool_calls if call.id not in answered)
+
+
+def _distinct(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """Calls each with an id of its own: whoever gives two the same would have a yes to one count for the other."""
+    found = dict[str, ToolCall]()
+    for call in calls:
+        others = (f"{call.id}_{number}" for number in count(2))
+        own = call.id if call.id not in found else next(each for each in others if each not in found)
+        found[own] = replace(call, id=own)
+    return tuple(found.values())
 
 
 def _with_tokens(end: Done, before: Done) -> Done:

@@ -104,4 +104,5 @@ class RunningCall:
 
 
 def _told(tokens: int | None) -> int | None:
-    return None if tokens is None else min(max(tokens, 0), MAX_TOLD_TOKENS)
+    """What an endpoint has told. None or fewer is no number: nobody shall answer for nothing by saying so."""
+    return min(tokens, MAX_TOLD_TOKENS) if tokens and tokens > 0 else None

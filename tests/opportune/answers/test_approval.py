@@ -1,6 +1,7 @@
 """Tools that change something wait for the person's yes or no: for days, through restarts, and run once."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -124,6 +125,19 @@ async def test_a_page_asks_and_goes_on_when_the_person_allows_it(
     stored = await found(manager, answer)
     assert (stored.text, stored.status) == ("One moment. It is **yours**.", "done")
     assert (stored.prompt_tokens, stored.completion_tokens, stored.usage_estimated) == (30, 12, False)
+
+
+async def test_nothing_of_what_would_be_done_is_hidden(
+    manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    hidden = json.dumps({"loan": {"book_title": "Dune\u202e\u200b\U000e0041\nx", "except": [], "to\u2066": {}}})
+    librarian.script = [wants(ToolCall("call_0", "lend_book", hidden))]
+    run = (await asked(manager, owner)).tool_runs[0]
+    assert run["details"] == [
+        ["loan.book title", "Dune\\u202e\\u200b\\U000e0041\nx"],
+        ["loan.except", "none"],
+        ["loan.to\\u2066", "none"],
+    ]
 
 
 async def test_what_is_refused_is_told_to_the_model_which_goes_on(

@@ -178,3 +178,18 @@ async def test_an_answer_without_tools_calls_none(app: FastAPI, owner: User, lib
         answer = await manager.ask(session, "Is it there?", owner_id=owner.id)
     stored = await wait_until_ended(manager, answer)
     assert (stored.text, stored.tool_runs) == ("One moment. ", [])
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_an_endpoint_that_tells_too_many_tokens_in_each_round_loses_no_answer(
+    app: FastAPI, owner: User, librarian: FakeProvider
+) -> None:
+    asks = Done(10**9, 10**9, tool_calls=ASKS.tool_calls)
+    gate.set()
+    librarian.script, librarian.next_scripts = [asks], [[asks], [asks], ["It is there.", Done(10**9, 10**9)]]
+    manager: AnswerManager = app.state.answers
+    async with manager.database.writer() as session:
+        begun = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    answer = await wait_until_ended(manager, begun)
+    assert (answer.status, answer.text) == ("done", "It is there.")
+    assert (answer.prompt_tokens, answer.completion_tokens) == (10**9, 10**9)

@@ -123,9 +123,10 @@ async def test_the_sums_of_whoever_leaves_stay_without_a_name_and_are_nobodys_wh
         (["Twelve bytes", LLMError("unavailable", "No.")], [(1, 1, 3, 4)]),
         (["Twelve bytes"], [(1, 1, 3, 4)]),
         (["Twelve bytes", Done(prompt_tokens=7)], [(1, 7, 3, 3)]),
-        (["A", Done(-5, 10**18)], [(1, 0, 10**9, 0)]),
+        (["A", Done(-5, 10**18)], [(1, 1, 10**9, 1)]),
+        (["Twelve bytes", Done(0, 0)], [(1, 1, 3, 4)]),
     ],
-    ids=["refused", "timeout", "broken off", "not told", "half told", "nonsense"],
+    ids=["refused", "timeout", "broken off", "not told", "half told", "nonsense", "for nothing"],
 )
 async def test_what_is_not_told_is_an_estimate_and_what_was_refused_costs_nothing(
     guard: SpendingGuard, model: FakeProvider, llm: LanguageModel, script: list[Any], used: list[Any]

@@ -106,3 +106,22 @@ async def test_where_there_are_no_tools_none_is_told_of(app: FastAPI) -> None:
     app.state.llm.provider = model = FakeProvider("It rains.")
     said = [each async for each in converse(app.state.llm, QUESTION, Toolbox(app, []), None)]
     assert (said[0], model.offered) == ("It rains.", [])
+
+
+async def test_a_call_with_the_id_of_another_is_asked_about_all_the_same(app: FastAPI) -> None:
+    """Ids come from the endpoint: what says yes to one call must not do so for another."""
+    asked = list[str]()
+
+    async def approve(call: ToolCall) -> bool | None:
+        asked.append(call.name)
+        return None
+
+    harmless = ToolCall(CLOSE.id, "read_weather", '{"place": "Graz"}')
+    said = await conversation(app, FakeProvider.in_turn([wants(CLOSE, harmless)], ["Done."]), approve=approve)
+    runs = [each for each in said if isinstance(each, ToolRun)]
+    assert asked == ["close_windows"]
+    assert [(run.call.name, run.waits, run.has_begun, run.result) for run in runs] == [
+        ("close_windows", True, False, None),
+        ("read_weather", False, False, None),
+    ]
+    assert len({run.call.id for run in runs}) == len(runs)
