@@ -100,7 +100,7 @@ class LiveAnswer:
 
         After a tool has been called, and `HEARTBEAT_INTERVAL_SECONDS` without growth, it comes as it was.
         """
-        tools_seen = self.tools_seen
+        tools_seen = -1 if self.tool_runs else 0  # the viewer may know of none: one may be what a person has to allow
         while True:
             if len(self.text) > offset or self.tools_seen > tools_seen:
                 offset, tools_seen = len(self.text), self.tools_seen

@@ -14,6 +14,9 @@ from opportune.answers.events import AnswerStream, parse_event_id
 from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer, AnswerStatus
 from opportune.answers.store import AnswerProgress
+from opportune.answers.tool_runs import noted
+from opportune.llm.provider import ToolCall
+from opportune.tools import ToolRun
 from opportune.web import MarkdownBlocks, markdown, markdown_blocks
 
 TEXT = (
@@ -68,6 +71,17 @@ def test_what_is_no_event_id_is_ignored(value: str | None) -> None:
 
 def test_an_event_id_names_a_message_and_an_offset() -> None:
     assert parse_event_id("7:123") == (7, 123)
+
+
+async def test_what_waits_for_a_person_is_told_at_once_though_it_was_noted_before_they_looked() -> None:
+    """Between the page and its stream, or by another process that is read as the stream begins."""
+    live = alive(answer())
+    pages, programs = AnswerStream(live, 0, 7).html(render, "m"), AnswerStream(live, 0, 7).json()
+    assert Event.of(await anext(programs)).event == "status"
+    live.note_tool_runs(noted([], ToolRun(ToolCall("1", "send", "{}"), "Sending", waits=True), 0))
+    async with asyncio.timeout(5):
+        assert "Sending" in Event.of(await anext(pages)).data
+        assert "send" in str(Event.of(await anext(programs))["tools"])
 
 
 async def test_a_finished_answer_is_one_delta_and_done() -> None:
