@@ -7,6 +7,7 @@ class McpClientAdmin(AdminView, model=McpClient):
 
     name, name_plural = "MCP program", "MCP programs"
     column_list = ("id", "name", "redirect_uris", "created_at", "used_at")
+    column_labels = {"redirect_uris": "Sends people back to", "used_at": "Last used"}
     column_searchable_list = ("name",)
     can_create = can_edit = False
     icon, category = "ti ti-plug-connected", "Accounts"

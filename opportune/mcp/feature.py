@@ -9,6 +9,7 @@ from opportune.mcp.oauth import (
 from opportune.mcp.oauth import pages as oauth_pages
 from opportune.mcp.oauth.hooks import end_tokens
 from opportune.mcp.oauth.models import McpClient, McpGrant
+from opportune.mcp.oauth.programs import profile_panel
 from opportune.mcp.servers.lifespan import listed_servers
 from opportune.mcp.settings import McpSettings
 
@@ -19,6 +20,7 @@ mcp = Feature(
     models=(McpClient, McpGrant),
     pages=(pages.router, routes.router, oauth_pages.router),
     admin=(McpClientAdmin,),
+    profile_panel=profile_panel,
     personal_data=PersonalData(summary="Programs that you have let in", owners=(McpGrant.user_id,)),
     jobs=(cleanup.delete_expired_daily,),
     hooks=(end_tokens,),

@@ -6,8 +6,8 @@ add_event_kind(
     EventKind(
         "program_connected",
         "{name} may use your account",
-        "You have let a program in, which may do this in your name from now on: {scopes}. It is in the list of your API"
-        " tokens, where you can end that.",
+        "You have let a program in, which may do this in your name from now on: {scopes}. It is on the page of"
+        " your profile, where you can end that.",
         icon="ti-plug-connected",
     )
 )

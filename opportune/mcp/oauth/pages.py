@@ -1,4 +1,4 @@
-"""The page on which somebody is asked whether a program may act in their name."""
+"""The page on which somebody is asked whether a program may act in their name, and the end of that."""
 
 from typing import Annotated, Literal
 
@@ -9,9 +9,11 @@ from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_required
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
-from opportune.accounts.responses import PRIVATE_HEADERS, reauthenticated
+from opportune.accounts.responses import PRIVATE_HEADERS, done, reauthenticated
 from opportune.accounts.schemas import Reauthentication
+from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.mcp.oauth import programs
 from opportune.mcp.oauth.addresses import OAUTH_PATH
 from opportune.mcp.oauth.authorization import (
     AuthorizationRequest,
@@ -29,7 +31,7 @@ from opportune.web.rendering.templates import templates
 
 CONSENTS_PER_USER = RateLimit("mcp.consents", 20, HOUR_SECONDS)
 
-router = APIRouter(prefix=f"{OAUTH_PATH}/authorize", include_in_schema=False)
+router = APIRouter(prefix=OAUTH_PATH, include_in_schema=False)
 
 
 class Consent(Reauthentication):
@@ -37,7 +39,7 @@ class Consent(Reauthentication):
     scopes: list[Annotated[Line, StringConstraints(max_length=100)]] = Field([], min_length=1, max_length=100)
 
 
-@router.get("")
+@router.get("/authorize")
 async def ask(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
     """What a program wants, in words. Nobody is sent anywhere before they have said something."""
     async with database.reader(fresh=True) as session:
@@ -48,7 +50,7 @@ async def ask(request: Request, user: CurrentUser, database: DatabaseDependency)
     return _show(request, asked, Form(Consent, {"scopes": asked.scopes}))
 
 
-@router.post("")
+@router.post("/authorize")
 async def answer(request: Request, user: CurrentUser, context: AccountCtx, database: DatabaseDependency) -> Response:
     """The request is in the address still, and is looked at again: the form says only yes, or no, and to what."""
     async with database.reader(fresh=True) as session:
@@ -67,6 +69,13 @@ async def answer(request: Request, user: CurrentUser, context: AccountCtx, datab
         except UntrustedRequest as refusal:
             return _refused(request, refusal)
     return _show(request, asked, form)
+
+
+@router.post("/programs/{grant_id}/disconnect")
+async def disconnect(request: Request, grant_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
+    name = await programs.disconnect(context.session, user, grant_id)
+    record_event(context, user, "token_revoked", name=name)
+    return done(request, "profile", f"{name} is disconnected.")
 
 
 async def _allow(

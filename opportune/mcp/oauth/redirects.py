@@ -8,7 +8,12 @@ from pydantic import AnyUrl, TypeAdapter, ValidationError
 
 MAX_REDIRECT_LENGTH = 1000
 LOOPBACK_HOSTS = ("127.0.0.1", "[::1]", "localhost")
-REDIRECT_RULE = "redirect_uris are https:, or http: on 127.0.0.1, [::1] or localhost, without a fragment or a password."
+EDITOR_SCHEMES = ("cursor", "vscode", "vscode-insiders", "windsurf")
+"""That such a program has its computer open it by (RFC 8252, 7.1). Not any: some do more than to open a program."""
+REDIRECT_RULE = (
+    "redirect_uris are https:, http: on 127.0.0.1, [::1] or localhost, or of an editor"
+    f" ({', '.join(f'{scheme}:' for scheme in EDITOR_SCHEMES)}), without a fragment or a password."
+)
 
 _url: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl, config={"url_preserve_empty_path": True})
 
@@ -19,7 +24,7 @@ def parse_redirect(text: str) -> AnyUrl | None:
         url = _url.validate_python(text[: MAX_REDIRECT_LENGTH + 1])
     except ValidationError:
         return None
-    is_safe = (url.scheme == "https" and url.host) or is_loopback(url)
+    is_safe = (url.scheme in ("https", *EDITOR_SCHEMES) and url.host) or is_loopback(url)
     is_plain = url.fragment is None and url.username is None and url.password is None
     return url if is_safe and is_plain and len(str(url)) <= MAX_REDIRECT_LENGTH else None
 
@@ -41,13 +46,13 @@ def find_redirect(registered: Sequence[str], asked: str | None) -> str | None:
 
 
 def _compared(url: AnyUrl) -> Any:
-    return (url.host, url.path, url.query) if is_loopback(url) else str(url)
+    return (url.host, url.path or "/", url.query) if is_loopback(url) else str(url)
 
 
 def host_of(redirect_uri: str) -> str:
     """What people know it by; empty for their own computer."""
     url = parse_redirect(redirect_uri)
-    return url.host or "" if url and not is_loopback(url) else ""
+    return url.host or "" if url and url.scheme == "https" else ""
 
 
 def with_answer(redirect_uri: str, **answer: str) -> str:

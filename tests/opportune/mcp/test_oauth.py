@@ -188,12 +188,19 @@ async def test_the_sdks_client_signs_in_by_itself_and_is_listed_told_of_and_ende
         assert memory.tokens
         assert memory.tokens.refresh_token != first.refresh_token
     assert memory.tokens.scope == "library:read"
-    page = (await browser.get("/accounts/tokens")).text
-    assert "Claude" in page
+    assert "Claude" in (await browser.get("/accounts/tokens")).text
     assert "Claude may use your account" in (await browser.get("/accounts/events")).text
-    revoke = re.search(r'action="(/accounts/tokens/\d+/revoke)"', page)
-    assert revoke
-    await browser.post(revoke[1])
+    profile = (await browser.get("/accounts/profile")).text
+    assert "<strong>Claude</strong> on your computer" in profile
+    disconnect = re.search(r'action="(/accounts/oauth/programs/\d+/disconnect)"', profile)
+    assert disconnect
+    async with signed_in_client(site, await make_user(database, "eve@example.com")) as other:
+        assert "Claude" not in (await other.get("/accounts/profile")).text
+        assert (await other.post(disconnect[1])).status_code == 404
+    answer = await browser.post(disconnect[1])
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/accounts/profile")
+    assert "Claude is disconnected." in (await browser.get("/accounts/profile")).text
+    assert (await browser.post(disconnect[1])).status_code == 404
     async with AsyncClient(transport=ASGITransport(site), base_url=SITE) as program:
         assert await status_of(program, memory.tokens.access_token) == 401
         assert (await refresh(program, memory.client.client_id if memory.client else "", "x")).status_code in (400, 401)
@@ -473,6 +480,7 @@ async def test_a_code_is_over_after_two_minutes(
 UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"redirect_uris": ["http://evil.example/callback"]}, "invalid_redirect_uri"),
     ({"redirect_uris": [BACK, "javascript:alert(1)"]}, "invalid_redirect_uri"),
+    ({"redirect_uris": ["ms-msdt:/id", "cursor:alert"]}, "invalid_redirect_uri"),
     ({"redirect_uris": ["https://user:pass@a.example/"]}, "invalid_redirect_uri"),
     ({"redirect_uris": [f"{BACK}#part"]}, "invalid_redirect_uri"),
     ({"redirect_uris": [f"https://a.example/{'a' * 1000}"]}, "invalid_redirect_uri"),
@@ -491,6 +499,37 @@ async def test_a_program_with_a_bad_address_is_not_registered(program: AsyncClie
         assert (answer.status_code, answer.json()["error"]) == (400, error)
     async with database.reader(fresh=True) as session:
         assert not (await session.scalars(select(McpClient))).all()
+
+
+EDITORS: dict[str, Any] = {
+    "Cursor": {
+        "redirect_uris": [
+            "cursor://anysphere.cursor-mcp/oauth/callback",
+            "https://www.cursor.com/agents/mcp/oauth/callback",
+            "http://localhost:8787/callback",
+        ],
+        "application_type": "web",
+    },
+    "Visual Studio Code": {
+        "redirect_uris": [
+            *("https://insiders.vscode.dev/redirect", "https://vscode.dev/redirect"),
+            *("http://localhost/", "http://127.0.0.1/", "http://localhost:33418/", "http://127.0.0.1:33418/"),
+        ],
+        "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
+        "scope": "library:read",
+        "client_uri": "https://code.visualstudio.com",
+    },
+}
+
+
+@pytest.mark.parametrize("name", EDITORS)
+async def test_an_editor_registers_as_it_does_and_is_sent_back_to(
+    program: AsyncClient, browser: AsyncClient, name: str
+) -> None:
+    made = await register(program, client_name=name, **EDITORS[name])
+    back = EDITORS[name]["redirect_uris"][0]
+    page = await browser.post(asking(made["client_id"], redirect_uri=back), data=allowing())
+    assert sent_to(page).startswith(f"{back}?code=")
 
 
 async def test_who_registers_in_masses_fills_nothing_and_is_stopped(
@@ -525,6 +564,10 @@ async def test_who_registers_in_masses_fills_nothing_and_is_stopped(
         ("http://localhost:1/cb", "http://localhost:1/other", False),
         ("http://localhost:1/cb", "http://localhost.evil.example:1/cb", False),
         ("http://localhost:1/cb", "https://localhost:1/cb", False),
+        ("http://127.0.0.1:1/", "http://127.0.0.1:2", True),
+        ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-mcp/oauth/callback", True),
+        ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-mcp:1/oauth/callback", False),
+        ("vscode://vscode.example/cb", "cursor://vscode.example/cb", False),
         ("https://a.example", "https://a.example", True),
         ("https://a.example/cb", "https://A.example/cb", True),
         ("https://a.example/cb", "https://a.example/cb/../cb2", False),
