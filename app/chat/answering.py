@@ -91,7 +91,7 @@ async def ask(  # noqa: PLR0913 - each is a word of its own
         into = await (chat.conversation(conversation_id) if conversation_id else chat.begin(question.content, chosen))
         if into is None:  # deleted meanwhile
             raise HTTPException(404)
-        _check_question(model_of(answers, into)[0], question.content, attachments)
+        _check_question(model_of(answers.llm, into)[0], question.content, attachments)
         after = instead_of.parent_id if instead_of else await chat.leaf(into, seen)
         asked = await chat.ask(into, question.content, key, after, attachments)
         if instead_of:
@@ -147,13 +147,13 @@ async def stop(answers: AnswerManager, message: Message) -> None:
         await answers.stop(message.answer)
 
 
-def model_of(answers: AnswerManager, conversation: Conversation | None) -> tuple[LanguageModel, str]:
+def model_of(llm: LanguageModel, conversation: Conversation | None) -> tuple[LanguageModel, str]:
     """Who answers in a conversation, and a sentence for its person where that is not whom they chose."""
     chosen = conversation.model if conversation else ""
     try:
-        return answers.llm.using(chosen), ""
+        return llm.using(chosen), ""
     except LLMError:
-        return answers.llm, f"{chosen} is no longer there: {answers.llm.name or 'nobody'} answers."
+        return llm, f"{chosen} is no longer there: {llm.name or 'nobody'} answers."
 
 
 def check_model(answers: AnswerManager, settings: ConversationSettings | None) -> None:
@@ -171,7 +171,7 @@ def _check_question(model: LanguageModel, content: str, files: Sequence[AnswerAt
 
 
 async def _answer(answers: AnswerManager, chat: Chat, conversation: Conversation, question: Message) -> Message:
-    model, stands_in = model_of(answers, conversation)
+    model, stands_in = model_of(answers.llm, conversation)
     earlier = await chat.branch(question.parent_id, steps=MAX_PROMPT_MESSAGES)
     files = await chat.files([*earlier, question], with_text=True)
     prompt, omitted = build_prompt(

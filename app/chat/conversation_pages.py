@@ -9,7 +9,7 @@ from app.chat import answering
 from app.chat.dependencies import CurrentConversation
 from app.chat.export import to_data, to_markdown
 from app.chat.models import TitledBy
-from app.chat.schemas import ConversationTitle
+from app.chat.schemas import ConversationTitle, ConversationUpdate
 from app.chat.search import search as search_conversations
 from app.chat.service import Chat
 from opportune.accounts import CurrentUser
@@ -40,8 +40,7 @@ async def rename(request: Request, user: CurrentUser, answers: Answers, conversa
     if form.data is None:
         flash(request, "The title is as it was: " + form.errors.get("title", "please try again."), "warning")
         return redirect(request, f"/chat/{conversation.id}")
-    async with answers.database.writer() as session:
-        renamed = await Chat(session, user.id).rename(conversation.id, form.data.title)
+    renamed = await answering.configure(answers, user.id, conversation, ConversationUpdate(title=form.data.title))
     if not is_htmx(request):
         return redirect(request, f"/chat/{conversation.id}")
     return templates.render_block(request, "chat/chat.html", "titled", {"conversation": renamed})

@@ -5,11 +5,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from app.chat.jobs import write_title
+from app.chat.jobs import gives_title, write_title
 from app.chat.models import Conversation, Message, TitledBy
 from opportune.db import before_delete
 from opportune.jobs import defer
-from opportune.llm import Answer, AnswerAttachment, AnswerStatus, after_answer, delete_attachments
+from opportune.llm import Answer, AnswerAttachment, after_answer, delete_attachments
 
 
 @before_delete(Conversation)
@@ -20,7 +20,7 @@ async def delete_answers(session: AsyncSession, conversation: Conversation) -> N
 
 @after_answer("chat")
 async def queue_title(session: AsyncSession, answer: Answer) -> None:
-    if answer.status not in (AnswerStatus.DONE, AnswerStatus.TRUNCATED):
+    if not gives_title(answer):
         return
     question = aliased(Message)
     begun = (

@@ -16,6 +16,7 @@ from app.chat.dependencies import (
     CurrentStream,
     FoundConversation,
 )
+from app.chat.jobs import gives_title
 from app.chat.models import Conversation, Message
 from app.chat.periods import by_period
 from app.chat.schemas import ConversationFilter, ConversationForm, ConversationSettings, MessageForm
@@ -28,7 +29,6 @@ from opportune.llm import (
     AnswerManager,
     AnswerRunning,
     Answers,
-    AnswerStatus,
     AttachmentRefused,
     ShownAnswer,
     SpendingRefused,
@@ -126,7 +126,7 @@ async def stream(request: Request, answer_stream: CurrentStream) -> EventStream:
     async def article(answer: Answer) -> str:
         shown = ShownMessage(answer_stream.message, await ShownAnswer.of(answer), answer_stream.branches)
         html = templates.render_block_to_string(request, "chat/message.html", "message", {"shown": shown})
-        if not (answer_stream.awaits_title and answer.status == AnswerStatus.DONE):
+        if not (answer_stream.awaits_title and gives_title(answer)):
             return html
         waiting = {"conversation_id": answer_stream.message.conversation_id, "tries": 0}
         return html + templates.render_block_to_string(request, "chat/title.html", "waiting", waiting)
@@ -232,7 +232,7 @@ def _settings(answers: AnswerManager, conversation: Conversation | None, form: F
     """Who answers here; a new conversation's settings are sent with its first question."""
     form = form if "model" in form.controls else Form(ConversationSettings, conversation)
     form.offer({"model": {"": f"{answers.llm.name}, the site's own", **answers.llm.choices}})
-    model, stands_in = answering.model_of(answers, conversation)
+    model, stands_in = answering.model_of(answers.llm, conversation)
     return {
         "options": form,
         "model": model.name,

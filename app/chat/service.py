@@ -10,7 +10,7 @@ from sqlalchemy import false, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.chat.models import Conversation, Message, Role, TitledBy
+from app.chat.models import Conversation, Message, Role
 from app.chat.schemas import ConversationFilter
 from app.chat.tree import branches_at, conversation_key, key, newest_below, parent_key, way_to
 from opportune.accounts import User
@@ -164,13 +164,6 @@ class Chat:
     async def change(self, conversation: Conversation, changes: dict[str, Any]) -> Conversation:
         conversation.sqlmodel_update(changes)
         self.session.add(conversation)
-        await self.session.flush()
-        return conversation
-
-    async def rename(self, conversation_id: int, title: str) -> Conversation:
-        """Give a conversation of this owner the title of a person."""
-        conversation = await self.session.get_one(Conversation, conversation_id)
-        conversation.sqlmodel_update({"title": title, "titled_by": TitledBy.PERSON})
         await self.session.flush()
         return conversation
 

@@ -1,13 +1,17 @@
 """Titles that the model makes after the first answer."""
 
+import asyncio
 import re
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import func, select
+from sqlmodel import col
 
 from app.chat.jobs import title_in
 from opportune import llm
+from opportune.answers.spending.models import LlmUsage
 from opportune.llm import FakeProvider
 from opportune.testing import RecordedJobs, signed_in_client
 
@@ -52,6 +56,7 @@ async def test_the_first_answer_brings_a_title_that_the_page_fetches(
 
         fake_llm.script = ["Songs of whales"]
         await recorded_jobs.work()
+        assert await calls_of_people(app) == 2, "the title is counted with the answer"
         assert "Why do whales sing?" in fake_llm.received[-1][-1].content
         titled = (await client.get(poll[1])).text
         assert ('hx-target="#title"' in titled, "Songs of whales" in titled) == (True, True)
@@ -67,20 +72,50 @@ async def test_the_first_answer_brings_a_title_that_the_page_fetches(
     [
         ["Because of\nmany things."],
         [TOO_LONG],
+        ["on and on " * 50, asyncio.Event()],
         [llm.LLMError("timeout", "Too slow.")],
     ],
 )
-async def test_nonsense_leaves_the_first_words_and_a_persons_title_stays(
+async def test_nonsense_leaves_the_first_words_and_nobody_is_asked_for_what_has_a_title_or_is_gone(
     app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs, script: list[Any]
 ) -> None:
     async with signed_in_client(app) as client:
         urls = []
-        for question in ("One?", "Two?"):
+        for question in ("One?", "Two?", "Three?"):
             asked = (await client.post(API, json={"content": question})).json()
             await client.get(asked["stream_url"])
             urls.append(asked["stream_url"].removesuffix("/stream"))
-        fake_llm.script = script
+        fake_llm.script, fake_llm.received = script, []
         await client.patch(urls[1], json={"title": "Mine"})
-        await recorded_jobs.work()
-        assert [(await client.get(url)).json()["title"] for url in urls] == ["One?", "Mine"]
+        await client.post(f"/chat/{urls[2].rpartition('/')[2]}/delete")
+        async with asyncio.timeout(5):
+            await recorded_jobs.work()
+        assert len(fake_llm.received) == 1
+        assert [(await client.get(url)).json()["title"] for url in urls[:2]] == ["One?", "Mine"]
         assert "?tries=2" in (await client.get(f"/chat/{urls[0].rpartition('/')[2]}/title?tries=1")).text
+
+
+async def test_what_a_person_writes_while_the_model_thinks_stays(
+    app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
+) -> None:
+    async with signed_in_client(app) as client:
+        asked = (await client.post(API, json={"content": "One?"})).json()
+        await client.get(asked["stream_url"])
+        end = asyncio.Event()
+        fake_llm.script, fake_llm.received = ["Of the model", end], []
+        work = asyncio.create_task(recorded_jobs.work())
+        async with asyncio.timeout(5):
+            while not fake_llm.received:
+                await asyncio.sleep(0)
+            await client.patch(url := asked["stream_url"].removesuffix("/stream"), json={"title": "Mine"})
+            end.set()
+            await work
+        assert (await client.get(url)).json()["title"] == "Mine"
+
+
+async def calls_of_people(app: FastAPI) -> int | None:
+    await app.state.llm.guard.flush()
+    async with app.state.database.reader(fresh=True) as session:
+        counted = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id).is_not(None))
+        calls: int | None = await session.scalar(counted)
+    return calls
