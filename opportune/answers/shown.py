@@ -15,7 +15,27 @@ from opportune.web import MarkdownBlocks, is_htmx, markdown, redirect, templates
 
 MAX_KEPT_LENGTH = 5_000_000
 """Characters of ended answers whose HTML a process keeps."""
-_known: dict[str, Markup] = {}
+
+
+class _RenderedAnswers(dict[str, Markup]):
+    """HTML by text, the last that was asked for at the end."""
+
+    length = 0
+    """Characters of all the texts: to sum them up each time would take longer than all the rest."""
+
+    def keep(self, text: str, html: Markup) -> None:
+        self.take(text)  # two have rendered it at the same time
+        self[text] = html
+        self.length += len(text)
+        while len(self) > 1 and self.length > MAX_KEPT_LENGTH:
+            self.take(next(iter(self)))
+
+    def take(self, text: str) -> Markup | None:
+        self.length -= len(text) if text in self else 0
+        return self.pop(text, None)
+
+
+_rendered_answers = _RenderedAnswers()
 
 
 @dataclass(frozen=True)
@@ -56,12 +76,10 @@ def _blocks_of(text: str) -> MarkdownBlocks:
 
 async def _rendered(text: str) -> Markup:
     """An answer that has ended: rendered once, in however long a conversation it is shown."""
-    html = _known.pop(text, None)
+    html = _rendered_answers.take(text)
     if html is None:
         html = await asyncio.to_thread(markdown.render, text)
-    _known[text] = html  # the last that was asked for
-    while len(_known) > 1 and sum(map(len, _known)) > MAX_KEPT_LENGTH:
-        del _known[next(iter(_known))]
+    _rendered_answers.keep(text, html)
     return html
 
 
