@@ -100,6 +100,11 @@ class Share(Model, table=True):
     def path(self) -> str:
         return f"/chat/shared/{self.token}"
 
+    def shows(self, message: Message) -> bool:
+        """Whether it is as it was shared: an answer that broke off may have gone on since."""
+        ended = message.answer.finished_at if message.answer else None
+        return not message.is_running and (ended is None or ended <= self.created_at)
+
     def __str__(self) -> str:
         return self.title
 

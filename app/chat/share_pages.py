@@ -60,7 +60,9 @@ async def read(
     if view is None:
         await limiter.hit(WRONG_LINKS.by(client_address(request)))
         raise HTTPException(404)
-    messages = [(each, await ShownAnswer.of(each.answer) if each.answer else None) for each in view.messages]
+    answers = [each.answer if view.share.shows(each) else None for each in view.messages]
+    shown = [await ShownAnswer.of(answer) if answer else None for answer in answers]
+    messages = [*zip(view.messages, shown, strict=True)]
     response = templates.render(request, "chat/shared.html", {"view": view, "messages": messages})
     response.headers.update(PRIVATE)
     return response

@@ -9,6 +9,7 @@ from sqlmodel import col
 from app.chat.models import Conversation, Message, Share
 from app.chat.service import MAX_QUESTIONS_PER_PAGE, Chat
 from app.chat.tree import way_to
+from opportune.accounts import User
 from opportune.pagination import Page, Paging, paginate
 
 
@@ -51,7 +52,8 @@ class Shares:
         if leaf is None or leaf.is_running:
             raise NothingToShareError
         query = select(Share).where(col(Share.message_id) == leaf.id, col(Share.title) == conversation.title)
-        if there := (await self.session.scalars(query.limit(1))).one_or_none():
+        there = (await self.session.scalars(query.order_by(col(Share.id).desc()).limit(1))).one_or_none()
+        if there and there.shows(leaf):
             return there
         share = Share(conversation_id=conversation.id, message_id=leaf.id, title=conversation.title)
         self.session.add(share)
@@ -67,8 +69,9 @@ class Shares:
 
 
 async def read_share(session: AsyncSession, token: str, before: int | None = None) -> SharedView | None:
-    """The end of what is shared by a link, or what came before a message of it."""
-    share = (await session.scalars(select(Share).where(col(Share.token) == token))).one_or_none()
+    """The end of what is shared by a link, or what came before a message of it; nothing of who was closed out."""
+    query = select(Share).join(Conversation).join(User, col(User.id) == col(Conversation.owner_id))
+    share = (await session.scalars(query.where(col(Share.token) == token, col(User.is_active)))).one_or_none()
     if share is None:
         return None
     end: int | None = share.message_id

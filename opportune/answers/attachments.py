@@ -1,8 +1,10 @@
 """Files that people show to models, as features keep them: stored for their owner alone, and read once."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,6 +23,9 @@ from opportune.storage.storage import new_name
 
 FOLDER = "attachments"
 TOO_MANY = f"Please attach at most {MAX_ATTACHMENTS} files at once."
+
+_turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+"""Those of people who have files read."""
 
 
 class SentFile(Protocol):
@@ -48,9 +53,12 @@ async def stored_attachments(
     if len(sent) > MAX_ATTACHMENTS:
         raise AttachmentRefused(TOO_MANY)
     rows: list[AnswerAttachment] = []
+    # Documents are read one at a time: who sends many that take long keeps nobody else waiting for more than one.
+    turn = _turns.setdefault(owner_id, asyncio.Lock())
     async with deleted_unless_done(storage) as new:
         for file in sent:
-            shown = await read_attachment(file.filename, file.content)
+            async with turn:
+                shown = await read_attachment(file.filename, file.content)
             content = shown.picture.content if shown.picture else file.content
             content_type, suffix = (JPEG, "jpg") if shown.picture else ("application/octet-stream", "bin")
             row = AnswerAttachment(

@@ -18,12 +18,17 @@ from opportune.web.middleware.csrf import SAFE_METHODS
 
 
 async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
-    """The answers of the site; to a program, with no more tools than its token is good for."""
+    """The answers of the site; to a program, with no more tools than its token is good for.
+
+    To a superuser who uses somebody's account with those that only read: a tool would be told that it is the person.
+    """
     manager: AnswerManager | None = getattr(request.app.state, "answers", None)
     if manager is None:
         raise OperatorError("Answers are not installed: put `answers` of opportune.features into app/installed.py.")
     if manager.llm.guard and (payer := manager.llm.guard.payer_of(request)).kind == "visitor":
         manager = manager.asked_by(payer)
+    if request.state.impersonator:
+        manager = manager.within(READ)
     token: ApiToken | None = request.state.token
     return manager.within(token.scopes) if token else manager
 

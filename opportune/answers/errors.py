@@ -20,7 +20,7 @@ class TooManyAnswers(HTTPException):
 
 
 class ToolNotAllowed(HTTPException):
-    """The program that says yes could not have this done itself: the web answers 403."""
+    """Whoever says yes could not have this done themselves (a program, a superuser in another's account): 403."""
 
     def __init__(self, missing: Sequence[str]) -> None:
-        super().__init__(403, f"This token may not allow this: it lacks the scope {' and '.join(missing)}.")
+        super().__init__(403, f"This cannot be allowed from here: it needs the scope {' and '.join(missing)}.")

@@ -8,20 +8,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.answers.models import Answer, AnswerAttachment
+from opportune.answers.spending.models import LlmUsage
 from opportune.feature import Person, PersonalData
 
 EXPORTED_FILE_FIELDS = {"topic", "filename", "content_type", "size_bytes", "stored_as", "created_at"}
 EXPORTED_FIELDS = {"topic", "question", "text", "sources", "status", "model", "rating", "rating_note", "created_at"}
+
+EXPORTED_RATING_FIELDS = {"topic", "rating", "rating_note", "created_at"}
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
     # Without a question they belong to rows of a feature, which tells them itself.
     theirs = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.question) != "")
     answers = await session.scalars(theirs.order_by(col(Answer.id)))
+    rated = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.rating).is_not(None))
+    ratings = await session.scalars(rated.order_by(col(Answer.id)))
     files = await session.scalars(select(AnswerAttachment).where(col(AnswerAttachment.owner_id) == person.id))
+    usage = await session.scalars(select(LlmUsage).where(col(LlmUsage.owner_id) == person.id))
     return {
         "answers": [answer.model_dump(include=EXPORTED_FIELDS, warnings=False) for answer in answers],
+        "ratings": [answer.model_dump(include=EXPORTED_RATING_FIELDS, warnings=False) for answer in ratings],
         "attachments": [file.model_dump(include=EXPORTED_FILE_FIELDS) for file in files],
+        "usage": [row.model_dump(exclude={"id", "owner_id", "payer"}) for row in usage],
     }
 
 
@@ -31,7 +39,8 @@ async def list_files(session: AsyncSession, person: Person) -> Sequence[str]:
 
 
 personal_data = PersonalData(
-    summary="Your questions to language models, with their answers and the files that you have attached",
+    summary="Your questions to language models, with their answers, what you said of these, the files that you have "
+    "attached, and how much you have used each day",
     read=read,
     files=list_files,
 )

@@ -9,7 +9,8 @@ from httpx import AsyncClient
 
 from app.chat import share_pages
 from app.chat.service import MAX_QUESTIONS_PER_PAGE, Chat
-from opportune.llm import FakeProvider
+from opportune.accounts import User
+from opportune.llm import FakeProvider, LLMError
 from opportune.testing import make_user, signed_in_client
 from opportune.web import HOUR_SECONDS, RateLimit
 from tests.chat.conversations import answer_of, make_conversation
@@ -86,6 +87,30 @@ async def test_a_long_one_is_read_by_pages_and_an_unfinished_one_is_not_shared(
         page = f"/chat/{url.rpartition('/')[2]}"
         assert (await ada.post(f"{page}/share")).headers["location"] == page
         assert "nothing to share yet" in (await ada.get(page)).text
+
+
+@pytest.mark.database("sqlite")
+async def test_what_an_answer_goes_on_with_stays_private_and_a_link_ends_with_its_owners_account(
+    app: FastAPI, client: AsyncClient, fake_llm: FakeProvider
+) -> None:
+    owner = await make_user(app.state.database)
+    fake_llm.script = ["Public", LLMError("interrupted", "Cut.")]
+    async with signed_in_client(app, owner) as ada:
+        asked = (await ada.post(API, json={"content": "Why?"})).json()
+        path, answer_id = asked["stream_url"].removesuffix("/stream"), asked["answer"]["id"]
+        await ada.get(asked["stream_url"])  # until it has ended
+        link = (await ada.post(f"{path}/shares")).json()["path"]
+        assert "Public" in (await client.get(link)).text
+        fake_llm.script = [" and private"]
+        await ada.post(f"{path}/messages/{answer_id}/continue")
+        await ada.get(asked["stream_url"])
+        shown = (await client.get(link)).text
+        assert ("private" in shown, "has gone on since" in shown) == (False, True)
+        newer = (await ada.post(f"{path}/shares")).json()["path"]
+        assert "Public and private" in (await client.get(newer)).text
+    async with app.state.database.writer() as session:
+        (await session.get_one(User, owner.id)).is_active = False
+    assert (await client.get(newer)).status_code == 404
 
 
 @pytest.mark.database("sqlite")

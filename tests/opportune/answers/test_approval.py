@@ -271,7 +271,7 @@ async def test_a_program_allows_what_it_could_have_done_itself(
 ) -> None:
     answer = await asked(manager, owner)
     async with manager.database.writer() as session:
-        with pytest.raises(ToolNotAllowed, match="it lacks the scope write"):
+        with pytest.raises(ToolNotAllowed, match="it needs the scope write"):
             await manager.within("read").approve(session, answer, 0)
     token = await make_token(app.state.database, owner, "write read")
     headers = {"Authorization": f"Bearer {token}"}

@@ -17,6 +17,7 @@ from sqlmodel import col
 from opportune.accounts import CurrentUser, User
 from opportune.answers.dependencies import Answers
 from opportune.answers.manager import AnswerManager
+from opportune.answers.models import Answer
 from opportune.answers.settings import AnswersSettings
 from opportune.answers.spending import switch
 from opportune.answers.spending.checks import check_spending
@@ -345,9 +346,13 @@ async def test_what_stands_for_an_address_is_forgotten_after_some_days(
     for payer in ("visitor:1a", "visitors", "total"):
         for days in (0, 10):
             await make(LlmUsage, payer=payer, day=today - timedelta(days=days))
+    for days, charged in ((0, "visitor:1a"), (10, "visitor:1a"), (10, "user:1")):
+        await make(Answer, charged_to=charged, finished_at=utc_now() - timedelta(days=days))
     await recorded_jobs.run(forget_visitors())
     async with app.state.database.reader(fresh=True) as session:
         kept = await session.scalars(select(col(LlmUsage.payer)))
+        asked = await session.scalars(select(col(Answer.charged_to)).order_by(col(Answer.id)))
+    assert [*asked] == ["visitor:1a", "", "user:1"]
     assert sorted(kept) == ["total", "total", "visitor:1a", "visitors", "visitors"]
 
 

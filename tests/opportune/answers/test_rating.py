@@ -1,6 +1,7 @@
 """Thumbs for answers: from the one who asked, for the site's staff."""
 
 import asyncio
+from datetime import date
 
 import pytest
 from fastapi import FastAPI
@@ -8,9 +9,12 @@ from httpx import AsyncClient
 
 from opportune.accounts import User
 from opportune.answers.models import Answer, Rating
+from opportune.answers.personal import read
+from opportune.answers.spending.models import LlmUsage
 from opportune.db import Database
+from opportune.feature import Person
 from opportune.llm import FakeProvider
-from opportune.testing import make_user, signed_in_client
+from opportune.testing import Make, make_user, signed_in_client
 from tests.opportune.answers.questions import ask, wait_until_ended
 
 # What they ask of the database is no different.
@@ -53,6 +57,25 @@ async def test_who_asked_says_what_an_answer_was_worth_and_takes_it_back(
         assert (await client.put(api, json={"rating": "up", "note": "Good"})).json()["rating_note"] == "Good"
         assert (await client.put(api, json={"rating": "", "note": "Good"})).json()["rating"] is None
     assert await stored(app.state.database, answer) == (None, "")
+
+
+async def test_personal_data_has_what_somebody_said_of_answers_and_used_of_models(
+    app: FastAPI, owner: User, answer: Answer, make: Make
+) -> None:
+    other = await make_user(app.state.database, "other@example.com")
+    for who in (owner, other):
+        await make(LlmUsage, owner_id=who.id, day=date(2026, 1, 5), model="Fast", prompt_tokens=7)
+        # As of a feature that tells questions and answers itself.
+        await make(Answer, owner_id=who.id, topic="books:2", status="done", rating="down", rating_note="Wrong")
+    async with app.state.database.reader() as session:
+        told = await read(session, Person(owner.id, ""))
+    assert [(each["topic"], each["rating"], each["rating_note"]) for each in told["ratings"]] == [
+        ("books:2", "down", "Wrong")
+    ]
+    assert (date(2026, 1, 5), "Fast", 7) in [
+        (each["day"], each["model"], each["prompt_tokens"]) for each in told["usage"]
+    ]
+    assert {each["model"] for each in told["usage"]} <= {"Fast", answer.model}
 
 
 async def test_nobody_else_rates_an_answer_and_nobody_one_that_is_being_written(

@@ -1,5 +1,6 @@
 """Files that a person shows to models: stored, shown to them alone, taken along and deleted."""
 
+import asyncio
 from dataclasses import dataclass
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts import User
+from opportune.answers import attachments
 from opportune.answers.attachments import TOO_MANY, delete_attachments, find_attachments, stored_attachments
 from opportune.answers.models import AnswerAttachment
 from opportune.answers.personal import list_files, read
@@ -101,3 +103,30 @@ async def test_files_go_with_their_owner_and_what_is_not_kept_is_not_there(
         await session.delete(await session.get_one(User, user.id))
     await recorded_jobs.work()
     assert not await is_there(storage, cat.stored_as)
+
+
+async def test_who_sends_many_documents_that_take_long_has_one_of_them_read_at_a_time(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = list[str](), asyncio.Event()
+
+    async def read_slowly(filename: str, _content: bytes) -> Attachment:
+        begun.append(filename)
+        await go_on.wait()
+        return Attachment(filename, "Text")
+
+    async def send(owner_id: int, name: str) -> None:
+        async with stored_attachments(app.state.storage, owner_id, [Sent(name, b"%PDF-")]):
+            pass
+
+    monkeypatch.setattr(attachments, "read_attachment", read_slowly)
+    sending = [asyncio.create_task(send(*each)) for each in ((1, "a"), (1, "b"), (2, "c"), (1, "d"))]
+    async with asyncio.timeout(5):
+        while len(begun) < 2:
+            await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert begun == ["a", "c"]
+    go_on.set()
+    await asyncio.gather(*sending)
+    assert sorted(begun) == ["a", "b", "c", "d"]
