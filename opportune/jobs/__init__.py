@@ -2,6 +2,16 @@
 
 from opportune.jobs.command import run_command
 from opportune.jobs.defer import JobQueue, defer
-from opportune.jobs.job import JobCall, JobContext, JobDefinition, PermanentFailure, job
+from opportune.jobs.job import JobCall, JobContext, JobDefinition, PermanentFailure, RetryLater, job
 
-__all__ = ["JobCall", "JobContext", "JobDefinition", "JobQueue", "PermanentFailure", "defer", "job", "run_command"]
+__all__ = [
+    "JobCall",
+    "JobContext",
+    "JobDefinition",
+    "JobQueue",
+    "PermanentFailure",
+    "RetryLater",
+    "defer",
+    "job",
+    "run_command",
+]

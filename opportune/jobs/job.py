@@ -21,6 +21,15 @@ class PermanentFailure(Exception):  # noqa: N818 - it is a decision, not a fault
     """Raised by a job that no further try can help: it fails at once, with this line for its reason."""
 
 
+class RetryLater(Exception):  # noqa: N818 - as above
+    """Raised by a job that was told when another try can help: it fails for now, with this line for its reason."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        """`seconds` until then; where the job's own wait is longer that counts, and an hour is the most."""
+        super().__init__(reason)
+        self.seconds = seconds
+
+
 class JobContext(Protocol):
     """One execution of a job. A crash in its middle begins the function again; what was recorded is not done twice."""
 

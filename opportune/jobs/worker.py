@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.db.errors import explain
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
-from opportune.jobs import JobDefinition, PermanentFailure
+from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
 from opportune.jobs.context import DatabaseJobContext
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedule import next_run_time, schedule_key
@@ -39,7 +39,7 @@ SHUTDOWN_TIMEOUT_SECONDS = 4.0
 """Seconds for what runs to notice that the process ends. What takes longer is taken over when its lease has ended."""
 MAX_RETRY_DELAY_SECONDS = 3600.0
 """Seconds between two attempts, at most."""
-SELF_EXPLANATORY_ERRORS = (OperatorError, PermanentFailure)
+SELF_EXPLANATORY_ERRORS = (OperatorError, PermanentFailure, RetryLater)
 """Their message says it all to a person."""
 
 logger = logging.getLogger(__name__)
@@ -258,7 +258,7 @@ class Worker:
             await self.store.end(job, JobState.FAILED, reason)
             return
         logger.warning("Job %s failed (try %s of %s): %s", job, job.attempt, declared.attempts, reason)
-        await self.store.postpone(job, retry_delay(declared, job.attempt), reason)
+        await self.store.postpone(job, retry_delay(declared, job.attempt, error), reason)
 
     async def _cancel_running(self) -> None:
         self._stops = True
@@ -271,9 +271,10 @@ class Worker:
         self._stops = bool(self._running)  # what ends later has been cut short as well
 
 
-def retry_delay(job: JobDefinition[Any], attempt: int) -> float:
+def retry_delay(job: JobDefinition[Any], attempt: int, error: Exception | None = None) -> float:
     """Seconds until the next attempt."""
-    return min(job.wait * 2.0 ** min(attempt - 1, 30), MAX_RETRY_DELAY_SECONDS)
+    asked = error.seconds if isinstance(error, RetryLater) else 0.0
+    return min(max(job.wait * 2.0 ** min(attempt - 1, 30), asked), MAX_RETRY_DELAY_SECONDS)
 
 
 def error_summary(error: Exception) -> str:

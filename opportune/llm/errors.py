@@ -1,11 +1,7 @@
 """Errors of endpoints, in words for whoever asked."""
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-
 from opportune.llm.provider import ErrorCode, LLMError
-
-MAX_RETRY_AFTER_SECONDS = 3600.0
+from opportune.retry_after import retry_after_seconds
 
 _BY_STATUS: dict[int, tuple[ErrorCode, str]] = {
     401: ("unauthorised", "The model's endpoint refused the key: check LLM_API_KEY."),
@@ -23,20 +19,4 @@ _UNAVAILABLE: tuple[ErrorCode, str] = ("unavailable", "The model's endpoint is n
 def error_for_status(status: int, retry_after: str | None = None) -> LLMError:
     """The error for an HTTP status, from the response or from an error inside the stream."""
     code, sentence = _BY_STATUS.get(status, _REJECTED if 400 <= status < 500 else _UNAVAILABLE)
-    return LLMError(code, sentence, _seconds(retry_after))
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Read a Retry-After header: seconds, or a date."""
-    if not retry_after:
-        return None
-    try:
-        wait = float(retry_after) if retry_after.isdecimal() else _until(parsedate_to_datetime(retry_after))
-    except ValueError:
-        return None
-    return min(max(wait, 0.0), MAX_RETRY_AFTER_SECONDS)
-
-
-def _until(moment: datetime) -> float:
-    # A date that ends in -0000 comes without a time zone; HTTP dates are UTC.
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return LLMError(code, sentence, retry_after_seconds(retry_after))

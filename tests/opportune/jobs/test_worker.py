@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.model import utc_now
-from opportune.jobs import worker
+from opportune.jobs import RetryLater, worker
 from opportune.jobs.models import Job, JobState, JobStep
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import RETENTION
@@ -63,6 +63,8 @@ async def test_after_its_last_try_a_job_has_failed_until_somebody_has_it_tried_a
 def test_each_wait_for_another_try_is_twice_the_one_before_and_none_is_for_ever() -> None:
     patient = replace(stumble, wait=5)
     assert [worker.retry_delay(patient, attempt) for attempt in (1, 2, 3, 99)] == [5, 10, 20, 3600]
+    told = [RetryLater("They are busy.", seconds) for seconds in (1, 300, 99_999)]
+    assert [worker.retry_delay(patient, 1, each) for each in told] == [5, 300, 3600]
 
 
 async def test_a_job_that_gives_up_is_not_tried_again(jobs: DatabaseJobQueue, find: Find) -> None:

@@ -1,0 +1,22 @@
+"""The Retry-After of servers that ask for patience."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+MAX_RETRY_AFTER_SECONDS = 3600.0
+
+
+def retry_after_seconds(header: str | None) -> float | None:
+    """Read a Retry-After header, seconds or a date; None where it says neither. An hour at most."""
+    if not header:
+        return None
+    try:
+        wait = float(header) if header.isdecimal() else _until(parsedate_to_datetime(header))
+    except ValueError:
+        return None
+    return min(max(wait, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def _until(moment: datetime) -> float:
+    # A date that ends in -0000 comes without a time zone; HTTP dates are UTC.
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
