@@ -118,7 +118,11 @@ def check_mail(settings: Settings) -> Iterator[Finding]:
     """What check_addresses finds no mistake in, and production would not want."""
     with suppress(OperatorError):
         if isinstance(transport_for(settings), ConsoleTransport):
-            yield Finding("MAIL_URL is console: no e-mail is sent. Set smtp://user:password@host:587.", is_error=False)
+            yield Finding(
+                "MAIL_URL is console: no e-mail is sent. Set smtp://user:password@host:587, or where the host shuts "
+                "that port a provider over HTTPS (docs/mail.md).",
+                is_error=False,
+            )
     if settings.hosts and not settings.base_url:  # without either, check_hosts tells
         yield Finding("BASE_URL is empty: e-mails cannot tell where the site is. Set it.", is_error=False)
 

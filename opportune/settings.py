@@ -246,7 +246,7 @@ class Settings(BaseSettings):
     """Answers that a process has written at the same time; whoever asks then waits."""
 
     mail_url: SecretStr = SecretStr("console:")
-    """console: shows mail in the log, file:./data/mail keeps it in a folder, smtp://user:password@host:587 sends it."""
+    """console: shows mail in the log, file:./data/mail keeps it, smtp://user:password@host:587 or resend://KEY send."""
     mail_from: str = ""
     """Who mail comes from (Site <site@example.org>). Empty: the address of BASE_URL's host."""
     storage_url: SecretStr = SecretStr("file:./data/uploads")

@@ -31,8 +31,9 @@ from opportune.db.migrations.locks import table_locks
 from opportune.db.url.database_url import DatabaseURL
 from opportune.env_example import env_example
 from opportune.errors import OperatorError
-from opportune.mail import InvalidEmailError
+from opportune.mail import DeliveryError, InvalidEmailError
 from opportune.mail.addresses import parse_recipient, sender_address
+from opportune.mail.transport import transport_for
 from opportune.project import PACKAGE, PROJECT, display_path, installed_features, installed_names
 from opportune.schemas import schema_faults
 from opportune.settings import Settings, get_settings, read_feature_settings, setting_names, settings_classes
@@ -45,11 +46,14 @@ SAMPLE_DOMAIN = "@example.com"
 
 def command(
     deploy: Annotated[bool, typer.Option("--deploy", help="Look at it as production would.")] = False,
+    try_out: Annotated[
+        bool, typer.Option("--try", help="Knock at what the settings name, too: would the mail server let us in?")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Look for mistakes in settings and database. Exits with 1 if there are errors."""
     settings = get_settings()
-    checks = [*CHECKS, *(DEPLOY_CHECKS if deploy else ())]
+    checks = [*CHECKS, *(DEPLOY_CHECKS if deploy else ()), *(TRIALS if try_out else ())]
     with progress("Checking", len(checks), "checks") as bar:
         findings = [*carried_out(checks, settings, bar)]
     if as_json:
@@ -190,6 +194,17 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
             yield Finding(fault)
 
 
+def try_mail(settings: Settings) -> Iterator[Finding]:
+    """What MAIL_URL leads to is asked whether it would take an e-mail; none is sent."""
+    with suppress(OperatorError):  # check_addresses tells
+        transport = transport_for(settings)
+        with runner() as loop:
+            try:
+                loop.run(transport.check())
+            except DeliveryError as error:
+                yield Finding(str(error))
+
+
 def check_database(settings: Settings) -> Iterator[Finding]:
     try:
         startup.require_file(DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled))
@@ -286,3 +301,4 @@ CHECKS: tuple[Check, ...] = (
     check_icons,
 )
 DEPLOY_CHECKS: tuple[Check, ...] = (*PRODUCTION_CHECKS, check_superusers)
+TRIALS: tuple[Check, ...] = (try_mail,)

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.jobs import JobContext, PermanentFailure, defer, job
+from opportune.jobs import JobContext, PermanentFailure, RetryLater, defer, job
 from opportune.mail.email import EmailMessage
-from opportune.mail.errors import InvalidEmailError, PermanentDeliveryError
+from opportune.mail.errors import DeliveryError, InvalidEmailError, PermanentDeliveryError
 from opportune.mail.transport import transport_for
 from opportune.settings import Settings
 
@@ -27,6 +27,10 @@ async def send_email_job(run: JobContext, email: dict[str, str]) -> None:
         await send_email(run.settings, EmailMessage(**email))
     except (InvalidEmailError, PermanentDeliveryError) as error:
         raise PermanentFailure(str(error)) from None
+    except DeliveryError as error:
+        if error.retry_after is None:
+            raise
+        raise RetryLater(str(error), error.retry_after) from None
 
 
 async def send_email(settings: Settings, email: EmailMessage) -> None:

@@ -8,6 +8,9 @@ class InvalidEmailError(ValueError):
 class DeliveryError(OperatorError):
     """An e-mail that could not be sent now and may be later; the message is one line without secrets."""
 
+    retry_after: float | None = None
+    """Seconds for which the server asks to be left in peace."""
+
 
 class PermanentDeliveryError(DeliveryError):
     """An e-mail that the server refuses, and would refuse the next time."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Literal, cast
@@ -26,6 +28,8 @@ RESPONSE_TIMEOUT_SECONDS = 20
 """For each answer of the server."""
 DELIVERY_TIMEOUT_SECONDS = 60
 """For all of a delivery."""
+SHUT_PORTS = (25, 465, 587)
+"""Those that free hosts let nobody reach."""
 
 
 @dataclass(frozen=True)
@@ -43,22 +47,40 @@ class SMTPTransport(Transport):
         return f"{self.host}:{self.port}"
 
     async def send(self, message: EmailMessage) -> None:
+        # What we call ourselves: else this machine's own name is looked up, which may take long.
+        async with self._connected(message["From"].addresses[0].domain) as client:
+            await client.send_message(message)
+
+    async def check(self) -> None:
+        async with self._connected("localhost"):
+            pass
+
+    @asynccontextmanager
+    async def _connected(self, local_hostname: str) -> AsyncIterator["SMTP"]:
+        """A client that the server has let in; what it or the network says in the meantime is a DeliveryError."""
         import aiosmtplib  # noqa: PLC0415 - for those who send by SMTP, when they do
 
         try:
-            async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS), self._client(message) as client:
-                await client.send_message(message)
+            async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS), self._client(local_hostname) as client:
+                yield client
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise self._answered(error.recipients[0]) from None
         except aiosmtplib.SMTPResponseException as error:
             raise self._answered(error) from None
         except OSError as error:  # silence is one, too
             reason = str(error.__cause__ or "") or str(error) or "it takes too long"
-            raise self._fault(DeliveryError, f"does not answer: {reason}") from None
+            raise self._fault(DeliveryError, f"does not answer: {reason}{self._advice}") from None
         except aiosmtplib.SMTPException as error:
             raise self._fault(PermanentDeliveryError, f"cannot be used: {error}") from None
 
-    def _client(self, message: EmailMessage) -> "SMTP":
+    @property
+    def _advice(self) -> str:
+        """What helps where a host lets nothing through."""
+        if self.port not in SHUT_PORTS or is_local(self.host):
+            return ""
+        return f". Many hosts shut port {self.port}: try port 2525, or mail over HTTPS (docs/mail.md)"
+
+    def _client(self, local_hostname: str) -> "SMTP":
         from aiosmtplib import SMTP  # noqa: PLC0415 - as above
 
         return SMTP(
@@ -69,8 +91,7 @@ class SMTPTransport(Transport):
             use_tls=self.tls == "implicit",
             start_tls=START_TLS[self.tls],
             timeout=RESPONSE_TIMEOUT_SECONDS,
-            # What we call ourselves: else this machine's own name is looked up, which may take long.
-            local_hostname=message["From"].addresses[0].domain,
+            local_hostname=local_hostname,
         )
 
     def _answered(self, error: "SMTPResponseException") -> DeliveryError:

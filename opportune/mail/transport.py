@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("opportune.mail")
 
-EXAMPLES = "Use console:, file:./data/mail or smtp://user:password@host:587."
+EXAMPLES = "Use console:, file:./data/mail, smtp://user:password@host:587 or one of docs/mail.md, such as resend://KEY."
+
+PROVIDERS = {
+    "resend": "opportune.mail.providers.resend:Resend",
+    "postmark": "opportune.mail.providers.postmark:Postmark",
+    "brevo": "opportune.mail.providers.brevo:Brevo",
+    "mailgun": "opportune.mail.providers.mailgun:Mailgun",
+    "ses": "opportune.mail.providers.ses:SES",
+}
+OWN_CLASS = re.compile(r"[a-z_][\w.]*:[a-z_]\w*", re.IGNORECASE)
+"""module:Class of a transport in the project."""
 
 
 class Transport(ABC):
@@ -35,6 +47,13 @@ class Transport(ABC):
         Raises:
             PermanentDeliveryError: it is not taken, and would not be the next time.
             DeliveryError: it could not be sent now.
+        """
+
+    async def check(self) -> None:  # noqa: B027 - of a folder there is nothing to ask
+        """Look whether e-mails would be taken, without sending one.
+
+        Raises:
+            DeliveryError: they would not.
         """
 
 
@@ -79,6 +98,9 @@ def transport_for(settings: Settings) -> Transport:
         OperatorError: it says nothing that we understand.
     """
     url = settings.mail_url.get_secret_value().strip()
+    name, slashes, address = url.partition("://")
+    if slashes and (name.lower() in PROVIDERS or OWN_CLASS.fullmatch(name)):
+        return _provider(PROVIDERS.get(name.lower(), name), address)
     scheme, _, rest = url.partition(":")
     match scheme.lower():
         case "console" if not rest.strip("/"):
@@ -90,3 +112,16 @@ def transport_for(settings: Settings) -> Transport:
 
             return parse_smtp_url(url)
     raise OperatorError(f"MAIL_URL says nothing that is understood. {EXAMPLES}")
+
+
+def _provider(path: str, address: str) -> Transport:
+    """A transport by its class, `module:Class`, made of what stands behind the ://."""
+    from opportune.mail.url import MailURL  # noqa: PLC0415 - for those who have one
+
+    module, _, name = path.partition(":")
+    try:
+        make = getattr(import_module(module), name)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise OperatorError(f"MAIL_URL: there is no {path} ({error}).") from error
+    transport: Transport = make(MailURL.parse(address))
+    return transport

@@ -2,21 +2,24 @@
 
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 
 from opportune.jobs import JobCall
-from opportune.mail import mailbox, transport
-from opportune.mail.delivery import send_email_job
+from opportune.mail import HTTPSTransport, https, mailbox, transport
+from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.smtp import SMTPTransport
 from opportune.mail.transport import transport_for
 from opportune.project import PROJECT
 from tests.opportune.cli.conftest import Oppman, oppman
-from tests.opportune.mail.conftest import settings_with
+from tests.opportune.mail.conftest import email_to, settings_with
+from tests.opportune.mail.providers import FakeAPI
 
 __all__ = ["oppman"]  # a fixture
 
@@ -50,9 +53,26 @@ def test_its_addresses_mean_what_its_table_says() -> None:
     assert len(ROWS) >= 5
     for url, words in ROWS:
         way = transport_for(settings_with(url))
+        if isinstance(way, HTTPSTransport):
+            assert words.startswith(f"{way.provider}, over HTTPS")
         if isinstance(way, SMTPTransport):
             assert f"Port {way.port}." in words
             assert {"required": "only encrypted", "offered": "offers", "implicit": "from the start"}[way.tls] in words
+
+
+async def test_its_provider_is_one_class_that_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: dict[str, Any] = {}
+    exec(blocks("python")[1], names)  # noqa: S102 - the guide's own
+    (url,) = re.findall(r"`MAIL_URL=(app\.\S+)`", GUIDE)
+    module, _, name = url.partition("://")[0].partition(":")
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{name: names[name]}))
+    api = FakeAPI([httpx.Response(202)])
+    monkeypatch.setattr(https, "open_client", api.client)
+    await send_email(settings_with(url), email_to("Zoë <zoe@example.com>", html="<p>A text.</p>"))
+    assert api.requests[0].headers["Authorization"] == "Bearer KEY"
+    assert api.json["personalizations"] == [{"to": [{"email": "zoe@example.com"}]}]
+    assert [part["value"] for part in api.json["content"]] == ["A text.\n", "<p>A text.</p>\n"]
+    assert api.json["headers"] == {"Auto-Submitted": "auto-generated"}
 
 
 @pytest.mark.parametrize(("url", "words"), COMMANDS)

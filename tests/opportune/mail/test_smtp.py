@@ -10,6 +10,7 @@ import pytest
 from opportune.mail import smtp
 from opportune.mail.delivery import send_email
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
+from opportune.mail.transport import transport_for
 from opportune.testing.services.certificate import make_certificate
 from opportune.testing.services.smtp import PASSWORD, USER, smtp_server
 from tests.opportune.mail.conftest import email_to, settings_with
@@ -130,3 +131,24 @@ async def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.
         settings = settings_with(f"smtp://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(DeliveryError, match="does not answer: it takes too long"):
             await send_email(settings, email_to())
+
+
+async def test_a_check_signs_in_and_sends_nothing() -> None:
+    async with smtp_server(has_users=True) as mail_server:
+        await transport_for(settings_with(f"smtp://{LOGIN}127.0.0.1:{mail_server.port}?tls=none")).check()
+        with pytest.raises(DeliveryError, match="does not accept the user and password"):
+            await transport_for(settings_with(f"smtp://{USER}:hunter2@127.0.0.1:{mail_server.port}?tls=none")).check()
+    assert mail_server.received == []
+
+
+@pytest.mark.parametrize(("port", "is_told"), [(587, True), (2525, False)])
+async def test_where_a_host_shuts_a_port_other_ways_are_named(
+    monkeypatch: pytest.MonkeyPatch, port: int, *, is_told: bool
+) -> None:
+    def unreachable(_self: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("aiosmtplib.SMTP.__aenter__", unreachable)
+    with pytest.raises(DeliveryError, match=r"does not answer: it takes too long") as told:
+        await transport_for(settings_with(f"smtp://a:b@mail.example.org:{port}")).check()
+    assert ("try port 2525, or mail over HTTPS (docs/mail.md)." in str(told.value)) is is_told

@@ -1,0 +1,46 @@
+"""Brevo: `MAIL_URL=brevo://KEY`."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from opportune.mail.errors import PermanentDeliveryError
+from opportune.mail.https import HTTPSTransport
+from opportune.mail.parts import MessageParts, encoded_word, filled
+
+if TYPE_CHECKING:
+    from email.headerregistry import Address
+
+
+class Brevo(HTTPSTransport):
+    provider, receipt, example = "Brevo", "messageId", "brevo://KEY"
+
+    def request(self, mail: MessageParts) -> Mapping[str, Any]:
+        if any(file.content_id for file in mail.attachments):
+            raise PermanentDeliveryError(
+                "Brevo takes no pictures inside an e-mail over HTTPS: send by smtp://…@smtp-relay.brevo.com:2525."
+            )
+        return {
+            "url": "https://api.brevo.com/v3/smtp/email",
+            "headers": {"api-key": self.url.key, "Accept": "application/json"},
+            "json": filled(
+                {
+                    "sender": _address(mail.sender),
+                    "to": [*map(_address, mail.to)],
+                    "cc": [*map(_address, mail.cc)],
+                    "bcc": [*map(_address, mail.bcc)],
+                    "replyTo": _address(mail.reply_to[0]) if mail.reply_to else None,
+                    "subject": mail.subject,
+                    "textContent": mail.text,
+                    "htmlContent": mail.html,
+                    "headers": filled({**mail.headers, "Idempotency-Key": mail.message_id}),
+                    "attachment": [{"name": file.filename, "content": file.content} for file in mail.attachments],
+                }
+            ),
+        }
+
+
+def _address(address: "Address") -> dict[str, str]:
+    name = address.display_name
+    if not name.isascii() and any(sign in name for sign in '",;:<>@()[].\\'):  # such a name it leaves out
+        name = encoded_word(name)
+    return filled({"email": address.addr_spec, "name": name})

@@ -1,0 +1,37 @@
+"""Mailgun: `MAIL_URL=mailgun://KEY@mg.example.org`, with `?region=eu` for domains that it keeps in Europe."""
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from opportune.mail.https import HTTPSTransport
+from opportune.mail.parts import MessageParts
+from opportune.mail.url import MailURL
+
+HOSTS = {"us": "api.mailgun.net", "eu": "api.eu.mailgun.net"}
+
+
+class Mailgun(HTTPSTransport):
+    provider, example = "Mailgun", "mailgun://KEY@mg.example.org?region=eu"
+    where, options = re.compile(r"[\w-]+(\.[\w-]+)+"), frozenset({"region"})
+
+    def __init__(self, url: MailURL) -> None:
+        super().__init__(url)
+        if (region := url.options.get("region", "us")) not in HOSTS:
+            raise self.misunderstood()
+        self.endpoint = f"https://{HOSTS[region]}/v3/{url.where}/messages.mime"
+        self.login = b64encode(f"api:{url.key}".encode()).decode()
+
+    @property
+    def secrets(self) -> list[str]:
+        return [self.url.key, self.login]
+
+    def request(self, mail: MessageParts) -> Mapping[str, Any]:
+        return {
+            "url": self.endpoint,
+            "headers": {"Authorization": f"Basic {self.login}"},
+            # Without tracking: links sign people in.
+            "data": {"to": [each.addr_spec for each in mail.recipients], "o:tracking": "no"},
+            "files": {"message": ("message.eml", mail.raw, "message/rfc822")},
+        }

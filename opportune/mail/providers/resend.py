@@ -1,0 +1,55 @@
+"""Resend: `MAIL_URL=resend://KEY`."""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from opportune.mail.https import HTTPSTransport
+from opportune.mail.parts import Attachment, MessageParts, encoded_word, filled
+
+if TYPE_CHECKING:
+    from email.headerregistry import Address
+
+
+class Resend(HTTPSTransport):
+    provider, example = "Resend", "resend://KEY"
+
+    def request(self, mail: MessageParts) -> Mapping[str, Any]:
+        # Of its sender it takes a name neither in quotation marks nor encoded, and so without what would need them.
+        name = " ".join(re.sub(r'[",;:<>@()\[\]\\]', " ", mail.sender.display_name).split())
+        return {
+            "url": "https://api.resend.com/emails",
+            "headers": filled({"Authorization": f"Bearer {self.url.key}", "Idempotency-Key": mail.message_id[:256]}),
+            "json": filled(
+                {
+                    "from": f"{name} <{mail.sender.addr_spec}>" if name else mail.sender.addr_spec,
+                    "to": [*map(_recipient, mail.to)],
+                    "cc": [*map(_recipient, mail.cc)],
+                    "bcc": [*map(_recipient, mail.bcc)],
+                    "reply_to": [*map(_recipient, mail.reply_to)],
+                    "subject": mail.subject,
+                    "text": mail.text,
+                    "html": mail.html,
+                    "headers": mail.headers,
+                    "attachments": [*map(_attached, mail.attachments)],
+                }
+            ),
+        }
+
+
+def _recipient(address: "Address") -> str:
+    name = address.display_name
+    if re.search(r"[^a-zA-Z0-9 '_-]", name):  # nor these in quotation marks
+        name = encoded_word(name)
+    return f"{name} <{address.addr_spec}>" if name else address.addr_spec
+
+
+def _attached(file: Attachment) -> dict[str, Any]:
+    return filled(
+        {
+            "filename": file.filename,
+            "content": file.content,
+            "content_type": file.content_type,
+            "content_id": file.content_id,
+        }
+    )

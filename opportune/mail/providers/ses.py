@@ -1,0 +1,62 @@
+"""Amazon SES: `MAIL_URL=ses://ACCESS-KEY:SECRET@eu-west-1`."""
+
+import hashlib
+import hmac
+import json
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import reduce
+from typing import Any
+
+from opportune.mail.https import APIAnswer, HTTPSTransport
+from opportune.mail.parts import MessageParts, encoded, filled
+from opportune.mail.url import MailURL
+
+PATH = "/v2/email/outbound-emails"
+WAITING_ERRORS = ("LimitExceeded", "SendingPaused", "AccountSuspended", "MailFromDomainNotVerified", "Throttling")
+
+
+class SES(HTTPSTransport):
+    provider, receipt, example = "Amazon SES", "MessageId", "ses://ACCESS-KEY:SECRET@eu-west-1"
+    where = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+
+    def __init__(self, url: MailURL) -> None:
+        super().__init__(url)
+        self.access_key, _, self.secret = url.key.partition(":")
+        if not self.secret:
+            raise self.misunderstood()
+        self.host = f"email.{url.where}.amazonaws.com"
+
+    @property
+    def secrets(self) -> list[str]:
+        return [self.secret, self.access_key]
+
+    def request(self, mail: MessageParts) -> Mapping[str, Any]:
+        whom = {"ToAddresses": mail.to, "CcAddresses": mail.cc, "BccAddresses": mail.bcc}
+        asked = {
+            "Content": {"Raw": {"Data": b64encode(mail.raw).decode()}},
+            "Destination": filled({name: [*map(encoded, addresses)] for name, addresses in whom.items()}),
+        }
+        body = json.dumps(asked).encode()
+        return {"url": f"https://{self.host}{PATH}", "headers": self._signed(body, datetime.now(UTC)), "content": body}
+
+    def is_temporary(self, answer: APIAnswer) -> bool:
+        kind = answer.headers.get("x-amzn-errortype", "")
+        return super().is_temporary(answer) or kind.startswith(WAITING_ERRORS)
+
+    def _signed(self, body: bytes, now: datetime) -> dict[str, str]:
+        """The headers of a POST with Amazon's signature, version 4."""
+        date, moment = f"{now:%Y%m%d}", f"{now:%Y%m%dT%H%M%SZ}"
+        headers = {"content-type": "application/json", "host": self.host, "x-amz-date": moment}
+        names = ";".join(headers)
+        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        asked = f"POST\n{PATH}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+        scope = (date, self.url.where, "ses", "aws4_request")
+        text = f"AWS4-HMAC-SHA256\n{moment}\n{'/'.join(scope)}\n{hashlib.sha256(asked.encode()).hexdigest()}"
+        key = reduce(lambda key, part: hmac.digest(key, part.encode(), "sha256"), scope, f"AWS4{self.secret}".encode())
+        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        credential = f"{self.access_key}/{'/'.join(scope)}"
+        signed = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
+        return {**headers, "authorization": signed}

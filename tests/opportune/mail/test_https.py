@@ -1,0 +1,349 @@
+"""Mail by APIs of providers, each as its documentation describes it; none of them is asked."""
+
+import asyncio
+import logging
+import sys
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from opportune.errors import OperatorError
+from opportune.jobs import JobContext, PermanentFailure, RetryLater
+from opportune.mail import HTTPSTransport, MessageParts, https
+from opportune.mail.delivery import send_email, send_email_job
+from opportune.mail.errors import DeliveryError, PermanentDeliveryError
+from opportune.mail.transport import transport_for
+from tests.opportune.mail.conftest import email_to, settings_with
+from tests.opportune.mail.providers import FILE, PICTURE, Endless, FakeAPI, form_of, mime_in, newsletter
+
+KEY = "hunter2-Key/+="
+RESEND, POSTMARK, BREVO = f"resend://{KEY}", f"postmark://{KEY}", f"brevo://{KEY}"
+MAILGUN, AMAZON = f"mailgun://{KEY}@mg.example.org?region=eu", f"ses://hunter2ID:{KEY}@eu-west-1"
+RECEIPTS = {RESEND: "id", POSTMARK: "MessageID", BREVO: "messageId", MAILGUN: "id", AMAZON: "MessageId"}
+each_provider = pytest.mark.parametrize("url", RECEIPTS)
+
+Answering = Callable[..., FakeAPI]
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> Answering:
+    """Puts an API that gives these answers in the place of all providers'."""
+
+    def answer(*answers: httpx.Response | Exception) -> FakeAPI:
+        api = FakeAPI([*answers])
+        monkeypatch.setattr(https, "open_client", api.client)
+        return api
+
+    return answer
+
+
+def receipt(url: str) -> httpx.Response:
+    return httpx.Response(200, json={RECEIPTS[url]: "<1@provider.example>"})
+
+
+async def send(url: str, message: EmailMessage | None = None) -> None:
+    await transport_for(settings_with(url)).send(message or newsletter(picture=url != BREVO))
+
+
+async def test_resend_gets_all_of_an_email(answering: Answering) -> None:
+    api = answering(receipt(RESEND))
+    await send(RESEND)
+    (request,) = api.requests
+    assert request.url == "https://api.resend.com/emails"
+    assert request.headers["Authorization"] == f"Bearer {KEY}"
+    assert request.headers["Idempotency-Key"] == "<0123@example.org>", "after a crash it is not sent twice"
+    assert api.json == {
+        "from": "Zoë & Söhne Ltd <site@example.org>",
+        "to": ["=?utf-8?q?Lovelace=2C_Ada?= <ada@example.com>", "=?utf-8?q?Zo=C3=AB?= <zoe@example.com>"],
+        "cc": ["cc@example.com"],
+        "bcc": ["bcc@example.com"],
+        "reply_to": ["Help <help@example.org>"],
+        "subject": "Żółw",
+        "text": "Zoë\n.\nEnd\n",
+        "html": '<p>Zoë <img src="cid:logo"></p>\n',
+        "headers": {"List-Unsubscribe": "<https://example.org/out>"},
+        "attachments": [
+            {"filename": "logo.png", "content": in_base64(PICTURE), "content_type": "image/png", "content_id": "logo"},
+            {"filename": "Über.pdf", "content": in_base64(FILE), "content_type": "application/pdf"},
+        ],
+    }
+
+
+async def test_postmark_gets_all_of_an_email(answering: Answering) -> None:
+    api = answering(httpx.Response(200, json={"MessageID": "1", "ErrorCode": 0, "Message": "OK"}))
+    await send(POSTMARK)
+    (request,) = api.requests
+    assert request.url == "https://api.postmarkapp.com/email"
+    assert request.headers["X-Postmark-Server-Token"] == KEY
+    assert api.json == {
+        "From": "=?utf-8?b?Wm/DqyAmIFPDtmhuZSwgTHRk?= <site@example.org>",
+        "To": '"Lovelace, Ada" <ada@example.com>, =?utf-8?q?Zo=C3=AB?= <zoe@example.com>',
+        "Cc": "cc@example.com",
+        "Bcc": "bcc@example.com",
+        "ReplyTo": "Help <help@example.org>",
+        "Subject": "Żółw",
+        "TextBody": "Zoë\n.\nEnd\n",
+        "HtmlBody": '<p>Zoë <img src="cid:logo"></p>\n',
+        "Headers": [{"Name": "List-Unsubscribe", "Value": "<https://example.org/out>"}],
+        "Attachments": [
+            {"Name": "logo.png", "Content": in_base64(PICTURE), "ContentType": "image/png", "ContentID": "cid:logo"},
+            {"Name": "Über.pdf", "Content": in_base64(FILE), "ContentType": "application/pdf"},
+        ],
+        "TrackLinks": "None",
+    }
+
+
+async def test_brevo_gets_all_of_an_email_but_pictures_inside_it(answering: Answering) -> None:
+    api = answering(httpx.Response(201, json={"messageId": "<1@smtp-relay.mailin.fr>"}))
+    with pytest.raises(PermanentDeliveryError, match="takes no pictures inside an e-mail"):
+        await send(BREVO, newsletter())
+    await send(BREVO)
+    (request,) = api.requests
+    assert request.url == "https://api.brevo.com/v3/smtp/email"
+    assert request.headers["api-key"] == KEY
+    assert api.json == {
+        "sender": {"email": "site@example.org", "name": "=?utf-8?b?Wm/DqyAmIFPDtmhuZSwgTHRk?="},
+        "to": [{"email": "ada@example.com", "name": "Lovelace, Ada"}, {"email": "zoe@example.com", "name": "Zoë"}],
+        "cc": [{"email": "cc@example.com"}],
+        "bcc": [{"email": "bcc@example.com"}],
+        "replyTo": {"email": "help@example.org", "name": "Help"},
+        "subject": "Żółw",
+        "textContent": "Zoë\n.\nEnd\n",
+        "htmlContent": '<p>Zoë <img src="cid:logo"></p>\n',
+        "headers": {"List-Unsubscribe": "<https://example.org/out>", "Idempotency-Key": "<0123@example.org>"},
+        "attachment": [{"name": "Über.pdf", "content": in_base64(FILE)}],
+    }
+
+
+async def test_mailgun_and_amazon_get_an_email_as_it_is_and_its_blind_copies_beside_it(answering: Answering) -> None:
+    api = answering(receipt(MAILGUN), receipt(AMAZON))
+    for url in (MAILGUN, AMAZON):
+        await send(url)
+    mailgun, amazon = api.requests
+    assert mailgun.url == "https://api.eu.mailgun.net/v3/mg.example.org/messages.mime"
+    assert b64decode(mailgun.headers["Authorization"].removeprefix("Basic ")).decode() == f"api:{KEY}"
+    form = form_of(mailgun)
+    assert form["to"] == [b"ada@example.com", b"zoe@example.com", b"cc@example.com", b"bcc@example.com"]
+    assert form["o:tracking"] == [b"no"]
+    assert amazon.url == "https://email.eu-west-1.amazonaws.com/v2/email/outbound-emails"
+    assert api.json["Destination"]["BccAddresses"] == ["bcc@example.com"]
+    assert len(api.json["Destination"]["ToAddresses"]) == 2
+    for request in (mailgun, amazon):
+        message = mime_in(request)
+        assert message["Bcc"] is None
+        assert (message["Subject"], message["Message-ID"]) == ("Żółw", "<0123@example.org>")
+        assert message["List-Unsubscribe"] == "<https://example.org/out>"
+        assert str(message["From"]) == '"Zoë & Söhne, Ltd" <site@example.org>'
+        assert [part.get_content() for part in message.iter_attachments()] == [FILE]
+        text = message.get_body(("plain",))
+        assert text
+        assert cast("EmailMessage", text).get_content().splitlines() == ["Zoë", ".", "End"]
+
+
+async def test_amazons_signature_is_the_one_of_its_own_library(answering: Answering) -> None:
+    api = answering(receipt(AMAZON))
+    await send(AMAZON)
+    (request,) = api.requests
+    names = ("content-type", "host", "x-amz-date")
+    theirs = AWSRequest("POST", str(request.url), data=request.content)
+    for name in names:
+        theirs.headers[name] = request.headers[name]
+    theirs.context["timestamp"] = request.headers["x-amz-date"]
+    signer = SigV4Auth(Credentials("hunter2ID", KEY), "ses", "eu-west-1")
+    signature = signer.signature(signer.string_to_sign(theirs, signer.canonical_request(theirs)), theirs)
+    assert request.headers["authorization"].endswith(f"SignedHeaders={';'.join(names)}, Signature={signature}")
+    now = datetime.strptime(request.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    assert abs((datetime.now(UTC) - now).total_seconds()) < 600
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "answer", "kind", "words"),
+    [
+        (RESEND, 429, {"name": "rate_limit_exceeded", "message": "Too many requests."}, DeliveryError, "429 Too many"),
+        (RESEND, 403, {"message": "The example.org domain is not verified."}, DeliveryError, "403 The example.org"),
+        (RESEND, 422, {"message": "Invalid `to` field."}, PermanentDeliveryError, "422 Invalid `to` field."),
+        (RESEND, 500, None, DeliveryError, "refused the e-mail: 500."),
+        (POSTMARK, 422, {"ErrorCode": 406, "Message": "Inactive."}, PermanentDeliveryError, "422 Inactive."),
+        (POSTMARK, 422, {"ErrorCode": 413, "Message": "Account may not send."}, DeliveryError, "may not send"),
+        (POSTMARK, 503, "<html>Sorry", DeliveryError, "refused the e-mail: 503."),
+        (BREVO, 402, {"code": "not_enough_credits", "message": "No credits."}, DeliveryError, "402 No credits."),
+        (BREVO, 400, {"message": "email is not valid in to"}, PermanentDeliveryError, "400 email is not valid in to."),
+        (MAILGUN, 404, {"message": "Domain not found: mg.example.org"}, DeliveryError, "404 Domain not found"),
+        (MAILGUN, 400, {"message": "to parameter is not a valid address"}, PermanentDeliveryError, "400 to parameter"),
+        (AMAZON, 400, {"message": "Email address is not verified."}, PermanentDeliveryError, "400 Email address"),
+        (AMAZON, 429, {"message": "Maximum sending rate exceeded."}, DeliveryError, "429 Maximum sending rate"),
+        (AMAZON, 403, {"message": f"The signature of {KEY} does not match."}, DeliveryError, "403 The signature of …"),
+    ],
+)
+async def test_a_refusal_for_now_is_told_from_one_for_good(
+    answering: Answering, url: str, status: int, answer: Any, kind: type[DeliveryError], words: str
+) -> None:
+    answering(httpx.Response(status, **({"text": answer} if isinstance(answer, str) else {"json": answer})))
+    with pytest.raises(DeliveryError) as told:
+        await send(url)
+    assert type(told.value) is kind
+    assert words in str(told.value)
+    assert "\n" not in str(told.value)
+    assert "hunter2" not in str(told.value)
+
+
+async def test_amazon_says_in_a_header_that_sending_is_paused(answering: Answering) -> None:
+    answering(httpx.Response(400, headers={"x-amzn-ErrorType": "SendingPausedException:http://x"}, json={}))
+    with pytest.raises(DeliveryError) as told:
+        await send(AMAZON)
+    assert type(told.value) is DeliveryError
+
+
+@each_provider
+async def test_a_wrong_key_is_named_and_not_shown_and_emails_wait(
+    answering: Answering, caplog: pytest.LogCaptureFixture, url: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    answering(httpx.Response(401, json={"message": f"{KEY} is wrong"}))
+    transport = transport_for(settings_with(url))
+    with pytest.raises(DeliveryError, match=r"does not accept the key of MAIL_URL \(401\)\.$") as told:
+        await transport.send(newsletter(picture=False))
+    assert type(told.value) is DeliveryError
+    assert told.value.__cause__ is None
+    assert "hunter2" not in f"{told.value} {transport!r} {transport.name} {vars(transport)['url']!r} {caplog.text}"
+
+
+@each_provider
+async def test_what_does_not_say_that_it_has_the_email_has_it_not(answering: Answering, url: str) -> None:
+    answering(httpx.Response(200, json={"ErrorCode": 0, "message": "it was not sent"}))
+    with pytest.raises(DeliveryError, match=r"did not say that it has the e-mail: 200 it was not sent\.$") as told:
+        await send(url)
+    assert type(told.value) is DeliveryError
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, text="Mailgun Magnificent API"),
+        httpx.Response(202, json=["id"]),
+        httpx.Response(200, text="[" * 60_000),
+        Endless(),
+        httpx.Response(302, headers={"Location": "https://elsewhere.example/"}),
+        httpx.Response(200, content=b"\x1f\x8b\xff"),
+        httpx.ReadError("reset"),
+        httpx.ConnectTimeout(""),
+    ],
+    ids=["text", "list", "nested", "endless", "redirect", "garbled", "reset", "unreachable"],
+)
+async def test_who_lies_or_breaks_off_is_tried_again(
+    answering: Answering, answer: httpx.Response | Exception | Endless
+) -> None:
+    api = answering(httpx.Response(200, stream=answer) if isinstance(answer, Endless) else answer)
+    with pytest.raises(DeliveryError, match=r"did not say that it has the e-mail|does not answer: \S") as told:
+        await send(MAILGUN)
+    assert type(told.value) is DeliveryError
+    assert len(api.requests) == 1
+
+
+async def test_who_says_nothing_is_not_waited_for(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(https, "DELIVERY_TIMEOUT_SECONDS", 0.02)
+    answering(httpx.Response(200, stream=Endless(asyncio.Event().wait)))
+    with pytest.raises(DeliveryError, match=r"^Resend does not answer: it takes too long\.$"):
+        await send(RESEND)
+
+
+async def test_the_job_is_tried_again_when_the_provider_says_and_not_where_it_refuses_for_good(
+    answering: Answering,
+) -> None:
+    run = cast("JobContext", SimpleNamespace(settings=settings_with(RESEND)))
+    answering(
+        httpx.Response(429, headers={"Retry-After": "90"}, json={}),
+        httpx.Response(503),
+        httpx.Response(422),
+        receipt(RESEND),
+    )
+    with pytest.raises(RetryLater, match="429") as later:
+        await send_email_job.function(run, vars(email_to()))
+    assert later.value.seconds == 90
+    with pytest.raises(DeliveryError, match="503"):
+        await send_email_job.function(run, vars(email_to()))
+    with pytest.raises(PermanentFailure, match="422"):
+        await send_email_job.function(run, vars(email_to()))
+    await send_email_job.function(run, vars(email_to()))
+
+
+async def test_an_address_that_no_provider_takes_is_refused_before_it_is_asked(answering: Answering) -> None:
+    api = answering(receipt(RESEND))
+    await send_email(settings_with(RESEND), email_to("Zoë <zoe@bücher.example>", html="<p>Zoë</p>"))
+    with pytest.raises(PermanentDeliveryError, match="takes no address like zoë@"):
+        await send_email(settings_with(RESEND), email_to("zoë@example.com"))
+    assert len(api.requests) == 1
+
+
+@each_provider
+async def test_a_check_posts_an_email_to_nobody_which_only_a_wrong_key_makes_a_fault(
+    answering: Answering, url: str
+) -> None:
+    api = answering(httpx.Response(400, json={"message": "to is missing"}), httpx.Response(401), httpx.Response(500))
+    transport = transport_for(settings_with(url))
+    await transport.check()
+    assert b"@" not in api.requests[0].content
+    for words in ("does not accept the key", "500"):
+        with pytest.raises(DeliveryError, match=words):
+            await transport.check()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "resend://",
+        "resend:hunter2",
+        "resend://hun ter2",
+        "resend://hünter2",
+        "resend://hunter2@example.org",
+        "resend://hunter2?region=eu",
+        "mailgun://hunter2",
+        "mailgun://hunter2@localhost",
+        "mailgun://hunter2@mg.example.org/../evil",
+        "mailgun://hunter2@mg.example.org?region=hunter2",
+        "ses://hunter2@eu-west-1",
+        "ses://ID:hunter2@",
+        "ses://ID:hunter2@evil.example.org",
+        "no.such.module:Class://hunter2",
+        "opportune.mail:Missing://hunter2",
+    ],
+)
+def test_a_mail_url_that_is_not_understood_is_one_line_without_its_key(url: str) -> None:
+    with pytest.raises(OperatorError, match=r"^MAIL_URL.*\.$") as told:
+        transport_for(settings_with(url))
+    assert "hunter2" not in str(told.value)
+
+
+async def test_a_project_has_a_provider_of_its_own_by_one_class(
+    answering: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Pigeon(HTTPSTransport):
+        provider = "Pigeon"
+
+        def request(self, mail: MessageParts) -> dict[str, Any]:
+            return {"url": "https://pigeon.example/", "headers": {"X-Key": self.url.key}, "content": mail.raw}
+
+    monkeypatch.setitem(sys.modules, "app.pigeon", SimpleNamespace(Pigeon=Pigeon))
+    settings = settings_with(f"app.pigeon:Pigeon://{KEY}")
+    api = answering(httpx.Response(200, json={"id": "7"}), httpx.Response(400), httpx.Response(401))
+    await send_email(settings, email_to())
+    assert api.requests[0].headers["X-Key"] == KEY
+    assert b"\r\nA text.\r\n" in api.requests[0].content
+    with pytest.raises(PermanentDeliveryError, match=r"^Pigeon refused the e-mail: 400\.$"):
+        await send_email(settings, email_to())
+    with pytest.raises(DeliveryError, match="does not accept the key"):
+        await transport_for(settings).check()
+
+
+def in_base64(content: bytes) -> str:
+    return b64encode(content).decode()
