@@ -52,6 +52,8 @@ def cited(text: str, sources: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
 
 def cited_sources(text: str, sources: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The same, and all of them where it cites none: that is what it was written from."""
+    if not text:
+        return []
     return cited(text, sources) or [{**source, "number": number} for number, source in enumerate(sources, 1)]
 
 

@@ -1,5 +1,6 @@
 from opportune.answers import api, pages
 from opportune.answers.attachments import delete_theirs
+from opportune.answers.checks import check_web_search
 from opportune.answers.lifespan import running_answers
 from opportune.answers.models import Answer, AnswerAttachment, AnswerChunk
 from opportune.answers.personal import personal_data
@@ -20,7 +21,7 @@ answers = Feature(
     personal_data=personal_data,
     settings=AnswersSettings,
     llm_guard=SpendingGuard,
-    checks=(check_spending,),
+    checks=(check_spending, check_web_search),
     jobs=(forget_visitors,),
     lifespan=running_answers,
     hooks=(delete_theirs,),

@@ -11,7 +11,7 @@ from opportune.answers.settings import AnswersSettings, grace_seconds
 from opportune.llm.language_model import LanguageModel
 from opportune.server import shutting_down
 from opportune.tools import full_toolbox_of
-from opportune.tools.toolbox import retrieval_of
+from opportune.tools.toolbox import offer, retrieval_of
 
 
 @asynccontextmanager
@@ -21,8 +21,12 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
         app.state.database, llm, lambda: full_toolbox_of(app), app.state.storage, lambda: retrieval_of(app)
     )
     manager.open(watch=not getattr(app.state, "is_quiet", False))
-    settings = app.state.settings
-    grace = grace_seconds(settings.of(AnswersSettings), is_production=settings.is_production)
+    settings = app.state.settings.of(AnswersSettings)
+    if url := settings.web_search_url.get_secret_value():
+        from opportune.tools.web_search import parse_web_search_url, web_search_tool  # noqa: PLC0415 - for those who have one
+
+        offer(app, "web", [web_search_tool(parse_web_search_url(url))])
+    grace = grace_seconds(settings, is_production=app.state.settings.is_production)
     # The port opens while the model gets ready.
     getting_ready = asyncio.create_task(llm.setup())
     closing = asyncio.create_task(_close_in_time(app, manager, grace))

@@ -1,8 +1,9 @@
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
+from opportune.errors import OperatorError
 from opportune.hosts import shutdown_seconds
 from opportune.settings import BaseSettings
 
@@ -44,6 +45,21 @@ class AnswersSettings(BaseSettings):
     """What the prices in LLM_MODELS are in."""
     llm_demo_accounts: str = ""
     """E-mails, with commas, of accounts that anybody may use: there each address counts for itself, as a visitor."""
+
+    web_search_url: SecretStr = SecretStr("")
+    """Where answers search the web: https://search.example.org/search (SearXNG), brave://KEY or tavily://KEY."""
+
+    @field_validator("web_search_url")
+    @classmethod
+    def _names_a_search(cls, value: SecretStr) -> SecretStr:
+        if url := value.get_secret_value().strip():
+            from opportune.tools.web_search import parse_web_search_url  # noqa: PLC0415 - for those who have one
+
+            try:
+                parse_web_search_url(url)
+            except OperatorError as error:
+                raise ValueError(str(error).removeprefix("WEB_SEARCH_URL ")) from None
+        return SecretStr(url)
 
     @property
     def demo_emails(self) -> set[str]:

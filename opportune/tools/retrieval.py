@@ -17,6 +17,7 @@ MIN_PASSAGE_LENGTH = 200
 """Characters of a passage: less of one says nothing."""
 MAX_PASSAGE_LENGTH = 1_500
 MAX_QUESTION_LENGTH = 500
+MIN_FIT = 0.5
 SHARE = 2
 """A prompt is made of passages up to one part of so many."""
 BEFORE = -1
@@ -31,8 +32,8 @@ RULE = (
 class Found:
     run: ToolRun
     source: Source
-    words: int
-    """How many of the question's words it has."""
+    fit: float
+    """How well it answers the question, 0 to 1: by its meaning, or as the share of the question's words."""
 
 
 async def retrieve(
@@ -40,13 +41,13 @@ async def retrieve(
 ) -> list[ToolRun]:
     """Ask each function for the question; the best passages that fit are the results of what found them.
 
-    What has less than most of the question's words is left out, and so is who found nothing.
+    What does not fit, or has less than most of the question's words, is left out, and so is who found nothing.
     """
     question = question[-MAX_QUESTION_LENGTH:]  # documents go before it
     if not (wanted := key_words(question)):
         return []
     found = [each async for each in _all_found(toolbox, user, question, wanted)]
-    best = sorted(found, key=lambda each: -each.words)[:MAX_PASSAGES]
+    best = sorted(found, key=lambda each: -each.fit)[:MAX_PASSAGES]
     fitted = _fitted(best, question, max_tokens)
     runs: dict[str, tuple[ToolRun, list[Source]]] = {}
     for each, text in fitted:
@@ -62,10 +63,14 @@ async def _all_found(toolbox: Toolbox, user: User | None, question: str, wanted:
         call = ToolCall(f"before_{name}", name, json.dumps({tool.searched: question}))
         result = await toolbox.call(call, user)
         for source in result.sources:
-            low = folded(f"{source.title}\n{source.text}")
-            words = sum(word in low for word in wanted)
-            if words > len(wanted) // 2:
-                yield Found(ToolRun(call, tool.status), source, words)
+            fit = _share(source, wanted) if source.fit is None else source.fit
+            if fit > MIN_FIT:
+                yield Found(ToolRun(call, tool.status), source, fit)
+
+
+def _share(source: Source, wanted: Sequence[str]) -> float:
+    low = folded(f"{source.title}\n{source.text}")
+    return sum(word in low for word in wanted) / len(wanted)
 
 
 def _fitted(found: Sequence[Found], question: str, max_tokens: int) -> Iterator[tuple[Found, str]]:

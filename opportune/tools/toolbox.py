@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from urllib.parse import quote
 
 from fastapi import FastAPI
@@ -232,8 +233,20 @@ def toolbox_of(site: FastAPI) -> Toolbox:
     return toolbox
 
 
+def offer(site: FastAPI, by: str, tools: Sequence[Tool]) -> None:
+    """Let answers use these too, in the place of what the same one offered before.
+
+    The site's own come first: no name of theirs is taken by others.
+    """
+    site.state.offered_tools = getattr(site.state, "offered_tools", {}) | {by: tools}
+    known = dict(toolbox_of(site).tools)
+    for tool in chain.from_iterable(site.state.offered_tools.values()):
+        known.setdefault(tool.name, tool)
+    site.state.full_toolbox = Toolbox(site, [*known.values()])
+
+
 def full_toolbox_of(site: FastAPI) -> Toolbox:
-    """Those, and what servers of others offer, where the settings name some: for what the site itself answers."""
+    """Those, a search of the web and what servers of others offer, where settings name some: for the site's answers."""
     toolbox: Toolbox = getattr(site.state, "full_toolbox", None) or toolbox_of(site)
     return toolbox
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from opportune.mcp.lazy_import import load
 from opportune.mcp.servers.tool import RemoteTool
 from opportune.mcp.settings import McpServer, McpSettings
-from opportune.tools.toolbox import Toolbox, toolbox_of
+from opportune.tools.toolbox import offer
 
 LIST_INTERVAL_SECONDS = 3600.0
 RETRY_SECONDS = 60.0
@@ -38,7 +38,7 @@ async def _keep_listed(app: FastAPI, servers: Sequence[McpServer]) -> None:
     while True:
         lists = await asyncio.gather(*map(_list, servers))
         known |= {server.name: tools for server, tools in zip(servers, lists, strict=True) if tools is not None}
-        offer(app, [tool for tools in known.values() for tool in tools])
+        offer(app, "mcp", [tool for tools in known.values() for tool in tools])
         await asyncio.sleep(RETRY_SECONDS if None in lists else LIST_INTERVAL_SECONDS)
 
 
@@ -53,9 +53,3 @@ async def _list(server: McpServer) -> list[RemoteTool] | None:
     except Exception as error:  # noqa: BLE001 - whatever somebody else's server makes of it
         logger.warning("MCP_SERVERS: %s does not tell its tools (%s)", server.name, type(error).__name__)
         return None
-
-
-def offer(app: FastAPI, tools: Sequence[RemoteTool]) -> None:
-    """Let answers use these too. The site's own come first: no name of theirs is taken by others."""
-    own = toolbox_of(app).tools
-    app.state.full_toolbox = Toolbox(app, [*own.values(), *(tool for tool in tools if tool.name not in own)])

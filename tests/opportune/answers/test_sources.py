@@ -35,7 +35,11 @@ async def search_books(user: CurrentUser, words: str) -> Sequence[Source]:
 
 async def nothing(words: str) -> Sequence[Source]:
     """Search the void."""
-    return [Source(title="Void", url="/void", text="There is no such thing.")]
+    void = Source(title="Void", url="/void", text="There is no such thing.")
+    return [
+        void,
+        void.model_copy(update={"url": "/meaning", "text": "Arrakis.", "fit": 0.9 if "worms" in words else 0.4}),
+    ]
 
 
 class Small(FakeProvider):
@@ -98,14 +102,15 @@ async def test_what_a_tool_found_is_cited_by_number_and_listed(
 async def test_a_model_without_tools_gets_what_fits_the_question_before_it(
     app: FastAPI, manager: AnswerManager, owner: User, model: FakeProvider
 ) -> None:
-    answer = await asked(manager, owner, "What is Dune about, please? Worms?")
+    answer = await asked(manager, owner, "What is Dune about, please? What worms?")
     system, question = model.received[0]
     assert system == Message("system", "Be kind.")
-    assert question.content.endswith("\n\nWhat is Dune about, please? Worms?")
+    assert question.content.endswith("\n\nWhat is Dune about, please? What worms?")
     assert f"Dune is about sand worms, {owner.email}." in question.content
-    assert "Void" not in question.content
-    assert [run["name"] for run in answer.tool_runs] == ["search_books"]
-    assert [source["url"] for source in answer.sources] == ["/books/1"]
+    assert "no such thing" not in question.content
+    assert "Arrakis." in question.content, "it fits by its meaning"
+    assert [run["name"] for run in answer.tool_runs] == ["search_books", "nothing"]
+    assert [source["url"] for source in answer.sources] == ["/books/1", "/meaning"]
     answer = await asked(manager, owner, "Hello, how are you?")
     assert (answer.tool_runs, model.received[1][-1].content) == ([], "Hello, how are you?")
 
