@@ -62,7 +62,12 @@ async def _read(request: "SearchRequest") -> bytes:
         trust_env=not is_local(urlsplit(request.url).hostname or ""),
         verify=await asyncio.to_thread(_tls) if is_tls else False,
     )
-    asked = {"params": [*request.params], "headers": request.headers, "json": request.json, "auth": request.auth}
+    asked: dict[str, Any] = {
+        "params": [*request.params],
+        "headers": request.headers,
+        "json": request.json,
+        "auth": request.auth,
+    }
     sent = {name: value for name, value in asked.items() if value}
     async with client, client.stream(request.method, request.url, **sent) as response:
         if response.status_code != httpx.codes.OK:
