@@ -1,5 +1,6 @@
 """What is known of a language model before anybody asks it: a line of the setting LLM_MODELS."""
 
+import json
 from decimal import Decimal
 from math import ceil
 from typing import Annotated
@@ -7,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+MAX_EMBEDDED_CHARS = 4_000
+"""Characters of a text that say what it is about."""
 TOKENS_PER_PRICE = 1_000_000
 MICRO_PER_UNIT = 1_000_000
 """Millionths of the currency: what costs are kept in."""
@@ -96,6 +99,42 @@ class LlmModel(BaseModel):
     @property
     def has_price(self) -> bool:
         return bool(self.price_per_million_prompt_tokens or self.price_per_million_answer_tokens)
+
+
+class EmbeddingModel(LlmModel):
+    """The model that tells what texts mean, for searching by meaning: the setting EMBEDDING_MODEL.
+
+    It is asked at `base_url` + /embeddings, as OpenAI's. `provider` is module:Class of an `Embedder` in the project.
+    """
+
+    context_tokens: int = Field(default=2_048, ge=256)
+    """Tokens of one text that it reads: what is longer is cut before."""
+    max_answer_tokens: int = 1
+    """It writes none."""
+    dimensions: int | None = Field(default=None, ge=8)
+    """Numbers of a vector, where the model can give fewer than it has: OpenAI's, with a smaller index."""
+    query_prefix: str = ""
+    """What the model wants before a question: `search_query: ` of nomic-embed-text, `query: ` of E5."""
+    document_prefix: str = ""
+    """And before what is searched: `search_document: `, `passage: `."""
+    min_similarity: float = Field(default=0.3, ge=0, le=1)
+    """Cosine of the angle between question and text from which that is found: near 1 they say the same."""
+
+    @property
+    def made_of(self) -> str:
+        """What vectors have in common that can be compared."""
+        return json.dumps([self.model or self.name, self.dimensions, self.query_prefix, self.document_prefix])
+
+    def as_made_of(self, made_of: str) -> "EmbeddingModel":
+        """The same endpoint's model of before, whose vectors are still there: itself, where nothing has changed."""
+        if made_of == self.made_of:
+            return self
+        names = ("model", "dimensions", "query_prefix", "document_prefix")
+        return self.model_copy(update=dict(zip(names, json.loads(made_of), strict=True)))
+
+    def cut(self, text: str) -> str:
+        """As much of a text as is embedded."""
+        return text[: min(MAX_EMBEDDED_CHARS, 3 * self.context_tokens)]
 
 
 def problem_of(models: "list[LlmModel]") -> str:

@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from opportune.errors import SettingsError
-from opportune.llm_models import EndpointUrl, LlmModel, problem_of
+from opportune.llm_models import EmbeddingModel, EndpointUrl, LlmModel, problem_of
 from opportune.project import PACKAGE, PROJECT, installed_features, settings_class
 
 if TYPE_CHECKING:
@@ -232,6 +232,8 @@ class Settings(BaseSettings):
     """The model's name at that endpoint."""
     llm_models: Annotated[list[LlmModel], NoDecode] = []
     """Several models, the first for whoever chooses none: a list in app/settings.py, or JSON (docs/llm.md)."""
+    embedding_model: Annotated[EmbeddingModel | None, NoDecode] = None
+    """Search by meaning: a model for embeddings at LLM_BASE_URL (text-embedding-3-small), or JSON (docs/search.md)."""
     llm_retries: int = Field(default=2, ge=0, le=10)
     """How often an endpoint that does not begin to answer is asked again, before the model's fallback is."""
     llm_connect_timeout: float = Field(default=10, gt=0)
@@ -326,18 +328,31 @@ class Settings(BaseSettings):
         except ValidationError:
             raise ValueError('must be a JSON list such as [{"name": "Fast", "model": "openai/gpt-5-mini"}]') from None
 
+    @field_validator("embedding_model", mode="before")
+    @classmethod
+    def _is_a_name_or_more(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if not value.lstrip().startswith("{"):
+            return {"name": value.strip()} if value.strip() else None
+        try:
+            return TypeAdapter(dict[str, Any]).validate_json(value)
+        except ValidationError:
+            raise ValueError('must be a name, or JSON such as {"name": "nomic-embed-text"}') from None
+
     @model_validator(mode="after")
     def _has_whole_models(self) -> Self:
         if problem := problem_of(self.llm_models):
             raise ValueError(f"LLM_MODELS: {problem}")
-        for model in self.llm_models:
+        named = [("LLM_MODELS", each) for each in self.llm_models]
+        for setting, model in [*named, *([("EMBEDDING_MODEL", self.embedding_model)] if self.embedding_model else [])]:
             if model.api_key_setting and not isinstance(getattr(self, model.api_key_setting, None), SecretStr):
                 raise ValueError(
-                    f"LLM_MODELS: there is no setting {model.api_key_setting} with the key of {model.name}: "
+                    f"{setting}: there is no setting {model.api_key_setting} with the key of {model.name}: "
                     f'in {PACKAGE}/settings.py write {model.api_key_setting}: SecretStr = SecretStr("")'
                 )
             if not (model.base_url or model.provider or self.llm_base_url):
-                raise ValueError(f"LLM_MODELS: {model.name} needs a base_url, or set LLM_BASE_URL for all of them")
+                raise ValueError(f"{setting}: {model.name} needs a base_url, or set LLM_BASE_URL for all of them")
         return self
 
     @field_validator("oidc_url")

@@ -152,8 +152,8 @@ def _forget_savepoint(session: SyncSession, undone: SessionTransaction) -> None:
                 session.info[moment] = [entry for entry in waiting if not is_within(entry[1], undone)]
 
 
-def read_sessionmaker(engine: AsyncEngine) -> async_sessionmaker[Session]:
-    return async_sessionmaker(engine, class_=Session, expire_on_commit=False, autoflush=False)
+def read_sessionmaker(engine: AsyncEngine, info: dict[str, Any]) -> async_sessionmaker[Session]:
+    return async_sessionmaker(engine, class_=Session, expire_on_commit=False, autoflush=False, info=info)
 
 
 async def _run_alone(engine: AsyncEngine, statement: Executable, values: Mapping[str, Any]) -> Rows | None:
@@ -172,6 +172,8 @@ class Database(ABC):
     def __init__(self, url: DatabaseURL, settings: Settings) -> None:
         self.url = url
         self.settings = settings
+        self.reading_info: dict[str, Any] = {}
+        """What every session that reads carries in its own `info`."""
         self.engine = self._writing_engine()
         self.reading_engine = self._reading_engine()
         self.replica = self._replica()
@@ -181,7 +183,7 @@ class Database(ABC):
         self._writing.configure(write_alone=self._write_alone)
         self.on_write: Callable[[], None] = lambda: None
         """Called when a writing session has committed."""
-        self._reading = read_sessionmaker(self.reading_engine)
+        self._reading = read_sessionmaker(self.reading_engine, self.reading_info)
         self._reading.configure(fetch_alone=self._fetch_alone)
 
     @abstractmethod

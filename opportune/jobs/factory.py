@@ -6,6 +6,7 @@ from typing import Any
 from opportune.db.database import Database
 from opportune.feature import Feature
 from opportune.jobs import JobDefinition
+from opportune.jobs.embeddings import connect_embeddings
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.llm import LanguageModel
 from opportune.settings import Settings
@@ -16,6 +17,7 @@ def open_jobs(
     settings: Settings, database: Database, storage: Storage, features: Iterable[Feature], llm: LanguageModel
 ) -> DatabaseJobQueue:
     """Open the queue for the jobs of these features; the database's sessions know it from now on."""
+    connect_embeddings(database, llm)
     return DatabaseJobQueue(settings, database, storage, declared_jobs(features), llm)
 
 

@@ -12,6 +12,7 @@ from opportune.llm.documents import (
     read_attachment,
     require_sight,
 )
+from opportune.llm.embedder import Embedded, Embedder
 from opportune.llm.errors import error_for_status
 from opportune.llm.factory import make_provider, missing_library, models_of
 from opportune.llm.fake import FakeProvider
@@ -29,7 +30,7 @@ from opportune.llm.provider import (
     ToolSchema,
     estimate_tokens,
 )
-from opportune.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
+from opportune.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
 
 if TYPE_CHECKING:
     from opportune.answers.attachments import SentFile, delete_attachments, find_attachments, stored_attachments
@@ -55,6 +56,9 @@ __all__ = [
     "AttachmentRefused",
     "Chunk",
     "Done",
+    "Embedded",
+    "Embedder",
+    "EmbeddingModel",
     "FakeProvider",
     "LLMError",
     "LanguageModel",

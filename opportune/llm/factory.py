@@ -1,14 +1,18 @@
 """Makes the models that the settings name. What each kind needs is imported for it alone: most sites ask nobody."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from opportune.errors import OperatorError
 from opportune.llm import libraries
 from opportune.llm.fake import FakeProvider
 from opportune.llm.provider import Provider, Timeouts
-from opportune.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
+from opportune.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
 from opportune.settings import Settings, setting_is_given
+
+if TYPE_CHECKING:
+    from opportune.llm.embedder import Embedder
 
 
 def models_of(settings: Settings) -> list[LlmModel]:
@@ -24,7 +28,10 @@ def models_of(settings: Settings) -> list[LlmModel]:
     return [_whole(LlmModel(name=name[:MAX_MODEL_NAME_LENGTH]), settings)]
 
 
-def _whole(model: LlmModel, settings: Settings) -> LlmModel:
+M = TypeVar("M", bound=LlmModel)
+
+
+def _whole(model: M, settings: Settings) -> M:
     known: dict[str, object] = {}
     if not (model.base_url or model.provider):
         # LLM_API_KEY goes to LLM_BASE_URL alone: another endpoint must not learn it.
@@ -46,7 +53,8 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
     """
     model = model or next(iter(models_of(settings)), None)
     if model:
-        return _make_own(settings, model) if model.provider else _make_compatible(settings, model)
+        own: Provider | None = _make_own(settings, model) if model.provider else None
+        return own or _make_compatible(settings, model)
     if settings.environment == "test":
         return FakeProvider("A scripted answer.")
     from opportune.llm import local  # noqa: PLC0415 - see above
@@ -74,14 +82,32 @@ def _name_at_endpoint(settings: Settings, model: LlmModel) -> str:
     return model.model or (model.name if settings.llm_models else settings.llm_model)
 
 
-def _make_own(settings: Settings, model: LlmModel) -> Provider:
+def _make_own(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS") -> Any:
     module, _, name = model.provider.partition(":")
     try:
         make = getattr(import_module(module), name)
     except (AttributeError, ImportError, ValueError) as error:
-        raise OperatorError(f"LLM_MODELS: there is no {model.provider} for {model.name} ({error}).") from error
-    provider: Provider = make(settings, model)
-    return provider
+        raise OperatorError(f"{setting}: there is no {model.provider} for {model.name} ({error}).") from error
+    return make(settings, model)
+
+
+def embedding_model_of(settings: Settings) -> EmbeddingModel | None:
+    """The model for embeddings that the settings name, with its address and key."""
+    return _whole(settings.embedding_model, settings) if settings.embedding_model else None
+
+
+def make_embedder(settings: Settings, model: EmbeddingModel) -> "Embedder":
+    """Who makes the embeddings of a model.
+
+    Raises:
+        OperatorError: EMBEDDING_MODEL names a provider that is not there.
+    """
+    if model.provider:
+        own: Embedder = _make_own(settings, model, "EMBEDDING_MODEL")
+        return own
+    from opportune.llm.embedder import OpenAIEmbedder  # noqa: PLC0415 - see above
+
+    return OpenAIEmbedder(model, Timeouts.of(settings))
 
 
 def missing_library(settings: Settings) -> str:

@@ -44,7 +44,7 @@ class ChatCompletionsClient:
         httpx-sse is not used: it puts U+FFFD for bytes that are not UTF-8 and takes lines of any length.
         """
         wait = _Deadline(self._limits)
-        with _translate_errors():
+        with translate_errors():
             async with self._response(body, wait) as response:
                 chunks = response.aiter_bytes()
                 line = b""
@@ -98,7 +98,7 @@ def _refuse_unless_events(response: httpx.Response) -> None:
 
 
 @contextmanager
-def _translate_errors() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Hide what httpx says: it may hold the address or the key."""
     try:
         yield

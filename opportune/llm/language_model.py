@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 
 from opportune.db.factory import open_database
+from opportune.llm.embeddings import Embeddings
 from opportune.llm.factory import make_provider, models_of
 from opportune.llm.guard import SITE, Guard, GuardedCall, Payer, SpendingRefused, TokenUsage, guard_of
 from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError, Message, Provider, ToolSchema, without_pictures
@@ -63,6 +64,8 @@ class LanguageModel:
         """All that there are to choose from, this one among them."""
         self.guard: Guard | None = None
         """Counts what is asked, and refuses what is too much."""
+        self.embeddings: Embeddings | None = None
+        """The site's model for embeddings, where EMBEDDING_MODEL names one."""
         self._origin: LanguageModel | None = None
         self._payer = SITE
         self._usage: TokenUsage | None = None
@@ -77,6 +80,7 @@ class LanguageModel:
             retries=settings.llm_retries,
         )
         site.guard = guard
+        site.embeddings = Embeddings.of(settings, guard)
         by_name = {model.name: site if model is models[0] else site._sibling(settings, model) for model in models}
         for model in models:
             each = by_name[model.name]
@@ -268,6 +272,8 @@ class LanguageModel:
         for each in {self, *self._by_name.values()}:
             if provider := vars(each).get("provider"):
                 await provider.close()
+        if self.embeddings:
+            await self.embeddings.close()
         if self.guard:
             await self.guard.close()
 

@@ -75,6 +75,11 @@ class Query:
         return not self.marks
 
     @property
+    def is_exact(self) -> bool:
+        """Whether it says which words it means: by quotes, `-without` or `or`."""
+        return '"' in self.text or len(self.choices) > 1 or any(choice.unwanted for choice in self.choices)
+
+    @property
     def is_dotted(self) -> bool:
         """Whether it is one name with a dot inside."""
         return bool(DOTTED.fullmatch(self.text))

@@ -38,7 +38,7 @@ class PostgreSQLDatabase(Database):
         if self.reader_url is None:
             return None
         engine = self._snapshots(self.reader_url)
-        return Replica(engine, read_sessionmaker(engine), self.reader_url)
+        return Replica(engine, read_sessionmaker(engine, self.reading_info), self.reader_url)
 
     def _snapshots(self, url: DatabaseURL) -> AsyncEngine:
         engine = self._engine(url, isolation_level="REPEATABLE READ")

@@ -9,6 +9,9 @@ from opportune.progress import work
 PREFIX = "fts_"
 """What the names of such tables and indexes begin with: migrations, and copies of rows, leave them alone."""
 
+VECTORS_PREFIX = "vectors_of_"
+"""The same of those that have the vectors of a table's rows."""
+
 Due = Callable[[Connection], Sequence[str | Executable]]
 """Gives the statements that bring something in line with the tables as they are; none if it is."""
 
@@ -22,7 +25,7 @@ def post_migrate(due: Due) -> Due:
 
 
 def is_derived(name: str | None) -> bool:
-    return (name or "").startswith(PREFIX)
+    return (name or "").startswith((PREFIX, VECTORS_PREFIX))
 
 
 def due(connection: Connection) -> list[str | Executable]:

@@ -25,6 +25,7 @@ class Fields:
 
     table: str
     weights: Mapping[str, str]
+    by_meaning: bool = False
 
     @property
     def index(self) -> str:
@@ -35,8 +36,15 @@ class Dialect(ABC):
     """How one kind of database makes an index, and asks it."""
 
     @abstractmethod
+    def matching(
+        self, statement: Select[Any], fields: Fields, typed: str
+    ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
+        """Only the rows that a text finds, of more than `MAX_RANKED_ROWS` the newest; and what puts the best first."""
+
     def found(self, statement: Select[Any], fields: Fields, typed: str) -> Select[Any]:
-        """Only the rows that a text finds, the best first: of more than `MAX_RANKED_ROWS` the newest."""
+        """The same in its order."""
+        found, order = self.matching(statement, fields, typed)
+        return found.order_by(None).order_by(*order)
 
     @staticmethod
     def newest(matching: Select[Any], *columns: ColumnElement[Any]) -> CTE:

@@ -1,9 +1,9 @@
 """The index of a table in PostgreSQL: GIN on an expression, so that nothing has to be kept beside the row."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnClause, Connection, Select, func, literal_column, text
+from sqlalchemy import ColumnClause, ColumnElement, Connection, Select, func, literal_column, text
 
 from opportune.db.migrations.post_migrate import PREFIX
 from opportune.search.models.indexes import Dialect, Fields
@@ -25,7 +25,9 @@ PRESENT = text("""
 
 
 class PostgreSQL(Dialect):
-    def found(self, statement: Select[Any], fields: Fields, typed: str) -> Select[Any]:
+    def matching(
+        self, statement: Select[Any], fields: Fields, typed: str
+    ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
         asked = func.to_tsquery(
             literal_column("'simple'::regconfig"), Query.parse(typed, fold=folded_as_postgresql).as_tsquery
         )
@@ -33,7 +35,7 @@ class PostgreSQL(Dialect):
         key: ColumnClause[int] = literal_column(f"{fields.table}.id")
         rank = func.ts_rank(words, asked)  # as bm25 does, it counts what is repeated less and less
         best = self.newest(statement.where(words.op("@@", is_comparison=True)(asked)), key.label("id"))
-        return statement.join(best, best.c.id == key).order_by(None).order_by(rank.desc(), key)
+        return statement.join(best, best.c.id == key), (rank.desc(), key)
 
     def wanted(self, fields: Fields) -> dict[str, str]:
         return {fields.index: _create(fields)}

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 from opportune.db.database import Database
-from opportune.db.migrations.post_migrate import post_migrate
+from opportune.db.hooks import after_change, after_create
+from opportune.db.migrations.post_migrate import VECTORS_PREFIX, post_migrate
 from opportune.pagination import Paging, paginate
 from opportune.search.highlight import Highlighter
 from opportune.search.models.indexes import WEIGHTS, Dialect, Fields
@@ -25,6 +26,8 @@ from opportune.search.words import folded_as_postgresql
 M = TypeVar("M", bound=SQLModel)
 
 DIALECTS: Mapping[str, Dialect] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
+EMBEDDINGS, EMBED_LATER = "embeddings", "embed_later"
+"""Where sessions know the site's `Embeddings`, and a function that queues the job which asks them."""
 registered: dict[str, Fields] = {}
 """By table: what `migrate` makes indexes for."""
 
@@ -47,27 +50,37 @@ class Searchable(Generic[M]):
 
     `migrate` makes the index; the database keeps it fresh in the transaction of each change, whoever makes it. A word
     of the first field counts the most: `weights={"title": "A", "summary": "B"}` is what is meant by default, down to D.
-    `url` is the address of a row's page, such as `/books/{id}`.
+    `url` is the address of a row's page, such as `/books/{id}`. `by_meaning` has `find` and `search_hybrid` find rows
+    by what they mean, too, where EMBEDDING_MODEL names a model: a job sends it their fields after each change.
 
     Raises:
         ValueError: a field that is no text of the model, or a weight that is none.
     """
 
     def __init__(
-        self, model: type[M], fields: Sequence[str], weights: Mapping[str, str] | None = None, url: str = ""
+        self,
+        model: type[M],
+        fields: Sequence[str],
+        weights: Mapping[str, str] | None = None,
+        url: str = "",
+        *,
+        by_meaning: bool = False,
     ) -> None:
         self.model = model
         self.url = url
         table: Table = model.__table__  # type: ignore[attr-defined]  # SQLModel's tables have it
         by_place = {name: WEIGHTS[min(place, len(WEIGHTS) - 1)] for place, name in enumerate(fields)}
-        self.fields = Fields(table.name, {**by_place, **(weights or {})})
+        self.fields = Fields(table.name, {**by_place, **(weights or {})}, by_meaning)
         _refuse(table, self.fields, fields)
         registered[table.name] = self.fields
+        if by_meaning:
+            for moment in (after_create, after_change):
+                moment(model)(self._embed_later)
 
     def search(self, session: AsyncSession, query: str, within: Select[tuple[M]] | None = None) -> Select[tuple[M]]:
         """The rows that a text finds, the best first, among those of `within`: to be paginated as any other query.
 
-        An empty text leaves `within` as it is.
+        An empty text leaves `within` as it is. `search_hybrid` finds what means the like as well.
         """
         statement = select(self.model) if within is None else within
         if not query.strip():
@@ -75,6 +88,23 @@ class Searchable(Generic[M]):
         if Query.parse(query).is_blank:
             return statement.where(false())
         return self._dialect(session).found(statement, self.fields, query)
+
+    async def search_hybrid(
+        self, session: AsyncSession, query: str, within: Select[tuple[M]] | None = None
+    ) -> Select[tuple[M]]:
+        """The same by words and by meaning, where EMBEDDING_MODEL names a model and it answers in time."""
+        by_words = self.search(session, query, within)
+        embeddings = session.info.get(EMBEDDINGS) if self.fields.by_meaning else None
+        asked = Query.parse(query)
+        if embeddings is None or asked.is_blank or asked.is_exact:
+            return by_words
+        from opportune.search.models.hybrid import find_nearest, fused  # noqa: PLC0415 - for sites with such a model
+
+        statement = select(self.model) if within is None else within
+        nearest = await find_nearest(session, statement, self.fields, asked.text, embeddings)
+        if not nearest:
+            return by_words
+        return fused(statement, self.fields, self._dialect(session).matching(statement, self.fields, query), nearest)
 
     async def find(
         self,
@@ -87,7 +117,8 @@ class Searchable(Generic[M]):
     ) -> "SearchResults[RowHit[M]]":
         """One page of what a text finds, marked for people. An empty text finds nothing."""
         asked = Query.parse(query, fold=folded_as_postgresql)
-        statement = self.search(session, query, within) if not asked.is_blank else select(self.model).where(false())
+        blank = select(self.model).where(false())
+        statement = blank if asked.is_blank else await self.search_hybrid(session, query, within)
         found = await paginate(session, statement, Paging(page=page, size=limit))
         highlighter = Highlighter(asked.marks)
         return SearchResults[Any](
@@ -103,6 +134,10 @@ class Searchable(Generic[M]):
         async with database.engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             await connection.execute(text(DIALECTS[connection.dialect.name].rebuild(self.fields)))
+
+    async def _embed_later(self, session: AsyncSession, row: M) -> None:
+        if later := session.info.get(EMBED_LATER):
+            later(session, self.fields.table)
 
     def _hit(self, row: M, highlighter: Highlighter) -> RowHit[M]:
         name, *others = (getattr(row, field) or "" for field in self.fields.weights)
@@ -139,4 +174,10 @@ def due(connection: Connection) -> list[str]:
         if inspector.has_table(fields.table)
         and fields.weights.keys() <= {column["name"] for column in inspector.get_columns(fields.table)}
     ]
-    return DIALECTS[connection.dialect.name].due(connection, there)
+    statements = DIALECTS[connection.dialect.name].due(connection, there)
+    tables = inspector.get_table_names()
+    if any(name.startswith(VECTORS_PREFIX) for name in tables):
+        from opportune.search.models.hybrid import VECTORS  # noqa: PLC0415 - as above
+
+        statements += VECTORS[connection.dialect.name].due(connection, there, tables)
+    return statements

@@ -1,9 +1,20 @@
 """The index of a table in SQLite: FTS5 without a copy of the texts, which triggers keep fresh."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnClause, Connection, Select, column, func, literal_column, select, table, text
+from sqlalchemy import (
+    ColumnClause,
+    ColumnElement,
+    Connection,
+    Select,
+    column,
+    func,
+    literal_column,
+    select,
+    table,
+    text,
+)
 
 from opportune.db.migrations.post_migrate import PREFIX
 from opportune.search.models.indexes import Dialect, Fields
@@ -27,7 +38,9 @@ PRESENT = text("""
 
 
 class SQLite(Dialect):
-    def found(self, statement: Select[Any], fields: Fields, typed: str) -> Select[Any]:
+    def matching(
+        self, statement: Select[Any], fields: Fields, typed: str
+    ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
         index = table(fields.index, column("rowid"))
         key: ColumnClause[int] = literal_column(f"{fields.table}.id")
         factors: list[ColumnClause[float]] = [
@@ -41,7 +54,7 @@ class SQLite(Dialect):
             .prefix_with("MATERIALIZED")  # else SQLite may ask the index for each row of the rest of the query
         )
         best = self.newest(statement.join(matching, matching.c.rowid == key), key.label("id"), matching.c.place)
-        return statement.join(best, best.c.id == key).order_by(None).order_by(best.c.place, key)
+        return statement.join(best, best.c.id == key), (best.c.place, key)
 
     def wanted(self, fields: Fields) -> dict[str, str]:
         names = [f'"{name}"' for name in fields.weights]

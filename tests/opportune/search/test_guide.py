@@ -1,7 +1,7 @@
 """The examples of docs/search.md, run as they stand there."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ from sqlmodel import col
 
 from opportune.application import create_app
 from opportune.db import DatabaseURL
+from opportune.db.hooks import temporary_hooks
 from opportune.feature import Feature
 from opportune.pagination import Page
 from opportune.project import PROJECT, installed_features
@@ -32,11 +33,12 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 @pytest.fixture
-def example(nothing_is_searchable: None) -> dict[str, Any]:
+def example(nothing_is_searchable: None) -> Iterator[dict[str, Any]]:
     """The names of the guide's modules."""
     names: dict[str, Any] = {"Book": Book, "BookFilter": SearchQuery, "Page": Page}
-    exec(PYTHON[0] + PYTHON[2], names)  # noqa: S102 - the guide's own code
-    return names
+    with temporary_hooks():
+        exec(PYTHON[0] + PYTHON[2] + PYTHON[3], names)  # noqa: S102 - the guide's own code
+        yield names
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ async def test_a_list_of_ones_own_is_searched(app: FastAPI, example: dict[str, A
 @pytest.mark.database("sqlite")
 async def test_a_folder_is_indexed_and_searched(settings: Settings, tmp_path: Path) -> None:
     names: dict[str, Any] = {}
-    exec(PYTHON[3], names)  # noqa: S102 - the guide's own code
+    exec(PYTHON[4], names)  # noqa: S102 - the guide's own code
     (tmp_path / "leave.md").write_text("# Sick leave\n\nWrite to the café.")
     names["FOLDER"] = tmp_path
     index: DocumentIndex[DocumentHit] = names["handbook"]

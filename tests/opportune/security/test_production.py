@@ -89,6 +89,7 @@ def test_only_the_model_and_the_providers_of_the_settings_are_asked_over_http() 
     asking = [path for path in files if client.search(path.read_text()) and not {"testing", "cli"} & {*path.parts}]
     assert sorted(str(path.relative_to(PROJECT)) for path in asking) == [
         "opportune/accounts/social_sign_in/identity.py",
+        "opportune/llm/embeddings_client.py",
         "opportune/llm/http_client.py",
         "opportune/mcp/servers/client.py",
     ]

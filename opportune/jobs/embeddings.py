@@ -1,0 +1,85 @@
+"""Embeddings of rows, made in batches after their change."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.db.database import Database
+from opportune.jobs import JobContext, defer, job
+
+if TYPE_CHECKING:
+    from opportune.llm import LanguageModel
+    from opportune.llm.embeddings import Embeddings, Vector
+
+BATCH_ROWS = 64
+"""Rows whose texts are sent at once."""
+DELAY_SECONDS = 5
+"""Seconds for which changes are collected."""
+
+
+@job("jobs.embed_rows", attempts=10, wait=5)
+async def embed_rows(run: JobContext, table: str) -> None:
+    """Make the embeddings that rows of a searchable table lack; all of them, where EMBEDDING_MODEL is another."""
+    from opportune.search.models.hybrid import VECTORS  # noqa: PLC0415 - for sites with such a model
+    from opportune.search.models.searchable import registered  # noqa: PLC0415 - as above
+
+    embeddings, fields = run.llm.embeddings, registered.get(table)
+    vectors = VECTORS[run.database.engine.dialect.name]
+    if not (embeddings and fields and fields.by_meaning) or not await vectors.is_possible(run.database):
+        return
+    async with run.database.writer() as session:
+        edition = await vectors.begin_edition(session, fields, embeddings.model.made_of)
+    done = last = 0
+    while True:
+        async with run.database.reader(fresh=True) as session:
+            rows = await vectors.missing(session, fields, edition, last, BATCH_ROWS)
+        if not rows:
+            break
+        found = dict(zip(rows, await _vectors(embeddings, rows), strict=True))
+        async with run.database.writer() as session:
+            await vectors.add(session, fields, edition, found)
+        last, done = rows[-1].id, done + len(rows)
+        await run.progress(done, done, f"rows of {table}")
+    async with run.database.writer() as session:
+        await vectors.finish_edition(session, fields, edition)
+
+
+@job("jobs.embed_all", schedule="17 4 * * *")
+async def embed_all(run: JobContext) -> None:
+    """Make what is missing: of rows that statements, commands or other programs have changed."""
+    from opportune.search.models.searchable import registered  # noqa: PLC0415 - as above
+
+    for table in [fields.table for fields in registered.values() if fields.by_meaning and run.llm.embeddings]:
+        await embed_rows.function(run, table)
+
+
+async def _vectors(embeddings: "Embeddings", rows: Sequence[Any]) -> "list[Vector | None]":
+    """Of each row, in their order; of one without a text none."""
+    texts = ["\n".join(filter(None, row[1:])).strip() for row in rows]
+    found = iter(await embeddings.of_texts([text for text in texts if text]) if any(texts) else ())
+    return [next(found) if text else None for text in texts]
+
+
+def embed_later(session: AsyncSession, table: str) -> None:
+    """Queue the job in the transaction of a change; changes of the next seconds are its work, too."""
+    key = f"embed {table} {int(time()) // DELAY_SECONDS}"
+    defer(session, embed_rows(table), key=key, delay=DELAY_SECONDS)
+
+
+def connect_embeddings(database: Database, llm: "LanguageModel") -> None:
+    """Have the sessions of a database know the site's embeddings, where there are any."""
+    if llm.embeddings is None:
+        return
+    database.info |= {"embeddings": llm.embeddings, "embed_later": embed_later}
+    database.reading_info["embeddings"] = llm.embeddings
+
+
+@asynccontextmanager
+async def embed_when_started(app: Any) -> AsyncIterator[None]:
+    """Queue what is missing when a site starts: once a minute, however many processes it has."""
+    if app.state.llm.embeddings is not None:
+        await app.state.jobs.enqueue(embed_all(), key=f"embed all {int(time()) // 60}")
+    yield

@@ -1,0 +1,97 @@
+"""Vectors in PostgreSQL: the extension pgvector, where the server has it and lets this user make it.
+
+All rows are compared: of 100,000 that takes 50 ms, and an index (HNSW) would look for the nearest before it knows which
+rows somebody may see.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Select, cast, literal, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.db.database import Database
+from opportune.llm.embeddings import Vector
+from opportune.search.models.indexes import Fields
+from opportune.search.models.vectors import EDITIONS, Vectors, changed, columns_of, key_of
+from opportune.search.vectors import MAX_NEAREST, MAX_SCANNED, PgVector, as_text
+
+logger = logging.getLogger(__name__)
+
+FORGET = f"{EDITIONS}_forget"
+FUNCTION = f"""
+CREATE OR REPLACE FUNCTION {FORGET}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+EXECUTE format('DELETE FROM %I.%I WHERE id = $1', TG_TABLE_SCHEMA, TG_ARGV[0]) USING OLD.id; RETURN NULL;
+END $$
+"""  # noqa: S608 - our own name
+CREATE_EXTENSION = text("CREATE EXTENSION IF NOT EXISTS vector")
+HAS_EXTENSION = text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
+
+
+class PostgreSQLVectors(Vectors):
+    triggers_there = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
+
+    def create(self, fields: Fields) -> list[str]:
+        return [
+            f"CREATE TABLE IF NOT EXISTS {self.name(fields)} (id bigint NOT NULL, edition integer NOT NULL,"
+            " embedding vector, PRIMARY KEY (id, edition))",
+            FUNCTION,
+        ]
+
+    def triggers(self, fields: Fields) -> Mapping[str, str]:
+        name = self.name(fields)
+        act = f"EXECUTE FUNCTION {FORGET}('{name}')"
+        return {
+            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {columns_of(fields)} ON {fields.table}"
+            f" FOR EACH ROW WHEN ({changed(fields, 'IS DISTINCT FROM')}) {act}",
+            f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} FOR EACH ROW {act}",
+        }
+
+    def drop_trigger(self, name: str, of_table: str) -> str:
+        return f"DROP TRIGGER IF EXISTS {name} ON {of_table}"
+
+    def stored(self, vector: Vector | None) -> Mapping[str, Any]:
+        return {"embedding": None if vector is None else as_text(vector)}
+
+    def _insertion(self, rows: Any, example: Mapping[str, Any]) -> Any:
+        del example
+        values = ":id, :edition, CAST(CAST(:embedding AS text) AS vector)"
+        return text(f"INSERT INTO {rows.name} (id, edition, embedding) VALUES ({values})")  # noqa: S608 - our own names
+
+    def nearest(
+        self, within: Select[Any], fields: Fields, edition: int, vector: Vector, most_distant: float
+    ) -> Select[tuple[int]]:
+        rows, key = self.rows(fields), key_of(fields)
+        distance = rows.c.embedding.op("<=>")(cast(literal(as_text(vector)), PgVector())).label("distance")
+        compared = (
+            within.join(rows, (rows.c.id == key) & (rows.c.edition == edition))
+            .where(rows.c.embedding.is_not(None))
+            .with_only_columns(rows.c.id, distance, maintain_column_froms=True)
+            .order_by(None)
+            .order_by(key.desc())
+            .limit(MAX_SCANNED)
+            .subquery()
+        )
+        found = select(compared.c.id).where(compared.c.distance <= most_distant)
+        return found.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
+
+    async def is_possible(self, database: Database) -> bool:
+        async with database.reader(fresh=True) as session:
+            if await session.scalar(HAS_EXTENSION):
+                return True
+        try:
+            async with database.writer() as session:
+                await session.execute(CREATE_EXTENSION)
+        except DBAPIError as error:
+            logger.warning(
+                "Nothing is found by its meaning: this PostgreSQL has no pgvector, or keeps it from this user (%s). "
+                "Have its owner run CREATE EXTENSION vector.",
+                type(error.orig).__name__,
+            )
+            return False
+        return True
+
+    async def is_there(self, session: AsyncSession) -> bool:
+        return await session.scalar(text(f"SELECT to_regclass('{EDITIONS}')")) is not None

@@ -1,0 +1,76 @@
+"""Vectors in SQLite: a table of ours and two functions, see `opportune.search.vectors`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Select, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.llm.embeddings import Vector
+from opportune.search.models.indexes import Fields
+from opportune.search.models.vectors import EDITIONS, Vectors, changed, columns_of, key_of
+from opportune.search.vectors import MAX_COMPARED, MAX_NEAREST, MAX_SCANNED, add_functions_for, signs
+
+
+class SQLiteVectors(Vectors):
+    triggers_there = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+
+    def create(self, fields: Fields) -> list[str]:
+        name = self.name(fields)
+        return [
+            f"CREATE TABLE IF NOT EXISTS {name} (id INTEGER NOT NULL, edition INTEGER NOT NULL, signs BLOB,"
+            " embedding BLOB, PRIMARY KEY (id, edition))",
+            # All that is looked at of most rows: their vectors stay on the disk.
+            f"CREATE INDEX IF NOT EXISTS {name}_signs ON {name} (id, edition, signs)",
+        ]
+
+    def triggers(self, fields: Fields) -> Mapping[str, str]:
+        name = self.name(fields)
+        act = f"BEGIN DELETE FROM {name} WHERE id = OLD.id; END"  # noqa: S608 - a table's
+        return {
+            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {columns_of(fields)} ON {fields.table}"
+            f" WHEN {changed(fields, 'IS NOT')} {act}",
+            f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} {act}",
+        }
+
+    def drop_trigger(self, name: str, of_table: str) -> str:
+        del of_table
+        return f"DROP TRIGGER IF EXISTS {name}"
+
+    def stored(self, vector: Vector | None) -> Mapping[str, Any]:
+        if vector is None:
+            return {"signs": None, "embedding": None}
+        return {"signs": signs(vector), "embedding": vector.tobytes()}
+
+    def nearest(
+        self, within: Select[Any], fields: Fields, edition: int, vector: Vector, most_distant: float
+    ) -> Select[tuple[int]]:
+        rows, key = self.rows(fields), key_of(fields)
+        scanned = (
+            within.join(rows, (rows.c.id == key) & (rows.c.edition == edition))
+            .where(rows.c.signs.is_not(None))
+            .with_only_columns(rows.c.id, rows.c.signs, maintain_column_froms=True)
+            .order_by(None)
+            .order_by(key.desc())
+            .limit(MAX_SCANNED)
+            .subquery()
+        )
+        differing = func.differing_signs(scanned.c.signs, signs(vector))
+        alike = select(scanned.c.id).order_by(differing).limit(MAX_COMPARED).subquery()
+        distance = func.cosine_distance(rows.c.embedding, vector.tobytes()).label("distance")
+        compared = (
+            select(rows.c.id, distance)
+            .join(alike, alike.c.id == rows.c.id)
+            .where(rows.c.edition == edition)
+            .cte()
+            .prefix_with("MATERIALIZED")
+        )
+        found = select(compared.c.id).where(compared.c.distance <= most_distant)
+        return found.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
+
+    async def prepare(self, session: AsyncSession) -> None:
+        await add_functions_for(session)
+
+    async def is_there(self, session: AsyncSession) -> bool:
+        found = await session.execute(text(f"SELECT 1 FROM sqlite_master WHERE name = '{EDITIONS}'"))  # noqa: S608 - ours
+        return found.first() is not None

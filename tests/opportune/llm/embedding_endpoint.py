@@ -1,0 +1,75 @@
+"""An endpoint on 127.0.0.1 for embeddings, whose vectors are made of a few words that mean the like."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from zlib import crc32
+
+from tests.opportune.llm.endpoint import _length, response
+
+MEANINGS = (
+    {"bread", "loaf", "baguette", "flour", "bakery"},
+    {"cat", "kitten", "feline", "purr"},
+    {"ship", "boat", "sailing", "harbour"},
+    {"money", "price", "cheap", "invoice"},
+)
+DIMENSIONS = 64
+
+
+def vector_of(text: str, dimensions: int = DIMENSIONS) -> list[float]:
+    """A direction for each meaning, and a little of one that is the text's own."""
+    words = set(re.findall(r"\w+", text.lower()))
+    found = [float(len(words & meaning)) for meaning in MEANINGS]
+    own = crc32(text.encode()) % (dimensions - len(found))
+    return [*found, *(0.1 * (place == own) for place in range(dimensions - len(found)))]
+
+
+class EmbeddingEndpoint:
+    def __init__(self) -> None:
+        self.address = ""
+        self.bodies: list[dict[str, Any]] = []
+        self.heads: list[bytes] = []
+        self.answers: list[bytes] = []
+        """What it says instead, one for each request."""
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    @property
+    def texts(self) -> list[str]:
+        """All that it was sent."""
+        return [text for body in self.bodies for text in body["input"]]
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = json.loads(await reader.readexactly(_length(head)))
+            self.heads.append(head)
+            self.bodies.append(body)
+            await self.may_answer.wait()
+            writer.write(self.answers.pop(0) if self.answers else response("200 OK", _vectors(body)))
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            """It was left alone."""
+        finally:
+            writer.close()
+
+
+def _vectors(body: dict[str, Any]) -> bytes:
+    texts = body["input"]
+    data = [
+        {"index": place, "embedding": vector_of(text, body.get("dimensions", DIMENSIONS))}
+        for place, text in enumerate(texts)
+    ]
+    return json.dumps({"data": data[::-1], "usage": {"prompt_tokens": 3 * len(texts)}}).encode()
+
+
+@asynccontextmanager
+async def serve_embeddings() -> AsyncIterator[EmbeddingEndpoint]:
+    endpoint = EmbeddingEndpoint()
+    async with await asyncio.start_server(endpoint.answer, "127.0.0.1", 0) as server:
+        endpoint.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        yield endpoint
+        endpoint.may_answer.set()

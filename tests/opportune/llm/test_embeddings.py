@@ -1,0 +1,184 @@
+"""The site's model for embeddings, asked at an endpoint of this machine."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from math import hypot
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from opportune.errors import OperatorError
+from opportune.llm import EmbeddingModel, LanguageModel, LLMError
+from opportune.llm.embedder import Embedded, Embedder
+from opportune.llm.embeddings import Embeddings
+from opportune.llm.guard import GuardedCall, SpendingRefused
+from opportune.llm.provider import Chunk, Done
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+from tests.opportune.llm.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
+from tests.opportune.llm.endpoint import response
+
+Spent = list[tuple[str, int | None, int]]
+
+
+class CountingGuard:
+    """Writes down what calls have come to, or refuses them."""
+
+    def __init__(self) -> None:
+        self.spent: Spent = []
+        self.is_off = False
+
+    async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
+        if self.is_off:
+            raise SpendingRefused("switched_off", "Off.")
+        async for chunk in call.chunks:
+            assert isinstance(chunk, Done)
+            assert call.model is not None
+            self.spent.append((call.name, chunk.prompt_tokens, call.model.cost_micro(chunk.prompt_tokens or 0, 0)))
+            yield chunk
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[EmbeddingEndpoint]:
+    async with serve_embeddings() as endpoint:
+        yield endpoint
+
+
+def settings_with(value: object, **others: Any) -> Settings:
+    settings = settings_for("sqlite://")
+    return Settings(**{**settings.model_dump(exclude_unset=True), "embedding_model": value, **others})
+
+
+def embeddings_of(settings: Settings, guard: Any = None) -> Embeddings:
+    found = Embeddings.of(settings, guard)
+    assert found is not None
+    return found
+
+
+async def test_a_name_is_a_model_at_the_endpoint_of_the_language_models(endpoint: EmbeddingEndpoint) -> None:
+    settings = settings_with("small", llm_base_url=endpoint.address, llm_api_key=SecretStr("the-key"), llm_model="big")
+    llm = LanguageModel.of(settings)
+    assert llm.embeddings is not None
+    first, second = await llm.embeddings.of_texts(["bread", "cat"])
+    assert hypot(*first) == pytest.approx(1)
+    assert first[0] > 0.9 > first[1]
+    assert second[1] > 0.9
+    assert endpoint.bodies == [{"model": "small", "input": ["bread", "cat"]}]
+    assert b"/v1/embeddings" in endpoint.heads[0]
+    assert b"the-key" in endpoint.heads[0]
+    await llm.close()
+
+
+async def test_a_model_elsewhere_has_its_own_key_prefixes_and_dimensions(endpoint: EmbeddingEndpoint) -> None:
+    model = {"name": "n", "base_url": endpoint.address, "dimensions": 16, "context_tokens": 256}
+    prefixes = {"query_prefix": "query: ", "document_prefix": "passage: "}
+    embeddings = embeddings_of(settings_with(json.dumps(model | prefixes), llm_api_key=SecretStr("not-for-others")))
+    await embeddings.of_texts(["x" * 5_000])
+    await embeddings.of_question(" a  cat ")
+    assert [len(endpoint.texts[0]), endpoint.texts[1]] == [9 + 768, "query: a cat"]
+    assert endpoint.bodies[0]["dimensions"] == 16
+    assert not any(b"not-for-others" in head for head in endpoint.heads)
+    await embeddings.close()
+
+
+async def test_every_call_is_counted_and_what_is_switched_off_asks_nobody(endpoint: EmbeddingEndpoint) -> None:
+    model = EmbeddingModel(name="small", base_url=endpoint.address, price_per_million_prompt_tokens=2)
+    guard = CountingGuard()
+    embeddings = embeddings_of(settings_with(model), guard)
+    await asyncio.gather(*(embeddings.of_question("bread") for _ in range(3)))
+    await embeddings.of_texts(["a", "b"])
+    assert guard.spent == [("small", 3, 6), ("small", 6, 12)]
+    guard.is_off = True
+    assert await embeddings.of_question("something else") is None
+    with pytest.raises(SpendingRefused):
+        await embeddings.of_texts(["a"])
+    assert len(endpoint.bodies) == 2
+    await embeddings.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"no JSON",
+        b"[]",
+        b'{"data": []}',
+        b'{"data": [{"index": 0, "embedding": "AAAA"}]}',
+        b'{"data": [{"index": 0, "embedding": [0, 0]}]}',
+        b'{"data": [{"index": 0, "embedding": [1e999]}]}',
+        b'{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [1]}]}',
+    ],
+)
+async def test_what_is_no_embedding_is_said_in_words(endpoint: EmbeddingEndpoint, answer: bytes) -> None:
+    embeddings = embeddings_of(settings_with(EmbeddingModel(name="small", base_url=endpoint.address)))
+    endpoint.answers = [response("200 OK", answer)]
+    with pytest.raises(LLMError, match="EMBEDDING_MODEL: the endpoint sent something that is no embedding"):
+        await embeddings.of_texts(["a"])
+    await embeddings.close()
+
+
+async def test_an_endpoint_that_is_away_is_left_alone_for_a_while(
+    endpoint: EmbeddingEndpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    embeddings = embeddings_of(settings_with(EmbeddingModel(name="small", base_url=endpoint.address)))
+    endpoint.answers = [response("500 Oh"), response("500 Oh")]
+    assert await embeddings.of_question("bread") is None
+    assert await embeddings.of_question("cat") is None
+    assert len(endpoint.bodies) == 1
+    monkeypatch.setattr("opportune.llm.embeddings.monotonic", lambda: 1e9)
+    assert await embeddings.of_question("bread") is None
+    monkeypatch.setattr("opportune.llm.embeddings.monotonic", lambda: 2e9)
+    assert await embeddings.of_question("bread")
+    assert [
+        record.message.partition(",")[0] for record in caplog.records if "EMBEDDING_MODEL is" in record.message
+    ] == ["EMBEDDING_MODEL is away"]
+    assert "EMBEDDING_MODEL answers again." in caplog.messages
+    assert await embeddings.of_question("ab") is None
+    await embeddings.close()
+
+
+class Lengths(Embedder):
+    """An embedder of the project."""
+
+    def __init__(self, settings: Settings, model: EmbeddingModel) -> None:
+        self.is_closed = False
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        if texts == ["fails"]:
+            raise RuntimeError("a bug")
+        return Embedded([[1.0, float(len(text))] for text in texts])
+
+
+async def test_a_class_of_the_project_takes_the_place_of_an_endpoint() -> None:
+    embeddings = embeddings_of(settings_with(EmbeddingModel(name="own", provider=f"{__name__}:Lengths")))
+    assert [len(vector) for vector in await embeddings.of_texts(["a", "b"])] == [2, 2]
+    assert await embeddings.of_question("fails") is None
+    absent = embeddings_of(settings_with(EmbeddingModel(name="own", provider="nowhere:Nobody")))
+    with pytest.raises(OperatorError, match="EMBEDDING_MODEL: there is no nowhere:Nobody for own"):
+        await absent.of_texts(["a"])
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("small", "EMBEDDING_MODEL: small needs a base_url"),
+        ("{", "must be a name, or JSON"),
+        ('{"name": "a", "base_url": "nowhere"}', "must be an address"),
+        (
+            {"name": "a", "base_url": "http://a", "api_key_setting": "nothing"},
+            "EMBEDDING_MODEL: there is no setting nothing",
+        ),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_in_words(value: object, words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        settings_with(value)
+
+
+def test_without_the_setting_there_is_none() -> None:
+    assert settings_with("").embedding_model is None
+    assert LanguageModel.of(settings_with("")).embeddings is None

@@ -1,0 +1,241 @@
+"""Rows that are found by what they mean, on both databases alike."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, select, text, update
+from sqlmodel import col
+
+from opportune.db.database import Database
+from opportune.db.hooks import temporary_hooks
+from opportune.db.migrations.post_migrate import due
+from opportune.jobs.embeddings import connect_embeddings, embed_all, embed_rows
+from opportune.llm import LanguageModel
+from opportune.llm_models import EmbeddingModel
+from opportune.pagination import Paging, paginate
+from opportune.search import Searchable
+from opportune.settings import Settings
+from opportune.storage import open_storage
+from opportune.testing import RecordedJobs
+from tests.opportune.llm.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
+from tests.opportune.llm.endpoint import response
+from tests.opportune.search.books import Book, make_tables, migrated
+
+LIBRARY = {"Baguette": "Of the bakery.", "Kitten": "Feline and small.", "Harbour": "Where a boat lies.", "Empty": None}
+
+
+@dataclass
+class Library:
+    """Searchable books, with a model for embeddings."""
+
+    search: Searchable[Book]
+    database: Database
+    endpoint: EmbeddingEndpoint
+    jobs: RecordedJobs
+    settings: Settings
+
+    def use(self, **changes: Any) -> None:
+        """Go on as after a restart with another EMBEDDING_MODEL."""
+        model = EmbeddingModel(**{"name": "small", "base_url": self.endpoint.address, **changes})
+        llm = LanguageModel.of(self.settings.model_copy(update={"embedding_model": model}))
+        self.jobs = RecordedJobs(self.settings, self.database, open_storage(self.settings), llm)
+        connect_embeddings(self.database, llm)
+
+    @property
+    def llm(self) -> LanguageModel:
+        return self.jobs.context.llm
+
+    async def add(self, books: dict[str, str | None]) -> None:
+        async with self.database.writer() as session:
+            session.add_all([Book(title=title, summary=summary) for title, summary in books.items()])
+
+    async def titles(self, query: str, **options: Any) -> list[str]:
+        async with self.database.reader() as session:
+            return [hit.row.title for hit in (await self.search.find(session, query, **options)).items]
+
+    async def number_of_vectors(self) -> int:
+        async with self.database.reader() as session:
+            return int(await session.scalar(text("SELECT count(*) FROM vectors_of_test_book")) or 0)
+
+
+@pytest.fixture
+async def library(nothing_is_searchable: None, database: Database, settings: Settings) -> AsyncIterator[Library]:
+    await make_tables(database)
+    with temporary_hooks():
+        books = Searchable(Book, fields=["title", "summary"], url="/books/{id}", by_meaning=True)
+        await migrated(database)
+        async for each in _with_endpoint(books, database, settings):
+            yield each
+
+
+async def _with_endpoint(books: Searchable[Book], database: Database, settings: Settings) -> AsyncIterator[Library]:
+    async with serve_embeddings() as endpoint:
+        library = Library(books, database, endpoint, None, settings)  # type: ignore[arg-type]  # `use` sets them
+        library.use()
+        yield library
+        await library.llm.close()
+
+
+async def test_rows_are_found_by_what_they_mean_once_the_job_has_run(library: Library) -> None:
+    await library.add(LIBRARY)
+    assert set(library.jobs.names) == {"jobs.embed_rows"}
+    assert await library.titles("loaf") == []
+    await library.jobs.work()
+    assert "Baguette\nOf the bakery." in library.endpoint.texts
+    assert await library.titles("a fresh loaf") == ["Baguette"]
+    assert await library.titles("sailing") == ["Harbour"]
+    assert await library.titles("zebra") == []
+    asked = len(library.endpoint.bodies)
+    assert await library.titles("a  fresh loaf") == ["Baguette"]
+    assert len(library.endpoint.bodies) == asked, "a question is asked for once"
+
+
+async def test_what_has_the_words_comes_before_what_means_the_like_and_both_before_all(library: Library) -> None:
+    await library.add({"Money": "cheap", "Invoice": "of a price", "Cheap boat": "boat boat"})
+    await library.jobs.work()
+    assert await library.titles("invoice") == ["Invoice", "Money", "Cheap boat"]
+    async with library.database.reader() as session:
+        page = await library.search.find(session, "invoice", limit=1, page=2)
+        (hit,) = page.items
+        listed = await library.search.search_hybrid(session, "invoice", select(Book).where(col(Book.title) != "Money"))
+        own = await paginate(session, listed, Paging(size=1))
+    assert (page.total, page.pages, hit.url, hit.name_html) == (3, 3, f"/books/{hit.row.id}", "Money")
+    assert ([book.title for book in own.items], own.total) == (["Invoice"], 2)
+
+
+@pytest.mark.parametrize("query", ['"loaf"', "loaf -zebra", "loaf or zebra"])
+async def test_who_says_which_words_gets_these_alone(library: Library, query: str) -> None:
+    await library.add(LIBRARY)
+    await library.jobs.work()
+    assert await library.titles(query) == []
+
+
+async def test_only_rows_of_within_are_compared_so_nobody_finds_anothers(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("sqlite_vectors", "postgresql_vectors"):
+        monkeypatch.setattr(f"opportune.search.models.{module}.MAX_NEAREST", 1)
+    await library.add({"Mine": "a baguette of money"})
+    await library.add({f"Another's {number}": "loaf" for number in range(3)})
+    await library.jobs.work()
+    assert await library.titles("bread", within=select(Book).where(col(Book.title) == "Mine")) == ["Mine"]
+    assert await library.titles("bread", within=select(Book).where(col(Book.id) < 0)) == []
+
+
+async def test_vectors_go_with_their_row_and_its_text_whoever_changes_them(library: Library) -> None:
+    await library.add(LIBRARY)
+    await library.jobs.work()
+    async with library.database.writer() as session:
+        await session.execute(delete(Book).where(col(Book.title) == "Kitten"))
+        await session.execute(update(Book).where(col(Book.title) == "Baguette").values(pages=3))
+    assert await library.number_of_vectors() == 3
+    async with library.database.writer() as session:
+        await session.execute(update(Book).where(col(Book.title) == "Baguette").values(title="Feline", summary=""))
+    assert await library.titles("loaf") == []
+    sent = len(library.endpoint.texts)
+    await library.jobs.run(embed_all())
+    assert library.endpoint.texts[sent:] == ["Feline"], "what has not changed is not asked for again"
+    assert await library.titles("purr") == ["Feline"]
+
+
+async def test_a_text_that_changes_while_it_is_embedded_is_not_given_the_vector_of_before(library: Library) -> None:
+    await library.add({"Bread": "flour"})
+    vectors, add = library.endpoint, library.jobs.context.llm.embeddings
+    assert add is not None
+    of_texts = add.of_texts
+
+    async def change_meanwhile(texts: list[str]) -> Any:
+        async with library.database.writer() as session:
+            await session.execute(update(Book).values(title="Cat", summary=""))
+        return await of_texts(texts)
+
+    add.of_texts = change_meanwhile  # type: ignore[assignment, method-assign]
+    await library.jobs.work()
+    assert vectors.texts == ["Bread\nflour"]
+    assert await library.number_of_vectors() == 0
+
+
+@pytest.mark.parametrize("changes", [{"name": "other"}, {"dimensions": 8}])
+async def test_another_model_takes_over_when_it_has_made_all(library: Library, changes: dict[str, Any]) -> None:
+    await library.add(LIBRARY)
+    await library.jobs.work()
+    library.use(**changes)
+    library.endpoint.bodies.clear()
+    assert await library.titles("loaf") == ["Baguette"], "the vectors of before answer"
+    assert [body["model"] for body in library.endpoint.bodies][-1] == "small"
+    await library.jobs.run(embed_rows("test_book"))
+    library.endpoint.bodies.clear()
+    assert await library.titles("a loaf") == ["Baguette"]
+    (body,) = library.endpoint.bodies
+    assert (body["model"], body.get("dimensions")) == (changes.get("name", "small"), changes.get("dimensions"))
+    assert await library.number_of_vectors() == len(LIBRARY)
+
+
+async def test_without_an_answer_in_time_the_search_is_by_words_and_says_so_once(
+    library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await library.add({"Bread": "flour", "Loaf": "a baguette"})
+    await library.jobs.work()
+    library.endpoint.answers = [response("503 Service Unavailable")]
+    assert await library.titles("bread") == ["Bread"]
+    assert await library.titles("flour") == ["Bread"]
+    assert [record.message for record in caplog.records if "by words alone" in record.message] != []
+    assert sum("by words alone" in record.message for record in caplog.records) == 1
+
+    monkeypatch.setattr("opportune.llm.embeddings.AWAY_SECONDS", 0)
+    monkeypatch.setattr("opportune.llm.embeddings.QUESTION_TIMEOUT_SECONDS", 0.01)
+    library.use()
+    library.endpoint.may_answer.clear()
+    assert await library.titles("bread") == ["Bread"]
+    library.endpoint.may_answer.set()
+    monkeypatch.setattr("opportune.llm.embeddings.QUESTION_TIMEOUT_SECONDS", 10)
+    assert await library.titles("bread") == ["Bread", "Loaf"]
+
+
+async def test_a_job_that_is_refused_leaves_what_it_has_made_and_goes_on_later(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.jobs.embeddings.BATCH_ROWS", 2)
+    await library.add(LIBRARY)
+    (call, *_) = library.jobs.calls
+    whole = response("200 OK", b'{"data": [{"index": 0, "embedding": [1, 0]}, {"index": 1, "embedding": [0, 1]}]}')
+    library.endpoint.answers = [whole, response("429 Too Many Requests")]
+    with pytest.raises(Exception, match="no more questions for now"):
+        await library.jobs.run(call)
+    assert await library.number_of_vectors() == 2
+    await library.jobs.run(call)
+    assert await library.number_of_vectors() == 4
+
+
+async def test_what_is_no_longer_searched_by_meaning_loses_its_vectors_and_lost_triggers_come_back(
+    library: Library,
+) -> None:
+    await library.add(LIBRARY)
+    await library.jobs.work()
+    on_table = "" if library.database.url.kind == "sqlite" else " ON test_book"
+    async with library.database.engine.begin() as connection:
+        await connection.execute(text(f"DROP TRIGGER vectors_of_test_book_delete{on_table}"))
+        assert await connection.run_sync(due) != []
+    await migrated(library.database)
+    async with library.database.writer() as session:
+        await session.execute(delete(Book).where(col(Book.title) == "Kitten"))
+    assert await library.number_of_vectors() == 3
+
+    Searchable(Book, fields=["title", "summary"])
+    await migrated(library.database)
+    async with library.database.engine.connect() as connection:
+        assert await connection.run_sync(due) == []
+    async with library.database.writer() as session:
+        await session.execute(update(Book).values(title="Bread"))
+    async with library.database.reader() as session:
+        assert (await Searchable(Book, fields=["title"]).find(session, "bread")).total == 3
+
+
+async def test_without_a_model_nothing_is_sent_and_words_find(library: Library) -> None:
+    library.database.info.pop("embed_later")
+    library.database.reading_info.clear()
+    await library.add(LIBRARY)
+    assert library.jobs.calls == []
+    assert await library.titles("kitten") == ["Kitten"]
