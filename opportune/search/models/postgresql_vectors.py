@@ -55,7 +55,7 @@ class PostgreSQLVectors(Vectors):
     def stored(self, vector: Vector | None) -> Mapping[str, Any]:
         return {"embedding": None if vector is None else as_text(vector)}
 
-    def _insertion(self, rows: Any, example: Mapping[str, Any]) -> Any:
+    def insertion(self, rows: Any, example: Mapping[str, Any]) -> Any:
         del example
         values = ":id, :edition, CAST(CAST(:embedding AS text) AS vector)"
         return text(f"INSERT INTO {rows.name} (id, edition, embedding) VALUES ({values})")  # noqa: S608 - our own names

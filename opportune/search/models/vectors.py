@@ -156,9 +156,10 @@ class Vectors(ABC):
             if tuple(row) in still and row.id not in kept
         ]
         if new:
-            await session.execute(self._insertion(rows, new[0]), new)
+            await session.execute(self.insertion(rows, new[0]), new)
 
-    def _insertion(self, rows: TableClause, example: Mapping[str, Any]) -> Any:
+    def insertion(self, rows: TableClause, example: Mapping[str, Any]) -> Any:
+        """The statement that takes `stored` of rows, with their id and edition."""
         return insert(rows).values({name: bindparam(name) for name in example})
 
     async def _editions(self, session: AsyncSession, fields: Fields) -> list[Edition]:

@@ -1,0 +1,121 @@
+"""The rows that mean the like: a search by meaning among many, on both databases, and how many of the nearest it finds.
+
+    .venv/bin/python -m bench.vectors [--rows 100000] [--dimensions 384]
+
+The vectors are of a thousand topics with noise, so that the nearest are near one another. Of SQLite it is processor
+time, of PostgreSQL what a clock on the wall says. No limit.
+"""
+
+import argparse
+import asyncio
+import random
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from math import hypot
+from operator import mul
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from sqlalchemy import column, insert, select, table
+from sqlmodel import col
+
+from opportune.db.factory import open_database
+from opportune.llm.embeddings import Vector
+from opportune.search.models.hybrid import VECTORS
+from opportune.search.models.indexes import Fields
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.postgres import postgres
+from tests.opportune.search.books import Book, make_tables
+
+TOPICS, QUESTIONS, WANTED, BATCH_ROWS = 1_000, 15, 10, 2_000
+FIELDS = Fields("test_book", {"title": "A"}, by_meaning=True)
+
+
+class Figure(NamedTuple):
+    milliseconds: float
+    few_milliseconds: float
+    """Among a hundred rows of one's own."""
+    found: float
+    """How many of the ten nearest are among the ten that it finds."""
+
+
+class Corpus:
+    def __init__(self, rows: int, dimensions: int) -> None:
+        self.random = random.Random(1)  # noqa: S311 - the same each time
+        self.dimensions = dimensions
+        self.topics = [[self.random.gauss(0, 1) for _ in range(dimensions)] for _ in range(TOPICS)]
+        self.vectors = [self.vector() for _ in range(rows)]
+        self.questions = [self.vector() for _ in range(QUESTIONS)]
+
+    def vector(self) -> Vector:
+        noise = array("b", self.random.randbytes(self.dimensions))
+        numbers = [number + each / 64 for number, each in zip(self.random.choice(self.topics), noise, strict=True)]
+        length = hypot(*numbers)
+        return array("f", [number / length for number in numbers])
+
+    def nearest(self, question: Vector) -> set[int]:
+        by_distance = sorted(range(len(self.vectors)), key=lambda place: -sum(map(mul, question, self.vectors[place])))
+        return {place + 1 for place in by_distance[:WANTED]}
+
+
+async def measure(url: str, corpus: Corpus, expected: Sequence[set[int]]) -> Figure:
+    database = open_database(settings_for(url))
+    await database.setup()
+    vectors = VECTORS[database.engine.dialect.name]
+    await make_tables(database)
+    await vectors.is_possible(database)
+    async with database.writer() as session:
+        edition = await vectors.begin_edition(session, FIELDS, "bench")
+        for rows in batches(len(corpus.vectors)):
+            await session.execute(insert(Book), [{"title": "A book", "shelf_id": None} for _ in rows])
+            stored = [{"id": row + 1, "edition": edition.number, **vectors.stored(corpus.vectors[row])} for row in rows]
+            await session.execute(vectors.insertion(vectors.rows(FIELDS), stored[0]), stored)
+    clock = time.process_time if database.url.kind == "sqlite" else time.perf_counter
+    times: dict[bool, list[float]] = {True: [], False: []}
+    found = 0
+    for question, nearest in zip(corpus.questions, expected, strict=True):
+        for is_few, within in ((False, select(Book)), (True, select(Book).where(col(Book.id) <= 100))):
+            async with database.reader() as session:
+                await vectors.prepare(session)
+                await session.execute(select(table("test_book", column("id"))).limit(1))
+                began = clock()
+                ids = await session.scalars(vectors.nearest(within, FIELDS, edition.number, question, 2))
+                first = set(ids.all()[:WANTED])
+                times[is_few].append(clock() - began)
+                found += 0 if is_few else len(first & nearest)
+    await database.dispose()
+    whole, few = (1000 * median(times[is_few]) for is_few in (False, True))
+    return Figure(whole, few, found / QUESTIONS)
+
+
+def batches(rows: int) -> Iterator[range]:
+    return (range(start, min(start + BATCH_ROWS, rows)) for start in range(0, rows, BATCH_ROWS))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--dimensions", type=int, default=384)
+    given = parser.parse_args()
+    corpus = Corpus(given.rows, given.dimensions)
+    expected = [corpus.nearest(question) for question in corpus.questions]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="opportune-bench-")))
+        server = stack.enter_context(postgres())
+        for name, url in (
+            ("SQLite", f"sqlite:///{folder / 'bench.db'}"),
+            ("PostgreSQL", server.create_database("bench")),
+        ):
+            figure = asyncio.run(measure(url, corpus, expected))
+            print(
+                f"{name}: {figure.milliseconds:.1f} ms among {given.rows} rows, {figure.few_milliseconds:.1f} ms among "
+                f"100 of them; {figure.found:.1f} of the {WANTED} nearest"
+            )
+
+
+if __name__ == "__main__":
+    main()
