@@ -70,7 +70,7 @@ class PostgreSQLVectors(Vectors):
             .where(rows.c.embedding.is_not(None))
             .with_only_columns(rows.c.id, distance, maintain_column_froms=True)
             .order_by(None)
-            .order_by(key.desc())
+            .order_by(rows.c.id.desc())
             .limit(MAX_SCANNED)
             .subquery()
         )

@@ -51,7 +51,7 @@ class SQLiteVectors(Vectors):
             .where(rows.c.signs.is_not(None))
             .with_only_columns(rows.c.id, rows.c.signs, maintain_column_froms=True)
             .order_by(None)
-            .order_by(key.desc())
+            .order_by(rows.c.id.desc())
             .limit(MAX_SCANNED)
             .subquery()
         )
