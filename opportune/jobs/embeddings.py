@@ -47,11 +47,45 @@ async def embed_rows(run: JobContext, table: str) -> None:
         await vectors.finish_edition(session, fields, edition)
 
 
+@job("jobs.embed_documents", attempts=10, wait=5)
+async def embed_documents(run: JobContext, name: str) -> None:
+    """Make the embeddings that the documents of an index lack."""
+    from opportune.search import IndexMissing  # noqa: PLC0415 - for sites with such a model
+    from opportune.search.documents.index import by_meaning  # noqa: PLC0415 - as above
+    from opportune.search.documents.vectors import DocumentVectors, entries_of  # noqa: PLC0415 - as above
+
+    embeddings, index = run.llm.embeddings, by_meaning.get(name)
+    if not (embeddings and index):
+        return
+    vectors = DocumentVectors(index, run.database)
+    if not await vectors.vectors.is_possible(run.database):
+        return
+    search = index.open(run.settings, run.database)
+    try:
+        entries = {entry.id: entry async for entry in entries_of(search.engine)}
+    except IndexMissing:
+        return
+    finally:
+        await search.close()
+    edition = await vectors.begin(embeddings.model.made_of)
+    there = await vectors.there(edition)
+    missing = [entry for entry in entries.values() if entry.id not in there]
+    for start in range(0, len(missing), BATCH_ROWS):
+        batch = missing[start : start + BATCH_ROWS]
+        found = await embeddings.of_texts([entry.text for entry in batch])
+        await vectors.add(edition, [*zip(batch, found, strict=True)])
+        await run.progress(start + len(batch), len(missing), f"documents of {name}")
+    await vectors.finish(edition, [*there - entries.keys()])
+
+
 @job("jobs.embed_all", schedule="17 4 * * *")
 async def embed_all(run: JobContext) -> None:
     """Make what is missing: of rows that statements, commands or other programs have changed."""
+    from opportune.search.documents.index import by_meaning  # noqa: PLC0415 - as above
     from opportune.search.models.searchable import registered  # noqa: PLC0415 - as above
 
+    for name in [*by_meaning] if run.llm.embeddings else ():
+        await embed_documents.function(run, name)
     for table in [fields.table for fields in registered.values() if fields.by_meaning and run.llm.embeddings]:
         await embed_rows.function(run, table)
 

@@ -1,5 +1,6 @@
 """What both databases do in the same way: the questions, which read the same tables under the same names."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -47,6 +48,8 @@ FROM {schema}entries AS entries LEFT JOIN {schema}entries AS above ON above.slug
 WHERE entries.slug IN (:slug, :page) ORDER BY entries.slug <> :slug LIMIT 1
 """
 CHILDREN = "SELECT {links} FROM {schema}entries WHERE parent = :slug ORDER BY name, id LIMIT 1000"
+ENTRIES = "SELECT id, slug, name, title, text FROM {schema}entries WHERE id > :after ORDER BY id LIMIT :limit"
+CHOSEN = "SELECT {shown} FROM {schema}entries WHERE slug IN ({listed})"
 KNOWN = "SELECT 1 FROM {schema}terms WHERE term >= :word AND term < :beyond AND (is_name OR NOT :in_name) LIMIT 1"
 ABOUT = "SELECT source, entries, skipped, built_at, {compares} AS mends_typos FROM {schema}about"
 
@@ -61,6 +64,8 @@ class Engine(ABC):
     """The documents that contain `:match`, and a place from `MENTIONS` on; none where the names are `ENOUGH`."""
     similar: ClassVar[str]
     """The terms that are most like `:word`."""
+    listed: ClassVar[str]
+    """What is in `:slugs`, a JSON list."""
     compares: ClassVar[str] = "1"
     """Whether the database can tell which they are."""
 
@@ -71,6 +76,7 @@ class Engine(ABC):
         self._document, self._children = self._statement(DOCUMENT), self._statement(CHILDREN)
         self._known, self._similar = self._statement(KNOWN), self._statement(self.similar)
         self._about = self._statement(ABOUT)
+        self._entries, self._chosen = self._statement(ENTRIES), self._statement(CHOSEN)
 
     async def search(self, query: Query, limit: int, offset: int) -> Sequence[Fields]:
         """What is shown of documents, with `place` and `total`, the best first."""
@@ -83,6 +89,14 @@ class Engine(ABC):
         if not rows:
             return None, ()
         return rows[0], await self.ask(self._children, {"slug": rows[0]["slug"]})
+
+    async def entries(self, after: int, limit: int) -> Sequence[Fields]:
+        """What stands in documents, in the order of their numbers."""
+        return await self.ask(self._entries, {"after": after, "limit": limit})
+
+    async def chosen(self, slugs: Sequence[str]) -> Sequence[Fields]:
+        """What is shown of those of these documents that there are."""
+        return await self.ask(self._chosen, {"slugs": json.dumps(slugs)}) if slugs else ()
 
     async def knows(self, word: str, *, in_name: bool) -> bool:
         """Whether a word of the index begins so; or, where it was a part of a name, is one in another."""
@@ -125,6 +139,7 @@ class Engine(ABC):
         return text(
             sql.format(
                 documents=self.documents.format(**names),
+                listed=self.listed,
                 compares=self.compares.format(**names),
                 shown=", ".join(self.shown),
                 links=", ".join(self.index.links),

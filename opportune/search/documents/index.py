@@ -43,6 +43,12 @@ class DocumentIndex(Generic[H]):
     """What a search answers; its fields that are columns of the document are read."""
     settings: type[BaseSettings] | None = None
     """The feature's own, with `<name>_database_url: IndexURL` for those who want it elsewhere."""
+    by_meaning: bool = False
+    """Whether documents are found by what they mean, too, where EMBEDDING_MODEL names a model: a job sends it them."""
+
+    def __post_init__(self) -> None:
+        if self.by_meaning:
+            by_meaning[self.name] = self
 
     @property
     def command(self) -> str:
@@ -90,7 +96,7 @@ class DocumentIndex(Generic[H]):
         """
         from opportune.search.documents.search import DocumentSearch, engine_for  # noqa: PLC0415 - not for a command
 
-        return DocumentSearch(self, engine_for(self, settings, database))
+        return DocumentSearch(self, engine_for(self, settings, database), database)
 
     def store(self, url: DatabaseURL) -> "Store":
         """Where it is written."""
@@ -123,6 +129,10 @@ class DocumentIndex(Generic[H]):
             yield
         finally:
             await search.close()
+
+
+by_meaning: dict[str, DocumentIndex[Any]] = {}
+"""Those whose documents have vectors, by their names."""
 
 
 def _understood(value: SecretStr, info: ValidationInfo) -> SecretStr:

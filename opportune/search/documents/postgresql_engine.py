@@ -33,6 +33,7 @@ class PostgreSQLEngine(Engine):
     SELECT term, is_name, frequency FROM {schema}terms ORDER BY term <-> CAST(:word AS text) LIMIT :candidates
     """
 
+    listed = "SELECT jsonb_array_elements_text(CAST(:slugs AS jsonb))"
     compares = "to_regclass('{schema}all_terms_similar') IS NOT NULL"
 
     def __init__(self, index: DocumentIndex[Any], database: Database, *, is_own: bool) -> None:

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
+
 from opportune.errors import Busy
 from opportune.schemas import Schema
 
@@ -31,6 +34,8 @@ class DocumentHit(Schema):
     """`name`, escaped, with what was looked for in <mark>. Safe."""
     snippet_html: str
     """Some words of the text, escaped, with what was looked for in <mark>. Safe."""
+    similarity: SkipJsonSchema[float | None] = Field(default=None, exclude=True)
+    """How well it fits the question by its meaning: 0.5 is just so, 1 the same. None where that was not told."""
 
 
 class DocumentRead(NamedTuple):

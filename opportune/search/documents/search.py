@@ -1,6 +1,6 @@
 """Searching an index of documents, wherever it is. One statement for most questions; it knows no HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -12,7 +12,7 @@ from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
 from opportune.search.highlight import Highlighter
 from opportune.search.query import Query
-from opportune.search.questions import queries_for
+from opportune.search.questions import NAME, queries_for
 from opportune.search.results import SearchResults
 from opportune.search.spelling import MIN_MISSPELT_LETTERS, nearest
 from opportune.settings import Settings
@@ -21,12 +21,21 @@ H = TypeVar("H", bound=DocumentHit)
 
 Rows = Sequence[Fields]
 
+EMBEDDINGS = "embeddings"
+"""Where sessions know the site's `Embeddings`."""
+MAX_FUSED = 100
+"""Hits by words among which those by meaning are put."""
+RANK_CONSTANT = 60
+"""Of reciprocal rank fusion: how little the first place counts more than the second."""
+
 
 class DocumentSearch(Generic[H]):
     """Made when the application starts; opens the index at the first question."""
 
-    def __init__(self, index: DocumentIndex[H], engine: Engine) -> None:
+    def __init__(self, index: DocumentIndex[H], engine: Engine, database: Database | None = None) -> None:
+        """`database`: the site's, where it has the vectors of documents."""
         self.index = index
+        self.database = database
         self.engine = engine
         self.fragments = FragmentCache()
 
@@ -41,26 +50,34 @@ class DocumentSearch(Generic[H]):
         asked = Query.parse(query)
         if asked.is_blank:
             return self._results(asked, asked, (), limit, page)
-        rows = await self._page(asked, limit, page)
-        if not _seems_misspelt(asked, rows):
-            return self._results(asked, asked, rows, limit, page)
-        mended = await self._mended(asked)
-        if mended and (better := await self._page(mended, limit, page)) and _is_better(better, rows):
-            return self._results(asked, mended, better, limit, page)
-        return self._results(asked, asked, rows, limit, page)
+        used, rows = await self._by_words(asked, limit, page)
+        if not (asked.is_exact or asked.is_dotted) and (alike := await self._alike(asked.text)):
+            rows = await self._fused(used, alike, limit, page)
+        return self._results(asked, used, rows, limit, page)
 
     async def find_related(self, question: str, *, limit: int = 5) -> list[H]:
-        """What may answer a question in whole sentences: by the names in it, by all of its words, then by any.
+        """What may answer a question in whole sentences: by the names in it, its meaning, all of its words, then any.
 
         Raises:
             IndexMissing: nothing has been indexed yet.
         """
-        found: dict[str, H] = {}
-        for query in queries_for(question):
-            if len(found) < limit:
-                hits = (await self.find(query, limit=limit)).items
-                found |= {hit.slug: hit for hit in hits if hit.slug not in found}
-        return list(found.values())[:limit]
+        found: dict[str, Fields] = {}
+        alike = await self._alike(question)
+        names, queries = {*NAME.findall(question)}, [*queries_for(question)]
+        for query in [
+            *(each for each in queries if each in names),
+            "",
+            *(each for each in queries if each not in names),
+        ]:
+            if len(found) >= limit:
+                break
+            if query:
+                _, rows = await self._by_words(Query.parse(query), limit, 1)
+            else:
+                rows = await self._of_slugs([*alike][:limit])
+            found |= {row["slug"]: row for row in rows if row["slug"] not in found}
+        highlighter = Highlighter(Query.parse(question).marks)
+        return [self._hit({**row, "similarity": alike.get(slug)}, highlighter) for slug, row in found.items()][:limit]
 
     async def get(self, slug: str) -> DocumentRead:
         """Raises NotFound, or IndexMissing."""
@@ -94,6 +111,49 @@ class DocumentSearch(Generic[H]):
         limit = min(limit, MAX_RANKED_HITS - offset)
         return await self.engine.search(query, limit, offset) if limit > 0 else ()
 
+    async def _by_words(self, asked: Query, limit: int, page: int) -> tuple[Query, Rows]:
+        """What words find, and the query that it was in the end: mended, if that is better."""
+        rows = await self._page(asked, limit, page)
+        if not _seems_misspelt(asked, rows):
+            return asked, rows
+        mended = await self._mended(asked)
+        if mended and (better := await self._page(mended, limit, page)) and _is_better(better, rows):
+            return mended, better
+        return asked, rows
+
+    async def _alike(self, question: str) -> Mapping[str, float]:
+        """The slugs of what means the like, the nearest first, and how alike."""
+        embeddings = self.database.reading_info.get(EMBEDDINGS) if self.database and self.index.by_meaning else None
+        if embeddings is None or self.database is None:
+            return {}
+        from opportune.search.documents.vectors import find_alike  # noqa: PLC0415 - for sites with such a model
+
+        return await find_alike(self.index, self.database, question, embeddings)
+
+    async def _fused(self, query: Query, alike: Mapping[str, float], limit: int, page: int) -> Rows:
+        """A page of what words or meaning find: names first, then by reciprocal rank fusion."""
+        worded = await self._page(query, MAX_FUSED, 1)
+        by_slug = {row["slug"]: row for row in worded}
+        unworded = await self._of_slugs([slug for slug in alike if slug not in by_slug])
+        by_slug |= {row["slug"]: row for row in unworded}
+        named = [row["slug"] for row in worded if row["place"] < MENTIONS]
+        scores = {row["slug"]: 1 / (RANK_CONSTANT + place) for place, row in enumerate(worded[len(named) :], 1)}
+        for place, slug in enumerate((slug for slug in alike if slug in by_slug and slug not in named), 1):
+            scores[slug] = scores.get(slug, 0) + 1 / (RANK_CONSTANT + 0.5 + place)
+        order = [*named, *sorted(scores, key=lambda slug: -scores[slug])]
+        start = (page - 1) * limit
+        chosen = [by_slug[slug] for slug in order[start : start + limit]]
+        words_total = min(worded[0]["total"], MAX_RANKED_HITS) if worded else 0
+        if len(chosen) < limit and words_total > len(worded):
+            before = start + len(chosen) - len(unworded)
+            chosen += await self.engine.search(query, min(limit - len(chosen), MAX_RANKED_HITS - before), before)
+        return [{**row, "total": words_total + len(unworded), "similarity": alike.get(row["slug"])} for row in chosen]
+
+    async def _of_slugs(self, slugs: Sequence[str]) -> Rows:
+        """These documents in this order, as far as they are there."""
+        found = {row["slug"]: row for row in await self.engine.chosen(slugs)}
+        return [found[slug] for slug in slugs if slug in found]
+
     async def _mended(self, query: Query) -> Query | None:
         """The query with each word that the index does not know replaced by the nearest that it does."""
         mends = {word: await self._mend(word, in_name=word in query.name_words) for word in query.marks}
@@ -121,7 +181,7 @@ class DocumentSearch(Generic[H]):
     def _hit(self, row: Fields, highlighter: Highlighter) -> H:
         shown = {name: row[name] for name in self.index.links}
         marked = {"name_html": highlighter.name(row["name"]), "snippet_html": highlighter.snippet(row["text"])}
-        return self.index.hit(**shown, **marked)
+        return self.index.hit(**shown, **marked, similarity=row.get("similarity"))
 
 
 def engine_for(index: DocumentIndex[Any], settings: Settings, database: Database | None = None) -> Engine:

@@ -47,6 +47,8 @@ class SQLiteEngine(Engine):
     )
     """
 
+    listed = "SELECT value FROM json_each(:slugs)"
+
     def __init__(self, index: DocumentIndex[Any], url: DatabaseURL, settings: Settings) -> None:
         super().__init__(index)
         self.path = url.path

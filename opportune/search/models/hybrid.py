@@ -1,6 +1,6 @@
 """Rows found by words and by meaning, in one order: reciprocal rank fusion."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Float, Integer, Select, column, func, select, union_all, values
@@ -17,28 +17,29 @@ VECTORS: dict[str, Vectors] = {"sqlite": SQLiteVectors(), "postgresql": PostgreS
 
 
 async def find_nearest(
-    session: AsyncSession, within: Select[Any], fields: Fields, query: str, embeddings: Embeddings
-) -> Sequence[int]:
-    """The ids of the rows that mean the like; none where that cannot be told now."""
+    session: AsyncSession, within: Select[Any] | None, fields: Fields, query: str, embeddings: Embeddings
+) -> dict[int, float]:
+    """The ids of the rows that mean the like, and how alike: from 0 to 1. None where that cannot be told now."""
     vector = await embeddings.of_question(query)  # before the first statement: no connection waits for the endpoint
     if vector is None:
-        return ()
+        return {}
     vectors = VECTORS[session.get_bind().dialect.name]
     edition = await vectors.find_edition(session, fields)
     if edition and edition.made_of != embeddings.model.made_of:  # another one is being made
         vector = await embeddings.of_question(query, edition.made_of)
     if edition is None or vector is None:
-        return ()
+        return {}
     await vectors.prepare(session)
     most_distant = 1 - embeddings.model.min_similarity
-    return (await session.scalars(vectors.nearest(within, fields, edition.number, vector, most_distant))).all()
+    nearest = vectors.nearest(within, fields, edition.number, vector, most_distant)
+    return {row_id: 1 - distance for row_id, distance in await session.execute(nearest)}
 
 
 def fused(
     statement: Select[Any],
     fields: Fields,
     by_words: tuple[Select[Any], Sequence[ColumnElement[Any]]],
-    nearest: Sequence[int],
+    nearest: Iterable[int],
 ) -> Select[Any]:
     """The rows that either has found. What both have found comes first; of equals, what has the words."""
     key = key_of(fields)

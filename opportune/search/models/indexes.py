@@ -26,6 +26,8 @@ class Fields:
     table: str
     weights: Mapping[str, str]
     by_meaning: bool = False
+    is_of_documents: bool = False
+    """Whether it is no table at all, but what stands for an index of documents beside its vectors."""
 
     @property
     def index(self) -> str:

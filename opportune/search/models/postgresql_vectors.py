@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.db.database import Database
 from opportune.llm.embeddings import Vector
 from opportune.search.models.indexes import Fields
-from opportune.search.models.vectors import EDITIONS, Vectors, changed, columns_of, key_of
+from opportune.search.models.vectors import EDITIONS, Vectors, changed, columns_of, rows_among, slug_column
 from opportune.search.vectors import MAX_NEAREST, MAX_SCANNED, PgVector, as_text
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class PostgreSQLVectors(Vectors):
     def create(self, fields: Fields) -> list[str]:
         return [
             f"CREATE TABLE IF NOT EXISTS {self.name(fields)} (id bigint NOT NULL, edition integer NOT NULL,"
-            " embedding vector, PRIMARY KEY (id, edition))",
+            f"{slug_column(fields)} embedding vector, PRIMARY KEY (id, edition))",
             FUNCTION,
         ]
 
@@ -56,17 +56,17 @@ class PostgreSQLVectors(Vectors):
         return {"embedding": None if vector is None else as_text(vector)}
 
     def insertion(self, rows: Any, example: Mapping[str, Any]) -> Any:
-        del example
-        values = ":id, :edition, CAST(CAST(:embedding AS text) AS vector)"
-        return text(f"INSERT INTO {rows.name} (id, edition, embedding) VALUES ({values})")  # noqa: S608 - our own names
+        casts = {"embedding": "CAST(CAST(:embedding AS text) AS vector)"}
+        values = ", ".join(casts.get(name, f":{name}") for name in example)
+        return text(f"INSERT INTO {rows.name} ({', '.join(example)}) VALUES ({values})")  # noqa: S608 - our own names
 
     def nearest(
-        self, within: Select[Any], fields: Fields, edition: int, vector: Vector, most_distant: float
-    ) -> Select[tuple[int]]:
-        rows, key = self.rows(fields), key_of(fields)
+        self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, most_distant: float
+    ) -> Select[tuple[int, float]]:
+        rows = self.rows(fields)
         distance = rows.c.embedding.op("<=>")(cast(literal(as_text(vector)), PgVector())).label("distance")
         compared = (
-            within.join(rows, (rows.c.id == key) & (rows.c.edition == edition))
+            rows_among(rows, within, fields, edition)
             .where(rows.c.embedding.is_not(None))
             .with_only_columns(rows.c.id, distance, maintain_column_froms=True)
             .order_by(None)
@@ -74,7 +74,7 @@ class PostgreSQLVectors(Vectors):
             .limit(MAX_SCANNED)
             .subquery()
         )
-        found = select(compared.c.id).where(compared.c.distance <= most_distant)
+        found = select(compared.c.id, compared.c.distance).where(compared.c.distance <= most_distant)
         return found.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
 
     async def is_possible(self, database: Database) -> bool:

@@ -177,7 +177,10 @@ def due(connection: Connection) -> list[str]:
     statements = DIALECTS[connection.dialect.name].due(connection, there)
     tables = inspector.get_table_names()
     if any(name.startswith(VECTORS_PREFIX) for name in tables):
+        from opportune.search.documents.index import by_meaning  # noqa: PLC0415 - as above
+        from opportune.search.documents.vectors import fields_of  # noqa: PLC0415 - as above
         from opportune.search.models.hybrid import VECTORS  # noqa: PLC0415 - as above
 
-        statements += VECTORS[connection.dialect.name].due(connection, there, tables)
+        wanted = [*there, *(fields_of(index) for index in by_meaning.values())]
+        statements += VECTORS[connection.dialect.name].due(connection, wanted, tables)
     return statements

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.llm.embeddings import Vector
 from opportune.search.models.indexes import Fields
-from opportune.search.models.vectors import EDITIONS, Vectors, changed, columns_of, key_of
+from opportune.search.models.vectors import EDITIONS, Vectors, changed, columns_of, rows_among, slug_column
 from opportune.search.vectors import MAX_COMPARED, MAX_NEAREST, MAX_SCANNED, add_functions_for, signs
 
 
@@ -18,8 +18,8 @@ class SQLiteVectors(Vectors):
     def create(self, fields: Fields) -> list[str]:
         name = self.name(fields)
         return [
-            f"CREATE TABLE IF NOT EXISTS {name} (id INTEGER NOT NULL, edition INTEGER NOT NULL, signs BLOB,"
-            " embedding BLOB, PRIMARY KEY (id, edition))",
+            f"CREATE TABLE IF NOT EXISTS {name} (id INTEGER NOT NULL, edition INTEGER NOT NULL,{slug_column(fields)}"
+            " signs BLOB, embedding BLOB, PRIMARY KEY (id, edition))",
             # All that is looked at of most rows: their vectors stay on the disk.
             f"CREATE INDEX IF NOT EXISTS {name}_signs ON {name} (id, edition, signs)",
         ]
@@ -43,11 +43,11 @@ class SQLiteVectors(Vectors):
         return {"signs": signs(vector), "embedding": vector.tobytes()}
 
     def nearest(
-        self, within: Select[Any], fields: Fields, edition: int, vector: Vector, most_distant: float
-    ) -> Select[tuple[int]]:
-        rows, key = self.rows(fields), key_of(fields)
+        self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, most_distant: float
+    ) -> Select[tuple[int, float]]:
+        rows = self.rows(fields)
         scanned = (
-            within.join(rows, (rows.c.id == key) & (rows.c.edition == edition))
+            rows_among(rows, within, fields, edition)
             .where(rows.c.signs.is_not(None))
             .with_only_columns(rows.c.id, rows.c.signs, maintain_column_froms=True)
             .order_by(None)
@@ -65,7 +65,7 @@ class SQLiteVectors(Vectors):
             .cte()
             .prefix_with("MATERIALIZED")
         )
-        found = select(compared.c.id).where(compared.c.distance <= most_distant)
+        found = select(compared.c.id, compared.c.distance).where(compared.c.distance <= most_distant)
         return found.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
 
     async def prepare(self, session: AsyncSession) -> None:

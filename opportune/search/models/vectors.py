@@ -58,7 +58,7 @@ class Vectors(ABC):
         return f"{VECTORS_PREFIX}{fields.table}"
 
     def rows(self, fields: Fields) -> TableClause:
-        return table(self.name(fields), *map(column, ("id", "edition", "signs", "embedding")))
+        return table(self.name(fields), *map(column, ("id", "edition", "slug", "signs", "embedding")))
 
     @abstractmethod
     def create(self, fields: Fields) -> list[str]:
@@ -78,9 +78,9 @@ class Vectors(ABC):
 
     @abstractmethod
     def nearest(
-        self, within: Select[Any], fields: Fields, edition: int, vector: Vector, most_distant: float
-    ) -> Select[tuple[int]]:
-        """The ids of those among these rows that mean the like, the nearest first."""
+        self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, most_distant: float
+    ) -> Select[tuple[int, float]]:
+        """The ids and distances of those among these rows, or all, that mean the like: the nearest first."""
 
     async def prepare(self, session: AsyncSession) -> None:  # noqa: B027 - SQLite has nothing to prepare
         """Have the session's connection know how to compare vectors."""
@@ -110,7 +110,7 @@ class Vectors(ABC):
                     return each
         else:
             await session.execute(text(CREATE_EDITIONS))
-        triggers = self.triggers(fields)
+        triggers = {} if fields.is_of_documents else self.triggers(fields)
         drops = [self.drop_trigger(name, fields.table) for name in triggers]
         for statement in (*self.create(fields), *drops, *triggers.values()):
             await session.execute(text(statement))
@@ -183,7 +183,7 @@ class Vectors(ABC):
         lost = [
             statement
             for fields in kept.values()
-            for name, statement in self.triggers(fields).items()
+            for name, statement in ({} if fields.is_of_documents else self.triggers(fields)).items()
             if name not in triggers
         ]
         return [*lost, *(each for name in sorted(with_vectors - kept.keys()) for each in self._drop(name, there))]
@@ -200,6 +200,19 @@ class Vectors(ABC):
 
 def _source(fields: Fields) -> TableClause:
     return table(fields.table, *map(column, ("id", *fields.weights)))
+
+
+def rows_among(rows: TableClause, within: Select[Any] | None, fields: Fields, edition: int) -> Select[Any]:
+    """The vectors of an edition, of these rows or of all."""
+    of_edition = rows.c.edition == edition
+    if within is None:
+        return select(rows).where(of_edition)
+    return within.join(rows, (rows.c.id == key_of(fields)) & of_edition)
+
+
+def slug_column(fields: Fields) -> str:
+    """What the table of an index of documents has besides."""
+    return " slug varchar NOT NULL," if fields.is_of_documents else ""
 
 
 def key_of(fields: Fields) -> Any:

@@ -1,0 +1,99 @@
+"""The vectors of documents, in the site's own database: by what they are made of, so that no text is sent twice."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from sqlalchemy import delete, select
+
+from opportune.db.database import Database
+from opportune.llm.embeddings import Embeddings, Vector
+from opportune.search.documents.engine import Engine
+from opportune.search.documents.index import DocumentIndex
+from opportune.search.models.hybrid import VECTORS, find_nearest
+from opportune.search.models.indexes import Fields
+from opportune.search.models.vectors import Edition, Vectors
+
+READ_ROWS = 500
+
+
+class Entry(NamedTuple):
+    """A document as it is embedded."""
+
+    id: int
+    """Made of all the rest: what has changed is another."""
+    slug: str
+    text: str
+
+
+def fields_of(index: DocumentIndex[Any]) -> Fields:
+    """What stands for its table."""
+    return Fields(f"{index.name}_documents", {}, by_meaning=True, is_of_documents=True)
+
+
+async def find_alike(
+    index: DocumentIndex[Any], database: Database, question: str, embeddings: Embeddings
+) -> Mapping[str, float]:
+    """The slugs of what means the like, the nearest first, and how alike: from 0.5 to 1."""
+    fields, rows = fields_of(index), VECTORS[database.engine.dialect.name].rows(fields_of(index))
+    async with database.reader() as session:
+        nearest = await find_nearest(session, None, fields, question, embeddings)
+        if not nearest:
+            return {}
+        named = select(rows.c.id, rows.c.slug).where(rows.c.id.in_(nearest))
+        slugs = {row.id: row.slug for row in await session.execute(named)}
+    least = embeddings.model.min_similarity
+    return {
+        slugs[row_id]: 0.5 + 0.5 * (similarity - least) / (1 - least) if least < 1 else 1
+        for row_id, similarity in nearest.items()
+    }
+
+
+class DocumentVectors:
+    """The vectors of an index while they are made."""
+
+    def __init__(self, index: DocumentIndex[Any], database: Database) -> None:
+        self.database = database
+        self.vectors: Vectors = VECTORS[database.engine.dialect.name]
+        self.fields = fields_of(index)
+        self.rows = self.vectors.rows(self.fields)
+
+    async def begin(self, made_of: str) -> Edition:
+        async with self.database.writer() as session:
+            return await self.vectors.begin_edition(session, self.fields, made_of)
+
+    async def there(self, edition: Edition) -> set[int]:
+        """The ids of what has a vector."""
+        async with self.database.reader(fresh=True) as session:
+            of_edition = select(self.rows.c.id).where(self.rows.c.edition == edition.number)
+            return {*await session.scalars(of_edition)}
+
+    async def add(self, edition: Edition, found: Sequence[tuple[Entry, Vector]]) -> None:
+        new = [
+            {"id": entry.id, "edition": edition.number, "slug": entry.slug, **self.vectors.stored(vector)}
+            for entry, vector in found
+        ]
+        async with self.database.writer() as session:
+            ids = [each["id"] for each in new]
+            await session.execute(
+                delete(self.rows).where(self.rows.c.id.in_(ids), self.rows.c.edition == edition.number)
+            )
+            await session.execute(self.vectors.insertion(self.rows, new[0]), new)
+
+    async def finish(self, edition: Edition, gone: Sequence[int]) -> None:
+        """Have it answer, without what is no longer in the index."""
+        async with self.database.writer() as session:
+            for start in range(0, len(gone), READ_ROWS):
+                await session.execute(delete(self.rows).where(self.rows.c.id.in_(gone[start : start + READ_ROWS])))
+            await self.vectors.finish_edition(session, self.fields, edition)
+
+
+async def entries_of(engine: Engine) -> AsyncIterator[Entry]:
+    """All documents of an index. Raises IndexMissing."""
+    last = 0
+    while rows := await engine.entries(last, READ_ROWS):
+        last = rows[-1]["id"]
+        for row in rows:
+            text = "\n".join(filter(None, (row["name"], row["title"], row["text"])))
+            digest = blake2b(f"{row['slug']}\0{text}".encode(errors="replace"), digest_size=8).digest()
+            yield Entry(int.from_bytes(digest) >> 1, row["slug"], text)
