@@ -32,4 +32,4 @@ class Piece(Document):
         return is_private, RANKS[self.kind], self.name.count("."), len(self.name), self.name, self.slug
 
 
-python_docs = DocumentIndex("pydocs", "the documentation", Piece, SearchHit, PydocsSettings)
+python_docs = DocumentIndex("pydocs", "the documentation", Piece, SearchHit, PydocsSettings, by_meaning=True)
