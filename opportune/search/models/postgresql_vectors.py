@@ -23,8 +23,9 @@ logger = logging.getLogger(__name__)
 FORGET = f"{EDITIONS}_forget"
 FUNCTION = f"""
 CREATE OR REPLACE FUNCTION {FORGET}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-EXECUTE format('DELETE FROM %I.%I WHERE id = $1', TG_TABLE_SCHEMA, TG_ARGV[0]) USING OLD.id; RETURN NULL;
-END $$
+IF TG_OP = 'TRUNCATE' THEN EXECUTE format('DELETE FROM %I.%I', TG_TABLE_SCHEMA, TG_ARGV[0]);
+ELSE EXECUTE format('DELETE FROM %I.%I WHERE id = $1', TG_TABLE_SCHEMA, TG_ARGV[0]) USING OLD.id; END IF;
+RETURN NULL; END $$
 """  # noqa: S608 - our own name
 CREATE_EXTENSION = text("CREATE EXTENSION IF NOT EXISTS vector")
 HAS_EXTENSION = text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
@@ -47,6 +48,7 @@ class PostgreSQLVectors(Vectors):
             f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {columns_of(fields)} ON {fields.table}"
             f" FOR EACH ROW WHEN ({changed(fields, 'IS DISTINCT FROM')}) {act}",
             f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} FOR EACH ROW {act}",
+            f"{name}_truncate": f"CREATE TRIGGER {name}_truncate AFTER TRUNCATE ON {fields.table} {act}",
         }
 
     def drop_trigger(self, name: str, of_table: str) -> str:

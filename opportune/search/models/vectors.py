@@ -190,7 +190,7 @@ class Vectors(ABC):
 
     def _drop(self, name: str, there: Sequence[str]) -> list[str]:
         of_table = name.removeprefix(VECTORS_PREFIX)
-        triggers = [f"{name}_update", f"{name}_delete"] if of_table in there else []
+        triggers = [f"{name}_{act}" for act in ("update", "delete", "truncate")] if of_table in there else []
         return [
             *(self.drop_trigger(trigger, of_table) for trigger in triggers),
             f"DROP TABLE {name}",

@@ -138,6 +138,10 @@ async def test_vectors_go_with_their_row_and_its_text_whoever_changes_them(libra
     await library.jobs.run(embed_all())
     assert library.endpoint.texts[sent:] == ["Feline"], "what has not changed is not asked for again"
     assert await library.titles("purr") == ["Feline"]
+    async with library.database.writer() as session:  # as `flush` does, after which numbers begin again
+        everything = "DELETE FROM" if library.database.url.kind == "sqlite" else "TRUNCATE"
+        await session.execute(text(f"{everything} test_book"))
+    assert await library.number_of_vectors() == 0
 
 
 async def test_a_text_that_changes_while_it_is_embedded_is_not_given_the_vector_of_before(library: Library) -> None:
