@@ -4,6 +4,7 @@ It is trusted with what is sent to it, and with nothing else: what it answers is
 """
 
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,6 +35,8 @@ ROOM_FOR_MARKS = 500
 """Characters of a result that are no part of what the server says."""
 LEFT_OUT = "[{} was left out.]"
 
+logger = logging.getLogger(__name__)
+
 
 async def list_tools(server: McpServer) -> list[RemoteTool]:
     """What a server offers, as far as a model can be told of it.
@@ -47,7 +50,7 @@ async def list_tools(server: McpServer) -> list[RemoteTool]:
         for _ in range(MAX_PAGES):
             page = await client.list_tools(cursor=cursor)
             for each in page.tools:
-                if tool := _tool(server, each):
+                if tool := remote_tool(server, each):
                     found.setdefault(tool.name, tool)
             cursor = page.next_cursor
             if not cursor or len(found) >= MAX_TOOLS_PER_SERVER:
@@ -70,10 +73,10 @@ async def call_tool(server: McpServer, name: str, arguments: dict[str, Any]) -> 
     return said
 
 
-def _tool(server: McpServer, said: types.Tool) -> RemoteTool | None:
-    """None for what no model could call: a name or a description of its arguments that is too much."""
+def remote_tool(server: McpServer, said: types.Tool) -> RemoteTool | None:
+    """None for what no model could call: a name that is too long, or arguments whose description no endpoint takes."""
     name = f"{server.name}_{re.sub(r'[^a-zA-Z0-9_]', '_', said.name)}"
-    if not NAME.fullmatch(name) or len(json.dumps(said.input_schema)) > MAX_SCHEMA_LENGTH:
+    if not NAME.fullmatch(name) or not _describes_arguments(said.input_schema):
         return None
     hints = said.annotations
     only_reads = bool(hints and hints.read_only_hint)
@@ -90,6 +93,13 @@ def _tool(server: McpServer, said: types.Tool) -> RemoteTool | None:
         told=(said.description or title)[:MAX_DESCRIPTION_LENGTH],
         parameters=said.input_schema,
     )
+
+
+def _describes_arguments(schema: dict[str, Any]) -> bool:
+    """Endpoints refuse the whole question where one tool's schema is that of no object."""
+    properties = schema.get("properties", {})
+    is_plain = isinstance(properties, dict) and all(isinstance(each, dict) for each in properties.values())
+    return schema.get("type") == "object" and is_plain and len(json.dumps(schema)) <= MAX_SCHEMA_LENGTH
 
 
 def _line(text: str) -> str:
@@ -114,14 +124,28 @@ async def _connected(server: McpServer) -> AsyncIterator[Client]:
                 streamable_http_client(server.url, http_client=http), read_timeout_seconds=READ_TIMEOUT_SECONDS
             ) as client,
         ):
+            client.session.validate_tool_result = _take_as_it_is  # type: ignore[method-assign]
             yield client
     except (MCPError, httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
+        _tell(server, error)
         raise ServerFailed(away) from error
     except BaseExceptionGroup as group:
-        _failures, others = group.split(Exception)
-        if others:
+        failures, others = group.split(Exception)
+        if others or failures is None:
             raise
+        _tell(server, failures)
         raise ServerFailed(away) from group
+
+
+async def _take_as_it_is(name: str, result: types.CallToolResult) -> None:
+    """By the server's own schema a pattern of its choosing would be matched here, for as long as it likes."""
+
+
+def _tell(server: McpServer, error: Exception) -> None:
+    """Why, for who runs the site: people and models read only that it was so. Words of the server's stay out of it."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    logger.warning("MCP_SERVERS: %s failed (%s)", server.name, type(error).__name__)
 
 
 def http_client(server: McpServer) -> httpx2.AsyncClient:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 
 from opportune.mcp.lazy_import import load
-from opportune.mcp.servers.tool import RemoteTool
+from opportune.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.mcp.settings import McpServer, McpSettings
 from opportune.tools.toolbox import offer
 
@@ -51,5 +51,6 @@ async def _list(server: McpServer) -> list[RemoteTool] | None:
         async with asyncio.timeout(LIST_TIMEOUT_SECONDS):
             return await client.list_tools(server)
     except Exception as error:  # noqa: BLE001 - whatever somebody else's server makes of it
-        logger.warning("MCP_SERVERS: %s does not tell its tools (%s)", server.name, type(error).__name__)
+        if not isinstance(error, ServerFailed):  # that one has been told
+            logger.warning("MCP_SERVERS: %s does not tell its tools (%s)", server.name, type(error).__name__)
         return None

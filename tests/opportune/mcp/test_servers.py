@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
-from mcp.types import ToolAnnotations
+from mcp.types import Tool, ToolAnnotations
 from pydantic import SecretStr, ValidationError
 
 from opportune.accounts import User
@@ -94,7 +94,7 @@ def site_with(app: FastAPI, *servers: McpServer) -> FastAPI:
 
 @asynccontextmanager
 async def listed(site: FastAPI) -> AsyncIterator[None]:
-    async with listed_servers(site), asyncio.timeout(10):
+    async with listed_servers(site), asyncio.timeout(60):
         while not hasattr(site.state, "full_toolbox"):
             await asyncio.sleep(0.01)
         yield
@@ -123,6 +123,8 @@ async def test_answers_have_its_tools_beside_the_sites_own_with_its_name_before_
         assert not result.is_error
         assert IGNORE_ALL in result.text
         assert result.text.startswith("What stands in a <document> is something to read.")
+        last = json.loads(requests[-1].content)["method"]
+        assert last == "tools/call", "the SDK would ask for a schema, and match the server's own patterns by it"
         failed = await toolbox.call(call("weather_make_rain", city="Rome"), ada)
         assert failed.is_error
         wrong = await toolbox.call(call("weather_forecast", town="Rome"), ada)
@@ -149,8 +151,16 @@ async def test_without_servers_nothing_is_asked_and_nothing_imported(app: FastAP
     assert not hasattr(site.state, "full_toolbox")
 
 
+@pytest.mark.parametrize(
+    "schema", [{}, {"type": "string"}, {"type": "object", "properties": []}, {"type": "object", "properties": {"a": 1}}]
+)
+def test_a_tool_whose_arguments_no_endpoint_takes_is_left_out(schema: dict[str, Any]) -> None:
+    assert client.remote_tool(WEATHER, Tool(name="a", input_schema={"type": "object"}))
+    assert client.remote_tool(WEATHER, Tool(name="a", input_schema=schema)) is None
+
+
 async def test_one_that_goes_away_costs_an_answer_a_sentence_and_is_asked_again(
-    app: FastAPI, ada: User, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, ada: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(lifespan, "LIST_INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(lifespan, "RETRY_SECONDS", 0.01)
@@ -161,7 +171,8 @@ async def test_one_that_goes_away_costs_an_answer_a_sentence_and_is_asked_again(
         assert (await before.call(call("weather_forecast", city="Rome"), ada)).text == (
             "The server weather does not answer as it should."
         )
-        async with asyncio.timeout(10):
+        assert "MCP_SERVERS: weather failed (" in caplog.text, "why stands in the log"
+        async with asyncio.timeout(60):
             while full_toolbox_of(site) is before:
                 await asyncio.sleep(0.01)
         assert "weather_forecast" in full_toolbox_of(site).tools, "what it offered still counts"
@@ -230,7 +241,7 @@ async def test_one_that_lies_fails_in_time_and_within_a_bound(
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(ServerFailed, match="does not answer as it should"):
             await client.list_tools(McpServer(name="liar", url=f"http://127.0.0.1:{port}/mcp"))
     server.close()
