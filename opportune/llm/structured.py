@@ -7,12 +7,12 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from opportune.llm.provider import LLMError, Message
+from opportune.schemas import faults_in_words
 
 M = TypeVar("M", bound=BaseModel)
 
 RULES = "Answer with one JSON object that follows this JSON Schema, and with nothing else:\n{}"
 AGAIN = "That does not follow the schema. {} Answer with the whole corrected JSON object, and with nothing else."
-MAX_TOLD_ERRORS = 5
 
 
 async def parse(
@@ -29,15 +29,10 @@ async def parse(
         try:
             return into.model_validate_json(_object_in(said))
         except ValidationError as error:
-            asked += [Message("assistant", said), Message("user", AGAIN.format(_schema_faults(error)))]
+            asked += [Message("assistant", said), Message("user", AGAIN.format(faults_in_words(error)))]
     raise LLMError("malformed", "The model's answer was not what was asked for. Try again.")
 
 
 def _object_in(text: str) -> str:
     """The JSON in an answer: models like to put words and a code fence around it."""
     return text[text.find("{") : text.rfind("}") + 1]
-
-
-def _schema_faults(error: ValidationError) -> str:
-    faults = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_TOLD_ERRORS]
-    return " ".join(f"{'.'.join(map(str, fault['loc'])) or 'It'}: {fault['msg']}." for fault in faults)

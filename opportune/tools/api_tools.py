@@ -93,8 +93,8 @@ class ApiTool(Tool):
         app.mount(f"/{self.name}", Router([self.route]))  # alone: no argument leads to another one
         return self.route
 
-    def request(self, arguments: str) -> ToolRequest:
-        given = json.loads(arguments or "{}")
+    def request(self, arguments: BaseModel) -> ToolRequest:
+        given = arguments.model_dump(by_alias=True, exclude_unset=True)
         in_path = {name: str(given.get(name)) for name in self.route.param_convertors}
         query = {name: _written(value) for name, value in given.items() if value is not None and name != BODY}
         chosen = [(name, value) for name, value in query.items() if name not in in_path]

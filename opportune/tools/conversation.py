@@ -143,8 +143,9 @@ async def _allowed(toolbox: Toolbox, calls: Sequence[ToolCall], approve: Approve
     """What the person says of each; nobody is asked about what asks nobody, makes no sense, or is too much."""
     return {
         call.id: number >= MAX_CALLS_PER_ROUND
-        or bool(toolbox.refusal(call))
+        or call.name not in toolbox.tools
         or not toolbox.asks(call.name)
+        or bool(toolbox.refusal(call))
         or await approve(call)
         for number, call in enumerate(calls)
     }

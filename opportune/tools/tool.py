@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
-from fastapi import FastAPI, params
+from fastapi import Depends, FastAPI, params
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from opportune.errors import OperatorError
 from opportune.llm.provider import ToolSchema
@@ -118,9 +118,18 @@ class Tool:
         assert isinstance(route, APIRoute)  # noqa: S101 - just added
         return route
 
-    def request(self, arguments: str) -> ToolRequest:
-        """What a call is, with the arguments as the model wrote them, which are valid."""
-        return ToolRequest("POST", f"/{self.name}", b"", (arguments or "{}").encode())
+    def parse(self, arguments: str) -> BaseModel:
+        """The arguments that a model wrote, as JSON.
+
+        Raises:
+            ValidationError: they are not what it is told of.
+        """
+        return self.arguments.model_validate_json((arguments or "{}").encode(errors="replace"))
+
+    def request(self, arguments: BaseModel) -> ToolRequest:
+        """What a call is; the route reads the arguments from its `state.tool_arguments`."""
+        del arguments
+        return ToolRequest("POST", f"/{self.name}", b"", b"")
 
 
 def tool(function: Function | Tool, *, name: str = "", status: str = "", asks: bool | None = None) -> Tool:
@@ -156,17 +165,23 @@ def tools_of(declared: Sequence[Function | Tool]) -> dict[str, Tool]:
 
 
 def _endpoint(tool: Tool) -> Any:
-    """A route's function: the arguments are its body, the rest is found out as for any route."""
+    """A route's function: the arguments are as they were parsed, the rest is found out as for any route."""
 
     async def call(tool_arguments: BaseModel, **found: Any) -> Any:
         return await tool.function(**dict(tool_arguments), **found)
 
-    body = inspect.Parameter("tool_arguments", inspect.Parameter.KEYWORD_ONLY, annotation=tool.arguments)
+    body = inspect.Parameter(
+        "tool_arguments", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(_given)]
+    )
     others = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in tool.dependencies]
     returned = tool.signature.return_annotation
     call.__module__ = tool.function.__module__  # whose feature it is
     call.__signature__ = inspect.Signature([body, *others], return_annotation=returned)  # type: ignore[attr-defined]
     return call
+
+
+async def _given(request: Request) -> Any:
+    return request.state.tool_arguments
 
 
 def _is_dependency(parameter: inspect.Parameter) -> bool:

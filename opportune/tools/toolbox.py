@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Message
@@ -27,6 +27,7 @@ from opportune.db.database import Database
 from opportune.db.sessions.dependencies import get_database, write_session
 from opportune.errors import OperatorError
 from opportune.llm.provider import ToolCall, ToolSchema
+from opportune.schemas import faults_in_words
 from opportune.tools.source import Source
 from opportune.tools.tool import Function, Tool, tools_of
 from opportune.web.errors.handlers import add_error_handlers
@@ -142,9 +143,9 @@ class Toolbox:
         if call.name not in self.tools:
             return f"There is no tool {call.name}. There are: {', '.join(self.tools)}."
         try:
-            self.tools[call.name].arguments.model_validate_json(call.arguments or "{}")
-        except ValueError as error:  # Pydantic's, with the fields
-            return _argument_faults(error)
+            self.tools[call.name].parse(call.arguments)
+        except ValidationError as error:
+            return faults_in_words(error)
         return ""
 
     async def call(
@@ -154,12 +155,15 @@ class Toolbox:
 
         `token`: of the program that asks for them; `headers`: those of its request that say what it is about.
         """
-        if refusal := self.refusal(call):
-            return ToolResult(refusal, is_error=True)
+        if call.name not in self.tools:
+            return ToolResult(self.refusal(call), is_error=True)
         try:
+            arguments = self.tools[call.name].parse(call.arguments)
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 person, grants = await self._read_person(user)
-                status, body = await self._post(call, person, grants, token, headers)
+                status, body = await self._post(call.name, arguments, person, grants, token, headers)
+        except ValidationError as error:
+            return ToolResult(faults_in_words(error), is_error=True)
         except TimeoutError:
             return ToolResult(f"The tool took longer than {TIMEOUT_SECONDS:.0f} seconds.", is_error=True)
         except SQLAlchemyError:
@@ -190,11 +194,17 @@ class Toolbox:
         return self._site_of_tools[1]
 
     async def _post(
-        self, call: ToolCall, person: User | None, grants: Grants, token: ApiToken | None, headers: Headers
+        self,
+        name: str,
+        arguments: BaseModel,
+        person: User | None,
+        grants: Grants,
+        token: ApiToken | None,
+        headers: Headers,
     ) -> tuple[int, bytes]:
         """One request to the tools' own application; a crash in a tool is logged there, and a 500 here."""
         sent: list[Message] = []
-        asked = self.tools[call.name].request(call.arguments)
+        asked = self.tools[name].request(arguments)
 
         async def receive() -> Message:
             return {"type": "http.request", "body": asked.body}
@@ -214,12 +224,19 @@ class Toolbox:
             "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json"), *headers],
             "client": None,
             "server": None,
-            "state": {"user": person, "grants": grants, "session": None, "token": token, "impersonator": None},
+            "state": {
+                "user": person,
+                "grants": grants,
+                "session": None,
+                "token": token,
+                "impersonator": None,
+                "tool_arguments": arguments,
+            },
         }
         try:
             await self._site_of_tools[0](scope, receive, send)
         except Exception:
-            logger.exception("tool %s", call.name)
+            logger.exception("tool %s", name)
             return 500, b""
         body = b"".join(each.get("body", b"") for each in sent if each["type"] == "http.response.body")
         return sent[0]["status"], body
@@ -291,10 +308,3 @@ def _as_text(value: object) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= MAX_RESULT_LENGTH else f"{text[:MAX_RESULT_LENGTH]}… (cut)"
-
-
-def _argument_faults(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return "The arguments are no JSON."
-    faults = (f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}" for each in error.errors())
-    return "; ".join(faults)

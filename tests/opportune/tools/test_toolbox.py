@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from fastapi import Depends, FastAPI, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy import func, select
 
 from opportune.accounts import CurrentUser, OptionalUser, User, may
@@ -145,6 +145,17 @@ async def test_a_call_that_makes_no_sense_is_told_to_the_model(app: FastAPI, ask
     assert said in result.text
 
 
+async def test_arguments_are_validated_once(app: FastAPI, ada: User) -> None:
+    seen: list[object] = []
+
+    async def count(number: Annotated[int, BeforeValidator(lambda value: seen.append(value) or value)]) -> int:
+        """Count."""
+        return number + 1
+
+    assert await Toolbox(app, [count]).call(call("count", number="1"), ada) == ToolResult("2")
+    assert seen == ["1"]
+
+
 class Entry(BaseModel):
     title: str
 
@@ -176,15 +187,15 @@ async def test_faults_of_a_tool_are_results_without_a_word_of_the_inside(
         """Talk much."""
         return "x" * 100_000
 
-    monkeypatch.setattr(toolbox, "TIMEOUT_SECONDS", 0.05)
     box = Toolbox(app, [crash, missing, endless, talk])
     assert await box.call(call("crash"), ada) == ToolResult("The tool failed.", is_error=True)
     assert "the password is sesame" in caplog.text
     assert await box.call(call("missing"), ada) == ToolResult(
         "There is nothing like that, or not for this person.", is_error=True
     )
-    assert "took longer" in (await box.call(call("endless"), ada)).text
     assert (await box.call(call("talk"), ada)).text == "x" * 20_000 + "… (cut)"
+    monkeypatch.setattr(toolbox, "TIMEOUT_SECONDS", 0.05)
+    assert "took longer" in (await box.call(call("endless"), ada)).text
 
 
 def undocumented() -> None: ...
