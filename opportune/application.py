@@ -70,7 +70,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     add_middleware(app, settings)
     add_routes(app, router, settings)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's guide has it
-    if not settings.is_production:  # a deploy has run `check`, and its first visitor is waiting
+    if not settings.is_production:  # there `check` tells of mistakes, and the first visitor is waiting
         analyze(app.routes)
         if settings.environment == "development" and any(feature.tools or feature.retrieval for feature in features):
             from opportune.tools.toolbox import retrieval_of, toolbox_of  # noqa: PLC0415 - made when a model first asks

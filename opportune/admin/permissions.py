@@ -19,6 +19,7 @@ from opportune.admin.site import view_classes
 from opportune.admin.sqladmin_adapter import action_slugs
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.web.routing import several
 
 MAX_GROUP_NAME = 150
 
@@ -116,7 +117,7 @@ def _several(actions: str | Sequence[str]) -> Sequence[str]:
 def _needs(feature: Feature) -> Iterator[tuple[str, str, str]]:
     """The path of each route that says what its visitors may, and what."""
     for routers in (feature.pages, feature.api):
-        for router in routers if isinstance(routers, Sequence) else [routers] if routers else []:
+        for router in several(routers):
             for route in router.routes:
                 if isinstance(route, APIRoute):
                     yield from ((route.path, *need) for need in _needs_of(route.dependant))

@@ -17,6 +17,7 @@ from opportune.errors import OperatorError
 from opportune.llm.provider import ToolSchema
 from opportune.tools.tool import NAME, Tool, ToolRequest
 from opportune.web.middleware.csrf import SAFE_METHODS
+from opportune.web.routing import flatten
 
 JSON = "application/json"
 BODY = "body"
@@ -33,7 +34,7 @@ def api_tools(router: APIRouter, *functions: Callable[..., Any]) -> list[Tool]:
     Raises:
         OperatorError: a function is no route there.
     """
-    routes = [route for route in router.routes if isinstance(route, APIRoute)]
+    routes = [route for route in flatten(router).routes if isinstance(route, APIRoute)]
     for function in functions:
         if not any(route.endpoint is function for route in routes):
             raise OperatorError(f"{function.__module__}.{function.__qualname__} is no route of this router.")

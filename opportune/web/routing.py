@@ -1,12 +1,13 @@
 """The site's router: each feature's routes become its own, one after another."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from inspect import signature
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.params import Depends
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute
 
 from opportune import speedups
@@ -33,6 +34,7 @@ class Router(APIRouter):
         Raises:
             TypeError: the router has a cached route beside other things than routes.
         """
+        flatten(router)
         routes = [route for route in router.routes if isinstance(route, APIRoute) and prefix + route.path]
         if len(routes) < len(router.routes):
             if any(rule_of(route.endpoint) for route in routes):
@@ -55,7 +57,7 @@ class Router(APIRouter):
 
     def copy_route(self, route: APIRoute, prefix: str, dependencies: Sequence[Depends]) -> APIRoute:
         """The same route at another path, behind these dependencies too."""
-        options = {name: getattr(route, name) for name in signature(APIRoute).parameters} | {
+        options = _options(route) | {
             "path": prefix + route.path,
             "dependencies": [*self.dependencies, *dependencies, *route.dependencies],
             "dependency_overrides_provider": self.dependency_overrides_provider,
@@ -65,16 +67,48 @@ class Router(APIRouter):
         return CachedRoute.of(own, rule) if rule else own
 
 
-def analyze(routes: Iterable[BaseRoute]) -> None:
+def flatten(router: APIRouter) -> APIRouter:
+    """The router, with the routes of routers that it includes (`include_router`) as its own.
+
+    FastAPI leaves one thing for all of them among its routes, which says nothing of permissions, scopes or addresses.
+    """
+    take = speedups.speedup("opportune.web.lazy_route_adapter", "routes_within", routes_within)
+    if any(not isinstance(route, APIRoute) for route in router.routes):
+        router.routes = [each for route in router.routes for each in take(route)]
+    return router
+
+
+def routes_within(route: BaseRoute) -> Sequence[BaseRoute]:
+    """The routes of an included router at their whole paths; of one that has files, and of any other route, itself."""
+    if getattr(route, "effective_low_priority_routes", tuple)():  # files that come after all routes
+        return [route]
+    return [context.route if context.route is route else own_route(context) for context in iter_route_contexts([route])]
+
+
+def own_route(context: RouteContext) -> BaseRoute:
+    """A route of an included router as one that belongs to the outer router."""
+    original = context.original_route
+    if isinstance(original, APIRoute):
+        return type(original)(**_options(context))
+    own = copy(original)
+    vars(own).update({name: getattr(context, name) for name in vars(original)})
+    return own
+
+
+def _options(route: APIRoute | RouteContext) -> dict[str, Any]:
+    return {name: getattr(route, name) for name in signature(APIRoute).parameters}
+
+
+def analyze(routes: Sequence[BaseRoute]) -> None:
     """Have FastAPI look at each route's parameters and schemas.
 
     Raises:
         Exception: FastAPI's own words on what is wrong with a route.
     """
-    for route in routes:
-        getattr(route, "dependant", None)
+    for context in iter_route_contexts(routes):
+        getattr(context, "dependant", None)
 
 
 def several(routers: APIRouter | Sequence[APIRouter] | None) -> Sequence[APIRouter]:
-    """The routers of a feature, of which it names one, some or none."""
-    return [routers] if isinstance(routers, APIRouter) else routers or ()
+    """The routers of a feature, of which it names one, some or none, each with all its routes as its own."""
+    return [flatten(each) for each in ([routers] if isinstance(routers, APIRouter) else routers or ())]

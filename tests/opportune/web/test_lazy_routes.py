@@ -1,6 +1,6 @@
 """Routes that are analysed when somebody asks: the same in all that can be asked, and their mistakes are told."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 import pytest
@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from opportune.admin import permissions
 from opportune.application import create_app
 from opportune.cli import check
+from opportune.db import ReadSession
 from opportune.feature import Feature
 from opportune.project import installed_features
 from opportune.settings import Settings
@@ -17,6 +18,8 @@ from opportune.testing.plugin import settings_for
 from opportune.web.fastapi_adapter import FastRouter
 from opportune.web.lazy_route_adapter import LazyRoute
 from opportune.web.routing import Router
+
+HERE = "tests/opportune/web/test_lazy_routes.py"
 
 
 class Unreadable:
@@ -98,14 +101,40 @@ def test_a_route_that_cannot_be_made_stops_a_site_in_development_with_its_name()
     with pytest.raises(Exception, match="Invalid args for response field") as refused:
         create_app(settings_for("sqlite:///unused.db"), [*installed_features(), broken()])
     (note,) = refused.value.__notes__
-    assert note == f"This is the route /unreadable of {__name__}.unreadable."
+    assert note.startswith(
+        f"This is the route /unreadable of {__name__}.unreadable (tests/opportune/web/test_lazy_routes.py:"
+    )
 
 
-def test_check_tells_of_a_route_that_cannot_be_made_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    features: Any = [*installed_features(), broken()]
+async def open_row(session: ReadSession) -> AsyncIterator[int]:
+    yield 1
+
+
+def misplaced() -> Feature:
+    """FastAPI closes the session before what has taken it."""
+    router = APIRouter(route_class=LazyRoute)
+
+    @router.get("/misplaced")
+    async def misplaced(row: Annotated[int, Depends(open_row)]) -> None: ...
+
+    return Feature(name="misplaced", summary="", pages=router)
+
+
+@pytest.mark.parametrize(
+    ("feature", "words"),
+    [
+        (broken, "Invalid args for response field! Hint: check that "),
+        (misplaced, 'The dependency "open_row" has a scope of "request", it cannot depend on dependencies with scope'),
+    ],
+)
+def test_check_tells_of_a_route_that_cannot_be_made_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, feature: Callable[[], Feature], words: str
+) -> None:
+    features: Any = [*installed_features(), feature()]
     monkeypatch.setattr(check, "installed_features", lambda: features)
     (finding,) = check.check_permissions(production())
     assert finding.is_error
-    assert finding.text.startswith("Invalid args for response field! Hint: check that ")
-    assert finding.text.endswith(f"This is the route /unreadable of {__name__}.unreadable.")
+    assert finding.text.startswith(words)
+    assert f"This is the route /{'unreadable' if feature is broken else 'misplaced'} of {__name__}." in finding.text
+    assert f"({HERE}:" in finding.text
     assert "\n" not in finding.text

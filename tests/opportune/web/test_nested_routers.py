@@ -1,0 +1,171 @@
+"""Routers in routers, FastAPI's usual way: all that looks at routes sees theirs like any other."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi.responses import PlainTextResponse
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from httpx import AsyncClient
+from starlette.routing import BaseRoute, Route
+
+from opportune.accounts import CurrentUser, may
+from opportune.accounts.groups import permissions
+from opportune.accounts.tokens.scopes import offered_scopes
+from opportune.admin.permissions import Permissions
+from opportune.cli.routes import find_rows
+from opportune.db import Database
+from opportune.feature import Feature
+from opportune.project import installed_features
+from opportune.testing import make_token, make_user
+from opportune.testing.quiet_app import quiet_app
+from opportune.tools import api_tools
+from opportune.web import lazy_route_adapter, routing
+from opportune.web.lazy_route_adapter import LazyRoute
+
+WAYS = [routing.routes_within, lazy_route_adapter.routes_within]
+Way = Callable[[BaseRoute], Sequence[BaseRoute]]
+
+
+async def nothing() -> None: ...
+
+
+def name_of(route: APIRoute) -> str:
+    return f"x{route.path_format.replace('/', '-')}"
+
+
+def shelves() -> APIRouter:
+    """Three floors, each with words of its own on what is in it."""
+    books = APIRouter(prefix="/books", tags=["books"], responses={410: {"description": "Lent"}})
+
+    @books.get("/{book_id}", tags=["one"], responses={404: {"description": "No such book"}})
+    async def read_book(book_id: int) -> str:
+        return f"book {book_id}"
+
+    @books.post("", dependencies=[Depends(nothing)], response_class=PlainTextResponse)
+    async def make_book(title: str) -> str:
+        return title
+
+    @books.websocket("/live")
+    async def live(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text(socket.url.path)
+        await socket.close()
+
+    books.routes.append(Route("/books/plain", lambda request: PlainTextResponse(request.url.path)))
+    floor = APIRouter(prefix="/floor", default_response_class=PlainTextResponse)
+    floor.include_router(books, prefix="/{room}", deprecated=True, tags=["room"], dependencies=[Depends(nothing)])
+    house = APIRouter(tags=["house"], generate_unique_id_function=name_of)
+    house.include_router(floor)
+    house.include_router(books, prefix="/hidden", include_in_schema=False)
+    return house
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_routes_of_routers_in_routers_answer_and_are_described_as_by_fastapi(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lazy_route_adapter, "routes_within", way)
+    flat, theirs = FastAPI(), FastAPI()
+    flat.include_router(router := routing.flatten(shelves()))
+    theirs.include_router(shelves())
+    assert [type(route).__name__ for route in router.routes] == [*["LazyRoute"] * 2, "APIWebSocketRoute", "Route"] * 2
+    assert routing.flatten(router).routes == router.routes
+    assert flat.openapi() == theirs.openapi()
+    assert "/floor/{room}/books/{book_id}" in flat.openapi()["paths"]
+    with TestClient(flat) as ours, TestClient(theirs) as fastapi:
+        for path in ("/floor/a/books/7", "/floor/a/books/x", "/hidden/books/7", "/books/7", "/floor/a/books/plain"):
+            assert (ours.get(path).status_code, ours.get(path).text) == (
+                fastapi.get(path).status_code,
+                fastapi.get(path).text,
+            )
+        with ours.websocket_connect("/floor/a/books/live") as socket:
+            assert socket.receive_text() == "/floor/a/books/live"
+
+
+def test_none_is_analysed_for_it() -> None:
+    routes = routing.flatten(shelves()).routes
+    assert [route._is_analysed for route in routes if isinstance(route, LazyRoute)] == [False] * 4
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_router_with_files_is_left_to_fastapi(way: Way, tmp_path: Any) -> None:
+    inner, outer = APIRouter(), APIRouter()
+    inner.frontend("/pages", directory=tmp_path)
+    outer.include_router(inner)
+    assert list(way(outer.routes[0])) == outer.routes
+
+
+inside, pages = APIRouter(prefix="/shelves"), APIRouter(prefix="/shelves")
+
+
+@inside.get("/mine")
+async def list_shelves(user: CurrentUser) -> str:
+    """List shelves."""
+    return user.email
+
+
+@inside.post("/clear")
+async def clear_shelves(user: CurrentUser) -> None: ...
+
+
+@pages.get("/page")
+async def show_shelves(user: CurrentUser) -> str:
+    return "a page"
+
+
+for endpoint in (list_shelves, clear_shelves, show_shelves):
+    endpoint.__module__ = "app.shelves.api"
+
+
+def feature() -> Feature:
+    api, all_pages = APIRouter(prefix="/house"), APIRouter(prefix="/house")
+    api.include_router(inside)
+    all_pages.include_router(pages)
+    return Feature(
+        name="shelves", summary="Shelves.", api=api, pages=all_pages, tools=api_tools(api, list_shelves, clear_shelves)
+    )
+
+
+@pytest.fixture
+async def app(settings: Any) -> AsyncIterator[FastAPI]:
+    few = [each for each in installed_features() if each.name in ("accounts", "users", "jobs")]
+    app = quiet_app(settings, [*few, feature()])
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.mark.database("sqlite")
+async def test_in_a_site_they_are_listed_described_and_want_what_others_want(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    rows = {(row.path, row.methods, row.origin) for row in find_rows(app.routes)}
+    api, page = "/api/v1/house/shelves", "/house/shelves/page"
+    assert {(f"{api}/mine", "GET", "shelves"), (f"{api}/clear", "POST", "shelves"), (page, "GET", "shelves")} <= rows
+
+    described = app.openapi()["paths"]
+    assert [*described[f"{api}/mine"]["get"]["security"][0].values()] == [["shelves:read"]]
+    assert page not in described
+    assert {"shelves:read", "shelves:write"} <= offered_scopes(app.state.features).keys()
+
+    assert (await client.get(page)).headers["location"].startswith("/accounts/login?")
+    assert (await client.get(f"{api}/mine")).status_code == 401
+    user = await make_user(database)
+    for scopes, status in (("shelves:write", 403), ("shelves:read", 200)):
+        headers = {"authorization": f"Bearer {await make_token(database, user, scopes)}"}
+        assert (await client.get(f"{api}/mine", headers=headers)).status_code == status
+
+
+def test_what_their_routes_need_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(permissions, "needs", set())
+    inner, outer = APIRouter(prefix="/inner"), APIRouter(prefix="/outer")
+    inner.post("/clear", dependencies=[may("shelves", "clear")])(nothing)
+    outer.include_router(inner)
+    faults = Permissions([Feature(name="shelves", summary="", pages=outer)]).faults()
+    assert "/outer/inner/clear: may('shelves', 'clear'): there is no model 'shelves' in an installed feature." in faults
+
+
+def test_they_can_be_tools() -> None:
+    assert [tool.name for tool in feature().tools] == ["list_shelves", "clear_shelves"]
