@@ -1,5 +1,6 @@
 """The fixtures of all tests. Each has a database of its own, a copy of one that the migrations have made."""
 
+import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -114,9 +115,18 @@ def postgres_template(postgres_server: Postgres) -> str:
 
 
 @pytest.fixture(scope="session")
-def spare_databases(postgres_server: Postgres, postgres_template: str) -> Iterator[SpareDatabases]:
-    spares = SpareDatabases(postgres_server, postgres_template)
-    yield spares
+async def loop_of_all_tests() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
+@pytest.fixture(scope="session")
+def spare_databases(
+    postgres_server: Postgres, postgres_template: str, loop_of_all_tests: asyncio.AbstractEventLoop
+) -> Iterator[SpareDatabases]:
+    spares = SpareDatabases(postgres_server, postgres_template, loop_of_all_tests)
+    with pytest.MonkeyPatch.context() as patch:
+        spares.connections.patch(patch)
+        yield spares
     spares.close()
 
 

@@ -1,5 +1,6 @@
 """Databases of PostgreSQL that tests have done with, emptied for the next one: to make one takes ten times as long."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import NamedTuple
 from uuid import uuid4
@@ -7,6 +8,7 @@ from uuid import uuid4
 import psycopg
 from psycopg import Connection, sql
 
+from opportune.testing.services.kept_connections import KeptConnections
 from opportune.testing.services.postgres import Postgres
 
 MAX_TABLE_BYTES = 200_000
@@ -31,6 +33,7 @@ OUTSIDE = """
 OTHERS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+    AND pid <> ALL(%s)
 """
 TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 START_AGAIN = "SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence"
@@ -49,8 +52,9 @@ class Spare(NamedTuple):
 class SpareDatabases:
     """Gives each test a copy of the template: one that another has left as it was but for its rows, or a new one."""
 
-    def __init__(self, server: Postgres, template: str) -> None:
+    def __init__(self, server: Postgres, template: str, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.server, self.template = server, template
+        self.connections = KeptConnections(server.port, lambda name: name in self.taken, loop)
         self.spares: list[Spare] = []
         self.taken: dict[str, Spare] = {}
         with psycopg.connect(server.url(template)) as connection:
@@ -80,6 +84,7 @@ class SpareDatabases:
 
     def close(self) -> None:
         """The databases go with their server."""
+        self.connections.close()
         for spare in (*self.spares, *self.taken.values()):
             spare.connection.close()
 
@@ -90,12 +95,13 @@ class SpareDatabases:
         return Spare(name, connection, self._state_of(connection))
 
     def _drop(self, spare: Spare) -> None:
+        self.connections.forget(spare.name)
         spare.connection.close()
         self.server.drop_database(spare.name)
 
     def _is_free(self, spare: Spare) -> bool:
         try:
-            return spare.connection.execute(OTHERS).fetchone() == (0,)
+            return spare.connection.execute(OTHERS, [self.connections.pids(spare.name)]).fetchone() == (0,)
         except psycopg.Error:
             return True  # and no use, as will be seen
 

@@ -1,0 +1,96 @@
+"""A connection that a test has closed is as a new one for the next."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from psycopg import IsolationLevel
+
+from opportune.db.drivers import psycopg_timeouts
+from opportune.db.drivers.psycopg_timeouts import TimedConnection
+from opportune.testing.services.postgres import PASSWORD, USER, Postgres
+from opportune.testing.services.spare_databases import SpareDatabases
+
+CHANGES = """
+    SET statement_timeout = 7000; SET ROLE pg_monitor; LISTEN news; CREATE TEMP TABLE notes (id int);
+    SELECT pg_advisory_lock(1)
+"""
+LOOK = """
+    SELECT current_setting('statement_timeout'), current_user, to_regclass('notes'),
+    (SELECT count(*) FROM pg_listening_channels()),
+    (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())
+"""
+
+
+@pytest.fixture
+async def spares(
+    postgres_server: Postgres, postgres_template: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SpareDatabases]:
+    """Those of this test alone."""
+    spares = SpareDatabases(postgres_server, postgres_template, asyncio.get_running_loop())
+    spares.connections.patch(monkeypatch)
+    yield spares
+    for connection in opened:
+        connection.pgconn.finish()
+    opened.clear()
+    spares.close()
+
+
+opened: list[TimedConnection] = []
+
+
+async def connect(spares: SpareDatabases, name: str, limit: float = 30, **options: Any) -> TimedConnection:
+    words = {"host": "127.0.0.1", "port": spares.server.port, "user": USER, "password": PASSWORD, "dbname": name}
+    connect = psycopg_timeouts.connection_class().connect_with_retry
+    opened.append(await connect(limit=limit, **words, **options))
+    return opened[-1]
+
+
+async def test_it_has_nothing_of_what_was_done_by_it(spares: SpareDatabases) -> None:
+    name = spares.take()
+    first = await connect(spares, name)
+    new = await (await first.execute(LOOK)).fetchone()
+    await first.execute(CHANGES)
+    await first.commit()
+    await first.set_isolation_level(IsolationLevel.SERIALIZABLE)
+    await first.set_read_only(True)
+    await first.close()
+    again = await connect(spares, name)
+    assert again is first
+    assert await (await again.execute(LOOK)).fetchone() == new
+    assert (again.autocommit, again.isolation_level, again.read_only) == (False, None, None)
+    await again.rollback()
+    await again.close()
+
+
+async def test_it_does_not_hold_its_database_and_goes_with_it(spares: SpareDatabases) -> None:
+    name = spares.take()
+    first = await connect(spares, name)
+    await first.close()
+    spares.give_back(name)
+    assert spares.take() == name
+    spares.connections.forget(name)
+    assert first.closed
+    assert await connect(spares, name) is not first
+
+
+async def test_others_than_its_like_get_a_new_one(spares: SpareDatabases) -> None:
+    name = spares.take()
+    first = await connect(spares, name)
+    await first.close()
+    for other in (await connect(spares, name, limit=5), await connect(spares, name, application_name="other")):
+        assert other is not first
+        await other.close()
+    assert await connect(spares, spares.take()) is not first
+    assert await asyncio.to_thread(asyncio.run, connect(spares, name)) is not first
+
+
+async def test_one_in_a_transaction_or_without_a_server_is_not_kept(spares: SpareDatabases) -> None:
+    name = spares.take()
+    within, killed = await connect(spares, name), await connect(spares, name)
+    await within.execute("SELECT 1")
+    await within.close()
+    await killed.close()
+    spares.taken[name].connection.execute("SELECT pg_terminate_backend(%s, 5000)", [killed.info.backend_pid])
+    assert await connect(spares, name) not in (within, killed)
