@@ -1,36 +1,3 @@
-from collections.abc import AsyncIterator
+from opportune.testing.answers import manager, model, owner_id, short_intervals
 
-import pytest
-
-from opportune.accounts import User
-from opportune.answers import flusher, follower, live
-from opportune.answers.manager import AnswerManager
-from opportune.db import Database
-from opportune.llm import FakeProvider, LanguageModel
-
-
-@pytest.fixture(autouse=True)
-def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test would wait for what is saved four times a second and seen ten times."""
-    monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.02)
-    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 0.1)
-    monkeypatch.setattr(follower, "POLL_INTERVAL_SECONDS", 0.02)
-    monkeypatch.setattr(live, "UPDATE_INTERVAL_SECONDS", 0.01)
-
-
-@pytest.fixture
-def owner_id(user: User) -> int:
-    return user.id
-
-
-@pytest.fixture
-def model() -> FakeProvider:
-    """What the answers of `manager` come from; a test writes its script."""
-    return FakeProvider("An answer.")
-
-
-@pytest.fixture
-async def manager(database: Database, model: FakeProvider) -> AsyncIterator[AnswerManager]:
-    manager = AnswerManager(database, LanguageModel(lambda: model))
-    yield manager
-    await manager.close()
+__all__ = ["manager", "model", "owner_id", "short_intervals"]  # fixtures

@@ -1,0 +1,43 @@
+"""Fixtures for tests of what answers: a `conftest.py` imports those that it wants."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from opportune.accounts.models import User
+from opportune.answers import flusher, follower, live
+from opportune.answers.manager import AnswerManager
+from opportune.db.database import Database
+from opportune.llm import FakeProvider, LanguageModel
+from opportune.settings import Settings
+from opportune.storage import open_storage
+
+__all__ = ["manager", "model", "owner_id", "short_intervals"]
+
+
+@pytest.fixture(autouse=True)
+def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test would wait for what is saved four times a second and seen ten times."""
+    monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 0.1)
+    monkeypatch.setattr(follower, "POLL_INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr(live, "UPDATE_INTERVAL_SECONDS", 0.01)
+
+
+@pytest.fixture
+def owner_id(user: User) -> int:
+    return user.id
+
+
+@pytest.fixture
+def model() -> FakeProvider:
+    """What the answers of `manager` come from; a test writes its script."""
+    return FakeProvider("An answer.")
+
+
+@pytest.fixture
+async def manager(database: Database, model: FakeProvider, settings: Settings) -> AsyncIterator[AnswerManager]:
+    """What begins answers, as the site does, and ends with the test."""
+    manager = AnswerManager(database, LanguageModel(lambda: model), storage=open_storage(settings))
+    yield manager
+    await manager.close()
