@@ -9,7 +9,6 @@ from pathlib import Path
 from opportune.cli.installed import with_feature
 from opportune.cli.removal import Removal
 from opportune.project import PROJECT, USERS
-from tests.opportune import slug_recipe
 from tests.opportune.cli.command_server import TESTING, command_server
 from tests.opportune.cli.conftest import Copy
 
@@ -66,10 +65,10 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
         shutil.copy(PROJECT / "tests/opportune/security/api_faults.py", copy / "tests/books")
         installed = copy / "app/installed.py"
         installed.write_text(with_feature(installed.read_text(), "books"))
-        for words in (["makemigrations"], ["migrate"], ["makemigrations", "--check"], ["check"]):
+        for words in (["makemigrations"], ["migrate"], ["check"]):
             code, output = run(*words)
             assert code == 0, output
-        slug_recipe.follow(copy, run)
+        assert "ahead of their migrations" not in output
         code, output = run("pytest", "-q", "tests/books")
     assert code == 0, output[-5000:]
     assert " passed" in output
