@@ -14,7 +14,6 @@ from jinja2.loaders import ChoiceLoader
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.application import create_app
 from opportune.db import DatabaseURL
 from opportune.db.hooks import temporary_hooks
 from opportune.feature import Feature
@@ -23,6 +22,7 @@ from opportune.project import PROJECT, installed_features
 from opportune.search import DocumentHit, DocumentIndex, DocumentSearch, SearchQuery
 from opportune.search.documents.sqlite_engine import SQLiteEngine
 from opportune.settings import Settings
+from opportune.testing.quiet_app import quiet_app
 from opportune.web import templates
 from tests.opportune.search.books import Book, add, make_tables, migrated
 from tests.opportune.search.shelf_index import unseen
@@ -48,7 +48,7 @@ async def app(example: dict[str, Any], settings: Settings, monkeypatch: pytest.M
     loader = ChoiceLoader([DictLoader({"books/search.html": HTML[0]}), templates.environment.loader])  # type: ignore[list-item]
     monkeypatch.setattr(templates.environment, "loader", loader)
     books = Feature(name="books", summary="", pages=router)
-    app = create_app(settings, (*installed_features(), books))
+    app = quiet_app(settings, (*installed_features(), books))
     async with app.router.lifespan_context(app):
         await make_tables(app.state.database)
         await migrated(app.state.database)

@@ -9,9 +9,9 @@ from fastapi import FastAPI, Request
 from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
-from opportune.application import create_app
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
+from opportune.testing.quiet_app import quiet_app
 from opportune.web.errors import debug_page
 from opportune.web.errors.debug_page import MAX_VARIABLES, report_of
 
@@ -26,7 +26,7 @@ def fail(password: str, books: list[str], form: dict[str, str]) -> None:
 
 @pytest.fixture
 async def faulty(settings: Settings) -> AsyncIterator[AsyncClient]:
-    app = create_app(settings.model_copy(update={"debug": True, "environment": "development", "jobs": "off"}))
+    app = quiet_app(settings.model_copy(update={"debug": True, "environment": "development", "jobs": "off"}))
 
     @app.get("/shelf/{shelf}")
     async def shelve(request: Request, shelf: str) -> None:

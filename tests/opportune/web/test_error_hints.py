@@ -14,11 +14,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.schema import ForeignKey
 
 from opportune.accounts.models import User
-from opportune.application import create_app
 from opportune.cli import development
 from opportune.project import FRAMEWORK
 from opportune.settings import Settings
 from opportune.testing.factories import make_user
+from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import cached
 from opportune.web.errors import error_hints
 from opportune.web.errors.error_hints import hint_for
@@ -96,7 +96,7 @@ def environment() -> str:
 
 @pytest.fixture
 async def faulty(settings: Settings, environment: str) -> AsyncIterator[AsyncClient]:
-    app = create_app(settings.model_copy(update={"environment": environment, "jobs": "off"}))
+    app = quiet_app(settings.model_copy(update={"environment": environment, "jobs": "off"}))
     add_faults(app)
     async with app.router.lifespan_context(app):
         await make_user(app.state.database, is_superuser=True)

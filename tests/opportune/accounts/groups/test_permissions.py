@@ -21,6 +21,7 @@ from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing.factories import grant, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
+from opportune.testing.quiet_app import quiet_app
 from opportune.web import templates
 
 pytestmark = pytest.mark.database("sqlite")
@@ -69,7 +70,7 @@ on_both = pytest.mark.database("sqlite", "postgresql")
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with a route that needs a right, as a page and in the API."""
     cakes = Feature(name="cakes", summary="Cakes.", models=[Cake, PieCrust], pages=pages, api=api)
-    site = create_app(settings, [*installed_features(), cakes])
+    site = quiet_app(settings, [*installed_features(), cakes])
     async with site.router.lifespan_context(site):
         yield site
 
