@@ -26,11 +26,14 @@ from opportune.settings import HOST_VARIABLES, Settings, setting_names
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.made_once import (
     garbage_that_is_looked_for_seldom,
+    migrations_that_are_read_once,
     routes_that_are_analysed_once,
+    run_folder,
     servers_that_are_asked_once,
     statements_that_are_compiled_once,
     templates_that_are_compiled_once,
 )
+from opportune.testing.migrated_once import migrate_file
 from opportune.testing.plugin import migrate, settings_for
 from opportune.testing.quiet_app import quiet_app
 from opportune.testing.recorded_jobs import ForgottenJobs, RecordedJobs
@@ -44,8 +47,10 @@ from opportune.testing.services.spare_databases import SpareDatabases
 __all__ = [  # fixtures too
     "chromium",
     "garbage_that_is_looked_for_seldom",
+    "migrations_that_are_read_once",
     "page",
     "routes_that_are_analysed_once",
+    "run_folder",
     "servers_that_are_asked_once",
     "site",
     "statements_that_are_compiled_once",
@@ -102,9 +107,9 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Path:
     path = tmp_path_factory.mktemp("template") / "template.db"
-    migrate(f"sqlite:///{path}")
+    migrate_file(path, run_folder)
     return path
 
 

@@ -21,13 +21,14 @@ from sqlalchemy.orm import Mapper
 
 from opportune import application
 from opportune.db.database import Database
+from opportune.db.migrations import graph
 from opportune.speedups import are_on, module_of
 
 GC_THRESHOLDS = (100_000, 20, 50)
 MAX_COMPILED_STATEMENTS = 3000
 MAX_ROUTES = 2000
-TEMPLATES = "OPPORTUNE_TEST_TEMPLATES"
-"""Tells processes of tests that tests start where those that are compiled are."""
+RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"
+"""Tells processes of tests that tests start where those of this run keep what they have made for each other."""
 
 
 class CompiledTemplates(FileSystemBytecodeCache):
@@ -53,19 +54,25 @@ class CompiledTemplates(FileSystemBytecodeCache):
         super().dump_bytecode(bucket)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def templates_that_are_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Each site compiles its admin's; here are a thousand sites, and processes of tests that tests start."""
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What all processes of this run have in common, also those that tests start."""
     of_this_run = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         of_this_run = of_this_run.parent
     with pytest.MonkeyPatch.context() as patch:
-        folder = os.environ.get(TEMPLATES) or str(of_this_run / "templates")
-        Path(folder).mkdir(exist_ok=True)
-        patch.setenv(TEMPLATES, folder)
-        patch.setattr(
-            Environment, "__init__", partialmethod(Environment.__init__, bytecode_cache=CompiledTemplates(folder))
-        )
+        folder = Path(os.environ.get(RUN_FOLDER) or of_this_run / "made-once")
+        folder.mkdir(exist_ok=True)
+        patch.setenv(RUN_FOLDER, str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def templates_that_are_compiled_once(run_folder: Path) -> Iterator[None]:
+    """Each site compiles its admin's; here are a thousand sites, and processes of tests that tests start."""
+    compiled = CompiledTemplates(str(run_folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Environment, "__init__", partialmethod(Environment.__init__, bytecode_cache=compiled))
         yield
 
 
@@ -180,6 +187,16 @@ def _once_a_server(ask: Callable[[Any, Connection], None]) -> Callable[[Any, Con
         told[server] = {name: value for name, value in now.items() if before.get(name, told) is not value}
 
     return initialize
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrations_that_are_read_once() -> Iterator[None]:
+    """Each command reads all of them, to know what waits; here are hundreds of commands."""
+    read = graph.read_migration
+    of_text = lru_cache(1024)(lambda path, _text: read(path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph, "read_migration", lambda path: of_text(path, path.read_bytes()))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,57 @@
+"""A migrated SQLite file, for which all processes of a run apply the migrations that they have in common once."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from uuid import uuid4
+
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.runner import Step, plan_for, run_migrations
+from opportune.project import installed_names
+from opportune.testing.plugin import settings_for
+
+
+def migrate_file(path: Path, states: Path) -> None:
+    """Apply the migrations of what is installed to a file that is not there yet.
+
+    Args:
+        path: The file.
+        states: A folder of this run's. It gets what each feature's migrations have made, for the other processes: those
+            of a project that has lost or got some begin with the same.
+    """
+    graph = MigrationGraph(installed_names())
+    after = _states(graph.ordered, states)
+    if known := next((state for state in reversed(after.values()) if state.exists()), None):
+        shutil.copyfile(known, path)
+
+    @contextmanager
+    def announce(step: Step) -> Iterator[None]:
+        before = graph.ordered[graph.ordered.index(step.migration) - 1]
+        if before in after and before.feature != step.migration.feature:
+            _keep(path, after[before])
+        yield
+
+    with connect(settings_for(f"sqlite:///{path}")) as connection:
+        run_migrations(connection, graph, plan_for(graph), announce)
+
+
+def _states(migrations: list[Migration], folder: Path) -> dict[Migration, Path]:
+    """The file for the state after each, named by all that has led to it."""
+    digest, states = sha256(), {}
+    for migration in migrations[:-1]:  # what follows from the code is made after the last
+        digest.update(f"{migration}\n".encode() + migration.path.read_bytes())
+        states[migration] = folder / f"{digest.hexdigest()}.db"
+    return states
+
+
+def _keep(path: Path, state: Path) -> None:
+    if state.exists():
+        return
+    written = state.with_name(uuid4().hex)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(written)) as target:
+        source.backup(target)
+    written.replace(state)

@@ -1,0 +1,49 @@
+"""A file that a run has migrated in part is the beginning of the next, and no other than without it."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from opportune.project import installed_names
+from opportune.testing import migrated_once
+from opportune.testing.migrated_once import migrate_file
+from opportune.testing.plugin import migrate
+
+
+def schema(path: Path) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(path)) as database:
+        rows = database.execute(
+            "SELECT name, sql FROM sqlite_master UNION ALL SELECT version_num, NULL FROM alembic_version"
+        )
+        return sorted((name, sql or "") for name, sql in rows)
+
+
+@pytest.fixture
+def states(tmp_path: Path) -> Path:
+    folder = tmp_path / "states"
+    folder.mkdir()
+    return folder
+
+
+def test_a_file_is_as_one_that_was_migrated_alone(tmp_path: Path, states: Path) -> None:
+    migrate(f"sqlite:///{tmp_path}/alone.db")
+    for name in ("first.db", "second.db"):
+        migrate_file(tmp_path / name, states)
+        assert schema(tmp_path / name) == schema(tmp_path / "alone.db")
+
+
+def test_a_project_without_some_features_begins_with_what_it_has_in_common(
+    tmp_path: Path, states: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate_file(tmp_path / "all.db", states)
+    everything = schema(tmp_path / "all.db")
+    for state in states.iterdir():
+        with closing(sqlite3.connect(state)) as database:
+            database.execute("CREATE TABLE was_here (id int)")
+    monkeypatch.setattr(migrated_once, "installed_names", lambda: installed_names()[:3])
+    migrate_file(tmp_path / "one.db", states)
+    fewer = schema(tmp_path / "one.db")
+    assert ("was_here", "CREATE TABLE was_here (id int)") in fewer
+    assert len(fewer) < len(everything)
