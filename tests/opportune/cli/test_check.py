@@ -52,11 +52,13 @@ def test_pending_migrations_are_an_error(oppman: Oppman, empty_database_url: str
     assert "accounts.0001_initial" in out
 
 
+@pytest.mark.database("sqlite")
 def test_a_trial_asks_the_mail_server_whether_it_would_let_us_in(oppman: Oppman, database_url: str) -> None:
     url = "smtp://ada:hunter2@127.0.0.1:1"
     assert oppman("check", DATABASE_URL=database_url, MAIL_URL=url).code == 0
     code, out, err = oppman("check", "--try", DATABASE_URL=database_url, MAIL_URL=url)
-    assert (code, err) == (1, "This must be put right.\n")
+    assert code == 1
+    assert err.endswith("This must be put right.\n"), "after how far it is, where that takes long"
     assert out.startswith("error: The mail server 127.0.0.1:1 does not answer: ")
     assert "hunter2" not in out
 
