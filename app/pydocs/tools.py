@@ -12,8 +12,10 @@ from opportune.tools import Source
 
 async def search_python_docs(index: Index, words: str) -> Sequence[Source]:
     """Search Python's documentation for a name, words or a question."""
-    found = [await read_python_docs(index, hit.slug) for hit in await index.find_related(words)]
-    return [source.model_copy(update={"text": passage(source.text, words)}) for source in found]
+    found = [(hit, await read_python_docs(index, hit.slug)) for hit in await index.find_related(words)]
+    return [
+        source.model_copy(update={"text": passage(source.text, words), "fit": hit.similarity}) for hit, source in found
+    ]
 
 
 async def read_python_docs(index: Index, slug: str) -> Source:
