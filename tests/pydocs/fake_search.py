@@ -11,6 +11,7 @@ from app.pydocs.schemas import SearchHit
 from opportune.errors import NotFound
 from opportune.search import MAX_QUERY_LENGTH, DocumentRead, DocumentSearch, IndexStatus, SearchResults
 from opportune.search.documents.fragments import FragmentCache
+from opportune.search.questions import queries_for
 
 BODIES = {
     "os": "Miscellaneous operating system interfaces",
@@ -49,6 +50,10 @@ class FakeSearch(DocumentSearch[SearchHit]):
             query=query,
             corrected=corrected,
         )
+
+    async def find_related(self, question: str, *, limit: int = 5) -> list[SearchHit]:
+        found = [hit for query in queries_for(question) for hit in (await self.find(query)).items]
+        return [*{hit.slug: hit for hit in found}.values()][:limit]
 
     async def edition(self) -> None:
         """Keeps nothing."""
