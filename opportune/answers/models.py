@@ -155,7 +155,7 @@ class AnswerAttachment(Model, table=True):
 
     __tablename__ = "answers_attachment"
 
-    owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="SET NULL", index=True)
+    owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     topic: str = Field(default="", max_length=500, index=True)
     """What it was shown for, as its feature calls that: `books:12`."""
     filename: str = Field(max_length=100)

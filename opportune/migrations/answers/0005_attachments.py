@@ -26,7 +26,7 @@ def upgrade() -> None:
             ["owner_id"],
             ["accounts_user.id"],
             name=op.f("fk_answers_attachment_owner_id_accounts_user"),
-            ondelete="SET NULL",
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_answers_attachment")),
     )

@@ -25,7 +25,8 @@ FEATURES = installed_names()
 
 def tables_in(settings: Settings) -> set[str]:
     with connect(settings) as connection:
-        return set(inspect(connection).get_table_names()) - {"alembic_version"}
+        names = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    return {name for name in names if not name.startswith("fts_")}  # of an index, which is no model's
 
 
 def changes_of(settings: Settings, feature: str) -> list[str]:
