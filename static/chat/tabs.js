@@ -39,9 +39,11 @@
   }
 
   function show(page) {
-    const list = document.querySelector(".chat-list ul");
-    if (!list.contains(document.activeElement)) list.replaceWith(page.querySelector(".chat-list ul"));
-    document.querySelector(".chat-list ul").scrollTop = list.scrollTop;
+    const list = document.querySelector(".chat-periods"), newer = page.querySelector(".chat-periods"), top = list.scrollTop;
+    if (!list.contains(document.activeElement)) {
+      list.replaceWith(newer);
+      newer.scrollTop = top;
+    }
     for (const selector of ["title", ".chat-header h1"]) {
       const element = document.querySelector(selector), other = page.querySelector(selector);
       if (element && other && element.textContent !== other.textContent) element.replaceWith(other);
