@@ -75,7 +75,7 @@ async def test_nobody_is_asked_about_a_call_that_makes_no_sense(app: FastAPI) ->
     said = await conversation(app, FakeProvider.in_turn([wants(wrong, unknown)], ["Sorry."]))
     results = [each.result.text for each in said if isinstance(each, ToolRun) and each.result]
     assert results == [
-        "all: Extra inputs are not permitted",
+        "all: Extra inputs are not permitted.",
         "There is no tool open_doors. There are: read_weather, close_windows.",
     ]
 
