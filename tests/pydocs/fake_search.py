@@ -26,6 +26,7 @@ class FakeSearch(DocumentSearch[SearchHit]):
     """Finds names that begin with the query."""
 
     def __init__(self) -> None:
+        self.database = None
         self.is_empty = False
         self.fragments = FragmentCache()
         self.later: dict[str, asyncio.Event] = {}
