@@ -1,7 +1,7 @@
 """Who gets into the admin, and in what shape its requests come."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.datastructures import URLPath
 from starlette.requests import Request
@@ -56,6 +56,13 @@ async def _refusal(request: Request, user: User) -> Response | None:
     return None if await get_grants(request) else problem(request, 403, NO_GRANTS)
 
 
+class HasRoutes(Protocol):
+    """What makes its routes when it is asked for them."""
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]: ...
+
+
 class RelativeUrlsMiddleware:
     """Makes every address below a path.
 
@@ -63,14 +70,16 @@ class RelativeUrlsMiddleware:
     http:, which browsers refuse to load or to send forms to.
     """
 
-    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], address: str) -> None:
+    def __init__(self, app: ASGIApp, admin: HasRoutes, address: str) -> None:
         self.app = app
-        self.routes = routes
+        self.admin = admin
         self.address = address
         self.by_name: dict[str, BaseRoute] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.by_name = self.by_name or {f"admin:{getattr(route, 'name', '')}": route for route in reversed(self.routes)}
+        self.by_name = self.by_name or {
+            f"admin:{getattr(route, 'name', '')}": route for route in reversed(self.admin.routes)
+        }
         headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
         paths = _Paths(scope["router"], self.by_name, self.address)
         hostless = {**scope, "headers": headers, "server": None, "router": paths}

@@ -1,6 +1,7 @@
 """The admin at /admin: SQLAdmin with our gate, our forms and our pages."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -14,7 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from opportune.admin.accounts.credentials import ACCOUNTS
 from opportune.admin.accounts.groups import GROUPS
@@ -55,19 +57,38 @@ PAGE_METHODS = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "PO
 
 def add_admin(app: FastAPI) -> None:
     """Put the admin with the views of every feature into the site."""
-    site = AdminSite(app.state.database, f"{app.state.settings.site_name} admin")
-    site.dashboard = Dashboard(app, site)
-    for view, feature in view_classes(app.state.features):
-        site.add_view(view, feature)
-    if fault := next(inlines_without_view([view for view in site.views if isinstance(view, AdminView)]), ""):
-        raise OperatorError(fault)
+    admin = AdminWhenAsked(app)
     app.router.routes.append(Route(ADMIN_PATH, _to_index, methods=["GET"], include_in_schema=False))
-    # The router alone: as an application of its own it would answer errors its own way.
     middleware = [
         Middleware(StaffOnlyMiddleware),
-        Middleware(RelativeUrlsMiddleware, routes=site.admin.router.routes, address=ADMIN_PATH),
+        Middleware(RelativeUrlsMiddleware, admin=admin, address=ADMIN_PATH),
     ]
-    app.router.routes.append(Mount(ADMIN_PATH, site.admin.router, name="admin", middleware=middleware))
+    app.router.routes.append(Mount(ADMIN_PATH, admin, name="admin", middleware=middleware))
+
+
+class AdminWhenAsked:
+    """The admin, made when somebody first asks for a page of it or for its routes: most visitors do not."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+
+    @cached_property
+    def site(self) -> "AdminSite":
+        site = AdminSite(self.app.state.database, f"{self.app.state.settings.site_name} admin")
+        site.dashboard = Dashboard(self.app, site)
+        for view, feature in view_classes(self.app.state.features):
+            site.add_view(view, feature)
+        if fault := next(inlines_without_view([view for view in site.views if isinstance(view, AdminView)]), ""):
+            raise OperatorError(fault)
+        return site
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        return self.site.admin.router.routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The router alone: as an application of its own it would answer errors its own way.
+        await self.site.admin.router(scope, receive, send)
 
 
 def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:

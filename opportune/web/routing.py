@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.params import Depends
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Mount
 
 from opportune import speedups
 from opportune.web.cache.route import CachedRoute
@@ -100,13 +100,14 @@ def _options(route: APIRoute | RouteContext) -> dict[str, Any]:
 
 
 def analyze(routes: Sequence[BaseRoute]) -> None:
-    """Have FastAPI look at each route's parameters and schemas.
+    """Have FastAPI look at each route's parameters and schemas, and what is mounted make its own.
 
     Raises:
         Exception: FastAPI's own words on what is wrong with a route.
+        OperatorError: what is wrong with a view of the admin.
     """
     for context in iter_route_contexts(routes):
-        getattr(context, "dependant", None)
+        getattr(context, "routes" if isinstance(context.route, Mount) else "dependant", None)
 
 
 def several(routers: APIRouter | Sequence[APIRouter] | None) -> Sequence[APIRouter]:

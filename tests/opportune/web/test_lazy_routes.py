@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query
 from fastapi.routing import APIRoute
 
 from opportune.admin import permissions
+from opportune.admin.site import AdminSite
 from opportune.application import create_app
 from opportune.cli import check
 from opportune.db import ReadSession
@@ -95,6 +96,24 @@ def test_a_site_in_production_looks_at_none_as_it_starts_and_in_development_at_a
     features = [Feature(name="things", summary="", pages=things())]
     assert {"/things", "/things/{number}"} <= set(waiting(create_app(production(), features)))
     assert waiting(create_app(settings_for("sqlite:///unused.db"), features)) == []
+
+
+@pytest.mark.parametrize(("settings", "makes_it"), [(production(), False), (settings_for("sqlite:///unused.db"), True)])
+def test_the_admin_too_is_made_when_somebody_asks(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, makes_it: bool
+) -> None:
+    made: list[AdminSite] = []
+    make = AdminSite.__init__
+
+    def note(admin: AdminSite, *of: Any) -> None:
+        made.append(admin)
+        make(admin, *of)
+
+    monkeypatch.setattr(AdminSite, "__init__", note)
+    app = create_app(settings)
+    assert bool(made) is makes_it
+    assert app.url_path_for("admin:list", identity="user") == "/admin/user/list"
+    assert len(made) == 1
 
 
 def test_a_route_that_cannot_be_made_stops_a_site_in_development_with_its_name() -> None:
