@@ -72,7 +72,9 @@ def logging_config(settings: Settings) -> dict[str, Any]:
             for name in (
                 "uvicorn.error",
                 "httpx",
+                "httpx2",
                 "httpcore",
+                "mcp.client",
                 "alembic",
                 "asyncio",
                 "botocore",

@@ -20,6 +20,7 @@ from opportune.jobs.stored_files import delete_files
 from opportune.llm.documents import JPEG, MAX_ATTACHMENTS, AttachmentRefused, read_attachment
 from opportune.storage import Storage
 from opportune.storage.storage import new_name
+from opportune.web.forms.uploads import display_name
 
 FOLDER = "attachments"
 TOO_MANY = f"Please attach at most {MAX_ATTACHMENTS} files at once."
@@ -58,7 +59,7 @@ async def stored_attachments(
     async with deleted_unless_done(storage) as new:
         for file in sent:
             async with turn:
-                shown = await read_attachment(file.filename, file.content)
+                shown = await read_attachment(display_name(file.filename), file.content)
             content = shown.picture.content if shown.picture else file.content
             content_type, suffix = (JPEG, "jpg") if shown.picture else ("application/octet-stream", "bin")
             row = AnswerAttachment(

@@ -24,12 +24,15 @@ class McpServer(BaseModel):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,19}$")
     """Begins the names of its tools: `weather` makes `weather_forecast`."""
-    url: Annotated[str, AfterValidator(_require_http)]
+    url: Annotated[str, AfterValidator(_require_http)] = Field(repr=False)
     token: SecretStr = SecretStr("")
     """Sent as Authorization: Bearer."""
     headers: dict[str, SecretStr] = {}
     trust_read_only: bool = False
     """Whether its word counts that a tool only reads: that one then runs without asking the person."""
+
+    def __str__(self) -> str:
+        return self.name  # where settings are shown: its address may have a key in it
 
     @property
     def sent_headers(self) -> dict[str, str]:

@@ -55,6 +55,14 @@ def test_what_people_write_in_any_language_is_shown_as_it_is(capsys: pytest.Capt
     assert "Grüße 你好 שלום 👋" in log(capsys, "text", "Grüße 你好 שלום 👋")
 
 
+@pytest.mark.parametrize("name", ["httpx", "httpx2", "mcp.client.streamable_http"])
+def test_addresses_that_are_asked_are_not_told_for_keys_may_stand_in_them(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    log(capsys, "text", "as the site logs")  # from now on loggers are set
+    assert not logging.getLogger(name).isEnabledFor(logging.INFO)
+
+
 def raised() -> BaseException:
     """With what a visitor typed wherever an exception may hold it."""
     forged = f"typed{UNSEEN}\n2026-11-20 10:00:00,000 INFO    forged"

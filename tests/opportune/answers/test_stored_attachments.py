@@ -89,7 +89,8 @@ async def test_files_go_with_their_owner_and_what_is_not_kept_is_not_there(
     app: FastAPI, user: User, recorded_jobs: RecordedJobs
 ) -> None:
     storage = app.state.storage
-    (cat,) = await keep(app, user.id, PICTURE)
+    (cat,) = await keep(app, user.id, Sent("folder/\u202ecat.png", PICTURE.content))  # as a program may call it
+    assert cat.filename == "cat.png"
     async with stored_attachments(storage, user.id, [PAGE]) as rows:
         assert await is_there(storage, rows[0].stored_as)
     assert not await is_there(storage, rows[0].stored_as)

@@ -265,9 +265,11 @@ def test_a_wrong_setting_is_told(value: str, words: str) -> None:
 
 
 def test_secrets_of_the_setting_are_not_shown() -> None:
-    value = '[{"name": "a", "url": "https://x.example/mcp", "token": "sesame", "headers": {"X-Key": "open"}}]'
+    value = '[{"name": "a", "url": "https://x.example/mcp?key=mine", "token": "sesame", "headers": {"X-Key": "open"}}]'
     settings = McpSettings.model_validate({"mcp_servers": value})
     for shown in (repr(settings), str(settings.mcp_servers), settings.model_dump_json()):
         assert "sesame" not in shown
         assert "open" not in shown
+    for shown in (repr(settings), str(settings.mcp_servers), str(settings.mcp_servers[0])):
+        assert "mine" not in shown
     assert settings.mcp_servers[0].sent_headers == {"Authorization": "Bearer sesame", "X-Key": "open"}
