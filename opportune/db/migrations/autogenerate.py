@@ -76,7 +76,7 @@ def up_to_date(settings: Settings, graph: MigrationGraph) -> Iterator[Connection
     """
     if migration_url(settings).kind != "postgresql":
         with in_memory_connection() as connection:
-            run_migrations(connection, graph, plan_for(graph))
+            run_migrations(connection, graph, plan_for(graph), derive=False)
             yield connection
         return
     with connect(settings) as connection:

@@ -76,11 +76,17 @@ def faking(plan: Plan, migrations: Collection[Migration] | None = None) -> Plan:
 
 
 def run_migrations(
-    connection: Connection, graph: MigrationGraph, plan: Plan, announce: Announce = lambda _step: nullcontext()
+    connection: Connection,
+    graph: MigrationGraph,
+    plan: Plan,
+    announce: Announce = lambda _step: nullcontext(),
+    *,
+    derive: bool = True,
 ) -> int:
     """Take the steps of a plan, each in a transaction of its own, and return how many were taken here.
 
-    Another process may be doing the same: what is left is asked again under the lock, before each step.
+    Another process may be doing the same: what is left is asked again under the lock, before each step. Without
+    `derive` what follows from the code, such as indexes for search, is left as it is.
 
     Raises:
         OperatorError: a step failed; everything before it holds.
@@ -99,10 +105,12 @@ def run_migrations(
                 while _take_next(connection, graph, plan, _watched(announce, progress), lock):
                     taken += 1
         except OperatorError:
-            with suppress(OperatorError, SQLAlchemyError):  # for the steps that hold
-                _derive(connection)
+            if derive:
+                with suppress(OperatorError, SQLAlchemyError):  # for the steps that hold
+                    _derive(connection)
             raise
-    _derive(connection)
+    if derive:
+        _derive(connection)
     return taken
 
 

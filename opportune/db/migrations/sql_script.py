@@ -78,7 +78,9 @@ def _for_postgresql(step: Step) -> list[str]:
 
 def _take(connection: Connection, graph: MigrationGraph, step: Step) -> None:
     wanted = step.direction == "upgrade"
-    run_migrations(connection, graph, lambda applied: [step] if (step.migration in applied) != wanted else [])
+    run_migrations(
+        connection, graph, lambda applied: [step] if (step.migration in applied) != wanted else [], derive=False
+    )
 
 
 def _asks_for_rows(line: str) -> bool:

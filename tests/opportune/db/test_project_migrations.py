@@ -14,6 +14,7 @@ from opportune.db.migrations.autogenerate import draft_migration, up_to_date
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import pending_migrations, pending_migrations_in
+from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.model import Model
 from opportune.project import PROJECT, installed_names
@@ -26,7 +27,7 @@ FEATURES = installed_names()
 def tables_in(settings: Settings) -> set[str]:
     with connect(settings) as connection:
         names = set(inspect(connection).get_table_names()) - {"alembic_version"}
-    return {name for name in names if not name.startswith("fts_")}  # of an index, which is no model's
+    return {name for name in names if not is_derived(name)}
 
 
 def changes_of(settings: Settings, feature: str) -> list[str]:
