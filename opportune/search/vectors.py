@@ -22,7 +22,7 @@ MAX_COMPARED = 2 * MAX_NEAREST
 """Of those whose signs agree the most, how many are compared by their numbers."""
 MAX_SCANNED = 100_000
 """Vectors that are looked at for one question: of more the newest."""
-RANK_CONSTANT = 60
+SMOOTHING_RANKS = 60
 """Of reciprocal rank fusion: how little the first place counts more than the second."""
 
 

@@ -25,7 +25,7 @@ EMBEDDINGS = "embeddings"
 """Where sessions know the site's `Embeddings`."""
 MAX_FUSED = 100
 """Hits by words among which those by meaning are put."""
-RANK_CONSTANT = 60
+SMOOTHING_RANKS = 60
 """Of reciprocal rank fusion: how little the first place counts more than the second."""
 
 
@@ -137,9 +137,9 @@ class DocumentSearch(Generic[H]):
         unworded = await self._of_slugs([slug for slug in alike if slug not in by_slug])
         by_slug |= {row["slug"]: row for row in unworded}
         named = [row["slug"] for row in worded if row["place"] < MENTIONS]
-        scores = {row["slug"]: 1 / (RANK_CONSTANT + place) for place, row in enumerate(worded[len(named) :], 1)}
+        scores = {row["slug"]: 1 / (SMOOTHING_RANKS + place) for place, row in enumerate(worded[len(named) :], 1)}
         for place, slug in enumerate((slug for slug in alike if slug in by_slug and slug not in named), 1):
-            scores[slug] = scores.get(slug, 0) + 1 / (RANK_CONSTANT + 0.5 + place)
+            scores[slug] = scores.get(slug, 0) + 1 / (SMOOTHING_RANKS + 0.5 + place)
         order = [*named, *sorted(scores, key=lambda slug: -scores[slug])]
         start = (page - 1) * limit
         chosen = [by_slug[slug] for slug in order[start : start + limit]]

@@ -11,7 +11,7 @@ from opportune.search.models.indexes import Fields
 from opportune.search.models.postgresql_vectors import PostgreSQLVectors
 from opportune.search.models.sqlite_vectors import SQLiteVectors
 from opportune.search.models.vectors import Vectors, key_of
-from opportune.search.vectors import RANK_CONSTANT
+from opportune.search.vectors import SMOOTHING_RANKS
 
 VECTORS: dict[str, Vectors] = {"sqlite": SQLiteVectors(), "postgresql": PostgreSQLVectors()}
 
@@ -46,10 +46,11 @@ def fused(
     matching, order = by_words
     place = func.row_number().over(order_by=order).label("place")
     worded = matching.with_only_columns(key.label("id"), place, maintain_column_froms=True).order_by(None).cte()
-    scores = [(row_id, 1 / (RANK_CONSTANT + 0.5 + place)) for place, row_id in enumerate(nearest, 1)]
+    scores = [(row_id, 1 / (SMOOTHING_RANKS + 0.5 + place)) for place, row_id in enumerate(nearest, 1)]
     meant = values(column("id", Integer), column("score", Float), name="meant").data(scores).cte("meant")
     both = union_all(
-        select(worded.c.id, (1.0 / (RANK_CONSTANT + worded.c.place)).label("score")), select(meant.c.id, meant.c.score)
+        select(worded.c.id, (1.0 / (SMOOTHING_RANKS + worded.c.place)).label("score")),
+        select(meant.c.id, meant.c.score),
     ).subquery()
     best = select(both.c.id, func.sum(both.c.score).label("score")).group_by(both.c.id).cte()
     return statement.join(best, best.c.id == key).order_by(None).order_by(best.c.score.desc(), key)
