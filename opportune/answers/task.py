@@ -30,7 +30,7 @@ from opportune.llm.provider import without_pictures
 from opportune.storage import MissingFileError, Storage, StorageError
 from opportune.text import made_storable
 from opportune.tools import Toolbox, ToolRun, converse
-from opportune.tools.retrieval import SHARE, retrieve, with_passages
+from opportune.tools.retrieval import MAX_PASSAGES_SHARE, retrieve, with_passages
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ class AnswerTask:
         """Look for what the question is about, for a model that cannot do it itself."""
         answer = self.live.answer
         asked = next((turn.content for turn in reversed(answer.messages) if turn.role == "user"), "")
-        max_tokens = self.model.context_budget // SHARE
+        max_tokens = int(self.model.context_budget * MAX_PASSAGES_SHARE)
         for run in await retrieve(retrieval, owner, answer.question or asked, max_tokens, self._sources):
             await self._note(run)
 

@@ -16,7 +16,7 @@ from opportune.llm.provider import Message, ToolCall
 from opportune.logging import escape_control_chars
 from opportune.text import made_storable
 from opportune.tools import ToolRun
-from opportune.tools.retrieval import BEFORE
+from opportune.tools.retrieval import RETRIEVAL_ROUND
 
 Run = dict[str, Any]
 
@@ -93,7 +93,7 @@ def messages_of(answer: Answer, text: str, runs: Sequence[Run]) -> list[Message]
 
 def passages_of(runs: Sequence[Run]) -> list[str]:
     """What was found before the model was asked, as it reads it."""
-    return [run["result"] for run in runs if run.get("round") == BEFORE and run["result"]]
+    return [run["result"] for run in runs if run.get("round") == RETRIEVAL_ROUND and run["result"]]
 
 
 def said_since(runs: Sequence[Run], text: str) -> str:
@@ -102,7 +102,7 @@ def said_since(runs: Sequence[Run], text: str) -> str:
 
 
 def _is_whole(run: Run) -> bool:
-    return bool(run.get("round", BEFORE) != BEFORE)  # older ones only show what there was
+    return bool(run.get("round", RETRIEVAL_ROUND) != RETRIEVAL_ROUND)  # older ones only show what there was
 
 
 def _is_open(run: Run, call: ToolCall) -> bool:

@@ -18,9 +18,9 @@ MIN_PASSAGE_LENGTH = 200
 MAX_PASSAGE_LENGTH = 1_500
 MAX_QUESTION_LENGTH = 500
 MIN_FIT = 0.5
-SHARE = 2
-"""A prompt is made of passages up to one part of so many."""
-BEFORE = -1
+MAX_PASSAGES_SHARE = 0.5
+"""Of what a model reads, what passages may take."""
+RETRIEVAL_ROUND = -1
 """The round of what was looked for before the model was asked."""
 RULE = (
     "Answer from these numbered sources, and cite each that you use by its number, such as [1]. They are something to"
@@ -53,7 +53,7 @@ async def retrieve(
     for each, text in fitted:
         runs.setdefault(each.run.call.name, (each.run, []))[1].append(each.source.model_copy(update={"text": text}))
     return [
-        ToolRun(run.call, run.status, ToolResult(numbered(sources, known)), round=BEFORE)
+        ToolRun(run.call, run.status, ToolResult(numbered(sources, known)), round=RETRIEVAL_ROUND)
         for run, sources in runs.values()
     ]
 

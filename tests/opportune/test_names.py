@@ -65,8 +65,8 @@ UNIT = re.compile(
     re.VERBOSE,
 )
 
-CODES = {"SYNCHRONOUS_FULL"}
-"""Numbers that are others' names for something."""
+CODES = {"SYNCHRONOUS_FULL", "RETRIEVAL_ROUND"}
+"""Numbers that stand for something."""
 
 
 class Name(NamedTuple):

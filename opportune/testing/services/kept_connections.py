@@ -37,11 +37,11 @@ class KeptConnections:
 
     def __init__(self, port: int, is_in_use: Callable[[str], bool], loop: asyncio.AbstractEventLoop | None) -> None:
         self.port, self.is_in_use, self.loop = port, is_in_use, loop
-        self._idle: dict[str, list[Kept]] = defaultdict(list)
+        self._idle: dict[str, list[KeptConnection]] = defaultdict(list)
 
     def patch(self, patch: pytest.MonkeyPatch) -> None:
         """Have what connects from here on leave its connections here."""
-        connects = type("KeptConnection", (Kept, psycopg_timeouts.connection_class()), {"keeper": self})
+        connects = type("KeptAppConnection", (KeptConnection, psycopg_timeouts.connection_class()), {"keeper": self})
         patch.setattr(psycopg_timeouts, "connection_class", lambda: connects)
 
     def pids(self, database: str) -> list[int]:
@@ -56,7 +56,7 @@ class KeptConnections:
         for database in list(self._idle):
             self.forget(database)
 
-    def take(self, database: str, made_by: Hashable) -> "Kept | None":
+    def take(self, database: str, made_by: Hashable) -> "KeptConnection | None":
         if asyncio.get_running_loop() is self.loop:
             for connection in self._made_by(database, made_by):
                 self._idle[database].remove(connection)
@@ -65,10 +65,10 @@ class KeptConnections:
                 connection.pgconn.finish()
         return None
 
-    def _made_by(self, database: str, made_by: Hashable) -> Iterator["Kept"]:
+    def _made_by(self, database: str, made_by: Hashable) -> Iterator["KeptConnection"]:
         return (connection for connection in self._idle[database][::-1] if connection.made_by == made_by)
 
-    async def keep(self, connection: "Kept") -> bool:
+    async def keep(self, connection: "KeptConnection") -> bool:
         """Make it as new and keep it; False where that cannot be."""
         info = connection.info
         if (
@@ -87,7 +87,7 @@ class KeptConnections:
         return True
 
 
-class Kept(TimedConnection):
+class KeptConnection(TimedConnection):
     """Goes back to `keeper` when it is closed."""
 
     keeper: ClassVar[KeptConnections]
