@@ -42,7 +42,14 @@
   addEventListener("offline", () => running().forEach((stream) => { lost(stream).hidden = false; }));
   addEventListener("online", () => running().forEach(ask));
 
-  on("htmx:before:request", (stream, { detail: { ctx } }) => { state(stream).request = ctx.request; });
+  const say = (stream, words) => { // in a new element each time: else a screen reader would say it once
+    lost(stream).nextElementSibling?.remove();
+    lost(stream).after(Object.assign(document.createElement("p"), { className: "visually-hidden", textContent: words }));
+  };
+  on("htmx:before:request", (stream, { detail: { ctx } }) => {
+    if (!state(stream).request) say(stream, "Answering");
+    state(stream).request = ctx.request;
+  });
   on("htmx:after:sse:connection", hear);
   on("htmx:before:sse:message", (stream, { target, detail: { message: { id } } }) => {
     hear(stream);
@@ -68,9 +75,8 @@
     if (reason !== "message") return; // the answer has not ended
     stream.replaceChildren();
     hear(stream);
-    const finished = Object.assign(document.createElement("p"), { className: "visually-hidden", textContent: "Answer finished" });
-    lost(stream).nextElementSibling?.remove();
-    lost(stream).after(finished); // new each time: else a reader's screen reader would say it once
+    state(stream).request = null;
+    say(stream, "Answer finished");
     stream.dispatchEvent(new CustomEvent("answer:end", { bubbles: true }));
   });
 

@@ -41,6 +41,18 @@
     }
   });
 
+  // What is opened has the focus; Esc closes it, before it stops an answer.
+  document.addEventListener("toggle", ({ target }) => {
+    if (target.open && target.matches(".chat-rename, .chat-edit > details")) target.querySelector("input, textarea").focus();
+  }, true);
+  document.addEventListener("keydown", (event) => {
+    const opened = event.key === "Escape" && !event.isComposing && event.target.closest("details[open]");
+    if (!opened) return;
+    event.preventDefault();
+    opened.open = false;
+    opened.querySelector("summary").focus();
+  });
+
   document.addEventListener("htmx:after:request", (event) => {
     if (event.target === composer && event.detail.ctx.response.raw.ok) {
       content.value = "";

@@ -127,6 +127,7 @@ async def test_send_is_stop_while_an_answer_is_written_and_the_focus_returns_to_
     await page.goto("/chat")
     await ask(page, "Why?")
     await expect(send).to_be_hidden()
+    await expect(page.get_by_role("status").filter(has_text="Answering")).to_have_count(1)
     await stop.press("Enter")
     await expect(page.get_by_text("Stopped")).to_be_visible()
     await expect(question).to_be_focused()
@@ -137,6 +138,12 @@ async def test_send_is_stop_while_an_answer_is_written_and_the_focus_returns_to_
     await question.press("Escape")
     await expect(send).to_be_visible()
     await expect(page.get_by_text("Stopped")).to_be_visible()
+    edit, version = page.get_by_label("Edit this question"), page.get_by_label("Another version of this question")
+    await edit.press("Enter")
+    await expect(version).to_be_focused()
+    await version.press("Escape")
+    await expect(version).to_be_hidden()
+    await expect(edit).to_be_focused()
 
 
 async def test_what_is_being_written_stays_until_it_is_sent_or_its_writer_signs_out(
