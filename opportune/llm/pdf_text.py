@@ -46,10 +46,10 @@ def main() -> None:
 
 def bound_resources() -> None:
     """Take no more than that of the machine; Windows has no such bounds."""
-    try:
-        import resource  # noqa: PLC0415 - is not everywhere
-    except ImportError:
+    if sys.platform == "win32":
         return
+    import resource  # noqa: PLC0415 - is not everywhere
+
     for kind, most in ((resource.RLIMIT_AS, MAX_MEMORY_BYTES), (resource.RLIMIT_CPU, MAX_CPU_SECONDS)):
         with suppress(ValueError, OSError):  # macOS knows no bound of memory
             resource.setrlimit(kind, (most, most))

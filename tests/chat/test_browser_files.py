@@ -4,8 +4,7 @@ from playwright.async_api import FilePayload, Page, expect
 
 from opportune.accounts import User
 from opportune.llm import FakeProvider
-from opportune.testing import sign_in_browser
-from tests.opportune.storage.pictures import drawn, encoded
+from opportune.testing import picture, sign_in_browser
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -23,7 +22,7 @@ async def test_files_are_chosen_pasted_and_dropped_taken_back_and_sent_with_the_
 ) -> None:
     await sign_in_browser(page, app, user, site)
     fake_llm.script, fake_llm.sees_images, fake_llm.context_budget = ["A cat."], True, 8_000
-    cat = FilePayload(name="cat.png", mimeType="image/png", buffer=encoded(drawn(), "PNG"))
+    cat = FilePayload(name="cat.png", mimeType="image/png", buffer=picture())
     await page.goto("/chat")
     question, chosen = page.get_by_label("Your question"), page.locator("#attached li")
     await page.get_by_label("Attach files").set_input_files([cat])

@@ -37,6 +37,11 @@ OTHERS = """
 """
 TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 START_AGAIN = "SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence"
+SEQUENCES = """
+    SELECT seqrelid::regclass::text, pg_sequence_last_value(seqrelid) FROM pg_sequence
+    WHERE pg_sequence_last_value(seqrelid) IS NOT NULL
+"""
+"""Those that a migration has used, for rows that the project ships."""
 BEGINNING = "SET session_replication_role = replica; SET lock_timeout = '1s'"  # rows go without a look at their keys
 
 
@@ -60,6 +65,7 @@ class SpareDatabases:
         with psycopg.connect(server.url(template)) as connection:
             tables = [str(name) for (name,) in connection.execute(TABLES)]
             full = _with_rows(connection, tables)
+            self.sequences = connection.execute(SEQUENCES).fetchall()
         self.empty = [name for name in tables if name not in full]
         self.state = _counting(*CATALOGS, *full) + sql.SQL(" UNION ALL ") + sql.SQL(ESTIMATES + " UNION ALL " + OUTSIDE)
 
@@ -119,6 +125,8 @@ class SpareDatabases:
             for table in with_rows:
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
             connection.execute(START_AGAIN)
+            for sequence in self.sequences:
+                connection.execute("SELECT setval(%s::regclass, %s)", sequence)
             return not any(_size(connection, table) > MAX_TABLE_BYTES for table in with_rows)
         except psycopg.Error:  # whatever the test has done to it
             return False

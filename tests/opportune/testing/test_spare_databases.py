@@ -38,6 +38,22 @@ def test_its_rows_are_gone_and_numbers_begin_again(spares: SpareDatabases) -> No
     spares.close()
 
 
+def test_rows_that_the_project_ships_stay_with_their_numbers(postgres_server: Postgres, postgres_template: str) -> None:
+    postgres_server.create_database("shipping", postgres_template)
+    with psycopg.connect(postgres_server.url("shipping")) as connection:
+        connection.execute(WITH_A_ROW)
+    connection.close()
+    spares = SpareDatabases(postgres_server, "shipping")
+    name = left_by(spares, "SELECT nextval(pg_get_serial_sequence('accounts_group', 'id'))")
+    assert spares.take() == name
+    with psycopg.connect(spares.server.url(name)) as connection:
+        assert connection.execute("SELECT id, name FROM accounts_group").fetchall() == [(1, "Readers")]
+        assert connection.execute(WITH_A_ROW.replace("Readers", "Writers")).fetchone() == (2,)
+    connection.close()
+    spares.close()
+    postgres_server.drop_database("shipping")
+
+
 @pytest.mark.parametrize(
     "statement",
     [
