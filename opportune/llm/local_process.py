@@ -135,6 +135,8 @@ class LocalProcess:
 
     def _remove_unused(self, folder: Path) -> None:
         """Remove the folder, unless the process still runs for others or somebody starts one."""
+        if sys.platform == "win32":  # each has its own
+            return
         with suppress(OSError), self._locked(folder):
             try:
                 os.close(os.open(folder / "pipe", os.O_WRONLY | os.O_NONBLOCK))
