@@ -1,5 +1,6 @@
 """A file that a run has migrated in part is the beginning of the next, and no other than without it."""
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,11 +14,12 @@ from opportune.testing.plugin import migrate
 
 
 def schema(path: Path) -> list[tuple[str, ...]]:
+    """A table that was copied has its constraints in any order."""
     with closing(sqlite3.connect(path)) as database:
         rows = database.execute(
             "SELECT name, sql FROM sqlite_master UNION ALL SELECT version_num, NULL FROM alembic_version"
         )
-        return sorted((name, sql or "") for name, sql in rows)
+        return sorted((name, *sorted(re.split(r",? *\n\t?", sql or ""))) for name, sql in rows)
 
 
 @pytest.fixture
