@@ -41,7 +41,9 @@ class KeptConnections:
 
     def patch(self, patch: pytest.MonkeyPatch) -> None:
         """Have what connects from here on leave its connections here."""
-        connects = type("KeptAppConnection", (KeptConnection, psycopg_timeouts.connection_class()), {"keeper": self})
+        used = psycopg_timeouts.connection_class()  # it may be one of others that keep theirs
+        bases = (used,) if issubclass(used, KeptConnection) else (KeptConnection, used)
+        connects = type("KeptAppConnection", bases, {"keeper": self})
         patch.setattr(psycopg_timeouts, "connection_class", lambda: connects)
 
     def pids(self, database: str) -> list[int]:

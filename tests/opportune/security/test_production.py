@@ -91,5 +91,7 @@ def test_only_the_model_and_the_providers_of_the_settings_are_asked_over_http() 
         "opportune/accounts/social_sign_in/identity.py",
         "opportune/llm/embeddings_client.py",
         "opportune/llm/http_client.py",
+        "opportune/mail/https.py",
         "opportune/mcp/servers/client.py",
+        "opportune/tools/web_search_client.py",
     ]

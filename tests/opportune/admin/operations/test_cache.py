@@ -18,10 +18,7 @@ from opportune.web.cache.store import CacheLookup
 # no statement is sent here that is not sent elsewhere
 pytestmark = pytest.mark.database("sqlite")
 
-router = APIRouter()
 
-
-@router.get("/kept")
 @cached(60, stale=300)
 async def kept() -> str:
     return "a page"
@@ -29,7 +26,9 @@ async def kept() -> str:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The site with a page that is kept."""
+    """The site with a page that is kept; its own router, since sites of tests have the routes of one in common."""
+    router = APIRouter()
+    router.get("/kept")(kept)
     app = create_app(settings, (*installed_features(), Feature(name="keeping", summary="For tests.", pages=router)))
     async with app.router.lifespan_context(app):
         yield app
