@@ -1,9 +1,10 @@
 """The rows that mean the like: a search by meaning among many, on both databases, and how many of the nearest it finds.
 
-    .venv/bin/python -m bench.vectors [--rows 100000] [--dimensions 384]
+    .venv/bin/python -m bench.vectors [--rounds 15] [--rows 100000] [--dimensions 384]
 
 The vectors are of a thousand topics with noise, so that the nearest are near one another. Of SQLite it is processor
-time, of PostgreSQL what a clock on the wall says. No limit.
+time, of PostgreSQL what a clock on the wall says. A round is a question; for fewer than five there are 5,000 rows,
+unless other is said. No limit.
 """
 
 import argparse
@@ -31,7 +32,8 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres
 from tests.opportune.search.books import Book, make_tables
 
-TOPICS, QUESTIONS, WANTED, BATCH_ROWS = 1_000, 15, 10, 2_000
+TOPICS, WANTED, BATCH_ROWS = 1_000, 10, 2_000
+ENOUGH_ROUNDS = 5
 FIELDS = Fields("test_book", {"title": "A"}, by_meaning=True)
 
 
@@ -44,12 +46,12 @@ class Figure(NamedTuple):
 
 
 class Corpus:
-    def __init__(self, rows: int, dimensions: int) -> None:
+    def __init__(self, rows: int, dimensions: int, questions: int) -> None:
         self.random = random.Random(1)  # noqa: S311 - the same each time
         self.dimensions = dimensions
         self.topics = [[self.random.gauss(0, 1) for _ in range(dimensions)] for _ in range(TOPICS)]
         self.vectors = [self.vector() for _ in range(rows)]
-        self.questions = [self.vector() for _ in range(QUESTIONS)]
+        self.questions = [self.vector() for _ in range(questions)]
 
     def vector(self) -> Vector:
         noise = array("b", self.random.randbytes(self.dimensions))
@@ -89,7 +91,7 @@ async def measure(url: str, corpus: Corpus, expected: Sequence[set[int]]) -> Fig
                 found += 0 if is_few else len(first & nearest)
     await database.dispose()
     whole, few = (1000 * median(times[is_few]) for is_few in (False, True))
-    return Figure(whole, few, found / QUESTIONS)
+    return Figure(whole, few, found / len(corpus.questions))
 
 
 def batches(rows: int) -> Iterator[range]:
@@ -98,10 +100,12 @@ def batches(rows: int) -> Iterator[range]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rows", type=int)
     parser.add_argument("--dimensions", type=int, default=384)
     given = parser.parse_args()
-    corpus = Corpus(given.rows, given.dimensions)
+    rows = given.rows or (100_000 if given.rounds >= ENOUGH_ROUNDS else 5_000)
+    corpus = Corpus(rows, given.dimensions, given.rounds)
     expected = [corpus.nearest(question) for question in corpus.questions]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="opportune-bench-")))
@@ -112,7 +116,7 @@ def main() -> None:
         ):
             figure = asyncio.run(measure(url, corpus, expected))
             print(
-                f"{name}: {figure.milliseconds:.1f} ms among {given.rows} rows, {figure.few_milliseconds:.1f} ms among "
+                f"{name}: {figure.milliseconds:.1f} ms among {rows} rows, {figure.few_milliseconds:.1f} ms among "
                 f"100 of them; {figure.found:.1f} of the {WANTED} nearest"
             )
 
