@@ -113,7 +113,8 @@ def server_of(way: str, url: str, folder: Path) -> Iterator[Server]:
         environ = environment()
     else:
         command = ["-m", "bench.peers.streams.ours"]
-        environ = environment(**PEERS["ours"].environ_for(url), LLM_MAX_PARALLEL="1000")
+        unlimited = {"LLM_MAX_PARALLEL": "1000", "LLM_MAX_TOKENS_PER_VISITOR_PER_DAY": "0"}
+        environ = environment(**PEERS["ours"].environ_for(url), **unlimited)
     with serve(command, environ, folder / "log") as server:
         yield server
 
