@@ -10,6 +10,7 @@ import httpx
 from opportune.llm.errors import error_for_status
 from opportune.llm.http_client import Body, translate_errors
 from opportune.llm.provider import LLMError, Timeouts
+from opportune.response_body import read_body
 
 MAX_ANSWER_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""
@@ -43,7 +44,9 @@ class EmbeddingsClient:
                 if answer.status_code != httpx.codes.OK:
                     logger.warning("the endpoint of EMBEDDING_MODEL answered %s", answer.status_code)
                     raise error_for_status(answer.status_code, answer.headers.get("Retry-After"))
-                content = await _read(answer)
+                content = await read_body(answer.aiter_bytes(), MAX_ANSWER_BYTES)
+        if content is None:
+            raise LLMError("malformed", "EMBEDDING_MODEL: the endpoint does not stop sending.")
         try:
             found = json.loads(content)
         except ValueError:
@@ -51,12 +54,3 @@ class EmbeddingsClient:
         if not isinstance(found, dict):
             raise LLMError("malformed", "EMBEDDING_MODEL: the endpoint sent something that is no embedding.")
         return found
-
-
-async def _read(answer: httpx.Response) -> bytes:
-    content = bytearray()
-    async for piece in answer.aiter_bytes():
-        content += piece
-        if len(content) > MAX_ANSWER_BYTES:
-            raise LLMError("malformed", "EMBEDDING_MODEL: the endpoint does not stop sending.")
-    return bytes(content)

@@ -14,6 +14,7 @@ from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.parts import MessageParts, parts_of
 from opportune.mail.transport import Transport
 from opportune.mail.url import MailURL
+from opportune.response_body import read_body
 from opportune.retry_after import retry_after_seconds
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ class HTTPSTransport(Transport):
                 client,
                 client.stream("POST", **request) as response,
             ):
-                return APIAnswer(response.status_code, response.headers, _object(await _start_of(response)))
+                content = await read_body(response.aiter_raw(), MAX_ANSWER_BYTES)
+                return APIAnswer(response.status_code, response.headers, _object(content or b""))
         except TimeoutError:
             raise self._fault(DeliveryError, "does not answer: it takes too long") from None
         except httpx.HTTPError as error:
@@ -159,16 +161,6 @@ def _certificates() -> "ssl.SSLContext":
     import httpx  # noqa: PLC0415 - as above
 
     return httpx.create_ssl_context()
-
-
-async def _start_of(response: "httpx.Response") -> bytes:
-    """The beginning of an answer: one that has no end is not waited for."""
-    content = b""
-    async for chunk in response.aiter_raw():
-        content += chunk
-        if len(content) > MAX_ANSWER_BYTES:
-            return b""
-    return content
 
 
 def _object(content: bytes) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from fastapi import HTTPException
 from pydantic_core import from_json
 
 from opportune.db.url.providers import is_local
+from opportune.response_body import read_body
 
 if TYPE_CHECKING:
     from opportune.tools.web_search import SearchRequest, WebSearch
@@ -72,12 +73,10 @@ async def _read(request: "SearchRequest") -> bytes:
     async with client, client.stream(request.method, request.url, **sent) as response:
         if response.status_code != httpx.codes.OK:
             raise httpx.HTTPStatusError("", request=response.request, response=response)
-        body = bytearray()
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > MAX_RESPONSE_BYTES:
-                raise ValueError("too much")
-        return bytes(body)
+        body = await read_body(response.aiter_raw(), MAX_RESPONSE_BYTES)
+    if body is None:
+        raise ValueError("too much")
+    return body
 
 
 def _words(status: int) -> str:
