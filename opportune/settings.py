@@ -3,7 +3,6 @@
 The site has one class of them, `Settings`, and each feature may have one of its own: `settings.of(BooksSettings)`.
 """
 
-import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from opportune.errors import SettingsError
+from opportune.hosts import base_url_from_host, client_address_header_from_host, is_on_host
 from opportune.llm_models import EmbeddingModel, EndpointUrl, LlmModel, problem_of
 from opportune.project import PACKAGE, PROJECT, installed_features, settings_class
 
@@ -35,50 +35,13 @@ FILE_OWNER_HINT = "Run this as the user whose file it is, or give the file to th
 MESSAGES = {"bool_parsing": "Write true or false.", "int_parsing": "Write a whole number."}
 """What Pydantic says at more length."""
 
-# What each host sets by itself. It tells that this is production, and the public address where it can.
-HOST_VARIABLES = (
-    "RENDER",
-    "RAILWAY_ENVIRONMENT",
-    "FLY_APP_NAME",
-    "DYNO",
-    "K_SERVICE",
-    "LEAPCELL",
-    "KOYEB_APP_NAME",
-    "SPACE_ID",
-    "VERCEL",
-)
-
-
-# They replace what visitors write there; to X-Forwarded-For they append.
-ADDRESS_HEADERS = {"FLY_APP_NAME": "Fly-Client-IP", "RAILWAY_ENVIRONMENT": "X-Real-IP", "RENDER": "CF-Connecting-IP"}
-
 SOCIAL_PROVIDERS = ("google", "github", "microsoft", "oidc")
 """Who else may vouch for people: the first word of their settings."""
 
 
-def base_url_from_host() -> str:
-    """The public address that a known host tells, or an empty string."""
-    if url := os.environ.get("RENDER_EXTERNAL_URL"):
-        return url
-    if (
-        domain := os.environ.get("RAILWAY_PUBLIC_DOMAIN")
-        or os.environ.get("KOYEB_PUBLIC_DOMAIN")
-        or os.environ.get("SPACE_HOST")
-    ):
-        return f"https://{domain}"
-    if name := os.environ.get("FLY_APP_NAME"):
-        return f"https://{name}.fly.dev"
-    return ""
-
-
-def client_address_header_from_host() -> str:
-    """The header that a known host has for a visitor's address, or an empty string."""
-    return next((header for name, header in ADDRESS_HEADERS.items() if os.environ.get(name)), "")
-
-
 def default_environment() -> Literal["development", "production"]:
     """Production on a known host: a forgotten variable must not open a development server to the internet."""
-    return "production" if any(os.environ.get(name) for name in HOST_VARIABLES) else "development"
+    return "production" if is_on_host() else "development"
 
 
 def is_weak(key: str) -> bool:

@@ -20,9 +20,10 @@ from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations import unchanged
+from opportune.hosts import HOST_VARIABLES
 from opportune.llm import FakeProvider
 from opportune.project import settings_class
-from opportune.settings import HOST_VARIABLES, Settings, setting_names
+from opportune.settings import Settings, setting_names
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.made_once import (
     garbage_that_is_looked_for_seldom,

@@ -5,8 +5,9 @@ import pytest
 
 from opportune.env_example import env_example
 from opportune.errors import SettingsError
+from opportune.hosts import HOST_VARIABLES
 from opportune.project import PROJECT, settings_class
-from opportune.settings import HOST_VARIABLES, load_settings, setting_names, settings_classes
+from opportune.settings import load_settings, setting_names, settings_classes
 from opportune.testing.services.unreadable import unreadable
 
 GOOD_KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"

@@ -8,8 +8,9 @@ import pytest
 
 from opportune import features
 from opportune.cli.registry import HELPS
+from opportune.hosts import HOST_VARIABLES
 from opportune.project import PROJECT
-from opportune.settings import HOST_VARIABLES, Settings
+from opportune.settings import Settings
 from opportune.web.health import HEALTH_PATHS
 
 GUIDE = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")

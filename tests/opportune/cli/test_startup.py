@@ -6,7 +6,8 @@ from opportune.cli import startup
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.errors import OperatorError
-from opportune.settings import HOST_VARIABLES, Settings
+from opportune.hosts import HOST_VARIABLES
+from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 
 
