@@ -10,7 +10,7 @@ from pathlib import Path
 DOCKER_STOP_SECONDS = 10.0
 """What Docker gives by itself, and whoever is not known."""
 SMTP_PORTS = (25, 465, 587)
-MEBIBYTE = 1024 * 1024
+MEBIBYTE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)  # which nobody compares nor shows: half the time
@@ -73,7 +73,7 @@ FLY = Host(
     client_address_header="Fly-Client-IP",  # the last of its X-Forwarded-For is the site's own address
     has_shell=True,
     stream_idle_seconds=60,
-    memory_bytes=256 * MEBIBYTE,
+    memory_bytes=256 * MEBIBYTE_BYTES,
     cpu_cores=1,  # shared: a sixteenth of it in the long run
     stop_signal="SIGINT",
     stop_seconds=5,
@@ -88,7 +88,7 @@ RENDER = Host(
     port=10000,
     client_address_header="CF-Connecting-IP",
     stream_total_seconds=6000,  # not published as such
-    memory_bytes=512 * MEBIBYTE,
+    memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=0.1,
     stop_seconds=30,
     sleeps_after_seconds=900,
@@ -103,7 +103,7 @@ RAILWAY = Host(
     client_address_header="X-Real-IP",
     has_shell=True,
     stream_total_seconds=900,
-    memory_bytes=512 * MEBIBYTE,
+    memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=1,
     stop_seconds=0,
     blocked_ports=SMTP_PORTS,
@@ -116,8 +116,8 @@ LEAPCELL = Host(
     port=8080,
     writable_folders=("/tmp",),  # noqa: S108 - the one that it has
     stream_total_seconds=900,
-    max_request_bytes=5 * MEBIBYTE,
-    memory_bytes=512 * MEBIBYTE,
+    max_request_bytes=5 * MEBIBYTE_BYTES,
+    memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=0.29,  # follows the memory: 1769 MB have a whole one
     sleeps_after_seconds=1800,
     wake_seconds=0.25,
@@ -132,8 +132,8 @@ LEAPCELL_PERSISTENT = Host(
     port=8080,
     writable_folders=("/tmp",),  # noqa: S108 - the one that it has
     stream_total_seconds=900,
-    max_request_bytes=5 * MEBIBYTE,
-    memory_bytes=512 * MEBIBYTE,
+    max_request_bytes=5 * MEBIBYTE_BYTES,
+    memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=0.29,
     max_environment_bytes=3 * 1024,
     health_path="/kaithhealth",
@@ -144,7 +144,7 @@ KOYEB = Host(
     "KOYEB_APP_NAME",
     has_shell=True,
     stream_total_seconds=100,  # not published
-    memory_bytes=512 * MEBIBYTE,
+    memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=0.1,
     stop_seconds=30,
     sleeps_after_seconds=3600,
@@ -158,7 +158,7 @@ HEROKU = Host(
     port=5000,  # in truth another at each start
     has_shell=True,
     stream_idle_seconds=55,
-    memory_bytes=512 * MEBIBYTE,
+    memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=1,
     stop_seconds=30,
     sleeps_after_seconds=1800,
@@ -173,8 +173,8 @@ CLOUD_RUN = Host(
     "K_SERVICE",
     port=8080,
     stream_total_seconds=300,
-    max_request_bytes=32 * MEBIBYTE,
-    memory_bytes=512 * MEBIBYTE,  # files that are written count, too
+    max_request_bytes=32 * MEBIBYTE_BYTES,
+    memory_bytes=512 * MEBIBYTE_BYTES,  # files that are written count, too
     cpu_cores=1,
     stop_seconds=10,
     sleeps_after_seconds=900,
@@ -186,7 +186,7 @@ HUGGING_FACE = Host(
     "Hugging Face Spaces",
     "SPACE_ID",
     port=7860,
-    memory_bytes=16 * 1024 * MEBIBYTE,
+    memory_bytes=16 * 1024 * MEBIBYTE_BYTES,
     cpu_cores=2,
     sleeps_after_seconds=48 * 3600,
     wake_seconds=60,
@@ -197,7 +197,7 @@ LINUX = Host(
     "A Linux machine with systemd, such as a DigitalOcean droplet",
     keeps_disk=True,
     has_shell=True,
-    memory_bytes=512 * MEBIBYTE,
+    memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=1,
     stop_seconds=30,  # as the unit says
     blocked_ports=SMTP_PORTS,  # of a droplet; others shut 25 alone, or none
