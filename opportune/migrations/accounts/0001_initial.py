@@ -30,6 +30,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_accounts_group_name")),
     )
     op.create_table(
+        "accounts_shipped_grant",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("group_name", sa.String(length=150), nullable=False),
+        sa.Column("identity", sa.String(length=100), nullable=False),
+        sa.Column("action", sa.String(length=100), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts_shipped_grant")),
+        sa.UniqueConstraint(
+            "group_name", "identity", "action", name=op.f("uq_accounts_shipped_grant_group_name_identity_action")
+        ),
+    )
+    op.create_table(
         "accounts_user",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("email", sa.String(length=320), nullable=False),
@@ -44,6 +55,26 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts_user")),
     )
+    op.create_index("ix_accounts_user_email_lower", "accounts_user", [sa.literal_column("lower(email)")], unique=True)
+    op.create_table(
+        "accounts_event",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(length=50), nullable=False),
+        sa.Column("details", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("actor_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("agent", sa.String(length=256), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["accounts_user.id"], name=op.f("fk_accounts_event_user_id_accounts_user"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts_event")),
+    )
+    with op.batch_alter_table("accounts_event") as batch_op:
+        batch_op.create_index(batch_op.f("ix_accounts_event_created_at"), ["created_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_accounts_event_user_id"), ["user_id"], unique=False)
+
     op.create_table(
         "accounts_grant",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -61,6 +92,26 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("accounts_grant") as batch_op:
         batch_op.create_index(batch_op.f("ix_accounts_grant_group_id"), ["group_id"], unique=False)
+
+    op.create_table(
+        "accounts_linked_account",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("issuer", sa.String(length=255), nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["accounts_user.id"],
+            name=op.f("fk_accounts_linked_account_user_id_accounts_user"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts_linked_account")),
+        sa.UniqueConstraint("issuer", "subject", name=op.f("uq_accounts_linked_account_issuer_subject")),
+    )
+    with op.batch_alter_table("accounts_linked_account") as batch_op:
+        batch_op.create_index(batch_op.f("ix_accounts_linked_account_user_id"), ["user_id"], unique=False)
 
     op.create_table(
         "accounts_membership",
@@ -85,6 +136,32 @@ def upgrade() -> None:
     with op.batch_alter_table("accounts_membership") as batch_op:
         batch_op.create_index(batch_op.f("ix_accounts_membership_group_id"), ["group_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_accounts_membership_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "accounts_passkey",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("credential_id", sa.String(length=1400), nullable=False),
+        sa.Column("public_key", sa.String(length=8000), nullable=False),
+        sa.Column("user_handle", sa.String(length=100), nullable=False),
+        sa.Column("sign_count", sa.BigInteger(), nullable=False),
+        sa.Column("transports", sa.String(length=100), nullable=False),
+        sa.Column("verifies_user", sa.Boolean(), nullable=False),
+        sa.Column("is_synced", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["accounts_user.id"],
+            name=op.f("fk_accounts_passkey_user_id_accounts_user"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts_passkey")),
+        sa.UniqueConstraint("credential_id", name=op.f("uq_accounts_passkey_credential_id")),
+    )
+    with op.batch_alter_table("accounts_passkey") as batch_op:
+        batch_op.create_index(batch_op.f("ix_accounts_passkey_user_id"), ["user_id"], unique=False)
 
     op.create_table(
         "accounts_recovery_code",
@@ -115,6 +192,13 @@ def upgrade() -> None:
         sa.Column("is_remembered", sa.Boolean(), nullable=False),
         sa.Column("address", sa.String(length=64), nullable=False),
         sa.Column("agent", sa.String(length=256), nullable=False),
+        sa.Column("impersonator_session_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["impersonator_session_id"],
+            ["accounts_session.id"],
+            name=op.f("fk_accounts_session_impersonator_session_id_accounts_session"),
+            ondelete="CASCADE",
+        ),
         sa.ForeignKeyConstraint(
             ["user_id"],
             ["accounts_user.id"],
@@ -126,6 +210,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("accounts_session") as batch_op:
         batch_op.create_index(batch_op.f("ix_accounts_session_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_accounts_session_impersonator_session_id"), ["impersonator_session_id"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_accounts_session_user_id"), ["user_id"], unique=False)
 
     op.create_table(
@@ -135,9 +222,11 @@ def upgrade() -> None:
         sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("hint", sa.String(length=16), nullable=False),
+        sa.Column("scopes", sa.String(length=2000), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("refreshed_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["user_id"], ["accounts_user.id"], name=op.f("fk_accounts_token_user_id_accounts_user"), ondelete="CASCADE"
         ),
@@ -148,23 +237,8 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_accounts_token_expires_at"), ["expires_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_accounts_token_user_id"), ["user_id"], unique=False)
 
-    op.create_index("ix_accounts_user_email_lower", "accounts_user", [sa.literal_column("lower(email)")], unique=True)
-    op.create_table(
-        "accounts_shipped_grant",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("group_name", sa.String(length=150), nullable=False),
-        sa.Column("identity", sa.String(length=100), nullable=False),
-        sa.Column("action", sa.String(length=100), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts_shipped_grant")),
-        sa.UniqueConstraint(
-            "group_name", "identity", "action", name=op.f("uq_accounts_shipped_grant_group_name_identity_action")
-        ),
-    )
-
 
 def downgrade() -> None:
-    op.drop_table("accounts_shipped_grant")
-    op.drop_index("ix_accounts_user_email_lower", table_name="accounts_user")
     with op.batch_alter_table("accounts_token") as batch_op:
         batch_op.drop_index(batch_op.f("ix_accounts_token_user_id"))
         batch_op.drop_index(batch_op.f("ix_accounts_token_expires_at"))
@@ -172,6 +246,7 @@ def downgrade() -> None:
     op.drop_table("accounts_token")
     with op.batch_alter_table("accounts_session") as batch_op:
         batch_op.drop_index(batch_op.f("ix_accounts_session_user_id"))
+        batch_op.drop_index(batch_op.f("ix_accounts_session_impersonator_session_id"))
         batch_op.drop_index(batch_op.f("ix_accounts_session_expires_at"))
 
     op.drop_table("accounts_session")
@@ -179,16 +254,31 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_accounts_recovery_code_user_id"))
 
     op.drop_table("accounts_recovery_code")
+    with op.batch_alter_table("accounts_passkey") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_accounts_passkey_user_id"))
+
+    op.drop_table("accounts_passkey")
     with op.batch_alter_table("accounts_membership") as batch_op:
         batch_op.drop_index(batch_op.f("ix_accounts_membership_user_id"))
         batch_op.drop_index(batch_op.f("ix_accounts_membership_group_id"))
 
     op.drop_table("accounts_membership")
+    with op.batch_alter_table("accounts_linked_account") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_accounts_linked_account_user_id"))
+
+    op.drop_table("accounts_linked_account")
     with op.batch_alter_table("accounts_grant") as batch_op:
         batch_op.drop_index(batch_op.f("ix_accounts_grant_group_id"))
 
     op.drop_table("accounts_grant")
+    with op.batch_alter_table("accounts_event") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_accounts_event_user_id"))
+        batch_op.drop_index(batch_op.f("ix_accounts_event_created_at"))
+
+    op.drop_table("accounts_event")
+    op.drop_index("ix_accounts_user_email_lower", table_name="accounts_user")
     op.drop_table("accounts_user")
+    op.drop_table("accounts_shipped_grant")
     op.drop_table("accounts_group")
     with op.batch_alter_table("accounts_attempt") as batch_op:
         batch_op.drop_index(batch_op.f("ix_accounts_attempt_ends_at"))
