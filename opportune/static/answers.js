@@ -76,7 +76,7 @@
     stream.replaceChildren();
     hear(stream);
     state(stream).request = null;
-    say(stream, "Answer finished");
+    say(stream, "Answer ended");
     stream.dispatchEvent(new CustomEvent("answer:end", { bubbles: true }));
   });
 

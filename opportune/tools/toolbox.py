@@ -287,7 +287,7 @@ def _result(status: int, body: bytes) -> ToolResult:
         answer = from_json(body) if body else None
     except ValueError:
         answer = body.decode(errors="replace")
-    if status >= 500:
+    if status >= 500 and status != 503:  # which says what is away, in words for people
         return ToolResult(FAILED, is_error=True)
     if status >= 400:
         if words := REFUSALS.get(status):

@@ -9,7 +9,7 @@
   addEventListener("scroll", () => { following = nearEnd(); }, { passive: true });
   new MutationObserver(() => { if (following) toEnd(); })
     .observe(document.getElementById("messages"), { childList: true, subtree: true, characterData: true });
-  if (location.hash) following = false; // it leads to a message
+  if (location.hash || document.querySelector(".chat-options[open]")) following = false; // a message, or what is wrong
   else toEnd();
 
   // Earlier messages come in above what is being read, which stays where it is.
@@ -53,6 +53,14 @@
     opened.querySelector("summary").focus();
   });
 
+  // The menu closes as soon as something else is meant.
+  for (const type of ["click", "focusin"]) document.addEventListener(type, ({ target }) => {
+    const menu = document.querySelector(".chat-menu[open]");
+    const isChosen = type === "click" && target.closest(".chat-menu a");
+    if (menu && (isChosen || !menu.contains(target))) menu.open = false;
+    if (isChosen) menu.firstElementChild.focus();
+  });
+
   document.addEventListener("htmx:after:request", (event) => {
     if (event.target === composer && event.detail.ctx.response.raw.ok) {
       content.value = "";
@@ -67,13 +75,18 @@
   });
 
   // What had the focus has gone: Send has become Stop, or another message is there. On a phone the keyboard stays away.
-  let focused;
-  document.addEventListener("focusin", ({ target }) => { focused = target; });
+  let focused, opener; // and what has opened the part in which it is
+  document.addEventListener("focusin", ({ target }) => {
+    focused = target;
+    opener = target.closest("details")?.querySelector("summary").id;
+  });
   document.addEventListener("htmx:after:swap", returnFocus);
   function returnFocus() {
     if (!focused || (focused.isConnected && focused.checkVisibility())) return;
     focused = null;
-    if (matchMedia("(hover: hover)").matches) content.focus({ preventScroll: true });
+    const summary = document.getElementById(opener);
+    if (summary) summary.focus();
+    else if (matchMedia("(hover: hover)").matches) content.focus({ preventScroll: true });
     else for (const id of ["send", "stop"]) document.getElementById(id).focus(); // the one that is shown
   }
 })();

@@ -131,7 +131,7 @@ async def test_send_is_stop_while_an_answer_is_written_and_the_focus_returns_to_
     await stop.press("Enter")
     await expect(page.get_by_text("Stopped")).to_be_visible()
     await expect(question).to_be_focused()
-    await expect(page.get_by_role("status").filter(has_text="Answer finished")).to_have_count(1)
+    await expect(page.get_by_role("status").filter(has_text="Answer ended")).to_have_count(1)
     await page.get_by_role("button", name="Try again").press("Enter")
     await expect(stop).to_be_visible()
     await expect(question).to_be_focused()
@@ -144,6 +144,35 @@ async def test_send_is_stop_while_an_answer_is_written_and_the_focus_returns_to_
     await version.press("Escape")
     await expect(version).to_be_hidden()
     await expect(edit).to_be_focused()
+
+
+async def test_the_keyboard_alone_names_a_conversation_and_goes_from_version_to_version(
+    page: Page, script: FakeProvider
+) -> None:
+    rename, more = page.get_by_label("Rename this conversation"), page.get_by_label("More about this conversation")
+    earlier, later = page.get_by_label("Earlier version"), page.get_by_label("Later version")
+    await page.goto("/chat")
+    await ask(page, "Why?")
+    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
+    await rename.press("Enter")
+    await page.get_by_label("Title", exact=True).fill("Reasons")
+    await page.get_by_label("Title", exact=True).press("Enter")
+    await expect(page.get_by_role("heading", name="Reasons")).to_be_visible()
+    await expect(page).to_have_title(re.compile("^Reasons · "))
+    await expect(rename).to_be_focused()
+    await page.get_by_label("Edit this question").press("Enter")
+    await page.get_by_label("Another version of this question").fill("How?")
+    await page.get_by_role("button", name="Ask again").press("Enter")
+    await expect(page.locator(".chat-question")).to_have_text(["How?"])
+    for arrow, shown in ((earlier, "Why?"), (later, "How?")):
+        await arrow.press("Enter")
+        await expect(page.locator(".chat-question")).to_have_text([shown])
+        await expect(arrow).to_be_focused()
+    await more.press("Enter")
+    await more.press("Tab")
+    await expect(page.get_by_role("button", name="Share by a link")).to_be_focused()
+    await page.get_by_label("Delete this conversation").focus()
+    await expect(page.get_by_role("button", name="Share by a link")).to_be_hidden()
 
 
 async def test_what_is_being_written_stays_until_it_is_sent_or_its_writer_signs_out(

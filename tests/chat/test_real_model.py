@@ -42,7 +42,7 @@ async def test_an_answer_of_the_real_model_survives_a_reload_and_is_in_the_admin
     await page.reload()
     await expect(answer).to_contain_text(before.split(".")[0][:40])
     await page.get_by_role("button", name="Stop").click()  # it would go on for a thousand tokens
-    await expect(page.get_by_text("Answer finished")).to_be_attached(timeout=LONG_ENOUGH)
+    await expect(page.get_by_text("Answer ended")).to_be_attached(timeout=LONG_ENOUGH)
     words = (await answer.locator("p").first.inner_text()).strip()
     assert words.count(words[:40]) == 1, "nothing twice"
     await page.goto("/admin/message/list")

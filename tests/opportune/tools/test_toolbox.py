@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from opportune.accounts import CurrentUser, OptionalUser, User, may
 from opportune.application import create_app
 from opportune.db import Database, DatabaseDependency, ReadonlyCtx, ReadSession, RWCtx, WriteSession
-from opportune.errors import NotFound, OperatorError
+from opportune.errors import Busy, NotFound, OperatorError
 from opportune.feature import Feature
 from opportune.llm import ToolCall
 from opportune.settings import Settings
@@ -179,6 +179,10 @@ async def test_faults_of_a_tool_are_results_without_a_word_of_the_inside(
         """Find nothing."""
         raise NotFound
 
+    async def away() -> None:
+        """Be away."""
+        raise Busy("There is no index yet.")
+
     async def endless() -> None:
         """Never end."""
         await asyncio.Event().wait()
@@ -187,12 +191,13 @@ async def test_faults_of_a_tool_are_results_without_a_word_of_the_inside(
         """Talk much."""
         return "x" * 100_000
 
-    box = Toolbox(app, [crash, missing, endless, talk])
+    box = Toolbox(app, [crash, missing, away, endless, talk])
     assert await box.call(call("crash"), ada) == ToolResult("The tool failed.", is_error=True)
     assert "the password is sesame" in caplog.text
     assert await box.call(call("missing"), ada) == ToolResult(
         "There is nothing like that, or not for this person.", is_error=True
     )
+    assert await box.call(call("away"), ada) == ToolResult("There is no index yet.", is_error=True)
     assert (await box.call(call("talk"), ada)).text == "x" * 20_000 + "… (cut)"
     monkeypatch.setattr(toolbox, "TIMEOUT_SECONDS", 0.05)
     assert "took longer" in (await box.call(call("endless"), ada)).text
