@@ -185,7 +185,7 @@ HUGGING_FACE = Host(
     "huggingface",
     "Hugging Face Spaces",
     "SPACE_ID",
-    port=7860,
+    port=8000,  # as the app_port of the Space's README says; by default 7860
     memory_bytes=16 * 1024 * MEBIBYTE_BYTES,
     cpu_cores=2,
     sleeps_after_seconds=48 * 3600,

@@ -65,6 +65,7 @@ COMMANDS = {
         "llm": "List, ask or evaluate the language models; off and on.",
         "upgrade": "Take the next release of the framework, on a branch of git.",
         "lock": "Make the requirements locks again.",
+        "deploy": "Write a host's files, and check the settings by its rules.",
     },
 }
 HELPS = {name: line for group in COMMANDS.values() for name, line in group.items()}

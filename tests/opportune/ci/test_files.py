@@ -109,11 +109,14 @@ def run_services(folder: Path, *there: str) -> str:
 
 
 def test_the_script_needs_no_root_where_everything_is_there(tmp_path: Path) -> None:
-    assert run_services(tmp_path, "pgbouncer", "redis-server", "sqlite3", "google-chrome") == ""
+    assert (
+        run_services(tmp_path, "caddy", "systemd-analyze", "pgbouncer", "redis-server", "sqlite3", "google-chrome")
+        == ""
+    )
 
 
 def test_the_script_names_what_is_missing_where_it_may_not_install_it(tmp_path: Path) -> None:
-    said = run_services(tmp_path, "pgbouncer", "redis-server")
+    said = run_services(tmp_path, "caddy", "systemd-analyze", "pgbouncer", "redis-server")
     assert said == "Missing, and not for this user to install: sqlite3 chromium-headless-shell\n"
 
 

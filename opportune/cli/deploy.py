@@ -1,0 +1,107 @@
+"""`oppman.py deploy init|check HOST`: a host's own files, and its rules before anything is pushed."""
+
+from typing import Annotated
+
+import typer
+
+from opportune.cli.git import Git
+from opportune.cli.output import say, warn
+from opportune.cli.suggestions import did_you_mean
+from opportune.cli.terminal import styled
+from opportune.deploy.env_production import ENV_PRODUCTION, write_env
+from opportune.deploy.host_files import FileResult, Outcome, render_files, render_lines, write_files, write_text
+from opportune.deploy.recipes import RECIPES, Recipe
+from opportune.deploy.site_names import (
+    EXAMPLE_DOMAIN,
+    SiteNames,
+    github_repository,
+    project_name,
+    require_domain,
+    require_name,
+)
+from opportune.deploy.traps import trap_lines
+from opportune.errors import OperatorError
+from opportune.project import PROJECT
+from opportune.settings import get_settings
+
+command = typer.Typer()
+
+
+def recipe_of(name: str) -> Recipe:
+    """The recipe of a host.
+
+    Raises:
+        OperatorError: there is none of that name.
+    """
+    if recipe := RECIPES.get(name.lower()):
+        return recipe
+    raise OperatorError(f"There is no host {name[:40]!r}.{did_you_mean(name.lower(), RECIPES)} {', '.join(RECIPES)}.")
+
+
+HostName = Annotated[
+    str, typer.Argument(metavar="HOST", help=f"One of {', '.join(RECIPES)}.", autocompletion=lambda: [*RECIPES])
+]
+
+
+@command.command()
+def init(
+    host: HostName,
+    name: Annotated[str, typer.Option(help="What the host calls the site. [default: the project's name]")] = "",
+    domain: Annotated[str, typer.Option(help="A domain of your own, such as example.org.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Write files anew that have been edited.")] = False,
+) -> None:
+    """Write what a host wants into the project, and say what comes next."""
+    recipe = recipe_of(host)
+    site = site_names(name, domain)
+    results = [*write_files(render_files(recipe, site), PROJECT, force=force)]
+    for result in results:
+        tell_file(result)
+    tell_env(write_env(PROJECT / ENV_PRODUCTION, recipe, site))
+    keep_out_of_git()
+    tell_lines(f"What to know of {recipe.host.title}", [f"- {line}" for line in trap_lines(recipe, site)])
+    fill_in = [f"# Fill in {ENV_PRODUCTION}, then:", f"python3 oppman.py deploy check {recipe.host.name}"]
+    tell_lines("What comes next", [*fill_in, *render_lines("next", recipe, site)])
+    say(f"\nMore: docs/deploy/{recipe.host.name.removesuffix('-persistent')}.md")
+    if kept := [result.path for result in results if result.outcome is Outcome.KEPT]:
+        raise OperatorError(f"{', '.join(kept)} has been edited and stays as it is; --force writes it as shown above.")
+
+
+def site_names(name: str, domain: str) -> SiteNames:
+    remote = Git(PROJECT).run("remote", "get-url", "origin") if (PROJECT / ".git").exists() else None
+    names = {"repository": github_repository(remote.stdout.decode()) if remote else ""}
+    return SiteNames(
+        require_name(name or project_name(PROJECT) or "site"),
+        get_settings().site_name,
+        require_domain(domain) if domain else EXAMPLE_DOMAIN,
+        **{key: value for key, value in names.items() if value},
+    )
+
+
+def tell_file(result: FileResult) -> None:
+    say(f"{result.outcome.value} {result.path}")
+    for line in result.diff.splitlines():
+        say(f"  {styled(line, {'-': 'red', '+': 'green'}.get(line[:1], 'bold'))}")
+
+
+def tell_env(added: list[str] | None) -> None:
+    if added is None:
+        say(f"Wrote {ENV_PRODUCTION}")
+    elif added:
+        say(f"Added {', '.join(added)} to {ENV_PRODUCTION}")
+    else:
+        say(f"Unchanged {ENV_PRODUCTION}")
+
+
+def keep_out_of_git() -> None:
+    """Have git pass over a file in which secrets will stand."""
+    path = PROJECT / ".gitignore"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if ENV_PRODUCTION not in {line.strip().lstrip("/") for line in text.splitlines()}:
+        write_text(path, f"{text.rstrip()}\n{ENV_PRODUCTION}\n".lstrip())
+        warn(f"Added {ENV_PRODUCTION} to .gitignore: secrets will stand in it.")
+
+
+def tell_lines(heading: str, lines: list[str]) -> None:
+    say(f"\n{styled(heading, 'bold')}")
+    for line in lines:
+        say(f"  {line}".rstrip())

@@ -1,0 +1,90 @@
+"""`.env.production`: production's settings without secrets, for their owner to fill in and to copy to the host."""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from opportune.deploy.host_files import write_text
+from opportune.deploy.recipes import OPTIONAL, WHERE, Recipe
+from opportune.deploy.site_names import EXAMPLE_DOMAIN, SiteNames
+from opportune.errors import OperatorError
+
+ENV_PRODUCTION = ".env.production"
+
+
+def asked_names(recipe: Recipe) -> dict[str, str]:
+    """What the host's owner has to give or may give, each with the words on where to get it."""
+    words = {**WHERE, **recipe.where}
+    if recipe.tells_address:
+        words["BASE_URL"] = "The site's address, for a domain of your own alone: the host tells the other."
+    return {name: text for name, text in words.items() if text}
+
+
+def required_names(recipe: Recipe) -> list[str]:
+    """What a site cannot do without there."""
+    return [name for name in asked_names(recipe) if not is_optional(name, recipe)]
+
+
+def is_optional(name: str, recipe: Recipe) -> bool:
+    has_default = name == "BASE_URL" and recipe.tells_address
+    return name in OPTIONAL or has_default or "left out" in recipe.where.get(name, "")
+
+
+def render_env(recipe: Recipe, site: SiteNames) -> str:
+    """The text of a first one."""
+    head = (
+        f"# Production's settings for {recipe.host.title}. Neither git nor the image takes this file.\n"
+        "# Fill in what is empty, and take the # away before what you set besides; .env.example lists all. Then:\n"
+        f"# python3 oppman.py deploy check {recipe.host.name}\n"
+    )
+    return head + "".join(_entries(recipe, site, without=frozenset()))
+
+
+def write_env(path: Path, recipe: Recipe, site: SiteNames) -> list[str] | None:
+    """Write the file, or add to one that is there the names that it lacks; what stands in it stays.
+
+    Returns:
+        The names that were added; None where there was no file.
+
+    Raises:
+        OperatorError: it cannot be read or written.
+    """
+    if not path.exists():
+        write_text(path, render_env(recipe, site), is_private=True)
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"{path} cannot be read ({getattr(error, 'strerror', 'no UTF-8')}).") from None
+    there = frozenset(re.findall(r"^[#\s]*(?:export\s+)?([A-Z][A-Z0-9_]*)=", text, re.MULTILINE))
+    added = [name for name in (*asked_names(recipe), *recipe.asks) if name not in there]
+    if new := "".join(_entries(recipe, site, without=there)):
+        write_text(path, f"{text.rstrip()}\n{new}", is_private=True)
+    return list(dict.fromkeys(added))
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """What it sets, without what is still empty.
+
+    Raises:
+        OperatorError: it cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"{path} cannot be read ({getattr(error, 'strerror', 'no UTF-8')}).") from None
+    return {name: value for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items() if value}
+
+
+def _entries(recipe: Recipe, site: SiteNames, without: frozenset[str]) -> Iterator[str]:
+    known = {"BASE_URL": f"https://{site.domain}"} if site.domain != EXAMPLE_DOMAIN else {}
+    values = {**known, **recipe.asks}
+    for name, words in asked_names(recipe).items():
+        if name not in without:
+            mark = "# " if is_optional(name, recipe) and name not in values else ""
+            yield f"\n# {words}\n{mark}{name}={values.get(name, '')}\n"
+    if rest := [name for name in recipe.asks if name not in {*without, *asked_names(recipe)}]:
+        yield f"\n# As {recipe.host.title} wants them.\n" + "".join(f"{name}={recipe.asks[name]}\n" for name in rest)

@@ -1,0 +1,5 @@
+"""Commands run in this process."""
+
+from opportune.testing.commands import oppman
+
+__all__ = ["oppman"]

@@ -1,0 +1,267 @@
+"""What hosts publish of their files, as far as no schema of it can be had offline: each set has its page beside it."""
+
+import configparser
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
+from jsonschema.validators import validator_for  # type: ignore[import-untyped]
+from ruamel.yaml import YAML
+
+from opportune.web.health import HEALTH_PATHS
+
+SIGNALS = {"SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SIGSTOP"}
+NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def require_keys(found: Iterable[str], allowed: str) -> None:
+    assert set(found) <= set(allowed.split()), sorted(set(found) - set(allowed.split()))
+
+
+def yaml(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def yaml_documents(text: str) -> list[Any]:
+    return [*YAML(typ="safe", pure=True).load_all(text)]
+
+
+def check_fly(text: str) -> None:
+    """https://fly.io/docs/reference/configuration/"""
+    data = tomllib.loads(text)
+    require_keys(
+        data,
+        "app primary_region kill_signal kill_timeout swap_size_mb console_command build deploy env http_service "
+        "services checks mounts metrics processes statics files vm restart experimental",
+    )
+    assert NAME.fullmatch(data["app"])
+    assert data["kill_signal"] in SIGNALS
+    assert 0 < data["kill_timeout"] <= 300
+    require_keys(data["deploy"], "strategy max_unavailable release_command release_command_timeout wait_timeout")
+    assert all(isinstance(value, str) for value in data["env"].values())
+    service = data["http_service"]
+    require_keys(
+        service,
+        "processes internal_port force_https auto_stop_machines auto_start_machines min_machines_running concurrency "
+        "checks machine_checks tls_options http_options",
+    )
+    assert service["auto_stop_machines"] in ("off", "stop", "suspend")
+    assert service["internal_port"] == int(data["env"]["PORT"])
+    assert service["concurrency"]["type"] in ("connections", "requests")
+    for check in service["checks"]:
+        require_keys(
+            check, "grace_period interval method timeout path protocol tls_skip_verify tls_server_name headers"
+        )
+        assert check["path"] in HEALTH_PATHS
+    for machine in data["vm"]:
+        require_keys(machine, "size memory cpus cpu_kind gpus gpu_kind kernel_args processes host_dedication_id")
+
+
+def check_render(text: str) -> None:
+    """https://render.com/docs/blueprint-spec"""
+    data = yaml(text)
+    require_keys(data, "services databases envVarGroups projects ungrouped previews")
+    (service,) = data["services"]
+    require_keys(
+        service,
+        "type name runtime plan region repo branch autoDeployTrigger buildFilter rootDir buildCommand startCommand "
+        "preDeployCommand dockerCommand dockerContext dockerfilePath registryCredential healthCheckPath numInstances "
+        "scaling disk domains maxShutdownDelaySeconds envVars previews ipAllowList renderSubdomainPolicy",
+    )
+    assert (service["type"], service["runtime"]) == ("web", "docker")
+    assert "maxShutdownDelaySeconds" not in service or service["plan"] != "free"
+    assert service["healthCheckPath"] in HEALTH_PATHS
+    for variable in service["envVars"]:
+        require_keys(variable, "key value generateValue sync fromDatabase fromService fromGroup")
+        assert len(variable) == 2  # each has one source
+
+
+def check_railway(text: str) -> None:
+    """https://docs.railway.com/config-as-code/reference"""
+    data = json.loads(text)
+    require_keys(data, "$schema build deploy environments")
+    assert data["build"]["builder"] in ("RAILPACK", "DOCKERFILE", "NIXPACKS")
+    deploy = data["deploy"]
+    require_keys(
+        deploy,
+        "startCommand preDeployCommand multiRegionConfig numReplicas healthcheckPath healthcheckTimeout "
+        "restartPolicyType restartPolicyMaxRetries cronSchedule overlapSeconds "
+        "drainingSeconds sleepApplication region runtime",
+    )
+    assert deploy["healthcheckPath"] in HEALTH_PATHS
+    assert deploy["restartPolicyType"] in ("ON_FAILURE", "ALWAYS", "NEVER")
+    assert all(isinstance(deploy[name], int) for name in deploy if name.endswith("Seconds"))
+    assert all(isinstance(command, str) for command in deploy["preDeployCommand"])
+
+
+def check_leapcell(text: str) -> None:
+    """https://github.com/leapcell/fastapi-blog: the form of its dashboard is documented, the file by that example."""
+    data = yaml(text)
+    assert data.keys() == {"runtime", "startCommand", "buildCommand", "port", "memory"}
+    assert data["runtime"] == "python"
+    assert re.fullmatch(r"\d+mb", data["memory"])
+    assert f"--port {data['port']}" in data["startCommand"]
+
+
+def check_procfile(text: str) -> None:
+    """https://devcenter.heroku.com/articles/procfile"""
+    processes = dict(re.fullmatch(r"([A-Za-z0-9_-]+): (\S.*)", line).groups() for line in text.splitlines())  # type: ignore[union-attr]
+    assert {"web", "release"} <= processes.keys()
+    assert all(command.startswith("python oppman.py ") for command in processes.values())
+
+
+def check_app_json(text: str) -> None:
+    """https://devcenter.heroku.com/articles/app-json-schema"""
+    data = json.loads(text)
+    require_keys(
+        data,
+        "name description keywords website repository logo success_url scripts env formation addons buildpacks "
+        "environments stack image",
+    )
+    for variable in data["env"].values():
+        require_keys(variable, "description value required generator")
+        assert variable.get("generator", "secret") == "secret"
+    for process in data["formation"].values():
+        assert process["size"] in ("eco", "basic", "standard-1x", "standard-2x")
+
+
+def check_requirements(text: str) -> None:
+    """https://pip.pypa.io/en/stable/reference/requirements-file-format/"""
+    assert [line for line in text.splitlines() if not line.startswith("#")] == ["-r requirements.lock"]
+
+
+def check_cloud_run(text: str) -> None:
+    """https://cloud.google.com/run/docs/reference/yaml/v1"""
+    data = yaml(text)
+    assert (data["apiVersion"], data["kind"]) == ("serving.knative.dev/v1", "Service")
+    require_keys(data["metadata"], "name namespace labels annotations")
+    template = data["spec"]["template"]
+    assert all(isinstance(value, str) for value in template["metadata"]["annotations"].values())
+    spec = template["spec"]
+    require_keys(spec, "containerConcurrency timeoutSeconds serviceAccountName containers volumes nodeSelector")
+    assert 1 <= spec["timeoutSeconds"] <= 3600
+    (container,) = spec["containers"]
+    require_keys(
+        container,
+        "name image command args env ports resources startupProbe livenessProbe readinessProbe volumeMounts workingDir",
+    )
+    assert container["startupProbe"]["httpGet"]["path"] in HEALTH_PATHS
+    assert container["startupProbe"]["timeoutSeconds"] <= container["startupProbe"]["periodSeconds"]
+    for variable in container["env"]:
+        assert isinstance(variable.get("value", ""), str)
+        assert variable.get("valueFrom", {"secretKeyRef": 0}).keys() == {"secretKeyRef"}
+
+
+def check_space(text: str) -> None:
+    """https://huggingface.co/docs/hub/spaces-config-reference"""
+    data = yaml(re.fullmatch(r"---\n(.*)---\n", text, re.DOTALL)[1])  # type: ignore[index]
+    require_keys(data, "title emoji colorFrom colorTo sdk app_port pinned short_description license tags header models")
+    assert {data["colorFrom"], data["colorTo"]} <= {
+        *("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
+    }
+    assert (data["sdk"], type(data["app_port"])) == ("docker", int)
+    assert len(data["emoji"]) == 1
+
+
+def check_litestream(text: str) -> None:
+    """https://litestream.io/reference/config/"""
+    data = yaml(text)
+    require_keys(data, "access-key-id secret-access-key addr exec dbs levels snapshot logging")
+    for database in data["dbs"]:
+        require_keys(database, "path meta-path monitor-interval checkpoint-interval min-checkpoint-page-count replica")
+        require_keys(
+            database["replica"], "type bucket path endpoint region force-path-style sync-interval url sign-payload"
+        )
+
+
+def check_compose(text: str) -> None:
+    """https://github.com/compose-spec/compose-spec"""
+    rules = get_builtin_schema("vendor.compose-spec")
+    data = yaml(text)
+    assert [error.message for error in validator_for(rules)(rules).iter_errors(data)] == []
+    for service in data["services"].values():
+        assert set(service.get("depends_on", {})) <= data["services"].keys()
+
+
+def check_pgbouncer(text: str) -> None:
+    """https://www.pgbouncer.org/config.html"""
+    config = configparser.ConfigParser()
+    config.read_string(text)
+    assert config["pgbouncer"]["pool_mode"] in ("session", "transaction", "statement")
+    require_keys(
+        config["pgbouncer"],
+        "listen_addr listen_port auth_type auth_file pool_mode default_pool_size max_client_conn server_tls_sslmode "
+        "max_prepared_statements",
+    )
+
+
+KINDS = {
+    "Namespace": "v1",
+    "Deployment": "apps/v1",
+    "Service": "v1",
+    "Ingress": "networking.k8s.io/v1",
+    "PodDisruptionBudget": "policy/v1",
+}
+
+
+def check_kubernetes(text: str) -> None:
+    """https://kubernetes.io/docs/reference/kubernetes-api/"""
+    for data in yaml_documents(text):
+        require_keys(data, "apiVersion kind metadata spec")
+        assert KINDS[data["kind"]] == data["apiVersion"]
+        assert NAME.fullmatch(data["metadata"]["name"])
+        if data["kind"] == "Deployment":
+            template = data["spec"]["template"]
+            assert template["metadata"]["labels"].items() >= data["spec"]["selector"]["matchLabels"].items()
+            require_pod(template["spec"])
+
+
+def require_pod(spec: Any) -> None:
+    require_keys(
+        spec,
+        "terminationGracePeriodSeconds automountServiceAccountToken securityContext initContainers containers volumes",
+    )
+    volumes = {volume["name"] for volume in spec["volumes"]}
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        require_keys(
+            container,
+            "name image command args env envFrom ports resources securityContext volumeMounts startupProbe "
+            "readinessProbe livenessProbe lifecycle",
+        )
+        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            if probe in container:
+                assert container[probe]["httpGet"]["path"] in HEALTH_PATHS
+
+
+def check_kustomization(text: str) -> None:
+    """https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/"""
+    data = yaml(text)
+    assert (data["apiVersion"], data["kind"]) == ("kustomize.config.k8s.io/v1beta1", "Kustomization")
+    require_keys(data, "apiVersion kind namespace labels resources configMapGenerator images")
+    assert all(re.fullmatch(r"[A-Z_]+=.+", line) for line in data["configMapGenerator"][0]["literals"])
+
+
+FORMATS: dict[str, Callable[[str], None]] = {
+    "fly.toml": check_fly,
+    "render.yaml": check_render,
+    "railway.json": check_railway,
+    "leapcell.yaml": check_leapcell,
+    "Procfile": check_procfile,
+    "app.json": check_app_json,
+    "requirements.txt": check_requirements,
+    "README.md": check_space,
+    "deploy/cloudrun/service.yaml": check_cloud_run,
+    "deploy/linux/litestream.yml": check_litestream,
+    "deploy/compose/compose.yaml": check_compose,
+    "deploy/compose/pgbouncer.ini": check_pgbouncer,
+    "deploy/kubernetes/kustomization.yaml": check_kustomization,
+    **{
+        f"deploy/kubernetes/{name}.yaml": check_kubernetes
+        for name in ("namespace", "web", "worker", "service", "ingress")
+    },
+}

@@ -1,0 +1,76 @@
+"""The files that hosts want: by their published formats, and by the hosts' own programs where there are some."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from opportune.deploy.host_files import render_files, render_lines
+from opportune.deploy.recipes import RECIPES, Recipe
+from opportune.deploy.site_names import SiteNames
+from opportune.deploy.traps import trap_lines
+from opportune.testing.services.missing_programs import skip_for_missing
+from tests.opportune.deploy.published_formats import FORMATS, yaml
+
+SITE = SiteNames("reading-circle", 'Reading "Circle": 100 % Lisbon', "books.example.org", "lisbon/circle")
+UNITS = (".service", ".timer")
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_each_file_has_the_format_that_the_host_publishes(recipe: Recipe) -> None:
+    for path, text in render_files(recipe, SITE).items():
+        assert path in FORMATS or path.endswith((*UNITS, "Caddyfile")), path
+        if path in FORMATS:
+            FORMATS[path](text)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_each_host_has_its_next_commands_and_its_traps(recipe: Recipe) -> None:
+    text = "\n".join([*render_lines("next", recipe, SITE), *trap_lines(recipe, SITE)])
+    assert "reading-circle" in text or recipe.host.name.startswith(("leapcell", "render", "compose"))
+    assert recipe.host.health_path in text
+    assert "{{" not in text.replace("${{Postgres", "")
+    assert "None" not in text
+
+
+@pytest.mark.parametrize("host", ["linux", "compose"])
+def test_caddy_reads_its_files(host: str, tmp_path: Path) -> None:
+    caddy = shutil.which("caddy", path=PATH) or skip_for_missing("Caddy", "apt-get install caddy")
+    path = tmp_path / "Caddyfile"
+    path.write_text(render_files(RECIPES[host], SITE)[f"deploy/{host}/Caddyfile"], encoding="utf-8")
+    environ = {"BASE_URL": "https://books.example.org", "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    result = subprocess.run(
+        [caddy, "adapt", "--config", path, "--validate"],
+        check=False,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "books.example.org" in result.stdout
+
+
+def test_systemd_reads_its_units(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze", path=PATH) or skip_for_missing("systemd", "apt-get install systemd")
+    files = render_files(RECIPES["linux"], SITE)
+    units = {Path(path).name: text for path, text in files.items() if path.endswith(UNITS)}
+    for name, text in units.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    result = subprocess.run(
+        [analyze, "verify", "--recursive-errors=no", *(tmp_path / name for name in units)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_kustomization_names_the_files_beside_it() -> None:
+    files = render_files(RECIPES["kubernetes"], SITE)
+    data = yaml(files["deploy/kubernetes/kustomization.yaml"])
+    folder = {Path(path).name for path in files} - {"kustomization.yaml"}
+    assert set(data["resources"]) == folder

@@ -1,0 +1,107 @@
+"""`deploy init`: a host's files come into the project, and nothing that somebody wrote is lost."""
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from opportune import atomic_files
+from opportune.cli import deploy
+from opportune.deploy.host_files import RECORD
+from opportune.deploy.recipes import RECIPES
+from opportune.testing.commands import Oppman
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for the project's."""
+    monkeypatch.setattr(deploy, "PROJECT", tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "reading-circle"\n')
+    (tmp_path / "README.md").write_text("# Reading circle\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("host", RECIPES)
+def test_the_files_are_there_with_the_projects_name_and_the_settings_wait_to_be_filled_in(
+    project: Path, oppman: Oppman, host: str
+) -> None:
+    code, out, err = oppman("deploy", "init", host, SITE_NAME="Reading circle")
+    assert code == 0, err
+    assert "Wrote .env.production\n" in out
+    assert "What comes next" in out
+    text = "".join(path.read_text() for path in project.rglob("*") if path.is_file())
+    assert "reading-circle" in text
+    settings = dotenv_values(project / ".env.production")
+    assert not settings.get("SECRET_KEY")
+    assert {**RECIPES[host].sets, **settings}["TRUSTED_PROXIES"]
+    assert ".env.production\n" in (project / ".gitignore").read_text()
+    if sys.platform != "win32":
+        assert stat.S_IMODE((project / ".env.production").stat().st_mode) == 0o600
+
+
+def test_once_more_changes_nothing_and_what_is_edited_stays_until_it_is_forced(project: Path, oppman: Oppman) -> None:
+    oppman("deploy", "init", "fly")
+    (project / ".env.production").write_text("SECRET_KEY=kept\nDATABASE_URL=\n")
+    code, out, _ = oppman("deploy", "init", "fly")
+    assert code == 0
+    assert "Unchanged fly.toml" in out
+    assert "Added STORAGE_URL, " in out.replace("DATABASE_DIRECT_URL, BASE_URL, ", "")
+    path = project / "fly.toml"
+    path.write_text(path.read_text().replace('"fra"', '"ams"'))
+    code, out, err = oppman("deploy", "init", "fly")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "fly.toml has been edited and stays as it is" in err
+    assert '-primary_region = "ams"' in out
+    assert '+primary_region = "fra"' in out
+    assert '"ams"' in path.read_text()
+    code, out, _ = oppman("deploy", "init", "fly", "--force")
+    assert (code, '"fra"' in path.read_text()) == (0, True)
+    assert dotenv_values(project / ".env.production")["SECRET_KEY"] == "kept"
+
+
+def test_what_nobody_has_edited_is_renewed(project: Path, oppman: Oppman) -> None:
+    oppman("deploy", "init", "fly")
+    code, out, _ = oppman("deploy", "init", "fly", "--name", "circle")
+    assert (code, "Renewed fly.toml" in out) == (0, True)
+    assert 'app = "circle"' in (project / "fly.toml").read_text()
+
+
+def test_a_readme_gets_the_words_of_a_space_and_keeps_its_own(project: Path, oppman: Oppman) -> None:
+    for name in ("One", "Two"):
+        assert oppman("deploy", "init", "huggingface", SITE_NAME=name).code == 0
+        text = (project / "README.md").read_text()
+        assert text.startswith(f'---\ntitle: "{name}"\n')
+        assert text.endswith("---\n# Reading circle\n")
+
+
+def test_an_interrupted_one_leaves_no_half_file(project: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(atomic_files, "put", interrupt)
+    assert oppman("deploy", "init", "fly").code == 130
+    assert sorted(path.name for path in project.iterdir()) == ["README.md", "pyproject.toml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("flyio",), "There is no host 'flyio'. Did you mean fly? fly, render, "),
+        (("fly", "--name", "My Site"), "'My Site' is no name for a site"),
+        (("linux", "--domain", "nowhere"), "'nowhere' is no domain"),
+    ],
+)
+def test_what_it_cannot_do_is_one_line(project: Path, oppman: Oppman, arguments: tuple[str, ...], words: str) -> None:
+    code, out, err = oppman("deploy", "init", *arguments)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert words in err
+    assert not (project / RECORD).exists()
+
+
+def test_a_place_that_is_taken_by_a_folder_is_one_line(project: Path, oppman: Oppman) -> None:
+    (project / "fly.toml").mkdir()
+    code, _, err = oppman("deploy", "init", "fly")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "fly.toml cannot be read" in err
