@@ -108,7 +108,9 @@ def check_leapcell(text: str) -> None:
 
 def check_procfile(text: str) -> None:
     """https://devcenter.heroku.com/articles/procfile"""
-    processes = dict(re.fullmatch(r"([A-Za-z0-9_-]+): (\S.*)", line).groups() for line in text.splitlines())  # type: ignore[union-attr]
+    lines = [re.fullmatch(r"([A-Za-z0-9_-]+): (\S.*)", line) for line in text.splitlines()]
+    assert all(lines)
+    processes = {line[1]: line[2] for line in lines if line}
     assert {"web", "release"} <= processes.keys()
     assert all(command.startswith("python oppman.py ") for command in processes.values())
 
