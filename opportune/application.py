@@ -99,7 +99,7 @@ def add_services(state: State, settings: Settings) -> None:
     """Add the services that routes find at `app.state`. Their settings are parsed now; nothing is opened yet."""
     transport_for(settings)  # e-mails leave by a job, which makes its own
     state.database = open_database(settings)
-    state.storage = open_storage(settings)
+    state.storage = open_storage(settings, state.database)
     state.llm = LanguageModel.of(settings, guard_of(state.features, settings, state.database))
     state.jobs = open_jobs(settings, state.database, state.storage, state.features, state.llm)
     state.cache = open_cache(settings, state.database, who=get_optional_user)

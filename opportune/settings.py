@@ -215,7 +215,7 @@ class Settings(BaseSettings):
     mail_from: str = ""
     """Who mail comes from (Site <site@example.org>). Empty: the address of BASE_URL's host."""
     storage_url: SecretStr = SecretStr("file:./data/uploads")
-    """Where uploaded files are kept: file:folder, or s3://key:secret@host/bucket?region=name."""
+    """Where uploaded files are kept: file:folder, s3://key:secret@host/bucket?region=name, or database:."""
     cache_url: SecretStr = SecretStr("memory:")
     """Where finished pages are kept: memory: for each process, redis://host:6379/0 for all of them."""
     jobs: Literal["inline", "worker", "off"] = "inline"

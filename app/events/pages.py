@@ -52,7 +52,7 @@ async def register(request: Request, registrations: WriteRegistrations, limiter:
         form.refuse(refusal.detail, status=refusal.status_code)
         return await show_event(request, registrations.events, slug, form, refusal.headers)
     except StorageError as error:
-        form.refuse(f"{error} You can also register without a photo.", "photo", 503)
+        form.refuse(f"{error} You can also register without a photo.", "photo", error.status)
         return await show_event(request, registrations.events, slug, form)
     except RegistrationClosed as closed:
         form.refuse(str(closed), status=409)

@@ -24,6 +24,7 @@ from opportune.cli.makemigrations import collect
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.terminal import styled
 from opportune.cli.transaction import in_transaction
+from opportune.db.factory import open_database
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions_of
@@ -185,13 +186,17 @@ def check_env_example(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    try:
-        storage = open_storage(settings)
-    except OperatorError:  # check_addresses tells
-        return
-    with runner() as loop:
-        if fault := loop.run(storage.check()):
+    with suppress(OperatorError), runner() as loop:  # check_addresses tells
+        if fault := loop.run(_storage_fault(settings)):
             yield Finding(fault)
+
+
+async def _storage_fault(settings: Settings) -> str:
+    database = open_database(settings)
+    try:
+        return await open_storage(settings, database).check()
+    finally:
+        await database.dispose()
 
 
 def try_mail(settings: Settings) -> Iterator[Finding]:

@@ -41,7 +41,9 @@ def ask(url: DatabaseURL) -> None:
     with snapshot(url) as connection, explained_errors(url):
         rows = sum(count(connection, table) for table in in_order(Model.metadata))
     print(f"All {rows:,} rows in {url.redacted} will be deleted, users and their sessions with them.")
-    print("Tables, migrations and uploaded files stay. What `backup` has not kept cannot be brought back.")
+    print(
+        "Tables, migrations and uploaded files outside of it stay. What `backup` has not kept cannot be brought back."
+    )
     if typer.prompt("Type yes to go on") != "yes":
         raise typer.Abort
 

@@ -13,7 +13,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.model import Model
 from opportune.project import installed_names
 from opportune.settings import get_settings
-from opportune.storage.location import Bucket
+from opportune.storage.location import DatabaseFiles
 
 
 def command(
@@ -37,11 +37,19 @@ def command(
 
 def uploads_left(manifest: Manifest, target: Target) -> str:
     """What is said where uploads are not as they were."""
+    place = target.place
     if manifest.elsewhere:
+        if isinstance(place, DatabaseFiles) and manifest.elsewhere == place.label:
+            return ""
         return f"Its uploads are in {manifest.elsewhere}: set STORAGE_URL to that place."
-    if isinstance(target.place, Bucket) and any(name.startswith(UPLOADS) for name in manifest.members):
-        return f"Its uploads are not restored into {target.place.label}: unpack {UPLOADS} of the archive there."
-    return ""
+    if isinstance(place, Path) or not any(name.startswith(UPLOADS) for name in manifest.members):
+        return ""
+    if not isinstance(place, DatabaseFiles):
+        return f"Its uploads are not restored into {place.label}: unpack {UPLOADS} of the archive there."
+    return (
+        f"Its uploads are not restored into the database: unpack {UPLOADS} of the archive, and set STORAGE_URL to that "
+        "folder."
+    )
 
 
 def ask(manifest: Manifest, target: Target) -> None:

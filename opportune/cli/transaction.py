@@ -76,7 +76,7 @@ async def opened(settings: Settings) -> AsyncIterator[DatabaseJobQueue]:
     features = installed_features()
     llm = LanguageModel.of(settings, guard_of(features, settings, database))
     try:
-        yield open_jobs(settings, database, open_storage(settings), features, llm)
+        yield open_jobs(settings, database, open_storage(settings, database), features, llm)
     finally:
         await llm.close()
         await cache.close()

@@ -200,7 +200,7 @@ class CrudPages(PageOptions[M]):
             async with stored_uploads(request.app.state.storage, self.kind.model, self._values(form)) as values:
                 return await save(values)
         except StorageError as error:
-            form.refuse(str(error), status=503)
+            form.refuse(str(error), status=error.status)
             return None
         except FieldErrors as refusal:
             form.show(refusal)

@@ -1,16 +1,22 @@
 """Opens the storage that STORAGE_URL names."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opportune.settings import Settings
 from opportune.storage.folder import FolderStorage
-from opportune.storage.location import parse_storage_url
+from opportune.storage.location import DatabaseFiles, parse_storage_url
 from opportune.storage.signed_urls import URLSigner
 from opportune.storage.storage import Storage
 
+if TYPE_CHECKING:
+    from opportune.db.database import Database
 
-def open_storage(settings: Settings) -> Storage:
+
+def open_storage(settings: Settings, database: "Database | None" = None) -> Storage:
     """Open the storage that STORAGE_URL names, without touching disk or network.
+
+    `database` is the process's own, where it has one already: STORAGE_URL=database: asks that.
 
     Raises:
         OperatorError: the address is malformed.
@@ -18,6 +24,11 @@ def open_storage(settings: Settings) -> Storage:
     place, signer = parse_storage_url(settings), URLSigner.of(settings)
     if isinstance(place, Path):
         return FolderStorage(place, signer)
+    if isinstance(place, DatabaseFiles):
+        from opportune.db.factory import open_database  # noqa: PLC0415 - as below
+        from opportune.storage.database import DatabaseStorage  # noqa: PLC0415 - as below
+
+        return DatabaseStorage(place, signer, database or open_database(settings))
     from opportune.storage.bucket import BucketStorage  # noqa: PLC0415 - most sites have none
 
     return BucketStorage(place, signer)

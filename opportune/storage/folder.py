@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from opportune.atomic_files import replacement
 from opportune.hosts import is_ephemeral
@@ -34,7 +34,7 @@ class FolderStorage(Storage):
             return ""
         return (
             f"Uploads go to {self.folder}, on a disk that this host does not keep: they are lost at the next deploy or "
-            "restart. Set STORAGE_URL to a bucket (s3://…), or mount a volume there (docs/files.md)."
+            "restart. Set STORAGE_URL to a bucket (s3://…) or to database:, or mount a volume there (docs/files.md)."
         )
 
     async def put(self, name: str, content: bytes, content_type: str) -> None:
@@ -43,6 +43,9 @@ class FolderStorage(Storage):
 
     async def read(self, name: str) -> bytes:
         return await self._do(self._read, self._path(name))
+
+    async def read_part(self, name: str, start: int, stop: int) -> tuple[bytes, int]:
+        return await self._do(self._read_part, self._path(name), start, stop)
 
     async def delete(self, name: str) -> None:
         if is_name(name):
@@ -78,11 +81,19 @@ class FolderStorage(Storage):
             file.write(content)
 
     def _read(self, path: Path) -> bytes:
+        with self._opened(path) as file:
+            return file.read()
+
+    def _read_part(self, path: Path, start: int, stop: int) -> tuple[bytes, int]:
+        with self._opened(path) as file:
+            file.seek(start)
+            return file.read(max(0, stop - start)), os.fstat(file.fileno()).st_size
+
+    def _opened(self, path: Path) -> BinaryIO:
         if not (self._is_within(path) and path.is_file()):
             raise MissingFileError(path.name)
         try:
-            with open(os.open(path, NOT_FOLLOWED), "rb") as file:  # noqa: PTH123 - pathlib opens no descriptors
-                return file.read()
+            return open(os.open(path, NOT_FOLLOWED), "rb")  # noqa: PTH123 - pathlib opens no descriptors
         except FileNotFoundError as error:
             raise MissingFileError(path.name) from error
 

@@ -1,7 +1,8 @@
 """Parses STORAGE_URL."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -9,9 +10,11 @@ from opportune.errors import OperatorError
 from opportune.project import PROJECT
 from opportune.settings import Settings
 
-EXAMPLES = "Write file:./data/uploads, or s3://key:secret@host/bucket?region=name (docs/files.md)."
+EXAMPLES = "Write file:./data/uploads, s3://key:secret@host/bucket?region=name, or database: (docs/files.md)."
 OPTIONS = ("region", "tls")
 HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
+MEGABYTE_BYTES = 1_000_000
+MAX_MEGABYTES = 1_000_000
 BOOLEANS = {"true": True, "false": False}
 
 
@@ -37,8 +40,20 @@ class Bucket:
         return "/".join(filter(None, (f"s3://{self.host}", self.name, self.prefix)))
 
 
-def parse_storage_url(settings: Settings) -> Path | Bucket:
-    """Parse STORAGE_URL: a folder, as an absolute path, or a bucket.
+@dataclass(frozen=True)
+class DatabaseFiles:
+    """The site's own database, and what files may take of it."""
+
+    max_file_megabytes: int = 10
+    max_total_megabytes: int = 200
+    label = "the database"
+
+
+Place = Path | Bucket | DatabaseFiles
+
+
+def parse_storage_url(settings: Settings) -> Place:
+    """Parse STORAGE_URL: a folder, as an absolute path, a bucket, or the database.
 
     Raises:
         OperatorError: the setting is malformed; the line shows nothing of a secret.
@@ -48,6 +63,8 @@ def parse_storage_url(settings: Settings) -> Path | Bucket:
         return _folder(rest)
     if scheme == "s3" and rest.startswith("//"):
         return _bucket(rest.removeprefix("//"))
+    if scheme == "database":
+        return _database(rest)
     raise _refusal("names neither a folder nor a bucket")
 
 
@@ -73,13 +90,29 @@ def _bucket(text: str) -> Bucket:
     if bool(key) != bool(secret):
         raise _refusal("has a key without a secret, or a secret without a key")
     host, name, prefix, query = _parts(address)
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    if unknown := sorted(options.keys() - set(OPTIONS)):
-        raise _refusal(f"has an option that is not known: {unknown[0]!a}")
+    options = _options(query, OPTIONS)
     if (tls := options.get("tls", "true")) not in BOOLEANS:
         raise _refusal("says neither tls=true nor tls=false")
     region = options.get("region") or _region_of(host)
     return Bucket(host, name, prefix, region, BOOLEANS[tls], unquote(key), unquote(secret))
+
+
+def _database(text: str) -> DatabaseFiles:
+    rest, _, query = text.partition("?")
+    if rest.strip("/"):
+        raise _refusal("names another database: files go to that of DATABASE_URL")
+    options = _options(query, [field.name for field in fields(DatabaseFiles)])
+    for name, value in options.items():
+        if not (value.isascii() and value.isdigit() and 0 < int(value) <= MAX_MEGABYTES):
+            raise _refusal(f"has no number of megabytes in {name}")
+    return DatabaseFiles(**{name: int(value) for name, value in options.items()})
+
+
+def _options(query: str, known: Collection[str]) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := sorted(options.keys() - set(known)):
+        raise _refusal(f"has an option that is not known: {unknown[0]!a}")
+    return options
 
 
 def _parts(address: str) -> tuple[str, str, str, str]:

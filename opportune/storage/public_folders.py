@@ -51,19 +51,16 @@ async def save_copy(storage: Storage, name: str, content: bytes, size: int) -> b
     return small
 
 
-async def read_file(storage: Storage, name: str) -> bytes:
-    """Read a file; a copy of a size that was declared later than its picture was sent is drawn now.
-
-    Raises:
-        StorageError, MissingFileError: as `Storage.read`.
-    """
+async def read_part(storage: Storage, name: str, start: int, stop: int) -> tuple[bytes, int]:
+    """Read as `Storage.read_part`; a copy of a size that was declared later than its picture was sent is drawn now."""
     try:
-        return await storage.read(name)
+        return await storage.read_part(name, start, stop)
     except MissingFileError:
         original, size = _original_of(name)
         if size not in _sizes.get(original.rpartition("/")[0], ()):
             raise
-        return await save_copy(storage, original, await storage.read(original), size)
+        content = await save_copy(storage, original, await storage.read(original), size)
+        return content[start:stop], len(content)
 
 
 def _original_of(name: str) -> tuple[str, int]:

@@ -19,8 +19,28 @@ class StorageError(Exception):
     The message is a sentence for the visitor; the log has the reason.
     """
 
-    def __init__(self) -> None:
-        super().__init__(UNAVAILABLE)
+    status = 503
+
+    def __init__(self, words: str = UNAVAILABLE) -> None:
+        super().__init__(words)
+
+
+class FileTooLargeError(StorageError):
+    """The place of files takes none that is so large."""
+
+    status = 422
+
+    def __init__(self, max_megabytes: int) -> None:
+        super().__init__(f"Please choose a file of at most {max_megabytes:,} MB.")
+
+
+class StorageFullError(StorageError):
+    """The place of files may take no more."""
+
+    status = 507
+
+    def __init__(self, max_megabytes: int) -> None:
+        super().__init__(f"This site has no room for more files: they may take {max_megabytes:,} MB in all.")
 
 
 class MissingFileError(NotFound):
@@ -46,6 +66,11 @@ class Storage(ABC):
     @abstractmethod
     async def read(self, name: str) -> bytes:
         """Read a whole file. Raises StorageError, MissingFileError."""
+
+    async def read_part(self, name: str, start: int, stop: int) -> tuple[bytes, int]:
+        """Read the bytes from `start` to before `stop`, and tell the size of the whole file. Raises as `read`."""
+        content = await self.read(name)
+        return content[start:stop], len(content)
 
     @abstractmethod
     async def delete(self, name: str) -> None:

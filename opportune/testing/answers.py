@@ -38,6 +38,6 @@ def model() -> FakeProvider:
 @pytest.fixture
 async def manager(database: Database, model: FakeProvider, settings: Settings) -> AsyncIterator[AnswerManager]:
     """What begins answers, as the site does, and ends with the test."""
-    manager = AnswerManager(database, LanguageModel(lambda: model), storage=open_storage(settings))
+    manager = AnswerManager(database, LanguageModel(lambda: model), storage=open_storage(settings, database))
     yield manager
     await manager.close()

@@ -55,7 +55,7 @@ async def change_profile(request: Request, user: CurrentUser, context: AccountCt
             async with stored_uploads(request.app.state.storage, User, changes) as values:
                 await update_profile(context, user, values)
         except StorageError as error:
-            form.refuse(str(error), status=503)
+            form.refuse(str(error), status=error.status)
         except FieldErrors as refusal:
             form.show(refusal)
         else:

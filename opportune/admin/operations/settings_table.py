@@ -26,7 +26,7 @@ SECRET_NAME = re.compile(r"(?:^|_)(?:key|password|secret|token)$")
 # Each address in the words of who understands it: a password may stand at more places than one.
 ADDRESSES: dict[str, Callable[[Settings], object]] = {
     "mail_url": lambda settings: transport_for(settings).name,
-    "storage_url": lambda settings: getattr(place := parse_storage_url(settings), "shown", place),
+    "storage_url": lambda settings: getattr(place := parse_storage_url(settings), "label", place),
     "cache_url": lambda settings: open_store(settings.cache_url.get_secret_value()).name,
 }
 

@@ -23,7 +23,7 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 from opportune.settings import Settings
-from opportune.storage.location import Bucket, parse_storage_url
+from opportune.storage.location import DatabaseFiles, Place, parse_storage_url
 
 BACKUP_FOLDER = PROJECT / "data" / "backups"
 DATABASE = ".database"
@@ -139,11 +139,13 @@ def _add_database(
     return "database.sqlite3", "", state
 
 
-def _add_uploads(writer: ArchiveWriter, place: Path | Bucket, notify: Notify) -> str:
-    """Add those of a folder, or tell in which bucket they are."""
+def _add_uploads(writer: ArchiveWriter, place: Place, notify: Notify) -> str:
+    """Add those of a folder, or tell where they are."""
     if isinstance(place, Path):
         uploads.add_uploads(writer, place)
         return ""
+    if isinstance(place, DatabaseFiles):
+        return place.label  # which is in this backup
     notify(f"The uploads are in {place.label}, and not in this backup: look after them there.")
     return place.label
 

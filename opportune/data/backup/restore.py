@@ -18,7 +18,7 @@ from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.settings import Settings
-from opportune.storage.location import Bucket, parse_storage_url
+from opportune.storage.location import Place, parse_storage_url
 
 WORK_FOLDER_PREFIX = "opportune-restore-"
 LOCK = ".restore"
@@ -42,7 +42,7 @@ class Target:
         return migration_url(self.settings)
 
     @property
-    def place(self) -> Path | Bucket:
+    def place(self) -> Place:
         return parse_storage_url(self.settings)
 
 

@@ -9,7 +9,7 @@ from opportune.atomic_files import TEMPORARY, put, sync
 from opportune.data.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.errors import OperatorError
 from opportune.progress import work
-from opportune.storage.location import Bucket
+from opportune.storage.location import Place
 
 
 def add_uploads(writer: ArchiveWriter, folder: Path) -> None:
@@ -38,9 +38,9 @@ def _refuse_unnamable(path: Path) -> None:
 
 
 @contextmanager
-def stage_uploads(archive: Archive, place: Path | Bucket) -> Iterator["StagedUploads"]:
-    """The uploads of an archive, extracted and checked, beside the folder that they belong to; none for a bucket."""
-    if isinstance(place, Bucket):
+def stage_uploads(archive: Archive, place: Place) -> Iterator["StagedUploads"]:
+    """The uploads of an archive, extracted and checked, beside the folder that they belong to; else none."""
+    if not isinstance(place, Path):
         yield StagedUploads(())
         return
     folder = place.with_name(f"{place.name}.restore{TEMPORARY}")

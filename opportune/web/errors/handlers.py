@@ -129,6 +129,11 @@ async def on_busy(request: Request, error: Exception) -> Response:
     return problem(request, 503, str(error), headers=RETRY_HEADERS)
 
 
+async def on_storage_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StorageError)  # noqa: S101 - the type that this handler is registered for
+    return problem(request, error.status, str(error), headers=RETRY_HEADERS if error.status == 503 else None)
+
+
 async def on_llm_error(request: Request, error: Exception) -> Response:
     """503 for an answer of the model that a route needs and does not get, 429 where a limit is used up.
 
@@ -182,7 +187,7 @@ def add_error_handlers(app: FastAPI) -> None:
     for kind in (DBAPIError, PoolTimeoutError):
         app.add_exception_handler(kind, on_database_unavailable)
     app.add_exception_handler(Busy, on_busy)
-    app.add_exception_handler(StorageError, on_busy)
+    app.add_exception_handler(StorageError, on_storage_error)
     app.add_exception_handler(LLMError, on_llm_error)
     app.add_exception_handler(ReadOnlyError, on_read_only)
     app.add_exception_handler(IntegrityError, on_conflict)

@@ -94,6 +94,21 @@ def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch:
 
 
 @only_sqlite
+def test_uploads_in_the_database_are_in_its_backup(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = str(site.folder / "elsewhere.zip")
+    assert oppman("backup", elsewhere).code == 0
+    monkeypatch.setenv("STORAGE_URL", "database:")
+    site.execute("INSERT INTO jobs_file VALUES (1, 'a/b.bin', 3, '2026-01-01')")
+    site.execute("INSERT INTO jobs_file_piece VALUES (1, 0, x'00ff80')")
+    path = str(site.folder / "b.zip")
+    assert oppman("backup", path).err == ""
+    assert oppman("flush", "--yes").code == 0
+    assert "uploads" not in oppman("restore", "--no-input", path).out
+    assert site.execute("SELECT content FROM jobs_file_piece") == [(b"\x00\xff\x80",)]
+    assert "unpack uploads/ of the archive, and set STORAGE_URL" in oppman("restore", "--no-input", elsewhere).out
+
+
+@only_sqlite
 def test_a_live_database_is_backed_up_at_one_moment(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     with closing(sqlite3.connect(site.path, isolation_level=None)) as writer:
         writer.execute("UPDATE accounts_user SET email = 'in@the.log'")

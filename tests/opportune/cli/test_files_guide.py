@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from opportune.project import PROJECT
 from opportune.storage import open_storage, routes
-from opportune.storage.location import Bucket, parse_storage_url
+from opportune.storage.location import Bucket, DatabaseFiles, parse_storage_url
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.storage.pictures import photo
@@ -23,10 +23,11 @@ ADDRESSES = re.findall(r"^STORAGE_URL=(.+)$", GUIDE, re.MULTILINE)
 
 def test_its_addresses_are_understood() -> None:
     settings = settings_for("sqlite:///never-opened.db")
-    folder, *buckets = [
+    folder, *buckets, database = [
         parse_storage_url(settings.model_copy(update={"storage_url": SecretStr(url)})) for url in ADDRESSES
     ]
     assert isinstance(folder, Path)
+    assert database == DatabaseFiles(5, 200)
     assert [bucket.region for bucket in buckets if isinstance(bucket, Bucket)] == [
         "eu-central-1",
         "auto",

@@ -1,5 +1,6 @@
-"""A site whose files are in a folder, and one whose files are in a bucket."""
+"""A site whose files are in a folder, one whose files are in a bucket, and one that has them in its database."""
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
 from opportune.application import create_app
+from opportune.db.factory import open_database
 from opportune.settings import Settings
 from opportune.storage import Storage, open_storage
 from opportune.testing.plugin import settings_for
@@ -26,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "uploads"
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", "bucket", "database"])
 def storage_kind(request: pytest.FixtureRequest) -> str:
     kind: str = request.param
     return kind
@@ -34,13 +36,22 @@ def storage_kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def storage_url(storage_kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
-    url: str = f"file:{folder}" if storage_kind == "folder" else request.getfixturevalue("s3_url")
-    return url
+    if storage_kind == "bucket":
+        url: str = request.getfixturevalue("s3_url")
+        return url
+    return f"file:{folder}" if storage_kind == "folder" else "database:"
 
 
 @pytest.fixture
-def storage(storage_url: str) -> Storage:
-    return open_storage(with_files_at(storage_url))
+async def storage(storage_url: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    if storage_url != "database:":
+        yield open_storage(with_files_at(storage_url))
+        return
+    path = shutil.copyfile(request.getfixturevalue("sqlite_template"), tmp_path / "site.db")
+    database = open_database(settings_for(f"sqlite:///{path}"))
+    await database.setup()
+    yield open_storage(with_files_at(storage_url), database)
+    await database.dispose()
 
 
 @pytest.fixture(scope="session")

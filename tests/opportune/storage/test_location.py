@@ -6,7 +6,7 @@ from httpx import ASGITransport, AsyncClient
 from opportune.application import create_app
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
-from opportune.storage.location import Bucket, parse_storage_url
+from opportune.storage.location import Bucket, DatabaseFiles, parse_storage_url
 from tests.opportune.storage.conftest import with_files_at
 
 
@@ -43,8 +43,24 @@ def test_a_bucket(url: str, bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("database:", DatabaseFiles(10, 200)),
+        ("database:///?max_total_megabytes=50", DatabaseFiles(10, 50)),
+        ("database:?max_file_megabytes=5&max_total_megabytes=90", DatabaseFiles(5, 90)),
+    ],
+)
+def test_the_database(url: str, place: DatabaseFiles) -> None:
+    assert parse_storage_url(with_files_at(url)) == place
+
+
+@pytest.mark.parametrize(
     ("url", "words"),
     [
+        ("database:other", "names another database"),
+        ("database:?max_file_megabytes=many", "has no number of megabytes in max_file_megabytes"),
+        ("database:?max_total_megabytes=0", "has no number of megabytes in max_total_megabytes"),
+        ("database:?megabytes=5", "has an option that is not known: 'megabytes'"),
         ("", "names neither a folder nor a bucket"),
         ("./data/uploads", "names neither a folder nor a bucket"),
         ("gs://s3cr3t", "names neither a folder nor a bucket"),

@@ -80,6 +80,7 @@ async def test_a_folder_or_suffix_that_could_lead_elsewhere_is_a_mistake(
         await storage.save(folder_name, suffix, b"x", "image/jpeg")
 
 
+@pytest.mark.parametrize("storage_kind", ["folder", "bucket"])
 async def test_a_place_that_does_not_answer_is_told_in_one_line_without_its_secret(
     url_of_nothing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -95,6 +96,7 @@ async def test_a_place_that_does_not_answer_is_told_in_one_line_without_its_secr
     assert fault.count("\n") == 0 < len(fault)
 
 
+@pytest.mark.parametrize("storage_kind", ["folder", "bucket"])
 async def test_a_place_that_does_not_answer_is_a_503(url_of_nothing: str) -> None:
     app = create_app(with_files_at(url_of_nothing))
 

@@ -1,0 +1,128 @@
+"""Files in the site's own database, for hosts without a disk and people without a bucket."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from sqlalchemy import and_, delete, func, insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.db.database import Database
+from opportune.db.errors import explain
+from opportune.db.model import utc_now
+from opportune.storage.location import MEGABYTE_BYTES, DatabaseFiles
+from opportune.storage.models import StoredFile, StoredPiece
+from opportune.storage.signed_urls import URLSigner
+from opportune.storage.storage import (
+    FileTooLargeError,
+    MissingFileError,
+    Storage,
+    StorageError,
+    StorageFullError,
+    is_name,
+)
+
+logger = logging.getLogger(__name__)
+
+PIECE_BYTES = 64 * 1024
+"""Bytes of a row: `copydb` and backups hold 500 of them in memory."""
+PIECES_PER_STATEMENT = 8
+MAX_POSITION = 2**31 - 1
+
+
+class DatabaseStorage(Storage):
+    """Storage in two tables. A file is there whole or not at all, and nothing is larger in memory than some pieces."""
+
+    def __init__(self, place: DatabaseFiles, signer: URLSigner, database: Database) -> None:
+        self.place = place
+        self._signer = signer
+        self._database = database
+
+    async def put(self, name: str, content: bytes, content_type: str) -> None:
+        del content_type  # the suffix tells
+        if not is_name(name):
+            raise MissingFileError(name)
+        if len(content) > self.place.max_file_megabytes * MEGABYTE_BYTES:
+            raise FileTooLargeError(self.place.max_file_megabytes)
+        with suppress(IntegrityError):  # a copy that two visitors have drawn at the same moment
+            async with self._answering(), self._database.writer() as session:
+                await session.execute(delete(StoredFile).where(col(StoredFile.name) == name))
+                await self._require_room(session, len(content))
+                row = {"name": name, "size_bytes": len(content), "created_at": utc_now()}
+                added = insert(StoredFile).values(row).returning(col(StoredFile.id))
+                file_id = (await session.execute(added)).scalar_one()
+                for first in range(0, len(content), PIECE_BYTES * PIECES_PER_STATEMENT):
+                    await session.execute(insert(StoredPiece), _pieces(file_id, content, first))
+
+    async def read(self, name: str) -> bytes:
+        return (await self.read_part(name, 0, PIECE_BYTES * MAX_POSITION))[0]
+
+    async def read_part(self, name: str, start: int, stop: int) -> tuple[bytes, int]:
+        if not is_name(name):
+            raise MissingFileError(name)
+        first, last = start // PIECE_BYTES, (stop - 1) // PIECE_BYTES
+        wanted = and_(col(StoredPiece.file_id) == col(StoredFile.id), col(StoredPiece.position).between(first, last))
+        query = (
+            select(col(StoredFile.size_bytes), col(StoredPiece.content))
+            .outerjoin(StoredPiece, wanted)
+            .where(col(StoredFile.name) == name)
+            .order_by(col(StoredPiece.position))
+        )
+        async with self._answering(), self._database.reader(fresh=True) as session:
+            rows = (await session.execute(query)).all()
+        if not rows:
+            raise MissingFileError(name)
+        content = b"".join(piece for _, piece in rows if piece)
+        return content[start - first * PIECE_BYTES : stop - first * PIECE_BYTES], rows[0][0]
+
+    async def delete(self, name: str) -> None:
+        if is_name(name):
+            async with self._answering(), self._database.writer() as session:
+                await session.execute(delete(StoredFile).where(col(StoredFile.name) == name))
+
+    async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
+        return self._signer.sign_url(name, seconds, download_as)
+
+    async def check(self) -> str:
+        try:
+            async with self._database.reader(fresh=True) as session:
+                total = await _total_bytes(session)
+        except (DBAPIError, PoolTimeoutError) as error:
+            return f"Files cannot be kept in the database: {explain(error, self._database.url)}"
+        if total < self.place.max_total_megabytes * MEGABYTE_BYTES:
+            return ""
+        return (
+            f"Files take {total // MEGABYTE_BYTES:,} MB of the database, and may take "
+            f"{self.place.max_total_megabytes:,}: nothing more is kept. Raise max_total_megabytes in STORAGE_URL."
+        )
+
+    async def _require_room(self, session: AsyncSession, more_bytes: int) -> None:
+        if await _total_bytes(session) + more_bytes > self.place.max_total_megabytes * MEGABYTE_BYTES:
+            logger.error("storage: the files would take more than max_total_megabytes of STORAGE_URL")
+            raise StorageFullError(self.place.max_total_megabytes)
+
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except (DBAPIError, PoolTimeoutError) as error:
+            logger.error("storage: %s", explain(error, self._database.url))  # noqa: TRY400 - one line tells all
+            raise StorageError from error
+
+
+def _pieces(file_id: int, content: bytes, first: int) -> list[dict[str, object]]:
+    """The rows of some pieces, from a byte on."""
+    starts = range(first, min(len(content), first + PIECE_BYTES * PIECES_PER_STATEMENT), PIECE_BYTES)
+    return [
+        {"file_id": file_id, "position": start // PIECE_BYTES, "content": content[start : start + PIECE_BYTES]}
+        for start in starts
+    ]
+
+
+async def _total_bytes(session: AsyncSession) -> int:
+    return int(await session.scalar(select(func.coalesce(func.sum(col(StoredFile.size_bytes)), 0))) or 0)

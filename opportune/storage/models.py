@@ -1,0 +1,30 @@
+"""Tables of the files that STORAGE_URL=database: keeps. The feature jobs, which every site has, brings them."""
+
+from datetime import datetime
+
+from sqlmodel import Field
+
+from opportune.db.model import Model, ModelBase, utc_now
+
+
+class StoredFile(Model, table=True):
+    """A file that is kept in the database, whose content is in pieces."""
+
+    __tablename__ = "jobs_file"
+
+    name: str = Field(max_length=200, unique=True)
+    size_bytes: int
+    created_at: datetime = Field(default_factory=utc_now)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class StoredPiece(ModelBase, table=True):
+    """A piece of a file. All are of one length but the last: any of them is found without the others."""
+
+    __tablename__ = "jobs_file_piece"
+
+    file_id: int = Field(foreign_key="jobs_file.id", ondelete="CASCADE", primary_key=True)
+    position: int = Field(primary_key=True)
+    content: bytes
