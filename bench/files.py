@@ -3,7 +3,7 @@
     .venv/bin/python -m bench.files [--rounds 5]
 
 Pictures of 100 kB and a film of 100 MB are kept and read through `opportune.storage`, the film in parts of 512 kB as
-the site sends it; memory is what the process's peak has grown by meanwhile. No limit: these are for whoever has to choose.
+the site sends it; memory is what the process has grown by meanwhile. No limit: these are for whoever has to choose.
 """
 
 import argparse

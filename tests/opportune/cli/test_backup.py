@@ -103,7 +103,7 @@ def test_uploads_in_the_database_are_in_its_backup(oppman: Oppman, site: Site, m
     path = str(site.folder / "b.zip")
     assert oppman("backup", path).err == ""
     assert oppman("flush", "--yes").code == 0
-    assert "uploads" not in oppman("restore", "--no-input", path).out
+    assert "Its uploads" not in oppman("restore", "--no-input", path).out
     assert site.execute("SELECT content FROM jobs_file_piece") == [(b"\x00\xff\x80",)]
     assert "unpack uploads/ of the archive, and set STORAGE_URL" in oppman("restore", "--no-input", elsewhere).out
 
