@@ -31,6 +31,7 @@ from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.settings import Settings, get_settings, read_feature_settings
 from opportune.speedups import speedup
 from opportune.storage import open_storage, routes
+from opportune.telemetry.setup import add_telemetry, telemetry_running
 from opportune.web import api_docs, health, markdown_preview, root_files
 from opportune.web.cache import open_cache
 from opportune.web.errors.handlers import add_error_handlers
@@ -68,6 +69,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     add_services(app.state, settings)
     add_error_handlers(app)
     add_middleware(app, settings)
+    add_telemetry(app, router, settings)
     add_routes(app, router, settings)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's guide has it
     if not settings.is_production:  # there `check` tells of mistakes, and the first visitor is waiting
@@ -87,6 +89,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         for feature in app.state.features:
             if feature.lifespan:
                 await stack.enter_async_context(feature.lifespan(app))
+        await stack.enter_async_context(telemetry_running(app))
         await stack.enter_async_context(watch_signals(app))
         tune_gc()
         if app.state.settings.environment == "development":

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # Keys that were published somewhere, whatever their length: production refuses them.
 EXAMPLE_SECRET_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_change_in_production"}
 MIN_SECRET_KEY_LENGTH = 32
+MIN_METRICS_TOKEN_LENGTH = 20
 GENERATE_KEY_COMMAND = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 FILE_OWNER_HINT = "Run this as the user whose file it is, or give the file to this user (chown)."
@@ -224,6 +225,8 @@ class Settings(BaseSettings):
     """off: no private parts of libraries, which a newer release might break; the site is slower (docs/speedups.md)."""
     log_format: Literal["text", "json"] = "text"
     """text for people, json for log collectors."""
+    metrics_token: SecretStr = SecretStr("")
+    """Lets Prometheus read /metrics, as its bearer token: 20 characters or more. Empty: there is no such address."""
 
     _of_features: dict[type[BaseSettings], BaseSettings] = PrivateAttr(default_factory=dict)
 
@@ -317,6 +320,14 @@ class Settings(BaseSettings):
             if not (model.base_url or model.provider or self.llm_base_url):
                 raise ValueError(f"{setting}: {model.name} needs a base_url, or set LLM_BASE_URL for all of them")
         return self
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _is_long(cls, value: SecretStr) -> SecretStr:
+        token = value.get_secret_value()
+        if token and (len(token) < MIN_METRICS_TOKEN_LENGTH or not (token.isascii() and token.isprintable())):
+            raise ValueError(f"must be 20 characters or more, of ASCII alone. Make one: {GENERATE_KEY_COMMAND}")
+        return value
 
     @field_validator("oidc_url")
     @classmethod

@@ -19,6 +19,7 @@ from opportune.logging import logging_config
 from opportune.project import FRAMEWORK, PACKAGE, PROJECT, display_path
 from opportune.server.proxies import ServerConfig
 from opportune.settings import Settings, forget_settings
+from opportune.telemetry.process import form_group
 
 MAX_WAITING_CONNECTIONS = 2048
 """Connections that wait to be accepted, and may be accepted in one go before any is turned away."""
@@ -185,6 +186,7 @@ def allow_open_files(connections: int) -> None:
 
 
 def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
+    form_group(config.workers)
     supervisor = Multiprocess(config, sockets=[listener])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):

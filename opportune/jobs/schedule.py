@@ -4,6 +4,9 @@ from datetime import UTC, datetime
 
 from opportune.errors import OperatorError
 
+SCHEDULE_KEY = "schedule:"
+"""What the keys of scheduled runs begin with."""
+
 
 def next_run_time(schedule: str, after: datetime) -> datetime:
     """The first time of a cron expression, in UTC, after another one.
@@ -23,4 +26,4 @@ def next_run_time(schedule: str, after: datetime) -> datetime:
 
 def schedule_key(name: str, time: datetime) -> str:
     """Key of a scheduled run: however many processes plan it, one of them does it."""
-    return f"schedule:{name}:{time:%Y-%m-%dT%H:%M:%S}"
+    return f"{SCHEDULE_KEY}{name}:{time:%Y-%m-%dT%H:%M:%S}"

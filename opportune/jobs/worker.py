@@ -22,6 +22,7 @@ from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedule import next_run_time, schedule_key
 from opportune.jobs.store import LEASE_DURATION, JobCancelled, JobStore, insert_job
 from opportune.llm import LanguageModel
+from opportune.observers import JobAttempt, observed_job
 from opportune.settings import Settings
 from opportune.storage import Storage
 
@@ -221,7 +222,8 @@ class Worker:
         if job.attempt > declared.attempts:
             raise PermanentFailure("The process that did it ended in its midst, time after time.")
         context = DatabaseJobContext(job, self.store, self.settings, self.storage, self.llm)
-        await declared.function(context, *job.arguments)
+        with observed_job(JobAttempt(job.id or 0, job.name, job.attempt)):
+            await declared.function(context, *job.arguments)
 
     async def _record_outcome(self, attempt: Attempt) -> None:
         """Store how it ended. The end of the site cuts short the job, and not this."""

@@ -16,8 +16,10 @@ from opportune.db.factory import open_database
 from opportune.llm.embeddings import Embeddings
 from opportune.llm.factory import make_provider, models_of
 from opportune.llm.guard import SITE, Guard, GuardedCall, Payer, SpendingRefused, TokenUsage, guard_of
+from opportune.llm.observed_answer import observed_answer
 from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError, Message, Provider, ToolSchema, without_pictures
 from opportune.llm_models import LlmModel
+from opportune.observers import observers
 from opportune.project import installed_features
 from opportune.settings import Settings
 
@@ -256,7 +258,10 @@ class LanguageModel:
         except TimeoutError:
             raise LLMError("busy", QUEUE_FULL) from None
         try:
-            async with aclosing(request.of(provider, sees_images=self.sees_images)) as chunks:
+            answer = request.of(provider, sees_images=self.sees_images)
+            if observers:
+                answer = observed_answer(self.name, self.model, request.messages, answer)
+            async with aclosing(answer) as chunks:
                 async for chunk in chunks:
                     yield replace(chunk, model=chunk.model or self.name) if isinstance(chunk, Done) else chunk
         finally:

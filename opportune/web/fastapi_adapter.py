@@ -66,6 +66,7 @@ class FastRouter(Router):
                 match, found = route.matches(scope)
                 if match is Match.FULL:
                     scope.setdefault("router", self)
+                    scope["route"] = route
                     scope.update(found)
                     await route.handle(scope, receive, send)
                     return

@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 # Leapcell polls these two; the second is the spelling that its older examples answered.
 LEAPCELL = ("/kaithhealth", "/kaithheathcheck")
 HEALTH_PATHS = {"/health", "/health/live", "/health/ready", *LEAPCELL}
+METRICS_PATH = "/metrics"
+MACHINE_PATHS = {*HEALTH_PATHS, METRICS_PATH, f"{METRICS_PATH}/status"}
+"""What no visitor asks for: by any host name, as long as there is a connection, and each time without a log line."""
 
 METHODS = ["GET", "HEAD", "OPTIONS"]
 

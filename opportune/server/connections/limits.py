@@ -12,7 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from opportune.settings import get_settings
-from opportune.web.health import HEALTH_PATHS
+from opportune.web.health import MACHINE_PATHS
 from opportune.web.middleware.security_headers import security_headers
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class ConnectionLimits(asyncio.Protocol):
 
     reserve: ClassVar[dict["ConnectionLimits", None]] = {}
     """Connections of this process beyond MAX_HTTP_CONNECTIONS, the oldest first."""
+    opened: ClassVar[set[Any]] = set()
+    """Those that the server of this process has, once somebody has come."""
     warned_at: ClassVar[float] = -inf
     refusal = HTTPStatus.BAD_REQUEST
     """What the parser's next complaint is answered with."""
@@ -62,6 +64,7 @@ class ConnectionLimits(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        ConnectionLimits.opened = self.connections
         if len(self.connections) > get_settings().max_http_connections:
             self._enter_reserve()
         self._wait_for_headers()
@@ -149,7 +152,7 @@ class HealthOnly:
                 message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 
-        if scope["path"] in HEALTH_PATHS:
+        if scope["path"] in MACHINE_PATHS:
             await self.app(scope, receive, send_and_close)
             return
         await send({"type": "http.response.start", "status": 503, "headers": BUSY_HEADERS})

@@ -4,17 +4,17 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.settings import Settings
-from opportune.web.health import HEALTH_PATHS
+from opportune.web.health import MACHINE_PATHS
 
 
 class AllowedHostsMiddleware(TrustedHostMiddleware):
-    """Answers 400 to host names that are not ours; health checks come with any name."""
+    """Answers 400 to host names that are not ours; health checks and /metrics come with any name."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         super().__init__(app, allowed_hosts=settings.hosts or ["*"], www_redirect=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in HEALTH_PATHS:
+        if scope["type"] == "http" and scope["path"] in MACHINE_PATHS:
             await self.app(scope, receive, send)
             return
         await super().__call__(scope, receive, send)

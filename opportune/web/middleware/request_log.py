@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.web.errors.handlers import on_crash
+from opportune.web.health import METRICS_PATH
 
 logger = logging.getLogger("opportune.request")
 
@@ -80,7 +81,7 @@ def _new_number() -> str:
 def _log(scope: Scope, status: int, seconds: float) -> None:
     # Without the query: it may hold a token.
     method, path, milliseconds = scope["method"], scope["path"], round(seconds * 1000, 1)
-    level = logging.DEBUG if path.startswith(("/health", "/static")) else logging.INFO
+    level = logging.DEBUG if path.startswith(("/health", "/static", METRICS_PATH)) else logging.INFO
     if logger.isEnabledFor(level):
         fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
         words = (method, path, status or "cut", milliseconds)

@@ -1,0 +1,45 @@
+"""An answer of a model, with its tokens, its time and its cost told to those who observe."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from time import perf_counter
+
+from opportune.llm.provider import Chunk, Done, LLMError, Message, estimate_tokens
+from opportune.llm_models import LlmModel
+from opportune.observers import LlmCall, observed_llm_call
+
+
+async def observed_answer(
+    name: str, model: LlmModel | None, messages: Sequence[Message], answer: AsyncGenerator[Chunk, None]
+) -> AsyncGenerator[Chunk, None]:
+    """The answer as it comes; tokens that its endpoint does not tell are estimated."""
+    call = LlmCall(name, model.model if model else name, error="stopped")
+    began, length, cached = perf_counter(), 0, 0
+    with observed_llm_call(call):
+        try:
+            async with aclosing(answer) as chunks:
+                async for chunk in chunks:
+                    if call.first_chunk_seconds is None:
+                        call.first_chunk_seconds = perf_counter() - began
+                    if isinstance(chunk, Done):
+                        call.prompt_tokens, call.completion_tokens = (
+                            chunk.prompt_tokens or 0,
+                            chunk.completion_tokens or 0,
+                        )
+                        call.asked_model, cached = chunk.model or call.asked_model, chunk.cached_tokens or 0
+                        call.error = ""
+                    else:
+                        length += len(chunk)
+                    yield chunk
+        except LLMError as error:
+            call.error = error.code
+            raise
+        finally:
+            _estimate(call, messages, length)
+            call.cost_micro = model.cost_micro(call.prompt_tokens, call.completion_tokens, cached) if model else 0
+
+
+def _estimate(call: LlmCall, messages: Sequence[Message], length: int) -> None:
+    if call.first_chunk_seconds is not None:  # who has not begun has worked for nobody
+        call.prompt_tokens = call.prompt_tokens or sum(map(estimate_tokens, messages))
+        call.completion_tokens = call.completion_tokens or -(-length // 4)

@@ -1,0 +1,52 @@
+"""Switches on what the settings ask for; called when the application is made and when it starts."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from opportune.observers import observed_by
+from opportune.settings import Settings
+from opportune.telemetry.process import WORKERS_VARIABLE
+from opportune.web.routing import Router
+
+if TYPE_CHECKING:
+    from opportune.telemetry.workers import Workers
+
+
+def add_telemetry(app: FastAPI, router: Router, settings: Settings) -> None:
+    """Add what sees requests, outside of all other middleware."""
+    app.state.metrics = None
+    if settings.metrics_token.get_secret_value():
+        from opportune.telemetry.metrics import routes  # noqa: PLC0415 - for sites that have them
+        from opportune.telemetry.metrics.metrics import Metrics  # noqa: PLC0415 - as above
+        from opportune.telemetry.metrics.middleware import MetricsMiddleware  # noqa: PLC0415 - as above
+
+        app.state.metrics = Metrics()
+        app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
+        router.include_flat(routes.router)
+
+
+@asynccontextmanager
+async def telemetry_running(app: FastAPI) -> AsyncIterator[None]:
+    """Tell of what the site does until the block ends."""
+    metrics = app.state.metrics
+    async with AsyncExitStack() as stack:
+        if metrics:
+            stack.enter_context(observed_by(metrics))
+            await stack.enter_async_context(metrics.watching())
+        if os.environ.get(WORKERS_VARIABLE):
+            await stack.enter_async_context(workers_of(app).listening())
+        yield
+
+
+def workers_of(app: FastAPI) -> "Workers":
+    """The workers of this server, each of which answers for all."""
+    if not hasattr(app.state, "workers"):
+        from opportune.telemetry.workers import Workers  # noqa: PLC0415 - for who asks
+
+        app.state.workers = Workers(app.state)
+    workers: Workers = app.state.workers
+    return workers
