@@ -24,12 +24,12 @@ def form_group(workers: int) -> None:
 
 def memory_bytes() -> int:
     """Resident memory; its highest so far where the system tells no more; 0 where it tells nothing."""
+    used = 0
     if sys.platform != "win32":
         with suppress(OSError, ValueError, IndexError):
             return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return used if sys.platform == "darwin" else used * 1024
-    return 0
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return used
 
 
 async def lag_seconds(over: float) -> float:
